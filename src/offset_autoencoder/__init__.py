@@ -1,0 +1,1 @@
+"""Experiments with what is added to an autoencoder's code."""

@@ -1,0 +1,52 @@
+"""The one error that bad input raises, and how a command ends when it does."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Callable, Iterable
+
+
+class InputError(Exception):
+    """Something a user gave is wrong: a params key, a file, an array.
+
+    The message is one line that says what is wrong, where, what was expected and how to
+    mend it. A command that meets it prints that line and exits with status 1.
+
+    Args:
+        where: The place: ``"params.yaml: models.gaussian.stddev"``, ``"data/raw/x.csv, row 3"``.
+        what: What is wrong there, and what was expected.
+        mend: How to mend it, where that does not go without saying.
+    """
+
+    def __init__(self, where: str, what: str, mend: str | None = None) -> None:
+        self.where = where
+        self.what = what
+        self.mend = mend
+        message = f"{where}: {what}" + (f" ({mend})" if mend else "")
+        super().__init__(" ".join(message.split()))
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The clause that names the nearest of the known words, or all of them where none is near."""
+    choices = [str(choice) for choice in known]
+    near = difflib.get_close_matches(str(word), choices, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return "known are " + (", ".join(sorted(choices)) or "none")
+
+
+def run_command(command: Callable[[], None]) -> None:
+    """Run a stage's ``main``, turning bad input and Ctrl-C into one line and an exit status.
+
+    Raises:
+        SystemExit: with 1 after an :class:`InputError`, with 130 after Ctrl-C.
+    """
+    try:
+        command()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print("interrupted: what was finished is kept", file=sys.stderr)
+        raise SystemExit(130) from None
