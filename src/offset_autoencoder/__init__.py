@@ -1,1 +1,55 @@
-"""Experiments with what is added to an autoencoder's code."""
+"""Experiments with what is added to an autoencoder's code.
+
+The names below are imported when they are first used, so that ``import offset_autoencoder``
+costs nothing and TensorFlow is loaded only by what needs it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from offset_autoencoder.config import load_params
+    from offset_autoencoder.data.prepared import load_prepared
+    from offset_autoencoder.errors import InputError
+    from offset_autoencoder.models.autoencoder import build_autoencoder
+    from offset_autoencoder.models.code_noise import CodeNoise
+    from offset_autoencoder.models.unit_norm import UnitNorm
+    from offset_autoencoder.offsets.apply import apply_offset
+    from offset_autoencoder.offsets.table import load_table
+    from offset_autoencoder.training.loading import load_run
+
+_HOMES = {
+    "CodeNoise": "models.code_noise",
+    "InputError": "errors",
+    "UnitNorm": "models.unit_norm",
+    "apply_offset": "offsets.apply",
+    "build_autoencoder": "models.autoencoder",
+    "load_params": "config",
+    "load_prepared": "data.prepared",
+    "load_run": "training.loading",
+    "load_table": "offsets.table",
+}
+
+__all__ = [
+    "CodeNoise",
+    "InputError",
+    "UnitNorm",
+    "apply_offset",
+    "build_autoencoder",
+    "load_params",
+    "load_prepared",
+    "load_run",
+    "load_table",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -20,3 +20,8 @@ def project_root() -> Path:
     ``DVC_ROOT``. What must outlive the clone (the MLflow store, the run store) lies there.
     """
     return Path(os.environ.get("DVC_ROOT") or ".").resolve()
+
+
+def run_store() -> Path:
+    """The local run store: every run this machine ever trained or took in, by id."""
+    return project_root() / ".runs"

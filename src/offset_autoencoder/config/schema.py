@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
-from pydantic import model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 
 def _refuse_bool(value: Any) -> Any:
@@ -131,16 +137,15 @@ class FunctionOffset(Section):
     seed: Seed = 0
 
 
-Offset = Annotated[
-    ZeroOffset
-    | HashOffset
-    | RandomProjectionOffset
-    | PcaOffset
-    | ClassCodeOffset
-    | FileOffset
-    | FunctionOffset,
-    Field(discriminator="kind"),
-]
+OFFSETS: dict[str, type[Section]] = {
+    "zero": ZeroOffset,
+    "hash": HashOffset,
+    "random_projection": RandomProjectionOffset,
+    "pca": PcaOffset,
+    "class_code": ClassCodeOffset,
+    "file": FileOffset,
+    "function": FunctionOffset,
+}
 
 Loss = Literal["binary_crossentropy", "categorical_crossentropy", "mean_squared_error"]
 _OUTPUT_OF_LOSS = {"binary_crossentropy": "sigmoid", "categorical_crossentropy": "softmax"}

@@ -36,7 +36,9 @@ class Setting:
     @property
     def label(self) -> str:
         """The model's name and its swept values: ``"gaussian stddev=0.1"``."""
-        return " ".join([self.model, *(f"{key}={format_value(value)}" for key, value in self.sweep)])
+        return " ".join(
+            [self.model, *(f"{key}={format_value(value)}" for key, value in self.sweep)]
+        )
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,12 @@ class Run:
 def format_value(value: SweepValue) -> str:
     """A swept value as it is shown in labels, tables and tags."""
     if isinstance(value, float):
-        return f"{value:g}"
+        return f"{value:.12g}"
     if isinstance(value, tuple):
         return "-".join(str(item) for item in value) or "none"
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return (
+        "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    )
 
 
 def is_sweep(key: str, value: Any) -> bool:

@@ -1,0 +1,7 @@
+"""Layers, and one builder a system. Importing it registers the layers with Keras."""
+
+from offset_autoencoder.models.autoencoder import build_autoencoder
+from offset_autoencoder.models.code_noise import CodeNoise
+from offset_autoencoder.models.unit_norm import UnitNorm
+
+__all__ = ["CodeNoise", "UnitNorm", "build_autoencoder"]

@@ -1,0 +1,1 @@
+"""Training populations of runs, and keeping every run that was ever trained."""

@@ -1,0 +1,78 @@
+"""``train``: every run of params.yaml that does not exist yet → ``models/``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from offset_autoencoder.config import Params, SplitName, load_params
+from offset_autoencoder.data.prepared import PreparedData, load_prepared
+from offset_autoencoder.errors import run_command
+from offset_autoencoder.offsets.table import OffsetTable, load_table, scale_factor
+from offset_autoencoder.project import MODELS, OFFSETS, PARAMS, PREPARED, run_store
+from offset_autoencoder.reporting.progress import progress
+from offset_autoencoder.training.identity import IdentifiedRun, identify
+from offset_autoencoder.training.run_store import leave_in_models, missing_ids, take_in
+
+Tables = Mapping[tuple[str, int], OffsetTable]
+
+
+def main() -> None:
+    """Take in the runs that exist, train the missing ones, leave in models/ those of the params."""
+    params = load_params(PARAMS)
+    data = load_prepared(PREPARED)
+    tables = {
+        (setting.spec.offset, setting.network.latent_dim): load_table(
+            OFFSETS, setting.spec.offset, setting.network.latent_dim
+        )
+        for setting in params.settings
+    }
+    runs = identify_runs(params, data, tables)
+    store = run_store()
+    take_in(MODELS, store)
+    missing = set(missing_ids(store, [run.id for run in runs]))
+    new = [run for run in {run.id: run for run in runs}.values() if run.id in missing]
+    if new:
+        train(new, data, tables)
+    rows = leave_in_models(MODELS, store, runs)
+    for row in rows:
+        if row.status == "diverged":
+            print(f"diverged: {row.label} ({row.id[:12]})")
+    print(f"runs: {len(runs)} ({len(new)} trained, {len(runs) - len(new)} reused)")
+
+
+def identify_runs(params: Params, data: PreparedData, tables: Tables) -> list[IdentifiedRun]:
+    """Every run of the params with its id."""
+    digests = data.schema.digests
+    trained_on: tuple[SplitName, ...] = ("train", "validation")
+    identified = []
+    for run in params.runs:
+        table = tables[run.setting.spec.offset, run.setting.network.latent_dim]
+        identified.append(
+            identify(
+                run,
+                input_dim=data.schema.input_dim,
+                data={split: digests[split]["x"] for split in trained_on},
+                table={split: table.digests[split] for split in trained_on},
+                offset_factor=scale_factor(table, run.setting.spec.rms),
+            )
+        )
+    return identified
+
+
+def train(runs: list[IdentifiedRun], data: PreparedData, tables: Tables) -> None:
+    """Train runs into the run store. Only here is TensorFlow imported."""
+    print(f"training {len(runs)} runs", flush=True)
+    from offset_autoencoder.training.schedule import TrainingData, train_runs
+
+    arrays = TrainingData(
+        x=data.train.x,
+        x_validation=data.validation.x,
+        tables={key: (table.train, table.validation) for key, table in tables.items()},
+    )
+    work = float(sum(run.run.setting.train.epochs for run in runs))
+    with progress("training runs", len(runs), work) as report:
+        train_runs(runs, arrays, run_store(), report)
+
+
+if __name__ == "__main__":
+    run_command(main)

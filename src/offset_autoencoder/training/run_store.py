@@ -1,0 +1,139 @@
+"""Which runs exist already, and what ``models/`` holds when the training is done.
+
+Two places hold runs: ``models/runs/``, which DVC tracks and shares, and the local run store
+``.runs/`` at the project's root, which remembers every run this machine ever trained or
+took in, so that params put back find their runs again. Every run is written there whole, by
+any number of processes at once; a run's id says all that it depends on, so whoever writes it
+first is right.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from offset_autoencoder.config import format_value
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.files import write_text
+from offset_autoencoder.training.identity import IdentifiedRun
+from offset_autoencoder.training.run_files import copy_run, is_whole, read_spec
+
+INDEX = "index.csv"
+
+
+@dataclass(frozen=True)
+class IndexedRun:
+    """A row of ``models/index.csv``.
+
+    Attributes:
+        model: The model's name.
+        sweep: The swept keys and this run's values as text; keys it does not sweep are absent.
+        seed: The seed.
+        id: The run's id.
+        status: ``"finished"`` or ``"diverged"``.
+    """
+
+    model: str
+    sweep: dict[str, str]
+    seed: int
+    id: str
+    status: str
+
+    @property
+    def label(self) -> str:
+        """The model's name, its swept values and the seed: ``"gaussian stddev=0.1 seed=3"``."""
+        values = [f"{key}={value}" for key, value in self.sweep.items()]
+        return " ".join([self.model, *values, f"seed={self.seed}"])
+
+
+def runs_folder(models: Path) -> Path:
+    """Where ``models/`` keeps its runs."""
+    return models / "runs"
+
+
+def take_in(models: Path, store: Path) -> None:
+    """Copy every run of ``models/`` that the store lacks into the store."""
+    folder = runs_folder(models)
+    if not folder.is_dir():
+        return
+    for run in sorted(folder.iterdir()):
+        if not run.name.startswith(".") and not (store / run.name).exists() and is_whole(run):
+            copy_run(run, store / run.name)
+
+
+def missing_ids(store: Path, ids: Sequence[str]) -> list[str]:
+    """The ids, each once and in order, whose runs the store lacks; damaged ones are removed."""
+    missing = []
+    for run_id in dict.fromkeys(ids):
+        folder = store / run_id
+        if is_whole(folder):
+            continue
+        if folder.exists():
+            shutil.rmtree(folder)
+        missing.append(run_id)
+    return missing
+
+
+def leave_in_models(models: Path, store: Path, runs: Sequence[IdentifiedRun]) -> list[IndexedRun]:
+    """Make ``models/`` hold exactly these runs, taken from the store, and their index.
+
+    Returns:
+        The rows of the index.
+    """
+    folder = runs_folder(models)
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = {run.id for run in runs}
+    for present in folder.iterdir():
+        if present.name not in wanted or not is_whole(present):
+            shutil.rmtree(present) if present.is_dir() else present.unlink()
+    for run_id in sorted(wanted):
+        if not (folder / run_id).exists():
+            copy_run(store / run_id, folder / run_id)
+    write_text(models / INDEX, index_text(folder, runs))
+    return read_index(models)
+
+
+def index_text(folder: Path, runs: Sequence[IdentifiedRun]) -> str:
+    """``index.csv``: model, every swept key, seed, id and status, a row a run."""
+    swept = list(dict.fromkeys(key for run in runs for key, _ in run.run.setting.sweep))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["model", *swept, "seed", "id", "status"])
+    for run in runs:
+        values = dict(run.run.setting.sweep)
+        cells = [format_value(values[key]) if key in values else "" for key in swept]
+        status = read_spec(folder / run.id)["status"]
+        writer.writerow([run.run.setting.model, *cells, run.run.seed, run.id, status])
+    return text.getvalue()
+
+
+def read_index(models: Path) -> list[IndexedRun]:
+    """Read ``models/index.csv``.
+
+    Raises:
+        InputError: where it is missing.
+    """
+    path = models / INDEX
+    try:
+        with path.open(newline="") as stream:
+            rows = list(csv.DictReader(stream))
+    except FileNotFoundError:
+        raise InputError(str(path), "no such file", "run dvc repro") from None
+    return [
+        IndexedRun(
+            model=row["model"],
+            sweep={
+                key: value
+                for key, value in row.items()
+                if key not in ("model", "seed", "id", "status") and value
+            },
+            seed=int(row["seed"]),
+            id=row["id"],
+            status=row["status"],
+        )
+        for row in rows
+    ]

@@ -1,0 +1,128 @@
+"""Which runs train together, and their training one population after another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offset_autoencoder.training.identity import IdentifiedRun
+from offset_autoencoder.training.population import Population
+from offset_autoencoder.training.results import TrainedRun
+from offset_autoencoder.training.run_files import write_run
+from offset_autoencoder.training.trainer import Job, train_population
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What every run trains on.
+
+    Attributes:
+        x: (n, D) float32 training samples.
+        x_validation: (m, D) float32 validation samples.
+        tables: By (offset, latent dim): f(x) of both, (n, L) and (m, L) float32, unscaled.
+    """
+
+    x: Array
+    x_validation: Array
+    tables: Mapping[tuple[str, int], tuple[Array, Array]]
+
+
+def group_into_populations(
+    runs: Sequence[IdentifiedRun], input_dim: int
+) -> Iterator[tuple[Population, list[IdentifiedRun]]]:
+    """The runs that can train in one program, each id once, in the order of the first of each."""
+    groups: dict[str, tuple[Population, list[IdentifiedRun]]] = {}
+    for run in {run.id: run for run in runs}.values():
+        setting = run.run.setting
+        population = Population(
+            setting.network, input_dim, setting.train.batch_size, setting.train.optimizer
+        )
+        groups.setdefault(repr(population), (population, []))[1].append(run)
+    yield from groups.values()
+
+
+def make_jobs(runs: Sequence[IdentifiedRun], data: TrainingData) -> list[Job]:
+    """What the trainer needs to know of each run, those of one seed side by side.
+
+    Runs with the same scaled offset share its arrays.
+    """
+    scaled: dict[tuple[str, int, float], tuple[Array, Array]] = {}
+    jobs = []
+    for run in sorted(runs, key=lambda run: run.run.seed):
+        setting = run.run.setting
+        offset, latent_dim, factor = (
+            setting.spec.offset,
+            setting.network.latent_dim,
+            run.offset_factor,
+        )
+        if (offset, latent_dim, factor) not in scaled:
+            table, table_validation = data.tables[offset, latent_dim]
+            scaled[offset, latent_dim, factor] = (
+                scale_offset(table, factor),
+                scale_offset(table_validation, factor),
+            )
+        added, added_validation = scaled[offset, latent_dim, factor]
+        jobs.append(
+            Job(
+                id=run.id,
+                seed=run.run.seed,
+                offset=added,
+                offset_validation=added_validation,
+                stddev=setting.spec.stddev,
+                learning_rate=setting.train.learning_rate,
+                epochs=setting.train.epochs,
+                patience=setting.train.patience,
+            )
+        )
+    return jobs
+
+
+def scale_offset(table: Array, factor: float) -> Array:
+    """The offset as it is added to the code: the table times the run's factor, float32."""
+    return np.asarray(table, np.float32) * np.float32(factor)
+
+
+def train_runs(
+    runs: Sequence[IdentifiedRun],
+    data: TrainingData,
+    store: Path,
+    report: Callable[[float, int], None],
+) -> None:
+    """Train runs, writing each to the store as soon as it has ended.
+
+    Args:
+        runs: The runs to train.
+        data: What they train on.
+        store: The folder that takes a folder a run.
+        report: Told (epochs done or spared, runs done) after every epoch of a stack.
+    """
+    left = {run.id: run.run.setting.train.epochs for run in runs}
+    work, done = sum(left.values()), 0
+    for population, members in group_into_populations(runs, data.x.shape[1]):
+        names = [weight.path for weight in population.model.weights]
+        by_id = {run.id: run for run in members}
+
+        def keep(
+            job: Job,
+            trained: TrainedRun,
+            by_id: Mapping[str, IdentifiedRun] = by_id,
+            names: list[str] = names,
+        ) -> None:
+            nonlocal done
+            write_run(store / job.id, by_id[job.id], trained, names)
+            left[job.id] = 0
+            done += 1
+
+        def count(jobs: Sequence[Job]) -> None:
+            for job in jobs:
+                left[job.id] -= 1
+            report(work - sum(left.values()), done)
+
+        jobs = make_jobs(members, data)
+        train_population(population, jobs, data.x, data.x_validation, keep, count)

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from offset_autoencoder.config import load_params, parse_params
+from offset_autoencoder.config.document import read_document
+from offset_autoencoder.config.schema import HashOffset
+from offset_autoencoder.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+DEFAULT = read_document(ROOT / "params.yaml")
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """The default params with the value at a dotted path replaced."""
+    document = copy.deepcopy(DEFAULT)
+    *outer, last = path.split(".")
+    target = document
+    for key in outer:
+        target = target[key]
+    target[last] = value
+    return document
+
+
+def test_the_default_experiment() -> None:
+    params = load_params(ROOT / "params.yaml")
+    assert params.models == ("none", "gaussian", "frozen", "projection", "pca", "class_code")
+    assert len(params.settings) == 1 + 5 * 3
+    assert len(params.runs) == 160
+    powers = [s.spec.rms or s.spec.stddev for s in params.settings[1:]]
+    assert powers == [0.05, 0.1, 0.2] * 5
+
+
+def test_settings_are_the_product_of_the_lists() -> None:
+    document = changed("models", {"a": {"offset": "frozen", "rms": [0.1, None], "epochs": [5, 9]}})
+    document["network"]["latent_dim"] = [4, 8]
+    document["evaluate"] = {}
+    params = parse_params(document)
+    assert [s.label for s in params.settings] == [
+        f"a latent_dim={dim} rms={rms} epochs={epochs}"
+        for dim in (4, 8)
+        for rms in ("0.1", "null")
+        for epochs in (5, 9)
+    ]
+    assert params.settings[0].train.epochs == 5
+    assert params.latent_dims == (4, 8)
+
+
+def test_hidden_sweeps_by_a_list_of_lists() -> None:
+    plain = parse_params(changed("network.hidden", [64, 32]))
+    assert plain.settings[0].network.hidden == [64, 32]
+    assert plain.settings[0].sweep == ()
+    swept = parse_params(changed("network.hidden", [[64, 32], []]))
+    assert [s.network.hidden for s in swept.settings[:2]] == [[64, 32], []]
+    assert swept.settings[0].label == "none hidden=64-32"
+    assert swept.settings[1].label == "none hidden=none"
+
+
+def test_a_models_own_key_overrides_the_shared_one() -> None:
+    document = changed("models.none", {"offset": "none", "hidden": [7], "batch_size": 5})
+    params = parse_params(document)
+    assert params.settings[0].network.hidden == [7]
+    assert params.settings[0].train.batch_size == 5
+    assert params.settings[1].network.hidden == DEFAULT["network"]["hidden"]
+
+
+def test_a_models_own_value_takes_the_place_of_a_shared_sweep() -> None:
+    document = changed("network.latent_dim", [4, 8])
+    document["models"]["none"]["latent_dim"] = 6
+    params = parse_params(document)
+    assert [s.network.latent_dim for s in params.settings if s.model == "none"] == [6]
+    assert params.latent_dims == (4, 6, 8)
+
+
+def test_numbers_may_be_text() -> None:
+    document = changed("train.learning_rate", "1e-2")
+    document["models"]["gaussian"]["stddev"] = ["0.1", "3e-1"]
+    document["network"]["latent_dim"] = "8"
+    document["seeds"] = "3"
+    params = parse_params(document)
+    setting = params.settings[2]
+    assert (setting.train.learning_rate, setting.spec.stddev) == (0.01, 0.3)
+    assert setting.network.latent_dim == 8
+    assert params.seeds == (0, 1, 2)
+    assert setting.label == "gaussian stddev=0.3"
+
+
+def test_blank_sections_take_the_defaults() -> None:
+    document = {**DEFAULT, "data": None, "split": {}, "network": {}, "train": {}, "evaluate": None}
+    params = parse_params(document)
+    assert params.data.source == "digits"
+    assert params.evaluate.baselines == ["none", "gaussian"]
+
+
+def test_offsets_carry_their_kind() -> None:
+    params = parse_params(changed("offsets.frozen", {"kind": "hash", "seed": 7}))
+    assert params.offsets["frozen"] == HashOffset(seed=7)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("model", {}, "params.yaml: model: unknown section .did you mean 'models'"),
+        ("models.gaussian.stdev", 0.1, "models.gaussian.stdev: unknown key .did you mean 'stddev'"),
+        ("models.gaussian.stddev", [0.1, -1], r"models.gaussian.stddev\[1\]: .* got -1"),
+        ("models.gaussian.stddev", [], "at least one value"),
+        ("models.gaussian.stddev", [0.1, 0.1], "each value once"),
+        ("models.gaussian.stddev", [0.1, "1e-1"], "each value once"),
+        ("models.gaussian.stddev", float("nan"), "models.gaussian.stddev: .* got nan"),
+        ("models.gaussian.stddev", True, "not true or false"),
+        ("models.none.offset", "nne", "no offset 'nne' .did you mean 'none'"),
+        ("models.none.rms", 0.1, "models.none.rms: offset 'none' is zero"),
+        ("models.none.rms", 0, "models.none.rms: .*greater than 0"),
+        ("models.1st", {"offset": "none"}, "models.1st: a name is"),
+        ("models.none", [], "models.none: must be a mapping"),
+        ("models.none", {}, "models.none.offset: is missing"),
+        ("models", {}, "models: names no model"),
+        ("offsets.a/b", {"kind": "zero"}, "offsets.a/b: a name is"),
+        ("offsets.x", {"kind": "hsh"}, "offsets.x.kind: unknown kind 'hsh' .did you mean 'hash'"),
+        (
+            "offsets.x",
+            {"kind": "hash", "sed": 1},
+            "offsets.x.sed: unknown key .did you mean 'seed'",
+        ),
+        ("offsets.x", {"seed": 1}, "offsets.x: needs a kind"),
+        ("offsets.x", {"kind": "file"}, "offsets.x.path: is missing"),
+        ("offsets.x", {"kind": "file", "path": {"trai": "a"}}, "path for each of train"),
+        ("offsets.x", {"kind": "function", "function": "nocolon"}, "offsets.x.function: .*match"),
+        ("data.source", "digit", "unknown value 'digit' .did you mean 'digits'"),
+        ("data.sorce", "digits", "data.sorce: unknown key .did you mean 'source'"),
+        ("data.path", "x.csv", "path goes with source: file"),
+        ("data", {"source": "file"}, "source: file needs a path"),
+        ("split.test", 0.9, "nothing is left to train on"),
+        ("split.test", 0, "split.test: .*greater than 0"),
+        ("network.latent_dim", 0, "network.latent_dim: .* got 0"),
+        ("network.latent_dim", 2.5, "network.latent_dim: .* got 2.5"),
+        ("network.hidden", [32, "a"], r"network.hidden\[1\]: .* got 'a'"),
+        ("network.hidden", [[32], [0]], r"network.hidden\[1\]\[0\]: .* got 0"),
+        ("network.hidden", 32, "network.hidden: .*list"),
+        ("network.output", "linear", "needs output: sigmoid, got linear"),
+        ("network.output", ["sigmoid", "lin"], r"network.output\[1\]: unknown value 'lin'"),
+        ("train.learning_rate", "abc", "train.learning_rate: .* got 'abc'"),
+        ("train.patience", True, "not true or false"),
+        ("train.epoch", 3, "train.epoch: unknown key .did you mean 'epochs'"),
+        ("seeds", [1, 1], "each seed once"),
+        ("seeds", [], "at least one seed"),
+        ("seeds", [0, -1], r"seeds\[1\]: .* got -1"),
+        ("seeds", 0, "seeds: .* got 0"),
+        ("seeds", True, "not true or false"),
+        ("evaluate.baselines", ["nne"], r"evaluate.baselines\[0\]: there is no model 'nne'"),
+        ("evaluate.metric", "rmse", "unknown value 'rmse' .did you mean 'mse'"),
+        ("tracking.experiment", "", "tracking.experiment"),
+    ],
+)
+def test_each_error_names_its_key(path: str, value: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        parse_params(changed(path, value))
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith("params.yaml: ")
+
+
+@pytest.mark.parametrize("section", list(DEFAULT))
+def test_a_section_left_out_is_an_error(section: str) -> None:
+    document = {key: value for key, value in DEFAULT.items() if key != section}
+    with pytest.raises(InputError, match=f"{section}: missing section"):
+        parse_params(document)
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+
+
+@given(st.sampled_from(list(DEFAULT)), st.sampled_from(["", "x", "kind", "none"]), JUNK)
+def test_junk_is_an_error_or_is_taken_never_a_crash(section: str, key: str, junk: Any) -> None:
+    document = copy.deepcopy(DEFAULT)
+    if key and isinstance(document[section], dict):
+        document[section][key] = junk
+    else:
+        document[section] = junk
+    try:
+        parse_params(document)
+    except InputError as error:
+        assert "\n" not in str(error)
