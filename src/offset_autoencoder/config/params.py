@@ -60,10 +60,13 @@ class Params:
         """The models' names, in the order of the file."""
         return tuple(dict.fromkeys(setting.model for setting in self.settings))
 
-    @property
-    def latent_dims(self) -> tuple[int, ...]:
-        """Every latent dim that a model asks for, ascending: an offset needs a table for each."""
-        return tuple(sorted({setting.network.latent_dim for setting in self.settings}))
+    def latent_dims(self, offset: str) -> tuple[int, ...]:
+        """The latent dims, ascending, of the models with this offset: it needs a table for each.
+
+        An offset that no model adds is made for those of all models.
+        """
+        dims = {s.network.latent_dim for s in self.settings if s.spec.offset == offset}
+        return tuple(sorted(dims or {s.network.latent_dim for s in self.settings}))
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
@@ -122,7 +125,7 @@ def _offset(where: str, value: Any) -> schema.Section:
     if "kind" not in mapping:
         raise InputError(where, "needs a kind", "for example kind: hash")
     kind = mapping["kind"]
-    if kind not in schema.OFFSETS:
+    if not isinstance(kind, str) or kind not in schema.OFFSETS:
         raise InputError(
             f"{where}.kind", f"unknown kind {kind!r}", did_you_mean(str(kind), schema.OFFSETS)
         )

@@ -1,0 +1,1 @@
+"""What the runs reached, and what may be said of their differences."""

@@ -1,0 +1,1 @@
+"""Offsets f(x): named tables of precomputed vectors, one module a kind."""

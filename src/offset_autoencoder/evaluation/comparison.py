@@ -1,0 +1,222 @@
+"""Every setting against the baselines: ``reports/comparison.csv``.
+
+A family of tests is one metric and one baseline, since each baseline asks its own question:
+does it help at all (``none``), and does it help more than noise of the same power (``gaussian``).
+Each family is corrected by itself; with ten seeds the smallest p there is, 2/2¹⁰ = 0.002, would
+never come below 0.05 were every metric and baseline thrown into one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from offset_autoencoder.config import Setting
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.evaluation import statistics
+from offset_autoencoder.evaluation.matching import match_baseline
+from offset_autoencoder.evaluation.metrics import higher_is_better
+from offset_autoencoder.evaluation.runs_table import (
+    finished,
+    metric_columns,
+    rows_of,
+    sweep_cells,
+    sweep_keys,
+    values_of,
+)
+from offset_autoencoder.evaluation.statistics import Estimate, Wins
+from offset_autoencoder.evaluation.verdict import Outcome, judge, say
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A setting against a baseline's setting, in one metric.
+
+    Attributes:
+        setting: What is compared.
+        baseline: What it is compared with.
+        metric: The metric's column in ``runs.csv``.
+        difference: Setting − baseline over the seeds that both finished. Below zero is better
+            for mse, mae and binary_crossentropy, above zero for psnr and explained_variance.
+        p: Exact two-sided p of the sign-flip test.
+        p_corrected: The same, Holm-corrected within (metric, baseline model).
+        wins: At how many seeds the setting is better.
+        outcome: The verdict in a word.
+        verdict: The verdict in a sentence.
+        family: How many comparisons were corrected together.
+    """
+
+    setting: Setting
+    baseline: Setting
+    metric: str
+    difference: Estimate
+    p: float
+    p_corrected: float
+    wins: Wins
+    outcome: Outcome
+    verdict: str
+    family: int
+
+    @property
+    def pairs(self) -> int:
+        """How many seeds both sides finished."""
+        return self.difference.count
+
+
+@dataclass(frozen=True)
+class _Pairing:
+    setting: Setting
+    baseline: Setting
+    own: pd.DataFrame
+    other: pd.DataFrame
+    left_out: int
+
+
+def compare(
+    runs: pd.DataFrame,
+    settings: Sequence[Setting],
+    *,
+    baselines: Sequence[str],
+    metric: str,
+    confidence: float,
+) -> list[Comparison]:
+    """Compare every setting with its match in each baseline, seed by seed.
+
+    Args:
+        runs: The table of runs (``reports/runs.csv``): model, swept keys, seed, status, metrics.
+        settings: The settings, in the order of the report.
+        baselines: Names of models; one that there is no setting of is passed over.
+        metric: The metric that is asked for: compared in every condition, the others as
+            deployed.
+        confidence: The share of intervals that hold the true difference.
+
+    Returns:
+        By metric, then baseline, then setting. A setting without a match has none.
+
+    Raises:
+        InputError: where the metric that is asked for is not known for these data.
+    """
+    columns = metric_columns(runs, metric)
+    check_metric(runs, metric)
+    rows = [rows_of(runs, setting) for setting in settings]
+    comparisons: list[Comparison] = []
+    for baseline in baselines:
+        pairings = []
+        for setting, own in zip(settings, rows, strict=True):
+            match = match_baseline(setting, settings, baseline)
+            if match is not None:
+                pairings.append(_pair(setting, match, own, rows[list(settings).index(match)]))
+        for column in columns:
+            comparisons += _family(pairings, column, confidence)
+    order = {column: index for index, column in enumerate(columns)}
+    return sorted(comparisons, key=lambda comparison: order[comparison.metric])
+
+
+def check_metric(runs: pd.DataFrame, metric: str) -> None:
+    """Refuse a metric that these runs cannot have.
+
+    Raises:
+        InputError: where runs finished and none has a value of the metric.
+    """
+    known = metric_columns(runs, metric)
+    if metric not in known and (runs["status"] == "finished").any():
+        raise InputError(
+            "params.yaml: evaluate.metric",
+            f"{metric} is not defined for these data and this network",
+            f"one of {', '.join(column for column in known if not column.startswith(metric))}",
+        )
+
+
+def comparison_rows(
+    comparisons: Sequence[Comparison], settings: Sequence[Setting]
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """Columns and rows of ``reports/comparison.csv``."""
+    keys = sweep_keys(settings)
+    rows = [
+        {
+            "model": item.setting.model,
+            **sweep_cells(item.setting, keys),
+            "baseline": item.baseline.model,
+            "baseline_setting": item.baseline.label,
+            "metric": item.metric,
+            "difference": item.difference.mean,
+            "low": item.difference.low,
+            "high": item.difference.high,
+            "p": item.p,
+            "p_corrected": item.p_corrected,
+            "wins": item.wins.wins,
+            "pairs": item.pairs,
+            "verdict": item.verdict,
+        }
+        for item in comparisons
+    ]
+    after = ["baseline", "baseline_setting", "metric", "difference", "low", "high"]
+    after += ["p", "p_corrected", "wins", "pairs", "verdict"]
+    return ["model", *keys, *after], rows
+
+
+def _pair(setting: Setting, baseline: Setting, own: pd.DataFrame, other: pd.DataFrame) -> _Pairing:
+    first, second = finished(own), finished(other)
+    seeds = sorted(set(first.index) & set(second.index))
+    left_out = len(set(own["seed"]) & set(other["seed"])) - len(seeds)
+    return _Pairing(setting, baseline, first.loc[seeds], second.loc[seeds], left_out)
+
+
+def _family(pairings: Sequence[_Pairing], column: str, confidence: float) -> list[Comparison]:
+    paired = [
+        statistics.differences(values_of(pairing.own, column), values_of(pairing.other, column))
+        for pairing in pairings
+    ]
+    p = np.array([statistics.sign_flip_p(difference) for difference in paired], dtype=np.float64)
+    corrected = statistics.holm(p)
+    family = int(np.sum(~np.isnan(p)))
+    better_is_higher = higher_is_better(column)
+    comparisons = []
+    for index, (pairing, difference) in enumerate(zip(pairings, paired, strict=True)):
+        estimate = statistics.mean_and_interval(difference, confidence)
+        wins = statistics.count_wins(difference, higher_is_better=better_is_higher)
+        outcome = judge(
+            estimate,
+            float(corrected[index]),
+            _within_reach(p, index, len(difference)),
+            confidence=confidence,
+            higher_is_better=better_is_higher,
+        )
+        verdict = say(
+            outcome,
+            pairing.baseline.label,
+            estimate,
+            float(corrected[index]),
+            wins,
+            family=family,
+            left_out=pairing.left_out,
+            confidence=confidence,
+        )
+        comparisons.append(
+            Comparison(
+                setting=pairing.setting,
+                baseline=pairing.baseline,
+                metric=column,
+                difference=estimate,
+                p=float(p[index]),
+                p_corrected=float(corrected[index]),
+                wins=wins,
+                outcome=outcome,
+                verdict=verdict,
+                family=family,
+            )
+        )
+    return comparisons
+
+
+def _within_reach(p: np.ndarray[Any, Any], index: int, pairs: int) -> float:
+    """The corrected p had all pairs of this comparison been on one side, the others as they are."""
+    most_extreme = p.copy()
+    most_extreme[index] = statistics.smallest_p(pairs)
+    return float(statistics.holm(most_extreme)[index])

@@ -1,0 +1,129 @@
+"""What a comparison allows to be said, in a word and in a sentence; no more than its numbers."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from offset_autoencoder.evaluation.statistics import Estimate, Wins
+
+Outcome = Literal["better", "worse", "not told apart", "too few seeds", "not comparable"]
+OUTCOMES: tuple[Outcome, ...] = (
+    "better",
+    "worse",
+    "not told apart",
+    "too few seeds",
+    "not comparable",
+)
+
+
+def judge(
+    difference: Estimate,
+    p_corrected: float,
+    p_within_reach: float,
+    *,
+    confidence: float,
+    higher_is_better: bool,
+) -> Outcome:
+    """The word for a comparison.
+
+    ``better`` and ``worse`` need both: a corrected p of at most ``1 − confidence``, and an
+    interval on one side of zero.
+
+    Args:
+        difference: Setting − baseline.
+        p_corrected: The corrected p of the difference.
+        p_within_reach: The corrected p that the most extreme outcome of as many pairs would
+            have had; above ``1 − confidence`` the seeds are too few for any answer.
+        confidence: The share of intervals that hold the true difference.
+        higher_is_better: Whether larger values of the metric are better.
+    """
+    level = 1 - confidence
+    if difference.count and not math.isfinite(difference.mean):
+        return "not comparable"
+    if not difference.count or not p_within_reach <= level:
+        return "too few seeds"
+    on_one_side = difference.low > 0 or difference.high < 0
+    if p_corrected <= level and on_one_side:
+        return "better" if (difference.mean > 0) == higher_is_better else "worse"
+    return "not told apart"
+
+
+def say(
+    outcome: Outcome,
+    baseline: str,
+    difference: Estimate,
+    p_corrected: float,
+    wins: Wins,
+    *,
+    family: int,
+    left_out: int,
+    confidence: float,
+) -> str:
+    """The sentence for a comparison.
+
+    Args:
+        outcome: Its word.
+        baseline: The label of the baseline's setting.
+        difference: Setting − baseline.
+        p_corrected: The corrected p of the difference.
+        wins: Seeds at which the setting is better.
+        family: How many comparisons were corrected together.
+        left_out: Seeds left out because a run of either side diverged.
+        confidence: The share of intervals that hold the true difference.
+    """
+    after = _left_out(left_out)
+    if outcome == "not comparable":
+        return f"not comparable with {baseline}: a value is not finite{after}"
+    if difference.count == 0:
+        return f"too few seeds to tell apart from {baseline}: no seed finished on both sides{after}"
+    if outcome in ("better", "worse"):
+        sign = -1 if difference.mean < 0 else 1
+        low, high = sorted((sign * difference.low, sign * difference.high))
+        numbers = _interval(low, high, confidence)
+        size = f" by {number(abs(difference.mean))}"
+    else:
+        numbers = f"difference {number(difference.mean)}"
+        if difference.count > 1:
+            numbers += f", {_interval(difference.low, difference.high, confidence)}"
+        size = ""
+    numbers += f", corrected p {probability(p_corrected)}, {_wins(wins, difference.count)}"
+    if outcome == "too few seeds":
+        seeds = "1 seed" if difference.count == 1 else f"{difference.count} seeds"
+        among = "1 comparison" if family == 1 else f"{family} comparisons"
+        return (
+            f"too few seeds to tell apart from {baseline}: {seeds} cannot reach a corrected p of "
+            f"{1 - confidence:.2g} among {among} ({numbers}){after}"
+        )
+    words = {"better": "better than", "worse": "worse than"}.get(outcome, "not told apart from")
+    return f"{words} {baseline}{size} ({numbers}){after}"
+
+
+def number(value: float) -> str:
+    """A metric's value or difference to three digits."""
+    return f"{value:.3g}"
+
+
+def probability(p: float) -> str:
+    """A p to two digits."""
+    return f"{p:.2g}"
+
+
+def percent(confidence: float) -> str:
+    """A confidence as it is written: ``95 %``."""
+    return f"{100 * confidence:g} %"
+
+
+def _interval(low: float, high: float, confidence: float) -> str:
+    return f"{percent(confidence)} interval {number(low)} to {number(high)}"
+
+
+def _wins(wins: Wins, pairs: int) -> str:
+    ties = f", {wins.ties} tied" if wins.ties else ""
+    return f"better at {wins.wins} of {pairs} seeds{ties}"
+
+
+def _left_out(count: int) -> str:
+    if not count:
+        return ""
+    return f"; {count} {'seed' if count == 1 else 'seeds'} left out where a run diverged"

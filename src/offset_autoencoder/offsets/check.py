@@ -1,0 +1,28 @@
+"""Checks that every table passes before it is stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offset_autoencoder.errors import InputError
+
+
+def check_finite(where: str, array: NDArray[Any]) -> None:
+    """Refuse NaN and infinity.
+
+    Args:
+        where: The place that errors name.
+        array: Numbers of any real dtype, (n, columns).
+
+    Raises:
+        InputError: naming the first row and column, counted from 0.
+    """
+    finite = np.isfinite(array)
+    if finite.all():
+        return
+    row, column = np.argwhere(~finite)[0]
+    value = array[row, column]
+    raise InputError(where, f"row {row}, column {column} is {value}, a finite number is expected")

@@ -1,0 +1,114 @@
+"""Kind ``class_code``: one unit-norm vector a label, the same for all samples of a class.
+
+For K classes:
+
+* ``one_hot``: the k-th unit vector; needs latent_dim ≥ K.
+* ``hadamard``: the k-th row of Sylvester's Hadamard matrix, H_ij = (−1)^popcount(i & j), over
+  sqrt(latent_dim): orthogonal, every coordinate of the same magnitude; needs latent_dim to be
+  a power of two ≥ K.
+* ``simplex``: the k-th vertex of a regular simplex, as far from each other as K vectors can
+  be: inner products −1/(K − 1); needs latent_dim ≥ K − 1.
+
+Coordinates that a code does not use are zero.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from offset_autoencoder.config.schema import ClassCodeOffset
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.offsets.kind import Float32, Int64, Samples, State
+from offset_autoencoder.offsets.linear import Float64
+
+
+def fit(where: str, params: ClassCodeOffset, samples: Samples, latent_dim: int) -> State:
+    """The code, float32 (n_classes, latent_dim): a row a class.
+
+    Raises:
+        InputError: where the data has no labels, or latent_dim does not suit the code.
+    """
+    if samples.y is None or samples.n_classes is None:
+        raise InputError(
+            where,
+            "kind class_code needs labels, and the data has none",
+            "name them in data.label, or take another kind",
+        )
+    build = {"one_hot": one_hot, "hadamard": hadamard, "simplex": simplex}[params.code]
+    return {"code": build(where, samples.n_classes, latent_dim).astype(np.float32)}
+
+
+def apply(where: str, state: State, x: Float32, y: Int64 | None) -> Float32:
+    """The row of the code that each label names, float32 (n, latent_dim).
+
+    Raises:
+        InputError: where labels are missing, or are no class indices.
+    """
+    code: Float32 = state["code"]
+    if y is None:
+        raise InputError(where, "kind class_code needs labels", "give y, the class indices")
+    # NumPy would take −1 for the last class.
+    wrong = np.flatnonzero((y < 0) | (y >= len(code)))
+    if wrong.size:
+        raise InputError(
+            where, f"y[{wrong[0]}] is {y[wrong[0]]}, no class index from 0 to {len(code) - 1}"
+        )
+    return code[y]
+
+
+def one_hot(where: str, n_classes: int, latent_dim: int) -> Float64:
+    """Unit vectors, (n_classes, latent_dim).
+
+    Raises:
+        InputError: where latent_dim < n_classes.
+    """
+    if latent_dim < n_classes:
+        raise _too_short(where, "one_hot", n_classes, latent_dim, f"at least {n_classes}")
+    return np.eye(n_classes, latent_dim)
+
+
+def hadamard(where: str, n_classes: int, latent_dim: int) -> Float64:
+    """Orthogonal rows of ±1/sqrt(latent_dim), (n_classes, latent_dim).
+
+    Raises:
+        InputError: where latent_dim is not a power of two, or is below n_classes.
+    """
+    if latent_dim < n_classes or latent_dim & (latent_dim - 1):
+        next_power = 1 << (max(latent_dim, n_classes) - 1).bit_length()
+        raise _too_short(
+            where, "hadamard", n_classes, latent_dim, f"a power of two, the next is {next_power}"
+        )
+    common_bits = np.arange(n_classes)[:, None] & np.arange(latent_dim)
+    odd = np.bitwise_count(common_bits) & 1
+    rows: Float64 = np.where(odd, -1.0, 1.0) / np.sqrt(latent_dim)
+    return rows
+
+
+def simplex(where: str, n_classes: int, latent_dim: int) -> Float64:
+    """Vertices of a regular simplex centred on the origin, (n_classes, latent_dim).
+
+    The Helmert contrasts are K − 1 orthonormal rows, each orthogonal to the ones; the columns
+    of that matrix are K vectors with inner products δ_ij − 1/K, which sqrt(K/(K − 1)) makes
+    unit vectors.
+
+    Raises:
+        InputError: where there are fewer than two classes, or latent_dim < n_classes − 1.
+    """
+    if n_classes < 2:
+        raise InputError(f"{where}.code", f"a simplex needs two classes, the data has {n_classes}")
+    if latent_dim < n_classes - 1:
+        raise _too_short(where, "simplex", n_classes, latent_dim, f"at least {n_classes - 1}")
+    vertices = np.zeros((n_classes, latent_dim))
+    for i in range(1, n_classes):
+        vertices[:i, i - 1] = 1.0
+        vertices[i, i - 1] = -i
+        vertices[:, i - 1] *= np.sqrt(n_classes / (n_classes - 1) / (i * (i + 1)))
+    return vertices
+
+
+def _too_short(where: str, code: str, n_classes: int, latent_dim: int, expected: str) -> InputError:
+    return InputError(
+        f"{where}.code",
+        f"code {code} of {n_classes} classes needs a latent_dim of {expected}, not {latent_dim}",
+        "change network.latent_dim or take another code",
+    )

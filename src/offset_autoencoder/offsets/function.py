@@ -1,0 +1,172 @@
+"""Kind ``function``: the user's own f(x, latent_dim, rng), named ``module:callable``.
+
+Stateless: a callable ``f(x, latent_dim, rng) -> (n, latent_dim)``. It is called once a split
+with a generator fresh from ``seed`` each time, so what it draws first is the same in all.
+
+Fitted: an object with two methods (or a class of such objects that is made without
+arguments)::
+
+    fit(x_train, latent_dim, rng) -> dict[str, numpy.ndarray]
+    apply(state, x) -> (n, latent_dim)
+
+``apply`` sees what ``fit`` returned, and nothing that it left on the object, because it may
+run in another process. ``x`` is float32 (n, input_dim) and read-only. The result may be of any
+real dtype and is stored as float32. Both forms must be deterministic, and a row of f(x) must
+depend on its own row of x alone: a statistic of all rows is fitted, on the training split, or
+it would differ from split to split. Both are tried on the training split.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offset_autoencoder.config.schema import FunctionOffset
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.offsets.check import check_finite
+from offset_autoencoder.offsets.kind import Float32, Int64, Samples, State
+from offset_autoencoder.offsets.user_code import blame_user_code, find_target
+
+_FITTED = "fitted."  # before the names of the user's own arrays
+_TRIAL_ROWS = 64
+
+
+def fit(where: str, params: FunctionOffset, samples: Samples, latent_dim: int) -> State:
+    """Call the user's ``fit``, where there is one, and try what was said above.
+
+    Returns:
+        The function's name, the seed, the latent dim, and the user's arrays as ``fitted.KEY``.
+
+    Raises:
+        InputError: where the function is not found, raises, returns something else than was
+            said, or is not deterministic or not row by row.
+    """
+    where = f"{where}.function"
+    target = find_target(where, params.function)
+    state = _fit_once(where, target, params, samples, latent_dim)
+    head = _read_only(samples.x)[: min(_TRIAL_ROWS, (len(samples.x) + 1) // 2)]
+    first = apply(where, state, head, None)
+    if _is_fitted(target):
+        again = apply(where, _fit_once(where, target, params, samples, latent_dim), head, None)
+    else:
+        again = apply(where, state, head, None)
+    whole = apply(where, state, samples.x, None)[: len(head)]
+    if not _equal_up_to_rounding(first, again):
+        raise InputError(
+            where,
+            f"{params.function} gives other values when it is called again",
+            "an offset is deterministic: draw random numbers from rng alone",
+        )
+    if not _equal_up_to_rounding(first, whole):
+        raise InputError(
+            where,
+            f"{params.function} gives a sample other values among {len(samples.x)} rows than among "
+            f"{len(head)}",
+            "f(x) is row by row: compute statistics of all rows in a fit method",
+        )
+    return state
+
+
+def apply(where: str, state: State, x: Float32, y: Int64 | None) -> Float32:
+    """Call the user's function on samples.
+
+    Returns:
+        float32 (n, latent_dim).
+
+    Raises:
+        InputError: where the function is not found, raises, or returns something else than
+            finite numbers of that shape.
+    """
+    name, latent_dim = state["function"].item(), state["latent_dim"].item()
+    target = find_target(where, name)
+    if _is_fitted(target):
+        own = {
+            key.removeprefix(_FITTED): array.copy()
+            for key, array in state.items()
+            if key.startswith(_FITTED)
+        }
+        result = _call(where, f"{name}.apply", target.apply, own, _read_only(x))
+    else:
+        result = _call(where, name, target, _read_only(x), latent_dim, _generator(state["seed"]))
+    return _table(where, name, result, (len(x), latent_dim))
+
+
+def _fit_once(
+    where: str, target: Any, params: FunctionOffset, samples: Samples, latent_dim: int
+) -> State:
+    state: State = {
+        "function": np.array(params.function),
+        "seed": np.array(params.seed, dtype=np.int64),
+        "latent_dim": np.array(latent_dim, dtype=np.int64),
+    }
+    if not _is_fitted(target):
+        return state
+    name = f"{params.function}.fit"
+    x, generator = _read_only(samples.x), _generator(state["seed"])
+    own = _call(where, name, _copy(target).fit, x, latent_dim, generator)
+    if not isinstance(own, Mapping):
+        raise InputError(
+            where, f"{name} must return a dict of arrays, it returned a {type(own).__name__}"
+        )
+    for key, value in own.items():
+        array = _call(where, f"{name}, key {key!r}", np.asarray, value)
+        if not isinstance(key, str) or array.dtype.hasobject:
+            raise InputError(
+                where,
+                f"{name} must return names and arrays of numbers, its key {key!r} holds "
+                f"a {type(value).__name__}",
+            )
+        state[_FITTED + key] = array
+    return state
+
+
+def _copy(target: Any) -> Any:
+    """What ``fit`` leaves on the object itself would be missing in the next process."""
+    return target if isinstance(target, ModuleType) else copy.copy(target)
+
+
+def _is_fitted(target: Any) -> bool:
+    return hasattr(target, "fit") and hasattr(target, "apply")
+
+
+def _generator(seed: NDArray[Any]) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(seed.item()))
+
+
+def _read_only(x: Float32) -> Float32:
+    view = np.asarray(x).view()
+    view.flags.writeable = False
+    return view
+
+
+def _call(where: str, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    with blame_user_code(where, name):
+        return function(*arguments)
+
+
+def _table(where: str, name: str, result: Any, shape: tuple[int, int]) -> Float32:
+    array = _call(where, name, np.asarray, result)
+    if array.dtype.kind not in "fiub":
+        raise InputError(
+            where, f"{name} must return an array of real numbers, its dtype is {array.dtype}"
+        )
+    if array.shape != shape:
+        raise InputError(
+            where, f"{name} must return shape {shape} (n, latent_dim), it returned {array.shape}"
+        )
+    check_finite(f"{where}: what {name} returned", array)
+    with np.errstate(over="ignore"):  # too large for float32 is infinity, which is refused below
+        table = np.ascontiguousarray(array, dtype=np.float32)
+    check_finite(f"{where}: what {name} returned, as float32", table)
+    return table
+
+
+def _equal_up_to_rounding(a: Float32, b: Float32) -> bool:
+    # Libraries that sum in several threads differ in the last bits from call to call.
+    scale = float(np.sqrt(np.mean(np.square(a, dtype=np.float64))))
+    return bool(np.allclose(a, b, rtol=1e-4, atol=1e-4 * scale))

@@ -1,0 +1,80 @@
+"""Kind ``pca``: the first principal components of the training split.
+
+f(x)_k = s_k · v_k·(x − mean), with v_k the k-th eigenvector of the covariance of the training
+split (Pearson 1901; Hotelling 1933). s_k = 1, or 1/sqrt(λ_k) with ``whiten``, where λ_k is the
+variance (n − 1 in its denominator) along v_k.
+
+An eigenvector's sign is arbitrary: its loading of largest magnitude is made positive.
+Directions in which the training split does not vary have no order and no natural axes; the
+components beyond its rank are zero, so that the result does not depend on rounding.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from offset_autoencoder.config.schema import PcaOffset
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.offsets.kind import Float32, Int64, Samples, State
+from offset_autoencoder.offsets.linear import Float64, centred_blocks, project, training_mean
+
+
+def fit(where: str, params: PcaOffset, samples: Samples, latent_dim: int) -> State:
+    """Mean (input_dim,), components (latent_dim, input_dim), variances and scale (latent_dim,).
+
+    Raises:
+        InputError: where latent_dim exceeds the number of samples or of features, or, with
+            ``whiten``, the rank of the training split.
+    """
+    n, input_dim = samples.x.shape
+    if latent_dim > min(n, input_dim):
+        raise InputError(
+            where,
+            f"pca has at most {min(n, input_dim)} components ({n} training samples of {input_dim} "
+            f"features), fewer than latent_dim {latent_dim}",
+            "take a smaller network.latent_dim or another kind",
+        )
+    mean = training_mean(samples.x)
+    variances, components = _principal_axes(samples.x, mean)
+    threshold = variances[0] * max(n, input_dim) * np.finfo(np.float64).eps
+    rank = int(np.count_nonzero(variances > threshold))
+    if params.whiten and latent_dim > rank:
+        raise InputError(
+            f"{where}.whiten",
+            f"the training split varies in {rank} directions only, fewer than latent_dim "
+            f"{latent_dim}: the others have no variance to scale to 1",
+            "take a smaller network.latent_dim or whiten: false",
+        )
+    variances, components = variances[:latent_dim].copy(), components[:latent_dim].copy()
+    variances[rank:], components[rank:] = 0.0, 0.0
+    largest = np.argmax(np.abs(components), axis=1)
+    signs = np.where(components[np.arange(latent_dim), largest] < 0, -1.0, 1.0)
+    return {
+        "mean": mean,
+        "components": components * signs[:, None],
+        "explained_variance": variances,
+        "scale": 1.0 / np.sqrt(variances) if params.whiten else np.ones(latent_dim),
+    }
+
+
+def apply(where: str, state: State, x: Float32, y: Int64 | None) -> Float32:
+    """The scores of samples on the components, float32 (n, latent_dim).
+
+    Raises:
+        InputError: where x has another number of features than the training split.
+    """
+    return project(where, x, state["mean"], state["components"].T * state["scale"])
+
+
+def _principal_axes(x: Float32, mean: Float64) -> tuple[Float64, Float64]:
+    """Variances, descending, and unit axes as rows."""
+    n, input_dim = x.shape
+    degrees = max(n - 1, 1)
+    if n < input_dim:  # the covariance would be the larger matrix
+        _, singular, axes = np.linalg.svd(x.astype(np.float64) - mean, full_matrices=False)
+        return singular**2 / degrees, axes
+    covariance = np.zeros((input_dim, input_dim))
+    for _, centred in centred_blocks(x, mean):
+        covariance += centred.T @ centred
+    variances, axes = np.linalg.eigh(covariance / degrees)
+    return variances[::-1], axes.T[::-1]

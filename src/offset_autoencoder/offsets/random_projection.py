@@ -1,0 +1,36 @@
+"""Kind ``random_projection``: f(x) = (x − mean) P with P Gaussian and fixed by the seed.
+
+P is (input_dim, latent_dim) with independent entries N(0, 1/latent_dim), so that
+E‖f(x)‖² = ‖x − mean‖², and distances are kept up to the error of Johnson & Lindenstrauss
+(1984, Contemp. Math. 26, 189).
+
+The mean is that of the training split. Without it most of the power of, say, images whose
+pixels are all ≥ 0 would sit in one constant vector, which says nothing about x.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from offset_autoencoder.config.schema import RandomProjectionOffset
+from offset_autoencoder.offsets.kind import Float32, Int64, Samples, State
+from offset_autoencoder.offsets.linear import project, training_mean
+
+# A stream of its own: nothing else that is seeded with the same number draws the same values.
+_STREAM = tuple(b"random_projection")
+
+
+def fit(where: str, params: RandomProjectionOffset, samples: Samples, latent_dim: int) -> State:
+    """The training mean (input_dim,) and P (input_dim, latent_dim), float64."""
+    generator = np.random.default_rng(np.random.SeedSequence(params.seed, spawn_key=_STREAM))
+    gaussian = generator.standard_normal((samples.x.shape[1], latent_dim))
+    return {"mean": training_mean(samples.x), "projection": gaussian / np.sqrt(latent_dim)}
+
+
+def apply(where: str, state: State, x: Float32, y: Int64 | None) -> Float32:
+    """(x − mean) P, float32 (n, latent_dim).
+
+    Raises:
+        InputError: where x has another number of features than the training split.
+    """
+    return project(where, x, state["mean"], state["projection"])

@@ -1,0 +1,235 @@
+"""An offset table on disk: f(x) of every sample of every split, as memory-mapped arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from offset_autoencoder.config import SPLITS, SplitName
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.files import read_json, sha256_of_array, write_json, write_npy, write_npz
+from offset_autoencoder.offsets.check import check_finite
+from offset_autoencoder.offsets.kind import Float32, State
+
+INFO = "offset.json"
+STATE = "state.npz"
+
+
+@dataclass(frozen=True)
+class OffsetTable:
+    """The vectors of one offset at one latent dim, row-aligned with the prepared samples.
+
+    Attributes:
+        name: The name under ``offsets:``.
+        kind: Its kind.
+        latent_dim: Length of the vectors.
+        rms: Root mean square of a coordinate over the training split,
+            sqrt(mean(train²)) over all rows and columns.
+        train: float32 (n_train, latent_dim), read-only.
+        validation: float32 (n_validation, latent_dim), read-only.
+        test: float32 (n_test, latent_dim), read-only.
+        digests: SHA-256 of each split's array (:func:`.files.sha256_of_array`).
+        info: The whole of offset.json.
+    """
+
+    name: str
+    kind: str
+    latent_dim: int
+    rms: float
+    train: Float32
+    validation: Float32
+    test: Float32
+    digests: dict[str, str]
+    info: dict[str, Any]
+
+    def split(self, name: SplitName) -> Float32:
+        """The vectors of a split, float32 (n, latent_dim)."""
+        table: Float32 = getattr(self, name)
+        return table
+
+
+def root_mean_square(table: Float32) -> float:
+    """sqrt(mean(table²)) over all coordinates, summed in float64."""
+    return float(np.sqrt(np.mean(np.square(table, dtype=np.float64))))
+
+
+def scale_factor(table: OffsetTable, rms: float | None) -> float:
+    """What to multiply a table by for its training split to have a root mean square.
+
+    Args:
+        table: The table as it is stored.
+        rms: The wanted root mean square of a coordinate; None takes the vectors as they came.
+
+    Returns:
+        rms / table.rms; 1 for None.
+
+    Raises:
+        InputError: where the table is zero on the whole training split.
+    """
+    if rms is None:
+        return 1.0
+    if table.rms == 0:
+        raise InputError(
+            f"offsets.{table.name}",
+            f"is zero on the whole training split at latent dim {table.latent_dim}: it cannot be "
+            f"scaled to rms {rms:g}",
+            "use rms: null or another offset",
+        )
+    return rms / table.rms
+
+
+def scale_to_rms(table: OffsetTable, rms: float | None) -> OffsetTable:
+    """A table scaled, all splits alike, to a root mean square over the training split.
+
+    Args:
+        table: The table as it is stored.
+        rms: The wanted root mean square of a coordinate; None takes the vectors as they came.
+
+    Returns:
+        A table in memory with ``rms`` and ``digests`` of its own; ``info`` stays that of the
+        stored one.
+
+    Raises:
+        InputError: where the table is zero on the whole training split.
+    """
+    if rms is None:
+        return table
+    factor = np.float32(scale_factor(table, rms))
+    train, validation, test = (np.asarray(table.split(name)) * factor for name in SPLITS)
+    scaled = dataclasses.replace(table, rms=rms, train=train, validation=validation, test=test)
+    digests: dict[str, str] = {name: sha256_of_array(scaled.split(name)) for name in SPLITS}
+    return dataclasses.replace(scaled, digests=digests)
+
+
+def write_table(
+    folder: Path,
+    *,
+    name: str,
+    kind: str,
+    params: Mapping[str, Any],
+    latent_dim: int,
+    input_dim: int,
+    tables: Mapping[SplitName, Float32],
+    state: State,
+    data_digests: Mapping[str, str],
+) -> float:
+    """Write a table's five files into a folder, after a check of all of them.
+
+    Args:
+        folder: Where; made if need be.
+        name: The name under ``offsets:``.
+        kind: Its kind.
+        params: Its section of params.yaml, as plain values.
+        latent_dim: Length of the vectors.
+        input_dim: Number of features of the samples.
+        tables: float32 (n, latent_dim) a split.
+        state: What computes f(x) for new samples.
+        data_digests: SHA-256 of the x of each split that the table belongs to.
+
+    Returns:
+        The root mean square of a coordinate over the training split.
+
+    Raises:
+        InputError: where a table has another shape than its split needs, or is not finite.
+    """
+    for split in SPLITS:
+        where = f"offsets.{name}, {split} split"
+        table = tables[split]
+        if table.ndim != 2 or table.shape[1] != latent_dim or table.dtype != np.float32:
+            raise InputError(
+                where,
+                f"must be float32 (n, {latent_dim}), it is {table.dtype} {table.shape}",
+            )
+        check_finite(where, table)
+    rms = root_mean_square(tables["train"])
+    for split in SPLITS:
+        write_npy(folder / f"{split}.npy", tables[split])
+    write_npz(folder / STATE, state)
+    info = {
+        "name": name,
+        "kind": kind,
+        "params": dict(params),
+        "latent_dim": latent_dim,
+        "input_dim": input_dim,
+        "rms": rms,
+        "digests": {split: sha256_of_array(tables[split]) for split in SPLITS},
+        "data": dict(data_digests),
+    }
+    write_json(folder / INFO, info)
+    return rms
+
+
+def folder_of(root: Path, name: str, latent_dim: int, *, swept: bool) -> Path:
+    """Where a table stands: one folder per latent dim where several are asked for."""
+    return root / name / f"latent_dim_{latent_dim}" if swept else root / name
+
+
+def load_table(root: Path, name: str, latent_dim: int) -> OffsetTable:
+    """Load the table of an offset at a latent dim, memory-mapped.
+
+    Args:
+        root: ``data/offsets``.
+        name: The name under ``offsets:``.
+        latent_dim: Length of the vectors.
+
+    Raises:
+        InputError: where there is no such table, or its files are damaged.
+    """
+    candidates = [folder_of(root, name, latent_dim, swept=swept) for swept in (False, True)]
+    folder = next((place for place in candidates if (place / INFO).is_file()), None)
+    info = read_info(folder) if folder is not None else None
+    if folder is None or info is None or info["latent_dim"] != latent_dim:
+        raise InputError(
+            str(root / name),
+            f"holds no table of offset {name!r} at latent dim {latent_dim}",
+            f"run dvc repro offsets@{name}",
+        )
+    train, validation, test = (_map_array(folder / f"{split}.npy", latent_dim) for split in SPLITS)
+    return OffsetTable(
+        name=info["name"],
+        kind=info["kind"],
+        latent_dim=latent_dim,
+        rms=float(info["rms"]),
+        train=train,
+        validation=validation,
+        test=test,
+        digests=dict(info["digests"]),
+        info=info,
+    )
+
+
+def read_info(folder: Path) -> dict[str, Any]:
+    """Read a table's offset.json.
+
+    Raises:
+        InputError: where it is missing or is not what an offsets stage writes.
+    """
+    info = read_json(folder / INFO)
+    keys = ("name", "kind", "params", "latent_dim", "input_dim", "rms", "digests", "data")
+    missing = [key for key in keys if not isinstance(info, dict) or key not in info]
+    if missing:
+        raise InputError(str(folder / INFO), f"lacks {missing[0]!r}", "run the offsets stage again")
+    return dict(info)
+
+
+def _map_array(path: Path, latent_dim: int) -> Float32:
+    again = "run the offsets stage again"
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(str(path), "no such file", again) from None
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(str(path), f"is not a readable npy: {error}", again) from None
+    if array.dtype != np.float32 or array.ndim != 2 or array.shape[1] != latent_dim:
+        raise InputError(
+            str(path),
+            f"must be float32 (n, {latent_dim}), it is {array.dtype} {array.shape}",
+            again,
+        )
+    table: Float32 = array
+    return table

@@ -1,0 +1,228 @@
+"""Kind ``file``: the user's own table, read from ``data/raw`` and aligned with the samples.
+
+One file holds the vectors of the whole data set, or one file a split those of that split.
+With ``id``, which names a column (csv, parquet), an array (npz) or, beside one npy, an npy file,
+each vector belongs to the sample of that id, in any order. Without it they are aligned by row:
+with the rows of the data set as it came, its files one after the other in the order train,
+validation, test where it has several (whole data set), or with the rows of
+``data/prepared/SPLIT/x.npy``, which stand in ascending order of id (one file a split).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offset_autoencoder.config import SPLITS, SplitName
+from offset_autoencoder.config.schema import FileOffset
+from offset_autoencoder.data.csv_file import read_csv_table
+from offset_autoencoder.data.npy import open_npy
+from offset_autoencoder.data.npz import check_length, read_npz_table
+from offset_autoencoder.data.parquet import read_parquet_table
+from offset_autoencoder.data.raw_files import Format, format_of, locate
+from offset_autoencoder.data.table import Roles, Table
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.offsets.align import match_ids
+from offset_autoencoder.offsets.kind import Float32
+
+_READERS = {"npz": read_npz_table, "csv": read_csv_table, "parquet": read_parquet_table}
+
+
+@dataclass(frozen=True)
+class PreparedIds:
+    """Which samples need a vector.
+
+    Attributes:
+        splits: The ids of each split's samples, in the order of its x: int64 or text (n,).
+        are_rows: Whether the ids are row numbers of the data set as it came, because
+            params.yaml names no id.
+    """
+
+    splits: Mapping[SplitName, NDArray[Any]]
+    are_rows: bool
+
+
+def read_tables(
+    name: str, params: FileOffset, ids: PreparedIds, latent_dim: int, raw: Path
+) -> dict[SplitName, Float32]:
+    """Read and check the table of every split.
+
+    Args:
+        name: The name under ``offsets:``.
+        params: Its section of params.yaml.
+        ids: The samples.
+        latent_dim: Length that the vectors must have.
+        raw: ``data/raw``.
+
+    Returns:
+        float32 (n, latent_dim) a split, row-aligned with its samples.
+
+    Raises:
+        InputError: where a file is missing, damaged or pickled, has another number of columns
+            or rows, holds what is not a finite number, or lacks an id, has it twice, or has
+            one that no sample has.
+    """
+    key = f"offsets.{name}"
+    if isinstance(params.path, str):
+        return _whole(key, params, params.path, ids, latent_dim, raw)
+    for split in SPLITS:
+        if split not in params.path:
+            raise InputError(
+                f"params.yaml: {key}.path",
+                f"names no file for the {split} split",
+                "name one for each of train, validation and test, or one for the whole data set",
+            )
+    return {
+        split: _one_split(f"{key}.path.{split}", key, params, split, ids, latent_dim, raw)
+        for split in SPLITS
+    }
+
+
+def _whole(
+    key: str, params: FileOffset, path: str, ids: PreparedIds, latent_dim: int, raw: Path
+) -> dict[SplitName, Float32]:
+    wanted = np.concatenate([ids.splits[split] for split in SPLITS])
+    if params.id is None and not ids.are_rows:
+        raise InputError(
+            f"params.yaml: {key}",
+            "the data has ids of its own (data.id), so that its samples are not told by row",
+            f"name the ids of the table in {key}.id, or give one file a split",
+        )
+    if params.id is None and not np.array_equal(np.sort(wanted), np.arange(len(wanted))):
+        raise InputError(
+            f"params.yaml: {key}.path",
+            "the rows of the data do not count from 0 through all splits",
+            "give one file a split",
+        )
+    table = _read(f"{key}.path", key, params, path, raw)
+    values = _values(table, latent_dim)
+    if params.id is None:
+        _check_rows(key, table, len(wanted), "samples of the whole data set")
+        rows = wanted.astype(np.int64)
+    else:
+        rows = match_ids(table.origin, _ids(table), wanted, "data set")
+    ends = np.cumsum([len(ids.splits[split]) for split in SPLITS])
+    return {
+        split: values[part] for split, part in zip(SPLITS, np.split(rows, ends[:-1]), strict=True)
+    }
+
+
+def _one_split(
+    path_key: str,
+    key: str,
+    params: FileOffset,
+    split: SplitName,
+    ids: PreparedIds,
+    latent_dim: int,
+    raw: Path,
+) -> Float32:
+    assert not isinstance(params.path, str)
+    wanted = ids.splits[split]
+    table = _read(path_key, key, params, params.path[split], raw)
+    values = _values(table, latent_dim)
+    if params.id is None:
+        _check_rows(key, table, len(wanted), f"samples of the {split} split")
+        return values
+    return values[match_ids(table.origin, _ids(table), wanted, f"{split} split")]
+
+
+def _read(path_key: str, key: str, params: FileOffset, name: str, raw: Path) -> Table:
+    path = locate(raw, name, path_key)
+    kind = format_of(path)
+    _check_keys(key, params, kind, path)
+    if kind == "npy":
+        return _read_npy(key, params, path, raw)
+    if kind == "idx":
+        raise InputError(str(path), "idx holds images", "give the offset as npy, npz, csv, parquet")
+    named = params.columns if params.array is None else [params.array]
+    roles = Roles(features=None if named is None else tuple(named), id=params.id)
+    try:
+        return _READERS[kind](path, roles)
+    except InputError as error:
+        own = f"{key}.array" if kind == "npz" else f"{key}.columns"
+        raise _in_terms_of_the_offset(error, own, f"{key}.id") from None
+
+
+def _in_terms_of_the_offset(error: InputError, features: str, ids: str) -> InputError:
+    """The readers speak of the data set's keys, the user of the offset's."""
+
+    def translate(text: str) -> str:
+        text = text.replace("data.features, data.label and data.id", f"{features} and {ids}")
+        return text.replace("data.features", features).replace("data.id", ids)
+
+    mend = None if error.mend is None else translate(error.mend)
+    return InputError(translate(error.where), error.what, mend)
+
+
+def _check_keys(key: str, params: FileOffset, kind: Format, path: Path) -> None:
+    goes_with = {"array": ("npz",), "columns": ("csv", "parquet")}
+    for part, kinds in goes_with.items():
+        if getattr(params, part) is not None and kind not in kinds:
+            raise InputError(
+                f"params.yaml: {key}.{part}", f"goes with {' and '.join(kinds)}, {path} is {kind}"
+            )
+
+
+def _read_npy(key: str, params: FileOffset, path: Path, raw: Path) -> Table:
+    values = open_npy(path)
+    if params.id is None:
+        return Table(x=values, origin=str(path))
+    where = f"params.yaml: {key}.id"
+    if not isinstance(params.path, str):
+        raise InputError(
+            where, "the ids of npy tables, one a split, have no place", "give npz, csv or parquet"
+        )
+    beside = locate(raw, params.id, f"{key}.id")
+    if format_of(beside) != "npy":
+        raise InputError(where, f"the ids of an npy table are an npy file, got {beside}")
+    ids = open_npy(beside)
+    check_length(ids, values, str(beside), "id")
+    return Table(x=values, origin=str(path), ids=ids)
+
+
+def _values(table: Table, latent_dim: int) -> Float32:
+    if table.x.dtype.kind not in "fiub":
+        raise InputError(table.origin, f"holds {table.x.dtype}, expected real numbers")
+    if table.x.ndim != 2:
+        raise InputError(
+            table.origin, f"has shape {table.x.shape}, expected (samples, {latent_dim})"
+        )
+    if table.x.shape[1] != latent_dim:
+        raise InputError(
+            table.origin,
+            f"holds vectors of {table.x.shape[1]} columns, network.latent_dim is {latent_dim}",
+            f"give the models with this offset latent_dim: {table.x.shape[1]}",
+        )
+    with np.errstate(over="ignore"):  # too large for float32 is infinity, which is refused below
+        values = np.ascontiguousarray(table.x, dtype=np.float32)
+    finite = np.isfinite(values)
+    if not finite.all():
+        row, column = (int(index) for index in np.argwhere(~finite)[0])
+        raise InputError(
+            table.place(row, column),
+            f"{table.x[row, column]} is not a finite float32 number",
+        )
+    return values
+
+
+def _ids(table: Table) -> NDArray[Any]:
+    assert table.ids is not None
+    if table.ids.dtype.kind not in "iuU":
+        raise InputError(
+            table.origin, f"its ids are {table.ids.dtype}, expected whole numbers or text"
+        )
+    return table.ids if table.ids.dtype.kind == "U" else table.ids.astype(np.int64)
+
+
+def _check_rows(key: str, table: Table, n: int, what: str) -> None:
+    if len(table.x) != n:
+        raise InputError(
+            table.origin,
+            f"holds {len(table.x)} rows, there are {n} {what}",
+            f"give each sample one row, or align by id: name the table's ids in {key}.id",
+        )

@@ -1,0 +1,72 @@
+"""The picture of samples and what came out for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offset_autoencoder.reporting.figure import WIDTH, written_figure
+
+
+def draw_reconstructions(
+    path: Path,
+    originals: NDArray[Any],
+    rows: Sequence[tuple[str, NDArray[Any]]],
+    *,
+    data_range: tuple[float, float],
+) -> bool:
+    """Draw samples and what came out for them, one row a setting.
+
+    Args:
+        path: Where the PNG goes.
+        originals: The samples, (n, height, width) or (n, height, width, channels).
+        rows: For each row its label and the reconstructions of these samples, same shape.
+        data_range: What is drawn black and what white.
+
+    Returns:
+        Whether there was anything to draw; nothing is written otherwise.
+
+    Raises:
+        ValueError: where a row has another shape than the originals.
+    """
+    for label, images in rows:
+        if images.shape != originals.shape:
+            raise ValueError(f"{label}: needs the shape {originals.shape}, got {images.shape}")
+    if not rows or not len(originals):
+        return False
+    lines = [("original", originals), *rows]
+    label_width = 0.085 * max(len(label) for label, _ in lines) + 0.2
+    side = min(0.9, (WIDTH - label_width) / len(originals))
+    size = (label_width + side * len(originals), side * len(lines) + 0.1)
+    low, high = data_range
+    with written_figure(path, size, layout=None) as figure:
+        panels = figure.subplots(len(lines), len(originals), squeeze=False)
+        figure.subplots_adjust(
+            left=label_width / size[0], right=1, bottom=0, top=1, wspace=0.06, hspace=0.06
+        )
+        for line, (label, images) in enumerate(lines):
+            for column, image in enumerate(images):
+                scaled = np.clip((np.asarray(image, dtype=np.float64) - low) / (high - low), 0, 1)
+                panel = panels[line, column]
+                panel.imshow(_drawable(scaled), vmin=0, vmax=1, interpolation="nearest")
+                panel.set_axis_off()
+            middle = panels[line, 0].get_position()
+            figure.text(
+                (label_width - 0.1) / size[0],
+                (middle.y0 + middle.y1) / 2,
+                label,
+                ha="right",
+                va="center",
+            )
+    return True
+
+
+def _drawable(image: NDArray[np.float64]) -> NDArray[np.float64]:
+    """An image as it can be drawn: one channel is grey, three or four are colour."""
+    if image.ndim == 3 and image.shape[2] not in (3, 4):
+        return image.mean(axis=2)
+    return image

@@ -1,0 +1,57 @@
+"""Stage ``offsets@NAME``: one offset of params.yaml → ``data/offsets/NAME``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from offset_autoencoder import project
+from offset_autoencoder.config import load_params
+from offset_autoencoder.data.prepared import load_prepared
+from offset_autoencoder.errors import InputError, did_you_mean, run_command
+from offset_autoencoder.files import read_json
+from offset_autoencoder.offsets.build import build_offset
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Build the offset named on the command line.
+
+    Args:
+        arguments: The command line without the program; None takes the process's own.
+
+    Raises:
+        InputError: where there is no such offset, or it cannot be had with this data.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m offset_autoencoder.stages.offsets", description=main.__doc__
+    )
+    parser.add_argument("name", metavar="NAME", help="a name under offsets: in params.yaml")
+    name = parser.parse_args(arguments).name
+    params = load_params(project.PARAMS)
+    if name not in params.offsets:
+        raise InputError(
+            f"{project.PARAMS}: offsets",
+            f"there is no offset {name!r}",
+            did_you_mean(name, params.offsets),
+        )
+    data = load_prepared(project.PREPARED)
+    kind = params.offsets[name]
+    rms = build_offset(project.OFFSETS, name, kind, data, _latent_dims(name), project.RAW)
+    noun = "latent dim" if len(rms) == 1 else "latent dims"
+    dims = ", ".join(str(latent_dim) for latent_dim in rms)
+    values = ", ".join(f"{value:#.3g}" for value in rms.values())
+    print(f"offset {name}: {kind.kind}, {noun} {dims}, rms {values}")
+
+
+def _latent_dims(name: str) -> list[int]:
+    # From a file of prepare's and not from params.yaml, so that DVC runs the stage again when
+    # the list changes, and only then.
+    path = project.PREPARED / "latent_dims.json"
+    latent_dims = read_json(path)
+    if not isinstance(latent_dims, dict) or not latent_dims.get(name):
+        raise InputError(str(path), f"names no latent dim for {name!r}", "run dvc repro prepare")
+    return [int(latent_dim) for latent_dim in latent_dims[name]]
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,20 @@
+"""Stage ``publish``: the MLflow store is brought in line with ``models/`` and ``reports/``."""
+
+from __future__ import annotations
+
+from offset_autoencoder.config import load_params
+from offset_autoencoder.errors import run_command
+from offset_autoencoder.tracking.publish import publish
+
+
+def main() -> None:
+    """Publish what the stages before made, and say in one line what was new.
+
+    Raises:
+        InputError: where a file is missing or damaged, or the store cannot be reached.
+    """
+    print(publish(load_params()).summary)
+
+
+if __name__ == "__main__":
+    run_command(main)

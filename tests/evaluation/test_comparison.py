@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from offset_autoencoder.config import Params
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.evaluation.comparison import Comparison, compare, comparison_rows
+
+MakeParams = Callable[..., Params]
+MakeRuns = Callable[..., pd.DataFrame]
+
+EFFECTS = {
+    "gaussian stddev=0.1": 0.003,
+    "gaussian stddev=0.2": 0.006,
+    "frozen rms=0.1": -0.002,
+    "frozen rms=0.2": 0.0060001,
+}
+
+
+def _compare(
+    params: Params, runs: pd.DataFrame, metric: str = "mse"
+) -> dict[tuple[str, str, str], Comparison]:
+    found = compare(
+        runs, params.settings, baselines=["none", "gaussian"], metric=metric, confidence=0.95
+    )
+    return {(item.setting.label, item.baseline.model, item.metric): item for item in found}
+
+
+def test_pairs_are_by_seed_whatever_the_order_of_the_rows(
+    make_params: MakeParams, make_runs: MakeRuns
+) -> None:
+    params = make_params()
+    runs = make_runs(params, EFFECTS)
+    shuffled = runs.sample(frac=1, random_state=3)
+    assert _compare(params, shuffled) == _compare(params, runs)
+    item = _compare(params, runs)["frozen rms=0.1", "none", "mse"]
+    by_seed = {
+        model: runs[(runs["model"] == model) & ~(runs["rms"] == 0.2)].set_index("seed")["mse"]
+        for model in ("none", "frozen")
+    }
+    expected = stats.ttest_rel(by_seed["frozen"], by_seed["none"])
+    interval = expected.confidence_interval(0.95)
+    assert item.difference.mean == pytest.approx((by_seed["frozen"] - by_seed["none"]).mean())
+    assert (item.difference.low, item.difference.high) == pytest.approx(tuple(interval))
+    assert (item.wins.wins, item.pairs, item.p) == (10, 10, 2 / 1024)
+
+
+def test_each_baseline_and_metric_is_corrected_by_itself(
+    make_params: MakeParams, make_runs: MakeRuns
+) -> None:
+    params = make_params()
+    found = _compare(params, make_runs(params, EFFECTS))
+    assert found["frozen rms=0.1", "none", "mse"].family == 4
+    assert found["frozen rms=0.1", "gaussian", "mse"].family == 2
+    assert found["frozen rms=0.1", "none", "mse"].p_corrected == pytest.approx(4 * 2 / 1024)
+    assert found["frozen rms=0.1", "gaussian", "mse"].p_corrected == pytest.approx(2 * 2 / 1024)
+    assert {metric for _, _, metric in found} == {"mse", "psnr", "mse_own", "mse_clean"}
+
+
+def test_verdicts_go_with_the_direction_of_the_metric(
+    make_params: MakeParams, make_runs: MakeRuns
+) -> None:
+    params = make_params()
+    found = _compare(params, make_runs(params, EFFECTS))
+    better = found["frozen rms=0.1", "none", "mse"]
+    assert better.outcome == "better"
+    assert better.verdict.startswith("better than none by 0.0020")
+    assert "95 % interval 0.001" in better.verdict
+    assert better.verdict.endswith("corrected p 0.0078, better at 10 of 10 seeds)")
+    # psnr here is −mse: what lowers the one raises the other.
+    assert found["frozen rms=0.1", "none", "psnr"].outcome == "better"
+    assert found["frozen rms=0.1", "none", "psnr"].difference.mean > 0
+    worse = found["gaussian stddev=0.2", "none", "mse"]
+    assert worse.outcome == "worse"
+    assert worse.verdict.startswith("worse than none by 0.00")
+    assert "better at 0 of 10 seeds" in worse.verdict
+    unclear = found["frozen rms=0.2", "gaussian", "mse"]
+    assert unclear.verdict.startswith("not told apart from gaussian stddev=0.2 (difference ")
+    for item in found.values():
+        assert "equal" not in item.verdict
+        assert "no effect" not in item.verdict
+
+
+def test_too_few_seeds_are_said_to_be_too_few(make_params: MakeParams, make_runs: MakeRuns) -> None:
+    """Four comparisons need 8 seeds: 4 · 2/2⁷ is above 0.05, 4 · 2/2⁸ below."""
+    for seeds, outcome in ((1, "too few seeds"), (7, "too few seeds"), (8, "better")):
+        params = make_params(seeds=seeds)
+        item = _compare(params, make_runs(params, EFFECTS))["frozen rms=0.1", "none", "mse"]
+        assert item.outcome == outcome
+        if outcome == "too few seeds":
+            assert "cannot reach a corrected p of 0.05 among 4 comparisons" in item.verdict
+    one = make_params(seeds=1)
+    item = _compare(one, make_runs(one, EFFECTS))["frozen rms=0.1", "none", "mse"]
+    assert math.isnan(item.difference.low)
+    assert "interval" not in item.verdict
+    assert "nan" not in item.verdict
+
+
+def test_a_seed_that_diverged_on_one_side_is_left_out_and_said(
+    make_params: MakeParams, make_runs: MakeRuns
+) -> None:
+    params = make_params()
+    runs = make_runs(params, EFFECTS)
+    gone = (runs["model"] == "none") & (runs["seed"] == 3)
+    runs.loc[gone, "status"] = "diverged"
+    runs.loc[gone, ["mse", "psnr", "mse_own", "mse_clean"]] = np.nan
+    item = _compare(params, runs)["frozen rms=0.1", "none", "mse"]
+    assert (item.pairs, item.wins.wins, item.outcome) == (9, 9, "better")
+    assert item.verdict.endswith("; 1 seed left out where a run diverged")
+    runs.loc[runs["model"] == "none", "status"] = "diverged"
+    none = _compare(params, runs)["frozen rms=0.1", "none", "mse"]
+    assert (none.pairs, none.outcome) == (0, "too few seeds")
+    assert "no seed finished on both sides" in none.verdict
+    assert "nan" not in none.verdict
+
+
+def test_an_infinite_psnr_is_not_compared(make_params: MakeParams, make_runs: MakeRuns) -> None:
+    params = make_params()
+    runs = make_runs(params, EFFECTS)
+    runs.loc[runs["seed"] == 0, "psnr"] = np.inf
+    item = _compare(params, runs)["frozen rms=0.1", "none", "psnr"]
+    assert item.outcome == "not comparable"
+    assert "not finite" in item.verdict
+
+
+def test_a_lone_huge_difference_is_no_verdict(make_params: MakeParams, make_runs: MakeRuns) -> None:
+    """All ten seeds on one side, but an interval across zero: the size cannot be stated."""
+    params = make_params(models={"none": {"offset": "none"}, "pca": {"offset": "pca"}})
+    runs = make_runs(params, {"pca": -1e-6}, noise=0)
+    runs.loc[(runs["model"] == "pca") & (runs["seed"] == 9), "mse"] -= 1
+    item = _compare(params, runs)["pca", "none", "mse"]
+    assert item.p_corrected == 2 / 1024
+    assert item.outcome == "not told apart"
+
+
+def test_false_verdicts_are_as_rare_as_promised(
+    make_params: MakeParams, make_runs: MakeRuns
+) -> None:
+    """Of families without any difference at most some 5 % have even one verdict."""
+    params = make_params(seeds=8)
+    runs = make_runs(params, {})
+    rng = np.random.default_rng(0)
+    false = 0
+    for _ in range(60):
+        runs["mse"] = rng.normal(size=len(runs))
+        found = compare(
+            runs[["id", "model", "stddev", "rms", "seed", "status", "mse"]],
+            params.settings,
+            baselines=["none"],
+            metric="mse",
+            confidence=0.95,
+        )
+        false += any(item.outcome in ("better", "worse") for item in found)
+    assert false <= 9  # the 99.7 % quantile of 60 families at 5 %
+
+
+def test_rows_hold_what_the_file_promises(make_params: MakeParams, make_runs: MakeRuns) -> None:
+    params = make_params()
+    found = list(_compare(params, make_runs(params, EFFECTS)).values())
+    columns, rows = comparison_rows(found, params.settings)
+    assert columns == [
+        "model",
+        "stddev",
+        "rms",
+        "baseline",
+        "baseline_setting",
+        "metric",
+        "difference",
+        "low",
+        "high",
+        "p",
+        "p_corrected",
+        "wins",
+        "pairs",
+        "verdict",
+    ]
+    first = rows[0]
+    assert set(first) == set(columns)
+    assert (first["model"], first["stddev"], first["rms"]) == ("gaussian", 0.1, None)
+    assert (first["baseline"], first["baseline_setting"], first["metric"]) == (
+        "none",
+        "none",
+        "mse",
+    )
+
+
+def test_a_metric_that_does_not_apply_is_refused(
+    make_params: MakeParams, make_runs: MakeRuns
+) -> None:
+    params = make_params()
+    with pytest.raises(InputError, match=r"evaluate.metric: binary_crossentropy is not defined"):
+        _compare(params, make_runs(params, EFFECTS), metric="binary_crossentropy")

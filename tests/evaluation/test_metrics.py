@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sklearn import metrics as reference
+
+from offset_autoencoder.evaluation import metrics
+
+Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+def _pair(seed: int, shape: tuple[int, int] = (50, 7)) -> Pair:
+    rng = np.random.default_rng(seed)
+    return rng.random(shape, dtype=np.float32), rng.random(shape, dtype=np.float32)
+
+
+@given(st.integers(0, 2**31), st.integers(2, 40), st.integers(1, 9))
+@settings(max_examples=25, deadline=None)
+def test_errors_and_explained_variance_are_scikit_learns(seed: int, n: int, width: int) -> None:
+    x, reconstruction = _pair(seed, (n, width))
+    wide, out = x.astype(np.float64), reconstruction.astype(np.float64)
+    assert metrics.mse(x, reconstruction) == pytest.approx(reference.mean_squared_error(wide, out))
+    assert metrics.mae(x, reconstruction) == pytest.approx(reference.mean_absolute_error(wide, out))
+    assert metrics.explained_variance(x, reconstruction) == pytest.approx(
+        reference.r2_score(wide, out, multioutput="variance_weighted")
+    )
+
+
+def test_cross_entropy_is_the_log_loss_of_each_pixel() -> None:
+    x, reconstruction = _pair(0)
+    total = 0.0
+    for target, output in zip(x.ravel().tolist(), reconstruction.ravel().tolist(), strict=True):
+        total -= target * math.log(output) + (1 - target) * math.log(1 - output)
+    assert metrics.binary_crossentropy(x, reconstruction) == pytest.approx(total / x.size)
+
+
+def test_cross_entropy_of_a_certain_and_wrong_output_is_clipped_as_keras_does() -> None:
+    ones = np.ones((1, 1))
+    assert metrics.binary_crossentropy(ones, 0 * ones) == pytest.approx(-math.log(1e-7))
+    assert metrics.binary_crossentropy(ones, ones) == pytest.approx(1e-7)
+
+
+def test_cross_entropy_refuses_data_that_are_no_probabilities() -> None:
+    with pytest.raises(ValueError, match="0, 1"):
+        metrics.binary_crossentropy(np.array([[2.0]]), np.array([[0.5]]))
+
+
+def test_psnr_in_decibels_of_a_known_error() -> None:
+    x = np.zeros((4, 3))
+    assert metrics.psnr(x, x + 0.1, data_range=(0, 1)) == pytest.approx(20)
+    assert metrics.psnr(x, x + 0.1, data_range=(-1, 1)) == pytest.approx(20 + 20 * math.log10(2))
+    assert metrics.psnr(x, x, data_range=(0, 1)) == math.inf
+
+
+def test_explained_variance_of_the_mean_is_zero_and_of_constant_data_unknown() -> None:
+    x, _ = _pair(1)
+    mean = np.broadcast_to(x.astype(np.float64).mean(axis=0), x.shape)
+    assert metrics.explained_variance(x, mean) == pytest.approx(0, abs=1e-12)
+    assert metrics.explained_variance(x, x) == 1
+    assert math.isnan(metrics.explained_variance(np.ones((3, 2)), np.zeros((3, 2))))
+
+
+def test_a_tiny_error_beside_large_values_is_not_lost_in_float32() -> None:
+    x = np.full((2, 2), 1000, dtype=np.float32)
+    off = np.nextafter(x, np.float32(np.inf))
+    assert metrics.mse(x, off) == pytest.approx(float(off[0, 0] - x[0, 0]) ** 2)
+
+
+def test_only_metrics_that_apply_are_given() -> None:
+    x, reconstruction = _pair(2)
+    every = metrics.reconstruction_metrics(x, reconstruction, data_range=(0, 1), cross_entropy=True)
+    assert tuple(every) == metrics.METRICS
+    few = metrics.reconstruction_metrics(x, reconstruction, data_range=None, cross_entropy=False)
+    assert set(few) == {"mse", "mae", "explained_variance"}
+
+
+def test_a_population_has_the_values_of_its_runs_alone() -> None:
+    x, first = _pair(3)
+    _, second = _pair(4)
+    both = metrics.population_metrics(
+        x, np.stack([first, second]), data_range=(0, 1), cross_entropy=True
+    )
+    for index, run in enumerate((first, second)):
+        alone = metrics.reconstruction_metrics(x, run, data_range=(0, 1), cross_entropy=True)
+        assert {name: values[index] for name, values in both.items()} == alone
+
+
+def test_shapes_that_do_not_fit_are_refused_rather_than_broadcast() -> None:
+    with pytest.raises(ValueError, match="shapes"):
+        metrics.mse(np.zeros((3, 2)), np.zeros((1, 2)))
+    with pytest.raises(ValueError, match="shapes"):
+        metrics.mse(np.zeros((0, 2)), np.zeros((0, 2)))
+
+
+@pytest.mark.parametrize(
+    ("column", "metric", "higher"),
+    [
+        ("mse", "mse", False),
+        ("mse_own", "mse", False),
+        ("psnr_clean", "psnr", True),
+        ("explained_variance", "explained_variance", True),
+    ],
+)
+def test_direction_of_a_column(column: str, metric: str, higher: bool) -> None:
+    assert metrics.split_condition(column)[0] == metric
+    assert metrics.higher_is_better(column) is higher

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.linalg import hadamard
+
+from offset_autoencoder.config.schema import ClassCodeOffset
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.offsets import class_code
+from offset_autoencoder.offsets.kind import Float32, Samples, State
+
+WHERE = "params.yaml: offsets.class_code"
+X = np.zeros((4, 2), dtype=np.float32)
+
+
+def fit(code: str, n_classes: int, latent_dim: int) -> State:
+    params = ClassCodeOffset.model_validate({"code": code})
+    y = np.zeros(4, dtype=np.int64)
+    return class_code.fit(WHERE, params, Samples(X, y, n_classes), latent_dim)
+
+
+def code_of(code: str, n_classes: int, latent_dim: int) -> Float32:
+    table: Float32 = fit(code, n_classes, latent_dim)["code"]
+    return table
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(2, 40), st.integers(0, 9))
+def test_simplex_vertices_are_unit_and_equally_far(n_classes: int, spare: int) -> None:
+    code = code_of("simplex", n_classes, n_classes - 1 + spare).astype(np.float64)
+    expected = np.full((n_classes, n_classes), -1 / (n_classes - 1))
+    np.fill_diagonal(expected, 1)
+    np.testing.assert_allclose(code @ code.T, expected, atol=1e-6)
+    assert (code[:, n_classes - 1 :] == 0).all()
+
+
+def test_simplex_of_two_is_a_sign() -> None:
+    assert code_of("simplex", 2, 3).tolist() == [[1, 0, 0], [-1, 0, 0]]
+
+
+def test_one_hot_is_zero_padded() -> None:
+    assert code_of("one_hot", 2, 3).tolist() == [[1, 0, 0], [0, 1, 0]]
+
+
+@pytest.mark.parametrize(("n_classes", "latent_dim"), [(10, 16), (16, 16), (2, 2), (1, 1), (3, 64)])
+def test_hadamard_rows_are_orthonormal_signs(n_classes: int, latent_dim: int) -> None:
+    code = code_of("hadamard", n_classes, latent_dim).astype(np.float64)
+    np.testing.assert_allclose(code @ code.T, np.eye(n_classes), atol=1e-6)
+    np.testing.assert_allclose(code * np.sqrt(latent_dim), hadamard(latent_dim)[:n_classes], 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("code", "n_classes", "latent_dim", "expected"),
+    [
+        ("one_hot", 10, 9, "at least 10, not 9"),
+        ("simplex", 10, 8, "at least 9, not 8"),
+        ("hadamard", 10, 8, "a power of two, the next is 16, not 8"),
+        ("hadamard", 10, 12, "a power of two, the next is 16, not 12"),
+        ("hadamard", 10, 17, "a power of two, the next is 32, not 17"),
+        ("simplex", 1, 8, "a simplex needs two classes, the data has 1"),
+    ],
+)
+def test_latent_dim_that_does_not_suit(
+    code: str, n_classes: int, latent_dim: int, expected: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        fit(code, n_classes, latent_dim)
+    assert str(caught.value).startswith(f"{WHERE}.code: ")
+    assert expected in str(caught.value)
+
+
+def test_each_sample_has_the_vector_of_its_label() -> None:
+    state = fit("simplex", 3, 2)
+    y = np.array([2, 0, 2, 1])
+    table = class_code.apply(WHERE, state, X, y)
+    assert table.dtype == np.float32
+    assert table.tolist() == [state["code"][label].tolist() for label in y]
+
+
+def test_missing_labels_name_the_offset_and_the_key() -> None:
+    with pytest.raises(InputError, match=r"offsets.class_code: .*needs labels.*data.label"):
+        class_code.fit(WHERE, ClassCodeOffset(), Samples(X), 4)
+    with pytest.raises(InputError, match="needs labels"):
+        class_code.apply(WHERE, fit("one_hot", 3, 4), X, None)
+
+
+@pytest.mark.parametrize("label", [-1, 3])
+def test_labels_that_are_no_class_are_refused(label: int) -> None:
+    with pytest.raises(InputError, match=rf"y\[1\] is {label}, no class index from 0 to 2"):
+        class_code.apply(WHERE, fit("one_hot", 3, 4), X, np.array([0, label, 1, 2]))

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+
+from offset_autoencoder.config.schema import PcaOffset
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.offsets import pca
+from offset_autoencoder.offsets.kind import Float32, Samples
+
+WHERE = "params.yaml: offsets.pca"
+
+
+def scores(x: Float32, new: Float32, latent_dim: int, whiten: bool = False) -> Float32:
+    state = pca.fit(WHERE, PcaOffset(whiten=whiten), Samples(x), latent_dim)
+    return pca.apply(WHERE, state, new, None)
+
+
+def correlated(n: int, input_dim: int, seed: int = 0) -> Float32:
+    generator = np.random.default_rng(seed)
+    mixing = generator.standard_normal((input_dim, input_dim)) / np.arange(1, input_dim + 1)
+    x = generator.standard_normal((n, input_dim)) @ mixing.T + 3
+    return x.astype(np.float32)
+
+
+@pytest.mark.parametrize("whiten", [False, True])
+@pytest.mark.parametrize(("n", "input_dim"), [(300, 12), (9, 40), (12, 12)])
+def test_agrees_with_scikit_learn_up_to_sign(n: int, input_dim: int, whiten: bool) -> None:
+    x, new = correlated(n, input_dim), correlated(20, input_dim, seed=1)
+    reference = PCA(5, whiten=whiten, svd_solver="full").fit(x.astype(np.float64))
+    expected = reference.transform(new.astype(np.float64))
+    got = scores(x, new, 5, whiten)
+    signs = np.sign((got * expected).sum(axis=0))
+    np.testing.assert_allclose(got, expected * signs, rtol=1e-4, atol=1e-5)
+
+
+def test_largest_loading_is_positive() -> None:
+    state = pca.fit(WHERE, PcaOffset(), Samples(correlated(100, 10)), 10)
+    components = state["components"]
+    largest = np.abs(components).argmax(axis=1)
+    assert (components[np.arange(10), largest] > 0).all()
+    np.testing.assert_allclose(components @ components.T, np.eye(10), atol=1e-12)
+    assert (np.diff(state["explained_variance"]) <= 0).all()
+
+
+def test_mirrored_data_give_the_same_axes() -> None:
+    x = correlated(100, 6)
+    axes = [pca.fit(WHERE, PcaOffset(), Samples(v), 6)["components"] for v in (x, -x)]
+    np.testing.assert_allclose(axes[0], axes[1], atol=1e-9)
+
+
+def test_whitened_training_scores_have_unit_covariance() -> None:
+    x = correlated(500, 8)
+    table = scores(x, x, 8, whiten=True).astype(np.float64)
+    np.testing.assert_allclose(np.cov(table, rowvar=False), np.eye(8), atol=1e-4)
+
+
+def test_all_components_rebuild_the_sample() -> None:
+    x = correlated(60, 5)
+    state = pca.fit(WHERE, PcaOffset(), Samples(x), 5)
+    table = pca.apply(WHERE, state, x, None)
+    np.testing.assert_allclose(table @ state["components"] + state["mean"], x, atol=1e-4)
+
+
+def test_components_beyond_the_rank_are_zero() -> None:
+    x = correlated(50, 6)
+    x[:, 2] = 1.5  # constant
+    x[:, 4] = x[:, 0]  # a copy
+    state = pca.fit(WHERE, PcaOffset(), Samples(x), 6)
+    assert (state["components"][4:] == 0).all()
+    assert (state["components"][:4] != 0).any(axis=1).all()
+    assert (pca.apply(WHERE, state, x, None)[:, 4:] == 0).all()
+
+
+def test_whiten_beyond_the_rank_is_refused() -> None:
+    x = correlated(50, 6)
+    x[:, 2] = 1.5
+    with pytest.raises(InputError, match=r"offsets.pca.whiten: .*5 directions.*latent_dim 6"):
+        scores(x, x, 6, whiten=True)
+
+
+@pytest.mark.parametrize(("n", "input_dim"), [(4, 9), (9, 4)])
+def test_more_components_than_there_are_is_refused(n: int, input_dim: int) -> None:
+    x = correlated(n, input_dim)
+    with pytest.raises(InputError, match=r"offsets.pca: pca has at most 4 .*latent_dim 5"):
+        scores(x, x, 5)
+
+
+def test_one_sample_has_one_zero_component() -> None:
+    x = correlated(1, 5)
+    assert (scores(x, x, 1) == 0).all()
+
+
+def test_blocks_of_rows_do_not_change_the_fit() -> None:
+    x = correlated(9000, 5)
+    reference = PCA(2, svd_solver="full").fit(x.astype(np.float64))
+    got = pca.fit(WHERE, PcaOffset(), Samples(x), 2)
+    np.testing.assert_allclose(got["explained_variance"], reference.explained_variance_, rtol=1e-9)

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from offset_autoencoder.config.schema import RandomProjectionOffset
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.offsets import random_projection
+from offset_autoencoder.offsets.kind import Float32, Samples, State
+
+WHERE = "params.yaml: offsets.projection"
+
+
+def fit(x: Float32, latent_dim: int, seed: int = 0) -> State:
+    return random_projection.fit(WHERE, RandomProjectionOffset(seed=seed), Samples(x), latent_dim)
+
+
+def samples(n: int, input_dim: int, seed: int = 1) -> Float32:
+    return np.random.default_rng(seed).random((n, input_dim), dtype=np.float32)
+
+
+def test_matrix_is_gaussian_with_variance_one_over_latent_dim() -> None:
+    matrix = fit(samples(5, 400), 50)["projection"]
+    assert matrix.shape == (400, 50)
+    assert stats.kstest((matrix * np.sqrt(50)).ravel(), "norm").pvalue > 1e-4
+
+
+def test_keeps_squared_norms_and_distances_on_average() -> None:
+    x = samples(100, 500)
+    table = random_projection.apply(WHERE, fit(x, 300), x, None).astype(np.float64)
+    centred = x - x.mean(axis=0)
+    ratios = (table**2).sum(axis=1) / (centred**2).sum(axis=1)
+    assert abs(ratios.mean() - 1) < 0.05
+    distances = ((table[:50] - table[50:]) ** 2).sum(axis=1)
+    np.testing.assert_allclose(distances, ((x[:50] - x[50:]) ** 2).sum(axis=1), rtol=0.5)
+
+
+def test_is_the_centred_sample_times_the_matrix() -> None:
+    x, other = samples(40, 7), samples(9, 7, seed=2)
+    state = fit(x, 3)
+    mean = x.mean(axis=0)
+    expected = [
+        [
+            sum((float(v) - float(m)) * float(p) for v, m, p in zip(row, mean, column, strict=True))
+            for column in state["projection"].T
+        ]
+        for row in other
+    ]
+    got = random_projection.apply(WHERE, state, other, None)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_training_rows_have_zero_mean() -> None:
+    x = samples(200, 30) + 5
+    table = random_projection.apply(WHERE, fit(x, 6), x, None)
+    np.testing.assert_allclose(table.mean(axis=0, dtype=np.float64), 0, atol=1e-6)
+
+
+def test_seed_decides_and_shared_numbers_are_not_drawn_elsewhere() -> None:
+    x = samples(10, 12)
+    assert np.array_equal(fit(x, 4)["projection"], fit(x, 4)["projection"])
+    assert not np.array_equal(fit(x, 4)["projection"], fit(x, 4, seed=1)["projection"])
+    plain = np.random.default_rng(0).standard_normal((12, 4)) / 2
+    assert not np.any(np.isclose(fit(x, 4)["projection"], plain))
+
+
+def test_a_sample_has_the_same_vector_alone_as_among_others() -> None:
+    # float64 products rounded to float32: equal but for the last bit of one in 10^8.
+    x = samples(5000, 64)
+    state = fit(x, 16)
+    table = random_projection.apply(WHERE, state, x, None)
+    for row in (0, 17, 4095, 4096, 4999):
+        alone = random_projection.apply(WHERE, state, x[row : row + 1], None)
+        np.testing.assert_allclose(alone[0], table[row], rtol=2e-7, atol=1e-9)
+
+
+def test_other_number_of_features_is_refused() -> None:
+    with pytest.raises(InputError, match="fitted on 7 features, x has 8"):
+        random_projection.apply(WHERE, fit(samples(4, 7), 3), samples(2, 8), None)

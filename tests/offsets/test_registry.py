@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from offset_autoencoder.config.schema import OFFSETS
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.offsets.registry import KINDS, find_kind
+
+
+def test_every_kind_of_the_params_has_a_module() -> None:
+    assert set(OFFSETS) == set(KINDS)
+    for kind in set(KINDS) - {"file"}:
+        module = find_kind("offsets.mine", kind)
+        assert callable(module.fit)
+        assert callable(module.apply)
+
+
+def test_unknown_kind_names_the_nearest() -> None:
+    with pytest.raises(InputError, match=r"offsets.mine: unknown kind 'hsh' .*'hash'"):
+        find_kind("offsets.mine", "hsh")
+
+
+def test_stage_starts_without_heavy_libraries_and_other_kinds() -> None:
+    program = """
+import sys
+import offset_autoencoder.stages.offsets
+from offset_autoencoder.offsets.registry import find_kind
+for kind in ("zero", "hash", "random_projection", "pca", "class_code"):
+    find_kind("", kind)
+heavy = {"tensorflow", "keras", "mlflow", "pandas", "sklearn", "scipy", "pyarrow", "matplotlib"}
+print(sorted(heavy & set(sys.modules)))
+print([m for m in ("function", "table_file") if f"offset_autoencoder.offsets.{m}" in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["[]", "[]"], done.stderr

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from offset_autoencoder.config import SPLITS, SplitName
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.files import sha256_of_array
+from offset_autoencoder.offsets.kind import Float32
+from offset_autoencoder.offsets.table import (
+    folder_of,
+    load_table,
+    scale_factor,
+    scale_to_rms,
+    write_table,
+)
+
+SIZES: dict[SplitName, int] = {"train": 30, "validation": 5, "test": 7}
+
+
+def tables(latent_dim: int = 4, scale: float = 3.0) -> dict[SplitName, Float32]:
+    generator = np.random.default_rng(0)
+    return {
+        split: (scale * generator.standard_normal((n, latent_dim))).astype(np.float32)
+        for split, n in SIZES.items()
+    }
+
+
+def write(folder: Path, latent_dim: int = 4, **changes: Any) -> float:
+    given: dict[str, Any] = {
+        "name": "mine",
+        "kind": "hash",
+        "params": {"kind": "hash", "seed": 0},
+        "latent_dim": latent_dim,
+        "input_dim": 2,
+        "tables": tables(latent_dim),
+        "state": {"seed": np.array(0)},
+        "data_digests": dict.fromkeys(SPLITS, "abc"),
+    }
+    return write_table(folder, **(given | changes))
+
+
+@pytest.mark.parametrize("swept", [False, True])
+def test_written_table_is_loaded_back(tmp_path: Path, swept: bool) -> None:
+    for latent_dim in (4, 8) if swept else (4,):
+        write(folder_of(tmp_path, "mine", latent_dim, swept=swept), latent_dim)
+    table = load_table(tmp_path, "mine", 4)
+    expected = tables()
+    for split in SPLITS:
+        assert np.array_equal(table.split(split), expected[split])
+        assert not table.split(split).flags.writeable
+        assert table.digests[split] == sha256_of_array(expected[split])
+    assert (table.name, table.kind, table.latent_dim) == ("mine", "hash", 4)
+    if swept:
+        assert load_table(tmp_path, "mine", 8).train.shape == (30, 8)
+
+
+def test_rms_is_over_all_training_coordinates(tmp_path: Path) -> None:
+    rms = write(tmp_path / "mine")
+    squares = [float(v) ** 2 for v in tables()["train"].ravel()]
+    assert rms == pytest.approx((sum(squares) / len(squares)) ** 0.5)
+    assert load_table(tmp_path, "mine", 4).rms == rms
+
+
+def test_scaling_gives_the_training_split_its_rms_and_others_the_same_factor(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path / "mine")
+    table = load_table(tmp_path, "mine", 4)
+    scaled = scale_to_rms(table, 0.1)
+    assert float(np.sqrt(np.mean(scaled.train.astype(np.float64) ** 2))) == pytest.approx(0.1)
+    factor = scale_factor(table, 0.1)
+    assert factor == pytest.approx(0.1 / table.rms)
+    np.testing.assert_allclose(scaled.test, table.test * factor, rtol=1e-6)
+    assert scaled.rms == 0.1
+    assert scaled.train.dtype == np.float32
+    assert scaled.digests["test"] == sha256_of_array(scaled.test)
+
+
+def test_null_rms_takes_the_vectors_as_they_came(tmp_path: Path) -> None:
+    write(tmp_path / "mine")
+    table = load_table(tmp_path, "mine", 4)
+    assert scale_factor(table, None) == 1
+    assert scale_to_rms(table, None) is table
+
+
+def test_zero_table_cannot_be_scaled(tmp_path: Path) -> None:
+    assert write(tmp_path / "mine", tables=tables(scale=0)) == 0
+    table = load_table(tmp_path, "mine", 4)
+    assert scale_factor(table, None) == 1
+    with pytest.raises(InputError, match=r"offsets.mine: is zero .* scaled to rms 0.1"):
+        scale_factor(table, 0.1)
+
+
+def test_files_are_the_same_every_time(tmp_path: Path) -> None:
+    write(tmp_path / "a")
+    write(tmp_path / "b")
+    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert names == ["offset.json", "state.npz", "test.npy", "train.npy", "validation.npy"]
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_info_says_what_the_table_is(tmp_path: Path) -> None:
+    write(tmp_path / "mine")
+    info = json.loads((tmp_path / "mine" / "offset.json").read_text())
+    assert info["params"] == {"kind": "hash", "seed": 0}
+    assert info["data"] == {"train": "abc", "validation": "abc", "test": "abc"}
+    assert load_table(tmp_path, "mine", 4).info == info
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_table_that_is_not_finite_writes_nothing(tmp_path: Path, bad: float) -> None:
+    broken = tables()
+    broken["test"][3, 2] = bad
+    with pytest.raises(InputError, match=r"offsets.mine, test split: row 3, column 2 is"):
+        write(tmp_path / "mine", tables=broken)
+    assert not (tmp_path / "mine").exists()
+
+
+def test_table_of_another_shape_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"must be float32 \(n, 4\), it is float32 \(30, 5\)"):
+        write(tmp_path / "mine", tables=tables(5))
+    wrong = {split: table.astype(np.float64) for split, table in tables().items()}
+    with pytest.raises(InputError, match="float64"):
+        write(tmp_path / "mine", tables=wrong)
+
+
+def test_missing_table_says_what_to_run(tmp_path: Path) -> None:
+    write(tmp_path / "mine")
+    for name, latent_dim in (("mine", 8), ("other", 4)):
+        with pytest.raises(InputError, match=rf"latent dim {latent_dim} .*offsets@{name}"):
+            load_table(tmp_path, name, latent_dim)
+
+
+@pytest.mark.parametrize("name", ["train.npy", "test.npy", "offset.json"])
+def test_damaged_files_are_named(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "mine")
+    file = tmp_path / "mine" / name
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(InputError) as caught:
+        load_table(tmp_path, "mine", 4)
+    assert str(caught.value).startswith(str(file))
+
+
+def test_array_of_another_latent_dim_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "mine")
+    np.save(tmp_path / "mine" / "test.npy", np.zeros((7, 5), dtype=np.float32))
+    with pytest.raises(InputError, match=r"test.npy: must be float32 \(n, 4\)"):
+        load_table(tmp_path, "mine", 4)
