@@ -80,7 +80,7 @@ def offset(keys: dict[str, Any]) -> Any:
 
 
 def build(root: Path, keys: dict[str, Any], data: PreparedData, *latent_dims: int) -> None:
-    build_offset(root, "mine", offset(keys), data, latent_dims, latent_dims, root / "raw")
+    build_offset(root, "mine", offset(keys), data, latent_dims, root / "raw")
 
 
 @pytest.fixture(autouse=True)
@@ -192,18 +192,6 @@ def test_samples_that_do_not_suit(tmp_path: Path, x: Any, y: Any, expected: str)
 def test_folder_without_a_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"absent/offset.json: no such file"):
         apply_offset(tmp_path / "absent", np.zeros((1, 2)))
-
-
-def test_latent_dim_that_no_model_with_this_offset_needs_is_left_out(tmp_path: Path) -> None:
-    hadamard = offset({"kind": "class_code", "code": "hadamard"})
-    rms = build_offset(tmp_path, "mine", hadamard, prepared(), [8, 12], [8], tmp_path)
-    assert list(rms) == [8]
-    assert load_table(tmp_path, "mine", 8).latent_dim == 8
-    for needed in ([8, 12], [12]):
-        with pytest.raises(InputError, match="a power of two"):
-            build_offset(tmp_path, "mine", hadamard, prepared(), [8, 12], needed, tmp_path)
-    with pytest.raises(InputError, match="a power of two"):
-        build_offset(tmp_path, "mine", hadamard, prepared(), [12], [], tmp_path)
 
 
 def test_a_failure_leaves_what_stood_there(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""The data set: read, checked, split, scaled, and kept as arrays that can be memory-mapped."""

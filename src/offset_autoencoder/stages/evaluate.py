@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from rich.console import Console
 
-from offset_autoencoder.config import Params, Run, format_value, load_params
+from offset_autoencoder.config import Params, Run, Setting, format_value, load_params
 from offset_autoencoder.data.prepared import PreparedData, load_prepared
 from offset_autoencoder.errors import InputError, run_command
 from offset_autoencoder.evaluation.comparison import check_metric, compare
@@ -138,7 +139,7 @@ def runs_on_test(finished: Mapping[str, Run]) -> dict[str, RunOnTest]:
 
 def validation_losses(
     params: Params, finished: Mapping[str, Run]
-) -> list[tuple[object, list[np.ndarray]]]:
+) -> list[tuple[Setting, list[NDArray[np.float64]]]]:
     """The validation losses of each setting's finished runs."""
     return [
         (
@@ -163,19 +164,18 @@ def images(data: PreparedData, chosen: Mapping[str, Run]) -> Images | None:
     if labels is not None:
         rows = np.unique(labels, return_index=True)[1][:_IMAGES_SHOWN]
     x = data.test.x[rows]
-    first = {run.setting.label: run_id for run_id, run in reversed(chosen.items())}
+    first: dict[str, str] = {}
+    for run_id, run in chosen.items():
+        first.setdefault(run.setting.label, run_id)
     runs = runs_on_test({run_id: chosen[run_id] for run_id in first.values()})
-    outputs = reconstruct_as_deployed(
-        {run_id: dataclasses.replace(run, offset=run.offset[rows]) for run_id, run in runs.items()},
-        x,
-    )
+    shown = {
+        run_id: dataclasses.replace(run, offset=run.offset[rows]) for run_id, run in runs.items()
+    }
+    outputs = reconstruct_as_deployed(shown, x)
     low, high = known_range or (float(x.min()), float(x.max()))
     return Images(
         originals=x.reshape(-1, *shape),
-        rows=[
-            (label, outputs[run_id].reshape(-1, *shape))
-            for label, run_id in sorted(first.items(), key=lambda item: list(chosen).index(item[1]))
-        ],
+        rows=[(label, outputs[i].reshape(-1, *shape)) for label, i in first.items()],
         data_range=(low, high),
     )
 

@@ -1,0 +1,154 @@
+"""csv files with a header, read by Arrow; what is wrong with them, found by line.
+
+Arrow reads quickly but places errors poorly. So a file that it refuses, or that holds a cell
+which is no number, is gone through once more, row by row, to say where.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from offset_autoencoder.data.columns import (
+    as_integers,
+    choose_features,
+    first_null,
+    to_matrix,
+    to_values,
+)
+from offset_autoencoder.data.table import Roles, Table
+from offset_autoencoder.errors import InputError
+
+_NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
+
+
+def read_csv_table(path: Path, roles: Roles) -> Table:
+    """Read features, and labels, ids and splits where they are named, from a csv with a header.
+
+    Labels and ids are text, and integers where every one is. Empty lines do not count.
+
+    Raises:
+        InputError: where the header is missing, a column is missing, a row has too few or
+            too many cells, or a feature's cell is empty or no number.
+    """
+    import pyarrow as pa
+    from pyarrow import csv as arrow
+
+    header = _header(path)
+    features = choose_features(header, roles, str(path))
+    others = roles.named
+    try:
+        table = arrow.read_csv(
+            path,
+            parse_options=arrow.ParseOptions(newlines_in_values=True),
+            convert_options=arrow.ConvertOptions(
+                include_columns=list(dict.fromkeys([*features, *others.values()])),
+                column_types={name: pa.string() for name in others.values()},
+                strings_can_be_null=False,
+            ),
+        )
+    except pa.ArrowException as error:
+        raise _misshapen(path, header, error) from None
+    columns = [table[name] for name in features]
+    _check_numbers(path, header, features, columns)
+    values = {part: to_values(table[name]) for part, name in others.items()}
+    for part, array in values.items():
+        if len(empty := (array == "").nonzero()[0]):
+            place = f"{path}, row {empty[0]} (line {line_of(path, int(empty[0]))})"
+            raise InputError(f"{place}, column {others[part]!r}", f"the {part} is empty")
+        if part != "split":
+            values[part] = as_integers(array)
+    return Table(
+        x=to_matrix(columns),
+        origin=str(path),
+        labels=values.get("label"),
+        ids=values.get("id"),
+        splits=values.get("split"),
+        columns=features,
+        line_of=partial(line_of, path),
+    )
+
+
+def line_of(path: Path, row: int) -> int:
+    """The line (from 1) at which a row (from 0, the header and empty lines not counted) ends."""
+    for index, (line, _) in enumerate(_rows(path)):
+        if index == row + 1:
+            return line
+    raise IndexError(row)
+
+
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream)
+            for cells in reader:
+                if cells:
+                    yield reader.line_num, cells
+    except UnicodeDecodeError as error:
+        raise InputError(str(path), f"is not UTF-8 text: {error}", "save it as UTF-8") from None
+    except csv.Error as error:
+        raise InputError(f"{path}, line {reader.line_num}", f"is not csv: {error}") from None
+
+
+def _header(path: Path) -> list[str]:
+    _, header = next(_rows(path), (0, []))
+    where = f"{path}, line 1"
+    if not header:
+        raise InputError(str(path), "is empty, expected a header and rows")
+    if len(header) == 1 and (other := re.search(r"[;\t|]", header[0])):
+        raise InputError(where, f"cells are separated by {other[0]!r}, expected commas")
+    # Tables without names are often written with their columns' numbers as header.
+    counted = [[str(i + start) for i in range(len(header))] for start in (0, 1)]
+    if all(_NUMBER.fullmatch(name) for name in header) and header not in counted:
+        raise InputError(
+            where, f"looks like data ({header[0]}, ...), expected a header", "name the columns"
+        )
+    return header
+
+
+def _misshapen(path: Path, header: list[str], error: Exception) -> InputError:
+    for line, cells in _rows(path):
+        if len(cells) != len(header):
+            return InputError(
+                f"{path}, line {line}",
+                f"has {len(cells)} cells, the header has {len(header)}",
+                "the file may be truncated, or a cell with a comma lacks its quotes",
+            )
+    return InputError(str(path), f"is not csv: {error}")
+
+
+def _check_numbers(
+    path: Path, header: list[str], features: tuple[str, ...], columns: list[Any]
+) -> None:
+    import pyarrow as pa
+
+    odd = [
+        name
+        for name, column in zip(features, columns, strict=True)
+        if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type))
+        and not pa.types.is_null(column.type)
+    ]
+    null = first_null(columns)
+    if not odd and null is None:
+        return
+    for row, (line, cells) in enumerate(_rows(path), start=-1):
+        if row < 0:
+            continue
+        if null is not None and row == null[0]:
+            _refuse(path, row, line, features[null[1]], cells[header.index(features[null[1]])])
+        for name in odd:
+            if not _NUMBER.fullmatch(cell := cells[header.index(name)]):
+                _refuse(path, row, line, name, cell)
+    raise InputError(f"{path}, column {odd[0]!r}", "holds something that is no number")
+
+
+def _refuse(path: Path, row: int, line: int, name: str, cell: str) -> None:
+    raise InputError(
+        f"{path}, row {row} (line {line}), column {name!r}",
+        f"{cell!r} is not a finite number" if cell.strip() else "the cell is empty",
+        "mend it, or name the columns to use in data.features, data.label and data.id",
+    )

@@ -1,0 +1,119 @@
+"""npz files: the arrays that params.yaml names, and no other."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offset_autoencoder.data.npy import PICKLE, PICKLED, PLAIN
+from offset_autoencoder.data.table import Roles, Table
+from offset_autoencoder.errors import InputError, did_you_mean
+
+_DAMAGE = (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, SyntaxError)
+
+
+def read_npz_table(path: Path, roles: Roles, part: str | None = None) -> Table:
+    """Read features, and labels, ids and splits where they are named, from one npz.
+
+    Without ``data.features`` the array ``x`` is taken or, failing that, ``x_train`` for train
+    and so on, or else the only one of two or more dimensions that plays no other part.
+
+    Args:
+        path: The file.
+        roles: Which arrays to take.
+        part: The split that the file is named for, if it is named for one.
+
+    Raises:
+        InputError: where the file is damaged, or an array is missing, pickled, or of a
+            length other than the features'.
+    """
+    with path.open("rb") as stream:
+        if stream.read(1) == PICKLE:
+            raise InputError(str(path), PICKLED, PLAIN)
+    if not zipfile.is_zipfile(path):
+        raise InputError(
+            str(path), "is damaged, truncated or not an npz file", "write or copy it again"
+        )
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            names = list(archive.files)
+            for role, name in roles.named.items():
+                _check_name(names, name, f"data.{role}", path)
+            x = _features(archive, names, roles, path, part)
+            others = {role: _read(archive, name, path) for role, name in roles.named.items()}
+    except _DAMAGE as error:
+        raise InputError(
+            str(path), f"is damaged or truncated: {error}", "write or copy it again"
+        ) from None
+    for role, array in others.items():
+        check_length(array, x, f"{path}, array {roles.named[role]!r}", role)
+    return Table(
+        x=x,
+        origin=str(path),
+        labels=others.get("label"),
+        ids=others.get("id"),
+        splits=others.get("split"),
+    )
+
+
+def check_length(array: NDArray[Any], x: NDArray[Any], origin: str, part: str) -> None:
+    """Refuse labels, ids or splits that are not one value a sample.
+
+    Raises:
+        InputError: naming where the array comes from and both lengths.
+    """
+    if array.ndim != 1:
+        raise InputError(origin, f"has shape {array.shape}, expected one {part} a sample")
+    if x.ndim and len(array) != len(x):
+        raise InputError(origin, f"holds {len(array)} values for {len(x)} samples")
+
+
+def _features(
+    archive: Any, names: list[str], roles: Roles, path: Path, part: str | None
+) -> NDArray[Any]:
+    if roles.features is not None:
+        if len(roles.features) != 1:
+            raise InputError(
+                "params.yaml: data.features", f"names one array of an npz, got {roles.features}"
+            )
+        _check_name(names, roles.features[0], "data.features", path)
+        return _read(archive, roles.features[0], path)
+    free = [name for name in names if name not in roles.named.values()]
+    for name in ("x", f"x_{part}"):
+        if name in free:
+            return _read(archive, name, path)
+    arrays = {name: _read(archive, name, path) for name in free}
+    wide = [name for name, array in arrays.items() if array.ndim >= 2]
+    if len(wide) != 1:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise InputError(
+            "params.yaml: data.features",
+            f"which array of {path} holds the features? It holds {shapes or 'none'}",
+            "name one",
+        )
+    return arrays[wide[0]]
+
+
+def _check_name(names: list[str], name: str, key: str, path: Path) -> None:
+    if name not in names:
+        raise InputError(
+            f"params.yaml: {key}", f"{path} has no array {name!r}", did_you_mean(name, names)
+        )
+
+
+def _read(archive: Any, name: str, path: Path) -> NDArray[Any]:
+    where = f"{path}, array {name!r}"
+    try:
+        array = archive[name]
+    except ValueError as error:
+        if "Object arrays" in str(error):
+            raise InputError(where, PICKLED, PLAIN) from None
+        raise
+    if not isinstance(array, np.ndarray):
+        raise InputError(where, "is not an array", "write the file with np.savez")
+    return array

@@ -1,0 +1,105 @@
+"""What models and offsets ask of the data, found out before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from offset_autoencoder.config import SPLITS, Params, SplitName
+from offset_autoencoder.config.schema import ClassCodeOffset, PcaOffset
+from offset_autoencoder.data.prepared import PreparedData
+from offset_autoencoder.data.validation import blocks, first_where
+from offset_autoencoder.errors import InputError
+
+_SUM_TOLERANCE = 1e-4
+
+Place = Callable[[SplitName, int, int | None], str]
+"""A split, a row of it, and a feature or None → where the user finds it."""
+
+
+def check_requirements(params: Params, data: PreparedData, place: Place) -> None:
+    """Refuse data that a loss or an offset of params.yaml cannot work with.
+
+    Raises:
+        InputError: for binary cross-entropy on values outside [0, 1], categorical
+            cross-entropy on rows that are no distributions, ``class_code`` without labels,
+            ``pca`` with more components than there are.
+    """
+    _check_offsets(params, data)
+    losses = {setting.network.loss: setting.label for setting in reversed(params.settings)}
+    if "binary_crossentropy" in losses:
+        _check_unit_range(losses["binary_crossentropy"], params, data, place)
+    if "categorical_crossentropy" in losses:
+        _check_distributions(losses["categorical_crossentropy"], data, place)
+
+
+def _check_offsets(params: Params, data: PreparedData) -> None:
+    samples, features = data.train.x.shape
+    for name, offset in params.offsets.items():
+        where = f"params.yaml: offsets.{name}"
+        if isinstance(offset, ClassCodeOffset) and data.train.y is None:
+            raise InputError(
+                where,
+                "class_code needs labels, and the data has none",
+                "name them in data.label, or leave this offset and its models out",
+            )
+        largest = max(params.latent_dims(name))
+        if isinstance(offset, PcaOffset) and largest > min(samples, features):
+            raise InputError(
+                where,
+                f"pca of {samples} training samples with {features} features has at most "
+                f"{min(samples, features)} components, latent_dim {largest} asks for more",
+                "lower its models' latent_dim, or leave this offset and its models out",
+            )
+
+
+def _check_unit_range(model: str, params: Params, data: PreparedData, place: Place) -> None:
+    for name in SPLITS:
+        x = data.split(name).x
+        found = first_where(x, lambda block: (block < 0) | (block > 1))
+        if found is None:
+            continue
+        scale = params.data.scale
+        others = _other_scales(scale, negative=bool(x[found] < 0))
+        other = f"data.scale: {' or '.join(others)}, or " if others else ""
+        raise InputError(
+            place(name, *found),
+            f"{x[found]:g} in the {name} split, scaled by data.scale: {scale}, is outside [0, 1], "
+            f"which loss: binary_crossentropy of model {model} needs",
+            f"set {other}network.loss: mean_squared_error with output: linear",
+        )
+
+
+def _other_scales(scale: str, *, negative: bool) -> list[str]:
+    """The scales that may bring a value into [0, 1] where this one did not."""
+    if scale == "minmax":
+        return ["unit"]
+    if scale == "standard":
+        return ["unit", "minmax"]
+    if negative:
+        return ["minmax"]
+    # Under unit the value is beyond the training split's largest, and so it is under minmax.
+    return ["unit", "minmax"] if scale == "none" else []
+
+
+def _check_distributions(model: str, data: PreparedData, place: Place) -> None:
+    needs = f"which loss: categorical_crossentropy of model {model} needs"
+    mend = "scale the rows so and set data.scale: none, or take another network.loss"
+    for name in SPLITS:
+        x = data.split(name).x
+        if found := first_where(x, lambda block: block < 0):
+            raise InputError(
+                place(name, *found),
+                f"{x[found]:g} in the {name} split is not a probability (0 or more), {needs}",
+                mend,
+            )
+        for start, block in blocks(x):
+            sums = block.sum(axis=1, dtype=np.float64)
+            if len(odd := (np.abs(sums - 1) > _SUM_TOLERANCE).nonzero()[0]):
+                row = int(odd[0])
+                raise InputError(
+                    place(name, start + row, None),
+                    f"sums to {sums[row]:g} in the {name} split, not to 1, {needs}",
+                    mend,
+                )

@@ -1,0 +1,148 @@
+"""How raw values become network inputs: ``scaled = (raw − shift) · factor``, in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offset_autoencoder.config.schema import Data
+from offset_autoencoder.data.validation import blocks
+from offset_autoencoder.errors import InputError
+
+_NAMED = 3
+_FULL_SCALE = {"uint8": 255.0, "uint16": 65535.0, "bool": 1.0}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A fitted scale.
+
+    Attributes:
+        kind: ``none``, ``unit``, ``minmax`` or ``standard``.
+        shift: float64 ``(1,)`` or ``(D,)``.
+        factor: float64, of the same shape.
+        facts: What else is worth recording: the divisor of ``unit``.
+    """
+
+    kind: str
+    shift: NDArray[np.float64]
+    factor: NDArray[np.float64]
+    facts: dict[str, float] = field(default_factory=dict)
+
+    def apply(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """Scale raw samples; see :func:`apply_scale`."""
+        return apply_scale(x, self.shift, self.factor)
+
+
+def fit_scale(
+    data: Data,
+    train: NDArray[Any],
+    *,
+    full_scale: float | None = None,
+    name_of: Callable[[int], str] = "column {}".format,
+) -> Scale:
+    """Fit a scale on the training split.
+
+    - ``none``: values as they came.
+    - ``unit``: all features by one divisor. Where the full scale is known it is that: 255
+      for uint8, 65535 for uint16, 16 for digits. Otherwise values that lie in [0, 1] over the
+      training split are left alone, and others divided by their largest magnitude there; so
+      negative values stay negative, and other splits may exceed 1.
+    - ``minmax``: each feature to [0, 1] over the training split; other splits may leave it.
+    - ``standard``: each feature to mean 0 and standard deviation 1 (over n, not n − 1) over
+      the training split.
+
+    Args:
+        data: The section ``data`` of params.yaml.
+        train: ``(n, D)`` raw training split, any numeric dtype.
+        full_scale: The largest value that the kind of data can take, where it is known.
+        name_of: A feature's name, for messages.
+
+    Raises:
+        InputError: for a feature that is constant over the training split, under ``minmax``
+            and ``standard``.
+    """
+    if data.scale == "none":
+        return Scale("none", np.zeros(1), np.ones(1))
+    if data.scale == "unit":
+        divisor = full_scale or _FULL_SCALE.get(train.dtype.name) or _largest(train)
+        return Scale("unit", np.zeros(1), np.array([1 / divisor]), {"divisor": divisor})
+    low = train.min(axis=0).astype(np.float64)
+    high = train.max(axis=0).astype(np.float64)
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        shift, spread = (low, high - low) if data.scale == "minmax" else _moments(train)
+        factor = 1 / spread
+    # Rounding gives a constant feature a deviation of 1e-17: minimum and maximum tell.
+    _check_spread(data.scale, (low == high) | ~np.isfinite(factor), low, name_of)
+    return Scale(data.scale, shift, factor)
+
+
+def apply_scale(
+    x: NDArray[Any], shift: NDArray[np.float64], factor: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Scale raw samples as the training split was: ``(x − shift) · factor``.
+
+    Computed in float64 a block of rows at a time, then rounded to float32; a value too large
+    for float32 becomes infinite.
+
+    Args:
+        x: ``(n, D)`` raw samples of any numeric dtype, or images ``(n, ...)``.
+        shift: ``(1,)`` or ``(D,)``, from ``scale.npz``.
+        factor: Likewise.
+
+    Returns:
+        ``(n, D)`` in C order.
+
+    Raises:
+        InputError: where the samples have not D features.
+    """
+    if x.ndim < 2 or shift.size not in (1, int(np.prod(x.shape[1:]))):
+        raise InputError(
+            "samples to scale", f"have shape {x.shape}, expected (samples, {shift.size})"
+        )
+    flat = x.reshape(len(x), int(np.prod(x.shape[1:])))
+    scaled = np.empty(flat.shape, dtype=np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start, block in blocks(flat):
+            scaled[start : start + len(block)] = (block.astype(np.float64) - shift) * factor
+    return scaled
+
+
+def _largest(train: NDArray[Any]) -> float:
+    low, high = float(train.min()), float(train.max())
+    return 1.0 if low >= 0 and high <= 1 else max(abs(low), abs(high))
+
+
+def _moments(train: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    total = np.zeros(train.shape[1])
+    for _, block in blocks(train):
+        total += block.sum(axis=0, dtype=np.float64)
+    mean = total / len(train)
+    squares = np.zeros(train.shape[1])
+    for _, block in blocks(train):
+        squares += np.square(block.astype(np.float64) - mean).sum(axis=0)
+    return mean, np.sqrt(squares / len(train))
+
+
+def _check_spread(
+    kind: str,
+    constant: NDArray[np.bool_],
+    values: NDArray[np.float64],
+    name_of: Callable[[int], str],
+) -> None:
+    features = constant.nonzero()[0].tolist()
+    if not features:
+        return
+    others = ", ".join(name_of(index) for index in features[1:_NAMED])
+    if len(features) > _NAMED:
+        others += f" and {len(features) - _NAMED} more"
+    raise InputError(
+        f"params.yaml: data.scale: {kind}",
+        f"{name_of(features[0])} is {values[features[0]]:g} in every training sample and cannot "
+        f"be scaled" + (f"; so are {others}" if others else ""),
+        "leave constant features out, or set data.scale: unit",
+    )

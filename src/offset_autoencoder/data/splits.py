@@ -1,0 +1,188 @@
+"""Which sample goes into which split: a function of its id, its class and a seed.
+
+Samples are ordered by the SHA-256 of seed and id, and the first of each class are held out.
+So a sample's split does not depend on the order of the file, and no generator's stream is
+involved. How many of each class go where is a controlled rounding: totals are exact, and
+each class's count is its exact share, rounded up or down.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offset_autoencoder.config.schema import SPLITS, Split, SplitName
+from offset_autoencoder.errors import InputError
+
+Rows = NDArray[np.int64]
+
+
+def assign(
+    ids: NDArray[Any],
+    split: Split,
+    *,
+    y: Rows | None = None,
+    classes: Sequence[int | str] | None = None,
+    given: NDArray[np.str_] | None = None,
+) -> dict[SplitName, Rows]:
+    """Cut a data set in three.
+
+    Splits that the data set brings are kept; what it lacks is cut from its train rows, with
+    the shares of ``split`` taken of those rows.
+
+    Args:
+        ids: ``(n,)`` integers or text, each once.
+        split: Shares, seed, and whether to stratify (by ``y``, where it is given).
+        y: ``(n,)`` index of the class.
+        classes: The classes' names, for messages.
+        given: ``(n,)`` the split that each sample comes in.
+
+    Returns:
+        The rows of each split in ascending order of id; together they are all rows, once.
+
+    Raises:
+        InputError: where a split would be empty, or a class has fewer samples than there are
+            splits to cut.
+    """
+    if given is None:
+        given = np.full(len(ids), "train")
+    pool = (given == "train").nonzero()[0]
+    if not len(pool):
+        raise InputError("params.yaml: data.split", "no sample is marked train")
+    cut = [name for name in SPLITS[1:] if not np.any(given == name)]
+    totals = _totals(len(pool), split, cut)
+    # Held-out parts come first, so that a class's first samples are its held-out ones.
+    names: list[SplitName] = [*cut, "train"]
+    order = pool[hash_order(ids[pool], split.seed)]
+    groups = [order]
+    counts = np.array([totals])
+    if cut and split.stratify and y is not None:
+        groups = [order[y[order] == k] for k in np.unique(y[pool])]
+        _check_classes([len(g) for g in groups], [int(y[g[0]]) for g in groups], names, classes)
+        counts = allocate([len(group) for group in groups], totals)
+    rows: dict[SplitName, Rows] = {name: (given == name).nonzero()[0] for name in SPLITS}
+    bounds = np.cumsum(counts, axis=1)[:, :-1]
+    pieces = [np.split(group, bound) for group, bound in zip(groups, bounds, strict=True)]
+    for index, name in enumerate(names):
+        rows[name] = np.concatenate([piece[index] for piece in pieces])
+    return {name: part[np.argsort(ids[part], kind="stable")] for name, part in rows.items()}
+
+
+def hash_order(ids: NDArray[Any], seed: int) -> Rows:
+    """The order of ids by the SHA-256 of ``"seed:id"``: random, and the same whatever theirs.
+
+    Args:
+        ids: ``(n,)`` integers or text; 7 and "7" are the same id.
+        seed: Another seed gives another order.
+
+    Returns:
+        ``(n,)`` indices into ``ids``.
+    """
+    digests = b"".join(
+        hashlib.sha256(f"{seed}:{value}".encode("utf-8", "surrogatepass")).digest()
+        for value in ids.tolist()
+    )
+    words = np.frombuffer(digests, dtype=">u8").reshape(-1, 4)
+    order: Rows = np.lexsort(words.T[::-1])
+    return order
+
+
+def allocate(sizes: Sequence[int], totals: Sequence[int]) -> NDArray[np.int64]:
+    """How many of each class go into each part: a controlled rounding of the exact shares.
+
+    The exact share of class c in part j is ``sizes[c] · totals[j] / Σ totals``. Each count is
+    its share rounded up or down, each row sums to ``sizes``, each column to ``totals``. Such
+    a rounding always exists: a transportation problem with whole margins has whole vertices.
+
+    Args:
+        sizes: ``(K,)`` samples of each class.
+        totals: ``(P,)`` samples of each part, of the same sum.
+
+    Returns:
+        ``(K, P)`` counts.
+    """
+    # Integers throughout: shares are numerators over the common denominator Σ totals.
+    total = sum(totals)
+    numerators = np.array([[size * part for part in totals] for size in sizes], dtype=object)
+    counts = (numerators // total).astype(np.int64)
+    fractions = numerators % total
+    up = np.zeros_like(counts, dtype=bool)
+    for row, size in enumerate(sizes):  # the largest remainders of each class are rounded up
+        by_fraction = sorted(range(len(totals)), key=lambda j: (-fractions[row, j], j))
+        up[row, by_fraction[: size - int(counts[row].sum())]] = True
+    excess = counts.sum(axis=0) + up.sum(axis=0) - np.array(totals)
+    while excess.any():
+        source = int(np.argmax(excess))
+        path = _path(up, fractions > 0, source, excess)
+        for start, end in itertools.pairwise(path):
+            row = _cheapest(up, fractions, start, end)
+            up[row, start], up[row, end] = False, True
+        excess[source] -= 1
+        excess[path[-1]] += 1
+    return counts + up
+
+
+def _path(
+    up: NDArray[np.bool_], open_cells: NDArray[np.bool_], source: int, excess: Rows
+) -> list[int]:
+    """The shortest way, from part to part, to hand one sample on to a part that lacks one."""
+    paths = [[source]]
+    seen = {source}
+    for path in paths:  # grows while it is gone through: a breadth-first search
+        for part in range(up.shape[1]):
+            if part in seen or not np.any(up[:, path[-1]] & ~up[:, part] & open_cells[:, part]):
+                continue
+            if excess[part] < 0:
+                return [*path, part]
+            seen.add(part)
+            paths.append([*path, part])
+    raise AssertionError("margins that do not fit each other")
+
+
+def _cheapest(up: NDArray[np.bool_], fractions: NDArray[Any], start: int, end: int) -> int:
+    """The class whose rounding suffers least when one sample moves from part to part."""
+    rows = np.nonzero(up[:, start] & ~up[:, end] & (fractions[:, end] > 0))[0]
+    return int(max(rows, key=lambda row: (fractions[row, end] - fractions[row, start], -row)))
+
+
+def _totals(samples: int, split: Split, cut: Sequence[SplitName]) -> list[int]:
+    """Samples of each part that is cut, then of train."""
+    totals = []
+    for name in cut:
+        share = getattr(split, name)
+        totals.append(math.floor(share * samples + 0.5))
+        if not totals[-1]:
+            raise InputError(
+                f"params.yaml: split.{name}",
+                f"{share:g} of {samples} sample{'s' * (samples != 1)} leaves {name} empty",
+                "give more samples or a larger share",
+            )
+    totals.append(samples - sum(totals))
+    if totals[-1] <= 0:
+        raise InputError(
+            "params.yaml: split", f"of {samples} samples none is left for train", "lower the shares"
+        )
+    return totals
+
+
+def _check_classes(
+    sizes: Sequence[int],
+    indices: Sequence[int],
+    names: Sequence[str],
+    classes: Sequence[int | str] | None,
+) -> None:
+    for size, index in zip(sizes, indices, strict=True):
+        if size < len(names):
+            name = index if classes is None else classes[index]
+            raise InputError(
+                "params.yaml: split.stratify",
+                f"class {name!r} has {size} sample{'s' * (size != 1)}, cutting "
+                f"{', '.join(names)} needs at least {len(names)} of each class",
+                "give more of it, leave it out, or set split.stratify: false",
+            )

@@ -1,0 +1,300 @@
+"""Sources and what is gathered from them."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from offset_autoencoder.config.schema import Data
+from offset_autoencoder.data.samples import Samples, gather
+from offset_autoencoder.data.sources import load_source
+from offset_autoencoder.errors import InputError
+
+X = np.random.default_rng(0).normal(size=(12, 4))
+LABELS = np.arange(12) % 3
+
+
+def read(raw: Path, **keys: Any) -> Samples:
+    data = Data.model_validate({"source": "file", **keys})
+    return gather(load_source(data, raw), data)
+
+
+def save(raw: Path, **arrays: NDArray[Any]) -> None:
+    for name, array in arrays.items():
+        np.save(raw / f"{name}.npy", array)
+
+
+def test_digits() -> None:
+    data = Data()
+    samples = gather(load_source(data), data)
+    assert samples.x.shape == (1797, 64)
+    assert samples.image_shape == (8, 8)
+    assert samples.classes == list(range(10))
+    assert samples.ids.tolist() == list(range(1797))
+    assert samples.tables[0].full_scale == 16
+
+
+def test_keras_data_sets_bring_their_test_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.arange(40, dtype=np.uint8).reshape(10, 2, 2)
+    labels = np.arange(10, dtype=np.uint8) % 2
+    loaded = (images[:8], labels[:8]), (images[8:], labels[8:])
+    for name in ("mnist", "fashion_mnist"):
+        fake = SimpleNamespace(
+            datasets=SimpleNamespace(**{name: SimpleNamespace(load_data=lambda: loaded)})
+        )
+        monkeypatch.setitem(sys.modules, "keras", fake)
+        data = Data.model_validate({"source": name})
+        samples = gather(load_source(data), data)
+        np.testing.assert_array_equal(samples.x, images.reshape(10, 4))
+        assert samples.image_shape == (2, 2)
+        assert samples.splits is not None
+        assert samples.splits.tolist() == ["train"] * 8 + ["test"] * 2
+        assert samples.place(9) == f"{name}, test, row 1"
+
+
+def test_data_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise Exception("URL fetch failure on somewhere: None -- unreachable")
+
+    datasets = SimpleNamespace(mnist=SimpleNamespace(load_data=fail))
+    monkeypatch.setitem(sys.modules, "keras", SimpleNamespace(datasets=datasets))
+    monkeypatch.delenv("KERAS_HOME", raising=False)
+    with pytest.raises(
+        InputError,
+        match=r"could not be fetched: URL fetch.*~/\.keras/datasets/mnist\.npz.*data/raw.*: file",
+    ):
+        load_source(Data(source="mnist"))
+
+
+def test_npy_with_labels_and_ids_beside_it(tmp_path: Path) -> None:
+    ids = np.array([f"s{i}" for i in range(12)])
+    save(tmp_path, x=X, y=LABELS, ids=ids)
+    samples = read(tmp_path, path="x.npy", label="y.npy", id="ids.npy")
+    np.testing.assert_array_equal(samples.x, X)
+    assert samples.y is not None
+    np.testing.assert_array_equal(samples.y, LABELS)
+    assert samples.ids.tolist() == ids.tolist()
+    assert samples.ids_given
+    assert samples.splits is None
+
+
+def test_images_are_flattened(tmp_path: Path) -> None:
+    images = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
+    save(tmp_path, x=images, flat=images.reshape(2, -1), deep=images.reshape(2, 1, 3, 4, 5))
+    samples = read(tmp_path, path="x.npy")
+    np.testing.assert_array_equal(samples.x, images.reshape(2, 60))
+    assert samples.image_shape == (3, 4, 5)
+    assert read(tmp_path, path="flat.npy").image_shape is None
+    assert read(tmp_path, path="deep.npy").image_shape is None
+    assert read(tmp_path, path="flat.npy", image_shape=[6, 10]).image_shape == (6, 10)
+    with pytest.raises(InputError, match=r"data\.image_shape: \[7, 9\] has 63 values, .* has 60"):
+        read(tmp_path, path="flat.npy", image_shape=[7, 9])
+    with pytest.raises(InputError, match=r"data\.image_shape: is \[h, w\] or"):
+        read(tmp_path, path="flat.npy", image_shape=[60])
+
+
+def test_a_file_a_split(tmp_path: Path) -> None:
+    save(tmp_path, a=X[:8], b=X[8:], ya=LABELS[:8], yb=LABELS[8:])
+    samples = read(
+        tmp_path,
+        path={"test": "b.npy", "train": "a.npy"},
+        label={"train": "ya.npy", "test": "yb.npy"},
+    )
+    np.testing.assert_array_equal(samples.x, X)
+    assert samples.splits is not None
+    assert samples.splits.tolist() == ["train"] * 8 + ["test"] * 4
+    assert samples.place(8, 2) == f"{tmp_path / 'b.npy'}, row 0, column 2"
+
+
+def test_one_npz_that_holds_an_array_a_split(tmp_path: Path) -> None:
+    np.savez(
+        tmp_path / "mnist.npz", x_train=X[:8], y_train=LABELS[:8], x_test=X[8:], y_test=LABELS[8:]
+    )
+    samples = read(
+        tmp_path,
+        path={"train": "mnist.npz", "test": "mnist.npz"},
+        label={"train": "y_train", "test": "y_test"},
+    )
+    np.testing.assert_array_equal(samples.x, X)
+    assert samples.y is not None
+    np.testing.assert_array_equal(samples.y, LABELS)
+
+
+def test_csv_files_a_split_may_order_their_columns_differently(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("u,v,k\n1,2,x\n3,4,y\n")
+    (tmp_path / "b.csv").write_text("v,k,u\n6,x,5.5\n")
+    samples = read(tmp_path, path={"train": "a.csv", "test": "b.csv"}, label="k")
+    np.testing.assert_array_equal(samples.x, [[1, 2], [3, 4], [5.5, 6]])
+    assert samples.classes == ["x", "y"]
+    (tmp_path / "b.csv").write_text("v,k\n6,x\n")
+    with pytest.raises(InputError, match=r"b\.csv: has no column 'u', .*a\.csv has"):
+        read(tmp_path, path={"train": "a.csv", "test": "b.csv"}, label="k")
+    (tmp_path / "b.csv").write_text("u,v,k,w\n6,1,x,2\n")
+    with pytest.raises(InputError, match=r"b\.csv: has a column 'w' that .*a\.csv has not"):
+        read(tmp_path, path={"train": "a.csv", "test": "b.csv"}, label="k")
+
+
+def test_a_split_column(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("u,part\n1,train\n2,test\n3,train\n")
+    splits = read(tmp_path, path="a.csv", split="part").splits
+    assert splits is not None
+    assert splits.tolist() == ["train", "test", "train"]
+    (tmp_path / "a.csv").write_text("u,part\n1,train\n2,tset\n")
+    with pytest.raises(
+        InputError, match=r"row 1 \(line 3\): unknown split 'tset' \(did you mean 'test'"
+    ):
+        read(tmp_path, path="a.csv", split="part")
+
+
+def test_split_names_in_a_file_of_their_own(tmp_path: Path) -> None:
+    save(tmp_path, x=X, part=np.array(["train", "test", "validation"] * 4), numbers=LABELS)
+    splits = read(tmp_path, path="x.npy", split="part.npy").splits
+    assert splits is not None
+    assert splits[:3].tolist() == ["train", "test", "validation"]
+    with pytest.raises(InputError, match="row 0: unknown split '0'"):
+        read(tmp_path, path="x.npy", split="numbers.npy")
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.ones((3, 2)) * 1j, "holds complex numbers"),
+        (np.array([["a", "b"]]), "holds text"),
+        (np.array([["2020-01-01"]], dtype="datetime64[D]"), "holds dates"),
+        (np.ones(5), r"has shape \(5,\), expected \(samples, features\)"),
+        (np.float64(3), r"has shape \(\)"),
+        (np.ones((0, 4)), "holds no samples"),
+        (np.ones((4, 0)), "its samples have no features"),
+    ],
+)
+def test_features_that_are_none(tmp_path: Path, x: NDArray[Any], message: str) -> None:
+    save(tmp_path, x=x)
+    with pytest.raises(InputError, match=rf"x\.npy: .*{message}"):
+        read(tmp_path, path="x.npy")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_the_first_value_that_is_not_finite_is_named(
+    tmp_path: Path, value: float, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("offset_autoencoder.data.validation._BLOCK", 8)  # several blocks
+    x = X.astype(dtype)
+    x[7, 3] = x[7, 2] = x[9, 0] = value
+    save(tmp_path, x=x)
+    with pytest.raises(InputError, match=rf"x\.npy, row 7, column 2: {value} is not a finite"):
+        read(tmp_path, path="x.npy")
+
+
+def test_infinity_in_csv_is_named_by_column(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("u,v\n1,2\n3,inf\n")
+    with pytest.raises(InputError, match=r"row 1 \(line 3\), column 'v': inf is not a finite"):
+        read(tmp_path, path="a.csv")
+
+
+def test_header_without_rows(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("u,v\n")
+    with pytest.raises(InputError, match="holds no samples"):
+        read(tmp_path, path="a.csv")
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "y"),
+    [
+        (np.array([5, -1, 5, 2]), [-1, 2, 5], [2, 0, 2, 1]),
+        (np.array(["b", "a", "b", "b"]), ["a", "b"], [1, 0, 1, 1]),
+        (np.array([1.0, 0.0, 1.0, 2.0]), [0, 1, 2], [1, 0, 1, 2]),
+        (np.array([True, False, True, True]), [0, 1], [1, 0, 1, 1]),
+        (np.array([7, 7, 7, 7], dtype=np.uint8), [7], [0, 0, 0, 0]),
+    ],
+)
+def test_classes(tmp_path: Path, labels: NDArray[Any], classes: list[Any], y: list[int]) -> None:
+    save(tmp_path, x=X[:4], y=labels)
+    samples = read(tmp_path, path="x.npy", label="y.npy")
+    assert samples.classes == classes
+    assert samples.y is not None
+    assert samples.y.tolist() == y
+    assert samples.y.dtype == np.int64
+
+
+def test_labels_and_ids_that_are_none(tmp_path: Path) -> None:
+    save(
+        tmp_path,
+        x=X,
+        short=LABELS[:-1],
+        wide=np.ones((12, 2)),
+        floats=np.arange(12) + 0.5,
+        nan=np.full(12, np.nan),
+        bytes=np.array([b"a"] * 12),
+        twice=np.array([3, 4, 5, 4, 3, 6, 7, 8, 9, 10, 11, 12]),
+        empty=np.array([""] + ["a"] * 11),
+    )
+    for key, name, message in [
+        ("label", "short", r"short\.npy: holds 11 values for 12 samples"),
+        ("label", "wide", r"wide\.npy: has shape \(12, 2\), expected one label a sample"),
+        ("label", "floats", r"row 0: label 0\.5 names no class"),
+        ("label", "nan", r"row 0: label nan names no class"),
+        ("label", "bytes", "labels are .S1, expected integers or text"),
+        ("id", "short", r"short\.npy: holds 11 values for 12 samples"),
+        ("id", "floats", "ids are float64, expected integers or text"),
+        ("id", "empty", "row 0: the id is empty"),
+        ("id", "twice", r"x\.npy, row 3: id 4 stands twice: it is that of .*x\.npy, row 1, too"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            read(tmp_path, path="x.npy", **{key: f"{name}.npy"})
+
+
+def test_ids_twice_in_two_files(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("u,id\n1,x\n2,y\n")
+    (tmp_path / "b.csv").write_text("u,id\n1,z\n2,y\n")
+    with pytest.raises(
+        InputError,
+        match=r"b\.csv, row 1 \(line 3\): id 'y' stands twice: .*a\.csv, row 1 \(line 3\)",
+    ):
+        read(tmp_path, path={"train": "a.csv", "test": "b.csv"}, id="id")
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (
+            {"path": "nope.npy"},
+            r"data\.path: there is no file .* holds l\.npy, u\.npy, v\.npy, x\.npy",
+        ),
+        ({"path": "x.npy", "label": "nope.npy"}, r"data\.label: there is no file"),
+        ({"path": "x.npy", "features": "x"}, r"data\.features: .* there is nothing to name"),
+        ({"path": {"test": "x.npy"}}, r"data\.path: names no file for train"),
+        (
+            {"path": {"train": "x.npy", "test": "v.npy"}},
+            r"v\.npy: has samples of shape \(3,\), .*x\.npy of \(4,\)",
+        ),
+        (
+            {"path": {"train": "x.npy", "test": "u.npy"}},
+            r"u\.npy: holds uint8, .*x\.npy holds float64",
+        ),
+        (
+            {"path": {"train": "x.npy", "test": "x.npy"}, "label": "x.npy"},
+            r"data\.label: data\.path names a file a split, so this must, too",
+        ),
+        (
+            {"path": {"train": "x.npy", "test": "x.npy"}, "label": {"train": "l.npy"}},
+            r"data\.label: has no test, data\.path has",
+        ),
+        (
+            {"path": "x.npy", "label": {"train": "x.npy"}},
+            r"data\.label: names a value a split, but data\.path is one file",
+        ),
+        (
+            {"path": {"train": "x.npy", "test": "../x.npy"}},
+            r"data\.path\.test: '\.\./x\.npy' is not inside",
+        ),
+    ],
+)
+def test_keys_that_do_not_fit(tmp_path: Path, keys: dict[str, Any], message: str) -> None:
+    save(tmp_path, x=X, v=X[:, :3], u=X.astype(np.uint8), l=LABELS)
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, **keys)

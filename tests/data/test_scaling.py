@@ -1,0 +1,121 @@
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+from offset_autoencoder.config.schema import Data
+from offset_autoencoder.data.scaling import apply_scale, fit_scale
+from offset_autoencoder.errors import InputError
+
+NONE, UNIT, MINMAX, STANDARD = (Data(scale=s) for s in ("none", "unit", "minmax", "standard"))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "full_scale", "divisor"),
+    [("uint8", None, 255), ("uint16", None, 65535), ("float64", 16.0, 16), ("bool", None, 1)],
+)
+def test_unit_divides_by_a_known_full_scale(
+    dtype: str, full_scale: float | None, divisor: float
+) -> None:
+    x = np.array([[0, 1], [1, 0]]).astype(dtype)
+    scale = fit_scale(UNIT, x, full_scale=full_scale)
+    assert scale.facts == {"divisor": divisor}
+    np.testing.assert_allclose(scale.apply(x), x / divisor, rtol=1e-7)
+
+
+def test_all_of_uint8_lies_in_the_unit_interval_exactly() -> None:
+    x = np.arange(256, dtype=np.uint8).reshape(-1, 1)
+    scaled = fit_scale(UNIT, x).apply(x)
+    assert (scaled[0, 0], scaled[-1, 0]) == (0, 1)
+    np.testing.assert_array_equal(scaled, (x / 255).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("values", "divisor"),
+    [([0.0, 0.5], 1), ([0, 1], 1), ([0, 16], 16), ([-4.0, 2.0], 4), ([0.0, 2.5], 2.5)],
+)
+def test_unit_takes_the_largest_magnitude_where_it_must(
+    values: list[float], divisor: float
+) -> None:
+    x = np.array([values])
+    scale = fit_scale(UNIT, x)
+    assert scale.facts == {"divisor": divisor}
+    np.testing.assert_allclose(scale.apply(x), x / divisor)
+
+
+def test_constant_features_are_fine_under_unit() -> None:
+    x = np.zeros((4, 2))
+    np.testing.assert_array_equal(fit_scale(UNIT, x).apply(x), x)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "float64"])
+@pytest.mark.parametrize(
+    ("data", "reference"), [(MINMAX, MinMaxScaler), (STANDARD, StandardScaler)]
+)
+def test_agrees_with_scikit_learn(dtype: str, data: Data, reference: Any) -> None:
+    rng = np.random.default_rng(1)
+    train = (rng.normal(size=(300, 5)) * 30 + 100).clip(0, 255).astype(dtype)
+    new = (rng.normal(size=(20, 5)) * 30 + 100).clip(0, 255).astype(dtype)
+    expected = reference().fit(train.astype(np.float64)).transform(new.astype(np.float64))
+    scaled = fit_scale(data, train).apply(new)
+    assert scaled.dtype == np.float32
+    np.testing.assert_allclose(scaled, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(0).normal(size=(101, 3))
+    whole = fit_scale(STANDARD, x).apply(x)
+    monkeypatch.setattr("offset_autoencoder.data.validation._BLOCK", 30)
+    np.testing.assert_allclose(fit_scale(STANDARD, x).apply(x), whole, rtol=1e-6)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    hnp.arrays(
+        np.float64,
+        st.tuples(st.integers(2, 20), st.integers(1, 5)),
+        elements=st.floats(-1e6, 1e6, width=32),
+    )
+)
+def test_minmax_spans_the_unit_interval_exactly(x: NDArray[np.float64]) -> None:
+    if np.any(x.min(axis=0) == x.max(axis=0)):
+        with pytest.raises(InputError, match="in every training sample"):
+            fit_scale(MINMAX, x)
+        return
+    if np.any(x.max(axis=0) - x.min(axis=0) < 1e-300):
+        return
+    scaled = fit_scale(MINMAX, x).apply(x)
+    np.testing.assert_array_equal(scaled.min(axis=0), 0)
+    np.testing.assert_array_equal(scaled.max(axis=0), 1)
+
+
+@pytest.mark.parametrize("data", [MINMAX, STANDARD])
+def test_constant_features_are_named(data: Data) -> None:
+    # 0.1 a hundred times has a standard deviation of 1e-17, not 0.
+    x = np.random.default_rng(0).normal(size=(100, 6))
+    x[:, [1, 3, 4, 5]] = 0.1
+    names = "column 'abcdef'"
+    with pytest.raises(
+        InputError,
+        match=rf"data\.scale: {data.scale}: .*'b'.* is 0\.1 in every training sample.*"
+        r"'d'.*'e'.* and 1 more.*data\.scale: unit",
+    ):
+        fit_scale(data, x, name_of=lambda i: f"column {names[8 + i]!r}")
+
+
+def test_apply_takes_images_and_refuses_other_widths() -> None:
+    images = np.arange(32, dtype=np.uint8).reshape(2, 4, 4)
+    scaled = apply_scale(images, np.zeros(16), np.ones(16))
+    np.testing.assert_array_equal(scaled, images.reshape(2, 16))
+    with pytest.raises(InputError, match=r"have shape \(2, 3\), expected \(samples, 16\)"):
+        apply_scale(np.ones((2, 3)), np.zeros(16), np.ones(16))
+
+
+def test_none_changes_nothing_but_the_dtype() -> None:
+    x = np.array([[-3, 1000]])
+    assert fit_scale(NONE, x).apply(x).tolist() == [[-3.0, 1000.0]]

@@ -1,0 +1,287 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from offset_autoencoder.data.prepared import load_prepared, load_scale
+from offset_autoencoder.data.scaling import apply_scale
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.stages.prepare import main
+
+MSE = {"loss": "mean_squared_error", "output": "linear"}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data" / "raw").mkdir(parents=True)
+    return tmp_path
+
+
+def params(**sections: Any) -> None:
+    document: dict[str, Any] = {
+        "seeds": 2,
+        "data": {"source": "digits"},
+        "split": {},
+        "offsets": {"none": {"kind": "zero"}},
+        "network": {"latent_dim": 2},
+        "train": {},
+        "models": {"none": {"offset": "none"}},
+        "evaluate": {"baselines": ["none"]},
+        "tracking": {},
+    }
+    Path("params.yaml").write_text(yaml.safe_dump({**document, **sections}))
+
+
+def file(**keys: Any) -> dict[str, Any]:
+    return {"source": "file", "scale": "none", **keys}
+
+
+def frame(samples: int = 60) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(samples, 3)) * [1, 5, 0.1], columns=["u", "v", "w"])
+    table["kind"] = np.array(["cat", "dog", "emu"])[np.arange(samples) % 3]
+    table["name"] = [f"s{i:03}" for i in range(samples)]
+    return table
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def refused(project: Path, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        main()
+    assert not (project / "data" / "prepared").exists()
+    assert [path.name for path in (project / "data").iterdir()] == ["raw"]
+
+
+def test_digits(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    params(network={"latent_dim": 16})
+    main()
+    assert (
+        capsys.readouterr().out
+        == "prepared: digits, 1797 × 64, train 1168 / validation 270 / test 359, 10 classes\n"
+    )
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    data = load_prepared()
+    for split in (data.train, data.validation, data.test):
+        np.testing.assert_array_equal(split.x, (digits.data[split.ids] / 16).astype(np.float32))
+        assert split.y is not None
+        np.testing.assert_array_equal(split.y, digits.target[split.ids])
+        assert split.x.flags.c_contiguous
+    assert data.schema.range == [0, 1]
+    assert data.schema.image_shape == [8, 8]
+    assert data.schema.scale == {"kind": "unit", "divisor": 16}
+    assert json.loads(Path("data/prepared/latent_dims.json").read_text()) == {"none": [16]}
+    first = contents(project / "data" / "prepared")
+    main()
+    assert contents(project / "data" / "prepared") == first
+
+
+def test_the_order_of_the_file_does_not_matter_with_ids(project: Path) -> None:
+    table = frame()
+    for scale in ("standard", "minmax", "unit"):
+        params(data=file(path="x.csv", label="kind", id="name", scale=scale), network=MSE)
+        table.to_csv("data/raw/x.csv", index=False)
+        main()
+        first = contents(Path("data/prepared"))
+        table.sample(frac=1, random_state=1).to_csv("data/raw/x.csv", index=False)
+        main()
+        assert contents(Path("data/prepared")) == first
+    assert load_prepared().schema.ids == "given"
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "npz", "npy"])
+def test_every_format_gives_the_same(project: Path, kind: str) -> None:
+    table = frame()
+    raw = Path("data/raw")
+    keys = {"path": f"x.{kind}", "label": "kind", "id": "name"}
+    if kind == "csv":
+        table.to_csv(raw / "x.csv", index=False)
+    elif kind == "parquet":
+        table.to_parquet(raw / "x.parquet")
+    else:
+        arrays = {key: table[key].to_numpy().astype(str) for key in ("kind", "name")}
+        x = table[["u", "v", "w"]].to_numpy()
+        np.savez(raw / "x.npz", x=x, **arrays)
+        if kind == "npy":
+            np.save(raw / "x.npy", x)
+            for key, array in arrays.items():
+                np.save(raw / f"{key}.npy", array)
+            keys |= {"label": "kind.npy", "id": "name.npy"}
+    params(data=file(scale="standard", **keys), network=MSE)
+    main()
+    data = load_prepared()
+    assert data.schema.classes == ["cat", "dog", "emu"]
+    assert data.schema.source == f"x.{kind}"
+    by_name = table.set_index("name")
+    train = by_name.loc[data.train.ids, ["u", "v", "w"]].to_numpy()
+    shift, factor = load_scale()
+    np.testing.assert_allclose(shift, train.mean(axis=0))
+    np.testing.assert_allclose(factor, 1 / train.std(axis=0))
+    for split in (data.train, data.validation, data.test):
+        raw_x = by_name.loc[split.ids, ["u", "v", "w"]].to_numpy()
+        expected = (raw_x - train.mean(axis=0)) / train.std(axis=0)
+        np.testing.assert_allclose(split.x, expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(apply_scale(raw_x, shift, factor), split.x)
+        assert split.y is not None
+        kinds = np.array(data.schema.classes)[split.y]
+        np.testing.assert_array_equal(kinds, by_name.loc[split.ids, "kind"])
+    assert data.schema.range is None
+
+
+def test_range_is_none_where_another_split_leaves_it(project: Path) -> None:
+    x = np.linspace(0, 1, 40).reshape(20, 2)
+    splits = np.array(["train"] * 14 + ["validation"] * 3 + ["test"] * 3)
+    np.savez("data/raw/x.npz", x=x, part=splits)
+    params(data=file(path="x.npz", split="part", scale="minmax"), network=MSE)
+    main()
+    data = load_prepared()
+    assert data.schema.range is None
+    assert data.train.x.max() == 1
+    assert data.test.x.max() > 1
+    assert data.schema.samples == {"train": 14, "validation": 3, "test": 3}
+    params(data=file(path="x.npz", split="part", scale="minmax"))
+    with pytest.raises(
+        InputError,
+        match=r"x\.npz, row 14, column 0: .* in the validation split, .*minmax, is outside \[0, 1\]"
+        r".*binary_crossentropy of model none.*set data\.scale: unit, or network\.loss: mean_sq",
+    ):
+        main()
+    assert load_prepared().schema == data.schema  # the old folder stands
+    params(data=file(path="x.npz", split="part", scale="unit"))
+    main()
+    assert load_prepared().schema.range == [0, 1]
+
+
+def test_unlabelled(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save("data/raw/x.npy", np.random.default_rng(0).random((30, 5)))
+    params(data=file(path="x.npy"))
+    main()
+    assert capsys.readouterr().out.endswith("no labels\n")
+    assert load_prepared().train.y is None
+
+
+@pytest.mark.parametrize(
+    ("scale", "others"), [("none", "minmax"), ("unit", "minmax"), ("standard", "unit or minmax")]
+)
+def test_values_that_binary_crossentropy_cannot_take(
+    project: Path, scale: str, others: str
+) -> None:
+    table = frame()
+    table.loc[:, "u"] = np.where(np.arange(60) % 2, -0.5, 0.25)
+    table.to_csv("data/raw/x.csv", index=False)
+    models = {"a": {"offset": "none", **MSE}, "b": {"offset": "none", "stddev": [0.1, 0.2]}}
+    params(
+        data=file(path="x.csv", features=["u"], id="name", scale=scale),
+        models=models,
+        evaluate={"baselines": ["a"]},
+    )
+    refused(
+        project,
+        r"x\.csv, row \d+ \(line \d+\), column 'u': .* in the train split, .* outside \[0, 1\], "
+        r"which loss: binary_crossentropy of model b stddev=0\.1 needs \(set data\.scale: "
+        rf"{others}, or network\.loss: mean_squared_error with output: linear\)",
+    )
+
+
+def test_no_scale_helps_beyond_the_training_range(project: Path) -> None:
+    splits = np.array(["train"] * 14 + ["validation"] * 3 + ["test"] * 3)
+    np.savez("data/raw/x.npz", x=np.linspace(0, 9, 40).reshape(20, 2), part=splits)
+    params(data=file(path="x.npz", split="part", scale="unit"))
+    refused(project, r"row 14, .* validation split.* needs \(set network\.loss: mean_squared_error")
+
+
+def test_rows_that_categorical_crossentropy_cannot_take(project: Path) -> None:
+    x = np.random.default_rng(0).dirichlet(np.ones(4), size=40)
+    network = {"latent_dim": 2, "loss": "categorical_crossentropy", "output": "softmax"}
+    params(data=file(path="x.npy"), network=network)
+    np.save("data/raw/x.npy", x)
+    main()
+    assert load_prepared().schema.samples["train"] == 26
+    x[0] *= 1.01
+    np.save("data/raw/x.npy", x)
+    with pytest.raises(
+        InputError, match=r"x\.npy, row 0: sums to 1\.01 in the \w+ split, not to 1"
+    ):
+        main()
+    x[0] = [-0.1, 0.6, 0.3, 0.2]
+    np.save("data/raw/x.npy", x)
+    with pytest.raises(InputError, match=r"x\.npy, row 0, column 0: -0\.1 .* is not a probability"):
+        main()
+
+
+def test_offsets_that_the_data_cannot_serve(project: Path) -> None:
+    np.save("data/raw/x.npy", np.random.default_rng(0).random((30, 5)))
+    offsets = {"none": {"kind": "zero"}, "mine": {"kind": "class_code"}}
+    params(data=file(path="x.npy"), offsets=offsets)
+    refused(project, r"params\.yaml: offsets\.mine: class_code needs labels, and the data has none")
+    params(
+        data=file(path="x.npy"),
+        offsets={"none": {"kind": "zero"}, "mine": {"kind": "pca"}},
+        network={"latent_dim": [2, 6]},
+    )
+    refused(
+        project,
+        r"offsets\.mine: pca of 19 training samples with 5 features has at most 5 components, "
+        r"latent_dim 6 asks for more",
+    )
+
+
+def test_mistakes_in_params_are_found_first(project: Path) -> None:
+    params(data=file(path="nope.csv"), train={"epohcs": 3})
+    refused(project, r"train\.epohcs: unknown key \(did you mean 'epochs'")
+
+
+def test_constant_features(project: Path) -> None:
+    params(data={"source": "digits", "scale": "standard"}, network=MSE)
+    refused(project, r"data\.scale: standard: column 0 is 0 in every training sample")
+
+
+def test_one_sample(project: Path) -> None:
+    np.save("data/raw/x.npy", np.ones((1, 5)))
+    params(data=file(path="x.npy"))
+    refused(project, "0.15 of 1 sample leaves validation empty")
+
+
+def test_values_too_large_for_float32(project: Path) -> None:
+    x = np.ones((30, 2))
+    x[4, 1] = 1e39
+    np.save("data/raw/x.npy", x)
+    params(data=file(path="x.npy"), network=MSE)
+    refused(project, r"x\.npy, row 4, column 1: is too large for float32")
+
+
+@pytest.mark.slow
+def test_as_a_command(project: Path) -> None:
+    params(data=file(path="nope.csv"))
+    command = [sys.executable, "-m", "offset_autoencoder.stages.prepare"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert run.stdout == ""
+    assert run.stderr.splitlines() == [
+        "error: params.yaml: data.path: there is no file data/raw/nope.csv (data/raw is empty)"
+    ]
+
+
+@pytest.mark.slow
+def test_neither_tensorflow_nor_mlflow_is_imported(project: Path) -> None:
+    params()
+    code = (
+        "import sys; from offset_autoencoder.stages.prepare import main; main(); "
+        "sys.exit(bool({'tensorflow', 'mlflow', 'keras'} & set(sys.modules)))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
