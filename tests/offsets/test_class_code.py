@@ -36,6 +36,31 @@ def test_simplex_vertices_are_unit_and_equally_far(n_classes: int, spare: int) -
     assert (code[:, n_classes - 1 :] == 0).all()
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 20))
+def test_random_code_suits_any_latent_dim(n_classes: int, latent_dim: int) -> None:
+    code = code_of("random", n_classes, latent_dim)
+    np.testing.assert_allclose(np.linalg.norm(code, axis=1), 1, rtol=1e-6)
+    assert np.array_equal(code, code_of("random", n_classes, latent_dim))
+
+
+def test_random_code_has_no_favourite_direction() -> None:
+    code = code_of("random", 4000, 3).astype(np.float64)
+    np.testing.assert_allclose(code.mean(axis=0), 0, atol=0.05)
+    np.testing.assert_allclose(code.T @ code / 4000, np.eye(3) / 3, atol=0.03)
+
+
+def test_random_code_follows_its_seed() -> None:
+    def seeded(seed: int) -> Float32:
+        params = ClassCodeOffset(seed=seed)
+        table: Float32 = class_code.fit(WHERE, params, Samples(X, np.zeros(4, np.int64), 3), 5)[
+            "code"
+        ]
+        return table
+
+    assert not np.array_equal(seeded(0), seeded(1))
+
+
 def test_simplex_of_two_is_a_sign() -> None:
     assert code_of("simplex", 2, 3).tolist() == [[1, 0, 0], [-1, 0, 0]]
 

@@ -113,10 +113,11 @@ class PcaOffset(Section):
 
 
 class ClassCodeOffset(Section):
-    """One vector a label."""
+    """One vector a label; ``random`` suits any latent dim, the others have theirs."""
 
     kind: Literal["class_code"] = "class_code"
-    code: Literal["one_hot", "hadamard", "simplex"] = "simplex"
+    code: Literal["random", "one_hot", "hadamard", "simplex"] = "random"
+    seed: Seed = 0
 
 
 class FileOffset(Section):

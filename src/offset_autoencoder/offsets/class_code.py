@@ -2,6 +2,7 @@
 
 For K classes:
 
+* ``random``: independent and uniform on the unit sphere; suits any latent_dim.
 * ``one_hot``: the k-th unit vector; needs latent_dim ≥ K.
 * ``hadamard``: the k-th row of Sylvester's Hadamard matrix, H_ij = (−1)^popcount(i & j), over
   sqrt(latent_dim): orthogonal, every coordinate of the same magnitude; needs latent_dim to be
@@ -34,8 +35,12 @@ def fit(where: str, params: ClassCodeOffset, samples: Samples, latent_dim: int) 
             "kind class_code needs labels, and the data has none",
             "name them in data.label, or take another kind",
         )
-    build = {"one_hot": one_hot, "hadamard": hadamard, "simplex": simplex}[params.code]
-    return {"code": build(where, samples.n_classes, latent_dim).astype(np.float32)}
+    if params.code == "random":
+        code = random(params.seed, samples.n_classes, latent_dim)
+    else:
+        build = {"one_hot": one_hot, "hadamard": hadamard, "simplex": simplex}[params.code]
+        code = build(where, samples.n_classes, latent_dim)
+    return {"code": code.astype(np.float32)}
 
 
 def apply(where: str, state: State, x: Float32, y: Int64 | None) -> Float32:
@@ -54,6 +59,12 @@ def apply(where: str, state: State, x: Float32, y: Int64 | None) -> Float32:
             where, f"y[{wrong[0]}] is {y[wrong[0]]}, no class index from 0 to {len(code) - 1}"
         )
     return code[y]
+
+
+def random(seed: int, n_classes: int, latent_dim: int) -> Float64:
+    """Directions uniform on the unit sphere, (n_classes, latent_dim): Gaussian, normalised."""
+    rows = np.random.default_rng(seed).standard_normal((n_classes, latent_dim))
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def one_hot(where: str, n_classes: int, latent_dim: int) -> Float64:
