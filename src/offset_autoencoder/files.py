@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -19,6 +20,20 @@ from numpy.typing import NDArray
 from offset_autoencoder.errors import InputError
 
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+# What reading an npz raises for bytes that are none: TypeError for a lone npy, RuntimeError
+# where a damaged flag asks for a password or an unknown way to compress.
+_UNREADABLE = (
+    ValueError,
+    OSError,
+    EOFError,
+    KeyError,
+    TypeError,
+    RuntimeError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @contextlib.contextmanager
@@ -52,12 +67,14 @@ def read_json(path: Path) -> Any:
     """Read JSON.
 
     Raises:
-        InputError: where the file is missing or is not JSON.
+        InputError: where the file is missing, cannot be read or is not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(str(path), "no such file", "run the stage that makes it") from None
+    except OSError as error:
+        raise InputError(str(path), f"cannot be read: {error.strerror}") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(str(path), f"is not JSON: {error}") from None
 
@@ -92,7 +109,7 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise InputError(str(path), "no such file") from None
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except _UNREADABLE as error:
         raise InputError(str(path), f"is not a readable npz: {error}") from None
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.schema import Network
-from offset_autoencoder.evaluation.metrics import CONDITIONS, reconstruction_metrics
+from offset_autoencoder.evaluation.metrics import CONDITIONS, METRICS, reconstruction_metrics
 from offset_autoencoder.evaluation.reconstruct import compile_reconstruction, reconstruct
 from offset_autoencoder.training.population import Population, Weights
 
@@ -98,6 +98,20 @@ def measure(
         }
         for run_id, run in runs.items()
     }
+
+
+def metric_names(measured: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """The columns of ``runs.csv`` that any of the runs has, in the order of the metrics.
+
+    Networks differ in what applies to them: one without a linear output has a cross-entropy.
+    """
+    found = {name for metrics in measured.values() for name in metrics}
+    return [
+        f"{metric}{condition}"
+        for metric in METRICS
+        for condition in CONDITIONS
+        if f"{metric}{condition}" in found
+    ]
 
 
 def reconstruct_as_deployed(runs: Mapping[str, RunOnTest], x: Array) -> dict[str, Array]:

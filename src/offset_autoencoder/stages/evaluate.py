@@ -17,6 +17,7 @@ from offset_autoencoder.evaluation.comparison import check_metric, compare
 from offset_autoencoder.evaluation.measure import (
     RunOnTest,
     measure,
+    metric_names,
     reconstruct_as_deployed,
     rows_of_runs,
 )
@@ -40,10 +41,12 @@ def main() -> None:
     data = load_prepared(PREPARED)
     index = read_index(MODELS)
     check_index(index, params.runs)
-    finished = {
-        row.id: run for row, run in zip(index, params.runs, strict=True) if row.status == "finished"
-    }
-    runs = runs_on_test(finished)
+    finished = [
+        (row.id, run)
+        for row, run in zip(index, params.runs, strict=True)
+        if row.status == "finished"
+    ]
+    runs = runs_on_test(dict(finished))
     known_range = data.schema.range
     data_range = (known_range[0], known_range[1]) if known_range else None
     with progress("reconstructing the test split", len(runs), 1.0) as report:
@@ -56,8 +59,7 @@ def main() -> None:
         )
     keys = sweep_keys(params.settings)
     rows = rows_of_runs(index, measured, [sweep_cells(run.setting, keys) for run in params.runs])
-    metrics = list(next(iter(measured.values()), {}))
-    columns = ["id", "model", *keys, "seed", "status", *metrics]
+    columns = ["id", "model", *keys, "seed", "status", *metric_names(measured)]
     table = pd.DataFrame(rows, columns=columns)
     metric, confidence = params.evaluate.metric, params.evaluate.confidence
     check_metric(table, metric)
@@ -80,7 +82,7 @@ def main() -> None:
             comparisons=comparisons,
             summaries=summaries,
             curves=learning_curves(validation_losses(params, finished), confidence=confidence),
-            images=images(data, {i: r for i, r in finished.items() if r.setting.label in shown}),
+            images=images(data, [(i, run) for i, run in finished if run.setting.label in shown]),
             metric=metric,
             confidence=confidence,
         ),
@@ -138,7 +140,7 @@ def runs_on_test(finished: Mapping[str, Run]) -> dict[str, RunOnTest]:
 
 
 def validation_losses(
-    params: Params, finished: Mapping[str, Run]
+    params: Params, finished: Sequence[tuple[str, Run]]
 ) -> list[tuple[Setting, list[NDArray[np.float64]]]]:
     """The validation losses of each setting's finished runs."""
     return [
@@ -146,7 +148,7 @@ def validation_losses(
             setting,
             [
                 read_history(runs_folder(MODELS) / run_id)["val_loss"]
-                for run_id, run in finished.items()
+                for run_id, run in finished
                 if run.setting == setting
             ],
         )
@@ -154,7 +156,7 @@ def validation_losses(
     ]
 
 
-def images(data: PreparedData, chosen: Mapping[str, Run]) -> Images | None:
+def images(data: PreparedData, chosen: Sequence[tuple[str, Run]]) -> Images | None:
     """The same test samples, and what the first seed of each chosen setting makes of them."""
     shape, known_range = data.schema.image_shape, data.schema.range
     if shape is None or not chosen:
@@ -165,9 +167,9 @@ def images(data: PreparedData, chosen: Mapping[str, Run]) -> Images | None:
         rows = np.unique(labels, return_index=True)[1][:_IMAGES_SHOWN]
     x = data.test.x[rows]
     first: dict[str, str] = {}
-    for run_id, run in chosen.items():
+    for run_id, run in chosen:
         first.setdefault(run.setting.label, run_id)
-    runs = runs_on_test({run_id: chosen[run_id] for run_id in first.values()})
+    runs = runs_on_test({run_id: run for run_id, run in chosen if run_id in first.values()})
     shown = {
         run_id: dataclasses.replace(run, offset=run.offset[rows]) for run_id, run in runs.items()
     }

@@ -11,8 +11,15 @@ from pathlib import Path
 
 _PACKAGE = Path(__file__).parent.parent
 
-# What decides a run's weights. The rest of training/ decides when and where they are made.
-_DECIDING = ("models", "training/batches.py", "training/optimizers.py", "training/population.py")
+# What decides a run's weights. The rest of training/ names, keeps and finds runs.
+_DECIDING = (
+    "models",
+    "training/batches.py",
+    "training/optimizers.py",
+    "training/population.py",
+    "training/schedule.py",
+    "training/trainer.py",
+)
 _LIBRARIES = ("tensorflow", "keras", "numpy")
 
 

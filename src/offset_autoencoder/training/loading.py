@@ -41,8 +41,10 @@ def load_run(run: str | Path, models: str | Path = MODELS) -> Any:
         settings["seed"],
         settings["stddev"],
     )
-    own = {weight.path: weight for weight in model.weights}
-    if not weights.keys() <= own.keys():
+    own = {weight.path: weight for weight in model.trainable_weights}
+    if {name: value.shape for name, value in weights.items()} != {
+        name: tuple(weight.shape) for name, weight in own.items()
+    }:
         raise InputError(str(folder), "its weights do not fit the network of its spec.json")
     for name, value in weights.items():
         own[name].assign(value)
@@ -58,7 +60,8 @@ def find_run(run: str | Path, models: Path) -> Path:
     if (Path(run) / SPEC).is_file():
         return Path(run)
     folder = runs_folder(models)
-    found = [path for path in folder.glob(f"{run}*") if (path / SPEC).is_file()]
+    present = folder.iterdir() if folder.is_dir() else ()
+    found = [path for path in present if path.name.startswith(str(run)) and (path / SPEC).is_file()]
     if len(found) != 1:
         what = "no run has" if not found else f"{len(found)} runs have"
         raise InputError(str(folder), f"{what} an id that begins with {str(run)!r}")

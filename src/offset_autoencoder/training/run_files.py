@@ -14,11 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import read_json, read_npz, write_json, write_npz, write_text
+from offset_autoencoder.files import (
+    read_json,
+    read_npz,
+    sha256_of_json,
+    write_json,
+    write_npz,
+    write_text,
+)
 from offset_autoencoder.training.identity import IdentifiedRun
 from offset_autoencoder.training.results import TrainedRun
 
 SPEC, WEIGHTS, HISTORY, TIMES = "spec.json", "weights.npz", "history.csv", "times.npz"
+
+_COLUMNS = ("epoch", "loss", "val_loss")
 
 
 def write_run(folder: Path, run: IdentifiedRun, trained: TrainedRun, names: list[str]) -> None:
@@ -81,21 +90,29 @@ def _take_place(temporary: Path, folder: Path) -> None:
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether a folder holds a run that can be used: its spec, and weights that can be read."""
+    """Whether a folder holds a run that can be used: its spec, its history and its weights."""
     try:
-        spec = read_json(folder / SPEC)
-        if spec["id"] != folder.name or not (folder / HISTORY).is_file():
+        spec = read_spec(folder)
+        if folder.name != spec["id"] or spec["id"] != sha256_of_json(spec["determined_by"]):
             return False
-        if spec["status"] == "finished":
-            read_npz(folder / WEIGHTS)
-    except (InputError, KeyError, TypeError):
+        if spec["status"] != "diverged":
+            weights = read_weights(folder)
+            if sum(weight.size for weight in weights.values()) != spec["parameters"]:
+                return False
+        return len(read_history(folder)["epoch"]) == spec["epochs"]
+    except (InputError, KeyError, TypeError, ValueError):
         return False
-    return True
 
 
 def read_spec(folder: Path) -> dict[str, Any]:
-    """Read a run's spec.json."""
-    spec: dict[str, Any] = read_json(folder / SPEC)
+    """Read a run's spec.json.
+
+    Raises:
+        InputError: where it is missing or damaged.
+    """
+    spec = read_json(folder / SPEC)
+    if not isinstance(spec, dict):
+        raise InputError(str(folder / SPEC), "is not the spec of a run", "run dvc repro")
     return spec
 
 
@@ -103,27 +120,36 @@ def read_weights(folder: Path) -> dict[str, NDArray[np.float32]]:
     """Read a run's weights by name, in the order of ``model.get_weights()``.
 
     Raises:
-        InputError: where the run diverged or its file is damaged.
+        InputError: where the run diverged, or its file is missing or damaged.
     """
-    if not (folder / WEIGHTS).is_file():
+    if read_spec(folder).get("status") == "diverged":
         raise InputError(str(folder), "the run diverged: it has no weights")
     return read_npz(folder / WEIGHTS)
 
 
 def read_history(folder: Path) -> dict[str, NDArray[np.float64]]:
-    """Read a run's history: ``epoch``, ``loss`` and ``val_loss``, each (epochs,)."""
-    with (folder / HISTORY).open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    return {
-        column: np.array([float(row[column]) for row in rows])
-        for column in ("epoch", "loss", "val_loss")
-    }
+    """Read a run's history: ``epoch``, ``loss`` and ``val_loss``, each (epochs,).
+
+    Raises:
+        InputError: where the file is missing or damaged.
+    """
+    path = folder / HISTORY
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        return {column: np.array([float(row[column]) for row in rows]) for column in _COLUMNS}
+    except FileNotFoundError:
+        raise InputError(str(path), "no such file", "run dvc repro") from None
+    except (OSError, csv.Error, KeyError, TypeError, ValueError):
+        raise InputError(
+            str(path), f"is not a table of the numbers {', '.join(_COLUMNS)}", "run dvc repro"
+        ) from None
 
 
 def _history_text(trained: TrainedRun) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["epoch", "loss", "val_loss"])
+    writer.writerow(_COLUMNS)
     for epoch, (loss, val_loss) in enumerate(
         zip(trained.loss, trained.val_loss, strict=True), start=1
     ):

@@ -56,12 +56,13 @@ def runs_folder(models: Path) -> Path:
 
 
 def take_in(models: Path, store: Path) -> None:
-    """Copy every run of ``models/`` that the store lacks into the store."""
+    """Copy every run of ``models/`` that the store lacks, or holds damaged, into the store."""
     folder = runs_folder(models)
     if not folder.is_dir():
         return
     for run in sorted(folder.iterdir()):
-        if not run.name.startswith(".") and not (store / run.name).exists() and is_whole(run):
+        if not is_whole(store / run.name) and is_whole(run):
+            _remove(store / run.name)
             copy_run(run, store / run.name)
 
 
@@ -69,12 +70,9 @@ def missing_ids(store: Path, ids: Sequence[str]) -> list[str]:
     """The ids, each once and in order, whose runs the store lacks; damaged ones are removed."""
     missing = []
     for run_id in dict.fromkeys(ids):
-        folder = store / run_id
-        if is_whole(folder):
-            continue
-        if folder.exists():
-            shutil.rmtree(folder)
-        missing.append(run_id)
+        if not is_whole(store / run_id):
+            _remove(store / run_id)
+            missing.append(run_id)
     return missing
 
 
@@ -89,12 +87,19 @@ def leave_in_models(models: Path, store: Path, runs: Sequence[IdentifiedRun]) ->
     wanted = {run.id for run in runs}
     for present in folder.iterdir():
         if present.name not in wanted or not is_whole(present):
-            shutil.rmtree(present) if present.is_dir() else present.unlink()
+            _remove(present)
     for run_id in sorted(wanted):
         if not (folder / run_id).exists():
             copy_run(store / run_id, folder / run_id)
     write_text(models / INDEX, index_text(folder, runs))
     return read_index(models)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def index_text(folder: Path, runs: Sequence[IdentifiedRun]) -> str:
@@ -115,25 +120,26 @@ def read_index(models: Path) -> list[IndexedRun]:
     """Read ``models/index.csv``.
 
     Raises:
-        InputError: where it is missing.
+        InputError: where it is missing or damaged.
     """
     path = models / INDEX
     try:
-        with path.open(newline="") as stream:
-            rows = list(csv.DictReader(stream))
+        with path.open(newline="", encoding="utf-8") as stream:
+            return [_indexed(row) for row in csv.DictReader(stream, strict=True)]
     except FileNotFoundError:
         raise InputError(str(path), "no such file", "run dvc repro") from None
-    return [
-        IndexedRun(
-            model=row["model"],
-            sweep={
-                key: value
-                for key, value in row.items()
-                if key not in ("model", "seed", "id", "status") and value
-            },
-            seed=int(row["seed"]),
-            id=row["id"],
-            status=row["status"],
-        )
-        for row in rows
-    ]
+    except (OSError, csv.Error, KeyError, TypeError, ValueError):
+        raise InputError(str(path), "is not an index of runs", "run dvc repro") from None
+
+
+def _indexed(row: dict[str, str]) -> IndexedRun:
+    if None in row or None in row.values():
+        raise ValueError("a row has more or fewer cells than there are columns")
+    own = ("model", "seed", "id", "status")
+    return IndexedRun(
+        model=row["model"],
+        sweep={key: value for key, value in row.items() if key not in own and value},
+        seed=int(row["seed"]),
+        id=row["id"],
+        status=row["status"],
+    )

@@ -100,7 +100,8 @@ def train_runs(
         runs: The runs to train.
         data: What they train on.
         store: The folder that takes a folder a run.
-        report: Told (epochs done or spared, runs done) after every epoch of a stack.
+        report: Told (epochs done or spared, runs done) after every epoch of a stack, and after
+            every run.
     """
     left = {run.id: run.run.setting.train.epochs for run in runs}
     work, done = sum(left.values()), 0
@@ -118,6 +119,7 @@ def train_runs(
             write_run(store / job.id, by_id[job.id], trained, names)
             left[job.id] = 0
             done += 1
+            report(work - sum(left.values()), done)
 
         def count(jobs: Sequence[Job]) -> None:
             for job in jobs:

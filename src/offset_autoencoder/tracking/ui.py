@@ -1,0 +1,80 @@
+"""``offset-autoencoder-ui``: MLflow's UI on the project's store."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+from offset_autoencoder.config import load_params
+from offset_autoencoder.errors import InputError, run_command
+from offset_autoencoder.project import project_root
+from offset_autoencoder.tracking.location import locate
+from offset_autoencoder.tracking.publish import locked
+
+_HOST = "127.0.0.1"
+_PORT = 5000
+
+
+def main() -> None:
+    """Serve the store at ``http://127.0.0.1:5000``; further arguments go to ``mlflow ui``."""
+    run_command(lambda: _serve(sys.argv[1:]))
+
+
+def command(uri: str, artifacts: str | None, arguments: list[str]) -> list[str]:
+    """The command that serves a store.
+
+    Args:
+        uri: The store.
+        artifacts: Where the server keeps artifacts, as a URI; None: at the project root.
+        arguments: What the user adds for ``mlflow ui``; a host or port given here counts.
+    """
+    destination = artifacts or (project_root() / "mlartifacts").as_uri()
+    given = _options(arguments)
+    return [
+        *(sys.executable, "-m", "mlflow", "ui"),
+        *("--backend-store-uri", uri),
+        *("--artifacts-destination", destination),
+        *(() if {"--host", "-h"} & given else ("--host", _HOST)),
+        *(() if {"--port", "-p"} & given else ("--port", str(_PORT))),
+        *arguments,
+    ]
+
+
+def _serve(arguments: list[str]) -> None:
+    location = locate(load_params().tracking)
+    if location.is_server:
+        print(f"the store is a server: open {location.shown}")
+        return
+    if not {"--port", "-p", "--host", "-h", "--help"} & _options(arguments):
+        _check_port_is_free()
+        print(f"MLflow UI of {location.shown}: http://{_HOST}:{_PORT} (Ctrl-C stops it)")
+    if location.database is not None and not location.database.exists():
+        from offset_autoencoder.tracking import store
+
+        with locked(location), store.explained(location):
+            store.create_database(location)
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.chdir(project_root())
+    sys.stdout.flush()
+    line = command(location.uri, location.artifacts, arguments)
+    os.execv(line[0], line)
+
+
+def _options(arguments: list[str]) -> set[str]:
+    return {argument.partition("=")[0] for argument in arguments}
+
+
+def _check_port_is_free() -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_HOST, _PORT))
+        except OSError:
+            raise InputError(
+                f"port {_PORT}",
+                "is in use",
+                f"an MLflow UI may be open there already; else: "
+                f"{Path(sys.argv[0]).name} --port {_PORT + 1}",
+            ) from None

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import ast
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import offset_autoencoder
+from offset_autoencoder.offsets import registry
+
+PACKAGE = "offset_autoencoder"
+SOURCES = Path(offset_autoencoder.__file__).parent.parent
+
+
+@dataclass(frozen=True, eq=False)
+class ImportGraph:
+    """Which module imports which, read from the import statements, those in functions too.
+
+    Attributes:
+        files: The file of each module under src/, by its full name.
+    """
+
+    files: dict[str, Path]
+
+    @functools.cache  # noqa: B019
+    def imports(self, module: str, *, types_too: bool = False) -> frozenset[str]:
+        """The modules that a module names, ours by their full names, others as written.
+
+        What stands under ``if TYPE_CHECKING:`` is never executed: it counts only where asked.
+        """
+        found: set[str] = set()
+        waiting: list[ast.AST] = [ast.parse(self.files[module].read_text())]
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+                waiting += (node.body if types_too else []) + node.orelse
+                continue
+            waiting += ast.iter_child_nodes(node)
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert not node.level, f"{module} imports by a relative name"
+                found.add(str(node.module))
+                for alias in node.names:
+                    whole = f"{node.module}.{alias.name}"
+                    home = vars(offset_autoencoder)["_HOMES"].get(alias.name)
+                    if whole in self.files:
+                        found.add(whole)
+                    elif node.module == PACKAGE and home:
+                        found.add(f"{PACKAGE}.{home}")
+        if module == registry.__name__:  # imports a kind by its name
+            kinds = vars(registry)["_MODULES"].values()
+            found |= {f"{PACKAGE}.offsets.{kind}" for kind in kinds}
+        return frozenset(found)
+
+    def reached(self, *modules: str) -> set[str]:
+        """All that importing modules, and running what they hold, can import of ours or others.
+
+        A module's packages come with it; the outermost one, which holds names for users and
+        imports nothing by itself, does not.
+        """
+        reached: set[str] = set()
+        waiting = list(modules)
+        while waiting:
+            name = waiting.pop()
+            if name in reached or name == PACKAGE:
+                continue
+            reached.add(name)
+            if name in self.files:
+                waiting += self.imports(name)
+                if "." in name:
+                    waiting.append(name.rpartition(".")[0])
+        return reached
+
+
+@pytest.fixture(scope="session")
+def import_graph() -> ImportGraph:
+    """The imports of everything under src/."""
+    files = {}
+    for path in sorted(SOURCES.rglob("*.py")):
+        parts = path.relative_to(SOURCES).with_suffix("").parts
+        files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return ImportGraph(files)

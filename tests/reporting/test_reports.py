@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.image import imread
+
+from offset_autoencoder.evaluation.summary import metrics_tree
+from offset_autoencoder.reporting.curves import learning_curves
+from offset_autoencoder.reporting.reports import Images, Report, write_reports
+
+MakeReport = Callable[..., Any]
+
+FILES = [
+    "comparison.csv",
+    "metrics.json",
+    "plots/comparison.csv",
+    "plots/comparison.png",
+    "plots/learning_curves.csv",
+    "plots/learning_curves.png",
+    "plots/reconstructions.png",
+    "plots/settings.csv",
+    "plots/test_metric.png",
+    "runs.csv",
+]
+
+
+def whole(made: Any, *, images: bool = True) -> Report:
+    """All that is reported of conftest's experiment."""
+    pictures = np.random.default_rng(0).random((2, 3, 8, 8))
+    shown = [(setting.label, pictures[0]) for setting in made.params.settings[:2]]
+    columns = list(made.runs.columns)
+    return Report(
+        run_columns=columns,
+        run_rows=made.runs.to_dict("records"),
+        tree=metrics_tree(made.runs, made.params.settings, metric="mse", confidence=0.95),
+        settings=made.params.settings,
+        comparisons=made.comparisons,
+        summaries=made.summaries,
+        curves=learning_curves(made.histories, confidence=0.95),
+        images=Images(pictures[1], shown, (0.0, 1.0)) if images else None,
+        metric="mse",
+        confidence=0.95,
+    )
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def written(report: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("reports")
+    write_reports(folder, whole(report))
+    return folder
+
+
+def test_every_report_is_there_and_nothing_else(written: Path) -> None:
+    assert list(contents(written)) == FILES
+
+
+def test_a_second_report_is_the_same_bytes(report: Any, written: Path, tmp_path: Path) -> None:
+    write_reports(tmp_path, whole(report))
+    assert contents(tmp_path) == contents(written)
+
+
+def test_the_runs_come_back(report: Any, written: Path) -> None:
+    back = pd.read_csv(written / "runs.csv")
+    assert list(back.columns) == list(report.runs.columns)
+    assert len(back) == len(report.runs)
+    np.testing.assert_array_equal(back["mse"], report.runs["mse"])
+    gone = back[back["status"] == "diverged"]
+    assert len(gone) == 1
+    assert gone["mse"].isna().all()
+
+
+def test_the_metrics_are_those_of_the_runs(report: Any, written: Path) -> None:
+    tree = json.loads((written / "metrics.json").read_text())
+    assert list(tree) == list(report.params.models)
+    runs = report.runs
+    values = runs[(runs["model"] == "gaussian") & (runs["stddev"] == 0.1)]["mse"]
+    leaf = tree["gaussian"]["stddev=0.1"]["mse"]
+    assert leaf["mean"] == pytest.approx(values.mean())
+    assert leaf["std"] == pytest.approx(values.std(ddof=1))
+    assert leaf["low"] < leaf["mean"] < leaf["high"]
+    assert leaf["runs"] == 10
+    assert tree["pca"]["rms=0.2"]["diverged"] == 1
+    assert tree["pca"]["rms=0.2"]["mse"]["runs"] == 9
+
+
+def test_every_comparison_is_a_row(report: Any, written: Path) -> None:
+    rows = list(csv.DictReader((written / "comparison.csv").open(newline="")))
+    assert len(rows) == len(report.comparisons)
+    assert list(rows[0]) == [
+        *("model", "stddev", "rms", "baseline", "baseline_setting", "metric", "difference"),
+        *("low", "high", "p", "p_corrected", "wins", "pairs", "verdict"),
+    ]
+    by_hand = report.runs.pivot_table(index="seed", columns=["model", "rms"], values="mse")
+    none = report.runs[report.runs["model"] == "none"].set_index("seed")["mse"]
+    (row,) = [
+        row
+        for row in rows
+        if (row["model"], row["rms"], row["baseline"], row["metric"])
+        == ("class_code", "0.1", "none", "mse")
+    ]
+    difference = (by_hand["class_code", 0.1] - none).mean()
+    assert float(row["difference"]) == pytest.approx(difference)
+
+
+def test_the_pictures_are_pictures(written: Path) -> None:
+    for path in (written / "plots").glob("*.png"):
+        assert imread(path).ndim == 3
+
+
+def test_nothing_of_an_older_report_stays(report: Any, tmp_path: Path) -> None:
+    write_reports(tmp_path, whole(report))
+    (tmp_path / "plots" / "old.png").write_bytes(b"")
+    write_reports(tmp_path, whole(report, images=False))
+    assert list(contents(tmp_path)) == [f for f in FILES if f != "plots/reconstructions.png"]
+
+
+def test_all_diverged_is_still_reported(make_report: MakeReport, tmp_path: Path) -> None:
+    made = make_report(seeds=2, diverged=True)
+    made = type(made)(**{**vars(made), "histories": [(s, []) for s in made.params.settings]})
+    write_reports(tmp_path, whole(made, images=False))
+    rows = list(csv.DictReader((tmp_path / "runs.csv").open(newline="")))
+    assert {row["status"] for row in rows} == {"diverged"}
+    tree = json.loads((tmp_path / "metrics.json").read_text())
+    assert tree["none"] == {"diverged": 2}
+    assert (tmp_path / "plots" / "learning_curves.csv").read_text().count("\n") == 1

@@ -1,0 +1,297 @@
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from offset_autoencoder import load_params, load_prepared, load_run, load_table
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.stages import evaluate
+
+Experiment = Any  # conftest's, which tests cannot import
+LINEAR = {"loss": "mean_squared_error", "output": "linear"}
+MODELS: dict[str, Any] = {
+    "linear": {"offset": "frozen", "rms": 0.2, **LINEAR, "learning_rate": [0.01, 1e30]},
+    "none": {"offset": "none"},
+    "noise": {"offset": "none", "stddev": [0, 0.2]},  # at 0 the very runs of none
+    "both": {"offset": "frozen", "rms": 0.5, "stddev": 0.1},
+}
+FILES = [
+    "comparison.csv",
+    "metrics.json",
+    "plots/comparison.csv",
+    "plots/comparison.png",
+    "plots/learning_curves.csv",
+    "plots/learning_curves.png",
+    "plots/reconstructions.png",
+    "plots/settings.csv",
+    "plots/test_metric.png",
+    "runs.csv",
+]
+METRICS = ["mse", "mae", "binary_crossentropy", "psnr", "explained_variance"]
+
+
+@pytest.fixture(scope="module")
+def evaluated(
+    experiment: Experiment, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[str]]:
+    """A project, trained and evaluated once, and what the evaluation printed."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("DVC_ROOT", raising=False)
+        patch.setenv("COLUMNS", "80")
+        experiment.prepare(models=MODELS)
+        experiment.train()
+        return folder, experiment.evaluate()
+
+
+@pytest.fixture
+def project(
+    evaluated: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A copy of that project, as the working folder."""
+    folder = tmp_path / "project"
+    shutil.copytree(evaluated[0], folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    return folder
+
+
+def table(path: str) -> list[dict[str, str]]:
+    with Path(path).open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_every_report_is_there(project: Path, experiment: Experiment) -> None:
+    assert list(experiment.contents("reports")) == FILES
+
+
+def test_every_run_is_a_row_with_every_metric_that_applies(project: Path) -> None:
+    rows, index = table("reports/runs.csv"), table("models/index.csv")
+    columns = [f"{name}{suffix}" for name in METRICS for suffix in ("", "_own", "_clean")]
+    named = ["id", "model", "learning_rate", "stddev", "seed", "status"]
+    assert list(rows[0]) == [*named, *columns]
+    for row, indexed in zip(rows, index, strict=True):
+        for key in named:
+            same = row[key] == indexed[key]
+            assert same or float(row[key]) == float(indexed[key]), key
+        there = [column for column in columns if row[column]]
+        if row["status"] == "diverged":
+            assert there == []
+        elif row["model"] == "linear":
+            assert there == [c for c in columns if not c.startswith("binary_crossentropy")]
+        else:
+            assert there == columns
+    assert [row["status"] for row in rows].count("diverged") == 2
+
+
+@pytest.mark.parametrize("label", ["linear learning_rate=0.01", "none", "noise stddev=0.2", "both"])
+def test_the_numbers_are_those_of_the_loaded_run(project: Path, label: str) -> None:
+    run = next(run for run in load_params().runs if run.setting.label == label and run.seed == 1)
+    row = table("reports/runs.csv")[load_params().runs.index(run)]
+    spec = json.loads((Path("models/runs") / row["id"] / "spec.json").read_text())
+    vectors = load_table(Path("data/offsets"), run.setting.spec.offset, 4)
+    x = np.asarray(load_prepared().test.x)
+    own = np.asarray(vectors.test) * np.float32(spec["offset_factor"])
+    draws = np.random.default_rng(np.random.SeedSequence(0, spawn_key=(1,)))
+    noise = draws.standard_normal(own.shape, dtype=np.float32)
+    stddev = np.float32(run.setting.spec.stddev)
+    if run.setting.spec.rms:
+        train = np.asarray(vectors.train, np.float64) * spec["offset_factor"]
+        assert np.sqrt((train**2).mean()) == pytest.approx(run.setting.spec.rms)
+    model = load_run(row["id"])
+    for suffix, added in (("", own), ("_own", own + stddev * noise), ("_clean", 0 * own)):
+        out = np.asarray(model.predict({"x": x, "offset": added}, verbose=0), np.float64)
+        error = ((out - x) ** 2).mean()
+        assert float(row[f"mse{suffix}"]) == pytest.approx(error, rel=1e-5)
+        assert float(row[f"mae{suffix}"]) == pytest.approx(abs(out - x).mean(), rel=1e-5)
+        assert float(row[f"psnr{suffix}"]) == pytest.approx(10 * np.log10(1 / error), rel=1e-5)
+        share = 1 - error / x.astype(np.float64).var(axis=0).mean()
+        assert float(row[f"explained_variance{suffix}"]) == pytest.approx(share, rel=1e-4)
+
+
+def test_settings_are_summarised_over_their_finished_runs(project: Path) -> None:
+    tree = json.loads(Path("reports/metrics.json").read_text())
+    assert {model: list(tree[model]) for model in ("linear", "noise")} == {
+        "linear": ["learning_rate=0.01", "learning_rate=1e+30"],
+        "noise": ["stddev=0", "stddev=0.2"],
+    }
+    values = [float(row["mae"]) for row in table("reports/runs.csv") if row["model"] == "both"]
+    assert tree["both"]["mae"]["mean"] == pytest.approx(np.mean(values))
+    assert tree["both"]["mae"]["runs"] == 2
+    assert tree["linear"]["learning_rate=1e+30"]["diverged"] == 2
+    assert tree["none"]["mse"] == tree["noise"]["stddev=0"]["mse"]
+
+
+def test_settings_that_share_their_runs_are_both_shown(project: Path) -> None:
+    curves = table("reports/plots/learning_curves.csv")
+    assert list(dict.fromkeys(row["setting"] for row in curves)) == [
+        "linear learning_rate=0.01",
+        "none",
+        "noise stddev=0",
+        "noise stddev=0.2",
+        "both",
+    ]
+    none, noise = (
+        [row["mean"] for row in curves if row["setting"] == label]
+        for label in ("none", "noise stddev=0")
+    )
+    assert none == noise
+
+
+def test_a_curve_is_the_mean_of_its_runs(project: Path) -> None:
+    last = [row for row in table("reports/plots/learning_curves.csv") if row["setting"] == "both"]
+    histories = [
+        min(float(row["val_loss"]) for row in table(f"models/runs/{run['id']}/history.csv"))
+        for run in table("models/index.csv")
+        if run["model"] == "both"
+    ]
+    assert float(last[-1]["mean"]) == pytest.approx(np.mean(histories))
+
+
+def test_the_table_is_printed(evaluated: tuple[Path, list[str]]) -> None:
+    printed = evaluated[1]
+    assert "mean squared error on the test split" in printed[0]
+    for label in ("none", "noise stddev=0", "noise stddev=0.2", "both"):
+        assert any(line.strip().startswith(label) for line in printed), label
+    assert "diverged: linear learning_rate=1e+30, 2 of 2 runs" in printed
+    assert max(map(len, printed)) <= 80
+
+
+def test_a_second_evaluation_is_the_same_bytes(
+    project: Path, experiment: Experiment, evaluated: tuple[Path, list[str]]
+) -> None:
+    before = experiment.contents("reports")
+    shutil.rmtree("reports")
+    experiment.evaluate()
+    assert experiment.contents("reports") == before
+
+
+def test_the_pictures_show_each_class_once_by_the_first_seed(project: Path) -> None:
+    data, params = load_prepared(), load_params()
+    pairs = zip(table("models/index.csv"), params.runs, strict=True)
+    chosen = [(row["id"], run) for row, run in pairs if run.setting.label in ("none", "both")]
+    shared = [(i, run) for i, run in chosen if run.setting.label == "none"]
+    noise = next(run for run in params.runs if run.setting.label == "noise stddev=0")
+    images = evaluate.images(data, [*chosen, (shared[0][0], noise)])
+    assert images is not None
+    assert images.data_range == (0.0, 1.0)
+    assert [label for label, _ in images.rows] == ["none", "both", "noise stddev=0"]
+    assert images.originals.shape == (10, 8, 8)
+    rows = [
+        int(np.flatnonzero((data.test.x == original.ravel()).all(axis=1))[0])
+        for original in images.originals
+    ]
+    assert data.test.y is not None
+    assert sorted(data.test.y[rows]) == list(range(10))
+    offset = load_table(Path("data/offsets"), "frozen", 4)
+    added = np.asarray(offset.test)[rows] * np.float32(0.5 / offset.rms)
+    expected = load_run(chosen[2][0])({"x": data.test.x[rows], "offset": added})
+    np.testing.assert_allclose(
+        images.rows[1][1].reshape(10, 64), np.asarray(expected), rtol=1e-4, atol=1e-6
+    )
+    np.testing.assert_array_equal(images.rows[0][1], images.rows[2][1])
+
+
+def test_no_images_no_pictures(project: Path) -> None:
+    assert evaluate.images(load_prepared(), []) is None
+
+
+def stale_seeds(experiment: Experiment) -> None:
+    experiment.write(models=MODELS, seeds=3)
+
+
+def stale_value(experiment: Experiment) -> None:
+    experiment.write(models={**MODELS, "noise": {"offset": "none", "stddev": [0, 0.3]}})
+
+
+def stale_name(experiment: Experiment) -> None:
+    experiment.write(models={**MODELS, "more": {"offset": "none"}})
+
+
+def no_index(experiment: Experiment) -> None:
+    Path("models/index.csv").unlink()
+
+
+def no_table(experiment: Experiment) -> None:
+    shutil.rmtree("data/offsets/frozen")
+
+
+def no_weights(experiment: Experiment) -> None:
+    next(Path("models/runs").glob("*/weights.npz")).unlink()
+
+
+def damaged_weights(experiment: Experiment) -> None:
+    next(Path("models/runs").glob("*/weights.npz")).write_bytes(b"PK")
+
+
+def no_history(experiment: Experiment) -> None:
+    (Path("models/runs") / table("models/index.csv")[-1]["id"] / "history.csv").unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "expected"),
+    [
+        (stale_seeds, r"index\.csv: its runs are not those of params\.yaml \(run dvc repro\)"),
+        (stale_value, r"index\.csv: its runs are not those of params\.yaml"),
+        (stale_name, r"index\.csv: its runs are not those of params\.yaml"),
+        (no_index, r"index\.csv: no such file \(run dvc repro\)"),
+        (no_table, "no table of offset 'frozen'"),
+        (no_weights, r"weights\.npz: no such file"),
+        (damaged_weights, r"weights\.npz: is not a readable npz"),
+        (no_history, r"history\.csv: no such file"),
+    ],
+)
+def test_what_does_not_fit_is_one_line_and_leaves_the_reports(
+    project: Path,
+    experiment: Experiment,
+    monkeypatch: pytest.MonkeyPatch,
+    spoil: Callable[[Any], None],
+    expected: str,
+) -> None:
+    before = experiment.contents("reports")
+    spoil(experiment)
+    if spoil is no_history:  # found after the measurement: no need to take it in earnest
+        rows = {row["id"]: {"mse": 0.5} for row in table("models/index.csv")}
+        monkeypatch.setattr(evaluate, "measure", lambda *_, **__: rows)
+    with contextlib.redirect_stdout(io.StringIO()), pytest.raises(InputError, match=expected):
+        evaluate.main()
+    assert experiment.contents("reports") == before
+
+
+def test_a_metric_that_no_run_has_is_one_line(
+    project: Path, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = experiment.contents("reports")
+    experiment.write(
+        models=MODELS, evaluate={"baselines": ["none"], "metric": "binary_crossentropy"}
+    )
+    rows = {row["id"]: {"mse": 0.5} for row in table("models/index.csv")}
+    monkeypatch.setattr(evaluate, "measure", lambda *_, **__: rows)
+    with pytest.raises(InputError, match=r"params\.yaml: evaluate\.metric: binary_crossentropy is"):
+        evaluate.main()
+    assert experiment.contents("reports") == before
+
+
+def test_all_diverged_is_still_reported(project: Path, experiment: Experiment) -> None:
+    experiment.write(
+        models={"linear": {**MODELS["linear"], "learning_rate": 1e30}},
+        evaluate={"baselines": []},
+    )
+    with experiment.without_training():
+        experiment.train()
+    assert "diverged: linear, 2 of 2 runs" in experiment.evaluate()
+    assert json.loads(Path("reports/metrics.json").read_text()) == {"linear": {"diverged": 2}}
+    assert [row["status"] for row in table("reports/runs.csv")] == ["diverged", "diverged"]
+    pictures = {path.name for path in Path("reports/plots").glob("*.png")}
+    assert "learning_curves.png" not in pictures
+    assert "reconstructions.png" not in pictures

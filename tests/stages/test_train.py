@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+import csv
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from offset_autoencoder.errors import InputError
+
+Experiment = Any  # conftest's, which tests cannot import
+SWEPT = {
+    "none": {"offset": "none"},
+    "gaussian": {"offset": "none", "stddev": [0.1, 0.2]},
+    "frozen": {"offset": "frozen", "rms": 0.1},
+}
+
+
+@pytest.fixture(scope="module")
+def trained(
+    experiment: Experiment, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[str]]:
+    """A project whose six runs were trained once, and what that printed."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("DVC_ROOT", raising=False)
+        experiment.prepare()
+        return folder, experiment.train()
+
+
+@pytest.fixture
+def project(
+    trained: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A copy of that project, as the working folder."""
+    folder = tmp_path / "project"
+    shutil.copytree(trained[0], folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    return folder
+
+
+def index() -> list[dict[str, str]]:
+    with Path("models/index.csv").open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def kept(folder: str = "models/runs") -> set[str]:
+    return {path.name for path in Path(folder).iterdir()}
+
+
+def test_every_run_is_trained_and_listed(project: Path, trained: tuple[Path, list[str]]) -> None:
+    assert trained[1] == ["training 6 runs", "runs: 6 (6 trained, 0 reused)"]
+    rows = index()
+    assert list(rows[0]) == ["model", "stddev", "seed", "id", "status"]
+    assert [(row["model"], row["stddev"], row["seed"]) for row in rows] == [
+        (model, stddev, seed)
+        for model, stddev in (("none", ""), ("gaussian", "0.1"), ("frozen", ""))
+        for seed in ("0", "1")
+    ]
+    assert {row["status"] for row in rows} == {"finished"}
+    assert kept() == {row["id"] for row in rows} == kept(".runs")
+    assert {path.name for path in Path("models").iterdir()} == {"index.csv", "runs"}
+
+
+def test_a_second_time_trains_none(project: Path, experiment: Experiment) -> None:
+    before = experiment.contents("models")
+    with experiment.without_training():
+        assert experiment.train() == ["runs: 6 (0 trained, 6 reused)"]
+    assert experiment.contents("models") == before
+
+
+def test_a_second_time_needs_no_tensorflow(project: Path) -> None:
+    program = (
+        "import sys; from offset_autoencoder.stages.train import main; main()\n"
+        "assert not {'tensorflow', 'keras', 'sklearn', 'pandas', 'mlflow'} & set(sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "runs: 6 (0 trained, 6 reused)\n"
+    assert done.stderr == ""
+
+
+@pytest.mark.usefixtures("quickly")
+def test_one_value_more_trains_its_runs_and_the_old_params_none(
+    project: Path, experiment: Experiment
+) -> None:
+    before, old = experiment.contents("models"), index()
+    experiment.write(models=SWEPT)
+    assert experiment.train() == ["training 2 runs", "runs: 8 (2 trained, 6 reused)"]
+    new = index()
+    assert [row for row in new if row["stddev"] != "0.2"] == old
+    after = experiment.contents("models")
+    assert {name: after[name] for name in before if name != "index.csv"} == {
+        name: content for name, content in before.items() if name != "index.csv"
+    }
+    experiment.write()
+    with experiment.without_training():
+        assert experiment.train()[-1] == "runs: 6 (0 trained, 6 reused)"
+    assert experiment.contents("models") == before
+    assert kept(".runs") == {row["id"] for row in new}
+
+
+def test_fewer_seeds_and_other_names_train_none(project: Path, experiment: Experiment) -> None:
+    ids = [row["id"] for row in index()]
+    experiment.write(
+        seeds=[1],
+        models={"noise": {"offset": "none", "stddev": 0.1}, "plain": {"offset": "none"}},
+        evaluate={"baselines": ["plain"]},
+    )
+    with experiment.without_training():
+        assert experiment.train() == ["runs: 2 (0 trained, 2 reused)"]
+    assert [(row["model"], row["id"]) for row in index()] == [("noise", ids[3]), ("plain", ids[1])]
+    assert list(index()[0]) == ["model", "seed", "id", "status"]
+    assert kept() == {ids[3], ids[1]}
+
+
+def test_a_renamed_offset_trains_none(project: Path, experiment: Experiment) -> None:
+    before = [row["id"] for row in index()]
+    experiment.prepare(
+        offsets={"zeros": {"kind": "zero"}, "cold": {"kind": "hash"}},
+        models={
+            "none": {"offset": "zeros"},
+            "gaussian": {"offset": "zeros", "stddev": [0.1]},
+            "frozen": {"offset": "cold", "rms": 0.1},
+        },
+    )
+    with experiment.without_training():
+        experiment.train()
+    assert [row["id"] for row in index()] == before
+
+
+@pytest.mark.usefixtures("quickly")
+def test_one_changed_offset_trains_its_runs_alone(project: Path, experiment: Experiment) -> None:
+    before = {row["id"] for row in index()}
+    experiment.prepare(offsets={"none": {"kind": "zero"}, "frozen": {"kind": "hash", "seed": 1}})
+    assert experiment.train()[-1] == "runs: 6 (2 trained, 4 reused)"
+    new = {row["id"]: row["model"] for row in index() if row["id"] not in before}
+    assert list(new.values()) == ["frozen", "frozen"]
+
+
+def test_a_clone_that_pulled_the_models_trains_none(project: Path, experiment: Experiment) -> None:
+    before = experiment.contents("models", times=False)
+    shutil.rmtree(".runs")
+    for path in Path("models/runs").glob("*/times.npz"):
+        path.unlink()
+    with experiment.without_training():
+        assert experiment.train() == ["runs: 6 (0 trained, 6 reused)"]
+    assert experiment.contents("models") == before
+    assert len(kept(".runs")) == 6
+
+
+def test_models_that_were_lost_come_back_from_the_store(
+    project: Path, experiment: Experiment
+) -> None:
+    before = experiment.contents("models")
+    shutil.rmtree("models")
+    with experiment.without_training():
+        assert experiment.train() == ["runs: 6 (0 trained, 6 reused)"]
+    assert experiment.contents("models") == before
+
+
+def test_a_temporary_clone_takes_its_runs_from_the_project(
+    project: Path, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree("data", tmp_path / "clone" / "data")
+    monkeypatch.chdir(tmp_path / "clone")
+    monkeypatch.setenv("DVC_ROOT", str(project))
+    experiment.write()
+    with experiment.without_training():
+        assert experiment.train() == ["runs: 6 (0 trained, 6 reused)"]
+    assert not Path(".runs").exists()
+    assert experiment.contents("models") == experiment.contents(project / "models")
+
+
+def spoil_weights(folder: Path) -> None:
+    path = folder / "weights.npz"
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def spoil_history(folder: Path) -> None:
+    (folder / "history.csv").write_text("epoch,loss,val_loss\n")
+
+
+def test_damaged_runs_alone_are_trained_again_to_the_same_bytes(
+    project: Path, experiment: Experiment
+) -> None:
+    before = experiment.contents("models", times=False)
+    spoils: list[Callable[[Path], None]] = [spoil_weights, spoil_history]
+    for row, spoil in zip(index()[2:4], spoils, strict=True):
+        for place in ("models/runs", ".runs"):
+            spoil(Path(place) / row["id"])
+    spoil_weights(Path("models/runs") / index()[0]["id"])  # the store has it still
+    spoil_weights(Path(".runs") / index()[5]["id"])  # models/ has it still
+    assert experiment.train() == ["training 2 runs", "runs: 6 (2 trained, 4 reused)"]
+    assert experiment.contents("models", times=False) == before
+    with experiment.without_training():
+        experiment.train()
+
+
+@pytest.mark.usefixtures("quickly")
+def test_a_run_of_two_models_trains_once(project: Path, experiment: Experiment) -> None:
+    experiment.write(
+        models={
+            "none": {"offset": "none", "epochs": 1},
+            "gaussian": {"offset": "none", "stddev": [0, 0.1], "epochs": [1, 2]},
+        }
+    )
+    printed = experiment.train()
+    ids = [row["id"] for row in index()]
+    assert (len(ids), len(set(ids))) == (10, 8)
+    # Both of none, at epochs=1, two more at stddev=0.1; epochs=2 was there.
+    assert printed == ["training 4 runs", "runs: 10 (4 trained, 6 reused)"]
+    assert kept() == set(ids)
+
+
+def test_a_run_that_diverges_is_reported_and_stops_no_other(
+    project: Path, experiment: Experiment
+) -> None:
+    mse = {"offset": "none", "loss": "mean_squared_error", "output": "linear"}
+    experiment.write(
+        models={"none": {"offset": "none"}, "fast": {**mse, "learning_rate": [0.01, 1e30]}}
+    )
+    printed = experiment.train()
+    rows = index()
+    gone = [row for row in rows if row["learning_rate"] == "1e+30"]
+    assert [row["status"] for row in gone] == ["diverged", "diverged"]
+    assert {row["status"] for row in rows if row not in gone} == {"finished"}
+    reported = [
+        f"diverged: fast learning_rate=1e+30 seed={row['seed']} ({row['id'][:12]})" for row in gone
+    ]
+    assert printed == ["training 4 runs", *reported, "runs: 6 (4 trained, 2 reused)"]
+    for row in gone:
+        assert not (Path("models/runs") / row["id"] / "weights.npz").exists()
+    with experiment.without_training():
+        assert experiment.train() == [*reported, "runs: 6 (0 trained, 6 reused)"]
+
+
+@pytest.mark.usefixtures("quickly")
+def test_a_training_that_is_cut_off_loses_one_population_at_most(
+    project: Path, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from offset_autoencoder.training import schedule
+
+    before = experiment.contents("models")
+    experiment.write(models={"none": {"offset": "none", "activation": ["tanh", "elu"]}})
+    real, calls = vars(schedule)["train_population"], []
+
+    def cut_off(*arguments: Any) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(schedule, "train_population", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            experiment.train()
+    assert experiment.contents("models") == before
+    assert experiment.train()[-1] == "runs: 4 (2 trained, 2 reused)"
+    assert {row["activation"] for row in index()} == {"tanh", "elu"}
+
+
+def test_what_is_missing_is_one_line_before_any_training(
+    project: Path, experiment: Experiment
+) -> None:
+    before = experiment.contents("models")
+    experiment.write(network={"latent_dim": [4, 5], "hidden": [8]})
+    with experiment.without_training():
+        with pytest.raises(InputError, match="no table of offset 'none' at latent dim 5"):
+            experiment.train()
+        experiment.write()
+        Path("data/offsets/frozen/train.npy").unlink()
+        with pytest.raises(InputError, match=r"frozen/train\.npy: no such file"):
+            experiment.train()
+        Path("data/prepared/schema.json").unlink()
+        with pytest.raises(InputError, match=r"schema\.json: no such file"):
+            experiment.train()
+        Path("params.yaml").unlink()
+        with pytest.raises(InputError, match=r"params\.yaml: no such file"):
+            experiment.train()
+    assert experiment.contents("models") == before

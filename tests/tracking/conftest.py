@@ -1,0 +1,273 @@
+"""Small project folders in the formats of the stages before ``publish``, and what MLflow shows."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from offset_autoencoder.config import Params, Run, format_value, load_params
+from offset_autoencoder.files import sha256_of_json, write_npz
+
+STARTED = 1_700_000_000.0
+
+
+@dataclass
+class Project:
+    """A project folder whose files a test may change and write again.
+
+    Attributes:
+        root: The folder.
+        document: What params.yaml holds.
+        epochs: Epochs in each run's history.
+        shift: Added to every test metric.
+        diverged: Labels of the runs that diverged.
+        timeless: Whether times.npz is missing, as after ``dvc pull``.
+    """
+
+    root: Path
+    document: dict[str, Any]
+    epochs: int = 3
+    shift: float = 0.0
+    diverged: tuple[str, ...] = ()
+    timeless: bool = False
+
+    @property
+    def params(self) -> Params:
+        return load_params(self.root / "params.yaml")
+
+    @property
+    def database(self) -> Path:
+        return self.root / "mlflow.db"
+
+    def write(self) -> Project:
+        """Write all files that the stages before publish leave."""
+        for folder in ("models", "reports", "data"):
+            shutil.rmtree(self.root / folder, ignore_errors=True)
+        self.root.mkdir(parents=True, exist_ok=True)
+        (self.root / "params.yaml").write_text(yaml.safe_dump(self.document, sort_keys=False))
+        runs = self.params.runs
+        swept = list(dict.fromkeys(key for run in runs for key, _ in run.setting.sweep))
+        index: list[list[Any]] = [["model", *swept, "seed", "id", "status"]]
+        report: list[list[Any]] = [["id", "model", *swept, "seed", "status", "mse", "mse_clean"]]
+        for run in runs:
+            spec = self.spec(run)
+            self.write_run(self.root / "models" / "runs" / spec["id"], spec)
+            values = dict(run.setting.sweep)
+            cells = [format_value(values[key]) if key in values else "" for key in swept]
+            place = [run.setting.model, *cells, run.seed]
+            index.append([*place, spec["id"], spec["status"]])
+            metrics = [self.mse(run), self.mse(run) / 2]
+            report.append(
+                [spec["id"], *place, spec["status"]]
+                + (metrics if spec["status"] == "finished" else ["", ""])
+            )
+        write_csv(self.root / "models" / "index.csv", index)
+        write_csv(self.root / "reports" / "runs.csv", report)
+        self.write_reports()
+        return self
+
+    def mse(self, run: Run) -> float:
+        return 0.01 * (1 + run.seed) + run.setting.spec.stddev + self.shift
+
+    def spec(self, run: Run) -> dict[str, Any]:
+        setting = run.setting
+        determined_by = {
+            "network": setting.network.model_dump(),
+            "train": setting.train.model_dump(),
+            "rms": setting.spec.rms,
+            "stddev": setting.spec.stddev,
+            "table": sha256_of_json(self.document["offsets"][setting.spec.offset]),
+            "data": "d" * 64,
+            "seed": run.seed,
+            "code": "c" * 64,
+            "versions": {"keras": "3"},
+        }
+        has_diverged = run.label in self.diverged
+        return {
+            "id": sha256_of_json(determined_by),
+            "determined_by": determined_by,
+            "status": "diverged" if has_diverged else "finished",
+            "epochs": self.epochs,
+            "best_epoch": None if has_diverged else self.epochs,
+            "diverged_epoch": self.epochs if has_diverged else None,
+            "stopped_early": False,
+            "parameters": None if has_diverged else 100,
+        }
+
+    def write_run(self, folder: Path, spec: dict[str, Any]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "spec.json").write_text(json.dumps(spec))
+        rows: list[list[Any]] = [["epoch", "loss", "val_loss"]]
+        rows += [[epoch, 1 / epoch, 2 / epoch] for epoch in range(1, self.epochs + 1)]
+        if spec["status"] == "diverged":
+            rows[-1] = [self.epochs, "nan", "nan"]
+        write_csv(folder / "history.csv", rows)
+        if not self.timeless:
+            ended = STARTED + 10.0 * np.arange(1, self.epochs + 1)
+            write_npz(folder / "times.npz", {"ended": ended, "seconds": np.full(self.epochs, 0.1)})
+
+    def write_reports(self) -> None:
+        reports = self.root / "reports"
+        runs = len(self.params.runs)
+        tree = {
+            setting.model: {"mse": {"mean": 0.5, "std": 0.1, "low": 0.4, "high": 0.6, "runs": 2}}
+            for setting in self.params.settings
+            if not setting.sweep
+        }
+        (reports / "metrics.json").write_text(json.dumps(tree))
+        head = "model,stddev,baseline,baseline_setting,metric,difference,low,high,p,p_corrected"
+        (reports / "comparison.csv").write_text(
+            f"{head},wins,pairs,verdict\n"
+            f"gaussian,0.1,none,none,mse,{0.01 + self.shift},0.0051,0.02,0.03,0.0412,1,2,"
+            "higher than none\n"
+            "gaussian,0.1,none,none,mae,0.5,0.4,0.6,0.03,0.04,1,2,not of the chosen metric\n"
+        )
+        (reports / "plots").mkdir(exist_ok=True)
+        (reports / "plots" / "curves.csv").write_text(f"epoch,runs\n1,{runs}\n")
+        (reports / ".gitignore").write_text("/plots\n")
+        schema = {
+            "samples": {"train": 60, "validation": 20, "test": 20},
+            "input_dim": 64,
+            "digests": {split: {"x": split * 8} for split in ("train", "validation", "test")},
+        }
+        (self.root / "data" / "prepared").mkdir(parents=True)
+        (self.root / "data" / "prepared" / "schema.json").write_text(json.dumps(schema))
+
+
+def write_csv(path: Path, rows: list[list[Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as stream:
+        csv.writer(stream, lineterminator="\n").writerows(rows)
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No store, root or login of the caller's reaches a test, nor one test's the next."""
+    before = dict(os.environ)
+    for name in list(os.environ):
+        if name.startswith(("MLFLOW_", "DVC_")):
+            monkeypatch.delenv(name)
+    yield
+    for name in set(os.environ) - set(before):
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with MLflow's tables and nothing in them, which take seconds to make."""
+    from offset_autoencoder.config.schema import Tracking
+    from offset_autoencoder.tracking.location import locate
+    from offset_autoencoder.tracking.store import create_database
+
+    database = tmp_path_factory.mktemp("store") / "mlflow.db"
+    create_database(locate(Tracking(uri=f"sqlite:///{database}")))
+    return database
+
+
+@pytest.fixture
+def make_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path
+) -> Callable[..., Project]:
+    """Write a project with two models and two seeds (six runs), and stand in it."""
+
+    def make(name: str = "project", *, has_store: bool = True, **changes: Any) -> Project:
+        document = {
+            "seeds": 2,
+            "data": {"source": "digits"},
+            "split": {},
+            "offsets": {"none": {"kind": "zero"}, "frozen": {"kind": "hash", "seed": 7}},
+            "network": {"latent_dim": 4, "hidden": [8]},
+            "train": {"epochs": 3, "learning_rate": 0.001},
+            "models": {
+                "none": {"offset": "none"},
+                "gaussian": {"offset": "none", "stddev": [0.1, 0.2]},
+            },
+            "evaluate": {"baselines": ["none"]},
+            "tracking": {"experiment": "trial"},
+        }
+        project = Project(tmp_path / name, document, **changes).write()
+        if has_store:
+            shutil.copyfile(empty_store, project.database)
+        monkeypatch.chdir(project.root)
+        return project
+
+    return make
+
+
+@pytest.fixture
+def stage() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the stage in a process of its own, in a project's folder."""
+
+    def run(
+        project: Project, *options: str, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *options, "-m", "offset_autoencoder.stages.publish"],
+            cwd=project.root,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A run as MLflow's own client shows it."""
+
+    id: str
+    name: str
+    status: str
+    start: int
+    end: int | None
+    params: dict[str, str]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+    artifact_uri: str
+
+    @property
+    def parent(self) -> str | None:
+        return self.tags.get("mlflow.parentRunId")
+
+
+@pytest.fixture
+def shown() -> Callable[..., list[Shown]]:
+    """Every run of the experiment that is not in MLflow's bin, as MLflow's client gives it."""
+
+    def ask(project: Project, uri: str | None = None) -> list[Shown]:
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient(tracking_uri=uri or f"sqlite:///{project.database}")
+        experiment = client.get_experiment_by_name("trial")
+        assert experiment is not None
+        return [
+            Shown(
+                run.info.run_id,
+                run.info.run_name,
+                run.info.status,
+                run.info.start_time,
+                run.info.end_time,
+                run.data.params,
+                run.data.metrics,
+                run.data.tags,
+                run.info.artifact_uri,
+            )
+            for run in client.search_runs([experiment.experiment_id], max_results=1000)
+        ]
+
+    return ask

@@ -1,0 +1,219 @@
+"""The stage in processes of its own: what it imports, kills, two at once, a real server."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Make = Callable[..., Any]
+Stage = Callable[..., subprocess.CompletedProcess[str]]
+Show = Callable[..., list[Any]]
+
+pytestmark = pytest.mark.slow
+
+
+def imported(stderr: str) -> set[str]:
+    """The top-level packages that ``-X importtime`` saw."""
+    return {line.rpartition("|")[2].strip().partition(".")[0] for line in stderr.splitlines()}
+
+
+def stored(database: Path) -> list[tuple[str, str, int]]:
+    """Name, status and number of metric points of each nested run that is not in the bin."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        return connection.execute(
+            "SELECT name, status, (SELECT count(*) FROM metrics m WHERE m.run_uuid = r.run_uuid)"
+            " FROM runs r WHERE lifecycle_stage = 'active' AND run_uuid IN"
+            " (SELECT run_uuid FROM tags WHERE key = 'mlflow.parentRunId')"
+        ).fetchall()
+
+
+def all_statuses(database: Path) -> set[str]:
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        return {row[0] for row in connection.execute("SELECT status FROM runs")}
+
+
+def whole(project: Any) -> Counter[tuple[str, str, int]]:
+    """What ``stored`` should give: two curves and five final values a run."""
+    points = 2 * project.epochs + 5
+    return Counter((run.label, "FINISHED", points) for run in project.params.runs)
+
+
+@contextlib.contextmanager
+def serving(command: list[str], url: str, folder: Path) -> Iterator[None]:
+    """A server that answers at the url; at the end just this one is stopped."""
+    with (folder / "server.log").open("w") as log:
+        server = subprocess.Popen(
+            command, cwd=folder, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        for _ in range(240):
+            with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2):
+                break
+            assert server.poll() is None, (folder / "server.log").read_text()
+            time.sleep(0.25)
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_nothing_to_do_imports_nothing_heavy(make_project: Make, stage: Stage) -> None:
+    project = make_project(has_store=False)
+    first = stage(project, "-X", "importtime")
+    assert first.returncode == 0, first.stderr[-2000:]
+    assert "mlflow" in imported(first.stderr)
+    assert not imported(first.stderr) & {"tensorflow", "keras"}
+    again = stage(project, "-X", "importtime")
+    assert again.stdout == "published: 6 runs, nothing new\n"
+    heavy = {"mlflow", "sqlalchemy", "pandas", "scipy", "sklearn", "matplotlib", "rich", "requests"}
+    assert not imported(again.stderr) & (heavy | {"tensorflow", "keras"})
+
+
+def test_output_is_one_line_and_stderr_is_empty(make_project: Make, stage: Stage) -> None:
+    done = stage(make_project(has_store=False))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_deleted_store_comes_back_whole(make_project: Make, stage: Stage) -> None:
+    project = make_project()
+    stage(project)
+    assert Counter(stored(project.database)) == whole(project)
+    project.database.unlink()
+    assert "6 runs (6 new)" in stage(project).stdout
+    assert Counter(stored(project.database)) == whole(project)
+
+
+@pytest.mark.parametrize("has_store", [False, True])
+def test_kills_at_any_moment_are_mended(make_project: Make, stage: Stage, has_store: bool) -> None:
+    """Killed as soon as there is something to break: in the tables, the parent, the runs."""
+    project = make_project(has_store=has_store, epochs=400)
+    command = [sys.executable, "-m", "offset_autoencoder.stages.publish"]
+    kills = 0
+    for delay in (0.0, 0.1, 0.25, 0.4, 0.6, 0.9):
+        publisher = subprocess.Popen(command, cwd=project.root, stderr=subprocess.DEVNULL)
+        _wait_for_writes(project, publisher)
+        time.sleep(delay)
+        kills += publisher.poll() is None
+        publisher.kill()
+        publisher.wait()
+    assert kills >= 2
+    done = stage(project)
+    assert done.returncode == 0, done.stderr
+    assert Counter(stored(project.database)) == whole(project)
+    assert "RUNNING" not in all_statuses(project.database)
+    assert stage(project).stdout == "published: 6 runs, nothing new\n"
+    assert not list(project.root.glob("mlflow.db.new*"))
+
+
+def _wait_for_writes(project: Any, publisher: subprocess.Popen[bytes]) -> None:
+    """Until the lock is there and the database, or the one that is being made, changes."""
+    watched = [project.database, project.root / "mlflow.db.new"]
+
+    def seen() -> list[tuple[int, int]]:
+        return [(path.stat().st_mtime_ns, path.stat().st_size) for path in watched if path.exists()]
+
+    before = seen()
+    for _ in range(600):
+        if seen() != before or publisher.poll() is not None:
+            return
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("has_store", [False, True])
+def test_two_publishers_at_once(make_project: Make, has_store: bool) -> None:
+    project = make_project(has_store=has_store)
+    command = [sys.executable, "-m", "offset_autoencoder.stages.publish"]
+    both = [
+        subprocess.Popen(
+            command, cwd=project.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    said = [publisher.communicate(timeout=120) for publisher in both]
+    assert [publisher.returncode for publisher in both] == [0, 0], said
+    assert sorted("(6 new)" in out for out, _ in said) == [False, True]
+    assert "waiting for another publish" in "".join(err for _, err in said)
+    assert Counter(stored(project.database)) == whole(project)
+
+
+def test_over_http(
+    make_project: Make, stage: Stage, shown: Show, tmp_path: Path, empty_store: Path
+) -> None:
+    import shutil
+
+    project = make_project(has_store=False, diverged=("gaussian stddev=0.1 seed=0",))
+    behind = tmp_path / "server"
+    behind.mkdir()
+    shutil.copyfile(empty_store, behind / "store.db")
+    uri = f"http://127.0.0.1:{free_port()}"
+    command = [sys.executable, "-m", "mlflow", "server"]
+    command += ["--backend-store-uri", f"sqlite:///{behind}/store.db"]
+    command += ["--artifacts-destination", f"{behind}/files"]
+    command += ["--host", "127.0.0.1", "--port", uri.rpartition(":")[2], "--workers", "1"]
+    with serving(command, f"{uri}/health", behind):
+        done = stage(project, MLFLOW_TRACKING_URI=uri)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == f"published: 6 runs (6 new) to {uri} experiment trial\n"
+        again = stage(project, "-X", "importtime", MLFLOW_TRACKING_URI=uri)
+        assert again.stdout == "published: 6 runs, nothing new\n"
+        assert "mlflow" not in imported(again.stderr)
+        project.shift = 1.0
+        project.write()
+        (project.root / "reports" / "plots" / "curves.csv").unlink()
+        assert "updated" in stage(project, MLFLOW_TRACKING_URI=uri).stdout
+        runs = shown(project, uri)
+        assert Counter(run.status for run in runs) == {"FINISHED": 6, "FAILED": 1}
+        for run in project.params.runs:
+            (seen,) = [other for other in runs if other.name == run.label]
+            if seen.status == "FINISHED":
+                assert seen.metrics["mse"] == pytest.approx(project.mse(run))
+        (parent,) = [run for run in runs if run.parent is None]
+        assert parent.artifact_uri.startswith("mlflow-artifacts:")
+        kept = {path.name for path in (behind / "files").rglob("*") if path.is_file()}
+        assert kept == {"comparison.csv", "metrics.json", "runs.csv"}
+    assert not project.database.exists()
+    gone = stage(project, MLFLOW_TRACKING_URI=uri)
+    assert (gone.returncode, gone.stdout) == (1, "")
+    assert f"MLflow server {uri}: cannot be reached" in gone.stderr
+    assert len(gone.stderr.splitlines()) == 1
+
+
+def test_ui_shows_the_runs_and_the_reports(
+    make_project: Make, stage: Stage, tmp_path: Path
+) -> None:
+    project = make_project()
+    stage(project)
+    with contextlib.closing(sqlite3.connect(project.database)) as connection:
+        ((parent,),) = connection.execute(
+            "SELECT run_uuid FROM tags WHERE key = 'role' AND value = 'experiment'"
+        )
+    port = free_port()
+    command = [sys.executable, "-c", "from offset_autoencoder.tracking.ui import main; main()"]
+    command += ["--port", str(port), "--workers", "1"]
+    with serving(command, f"http://127.0.0.1:{port}/health", project.root):
+        artifact = f"get-artifact?path=reports%2Fcomparison.csv&run_uuid={parent}"
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{artifact}") as answer:
+            assert answer.read() == (project.root / "reports" / "comparison.csv").read_bytes()
+    assert not (project.root / "mlruns").exists()

@@ -1,0 +1,222 @@
+"""Publishing to real SQLite stores: what MLflow shows, each run exactly once."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from offset_autoencoder.tracking.location import locate
+from offset_autoencoder.tracking.publish import Outcome, publish
+
+Make = Callable[..., Any]
+Show = Callable[..., list[Any]]
+
+
+def send(project: Any) -> Outcome:
+    return publish(project.params)
+
+
+def test_fresh_store_gets_a_parent_and_every_run_once(make_project: Make, shown: Show) -> None:
+    project = make_project(has_store=False)
+    outcome = send(project)
+    assert outcome.summary.startswith("published: 6 runs (6 new) to sqlite:///")
+    assert outcome.summary.endswith("experiment trial")
+    runs = shown(project)
+    (parent,) = [run for run in runs if run.parent is None]
+    nested = {run.name: run for run in runs if run.parent == parent.id}
+    assert set(nested) == {run.label for run in project.params.runs}
+    assert len(nested) == len(runs) - 1 == 6
+    assert {run.status for run in runs} == {"FINISHED"}
+    assert {run.tags["current"] for run in runs} == {"true"}
+    assert not (project.root / "mlruns").exists()
+    assert not list(project.root.glob("mlflow.db.new*"))
+
+
+def test_a_run_holds_params_curves_metrics_and_tags(make_project: Make, shown: Show) -> None:
+    from mlflow.tracking import MlflowClient
+
+    project = make_project()
+    send(project)
+    of_params = {run.label: run for run in project.params.runs}
+    (run,) = [run for run in shown(project) if run.name == "gaussian stddev=0.2 seed=1"]
+    expected = {
+        "model": "gaussian",
+        "seed": "1",
+        "offset": "none",
+        "offset_kind": "zero",
+        "rms": "null",
+        "stddev": "0.2",
+        "latent_dim": "4",
+        "hidden": "8",
+        "learning_rate": "0.001",
+        "normalize": "true",
+        "data": "digits",
+    }
+    assert expected.items() <= run.params.items()
+    mse = project.mse(of_params[run.name])
+    assert run.metrics["mse"] == pytest.approx(mse)
+    assert run.metrics["mse_clean"] == pytest.approx(mse / 2)
+    client = MlflowClient(tracking_uri=f"sqlite:///{project.database}")
+    for curve, scale in (("loss", 1.0), ("val_loss", 2.0)):
+        history = sorted(client.get_metric_history(run.id, curve), key=lambda point: point.step)
+        assert [point.step for point in history] == [1, 2, 3]
+        assert [point.value for point in history] == pytest.approx([scale, scale / 2, scale / 3])
+        assert [p.timestamp for p in history] == [
+            1_700_000_010_000,
+            1_700_000_020_000,
+            1_700_000_030_000,
+        ]
+    assert (run.start, run.end) == (1_700_000_010_000, 1_700_000_030_000)
+    spec = project.spec(of_params[run.name])
+    tags = {
+        "run_id_sha256": spec["id"],
+        "model": "gaussian",
+        "setting": "gaussian stddev=0.2",
+        "seed": "1",
+        "status": "finished",
+        "dvc_stage": "train",
+        "data_sha256": "d" * 64,
+        "offset_sha256": spec["determined_by"]["table"],
+        "times": "known",
+    }
+    assert tags.items() <= run.tags.items()
+
+
+def test_the_parent_holds_params_verdicts_and_reports(make_project: Make, shown: Show) -> None:
+    project = make_project()
+    send(project)
+    (parent,) = [run for run in shown(project) if run.parent is None]
+    expected = {
+        "seeds": "0-1",
+        "data": "digits",
+        "latent_dim": "4",
+        "none.offset": "none",
+        "gaussian.stddev": "0.1; 0.2",
+        "offsets.frozen": "hash",
+        "offsets.frozen.seed": "7",
+        "input_dim": "64",
+        "train_samples": "60",
+    }
+    assert expected.items() <= parent.params.items()
+    assert parent.metrics == {
+        "runs": 6.0,
+        "diverged": 0.0,
+        "mse/none": 0.5,
+        "mse low/none": 0.4,
+        "mse high/none": 0.6,
+    }
+    note = parent.tags["mlflow.note.content"]
+    row = "| gaussian stddev=0.1 | none | 0.01 | 0.0051 to 0.02 | 0.0412 | higher than none |"
+    assert row in note
+    assert "not of the chosen metric" not in note
+    folder = Path(parent.artifact_uri.removeprefix("file://"))
+    assert folder.is_relative_to(project.root / "mlartifacts")
+    kept = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert kept == {
+        "reports/comparison.csv",
+        "reports/metrics.json",
+        "reports/plots/curves.csv",
+        "reports/runs.csv",
+    }
+    original = (project.root / "reports" / "runs.csv").read_bytes()
+    assert (folder / "reports" / "runs.csv").read_bytes() == original
+
+
+def test_again_adds_nothing(make_project: Make, shown: Show) -> None:
+    project = make_project()
+    send(project)
+    before = shown(project)
+    outcome = send(project)
+    assert outcome.summary == "published: 6 runs, nothing new"
+    assert shown(project) == before
+
+
+def test_one_id_under_two_models_is_shown_under_both(make_project: Make, shown: Show) -> None:
+    project = make_project()
+    project.document["models"]["twin"] = {"offset": "none"}
+    project.write()
+    send(project)
+    twins = [run for run in shown(project) if run.tags.get("model") in ("none", "twin")]
+    assert len(twins) == 4
+    assert len({run.tags["run_id_sha256"] for run in twins}) == 2
+
+
+def test_one_id_at_two_settings_of_a_model_is_shown_at_both(
+    make_project: Make, shown: Show
+) -> None:
+    project = make_project()
+    project.document["offsets"]["nought"] = {"kind": "zero"}
+    project.document["models"]["none"] = {"offset": ["none", "nought"]}
+    project.write()
+    send(project)
+    names = Counter(run.name for run in shown(project) if run.parent)
+    assert names == Counter(run.label for run in project.params.runs)
+    assert send(project).plan.is_nothing
+
+
+def test_diverged_run_is_failed(make_project: Make, shown: Show) -> None:
+    project = make_project(diverged=("gaussian stddev=0.2 seed=1",))
+    send(project)
+    (run,) = [run for run in shown(project) if run.status == "FAILED"]
+    assert run.name == "gaussian stddev=0.2 seed=1"
+    assert run.tags["status"] == "diverged"
+    assert "mse" not in run.metrics
+    assert math.isnan(run.metrics["loss"])
+    assert run.metrics["diverged_epoch"] == 3.0
+    (parent,) = [run for run in shown(project) if run.parent is None]
+    assert parent.tags["mlflow.note.content"].startswith("6 runs, 1 of them diverged")
+    assert send(project).plan.is_nothing
+
+
+def test_runs_without_times_say_so(make_project: Make, shown: Show) -> None:
+    project = make_project(timeless=True)
+    send(project)
+    for run in shown(project):
+        if run.parent:
+            assert run.tags["times"] == "unknown"
+            assert run.start == run.end > 1_700_000_030_000
+    project.timeless = False
+    project.write()
+    assert send(project).plan.is_nothing
+
+
+def test_long_curves_arrive_whole(make_project: Make) -> None:
+    project = make_project(epochs=1200)
+    del project.document["models"]["gaussian"]
+    project.write()
+    send(project)
+    with sqlite3.connect(project.database) as connection:
+        ((points, runs),) = connection.execute(
+            "SELECT count(*), count(DISTINCT run_uuid) FROM metrics WHERE key LIKE '%loss'"
+        )
+    assert (points, runs) == (2 * 2 * 1200, 2)
+
+
+@pytest.mark.parametrize("name", ["with space ü", "100%20", "why?", "a#b"])
+def test_folder_with_odd_name(make_project: Make, shown: Show, name: str) -> None:
+    project = make_project(name)
+    send(project)
+    assert send(project).plan.is_nothing
+    assert len(shown(project, locate(project.params.tracking).uri)) == 7
+    assert list((project.root / "mlartifacts").rglob("comparison.csv"))
+
+
+def test_temporary_clone_publishes_to_the_project_it_was_made_from(
+    make_project: Make, shown: Show, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_project()
+    clone = make_project("clone", has_store=False)
+    monkeypatch.setenv("DVC_ROOT", str(project.root))
+    monkeypatch.setenv("DVC_EXP_NAME", "brisk-lark")
+    send(clone)
+    assert not clone.database.exists()
+    assert not (clone.root / "mlartifacts").exists()
+    runs = shown(project)
+    assert len(runs) == 7
+    assert {run.tags["dvc_experiment"] for run in runs} == {"brisk-lark"}

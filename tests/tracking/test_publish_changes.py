@@ -1,0 +1,128 @@
+"""Publishing after the params, the reports or the models' names changed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from offset_autoencoder.tracking.publish import Outcome, publish
+
+Make = Callable[..., Any]
+Show = Callable[..., list[Any]]
+
+
+def send(project: Any) -> Outcome:
+    return publish(project.params)
+
+
+def test_changed_metrics_update_the_runs_that_are_there(make_project: Make, shown: Show) -> None:
+    project = make_project()
+    send(project)
+    before = {run.name: run for run in shown(project)}
+    project.shift = -0.004
+    project.write()
+    outcome = send(project)
+    assert "6 updated" in outcome.summary
+    assert "new" not in outcome.summary
+    after = {run.name: run for run in shown(project)}
+    assert {run.id for run in after.values()} == {run.id for run in before.values()}
+    for run in project.params.runs:
+        assert after[run.label].metrics["mse"] == pytest.approx(project.mse(run))
+        assert after[run.label].metrics["loss"] == before[run.label].metrics["loss"]
+    (parent,) = [run for run in after.values() if run.parent is None]
+    assert "| 0.006 |" in parent.tags["mlflow.note.content"]
+    assert send(project).plan.is_nothing
+
+
+def test_metric_that_is_gone_replaces_the_run(make_project: Make, shown: Show) -> None:
+    project = make_project()
+    send(project)
+    path = project.root / "reports" / "runs.csv"
+    rows = [line.rpartition(",")[0] for line in path.read_text().splitlines()]
+    path.write_text("\n".join(rows) + "\n")
+    send(project)
+    runs = [run for run in shown(project) if run.parent]
+    assert len(runs) == 6
+    assert not any("mse_clean" in run.metrics for run in runs)
+
+
+def test_artifact_that_is_gone_is_removed(make_project: Make, shown: Show) -> None:
+    project = make_project()
+    send(project)
+    (project.root / "reports" / "plots" / "curves.csv").unlink()
+    (project.root / "reports" / "plots" / "new.csv").write_text("a\n")
+    send(project)
+    kept = {path.name for path in (project.root / "mlartifacts").rglob("*.csv")}
+    assert kept == {"comparison.csv", "runs.csv", "new.csv"}
+
+
+def test_renamed_model_is_shown_under_its_new_name(make_project: Make, shown: Show) -> None:
+    project = make_project()
+    send(project)
+    project.document["models"]["noisy"] = project.document["models"].pop("gaussian")
+    project.write()
+    assert "4 new, 4 retired" in send(project).summary
+    runs = shown(project)
+    current = [run for run in runs if run.tags["current"] == "true"]
+    assert Counter(run.tags.get("model") for run in current if run.parent) == {
+        "none": 2,
+        "noisy": 4,
+    }
+    past = [run for run in runs if run.tags["current"] == "false" and run.parent]
+    assert [run.tags["model"] for run in past] == ["gaussian"] * 4
+    old = {run.tags["run_id_sha256"] for run in past}
+    assert old == {run.tags["run_id_sha256"] for run in current if run.tags.get("model") == "noisy"}
+
+
+def test_params_put_back_bring_back_the_first_parent(make_project: Make, shown: Show) -> None:
+    project = make_project()
+    send(project)
+    first = {run.name: run.id for run in shown(project)}
+    project.document["models"]["gaussian"]["stddev"] = [0.1, 0.3]
+    project.write()
+    assert "6 runs (2 new, 2 retired)" in send(project).summary
+    runs = shown(project)
+    (parent,) = [run for run in runs if not run.parent and run.tags["current"] == "true"]
+    assert parent.id not in first.values()
+    nested = {run.name for run in runs if run.parent == parent.id}
+    assert nested == {run.label for run in project.params.runs}
+    project.document["models"]["gaussian"]["stddev"] = [0.1, 0.2]
+    project.write()
+    send(project)
+    current = {run.name: run.id for run in shown(project) if run.tags["current"] == "true"}
+    assert current == first
+    parents = {run.parent for run in shown(project) if run.tags["current"] == "true"}
+    assert len(parents - {None}) == 1
+
+
+def test_swept_and_single_value_are_one_run_under_a_new_name(
+    make_project: Make, shown: Show
+) -> None:
+    project = make_project()
+    send(project)
+    ids = {run.id for run in shown(project) if run.name.startswith("gaussian stddev=0.2")}
+    project.document["models"]["gaussian"]["stddev"] = 0.2
+    project.write()
+    send(project)
+    assert {run.id for run in shown(project) if run.name.startswith("gaussian seed=")} == ids
+
+
+def test_runs_of_others_in_the_experiment_are_let_alone(make_project: Make, shown: Show) -> None:
+    from mlflow.tracking import MlflowClient
+
+    project = make_project()
+    send(project)
+    client = MlflowClient(tracking_uri=f"sqlite:///{project.database}")
+    experiment = client.get_experiment_by_name("trial")
+    assert experiment is not None
+    mine = client.create_run(experiment.experiment_id, run_name="mine").info.run_id
+    assert send(project).plan.is_nothing
+    project.shift = 1.0
+    project.write()
+    send(project)
+    (run,) = [run for run in shown(project) if run.id == mine]
+    assert run.status == "RUNNING"
+    assert "current" not in run.tags

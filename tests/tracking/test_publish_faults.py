@@ -1,0 +1,172 @@
+"""Publishing that was cut off, and stores that are damaged, emptied by hand or not ours."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.tracking.publish import Outcome, publish
+
+Make = Callable[..., Any]
+Show = Callable[..., list[Any]]
+
+
+def send(project: Any) -> Outcome:
+    return publish(project.params)
+
+
+def test_lost_artifacts_come_back(make_project: Make, shown: Show) -> None:
+    project = make_project()
+    send(project)
+    shutil.rmtree(project.root / "mlartifacts")
+    assert not send(project).plan.is_nothing
+    assert list((project.root / "mlartifacts").rglob("comparison.csv"))
+    assert send(project).plan.is_nothing
+    assert len(shown(project)) == 7
+
+
+@pytest.mark.parametrize("calls", range(11))
+def test_failure_after_any_call_is_mended(
+    make_project: Make, shown: Show, monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    """As if the process were killed between two calls to the store."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    project = make_project()
+    del project.document["models"]["gaussian"]
+    project.write()
+    writers = ("create_experiment", "create_run", "log_batch", "update_run_info", "set_tag")
+    left = [calls]
+    with monkeypatch.context() as patch:
+        for name in writers:
+            real = getattr(SqlAlchemyStore, name)
+
+            def limited(*args: Any, real: Any = real, **kwargs: Any) -> Any:
+                if left[0] == 0:
+                    raise ConnectionError("gone")
+                left[0] -= 1
+                return real(*args, **kwargs)
+
+            patch.setattr(SqlAlchemyStore, name, limited)
+        with contextlib.suppress(InputError):
+            send(project)
+    send(project)
+    runs = shown(project)
+    assert Counter(run.name for run in runs if run.parent) == Counter(
+        run.label for run in project.params.runs
+    )
+    assert len(runs) == 3
+    assert {run.status for run in runs} == {"FINISHED"}
+    assert all(len(run.metrics) == 7 for run in runs if run.parent)
+    assert send(project).plan.is_nothing
+
+
+def test_ctrl_c_leaves_nothing_running(
+    make_project: Make, shown: Show, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.tracking import MlflowClient
+
+    project = make_project()
+    real = MlflowClient.log_batch
+
+    def interrupted(self: Any, run_id: str, metrics: Any = (), *rest: Any) -> None:
+        if any(metric.key == "val_loss" for metric in metrics):
+            raise KeyboardInterrupt
+        real(self, run_id, metrics, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_batch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            send(project)
+    assert sorted(run.status for run in shown(project)) == ["FINISHED", "KILLED"]
+    send(project)
+    assert [run.status for run in shown(project)] == ["FINISHED"] * 7
+
+
+def test_update_that_was_cut_off_is_not_taken_for_done(
+    make_project: Make, shown: Show, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Metrics overwritten, then the process ends, then the old reports are put back."""
+    from mlflow.tracking import MlflowClient
+
+    project = make_project()
+    send(project)
+    project.shift = 0.5
+    project.write()
+    real = MlflowClient.log_batch
+
+    def half(self: Any, run_id: str, metrics: Any = (), params: Any = (), tags: Any = ()) -> None:
+        if any(metric.key == "mse" for metric in metrics):
+            real(self, run_id, metrics, params)
+            raise ConnectionError("gone")
+        real(self, run_id, metrics, params, tags)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_batch", half)
+        with pytest.raises(InputError, match=r"gone .*'dvc repro' publishes the rest"):
+            send(project)
+    project.shift = 0.0
+    project.write()
+    send(project)
+    for run in shown(project):
+        if run.parent:
+            (of_params,) = [other for other in project.params.runs if other.label == run.name]
+            assert run.metrics["mse"] == pytest.approx(project.mse(of_params))
+
+
+def test_run_deleted_by_hand_comes_back(make_project: Make, shown: Show) -> None:
+    from mlflow.tracking import MlflowClient
+
+    project = make_project()
+    send(project)
+    client = MlflowClient(tracking_uri=f"sqlite:///{project.database}")
+    client.delete_run(next(run.id for run in shown(project) if run.parent))
+    assert "(1 new)" in send(project).summary
+    assert len(shown(project)) == 7
+
+
+def test_deleted_experiment_names_the_way_back(make_project: Make) -> None:
+    from mlflow.tracking import MlflowClient
+
+    project = make_project()
+    send(project)
+    client = MlflowClient(tracking_uri=f"sqlite:///{project.database}")
+    experiment = client.get_experiment_by_name("trial")
+    assert experiment is not None
+    identity = experiment.experiment_id
+    client.delete_experiment(identity)
+    with pytest.raises(InputError, match=f"restore --experiment-id {identity}"):
+        send(project)
+    client.restore_experiment(identity)
+    assert send(project).plan.is_nothing
+
+
+def test_file_that_is_no_database_is_named(make_project: Make) -> None:
+    project = make_project()
+    project.database.write_text("not a database, and long enough to have been one" * 10)
+    with pytest.raises(InputError, match=r"mlflow.db: is not an SQLite database"):
+        send(project)
+
+
+def test_store_that_mlflow_refuses_is_one_line(
+    make_project: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_project()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "file:./mlruns")
+    with pytest.raises(InputError, match=r"MLflow store file:./mlruns: .*dvc repro"):
+        send(project)
+
+
+def test_foreign_sqlite_file_is_one_line(make_project: Make) -> None:
+    project = make_project(has_store=False)
+    with sqlite3.connect(project.database) as connection:
+        connection.execute("CREATE TABLE experiments (name TEXT)")
+    with pytest.raises(InputError, match=r"MLflow store sqlite:///"):
+        send(project)

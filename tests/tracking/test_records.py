@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.files import write_npz
+from offset_autoencoder.tracking.curves import read_curves
+from offset_autoencoder.tracking.experiment import experiment_record
+from offset_autoencoder.tracking.note import note
+from offset_autoencoder.tracking.records import as_param, as_ranges
+from offset_autoencoder.tracking.runs import run_records
+
+Make = Callable[..., Any]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "null"),
+        (True, "true"),
+        (1e-3, "0.001"),
+        (0.123456789, "0.123456789"),
+        ([64, 32], "64, 32"),
+        ([], "none"),
+        ({"train": "a.npy", "test": "b.npy"}, "train=a.npy, test=b.npy"),
+    ],
+)
+def test_param_values(value: Any, shown: str) -> None:
+    assert as_param(value) == shown
+
+
+def test_long_list_says_how_much_is_left_out() -> None:
+    text = as_param([f"column{i}" for i in range(2000)])
+    assert len(text) <= 6000
+    assert text.endswith(", … (2000 in all)")
+    assert text.startswith("column0, column1, ")
+
+
+@given(st.sets(st.integers(0, 30)))
+@settings(max_examples=50, deadline=None)
+def test_ranges_say_every_number_once(numbers: set[int]) -> None:
+    said: list[int] = []
+    text = as_ranges(numbers)
+    for part in text.split(", ") if numbers else []:
+        low, _, high = part.partition("-")
+        said += range(int(low), int(high or low) + 1)
+    assert said == sorted(numbers)
+
+
+def test_records_stand_for_the_rows_of_the_index(make_project: Make) -> None:
+    project = make_project(has_store=False)
+    records = run_records(project.params, project.root)
+    assert [record.name for record in records] == [run.label for run in project.params.runs]
+    assert all(value for record in records for value in record.params.values())
+    assert not any("{" in value for record in records for value in record.params.values())
+
+
+def test_times_do_not_make_a_record_differ(make_project: Make) -> None:
+    project = make_project(has_store=False)
+    known = [record.content for record in run_records(project.params, project.root)]
+    project.timeless = True
+    project.write()
+    assert [record.content for record in run_records(project.params, project.root)] == known
+
+
+def test_experiment_is_another_when_a_param_is(make_project: Make) -> None:
+    project = make_project(has_store=False)
+
+    def key() -> str:
+        runs = run_records(project.params, project.root)
+        return experiment_record(project.params, runs, project.root).key
+
+    first = key()
+    project.shift = 1.0
+    project.write()
+    assert key() == first
+    project.document["evaluate"]["confidence"] = 0.9
+    project.write()
+    assert key() != first
+
+
+def test_report_that_changes_changes_the_content(make_project: Make) -> None:
+    project = make_project(has_store=False)
+    runs = run_records(project.params, project.root)
+    first = experiment_record(project.params, runs, project.root)
+    (project.root / "reports" / "plots" / "curves.csv").write_text("epoch\n2\n")
+    second = experiment_record(project.params, runs, project.root)
+    assert (first.key, first.content == second.content) == (second.key, False)
+    assert dataclasses.replace(second, artifacts=first.artifacts).content == first.content
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "message"),
+    [
+        ("models/index.csv", None, "models/index.csv: no such file"),
+        ("models/index.csv", "model,seed,id\n", "has no column 'status'"),
+        ("models/index.csv", "model,seed,id,status\nnone,0\n", "row 1: has 2 cells, expected 4"),
+        ("models/index.csv", "model,seed,id,status\nnone,0,xyz,finished\n", "expected the SHA-256"),
+        ("reports/runs.csv", None, "reports/runs.csv: no such file"),
+        ("reports/runs.csv", "id,model\n", "has no row for none seed=0"),
+        ("reports/metrics.json", "{", "metrics.json: is not JSON"),
+        ("reports/metrics.json", "[]", "expected an object of models"),
+        ("reports/comparison.csv", None, "comparison.csv: no such file"),
+        ("data/prepared/schema.json", "{}", "schema.json: lacks 'samples'"),
+    ],
+)
+def test_damaged_files_are_named(
+    make_project: Make, path: str, text: str | None, message: str
+) -> None:
+    project = make_project(has_store=False)
+    target = project.root / path
+    target.unlink() if text is None else target.write_text(text)
+    with pytest.raises(InputError, match=re.escape(message)):
+        experiment_record(project.params, run_records(project.params, project.root), project.root)
+
+
+def test_metric_that_is_no_number_is_named(make_project: Make) -> None:
+    project = make_project(has_store=False)
+    path = project.root / "reports" / "runs.csv"
+    path.write_text(path.read_text().replace(",0.02,", ",n/a,"))
+    with pytest.raises(InputError, match=r"runs.csv, row 2, column mse: expected a number"):
+        run_records(project.params, project.root)
+
+
+def test_index_of_other_params_is_named(make_project: Make) -> None:
+    project = make_project(has_store=False)
+    path = project.root / "params.yaml"
+    path.write_text(path.read_text().replace("- 0.2", "- 0.3"))
+    with pytest.raises(InputError, match=r"no such run of model 'gaussian' .*dvc repro"):
+        run_records(project.params, project.root)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        None,
+        {"ended": np.ones(2)},
+        {"ended": np.array([1.0, np.nan, 3.0])},
+        {"ended": np.array(["a", "b", "c"])},
+        {"other": np.ones(3)},
+    ],
+)
+def test_times_that_do_not_fit_are_unknown(make_project: Make, times: Any) -> None:
+    project = make_project(has_store=False)
+    folder = run_records(project.params, project.root)[0].folder
+    assert folder is not None
+    (folder / "times.npz").unlink()
+    if times is not None:
+        write_npz(folder / "times.npz", times)
+    curves = read_curves(folder, now=5)
+    assert not curves.times_known
+    assert {point.timestamp for point in curves.points} == {5}
+    assert len(curves.points) == 6
+
+
+def test_times_of_a_run_that_dvc_checked_out_come_from_the_run_store(make_project: Make) -> None:
+    project = make_project(has_store=False)
+    folder = run_records(project.params, project.root)[0].folder
+    assert folder is not None
+    known = read_curves(folder, now=5)
+    (project.root / ".runs" / folder.name).mkdir(parents=True)
+    (folder / "times.npz").rename(project.root / ".runs" / folder.name / "times.npz")
+    assert read_curves(folder, now=5) == known
+    assert known.times_known
+
+
+def test_note_fits_and_counts_what_it_leaves_out() -> None:
+    rows = [
+        {"model": f"model{i}", "metric": "mse", "baseline": "none", "verdict": "words " * 10}
+        for i in range(500)
+    ]
+    text = note(rows, "mse", 0.95, 500, 0)
+    assert len(text) <= 8000
+    shown = text.count("| none |")
+    assert f"{500 - shown} more rows: reports/comparison.csv" in text

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from offset_autoencoder.config import parse_params
+from offset_autoencoder.files import sha256_of_json
+from offset_autoencoder.training import identity
+from offset_autoencoder.training.code_digest import library_versions
+from offset_autoencoder.training.identity import IdentifiedRun, identify
+
+MakeRuns = Callable[..., list[IdentifiedRun]]
+ONE: dict[str, Any] = {"seeds": [3], "models": {"m": {"offset": "frozen", "rms": 0.5}}}
+
+
+def one(make_runs: MakeRuns, **sections: Any) -> IdentifiedRun:
+    (run,) = make_runs(**{**ONE, **sections})
+    return run
+
+
+def model(**keys: Any) -> dict[str, Any]:
+    return {"models": {"m": {"offset": "frozen", "rms": 0.5, **keys}}}
+
+
+def test_an_id_is_the_digest_of_what_determines_the_run(make_runs: MakeRuns) -> None:
+    run = one(make_runs)
+    assert run.id == sha256_of_json(run.determined_by)
+    assert set(run.determined_by) == {
+        *("network", "train", "input_dim", "rms", "stddev", "table", "data", "seed"),
+        *("code", "versions"),
+    }
+    assert one(make_runs).id == run.id
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"seeds": [4]},
+        model(rms=0.6),
+        model(rms=None),
+        model(stddev=0.1),
+        model(offset="none", rms=None),
+        model(latent_dim=4),
+        model(hidden=[5]),
+        model(hidden=[4, 4]),
+        model(activation="tanh"),
+        model(normalize=False),
+        model(loss="mean_squared_error"),
+        model(loss="mean_squared_error", output="linear"),
+        model(epochs=4),
+        model(batch_size=9),
+        model(optimizer="sgd"),
+        model(learning_rate=0.002),
+        model(patience=11),
+        model(patience=None),
+        {"offsets": {"frozen": {"kind": "hash", "seed": 1}}},
+    ],
+    ids=str,
+)
+def test_whatever_changes_the_run_changes_the_id(
+    make_runs: MakeRuns, sections: dict[str, Any]
+) -> None:
+    assert one(make_runs, **sections).id != one(make_runs).id
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"models": {"another_name": {"offset": "frozen", "rms": 0.5}}},
+        {
+            "offsets": {"renamed": {"kind": "hash"}},
+            "models": {"m": {"offset": "renamed", "rms": 0.5}},
+        },
+        model(stddev=0),
+        model(rms="0.5"),
+        model(latent_dim=3, batch_size="8"),
+        {"network": {}, **model(latent_dim=3, hidden=[4])},
+        {"data": {"scale": "minmax"}, "split": {"seed": 9}},  # their digests count, not they
+        {"evaluate": {"baselines": ["m"], "metric": "mae", "seed": 5}},
+        {"tracking": {"experiment": "another"}},
+    ],
+    ids=str,
+)
+def test_nothing_else_changes_the_id(make_runs: MakeRuns, sections: dict[str, Any]) -> None:
+    assert one(make_runs, **sections).id == one(make_runs).id
+
+
+def test_a_run_has_one_id_whichever_sweep_it_stands_in(make_runs: MakeRuns) -> None:
+    alone = one(make_runs)
+    swept = make_runs(
+        seeds=[1, 3],
+        models={
+            "wide": {"offset": "frozen", "rms": [0.1, 0.5], "learning_rate": [0.1, 1e-3]},
+            "none": {"offset": "none"},
+        },
+    )
+    assert len({run.id for run in swept}) == len(swept)
+    assert [run.run.label for run in swept if run.id == alone.id] == [
+        "wide rms=0.5 learning_rate=0.001 seed=3"
+    ]
+
+
+def test_two_models_that_say_the_same_share_their_runs(make_runs: MakeRuns) -> None:
+    runs = make_runs(
+        seeds=2,
+        models={"none": {"offset": "none"}, "gaussian": {"offset": "none", "stddev": [0, 0.1]}},
+    )
+    assert [run.id for run in runs[:2]] == [run.id for run in runs[2:4]]
+    assert len({run.id for run in runs}) == 4
+
+
+def changed(**changes: Any) -> str:
+    document = {
+        "seeds": [0],
+        "data": {},
+        "split": {},
+        "offsets": {"none": {"kind": "zero"}},
+        "network": {},
+        "train": {},
+        "models": {"none": {"offset": "none"}},
+        "evaluate": {"baselines": ["none"]},
+        "tracking": {},
+    }
+    (run,) = parse_params(document).runs
+    facts: dict[str, Any] = {
+        "input_dim": 6,
+        "data": {"train": "a", "validation": "b"},
+        "table": {"train": "c", "validation": "d"},
+        "offset_factor": 1.0,
+        **changes,
+    }
+    return identify(run, **facts).id
+
+
+def test_data_and_table_digests_count() -> None:
+    ids = [
+        changed(),
+        changed(data={"train": "x", "validation": "b"}),
+        changed(data={"train": "a", "validation": "x"}),
+        changed(table={"train": "x", "validation": "d"}),
+        changed(table={"train": "c", "validation": "x"}),
+        changed(input_dim=7),
+    ]
+    assert len(set(ids)) == len(ids)
+
+
+def test_code_and_versions_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = changed()
+    with monkeypatch.context() as patch:
+        patch.setattr(identity, "code_digest", lambda: "other")
+        assert changed() != before
+    versions = library_versions()
+    assert set(versions) == {"tensorflow", "keras", "numpy"}
+    for library in versions:
+        with monkeypatch.context() as patch:
+            other = {**versions, library: "0"}
+            patch.setattr(identity, "library_versions", lambda other=other: other)
+            assert changed() != before
+    assert changed() == before
+
+
+def test_a_run_keeps_its_name_beside_its_id(make_runs: MakeRuns) -> None:
+    run = one(make_runs)
+    assert run.run.label == "m seed=3"
+    assert run.offset_factor == 0.5
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        run.id = "x"  # type: ignore[misc]

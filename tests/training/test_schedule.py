@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from offset_autoencoder.training import schedule
+from offset_autoencoder.training.identity import IdentifiedRun
+from offset_autoencoder.training.run_files import is_whole, read_history, read_spec, read_weights
+from offset_autoencoder.training.schedule import (
+    TrainingData,
+    group_into_populations,
+    make_jobs,
+    scale_offset,
+    train_runs,
+)
+from offset_autoencoder.training.trainer import Job
+
+MakeRuns = Callable[..., list[IdentifiedRun]]
+D, L, N, M = 6, 3, 30, 10
+RNG = np.random.default_rng(0)
+
+
+def table(rows: int, latent_dim: int = L) -> Any:
+    return RNG.normal(size=(rows, latent_dim)).astype(np.float32)
+
+
+DATA = TrainingData(
+    x=RNG.random((N, D), dtype=np.float32),
+    x_validation=RNG.random((M, D), dtype=np.float32),
+    tables={
+        ("none", L): (np.zeros((N, L), np.float32), np.zeros((M, L), np.float32)),
+        ("frozen", L): (table(N), table(M)),
+        ("frozen", 2): (table(N, 2), table(M, 2)),
+    },
+)
+
+
+def swept(make_runs: MakeRuns, key: str, values: list[Any]) -> list[IdentifiedRun]:
+    return make_runs(seeds=2, models={"m": {"offset": "frozen", key: values}})
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("stddev", [0.0, 0.1, 0.2]),
+        ("rms", [0.1, 0.2]),
+        ("learning_rate", [1e-2, 1e-3]),
+        ("epochs", [2, 3]),
+        ("patience", [None, 2]),
+    ],
+)
+def test_what_is_a_number_to_the_program_trains_together(
+    make_runs: MakeRuns, key: str, values: list[Any]
+) -> None:
+    runs = swept(make_runs, key, values)
+    ((_, members),) = group_into_populations(runs, D)
+    assert members == runs
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("latent_dim", [2, 3]),
+        ("hidden", [[4], [5], []]),
+        ("activation", ["relu", "tanh"]),
+        ("normalize", [True, False]),
+        ("batch_size", [8, 16]),
+        ("optimizer", ["adam", "sgd"]),
+    ],
+)
+def test_what_shapes_the_program_trains_apart(
+    make_runs: MakeRuns, key: str, values: list[Any]
+) -> None:
+    runs = swept(make_runs, key, values)
+    groups = list(group_into_populations(runs, D))
+    assert len(groups) == len(values)
+    for (population, members), value in zip(groups, values, strict=True):
+        assert [member.run.seed for member in members] == [0, 1]
+        assert {dict(member.run.setting.sweep)[key] for member in members} == {
+            tuple(value) if isinstance(value, list) else value
+        }
+        setting = members[0].run.setting
+        assert (population.network, population.input_dim) == (setting.network, D)
+        assert (population.batch_size, population.optimizer) == (
+            setting.train.batch_size,
+            setting.train.optimizer,
+        )
+
+
+def test_loss_and_output_shape_the_program(make_runs: MakeRuns) -> None:
+    runs = make_runs(
+        seeds=1,
+        models={
+            "a": {"offset": "none"},
+            "b": {"offset": "none", "loss": "mean_squared_error"},
+            "c": {"offset": "none", "loss": "mean_squared_error", "output": "linear"},
+            "d": {"offset": "none", "stddev": 0.1},
+        },
+    )
+    groups = [
+        [member.run.setting.model for member in m] for _, m in group_into_populations(runs, D)
+    ]
+    assert groups == [["a", "d"], ["b"], ["c"]]
+
+
+def test_a_run_of_two_models_trains_once(make_runs: MakeRuns) -> None:
+    runs = make_runs(
+        seeds=2,
+        models={"none": {"offset": "none"}, "gaussian": {"offset": "none", "stddev": [0, 0.1]}},
+    )
+    ((_, members),) = group_into_populations(runs, D)
+    assert len(runs) == 6
+    assert len(members) == len({member.id for member in members}) == 4
+
+
+def test_jobs_share_their_arrays_and_seeds_stand_side_by_side(make_runs: MakeRuns) -> None:
+    runs = make_runs(
+        seeds=[5, 2],
+        models={
+            "frozen": {"offset": "frozen", "rms": [0.5, 2.0]},
+            "both": {"offset": "frozen", "rms": 0.5, "stddev": 0.1, "patience": None},
+        },
+    )
+    jobs = make_jobs(runs, DATA)
+    assert [job.seed for job in jobs] == [2, 2, 2, 5, 5, 5]
+    assert {job.id for job in jobs} == {run.id for run in runs}
+    assert len({id(job.offset) for job in jobs}) == 2
+    assert len({id(job.offset_validation) for job in jobs}) == 2
+    by_id = {run.id: run.run.setting for run in runs}
+    for job in jobs:
+        setting = by_id[job.id]
+        train, validation = DATA.tables["frozen", L]
+        factor = np.float32(setting.spec.rms)
+        np.testing.assert_array_equal(job.offset, train * factor)
+        np.testing.assert_array_equal(job.offset_validation, validation * factor)
+        assert job.offset.dtype == np.float32
+        assert (job.stddev, job.learning_rate) == (
+            setting.spec.stddev,
+            setting.train.learning_rate,
+        )
+        assert (job.epochs, job.patience) == (setting.train.epochs, setting.train.patience)
+
+
+def test_jobs_take_the_table_of_their_latent_dim(make_runs: MakeRuns) -> None:
+    jobs = make_jobs(swept(make_runs, "latent_dim", [2, 3]), DATA)
+    assert sorted(job.offset.shape for job in jobs) == [(N, 2), (N, 2), (N, 3), (N, 3)]
+
+
+def test_scaling_keeps_float32_and_the_table(make_runs: MakeRuns) -> None:
+    stored = table(4)
+    stored.flags.writeable = False
+    scaled = scale_offset(stored, 0.1)
+    assert scaled.dtype == np.float32
+    np.testing.assert_array_equal(scaled, stored * np.float32(0.1))
+
+
+@pytest.fixture(scope="module")
+def trained(
+    make_runs: MakeRuns, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[IdentifiedRun], list[tuple[float, int]]]:
+    """Two populations, really trained: the store, the runs, and what was reported."""
+    store = tmp_path_factory.mktemp("project") / ".runs"
+    mse = {"loss": "mean_squared_error", "output": "linear", "offset": "none"}
+    runs = make_runs(
+        seeds=2,
+        train={"epochs": 6, "batch_size": 8, "patience": 1, "learning_rate": 0.3},
+        models={
+            "frozen": {"offset": "frozen", "rms": [0.5, 1.0]},
+            "none": {"offset": "none", "patience": None},
+            "same": {"offset": "none", "patience": None},
+            "mse": {**mse, "learning_rate": [0.01, 1e30]},
+        },
+    )
+    reports: list[tuple[float, int]] = []
+    train_runs(runs, DATA, store, lambda work, done: reports.append((work, done)))
+    return store, runs, reports
+
+
+Trained = tuple[Path, list[IdentifiedRun], list[tuple[float, int]]]
+
+
+def test_every_run_is_in_the_store(trained: Trained) -> None:
+    store, runs, _ = trained
+    assert {path.name for path in store.iterdir()} == {run.id for run in runs}
+    assert all(is_whole(store / run.id) for run in runs)
+    for run in runs:
+        spec = read_spec(store / run.id)
+        rate = run.run.setting.train.learning_rate
+        assert spec["status"] == ("diverged" if rate > 1 else "finished")
+        if spec["status"] == "finished":
+            assert list(read_weights(store / run.id)) == [
+                f"{layer}/{part}"
+                for layer in ("encoder_1", "code", "decoder_1", "reconstruction")
+                for part in ("kernel", "bias")
+            ]
+            assert len(read_history(store / run.id)["loss"]) == spec["epochs"]
+
+
+def test_progress_adds_up(trained: Trained) -> None:
+    _, runs, reports = trained
+    once = {run.id: run for run in runs}.values()
+    work = sum(run.run.setting.train.epochs for run in once)
+    assert len(once) == len(runs) - 2
+    assert reports[-1] == (work, len(once))
+    assert [done for _, done in reports] == sorted(done for _, done in reports)
+    assert max(of for of, _ in reports) == work
+    assert {done for _, done in reports} == set(range(len(once) + 1))
+
+
+def test_runs_that_are_cut_off_keep_those_that_had_ended(
+    make_runs: MakeRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = make_runs(seeds=4)
+
+    def killed(
+        population: Any,
+        jobs: Sequence[Job],
+        x: Any,
+        x_validation: Any,
+        on_result: Callable[[Job, Any], None],
+        on_epoch: Any,
+    ) -> None:
+        from offset_autoencoder.training.results import TrainedRun
+
+        weights = population.initial_weights(0)
+        loss = np.zeros(2, np.float32)
+        for job in jobs[:3]:
+            on_result(
+                job, TrainedRun("finished", weights, loss, loss, 1, True, np.ones(2), np.ones(2))
+            )
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(schedule, "train_population", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train_runs(runs, DATA, tmp_path, lambda work, done: None)
+    kept = list(tmp_path.iterdir())
+    assert len(kept) == 3
+    assert all(is_whole(folder) for folder in kept)
