@@ -1,0 +1,170 @@
+"""The pipeline as a user runs it: real DVC, a real MLflow store, every stage in its process."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PARAMS = """\
+seeds: 2
+data: {source: digits}
+split: {}
+offsets:
+  none: {kind: zero}
+  frozen: {kind: hash}
+network: {latent_dim: 4, hidden: [8]}
+train: {epochs: 3, patience: null}
+models:
+  none: {offset: none}
+  gaussian: {offset: none, stddev: [0.1, 0.2]}
+  frozen: {offset: frozen, rms: 0.1}
+evaluate: {}
+tracking: {}
+"""
+
+pytestmark = pytest.mark.slow
+
+
+def run(folder: Path, *command: str, fails: bool = False) -> str:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW")}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    environment.pop("DVC_ROOT", None)
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, env=environment, timeout=600
+    )
+    output = done.stdout + done.stderr
+    assert (done.returncode != 0) == fails, output
+    return output
+
+
+def commit(folder: Path) -> None:
+    run(folder, "git", "add", "--all")
+    identity = ("-c", "user.name=test", "-c", "user.email=test@example.com")
+    run(folder, "git", *identity, "commit", "--quiet", "--message", "state")
+
+
+def published(folder: Path) -> list[tuple[str, str]]:
+    """Id and status of every run in the store that is one of a model, each row a run."""
+    with sqlite3.connect(f"file:{folder / 'mlflow.db'}?mode=ro", uri=True) as store:
+        rows = store.execute(
+            "select tags.value, runs.status from runs join tags using (run_uuid) "
+            "where tags.key = 'run_id_sha256' and runs.lifecycle_stage = 'active'"
+        )
+        return sorted(rows)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """The SHA-256 of everything that DVC tracks of the outputs."""
+    outputs = [folder / "data" / "prepared", folder / "data" / "offsets", folder / "models"]
+    outputs += [folder / "reports"]
+    files = [f for output in outputs for f in sorted(output.rglob("*")) if f.is_file()]
+    return {
+        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in files
+        if file.name != "times.npz"
+    }
+
+
+def fresh_project(folder: Path) -> Path:
+    folder.mkdir()
+    for name in run(ROOT, "git", "ls-files").splitlines():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+    (folder / "params.yaml").write_text(PARAMS)
+    run(folder, "git", "init", "--quiet")
+    commit(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project after its first ``dvc repro``."""
+    folder = fresh_project(tmp_path_factory.mktemp("end_to_end") / "project")
+    output = run(folder, "dvc", "repro")
+    assert "runs: 8 (8 trained, 0 reused)" in output
+    assert "published: 8 runs (8 new)" in output
+    assert len(published(folder)) == 8
+    assert {status for _, status in published(folder)} == {"FINISHED"}
+    commit(folder)
+    return folder
+
+
+def test_nothing_changed_nothing_done(project: Path) -> None:
+    before = published(project)
+    output = run(project, "dvc", "repro")
+    assert "Stage 'train' didn't change, skipping" in output
+    assert "published: 8 runs, nothing new" in output
+    assert published(project) == before
+
+
+def test_from_scratch_again_is_the_same_to_the_byte(project: Path, tmp_path: Path) -> None:
+    other = fresh_project(tmp_path / "other")
+    assert "8 trained" in run(other, "dvc", "repro", "evaluate")
+    assert digests(other) == digests(project)
+
+
+def test_only_what_is_new_trains_and_old_params_train_nothing(project: Path) -> None:
+    before, params = digests(project), project / "params.yaml"
+    params.write_text(PARAMS.replace("stddev: [0.1, 0.2]", "stddev: [0.1, 0.2, 0.3]"))
+    output = run(project, "dvc", "repro")
+    assert "runs: 10 (2 trained, 8 reused)" in output
+    assert "(2 new" in output
+    params.write_text(PARAMS)
+    output = run(project, "dvc", "repro")
+    assert "trained, " not in output or "(0 trained, 8 reused)" in output
+    assert digests(project) == before
+    assert len(published(project)) == 10
+
+
+def test_a_store_that_was_deleted_comes_back_without_training(project: Path) -> None:
+    (project / "mlflow.db").unlink()
+    output = run(project, "dvc", "repro")
+    assert "Stage 'train' didn't change, skipping" in output
+    assert len(published(project)) == 8
+
+
+def test_a_colleague_who_pulls_trains_nothing(project: Path, tmp_path: Path) -> None:
+    run(project, "dvc", "remote", "add", "--default", "--force", "shelf", str(tmp_path / "shelf"))
+    run(project, "dvc", "repro")
+    commit(project)
+    run(project, "dvc", "push")
+    run(tmp_path, "git", "clone", "--quiet", str(project), "clone")
+    clone = tmp_path / "clone"
+    run(clone, "dvc", "pull")
+    output = run(clone, "dvc", "repro")
+    assert "Stage 'train' didn't change, skipping" in output
+    assert "published: 8 runs (8 new)" in output
+    assert published(clone) == published(project)
+
+
+def test_an_experiment_with_a_swept_value_trains_the_new_runs(project: Path) -> None:
+    output = run(project, "dvc", "exp", "run", "-S", "models.gaussian.stddev=[0.1,0.4]")
+    assert "runs: 8 (2 trained, 6 reused)" in output
+    run(project, "git", "checkout", "--quiet", ".")
+    run(project, "dvc", "checkout")
+
+
+def test_a_typing_error_stops_at_the_first_stage(tmp_path: Path) -> None:
+    folder = fresh_project(tmp_path / "typo")
+    (folder / "params.yaml").write_text(PARAMS.replace("epochs:", "epoch:"))
+    output = run(folder, "dvc", "repro", fails=True)
+    assert "error: params.yaml: train.epoch: unknown key (did you mean 'epochs'?)" in output
+    assert "Traceback" not in output
+    assert not (folder / "data" / "prepared").exists()
+
+
+def test_plots_and_metrics_are_shown(project: Path, tmp_path: Path) -> None:
+    assert "none.mse.mean" in run(project, "dvc", "metrics", "show")
+    run(project, "dvc", "plots", "show", "--out", str(tmp_path / "plots"))
+    page = (tmp_path / "plots" / "index.html").read_text()
+    for title in ("Best validation loss", "Difference to each baseline", "Test metric of each"):
+        assert title in page
