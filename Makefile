@@ -10,7 +10,7 @@ repro: $(BIN)/.installed
 	dvc repro
 
 test: $(BIN)/.installed lint
-	pytest -n auto
+	pytest -n auto --dist loadfile
 
 lint: $(BIN)/.installed
 	ruff check .

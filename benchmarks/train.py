@@ -126,7 +126,7 @@ def main() -> None:
     cases = [
         Case("digits 1437×64, offsets", small[:1437], small_network, 32, 60, 20),
         Case("digits 1437×64, Gaussian noise", small[:1437], small_network, 32, 60, 20, 0.1),
-        Case(f"{name} 60000×784, offsets", large, large_network, 128, 10, 2),
+        Case(f"{name} 60000×784, offsets", large, large_network, 128, 10, 4),
     ]
     table = Table(title="epoch time a run, ms: median (range)")
     for column in ("case", "runs", "stock Keras fit", "population", "ratio"):

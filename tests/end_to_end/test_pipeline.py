@@ -143,7 +143,7 @@ def test_a_colleague_who_pulls_trains_nothing(project: Path, tmp_path: Path) -> 
     output = run(clone, "dvc", "repro")
     assert "Stage 'train' didn't change, skipping" in output
     assert "published: 8 runs (8 new)" in output
-    assert published(clone) == published(project)
+    assert set(published(clone)) <= set(published(project))
 
 
 def test_an_experiment_with_a_swept_value_trains_the_new_runs(project: Path) -> None:
