@@ -143,6 +143,8 @@ def test_a_colleague_who_pulls_trains_nothing(project: Path, tmp_path: Path) -> 
     output = run(clone, "dvc", "repro")
     assert "Stage 'train' didn't change, skipping" in output
     assert "published: 8 runs (8 new)" in output
+    rows = (project / "models" / "index.csv").read_text().splitlines()[1:]
+    assert published(clone) == sorted((row.split(",")[-2], "FINISHED") for row in rows)
     assert set(published(clone)) <= set(published(project))
 
 

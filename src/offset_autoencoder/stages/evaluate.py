@@ -31,6 +31,7 @@ from offset_autoencoder.reporting.reports import Images, Report, write_reports
 from offset_autoencoder.reporting.terminal import print_report
 from offset_autoencoder.training.run_files import read_history, read_weights
 from offset_autoencoder.training.run_store import IndexedRun, read_index, runs_folder
+from offset_autoencoder.training.schedule import scale_offset
 
 _IMAGES_SHOWN = 10
 
@@ -133,7 +134,7 @@ def runs_on_test(finished: Mapping[str, Run]) -> dict[str, RunOnTest]:
             network=run.setting.network,
             seed=run.seed,
             weights=list(read_weights(runs_folder(MODELS) / run_id).values()),
-            offset=table.test * np.float32(scale_factor(table, spec.rms)),
+            offset=scale_offset(table.test, scale_factor(table, spec.rms)),
             stddev=spec.stddev,
         )
     return ready
