@@ -4,10 +4,12 @@ import ast
 import functools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import offset_autoencoder
+from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.offsets import registry
 
 PACKAGE = "offset_autoencoder"
@@ -83,3 +85,46 @@ def import_graph() -> ImportGraph:
         parts = path.relative_to(SOURCES).with_suffix("").parts
         files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return ImportGraph(files)
+
+
+DENSE = {"latent_dim": 4, "hidden": [8]}
+IMAGES = {"kind": "convolutional", "latent_dim": 4, "filters": [3, 5]}
+SECOND = {"system": "two_encoder", "second_hidden": [6], "second_activation": "tanh"}
+SYSTEMS: dict[str, dict[str, Any]] = {
+    "additive": {},
+    "additive, not normalised": {"network": {**DENSE, "normalize": False}},
+    "concatenate": {"system": "concatenate"},
+    "two_encoder": SECOND | {"frozen": False},
+    "two_encoder, scaled": SECOND | {"frozen": False, "second_rms": 0.3},
+    "two_encoder, linear": SECOND | {"frozen": False, "second_hidden": []},
+    "two_encoder, frozen": SECOND | {"frozen": True, "second_rms": 0.3},
+    "ensemble, mean": {"system": "ensemble", "encoders": 3, "combine": "mean"},
+    "ensemble, sum": {"system": "ensemble", "encoders": 2, "combine": "sum"},
+    "wide": {"encoder_hidden": [13]},
+    "vae": {"system": "vae", "beta": 0.7, "warmup_steps": 7},
+    "convolutional": {"network": IMAGES, "input_dim": 35, "image_shape": [7, 5]},
+    "convolutional vae, in colour": {
+        "system": "vae",
+        "beta": 1.0,
+        "warmup_steps": 0,
+        "network": IMAGES,
+        "input_dim": 60,
+        "image_shape": [4, 5, 3],
+    },
+    "convolutional two_encoder, frozen": {
+        "system": "two_encoder",
+        "second_activation": "relu",
+        "frozen": True,
+        "network": IMAGES,
+        "input_dim": 35,
+        "image_shape": [7, 5],
+    },
+}
+
+
+@pytest.fixture(scope="session", params=SYSTEMS)
+def architecture(request: pytest.FixtureRequest) -> Architecture:
+    """A small model of every system in turn; its code has 4 coordinates."""
+    return Architecture.model_validate(
+        {"network": DENSE, "input_dim": 12, **SYSTEMS[request.param]}
+    )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from offset_autoencoder.config import load_params, parse_params
 from offset_autoencoder.config.document import read_document
-from offset_autoencoder.config.schema import HashOffset
+from offset_autoencoder.config.schema import OFFSETS, HashOffset
 from offset_autoencoder.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -31,11 +31,19 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 def test_the_default_experiment() -> None:
     params = load_params(ROOT / "params.yaml")
-    assert params.models == ("none", "gaussian", "frozen", "projection", "pca", "class_code")
-    assert len(params.settings) == 1 + 5 * 3
-    assert len(params.runs) == 160
-    powers = [s.spec.rms or s.spec.stddev for s in params.settings[1:]]
-    assert powers == [0.05, 0.1, 0.2] * 5
+    assert params.seeds == tuple(range(10))
+    assert params.models[:2] == ("none", "gaussian")
+    powers: dict[str, list[float]] = {}
+    for setting in params.settings:
+        powers.setdefault(setting.model, []).append(setting.spec.rms or setting.spec.stddev)
+    # What is not compared at the powers of the noise is compared with nothing added.
+    assert {tuple(each) for each in powers.values()} == {(0.05, 0.1, 0.2), (0.0,)}
+    systems = {setting.spec.system for setting in params.settings}
+    assert systems == {"additive", "concatenate", "two_encoder", "wide", "ensemble", "vae"}
+    kinds = {offset.kind for offset in params.offsets.values()}
+    assert set(OFFSETS) - kinds == {"file", "function"}  # those that need something of the user's
+    assert set(params.offsets) == {s.spec.offset for s in params.settings} - {None}
+    assert len(params.runs) == 10 * len(params.settings) == 410
 
 
 def test_settings_are_the_product_of_the_lists() -> None:
@@ -121,7 +129,11 @@ def test_offsets_carry_their_kind() -> None:
         ("models.none.rms", 0, "models.none.rms: .*greater than 0"),
         ("models.1st", {"offset": "none"}, "models.1st: a name is"),
         ("models.none", [], "models.none: must be a mapping"),
-        ("models.none", {}, "models.none.offset: is missing"),
+        (
+            "models.none",
+            {"rms": 0.1},
+            "models.none: rms scales an offset",
+        ),
         ("models", {}, "models: names no model"),
         ("offsets.a/b", {"kind": "zero"}, "offsets.a/b: a name is"),
         ("offsets.x", {"kind": "hsh"}, "offsets.x.kind: unknown kind 'hsh' .did you mean 'hash'"),

@@ -10,7 +10,7 @@ from scipy import stats
 
 from offset_autoencoder.config import Params
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.evaluation.comparison import Comparison, compare, comparison_rows
+from offset_autoencoder.evaluation.comparison import Comparison, compare
 
 MakeParams = Callable[..., Params]
 MakeRuns = Callable[..., pd.DataFrame]
@@ -18,7 +18,7 @@ MakeRuns = Callable[..., pd.DataFrame]
 EFFECTS = {
     "gaussian stddev=0.1": 0.003,
     "gaussian stddev=0.2": 0.006,
-    "frozen rms=0.1": -0.002,
+    "frozen rms=0.1": -0.004,
     "frozen rms=0.2": 0.0060001,
 }
 
@@ -70,8 +70,8 @@ def test_verdicts_go_with_the_direction_of_the_metric(
     found = _compare(params, make_runs(params, EFFECTS))
     better = found["frozen rms=0.1", "none", "mse"]
     assert better.outcome == "better"
-    assert better.verdict.startswith("better than none by 0.0020")
-    assert "95 % interval 0.001" in better.verdict
+    assert better.verdict.startswith("better than none by 0.0040")
+    assert "95 % interval 0.003" in better.verdict
     assert better.verdict.endswith("corrected p 0.0078, better at 10 of 10 seeds)")
     # psnr here is −mse: what lowers the one raises the other.
     assert found["frozen rms=0.1", "none", "psnr"].outcome == "better"
@@ -80,8 +80,8 @@ def test_verdicts_go_with_the_direction_of_the_metric(
     assert worse.outcome == "worse"
     assert worse.verdict.startswith("worse than none by 0.00")
     assert "better at 0 of 10 seeds" in worse.verdict
-    unclear = found["frozen rms=0.2", "gaussian", "mse"]
-    assert unclear.verdict.startswith("not told apart from gaussian stddev=0.2 (difference ")
+    same = found["frozen rms=0.2", "gaussian", "mse"]
+    assert same.verdict.startswith("equivalent to gaussian stddev=0.2 within 5 % (error ")
     for item in found.values():
         assert "equal" not in item.verdict
         assert "no effect" not in item.verdict
@@ -160,34 +160,43 @@ def test_false_verdicts_are_as_rare_as_promised(
     assert false <= 9  # the 99.7 % quantile of 60 families at 5 %
 
 
-def test_rows_hold_what_the_file_promises(make_params: MakeParams, make_runs: MakeRuns) -> None:
+def test_equal_is_said_only_where_it_is_shown(make_params: MakeParams, make_runs: MakeRuns) -> None:
+    """No difference, seen closely, then through ten times the scatter."""
     params = make_params()
-    found = list(_compare(params, make_runs(params, EFFECTS)).values())
-    columns, rows = comparison_rows(found, params.settings)
-    assert columns == [
-        "model",
-        "stddev",
-        "rms",
-        "baseline",
-        "baseline_setting",
-        "metric",
-        "difference",
-        "low",
-        "high",
-        "p",
-        "p_corrected",
-        "wins",
-        "pairs",
-        "verdict",
-    ]
-    first = rows[0]
-    assert set(first) == set(columns)
-    assert (first["model"], first["stddev"], first["rms"]) == ("gaussian", 0.1, None)
-    assert (first["baseline"], first["baseline_setting"], first["metric"]) == (
-        "none",
-        "none",
-        "mse",
-    )
+    close = _compare(params, make_runs(params, {}))["frozen rms=0.1", "none", "mse"]
+    assert close.outcome == "equivalent"
+    assert close.verdict.startswith("equivalent to none within 5 % (error ")
+    assert close.equivalence.p_corrected == pytest.approx(4 / 1024)
+    far = _compare(params, make_runs(params, {}, noise=5e-3))["frozen rms=0.1", "none", "mse"]
+    assert far.outcome == "not told apart"
+    assert far.verdict.startswith("not told apart from none, nor equivalent within 5 % (")
+    assert f"about {far.needed.seeds} seeds would show them equivalent" in far.verdict
+
+
+def test_a_small_difference_is_told_apart_and_equivalent(
+    make_params: MakeParams, make_runs: MakeRuns
+) -> None:
+    params = make_params()
+    found = _compare(params, make_runs(params, {"frozen rms=0.1": 3e-4}))
+    small = found["frozen rms=0.1", "none", "mse"]
+    assert (small.outcome, small.equivalence.shown) == ("worse", True)
+    assert "yet equivalent within 5 % (error +0." in small.verdict
+    large = _compare(params, make_runs(params, EFFECTS))["gaussian stddev=0.2", "none", "mse"]
+    assert (large.outcome, large.equivalence.shown) == ("worse", False)
+    assert "equivalent" not in large.verdict
+    assert large.equivalence.change.mean == pytest.approx(0.12, abs=0.03)
+
+
+def test_few_seeds_may_show_equivalence_but_never_one(
+    make_params: MakeParams, make_runs: MakeRuns
+) -> None:
+    """Four comparisons need 7 seeds to show any equivalent: 4/2⁷ is below 0.05, 4/2⁶ is not."""
+    for seeds, shown in ((1, False), (6, False), (7, True)):
+        params = make_params(seeds=seeds)
+        item = _compare(params, make_runs(params, {}))["frozen rms=0.1", "none", "mse"]
+        assert item.equivalence.shown is shown
+    one = make_params(seeds=1)
+    assert _compare(one, make_runs(one, {}))["frozen rms=0.1", "none", "mse"].needed.seeds is None
 
 
 def test_a_metric_that_does_not_apply_is_refused(

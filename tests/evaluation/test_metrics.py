@@ -79,17 +79,6 @@ def test_only_metrics_that_apply_are_given() -> None:
     assert set(few) == {"mse", "mae", "explained_variance"}
 
 
-def test_a_population_has_the_values_of_its_runs_alone() -> None:
-    x, first = _pair(3)
-    _, second = _pair(4)
-    both = metrics.population_metrics(
-        x, np.stack([first, second]), data_range=(0, 1), cross_entropy=True
-    )
-    for index, run in enumerate((first, second)):
-        alone = metrics.reconstruction_metrics(x, run, data_range=(0, 1), cross_entropy=True)
-        assert {name: values[index] for name, values in both.items()} == alone
-
-
 def test_shapes_that_do_not_fit_are_refused_rather_than_broadcast() -> None:
     with pytest.raises(ValueError, match="shapes"):
         metrics.mse(np.zeros((3, 2)), np.zeros((1, 2)))

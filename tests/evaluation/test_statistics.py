@@ -57,6 +57,29 @@ def test_sign_flip_p_is_scipys_exact_permutation_test() -> None:
     assert statistics.sign_flip_p(paired) == pytest.approx(exact.pvalue, rel=1e-12)
 
 
+@given(_whole)
+@settings(max_examples=60, deadline=None)
+def test_one_sided_sign_flip_p_is_that_of_listing_every_pattern(paired: Floats) -> None:
+    sums = [
+        sum(sign * value for sign, value in zip(signs, paired, strict=True))
+        for signs in itertools.product((1, -1), repeat=len(paired))
+    ]
+    above = sum(size >= sum(paired) for size in sums) / len(sums)
+    assert statistics.sign_flip_p(np.array(paired), "greater") == above
+    assert statistics.sign_flip_p(-np.array(paired), "less") == above
+
+
+def test_one_sided_sign_flip_p_of_many_pairs_is_near_students() -> None:
+    for pairs in (39, 100):  # counted, drawn
+        paired = np.random.default_rng(pairs).normal(0.1, 1, size=pairs)
+        for side in ("greater", "less"):
+            p = statistics.sign_flip_p(paired, side)
+            expected = stats.ttest_1samp(paired, 0, alternative=side).pvalue
+            assert p == pytest.approx(expected, abs=0.01)
+    assert statistics.sign_flip_p(np.ones(10), "greater") == statistics.smallest_p(10, "greater")
+    assert statistics.sign_flip_p(np.ones(100), "less") == 1
+
+
 def test_sign_flip_p_of_twenty_and_more_pairs_is_exact_too() -> None:
     for pairs in (20, 31, 40):
         assert statistics.sign_flip_p(np.arange(1.0, pairs + 1)) == 2.0 ** (1 - pairs)
@@ -155,11 +178,12 @@ def test_pairing_removes_what_the_seeds_share() -> None:
     rng = np.random.default_rng(1)
     shared = rng.normal(0, 10, size=10)
     setting = shared + 1 + rng.normal(0, 0.01, size=10)
-    estimate = statistics.paired_difference(setting, shared, 0.95)
+    paired = statistics.differences(setting, shared)
+    estimate = statistics.mean_and_interval(paired, 0.95)
     assert estimate.mean == pytest.approx(1, abs=0.02)
     assert estimate.half < 0.02
     with pytest.raises(ValueError, match="pairs"):
-        statistics.paired_difference(setting, shared[:-1], 0.95)
+        statistics.differences(setting, shared[:-1])
 
 
 def test_wins_keep_ties_apart() -> None:

@@ -40,6 +40,10 @@ KINDS: list[dict[str, Any]] = [
     {"kind": "class_code", "code": "simplex"},
     {"kind": "class_code", "code": "one_hot"},
     {"kind": "class_code", "code": "hadamard"},
+    {"kind": "kmeans", "n_clusters": 5},
+    {"kind": "kmeans", "n_clusters": 5, "vectors": "pca"},
+    {"kind": "interference"},
+    {"kind": "interference", "signal": "constellation", "points": "qpsk"},
     {"kind": "function", "function": "mine_for_apply:stateless", "seed": 4},
     {"kind": "function", "function": "mine_for_apply:Fitted"},
 ]
@@ -98,7 +102,7 @@ def test_new_samples_get_what_the_table_holds(tmp_path: Path, keys: dict[str, An
     table = load_table(tmp_path, "mine", 8)
     for split in SPLITS:
         samples = data.split(split)
-        got = apply_offset(tmp_path / "mine", samples.x, samples.y)
+        got = apply_offset(tmp_path / "mine", samples.x, samples.y, samples.ids)
         assert got.dtype == np.float32
         assert got.tobytes() == np.asarray(table.split(split)).tobytes()
 
@@ -111,7 +115,8 @@ def test_a_sample_alone_gets_the_same_vector(tmp_path: Path, keys: dict[str, Any
     assert data.test.y is not None
     for row in (0, 39):
         one = slice(row, row + 1)
-        got = apply_offset(tmp_path / "mine", data.test.x[one], data.test.y[one])
+        alone = data.test.x[one], data.test.y[one], data.test.ids[one]
+        got = apply_offset(tmp_path / "mine", *alone)
         # A user's float32 matrix product rounds otherwise for one row than for many.
         np.testing.assert_allclose(got, table.test[one], rtol=1e-5, atol=1e-6)
 
@@ -129,7 +134,7 @@ def test_only_the_training_split_is_learned_from(tmp_path: Path, keys: dict[str,
     assert np.array_equal(tables["train"], others["train"])
 
 
-@pytest.mark.parametrize("keys", KINDS[2:5] + KINDS[-1:])
+@pytest.mark.parametrize("keys", KINDS[2:5] + KINDS[8:10] + KINDS[-1:])
 def test_fitted_kinds_do_learn_from_the_training_split(
     tmp_path: Path, keys: dict[str, Any]
 ) -> None:
@@ -187,6 +192,21 @@ def test_samples_that_do_not_suit(tmp_path: Path, x: Any, y: Any, expected: str)
     build(tmp_path, {"kind": "class_code"}, prepared(), 8)
     with pytest.raises(InputError, match=expected):
         apply_offset(tmp_path / "mine", x, y)
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        (None, "mine: kind interference goes by the sample's id"),
+        ([1], r"ids: must be 2 whole numbers or texts, they are int64 \(1,\)"),
+        ([0.5, 1.0], "ids: must be 2 whole numbers or texts, they are float64"),
+        (np.array([1, 2**63], np.uint64), r"ids: must be below 2\*\*63"),
+    ],
+)
+def test_ids_that_do_not_suit(tmp_path: Path, ids: Any, expected: str) -> None:
+    build(tmp_path, {"kind": "interference"}, prepared(), 8)
+    with pytest.raises(InputError, match=expected):
+        apply_offset(tmp_path / "mine", np.zeros((2, 12)), ids=ids)
 
 
 def test_folder_without_a_table_is_named(tmp_path: Path) -> None:

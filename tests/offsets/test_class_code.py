@@ -9,7 +9,7 @@ from scipy.linalg import hadamard
 from offset_autoencoder.config.schema import ClassCodeOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets import class_code
-from offset_autoencoder.offsets.kind import Float32, Samples, State
+from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
 
 WHERE = "params.yaml: offsets.class_code"
 X = np.zeros((4, 2), dtype=np.float32)
@@ -18,7 +18,7 @@ X = np.zeros((4, 2), dtype=np.float32)
 def fit(code: str, n_classes: int, latent_dim: int) -> State:
     params = ClassCodeOffset.model_validate({"code": code})
     y = np.zeros(4, dtype=np.int64)
-    return class_code.fit(WHERE, params, Samples(X, y, n_classes), latent_dim)
+    return class_code.fit(WHERE, params, Training(X, y, n_classes=n_classes), latent_dim)
 
 
 def code_of(code: str, n_classes: int, latent_dim: int) -> Float32:
@@ -53,9 +53,8 @@ def test_random_code_has_no_favourite_direction() -> None:
 def test_random_code_follows_its_seed() -> None:
     def seeded(seed: int) -> Float32:
         params = ClassCodeOffset(seed=seed)
-        table: Float32 = class_code.fit(WHERE, params, Samples(X, np.zeros(4, np.int64), 3), 5)[
-            "code"
-        ]
+        training = Training(X, np.zeros(4, np.int64), n_classes=3)
+        table: Float32 = class_code.fit(WHERE, params, training, 5)["code"]
         return table
 
     assert not np.array_equal(seeded(0), seeded(1))
@@ -99,19 +98,19 @@ def test_latent_dim_that_does_not_suit(
 def test_each_sample_has_the_vector_of_its_label() -> None:
     state = fit("simplex", 3, 2)
     y = np.array([2, 0, 2, 1])
-    table = class_code.apply(WHERE, state, X, y)
+    table = class_code.apply(WHERE, state, Samples(X, y))
     assert table.dtype == np.float32
     assert table.tolist() == [state["code"][label].tolist() for label in y]
 
 
 def test_missing_labels_name_the_offset_and_the_key() -> None:
     with pytest.raises(InputError, match=r"offsets.class_code: .*needs labels.*data.label"):
-        class_code.fit(WHERE, ClassCodeOffset(), Samples(X), 4)
+        class_code.fit(WHERE, ClassCodeOffset(), Training(X), 4)
     with pytest.raises(InputError, match="needs labels"):
-        class_code.apply(WHERE, fit("one_hot", 3, 4), X, None)
+        class_code.apply(WHERE, fit("one_hot", 3, 4), Samples(X))
 
 
 @pytest.mark.parametrize("label", [-1, 3])
 def test_labels_that_are_no_class_are_refused(label: int) -> None:
     with pytest.raises(InputError, match=rf"y\[1\] is {label}, no class index from 0 to 2"):
-        class_code.apply(WHERE, fit("one_hot", 3, 4), X, np.array([0, label, 1, 2]))
+        class_code.apply(WHERE, fit("one_hot", 3, 4), Samples(X, np.array([0, label, 1, 2])))

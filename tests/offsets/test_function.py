@@ -12,7 +12,7 @@ import pytest
 from offset_autoencoder.config.schema import FunctionOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets import function
-from offset_autoencoder.offsets.kind import Float32, Samples
+from offset_autoencoder.offsets.kind import Float32, Samples, Training
 
 WHERE = "params.yaml: offsets.mine"
 X = np.random.default_rng(0).random((200, 6), dtype=np.float32)
@@ -40,8 +40,8 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
 
 def table_of(name: str, x: Float32 = X, latent_dim: int = 3, seed: int = 0) -> Float32:
     params = FunctionOffset(function=name, seed=seed)
-    state = function.fit(WHERE, params, Samples(X), latent_dim)
-    return function.apply(WHERE, state, x, None)
+    state = function.fit(WHERE, params, Training(X), latent_dim)
+    return function.apply(WHERE, state, Samples(x))
 
 
 def message(name: str) -> str:
@@ -88,7 +88,7 @@ def test_fitted_object_learns_from_the_training_split(write: Write, attribute: s
     name = f"{write(FITTED)}:{attribute}"
     new = X[:5] + 1
     np.testing.assert_allclose(table_of(name, new), new[:, :3] - X.mean(axis=0)[:3], rtol=1e-5)
-    state = function.fit(WHERE, FunctionOffset(function=name), Samples(X), 3)
+    state = function.fit(WHERE, FunctionOffset(function=name), Training(X), 3)
     assert np.array_equal(state["fitted.mean"], X.mean(axis=0)[:3])
 
 
@@ -239,5 +239,5 @@ def test_things_that_are_no_offset(
 def test_one_training_sample_is_enough(write: Write) -> None:
     module = write("def f(x, latent_dim, rng): return x[:, :latent_dim]")
     params = FunctionOffset(function=f"{module}:f")
-    state = function.fit(WHERE, params, Samples(X[:1]), 2)
-    assert np.array_equal(function.apply(WHERE, state, X, None), X[:, :2])
+    state = function.fit(WHERE, params, Training(X[:1]), 2)
+    assert np.array_equal(function.apply(WHERE, state, Samples(X)), X[:, :2])

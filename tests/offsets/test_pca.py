@@ -7,14 +7,14 @@ from sklearn.decomposition import PCA
 from offset_autoencoder.config.schema import PcaOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets import pca
-from offset_autoencoder.offsets.kind import Float32, Samples
+from offset_autoencoder.offsets.kind import Float32, Samples, Training
 
 WHERE = "params.yaml: offsets.pca"
 
 
 def scores(x: Float32, new: Float32, latent_dim: int, whiten: bool = False) -> Float32:
-    state = pca.fit(WHERE, PcaOffset(whiten=whiten), Samples(x), latent_dim)
-    return pca.apply(WHERE, state, new, None)
+    state = pca.fit(WHERE, PcaOffset(whiten=whiten), Training(x), latent_dim)
+    return pca.apply(WHERE, state, Samples(new))
 
 
 def correlated(n: int, input_dim: int, seed: int = 0) -> Float32:
@@ -36,7 +36,7 @@ def test_agrees_with_scikit_learn_up_to_sign(n: int, input_dim: int, whiten: boo
 
 
 def test_largest_loading_is_positive() -> None:
-    state = pca.fit(WHERE, PcaOffset(), Samples(correlated(100, 10)), 10)
+    state = pca.fit(WHERE, PcaOffset(), Training(correlated(100, 10)), 10)
     components = state["components"]
     largest = np.abs(components).argmax(axis=1)
     assert (components[np.arange(10), largest] > 0).all()
@@ -46,7 +46,7 @@ def test_largest_loading_is_positive() -> None:
 
 def test_mirrored_data_give_the_same_axes() -> None:
     x = correlated(100, 6)
-    axes = [pca.fit(WHERE, PcaOffset(), Samples(v), 6)["components"] for v in (x, -x)]
+    axes = [pca.fit(WHERE, PcaOffset(), Training(v), 6)["components"] for v in (x, -x)]
     np.testing.assert_allclose(axes[0], axes[1], atol=1e-9)
 
 
@@ -58,8 +58,8 @@ def test_whitened_training_scores_have_unit_covariance() -> None:
 
 def test_all_components_rebuild_the_sample() -> None:
     x = correlated(60, 5)
-    state = pca.fit(WHERE, PcaOffset(), Samples(x), 5)
-    table = pca.apply(WHERE, state, x, None)
+    state = pca.fit(WHERE, PcaOffset(), Training(x), 5)
+    table = pca.apply(WHERE, state, Samples(x))
     np.testing.assert_allclose(table @ state["components"] + state["mean"], x, atol=1e-4)
 
 
@@ -67,10 +67,10 @@ def test_components_beyond_the_rank_are_zero() -> None:
     x = correlated(50, 6)
     x[:, 2] = 1.5  # constant
     x[:, 4] = x[:, 0]  # a copy
-    state = pca.fit(WHERE, PcaOffset(), Samples(x), 6)
+    state = pca.fit(WHERE, PcaOffset(), Training(x), 6)
     assert (state["components"][4:] == 0).all()
     assert (state["components"][:4] != 0).any(axis=1).all()
-    assert (pca.apply(WHERE, state, x, None)[:, 4:] == 0).all()
+    assert (pca.apply(WHERE, state, Samples(x))[:, 4:] == 0).all()
 
 
 def test_whiten_beyond_the_rank_is_refused() -> None:
@@ -95,5 +95,5 @@ def test_one_sample_has_one_zero_component() -> None:
 def test_blocks_of_rows_do_not_change_the_fit() -> None:
     x = correlated(9000, 5)
     reference = PCA(2, svd_solver="full").fit(x.astype(np.float64))
-    got = pca.fit(WHERE, PcaOffset(), Samples(x), 2)
+    got = pca.fit(WHERE, PcaOffset(), Training(x), 2)
     np.testing.assert_allclose(got["explained_variance"], reference.explained_variance_, rtol=1e-9)

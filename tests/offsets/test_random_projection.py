@@ -7,13 +7,13 @@ from scipy import stats
 from offset_autoencoder.config.schema import RandomProjectionOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets import random_projection
-from offset_autoencoder.offsets.kind import Float32, Samples, State
+from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
 
 WHERE = "params.yaml: offsets.projection"
 
 
 def fit(x: Float32, latent_dim: int, seed: int = 0) -> State:
-    return random_projection.fit(WHERE, RandomProjectionOffset(seed=seed), Samples(x), latent_dim)
+    return random_projection.fit(WHERE, RandomProjectionOffset(seed=seed), Training(x), latent_dim)
 
 
 def samples(n: int, input_dim: int, seed: int = 1) -> Float32:
@@ -28,7 +28,7 @@ def test_matrix_is_gaussian_with_variance_one_over_latent_dim() -> None:
 
 def test_keeps_squared_norms_and_distances_on_average() -> None:
     x = samples(100, 500)
-    table = random_projection.apply(WHERE, fit(x, 300), x, None).astype(np.float64)
+    table = random_projection.apply(WHERE, fit(x, 300), Samples(x)).astype(np.float64)
     centred = x - x.mean(axis=0)
     ratios = (table**2).sum(axis=1) / (centred**2).sum(axis=1)
     assert abs(ratios.mean() - 1) < 0.05
@@ -47,14 +47,14 @@ def test_is_the_centred_sample_times_the_matrix() -> None:
         ]
         for row in other
     ]
-    got = random_projection.apply(WHERE, state, other, None)
+    got = random_projection.apply(WHERE, state, Samples(other))
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_training_rows_have_zero_mean() -> None:
     x = samples(200, 30) + 5
-    table = random_projection.apply(WHERE, fit(x, 6), x, None)
+    table = random_projection.apply(WHERE, fit(x, 6), Samples(x))
     np.testing.assert_allclose(table.mean(axis=0, dtype=np.float64), 0, atol=1e-6)
 
 
@@ -70,12 +70,12 @@ def test_a_sample_has_the_same_vector_alone_as_among_others() -> None:
     # float64 products rounded to float32: equal but for the last bit of one in 10^8.
     x = samples(5000, 64)
     state = fit(x, 16)
-    table = random_projection.apply(WHERE, state, x, None)
+    table = random_projection.apply(WHERE, state, Samples(x))
     for row in (0, 17, 4095, 4096, 4999):
-        alone = random_projection.apply(WHERE, state, x[row : row + 1], None)
+        alone = random_projection.apply(WHERE, state, Samples(x[row : row + 1]))
         np.testing.assert_allclose(alone[0], table[row], rtol=2e-7, atol=1e-9)
 
 
 def test_other_number_of_features_is_refused() -> None:
     with pytest.raises(InputError, match="fitted on 7 features, x has 8"):
-        random_projection.apply(WHERE, fit(samples(4, 7), 3), samples(2, 8), None)
+        random_projection.apply(WHERE, fit(samples(4, 7), 3), Samples(samples(2, 8)))

@@ -28,7 +28,8 @@ def test_stage_starts_without_heavy_libraries_and_other_kinds() -> None:
 import sys
 import offset_autoencoder.stages.offsets
 from offset_autoencoder.offsets.registry import find_kind
-for kind in ("zero", "hash", "random_projection", "pca", "class_code"):
+from offset_autoencoder.offsets.registry import KINDS
+for kind in set(KINDS) - {"function", "file"}:
     find_kind("", kind)
 heavy = {"tensorflow", "keras", "mlflow", "pandas", "sklearn", "scipy", "pyarrow", "matplotlib"}
 print(sorted(heavy & set(sys.modules)))

@@ -11,6 +11,27 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import Params, Setting, parse_params
 from offset_autoencoder.evaluation.comparison import Comparison, compare
+from offset_autoencoder.evaluation.gap import GapSummary, summarise_gaps
+from offset_autoencoder.evaluation.intervention_summary import (
+    InterventionSummary,
+    summarise_interventions,
+)
+from offset_autoencoder.evaluation.interventions import (
+    ALONE,
+    GAUSSIAN,
+    NONE,
+    OWN,
+    PERMUTED,
+    noisy,
+    scaled,
+)
+from offset_autoencoder.evaluation.probe_summary import ProbeSummary, summarise_probes
+from offset_autoencoder.evaluation.probes import Probe
+from offset_autoencoder.evaluation.response import (
+    Response,
+    ResponseSummary,
+    summarise_responses,
+)
 from offset_autoencoder.evaluation.runs_table import sweep_cells, sweep_keys
 from offset_autoencoder.evaluation.summary import SettingSummary, summarise
 
@@ -89,3 +110,57 @@ def make_report() -> Callable[..., Report]:
 def report() -> Report:
     """A report of ten seeds in which one run diverged."""
     return _make_report()
+
+
+@dataclass(frozen=True)
+class Findings:
+    params: Params
+    interventions: list[InterventionSummary]
+    probes: list[ProbeSummary]
+    responses: list[ResponseSummary]
+    gaps: list[GapSummary]
+
+
+def _make_findings(params: Params, metric: str = "mse", labels: bool = True) -> Findings:
+    """Made-up interventions and probes for each run; those on the offset where there is one."""
+    finished = [(run.label, run) for run in params.runs]
+    measured, probes, train = {}, {}, {}
+    responses: dict[str, Response | None] = {}
+    for run_id, run in finished:
+        rng = np.random.default_rng([run.seed, len(run.setting.label)])
+        own, spec = 0.01 * (1 + 0.05 * rng.random()), run.setting.spec
+        informed = 0.0 if spec.offset == "frozen" else 10 * (spec.rms or 0.1)
+        factors = {OWN: 1.0, **{noisy(level): 1 + 20 * level for level in (0.0, 0.1, 0.4)}}
+        found = {"code": Probe(0.8 + rng.normal(0, 0.01), 0.01, 0.9 if labels else None, 0.02)}
+        if spec.offset != "none":
+            factors |= {NONE: 0.8 + informed, PERMUTED: 1 + 2 * informed, GAUSSIAN: 1 + informed}
+            factors |= {ALONE: 8.0}
+            factors |= {scaled(x): 1 + abs(x - 1) * informed for x in (-1.0, 0.0, 1.0, 2.0)}
+            found["offset"] = Probe(informed / 4, 0.01, 0.5 if labels else None, 0.02)
+            responses[run_id] = Response(informed + 0.01 * rng.normal(), 0.5, 0.02 * rng.normal())
+        measured[run_id] = {
+            key: {metric: own * factor * (1 + 0.02 * rng.normal() * (key != OWN))}
+            for key, factor in factors.items()
+        }
+        probes[run_id] = found
+        train[run_id] = 0.9 * own
+    test = {run_id: found[OWN][metric] for run_id, found in measured.items()}
+    return Findings(
+        params,
+        summarise_interventions(finished, measured, confidence=0.95),
+        summarise_probes(finished, probes, confidence=0.95),
+        summarise_responses(finished, responses, confidence=0.95),
+        summarise_gaps(finished, train, test, metric=metric, confidence=0.95),
+    )
+
+
+@pytest.fixture(scope="session")
+def make_findings() -> Callable[..., Findings]:
+    """What was found inside the runs of these params, in so many seeds, in this metric."""
+    return _make_findings
+
+
+@pytest.fixture(scope="session")
+def findings(report: Report) -> Findings:
+    """What was found inside the runs of the report."""
+    return _make_findings(report.params)

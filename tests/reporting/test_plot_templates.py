@@ -11,34 +11,43 @@ from typing import Any
 
 import pytest
 
+from offset_autoencoder.reporting.comparisons import DIFFERENCE_COLUMNS, difference_rows
 from offset_autoencoder.reporting.curves import CURVE_COLUMNS, curve_rows, learning_curves
-from offset_autoencoder.reporting.intervals import (
-    COMPARISON_COLUMNS,
-    SETTING_COLUMNS,
-    difference_rows,
-    series,
-    setting_rows,
+from offset_autoencoder.reporting.intervals import SETTING_COLUMNS, series, setting_rows
+from offset_autoencoder.reporting.interventions import (
+    CHANGE_COLUMNS,
+    LEVEL_COLUMNS,
+    change_rows,
+    level_rows,
 )
 from offset_autoencoder.reporting.tables import write_csv
 
 Report = Any  # conftest's, which tests cannot import
+Findings = Any
 MakeReport = Callable[..., Report]
 
 
 TEMPLATES = Path(__file__).parents[2] / ".dvc" / "plots"
 AXES = {
+    "intervention_changes": ("change", "setting"),
+    "level_curves": ("level", "mean"),
     "learning_curves": ("epoch", "mean"),
     "comparison_intervals": ("difference", "setting"),
     "settings_intervals": ("power", "mean"),
 }
 
 
-def _read(path: Path, report: Report, template: str) -> list[dict[str, str]]:
-    if template == "learning_curves":
+def _read(path: Path, report: Report, findings: Findings, template: str) -> list[dict[str, str]]:
+    found = findings.interventions
+    if template == "intervention_changes":
+        write_csv(path, CHANGE_COLUMNS, change_rows(found, "mse"))
+    elif template == "level_curves":
+        write_csv(path, LEVEL_COLUMNS, level_rows(found, "mse", "noise"))
+    elif template == "learning_curves":
         curves = learning_curves(report.histories, confidence=0.95)
         write_csv(path, CURVE_COLUMNS, curve_rows(curves))
     elif template == "comparison_intervals":
-        write_csv(path, COMPARISON_COLUMNS, difference_rows(report.comparisons, "mse"))
+        write_csv(path, DIFFERENCE_COLUMNS, difference_rows(report.comparisons, "mse"))
     else:
         write_csv(path, SETTING_COLUMNS, setting_rows(report.summaries))
     with path.open(newline="") as stream:
@@ -73,11 +82,11 @@ def _made(node: Any) -> Iterator[str]:
 
 @pytest.mark.parametrize("template", sorted(AXES))
 def test_dvc_fills_the_template_and_every_field_it_names_is_in_the_file(
-    template: str, report: Report, tmp_path: Path
+    template: str, report: Report, findings: Findings, tmp_path: Path
 ) -> None:
     from dvc_render.vega import VegaRenderer  # type: ignore[import-untyped]
 
-    rows = _read(tmp_path / "data.csv", report, template)
+    rows = _read(tmp_path / "data.csv", report, findings, template)
     x, y = AXES[template]
     points = [{**row, "rev": rev} for rev in ("workspace", "HEAD") for row in rows]
     renderer = VegaRenderer(

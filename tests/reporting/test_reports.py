@@ -28,6 +28,7 @@ FILES = [
     "plots/settings.csv",
     "plots/test_metric.png",
     "runs.csv",
+    "verdicts.csv",
 ]
 
 
@@ -103,7 +104,9 @@ def test_every_comparison_is_a_row(report: Any, written: Path) -> None:
     assert len(rows) == len(report.comparisons)
     assert list(rows[0]) == [
         *("model", "stddev", "rms", "baseline", "baseline_setting", "metric", "difference"),
-        *("low", "high", "p", "p_corrected", "wins", "pairs", "verdict"),
+        *("low", "high", "p", "p_corrected", "change", "change_low", "change_high", "margin"),
+        *("p_equivalence", "p_equivalence_corrected", "equivalent"),
+        *("seeds_needed", "needed_for", "wins", "pairs", "verdict"),
     ]
     by_hand = report.runs.pivot_table(index="seed", columns=["model", "rms"], values="mse")
     none = report.runs[report.runs["model"] == "none"].set_index("seed")["mse"]

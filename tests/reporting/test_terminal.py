@@ -59,6 +59,13 @@ def test_a_line_says_difference_p_wins_and_verdict(report: Report) -> None:
     ]
 
 
+def test_equivalent_is_a_word_of_its_own_or_an_addition(make_report: MakeReport) -> None:
+    text = _printed(make_report())
+    assert _row(text, "frozen", "rms=0.05").split()[-1] == "equivalent"
+    assert _row(text, "class_code", "rms=0.05").split()[-4:] == ["better", "<", "5", "%"]
+    assert "shown to change by less than 5 %" in " ".join(text.split())
+
+
 def test_the_legend_says_what_was_compared_and_corrected(report: Report) -> None:
     text = " ".join(_printed(report).split())
     assert "half the 95% interval over seeds" in text

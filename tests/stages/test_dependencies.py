@@ -22,12 +22,12 @@ CHECKED = sorted(set(STAGES) - {"publish"})
 USERS_OWN = "src/custom"
 
 LAYERS = (
-    ("errors", "files", "project"),
+    ("errors", "files", "project", "user_code"),
     ("config",),
     ("data",),
-    ("offsets",),
     ("models",),
     ("training",),
+    ("offsets",),
     ("evaluation",),
     ("reporting",),
     ("tracking",),
@@ -89,16 +89,23 @@ def test_no_stage_takes_anything_from_the_outermost_package(import_graph: Any) -
 PROBE = """
 import ast, importlib, json, sys
 PACKAGE = "offset_autoencoder"
-found = {}
-for stage, modules in json.loads(sys.argv[1]).items():
+stages = json.loads(sys.argv[1])
+found = {stage: {} for stage in stages}
+
+def start(stage):
     for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
         del sys.modules[name]
     importlib.import_module(f"{PACKAGE}.stages.{stage}")
-    at_start = sorted(sys.modules)
+
+for stage in stages:
+    start(stage)
+    found[stage]["at_start"] = sorted(sys.modules)
+for stage, modules in stages.items():
+    start(stage)
     for name in modules:
         importlib.import_module(name)
     files = [m.__file__ for n, m in sys.modules.items() if n.partition(".")[0] == PACKAGE]
-    found[stage] = {"at_start": at_start, "files": files}
+    found[stage]["files"] = files
 print(json.dumps(found))
 """
 
@@ -106,7 +113,7 @@ print(json.dumps(found))
 @pytest.fixture(scope="module")
 def imported(import_graph: Any) -> dict[str, dict[str, list[str]]]:
     """What a process has imported, stage by stage, at its start and when all code has run."""
-    stages = ("prepare", "offsets", "train", "evaluate")  # TensorFlow comes in with the third
+    stages = ("prepare", "offsets", "train", "evaluate")  # TensorFlow comes in with the last
     wanted = {
         stage: sorted(import_graph.reached(f"{PACKAGE}.stages.{stage}") & import_graph.files.keys())
         for stage in stages

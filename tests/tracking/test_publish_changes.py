@@ -126,3 +126,33 @@ def test_runs_of_others_in_the_experiment_are_let_alone(make_project: Make, show
     (run,) = [run for run in shown(project) if run.id == mine]
     assert run.status == "RUNNING"
     assert "current" not in run.tags
+
+
+def test_a_temporary_clone_adds_runs_and_takes_nothing_from_the_workspace(
+    make_project: Make, shown: Show, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_project()
+    send(project)
+    before = {run.id: run for run in shown(project)}
+    monkeypatch.setenv("DVC_ROOT", str(project.root))
+    clone = make_project("clone", has_store=False, shift=0.5)
+    clone.document["models"]["gaussian"]["stddev"] = [0.1, 0.3]
+    clone.write()
+    assert "6 runs (2 new)" in send(clone).summary
+    assert send(clone).plan.is_nothing
+    after = {run.id: run for run in shown(project)}
+    assert {run_id: after[run_id] for run_id in before} == before
+    added = [run for run_id, run in after.items() if run_id not in before]
+    assert {run.tags["current"] for run in added} == {"false"}
+    assert sorted(run.name for run in added if run.parent) == [
+        "gaussian stddev=0.3 seed=0",
+        "gaussian stddev=0.3 seed=1",
+    ]
+    # The experiment is then applied to the workspace: its runs become current, none is doubled.
+    monkeypatch.chdir(project.root)
+    project.document, project.shift = clone.document, clone.shift
+    project.write()
+    assert "new" not in send(project).summary
+    assert {run.id for run in shown(project)} == set(after)
+    current = {run.name for run in shown(project) if run.tags["current"] == "true" and run.parent}
+    assert current == {run.label for run in project.params.runs}

@@ -181,3 +181,10 @@ def test_note_fits_and_counts_what_it_leaves_out() -> None:
     assert len(text) <= 8000
     shown = text.count("| none |")
     assert f"{500 - shown} more rows: reports/comparison.csv" in text
+
+
+def test_note_names_the_swept_values_and_no_other_cells() -> None:
+    row = {"model": "wide", "rms": "0.1", "hidden": "", "baseline": "none", "metric": "mse"}
+    text = note([{**row, "p": "0.04", "margin": "0.05", "verdict": "better"}], "mse", 0.95, 2, 0)
+    assert "| wide rms=0.1 | none |" in text
+    assert "margin" not in text

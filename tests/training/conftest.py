@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.config import parse_params
+from offset_autoencoder.training.architectures import resolve_architectures
 from offset_autoencoder.training.identity import IdentifiedRun, identify
 from offset_autoencoder.training.results import TrainedRun
 from offset_autoencoder.training.run_files import write_run
@@ -17,7 +18,7 @@ MakeRuns = Callable[..., list[IdentifiedRun]]
 MakeTrained = Callable[..., tuple[TrainedRun, list[str]]]
 Write = Callable[..., Path]
 
-INPUT_DIM = 6
+INPUT_DIM, SAMPLES = 6, 30
 DOCUMENT: dict[str, Any] = {
     "seeds": 2,
     "data": {},
@@ -41,16 +42,23 @@ def make_runs() -> Callable[..., list[IdentifiedRun]]:
 
     def make(**sections: Any) -> list[IdentifiedRun]:
         params = parse_params({**copy.deepcopy(DOCUMENT), **sections})
-        return [
-            identify(
+        architectures = resolve_architectures(
+            params.settings, input_dim=INPUT_DIM, image_shape=[2, 3], samples=SAMPLES
+        )
+        of_setting = dict(zip((s.label for s in params.settings), architectures, strict=True))
+        runs = []
+        for run in params.runs:
+            spec = run.setting.spec
+            kind = params.offsets[spec.offset] if spec.offset else None
+            identified = identify(
                 run,
-                input_dim=INPUT_DIM,
+                architecture=of_setting[run.setting.label],
                 data={"train": "data"},
-                table={"train": str(params.offsets[run.setting.spec.offset])},
-                offset_factor=run.setting.spec.rms or 1.0,
+                table=kind and {"train": str(kind)},
+                offset_factor=spec.rms or 1.0,
             )
-            for run in params.runs
-        ]
+            runs.append(identified)
+        return runs
 
     return make
 
@@ -60,7 +68,12 @@ def make_trained() -> Callable[..., tuple[TrainedRun, list[str]]]:
     """What a training of such a run could leave, and the names of its weights."""
 
     def make(
-        seed: int = 0, *, diverged: bool = False, hidden: int = 4, moment: float = 0.0
+        seed: int = 0,
+        *,
+        diverged: bool = False,
+        hidden: int = 4,
+        moment: float = 0.0,
+        regularization: float = 0.0,
     ) -> tuple[TrainedRun, list[str]]:
         rng = np.random.default_rng(seed)
         widths = [INPUT_DIM, hidden, 3, hidden, INPUT_DIM]
@@ -71,6 +84,7 @@ def make_trained() -> Callable[..., tuple[TrainedRun, list[str]]]:
             weights.append(rng.normal(size=(rows, columns)).astype(np.float32))
             weights.append(rng.normal(size=columns).astype(np.float32))
         loss, val_loss = rng.random((2, 3)).astype(np.float32)
+        val_reconstruction = val_loss - np.float32(regularization)
         if diverged:
             loss[-1], val_loss[-1] = np.inf, np.nan
         trained = TrainedRun(
@@ -78,6 +92,7 @@ def make_trained() -> Callable[..., tuple[TrainedRun, list[str]]]:
             weights=None if diverged else weights,
             loss=loss,
             val_loss=val_loss,
+            val_reconstruction=val_loss if not regularization else val_reconstruction,
             best_epoch=None if diverged else 2,
             stopped_early=False,
             ended=1e9 + moment + np.arange(3.0),

@@ -154,7 +154,9 @@ def test_versions_are_those_that_are_installed() -> None:
 # What the trainer also imports, and why it decides nothing about a run's weights.
 DECIDES_NOTHING = {
     "config",  # names
+    "config.architecture",  # what it resolves stands in the id
     "config.document",  # params as text: the id holds what was read of them
+    "config.model",  # its values stand in the id, or in the architecture
     "config.params",  # likewise
     "config.schema",  # likewise, with defaults and checks
     "config.sweep",  # likewise
@@ -166,6 +168,7 @@ DECIDES_NOTHING = {
     "training.identity",  # names a run
     "training.results",  # holds results
     "training.run_files",  # writes results
+    "user_code",  # finds the user's own, whose digest stands in the id
 }
 
 

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from offset_autoencoder.config import parse_params
+from offset_autoencoder.config.architecture import Architecture
+from offset_autoencoder.config.schema import Network
 from offset_autoencoder.files import sha256_of_json
 from offset_autoencoder.training import identity
 from offset_autoencoder.training.code_digest import library_versions
@@ -29,7 +31,7 @@ def test_an_id_is_the_digest_of_what_determines_the_run(make_runs: MakeRuns) -> 
     run = one(make_runs)
     assert run.id == sha256_of_json(run.determined_by)
     assert set(run.determined_by) == {
-        *("network", "train", "input_dim", "rms", "stddev", "table", "data", "seed"),
+        *("architecture", "train", "offset_factor", "stddev", "table", "data", "seed"),
         *("code", "versions"),
     }
     assert one(make_runs).id == run.id
@@ -57,6 +59,11 @@ def test_an_id_is_the_digest_of_what_determines_the_run(make_runs: MakeRuns) -> 
         model(patience=11),
         model(patience=None),
         {"offsets": {"frozen": {"kind": "hash", "seed": 1}}},
+        model(kind="convolutional"),
+        model(system="concatenate"),
+        model(system="ensemble"),
+        model(system="vae"),
+        {"models": {"m": {"system": "two_encoder", "rms": 0.5}}},
     ],
     ids=str,
 )
@@ -77,6 +84,8 @@ def test_whatever_changes_the_run_changes_the_id(
         model(stddev=0),
         model(rms="0.5"),
         model(latent_dim=3, batch_size="8"),
+        model(filters=[7], kernel_size=5),  # of convolutional networks
+        model(system="additive"),
         {"network": {}, **model(latent_dim=3, hidden=[4])},
         {"data": {"scale": "minmax"}, "split": {"seed": 9}},  # their digests count, not they
         {"evaluate": {"baselines": ["m"], "metric": "mae", "seed": 5}},
@@ -112,6 +121,57 @@ def test_two_models_that_say_the_same_share_their_runs(make_runs: MakeRuns) -> N
     assert len({run.id for run in runs}) == 4
 
 
+@pytest.mark.parametrize(
+    ("system", "first", "second"),
+    [
+        ("two_encoder", {"second_hidden": [4]}, {"second_hidden": []}),
+        ("two_encoder", {}, {"second_activation": "tanh"}),
+        ("two_encoder", {}, {"rms": 0.5}),
+        ("two_encoder", {"rms": 0.5}, {"rms": 0.5, "frozen": True}),
+        ("ensemble", {}, {"encoders": 3}),
+        ("ensemble", {}, {"combine": "sum"}),
+        ("vae", {}, {"beta": 0.5}),
+        ("vae", {}, {"warmup": 1}),
+        ("vae", {"warmup": 1}, {"warmup": 1, "batch_size": 9}),
+    ],
+)
+def test_what_a_system_has_of_its_own_changes_the_id(
+    make_runs: MakeRuns, system: str, first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    runs = make_runs(
+        seeds=[3],
+        models={"a": {"system": system, **first}, "b": {"system": system, **second}},
+    )
+    assert runs[0].id != runs[1].id
+
+
+def test_noise_in_decibels_is_the_noise_that_they_state(make_runs: MakeRuns) -> None:
+    runs = make_runs(
+        seeds=[3], models={"a": {"stddev": 0.5}, "b": {"ebn0_db": 0, "bits": 2}, "c": {}}
+    )
+    assert runs[0].id == runs[1].id != runs[2].id
+
+
+def test_a_wide_encoder_is_known_by_its_widths(make_runs: MakeRuns) -> None:
+    runs = make_runs(
+        seeds=[3],
+        models={
+            "two": {"system": "ensemble", "encoders": 2},
+            "free": {"system": "two_encoder"},
+            "more": {"system": "ensemble", "encoders": 3},
+            "wide": {"system": "wide", "match": "two"},
+            "same": {"system": "wide", "match": "free"},
+            "wider": {"system": "wide", "match": "more"},
+        },
+        network={"latent_dim": 3, "hidden": [16]},
+    )
+    by_name = {run.run.setting.model: run for run in runs}
+    assert by_name["wide"].id == by_name["same"].id != by_name["wider"].id
+    plain, wide = (by_name[name].architecture for name in ("two", "wide"))
+    assert wide.encoder_hidden is not None
+    assert wide.encoder_hidden[0] > plain.network.hidden[0]
+
+
 def changed(**changes: Any) -> str:
     document = {
         "seeds": [0],
@@ -126,7 +186,7 @@ def changed(**changes: Any) -> str:
     }
     (run,) = parse_params(document).runs
     facts: dict[str, Any] = {
-        "input_dim": 6,
+        "architecture": Architecture(network=run.setting.network, input_dim=6),
         "data": {"train": "a", "validation": "b"},
         "table": {"train": "c", "validation": "d"},
         "offset_factor": 1.0,
@@ -142,7 +202,9 @@ def test_data_and_table_digests_count() -> None:
         changed(data={"train": "a", "validation": "x"}),
         changed(table={"train": "x", "validation": "d"}),
         changed(table={"train": "c", "validation": "x"}),
-        changed(input_dim=7),
+        changed(table=None),
+        changed(architecture=Architecture(network=Network(), input_dim=7)),
+        changed(offset_factor=2.0),
     ]
     assert len(set(ids)) == len(ids)
 

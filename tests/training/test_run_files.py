@@ -90,7 +90,12 @@ def test_every_float32_comes_back_from_the_history(
 ) -> None:
     trained, names = make_trained()
     loss = np.array(losses, np.float32)
-    values = {**vars(trained), "loss": loss, "val_loss": loss[::-1]}
+    values = {
+        **vars(trained),
+        "loss": loss,
+        "val_loss": loss[::-1],
+        "val_reconstruction": loss[::-1],
+    }
     run = make_runs()[0]
     folder = tmp_path_factory.mktemp("run") / run.id
     write_run(folder, run, TrainedRun(**values), names)
@@ -98,6 +103,22 @@ def test_every_float32_comes_back_from_the_history(
     np.testing.assert_array_equal(history["loss"].astype(np.float32), loss)
     np.testing.assert_array_equal(history["val_loss"].astype(np.float32), loss[::-1])
     np.testing.assert_array_equal(history["epoch"], np.arange(1, len(loss) + 1))
+
+
+def test_a_loss_of_several_parts_tells_them_apart(
+    write: Write, run: IdentifiedRun, make_trained: MakeTrained
+) -> None:
+    plain = read_history(write("plain"))
+    assert list(plain) == ["epoch", "loss", "val_loss"]
+    folder = write("parts", regularization=0.125)
+    assert is_whole(folder)
+    history = read_history(folder)
+    assert list(history) == [*plain, "val_reconstruction", "val_regularization"]
+    trained, _ = make_trained(regularization=0.125)
+    np.testing.assert_array_equal(
+        history["val_reconstruction"].astype(np.float32), trained.val_reconstruction
+    )
+    np.testing.assert_allclose(history["val_regularization"], 0.125, rtol=1e-6)
 
 
 def test_equal_results_are_equal_bytes_but_for_the_times(write: Write) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from offset_autoencoder.training import schedule
 from offset_autoencoder.training.identity import IdentifiedRun
+from offset_autoencoder.training.results import TrainedRun
 from offset_autoencoder.training.run_files import is_whole, read_history, read_spec, read_weights
 from offset_autoencoder.training.schedule import (
     TrainingData,
@@ -17,7 +18,7 @@ from offset_autoencoder.training.schedule import (
     scale_offset,
     train_runs,
 )
-from offset_autoencoder.training.trainer import Job
+from offset_autoencoder.training.trainer import Work
 
 MakeRuns = Callable[..., list[IdentifiedRun]]
 D, L, N, M = 6, 3, 30, 10
@@ -57,7 +58,7 @@ def test_what_is_a_number_to_the_program_trains_together(
     make_runs: MakeRuns, key: str, values: list[Any]
 ) -> None:
     runs = swept(make_runs, key, values)
-    ((_, members),) = group_into_populations(runs, D)
+    ((_, members),) = group_into_populations(runs)
     assert members == runs
 
 
@@ -76,7 +77,7 @@ def test_what_shapes_the_program_trains_apart(
     make_runs: MakeRuns, key: str, values: list[Any]
 ) -> None:
     runs = swept(make_runs, key, values)
-    groups = list(group_into_populations(runs, D))
+    groups = list(group_into_populations(runs))
     assert len(groups) == len(values)
     for (population, members), value in zip(groups, values, strict=True):
         assert [member.run.seed for member in members] == [0, 1]
@@ -84,7 +85,8 @@ def test_what_shapes_the_program_trains_apart(
             tuple(value) if isinstance(value, list) else value
         }
         setting = members[0].run.setting
-        assert (population.network, population.input_dim) == (setting.network, D)
+        assert population.architecture.network == setting.network
+        assert population.architecture.input_dim == D
         assert (population.batch_size, population.optimizer) == (
             setting.train.batch_size,
             setting.train.optimizer,
@@ -101,10 +103,52 @@ def test_loss_and_output_shape_the_program(make_runs: MakeRuns) -> None:
             "d": {"offset": "none", "stddev": 0.1},
         },
     )
-    groups = [
-        [member.run.setting.model for member in m] for _, m in group_into_populations(runs, D)
-    ]
+    groups = [[member.run.setting.model for member in m] for _, m in group_into_populations(runs)]
     assert groups == [["a", "d"], ["b"], ["c"]]
+
+
+def test_systems_train_apart_and_what_they_add_together(make_runs: MakeRuns) -> None:
+    runs = make_runs(
+        seeds=1,
+        models={
+            "plain": {},
+            "table": {"offset": "frozen", "rms": 0.1},
+            "both": {"system": "concatenate", "offset": "frozen", "stddev": [0.0, 0.1]},
+            "second": {"system": "two_encoder", "rms": [0.1, 0.2]},
+            "two": {"system": "ensemble", "encoders": 2},
+            "vae": {"system": "vae", "warmup": [0, 2]},
+            "wide": {"system": "wide", "match": "two"},
+        },
+        network={"latent_dim": 3, "hidden": [24]},
+    )
+    groups = [[member.run.setting.label for member in m] for _, m in group_into_populations(runs)]
+    assert groups == [
+        ["plain", "table"],
+        ["both stddev=0", "both stddev=0.1"],
+        ["second rms=0.1"],
+        ["second rms=0.2"],
+        ["two"],
+        ["vae warmup=0"],
+        ["vae warmup=2"],
+        ["wide"],
+    ]
+
+
+def test_what_the_jobs_of_a_system_are_fed(make_runs: MakeRuns) -> None:
+    runs = make_runs(
+        seeds=1,
+        models={
+            "vae": {"system": "vae", "offset": "frozen", "rms": 0.5},
+            "second": {"system": "two_encoder", "rms": 0.5, "stddev": 0.1},
+        },
+    )
+    vae, second = make_jobs(runs, DATA)
+    assert vae.stddev == 1.0  # it scales its noise itself
+    np.testing.assert_array_equal(vae.offset, DATA.tables["frozen", L][0] * np.float32(0.5))
+    assert second.stddev == 0.1
+    assert second.offset.shape == (N, L)
+    assert second.offset_validation.shape == (M, L)
+    assert not second.offset.any()  # its rms is that of its own second encoder
 
 
 def test_a_run_of_two_models_trains_once(make_runs: MakeRuns) -> None:
@@ -112,7 +156,7 @@ def test_a_run_of_two_models_trains_once(make_runs: MakeRuns) -> None:
         seeds=2,
         models={"none": {"offset": "none"}, "gaussian": {"offset": "none", "stddev": [0, 0.1]}},
     )
-    ((_, members),) = group_into_populations(runs, D)
+    ((_, members),) = group_into_populations(runs)
     assert len(runs) == 6
     assert len(members) == len({member.id for member in members}) == 4
 
@@ -216,25 +260,16 @@ def test_runs_that_are_cut_off_keep_those_that_had_ended(
 ) -> None:
     runs = make_runs(seeds=4)
 
-    def killed(
-        population: Any,
-        jobs: Sequence[Job],
-        x: Any,
-        x_validation: Any,
-        on_result: Callable[[Job, Any], None],
-        on_epoch: Any,
-    ) -> None:
-        from offset_autoencoder.training.results import TrainedRun
-
-        weights = population.initial_weights(0)
-        loss = np.zeros(2, np.float32)
-        for job in jobs[:3]:
-            on_result(
-                job, TrainedRun("finished", weights, loss, loss, 1, True, np.ones(2), np.ones(2))
-            )
+    def killed(works: Sequence[Work], x: Any, x_validation: Any, on_epoch: Any) -> None:
+        (work,) = works
+        weights = work.population.initial(0).weights
+        loss, times = np.zeros(2, np.float32), np.ones(2)
+        result = TrainedRun("finished", weights, loss, loss, loss, 1, True, times, times)
+        for job in work.jobs[:3]:
+            work.on_result(job, result)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(schedule, "train_population", killed)
+    monkeypatch.setattr(schedule, "train_populations", killed)
     with pytest.raises(KeyboardInterrupt):
         train_runs(runs, DATA, tmp_path, lambda work, done: None)
     kept = list(tmp_path.iterdir())

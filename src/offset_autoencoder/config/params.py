@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from offset_autoencoder.config import schema
 from offset_autoencoder.config.document import read_document
-from offset_autoencoder.config.sweep import LIST_VALUED, Run, Setting, expand, is_sweep
+from offset_autoencoder.config.model import Model
+from offset_autoencoder.config.sweep import Run, Setting, expand, is_sweep
 from offset_autoencoder.config.validation import as_mapping, validate_section, validate_value
 from offset_autoencoder.errors import InputError, did_you_mean
 
@@ -107,6 +108,7 @@ def parse_params(document: Mapping[str, Any], origin: str = "params.yaml") -> Pa
         for name, value in sections["offsets"].items()
     }
     settings = tuple(_settings(origin, sections, offsets))
+    _check_matches(origin, settings)
     evaluate = validate_section(schema.Evaluate, f"{origin}: evaluate", sections["evaluate"])
     if "baselines" in sections["evaluate"]:
         for index, baseline in enumerate(evaluate.baselines):
@@ -141,7 +143,7 @@ def _settings(
     for name, value in sections["models"].items():
         where = f"{origin}: models.{_name(f'{origin}: models', name)}"
         own = as_mapping(where, value)
-        _check_keys(where, own, schema.Model, schema.Network, schema.Train)
+        _check_keys(where, own, Model, schema.Network, schema.Train)
         places = {key: f"{origin}: {section}.{key}" for key, (section, _) in shared.items()}
         places |= {key: f"{where}.{key}" for key in own}
         merged = {key: item for key, (_, item) in shared.items() if key not in own} | own
@@ -156,11 +158,12 @@ def _settings(
             }
             network = _validate_keys(schema.Network, where, at, combination)
             train = _validate_keys(schema.Train, where, at, combination)
-            spec = _validate_keys(schema.Model, where, at, combination)
+            spec = _validate_keys(Model, where, at, combination)
             _check_offset(at.get("offset", where), at.get("rms", where), spec, offsets)
             flat = {**network.model_dump(), **train.model_dump(), **spec.model_dump()}
             sweep = tuple(
-                (key, tuple(flat[key]) if key in LIST_VALUED else flat[key]) for key in indices
+                (key, tuple(flat[key]) if isinstance(flat[key], list) else flat[key])
+                for key in indices
             )
             setting = Setting(str(name), sweep, network, train, spec)
             if setting.label in labels:
@@ -186,9 +189,9 @@ def _check_keys(where: str, mapping: Mapping[str, Any], *kinds: type[schema.Sect
             raise InputError(f"{where}.{key}", "unknown key", did_you_mean(str(key), known))
 
 
-def _check_offset(
-    where: str, where_rms: str, spec: schema.Model, offsets: Mapping[str, Any]
-) -> None:
+def _check_offset(where: str, where_rms: str, spec: Model, offsets: Mapping[str, Any]) -> None:
+    if spec.offset is None:
+        return
     if spec.offset not in offsets:
         raise InputError(
             where, f"there is no offset {spec.offset!r}", did_you_mean(spec.offset, offsets)
@@ -197,6 +200,24 @@ def _check_offset(
         raise InputError(
             where_rms, f"offset {spec.offset!r} is zero: it cannot be scaled to an rms"
         )
+
+
+def _check_matches(origin: str, settings: Iterable[Setting]) -> None:
+    systems = {setting.model: setting.spec.system for setting in settings}
+    for setting in settings:
+        match, where = setting.spec.match, f"{origin}: models.{setting.model}.match"
+        if match is None:
+            continue
+        others = [name for name, system in systems.items() if system not in ("wide", "function")]
+        if match not in systems:
+            raise InputError(where, f"there is no model {match!r}", did_you_mean(match, others))
+        if match not in others:
+            raise InputError(
+                where,
+                f"model {match!r} is of system: {systems[match]}, whose parameters cannot be "
+                "matched",
+                "name a model of another system",
+            )
 
 
 def _validate_keys(

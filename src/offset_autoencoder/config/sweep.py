@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from offset_autoencoder.config.schema import Model, Network, Train
+from offset_autoencoder.config.model import Model
+from offset_autoencoder.config.schema import Network, Train
 
 SweepValue = str | int | float | bool | tuple[int, ...] | None
 
-# Keys whose single value is itself a list: only a list of lists is a sweep.
-LIST_VALUED = frozenset({"hidden"})
+# Keys whose single value is itself a list: only a list that holds lists is a sweep.
+LIST_VALUED = frozenset({"hidden", "second_hidden", "filters"})
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Setting:
         sweep: The swept keys and this setting's values, in the order of params.yaml.
         network: The network, the model's own keys taken into account.
         train: The training, the model's own keys taken into account.
-        spec: Offset, rms and stddev.
+        spec: The system, its offset and its noise.
     """
 
     model: str
@@ -69,7 +70,7 @@ def is_sweep(key: str, value: Any) -> bool:
     """Whether the value of a key is a list of values to sweep."""
     if not isinstance(value, list):
         return False
-    return key not in LIST_VALUED or (bool(value) and all(isinstance(v, list) for v in value))
+    return key not in LIST_VALUED or any(isinstance(item, list) for item in value)
 
 
 def expand(mapping: Mapping[str, Any]) -> list[tuple[dict[str, Any], dict[str, int]]]:

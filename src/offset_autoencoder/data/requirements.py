@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from offset_autoencoder.config import SPLITS, Params, SplitName
-from offset_autoencoder.config.schema import ClassCodeOffset, PcaOffset
+from offset_autoencoder.config.schema import (
+    ClassCodeOffset,
+    EncoderOffset,
+    KmeansOffset,
+    PcaOffset,
+    Reference,
+)
 from offset_autoencoder.data.prepared import PreparedData
 from offset_autoencoder.data.validation import blocks, first_where
 from offset_autoencoder.errors import InputError
@@ -24,14 +31,30 @@ def check_requirements(params: Params, data: PreparedData, place: Place) -> None
     Raises:
         InputError: for binary cross-entropy on values outside [0, 1], categorical
             cross-entropy on rows that are no distributions, ``class_code`` without labels,
-            ``pca`` with more components than there are.
+            ``pca`` with more components than there are, ``kmeans`` with more clusters than
+            training samples.
     """
     _check_offsets(params, data)
-    losses = {setting.network.loss: setting.label for setting in reversed(params.settings)}
+    losses = _losses(params)
     if "binary_crossentropy" in losses:
-        _check_unit_range(losses["binary_crossentropy"], params, data, place)
+        _check_unit_range(*losses["binary_crossentropy"], params, data, place)
     if "categorical_crossentropy" in losses:
-        _check_distributions(losses["categorical_crossentropy"], data, place)
+        _check_distributions(*losses["categorical_crossentropy"], data, place)
+
+
+def _losses(params: Params) -> dict[str, tuple[str, str]]:
+    """Of each loss the first model or offset that needs it, and the section that names it."""
+    users = [(s.network.loss, f"model {s.label}", "network") for s in params.settings]
+    users += [
+        (offset.loss, f"the reference of offset {name}", f"offsets.{name}")
+        for name, offset in params.offsets.items()
+        if isinstance(offset, Reference) and not _brings_a_model(offset)
+    ]
+    return {loss: (user, section) for loss, user, section in reversed(users)}
+
+
+def _brings_a_model(offset: Any) -> bool:
+    return isinstance(offset, EncoderOffset) and offset.path is not None
 
 
 def _check_offsets(params: Params, data: PreparedData) -> None:
@@ -45,16 +68,27 @@ def _check_offsets(params: Params, data: PreparedData) -> None:
                 "name them in data.label, or leave this offset and its models out",
             )
         largest = max(params.latent_dims(name))
-        if isinstance(offset, PcaOffset) and largest > min(samples, features):
+        wants_pca = isinstance(offset, PcaOffset) or (
+            isinstance(offset, KmeansOffset) and offset.vectors == "pca"
+        )
+        if wants_pca and largest > min(samples, features):
             raise InputError(
                 where,
                 f"pca of {samples} training samples with {features} features has at most "
                 f"{min(samples, features)} components, latent_dim {largest} asks for more",
                 "lower its models' latent_dim, or leave this offset and its models out",
             )
+        if isinstance(offset, KmeansOffset) and offset.n_clusters > samples:
+            raise InputError(
+                f"{where}.n_clusters",
+                f"{offset.n_clusters} clusters of {samples} training samples",
+                "lower n_clusters",
+            )
 
 
-def _check_unit_range(model: str, params: Params, data: PreparedData, place: Place) -> None:
+def _check_unit_range(
+    user: str, section: str, params: Params, data: PreparedData, place: Place
+) -> None:
     for name in SPLITS:
         x = data.split(name).x
         found = first_where(x, lambda block: (block < 0) | (block > 1))
@@ -66,8 +100,8 @@ def _check_unit_range(model: str, params: Params, data: PreparedData, place: Pla
         raise InputError(
             place(name, *found),
             f"{x[found]:g} in the {name} split, scaled by data.scale: {scale}, is outside [0, 1], "
-            f"which loss: binary_crossentropy of model {model} needs",
-            f"set {other}network.loss: mean_squared_error with output: linear",
+            f"which loss: binary_crossentropy of {user} needs",
+            f"set {other}{section}.loss: mean_squared_error with output: linear",
         )
 
 
@@ -83,9 +117,9 @@ def _other_scales(scale: str, *, negative: bool) -> list[str]:
     return ["unit", "minmax"] if scale == "none" else []
 
 
-def _check_distributions(model: str, data: PreparedData, place: Place) -> None:
-    needs = f"which loss: categorical_crossentropy of model {model} needs"
-    mend = "scale the rows so and set data.scale: none, or take another network.loss"
+def _check_distributions(user: str, section: str, data: PreparedData, place: Place) -> None:
+    needs = f"which loss: categorical_crossentropy of {user} needs"
+    mend = f"scale the rows so and set data.scale: none, or take another {section}.loss"
     for name in SPLITS:
         x = data.split(name).x
         if found := first_where(x, lambda block: block < 0):

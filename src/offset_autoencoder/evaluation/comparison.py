@@ -17,14 +17,14 @@ import numpy as np
 from offset_autoencoder.config import Setting
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.evaluation import statistics
+from offset_autoencoder.evaluation.equivalence import Equivalence, equivalences, relative_change
 from offset_autoencoder.evaluation.matching import match_baseline
 from offset_autoencoder.evaluation.metrics import higher_is_better
+from offset_autoencoder.evaluation.power import SeedsNeeded, seeds_needed
 from offset_autoencoder.evaluation.runs_table import (
     finished,
     metric_columns,
     rows_of,
-    sweep_cells,
-    sweep_keys,
     values_of,
 )
 from offset_autoencoder.evaluation.statistics import Estimate, Wins
@@ -46,6 +46,9 @@ class Comparison:
             for mse, mae and binary_crossentropy, above zero for psnr and explained_variance.
         p: Exact two-sided p of the sign-flip test.
         p_corrected: The same, Holm-corrected within (metric, baseline model).
+        equivalence: The relative change of the error, tested against the margin; corrected in
+            the same family, by itself.
+        needed: How many seeds would give an answer, if the difference is as seen.
         wins: At how many seeds the setting is better.
         outcome: The verdict in a word.
         verdict: The verdict in a sentence.
@@ -58,6 +61,8 @@ class Comparison:
     difference: Estimate
     p: float
     p_corrected: float
+    equivalence: Equivalence
+    needed: SeedsNeeded
     wins: Wins
     outcome: Outcome
     verdict: str
@@ -85,6 +90,8 @@ def compare(
     baselines: Sequence[str],
     metric: str,
     confidence: float,
+    margin: float = 0.05,
+    power: float = 0.8,
 ) -> list[Comparison]:
     """Compare every setting with its match in each baseline, seed by seed.
 
@@ -95,6 +102,8 @@ def compare(
         metric: The metric that is asked for: compared in every condition, the others as
             deployed.
         confidence: The share of intervals that hold the true difference.
+        margin: The largest change that counts as equal, as a share of the baseline's error.
+        power: The chance with which the seeds said to be needed give an answer.
 
     Returns:
         By metric, then baseline, then setting. A setting without a match has none.
@@ -113,7 +122,7 @@ def compare(
             if match is not None:
                 pairings.append(_pair(setting, match, own, rows[list(settings).index(match)]))
         for column in columns:
-            comparisons += _family(pairings, column, confidence)
+            comparisons += _family(pairings, column, confidence, margin, power)
     order = {column: index for index, column in enumerate(columns)}
     return sorted(comparisons, key=lambda comparison: order[comparison.metric])
 
@@ -133,34 +142,6 @@ def check_metric(runs: pd.DataFrame, metric: str) -> None:
         )
 
 
-def comparison_rows(
-    comparisons: Sequence[Comparison], settings: Sequence[Setting]
-) -> tuple[list[str], list[dict[str, Any]]]:
-    """Columns and rows of ``reports/comparison.csv``."""
-    keys = sweep_keys(settings)
-    rows = [
-        {
-            "model": item.setting.model,
-            **sweep_cells(item.setting, keys),
-            "baseline": item.baseline.model,
-            "baseline_setting": item.baseline.label,
-            "metric": item.metric,
-            "difference": item.difference.mean,
-            "low": item.difference.low,
-            "high": item.difference.high,
-            "p": item.p,
-            "p_corrected": item.p_corrected,
-            "wins": item.wins.wins,
-            "pairs": item.pairs,
-            "verdict": item.verdict,
-        }
-        for item in comparisons
-    ]
-    after = ["baseline", "baseline_setting", "metric", "difference", "low", "high"]
-    after += ["p", "p_corrected", "wins", "pairs", "verdict"]
-    return ["model", *keys, *after], rows
-
-
 def _pair(setting: Setting, baseline: Setting, own: pd.DataFrame, other: pd.DataFrame) -> _Pairing:
     first, second = finished(own), finished(other)
     seeds = sorted(set(first.index) & set(second.index))
@@ -168,23 +149,36 @@ def _pair(setting: Setting, baseline: Setting, own: pd.DataFrame, other: pd.Data
     return _Pairing(setting, baseline, first.loc[seeds], second.loc[seeds], left_out)
 
 
-def _family(pairings: Sequence[_Pairing], column: str, confidence: float) -> list[Comparison]:
-    paired = [
-        statistics.differences(values_of(pairing.own, column), values_of(pairing.other, column))
-        for pairing in pairings
+def _family(
+    pairings: Sequence[_Pairing], column: str, confidence: float, margin: float, power: float
+) -> list[Comparison]:
+    sides = [
+        (values_of(pairing.own, column), values_of(pairing.other, column)) for pairing in pairings
     ]
+    paired = [statistics.differences(own, other) for own, other in sides]
     p = np.array([statistics.sign_flip_p(difference) for difference in paired], dtype=np.float64)
     corrected = statistics.holm(p)
     family = int(np.sum(~np.isnan(p)))
+    changes = [relative_change(own, other, column) for own, other in sides]
+    equivalent = equivalences(changes, margin, confidence)
     better_is_higher = higher_is_better(column)
     comparisons = []
     for index, (pairing, difference) in enumerate(zip(pairings, paired, strict=True)):
         estimate = statistics.mean_and_interval(difference, confidence)
         wins = statistics.count_wins(difference, higher_is_better=better_is_higher)
+        needed = seeds_needed(
+            estimate,
+            equivalent[index].change,
+            margin,
+            family=family,
+            confidence=confidence,
+            power=power,
+        )
         outcome = judge(
             estimate,
             float(corrected[index]),
             _within_reach(p, index, len(difference)),
+            equivalent=equivalent[index].shown,
             confidence=confidence,
             higher_is_better=better_is_higher,
         )
@@ -194,9 +188,12 @@ def _family(pairings: Sequence[_Pairing], column: str, confidence: float) -> lis
             estimate,
             float(corrected[index]),
             wins,
+            equivalent[index],
+            needed,
             family=family,
             left_out=pairing.left_out,
             confidence=confidence,
+            power=power,
         )
         comparisons.append(
             Comparison(
@@ -206,6 +203,8 @@ def _family(pairings: Sequence[_Pairing], column: str, confidence: float) -> lis
                 difference=estimate,
                 p=float(p[index]),
                 p_corrected=float(corrected[index]),
+                equivalence=equivalent[index],
+                needed=needed,
                 wins=wins,
                 outcome=outcome,
                 verdict=verdict,

@@ -161,41 +161,6 @@ def reconstruction_metrics(
     return values
 
 
-def population_metrics(
-    x: NDArray[Any],
-    reconstructions: NDArray[Any],
-    *,
-    data_range: tuple[float, float] | None,
-    cross_entropy: bool,
-) -> dict[str, NDArray[np.float64]]:
-    """Every metric that applies, for the reconstructions of several runs.
-
-    One run is taken to float64 at a time, so that memory stays at that of one.
-
-    Args:
-        x: What was put in, (n, features).
-        reconstructions: What came out, (runs, n, features).
-        data_range: As in :func:`reconstruction_metrics`.
-        cross_entropy: As in :func:`reconstruction_metrics`.
-
-    Returns:
-        For each metric its values, float64 (runs,).
-
-    Raises:
-        ValueError: as :func:`reconstruction_metrics`, or where there are no runs.
-    """
-    if reconstructions.ndim != 3 or not len(reconstructions):
-        raise ValueError(f"needs (runs, n, features), got the shape {reconstructions.shape}")
-    x = np.asarray(x, dtype=np.float64)
-    rows = [
-        reconstruction_metrics(
-            x, reconstruction, data_range=data_range, cross_entropy=cross_entropy
-        )
-        for reconstruction in reconstructions
-    ]
-    return {name: np.array([row[name] for row in rows], dtype=np.float64) for name in rows[0]}
-
-
 def _both(
     x: NDArray[Any], reconstruction: NDArray[Any]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

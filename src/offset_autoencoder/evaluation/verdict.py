@@ -5,12 +5,17 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+from offset_autoencoder.evaluation.equivalence import Equivalence
+from offset_autoencoder.evaluation.power import SeedsNeeded
 from offset_autoencoder.evaluation.statistics import Estimate, Wins
 
-Outcome = Literal["better", "worse", "not told apart", "too few seeds", "not comparable"]
+Outcome = Literal[
+    "better", "worse", "equivalent", "not told apart", "too few seeds", "not comparable"
+]
 OUTCOMES: tuple[Outcome, ...] = (
     "better",
     "worse",
+    "equivalent",
     "not told apart",
     "too few seeds",
     "not comparable",
@@ -22,30 +27,36 @@ def judge(
     p_corrected: float,
     p_within_reach: float,
     *,
+    equivalent: bool,
     confidence: float,
     higher_is_better: bool,
 ) -> Outcome:
     """The word for a comparison.
 
     ``better`` and ``worse`` need both: a corrected p of at most ``1 − confidence``, and an
-    interval on one side of zero.
+    interval on one side of zero. ``equivalent`` is what is neither, and shown to be within the
+    margin. A small difference can be both told apart and within the margin; its word is then
+    ``better`` or ``worse``.
 
     Args:
         difference: Setting − baseline.
         p_corrected: The corrected p of the difference.
         p_within_reach: The corrected p that the most extreme outcome of as many pairs would
-            have had; above ``1 − confidence`` the seeds are too few for any answer.
+            have had; above ``1 − confidence`` the seeds are too few to tell any difference.
+        equivalent: Whether the two are shown to be equivalent.
         confidence: The share of intervals that hold the true difference.
         higher_is_better: Whether larger values of the metric are better.
     """
     level = 1 - confidence
     if difference.count and not math.isfinite(difference.mean):
         return "not comparable"
-    if not difference.count or not p_within_reach <= level:
-        return "too few seeds"
     on_one_side = difference.low > 0 or difference.high < 0
     if p_corrected <= level and on_one_side:
         return "better" if (difference.mean > 0) == higher_is_better else "worse"
+    if equivalent:
+        return "equivalent"
+    if not difference.count or not p_within_reach <= level:
+        return "too few seeds"
     return "not told apart"
 
 
@@ -55,10 +66,13 @@ def say(
     difference: Estimate,
     p_corrected: float,
     wins: Wins,
+    equivalence: Equivalence,
+    needed: SeedsNeeded,
     *,
     family: int,
     left_out: int,
     confidence: float,
+    power: float,
 ) -> str:
     """The sentence for a comparison.
 
@@ -68,9 +82,12 @@ def say(
         difference: Setting − baseline.
         p_corrected: The corrected p of the difference.
         wins: Seeds at which the setting is better.
+        equivalence: The test of equivalence.
+        needed: How many seeds an answer needs.
         family: How many comparisons were corrected together.
         left_out: Seeds left out because a run of either side diverged.
         confidence: The share of intervals that hold the true difference.
+        power: The chance with which ``needed`` seeds find the answer.
     """
     after = _left_out(left_out)
     if outcome == "not comparable":
@@ -88,15 +105,24 @@ def say(
             numbers += f", {_interval(difference.low, difference.high, confidence)}"
         size = ""
     numbers += f", corrected p {probability(p_corrected)}, {_wins(wins, difference.count)}"
+    within = f"within {percent(equivalence.margin)}"
+    if outcome == "equivalent":
+        change = _change(equivalence)
+        return f"equivalent to {baseline} {within} ({change}; {numbers}){after}"
+    if outcome in ("better", "worse"):
+        small = ""
+        if equivalence.shown:
+            small = f", yet equivalent {within} ({_change(equivalence)})"
+        return f"{outcome} than {baseline}{size} ({numbers}){small}{after}"
+    more = _needed(needed, difference.count, equivalence, power)
     if outcome == "too few seeds":
         seeds = "1 seed" if difference.count == 1 else f"{difference.count} seeds"
         among = "1 comparison" if family == 1 else f"{family} comparisons"
         return (
             f"too few seeds to tell apart from {baseline}: {seeds} cannot reach a corrected p of "
-            f"{1 - confidence:.2g} among {among} ({numbers}){after}"
+            f"{1 - confidence:.2g} among {among} ({numbers}){more}{after}"
         )
-    words = {"better": "better than", "worse": "worse than"}.get(outcome, "not told apart from")
-    return f"{words} {baseline}{size} ({numbers}){after}"
+    return f"not told apart from {baseline}, nor equivalent {within} ({numbers}){more}{after}"
 
 
 def number(value: float) -> str:
@@ -114,8 +140,43 @@ def percent(confidence: float) -> str:
     return f"{100 * confidence:g} %"
 
 
+def share_percent(share: float) -> str:
+    """A share as it is written: ``4.1 %``, ``84 %``."""
+    return f"{_signed(share).removeprefix('+')} %"
+
+
+def change_percent(change: Estimate) -> str:
+    """A relative change with its interval: ``+0.3 % [-0.2, +0.8]``."""
+    mean = f"{_signed(change.mean)} %"
+    if not math.isfinite(change.half):
+        return mean
+    return f"{mean} [{_signed(change.low)}, {_signed(change.high)}]"
+
+
 def _interval(low: float, high: float, confidence: float) -> str:
     return f"{percent(confidence)} interval {number(low)} to {number(high)}"
+
+
+def _change(equivalence: Equivalence) -> str:
+    p = probability(equivalence.p_corrected)
+    return f"error {change_percent(equivalence.change)}, corrected p {p}"
+
+
+def _needed(needed: SeedsNeeded, seeds: int, equivalence: Equivalence, power: float) -> str:
+    if needed.seeds is None or needed.seeds <= seeds:
+        return ""
+    finds = "tell them apart"
+    if needed.finds == "equivalence":
+        finds = f"show them equivalent within {percent(equivalence.margin)}"
+    return (
+        f"; if the difference is as seen, about {needed.seeds} seeds would {finds} "
+        f"with {percent(power)} power"
+    )
+
+
+def _signed(share: float) -> str:
+    """A share as a signed percentage: one decimal below ten."""
+    return f"{100 * share:+z.{1 if abs(share) < 0.1 else 0}f}"
 
 
 def _wins(wins: Wins, pairs: int) -> str:

@@ -1,19 +1,15 @@
-"""The network of the question: unit(encoder(x)) + offset + noise → decoder."""
+"""The network of the question: unit(encoder(x)) + offset + noise → decoder; and its kin."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+from offset_autoencoder.config.architecture import Architecture
+from offset_autoencoder.config.schema import Network
 from offset_autoencoder.models.backend import keras
-from offset_autoencoder.models.code_noise import CodeNoise
-from offset_autoencoder.models.unit_norm import UnitNorm
-
-
-def layer_seed(seed: int, layer: str) -> int:
-    """The seed of one layer of a model, the same whatever other layers the model has."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{layer}".encode()).digest()[:4], "big") >> 1
+from offset_autoencoder.models.systems import BUILDERS, OWN_NOISE
+from offset_autoencoder.models.user_function import build_user_model
 
 
 def build_autoencoder(
@@ -54,26 +50,46 @@ def build_autoencoder(
         >>> model.compile("adam", "binary_crossentropy")
         >>> model.fit({"x": x, "offset": offsets}, x)
     """
+    loss = {"sigmoid": "binary_crossentropy", "softmax": "categorical_crossentropy"}
+    network = Network.model_validate(
+        {
+            "latent_dim": latent_dim,
+            "hidden": list(hidden),
+            "activation": activation,
+            "output": output,
+            "loss": loss.get(output, "mean_squared_error"),
+            "normalize": normalize,
+        }
+    )
+    return build_model(Architecture(network=network, input_dim=input_dim), seed, stddev)
 
-    def dense(width: int, activation: str, name: str) -> Any:
-        initializer = keras.initializers.GlorotUniform(seed=layer_seed(seed, name))
-        return keras.layers.Dense(
-            width, activation=activation, kernel_initializer=initializer, name=name
-        )
 
-    x = keras.Input((input_dim,), name="x")
-    offset = keras.Input((latent_dim,), name="offset")
-    code = x
-    for number, width in enumerate(hidden, start=1):
-        code = dense(width, activation, f"encoder_{number}")(code)
-    code = dense(latent_dim, "linear", "code")(code)
-    if normalize:
-        code = UnitNorm(name="unit_code")(code)
-    added = keras.layers.Add(name="code_plus_offset")([code, offset])
-    if stddev:
-        added = CodeNoise(stddev, layer_seed(seed, "noise"), name="noise")(added)
-    decoded = added
-    for number, width in enumerate(reversed(hidden), start=1):
-        decoded = dense(width, activation, f"decoder_{number}")(decoded)
-    reconstruction = dense(input_dim, output, "reconstruction")(decoded)
-    return keras.Model({"x": x, "offset": offset}, reconstruction, name="offset_autoencoder")
+def build_model(
+    architecture: Architecture, seed: int = 0, stddev: float = 0.0, *, noise_input: bool = False
+) -> Any:
+    """The Keras model of an architecture.
+
+    Args:
+        architecture: Its layers.
+        seed: Seed of the initial weights and of the noise.
+        stddev: Gaussian noise a coordinate of the code, in training only; 0 adds no layer.
+        noise_input: Whether noise that cannot be folded into the offset is a third input,
+            ``noise`` (batch, latent_dim), instead of drawn by a layer.
+
+    Returns:
+        A functional ``keras.Model`` with the inputs ``x`` and ``offset``.
+
+    Raises:
+        InputError: where the user's own function does not return such a model.
+    """
+    if architecture.system == "function":
+        return build_user_model(architecture, seed)
+    latent_dim = architecture.network.latent_dim
+    inputs = {
+        "x": keras.Input((architecture.input_dim,), name="x"),
+        "offset": keras.Input((latent_dim,), name="offset"),
+    }
+    if noise_input and architecture.system in OWN_NOISE:
+        inputs["noise"] = keras.Input((latent_dim,), name="noise")
+    output = BUILDERS[architecture.system](architecture, inputs, seed, stddev)
+    return keras.Model(inputs, output, name="offset_autoencoder")

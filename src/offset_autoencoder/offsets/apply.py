@@ -11,18 +11,24 @@ from numpy.typing import ArrayLike, NDArray
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.files import read_npz
 from offset_autoencoder.offsets.check import check_finite
-from offset_autoencoder.offsets.kind import Float32, Int64
+from offset_autoencoder.offsets.kind import Float32, Int64, Samples
 from offset_autoencoder.offsets.registry import find_kind
 from offset_autoencoder.offsets.table import INFO, STATE, read_info
 
 
-def apply_offset(folder: str | Path, x: ArrayLike, y: ArrayLike | None = None) -> Float32:
+def apply_offset(
+    folder: str | Path,
+    x: ArrayLike,
+    y: ArrayLike | None = None,
+    ids: ArrayLike | None = None,
+) -> Float32:
     """Compute f(x) of any samples with a stored offset.
 
     Args:
         folder: The folder of one table, with its offset.json and state.npz.
         x: Samples (n, input_dim), scaled as those in ``data/prepared``; taken as float32.
         y: Class indices (n,), for kind ``class_code``.
+        ids: Ids (n,), whole numbers or text, for kind ``interference``.
 
     Returns:
         float32 (n, latent_dim), not scaled to any rms.
@@ -38,8 +44,13 @@ def apply_offset(folder: str | Path, x: ArrayLike, y: ArrayLike | None = None) -
     info = read_info(folder)
     kind = find_kind(str(folder), info["kind"])
     state = read_npz(folder / STATE)
-    samples = _samples(x, int(info["input_dim"]))
-    return kind.apply(str(folder), state, samples, None if y is None else _labels(y, len(samples)))
+    array = _samples(x, int(info["input_dim"]))
+    samples = Samples(
+        array,
+        y=None if y is None else _labels(y, len(array)),
+        ids=None if ids is None else _ids(ids, len(array)),
+    )
+    return kind.apply(str(folder), state, samples)
 
 
 def _samples(x: ArrayLike, input_dim: int) -> Float32:
@@ -61,6 +72,17 @@ def _labels(y: ArrayLike, n: int) -> Int64:
             "y", f"must be {n} class indices, whole numbers, it is {array.dtype} {array.shape}"
         )
     return array.astype(np.int64)
+
+
+def _ids(ids: ArrayLike, n: int) -> NDArray[Any]:
+    array = _array("ids", ids)
+    if array.shape != (n,) or array.dtype.kind not in "iuU":
+        raise InputError(
+            "ids", f"must be {n} whole numbers or texts, they are {array.dtype} {array.shape}"
+        )
+    if array.dtype.kind == "u" and len(array) and array.max() >= 2**63:
+        raise InputError("ids", f"must be below 2**63, the largest is {array.max()}")
+    return array if array.dtype.kind == "U" else array.astype(np.int64)
 
 
 def _array(where: str, values: ArrayLike) -> NDArray[Any]:

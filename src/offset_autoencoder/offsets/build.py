@@ -12,7 +12,7 @@ from typing import Any
 from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.config.schema import FileOffset
 from offset_autoencoder.data.prepared import PreparedData
-from offset_autoencoder.offsets.kind import Float32, Samples, State
+from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
 from offset_autoencoder.offsets.registry import find_kind
 from offset_autoencoder.offsets.table import folder_of, write_table
 
@@ -33,7 +33,7 @@ def build_offset(
         params: Its section of params.yaml, validated.
         data: The prepared data.
         latent_dims: The latent dims of the models with this offset, each once.
-        raw: ``data/raw``, for kind ``file``.
+        raw: ``data/raw``, for the kinds that read files.
 
     Returns:
         The root mean square of a training coordinate at each latent dim.
@@ -69,7 +69,7 @@ def compute_tables(
         params: Its section of params.yaml, validated.
         data: The prepared data.
         latent_dim: Length of the vectors.
-        raw: ``data/raw``, for kind ``file``.
+        raw: ``data/raw``, for the kinds that read files.
 
     Returns:
         What computes f(x) for new samples, and float32 (n, latent_dim) a split.
@@ -88,13 +88,19 @@ def compute_tables(
     where = f"params.yaml: offsets.{name}"
     kind = find_kind(where, params.kind)
     classes = data.schema.classes
-    training = Samples(
-        x=data.train.x, y=data.train.y, n_classes=None if classes is None else len(classes)
+    training = Training(
+        x=data.train.x,
+        y=data.train.y,
+        ids=data.train.ids,
+        n_classes=None if classes is None else len(classes),
+        x_validation=data.validation.x,
+        raw=raw,
     )
     state = kind.fit(where, params, training, latent_dim)
+    splits = {split: data.split(split) for split in SPLITS}
     tables = {
-        split: kind.apply(where, state, data.split(split).x, data.split(split).y)
-        for split in SPLITS
+        name: kind.apply(where, state, Samples(split.x, split.y, split.ids))
+        for name, split in splits.items()
     }
     return state, tables
 

@@ -19,37 +19,38 @@ import numpy as np
 
 from offset_autoencoder.config.schema import ClassCodeOffset
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.offsets.kind import Float32, Int64, Samples, State
+from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
 from offset_autoencoder.offsets.linear import Float64
 
 
-def fit(where: str, params: ClassCodeOffset, samples: Samples, latent_dim: int) -> State:
+def fit(where: str, params: ClassCodeOffset, training: Training, latent_dim: int) -> State:
     """The code, float32 (n_classes, latent_dim): a row a class.
 
     Raises:
         InputError: where the data has no labels, or latent_dim does not suit the code.
     """
-    if samples.y is None or samples.n_classes is None:
+    if training.y is None or training.n_classes is None:
         raise InputError(
             where,
             "kind class_code needs labels, and the data has none",
             "name them in data.label, or take another kind",
         )
     if params.code == "random":
-        code = random(params.seed, samples.n_classes, latent_dim)
+        code = random(params.seed, training.n_classes, latent_dim)
     else:
         build = {"one_hot": one_hot, "hadamard": hadamard, "simplex": simplex}[params.code]
-        code = build(where, samples.n_classes, latent_dim)
+        code = build(where, training.n_classes, latent_dim)
     return {"code": code.astype(np.float32)}
 
 
-def apply(where: str, state: State, x: Float32, y: Int64 | None) -> Float32:
+def apply(where: str, state: State, samples: Samples) -> Float32:
     """The row of the code that each label names, float32 (n, latent_dim).
 
     Raises:
         InputError: where labels are missing, or are no class indices.
     """
     code: Float32 = state["code"]
+    y = samples.y
     if y is None:
         raise InputError(where, "kind class_code needs labels", "give y, the class indices")
     # NumPy would take −1 for the last class.

@@ -25,12 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.schema import HashOffset
-from offset_autoencoder.offsets.kind import Float32, Int64, Samples, State
+from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
 
 _ROWS = 4096  # at a time: bounds the memory, and changes nothing in the result
 
 
-def fit(where: str, params: HashOffset, samples: Samples, latent_dim: int) -> State:
+def fit(where: str, params: HashOffset, training: Training, latent_dim: int) -> State:
     """Nothing is learned: the state is the seed and the latent dim."""
     return {
         "seed": np.array(params.seed, dtype=np.int64),
@@ -38,13 +38,13 @@ def fit(where: str, params: HashOffset, samples: Samples, latent_dim: int) -> St
     }
 
 
-def apply(where: str, state: State, x: Float32, y: Int64 | None) -> Float32:
+def apply(where: str, state: State, samples: Samples) -> Float32:
     """Independent N(0, 1) coordinates that are a function of each sample's content.
 
     Returns:
         float32 (n, latent_dim).
     """
-    seed, latent_dim = state["seed"].item(), state["latent_dim"].item()
+    x, seed, latent_dim = samples.x, state["seed"].item(), state["latent_dim"].item()
     table = np.empty((len(x), latent_dim), dtype=np.float32)
     for start in range(0, len(x), _ROWS):
         block = slice(start, start + _ROWS)

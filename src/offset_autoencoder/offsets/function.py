@@ -29,14 +29,14 @@ from numpy.typing import NDArray
 from offset_autoencoder.config.schema import FunctionOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets.check import check_finite
-from offset_autoencoder.offsets.kind import Float32, Int64, Samples, State
-from offset_autoencoder.offsets.user_code import blame_user_code, find_target
+from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
+from offset_autoencoder.user_code import blame_user_code, find_target
 
 _FITTED = "fitted."  # before the names of the user's own arrays
 _TRIAL_ROWS = 64
 
 
-def fit(where: str, params: FunctionOffset, samples: Samples, latent_dim: int) -> State:
+def fit(where: str, params: FunctionOffset, training: Training, latent_dim: int) -> State:
     """Call the user's ``fit``, where there is one, and try what was said above.
 
     Returns:
@@ -48,14 +48,15 @@ def fit(where: str, params: FunctionOffset, samples: Samples, latent_dim: int) -
     """
     where = f"{where}.function"
     target = find_target(where, params.function)
-    state = _fit_once(where, target, params, samples, latent_dim)
-    head = _read_only(samples.x)[: min(_TRIAL_ROWS, (len(samples.x) + 1) // 2)]
-    first = apply(where, state, head, None)
+    state = _fit_once(where, target, params, training, latent_dim)
+    x = _read_only(training.x)
+    head = Samples(x[: min(_TRIAL_ROWS, (len(x) + 1) // 2)])
+    first = apply(where, state, head)
     if _is_fitted(target):
-        again = apply(where, _fit_once(where, target, params, samples, latent_dim), head, None)
+        again = apply(where, _fit_once(where, target, params, training, latent_dim), head)
     else:
-        again = apply(where, state, head, None)
-    whole = apply(where, state, samples.x, None)[: len(head)]
+        again = apply(where, state, head)
+    whole = apply(where, state, Samples(x))[: len(first)]
     if not _equal_up_to_rounding(first, again):
         raise InputError(
             where,
@@ -65,14 +66,14 @@ def fit(where: str, params: FunctionOffset, samples: Samples, latent_dim: int) -
     if not _equal_up_to_rounding(first, whole):
         raise InputError(
             where,
-            f"{params.function} gives a sample other values among {len(samples.x)} rows than among "
-            f"{len(head)}",
+            f"{params.function} gives a sample other values among {len(x)} rows than among "
+            f"{len(first)}",
             "f(x) is row by row: compute statistics of all rows in a fit method",
         )
     return state
 
 
-def apply(where: str, state: State, x: Float32, y: Int64 | None) -> Float32:
+def apply(where: str, state: State, samples: Samples) -> Float32:
     """Call the user's function on samples.
 
     Returns:
@@ -83,21 +84,21 @@ def apply(where: str, state: State, x: Float32, y: Int64 | None) -> Float32:
             finite numbers of that shape.
     """
     name, latent_dim = state["function"].item(), state["latent_dim"].item()
-    target = find_target(where, name)
+    target, x = find_target(where, name), _read_only(samples.x)
     if _is_fitted(target):
         own = {
             key.removeprefix(_FITTED): array.copy()
             for key, array in state.items()
             if key.startswith(_FITTED)
         }
-        result = _call(where, f"{name}.apply", target.apply, own, _read_only(x))
+        result = _call(where, f"{name}.apply", target.apply, own, x)
     else:
-        result = _call(where, name, target, _read_only(x), latent_dim, _generator(state["seed"]))
+        result = _call(where, name, target, x, latent_dim, _generator(state["seed"]))
     return _table(where, name, result, (len(x), latent_dim))
 
 
 def _fit_once(
-    where: str, target: Any, params: FunctionOffset, samples: Samples, latent_dim: int
+    where: str, target: Any, params: FunctionOffset, training: Training, latent_dim: int
 ) -> State:
     state: State = {
         "function": np.array(params.function),
@@ -107,7 +108,7 @@ def _fit_once(
     if not _is_fitted(target):
         return state
     name = f"{params.function}.fit"
-    x, generator = _read_only(samples.x), _generator(state["seed"])
+    x, generator = _read_only(training.x), _generator(state["seed"])
     own = _call(where, name, _copy(target).fit, x, latent_dim, generator)
     if not isinstance(own, Mapping):
         raise InputError(

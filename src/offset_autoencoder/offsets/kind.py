@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from offset_autoencoder import project
 
 State = dict[str, NDArray[Any]]
 Float32 = NDArray[np.float32]
@@ -15,17 +18,32 @@ Int64 = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Samples:
-    """The training split, the only one that a kind may learn from.
+    """Samples that get a vector each.
 
     Attributes:
         x: float32 (n, input_dim), finite.
-        y: Class index of each sample, int64 (n,); None where the data has no labels.
-        n_classes: How many classes there are in the whole data set; None without labels.
+        y: Class index of each sample, int64 (n,); None where there are no labels.
+        ids: Id of each sample, int64 or text (n,); None where they are not known.
     """
 
     x: Float32
     y: Int64 | None = None
+    ids: NDArray[Any] | None = None
+
+
+@dataclass(frozen=True)
+class Training(Samples):
+    """The training split, the only one that a kind may learn from, and what goes with it.
+
+    Attributes:
+        n_classes: How many classes there are in the whole data set; None without labels.
+        x_validation: float32 (m, input_dim): tells when to stop a training, and nothing else.
+        raw: The folder that holds the user's own files.
+    """
+
     n_classes: int | None = None
+    x_validation: Float32 | None = None
+    raw: Path = project.RAW
 
 
 class Kind(Protocol):
@@ -34,27 +52,26 @@ class Kind(Protocol):
     ``where`` names the place that an :class:`InputError` blames: ``"params.yaml: offsets.pca"``.
     """
 
-    def fit(self, where: str, params: Any, samples: Samples, latent_dim: int) -> State:
+    def fit(self, where: str, params: Any, training: Training, latent_dim: int) -> State:
         """Learn from the training split all that :meth:`apply` needs, as named arrays.
 
         Args:
             where: The place that errors name.
             params: The kind's own section of params.yaml, validated.
-            samples: The training split.
+            training: The training split.
             latent_dim: Length of the vectors.
 
         Raises:
             InputError: where the kind cannot be had with this data or this latent dim.
         """
 
-    def apply(self, where: str, state: State, x: Float32, y: Int64 | None) -> Float32:
+    def apply(self, where: str, state: State, samples: Samples) -> Float32:
         """f(x) of any samples, from the state alone.
 
         Args:
             where: The place that errors name.
             state: What :meth:`fit` returned.
-            x: float32 (n, input_dim), finite.
-            y: Class indices int64 (n,), for the kinds that look at them.
+            samples: Whatever samples; labels and ids for the kinds that look at them.
 
         Returns:
             float32 (n, latent_dim).

@@ -15,18 +15,18 @@ import numpy as np
 
 from offset_autoencoder.config.schema import PcaOffset
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.offsets.kind import Float32, Int64, Samples, State
+from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
 from offset_autoencoder.offsets.linear import Float64, centred_blocks, project, training_mean
 
 
-def fit(where: str, params: PcaOffset, samples: Samples, latent_dim: int) -> State:
+def fit(where: str, params: PcaOffset, training: Training, latent_dim: int) -> State:
     """Mean (input_dim,), components (latent_dim, input_dim), variances and scale (latent_dim,).
 
     Raises:
         InputError: where latent_dim exceeds the number of samples or of features, or, with
             ``whiten``, the rank of the training split.
     """
-    n, input_dim = samples.x.shape
+    n, input_dim = training.x.shape
     if latent_dim > min(n, input_dim):
         raise InputError(
             where,
@@ -34,8 +34,8 @@ def fit(where: str, params: PcaOffset, samples: Samples, latent_dim: int) -> Sta
             f"features), fewer than latent_dim {latent_dim}",
             "take a smaller network.latent_dim or another kind",
         )
-    mean = training_mean(samples.x)
-    variances, components = _principal_axes(samples.x, mean)
+    mean = training_mean(training.x)
+    variances, components = _principal_axes(training.x, mean)
     threshold = variances[0] * max(n, input_dim) * np.finfo(np.float64).eps
     rank = int(np.count_nonzero(variances > threshold))
     if params.whiten and latent_dim > rank:
@@ -57,13 +57,13 @@ def fit(where: str, params: PcaOffset, samples: Samples, latent_dim: int) -> Sta
     }
 
 
-def apply(where: str, state: State, x: Float32, y: Int64 | None) -> Float32:
+def apply(where: str, state: State, samples: Samples) -> Float32:
     """The scores of samples on the components, float32 (n, latent_dim).
 
     Raises:
         InputError: where x has another number of features than the training split.
     """
-    return project(where, x, state["mean"], state["components"].T * state["scale"])
+    return project(where, samples.x, state["mean"], state["components"].T * state["scale"])
 
 
 def _principal_axes(x: Float32, mean: Float64) -> tuple[Float64, Float64]:

@@ -13,24 +13,24 @@ from __future__ import annotations
 import numpy as np
 
 from offset_autoencoder.config.schema import RandomProjectionOffset
-from offset_autoencoder.offsets.kind import Float32, Int64, Samples, State
+from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
 from offset_autoencoder.offsets.linear import project, training_mean
 
 # A stream of its own: nothing else that is seeded with the same number draws the same values.
 _STREAM = tuple(b"random_projection")
 
 
-def fit(where: str, params: RandomProjectionOffset, samples: Samples, latent_dim: int) -> State:
+def fit(where: str, params: RandomProjectionOffset, training: Training, latent_dim: int) -> State:
     """The training mean (input_dim,) and P (input_dim, latent_dim), float64."""
     generator = np.random.default_rng(np.random.SeedSequence(params.seed, spawn_key=_STREAM))
-    gaussian = generator.standard_normal((samples.x.shape[1], latent_dim))
-    return {"mean": training_mean(samples.x), "projection": gaussian / np.sqrt(latent_dim)}
+    gaussian = generator.standard_normal((training.x.shape[1], latent_dim))
+    return {"mean": training_mean(training.x), "projection": gaussian / np.sqrt(latent_dim)}
 
 
-def apply(where: str, state: State, x: Float32, y: Int64 | None) -> Float32:
+def apply(where: str, state: State, samples: Samples) -> Float32:
     """(x − mean) P, float32 (n, latent_dim).
 
     Raises:
         InputError: where x has another number of features than the training split.
     """
-    return project(where, x, state["mean"], state["projection"])
+    return project(where, samples.x, state["mean"], state["projection"])

@@ -15,6 +15,10 @@ _MODULES = {
     "random_projection": "random_projection",
     "pca": "pca",
     "class_code": "class_code",
+    "kmeans": "kmeans",
+    "interference": "interference",
+    "encoder": "reference_encoder",
+    "adversarial": "adversarial",
     "function": "function",
 }
 

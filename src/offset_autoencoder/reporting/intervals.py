@@ -1,4 +1,4 @@
-"""The data behind the plots of intervals: settings by power, differences by baseline."""
+"""The data behind the plot of settings by the power of what is added."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from offset_autoencoder.config import Setting, format_value
-from offset_autoencoder.evaluation.comparison import Comparison
 from offset_autoencoder.evaluation.matching import power
 from offset_autoencoder.evaluation.summary import SettingSummary, sweep_label
 
@@ -21,18 +20,6 @@ SETTING_COLUMNS = (
     "high",
     "runs",
     "diverged",
-)
-COMPARISON_COLUMNS = (
-    "setting",
-    "model",
-    "baseline",
-    "baseline_setting",
-    "metric",
-    "difference",
-    "low",
-    "high",
-    "p_corrected",
-    "verdict",
 )
 
 
@@ -74,24 +61,4 @@ def setting_rows(summaries: Sequence[SettingSummary]) -> list[dict[str, Any]]:
             "diverged": summary.diverged,
         }
         for summary in summaries
-    ]
-
-
-def difference_rows(comparisons: Sequence[Comparison], metric: str) -> list[dict[str, Any]]:
-    """Rows of ``reports/plots/comparison.csv``, of one metric; ``verdict`` is the word."""
-    return [
-        {
-            "setting": item.setting.label,
-            "model": item.setting.model,
-            "baseline": item.baseline.model,
-            "baseline_setting": item.baseline.label,
-            "metric": item.metric,
-            "difference": item.difference.mean,
-            "low": item.difference.low,
-            "high": item.difference.high,
-            "p_corrected": item.p_corrected,
-            "verdict": item.outcome,
-        }
-        for item in comparisons
-        if item.metric == metric
     ]

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _OUTCOME_COLOURS = dict(
-    zip(OUTCOMES, ("#0072B2", "#D55E00", "#777777", "#E69F00", "#CC79A7"), strict=True)
+    zip(
+        OUTCOMES,
+        ("#0072B2", "#D55E00", "#009E73", "#777777", "#E69F00", "#CC79A7"),
+        strict=True,
+    )
 )
 _UNITS = {"psnr": "PSNR, dB", "binary_crossentropy": "binary cross-entropy, nats"}
 

@@ -38,13 +38,32 @@ def draw_reconstructions(
             raise ValueError(f"{label}: needs the shape {originals.shape}, got {images.shape}")
     if not rows or not len(originals):
         return False
-    lines = [("original", originals), *rows]
+    return draw_image_rows(path, [("original", originals), *rows], data_range=data_range)
+
+
+def draw_image_rows(
+    path: Path, lines: Sequence[tuple[str, NDArray[Any]]], *, data_range: tuple[float, float]
+) -> bool:
+    """Draw rows of images, each with a label: samples from a prior, say.
+
+    Args:
+        path: Where the PNG goes.
+        lines: For each row its label and its images, (n, height, width) or
+            (n, height, width, channels), as many in each.
+        data_range: What is drawn black and what white.
+
+    Returns:
+        Whether there was anything to draw; nothing is written otherwise.
+    """
+    if not lines or not len(lines[0][1]):
+        return False
+    images_a_line = len(lines[0][1])
     label_width = 0.085 * max(len(label) for label, _ in lines) + 0.2
-    side = min(0.9, (WIDTH - label_width) / len(originals))
-    size = (label_width + side * len(originals), side * len(lines) + 0.1)
+    side = min(0.9, (WIDTH - label_width) / images_a_line)
+    size = (label_width + side * images_a_line, side * len(lines) + 0.1)
     low, high = data_range
     with written_figure(path, size, layout=None) as figure:
-        panels = figure.subplots(len(lines), len(originals), squeeze=False)
+        panels = figure.subplots(len(lines), images_a_line, squeeze=False)
         figure.subplots_adjust(
             left=label_width / size[0], right=1, bottom=0, top=1, wspace=0.06, hspace=0.06
         )

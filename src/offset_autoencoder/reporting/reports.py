@@ -9,22 +9,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from offset_autoencoder.config import Setting
-from offset_autoencoder.evaluation.comparison import Comparison, comparison_rows
+from offset_autoencoder.config.schema import Evaluate
+from offset_autoencoder.evaluation.comparison import Comparison
+from offset_autoencoder.evaluation.evidence import Findings
 from offset_autoencoder.evaluation.summary import SettingSummary
 from offset_autoencoder.files import write_json
-from offset_autoencoder.reporting.curves import CURVE_COLUMNS, Curve, curve_rows
-from offset_autoencoder.reporting.intervals import (
-    COMPARISON_COLUMNS,
-    SETTING_COLUMNS,
+from offset_autoencoder.reporting.comparisons import (
+    DIFFERENCE_COLUMNS,
+    comparison_rows,
     difference_rows,
-    setting_rows,
 )
+from offset_autoencoder.reporting.curves import CURVE_COLUMNS, Curve, curve_rows
+from offset_autoencoder.reporting.intervals import SETTING_COLUMNS, setting_rows
+from offset_autoencoder.reporting.intervention_pictures import (
+    draw_interventions,
+    draw_offset_scales,
+    draw_robustness,
+)
+from offset_autoencoder.reporting.interventions import (
+    CHANGE_COLUMNS,
+    LEVEL_COLUMNS,
+    change_rows,
+    intervention_rows,
+    level_rows,
+)
+from offset_autoencoder.reporting.offset_verdicts import verdict_rows
 from offset_autoencoder.reporting.pictures import (
     draw_comparison,
     draw_learning_curves,
     draw_test_metric,
 )
-from offset_autoencoder.reporting.reconstructions import draw_reconstructions
+from offset_autoencoder.reporting.probes import probe_rows
+from offset_autoencoder.reporting.reconstructions import draw_image_rows, draw_reconstructions
 from offset_autoencoder.reporting.tables import write_csv
 
 if TYPE_CHECKING:
@@ -39,11 +55,14 @@ class Images:
     Attributes:
         originals: (n, height, width) or (n, height, width, channels) float32.
         rows: For each setting shown its label and its reconstructions, the same shape.
+        prior: For each variational autoencoder shown its label and what it decodes from its
+            prior, the same shape.
         data_range: What is black and what is white.
     """
 
     originals: NDArray[np.float32]
     rows: Sequence[tuple[str, NDArray[np.float32]]]
+    prior: Sequence[tuple[str, NDArray[np.float32]]]
     data_range: tuple[float, float]
 
 
@@ -59,9 +78,9 @@ class Report:
         comparisons: All of them.
         summaries: The settings in the metric that is asked for.
         curves: Their learning curves.
+        findings: What was found out about offsets and codes.
         images: For data that are images, else None.
-        metric: The metric that is asked for.
-        confidence: The share of intervals that hold the true value.
+        evaluate: The section of params.yaml.
     """
 
     run_columns: Sequence[str]
@@ -71,35 +90,64 @@ class Report:
     comparisons: Sequence[Comparison]
     summaries: Sequence[SettingSummary]
     curves: Sequence[Curve]
+    findings: Findings
     images: Images | None
-    metric: str
-    confidence: float
+    evaluate: Evaluate
 
 
 def write_reports(folder: Path, report: Report) -> None:
-    """Write ``metrics.json``, ``runs.csv``, ``comparison.csv`` and ``plots/``."""
-    plots = folder / "plots"
+    """Write ``metrics.json``, the tables, and ``plots/`` anew."""
+    plots, metric = folder / "plots", report.evaluate.metric
     shutil.rmtree(plots, ignore_errors=True)
+    findings, settings = report.findings, report.settings
     write_csv(folder / "runs.csv", report.run_columns, report.run_rows)
-    write_csv(folder / "comparison.csv", *comparison_rows(report.comparisons, report.settings))
+    write_csv(folder / "comparison.csv", *comparison_rows(report.comparisons, settings))
+    write_csv(folder / "verdicts.csv", *verdict_rows(findings.verdicts, settings))
+    write_csv(folder / "interventions.csv", *intervention_rows(findings.interventions, settings))
+    write_csv(
+        folder / "probes.csv",
+        *probe_rows(findings.probes, findings.responses, findings.gaps, settings),
+    )
     write_json(folder / "metrics.json", report.tree)
     write_csv(plots / "learning_curves.csv", CURVE_COLUMNS, curve_rows(report.curves))
     write_csv(
-        plots / "comparison.csv",
-        COMPARISON_COLUMNS,
-        difference_rows(report.comparisons, report.metric),
+        plots / "comparison.csv", DIFFERENCE_COLUMNS, difference_rows(report.comparisons, metric)
     )
     write_csv(plots / "settings.csv", SETTING_COLUMNS, setting_rows(report.summaries))
-    confidence = report.confidence
+    write_csv(
+        plots / "interventions.csv", CHANGE_COLUMNS, change_rows(findings.interventions, metric)
+    )
+    for name, file in (("noise", "robustness"), ("scaled", "offset_scales")):
+        rows = level_rows(findings.interventions, metric, name)
+        write_csv(plots / f"{file}.csv", LEVEL_COLUMNS, rows)
+    _draw(plots, report)
+
+
+def _draw(plots: Path, report: Report) -> None:
+    metric, confidence = report.evaluate.metric, report.evaluate.confidence
+    interventions = report.findings.interventions
     draw_comparison(
-        plots / "comparison.png", report.comparisons, metric=report.metric, confidence=confidence
+        plots / "comparison.png", report.comparisons, metric=metric, confidence=confidence
     )
     draw_test_metric(plots / "test_metric.png", report.summaries, confidence=confidence)
     draw_learning_curves(plots / "learning_curves.png", report.curves, confidence=confidence)
+    draw_interventions(
+        plots / "interventions.png",
+        interventions,
+        metric=metric,
+        confidence=confidence,
+        margin=report.evaluate.margin,
+    )
+    draw_robustness(plots / "robustness.png", interventions, metric=metric, confidence=confidence)
+    draw_offset_scales(
+        plots / "offset_scales.png", interventions, metric=metric, confidence=confidence
+    )
     if report.images:
+        data_range = report.images.data_range
         draw_reconstructions(
             plots / "reconstructions.png",
             report.images.originals,
             report.images.rows,
-            data_range=report.images.data_range,
+            data_range=data_range,
         )
+        draw_image_rows(plots / "prior_samples.png", report.images.prior, data_range=data_range)

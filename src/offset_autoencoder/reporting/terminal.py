@@ -6,21 +6,21 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from offset_autoencoder.config import Setting
 from offset_autoencoder.evaluation.comparison import Comparison
 from offset_autoencoder.evaluation.metrics import higher_is_better
 from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.evaluation.summary import SettingSummary
 from offset_autoencoder.evaluation.verdict import percent, probability
+from offset_autoencoder.reporting.console_table import console_table, plus_minus, setting_text
 
 _STYLES = {
     "better": "green",
     "worse": "red",
+    "equivalent": "cyan",
     "not told apart": "dim",
     "too few seeds": "yellow",
     "not comparable": "yellow",
@@ -54,7 +54,7 @@ def print_report(
     models = {summary.setting.model for summary in summaries}
     baselines = [baseline for baseline in baselines if baseline in models]
     chosen = [item for item in comparisons if item.metric == metric]
-    pm = "±" if console.encoding.lower().startswith("utf") else "+/-"
+    pm = plus_minus(console)
     exponent = _exponent([summary.estimate.mean for summary in summaries])
     unit = f", in 1e{exponent}" if exponent else ""
     title = f"{_WORDS.get(metric, metric.replace('_', ' '))} on the test split{unit}"
@@ -95,15 +95,7 @@ def _table(
     pm: str,
 ) -> Table:
     """Means, where ``summaries`` are given, beside differences, where a ``family`` is."""
-    table = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
-        padding=(0, 1),
-    )
+    table = console_table(title)
     table.add_column("setting", overflow="fold")
     if summaries is not None:
         table.add_column(f"{metric} {pm}", justify="right", no_wrap=True)
@@ -117,7 +109,7 @@ def _table(
     settings = [item.setting for item in (family or () if summaries is None else summaries)]
     compared = {item.setting.label: item for item in family or ()}
     for index, setting in enumerate(settings):
-        cells: list[str | Text] = [_label(setting)]
+        cells: list[str | Text] = [setting_text(setting)]
         if means:
             cells.append(_mean_and_half(means[index], exponent, mean_decimals, pm))
         item = compared.get(setting.label)
@@ -126,10 +118,17 @@ def _table(
                 _mean_and_half(item.difference, exponent, decimals, pm, signed=True),
                 "-" if math.isnan(item.p_corrected) else probability(item.p_corrected),
                 f"{item.wins.wins}/{item.pairs}",
-                Text(item.outcome, style=_STYLES[item.outcome]),
+                Text(_word(item), style=_STYLES[item.outcome]),
             ]
         table.add_row(*cells)
     return table
+
+
+def _word(item: Comparison) -> str:
+    """The verdict's word; a difference that is told apart and within the margin says so."""
+    if item.outcome in ("better", "worse") and item.equivalence.shown:
+        return f"{item.outcome} < {percent(item.equivalence.margin)}"
+    return item.outcome
 
 
 def _same(family: Sequence[Comparison]) -> str:
@@ -140,11 +139,6 @@ def _same(family: Sequence[Comparison]) -> str:
         for key, _ in item.baseline.sweep
     )
     return f" at the same {' and '.join(keys)}" if keys else ""
-
-
-def _label(setting: Setting) -> Text:
-    values = setting.label.removeprefix(setting.model)
-    return Text.assemble((setting.model, "bold"), values)
 
 
 def _without(
@@ -166,13 +160,15 @@ def _notes(comparisons: Sequence[Comparison], metric: str, confidence: float, pm
         f"{pm}: half the {interval} interval over seeds (Student's t)."
     ]
     if comparisons:
+        margin = percent(comparisons[0].equivalence.margin)
         families = dict.fromkeys(f"{item.baseline.model} {item.family}" for item in comparisons)
         notes.append(
             "difference: setting - baseline at the same seed. p: exact sign-flip test, "
             f"Holm-corrected over all comparisons with one baseline ({', '.join(families)}). "
             "wins: seeds at which the setting is better. better, worse: p at most "
             f"{1 - confidence:.2g} and the interval on one side of zero. "
-            "Not told apart does not mean equal."
+            f"equivalent, < {margin}: the error is shown to change by less than {margin} "
+            "(two one-sided tests, corrected likewise). Not told apart does not mean equal."
         )
     return notes
 

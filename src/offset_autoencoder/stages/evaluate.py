@@ -2,42 +2,38 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from rich.console import Console
 
-from offset_autoencoder.config import Params, Run, Setting, format_value, load_params
+from offset_autoencoder.config import SPLITS, Params, Run, Setting, format_value, load_params
 from offset_autoencoder.data.prepared import PreparedData, load_prepared
 from offset_autoencoder.errors import InputError, run_command
 from offset_autoencoder.evaluation.comparison import check_metric, compare
-from offset_autoencoder.evaluation.measure import (
-    RunOnTest,
-    measure,
-    metric_names,
-    reconstruct_as_deployed,
-    rows_of_runs,
-)
+from offset_autoencoder.evaluation.evidence import summarise_evidence
+from offset_autoencoder.evaluation.examine import Evidence, Samples, examine_runs
+from offset_autoencoder.evaluation.finished_runs import OffsetsOf, load_finished
+from offset_autoencoder.evaluation.measure import metric_names, rows_of_runs
+from offset_autoencoder.evaluation.opened import open_runs
+from offset_autoencoder.evaluation.probes import Splits, prepare_targets
 from offset_autoencoder.evaluation.runs_table import sweep_cells, sweep_keys
 from offset_autoencoder.evaluation.summary import best_of_each_model, metrics_tree, summarise
-from offset_autoencoder.offsets.table import load_table, scale_factor
 from offset_autoencoder.project import MODELS, OFFSETS, PARAMS, PREPARED, REPORTS
 from offset_autoencoder.reporting.curves import learning_curves
 from offset_autoencoder.reporting.progress import progress
 from offset_autoencoder.reporting.reports import Images, Report, write_reports
-from offset_autoencoder.reporting.terminal import print_report
-from offset_autoencoder.training.run_files import read_history, read_weights
+from offset_autoencoder.reporting.tables_shown import print_everything
+from offset_autoencoder.training.run_files import read_history
 from offset_autoencoder.training.run_store import IndexedRun, read_index, runs_folder
-from offset_autoencoder.training.schedule import scale_offset
 
 _IMAGES_SHOWN = 10
 
 
 def main() -> None:
-    """Measure every run, compare the settings, write reports/ and print the table."""
+    """Examine every run, compare the settings, write reports/ and print the tables."""
     params = load_params(PARAMS)
     data = load_prepared(PREPARED)
     index = read_index(MODELS)
@@ -47,17 +43,9 @@ def main() -> None:
         for row, run in zip(index, params.runs, strict=True)
         if row.status == "finished"
     ]
-    runs = runs_on_test(dict(finished))
-    known_range = data.schema.range
-    data_range = (known_range[0], known_range[1]) if known_range else None
-    with progress("reconstructing the test split", len(runs), 1.0) as report:
-        measured = measure(
-            runs,
-            data.test.x,
-            data_range=data_range,
-            noise_seed=params.evaluate.seed,
-            on_reconstruction=lambda done, of: report(done / of, done * len(runs) // of),
-        )
+    evidence = examine(params, data, finished)
+    findings = summarise_evidence(finished, evidence, params.evaluate)
+    measured = {run_id: one.metrics for run_id, one in evidence.items()}
     keys = sweep_keys(params.settings)
     rows = rows_of_runs(index, measured, [sweep_cells(run.setting, keys) for run in params.runs])
     columns = ["id", "model", *keys, "seed", "status", *metric_names(measured)]
@@ -71,30 +59,50 @@ def main() -> None:
         baselines=params.evaluate.baselines,
         metric=metric,
         confidence=confidence,
+        margin=params.evaluate.margin,
+        power=params.evaluate.power,
     )
     shown = {summary.setting.label for summary in best_of_each_model(summaries)}
-    write_reports(
-        REPORTS,
-        Report(
-            run_columns=columns,
-            run_rows=rows,
-            tree=metrics_tree(table, params.settings, metric=metric, confidence=confidence),
-            settings=params.settings,
-            comparisons=comparisons,
-            summaries=summaries,
-            curves=learning_curves(validation_losses(params, finished), confidence=confidence),
-            images=images(data, [(i, run) for i, run in finished if run.setting.label in shown]),
-            metric=metric,
-            confidence=confidence,
-        ),
+    report = Report(
+        run_columns=columns,
+        run_rows=rows,
+        tree=metrics_tree(table, params.settings, metric=metric, confidence=confidence),
+        settings=params.settings,
+        comparisons=comparisons,
+        summaries=summaries,
+        curves=learning_curves(validation_losses(params, finished), confidence=confidence),
+        findings=findings,
+        images=images(data, [(i, run) for i, run in finished if run.setting.label in shown]),
+        evaluate=params.evaluate,
     )
-    print_report(
-        Console(),
-        summaries,
-        comparisons,
-        baselines=params.evaluate.baselines,
-        confidence=confidence,
+    write_reports(REPORTS, report)
+    print_everything(Console(), report)
+
+
+def examine(
+    params: Params, data: PreparedData, finished: Sequence[tuple[str, Run]]
+) -> dict[str, Evidence]:
+    """What is found out about every finished run, by id."""
+    known_range = data.schema.range
+    classes = data.schema.classes
+    x, y = ([getattr(data.split(name), part) for name in SPLITS] for part in ("x", "y"))
+    samples = Samples(
+        x=dict(zip(SPLITS, x, strict=True)),
+        targets=prepare_targets(Splits(*x), None if classes is None else Splits(*y)),
+        data_range=(known_range[0], known_range[1]) if known_range else None,
     )
+    runs = {run_id: (run, load_finished(MODELS, run_id)) for run_id, run in finished}
+    found: dict[str, Evidence] = {}
+    with progress("examining runs", len(runs), float(len(runs))) as report:
+        for run_id, evidence in examine_runs(runs, offsets_of(data), samples, params.evaluate):
+            found[run_id] = evidence
+            report(float(len(found)), len(found))
+    return found
+
+
+def offsets_of(data: PreparedData) -> OffsetsOf:
+    """The offsets of the data's samples."""
+    return OffsetsOf(OFFSETS, {name: len(data.split(name).x) for name in SPLITS})
 
 
 def check_index(index: Sequence[IndexedRun], runs: Sequence[Run]) -> None:
@@ -116,28 +124,6 @@ def check_index(index: Sequence[IndexedRun], runs: Sequence[Run]) -> None:
         raise InputError(
             str(MODELS / "index.csv"), "its runs are not those of params.yaml", "run dvc repro"
         )
-
-
-def runs_on_test(finished: Mapping[str, Run]) -> dict[str, RunOnTest]:
-    """Weights and scaled test offsets of the finished runs, by id."""
-    tables = {
-        key: load_table(OFFSETS, *key)
-        for key in {
-            (r.setting.spec.offset, r.setting.network.latent_dim) for r in finished.values()
-        }
-    }
-    ready = {}
-    for run_id, run in finished.items():
-        spec = run.setting.spec
-        table = tables[spec.offset, run.setting.network.latent_dim]
-        ready[run_id] = RunOnTest(
-            network=run.setting.network,
-            seed=run.seed,
-            weights=list(read_weights(runs_folder(MODELS) / run_id).values()),
-            offset=scale_offset(table.test, scale_factor(table, spec.rms)),
-            stddev=spec.stddev,
-        )
-    return ready
 
 
 def validation_losses(
@@ -166,19 +152,27 @@ def images(data: PreparedData, chosen: Sequence[tuple[str, Run]]) -> Images | No
     rows = np.arange(min(_IMAGES_SHOWN, len(data.test.x)))
     if labels is not None:
         rows = np.unique(labels, return_index=True)[1][:_IMAGES_SHOWN]
-    x = data.test.x[rows]
-    first: dict[str, str] = {}
+    x = np.asarray(data.test.x[rows])
+    first: dict[str, tuple[str, Run]] = {}
     for run_id, run in chosen:
-        first.setdefault(run.setting.label, run_id)
-    runs = runs_on_test({run_id: run for run_id, run in chosen if run_id in first.values()})
-    shown = {
-        run_id: dataclasses.replace(run, offset=run.offset[rows]) for run_id, run in runs.items()
-    }
-    outputs = reconstruct_as_deployed(shown, x)
+        first.setdefault(run.setting.label, (run_id, run))
+    runs = {run_id: (run, load_finished(MODELS, run_id)) for run_id, run in first.values()}
+    outputs, prior = {}, {}
+    offsets = offsets_of(data)
+    for run_id, opened in open_runs({run_id: trained for run_id, (_, trained) in runs.items()}):
+        run, trained = runs[run_id]
+        decode = opened.decoder(x)
+        encoded = opened.encode(x, offsets(run, trained.offset_factor, "test")[rows])
+        outputs[run.setting.label] = decode(encoded.code, encoded.offset)
+        if encoded.log_variance is not None:
+            rng = np.random.default_rng(run.seed)
+            drawn = rng.standard_normal(encoded.log_variance.shape, dtype=np.float32)
+            prior[run.setting.label] = decode(drawn, np.zeros_like(drawn))
     low, high = known_range or (float(x.min()), float(x.max()))
     return Images(
         originals=x.reshape(-1, *shape),
-        rows=[(label, outputs[i].reshape(-1, *shape)) for label, i in first.items()],
+        rows=[(label, outputs[label].reshape(-1, *shape)) for label in first],
+        prior=[(label, images.reshape(-1, *shape)) for label, images in prior.items()],
         data_range=(low, high),
     )
 

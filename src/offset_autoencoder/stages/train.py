@@ -10,6 +10,7 @@ from offset_autoencoder.errors import run_command
 from offset_autoencoder.offsets.table import OffsetTable, load_table, scale_factor
 from offset_autoencoder.project import MODELS, OFFSETS, PARAMS, PREPARED, run_store
 from offset_autoencoder.reporting.progress import progress
+from offset_autoencoder.training.architectures import resolve_architectures
 from offset_autoencoder.training.identity import IdentifiedRun, identify
 from offset_autoencoder.training.run_store import leave_in_models, missing_ids, take_in
 
@@ -25,6 +26,7 @@ def main() -> None:
             OFFSETS, setting.spec.offset, setting.network.latent_dim
         )
         for setting in params.settings
+        if setting.spec.offset is not None
     }
     runs = identify_runs(params, data, tables)
     store = run_store()
@@ -44,16 +46,24 @@ def identify_runs(params: Params, data: PreparedData, tables: Tables) -> list[Id
     """Every run of the params with its id."""
     digests = data.schema.digests
     trained_on: tuple[SplitName, ...] = ("train", "validation")
+    architectures = resolve_architectures(
+        params.settings,
+        input_dim=data.schema.input_dim,
+        image_shape=data.schema.image_shape,
+        samples=len(data.train.x),
+    )
+    of_setting = dict(zip((s.label for s in params.settings), architectures, strict=True))
     identified = []
     for run in params.runs:
-        table = tables[run.setting.spec.offset, run.setting.network.latent_dim]
+        spec = run.setting.spec
+        table = tables[spec.offset, run.setting.network.latent_dim] if spec.offset else None
         identified.append(
             identify(
                 run,
-                input_dim=data.schema.input_dim,
+                architecture=of_setting[run.setting.label],
                 data={split: digests[split]["x"] for split in trained_on},
-                table={split: table.digests[split] for split in trained_on},
-                offset_factor=scale_factor(table, run.setting.spec.rms),
+                table=table and {split: table.digests[split] for split in trained_on},
+                offset_factor=scale_factor(table, spec.rms) if table else 1.0,
             )
         )
     return identified

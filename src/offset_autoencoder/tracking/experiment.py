@@ -15,7 +15,7 @@ from offset_autoencoder.tracking.note import note
 from offset_autoencoder.tracking.records import Artifact, Record, as_param, as_ranges
 from offset_autoencoder.tracking.tables import read_table
 
-_BESIDE_THE_MODELS = ("offset", "rms", "stddev")
+_BESIDE_THE_MODELS = ("system", "offset", "rms", "stddev")
 
 
 def experiment_record(params: Params, runs: Sequence[Record], root: Path) -> Record:
@@ -85,19 +85,21 @@ def _params(params: Params) -> Iterator[tuple[str, str]]:
     for setting in params.settings:
         of_model.setdefault(setting.model, []).append(
             {
-                **setting.network.model_dump(),
+                **setting.network.relevant,
                 **setting.train.model_dump(),
-                **setting.spec.model_dump(),
+                **setting.spec.common,
+                **setting.spec.options,
             }
         )
     everywhere = [values for settings in of_model.values() for values in settings]
-    for key in everywhere[0]:
-        shared = _distinct(values[key] for values in everywhere)
+    for key in dict.fromkeys(key for values in everywhere for key in values):
+        shared = _distinct(values.get(key) for values in everywhere)
         if len(shared) == 1 and key not in _BESIDE_THE_MODELS:
             yield key, shared[0]
             continue
         for model, settings in of_model.items():
-            yield f"{model}.{key}", "; ".join(_distinct(values[key] for values in settings))
+            if of_this := [values[key] for values in settings if key in values]:
+                yield f"{model}.{key}", "; ".join(_distinct(of_this))
     yield "metric", params.evaluate.metric
     yield "baselines", as_param(params.evaluate.baselines)
     yield "confidence", as_param(params.evaluate.confidence)

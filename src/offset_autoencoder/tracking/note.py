@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 
 # MLflow cuts a longer tag off without a word.
 _LONGEST_TAG = 8000
-_NOT_SWEPT = frozenset(
-    {
-        "model",
-        "baseline",
-        "baseline_setting",
-        "metric",
-        "difference",
-        "low",
-        "high",
-        "p",
-        "p_corrected",
-        "wins",
-        "pairs",
-        "verdict",
-    }
-)
 
 
 def note(
@@ -65,7 +50,9 @@ def note(
 
 
 def _row(row: Mapping[str, str]) -> str:
-    swept = [f"{key}={cell}" for key, cell in row.items() if key not in _NOT_SWEPT and cell]
+    # The swept keys stand between the model and its baseline.
+    before = itertools.takewhile(lambda item: item[0] != "baseline", row.items())
+    swept = [f"{key}={cell}" for key, cell in before if key != "model" and cell]
     cells = [
         " ".join([row.get("model", ""), *swept]),
         row.get("baseline_setting") or row.get("baseline", ""),

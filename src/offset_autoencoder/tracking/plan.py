@@ -23,6 +23,8 @@ class Plan:
         keep: Runs that stand as they should, though maybe not as current or under this parent.
         retire: MLflow runs that are no longer in the files: they stay, as not current.
         discard: MLflow runs that a killed publisher left half-written, or that are doubled.
+        is_workspace: Whether the files are those of the user's own workspace, which alone says
+            what is current, and not those of a temporary clone that DVC runs an experiment in.
     """
 
     experiment: Record
@@ -33,9 +35,12 @@ class Plan:
     keep: tuple[Present, ...]
     retire: tuple[Present, ...]
     discard: tuple[Present, ...]
+    is_workspace: bool = True
 
     def adopt(self, parent_id: str) -> tuple[Present, ...]:
-        """The kept runs that are not yet current under this parent."""
+        """The kept runs that are not yet current under this parent, for the workspace."""
+        if not self.is_workspace:
+            return ()
         return tuple(run for run in self.keep if not run.is_current or run.parent_id != parent_id)
 
     @property
@@ -44,14 +49,18 @@ class Plan:
         return (
             self.parent is not None
             and not self.is_parent_outdated
-            and self.parent.is_current
+            and (self.parent.is_current or not self.is_workspace)
             and not (self.create or self.update or self.retire or self.discard)
             and not self.adopt(self.parent.mlflow_id)
         )
 
 
-def make_plan(experiment: Record, runs: Sequence[Record], state: StoreState) -> Plan:
+def make_plan(
+    experiment: Record, runs: Sequence[Record], state: StoreState, *, is_workspace: bool = True
+) -> Plan:
     """Compare the records with the store.
+
+    A temporary clone adds what is new and leaves alone what is current in the workspace.
 
     Of several MLflow runs with one key the complete one with the smallest id stays, so that
     publishers on different machines agree on which.
@@ -72,7 +81,7 @@ def make_plan(experiment: Record, runs: Sequence[Record], state: StoreState) -> 
         elif not present_run.is_complete:
             discard.append(present_run)
             create.append(record)
-        elif present_run.holds(record):
+        elif present_run.holds(record) or (present_run.is_current and not is_workspace):
             keep.append(present_run)
         else:
             update.append((record, present_run))
@@ -81,15 +90,17 @@ def make_plan(experiment: Record, runs: Sequence[Record], state: StoreState) -> 
     for left in found.values():
         if left.which[0] == "run" and not left.is_complete:
             discard.append(left)
-        elif left.is_current or left.status == "RUNNING":
+        elif is_workspace and (left.is_current or left.status == "RUNNING"):
             retire.append(left)
     return Plan(
         experiment=experiment,
         parent=parent,
-        is_parent_outdated=parent is None or not parent.holds(experiment),
+        is_parent_outdated=parent is None
+        or not (parent.holds(experiment) or (parent.is_current and not is_workspace)),
         create=tuple(create),
         update=tuple(update),
         keep=tuple(keep),
         retire=tuple(retire),
         discard=tuple(discard),
+        is_workspace=is_workspace,
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from offset_autoencoder.config import Params
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.project import project_root
 from offset_autoencoder.tracking.artifacts import are_lost
 from offset_autoencoder.tracking.experiment import experiment_record
 from offset_autoencoder.tracking.location import Location, locate
@@ -60,6 +61,7 @@ def publish(params: Params, root: Path = Path()) -> Outcome:
 
     MLflow is imported only where something is to be done. Publishers on one machine wait for
     each other; one that was killed leaves at most one half-written run, which the next replaces.
+    What a temporary clone of DVC's publishes is not current, and takes nothing from what is.
 
     Args:
         params: The project's params.
@@ -71,6 +73,7 @@ def publish(params: Params, root: Path = Path()) -> Outcome:
     runs = run_records(params, root)
     experiment = experiment_record(params, runs, root)
     location, name = locate(params.tracking), params.tracking.experiment
+    is_workspace = root.resolve() == project_root()
 
     def compare() -> tuple[StoreState, Plan]:
         state = read_state(location, name)
@@ -86,7 +89,7 @@ def publish(params: Params, root: Path = Path()) -> Outcome:
                 f"bring it back by 'mlflow experiments restore --experiment-id "
                 f"{state.experiment_id}', or give tracking.experiment another name",
             )
-        plan = make_plan(experiment, runs, state)
+        plan = make_plan(experiment, runs, state, is_workspace=is_workspace)
         if plan.parent is not None and are_lost(plan.parent.artifact_uri, experiment.artifacts):
             plan = replace(plan, is_parent_outdated=True)
         return state, plan
@@ -132,7 +135,9 @@ def _carry_out(plan: Plan, state: StoreState, location: Location, name: str, roo
 
     with mlflow_store.explained(location):
         mlflow_store.create_database(location)
-        store = mlflow_store.Store.open(location, name, state, provenance(root))
+        store = mlflow_store.Store.open(
+            location, name, state, provenance(root), is_current=plan.is_workspace
+        )
         with _progress(len(plan.create) + len(plan.update)) as done:
             _write(plan, store, done)
 
@@ -147,7 +152,8 @@ def _write(plan: Plan, store: Store, done: Callable[[], None]) -> None:
         parent_id = store.update(plan.experiment, plan.parent)
     else:
         parent_id = plan.parent.mlflow_id
-        store.adopt(plan.parent, None)
+        if plan.is_workspace:
+            store.adopt(plan.parent, None)
     for record in plan.create:
         store.create(record, parent_id)
         done()

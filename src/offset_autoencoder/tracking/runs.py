@@ -74,7 +74,8 @@ def _record(
 ) -> Record:
     spec = read_json(folder / "spec.json")
     setting = run.setting
-    network, train = setting.network.model_dump(), setting.train.model_dump()
+    network, train = setting.network.relevant, setting.train.model_dump()
+    offset = setting.spec.offset
     try:
         determined_by, status = spec["determined_by"], spec["status"]
         digests = {
@@ -102,11 +103,15 @@ def _record(
         params={
             "model": setting.model,
             "seed": str(run.seed),
-            "offset": setting.spec.offset,
-            "offset_kind": params.offsets[setting.spec.offset].kind,
+            "system": setting.spec.system,
+            "offset": as_param(offset),
+            "offset_kind": as_param(offset and params.offsets[offset].kind),
             "rms": as_param(setting.spec.rms),
             "stddev": as_param(setting.spec.stddev),
-            **{name: as_param(value) for name, value in {**network, **train}.items()},
+            **{
+                name: as_param(value)
+                for name, value in {**setting.spec.options, **network, **train}.items()
+            },
             "data": params.data.source,
             "scale": params.data.scale,
         },

@@ -102,18 +102,31 @@ class Store:
         client: The store.
         experiment_id: The MLflow experiment's id.
         provenance: Tags set when a record is first published.
+        is_current: Whether what is written counts as current.
     """
 
     def __init__(
-        self, client: MlflowClient, experiment_id: str, provenance: Mapping[str, str]
+        self,
+        client: MlflowClient,
+        experiment_id: str,
+        provenance: Mapping[str, str],
+        *,
+        is_current: bool = True,
     ) -> None:
         self._client = client
         self._experiment_id = experiment_id
         self._provenance = provenance
+        self._is_current = is_current
 
     @classmethod
     def open(
-        cls, location: Location, experiment: str, state: StoreState, provenance: Mapping[str, str]
+        cls,
+        location: Location,
+        experiment: str,
+        state: StoreState,
+        provenance: Mapping[str, str],
+        *,
+        is_current: bool = True,
     ) -> Store:
         """Open the experiment, creating it where the store has none of that name."""
         client = connect(location.uri)
@@ -128,7 +141,7 @@ class Store:
                 if found is None:
                     raise
                 identity = found.experiment_id
-        return cls(client, identity, provenance)
+        return cls(client, identity, provenance, is_current=is_current)
 
     def create(self, record: Record, parent_id: str | None = None) -> str:
         """Write a record as a new MLflow run.
@@ -216,7 +229,8 @@ class Store:
             self._client.set_tag(present.mlflow_id, CURRENT, str(current).lower())
 
     def _tags(self, record: Record, parent_id: str | None) -> dict[str, str]:
-        tags = {**record.tags, ROLE: record.role, KEY: record.key, CURRENT: "true"}
+        current = str(self._is_current).lower()
+        tags = {**record.tags, ROLE: record.role, KEY: record.key, CURRENT: current}
         return tags | ({PARENT: parent_id} if parent_id else {})
 
     def _finish(

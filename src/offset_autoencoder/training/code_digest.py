@@ -15,9 +15,12 @@ _PACKAGE = Path(__file__).parent.parent
 _DECIDING = (
     "models",
     "training/batches.py",
+    "training/epoch.py",
+    "training/job.py",
     "training/optimizers.py",
     "training/population.py",
     "training/schedule.py",
+    "training/stack.py",
     "training/trainer.py",
 )
 _LIBRARIES = ("tensorflow", "keras", "numpy")

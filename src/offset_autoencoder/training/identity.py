@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from offset_autoencoder.config import Run
+from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.files import sha256_of_json
 from offset_autoencoder.training.code_digest import code_digest, library_versions
 
@@ -19,38 +20,42 @@ class IdentifiedRun:
         id: SHA-256 of ``determined_by``, 64 hex digits.
         determined_by: What the training of the run depends on. No model's or offset's name
             is part of it: renaming one retrains nothing.
+        architecture: The layers of its model.
         offset_factor: What the offset table is multiplied by: rms over the table's own, or 1.
     """
 
     run: Run
     id: str
     determined_by: dict[str, Any]
+    architecture: Architecture
     offset_factor: float
 
 
 def identify(
-    run: Run, *, input_dim: int, data: Any, table: Any, offset_factor: float
+    run: Run, *, architecture: Architecture, data: Any, table: Any, offset_factor: float
 ) -> IdentifiedRun:
     """Give a run its id.
 
     Args:
         run: The run.
-        input_dim: Features of a sample.
+        architecture: The layers of its model.
         data: Digests of the samples that it trains and validates on.
-        table: Digests of its offset table over the same samples.
+        table: Digests of its offset table over the same samples; None where it has none.
+        architecture: The layers of its model.
         offset_factor: What the table is multiplied by; the table and rms decide it.
     """
     setting = run.setting
     determined_by = {
-        "network": setting.network.model_dump(),
+        "architecture": architecture.dump(),
         "train": setting.train.model_dump(),
-        "input_dim": input_dim,
-        "rms": setting.spec.rms,
+        "offset_factor": offset_factor,
         "stddev": setting.spec.stddev,
-        "table": sha256_of_json(table),
+        "table": None if table is None else sha256_of_json(table),
         "data": sha256_of_json(data),
         "seed": run.seed,
         "code": code_digest(),
         "versions": library_versions(),
     }
-    return IdentifiedRun(run, sha256_of_json(determined_by), determined_by, offset_factor)
+    return IdentifiedRun(
+        run, sha256_of_json(determined_by), determined_by, architecture, offset_factor
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from offset_autoencoder.config.schema import Network
+from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.project import MODELS
 from offset_autoencoder.training.run_files import SPEC, read_spec, read_weights
@@ -29,19 +29,16 @@ def load_run(run: str | Path, models: str | Path = MODELS) -> Any:
     Raises:
         InputError: where there is no such run, more than one, or it diverged.
     """
-    from offset_autoencoder.training.population import build_model
+    from offset_autoencoder.models import build_model
 
     folder = find_run(run, Path(models))
     spec = read_spec(folder)
     settings = spec["determined_by"]
     weights = read_weights(folder)
     model = build_model(
-        Network.model_validate(settings["network"]),
-        settings["input_dim"],
-        settings["seed"],
-        settings["stddev"],
+        Architecture.model_validate(settings["architecture"]), settings["seed"], settings["stddev"]
     )
-    own = {weight.path: weight for weight in model.trainable_weights}
+    own = {weight.path: weight for weight in model.weights}
     if {name: value.shape for name, value in weights.items()} != {
         name: tuple(weight.shape) for name, weight in own.items()
     }:

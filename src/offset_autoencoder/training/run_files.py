@@ -28,6 +28,8 @@ from offset_autoencoder.training.results import TrainedRun
 SPEC, WEIGHTS, HISTORY, TIMES = "spec.json", "weights.npz", "history.csv", "times.npz"
 
 _COLUMNS = ("epoch", "loss", "val_loss")
+# Only of runs whose loss is not the reconstruction's alone; the two add up to val_loss.
+_PARTS = ("val_reconstruction", "val_regularization")
 
 
 def write_run(folder: Path, run: IdentifiedRun, trained: TrainedRun, names: list[str]) -> None:
@@ -130,6 +132,9 @@ def read_weights(folder: Path) -> dict[str, NDArray[np.float32]]:
 def read_history(folder: Path) -> dict[str, NDArray[np.float64]]:
     """Read a run's history: ``epoch``, ``loss`` and ``val_loss``, each (epochs,).
 
+    Where the loss has other parts than the reconstruction, ``val_reconstruction`` and
+    ``val_regularization`` too.
+
     Raises:
         InputError: where the file is missing or damaged.
     """
@@ -137,7 +142,9 @@ def read_history(folder: Path) -> dict[str, NDArray[np.float64]]:
     try:
         with path.open(newline="", encoding="utf-8") as stream:
             rows = list(csv.DictReader(stream))
-        return {column: np.array([float(row[column]) for row in rows]) for column in _COLUMNS}
+        parts = [column for column in _PARTS if rows and column in rows[0]]
+        columns = (*_COLUMNS, *parts)
+        return {column: np.array([float(row[column]) for row in rows]) for column in columns}
     except FileNotFoundError:
         raise InputError(str(path), "no such file", "run dvc repro") from None
     except (OSError, csv.Error, KeyError, TypeError, ValueError):
@@ -149,10 +156,12 @@ def read_history(folder: Path) -> dict[str, NDArray[np.float64]]:
 def _history_text(trained: TrainedRun) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for epoch, (loss, val_loss) in enumerate(
-        zip(trained.loss, trained.val_loss, strict=True), start=1
-    ):
+    columns = [trained.loss, trained.val_loss]
+    if trained.adds_losses:
+        rest = trained.val_loss - trained.val_reconstruction
+        columns += [trained.val_reconstruction, rest]
+    writer.writerow([*_COLUMNS, *(_PARTS if trained.adds_losses else ())])
+    for epoch, values in enumerate(zip(*columns, strict=True), start=1):
         # A float32's own shortest form: read back, it is the same number.
-        writer.writerow([epoch, str(loss), str(val_loss)])
+        writer.writerow([epoch, *(str(value) for value in values)])
     return text.getvalue()

@@ -1,4 +1,4 @@
-"""Which runs train together, and their training one population after another."""
+"""Which runs train together, and their training."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.training.identity import IdentifiedRun
+from offset_autoencoder.training.job import Job
 from offset_autoencoder.training.population import Population
 from offset_autoencoder.training.results import TrainedRun
 from offset_autoencoder.training.run_files import write_run
-from offset_autoencoder.training.trainer import Job, train_population
+from offset_autoencoder.training.trainer import Work, train_populations
 
 Array = NDArray[np.float32]
 
@@ -32,18 +33,22 @@ class TrainingData:
     x_validation: Array
     tables: Mapping[tuple[str, int], tuple[Array, Array]]
 
+    def table(self, offset: str | None, latent_dim: int) -> tuple[Array, Array]:
+        """The table of an offset, zeros where there is none."""
+        if offset is not None:
+            return self.tables[offset, latent_dim]
+        return no_offset(len(self.x), latent_dim), no_offset(len(self.x_validation), latent_dim)
+
 
 def group_into_populations(
-    runs: Sequence[IdentifiedRun], input_dim: int
+    runs: Sequence[IdentifiedRun],
 ) -> Iterator[tuple[Population, list[IdentifiedRun]]]:
     """The runs that can train in one program, each id once, in the order of the first of each."""
     groups: dict[str, tuple[Population, list[IdentifiedRun]]] = {}
     for run in {run.id: run for run in runs}.values():
-        setting = run.run.setting
-        population = Population(
-            setting.network, input_dim, setting.train.batch_size, setting.train.optimizer
-        )
-        groups.setdefault(repr(population), (population, []))[1].append(run)
+        train = run.run.setting.train
+        population = Population(run.architecture, train.batch_size, train.optimizer)
+        groups.setdefault(population.key, (population, []))[1].append(run)
     yield from groups.values()
 
 
@@ -52,7 +57,7 @@ def make_jobs(runs: Sequence[IdentifiedRun], data: TrainingData) -> list[Job]:
 
     Runs with the same scaled offset share its arrays.
     """
-    scaled: dict[tuple[str, int, float], tuple[Array, Array]] = {}
+    scaled: dict[tuple[str | None, int, float], tuple[Array, Array]] = {}
     jobs = []
     for run in sorted(runs, key=lambda run: run.run.seed):
         setting = run.run.setting
@@ -62,7 +67,7 @@ def make_jobs(runs: Sequence[IdentifiedRun], data: TrainingData) -> list[Job]:
             run.offset_factor,
         )
         if (offset, latent_dim, factor) not in scaled:
-            table, table_validation = data.tables[offset, latent_dim]
+            table, table_validation = data.table(offset, latent_dim)
             scaled[offset, latent_dim, factor] = (
                 scale_offset(table, factor),
                 scale_offset(table_validation, factor),
@@ -74,7 +79,8 @@ def make_jobs(runs: Sequence[IdentifiedRun], data: TrainingData) -> list[Job]:
                 seed=run.run.seed,
                 offset=added,
                 offset_validation=added_validation,
-                stddev=setting.spec.stddev,
+                # A variational autoencoder scales standard normal noise itself.
+                stddev=1.0 if run.architecture.system == "vae" else setting.spec.stddev,
                 learning_rate=setting.train.learning_rate,
                 epochs=setting.train.epochs,
                 patience=setting.train.patience,
@@ -86,6 +92,11 @@ def make_jobs(runs: Sequence[IdentifiedRun], data: TrainingData) -> list[Job]:
 def scale_offset(table: Array, factor: float) -> Array:
     """The offset as it is added to the code: the table times the run's factor, float32."""
     return np.asarray(table, np.float32) * np.float32(factor)
+
+
+def no_offset(samples: int, latent_dim: int) -> Array:
+    """Zeros that take no memory, (samples, latent_dim) float32, read-only."""
+    return np.broadcast_to(np.float32(0), (samples, latent_dim))
 
 
 def train_runs(
@@ -105,26 +116,29 @@ def train_runs(
     """
     left = {run.id: run.run.setting.train.epochs for run in runs}
     work, done = sum(left.values()), 0
-    for population, members in group_into_populations(runs, data.x.shape[1]):
-        names = [weight.path for weight in population.model.weights]
-        by_id = {run.id: run for run in members}
+    by_id = {run.id: run for run in runs}
 
-        def keep(
-            job: Job,
-            trained: TrainedRun,
-            by_id: Mapping[str, IdentifiedRun] = by_id,
-            names: list[str] = names,
-        ) -> None:
+    def keeper(population: Population) -> Callable[[Job, TrainedRun], None]:
+        def keep(job: Job, trained: TrainedRun) -> None:
             nonlocal done
-            write_run(store / job.id, by_id[job.id], trained, names)
+            write_run(store / job.id, by_id[job.id], trained, population.weight_names)
             left[job.id] = 0
             done += 1
             report(work - sum(left.values()), done)
 
-        def count(jobs: Sequence[Job]) -> None:
-            for job in jobs:
-                left[job.id] -= 1
-            report(work - sum(left.values()), done)
+        return keep
 
-        jobs = make_jobs(members, data)
-        train_population(population, jobs, data.x, data.x_validation, keep, count)
+    def count(jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            left[job.id] -= 1
+        report(work - sum(left.values()), done)
+
+    train_populations(
+        [
+            Work(population, make_jobs(members, data), keeper(population))
+            for population, members in group_into_populations(runs)
+        ],
+        data.x,
+        data.x_validation,
+        count,
+    )

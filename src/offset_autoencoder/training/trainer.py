@@ -1,4 +1,4 @@
-"""Trains the runs of one population: stacks of them, a stack a core.
+"""Trains the runs of populations: stacks of them, a stack a core.
 
 A place in a stack is taken by the next run as soon as its run has ended, so that early
 stopping frees the machine at once; the others in the stack go on untouched.
@@ -12,95 +12,71 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.models.backend import tf
-from offset_autoencoder.training.batches import batch_weights, epoch_noise, epoch_order
-from offset_autoencoder.training.population import (
-    Population,
-    Weights,
-    best_weights,
-    compile_epoch,
-    replace_run,
-    start_stack,
-)
+from offset_autoencoder.training.batches import epoch_noise, epoch_order
+from offset_autoencoder.training.epoch import compile_epoch
+from offset_autoencoder.training.job import Job, Place
+from offset_autoencoder.training.population import Population, Variables
 from offset_autoencoder.training.results import TrainedRun
+from offset_autoencoder.training.stack import best_weights, replace_run, start_stack
 
 Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Job:
-    """One run to train.
+class Work:
+    """The runs of one population that are to be trained.
 
     Attributes:
-        id: The run's id.
-        seed: Seed of initial weights, batches and noise.
-        offset: f(x) of the training samples as it is added, (n, L) float32.
-        offset_validation: The same of the validation samples, (m, L) float32.
-        stddev: Gaussian noise a coordinate of the code, in training.
-        learning_rate: The optimizer's.
-        epochs: At most so many.
-        patience: Epochs without a lower validation loss after which it stops; None: never.
+        population: What the jobs share.
+        jobs: The runs; those with equal seeds side by side share their noise.
+        on_result: Takes each run as it ends, one call at a time; its errors end the training.
     """
 
-    id: str
-    seed: int
-    offset: Array
-    offset_validation: Array
-    stddev: float
-    learning_rate: float
-    epochs: int
-    patience: int | None
+    population: Population
+    jobs: Sequence[Job]
+    on_result: Callable[[Job, TrainedRun], None]
 
 
-@dataclass
-class _Place:
-    """A run's place in a stack, and what is known of the run so far."""
+def train_populations(
+    works: Sequence[Work],
+    x: Array,
+    x_validation: Array,
+    on_epoch: Callable[[Sequence[Job]], None] = lambda jobs: None,
+    workers: int | None = None,
+) -> None:
+    """Train every job of every population, handing each over as soon as it has ended.
 
-    job: Job
-    loss: list[float] = field(default_factory=list)
-    val_loss: list[float] = field(default_factory=list)
-    ended: list[float] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-    best: float = float("inf")
-    best_epoch: int = 0
+    One population compiles while another trains.
 
-    def record(self, loss: float, val_loss: float, ended: float, seconds: float) -> None:
-        self.loss.append(loss)
-        self.val_loss.append(val_loss)
-        self.ended.append(ended)
-        self.seconds.append(seconds)
-        if val_loss < self.best or (self.job.patience is None and np.isfinite(val_loss)):
-            self.best, self.best_epoch = val_loss, len(self.loss)
+    Args:
+        works: The populations and their jobs.
+        x: (n, D) float32 training samples.
+        x_validation: (m, D) float32 validation samples.
+        on_epoch: Told, after each epoch of a stack, which runs trained in it.
+        workers: Stacks that train side by side; by default one a core.
 
-    @property
-    def diverged(self) -> bool:
-        return not (np.isfinite(self.loss[-1]) and np.isfinite(self.val_loss[-1]))
-
-    @property
-    def out_of_patience(self) -> bool:
-        patience = self.job.patience
-        return patience is not None and len(self.loss) - self.best_epoch >= patience
-
-    @property
-    def ends(self) -> bool:
-        return self.diverged or self.out_of_patience or len(self.loss) >= self.job.epochs
-
-    def result(self, weights: Weights) -> TrainedRun:
-        return TrainedRun(
-            status="diverged" if self.diverged else "finished",
-            weights=None if self.diverged else weights,
-            loss=np.array(self.loss, np.float32),
-            val_loss=np.array(self.val_loss, np.float32),
-            best_epoch=None if self.diverged else self.best_epoch,
-            stopped_early=not self.diverged and len(self.loss) < self.job.epochs,
-            ended=np.array(self.ended),
-            seconds=np.array(self.seconds),
-        )
+    Raises:
+        KeyboardInterrupt: after Ctrl-C, when every stack has finished the epoch in hand.
+    """
+    stacks = sum(-(-len(work.jobs) // work.population.stack) for work in works)
+    workers = min(workers or os.cpu_count() or 1, stacks)
+    if not workers:
+        return
+    hall = _Hall(works, x, x_validation, on_epoch)
+    with ThreadPoolExecutor(workers, thread_name_prefix="stack") as pool:
+        running = [pool.submit(hall.work) for _ in range(workers)]
+        try:
+            for each in running:
+                each.result()
+        except BaseException:
+            hall.end()
+            raise
 
 
 def train_population(
@@ -112,85 +88,102 @@ def train_population(
     on_epoch: Callable[[Sequence[Job]], None] = lambda jobs: None,
     workers: int | None = None,
 ) -> None:
-    """Train every job, handing each over as soon as it has ended.
-
-    Args:
-        population: What the jobs share.
-        jobs: The runs to train; those with equal seeds side by side share their noise.
-        x: (n, D) float32 training samples.
-        x_validation: (m, D) float32 validation samples.
-        on_result: Takes each run as it ends, one call at a time; its errors end the training.
-        on_epoch: Told, after each epoch of a stack, which runs trained in it.
-        workers: Stacks that train side by side; by default one a core.
-
-    Raises:
-        KeyboardInterrupt: after Ctrl-C, when every stack has finished the epoch in hand.
-    """
-    waiting = deque(jobs)
-    if not waiting:
-        return
-    workers = min(workers or os.cpu_count() or 1, -(-len(waiting) // population.stack))
-    crew = _Crew(population, waiting, x, x_validation, on_result, on_epoch)
-    with ThreadPoolExecutor(workers, thread_name_prefix="stack") as pool:
-        stacks = [pool.submit(crew.train_stack) for _ in range(workers)]
-        try:
-            for stack in stacks:
-                stack.result()
-        except BaseException:
-            crew.stop.set()
-            raise
+    """:func:`train_populations` of a single one."""
+    work = Work(population, list(jobs), on_result)
+    train_populations([work], x, x_validation, on_epoch, workers)
 
 
-class _Crew:
-    """What the stacks of one population share: the data, the program and the waiting runs."""
+class _Hall:
+    """Where all populations train: it tells each worker what to do next."""
 
     def __init__(
         self,
-        population: Population,
-        waiting: deque[Job],
+        works: Sequence[Work],
         x: Array,
         x_validation: Array,
-        on_result: Callable[[Job, TrainedRun], None],
         on_epoch: Callable[[Sequence[Job]], None],
     ) -> None:
-        self.population = population
-        self.waiting = waiting
-        self.samples = len(x)
         self.x = tf.constant(np.asarray(x))
         self.x_validation = tf.constant(np.asarray(x_validation))
-        self.batch_weights = tf.constant(batch_weights(self.samples, population.batch_size))
-        self.epoch = compile_epoch(population)
-        self.on_result = on_result
         self.on_epoch = on_epoch
-        self.lock = threading.Lock()
         self.stop = threading.Event()
-        self._initial: dict[int, Weights] = {}
+        self.lock = threading.Lock()
+        self.change = threading.Condition()
+        self.crews = [_Crew(self, work) for work in works]
 
-    def initial_weights(self, seed: int) -> Weights:
-        with self.lock:
+    def work(self) -> None:
+        """Train stack after stack, until nothing is left to start."""
+        try:
+            while (crew := self._next_crew()) and not self.stop.is_set():
+                crew.train_stack()
+        except BaseException:
+            self.end()
+            raise
+
+    def end(self) -> None:
+        self.stop.set()
+        with self.change:
+            self.change.notify_all()
+
+    def _next_crew(self) -> _Crew | None:
+        with self.change:
+            while not self.stop.is_set():
+                left = [crew for crew in self.crews if crew.waiting]
+                if not left:
+                    return None
+                # What is compiled first; then what nobody compiles yet.
+                for state in ("compiled", "new"):
+                    for crew in left:
+                        if crew.state == state:
+                            crew.state = "compiling" if state == "new" else state
+                            return crew
+                self.change.wait()
+        return None
+
+
+class _Crew:
+    """What the stacks of one population share: the program and the waiting runs."""
+
+    def __init__(self, hall: _Hall, work: Work) -> None:
+        self.hall = hall
+        self.population = work.population
+        self.waiting = deque(work.jobs)
+        self.on_result = work.on_result
+        self.samples = int(hall.x.shape[0])
+        self.epoch = compile_epoch(work.population)
+        self.state = "new"
+        self._initial: dict[int, Variables] = {}
+
+    def initial(self, seed: int) -> Variables:
+        with self.hall.lock:
             if seed not in self._initial:
-                self._initial[seed] = self.population.initial_weights(seed)
+                self._initial[seed] = self.population.initial(seed)
             return self._initial[seed]
 
+    def compiled(self) -> None:
+        with self.hall.change:
+            self.state = "compiled"
+            self.hall.change.notify_all()
+
     def next_job(self) -> Job | None:
-        with self.lock:
+        with self.hall.change:
             return self.waiting.popleft() if self.waiting else None
 
     def train_stack(self) -> None:
         """Train runs in one stack until none is waiting and all its own have ended."""
-        places: list[_Place | None] = []
+        places: list[Place | None] = []
         while len(places) < self.population.stack and (job := self.next_job()):
-            places.append(_Place(job))
+            places.append(Place(job))
         if not places:
             return
         places += [None] * (self.population.stack - len(places))
         spare = next(place for place in places if place).job
         stack = start_stack(
             self.population,
-            [self.initial_weights((place.job if place else spare).seed) for place in places],
+            [self.initial((place.job if place else spare).seed) for place in places],
         )
         changed = True
-        while any(places) and not self.stop.is_set():
+        while any(places) and not self.hall.stop.is_set():
             jobs = [place.job if place else spare for place in places]
             if changed:
                 constant = self._constant_inputs(jobs)
@@ -198,52 +191,60 @@ class _Crew:
             started = time.perf_counter()
             epochs = [len(place.loss) + 1 if place else 1 for place in places]
             order, added = self._epoch_inputs(jobs, epochs)
-            stack, loss, val_loss = self.epoch(
-                stack, self.x, self.x_validation, order, added, *constant
+            stack, loss, validation = self.epoch(
+                stack, self.hall.x, self.hall.x_validation, order, added, *constant
             )
-            losses, val_losses = np.asarray(loss), np.asarray(val_loss)
+            losses = [np.asarray(each) for each in (loss, *validation)]
             seconds = (time.perf_counter() - started) / sum(place is not None for place in places)
             ended = time.time()
-            self.on_epoch([place.job for place in places if place])
+            if self.state != "compiled":
+                self.compiled()
+            self.hall.on_epoch([place.job for place in places if place])
             for index, place in enumerate(places):
                 if place is None:
                     continue
-                place.record(float(losses[index]), float(val_losses[index]), ended, seconds)
+                place.record([float(each[index]) for each in losses], ended, seconds)
                 if not place.ends:
                     continue
-                result = place.result(best_weights(stack, index))
-                with self.lock:
+                result = place.result(best_weights(self.population, stack, index))
+                with self.hall.lock:
                     self.on_result(place.job, result)
                 following = self.next_job()
-                places[index] = _Place(following) if following else None
+                places[index] = Place(following) if following else None
                 if following:
-                    initial = self.initial_weights(following.seed)
+                    initial = self.initial(following.seed)
                     stack = replace_run(stack, index, initial)
                     changed = True
 
     def _constant_inputs(self, jobs: Sequence[Job]) -> tuple[object, ...]:
         return (
             tf.constant(np.stack([job.offset_validation for job in jobs])),
-            self.batch_weights,
             tf.constant([job.learning_rate for job in jobs], tf.float32),
             tf.constant([job.patience is None for job in jobs]),
         )
 
     def _epoch_inputs(self, jobs: Sequence[Job], epochs: Sequence[int]) -> tuple[object, object]:
-        size = (self.samples, self.population.batch_size)
-        latent_dim = self.population.network.latent_dim
+        """The order of the samples, and what the model is fed beside them in that order."""
+        latent_dim = self.population.architecture.network.latent_dim
+        apart = self.population.noise_is_input
         orders: dict[tuple[int, int], NDArray[np.int32]] = {}
         noises: dict[tuple[int, int], Array] = {}
-        added = []
+        offsets, noise = [], []
         for job, epoch in zip(jobs, epochs, strict=True):
             key = (job.seed, epoch)
             if key not in orders:
-                orders[key] = epoch_order(*key, *size)
+                orders[key] = epoch_order(*key, self.samples)
             of_rows = job.offset[orders[key]]
-            if job.stddev:
-                if key not in noises:
-                    noises[key] = epoch_noise(*key, *size, latent_dim)
-                of_rows = of_rows + np.float32(job.stddev) * noises[key]
-            added.append(of_rows)
+            if job.stddev and key not in noises:
+                noises[key] = epoch_noise(*key, self.samples, latent_dim)
+            scaled = np.float32(job.stddev) * noises[key] if job.stddev else None
+            if apart:
+                noise.append(np.zeros_like(of_rows) if scaled is None else scaled)
+            elif scaled is not None:
+                of_rows = of_rows + scaled
+            offsets.append(of_rows)
         order = np.stack([orders[job.seed, epoch] for job, epoch in zip(jobs, epochs, strict=True)])
-        return tf.constant(order), tf.constant(np.stack(added))
+        inputs = {"offset": tf.constant(np.stack(offsets))}
+        if apart:
+            inputs["noise"] = tf.constant(np.stack(noise))
+        return tf.constant(order), inputs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib
 import os
 import sysconfig
@@ -22,18 +23,9 @@ def find_target(where: str, name: str) -> Any:
         name: ``"custom.mine:f"``; the attribute may be dotted.
 
     Raises:
-        InputError: where the module is not found or raises when it is imported, has no such
-            attribute, or that is nothing to call.
+        InputError: as :func:`find_attribute`, or where it is nothing to call.
     """
-    module_name, _, attribute = name.partition(":")
-    target: Any = _import(where, module_name)
-    for part in attribute.split("."):
-        if not hasattr(target, part):
-            public = [word for word in dir(target) if not word.startswith("_")]
-            raise InputError(
-                where, f"{module_name} has no {attribute!r}", did_you_mean(part, public)
-            )
-        target = getattr(target, part)
+    target = find_attribute(where, name)
     halves = [half for half in ("fit", "apply") if hasattr(target, half)]
     if len(halves) == 1:
         other = {"fit": "apply", "apply": "fit"}[halves[0]]
@@ -47,6 +39,29 @@ def find_target(where: str, name: str) -> Any:
             f"{name} is a {type(target).__name__}: neither a function nor an object with fit and "
             "apply",
         )
+    return target
+
+
+def find_attribute(where: str, name: str) -> Any:
+    """What ``module:attribute`` names.
+
+    Args:
+        where: The place that errors name.
+        name: ``"custom.mine:f"``; the attribute may be dotted.
+
+    Raises:
+        InputError: where the module is not found or raises when it is imported, or has no such
+            attribute.
+    """
+    module_name, _, attribute = name.partition(":")
+    target: Any = _import(where, module_name)
+    for part in attribute.split("."):
+        if not hasattr(target, part):
+            public = [word for word in dir(target) if not word.startswith("_")]
+            raise InputError(
+                where, f"{module_name} has no {attribute!r}", did_you_mean(part, public)
+            )
+        target = getattr(target, part)
     return target
 
 
@@ -67,6 +82,25 @@ def blame_user_code(where: str, name: str) -> Iterator[None]:
         raise InputError(
             where, f"{name} raised {type(error).__name__}: {message}{_user_line(error)}"
         ) from error
+
+
+def digest_of_user_code(where: str, name: str) -> str:
+    """The SHA-256 of the user's code that ``module:attribute`` stands in.
+
+    That is the module's source, or all of ``src/custom`` where the module stands there.
+
+    Raises:
+        InputError: where the module cannot be found.
+    """
+    module = _import(where, name.partition(":")[0])
+    source = Path(str(module.__file__))
+    files = [source]
+    if module.__name__.split(".")[0] == "custom":
+        files = sorted(Path(importlib.import_module("custom").__path__[0]).rglob("*.py"))
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.name}\n".encode() + file.read_bytes())
+    return digest.hexdigest()
 
 
 def _import(where: str, module_name: str) -> Any:

@@ -1,0 +1,239 @@
+"""How many seeds an answer needs: the power of the paired t test and of the test of equivalence.
+
+A plan, not a finding: it takes the mean and the spread that were seen for the true ones, and
+with few seeds both are known roughly. The t tests stand for the sign-flip tests that are made;
+these need about as many seeds, one or two more where seeds are few. Never fewer are named than
+those with which a sign-flip test can reach the level at all.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offset_autoencoder.evaluation.statistics import EXACT_UP_TO, Alternative, Estimate, smallest_p
+
+MOST_SEEDS = 100_000
+_NODES = 128
+_TAIL = 1e-12
+_FAR = 9.0  # standard deviations beyond which no normal value is ever seen
+
+
+@dataclass(frozen=True)
+class SeedsNeeded:
+    """How many seeds an answer needs, and which answer.
+
+    Attributes:
+        seeds: How many; None where it is not known, or above 100,000.
+        finds: What they find: a difference, or equivalence; None where seeds is None.
+    """
+
+    seeds: int | None
+    finds: Literal["difference", "equivalence"] | None
+
+
+def seeds_needed(
+    difference: Estimate,
+    change: Estimate,
+    margin: float,
+    *,
+    family: int,
+    confidence: float,
+    power: float,
+) -> SeedsNeeded:
+    """The fewest seeds that tell a setting from its baseline or show the two equivalent.
+
+    Both as if the difference and the spread seen were the true ones. Each test is taken at the
+    level ``(1 − confidence) / family``: the strictest step of Holm's correction, so that the
+    number holds whatever the rest of the family shows. Equivalence also needs its interval
+    within the margin, so its level is at most half of ``1 − confidence``.
+
+    Args:
+        difference: The paired difference.
+        change: The relative change of the error.
+        margin: The largest change that counts as equal.
+        family: How many comparisons are corrected together.
+        confidence: The share of intervals that hold the true value.
+        power: The chance that the answer is found, in (0, 1).
+
+    Returns:
+        The smaller of both numbers; neither is known from less than two seeds.
+    """
+    level = (1 - confidence) / max(family, 1)
+    different = seeds_for_difference(difference.mean, difference.std, level=level, power=power)
+    equivalent = seeds_for_equivalence(
+        change.mean, change.std, margin, level=min(level, (1 - confidence) / 2), power=power
+    )
+    if equivalent is not None and (different is None or equivalent < different):
+        return SeedsNeeded(equivalent, "equivalence")
+    return SeedsNeeded(different, None if different is None else "difference")
+
+
+def seeds_for_difference(mean: float, std: float, *, level: float, power: float) -> int | None:
+    """The fewest pairs with which the two-sided paired t test finds a difference.
+
+    Args:
+        mean: The true mean difference.
+        std: The true standard deviation of the differences.
+        level: The level of the test, in (0, 1).
+        power: The chance to find it, in (0, 1).
+
+    Returns:
+        How many; None where mean or spread is not known, or it takes more than 100,000.
+
+    Raises:
+        ValueError: where level or power is outside (0, 1).
+    """
+    _check_shares(level, power)
+    if not (math.isfinite(mean) and math.isfinite(std)) or mean == 0:
+        return None
+    if std == 0:
+        return _reach(level, "two-sided")
+    effect = abs(mean) / std
+    return _fewest(
+        lambda seeds: difference_power(effect, seeds, level) >= power, _reach(level, "two-sided")
+    )
+
+
+def seeds_for_equivalence(
+    mean: float, std: float, margin: float, *, level: float, power: float
+) -> int | None:
+    """The fewest pairs with which two one-sided paired t tests show equivalence.
+
+    Args:
+        mean: The true mean change; 0 asks for settings that are equal.
+        std: The true standard deviation of the changes.
+        margin: The largest change that counts as equal.
+        level: The level of each one-sided test, in (0, 0.5).
+        power: The chance to show it, in (0, 1).
+
+    Returns:
+        How many; None where mean or spread is not known, the mean is not within the margin, or
+        it takes more than 100,000.
+
+    Raises:
+        ValueError: where level or power is outside (0, 1).
+    """
+    _check_shares(level, power)
+    if not (math.isfinite(mean) and math.isfinite(std)) or abs(mean) >= margin:
+        return None
+    if std == 0:
+        return _reach(level, "greater")
+    return _fewest(
+        lambda seeds: equivalence_power(mean, std, margin, seeds, level) >= power,
+        _reach(level, "greater"),
+    )
+
+
+def difference_power(effect: float, seeds: int, level: float) -> float:
+    """Power of the two-sided paired t test: two tails of the noncentral t distribution.
+
+    Args:
+        effect: The true mean difference over its standard deviation, at least 0.
+        seeds: How many pairs, at least 2.
+        level: The level of the test.
+    """
+    from scipy.special import ndtr, stdtrit
+
+    shift = effect * math.sqrt(seeds)
+    critical = float(stdtrit(seeds - 1, 1 - level / 2))
+    return _over_spread(
+        lambda share: ndtr(shift - critical * share) + ndtr(-shift - critical * share),
+        seeds - 1,
+        highest=(shift + _FAR) / critical,
+    )
+
+
+def equivalence_power(mean: float, std: float, margin: float, seeds: int, level: float) -> float:
+    """Power of two one-sided paired t tests against ``±margin``.
+
+    Args:
+        mean: The true mean change.
+        std: The true standard deviation of the changes, above zero.
+        margin: The largest change that counts as equal.
+        seeds: How many pairs, at least 2.
+        level: The level of each one-sided test.
+    """
+    from scipy.special import ndtr, stdtrit
+
+    critical = float(stdtrit(seeds - 1, 1 - level))
+    error = std / math.sqrt(seeds)
+    reach, shift = margin / error, mean / error
+    return _over_spread(
+        lambda share: (
+            ndtr(reach - critical * share - shift) - ndtr(critical * share - reach - shift)
+        ),
+        seeds - 1,
+        highest=reach / critical,
+    )
+
+
+def _over_spread(
+    chance: Callable[[NDArray[np.float64]], NDArray[np.float64]], freedom: int, highest: float
+) -> float:
+    """The chance that a t test rejects, over all standard deviations that a sample may show.
+
+    Given that standard deviation, a test rejects where the sample's mean falls into known
+    intervals, which has a normal probability. Its integral over the chi distribution is the
+    noncentral t distribution for one interval's end, and Owen's Q for two.
+
+    Args:
+        chance: That probability, given the sample's standard deviation as a share of the true one.
+        freedom: Degrees of freedom.
+        highest: The share above which there is no chance.
+    """
+    from scipy.special import chdtri, gammaln
+
+    low, high = (math.sqrt(float(chdtri(freedom, p)) / freedom) for p in (1 - _TAIL, _TAIL))
+    high = min(high, highest)
+    if high <= low:
+        return 0.0
+    nodes, weights = _quadrature()
+    share = low + (high - low) * (nodes + 1) / 2
+    log_density = (
+        math.log(2)
+        + freedom / 2 * math.log(freedom / 2)
+        - float(gammaln(freedom / 2))
+        + (freedom - 1) * np.log(share)
+        - freedom * share**2 / 2
+    )
+    return float(np.sum(weights * np.exp(log_density) * chance(share)) * (high - low) / 2)
+
+
+@functools.cache
+def _quadrature() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Gauss-Legendre nodes in (−1, 1) and their weights."""
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    return nodes, weights
+
+
+def _reach(level: float, alternative: Alternative) -> int | None:
+    """The fewest pairs with which a sign-flip test can reach a level."""
+    return next((n for n in range(2, EXACT_UP_TO + 1) if smallest_p(n, alternative) <= level), None)
+
+
+def _fewest(enough: Callable[[int], bool], least: int | None) -> int | None:
+    """The smallest number from ``least`` on that is enough, where all above it are, too."""
+    if least is None:
+        return None
+    low, high = least - 1, least
+    while not enough(high):
+        if high >= MOST_SEEDS:
+            return None
+        low, high = high, min(2 * high, MOST_SEEDS)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def _check_shares(level: float, power: float) -> None:
+    for name, share in (("level", level), ("power", power)):
+        if not 0 < share < 1:
+            raise ValueError(f"{name} must lie between 0 and 1, got {share}")

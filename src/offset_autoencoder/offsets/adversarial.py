@@ -1,0 +1,140 @@
+"""Kind ``adversarial``: the direction in which a step most hurts a reference autoencoder.
+
+For each sample, with c its code under a reference autoencoder fitted as in kind ``encoder``::
+
+    f(x) = argmax over d, ‖d‖ = √L, of loss(x, decoder(c + radius · d))
+
+so that f(x) has a root mean square of 1 a coordinate; ``rms`` of a model then sets its power.
+The maximum is sought by projected gradient ascent on the sphere (Madry et al. 2018, there on
+the sample). What it finds is a local maximum, the best of those that its starts lead to, and
+not proven to be the global one; where the loss has a kink (relu) it can end a little short of
+it. Each start is turned to the side on which the loss rises.
+
+For a linear decoder and a squared error whose residual is out of its reach, f(x) is the
+decoder's first right singular vector, and an ascent with a step of 1 is its power iteration.
+
+It hurts the reference, not the network that it is added to, which can learn to live with it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offset_autoencoder.config.schema import AdversarialOffset
+from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
+from offset_autoencoder.offsets.reference import encode, fit_reference_state, layers_of
+
+_ROWS = 1024
+# A stream of its own: nothing else that is seeded with the same number draws the same values.
+_STREAM = tuple(b"adversarial")
+# Maxima this near to each other are the same but for rounding: the first one counts.
+_SAME = 1e-9
+
+Float64 = NDArray[np.float64]
+Tensor = Any
+
+
+def fit(where: str, params: AdversarialOffset, training: Training, latent_dim: int) -> State:
+    """The reference's layers, the starts (restarts, latent_dim), and how to climb from them.
+
+    Raises:
+        InputError: where the reference's training diverged.
+    """
+    return {
+        **fit_reference_state(where, params, training, latent_dim),
+        "output": np.array(params.output),
+        "loss": np.array(params.loss),
+        "starts": _starts(params.seed, params.restarts, latent_dim),
+        "radius": np.array(params.radius),
+        "steps": np.array(params.steps, dtype=np.int64),
+        "step": np.array(params.step),
+    }
+
+
+def apply(where: str, state: State, samples: Samples) -> Float32:
+    """The worst direction found for each sample, float32 (n, latent_dim).
+
+    Raises:
+        InputError: where x has another number of features than the training split.
+    """
+    code = encode(where, state, samples.x)
+    climb = _compile_climb(state)
+    directions = np.empty(code.shape, dtype=np.float32)
+    for start in range(0, len(code), _ROWS):
+        block = slice(start, start + _ROWS)
+        found = climb(samples.x[block].astype(np.float64), code[block])
+        directions[block] = found * np.sqrt(code.shape[1])
+    return directions
+
+
+def _starts(seed: int, restarts: int, latent_dim: int) -> Float64:
+    """Directions uniform on the unit sphere, (restarts, latent_dim), the same for all samples."""
+    generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=_STREAM))
+    rows = generator.standard_normal((restarts, latent_dim))
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def _compile_climb(state: State) -> Callable[[Float64, Float64], Float64]:
+    """The function of x (n, D) and codes (n, L) that gives unit directions (n, L), float64."""
+    from offset_autoencoder.models.backend import keras, tf
+
+    activation = keras.activations.get(state["activation"].item())
+    output = keras.activations.get(state["output"].item())
+    sample_losses = keras.losses.get(state["loss"].item())
+    *hidden, last = [
+        (tf.constant(kernel, tf.float64), tf.constant(bias, tf.float64))
+        for kernel, bias in layers_of("decoder", state)
+    ]
+    latent_dim = state["starts"].shape[1]
+    norm = state["radius"].item() * np.sqrt(latent_dim)
+    step = state["step"].item()
+
+    def losses(x: Tensor, code: Tensor) -> Tensor:
+        for kernel, bias in hidden:
+            code = activation(code @ kernel + bias)
+        return sample_losses(x, output(code @ last[0] + last[1]))
+
+    def loss_and_gradient(x: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch(code)
+            loss = losses(x, code)
+        return loss, tape.gradient(loss, code)
+
+    def one_step(
+        x: Tensor, code: Tensor, number: Tensor, unit: Tensor, best: Tensor, best_loss: Tensor
+    ) -> tuple[Tensor, ...]:
+        loss, gradient = loss_and_gradient(x, code + norm * unit)
+        better = loss - best_loss > _SAME * tf.abs(loss)
+        best = tf.where(better[:, None], unit, best)
+        best_loss = tf.where(better, loss, best_loss)
+        tangent = gradient - _dot(gradient, unit) * unit
+        length = tf.norm(gradient, axis=1, keepdims=True)
+        unit = tf.math.l2_normalize(unit + step * tf.math.divide_no_nan(tangent, length), axis=1)
+        return number + 1, unit, best, best_loss
+
+    def climb(x: Tensor, code: Tensor) -> Tensor:
+        _, rising = loss_and_gradient(x, code)
+        best, best_loss = tf.zeros_like(code), tf.fill(tf.shape(code)[:1], -np.float64(np.inf))
+        for start in state["starts"]:
+            unit = tf.ones_like(code) * start
+            unit = tf.where(_dot(rising, unit) < 0, -unit, unit)
+            # One more than the steps: the last one is judged and its own step not taken.
+            _, _, best, best_loss = tf.while_loop(
+                lambda number, *_: number <= state["steps"].item(),
+                functools.partial(one_step, x, code),
+                (0, unit, best, best_loss),
+            )
+        return best
+
+    def _dot(a: Tensor, b: Tensor) -> Tensor:
+        return tf.reduce_sum(a * b, axis=1, keepdims=True)
+
+    rows = tf.TensorSpec([None, None], tf.float64)
+    program = tf.function(climb, input_signature=[rows, rows], autograph=False)
+    concrete = program.get_concrete_function()
+    return lambda x, code: np.asarray(concrete(tf.constant(x), tf.constant(code)))

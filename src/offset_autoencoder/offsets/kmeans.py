@@ -1,0 +1,110 @@
+"""Kind ``kmeans``: a vector for each cluster of the training split, that of the nearest centroid.
+
+The clusters are found by Lloyd's algorithm from k-means++ starts (Arthur & Vassilvitskii 2007),
+the best of several; the centroids are then the means of their samples. A cluster's vector is,
+with ``vectors: random``, a direction uniform on the sphere, with a root mean square of 1 a
+coordinate: it says which cluster, and nothing else. With ``vectors: pca`` it is the centroid's
+projection on the first principal components of the training split: near clusters have near
+vectors.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from offset_autoencoder.config.schema import KmeansOffset, PcaOffset
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.offsets import pca
+from offset_autoencoder.offsets.kind import Float32, Int64, Samples, State, Training
+from offset_autoencoder.offsets.linear import Float64, centred_blocks, training_mean
+
+_STARTS = 4
+# A stream of its own: nothing else that is seeded with the same number draws the same values.
+_STREAM = tuple(b"kmeans")
+
+
+def fit(where: str, params: KmeansOffset, training: Training, latent_dim: int) -> State:
+    """Mean (input_dim,), centroids less the mean (clusters, input_dim) and their vectors.
+
+    Raises:
+        InputError: where there are fewer different training samples than clusters, or latent_dim
+            is more than ``pca`` has.
+    """
+    if params.vectors == "pca":
+        axes = pca.fit(where, PcaOffset(), training, latent_dim)
+    mean = training_mean(training.x)
+    centroids = _centroids(where, params, training.x, mean)
+    if params.vectors == "pca":
+        vectors = centroids @ axes["components"].T
+    else:
+        vectors = _directions(params.seed, params.n_clusters, latent_dim)
+    return {"mean": mean, "centroids": centroids, "vectors": vectors.astype(np.float32)}
+
+
+def apply(where: str, state: State, samples: Samples) -> Float32:
+    """The vector of each sample's nearest centroid, float32 (n, latent_dim).
+
+    Raises:
+        InputError: where x has another number of features than the training split.
+    """
+    if samples.x.shape[1] != len(state["mean"]):
+        raise InputError(
+            where,
+            f"was fitted on {len(state['mean'])} features, x has {samples.x.shape[1]}",
+        )
+    vectors: Float32 = state["vectors"]
+    return vectors[nearest(samples.x, state["mean"], state["centroids"])]
+
+
+def nearest(x: Float32, mean: Float64, centroids: Float64) -> Int64:
+    """The index of the centroid nearest to each sample, the first of equally near ones: (n,).
+
+    Args:
+        x: float32 (n, input_dim).
+        mean: (input_dim,).
+        centroids: (clusters, input_dim), less the mean.
+    """
+    result = np.empty(len(x), dtype=np.int64)
+    half_square = np.square(centroids).sum(axis=1) / 2
+    for block, centred in centred_blocks(x, mean):
+        # ‖x − c‖² = ‖x‖² − 2 (x·c − ‖c‖²/2), and ‖x‖² is the same for all centroids.
+        result[block] = np.argmax(centred @ centroids.T - half_square, axis=1)
+    return result
+
+
+def _centroids(where: str, params: KmeansOffset, x: Float32, mean: Float64) -> Float64:
+    if params.n_clusters > len(x):
+        raise _too_few(where, params.n_clusters, f"{len(x)} samples")
+    labels = _cluster(x - mean, params.n_clusters, params.seed)
+    found = np.unique(labels)
+    if len(found) < params.n_clusters:
+        raise _too_few(where, params.n_clusters, f"{len(found)} different samples")
+    # In the order of the samples: scikit-learn's own sums depend on its threads.
+    means = [training_mean(x[labels == cluster]) for cluster in range(params.n_clusters)]
+    return np.stack(means) - mean
+
+
+def _cluster(centred: Float64, n_clusters: int, seed: int) -> Int64:
+    import warnings
+
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    kmeans = KMeans(n_clusters, n_init=_STARTS, random_state=seed, copy_x=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # too few samples: said by the caller
+        return kmeans.fit_predict(centred).astype(np.int64)
+
+
+def _directions(seed: int, n: int, latent_dim: int) -> Float64:
+    generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=_STREAM))
+    rows = generator.standard_normal((n, latent_dim))
+    return rows * np.sqrt(latent_dim) / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def _too_few(where: str, n_clusters: int, there_are: str) -> InputError:
+    return InputError(
+        f"{where}.n_clusters",
+        f"the training split has {there_are}, fewer than {n_clusters} clusters",
+        "lower n_clusters",
+    )

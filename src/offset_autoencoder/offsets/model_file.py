@@ -1,0 +1,95 @@
+"""A layer of the user's own Keras model as f(x): loaded in safe mode, never unpickled."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from offset_autoencoder.data.raw_files import locate
+from offset_autoencoder.errors import InputError, did_you_mean
+from offset_autoencoder.offsets.kind import Float32, State
+
+_ROWS = 4096
+
+
+def read_model(
+    where: str, path: str, layer: str, raw: Path, input_dim: int, latent_dim: int
+) -> State:
+    """Read a ``.keras`` file, and make sure that it can be applied.
+
+    Args:
+        where: The offset's place in params.yaml.
+        path: The file, relative to ``raw``.
+        layer: The name of the layer whose output is f(x).
+        raw: ``data/raw``.
+        input_dim: Features of a sample.
+        latent_dim: Length that the vectors must have.
+
+    Returns:
+        The file's bytes, uint8, and the layer's name.
+
+    Raises:
+        InputError: where there is no such file or layer, the file cannot be loaded in safe
+            mode, or the layer does not map (n, input_dim) to (n, latent_dim).
+    """
+    file = locate(raw, path, f"{where.removeprefix('params.yaml: ')}.path")
+    content = file.read_bytes()
+    encoder = _load(str(file), content, f"{where}.layer", layer)
+    shapes = tuple(encoder.input_shape), tuple(encoder.output_shape)
+    if shapes != ((None, input_dim), (None, latent_dim)):
+        raise InputError(
+            f"{where}.layer",
+            f"{layer!r} of {file} maps {_shape(shapes[0])} to {_shape(shapes[1])}, needed is "
+            f"(n, {input_dim}) to (n, {latent_dim})",
+            "name another layer, or set the latent_dim of its models",
+        )
+    return {"model": np.frombuffer(content, dtype=np.uint8), "layer": np.array(layer)}
+
+
+def apply_model(where: str, state: State, x: Float32) -> Float32:
+    """The layer's output for samples, float32 (n, latent_dim).
+
+    Raises:
+        InputError: where the stored model cannot be loaded.
+    """
+    encoder = _load(where, state["model"].tobytes(), where, state["layer"].item())
+    table = np.empty((len(x), encoder.output_shape[1]), dtype=np.float32)
+    for start in range(0, len(x), _ROWS):
+        block = slice(start, start + _ROWS)
+        table[block] = np.asarray(encoder(x[block], training=False))
+    return table
+
+
+def _load(where: str, content: bytes, where_layer: str, layer: str) -> Any:
+    """The model from the one input that the layer sees to the layer's output."""
+    import offset_autoencoder.models  # noqa: F401  registers the project's layers
+    from offset_autoencoder.models.backend import keras
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        path.write_bytes(content)
+        try:
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        except Exception as error:  # whatever the file's own classes raise
+            message = " ".join(str(error).split()).replace(str(path), "the file")
+            raise InputError(
+                where,
+                f"cannot be loaded as a Keras model in safe mode: {message[:300]}",
+                "save it as .keras, with registered or stock layers and no Lambda",
+            ) from None
+    names = [each.name for each in model.layers]
+    if layer not in names:
+        raise InputError(where_layer, f"no layer {layer!r}", did_you_mean(layer, names))
+    for tensor in sorted(model.inputs, key=lambda tensor: str(tensor.name) != "x"):
+        try:
+            return keras.Model(tensor, model.get_layer(layer).output)
+        except (ValueError, AttributeError):
+            continue
+    raise InputError(where_layer, f"{layer!r} is not the output of one of the model's inputs alone")
+
+
+def _shape(shape: tuple[int | None, ...]) -> str:
+    return f"({', '.join('n' if size is None else str(size) for size in shape)})"

@@ -1,0 +1,88 @@
+"""The reference autoencoder that two kinds fit for themselves, as the arrays of their state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offset_autoencoder.config.schema import Network, Reference, Train
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.offsets.dense import dense_layers, unit_norm
+from offset_autoencoder.offsets.kind import Float32, State, Training
+
+_ROWS = 4096
+
+Float64 = NDArray[np.float64]
+Layer = tuple[NDArray[Any], NDArray[Any]]
+
+
+def fit_reference_state(
+    where: str, params: Reference, training: Training, latent_dim: int
+) -> State:
+    """Fit the reference on the training split; the validation split tells when to stop.
+
+    Returns:
+        Its layers as ``encoder.N.kernel``, ``encoder.N.bias``, ``decoder.N. ...``, counted from
+        1, and ``activation`` and ``normalize``.
+
+    Raises:
+        InputError: where the training diverged.
+    """
+    from offset_autoencoder.training.reference import fit_reference
+
+    keys = params.model_dump(include=set(Reference.model_fields))
+    shape = {key: value for key, value in keys.items() if key in Network.model_fields}
+    fitted = fit_reference(
+        where,
+        np.asarray(training.x),
+        None if training.x_validation is None else np.asarray(training.x_validation),
+        network=Network(latent_dim=latent_dim, **shape),
+        train=Train(**{key: value for key, value in keys.items() if key in Train.model_fields}),
+        seed=params.seed,
+    )
+    return {
+        "activation": np.array(params.activation),
+        "normalize": np.array(params.normalize),
+        **_pack("encoder", fitted.encoder),
+        **_pack("decoder", fitted.decoder),
+    }
+
+
+def encode(where: str, state: State, x: Float32) -> Float64:
+    """The reference's code of samples, in float64: (n, latent_dim).
+
+    In float64 a sample's code is the same alone as among others, but for rounding far below
+    that of float32.
+
+    Raises:
+        InputError: where x has another number of features than the training split.
+    """
+    layers = layers_of("encoder", state)
+    inputs, latent_dim = len(layers[0][0]), len(layers[-1][1])
+    if x.shape[1] != inputs:
+        raise InputError(where, f"was fitted on {inputs} features, x has {x.shape[1]}")
+    code = np.empty((len(x), latent_dim))
+    for start in range(0, len(x), _ROWS):
+        block = slice(start, start + _ROWS)
+        code[block] = dense_layers(x[block].astype(np.float64), layers, state["activation"].item())
+    return unit_norm(code) if state["normalize"].item() else code
+
+
+def layers_of(part: str, state: State) -> list[Layer]:
+    """The kernel and bias of each layer of ``"encoder"`` or ``"decoder"``."""
+    count = sum(key.startswith(f"{part}.") for key in state) // 2
+    return [
+        (state[f"{part}.{number}.kernel"], state[f"{part}.{number}.bias"])
+        for number in range(1, count + 1)
+    ]
+
+
+def _pack(part: str, layers: Sequence[Layer]) -> State:
+    state: State = {}
+    for number, (kernel, bias) in enumerate(layers, start=1):
+        state[f"{part}.{number}.kernel"] = kernel
+        state[f"{part}.{number}.bias"] = bias
+    return state

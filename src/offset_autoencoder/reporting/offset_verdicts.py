@@ -1,0 +1,125 @@
+"""What each offset is to its network: ``reports/verdicts.csv`` and its table in the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from offset_autoencoder.config import Setting
+from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict
+from offset_autoencoder.evaluation.runs_table import sweep_cells, sweep_keys
+from offset_autoencoder.evaluation.statistics import Estimate
+from offset_autoencoder.evaluation.verdict import percent
+from offset_autoencoder.reporting.console_table import console_table, plus_minus, setting_text
+
+_STYLES = {"noise": "yellow", "second encoder": "green", "neither": "red", "undecided": "dim"}
+
+
+def verdict_rows(
+    verdicts: Sequence[OffsetVerdict], settings: Sequence[Setting]
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """Columns and rows of ``reports/verdicts.csv``.
+
+    For each of ``permuted``, ``gaussian`` and ``none`` the change of the error as a share of
+    that with its own offset, its interval, the corrected one-sided p that it is above the
+    margin, below its negative and within it, and which of them is shown; then what the offset
+    ``tells`` of x and how far it ``pulls`` the reconstruction, with their intervals.
+    """
+    keys = sweep_keys(settings)
+    columns = ["model", *keys, "verdict", "metric", "seeds", "margin"]
+    for name in ("permuted", "gaussian", "none"):
+        columns += [name, f"{name}_low", f"{name}_high"]
+        columns += [f"{name}_p_{claim}" for claim in ("more", "less", "same")]
+        columns.append(f"{name}_shift")
+    for name in ("tells", "pull"):
+        columns += [name, f"{name}_low", f"{name}_high"]
+    columns += ["seeds_needed", "sentence"]
+    return columns, [{**sweep_cells(item.setting, keys), **_cells(item)} for item in verdicts]
+
+
+def print_verdicts(
+    console: Console, verdicts: Sequence[OffsetVerdict], *, confidence: float
+) -> None:
+    """Print the verdict on each offset with the figures that it rests on.
+
+    Args:
+        console: Where to; one on a file or a pipe gets plain text.
+        verdicts: The verdicts, as :func:`.offset_verdict.judge_offsets` gives them.
+        confidence: The share of intervals that hold the true value.
+    """
+    if not verdicts:
+        return
+    pm = plus_minus(console)
+    table = console_table("what each offset is to its network: change of the test error, in %")
+    table.add_column("setting", overflow="fold")
+    for column in (f"other's {pm}", f"Gaussian {pm}", "none", "tells", "pull"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for item in verdicts:
+        table.add_row(
+            setting_text(item.setting),
+            _percent(item.permuted.change, pm),
+            _percent(item.gaussian.change, pm),
+            _percent(item.none.change, None),
+            _share(item.tells),
+            _share(item.pull),
+            Text(item.word, style=_STYLES[item.word]),
+        )
+    console.print(table)
+    console.print(_note(verdicts[0], confidence, pm), style="dim", markup=False, highlight=False)
+
+
+def _note(first: OffsetVerdict, confidence: float, pm: str) -> str:
+    margin = percent(first.permuted.within.margin)
+    return (
+        "Change of the error where the offset is another sample's, Gaussian noise of the same "
+        f"power, or left out; {pm}: half the {percent(confidence).replace(' ', '')} interval over "
+        "seeds. tells: variance of x that a linear map of the offset explains. pull: share of "
+        "the way to the other sample that its offset takes the reconstruction. "
+        f"second encoder: another's costs more than {margin}, and tells and pull are above 1 %. "
+        f"noise: another's and Gaussian are within {margin}, none is not."
+    )
+
+
+def _cells(item: OffsetVerdict) -> dict[str, Any]:
+    cells: dict[str, Any] = {
+        "model": item.setting.model,
+        "verdict": item.word,
+        "metric": item.metric,
+        "seeds": item.seeds,
+        "margin": item.permuted.within.margin,
+        "seeds_needed": item.seeds_needed,
+        "sentence": item.sentence,
+    }
+    effects = {"permuted": item.permuted, "gaussian": item.gaussian, "none": item.none}
+    for name, effect in effects.items():
+        cells |= _estimate(name, effect.change)
+        cells[f"{name}_p_more"] = effect.p_more
+        cells[f"{name}_p_less"] = effect.p_less
+        cells[f"{name}_p_same"] = effect.within.p_corrected
+        cells[f"{name}_shift"] = effect.shift
+    return cells | _estimate("tells", item.tells) | _estimate("pull", item.pull)
+
+
+def _estimate(name: str, estimate: Estimate) -> dict[str, float]:
+    return {name: estimate.mean, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+
+
+def _percent(change: Estimate, pm: str | None) -> str:
+    if not math.isfinite(change.mean):
+        return "-"
+    decimals = 1 if abs(change.mean) < 0.1 else 0
+    mean = f"{100 * change.mean:+z.{decimals}f}"
+    if pm is None or not math.isfinite(change.half):
+        return mean
+    return f"{mean} {pm} {100 * change.half:.{decimals}f}"
+
+
+def _share(share: Estimate) -> str:
+    if not math.isfinite(share.mean):
+        return "-"
+    return f"{100 * share.mean:z.{1 if abs(share.mean) < 0.1 else 0}f}"

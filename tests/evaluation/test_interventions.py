@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from offset_autoencoder.evaluation import decoded
+from offset_autoencoder.evaluation.draws import Draws, draw
+from offset_autoencoder.evaluation.interventions import (
+    ALONE,
+    GAUSSIAN,
+    NONE,
+    OWN,
+    PERMUTED,
+    Intervention,
+    intervene,
+    noisy,
+    scaled,
+)
+from offset_autoencoder.evaluation.metrics import METRICS, reconstruction_metrics
+
+N, D, L = 50, 7, 3
+RNG = np.random.default_rng(0)
+X = RNG.random((N, D), dtype=np.float32)
+CODE = RNG.normal(size=(N, L)).astype(np.float32)
+OFFSET = (0.3 + RNG.normal(size=(N, L)) * [0.1, 0.5, 2]).astype(np.float32)
+ADDED, BESIDE = (RNG.normal(size=(L, D)).astype(np.float32) for _ in range(2))
+DRAWS = draw(3, seed=0, run_seed=0, samples=N, latent_dim=L)
+SCALES, STDDEVS = (-1.0, 0.0, 0.5, 1.0), (0.0, 0.2)
+
+
+def add(code: NDArray[Any] | None, offset: NDArray[Any]) -> NDArray[Any]:
+    """An additive system, to one sigmoid layer."""
+    assert code is not None
+    return 1 / (1 + np.exp(-(code + offset) @ ADDED))
+
+
+def beside(code: NDArray[Any] | None, offset: NDArray[Any]) -> NDArray[Any]:
+    """A concatenating system."""
+    assert code is not None
+    return 1 / (1 + np.exp(-(code @ ADDED + offset @ BESIDE)))
+
+
+def found(decode: Any = add, code: Any = CODE, offset: Any = OFFSET, **changed: Any) -> Any:
+    options = {"scales": SCALES, "stddevs": STDDEVS, "wanted": ("mse",), **changed}
+    return intervene(X, code, offset, decode, options.pop("draws", DRAWS), **options)
+
+
+def mse(output: NDArray[Any]) -> float:
+    return float(sum((a - b) ** 2 for a, b in zip(output.flat, X.flat, strict=True)) / X.size)
+
+
+@pytest.mark.parametrize("decode", [add, beside])
+def test_each_intervention_is_what_it_says(decode: Any) -> None:
+    expected: dict[Intervention, list[NDArray[Any]]] = {
+        OWN: [decode(CODE, OFFSET)],
+        NONE: [decode(CODE, OFFSET * 0)],
+        PERMUTED: [decode(CODE, OFFSET[source]) for source in DRAWS.sources],
+        GAUSSIAN: [
+            decode(CODE, OFFSET.mean(axis=0) + OFFSET.std(axis=0) * normal)
+            for normal in DRAWS.replacement
+        ],
+        ALONE: [decode(CODE * 0, OFFSET)],
+        scaled(-1): [decode(CODE, -OFFSET)],
+        scaled(0): [decode(CODE, OFFSET * 0)],
+        scaled(0.5): [decode(CODE, OFFSET / 2)],
+        scaled(1): [decode(CODE, OFFSET)],
+        noisy(0): [decode(CODE, OFFSET)],
+        noisy(0.2): [decode(CODE + np.float32(0.2) * normal, OFFSET) for normal in DRAWS.noise],
+    }
+    errors = found(decode)
+    assert list(errors) == list(expected)
+    for intervention, outputs in expected.items():
+        wanted = np.mean([mse(output) for output in outputs])
+        assert errors[intervention]["mse"] == pytest.approx(wanted, rel=1e-5), intervention
+
+
+def test_gaussian_noise_in_its_place_has_the_offsets_mean_and_power() -> None:
+    seen = []
+
+    def watch(code: NDArray[Any] | None, offset: NDArray[Any]) -> NDArray[Any]:
+        seen.append(offset)
+        return np.zeros((len(offset), 1), np.float32)
+
+    n = 20_000
+    offset = (RNG.exponential(size=(n, 2)) * [0.1, 3] - [1, 0]).astype(np.float32)
+    draws = draw(1, seed=0, run_seed=0, samples=n, latent_dim=2)
+    x = np.ones((n, 1), np.float32)
+    intervene(x, np.zeros_like(offset), offset, watch, draws, scales=(), stddevs=())
+    given = np.concatenate(seen).reshape(-1, n, 2)
+    assert len(given) == 5  # own, none, permuted, gaussian, alone
+    replaced = given[3].astype(np.float64)
+    np.testing.assert_allclose(replaced.mean(axis=0), offset.mean(axis=0), atol=0.06)
+    np.testing.assert_allclose(replaced.std(axis=0), offset.std(axis=0), rtol=0.02)
+    own_power = np.square(offset.astype(np.float64)).mean(axis=0)
+    np.testing.assert_allclose(np.square(replaced).mean(axis=0), own_power, rtol=0.04)
+    paired = np.sum((replaced - replaced.mean(axis=0)) * (offset - offset.mean(axis=0)), axis=0)
+    assert np.all(np.abs(paired / n / offset.var(axis=0)) < 0.03)
+    np.testing.assert_array_equal(np.sort(given[2], axis=0), np.sort(offset, axis=0))
+
+
+def test_without_an_offset_only_noise_makes_a_difference() -> None:
+    errors = found(offset=np.zeros_like(OFFSET))
+    assert list(errors) == [OWN, noisy(0), noisy(0.2)]
+    assert errors[OWN] == errors[noisy(0)] != errors[noisy(0.2)]
+
+
+def test_an_architecture_without_a_code_is_given_all_samples_in_order() -> None:
+    heights = []
+
+    def whole(code: NDArray[Any] | None, offset: NDArray[Any]) -> NDArray[Any]:
+        assert code is None
+        heights.append(len(offset))
+        return add(CODE, offset)
+
+    errors = found(whole, code=None)
+    assert set(heights) == {N}
+    assert ALONE not in errors
+    same = found()
+    for intervention in errors:  # in an additive system noise on the offset is noise on the code
+        assert errors[intervention]["mse"] == pytest.approx(same[intervention]["mse"], rel=1e-5)
+
+
+def test_one_sample_cannot_be_permuted() -> None:
+    draws = draw(2, seed=0, run_seed=0, samples=1, latent_dim=L)
+    errors = intervene(X[:1], CODE[:1], OFFSET[:1], add, draws, scales=(), stddevs=())
+    assert list(errors) == [OWN, NONE, GAUSSIAN, ALONE]
+    # A single vector has no spread: noise of its mean and power is that vector.
+    assert errors[GAUSSIAN] == errors[OWN]
+
+
+def test_every_metric_is_that_of_the_whole_reconstruction() -> None:
+    whole = reconstruction_metrics(X, add(CODE, OFFSET), data_range=(0, 2), cross_entropy=True)
+    own = found(wanted=METRICS, data_range=(0, 2))[OWN]
+    assert list(own) == list(METRICS)
+    assert own == pytest.approx(whole, rel=1e-6)
+    perfect = found(
+        lambda code, offset: np.resize(X, (len(offset), D)), wanted=METRICS[3:], data_range=(0, 1)
+    )
+    assert perfect[PERMUTED] == {"psnr": np.inf, "explained_variance": 1}
+    with pytest.raises(ValueError, match="range"):
+        found(wanted=("psnr",))
+
+
+@pytest.mark.parametrize("rows", [1, 7, N, 3 * N + 1])
+def test_blocks_of_any_size_give_the_same(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def watch(code: NDArray[Any] | None, offset: NDArray[Any]) -> NDArray[Any]:
+        assert code is not None
+        calls.append(len(offset))
+        assert len(code) == len(offset)
+        return add(code, offset)
+
+    whole = found()
+    monkeypatch.setattr(decoded, "BLOCK_BYTES", rows * (8 * D + 16 * L))
+    monkeypatch.setattr(decoded, "_METRIC_VALUES", 5 * D)
+    blocks = found(watch)
+    assert max(calls) <= rows
+    assert sum(calls) == N * (1 + 1 + 3 + 3 + 1 + 2 + 3)
+    for intervention, errors in whole.items():
+        assert blocks[intervention] == pytest.approx(errors, rel=1e-6)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match="shape"):
+        found(code=CODE[:, :2])
+    with pytest.raises(ValueError, match="fit"):
+        found(code=CODE[:5], offset=OFFSET[:5])
+    with pytest.raises(ValueError, match="fit"):
+        found(draws=Draws(DRAWS.sources, DRAWS.replacement, DRAWS.noise[:, :, :1]))
+    with pytest.raises(ValueError, match="decoding must give"):
+        found(lambda code, offset: X)
+
+
+def test_a_label_says_intervention_and_level() -> None:
+    assert [OWN.label, scaled(0.5).label, noisy(1).label] == ["own", "scaled 0.5", "noise 1"]

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from offset_autoencoder.config import Params
+from offset_autoencoder.evaluation.intervention_summary import summarise_interventions
+from offset_autoencoder.evaluation.interventions import GAUSSIAN, NONE, OWN, PERMUTED, Intervention
+from offset_autoencoder.evaluation.offset_effects import exchange_effects, offset_effects
+from offset_autoencoder.evaluation.probe_summary import summarise_probes
+from offset_autoencoder.evaluation.probes import Probe
+
+FACTORS = {OWN: 1.0, NONE: 0.7, PERMUTED: 1.5, GAUSSIAN: 1.3}
+
+
+def test_what_was_measured_of_a_setting_comes_together_by_seed(
+    make_params: Callable[..., Params],
+) -> None:
+    """Runs out of order and a diverged one; settings without an offset have no effects."""
+    params = make_params(seeds=4)
+    runs = [run for run in params.runs if run.label != "frozen rms=0.1 seed=2"][::-1]
+    finished = [(f"id {run.label}", run) for run in runs]
+    measured: dict[str, dict[Intervention, dict[str, float]]] = {}
+    pulls, probes = {}, {}
+    for run_id, run in finished:
+        offset = run.setting.model == "frozen"
+        kinds = FACTORS if offset else {OWN: 1.0}
+        measured[run_id] = {
+            kind: {"mse": factor * (run.seed + 1), "mae": 9.0} for kind, factor in kinds.items()
+        }
+        if offset:
+            pulls[run_id] = run.seed / 10
+            probes[run_id] = {"offset": Probe(0.25, 0.01, None, None)}
+    found = offset_effects(
+        finished,
+        pulls,
+        summarise_interventions(finished, measured, confidence=0.95),
+        summarise_probes(finished, probes, confidence=0.95),
+        metric="mse",
+    )
+    labels = {item.setting.label: item for item in found}
+    assert set(labels) == {"frozen rms=0.1", "frozen rms=0.2"}
+    item = labels["frozen rms=0.1"]
+    np.testing.assert_allclose(item.own, [1, 2, 4])
+    np.testing.assert_allclose(item.pull, [0, 0.1, 0.3])
+    for exchanged, factor in ((item.permuted, 1.5), (item.gaussian, 1.3), (item.none, 0.7)):
+        np.testing.assert_allclose(exchanged, factor * item.own)
+    assert item.tells.mean == 0.25
+    assert item.tells.low < 0.25
+    effect, _ = exchange_effects(found, "none", margin=0.05, confidence=0.95)
+    np.testing.assert_allclose(effect.change.mean, -0.3)

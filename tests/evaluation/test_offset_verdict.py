@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from offset_autoencoder.config import Params, Setting
+from offset_autoencoder.evaluation.offset_effects import OffsetEffects
+from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict, judge_offsets
+from offset_autoencoder.evaluation.pull import pull
+from offset_autoencoder.evaluation.statistics import Estimate, mean_and_interval
+
+MakeParams = Callable[..., Params]
+Array = NDArray[np.float32]
+SAMPLES, WIDTH = 1000, 8
+
+
+@pytest.fixture
+def setting(make_params: MakeParams) -> Setting:
+    return next(setting for setting in make_params().settings if setting.model == "frozen")
+
+
+def _judge(measured: list[OffsetEffects], margin: float = 0.05) -> list[OffsetVerdict]:
+    return judge_offsets(measured, margin=margin, confidence=0.95, power=0.8)
+
+
+def _told(share: float, half: float = 0.001) -> Estimate:
+    return Estimate(share, 0.0, share - half, share + half, 10)
+
+
+def _made(
+    setting: Setting, *, seeds: int = 10, scatter: float = 0.01, **given: Any
+) -> OffsetEffects:
+    """Effects by their relative changes; ``tells`` and ``pull`` as they are."""
+    rng = np.random.default_rng(4)
+    own = rng.normal(0.02, 0.002, size=seeds)
+    changes = {"permuted": 0.0, "gaussian": 0.0, "none": -0.3, **given}
+    values = {
+        name: own * (1 + changes[name] + rng.normal(0, scatter, size=seeds))
+        for name in ("permuted", "gaussian", "none")
+    }
+    return OffsetEffects(
+        setting=setting,
+        metric="mse",
+        own=own,
+        tells=_told(given.get("tells", 0.0), given.get("tells_half", 0.001)),
+        pull=rng.normal(given.get("pull", 0.0), 1e-3, size=seeds),
+        **values,
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "says", "given"),
+    [
+        ("noise", "nor that it is fixed", {}),
+        ("noise", "nor that it is fixed", {"none": 0.4}),
+        ("second encoder", "reads x from it", {"permuted": 0.8, "tells": 0.4, "pull": 0.1}),
+        ("neither", "nothing linear of x", {"permuted": 0.8, "pull": 0.1}),
+        ("neither", "decoder reads no x", {"permuted": 0.8, "tells": 0.4}),
+        ("neither", "own does more harm", {"permuted": -0.2, "tells": 0.4}),
+        ("neither", "how it is distributed", {"gaussian": 0.5}),
+        ("neither", "not even left out", {"none": 0.01}),
+        ("undecided", "open whether it matters whose it is", {"permuted": 0.05}),
+        ("undecided", "whether noise does the same", {"gaussian": 0.05}),
+        ("undecided", "whether it matters at all", {"none": 0.05}),
+        (
+            "undecided",
+            "whether the decoder reads x",
+            {"permuted": 0.8, "tells": 0.012, "tells_half": 0.005, "pull": 0.1},
+        ),
+        ("undecided", "too few seeds", {"permuted": 0.8, "tells": 0.4, "pull": 0.1, "seeds": 4}),
+    ],
+)
+def test_each_way_the_rule_can_go(
+    word: str, says: str, given: dict[str, Any], setting: Setting
+) -> None:
+    (verdict,) = _judge([_made(setting, **given)])
+    assert verdict.word == word, verdict.sentence
+    assert says in verdict.sentence
+    assert verdict.sentence.startswith("frozen rms=0.1: ")
+
+
+def _world(setting: Setting, build: Callable[[Array, np.random.Generator], Any]) -> OffsetVerdict:
+    """Ten networks that decode a sum, each nearly exactly, measured as the project measures."""
+    rows = []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        x = rng.standard_normal((SAMPLES, WIDTH), dtype=np.float32)
+        code, offset = build(x, rng)
+        flaw = np.eye(WIDTH) + rng.normal(0, 0.05, size=(WIDTH, WIDTH))
+
+        def decode(code: Array | None, offset: Array, flaw: Any = flaw) -> Array:
+            assert code is not None
+            return ((code + offset) @ flaw).astype(np.float32)
+
+        order = rng.permutation(SAMPLES)
+        sources = np.empty((1, SAMPLES), dtype=np.int64)
+        sources[0, order] = np.roll(order, 1)
+        noise = (offset.std(axis=0) * rng.standard_normal(offset.shape)).astype(np.float32)
+        given = (offset, offset[sources[0]], noise, np.zeros_like(offset))
+        errors = [float(np.mean((decode(code, each) - x) ** 2)) for each in given]
+        fitted, unseen = slice(SAMPLES // 2), slice(SAMPLES // 2, None)
+        linear = np.linalg.lstsq(offset[fitted], x[fitted], rcond=None)[0]
+        left = float(np.sum((offset[unseen] @ linear - x[unseen]) ** 2))
+        tells = 1 - left / float(np.sum((x[unseen] - x[unseen].mean(axis=0)) ** 2))
+        rows.append([*errors, tells, pull(x, code, offset, decode, sources)])
+    own, permuted, gaussian, none, tells, pulls = np.array(rows).T
+    told = mean_and_interval(tells, 0.95)
+    effects = OffsetEffects(setting, "mse", own, permuted, gaussian, none, told, pulls)
+    return _judge([effects])[0]
+
+
+def test_what_a_decoder_reads_is_a_second_encoder(setting: Setting) -> None:
+    half = np.float32(np.arange(WIDTH) < WIDTH // 2)
+    verdict = _world(setting, lambda x, rng: (x * half, x * (1 - half)))
+    assert verdict.word == "second encoder"
+    assert verdict.tells.mean == pytest.approx(0.5, abs=0.03)
+    assert verdict.pull.mean == pytest.approx(0.5, abs=0.05)
+
+
+def test_what_has_nothing_to_do_with_x_is_noise(setting: Setting) -> None:
+    verdict = _world(setting, lambda x, rng: (x, rng.normal(0, 0.5, x.shape).astype(np.float32)))
+    assert verdict.word == "noise"
+    assert verdict.none.shift == "less"
+
+
+def test_what_the_encoder_takes_back_is_neither_though_it_tells_all_of_x(setting: Setting) -> None:
+    turn = np.kron(np.eye(WIDTH // 2), [[0, 1], [-1, 0]]).astype(np.float32)
+    verdict = _world(setting, lambda x, rng: (x - x @ turn, x @ turn))
+    assert verdict.word == "neither"
+    assert "decoder reads no x from it" in verdict.sentence
+    assert verdict.tells.low > 0.99
+
+
+def test_one_vector_for_all_samples_is_neither(setting: Setting) -> None:
+    verdict = _world(setting, lambda x, rng: (x - np.float32(0.5), np.full_like(x, 0.5)))
+    assert verdict.word == "neither"
+    assert "does the very same" in verdict.sentence
+
+
+def test_offsets_judged_together_are_corrected_together(setting: Setting) -> None:
+    reads = _made(setting, permuted=0.8, tells=0.4, pull=0.1, seeds=6)
+    alone = _judge([reads])[0]
+    assert (alone.word, alone.permuted.p_more) == ("second encoder", 2**-6)
+    among = _judge([reads] * 4)[0]
+    assert (among.word, among.permuted.p_more) == ("undecided", 4 * 2**-6)
+    assert among.seeds_needed == 7
+    assert "too few seeds" in among.sentence
+    assert "about 7 seeds would settle it" in among.sentence
+
+
+def test_a_cost_whose_size_one_seed_makes_is_open(setting: Setting) -> None:
+    """All ten seeds beyond the margin, but an interval across it."""
+    made = _made(setting, scatter=0, permuted=0.06, tells=0.4, pull=0.1)
+    made.permuted[0] = 5 * made.own[0]
+    (verdict,) = _judge([made])
+    assert verdict.permuted.p_more == 2**-10
+    assert (verdict.word, verdict.permuted.shift) == ("undecided", "open")
+
+
+def test_a_score_is_judged_by_the_error_behind_it(setting: Setting) -> None:
+    made = _made(setting, permuted=0.8, tells=0.4, pull=0.1)
+    scores = {
+        name: -10 * np.log10(getattr(made, name))
+        for name in ("own", "permuted", "gaussian", "none")
+    }
+    psnr = OffsetEffects(setting=setting, metric="psnr", tells=made.tells, pull=made.pull, **scores)
+    (of_error,), (of_score,) = _judge([made]), _judge([psnr])
+    assert of_score.word == of_error.word == "second encoder"
+    assert of_score.permuted.change.mean == pytest.approx(of_error.permuted.change.mean)
+
+
+def test_noise_is_seldom_said_of_what_is_not(setting: Setting) -> None:
+    """An offset that costs just the margin when permuted must not be called noise."""
+    rng = np.random.default_rng(0)
+    false = 0
+    for _ in range(200):
+        own = np.ones(8)
+        permuted, gaussian = 1 + rng.normal([[0.05], [0.0]], 0.02, size=(2, 8))
+        made = OffsetEffects(
+            setting, "mse", own, permuted, gaussian, 0.5 * own, _told(0.0), np.zeros(8)
+        )
+        false += _judge([made])[0].word == "noise"
+    assert false <= 20  # 200 at 5 %, and three standard deviations
+
+
+@pytest.mark.parametrize("seeds", [0, 1])
+def test_nothing_is_said_without_seeds(seeds: int, setting: Setting) -> None:
+    (verdict,) = _judge([_made(setting, seeds=seeds)])
+    assert verdict.word == "undecided"
+    assert verdict.seeds_needed is None
+    assert "nan" not in verdict.sentence
+
+
+def test_a_value_that_is_not_finite_settles_nothing(setting: Setting) -> None:
+    made = _made(setting)
+    made.permuted[3] = np.nan
+    (verdict,) = _judge([made])
+    assert verdict.word == "undecided"
+    assert "nan" not in verdict.sentence

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+
+from offset_autoencoder.models.backend import keras, tf
+from offset_autoencoder.models.sampled_code import SampledCode
+
+RNG = np.random.default_rng(0)
+MEAN = RNG.normal(size=(5, 3)).astype(np.float32)
+LOG_VARIANCE = RNG.normal(size=(5, 3)).astype(np.float32)
+
+
+def loss_of(layer: SampledCode, *inputs: Any, training: bool = True) -> float:
+    layer(list(inputs), training=training)
+    (loss,) = layer.losses
+    return float(loss)
+
+
+def test_the_divergence_is_what_draws_estimate() -> None:
+    mean, log_variance = MEAN[:2].astype(np.float64), LOG_VARIANCE[:2].astype(np.float64)
+    spread = np.exp(log_variance / 2)
+    draws = mean + spread * RNG.standard_normal((100_000, 2, 3))
+    log_ratio = stats.norm.logpdf(draws, mean, spread) - stats.norm.logpdf(draws)
+    nats = log_ratio.sum(axis=2).mean(axis=1)
+    error = nats.std() / np.sqrt(len(nats))
+    found = loss_of(SampledCode(), MEAN[:2], LOG_VARIANCE[:2])
+    assert error < 0.01
+    assert abs(found - nats.mean()) < 4 * error
+
+
+def test_nothing_diverges_from_the_prior_itself() -> None:
+    assert loss_of(SampledCode(), np.zeros((4, 3)), np.zeros((4, 3))) == 0
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_loss_is_the_divergence_times_beta_and_scale(training: bool) -> None:
+    one = loss_of(SampledCode(), MEAN, LOG_VARIANCE, training=training)
+    other = loss_of(SampledCode(beta=0.3, scale=0.25), MEAN, LOG_VARIANCE, training=training)
+    assert other == pytest.approx(0.075 * one, rel=1e-6)
+
+
+def test_the_weight_rises_in_a_straight_line_over_the_batches_of_training() -> None:
+    layer = SampledCode(beta=2.0, warmup_steps=4)
+    full = loss_of(SampledCode(beta=2.0), MEAN, LOG_VARIANCE)
+    shares = []
+    for _ in range(6):
+        shares.append(loss_of(layer, MEAN, LOG_VARIANCE) / full)
+        # What is not training counts in full, and moves nothing on.
+        assert loss_of(layer, MEAN, LOG_VARIANCE, training=False) == pytest.approx(full)
+    np.testing.assert_allclose(shares, [0.25, 0.5, 0.75, 1, 1, 1], rtol=1e-6)
+
+
+def test_draws_have_the_mean_and_the_spread() -> None:
+    mean = np.tile(np.float32([[-1.0, 2.0]]), (50_000, 1))
+    log_variance = np.tile(np.log(np.float32([[0.04, 9.0]])), (50_000, 1))
+    drawn = np.asarray(SampledCode(seed=3)([mean, log_variance], training=True))
+    np.testing.assert_allclose(drawn.mean(axis=0), [-1, 2], atol=0.05)
+    np.testing.assert_allclose(drawn.std(axis=0), [0.2, 3], rtol=0.02)
+
+
+def test_draws_are_anew_and_repeat_by_seed() -> None:
+    first, second = SampledCode(seed=1), SampledCode(seed=1)
+    a, b = (np.asarray(first([MEAN, LOG_VARIANCE], training=True)) for _ in range(2))
+    assert not np.array_equal(a, b)
+    np.testing.assert_array_equal(np.asarray(second([MEAN, LOG_VARIANCE], training=True)), a)
+
+
+def test_draws_that_are_given_are_taken() -> None:
+    noise = RNG.normal(size=(5, 3)).astype(np.float32)
+    drawn = np.asarray(SampledCode()([MEAN, LOG_VARIANCE, noise], training=True))
+    np.testing.assert_allclose(drawn, MEAN + np.exp(LOG_VARIANCE / 2) * noise, rtol=1e-5)
+    still = np.asarray(SampledCode()([MEAN, LOG_VARIANCE, noise], training=False))
+    np.testing.assert_array_equal(still, MEAN)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    arrays(np.float32, (2, 3), elements=st.floats(-1e4, 1e4, width=32)),
+    arrays(np.float32, (2, 3), elements=st.floats(-1e4, 60, width=32)),
+)
+def test_loss_and_gradient_are_finite(mean: Any, log_variance: Any) -> None:
+    layer, inputs = SampledCode(), [tf.constant(mean), tf.constant(log_variance)]
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        loss = tf.reduce_sum(layer(inputs, training=True)) + layer.losses[0]
+    assert np.isfinite(float(loss))
+    gradients = [np.asarray(gradient) for gradient in tape.gradient(loss, inputs)]
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+
+
+def test_the_gradient_of_the_divergence_agrees_with_the_closed_form() -> None:
+    layer, inputs = SampledCode(), [tf.constant(MEAN), tf.constant(LOG_VARIANCE)]
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        layer(inputs, training=False)
+        loss = layer.losses[0]
+    of_mean, of_log_variance = (np.asarray(each) for each in tape.gradient(loss, inputs))
+    np.testing.assert_allclose(of_mean, MEAN / 5, rtol=1e-5)
+    np.testing.assert_allclose(of_log_variance, (np.exp(LOG_VARIANCE) - 1) / 10, atol=1e-6)
+
+
+def test_survives_serialisation() -> None:
+    before = SampledCode(beta=0.5, scale=0.1, warmup_steps=9, seed=4, name="z")
+    layer = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(before))
+    assert isinstance(layer, SampledCode)
+    assert layer.get_config() == before.get_config()
+    assert (layer.beta, layer.scale, layer.warmup_steps, layer.seed) == (0.5, 0.1, 9, 4)

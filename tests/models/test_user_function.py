@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import itertools
+import random
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import numpy as np
+import pytest
+
+from offset_autoencoder.config.architecture import Architecture
+from offset_autoencoder.config.schema import Network
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.models import build_model
+from offset_autoencoder.models.backend import keras
+
+Write = Callable[[str], str]
+_numbers = itertools.count()
+HEAD = """
+import keras
+
+
+def inputs(input_dim, latent_dim):
+    x = keras.Input((input_dim,), name="x")
+    return x, keras.Input((latent_dim,), name="offset")
+
+
+"""
+UNNAMED = """
+def build(input_dim, latent_dim, seed):
+    x, offset = inputs(input_dim, latent_dim)
+    hidden = keras.layers.Dropout(0.5)(keras.layers.Dense(5)(x))
+    code = keras.layers.Dense(latent_dim)(hidden)
+    y = keras.layers.Dense(input_dim)(keras.layers.Add()([code, offset]))
+    return keras.Model({"x": x, "offset": offset}, y)
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
+    """Write a module of the user's with a function ``build``; give back what names it."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    names = []
+
+    def write_module(source: str) -> str:
+        names.append(f"users_model_{next(_numbers)}")
+        (tmp_path / f"{names[-1]}.py").write_text(HEAD + dedent(source))
+        return f"{names[-1]}:build"
+
+    yield write_module
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+def build(function: str, seed: int = 0) -> Any:
+    architecture = Architecture(
+        system="function", network=Network(latent_dim=3), input_dim=6, function=function
+    )
+    return build_model(architecture, seed)
+
+
+def weights(model: Any) -> dict[str, Any]:
+    return {weight.path: np.asarray(weight) for weight in model.weights}
+
+
+def test_the_users_function_is_called_with_the_dimensions(write: Write) -> None:
+    model = build(write(UNNAMED))
+    assert {name: tuple(tensor.shape) for name, tensor in model.input.items()} == {
+        "x": (None, 6),
+        "offset": (None, 3),
+    }
+    assert model.output.shape == (None, 6)
+
+
+def test_unnamed_layers_have_the_same_names_whatever_was_built_before(write: Write) -> None:
+    name = write(UNNAMED)
+    first = build(name)
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(3), keras.layers.Dense(3)])
+    again = build(name)
+    assert len(weights(first)) == 6
+    assert list(weights(again)) == list(weights(first))
+
+
+def test_the_seed_decides_the_weights_of_layers_without_one(write: Write) -> None:
+    name = write(UNNAMED)
+    random.seed(1)
+    before = random.getstate()
+    first = weights(build(name, 3))
+    assert random.getstate() == before
+    random.seed(2)
+    again, other = weights(build(name, 3)), weights(build(name, 4))
+    for path, weight in first.items():
+        np.testing.assert_array_equal(again[path], weight)
+        assert "bias" in path or not np.array_equal(other[path], weight)
+    assert not np.array_equal(
+        first["dense/kernel"].ravel()[:9], first["dense_1/kernel"].ravel()[:9]
+    )
+
+
+def test_what_it_raises_is_one_line_that_names_its_place(write: Write) -> None:
+    name = write("def build(input_dim, latent_dim, seed):\n    return 1 / 0")
+    with pytest.raises(
+        InputError, match="raised ZeroDivisionError: division by zero, at"
+    ) as caught:
+        build(name)
+    module = name.partition(":")[0]
+    assert str(caught.value).startswith(f"function {name}: ")
+    assert f"{module}.py:{HEAD.count(chr(10)) + 2}" in str(caught.value)
+
+
+def returning(model: str) -> str:
+    return f"""
+        def build(input_dim, latent_dim, seed):
+            x, offset = inputs(input_dim, latent_dim)
+            z = keras.layers.Dense(latent_dim)(x) + offset
+            y = keras.layers.Dense(input_dim)(z)
+            return {model}
+    """
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (returning("None"), "must return a keras.Model, got a NoneType"),
+        (returning("keras.Model([x, offset], y)"), "must return a model with the inputs"),
+        (returning("keras.Model({'x': x}, keras.layers.Dense(6)(x))"), "with the inputs"),
+        (returning("keras.Model({'x': x, 'o': offset}, y)"), "with the inputs"),
+        (returning("keras.Model({'x': offset, 'offset': x}, y)"), "with the inputs"),
+        (returning("keras.Model({'x': x, 'offset': offset}, z)"), "its output must have"),
+        (returning("keras.Model({'x': x, 'offset': offset}, [y, z])"), "its output must have"),
+        ("def build(input_dim): ...", "raised TypeError: "),
+        ("nothing = 1", "has no 'build'"),
+        (
+            """
+            def build(input_dim, latent_dim, seed):
+                x, offset = inputs(input_dim, latent_dim)
+                code = keras.layers.Dense(7, name="code")(x)
+                y = keras.layers.Dense(6)(keras.layers.Concatenate()([code, offset]))
+                return keras.Model({"x": x, "offset": offset}, y)
+            """,
+            r"its layer 'code' must have the shape \(None, 3\), got \(None, 7\)",
+        ),
+    ],
+)
+def test_what_is_no_such_model_is_one_line(write: Write, source: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        build(write(source))
+    assert "\n" not in str(caught.value)
