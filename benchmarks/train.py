@@ -21,10 +21,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
+from offset_autoencoder.models import build_model
 from offset_autoencoder.models.backend import keras
-from offset_autoencoder.training.population import Population, build_model
-from offset_autoencoder.training.trainer import Job, train_population
+from offset_autoencoder.training.job import Job
+from offset_autoencoder.training.population import Population
+from offset_autoencoder.training.trainer import train_population
 
 Array = NDArray[np.float32]
 
@@ -38,6 +41,10 @@ class Case:
     runs: int
     epochs: int
     stddev: float = 0.0
+
+    @property
+    def architecture(self) -> Architecture:
+        return Architecture(network=self.network, input_dim=self.x.shape[1])
 
 
 def digits() -> Array:
@@ -56,7 +63,7 @@ def mnist(path: Path | None) -> tuple[str, Array]:
 
 def population_epoch(case: Case, offset: Array, validation: Array) -> Callable[[], float]:
     """Seconds an epoch and run of the trainer; what it compiles is compiled anew each time."""
-    population = Population(case.network, case.x.shape[1], case.batch_size, "adam")
+    population = Population(case.architecture, case.batch_size, "adam")
 
     def measure() -> float:
         jobs = [
@@ -91,7 +98,7 @@ def stock_epoch(case: Case, offset: Array, validation: Array) -> Callable[[], fl
     """Seconds an epoch of stock ``fit`` with validation, from the second epoch on."""
 
     def measure() -> float:
-        model = build_model(case.network, case.x.shape[1], stddev=case.stddev)
+        model = build_model(case.architecture, stddev=case.stddev)
         model.compile(keras.optimizers.Adam(1e-3), case.network.loss)
         times: list[float] = []
         clock = keras.callbacks.LambdaCallback(

@@ -92,11 +92,9 @@ IMAGES = {"kind": "convolutional", "latent_dim": 4, "filters": [3, 5]}
 SECOND = {"system": "two_encoder", "second_hidden": [6], "second_activation": "tanh"}
 SYSTEMS: dict[str, dict[str, Any]] = {
     "additive": {},
-    "additive, not normalised": {"network": {**DENSE, "normalize": False}},
     "concatenate": {"system": "concatenate"},
     "two_encoder": SECOND | {"frozen": False},
     "two_encoder, scaled": SECOND | {"frozen": False, "second_rms": 0.3},
-    "two_encoder, linear": SECOND | {"frozen": False, "second_hidden": []},
     "two_encoder, frozen": SECOND | {"frozen": True, "second_rms": 0.3},
     "ensemble, mean": {"system": "ensemble", "encoders": 3, "combine": "mean"},
     "ensemble, sum": {"system": "ensemble", "encoders": 2, "combine": "sum"},

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offset_autoencoder.errors import InputError, did_you_mean, run_command
+from offset_autoencoder.errors import InputError, did_you_mean, run_command, shown
 
 
 def test_says_where_what_and_how_to_mend() -> None:
@@ -31,6 +31,13 @@ def test_names_the_nearest_word_or_all() -> None:
     assert did_you_mean("latent_dims", known) == "did you mean 'latent_dim'?"
     assert did_you_mean("zzz", known) == "known are hidden, latent_dim, loss"
     assert did_you_mean("zzz", []) == "known are none"
+
+
+def test_a_value_is_shown_but_not_without_end() -> None:
+    for value in ("0.1", 0.1, ["a", 3], {"kind": None}, -1, float("nan")):
+        assert shown(value) == repr(value)
+    for endless in ("a" * 10**6, [[[[0] * 9] * 9] * 9] * 9, 10**4000, {i: i for i in range(999)}):
+        assert len(shown(endless)) < 400
 
 
 def test_bad_input_is_one_line_and_status_1(capsys: pytest.CaptureFixture[str]) -> None:

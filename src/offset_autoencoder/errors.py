@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 import sys
 from collections.abc import Callable, Iterable
 
@@ -25,6 +26,19 @@ class InputError(Exception):
         self.mend = mend
         message = f"{where}: {what}" + (f" ({mend})" if mend else "")
         super().__init__(" ".join(message.split()))
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel = 3
+_SHORT.maxstring = _SHORT.maxother = 200
+_SHORT.maxlong = 60
+_SHOWN = 300
+
+
+def shown(value: object) -> str:
+    """A value as Python writes it, but not the whole of one that goes on and on."""
+    text = _SHORT.repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
 RAW = Path("data/raw")
+CUSTOM = Path("src/custom")
 PREPARED = Path("data/prepared")
 OFFSETS = Path("data/offsets")
 MODELS = Path("models")
@@ -25,3 +28,34 @@ def project_root() -> Path:
 def run_store() -> Path:
     """The local run store: every run this machine ever trained or took in, by id."""
     return project_root() / ".runs"
+
+
+def bring_in(folder: Path) -> None:
+    """Bring into a temporary clone the user's files that the project has and the clone lacks.
+
+    A clone holds what git and DVC know, and a user's data and functions need not be known to
+    them. Brought in, they are there for every later stage, and DVC records of the folder what it
+    would record of the project's own, so that nothing reruns when the experiment is applied.
+
+    Args:
+        folder: Where they lie, relative to the project: ``data/raw`` or ``src/custom``. Nothing
+            is done for another place, and in a folder that is no clone.
+    """
+    root = project_root()
+    if folder.is_absolute() or root == Path.cwd():
+        return
+    for path in sorted((root / folder).rglob("*")):
+        target = folder / path.relative_to(root / folder)
+        if path.is_file() and path.suffix not in (".dvc", ".pyc") and not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _copy(path.resolve(), target, cheaply=folder == RAW)
+
+
+def _copy(path: Path, target: Path, *, cheaply: bool) -> None:
+    # Never a symbolic link: DVC commits what it finds below a dependency, and `dvc exp apply`
+    # would put the link in the place of the file that it points to.
+    if cheaply:
+        with contextlib.suppress(OSError):  # another file system, or one without hard links
+            target.hardlink_to(path)
+            return
+    shutil.copyfile(path, target)

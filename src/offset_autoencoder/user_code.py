@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from offset_autoencoder.errors import InputError, did_you_mean
+from offset_autoencoder.project import CUSTOM, bring_in
 
 
 def find_target(where: str, name: str) -> Any:
@@ -67,7 +68,7 @@ def find_attribute(where: str, name: str) -> Any:
 
 @contextlib.contextmanager
 def blame_user_code(where: str, name: str) -> Iterator[None]:
-    """Turn whatever the user's code raises into one line.
+    """Turn whatever the user's code raises, ``SystemExit`` included, into one line.
 
     Raises:
         InputError: with the exception's type and message, and the last of the user's own lines
@@ -75,9 +76,10 @@ def blame_user_code(where: str, name: str) -> Iterator[None]:
     """
     try:
         yield
-    except InputError:
+    except (InputError, KeyboardInterrupt):
         raise
-    except Exception as error:
+    # SystemExit, too: sys.exit(0) in there would end the stage as if it were done.
+    except BaseException as error:
         message = " ".join(str(error).split())
         raise InputError(
             where, f"{name} raised {type(error).__name__}: {message}{_user_line(error)}"
@@ -95,7 +97,7 @@ def digest_of_user_code(where: str, name: str) -> str:
     module = _import(where, name.partition(":")[0])
     source = Path(str(module.__file__))
     files = [source]
-    if module.__name__.split(".")[0] == "custom":
+    if module.__name__.split(".")[0] == CUSTOM.name:
         files = sorted(Path(importlib.import_module("custom").__path__[0]).rglob("*.py"))
     digest = hashlib.sha256()
     for file in files:
@@ -104,6 +106,8 @@ def digest_of_user_code(where: str, name: str) -> str:
 
 
 def _import(where: str, module_name: str) -> Any:
+    if module_name.partition(".")[0] == CUSTOM.name:
+        bring_in(CUSTOM)
     importlib.invalidate_caches()  # a module written a moment ago is found
     try:
         with blame_user_code(where, f"importing {module_name}"):

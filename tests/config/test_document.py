@@ -49,12 +49,29 @@ def test_every_float_comes_back(tmp_path_factory: pytest.TempPathFactory, number
         ("", "must hold a mapping"),
         ("a: !!python/object:os.system {}\n", "not valid YAML"),
         ("a: \x00\n", "not valid YAML"),
+        ("a: " + "[" * 3000, "nested too deeply"),
+        ("a: " + "{b: " * 3000 + "1" + "}" * 3000, "nested too deeply"),
+        ("a: {<<: 3}\n", "not valid YAML"),
     ],
 )
 def test_says_what_is_wrong_with_a_file(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         read(tmp_path, text)
     assert str(tmp_path / "params.yaml") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a {offset: none, rms: 0.1}\nb: {<<: *a, rms: 0.2}\nc: {rms: 9, <<: *a}\n",
+        "a: &a {x: 1, y: 2}\nb: &b {y: 3, z: 4}\nc: {<<: [*a, *b]}\nd: {<<: *b}\n",
+        # A merge of a mapping that merges another itself and stands deeper in the file.
+        "a: &a {x: 1}\nb: {inner: &b {<<: *a, x: 2}}\nc: {<<: *b, y: 3}\n",
+        "a: {'<<': 1}\n",
+    ],
+)
+def test_merges_keys_as_dvc_does(tmp_path: Path, text: str) -> None:
+    assert read(tmp_path, text) == YAML(typ="safe").load(text)
 
 
 def test_names_a_missing_file(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,21 @@ def test_roles(path: Path) -> None:
     assert table.ids.tolist() == ["u", "v"]
     assert table.splits is not None
     assert table.splits.tolist() == ["train", "test"]
+
+
+@pytest.mark.parametrize("ending", ["gz", "GZ"])
+def test_gzipped(tmp_path: Path, ending: str) -> None:
+    text = "a,b\n" + "1,2\n" * 5000 + "0.5,7\n"
+    zipped = tmp_path / f"x.csv.{ending}"
+    zipped.write_bytes(gzip.compress(text.encode()))
+    assert read_csv_table(zipped, Roles()).x[-1].tolist() == [0.5, 7]
+    zipped.write_bytes(gzip.compress((text + "x,1\n").encode()))
+    with pytest.raises(InputError, match=r"row 5001 \(line 5003\), column 'a': 'x' is not a"):
+        read_csv_table(zipped, Roles())
+    for damaged in (gzip.compress(text.encode())[:-20], text.encode(), b""):
+        zipped.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"x\.csv\.(gz|GZ): (is empty|is a damaged)"):
+            read_csv_table(zipped, Roles())
 
 
 def test_features_in_the_order_named(path: Path) -> None:

@@ -1,3 +1,4 @@
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from offset_autoencoder.errors import InputError
         ("x.npy", "npy"),
         ("x.NPZ", "npz"),
         ("a.b.csv", "csv"),
+        ("a.b.csv.GZ", "csv"),
         ("x.parquet", "parquet"),
         ("train-images-idx3-ubyte", "idx"),
         ("train-images-idx3-ubyte.gz", "idx"),
@@ -55,6 +57,31 @@ def test_a_missing_file_is_answered_with_what_is_there(tmp_path: Path) -> None:
         locate(tmp_path, "x.csv", "data.path")
     with pytest.raises(InputError, match=r"is a folder, expected a file \(.*sub holds a\.csv\)"):
         locate(tmp_path, "sub", "data.path")
+
+
+def test_a_file_that_was_not_pulled(tmp_path: Path) -> None:
+    (tmp_path / "x.csv.dvc").touch()
+    with pytest.raises(InputError, match=r"no file .*x\.csv \(DVC knows it: run dvc pull\)"):
+        locate(tmp_path, "x.csv", "data.path")
+    with pytest.raises(InputError, match=r"no file .*y\.csv \(.* is empty\)"):
+        locate(tmp_path, "y.csv", "data.path")
+
+
+def test_what_dvc_writes_beside_a_file_is_no_secret_to_git(tmp_path: Path) -> None:
+    ignore = Path(__file__).parents[2] / "data" / "raw" / ".gitignore"
+    (tmp_path / ".gitignore").write_bytes(ignore.read_bytes())
+    (tmp_path / "deep").mkdir()
+    names = ["x.npy", "x.npy.dvc", "deep/y.csv", "deep/y.csv.dvc"]
+    for name in names:
+        (tmp_path / name).touch()
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    shown = subprocess.run(
+        ["git", "-C", tmp_path, "ls-files", "--others", "--exclude-standard"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout.split() == [".gitignore", "deep/y.csv.dvc", "x.npy.dvc"]
 
 
 def test_a_long_listing_is_cut(tmp_path: Path) -> None:

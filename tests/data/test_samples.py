@@ -124,6 +124,23 @@ def test_one_npz_that_holds_an_array_a_split(tmp_path: Path) -> None:
     np.testing.assert_array_equal(samples.y, LABELS)
 
 
+def test_one_file_for_two_splits_is_refused(tmp_path: Path) -> None:
+    save(tmp_path, a=X[:6], b=X[6:], y=LABELS[:6])
+    (tmp_path / "link.npy").symlink_to("a.npy")
+    for other in ("a.npy", "./a.npy", "link.npy"):
+        with pytest.raises(InputError, match=r"data\.path\.test: .* holds the samples of train"):
+            read(tmp_path, path={"train": "a.npy", "test": other})
+    with pytest.raises(InputError, match=r"data\.label\.test: .*y\.npy is the label of train"):
+        read(
+            tmp_path,
+            path={"train": "a.npy", "test": "b.npy"},
+            label={"train": "y.npy", "test": "y.npy"},
+        )
+    np.savez(tmp_path / "x.npz", x=X)
+    with pytest.raises(InputError, match=r"data\.path\.validation: .*x\.npz holds"):
+        read(tmp_path, path={"train": "x.npz", "validation": "x.npz"})
+
+
 def test_csv_files_a_split_may_order_their_columns_differently(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("u,v,k\n1,2,x\n3,4,y\n")
     (tmp_path / "b.csv").write_text("v,k,u\n6,x,5.5\n")

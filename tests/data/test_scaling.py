@@ -12,7 +12,10 @@ from offset_autoencoder.config.schema import Data
 from offset_autoencoder.data.scaling import apply_scale, fit_scale
 from offset_autoencoder.errors import InputError
 
-NONE, UNIT, MINMAX, STANDARD = (Data(scale=s) for s in ("none", "unit", "minmax", "standard"))
+OWN: dict[str, Any] = {"source": "file", "path": "x.npy"}
+NONE, UNIT, MINMAX, STANDARD = (
+    Data(**OWN, scale=scale) for scale in ("none", "unit", "minmax", "standard")
+)
 
 
 @pytest.mark.parametrize(
@@ -106,6 +109,20 @@ def test_constant_features_are_named(data: Data) -> None:
         r"'d'.*'e'.* and 1 more.*data\.scale: unit",
     ):
         fit_scale(data, x, name_of=lambda i: f"column {names[8 + i]!r}")
+
+
+@pytest.mark.parametrize("kind", ["minmax", "standard"])
+def test_constant_features_of_a_built_in_data_set_become_0(kind: Any) -> None:
+    x = np.random.default_rng(0).normal(size=(100, 6))
+    x[:, [1, 4]] = 0.1
+    scale = fit_scale(Data(source="digits", scale=kind), x)
+    assert scale.facts == {"constant_features": 2}
+    new = x[:5] + 3
+    scaled, rest = scale.apply(new), [0, 2, 3, 5]
+    assert np.all(scaled[:, [1, 4]] == 0)
+    own = fit_scale(Data(**OWN, scale=kind), x[:, rest])
+    np.testing.assert_array_equal(scaled[:, rest], own.apply(new[:, rest]))
+    assert own.facts == {}
 
 
 def test_apply_takes_images_and_refuses_other_widths() -> None:

@@ -113,11 +113,41 @@ def test_a_seed_that_diverged_on_one_side_is_left_out_and_said(
     item = _compare(params, runs)["frozen rms=0.1", "none", "mse"]
     assert (item.pairs, item.wins.wins, item.outcome) == (9, 9, "better")
     assert item.verdict.endswith("; 1 seed left out where a run diverged")
-    runs.loc[runs["model"] == "none", "status"] = "diverged"
-    none = _compare(params, runs)["frozen rms=0.1", "none", "mse"]
-    assert (none.pairs, none.outcome) == (0, "too few seeds")
-    assert "no seed finished on both sides" in none.verdict
-    assert "nan" not in none.verdict
+
+
+@pytest.mark.parametrize(
+    ("gone", "outcome", "said"),
+    [
+        ({"frozen": range(10)}, "diverged", "diverged: no run finished that could be compared"),
+        ({"none": range(10)}, "not comparable", "not comparable with none: no run of it finished"),
+        (
+            {"frozen": range(5), "none": range(5, 10)},
+            "not comparable",
+            "not comparable with none: no seed finished on both sides",
+        ),
+    ],
+)
+def test_without_a_pair_the_side_that_diverged_is_named(
+    make_params: MakeParams,
+    make_runs: MakeRuns,
+    gone: dict[str, range],
+    outcome: str,
+    said: str,
+) -> None:
+    params = make_params()
+    runs = make_runs(params, EFFECTS)
+    for model, seeds in gone.items():
+        rows = (runs["model"] == model) & runs["seed"].isin(seeds)
+        runs.loc[rows, "status"] = "diverged"
+        runs.loc[rows, ["mse", "psnr", "mse_own", "mse_clean"]] = np.nan
+    found = _compare(params, runs)
+    item = found["frozen rms=0.1", "none", "mse"]
+    assert (item.pairs, item.outcome) == (0, outcome)
+    assert item.verdict.startswith(said)
+    assert "nan" not in item.verdict
+    others = found.get(("gaussian stddev=0.1", "none", "mse"))
+    assert others is not None
+    assert (others.outcome == "not comparable") == (len(gone.get("none", ())) == 10)
 
 
 def test_an_infinite_psnr_is_not_compared(make_params: MakeParams, make_runs: MakeRuns) -> None:

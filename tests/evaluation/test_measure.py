@@ -6,68 +6,86 @@ from typing import Any
 import numpy as np
 import pytest
 
+from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.evaluation.measure import (
-    RunOnTest,
-    added_to_code,
+    as_trained,
     measure,
     metric_names,
-    reconstruct_as_deployed,
     rows_of_runs,
 )
-from offset_autoencoder.training.population import build_model
+from offset_autoencoder.evaluation.opened import Encoded, FinishedRun, open_runs
+from offset_autoencoder.models import build_model
 from offset_autoencoder.training.run_store import IndexedRun
 
 N, D, L = 40, 6, 3
 RNG = np.random.default_rng(0)
 X = RNG.random((N, D), dtype=np.float32)
 TABLE = RNG.normal(size=(N, L)).astype(np.float32)
-SIGMOID = Network(latent_dim=L, hidden=[5])
-LINEAR = Network(latent_dim=L, hidden=[5], output="linear", loss="mean_squared_error")
+NETWORK = Network(latent_dim=L, hidden=[5])
+SIGMOID = Architecture(network=NETWORK, input_dim=D)
+LINEAR = Architecture(
+    network=Network(latent_dim=L, hidden=[5], output="linear", loss="mean_squared_error"),
+    input_dim=D,
+)
+CONCATENATE = Architecture(system="concatenate", network=NETWORK, input_dim=D)
+VAE = Architecture(system="vae", network=NETWORK, input_dim=D)
+SECOND = Architecture(system="two_encoder", network=NETWORK, input_dim=D, second_rms=0.4)
 
 
-def run(
-    network: Network = SIGMOID, seed: int = 0, factor: float = 0.0, stddev: float = 0.0
-) -> RunOnTest:
-    return RunOnTest(
-        network=network,
-        seed=seed,
-        weights=build_model(network, D, seed).get_weights(),
-        offset=TABLE * np.float32(factor),
-        stddev=stddev,
-    )
+@dataclasses.dataclass(frozen=True)
+class Case:
+    architecture: Architecture = SIGMOID
+    seed: int = 0
+    factor: float = 0.0
+    stddev: float = 0.0
+
+    @property
+    def run(self) -> FinishedRun:
+        model = build_model(self.architecture, self.seed)
+        weights = {weight.path: np.asarray(weight) for weight in model.weights}
+        return FinishedRun(self.architecture, self.seed, weights, self.stddev)
+
+    @property
+    def offset(self) -> Any:
+        return TABLE * np.float32(self.factor)
 
 
-RUNS = {
-    "none": run(),
-    "offset": run(factor=0.5),
-    "noise": run(stddev=0.3),
-    "both": run(factor=0.5, stddev=0.3),
-    "both 1": run(seed=1, factor=0.5, stddev=0.3),
-    "linear": run(LINEAR, factor=0.5),
+CASES = {
+    "none": Case(),
+    "offset": Case(factor=0.5),
+    "noise": Case(stddev=0.3),
+    "both": Case(factor=0.5, stddev=0.3),
+    "both 1": Case(seed=1, factor=0.5, stddev=0.3),
+    "linear": Case(LINEAR, factor=0.5),
+    "concatenate": Case(CONCATENATE, factor=0.5, stddev=0.3),
+    "vae": Case(VAE, factor=0.5),
+    "second": Case(SECOND, stddev=0.3),
 }
 
 
-def measured_again(runs: dict[str, RunOnTest], **options: Any) -> dict[str, dict[str, float]]:
-    return measure(runs, X, **{"data_range": (0.0, 1.0), "noise_seed": 7, **options})
+def measured_again(cases: dict[str, Case], **options: Any) -> dict[str, dict[str, float]]:
+    options = {"data_range": (0.0, 1.0), "noise_seed": 7, **options}
+    found = {}
+    for name, opened in open_runs({name: case.run for name, case in cases.items()}):
+        encoded = opened.encode(X, cases[name].offset)
+        found[name] = measure(opened.run, X, encoded, opened.decoder(X), **options)
+    return found
 
 
 @pytest.fixture(scope="module")
-def told() -> list[tuple[int, int]]:
-    return []
+def measured() -> dict[str, dict[str, float]]:
+    return measured_again(CASES)
 
 
-@pytest.fixture(scope="module")
-def measured(told: list[tuple[int, int]]) -> dict[str, dict[str, float]]:
-    return measured_again(RUNS, on_reconstruction=lambda done, of: told.append((done, of)))
+def draws(seed: int) -> Any:
+    rng = np.random.default_rng(np.random.SeedSequence(7, spawn_key=(seed,)))
+    return rng.standard_normal((N, L), dtype=np.float32)
 
 
-def by_keras(run: RunOnTest, added: Any) -> dict[str, float]:
-    """The metrics from the Keras model's output and their definitions, in plain numpy."""
-    model = build_model(run.network, D)
-    model.set_weights(run.weights)
-    out = np.asarray(model({"x": X, "offset": added}), np.float64)
-    x = X.astype(np.float64)
+def metrics_by_hand(out: Any, *, cross_entropy: bool) -> dict[str, float]:
+    """The metrics from their definitions, in plain NumPy."""
+    out, x = np.asarray(out, np.float64), X.astype(np.float64)
     error = sum((a - b) ** 2 for a, b in zip(out.ravel(), x.ravel(), strict=True)) / x.size
     found = {
         "mse": error,
@@ -75,27 +93,41 @@ def by_keras(run: RunOnTest, added: Any) -> dict[str, float]:
         "psnr": -10 * np.log10(error),
         "explained_variance": 1 - error / x.var(axis=0).mean(),
     }
-    if run.network.output == "sigmoid":
+    if cross_entropy:
         likelihood = np.where(x > 0, out**x, 1) * np.where(x < 1, (1 - out) ** (1 - x), 1)
         found["binary_crossentropy"] = -np.log(likelihood).mean()
     return found
 
 
-@pytest.mark.parametrize("name", RUNS)
+def outputs(case: Case) -> dict[str, Any]:
+    """What the Keras model makes of the samples under each condition."""
+    plain = build_model(case.architecture, case.seed)
+    noise = np.float32(case.stddev) * draws(case.seed)
+    own, nothing = {"x": X, "offset": case.offset}, {"x": X, "offset": 0 * case.offset}
+    if case.architecture.system == "vae":
+        noisy = build_model(case.architecture, case.seed, noise_input=True)
+        trained = noisy({**own, "noise": draws(case.seed)}, training=True)
+    elif case.architecture.system == "concatenate":
+        noisy = build_model(case.architecture, case.seed, noise_input=True)
+        trained = noisy({**own, "noise": noise})
+    else:
+        trained = plain({"x": X, "offset": case.offset + noise})
+    if case.architecture.system == "two_encoder":
+        # Without its offset it is the plain model of the same seed.
+        plain_twin = build_model(SIGMOID, case.seed)
+        return {"": plain(own), "_own": trained, "_clean": plain_twin(nothing)}
+    return {"": plain(own), "_own": trained, "_clean": plain(nothing)}
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_every_metric_under_every_condition_is_what_keras_gives(
     name: str, measured: dict[str, dict[str, float]]
 ) -> None:
-    one = RUNS[name]
-    draws = np.random.default_rng(np.random.SeedSequence(7, spawn_key=(one.seed,)))
-    noise = draws.standard_normal((N, L), dtype=np.float32) * np.float32(one.stddev)
+    case = CASES[name]
     expected = {
         f"{metric}{suffix}": value
-        for suffix, added in (
-            ("", one.offset),
-            ("_own", one.offset + noise),
-            ("_clean", np.zeros((N, L), np.float32)),
-        )
-        for metric, value in by_keras(one, added).items()
+        for suffix, out in outputs(case).items()
+        for metric, value in metrics_by_hand(out, cross_entropy=name != "linear").items()
     }
     assert measured[name].keys() == expected.keys()
     for column, value in expected.items():
@@ -111,44 +143,69 @@ def test_what_a_run_does_not_have_changes_nothing(measured: dict[str, dict[str, 
 
 
 def test_a_run_does_not_depend_on_its_company(measured: dict[str, dict[str, float]]) -> None:
-    assert measured_again({"both": RUNS["both"]})["both"] == measured["both"]
+    assert measured_again({"both": CASES["both"]})["both"] == measured["both"]
 
 
-def test_progress_counts_only_what_is_reconstructed(
-    measured: dict[str, dict[str, float]], told: list[tuple[int, int]]
-) -> None:
-    # none once; offset, noise, linear twice; both three times each.
-    assert told == [(done, 1 + 3 * 2 + 2 * 3) for done in range(1, 14)]
+def encoded(**parts: Any) -> Encoded:
+    """Zeros, but for the parts given."""
+    zeros = np.zeros((N, L), np.float32)
+    return Encoded(**{"code": zeros, "offset": zeros, "log_variance": None, **parts})
+
+
+def run(stddev: float = 0.3, seed: int = 0, architecture: Architecture = SIGMOID) -> FinishedRun:
+    return FinishedRun(architecture, seed, {}, stddev)
+
+
+def noise_of(run: FinishedRun, noise_seed: int = 7, parts: Encoded | None = None) -> Any:
+    noisy = as_trained(run, parts or encoded(), noise_seed)
+    assert noisy is not None
+    return noisy[0]
 
 
 def test_the_noise_is_that_of_the_seed() -> None:
-    one, other = RUNS["both"], RUNS["both 1"]
-    first = added_to_code(one, "_own", 7)
-    np.testing.assert_array_equal(first, added_to_code(one, "_own", 7))
-    stronger = dataclasses.replace(one, stddev=0.6)
-    np.testing.assert_allclose(
-        added_to_code(stronger, "_own", 7) - one.offset, 2 * (first - one.offset), atol=1e-5
-    )
-    assert not np.array_equal(first, added_to_code(one, "_own", 8))
-    assert not np.array_equal(first, added_to_code(other, "_own", 7))
-    np.testing.assert_array_equal(added_to_code(one, "", 7), one.offset)
-    np.testing.assert_array_equal(added_to_code(one, "_clean", 7), np.zeros((N, L)))
+    first = noise_of(run())
+    np.testing.assert_array_equal(first, noise_of(run()))
+    np.testing.assert_allclose(noise_of(run(stddev=0.6)), 2 * first, rtol=1e-6)
+    np.testing.assert_array_equal(noise_of(run(architecture=CONCATENATE)), first)
+    assert not np.array_equal(first, noise_of(run(), noise_seed=8))
+    assert not np.array_equal(first, noise_of(run(seed=1)))
 
 
 def test_the_noise_has_the_power_it_was_trained_with() -> None:
-    wide = dataclasses.replace(RUNS["noise"], offset=np.zeros((20_000, 4), np.float32))
-    noise = added_to_code(wide, "_own", 0)
+    many = np.zeros((20_000, 4), np.float32)
+    noise = noise_of(run(), parts=encoded(code=many, offset=many))
     np.testing.assert_allclose([noise.mean(), noise.std()], [0, 0.3], atol=5e-3)
+    log_variance = np.broadcast_to(2 * np.log([0.1, 0.2, 0.5, 3]).astype(np.float32), many.shape)
+    drawn = encoded(code=many + 1, offset=many, log_variance=log_variance)
+    code = noise_of(run(stddev=0, architecture=VAE), parts=drawn)
+    np.testing.assert_allclose(code.mean(axis=0), 1, atol=0.1)
+    np.testing.assert_allclose(code.std(axis=0), [0.1, 0.2, 0.5, 3], rtol=0.03)
+
+
+@pytest.mark.parametrize("code", [None, np.ones((N, L), np.float32)], ids=["unnamed", "named"])
+def test_a_users_own_model_has_its_noise_on_the_offset(code: Any) -> None:
+    users_own = Architecture(system="function", network=NETWORK, input_dim=D, function="m:f")
+    parts = encoded(code=code, offset=TABLE)
+    noisy = as_trained(run(architecture=users_own), parts, 7)
+    assert noisy is not None
+    assert noisy[0] is code
+    np.testing.assert_allclose(noisy[1] - TABLE, noise_of(run()), atol=1e-6)
+
+
+def test_without_noise_nothing_is_drawn() -> None:
+    assert as_trained(run(stddev=0.0), encoded(), 7) is None
 
 
 def test_without_a_known_range_there_is_no_psnr() -> None:
-    (metrics,) = measured_again({"none": RUNS["none"]}, data_range=None).values()
+    (metrics,) = measured_again({"none": CASES["none"]}, data_range=None).values()
     assert "psnr" not in metrics
     assert "binary_crossentropy" in metrics
 
 
 def test_beyond_the_unit_range_there_is_no_cross_entropy() -> None:
-    (metrics,) = measure({"none": RUNS["none"]}, X * 2, data_range=(0, 2), noise_seed=0).values()
+    metrics = measure(
+        run(stddev=0), X * 2, encoded(), lambda code, offset: X, data_range=(0, 2), noise_seed=0
+    )
     assert {name.partition("_")[0] for name in metrics} == {"mse", "mae", "psnr", "explained"}
 
 
@@ -157,17 +214,8 @@ def test_the_columns_are_those_of_all_runs(measured: dict[str, dict[str, float]]
     metrics = ["mse", "mae", "binary_crossentropy", "psnr", "explained_variance"]
     assert names == [f"{name}{suffix}" for name in metrics for suffix in ("", "_own", "_clean")]
     assert "binary_crossentropy" not in metric_names({"linear": measured["linear"]})
+    assert metric_names({"vae": {"elbo": -1.0, "mse": 0.1}, "none": {}}) == ["mse", "elbo"]
     assert metric_names({}) == []
-
-
-def test_as_deployed_is_the_runs_own_offset() -> None:
-    outputs = reconstruct_as_deployed({name: RUNS[name] for name in ("linear", "both")}, X)
-    assert outputs.keys() == {"linear", "both"}
-    for name, output in outputs.items():
-        model = build_model(RUNS[name].network, D)
-        model.set_weights(RUNS[name].weights)
-        expected = model.predict({"x": X, "offset": RUNS[name].offset}, verbose=0)
-        np.testing.assert_allclose(output, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_run_that_diverged_has_no_metrics() -> None:
@@ -180,4 +228,3 @@ def test_a_run_that_diverged_has_no_metrics() -> None:
         {"id": "a", "model": "m", "stddev": 0.1, "seed": 0, "status": "finished", "mse": 0.5},
         {"id": "b", "model": "m", "stddev": 0.1, "seed": 1, "status": "diverged"},
     ]
-    assert measured_again({}) == {}

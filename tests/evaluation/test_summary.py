@@ -8,7 +8,12 @@ import pandas as pd
 import pytest
 
 from offset_autoencoder.config import Params
-from offset_autoencoder.evaluation.summary import best_of_each_model, metrics_tree, summarise
+from offset_autoencoder.evaluation.summary import (
+    at_one_power,
+    metrics_tree,
+    summarise,
+    summarise_bounds,
+)
 from offset_autoencoder.files import read_json, write_json
 
 MakeParams = Callable[..., Params]
@@ -31,9 +36,9 @@ def test_tree_is_by_model_and_swept_values_and_is_json(
     leaf = tree["frozen"]["rms=0.1"]
     kept = runs[(runs["rms"] == 0.1) & (runs["seed"] >= 2)]["mse"]
     assert leaf["mse"]["mean"] == pytest.approx(kept.mean())
-    assert leaf["mse"]["std"] == pytest.approx(kept.std())
+    assert leaf["mse"]["low"] < leaf["mse"]["mean"] < leaf["mse"]["high"]
     assert (leaf["mse"]["runs"], leaf["diverged"]) == (8, 2)
-    assert tree["none"]["mse"]["runs"] == 10
+    assert set(tree["none"]["mse"]) == {"mean", "low", "high"}
     assert "diverged" not in tree["none"]
     assert set(tree["none"]) == {"mse", "psnr", "mse_own", "mse_clean"}
 
@@ -46,17 +51,65 @@ def test_one_seed_and_infinite_values_are_null(
     runs["psnr"] = np.inf
     leaf = metrics_tree(runs, params.settings, metric="mse", confidence=0.95)["none"]
     assert leaf["mse"]["mean"] is not None
-    assert [leaf["mse"][name] for name in ("std", "low", "high")] == [None] * 3
+    assert [leaf["mse"][name] for name in ("low", "high")] == [None] * 2
     assert leaf["psnr"]["mean"] is None
 
 
-def test_the_best_setting_of_each_model(make_params: MakeParams, make_runs: MakeRuns) -> None:
+def test_a_metric_that_a_setting_does_not_have_is_left_out(
+    make_params: MakeParams, make_runs: MakeRuns
+) -> None:
     params = make_params()
-    runs = make_runs(params, {"gaussian stddev=0.2": -1, "frozen rms=0.2": 1})
-    low = best_of_each_model(summarise(runs, params.settings, "mse", 0.95))
-    expected = ["none", "gaussian stddev=0.2", "frozen rms=0.1"]
-    assert [summary.setting.label for summary in low] == expected
-    high = best_of_each_model(summarise(runs, params.settings, "psnr", 0.95))
-    assert [summary.setting.label for summary in high] == expected
+    runs = make_runs(params, {})
+    runs.loc[runs["model"] == "gaussian", "psnr"] = np.nan
+    gone = runs["model"] == "none"
+    runs.loc[gone, "status"] = "diverged"
+    runs.loc[gone, ["mse", "psnr", "mse_own", "mse_clean"]] = np.nan
+    tree = metrics_tree(runs, params.settings, metric="mse", confidence=0.95)
+    assert set(tree["gaussian"]["stddev=0.1"]) == {"mse", "mse_own", "mse_clean"}
+    assert tree["none"] == {"diverged": 10}
+
+
+def test_bounds_are_of_those_who_have_them(make_params: MakeParams, make_runs: MakeRuns) -> None:
+    models = {"none": {"offset": "none"}, "vae": {"system": "vae"}}
+    params = make_params(models=models)
+    runs = make_runs(params, {})
+    assert summarise_bounds(runs, params.settings, 0.95) == []
+    of_vae = runs["model"] == "vae"
+    for index, name in enumerate(("elbo", "nll", "kl")):
+        runs.loc[of_vae, name] = index + np.arange(10.0)
+    bounds = summarise_bounds(runs, params.settings, 0.95)
+    found = [(bound.setting.label, bound.metric, bound.estimate.mean) for bound in bounds]
+    assert found == [("vae", "elbo", 4.5), ("vae", "nll", 5.5), ("vae", "kl", 6.5)]
+    tree = metrics_tree(runs, params.settings, metric="mse", confidence=0.95)
+    assert tree["vae"]["kl"]["mean"] == 6.5
+    assert "kl" not in tree["none"]
+
+
+def test_one_setting_a_model_all_at_the_middle_power(
+    make_params: MakeParams, make_runs: MakeRuns
+) -> None:
+    """Whatever does best; a model that lacks the power is shown at the nearest."""
+    powers = [0.05, 0.1, 0.2]
+    params = make_params(
+        models={
+            "none": {"offset": "none"},
+            "gaussian": {"offset": "none", "stddev": powers},
+            "frozen": {"offset": "frozen", "rms": [0.2, 0.02]},
+            "pca": {"offset": "pca", "rms": 0.7},
+            "rates": {"offset": "pca", "rms": powers, "learning_rate": [1e-3, 1e-2]},
+        }
+    )
+    runs = make_runs(params, {"gaussian stddev=0.2": -1, "rates rms=0.05 learning_rate=0.01": -1})
+    chosen = at_one_power(summarise(runs, params.settings, "mse", 0.95))
+    assert [summary.setting.label for summary in chosen] == [
+        "none",
+        "gaussian stddev=0.1",
+        "frozen rms=0.2",
+        "pca",
+        "rates rms=0.1 learning_rate=0.001",
+    ]
     runs.loc[runs["model"] == "none", "status"] = "diverged"
-    assert len(best_of_each_model(summarise(runs, params.settings, "mse", 0.95))) == 2
+    assert len(at_one_power(summarise(runs, params.settings, "mse", 0.95))) == 4
+    plain = make_params(models={"none": {"offset": "none", "learning_rate": [1e-3, 1e-2]}})
+    summaries = summarise(make_runs(plain, {}), plain.settings, "mse", 0.95)
+    assert [one.setting.label for one in at_one_power(summaries)] == ["none learning_rate=0.001"]

@@ -58,8 +58,8 @@ def test_the_weight_rises_in_a_straight_line_over_the_batches_of_training() -> N
 
 
 def test_draws_have_the_mean_and_the_spread() -> None:
-    mean = np.tile(np.float32([[-1.0, 2.0]]), (50_000, 1))
-    log_variance = np.tile(np.log(np.float32([[0.04, 9.0]])), (50_000, 1))
+    mean = np.tile(np.array([[-1.0, 2.0]], np.float32), (50_000, 1))
+    log_variance = np.tile(np.log(np.array([[0.04, 9.0]], np.float32)), (50_000, 1))
     drawn = np.asarray(SampledCode(seed=3)([mean, log_variance], training=True))
     np.testing.assert_allclose(drawn.mean(axis=0), [-1, 2], atol=0.05)
     np.testing.assert_allclose(drawn.std(axis=0), [0.2, 3], rtol=0.02)

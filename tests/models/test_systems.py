@@ -210,16 +210,16 @@ def test_parameters_are_counted_as_keras_counts_them(
     encoders: int,
     dims: tuple[int, int],
 ) -> None:
-    options: dict[str, Any] = {
+    own: dict[str, dict[str, Any]] = {
         "two_encoder": {"second_hidden": second_hidden, "frozen": frozen},
         "ensemble": {"encoders": encoders},
-    }.get(system, {})
+    }
     architecture = Architecture(
         system=system,
         network=Network(latent_dim=dims[1], hidden=hidden),
         input_dim=dims[0],
         encoder_hidden=encoder_hidden,
-        **options,
+        **own.get(system, {}),
     )
     trainable = sum(int(np.prod(w.shape)) for w in build_model(architecture).trainable_weights)
     assert count_parameters(architecture) == trainable

@@ -145,6 +145,7 @@ def returning(model: str) -> str:
         ),
     ],
 )
+@pytest.mark.filterwarnings("ignore:When providing `inputs` as a dict")
 def test_what_is_no_such_model_is_one_line(write: Write, source: str, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         build(write(source))

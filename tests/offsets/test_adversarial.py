@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from offset_autoencoder.config.schema import AdversarialOffset
+from offset_autoencoder.config.offset_kinds import AdversarialOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets import adversarial
 from offset_autoencoder.offsets.dense import dense_layers

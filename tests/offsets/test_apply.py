@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.config import SPLITS, SplitName
-from offset_autoencoder.config.schema import OFFSETS
+from offset_autoencoder.config.offset_kinds import OFFSETS
 from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, Schema, digests_of
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets.apply import apply_offset

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import hadamard
 
-from offset_autoencoder.config.schema import ClassCodeOffset
+from offset_autoencoder.config.offset_kinds import ClassCodeOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets import class_code
 from offset_autoencoder.offsets.kind import Float32, Samples, State, Training

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy import stats
 
-from offset_autoencoder.config.schema import HashOffset
+from offset_autoencoder.config.offset_kinds import HashOffset
 from offset_autoencoder.offsets import content_hash
 from offset_autoencoder.offsets.kind import Float32, Samples, Training
 

@@ -9,7 +9,7 @@ from textwrap import dedent
 import numpy as np
 import pytest
 
-from offset_autoencoder.config.schema import FunctionOffset
+from offset_autoencoder.config.offset_kinds import FunctionOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets import function
 from offset_autoencoder.offsets.kind import Float32, Samples, Training
@@ -210,6 +210,77 @@ def test_functions_that_are_not_deterministic_are_refused(write: Write) -> None:
 def test_statistics_of_the_rows_passed_are_refused(write: Write) -> None:
     module = write("def f(x, latent_dim, rng): return (x - x.mean(axis=0))[:, :latent_dim]")
     assert "f(x) is row by row" in message(f"{module}:f")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return rng.normal(size=(len(x), latent_dim))",
+        "return x[:, :latent_dim] + np.arange(len(x))[:, None] % 2",
+        "return np.sort(x[:, :latent_dim], axis=0) if len(x) == 200 else x[:, :latent_dim]",
+    ],
+)
+@pytest.mark.parametrize("n", [200, 2])
+def test_vectors_that_go_by_the_place_of_the_row_are_refused(
+    write: Write, body: str, n: int
+) -> None:
+    if "200" in body:
+        n = 200
+    name = f"{write(f'def f(x, latent_dim, rng): {body}')}:f"
+    with pytest.raises(InputError, match=r"f\(x\) is row by row"):
+        function.fit(WHERE, FunctionOffset(function=name), Training(X[:n]), 3)
+
+
+def test_leaving_the_process_is_an_error_of_the_function(write: Write) -> None:
+    module = write(
+        """
+        import sys
+
+        def f(x, latent_dim, rng):
+            sys.exit(0)
+
+        class G:
+            def __init__(self):
+                raise SystemExit
+
+            def fit(self, x, latent_dim, rng): ...
+            def apply(self, state, x): ...
+
+        def interrupted(x, latent_dim, rng):
+            raise KeyboardInterrupt
+        """
+    )
+    assert f"{module}:f raised SystemExit: 0, at {module}.py:6" in message(f"{module}:f")
+    assert f"{module}:G raised SystemExit: , at {module}.py:10" in message(f"{module}:G")
+    assert "importing" in message(f"{write('import sys; sys.exit(0)')}:f")
+    with pytest.raises(KeyboardInterrupt):
+        table_of(f"{module}:interrupted")
+
+
+def test_a_temporary_clone_finds_the_projects_own_functions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone = tmp_path / "clone"
+    for folder in (clone, tmp_path):
+        (folder / "src" / "custom").mkdir(parents=True)
+        (folder / "src" / "custom" / "__init__.py").touch()
+    own = tmp_path / "src" / "custom"
+    (own / "mine.py").write_text(
+        "from custom.helper import scale\n"
+        "def f(x, latent_dim, rng): return scale * x[:, :latent_dim]\n"
+    )
+    (own / "helper.py").write_text("scale = 2.0\n")
+    monkeypatch.chdir(clone)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.syspath_prepend(str(clone / "src"))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "custom"]:
+        monkeypatch.delitem(sys.modules, name)
+    try:
+        assert np.array_equal(table_of("custom.mine:f"), 2 * X[:, :3])
+    finally:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "custom"]:
+            del sys.modules[name]
+    assert not (clone / "src" / "custom" / "helper.py").is_symlink()
 
 
 @pytest.mark.parametrize(

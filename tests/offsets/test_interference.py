@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from offset_autoencoder.config import parse_params
-from offset_autoencoder.config.schema import InterferenceOffset
+from offset_autoencoder.config.offset_kinds import InterferenceOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets import interference
 from offset_autoencoder.offsets.kind import Float32, Samples, Training
@@ -113,10 +113,10 @@ def test_without_ids_it_says_so() -> None:
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
-        ({"points": "qpsk"}, "offsets.mine: points does not go with signal: sinusoid"),
+        ({"points": "qpsk"}, "offsets.mine.points: points does not go with signal: sinusoid"),
         (
             {"signal": "constellation", "frequency": 0.1},
-            "offsets.mine: frequency does not go with signal: constellation",
+            "offsets.mine.frequency: frequency does not go with signal: constellation",
         ),
         ({"frequency": 0.5}, "offsets.mine.frequency: "),
         ({"frequency": 0}, "offsets.mine.frequency: "),

@@ -12,7 +12,7 @@ from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
 
-from offset_autoencoder.config.schema import KmeansOffset, PcaOffset
+from offset_autoencoder.config.offset_kinds import KmeansOffset, PcaOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets import kmeans, pca
 from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
@@ -93,7 +93,7 @@ def test_two_processes_and_any_number_of_threads_give_the_same_bytes(tmp_path: P
     program = """
 import hashlib, numpy as np
 from sklearn.datasets import load_digits
-from offset_autoencoder.config.schema import KmeansOffset
+from offset_autoencoder.config.offset_kinds import KmeansOffset
 from offset_autoencoder.offsets import kmeans
 from offset_autoencoder.offsets.kind import Training
 x = (load_digits().data / 16).astype(np.float32)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from offset_autoencoder.config.schema import RandomProjectionOffset
+from offset_autoencoder.config.offset_kinds import RandomProjectionOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets import random_projection
 from offset_autoencoder.offsets.kind import Float32, Samples, State, Training

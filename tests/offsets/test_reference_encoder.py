@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offset_autoencoder.config.schema import Activation, EncoderOffset
+from offset_autoencoder.config.offset_kinds import EncoderOffset
+from offset_autoencoder.config.values import Activation
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.files import write_npz
 from offset_autoencoder.models.autoencoder import build_autoencoder

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from offset_autoencoder.config.schema import OFFSETS
+from offset_autoencoder.config.offset_kinds import OFFSETS
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets.registry import KINDS, find_kind
 

@@ -6,16 +6,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.files import sha256_of_array
 from offset_autoencoder.offsets.kind import Float32
 from offset_autoencoder.offsets.table import (
+    OffsetTable,
     folder_of,
     load_table,
     scale_factor,
-    scale_to_rms,
     write_table,
 )
 
@@ -66,26 +68,17 @@ def test_rms_is_over_all_training_coordinates(tmp_path: Path) -> None:
     assert load_table(tmp_path, "mine", 4).rms == rms
 
 
-def test_scaling_gives_the_training_split_its_rms_and_others_the_same_factor(
-    tmp_path: Path,
-) -> None:
+def test_the_factor_gives_the_training_split_its_rms(tmp_path: Path) -> None:
     write(tmp_path / "mine")
     table = load_table(tmp_path, "mine", 4)
-    scaled = scale_to_rms(table, 0.1)
-    assert float(np.sqrt(np.mean(scaled.train.astype(np.float64) ** 2))) == pytest.approx(0.1)
-    factor = scale_factor(table, 0.1)
-    assert factor == pytest.approx(0.1 / table.rms)
-    np.testing.assert_allclose(scaled.test, table.test * factor, rtol=1e-6)
-    assert scaled.rms == 0.1
-    assert scaled.train.dtype == np.float32
-    assert scaled.digests["test"] == sha256_of_array(scaled.test)
+    scaled = table.train.astype(np.float64) * scale_factor(table, 0.1)
+    assert np.sqrt(np.mean(scaled**2)) == pytest.approx(0.1)
 
 
 def test_null_rms_takes_the_vectors_as_they_came(tmp_path: Path) -> None:
     write(tmp_path / "mine")
     table = load_table(tmp_path, "mine", 4)
     assert scale_factor(table, None) == 1
-    assert scale_to_rms(table, None) is table
 
 
 def test_zero_table_cannot_be_scaled(tmp_path: Path) -> None:
@@ -94,6 +87,43 @@ def test_zero_table_cannot_be_scaled(tmp_path: Path) -> None:
     assert scale_factor(table, None) == 1
     with pytest.raises(InputError, match=r"offsets.mine: is zero .* scaled to rms 0.1"):
         scale_factor(table, 0.1)
+
+
+@pytest.mark.parametrize("scale", [1e-42, 1e-44, 1e38])
+def test_a_table_that_float32_cannot_scale_is_refused(tmp_path: Path, scale: float) -> None:
+    write(tmp_path / "mine", tables=tables(scale=scale / 4))
+    table = load_table(tmp_path, "mine", 4)
+    assert scale_factor(table, None) == 1
+    with pytest.raises(InputError, match=r"offsets.mine: has rms .* cannot scale it to rms 0.1"):
+        scale_factor(table, 0.1)
+
+
+def test_a_value_of_another_split_that_would_overflow_is_refused(tmp_path: Path) -> None:
+    splits = tables(scale=1e-30)
+    splits["test"][3, 2] = 1e10
+    write(tmp_path / "mine", tables=splits)
+    with pytest.raises(InputError, match=r"values up to 1e\+10 .* float32 cannot scale"):
+        scale_factor(load_table(tmp_path, "mine", 4), 0.1)
+
+
+@given(st.floats(-37, 37), st.floats(-37, 37))
+def test_a_factor_that_is_given_can_be_used(exponent: float, rms_exponent: float) -> None:
+    drawn = np.random.default_rng(0).standard_normal((20, 2)) * 10**exponent
+    with np.errstate(over="ignore"):
+        train = drawn.astype(np.float32)
+    if not np.isfinite(train).all():
+        return
+    own = float(np.sqrt(np.mean(train.astype(np.float64) ** 2)))
+    info = {"largest": float(np.abs(train).max())}
+    table = OffsetTable("mine", "hash", 2, own, train, train, train, {}, info)
+    rms = 10**rms_exponent
+    try:
+        factor = scale_factor(table, rms)
+    except InputError:
+        assert not -37 <= rms_exponent - exponent <= 37 or rms_exponent > 36
+        return
+    scaled = (train * np.float32(factor)).astype(np.float64)
+    assert np.sqrt(np.mean(scaled**2)) == pytest.approx(rms, rel=1e-4)
 
 
 def test_files_are_the_same_every_time(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import SPLITS, SplitName
-from offset_autoencoder.config.schema import FileOffset
+from offset_autoencoder.config.offset_kinds import FileOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets.align import match_ids
 from offset_autoencoder.offsets.kind import Float32

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import Params, Setting, parse_params
 from offset_autoencoder.evaluation.comparison import Comparison, compare
+from offset_autoencoder.evaluation.evidence import Findings as Evidence
 from offset_autoencoder.evaluation.gap import GapSummary, summarise_gaps
 from offset_autoencoder.evaluation.intervention_summary import (
     InterventionSummary,
@@ -25,6 +26,8 @@ from offset_autoencoder.evaluation.interventions import (
     noisy,
     scaled,
 )
+from offset_autoencoder.evaluation.offset_effects import OffsetEffects
+from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict, judge_offsets
 from offset_autoencoder.evaluation.probe_summary import ProbeSummary, summarise_probes
 from offset_autoencoder.evaluation.probes import Probe
 from offset_autoencoder.evaluation.response import (
@@ -33,8 +36,14 @@ from offset_autoencoder.evaluation.response import (
     summarise_responses,
 )
 from offset_autoencoder.evaluation.runs_table import sweep_cells, sweep_keys
-from offset_autoencoder.evaluation.summary import SettingSummary, summarise
+from offset_autoencoder.evaluation.statistics import Estimate
+from offset_autoencoder.evaluation.summary import SettingSummary, metrics_tree, summarise
+from offset_autoencoder.reporting.colours import model_colours, swept_colours
+from offset_autoencoder.reporting.curves import learning_curves
+from offset_autoencoder.reporting.reports import Images
+from offset_autoencoder.reporting.reports import Report as Whole
 
+MEASURED = ["mse", "mse_own", "mse_clean"]
 EFFECTS = {"gaussian": 0.02, "frozen": 0.0, "pca": -0.02, "class_code": -0.01}
 
 
@@ -79,16 +88,21 @@ def _make_report(
             mse = 0.02 + np.random.default_rng(seed).normal(0, 1e-3) + rng.normal(0, 2e-4)
             mse += EFFECTS.get(setting.model, 0.0) * power
             cells = {"model": setting.model, **sweep_cells(setting, keys), "seed": seed}
-            rows.append({**cells, "status": "finished", "mse": mse * scale})
+            # Made up: noise costs as much again where it is on, an offset its own cost off.
+            noisy = mse + 0.02 * setting.spec.stddev
+            clean = mse + 0.03 * (setting.spec.rms or 0.0)
+            values = {"mse": mse, "mse_own": noisy, "mse_clean": clean}
+            measured = {name: scale * value for name, value in values.items()}
+            rows.append({**cells, "status": "finished", **measured})
             epochs = np.arange(1, rng.integers(60, 150))
             losses.append(0.3 + np.exp(-epochs / 9) + rng.normal(0, 0.01, size=len(epochs)))
         histories.append((setting, losses))
     runs = pd.DataFrame(rows)
     gone = (runs["model"] == "pca") & (runs.get("rms") == 0.2) & (runs["seed"] == 3)
     runs.loc[gone, "status"] = "diverged"
-    runs.loc[gone, "mse"] = np.nan
+    runs.loc[gone, MEASURED] = np.nan
     if diverged:
-        runs = runs.drop(columns="mse").assign(status="diverged")
+        runs = runs.drop(columns=MEASURED).assign(status="diverged")
     comparisons = compare(
         runs,
         params.settings,
@@ -164,3 +178,78 @@ def make_findings() -> Callable[..., Findings]:
 def findings(report: Report) -> Findings:
     """What was found inside the runs of the report."""
     return _make_findings(report.params)
+
+
+CHANGES = {"frozen": (0.0, 0.0, -0.3), "pca": (6.8, 6.1, 2.7), "class_code": (1.9, 4.5, 0.9)}
+
+
+def _make_verdicts(params: Params) -> list[OffsetVerdict]:
+    """Made-up verdicts: ``frozen`` is noise, the others are second encoders."""
+    measured = []
+    for index, setting in enumerate(params.settings):
+        if setting.model in CHANGES:
+            rng = np.random.default_rng(index)
+            own = rng.normal(0.02, 1e-3, size=len(params.seeds))
+            permuted, gaussian, none = (
+                own * (1 + change + rng.normal(0, 0.01, size=len(own)))
+                for change in CHANGES[setting.model]
+            )
+            share = 0.0 if setting.model == "frozen" else 0.4
+            told = Estimate(share, 0.0, share - 0.005, share + 0.005, len(own))
+            pulls = rng.normal(share, 1e-3, size=len(own))
+            measured.append(
+                OffsetEffects(setting, "mse", own, permuted, gaussian, none, told, pulls)
+            )
+    return judge_offsets(measured, margin=0.05, confidence=0.95, power=0.8)
+
+
+@pytest.fixture(scope="session")
+def make_verdicts() -> Callable[..., list[OffsetVerdict]]:
+    """The verdicts on the offsets of these params."""
+    return _make_verdicts
+
+
+@dataclass(frozen=True)
+class Colours:
+    by_model: dict[str, str]
+    by_values: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def colours(report: Report) -> Colours:
+    """The colours of the report's models and swept values."""
+    settings = report.params.settings
+    return Colours(model_colours(settings, ["none", "gaussian"]), swept_colours(settings))
+
+
+def _make_whole(made: Report, *, images: bool = True, **changes: Any) -> Whole:
+    """All that is reported of a made-up experiment, with attributes given anew."""
+    params = made.params
+    found = _make_findings(params)
+    pictures = np.random.default_rng(0).random((2, 3, 8, 8))
+    shown = [(setting.label, pictures[0]) for setting in params.settings[:2]]
+    whole = Whole(
+        run_columns=list(made.runs.columns),
+        run_rows=[dict(row) for row in made.runs.to_dict("records")],
+        tree=metrics_tree(made.runs, params.settings, metric="mse", confidence=0.95),
+        settings=params.settings,
+        comparisons=made.comparisons,
+        summaries=made.summaries,
+        curves=learning_curves(made.histories, confidence=0.95),
+        findings=Evidence(
+            found.interventions,
+            found.probes,
+            found.responses,
+            found.gaps,
+            _make_verdicts(params),
+        ),
+        images=Images(pictures[1], shown, [], (0.0, 1.0)) if images else None,
+        evaluate=params.evaluate,
+    )
+    return replace(whole, **changes)
+
+
+@pytest.fixture(scope="session")
+def make_whole() -> Callable[..., Whole]:
+    """A report as the stage hands it over."""
+    return _make_whole

@@ -16,6 +16,7 @@ def _written(report: Report, path: Path) -> dict[tuple[str, ...], dict[str, str]
     write_csv(path, *comparison_rows(report.comparisons, report.params.settings))
     with path.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
+    rows = [row for row in rows if row["metric"] == "mse"]
     return {(row["model"], row["rms"], row["baseline"]): row for row in rows}
 
 
@@ -44,3 +45,22 @@ def test_the_plot_has_the_word_and_the_table_the_sentence(report: Report) -> Non
     words = {row["verdict"] for row in difference_rows(report.comparisons, "mse")}
     assert words == {"better", "worse", "equivalent"}
     assert difference_rows(report.comparisons, "mae") == []
+
+
+def test_against_noise_the_plot_has_every_condition(report: Report) -> None:
+    rows = difference_rows(report.comparisons, "mse")
+    conditions = {
+        (row["baseline"], row["condition"]): row for row in rows if row["setting"] == "pca rms=0.1"
+    }
+    assert list(conditions) == [
+        ("none", "deployed"),
+        *(("gaussian", condition) for condition in ("deployed", "as trained", "clean")),
+    ]
+    items = {
+        (item.baseline.model, item.metric): item.equivalence.change.mean
+        for item in report.comparisons
+        if item.setting.label == "pca rms=0.1"
+    }
+    assert conditions["none", "deployed"]["change"] == 100 * items["none", "mse"]
+    assert conditions["gaussian", "as trained"]["change"] == 100 * items["gaussian", "mse_own"]
+    assert conditions["gaussian", "clean"]["change"] == 100 * items["gaussian", "mse_clean"]

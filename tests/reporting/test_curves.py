@@ -56,9 +56,9 @@ def test_stopped_runs_stay_in_the_mean(report: Report) -> None:
     assert curve.low[4] == curve.high[4] == 1.0
 
 
-def test_rows_name_equal_powers_alike(report: Report) -> None:
+def test_rows_name_equal_powers_alike(report: Report, colours: Any) -> None:
     curves = learning_curves(report.histories, confidence=0.95)
-    rows = curve_rows(curves)
+    rows = curve_rows(curves, colours.by_values)
     assert set(rows[0]) == set(CURVE_COLUMNS)
     values = {row["setting"]: row["values"] for row in rows}
     assert values["gaussian stddev=0.1"] == values["pca rms=0.1"] == "power=0.1"

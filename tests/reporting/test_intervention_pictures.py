@@ -8,11 +8,13 @@ import matplotlib as mpl
 import pytest
 from matplotlib.image import imread
 
+from offset_autoencoder.reporting.colours import model_colours, swept_colours
 from offset_autoencoder.reporting.intervention_pictures import (
     draw_interventions,
     draw_offset_scales,
     draw_robustness,
 )
+from offset_autoencoder.reporting.probe_picture import draw_probes
 
 Findings = Any  # conftest's, which tests cannot import
 MakeFindings = Callable[..., Findings]
@@ -21,10 +23,13 @@ MakeReport = Callable[..., Any]
 
 def _draw(findings: Findings, folder: Path, metric: str = "mse") -> dict[str, bytes]:
     asked: dict[str, Any] = {"metric": metric, "confidence": 0.95}
-    found = findings.interventions
-    assert draw_interventions(folder / "interventions.png", found, margin=0.05, **asked)
-    assert draw_robustness(folder / "robustness.png", found, **asked)
-    assert draw_offset_scales(folder / "offset_scales.png", found, **asked)
+    found, settings = findings.interventions, findings.params.settings
+    models, values = model_colours(settings, []), swept_colours(settings)
+    path = folder / "interventions.png"
+    assert draw_interventions(path, found, margin=0.05, colours=models, **asked)
+    assert draw_robustness(folder / "robustness.png", found, colours=values, **asked)
+    assert draw_offset_scales(folder / "offset_scales.png", found, colours=values, **asked)
+    assert draw_probes(folder / "probes.png", findings.probes, colours=models, confidence=0.95)
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
@@ -53,10 +58,12 @@ def test_few_seeds_are_drawn_without_complaint(
 def test_nothing_to_draw_leaves_no_file(findings: Findings, tmp_path: Path) -> None:
     path = tmp_path / "nothing.png"
     for draw in (draw_interventions, draw_robustness, draw_offset_scales):
-        assert not draw(path, [], metric="mse", confidence=0.95)
-        assert not draw(path, findings.interventions, metric="mae", confidence=0.95)
+        assert not draw(path, [], metric="mse", colours={}, confidence=0.95)
+        found = findings.interventions
+        assert not draw(path, found, metric="mae", colours={}, confidence=0.95)
     one_level = [i for i in findings.interventions if i.intervention.level in (None, 0)]
-    assert not draw_robustness(path, one_level, metric="mse", confidence=0.95)
+    assert not draw_robustness(path, one_level, metric="mse", colours={}, confidence=0.95)
+    assert not draw_probes(path, [], colours={}, confidence=0.95)
     assert not list(tmp_path.iterdir())
 
 
@@ -67,9 +74,10 @@ def test_a_larger_change_stands_further_right(
     found = make_findings(make_report(seeds=3, models=models).params).interventions
     permuted = [item for item in found if item.intervention.name == "permuted"]
     path = tmp_path / "interventions.png"
-    assert draw_interventions(path, permuted, metric="mse", confidence=0.95)
+    blue = {"pca": "#0072B2"}
+    assert draw_interventions(path, permuted, metric="mse", colours=blue, confidence=0.95)
     picture = imread(path)[:, :, :3]
-    blue = (abs(picture - [0, 0x72 / 255, 0xB2 / 255]).max(axis=2) < 0.02).nonzero()
-    middle = (blue[0].min() + blue[0].max()) / 2
-    above, below = blue[1][blue[0] < middle], blue[1][blue[0] > middle]
+    drawn = (abs(picture - [0, 0x72 / 255, 0xB2 / 255]).max(axis=2) < 0.02).nonzero()
+    middle = (drawn[0].min() + drawn[0].max()) / 2
+    above, below = drawn[1][drawn[0] < middle], drawn[1][drawn[0] > middle]
     assert above.max() + 100 < below.min()

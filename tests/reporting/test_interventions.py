@@ -49,26 +49,27 @@ def test_every_intervention_of_every_setting_has_a_row(findings: Findings, tmp_p
     assert levels == ["", "0.0", "0.1", "0.4"]
 
 
-def test_changes_are_in_percent_of_the_own_error(findings: Findings, tmp_path: Path) -> None:
-    rows = change_rows(findings.interventions, "mse")
+def test_changes_are_in_percent_of_the_own_error(
+    findings: Findings, colours: Any, tmp_path: Path
+) -> None:
+    rows = change_rows(findings.interventions, "mse", colours.by_model)
     read = _read_back(tmp_path / "interventions.csv", CHANGE_COLUMNS, rows)
     assert {row["intervention"] for row in read} == {"none", "permuted", "gaussian", "alone"}
     assert {row["model"] for row in read} == {"frozen", "pca", "class_code"}
     alone = [float(row["change"]) for row in read if row["intervention"] == "alone"]
     np.testing.assert_allclose(alone, 700, atol=30)
     assert all(float(row["low"]) < float(row["change"]) < float(row["high"]) for row in read)
-    assert change_rows(findings.interventions, "psnr") == []
+    assert change_rows(findings.interventions, "psnr", colours.by_model) == []
 
 
-def test_levels_ascend_within_a_setting(findings: Findings, tmp_path: Path) -> None:
+def test_levels_ascend_within_a_setting(findings: Findings, colours: Any, tmp_path: Path) -> None:
     backwards = list(reversed(findings.interventions))
-    read = _read_back(
-        tmp_path / "robustness.csv", LEVEL_COLUMNS, level_rows(backwards, "mse", "noise")
-    )
+    rows = level_rows(backwards, "mse", "noise", colours.by_values)
+    read = _read_back(tmp_path / "robustness.csv", LEVEL_COLUMNS, rows)
     for setting in findings.params.settings:
         levels = [float(row["level"]) for row in read if row["setting"] == setting.label]
         assert levels == [0, 0.1, 0.4]
-    scales = level_rows(findings.interventions, "mse", "scaled")
+    scales = level_rows(findings.interventions, "mse", "scaled", colours.by_values)
     assert {row["model"] for row in scales} == {"frozen", "pca", "class_code"}
     assert {row["level"] for row in scales} == {-1, 0, 1, 2}
     assert {row["values"] for row in scales} == {"power=0.05", "power=0.1", "power=0.2"}

@@ -6,47 +6,28 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from rich.console import Console
 
-from offset_autoencoder.evaluation.offset_effects import OffsetEffects
-from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict, judge_offsets
-from offset_autoencoder.evaluation.statistics import Estimate
+from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict
 from offset_autoencoder.reporting.offset_verdicts import print_verdicts, verdict_rows
 from offset_autoencoder.reporting.tables import write_csv
 
 MakeReport = Callable[..., Any]  # conftest's, which tests cannot import
-CHANGES = {"frozen": (0.0, 0.0, -0.3), "pca": (6.8, 6.1, 2.7), "class_code": (1.9, 4.5, 0.9)}
+MakeVerdicts = Callable[..., list[OffsetVerdict]]
 
 
-def _verdicts(report: Any) -> list[OffsetVerdict]:
-    measured = []
-    for index, setting in enumerate(report.params.settings):
-        if setting.spec.rms is not None:
-            rng = np.random.default_rng(index)
-            own = rng.normal(0.02, 1e-3, size=len(report.params.seeds))
-            permuted, gaussian, none = (
-                own * (1 + change + rng.normal(0, 0.01, size=len(own)))
-                for change in CHANGES[setting.model]
-            )
-            share = 0.0 if setting.model == "frozen" else 0.4
-            told = Estimate(share, 0.0, share - 0.005, share + 0.005, len(own))
-            pulls = rng.normal(share, 1e-3, size=len(own))
-            measured.append(
-                OffsetEffects(setting, "mse", own, permuted, gaussian, none, told, pulls)
-            )
-    return judge_offsets(measured, margin=0.05, confidence=0.95, power=0.8)
-
-
-def _printed(verdicts: list[OffsetVerdict], **console: Any) -> str:
+def _printed(
+    verdicts: list[OffsetVerdict], width: int = 80, responses: Any = (), **console: Any
+) -> str:
     stream = io.StringIO()
-    print_verdicts(Console(file=stream, width=80, **console), verdicts, confidence=0.95)
+    where = Console(file=stream, width=width, **console)
+    print_verdicts(where, verdicts, responses, confidence=0.95)
     return stream.getvalue()
 
 
-def test_every_offset_has_one_line_in_80_columns(report: Any) -> None:
-    verdicts = _verdicts(report)
+def test_every_offset_has_one_line_in_80_columns(report: Any, make_verdicts: MakeVerdicts) -> None:
+    verdicts = make_verdicts(report.params)
     lines = _printed(verdicts).splitlines()
     assert max(map(len, lines)) <= 80
     rows = {tuple(line.split()[:2]): line for line in lines}
@@ -59,27 +40,46 @@ def test_every_offset_has_one_line_in_80_columns(report: Any) -> None:
     assert reads[8:] == ["+270", "40", "40", "second", "encoder"]
 
 
-def test_the_note_states_the_rule_with_its_margin(report: Any) -> None:
-    text = " ".join(_printed(_verdicts(report)).split())
+def test_a_wide_console_says_what_the_encoder_does(
+    report: Any, findings: Any, make_verdicts: MakeVerdicts
+) -> None:
+    verdicts = make_verdicts(report.params)
+    lines = _printed(verdicts, 100, findings.responses).splitlines()
+    rows = {" ".join(line.split()[:2]): line.rstrip() for line in lines}
+    answers = {item.setting.label: item.answer for item in findings.responses}
+    assert answers["pca rms=0.2"] == "reinforces"
+    for item in verdicts:
+        assert rows[item.setting.label].endswith(f"  {item.word}")
+        assert answers[item.setting.label] in rows[item.setting.label]
+    assert "encoder: its code" in " ".join(lines)
+    assert "encoder: its code" not in _printed(verdicts, 80, findings.responses)
+
+
+def test_the_note_states_the_rule_with_its_margin(report: Any, make_verdicts: MakeVerdicts) -> None:
+    text = " ".join(_printed(make_verdicts(report.params)).split())
     assert "another's costs more than 5 %" in text
     assert "half the 95% interval" in text
     assert _printed([]) == ""
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
-def test_few_seeds_leave_it_undecided_without_nan(seeds: int, make_report: MakeReport) -> None:
-    text = _printed(_verdicts(make_report(seeds=seeds)))
+def test_few_seeds_leave_it_undecided_without_nan(
+    seeds: int, make_report: MakeReport, make_verdicts: MakeVerdicts
+) -> None:
+    text = _printed(make_verdicts(make_report(seeds=seeds).params))
     assert "nan" not in text
     assert text.count("undecided") == 9
 
 
-def test_a_terminal_gets_colour(report: Any) -> None:
-    text = _printed(_verdicts(report), force_terminal=True, color_system="standard")
+def test_a_terminal_gets_colour(report: Any, make_verdicts: MakeVerdicts) -> None:
+    text = _printed(make_verdicts(report.params), force_terminal=True, color_system="standard")
     assert "\x1b[32msecond encoder" in text
 
 
-def test_the_file_holds_the_figures_of_the_sentence(report: Any, tmp_path: Path) -> None:
-    verdicts = _verdicts(report)
+def test_the_file_holds_the_figures_of_the_sentence(
+    report: Any, make_verdicts: MakeVerdicts, tmp_path: Path
+) -> None:
+    verdicts = make_verdicts(report.params)
     write_csv(tmp_path / "verdicts.csv", *verdict_rows(verdicts, report.params.settings))
     with (tmp_path / "verdicts.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))

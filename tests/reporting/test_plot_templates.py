@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from offset_autoencoder.evaluation.verdict import OUTCOMES
+from offset_autoencoder.reporting.colours import OUTCOME_COLOURS, model_colours
 from offset_autoencoder.reporting.comparisons import DIFFERENCE_COLUMNS, difference_rows
 from offset_autoencoder.reporting.curves import CURVE_COLUMNS, curve_rows, learning_curves
 from offset_autoencoder.reporting.intervals import SETTING_COLUMNS, series, setting_rows
@@ -24,6 +26,7 @@ from offset_autoencoder.reporting.tables import write_csv
 
 Report = Any  # conftest's, which tests cannot import
 Findings = Any
+Colours = Any
 MakeReport = Callable[..., Report]
 
 
@@ -32,24 +35,28 @@ AXES = {
     "intervention_changes": ("change", "setting"),
     "level_curves": ("level", "mean"),
     "learning_curves": ("epoch", "mean"),
-    "comparison_intervals": ("difference", "setting"),
+    "comparison_intervals": ("change", "setting"),
     "settings_intervals": ("power", "mean"),
 }
 
 
-def _read(path: Path, report: Report, findings: Findings, template: str) -> list[dict[str, str]]:
+def _read(
+    path: Path, report: Report, findings: Findings, colours: Colours, template: str
+) -> list[dict[str, str]]:
     found = findings.interventions
+    baselines = ["none", "gaussian"]
     if template == "intervention_changes":
-        write_csv(path, CHANGE_COLUMNS, change_rows(found, "mse"))
+        write_csv(path, CHANGE_COLUMNS, change_rows(found, "mse", colours.by_model))
     elif template == "level_curves":
-        write_csv(path, LEVEL_COLUMNS, level_rows(found, "mse", "noise"))
+        write_csv(path, LEVEL_COLUMNS, level_rows(found, "mse", "noise", colours.by_values))
     elif template == "learning_curves":
         curves = learning_curves(report.histories, confidence=0.95)
-        write_csv(path, CURVE_COLUMNS, curve_rows(curves))
+        write_csv(path, CURVE_COLUMNS, curve_rows(curves, colours.by_values))
     elif template == "comparison_intervals":
         write_csv(path, DIFFERENCE_COLUMNS, difference_rows(report.comparisons, "mse"))
     else:
-        write_csv(path, SETTING_COLUMNS, setting_rows(report.summaries))
+        rows = setting_rows(report.summaries, baselines=baselines, colours=colours.by_model)
+        write_csv(path, SETTING_COLUMNS, rows)
     with path.open(newline="") as stream:
         return list(csv.DictReader(stream))
 
@@ -82,11 +89,11 @@ def _made(node: Any) -> Iterator[str]:
 
 @pytest.mark.parametrize("template", sorted(AXES))
 def test_dvc_fills_the_template_and_every_field_it_names_is_in_the_file(
-    template: str, report: Report, findings: Findings, tmp_path: Path
+    template: str, report: Report, findings: Findings, colours: Colours, tmp_path: Path
 ) -> None:
     from dvc_render.vega import VegaRenderer  # type: ignore[import-untyped]
 
-    rows = _read(tmp_path / "data.csv", report, findings, template)
+    rows = _read(tmp_path / "data.csv", report, findings, colours, template)
     x, y = AXES[template]
     points = [{**row, "rev": rev} for rev in ("workspace", "HEAD") for row in rows]
     renderer = VegaRenderer(
@@ -101,13 +108,42 @@ def test_dvc_fills_the_template_and_every_field_it_names_is_in_the_file(
     assert "rev" in set(_fields(spec))
 
 
-def test_colours_of_verdicts_cover_every_word() -> None:
-    from offset_autoencoder.evaluation.verdict import OUTCOMES
-
+def test_colours_of_verdicts_are_those_of_the_picture() -> None:
     text = (TEMPLATES / "comparison_intervals.json").read_text()
     scale = json.loads(text)["spec"]["encoding"]["color"]["scale"]
-    assert tuple(scale["domain"]) == OUTCOMES
+    assert dict(zip(scale["domain"], scale["range"], strict=True)) == OUTCOME_COLOURS
     assert len(set(scale["range"])) == len(OUTCOMES)
+
+
+def _colour_encodings(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == "color" and isinstance(value, dict):
+                yield value
+            else:
+                yield from _colour_encodings(value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from _colour_encodings(item)
+
+
+@pytest.mark.parametrize("template", sorted(set(AXES) - {"comparison_intervals"}))
+def test_every_other_colour_is_taken_from_the_file(template: str) -> None:
+    spec = json.loads((TEMPLATES / f"{template}.json").read_text())
+    fixed = {"value": "#000000"}  # the line at zero
+    encodings = [each for each in _colour_encodings(spec) if each != fixed]
+    assert encodings
+    assert all((each["field"], each["scale"]) == ("colour", None) for each in encodings)
+
+
+def test_a_model_has_one_colour_in_every_file(
+    report: Report, findings: Findings, colours: Colours, tmp_path: Path
+) -> None:
+    seen: dict[str, set[str]] = {}
+    for template in ("settings_intervals", "intervention_changes"):
+        for row in _read(tmp_path / "data.csv", report, findings, colours, template):
+            seen.setdefault(row["model"], set()).add(row["colour"])
+    assert seen == {model: {colour} for model, colour in colours.by_model.items()}
 
 
 def test_a_line_of_settings_differs_in_power_alone(make_report: MakeReport) -> None:
@@ -119,5 +155,7 @@ def test_a_line_of_settings_differs_in_power_alone(make_report: MakeReport) -> N
     names = [series(setting) for setting in report.params.settings]
     assert names[:2] == ["none latent_dim=8", "none latent_dim=16"]
     assert names.count("both latent_dim=8 stddev=0.1") == 2
-    rows = setting_rows(report.summaries)
+    drawn = model_colours(report.params.settings, ["none"])
+    rows = setting_rows(report.summaries, baselines=["none"], colours=drawn)
     assert [row["power"] for row in rows[:2]] == [None, None]
+    assert [row["shown_as"] for row in rows] == ["reference"] * 2 + ["line"] * 8

@@ -15,7 +15,7 @@ import yaml
 from offset_autoencoder.training.results import TrainedRun
 
 if TYPE_CHECKING:
-    from offset_autoencoder.training.trainer import Job
+    from offset_autoencoder.training.trainer import Work
 
 DOCUMENT: dict[str, Any] = {
     "seeds": 2,
@@ -100,19 +100,15 @@ def experiment() -> Experiment:
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training that compiles nothing, for tests of which runs train and not of what they learn."""
     from offset_autoencoder.training import schedule
+    from offset_autoencoder.training.stack import best_weights, start_stack
 
-    def pretend(
-        population: Any,
-        jobs: Sequence[Job],
-        x: Any,
-        x_validation: Any,
-        on_result: Callable[[Job, TrainedRun], None],
-        on_epoch: Any,
-    ) -> None:
-        loss = np.ones(1, np.float32)
-        for job in jobs:
-            weights = population.initial_weights(job.seed)
-            times = np.ones(1)
-            on_result(job, TrainedRun("finished", weights, loss, loss, 1, True, times, times))
+    def pretend(works: Sequence[Work], x: Any, x_validation: Any, on_epoch: Any) -> None:
+        loss, times = np.ones(1, np.float32), np.ones(1)
+        for work in works:
+            for job in work.jobs:
+                stack = start_stack(work.population, [work.population.initial(job.seed)])
+                weights = best_weights(work.population, stack, 0)
+                run = TrainedRun("finished", weights, loss, loss, loss, 1, True, times, times)
+                work.on_result(job, run)
 
-    monkeypatch.setattr(schedule, "train_population", pretend)
+    monkeypatch.setattr(schedule, "train_populations", pretend)

@@ -246,9 +246,60 @@ def test_mistakes_in_params_are_found_first(project: Path) -> None:
     refused(project, r"train\.epohcs: unknown key \(did you mean 'epochs'")
 
 
-def test_constant_features(project: Path) -> None:
+def test_constant_features(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    x = np.random.default_rng(0).random((30, 5))
+    x[:, 3] = 7
+    np.save("data/raw/x.npy", x)
+    params(data=file(path="x.npy", scale="standard"), network=MSE)
+    refused(project, r"data\.scale: standard: column 3 is 7 in every training sample")
     params(data={"source": "digits", "scale": "standard"}, network=MSE)
-    refused(project, r"data\.scale: standard: column 0 is 0 in every training sample")
+    main()
+    data = load_prepared()
+    constant = np.ptp(data.train.x, axis=0) == 0
+    assert data.schema.scale == {"kind": "standard", "constant_features": constant.sum()}
+    assert np.all(data.test.x[:, constant] == 0)
+    assert f", {constant.sum()} constant features set to 0\n" in capsys.readouterr().out
+
+
+def test_samples_in_more_than_one_split_are_counted(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    x = np.random.default_rng(0).random((30, 5))
+    x[[20, 21, 26, 27, 28]] = x[[0, 1, 1, 0, 22]]
+    x[23], x[3] = 0.0, -0.0
+    splits = np.array(["train"] * 20 + ["validation"] * 5 + ["test"] * 5)
+    np.savez("data/raw/x.npz", x=x, part=splits)
+    params(data=file(path="x.npz", split="part"))
+    main()
+    assert capsys.readouterr().out.splitlines()[1] == (
+        "warning: samples that also stand in an earlier split: 3 of 5 in validation, 3 of 5 in test"
+    )
+
+
+def test_a_store_that_mlflow_cannot_open_is_found_first(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params(tracking={"uri": "foo://x"})
+    refused(project, r"params\.yaml: tracking\.uri: MLflow knows no store of the scheme 'foo'")
+    params()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "./mlruns")
+    refused(project, r"MLFLOW_TRACKING_URI: './mlruns' names a folder, which MLflow 3 no longer")
+    params(tracking={"uri": "sqlite:///mlflow.db"})  # goes before the environment
+    main()
+
+
+def test_a_temporary_clone_reads_the_projects_own_files(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save("data/raw/x.npy", np.random.default_rng(0).random((30, 5)))
+    clone = project / "clone"
+    (clone / "data" / "raw").mkdir(parents=True)
+    monkeypatch.setenv("DVC_ROOT", str(project))
+    monkeypatch.chdir(clone)
+    params(data=file(path="x.npy"))
+    main()
+    assert load_prepared().schema.samples["train"] == 19
+    assert Path("data/raw/x.npy").samefile(project / "data" / "raw" / "x.npy")
 
 
 def test_one_sample(project: Path) -> None:

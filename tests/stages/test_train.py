@@ -250,16 +250,14 @@ def test_a_training_that_is_cut_off_loses_one_population_at_most(
 
     before = experiment.contents("models")
     experiment.write(models={"none": {"offset": "none", "activation": ["tanh", "elu"]}})
-    real, calls = vars(schedule)["train_population"], []
+    real = vars(schedule)["train_populations"]
 
-    def cut_off(*arguments: Any) -> None:
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        real(*arguments)
+    def cut_off(works: list[Any], *arguments: Any) -> None:
+        real(works[:1], *arguments)
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(schedule, "train_population", cut_off)
+        patch.setattr(schedule, "train_populations", cut_off)
         with pytest.raises(KeyboardInterrupt):
             experiment.train()
     assert experiment.contents("models") == before

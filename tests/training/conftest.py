@@ -103,6 +103,25 @@ def make_trained() -> Callable[..., tuple[TrainedRun, list[str]]]:
     return make
 
 
+@pytest.fixture(scope="session")
+def programs() -> dict[str, Any]:
+    """The programs compiled so far, by population."""
+    return {}
+
+
+@pytest.fixture
+def compiled_once(programs: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within a test, a population that was compiled before is not compiled again."""
+    from offset_autoencoder.training import epoch, trainer
+
+    def compile_epoch(population: Any) -> Any:
+        if population.key not in programs:
+            programs[population.key] = epoch.compile_epoch(population)
+        return programs[population.key]
+
+    monkeypatch.setattr(trainer, "compile_epoch", compile_epoch)
+
+
 @pytest.fixture
 def run(make_runs: MakeRuns) -> IdentifiedRun:
     return make_runs()[0]

@@ -1,4 +1,4 @@
-"""The population trainer against stock Keras, and each run against its company."""
+"""Each run against its company: when it ends, what it leaves, and what it shares."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
-from offset_autoencoder.models.backend import keras
-from offset_autoencoder.training.batches import batch_weights, epoch_noise, epoch_order
-from offset_autoencoder.training.population import Population, build_model
+from offset_autoencoder.models import build_model
+from offset_autoencoder.training.job import Job
+from offset_autoencoder.training.population import Population
 from offset_autoencoder.training.results import TrainedRun
-from offset_autoencoder.training.trainer import Job, train_population
+from offset_autoencoder.training.trainer import Work, train_population, train_populations
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
 N, M, D, L, BATCH = 70, 30, 12, 4, 16
 RNG = np.random.default_rng(0)
 X = RNG.random((N, D), dtype=np.float32)
@@ -23,6 +25,11 @@ X_VALIDATION = RNG.random((M, D), dtype=np.float32)
 TABLE = RNG.normal(size=(N, L)).astype(np.float32)
 TABLE_VALIDATION = RNG.normal(size=(M, L)).astype(np.float32)
 NETWORK = Network(latent_dim=L, hidden=[8])
+LINEAR = Network(latent_dim=L, hidden=[8], output="linear", loss="mean_squared_error")
+
+
+def population(network: Network = NETWORK, optimizer: str = "adam") -> Population:
+    return Population(Architecture(network=network, input_dim=D), BATCH, optimizer)
 
 
 def job(name: str, seed: int = 0, **changes: Any) -> Job:
@@ -39,12 +46,10 @@ def job(name: str, seed: int = 0, **changes: Any) -> Job:
     return Job(id=name, seed=seed, **values)
 
 
-def train(
-    jobs: Sequence[Job], network: Network = NETWORK, optimizer: str = "adam", **options: Any
-) -> dict[str, TrainedRun]:
+def train(jobs: Sequence[Job], network: Network = NETWORK, **options: Any) -> dict[str, TrainedRun]:
     results: dict[str, TrainedRun] = {}
     train_population(
-        Population(network, D, BATCH, optimizer),
+        population(network),
         jobs,
         X,
         X_VALIDATION,
@@ -52,66 +57,6 @@ def train(
         **options,
     )
     return results
-
-
-def stock_fit(run: Job, network: Network, optimizer: Any) -> tuple[list[Any], list[float], Any]:
-    """The same run by ``train_on_batch`` of a compiled Keras model, batch by batch."""
-    model = build_model(network, D, run.seed)
-    optimizer.learning_rate = run.learning_rate
-    model.compile(optimizer, network.loss)
-    weights = batch_weights(N, BATCH)
-    losses, val_losses = [], []
-    for epoch in range(1, run.epochs + 1):
-        order, total = epoch_order(run.seed, epoch, N, BATCH), 0.0
-        noise = epoch_noise(run.seed, epoch, N, BATCH, L)
-        for rows, weight, drawn in zip(order, weights, noise, strict=True):
-            real = rows[weight > 0]
-            added = run.offset[real] + np.float32(run.stddev) * drawn[weight > 0]
-            loss = model.train_on_batch({"x": X[real], "offset": added}, X[real])
-            model.reset_metrics()
-            total += float(loss) * len(real)
-        losses.append(total / N)
-        val_losses.append(
-            model.evaluate(
-                {"x": X_VALIDATION, "offset": run.offset_validation}, X_VALIDATION, verbose=0
-            )
-        )
-    return losses, val_losses, model.get_weights()
-
-
-@pytest.mark.parametrize(
-    ("network", "optimizer"),
-    [
-        (NETWORK, "adam"),
-        (Network(latent_dim=L, hidden=[8, 6], activation="tanh", normalize=False), "rmsprop"),
-        (Network(latent_dim=L, hidden=[], output="linear", loss="mean_squared_error"), "sgd"),
-        (
-            Network(latent_dim=L, hidden=[8], output="softmax", loss="categorical_crossentropy"),
-            "adamw",
-        ),
-    ],
-)
-def test_agrees_with_stock_keras(network: Network, optimizer: str) -> None:
-    runs = [
-        job("offset", seed=3),
-        job("noise", seed=3, stddev=0.3),
-        job("rate", learning_rate=3e-3),
-    ]
-    results = train(runs, network, optimizer)
-    for run in runs:
-        stock = {
-            "adam": keras.optimizers.Adam,
-            "adamw": keras.optimizers.AdamW,
-            "rmsprop": keras.optimizers.RMSprop,
-            "sgd": keras.optimizers.SGD,
-        }[optimizer]()
-        losses, val_losses, weights = stock_fit(run, network, stock)
-        result = results[run.id]
-        np.testing.assert_allclose(result.loss, losses, rtol=1e-4)
-        np.testing.assert_allclose(result.val_loss, val_losses, rtol=1e-4)
-        assert result.weights is not None
-        for ours, theirs in zip(result.weights, weights, strict=True):
-            np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-4)
 
 
 def test_a_run_does_not_depend_on_its_company() -> None:
@@ -139,7 +84,7 @@ def test_early_stopping_keeps_the_best_weights() -> None:
     assert stopped.epochs == best + 2
     assert results["goes on"].epochs == 4
     assert not results["goes on"].stopped_early
-    model = build_model(NETWORK, D)
+    model = build_model(Architecture(network=NETWORK, input_dim=D))
     model.set_weights(stopped.weights)
     model.compile(loss=NETWORK.loss)
     inputs = {"x": X_VALIDATION, "offset": TABLE_VALIDATION * np.float32(0.1)}
@@ -154,14 +99,13 @@ def test_without_patience_the_last_weights_are_kept() -> None:
 
 
 def test_a_run_that_diverges_stays_alone() -> None:
-    network = Network(latent_dim=L, hidden=[8], output="linear", loss="mean_squared_error")
     runs = [job("good"), job("bad", learning_rate=1e30, epochs=9)]
-    results = train(runs, network)
+    results = train(runs, LINEAR)
     assert results["bad"].status == "diverged"
     assert results["bad"].weights is None
     assert results["bad"].best_epoch is None
     assert results["bad"].epochs < 9
-    alone = train(runs[:1], network)["good"]
+    alone = train(runs[:1], LINEAR)["good"]
     np.testing.assert_array_equal(results["good"].val_loss, alone.val_loss)
 
 
@@ -185,7 +129,7 @@ def test_every_result_is_handed_over_once_and_counted() -> None:
 
     jobs = [job(str(seed), seed, epochs=1 + seed % 3) for seed in range(40)]
     train_population(
-        Population(NETWORK, D, BATCH, "adam"),
+        population(),
         jobs,
         X,
         X_VALIDATION,
@@ -201,10 +145,53 @@ def test_an_error_while_keeping_a_run_ends_the_training() -> None:
     def fail(job: Job, result: TrainedRun) -> None:
         raise OSError("disk full")
 
+    kept: list[str] = []
+    works = [
+        Work(population(), [job("x")], fail),
+        Work(population(LINEAR), [job("y", epochs=100_000)], lambda j, _: kept.append(j.id)),
+    ]
     with pytest.raises(OSError, match="disk full"):
-        train_population(Population(NETWORK, D, BATCH, "adam"), [job("x")], X, X_VALIDATION, fail)
+        train_populations(works, X, X_VALIDATION, workers=2)
+    assert kept == []
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_populations_side_by_side_leave_what_each_leaves_alone(workers: int) -> None:
+    networks = {"a": NETWORK, "b": LINEAR, "c": NETWORK.model_copy(update={"hidden": [5]})}
+    jobs = {name: [job(f"{name}{seed}", seed, epochs=2) for seed in range(20)] for name in networks}
+    found: dict[str, TrainedRun] = {}
+    works = [
+        Work(population(network), jobs[name], lambda job, run: found.__setitem__(job.id, run))
+        for name, network in networks.items()
+    ]
+    train_populations([*works, Work(population(), [], print)], X, X_VALIDATION, workers=workers)
+    assert found.keys() == {job.id for each in jobs.values() for job in each}
+    alone = train(jobs["b"][7:8], LINEAR)["b7"]
+    np.testing.assert_array_equal(found["b7"].val_loss, alone.val_loss)
+
+
+def test_nothing_to_train_is_no_error() -> None:
+    train_population(population(), [], X, X_VALIDATION, print)
+    train_populations([], X, X_VALIDATION)
 
 
 def test_large_networks_train_in_smaller_stacks() -> None:
-    assert Population(NETWORK, D, BATCH, "adam").stack == 16
-    assert Population(Network(hidden=[128], latent_dim=32), 784, 128, "adam").stack == 1
+    assert population().stack == 16
+    large = Architecture(network=Network(hidden=[128], latent_dim=32), input_dim=784)
+    assert Population(large, 128, "adam").stack == 1
+    images = Network(kind="convolutional", filters=[2])
+    small = Architecture(network=images, input_dim=16, image_shape=[4, 4])
+    assert Population(small, 128, "adam").stack == 1
+
+
+def test_a_run_has_all_its_weights_by_name() -> None:
+    architecture = Architecture(
+        system="two_encoder", network=NETWORK, input_dim=D, frozen=True, second_hidden=[5]
+    )
+    shared = Population(architecture, BATCH, "adam")
+    model = build_model(architecture, 3)
+    assert sorted(shared.weight_names) == sorted(weight.path for weight in model.weights)
+    initial = shared.initial(3)
+    by_name = {weight.path: np.asarray(weight) for weight in model.weights}
+    for name, value in zip(shared.weight_names, [*initial.weights, *initial.state], strict=True):
+        np.testing.assert_array_equal(value, by_name[name])

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from offset_autoencoder.config.model import System
-from offset_autoencoder.config.schema import Activation, Count, Network, NonNegative, Section
+from offset_autoencoder.config.schema import Network, Section
 from offset_autoencoder.config.sweep import Setting
+from offset_autoencoder.config.values import Activation, Count, NonNegative
 
 
 class Architecture(Section):

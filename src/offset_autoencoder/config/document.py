@@ -2,7 +2,7 @@
 
 DVC reads YAML 1.2 and PyYAML reads YAML 1.1, in which ``1e-3`` is a string, ``no`` is false
 and a key given twice silently takes its last value. The loader here takes the scalars of
-YAML 1.2's core schema and refuses a key given twice.
+YAML 1.2's core schema, and merge keys (``<<``) as DVC does, and refuses a key given twice.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from offset_autoencoder.errors import InputError
+from offset_autoencoder.errors import InputError, shown
 
 _SCALARS = {
     "bool": (r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
@@ -24,13 +24,16 @@ _SCALARS = {
         "-+0123456789.",
     ),
     "null": (r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    "merge": (r"^<<$", "<"),
 }
 
 
 class _CoreSchemaLoader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    # Here and not where mappings are constructed: by then merge keys may have been resolved.
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
         seen: set[str] = set()
         for key_node, _ in node.value:
             key = str(key_node.value)
@@ -39,10 +42,10 @@ class _CoreSchemaLoader(yaml.SafeLoader):
                     problem=f"the key {key!r} is given twice", problem_mark=key_node.start_mark
                 )
             seen.add(key)
-        return super().construct_mapping(node, deep=deep)
+        return node
 
 
-for _name in ("int", "float", "bool", "null"):
+for _name in ("int", "float", "bool", "null", "merge"):
     _pattern, _first = _SCALARS[_name]
     _CoreSchemaLoader.add_implicit_resolver(
         f"tag:yaml.org,2002:{_name}", re.compile(_pattern), list(_first)
@@ -74,8 +77,10 @@ def read_document(path: Path) -> dict[str, Any]:
         mark = error.problem_mark
         where = f"{path}, line {mark.line + 1}, column {mark.column + 1}" if mark else str(path)
         raise InputError(where, f"is not valid YAML: {error.problem}") from None
+    except RecursionError:
+        raise InputError(str(path), "is nested too deeply for a params file") from None
     except (yaml.YAMLError, ValueError) as error:
         raise InputError(str(path), f"is not valid YAML: {error}") from None
     if not isinstance(document, dict):
-        raise InputError(str(path), f"must hold a mapping of sections, got {document!r:.40}")
+        raise InputError(str(path), f"must hold a mapping of sections, got {shown(document)}")
     return document

@@ -7,15 +7,16 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from offset_autoencoder.config.schema import (
+from offset_autoencoder.config.schema import Section, WrongTogether
+from offset_autoencoder.config.values import (
     Activation,
     Count,
     Decibels,
     Name,
     NonNegative,
     Positive,
-    Section,
     WholeNumber,
+    Width,
     null_word,
 )
 
@@ -64,10 +65,10 @@ class Model(Section):
     stddev: NonNegative = 0.0
     ebn0_db: Annotated[Decibels | None, BeforeValidator(null_word)] = None
     bits: Annotated[Positive | None, BeforeValidator(null_word)] = None
-    second_hidden: Annotated[list[Count] | None, BeforeValidator(null_word)] = None
+    second_hidden: Annotated[list[Width] | None, BeforeValidator(null_word)] = None
     second_activation: Annotated[Activation | None, BeforeValidator(null_word)] = None
     frozen: bool = False
-    encoders: Annotated[Count, Field(ge=2)] = 4
+    encoders: Annotated[Count, Field(ge=2, le=1000)] = 4
     combine: Literal["mean", "sum"] = "mean"
     match: Annotated[Name | None, BeforeValidator(null_word)] = None
     beta: NonNegative = 1.0
@@ -82,27 +83,34 @@ class Model(Section):
         for system, keys in _OWN_KEYS.items():
             for key in keys:
                 if key in self.model_fields_set and system != self.system:
-                    raise ValueError(f"{key} goes with system: {system}, not {self.system}")
+                    message = f"{key} goes with system: {system}, not {self.system}"
+                    raise WrongTogether(message, key)
         for key in ("match", "function"):
             if key in _OWN_KEYS.get(self.system, ()) and getattr(self, key) is None:
-                raise ValueError(f"system: {self.system} needs the key {key}")
+                message = f"system: {self.system} needs the key {key}"
+                raise WrongTogether(message, key, "system")
         if self.system == "concatenate" and self.offset is None:
-            raise ValueError("system: concatenate needs an offset: the decoder reads it")
+            message = "system: concatenate needs an offset: the decoder reads it"
+            raise WrongTogether(message, "offset", "system")
         if self.system == "two_encoder" and self.offset is not None:
-            raise ValueError("system: two_encoder learns its offset: leave out the key offset")
+            message = "system: two_encoder learns its offset: leave out the key offset"
+            raise WrongTogether(message, "offset")
         if self.system == "vae" and (self.stddev or self.ebn0_db is not None):
-            raise ValueError("system: vae learns its noise: leave out stddev")
+            message = "system: vae learns its noise: leave out stddev"
+            raise WrongTogether(message, "stddev", "ebn0_db")
         if self.rms is not None and self.offset is None and self.system != "two_encoder":
-            raise ValueError("rms scales an offset, and the model names none")
+            raise WrongTogether("rms scales an offset, and the model names none", "rms")
         return self
 
     @model_validator(mode="after")
     def _stddev_of_channel(self) -> Self:
         if (self.ebn0_db is None) != (self.bits is None):
-            raise ValueError("ebn0_db and bits go together: noise in decibels, bits a code")
+            message = "ebn0_db and bits go together: noise in decibels, bits a code"
+            raise WrongTogether(message, "ebn0_db" if self.bits is None else "bits")
         if self.ebn0_db is not None and self.bits is not None:
             if "stddev" in self.model_fields_set:
-                raise ValueError("ebn0_db and stddev both state the noise: leave out one")
+                message = "ebn0_db and stddev both state the noise: leave out one"
+                raise WrongTogether(message, "stddev")
             stddev = 1 / math.sqrt(2 * self.bits * 10 ** (self.ebn0_db / 10))
             self.__dict__["stddev"] = stddev
         return self

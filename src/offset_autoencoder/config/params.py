@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
 from offset_autoencoder.config import schema
 from offset_autoencoder.config.document import read_document
-from offset_autoencoder.config.model import Model
-from offset_autoencoder.config.sweep import Run, Setting, expand, is_sweep
+from offset_autoencoder.config.offset_kinds import OFFSETS
+from offset_autoencoder.config.settings import MAX_RUNS, check_name, expand_models
+from offset_autoencoder.config.sweep import Run, Setting
+from offset_autoencoder.config.tracking_uri import check_tracking_uri
 from offset_autoencoder.config.validation import as_mapping, validate_section, validate_value
-from offset_autoencoder.errors import InputError, did_you_mean
+from offset_autoencoder.config.values import Count, Seed
+from offset_autoencoder.errors import InputError, did_you_mean, shown
 
 SECTIONS = (
     "seeds",
@@ -28,10 +32,8 @@ SECTIONS = (
     "tracking",
 )
 
-S = TypeVar("S", bound=schema.Section)
-_NAME: TypeAdapter[str] = TypeAdapter(schema.Name)
-_SEED: TypeAdapter[int] = TypeAdapter(schema.Seed)
-_SEED_COUNT: TypeAdapter[int] = TypeAdapter(schema.Count)
+_SEED: TypeAdapter[int] = TypeAdapter(Seed)
+_SEED_COUNT: TypeAdapter[int] = TypeAdapter(Annotated[Count, Field(le=MAX_RUNS)])
 
 
 @dataclass(frozen=True)
@@ -104,11 +106,10 @@ def parse_params(document: Mapping[str, Any], origin: str = "params.yaml") -> Pa
     data = validate_section(schema.Data, f"{origin}: data", sections["data"])
     split = validate_section(schema.Split, f"{origin}: split", sections["split"])
     offsets = {
-        _name(f"{origin}: offsets", name): _offset(f"{origin}: offsets.{name}", value)
+        check_name(f"{origin}: offsets", name): _offset(f"{origin}: offsets.{name}", value)
         for name, value in sections["offsets"].items()
     }
-    settings = tuple(_settings(origin, sections, offsets))
-    _check_matches(origin, settings)
+    settings = expand_models(origin, sections, offsets, len(seeds))
     evaluate = validate_section(schema.Evaluate, f"{origin}: evaluate", sections["evaluate"])
     if "baselines" in sections["evaluate"]:
         for index, baseline in enumerate(evaluate.baselines):
@@ -119,6 +120,8 @@ def parse_params(document: Mapping[str, Any], origin: str = "params.yaml") -> Pa
                     did_you_mean(baseline, sections["models"]),
                 )
     tracking = validate_section(schema.Tracking, f"{origin}: tracking", sections["tracking"])
+    if tracking.uri is not None:
+        check_tracking_uri(f"{origin}: tracking.uri", tracking.uri)
     return Params(seeds, data, split, offsets, settings, evaluate, tracking)
 
 
@@ -127,122 +130,21 @@ def _offset(where: str, value: Any) -> schema.Section:
     if "kind" not in mapping:
         raise InputError(where, "needs a kind", "for example kind: hash")
     kind = mapping["kind"]
-    if not isinstance(kind, str) or kind not in schema.OFFSETS:
+    if not isinstance(kind, str) or kind not in OFFSETS:
         raise InputError(
-            f"{where}.kind", f"unknown kind {kind!r}", did_you_mean(str(kind), schema.OFFSETS)
+            f"{where}.kind", f"unknown kind {shown(kind)}", did_you_mean(shown(kind), OFFSETS)
         )
-    return validate_section(schema.OFFSETS[kind], where, mapping)
-
-
-def _settings(
-    origin: str, sections: Mapping[str, dict[str, Any]], offsets: Mapping[str, Any]
-) -> Iterator[Setting]:
-    shared = {**_keyed(origin, "network", sections), **_keyed(origin, "train", sections)}
-    if not sections["models"]:
-        raise InputError(f"{origin}: models", "names no model")
-    for name, value in sections["models"].items():
-        where = f"{origin}: models.{_name(f'{origin}: models', name)}"
-        own = as_mapping(where, value)
-        _check_keys(where, own, Model, schema.Network, schema.Train)
-        places = {key: f"{origin}: {section}.{key}" for key, (section, _) in shared.items()}
-        places |= {key: f"{where}.{key}" for key in own}
-        merged = {key: item for key, (_, item) in shared.items() if key not in own} | own
-        for key, item in merged.items():
-            if is_sweep(key, item) and not item:
-                raise InputError(places[key], "a sweep needs at least one value, got an empty list")
-        labels = set()
-        for combination, indices in expand(merged):
-            at = {
-                key: place + (f"[{indices[key]}]" if key in indices else "")
-                for key, place in places.items()
-            }
-            network = _validate_keys(schema.Network, where, at, combination)
-            train = _validate_keys(schema.Train, where, at, combination)
-            spec = _validate_keys(Model, where, at, combination)
-            _check_offset(at.get("offset", where), at.get("rms", where), spec, offsets)
-            flat = {**network.model_dump(), **train.model_dump(), **spec.model_dump()}
-            sweep = tuple(
-                (key, tuple(flat[key]) if isinstance(flat[key], list) else flat[key])
-                for key in indices
-            )
-            setting = Setting(str(name), sweep, network, train, spec)
-            if setting.label in labels:
-                raise InputError(
-                    where, f"a sweep names each value once, got {setting.label!r} twice"
-                )
-            labels.add(setting.label)
-            yield setting
-
-
-def _keyed(
-    origin: str, section: str, sections: Mapping[str, dict[str, Any]]
-) -> dict[str, tuple[str, Any]]:
-    kinds: dict[str, type[schema.Section]] = {"network": schema.Network, "train": schema.Train}
-    _check_keys(f"{origin}: {section}", sections[section], kinds[section])
-    return {key: (section, value) for key, value in sections[section].items()}
-
-
-def _check_keys(where: str, mapping: Mapping[str, Any], *kinds: type[schema.Section]) -> None:
-    known = [key for kind in kinds for key in kind.model_fields]
-    for key in mapping:
-        if key not in known:
-            raise InputError(f"{where}.{key}", "unknown key", did_you_mean(str(key), known))
-
-
-def _check_offset(where: str, where_rms: str, spec: Model, offsets: Mapping[str, Any]) -> None:
-    if spec.offset is None:
-        return
-    if spec.offset not in offsets:
-        raise InputError(
-            where, f"there is no offset {spec.offset!r}", did_you_mean(spec.offset, offsets)
-        )
-    if spec.rms is not None and isinstance(offsets[spec.offset], schema.ZeroOffset):
-        raise InputError(
-            where_rms, f"offset {spec.offset!r} is zero: it cannot be scaled to an rms"
-        )
-
-
-def _check_matches(origin: str, settings: Iterable[Setting]) -> None:
-    systems = {setting.model: setting.spec.system for setting in settings}
-    for setting in settings:
-        match, where = setting.spec.match, f"{origin}: models.{setting.model}.match"
-        if match is None:
-            continue
-        others = [name for name, system in systems.items() if system not in ("wide", "function")]
-        if match not in systems:
-            raise InputError(where, f"there is no model {match!r}", did_you_mean(match, others))
-        if match not in others:
-            raise InputError(
-                where,
-                f"model {match!r} is of system: {systems[match]}, whose parameters cannot be "
-                "matched",
-                "name a model of another system",
-            )
-
-
-def _validate_keys(
-    kind: type[S], where: str, at: Mapping[str, str], combination: Mapping[str, Any]
-) -> S:
-    values = {key: value for key, value in combination.items() if key in kind.model_fields}
-    return validate_section(kind, where, values, at)
-
-
-def _name(where: str, name: str) -> str:
-    try:
-        return str(_NAME.validate_python(name))
-    except ValidationError:
-        raise InputError(
-            f"{where}.{name}",
-            "a name is a letter, then letters, digits, '_' or '-', at most 64",
-        ) from None
+    return validate_section(OFFSETS[kind], where, mapping)
 
 
 def _seeds(where: str, value: Any) -> tuple[int, ...]:
     if not isinstance(value, list):
         return tuple(range(validate_value(_SEED_COUNT, where, value)))
-    if not value:
-        raise InputError(where, "needs at least one seed, got an empty list")
+    if not 1 <= len(value) <= MAX_RUNS:
+        what = f"needs at least one seed and at most {MAX_RUNS:,}, got a list of {len(value):,}"
+        raise InputError(where, what)
     seeds = tuple(validate_value(_SEED, f"{where}[{i}]", seed) for i, seed in enumerate(value))
     if len(set(seeds)) < len(seeds):
-        raise InputError(where, f"names each seed once, got {list(seeds)}")
+        twice = next(seed for seed, times in Counter(seeds).items() if times > 1)
+        raise InputError(where, f"names each seed once, got {twice} twice")
     return seeds

@@ -13,28 +13,21 @@ from pydantic import (
     model_validator,
 )
 
+from offset_autoencoder.config.values import (
+    FEW,
+    Activation,
+    Count,
+    Epochs,
+    Name,
+    NonNegative,
+    Number,
+    Positive,
+    Seed,
+    Share,
+    Width,
+    null_word,
+)
 
-def _refuse_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("must be a number, not true or false")
-    return value
-
-
-def null_word(value: Any) -> Any:
-    """None for what YAML or DVC may write for it."""
-    return None if value in ("null", "None", "~", "") else value
-
-
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=64)]
-Count = Annotated[int, BeforeValidator(_refuse_bool), Field(ge=1)]
-Seed = Annotated[int, BeforeValidator(_refuse_bool), Field(ge=0, lt=2**32)]
-Positive = Annotated[float, BeforeValidator(_refuse_bool), Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, BeforeValidator(_refuse_bool), Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, BeforeValidator(_refuse_bool), Field(gt=0, lt=1)]
-Number = Annotated[float, BeforeValidator(_refuse_bool), Field(allow_inf_nan=False)]
-Decibels = Annotated[float, BeforeValidator(_refuse_bool), Field(ge=-100, le=100)]
-WholeNumber = Annotated[int, BeforeValidator(_refuse_bool), Field(ge=0)]
-Activation = Literal["relu", "tanh", "sigmoid", "elu", "gelu", "selu", "silu", "linear"]
 SplitName = Literal["train", "validation", "test"]
 PathOrSplits = str | dict[SplitName, str]
 
@@ -45,10 +38,29 @@ Loss = Literal["binary_crossentropy", "categorical_crossentropy", "mean_squared_
 _OUTPUT_OF_LOSS = {"binary_crossentropy": "sigmoid", "categorical_crossentropy": "softmax"}
 
 
-def _check_output(loss: str, given: str) -> None:
+class WrongTogether(ValueError):
+    """Keys of one section, each right in itself, that do not go together.
+
+    Args:
+        message: What is wrong.
+        keys: The keys that it is about; the first that is given is where the user looks.
+    """
+
+    def __init__(self, message: str, *keys: str) -> None:
+        self.keys = keys
+        super().__init__(message)
+
+
+def check_output(loss: str, given: str) -> None:
+    """Refuse an output that a loss cannot take.
+
+    Raises:
+        WrongTogether: naming the output that it needs.
+    """
     needed = _OUTPUT_OF_LOSS.get(loss, given)
     if given != needed:
-        raise ValueError(f"loss: {loss} needs output: {needed}, got {given}")
+        message = f"loss: {loss} needs output: {needed}, got {given}"
+        raise WrongTogether(message, "output", "loss")
 
 
 class Section(BaseModel):
@@ -76,12 +88,13 @@ class Data(Section):
     @model_validator(mode="after")
     def _path_goes_with_file(self) -> Self:
         if self.source == "file" and self.path is None:
-            raise ValueError("source: file needs a path under data/raw")
+            raise WrongTogether("source: file needs a path under data/raw", "source")
         given = [key for key in ("path", "features", "label", "id", "split") if getattr(self, key)]
         if self.source != "file" and given:
-            raise ValueError(f"{given[0]} goes with source: file, not source: {self.source}")
+            message = f"{given[0]} goes with source: file, not source: {self.source}"
+            raise WrongTogether(message, *given)
         if self.split is not None and isinstance(self.path, dict):
-            raise ValueError("split and one path a split exclude each other")
+            raise WrongTogether("split and one path a split exclude each other", "split")
         return self
 
 
@@ -96,168 +109,9 @@ class Split(Section):
     @model_validator(mode="after")
     def _something_is_left(self) -> Self:
         if self.validation + self.test >= 1:
-            raise ValueError("validation + test must be below 1: nothing is left to train on")
+            message = "validation + test must be below 1: nothing is left to train on"
+            raise WrongTogether(message, "test", "validation")
         return self
-
-
-class ZeroOffset(Section):
-    """No offset: zeros."""
-
-    kind: Literal["zero"] = "zero"
-
-
-class HashOffset(Section):
-    """A Gaussian vector seeded by the content of the sample: frozen noise."""
-
-    kind: Literal["hash"] = "hash"
-    seed: Seed = 0
-
-
-class RandomProjectionOffset(Section):
-    """A fixed random linear map of the sample."""
-
-    kind: Literal["random_projection"] = "random_projection"
-    seed: Seed = 0
-
-
-class PcaOffset(Section):
-    """The first principal components of the sample."""
-
-    kind: Literal["pca"] = "pca"
-    whiten: bool = False
-
-
-class ClassCodeOffset(Section):
-    """One vector a label; ``random`` suits any latent dim, the others have theirs."""
-
-    kind: Literal["class_code"] = "class_code"
-    code: Literal["random", "one_hot", "hadamard", "simplex"] = "random"
-    seed: Seed = 0
-
-
-class KmeansOffset(Section):
-    """One vector a cluster of the training split, that of the nearest centroid.
-
-    ``vectors: random`` are directions drawn by the seed, ``pca`` the centroids' own principal
-    components.
-    """
-
-    kind: Literal["kmeans"] = "kmeans"
-    n_clusters: Count = 10
-    vectors: Literal["random", "pca"] = "random"
-    seed: Seed = 0
-
-
-class InterferenceOffset(Section):
-    """A known signal that depends on the sample's id alone.
-
-    ``frequency`` is in cycles a coordinate and ``phase`` in radians, both of the sinusoid;
-    ``points`` is the constellation's alphabet and ``seed`` draws from it.
-    """
-
-    kind: Literal["interference"] = "interference"
-    signal: Literal["sinusoid", "constellation"] = "sinusoid"
-    frequency: Annotated[float, BeforeValidator(_refuse_bool), Field(gt=0, lt=0.5)] = 0.0618
-    phase: Number = 0.0
-    points: Literal["bpsk", "qpsk", "psk8", "qam16"] = "bpsk"
-    seed: Seed = 0
-
-    @model_validator(mode="after")
-    def _keys_go_with_signal(self) -> Self:
-        others = {"sinusoid": ("points", "seed"), "constellation": ("frequency", "phase")}
-        for key in others[self.signal]:
-            if key in self.model_fields_set:
-                raise ValueError(f"{key} does not go with signal: {self.signal}")
-        return self
-
-
-class Reference(Section):
-    """The autoencoder that an offset fits for itself; keys as in ``network:`` and ``train:``."""
-
-    hidden: list[Count] = Field(default_factory=lambda: [32])
-    activation: Activation = "relu"
-    output: Output = "sigmoid"
-    loss: Loss = "binary_crossentropy"
-    normalize: bool = True
-    epochs: Count = 100
-    batch_size: Count = 32
-    learning_rate: Positive = 1e-3
-    patience: Annotated[Count | None, BeforeValidator(null_word)] = 10
-    seed: Seed = 0
-
-    @model_validator(mode="after")
-    def _output_fits_loss(self) -> Self:
-        _check_output(self.loss, self.output)
-        return self
-
-
-class EncoderOffset(Reference):
-    """The code of a reference autoencoder: fitted here, or a layer of the user's own model.
-
-    ``path`` is a ``.keras`` file relative to ``data/raw``.
-    """
-
-    kind: Literal["encoder"] = "encoder"
-    path: Annotated[str | None, BeforeValidator(null_word)] = None
-    layer: str = "code"
-
-    @model_validator(mode="after")
-    def _keys_go_with_path(self) -> Self:
-        if self.path is None and "layer" in self.model_fields_set:
-            raise ValueError("layer goes with path, a model file of your own")
-        given = [key for key in Reference.model_fields if key in self.model_fields_set]
-        if self.path is not None and given:
-            raise ValueError(f"{given[0]} does not go with path: that model is fitted already")
-        if self.path is not None and not self.path.endswith(".keras"):
-            raise ValueError(f"path must name a .keras file, got {self.path!r}")
-        return self
-
-
-class AdversarialOffset(Reference):
-    """The direction that most hurts a reference autoencoder, sample by sample.
-
-    ``radius`` is the root mean square a coordinate at which it is sought, ``step`` the length
-    of a step on the unit sphere.
-    """
-
-    kind: Literal["adversarial"] = "adversarial"
-    radius: Positive = 0.1
-    steps: Count = 30
-    step: Annotated[float, BeforeValidator(_refuse_bool), Field(gt=0, lt=2)] = 1.0
-    restarts: Count = 2
-
-
-class FileOffset(Section):
-    """The user's own table, aligned by row or, where ``id`` is given, by id."""
-
-    kind: Literal["file"] = "file"
-    path: PathOrSplits
-    array: str | None = None
-    columns: list[str] | None = None
-    id: str | None = None
-
-
-class FunctionOffset(Section):
-    """The user's own ``f(x, latent_dim, rng)``."""
-
-    kind: Literal["function"] = "function"
-    function: Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")]
-    seed: Seed = 0
-
-
-OFFSETS: dict[str, type[Section]] = {
-    "zero": ZeroOffset,
-    "hash": HashOffset,
-    "random_projection": RandomProjectionOffset,
-    "pca": PcaOffset,
-    "class_code": ClassCodeOffset,
-    "kmeans": KmeansOffset,
-    "interference": InterferenceOffset,
-    "encoder": EncoderOffset,
-    "adversarial": AdversarialOffset,
-    "file": FileOffset,
-    "function": FunctionOffset,
-}
 
 
 class Network(Section):
@@ -272,10 +126,10 @@ class Network(Section):
     """
 
     kind: Literal["dense", "convolutional"] = "dense"
-    latent_dim: Count = 16
-    hidden: list[Count] = Field(default_factory=lambda: [32])
-    filters: Annotated[list[Count], Field(min_length=1)] = Field(default_factory=lambda: [16, 32])
-    kernel_size: Count = 3
+    latent_dim: Width = 16
+    hidden: list[Width] = Field(default_factory=lambda: [32])
+    filters: Annotated[list[Width], Field(min_length=1)] = Field(default_factory=lambda: [16, 32])
+    kernel_size: Width = 3
     activation: Activation = "relu"
     output: Output = "sigmoid"
     loss: Loss = "binary_crossentropy"
@@ -283,7 +137,7 @@ class Network(Section):
 
     @model_validator(mode="after")
     def _output_fits_loss(self) -> Self:
-        _check_output(self.loss, self.output)
+        check_output(self.loss, self.output)
         return self
 
     @property
@@ -296,7 +150,7 @@ class Network(Section):
 class Train(Section):
     """``train:``, how a run is trained. ``patience: null`` trains every epoch."""
 
-    epochs: Count = 100
+    epochs: Epochs = 100
     batch_size: Count = 32
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
     learning_rate: Positive = 1e-3
@@ -321,14 +175,18 @@ class Evaluate(Section):
         seed: Of those draws.
     """
 
-    baselines: list[Name] = Field(default_factory=lambda: ["none", "gaussian"])
+    baselines: Annotated[list[Name], *FEW] = Field(default_factory=lambda: ["none", "gaussian"])
     metric: Metric = "mse"
     confidence: Share = 0.95
     margin: Share = 0.05
     power: Share = 0.8
-    draws: Count = 8
-    offset_scales: list[Number] = Field(default_factory=lambda: [-1.0, 0.0, 0.5, 1.0, 1.5, 2.0])
-    noise_stddevs: list[NonNegative] = Field(default_factory=lambda: [0.0, 0.05, 0.1, 0.2, 0.4])
+    draws: Annotated[Count, Field(le=10_000)] = 8
+    offset_scales: Annotated[list[Number], *FEW] = Field(
+        default_factory=lambda: [-1.0, 0.0, 0.5, 1.0, 1.5, 2.0]
+    )
+    noise_stddevs: Annotated[list[NonNegative], *FEW] = Field(
+        default_factory=lambda: [0.0, 0.05, 0.1, 0.2, 0.4]
+    )
     seed: Seed = 0
 
 

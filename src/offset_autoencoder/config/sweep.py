@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,19 +73,15 @@ def is_sweep(key: str, value: Any) -> bool:
     return key not in LIST_VALUED or any(isinstance(item, list) for item in value)
 
 
-def expand(mapping: Mapping[str, Any]) -> list[tuple[dict[str, Any], dict[str, int]]]:
+def expand(mapping: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, int]]]:
     """The product of a mapping's lists.
 
-    Returns:
+    Yields:
         For each combination, in the order of the lists (the last key varies fastest): the
         mapping with one value a key, and the index taken of each swept key.
     """
     swept = [key for key, value in mapping.items() if is_sweep(key, value)]
     combinations = itertools.product(*(range(len(mapping[key])) for key in swept))
-    return [
-        (
-            {**mapping, **{key: mapping[key][i] for key, i in zip(swept, indices, strict=True)}},
-            dict(zip(swept, indices, strict=True)),
-        )
-        for indices in combinations
-    ]
+    for indices in combinations:
+        chosen = dict(zip(swept, indices, strict=True))
+        yield {**mapping, **{key: mapping[key][i] for key, i in chosen.items()}}, chosen

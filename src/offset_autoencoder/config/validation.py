@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from offset_autoencoder.config.schema import Section
-from offset_autoencoder.errors import InputError, did_you_mean
+from offset_autoencoder.config.schema import Section, WrongTogether
+from offset_autoencoder.errors import InputError, did_you_mean, shown
 
 S = TypeVar("S", bound=Section)
 
@@ -39,6 +39,8 @@ def validate_section(
         location = first["loc"]
         name, inner = (str(location[0]), location[1:]) if location else ("", ())
         place = places.get(name, f"{where}.{name}") if name else where
+        if not name and isinstance(wrong := first.get("ctx", {}).get("error"), WrongTogether):
+            place = next((places[key] for key in wrong.keys if key in mapping), where)
         # In a union pydantic also names the member that it tried, which is no key.
         value = mapping.get(name)
         for part in inner:
@@ -70,7 +72,7 @@ def as_mapping(where: str, value: Any) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise InputError(where, f"must be a mapping of keys, got {value!r}")
+        raise InputError(where, f"must be a mapping of keys, got {shown(value)}")
     return {str(key): item for key, item in value.items()}
 
 
@@ -79,12 +81,13 @@ def _explain(error: Any, value: Any) -> tuple[str, str | None]:
     kind, context, given = error["type"], error.get("ctx", {}), error["input"]
     if kind == "literal_error" and len(error["loc"]) <= 2:
         known = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-        return f"unknown value {given!r}", did_you_mean(str(given), known)
+        return f"unknown value {shown(given)}", did_you_mean(shown(given), known)
     if kind == "literal_error" or (kind == "string_type" and isinstance(value, Mapping)):
-        return f"must be a path, or a path for each of train, validation, test, got {value!r}", None
+        expected = "must be a path, or a path for each of train, validation, test"
+        return f"{expected}, got {shown(value)}", None
     if kind == "value_error":
         return str(context["error"]), None
     if kind == "missing":
         return "is missing", None
     message = error["msg"].removeprefix("Input ")
-    return f"{message[0].lower()}{message[1:]}, got {given!r}", None
+    return f"{message[0].lower()}{message[1:]}, got {shown(given)}", None

@@ -1,4 +1,4 @@
-"""csv files with a header, read by Arrow; what is wrong with them, found by line.
+"""csv files with a header, plain or gzipped, read by Arrow; what is wrong with them, found by line.
 
 Arrow reads quickly but places errors poorly. So a file that it refuses, or that holds a cell
 which is no number, is gone through once more, row by row, to say where.
@@ -7,11 +7,13 @@ which is no number, is gone through once more, row by row, to say where.
 from __future__ import annotations
 
 import csv
+import gzip
 import re
+import zlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from offset_autoencoder.data.columns import (
     as_integers,
@@ -42,16 +44,17 @@ def read_csv_table(path: Path, roles: Roles) -> Table:
     features = choose_features(header, roles, str(path))
     others = roles.named
     try:
-        table = arrow.read_csv(
-            path,
-            parse_options=arrow.ParseOptions(newlines_in_values=True),
-            convert_options=arrow.ConvertOptions(
-                include_columns=list(dict.fromkeys([*features, *others.values()])),
-                column_types={name: pa.string() for name in others.values()},
-                strings_can_be_null=False,
-            ),
-        )
-    except pa.ArrowException as error:
+        with pa.input_stream(path, compression="gzip" if _is_zipped(path) else None) as stream:
+            table = arrow.read_csv(
+                stream,
+                parse_options=arrow.ParseOptions(newlines_in_values=True),
+                convert_options=arrow.ConvertOptions(
+                    include_columns=list(dict.fromkeys([*features, *others.values()])),
+                    column_types={name: pa.string() for name in others.values()},
+                    strings_can_be_null=False,
+                ),
+            )
+    except (pa.ArrowException, OSError) as error:
         raise _misshapen(path, header, error) from None
     columns = [table[name] for name in features]
     _check_numbers(path, header, features, columns)
@@ -83,7 +86,7 @@ def line_of(path: Path, row: int) -> int:
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
+        with _open(path) as stream:
             reader = csv.reader(stream)
             for cells in reader:
                 if cells:
@@ -92,6 +95,19 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise InputError(str(path), f"is not UTF-8 text: {error}", "save it as UTF-8") from None
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num}", f"is not csv: {error}") from None
+    except (OSError, EOFError, zlib.error) as error:
+        what = f"is a damaged or truncated gzip: {error}"
+        raise InputError(str(path), what, "write or copy it again") from None
+
+
+def _is_zipped(path: Path) -> bool:
+    return path.suffix.lower() == ".gz"
+
+
+def _open(path: Path) -> TextIO:
+    if _is_zipped(path):
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
 
 
 def _header(path: Path) -> list[str]:

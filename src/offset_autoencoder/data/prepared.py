@@ -59,7 +59,8 @@ class Schema:
         samples: How many of each split.
         input_dim: Features of a sample.
         image_shape: ``[h, w]`` or ``[h, w, c]`` of a sample, or None.
-        scale: ``{"kind": ...}`` and its facts.
+        scale: ``{"kind": ...}`` and its facts: ``divisor`` (unit), or ``constant_features``, how
+            many features of a built-in data set were set to 0 (minmax, standard).
         range: ``[0, 1]`` where the scale is made for it (unit, minmax) and every value of
             every split keeps to it; None where values have no range to rely on.
         classes: The labels as they came, in order of class index, or None.

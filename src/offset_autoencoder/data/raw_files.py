@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.project import bring_in
 
 Format = Literal["npy", "npz", "csv", "parquet", "idx"]
 
@@ -19,7 +20,9 @@ _SUFFIXES: dict[str, Format] = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
-_KNOWN = "known are .npy, .npz, .csv, .parquet, and MNIST's idx (x.idx, x-idx3-ubyte, x.idx.gz)"
+_KNOWN = (
+    "known are .npy, .npz, .csv, .csv.gz, .parquet, and MNIST's idx (x.idx, x-idx3-ubyte, x.idx.gz)"
+)
 _LISTED = 8
 
 
@@ -32,6 +35,8 @@ def format_of(path: Path) -> Format:
     suffix = path.suffix.lower()
     if suffix in _SUFFIXES:
         return _SUFFIXES[suffix]
+    if path.name.lower().endswith(".csv.gz"):
+        return "csv"
     if _IDX.search(path.name.lower().removesuffix(".gz")):
         return "idx"
     what = f"unknown file format {suffix!r}" if suffix else "a name without a known ending"
@@ -42,7 +47,7 @@ def locate(raw: Path, name: str, key: str) -> Path:
     """The path of a file that params.yaml names relative to ``data/raw``.
 
     A symbolic link inside the folder may point out of it (DVC's cache links files so); a
-    name may not.
+    name may not. What a temporary clone lacks is brought in from the project it is made of.
 
     Args:
         raw: The folder.
@@ -59,10 +64,14 @@ def locate(raw: Path, name: str, key: str) -> Path:
             where, f"{name!r} is not inside {raw}", f"put the file there and name it from {raw} on"
         )
     path = raw / inside
+    if not path.exists():
+        bring_in(raw)
     if path.is_dir():
         raise InputError(where, f"{path} is a folder, expected a file", _holds(path))
     if not path.exists():
-        raise InputError(where, f"there is no file {path}", _holds(raw))
+        tracked = path.with_name(f"{path.name}.dvc").exists()
+        mend = "DVC knows it: run dvc pull" if tracked else _holds(raw)
+        raise InputError(where, f"there is no file {path}", mend)
     try:
         path.open("rb").close()
     except OSError as error:
@@ -74,7 +83,9 @@ def _holds(folder: Path) -> str:
     found = sorted(
         path.relative_to(folder).as_posix()
         for path in (folder.rglob("*") if folder.is_dir() else ())
-        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
+        if path.is_file()
+        and path.suffix != ".dvc"
+        and not any(p.startswith(".") for p in path.relative_to(folder).parts)
     )
     if not found:
         return f"{folder} is empty"

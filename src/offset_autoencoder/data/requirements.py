@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from offset_autoencoder.config import SPLITS, Params, SplitName
-from offset_autoencoder.config.schema import (
+from offset_autoencoder.config.offset_kinds import (
     ClassCodeOffset,
     EncoderOffset,
     KmeansOffset,

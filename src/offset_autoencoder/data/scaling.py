@@ -25,7 +25,8 @@ class Scale:
         kind: ``none``, ``unit``, ``minmax`` or ``standard``.
         shift: float64 ``(1,)`` or ``(D,)``.
         factor: float64, of the same shape.
-        facts: What else is worth recording: the divisor of ``unit``.
+        facts: What else is worth recording: the divisor of ``unit``, the number of constant
+            features that ``minmax`` and ``standard`` set to 0.
     """
 
     kind: str
@@ -56,6 +57,10 @@ def fit_scale(
     - ``standard``: each feature to mean 0 and standard deviation 1 (over n, not n − 1) over
       the training split.
 
+    A feature that is constant over the training split has no spread to scale by. In the user's
+    own files that is an error; in a built-in data set, whose pixels nobody can leave out, it
+    becomes 0 in every split.
+
     Args:
         data: The section ``data`` of params.yaml.
         train: ``(n, D)`` raw training split, any numeric dtype.
@@ -63,8 +68,8 @@ def fit_scale(
         name_of: A feature's name, for messages.
 
     Raises:
-        InputError: for a feature that is constant over the training split, under ``minmax``
-            and ``standard``.
+        InputError: for a feature of the user's own that is constant over the training split,
+            under ``minmax`` and ``standard``.
     """
     if data.scale == "none":
         return Scale("none", np.zeros(1), np.ones(1))
@@ -77,8 +82,12 @@ def fit_scale(
         shift, spread = (low, high - low) if data.scale == "minmax" else _moments(train)
         factor = 1 / spread
     # Rounding gives a constant feature a deviation of 1e-17: minimum and maximum tell.
-    _check_spread(data.scale, (low == high) | ~np.isfinite(factor), low, name_of)
-    return Scale(data.scale, shift, factor)
+    constant = (low == high) | ~np.isfinite(factor)
+    if data.source == "file":
+        _check_spread(data.scale, constant, low, name_of)
+    factor[constant] = 0
+    facts = {"constant_features": float(constant.sum())} if constant.any() else {}
+    return Scale(data.scale, shift, factor, facts)
 
 
 def apply_scale(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder import project
@@ -81,7 +83,32 @@ def _files(data: Data, raw: Path) -> Tables:
     tables: Tables = {}
     for part in parts:
         tables[part] = _file(data, raw, part, tables.get("train"))
+    for first, second in itertools.combinations(parts, 2):
+        _check_different(data, raw, first, second, tables)
     return tables
+
+
+def _check_different(
+    data: Data, raw: Path, first: SplitName, second: SplitName, tables: Tables
+) -> None:
+    """Refuse one file for two splits; one npz may hold an array of each."""
+    one, other = (raw / str(_pick("path", data.path, part)) for part in (first, second))
+    if one.samefile(other) and np.array_equal(tables[first].x, tables[second].x):
+        raise InputError(
+            f"params.yaml: data.path.{second}",
+            f"{other} holds the samples of {first}, too",
+            "give each split samples of its own",
+        )
+    if format_of(one) not in ("npy", "idx"):
+        return
+    for key in ("label", "id"):
+        names = [_pick(key, getattr(data, key), part) for part in (first, second)]
+        if None not in names and (raw / str(names[0])).samefile(raw / str(names[1])):
+            raise InputError(
+                f"params.yaml: data.{key}.{second}",
+                f"{raw / str(names[1])} is the {key} of {first}, too",
+                "give each split a file of its own",
+            )
 
 
 def _file(data: Data, raw: Path, part: SplitName | None, train: Table | None = None) -> Table:

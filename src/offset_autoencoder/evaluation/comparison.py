@@ -28,7 +28,7 @@ from offset_autoencoder.evaluation.runs_table import (
     values_of,
 )
 from offset_autoencoder.evaluation.statistics import Estimate, Wins
-from offset_autoencoder.evaluation.verdict import Outcome, judge, say
+from offset_autoencoder.evaluation.verdict import Lost, Outcome, judge, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,6 +81,7 @@ class _Pairing:
     own: pd.DataFrame
     other: pd.DataFrame
     left_out: int
+    lost: Lost
 
 
 def compare(
@@ -146,7 +147,10 @@ def _pair(setting: Setting, baseline: Setting, own: pd.DataFrame, other: pd.Data
     first, second = finished(own), finished(other)
     seeds = sorted(set(first.index) & set(second.index))
     left_out = len(set(own["seed"]) & set(other["seed"])) - len(seeds)
-    return _Pairing(setting, baseline, first.loc[seeds], second.loc[seeds], left_out)
+    lost: Lost = "neither" if len(first) and len(second) else "baseline"
+    if not len(first):
+        lost = "setting"
+    return _Pairing(setting, baseline, first.loc[seeds], second.loc[seeds], left_out, lost)
 
 
 def _family(
@@ -181,6 +185,7 @@ def _family(
             equivalent=equivalent[index].shown,
             confidence=confidence,
             higher_is_better=better_is_higher,
+            lost=pairing.lost,
         )
         verdict = say(
             outcome,
@@ -194,6 +199,7 @@ def _family(
             left_out=pairing.left_out,
             confidence=confidence,
             power=power,
+            lost=pairing.lost,
         )
         comparisons.append(
             Comparison(

@@ -75,9 +75,10 @@ def as_trained(
         noise *= np.exp(encoded.log_variance / 2)
         return encoded.code + noise, encoded.offset
     noise *= np.float32(run.stddev)
-    if encoded.code is not None:
-        return encoded.code + noise, encoded.offset
-    return None, encoded.offset + noise
+    # A model of the user's own was trained with its noise on the offset, whatever it does with it.
+    if encoded.code is None or run.architecture.system == "function":
+        return encoded.code, encoded.offset + noise
+    return encoded.code + noise, encoded.offset
 
 
 def metric_names(measured: Mapping[str, Mapping[str, float]]) -> list[str]:

@@ -137,11 +137,8 @@ def _compiled(model: Any) -> Any:
     signature = tf.nest.map_structure(
         lambda tensor: tf.TensorSpec((None, *tensor.shape[1:]), tf.float32), model.input
     )
-    call = tf.function(
-        lambda inputs: model(inputs, training=False),
-        input_signature=[signature],
-        autograph=False,
-    )
+    function = tf.function(lambda inputs: model(inputs, training=False), autograph=False)
+    call = function.get_concrete_function(signature)
     tensors = tf.nest.flatten([model.input, model.output])
     return call, max(int(np.prod(tensor.shape[1:])) for tensor in tensors)
 

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from offset_autoencoder.config import Setting, format_value
-from offset_autoencoder.evaluation.metrics import higher_is_better
+from offset_autoencoder.evaluation.matching import power
 from offset_autoencoder.evaluation.runs_table import finished, metric_columns, rows_of, values_of
 from offset_autoencoder.evaluation.statistics import Estimate, mean_and_interval
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# The evidence lower bound of a variational autoencoder and its parts, in nats a sample.
+BOUND = ("elbo", "nll", "kl")
 
 
 @dataclass(frozen=True)
@@ -47,21 +50,60 @@ def summarise(
     return [_summary(rows_of(runs, setting), setting, metric, confidence) for setting in settings]
 
 
-def best_of_each_model(summaries: Sequence[SettingSummary]) -> list[SettingSummary]:
-    """For each model the setting with the best mean, in the order of the models.
+def summarise_bounds(
+    runs: pd.DataFrame, settings: Sequence[Setting], confidence: float
+) -> list[SettingSummary]:
+    """The evidence lower bound and its parts, :data:`BOUND`, of the settings that have them.
 
-    The first of several that are equally good; a model of which no run has a finite value has
-    none.
+    Args:
+        runs: The table of runs (``reports/runs.csv``).
+        settings: The settings.
+        confidence: The share of intervals that hold the true mean.
+
+    Returns:
+        By setting, then in the order of :data:`BOUND`.
     """
-    best: dict[str, SettingSummary] = {}
-    for summary in summaries:
-        if not math.isfinite(summary.estimate.mean):
+    return [
+        _summary(rows, setting, column, confidence)
+        for setting in settings
+        for rows in [rows_of(runs, setting)]
+        for column in BOUND
+        if _known(rows, column)
+    ]
+
+
+def at_one_power(summaries: Sequence[SettingSummary]) -> list[SettingSummary]:
+    """For each model one setting, all at the same power where they sweep it.
+
+    That is the middle of the powers that any model sweeps (the upper one of two); a model that
+    lacks it is shown at the power nearest to it in ratio. Chosen without a look at how well any
+    of them does, so that none is flattered.
+
+    Args:
+        summaries: The settings in one metric.
+
+    Returns:
+        In the order of the models; of several settings of a model at that power the first. A
+        model without any finite mean has none.
+    """
+    of_model: dict[str, set[float | None]] = {}
+    for one in summaries:
+        of_model.setdefault(one.setting.model, set()).add(power(one.setting))
+    swept = sorted(
+        {own for powers in of_model.values() if len(powers) > 1 for own in powers if own}
+    )
+    chosen: dict[str, tuple[float, SettingSummary]] = {}
+    for one in summaries:
+        if not math.isfinite(one.estimate.mean):
             continue
-        sign = 1 if higher_is_better(summary.metric) else -1
-        known = best.get(summary.setting.model)
-        if known is None or sign * (summary.estimate.mean - known.estimate.mean) > 0:
-            best[summary.setting.model] = summary
-    return list(best.values())
+        own = power(one.setting)
+        away = math.inf if swept else 0.0
+        if own and swept:
+            away = abs(math.log(own / swept[len(swept) // 2]))
+        known = chosen.get(one.setting.model)
+        if known is None or away < known[0]:
+            chosen[one.setting.model] = (away, one)
+    return [one for _, one in chosen.values()]
 
 
 def metrics_tree(
@@ -76,20 +118,24 @@ def metrics_tree(
         confidence: The share of intervals that hold the true mean.
 
     Returns:
-        ``{model: {sweep label: {metric: {mean, std, low, high, runs}}}}``, without the middle
-        level for a model that sweeps nothing. A setting of which runs diverged also has
-        ``diverged``, their number. What is not finite is None.
+        ``{model: {sweep label: {metric: {mean, low, high}}}}``, without the middle level for a
+        model that sweeps nothing. A metric that no run of a setting has is left out; a
+        variational autoencoder has those of :data:`BOUND` too. A setting of which runs diverged
+        also has ``diverged``, their number, and beside each mean ``runs``, the number of those it
+        is over. What is not finite is None.
     """
     tree: dict[str, Any] = {}
-    columns = metric_columns(runs, metric)
+    columns = (*metric_columns(runs, metric), *BOUND)
     for setting in settings:
         rows = rows_of(runs, setting)
+        diverged = int((rows["status"] == "diverged").sum())
         leaf: dict[str, Any] = {}
         for column in columns:
-            summary = _summary(rows, setting, column, confidence)
-            leaf[column] = _node(summary.estimate)
-        if count := int((rows["status"] == "diverged").sum()):
-            leaf["diverged"] = count
+            if _known(rows, column):
+                summary = _summary(rows, setting, column, confidence)
+                leaf[column] = _node(summary.estimate, say_runs=diverged > 0)
+        if diverged:
+            leaf["diverged"] = diverged
         if setting.sweep:
             tree.setdefault(setting.model, {})[sweep_label(setting)] = leaf
         else:
@@ -115,7 +161,11 @@ def _summary(
     )
 
 
-def _node(estimate: Estimate) -> dict[str, float | int | None]:
-    numbers = {name: getattr(estimate, name) for name in ("mean", "std", "low", "high")}
+def _known(rows: pd.DataFrame, column: str) -> bool:
+    return column in rows.columns and bool(rows[column].notna().any())
+
+
+def _node(estimate: Estimate, *, say_runs: bool) -> dict[str, float | int | None]:
+    numbers = {name: getattr(estimate, name) for name in ("mean", "low", "high")}
     finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
-    return {**finite, "runs": estimate.count}
+    return {**finite, "runs": estimate.count} if say_runs else finite

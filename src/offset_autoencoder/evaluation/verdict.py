@@ -10,7 +10,7 @@ from offset_autoencoder.evaluation.power import SeedsNeeded
 from offset_autoencoder.evaluation.statistics import Estimate, Wins
 
 Outcome = Literal[
-    "better", "worse", "equivalent", "not told apart", "too few seeds", "not comparable"
+    "better", "worse", "equivalent", "not told apart", "too few seeds", "not comparable", "diverged"
 ]
 OUTCOMES: tuple[Outcome, ...] = (
     "better",
@@ -19,7 +19,11 @@ OUTCOMES: tuple[Outcome, ...] = (
     "not told apart",
     "too few seeds",
     "not comparable",
+    "diverged",
 )
+
+# Which side has no finished run: of a comparison without a single pair.
+Lost = Literal["setting", "baseline", "neither"]
 
 
 def judge(
@@ -30,13 +34,15 @@ def judge(
     equivalent: bool,
     confidence: float,
     higher_is_better: bool,
+    lost: Lost = "neither",
 ) -> Outcome:
     """The word for a comparison.
 
     ``better`` and ``worse`` need both: a corrected p of at most ``1 − confidence``, and an
     interval on one side of zero. ``equivalent`` is what is neither, and shown to be within the
     margin. A small difference can be both told apart and within the margin; its word is then
-    ``better`` or ``worse``.
+    ``better`` or ``worse``. Without a seed that finished on both sides there is nothing to
+    compare: ``diverged`` where the setting itself has no finished run, else ``not comparable``.
 
     Args:
         difference: Setting − baseline.
@@ -46,16 +52,19 @@ def judge(
         equivalent: Whether the two are shown to be equivalent.
         confidence: The share of intervals that hold the true difference.
         higher_is_better: Whether larger values of the metric are better.
+        lost: Which side has no finished run.
     """
     level = 1 - confidence
-    if difference.count and not math.isfinite(difference.mean):
+    if not difference.count and lost == "setting":
+        return "diverged"
+    if not math.isfinite(difference.mean):
         return "not comparable"
     on_one_side = difference.low > 0 or difference.high < 0
     if p_corrected <= level and on_one_side:
         return "better" if (difference.mean > 0) == higher_is_better else "worse"
     if equivalent:
         return "equivalent"
-    if not difference.count or not p_within_reach <= level:
+    if not p_within_reach <= level:
         return "too few seeds"
     return "not told apart"
 
@@ -73,6 +82,7 @@ def say(
     left_out: int,
     confidence: float,
     power: float,
+    lost: Lost = "neither",
 ) -> str:
     """The sentence for a comparison.
 
@@ -88,12 +98,16 @@ def say(
         left_out: Seeds left out because a run of either side diverged.
         confidence: The share of intervals that hold the true difference.
         power: The chance with which ``needed`` seeds find the answer.
+        lost: Which side has no finished run.
     """
+    if outcome == "diverged":
+        return f"diverged: no run finished that could be compared with {baseline}"
+    if not difference.count:
+        what = "no run of it finished" if lost == "baseline" else "no seed finished on both sides"
+        return f"not comparable with {baseline}: {what}"
     after = _left_out(left_out)
     if outcome == "not comparable":
         return f"not comparable with {baseline}: a value is not finite{after}"
-    if difference.count == 0:
-        return f"too few seeds to tell apart from {baseline}: no seed finished on both sides{after}"
     if outcome in ("better", "worse"):
         sign = -1 if difference.mean < 0 else 1
         low, high = sorted((sign * difference.low, sign * difference.high))

@@ -29,7 +29,7 @@ OWN_NOISE = frozenset({"concatenate", "vae"})
 def additive(
     architecture: Architecture, inputs: dict[str, Tensor], seed: int, stddev: float
 ) -> Tensor:
-    """Z = encoder(x) + offset + stddev · n."""
+    """The code is ``z = encoder(x) + offset + stddev · n``."""
     code = encode(architecture, inputs["x"], seed)
     return _add_and_decode(architecture, code, inputs["offset"], seed, stddev)
 
@@ -50,7 +50,7 @@ def concatenate(
 def two_encoder(
     architecture: Architecture, inputs: dict[str, Tensor], seed: int, stddev: float
 ) -> Tensor:
-    """Z = encoder(x) + f(x) + offset + stddev · n, f a second encoder, trained or frozen.
+    """With f a second encoder, trained or frozen: z = encoder(x) + f(x) + offset + stddev · n.
 
     Where f is scaled, every f(x) has the norm ``second_rms · √L``.
     """
@@ -78,7 +78,7 @@ def two_encoder(
 def ensemble(
     architecture: Architecture, inputs: dict[str, Tensor], seed: int, stddev: float
 ) -> Tensor:
-    """Z = mean or sum over k of encoder_k(x), + offset + stddev · n."""
+    """The code is ``z = combined + offset + stddev · n``, combined over the encoders' codes."""
     codes = [
         encode(architecture, inputs["x"], seed, prefix=f"member_{number}_" if number > 1 else "")
         for number in range(1, (architecture.encoders or 1) + 1)
@@ -91,7 +91,7 @@ def ensemble(
 
 
 def vae(architecture: Architecture, inputs: dict[str, Tensor], seed: int, stddev: float) -> Tensor:
-    """Z ~ N(mean(x), variance(x)), + offset; the KL divergence from N(0, 1) is part of the loss.
+    """Offset plus a draw from N(mean(x), variance(x)), whose divergence from N(0, 1) is a loss too.
 
     The KL divergence, in nats a sample, is brought to the scale of the reconstruction loss, so
     that beta = 1 is the evidence lower bound for every loss: for binary and categorical

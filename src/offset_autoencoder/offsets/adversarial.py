@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config.schema import AdversarialOffset
+from offset_autoencoder.config.offset_kinds import AdversarialOffset
 from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
 from offset_autoencoder.offsets.reference import encode, fit_reference_state, layers_of
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from offset_autoencoder.config import SPLITS, SplitName
-from offset_autoencoder.config.schema import FileOffset
+from offset_autoencoder.config.offset_kinds import FileOffset
 from offset_autoencoder.data.prepared import PreparedData
 from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
 from offset_autoencoder.offsets.registry import find_kind

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from offset_autoencoder.config.schema import ClassCodeOffset
+from offset_autoencoder.config.offset_kinds import ClassCodeOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
 from offset_autoencoder.offsets.linear import Float64

@@ -24,7 +24,7 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config.schema import HashOffset
+from offset_autoencoder.config.offset_kinds import HashOffset
 from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
 
 _ROWS = 4096  # at a time: bounds the memory, and changes nothing in the result

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config.schema import FunctionOffset
+from offset_autoencoder.config.offset_kinds import FunctionOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets.check import check_finite
 from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
@@ -56,19 +56,29 @@ def fit(where: str, params: FunctionOffset, training: Training, latent_dim: int)
         again = apply(where, _fit_once(where, target, params, training, latent_dim), head)
     else:
         again = apply(where, state, head)
-    whole = apply(where, state, Samples(x))[: len(first)]
+    # The last rows, backwards: each among others, and at another place, than it stands in x.
+    backwards = np.ascontiguousarray(x[-len(head.x) :][::-1])
+    last = apply(where, state, Samples(backwards))[::-1]
+    table = apply(where, state, Samples(x))
     if not _equal_up_to_rounding(first, again):
         raise InputError(
             where,
             f"{params.function} gives other values when it is called again",
             "an offset is deterministic: draw random numbers from rng alone",
         )
-    if not _equal_up_to_rounding(first, whole):
+    if not _equal_up_to_rounding(first, table[: len(first)]):
         raise InputError(
             where,
             f"{params.function} gives a sample other values among {len(x)} rows than among "
             f"{len(first)}",
             "f(x) is row by row: compute statistics of all rows in a fit method",
+        )
+    if not _equal_up_to_rounding(last, table[-len(last) :]):
+        raise InputError(
+            where,
+            f"{params.function} gives a sample other values where it stands at another row",
+            "f(x) is row by row: what it draws is the same for all rows, such as weights; noise "
+            "of a sample's own is kind: hash",
         )
     return state
 

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config.schema import InterferenceOffset
+from offset_autoencoder.config.offset_kinds import InterferenceOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from offset_autoencoder.config.schema import KmeansOffset, PcaOffset
+from offset_autoencoder.config.offset_kinds import KmeansOffset, PcaOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets import pca
 from offset_autoencoder.offsets.kind import Float32, Int64, Samples, State, Training

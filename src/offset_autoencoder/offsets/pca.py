@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from offset_autoencoder.config.schema import PcaOffset
+from offset_autoencoder.config.offset_kinds import PcaOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
 from offset_autoencoder.offsets.linear import Float64, centred_blocks, project, training_mean

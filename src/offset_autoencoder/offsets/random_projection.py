@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from offset_autoencoder.config.schema import RandomProjectionOffset
+from offset_autoencoder.config.offset_kinds import RandomProjectionOffset
 from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
 from offset_autoencoder.offsets.linear import project, training_mean
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config.schema import Network, Reference, Train
+from offset_autoencoder.config.offset_kinds import Reference
+from offset_autoencoder.config.schema import Network, Train
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets.dense import dense_layers, unit_norm
 from offset_autoencoder.offsets.kind import Float32, State, Training

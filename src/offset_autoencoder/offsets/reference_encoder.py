@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from offset_autoencoder.config.schema import EncoderOffset
+from offset_autoencoder.config.offset_kinds import EncoderOffset
 from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
 from offset_autoencoder.offsets.reference import encode, fit_reference_state
 

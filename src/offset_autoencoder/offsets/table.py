@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,10 @@ from offset_autoencoder.offsets.kind import Float32, State
 
 INFO = "offset.json"
 STATE = "state.npz"
+_KEYS = (
+    *("name", "kind", "params", "latent_dim", "input_dim"),
+    *("rms", "largest", "digests", "data"),
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ def scale_factor(table: OffsetTable, rms: float | None) -> float:
         rms / table.rms; 1 for None.
 
     Raises:
-        InputError: where the table is zero on the whole training split.
+        InputError: where the table is zero on the whole training split, or float32 cannot hold
+            it, the factor, or what comes of them.
     """
     if rms is None:
         return 1.0
@@ -80,30 +84,17 @@ def scale_factor(table: OffsetTable, rms: float | None) -> float:
             f"scaled to rms {rms:g}",
             "use rms: null or another offset",
         )
-    return rms / table.rms
-
-
-def scale_to_rms(table: OffsetTable, rms: float | None) -> OffsetTable:
-    """A table scaled, all splits alike, to a root mean square over the training split.
-
-    Args:
-        table: The table as it is stored.
-        rms: The wanted root mean square of a coordinate; None takes the vectors as they came.
-
-    Returns:
-        A table in memory with ``rms`` and ``digests`` of its own; ``info`` stays that of the
-        stored one.
-
-    Raises:
-        InputError: where the table is zero on the whole training split.
-    """
-    if rms is None:
-        return table
-    factor = np.float32(scale_factor(table, rms))
-    train, validation, test = (np.asarray(table.split(name)) * factor for name in SPLITS)
-    scaled = dataclasses.replace(table, rms=rms, train=train, validation=validation, test=test)
-    digests: dict[str, str] = {name: sha256_of_array(scaled.split(name)) for name in SPLITS}
-    return dataclasses.replace(scaled, digests=digests)
+    factor, float32 = rms / table.rms, np.finfo(np.float32)
+    smallest, largest = float(float32.tiny), float(float32.max)
+    is_usable = table.rms >= smallest and smallest <= factor <= largest
+    if not is_usable or factor * table.info["largest"] > largest:
+        raise InputError(
+            f"offsets.{table.name}",
+            f"has rms {table.rms:.3g} and values up to {table.info['largest']:.3g} at latent dim "
+            f"{table.latent_dim}: float32 cannot scale it to rms {rms:g}",
+            "give vectors of a usual size, about 1",
+        )
+    return factor
 
 
 def write_table(
@@ -157,6 +148,7 @@ def write_table(
         "latent_dim": latent_dim,
         "input_dim": input_dim,
         "rms": rms,
+        "largest": max(float(np.abs(tables[split]).max(initial=0)) for split in SPLITS),
         "digests": {split: sha256_of_array(tables[split]) for split in SPLITS},
         "data": dict(data_digests),
     }
@@ -210,8 +202,7 @@ def read_info(folder: Path) -> dict[str, Any]:
         InputError: where it is missing or is not what an offsets stage writes.
     """
     info = read_json(folder / INFO)
-    keys = ("name", "kind", "params", "latent_dim", "input_dim", "rms", "digests", "data")
-    missing = [key for key in keys if not isinstance(info, dict) or key not in info]
+    missing = [key for key in _KEYS if not isinstance(info, dict) or key not in info]
     if missing:
         raise InputError(str(folder / INFO), f"lacks {missing[0]!r}", "run the offsets stage again")
     return dict(info)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import SPLITS, SplitName
-from offset_autoencoder.config.schema import FileOffset
+from offset_autoencoder.config.offset_kinds import FileOffset
 from offset_autoencoder.data.csv_file import read_csv_table
 from offset_autoencoder.data.npy import open_npy
 from offset_autoencoder.data.npz import check_length, read_npz_table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from offset_autoencoder.config.schema import ZeroOffset
+from offset_autoencoder.config.offset_kinds import ZeroOffset
 from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
 
 

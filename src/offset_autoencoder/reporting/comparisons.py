@@ -8,6 +8,7 @@ from typing import Any
 
 from offset_autoencoder.config import Setting
 from offset_autoencoder.evaluation.comparison import Comparison
+from offset_autoencoder.evaluation.metrics import CONDITIONS
 from offset_autoencoder.evaluation.runs_table import sweep_cells, sweep_keys
 
 COMPARISON_COLUMNS = (
@@ -38,9 +39,11 @@ DIFFERENCE_COLUMNS = (
     "baseline",
     "baseline_setting",
     "metric",
-    "difference",
+    "condition",
+    "change",
     "low",
     "high",
+    "difference",
     "p_corrected",
     "verdict",
 )
@@ -60,13 +63,64 @@ def comparison_rows(
 
 
 def difference_rows(comparisons: Sequence[Comparison], metric: str) -> list[dict[str, Any]]:
-    """Rows of ``reports/plots/comparison.csv``, of one metric; ``verdict`` is the word."""
-    rows = []
-    for item in comparisons:
-        if item.metric == metric:
-            cells = {**_cells(item), "setting": item.setting.label, "verdict": item.outcome}
-            rows.append({column: cells[column] for column in DIFFERENCE_COLUMNS})
-    return rows
+    """Rows of ``reports/plots/comparison.csv``, of one metric; ``verdict`` is the word.
+
+    ``change``, ``low`` and ``high`` are the change of the error in percent of the baseline's;
+    ``difference`` is that of the metric itself.
+    """
+    return [
+        {
+            "setting": item.setting.label,
+            "model": item.setting.model,
+            "baseline": item.baseline.model,
+            "baseline_setting": item.baseline.label,
+            "metric": metric,
+            "condition": condition,
+            "change": 100 * item.equivalence.change.mean,
+            "low": 100 * item.equivalence.change.low,
+            "high": 100 * item.equivalence.change.high,
+            "difference": item.difference.mean,
+            "p_corrected": item.p_corrected,
+            "verdict": item.outcome,
+        }
+        for (_, condition), items in shown_comparisons(comparisons, metric).items()
+        for item in items
+    ]
+
+
+def shown_comparisons(
+    comparisons: Sequence[Comparison], metric: str
+) -> dict[tuple[str, str], list[Comparison]]:
+    """The comparisons that are shown, by baseline and condition.
+
+    As deployed; against a baseline that is trained with noise also as trained and clean, since
+    as deployed its noise is off while an offset is on.
+
+    Args:
+        comparisons: All of them.
+        metric: The metric to show.
+
+    Returns:
+        By the baseline model and what :data:`.metrics.CONDITIONS` calls the condition.
+    """
+    shown: dict[tuple[str, str], list[Comparison]] = {}
+    baselines = dict.fromkeys(item.baseline.model for item in comparisons)
+    noisy = {item.baseline.model for item in comparisons if trained_with_noise(item.baseline)}
+    for baseline in baselines:
+        for suffix, condition in CONDITIONS.items():
+            items = [
+                item
+                for item in comparisons
+                if item.baseline.model == baseline and item.metric == metric + suffix
+            ]
+            if items and (not suffix or baseline in noisy):
+                shown[baseline, condition] = items
+    return shown
+
+
+def trained_with_noise(setting: Setting) -> bool:
+    """Whether training draws noise that the deployed model is without."""
+    return setting.spec.stddev > 0 or setting.spec.system == "vae"
 
 
 def _cells(item: Comparison) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from offset_autoencoder.evaluation.statistics import mean_and_interval
 from offset_autoencoder.reporting.intervals import swept_values
 
 MOST_POINTS = 100
-CURVE_COLUMNS = ("setting", "model", "values", "epoch", "mean", "low", "high", "runs")
+CURVE_COLUMNS = ("setting", "model", "values", "epoch", "mean", "low", "high", "runs", "colour")
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,13 @@ def shown_epochs(last: int, most_points: int = MOST_POINTS) -> NDArray[np.int64]
     return np.unique(np.rint(np.concatenate([even, ratio])).astype(np.int64))
 
 
-def curve_rows(curves: Sequence[Curve]) -> list[dict[str, Any]]:
-    """The curves as rows of ``reports/plots/learning_curves.csv``."""
+def curve_rows(curves: Sequence[Curve], colours: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The curves as rows of ``reports/plots/learning_curves.csv``.
+
+    Args:
+        curves: The curves.
+        colours: By :func:`.intervals.swept_values`.
+    """
     return [
         {
             "setting": curve.setting.label,
@@ -129,6 +134,7 @@ def curve_rows(curves: Sequence[Curve]) -> list[dict[str, Any]]:
             "low": float(curve.low[point]),
             "high": float(curve.high[point]),
             "runs": curve.runs,
+            "colour": colours[swept_values(curve.setting)],
         }
         for curve in curves
         for point in range(len(curve.epochs))

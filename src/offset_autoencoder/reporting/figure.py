@@ -25,6 +25,7 @@ _STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "axes.formatter.limits": (-3, 4),
     "axes.formatter.use_mathtext": True,
+    "axes.unicode_minus": False,  # one minus sign in pictures, tables and files
     "figure.facecolor": "white",
     "image.cmap": "gray",
 }

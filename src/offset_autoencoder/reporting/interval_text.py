@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+import statistics
+from collections.abc import Iterable, Sequence
 
 from offset_autoencoder.evaluation.statistics import Estimate
+
+_MOST_DECIMALS = 6
 
 
 def mean_and_half(
@@ -14,14 +18,53 @@ def mean_and_half(
 
     Args:
         estimate: The mean and its interval.
-        pm: The sign between mean and half interval.
+        pm: The sign between mean and half interval; an empty one leaves out both.
         decimals: How many decimals both have.
         factor: What both are multiplied by: 100 for percent.
         signed: Whether a mean above zero has its sign.
     """
-    if estimate is None or math.isnan(estimate.mean):
+    if estimate is None:
         return "-"
-    mean = f"{factor * estimate.mean:{'+' if signed else ''}.{decimals}f}"
-    if not math.isfinite(estimate.half):
+    mean = _number(factor * estimate.mean, decimals, signed=signed)
+    if not pm or not math.isfinite(estimate.half):
         return mean
-    return f"{mean} {pm} {factor * estimate.half:.{decimals}f}"
+    return f"{mean} {pm} {_number(factor * estimate.half, decimals)}"
+
+
+def exponent_of(means: Iterable[float]) -> int:
+    """The power of a thousand to show very small or large values in; 0 for those between."""
+    sizes = [abs(mean) for mean in means if math.isfinite(mean) and mean]
+    if not sizes:
+        return 0
+    size = statistics.median(sizes)
+    return 0 if 0.1 <= size < 1e5 else 3 * math.floor(math.log10(10 * size) / 3)
+
+
+def decimals_of(estimates: Sequence[Estimate], *, factor: float = 1) -> int:
+    """Decimals that give the typical half interval two digits, or the typical mean four.
+
+    Args:
+        estimates: What stands in one column.
+        factor: What all are multiplied by before they are shown.
+    """
+    halves = [item.half for item in estimates if math.isfinite(item.half) and item.half > 0]
+    means = [abs(item.mean) for item in estimates if math.isfinite(item.mean) and item.mean]
+    if halves:
+        return max(0, 1 - _magnitude(factor * statistics.median(halves)))
+    if means:
+        return max(0, 3 - _magnitude(factor * statistics.median(means)))
+    return 0
+
+
+def _magnitude(size: float) -> int:
+    # Rounded first: a thousandth times 0.1 is a little less than 1e-4.
+    return math.floor(round(math.log10(size), 9))
+
+
+def _number(value: float, decimals: int, *, signed: bool = False) -> str:
+    if not math.isfinite(value):
+        return "-" if math.isnan(value) else f"{value}"
+    sign = "+" if signed else ""
+    if decimals > _MOST_DECIMALS or abs(value) >= 1e6:
+        return f"{value:{sign}.2e}"
+    return f"{value:{sign}z.{decimals}f}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from offset_autoencoder.config import Setting, format_value
 from offset_autoencoder.evaluation.matching import power
@@ -13,6 +13,7 @@ SETTING_COLUMNS = (
     "setting",
     "model",
     "series",
+    "shown_as",
     "power",
     "metric",
     "mean",
@@ -20,7 +21,12 @@ SETTING_COLUMNS = (
     "high",
     "runs",
     "diverged",
+    "colour",
 )
+
+_POWER_KEYS = frozenset({"rms", "stddev", "ebn0_db"})
+
+ShownAs = Literal["reference", "line", "point"]
 
 
 def series(setting: Setting) -> str:
@@ -29,8 +35,8 @@ def series(setting: Setting) -> str:
     The model and what else it sweeps: ``"pca"``, ``"pca latent_dim=8"``. A model with both rms
     and noise has its power from rms, so its stddev stays in the name.
     """
-    axis = "rms" if setting.spec.rms is not None else "stddev"
-    values = sweep_label(setting, without=(axis,))
+    axis = ("rms",) if setting.spec.rms is not None else ("stddev", "ebn0_db")
+    values = sweep_label(setting, without=axis)
     return f"{setting.model} {values}".strip()
 
 
@@ -45,13 +51,57 @@ def swept_values(setting: Setting) -> str:
     )
 
 
-def setting_rows(summaries: Sequence[SettingSummary]) -> list[dict[str, Any]]:
-    """Rows of ``reports/plots/settings.csv``; no power where nothing is added or it is unknown."""
+def with_power(setting: Setting) -> str:
+    """A setting's label, and the power it has without sweeping it: ``"centroid rms=0.1"``."""
+    added = power(setting)
+    if added is None or _POWER_KEYS & dict(setting.sweep).keys():
+        return setting.label
+    return f"{setting.label} {'rms' if setting.spec.rms is not None else 'stddev'}={added:g}"
+
+
+def shown_as(summaries: Sequence[SettingSummary], baselines: Sequence[str]) -> list[ShownAs]:
+    """How each setting is drawn against its power.
+
+    On a ``line`` where its series has several powers; as a ``reference`` across the whole
+    picture where it is a baseline without a power; else as a ``point`` by its own name.
+
+    Args:
+        summaries: The settings in one metric.
+        baselines: The models that others are compared with.
+    """
+    powers: dict[str, set[float]] = {}
+    for summary in summaries:
+        if (added := power(summary.setting)) is not None:
+            powers.setdefault(series(summary.setting), set()).add(added)
+    drawn: list[ShownAs] = []
+    for summary in summaries:
+        setting = summary.setting
+        if len(powers.get(series(setting), ())) > 1 and power(setting) is not None:
+            drawn.append("line")
+        elif setting.model in baselines and power(setting) is None:
+            drawn.append("reference")
+        else:
+            drawn.append("point")
+    return drawn
+
+
+def setting_rows(
+    summaries: Sequence[SettingSummary], *, baselines: Sequence[str], colours: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Rows of ``reports/plots/settings.csv``; no power where nothing is added or it is unknown.
+
+    Args:
+        summaries: The settings in one metric.
+        baselines: The models that others are compared with.
+        colours: By model.
+    """
+    drawn = shown_as(summaries, baselines)
     return [
         {
             "setting": summary.setting.label,
             "model": summary.setting.model,
             "series": series(summary.setting),
+            "shown_as": how,
             "power": power(summary.setting),
             "metric": summary.metric,
             "mean": summary.estimate.mean,
@@ -59,6 +109,7 @@ def setting_rows(summaries: Sequence[SettingSummary]) -> list[dict[str, Any]]:
             "high": summary.estimate.high,
             "runs": summary.estimate.count,
             "diverged": summary.diverged,
+            "colour": colours[summary.setting.model],
         }
-        for summary in summaries
+        for summary, how in zip(summaries, drawn, strict=True)
     ]

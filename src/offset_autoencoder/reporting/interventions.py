@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from offset_autoencoder.config import Setting
@@ -20,8 +20,20 @@ CHANGE_COLUMNS = (
     "low",
     "high",
     "runs",
+    "colour",
 )
-LEVEL_COLUMNS = ("setting", "model", "values", "level", "metric", "mean", "low", "high", "runs")
+LEVEL_COLUMNS = (
+    "setting",
+    "model",
+    "values",
+    "level",
+    "metric",
+    "mean",
+    "low",
+    "high",
+    "runs",
+    "colour",
+)
 
 
 def intervention_rows(
@@ -66,8 +78,16 @@ def shown_changes(
     ]
 
 
-def change_rows(summaries: Sequence[InterventionSummary], metric: str) -> list[dict[str, Any]]:
-    """Rows of ``reports/plots/interventions.csv``, of one metric: changes of its error in %."""
+def change_rows(
+    summaries: Sequence[InterventionSummary], metric: str, colours: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Rows of ``reports/plots/interventions.csv``, of one metric: changes of its error in %.
+
+    Args:
+        summaries: The interventions.
+        metric: The metric.
+        colours: By model.
+    """
     return [
         {
             "setting": item.setting.label,
@@ -78,13 +98,14 @@ def change_rows(summaries: Sequence[InterventionSummary], metric: str) -> list[d
             "low": 100 * item.relative.low,
             "high": 100 * item.relative.high,
             "runs": item.relative.count,
+            "colour": colours[item.setting.model],
         }
         for item in shown_changes(summaries, metric)
     ]
 
 
 def level_rows(
-    summaries: Sequence[InterventionSummary], metric: str, name: str
+    summaries: Sequence[InterventionSummary], metric: str, name: str, colours: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     """Rows of ``plots/robustness.csv`` (``noise``) and ``plots/offset_scales.csv`` (``scaled``).
 
@@ -92,6 +113,7 @@ def level_rows(
         summaries: The interventions.
         metric: The metric to give.
         name: The intervention whose levels are given, in ascending order by setting.
+        colours: By :func:`.intervals.swept_values`.
     """
     chosen = levels_of(summaries, metric, name)
     return [
@@ -103,6 +125,7 @@ def level_rows(
             "metric": metric,
             **_cells("mean", item.estimate, low="low", high="high"),
             "runs": item.estimate.count,
+            "colour": colours[swept_values(item.setting)],
         }
         for group in chosen
         for item in group

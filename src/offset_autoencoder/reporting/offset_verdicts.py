@@ -11,12 +11,20 @@ from rich.text import Text
 
 from offset_autoencoder.config import Setting
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict
+from offset_autoencoder.evaluation.response import ResponseSummary
 from offset_autoencoder.evaluation.runs_table import sweep_cells, sweep_keys
 from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.evaluation.verdict import percent
-from offset_autoencoder.reporting.console_table import console_table, plus_minus, setting_text
+from offset_autoencoder.reporting.console_table import (
+    Column,
+    plus_minus,
+    print_note,
+    print_table,
+    setting_column,
+)
 
 _STYLES = {"noise": "yellow", "second encoder": "green", "neither": "red", "undecided": "dim"}
+_ANSWERS = {"not told from zero": "open", "unknown": "-"}
 
 
 def verdict_rows(
@@ -42,45 +50,52 @@ def verdict_rows(
 
 
 def print_verdicts(
-    console: Console, verdicts: Sequence[OffsetVerdict], *, confidence: float
+    console: Console,
+    verdicts: Sequence[OffsetVerdict],
+    responses: Sequence[ResponseSummary],
+    *,
+    confidence: float,
 ) -> None:
     """Print the verdict on each offset with the figures that it rests on.
 
     Args:
-        console: Where to; one on a file or a pipe gets plain text.
+        console: Where to; one on a file or a pipe gets plain text. Where it is narrow, what the
+            encoder does is left out.
         verdicts: The verdicts, as :func:`.offset_verdict.judge_offsets` gives them.
+        responses: How the encoders answer the offsets.
         confidence: The share of intervals that hold the true value.
     """
     if not verdicts:
         return
     pm = plus_minus(console)
-    table = console_table("what each offset is to its network: change of the test error, in %")
-    table.add_column("setting", overflow="fold")
-    for column in (f"other's {pm}", f"Gaussian {pm}", "none", "tells", "pull"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    for item in verdicts:
-        table.add_row(
-            setting_text(item.setting),
-            _percent(item.permuted.change, pm),
-            _percent(item.gaussian.change, pm),
-            _percent(item.none.change, None),
-            _share(item.tells),
-            _share(item.pull),
-            Text(item.word, style=_STYLES[item.word]),
-        )
-    console.print(table)
-    console.print(_note(verdicts[0], confidence, pm), style="dim", markup=False, highlight=False)
+    answers = {item.setting.label: item.answer for item in responses}
+    columns = [
+        setting_column([item.setting for item in verdicts]),
+        Column(f"another's {pm}", [_percent(item.permuted.change, pm) for item in verdicts]),
+        Column(f"Gaussian {pm}", [_percent(item.gaussian.change, pm) for item in verdicts]),
+        Column("none", [_percent(item.none.change, None) for item in verdicts]),
+        Column("tells", [_share(item.tells) for item in verdicts]),
+        Column("pull", [_share(item.pull) for item in verdicts]),
+        Column("verdict", [Text(v.word, style=_STYLES[v.word]) for v in verdicts], right=False),
+    ]
+    known = [answers.get(item.setting.label, "unknown") for item in verdicts]
+    encoder = Column("encoder", [_ANSWERS.get(word, word) for word in known], right=False)
+    title = "what each offset is to its network; change of the error with another, in %"
+    shown = print_table(console, title, [*columns[:-1], encoder, columns[-1]], columns)
+    note = _note(verdicts[0], confidence, pm)
+    if encoder.heading in shown:
+        note += " encoder: its code reinforces, cancels or ignores the offset."
+    print_note(console, note)
 
 
 def _note(first: OffsetVerdict, confidence: float, pm: str) -> str:
     margin = percent(first.permuted.within.margin)
     return (
-        "Change of the error where the offset is another sample's, Gaussian noise of the same "
-        f"power, or left out; {pm}: half the {percent(confidence).replace(' ', '')} interval over "
-        "seeds. tells: variance of x that a linear map of the offset explains. pull: share of "
-        "the way to the other sample that its offset takes the reconstruction. "
-        f"second encoder: another's costs more than {margin}, and tells and pull are above 1 %. "
+        "The offset is exchanged for another sample's, for Gaussian noise of the same power, or "
+        f"left out (none). {pm}: half the {percent(confidence).replace(' ', '')} interval over "
+        "seeds. tells: variance of x that a linear map of the offset explains, %. pull: share of "
+        "the way to the other sample that its offset takes the output, %. "
+        f"second encoder: another's costs more than {margin}, tells and pull are above 1 %. "
         f"noise: another's and Gaussian are within {margin}, none is not."
     )
 

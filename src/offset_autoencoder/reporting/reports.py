@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,8 @@ from offset_autoencoder.evaluation.comparison import Comparison
 from offset_autoencoder.evaluation.evidence import Findings
 from offset_autoencoder.evaluation.summary import SettingSummary
 from offset_autoencoder.files import write_json
+from offset_autoencoder.reporting.colours import model_colours, swept_colours
+from offset_autoencoder.reporting.comparison_picture import draw_comparison
 from offset_autoencoder.reporting.comparisons import (
     DIFFERENCE_COLUMNS,
     comparison_rows,
@@ -33,12 +35,10 @@ from offset_autoencoder.reporting.interventions import (
     intervention_rows,
     level_rows,
 )
+from offset_autoencoder.reporting.learning_curve_picture import draw_learning_curves
+from offset_autoencoder.reporting.metric_picture import draw_test_metric
 from offset_autoencoder.reporting.offset_verdicts import verdict_rows
-from offset_autoencoder.reporting.pictures import (
-    draw_comparison,
-    draw_learning_curves,
-    draw_test_metric,
-)
+from offset_autoencoder.reporting.probe_picture import draw_probes
 from offset_autoencoder.reporting.probes import probe_rows
 from offset_autoencoder.reporting.reconstructions import draw_image_rows, draw_reconstructions
 from offset_autoencoder.reporting.tables import write_csv
@@ -81,6 +81,8 @@ class Report:
         findings: What was found out about offsets and codes.
         images: For data that are images, else None.
         evaluate: The section of params.yaml.
+        unconverged: How many runs were still improving at their last epoch.
+        bounds: The evidence lower bounds of variational autoencoders, and their parts.
     """
 
     run_columns: Sequence[str]
@@ -93,6 +95,8 @@ class Report:
     findings: Findings
     images: Images | None
     evaluate: Evaluate
+    unconverged: int = 0
+    bounds: Sequence[SettingSummary] = ()
 
 
 def write_reports(folder: Path, report: Report) -> None:
@@ -109,39 +113,60 @@ def write_reports(folder: Path, report: Report) -> None:
         *probe_rows(findings.probes, findings.responses, findings.gaps, settings),
     )
     write_json(folder / "metrics.json", report.tree)
-    write_csv(plots / "learning_curves.csv", CURVE_COLUMNS, curve_rows(report.curves))
+    by_model = model_colours(settings, report.evaluate.baselines)
+    by_values = swept_colours(settings)
+    write_csv(plots / "learning_curves.csv", CURVE_COLUMNS, curve_rows(report.curves, by_values))
     write_csv(
         plots / "comparison.csv", DIFFERENCE_COLUMNS, difference_rows(report.comparisons, metric)
     )
-    write_csv(plots / "settings.csv", SETTING_COLUMNS, setting_rows(report.summaries))
     write_csv(
-        plots / "interventions.csv", CHANGE_COLUMNS, change_rows(findings.interventions, metric)
+        plots / "settings.csv",
+        SETTING_COLUMNS,
+        setting_rows(report.summaries, baselines=report.evaluate.baselines, colours=by_model),
     )
+    changes = change_rows(findings.interventions, metric, by_model)
+    write_csv(plots / "interventions.csv", CHANGE_COLUMNS, changes)
     for name, file in (("noise", "robustness"), ("scaled", "offset_scales")):
-        rows = level_rows(findings.interventions, metric, name)
+        rows = level_rows(findings.interventions, metric, name, by_values)
         write_csv(plots / f"{file}.csv", LEVEL_COLUMNS, rows)
-    _draw(plots, report)
+    _draw(plots, report, by_model, by_values)
 
 
-def _draw(plots: Path, report: Report) -> None:
-    metric, confidence = report.evaluate.metric, report.evaluate.confidence
-    interventions = report.findings.interventions
+def _draw(
+    plots: Path, report: Report, by_model: Mapping[str, str], by_values: Mapping[str, str]
+) -> None:
+    evaluate, findings = report.evaluate, report.findings
+    metric, confidence = evaluate.metric, evaluate.confidence
     draw_comparison(
         plots / "comparison.png", report.comparisons, metric=metric, confidence=confidence
     )
-    draw_test_metric(plots / "test_metric.png", report.summaries, confidence=confidence)
-    draw_learning_curves(plots / "learning_curves.png", report.curves, confidence=confidence)
+    draw_test_metric(
+        plots / "test_metric.png",
+        report.summaries,
+        baselines=evaluate.baselines,
+        colours=by_model,
+        confidence=confidence,
+    )
+    draw_learning_curves(
+        plots / "learning_curves.png", report.curves, colours=by_values, confidence=confidence
+    )
     draw_interventions(
         plots / "interventions.png",
-        interventions,
+        findings.interventions,
         metric=metric,
+        colours=by_model,
         confidence=confidence,
-        margin=report.evaluate.margin,
+        margin=evaluate.margin,
     )
-    draw_robustness(plots / "robustness.png", interventions, metric=metric, confidence=confidence)
-    draw_offset_scales(
-        plots / "offset_scales.png", interventions, metric=metric, confidence=confidence
-    )
+    draw_probes(plots / "probes.png", findings.probes, colours=by_model, confidence=confidence)
+    for name, draw in (("robustness", draw_robustness), ("offset_scales", draw_offset_scales)):
+        draw(
+            plots / f"{name}.png",
+            findings.interventions,
+            metric=metric,
+            colours=by_values,
+            confidence=confidence,
+        )
     if report.images:
         data_range = report.images.data_range
         draw_reconstructions(

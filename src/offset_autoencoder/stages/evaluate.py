@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from rich.console import Console
 
 from offset_autoencoder.config import SPLITS, Params, Run, Setting, format_value, load_params
 from offset_autoencoder.data.prepared import PreparedData, load_prepared
@@ -20,13 +19,20 @@ from offset_autoencoder.evaluation.measure import metric_names, rows_of_runs
 from offset_autoencoder.evaluation.opened import open_runs
 from offset_autoencoder.evaluation.probes import Splits, prepare_targets
 from offset_autoencoder.evaluation.runs_table import sweep_cells, sweep_keys
-from offset_autoencoder.evaluation.summary import best_of_each_model, metrics_tree, summarise
+from offset_autoencoder.evaluation.summary import (
+    at_one_power,
+    metrics_tree,
+    summarise,
+    summarise_bounds,
+)
 from offset_autoencoder.project import MODELS, OFFSETS, PARAMS, PREPARED, REPORTS
+from offset_autoencoder.reporting.console_table import report_console
 from offset_autoencoder.reporting.curves import learning_curves
+from offset_autoencoder.reporting.intervals import with_power
 from offset_autoencoder.reporting.progress import progress
 from offset_autoencoder.reporting.reports import Images, Report, write_reports
 from offset_autoencoder.reporting.tables_shown import print_everything
-from offset_autoencoder.training.run_files import read_history
+from offset_autoencoder.training.run_files import read_history, read_spec
 from offset_autoencoder.training.run_store import IndexedRun, read_index, runs_folder
 
 _IMAGES_SHOWN = 10
@@ -62,7 +68,7 @@ def main() -> None:
         margin=params.evaluate.margin,
         power=params.evaluate.power,
     )
-    shown = {summary.setting.label for summary in best_of_each_model(summaries)}
+    shown = {summary.setting.label for summary in at_one_power(summaries)}
     report = Report(
         run_columns=columns,
         run_rows=rows,
@@ -74,9 +80,11 @@ def main() -> None:
         findings=findings,
         images=images(data, [(i, run) for i, run in finished if run.setting.label in shown]),
         evaluate=params.evaluate,
+        unconverged=sum(still_improving(run_id, run) for run_id, run in finished),
+        bounds=summarise_bounds(table, params.settings, confidence),
     )
     write_reports(REPORTS, report)
-    print_everything(Console(), report)
+    print_everything(report_console(), report)
 
 
 def examine(
@@ -143,6 +151,15 @@ def validation_losses(
     ]
 
 
+def still_improving(run_id: str, run: Run) -> bool:
+    """Whether a run had its best epoch within its patience of the last, and was not stopped."""
+    patience = run.setting.train.patience
+    spec = read_spec(runs_folder(MODELS) / run_id)
+    if patience is None or spec["stopped_early"] or spec["best_epoch"] is None:
+        return False
+    return int(spec["epochs"]) - int(spec["best_epoch"]) < patience
+
+
 def images(data: PreparedData, chosen: Sequence[tuple[str, Run]]) -> Images | None:
     """The same test samples, and what the first seed of each chosen setting makes of them."""
     shape, known_range = data.schema.image_shape, data.schema.range
@@ -157,22 +174,26 @@ def images(data: PreparedData, chosen: Sequence[tuple[str, Run]]) -> Images | No
     for run_id, run in chosen:
         first.setdefault(run.setting.label, (run_id, run))
     runs = {run_id: (run, load_finished(MODELS, run_id)) for run_id, run in first.values()}
+    # By id: settings can share a run.
     outputs, prior = {}, {}
     offsets = offsets_of(data)
     for run_id, opened in open_runs({run_id: trained for run_id, (_, trained) in runs.items()}):
         run, trained = runs[run_id]
         decode = opened.decoder(x)
         encoded = opened.encode(x, offsets(run, trained.offset_factor, "test")[rows])
-        outputs[run.setting.label] = decode(encoded.code, encoded.offset)
+        outputs[run_id] = decode(encoded.code, encoded.offset)
         if encoded.log_variance is not None:
             rng = np.random.default_rng(run.seed)
             drawn = rng.standard_normal(encoded.log_variance.shape, dtype=np.float32)
-            prior[run.setting.label] = decode(drawn, np.zeros_like(drawn))
+            prior[run_id] = decode(drawn, np.zeros_like(drawn))
     low, high = known_range or (float(x.min()), float(x.max()))
+    named = [(with_power(run.setting), run_id) for run_id, run in first.values()]
     return Images(
         originals=x.reshape(-1, *shape),
-        rows=[(label, outputs[label].reshape(-1, *shape)) for label in first],
-        prior=[(label, images.reshape(-1, *shape)) for label, images in prior.items()],
+        rows=[(name, outputs[run_id].reshape(-1, *shape)) for name, run_id in named],
+        prior=[
+            (name, prior[run_id].reshape(-1, *shape)) for name, run_id in named if run_id in prior
+        ],
         data_range=(low, high),
     )
 

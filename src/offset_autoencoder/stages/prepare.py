@@ -9,6 +9,7 @@ import numpy as np
 from offset_autoencoder import project
 from offset_autoencoder.config import SPLITS, SplitName, load_params
 from offset_autoencoder.config.schema import Data
+from offset_autoencoder.config.tracking_uri import check_environment
 from offset_autoencoder.data.prepared import (
     PreparedData,
     PreparedSplit,
@@ -19,6 +20,7 @@ from offset_autoencoder.data.prepared import (
 from offset_autoencoder.data.requirements import Place, check_requirements
 from offset_autoencoder.data.samples import Samples, gather
 from offset_autoencoder.data.scaling import Scale, fit_scale
+from offset_autoencoder.data.shared_samples import count_shared
 from offset_autoencoder.data.sources import load_source
 from offset_autoencoder.data.splits import Rows, assign
 from offset_autoencoder.data.validation import first_where
@@ -32,7 +34,11 @@ def main() -> None:
         InputError: for the first thing wrong with params.yaml, with the data, or with the one
             for the other; nothing is written then.
     """
+    project.bring_in(project.RAW)
+    project.bring_in(project.CUSTOM)
     params = load_params(project.PARAMS)
+    if params.tracking.uri is None:
+        check_environment()
     samples = gather(load_source(params.data, project.RAW), params.data)
     rows = assign(
         samples.ids, params.split, y=samples.y, classes=samples.classes, given=samples.splits
@@ -52,6 +58,8 @@ def main() -> None:
         latent_dims={name: params.latent_dims(name) for name in params.offsets},
     )
     print(summary(data.schema))
+    if shared := shared_samples(data):
+        print(shared)
 
 
 def prepare(
@@ -92,7 +100,23 @@ def summary(schema: Schema) -> str:
     counts = " / ".join(f"{name} {schema.samples[name]}" for name in SPLITS)
     classes = "no labels" if schema.classes is None else f"{len(schema.classes)} classes"
     size = f"{sum(schema.samples.values())} × {schema.input_dim}"
-    return f"prepared: {schema.source}, {size}, {counts}, {classes}"
+    line = f"prepared: {schema.source}, {size}, {counts}, {classes}"
+    constant = int(schema.scale.get("constant_features", 0))
+    if constant:
+        line += f", {constant} constant feature{'s' * (constant != 1)} set to 0"
+    return line
+
+
+def shared_samples(data: PreparedData) -> str | None:
+    """A warning where samples stand in more than one split: ``"warning: 3 of 270 ..."``."""
+    found = [
+        f"{count} of {data.schema.samples[name]} in {name}"
+        for name, count in count_shared(data).items()
+        if count
+    ]
+    if not found:
+        return None
+    return f"warning: samples that also stand in an earlier split: {', '.join(found)}"
 
 
 def _source(data: Data) -> str:

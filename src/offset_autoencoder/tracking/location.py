@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from offset_autoencoder.config.schema import Tracking
+from offset_autoencoder.config.tracking_uri import ENVIRONMENT, check_environment
 from offset_autoencoder.project import project_root
 
 _SQLITE = "sqlite:///"
@@ -49,9 +50,14 @@ def locate(tracking: Tracking) -> Location:
 
     The default, and every relative SQLite path, lies at the project root, which DVC's temporary
     clones share. The artifacts of an SQLite store lie beside it, in ``mlartifacts``.
+
+    Raises:
+        InputError: where MLflow cannot open what the environment names.
     """
     root = project_root()
-    uri = tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or sqlite_uri(root / "mlflow.db")
+    if tracking.uri is None:
+        check_environment()
+    uri = tracking.uri or os.environ.get(ENVIRONMENT) or sqlite_uri(root / "mlflow.db")
     database = _database(uri)
     if database is not None:
         database = root / database

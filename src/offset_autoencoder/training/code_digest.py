@@ -17,6 +17,7 @@ _DECIDING = (
     "training/batches.py",
     "training/epoch.py",
     "training/job.py",
+    "training/losses.py",
     "training/optimizers.py",
     "training/population.py",
     "training/schedule.py",

@@ -13,17 +13,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from offset_autoencoder.models.backend import keras, tf
+from offset_autoencoder.models.backend import tf
+from offset_autoencoder.training.losses import reconstruction_loss
 from offset_autoencoder.training.optimizers import OPTIMIZERS
 from offset_autoencoder.training.population import Population, Variables
 from offset_autoencoder.training.stack import Stack
 
 Tensor = Any
-
-
-def sample_losses(loss: str, x: Tensor, reconstruction: Tensor) -> Tensor:
-    """The loss of each sample, (batch,): see :class:`~offset_autoencoder.config.schema.Network`."""
-    return keras.losses.get(loss)(x, reconstruction)
 
 
 class Validation(NamedTuple):
@@ -55,7 +51,7 @@ def compile_epoch(population: Population) -> Any:
         output, state, added = model.stateless_call(
             run.weights, run.state, inputs, training=training, return_losses=True
         )
-        reconstruction = tf.reduce_mean(sample_losses(loss_name, inputs["x"], output))
+        reconstruction = reconstruction_loss(loss_name, inputs["x"], output)
         return reconstruction, reconstruction + sum(added), state
 
     def batch_gradient(batch: tuple[Variables, dict[str, Tensor]]) -> Any:

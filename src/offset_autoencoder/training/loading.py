@@ -23,8 +23,8 @@ def load_run(run: str | Path, models: str | Path = MODELS) -> Any:
         A functional ``keras.Model`` with inputs ``x`` (batch, input_dim) and ``offset``
         (batch, latent_dim): feed it the offset as it was added, which is the offset table
         times ``offset_factor`` of the run's ``spec.json``. Noise, where the run had any, is
-        a layer of it and active in training only. It saves as ``.keras`` and loads in safe
-        mode.
+        a layer of it and active in training only; a model of the user's own has no such layer,
+        as its noise came with the offset. It saves as ``.keras`` and loads in safe mode.
 
     Raises:
         InputError: where there is no such run, more than one, or it diverged.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -51,7 +52,7 @@ class Population:
     @functools.cached_property
     def convolves(self) -> bool:
         """Whether the model has convolutions, of which XLA has slow ones only on a CPU."""
-        return any("Conv" in type(layer).__name__ for layer in self.model.layers)
+        return any("Conv" in type(layer).__name__ for layer in _all_layers(self.model))
 
     @functools.cached_property
     def stack(self) -> int:
@@ -71,23 +72,6 @@ class Population:
         """What a stock Keras model of this seed starts from."""
         return variables_of(build_model(self.architecture, seed, noise_input=True))
 
-    def with_weights(self, weights: Weights) -> Variables:
-        """A run's weights as the variables of the model.
-
-        Args:
-            weights: In the order of :attr:`weight_names`.
-        """
-        by_path = dict(zip(self.weight_names, weights, strict=True))
-        own = variables_of(self.model)
-        model = self.model
-        return Variables(
-            [by_path[v.path] for v in model.trainable_variables],
-            [
-                by_path.get(v.path, value)
-                for v, value in zip(model.non_trainable_variables, own.state, strict=True)
-            ],
-        )
-
 
 class Variables(NamedTuple):
     """The variables of one run.
@@ -99,6 +83,14 @@ class Variables(NamedTuple):
 
     weights: Weights
     state: Weights
+
+
+def _all_layers(model: Any) -> Iterator[Any]:
+    """The layers of a model, and of the models that are layers of it."""
+    for layer in model.layers:
+        yield layer
+        if hasattr(layer, "layers"):
+            yield from _all_layers(layer)
 
 
 def variables_of(model: Any) -> Variables:

@@ -1,0 +1,188 @@
+"""What may stand under ``offsets.NAME:``: one frozen model a kind, found by its name."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+
+from offset_autoencoder.config.schema import (
+    Loss,
+    Output,
+    PathOrSplits,
+    Section,
+    WrongTogether,
+    check_output,
+)
+from offset_autoencoder.config.values import (
+    Activation,
+    Count,
+    Epochs,
+    Number,
+    Positive,
+    Seed,
+    Width,
+    null_word,
+    refuse_bool,
+)
+
+
+class ZeroOffset(Section):
+    """No offset: zeros."""
+
+    kind: Literal["zero"] = "zero"
+
+
+class HashOffset(Section):
+    """A Gaussian vector seeded by the content of the sample: frozen noise."""
+
+    kind: Literal["hash"] = "hash"
+    seed: Seed = 0
+
+
+class RandomProjectionOffset(Section):
+    """A fixed random linear map of the sample."""
+
+    kind: Literal["random_projection"] = "random_projection"
+    seed: Seed = 0
+
+
+class PcaOffset(Section):
+    """The first principal components of the sample."""
+
+    kind: Literal["pca"] = "pca"
+    whiten: bool = False
+
+
+class ClassCodeOffset(Section):
+    """One vector a label; ``random`` suits any latent dim, the others have theirs."""
+
+    kind: Literal["class_code"] = "class_code"
+    code: Literal["random", "one_hot", "hadamard", "simplex"] = "random"
+    seed: Seed = 0
+
+
+class KmeansOffset(Section):
+    """One vector a cluster of the training split, that of the nearest centroid.
+
+    ``vectors: random`` are directions drawn by the seed, ``pca`` the centroids' own principal
+    components.
+    """
+
+    kind: Literal["kmeans"] = "kmeans"
+    n_clusters: Count = 10
+    vectors: Literal["random", "pca"] = "random"
+    seed: Seed = 0
+
+
+class InterferenceOffset(Section):
+    """A known signal that depends on the sample's id alone.
+
+    ``frequency`` is in cycles a coordinate and ``phase`` in radians, both of the sinusoid;
+    ``points`` is the constellation's alphabet and ``seed`` draws from it.
+    """
+
+    kind: Literal["interference"] = "interference"
+    signal: Literal["sinusoid", "constellation"] = "sinusoid"
+    frequency: Annotated[float, BeforeValidator(refuse_bool), Field(gt=0, lt=0.5)] = 0.0618
+    phase: Number = 0.0
+    points: Literal["bpsk", "qpsk", "psk8", "qam16"] = "bpsk"
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _keys_go_with_signal(self) -> Self:
+        others = {"sinusoid": ("points", "seed"), "constellation": ("frequency", "phase")}
+        for key in others[self.signal]:
+            if key in self.model_fields_set:
+                raise WrongTogether(f"{key} does not go with signal: {self.signal}", key)
+        return self
+
+
+class Reference(Section):
+    """The autoencoder that an offset fits for itself; keys as in ``network:`` and ``train:``."""
+
+    hidden: list[Width] = Field(default_factory=lambda: [32])
+    activation: Activation = "relu"
+    output: Output = "sigmoid"
+    loss: Loss = "binary_crossentropy"
+    normalize: bool = True
+    epochs: Epochs = 100
+    batch_size: Count = 32
+    learning_rate: Positive = 1e-3
+    patience: Annotated[Count | None, BeforeValidator(null_word)] = 10
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _output_fits_loss(self) -> Self:
+        check_output(self.loss, self.output)
+        return self
+
+
+class EncoderOffset(Reference):
+    """The code of a reference autoencoder: fitted here, or a layer of the user's own model.
+
+    ``path`` is a ``.keras`` file relative to ``data/raw``.
+    """
+
+    kind: Literal["encoder"] = "encoder"
+    path: Annotated[str | None, BeforeValidator(null_word)] = None
+    layer: str = "code"
+
+    @model_validator(mode="after")
+    def _keys_go_with_path(self) -> Self:
+        if self.path is None and "layer" in self.model_fields_set:
+            raise WrongTogether("layer goes with path, a model file of your own", "layer")
+        given = [key for key in Reference.model_fields if key in self.model_fields_set]
+        if self.path is not None and given:
+            message = f"{given[0]} does not go with path: that model is fitted already"
+            raise WrongTogether(message, *given)
+        if self.path is not None and not self.path.endswith(".keras"):
+            raise WrongTogether(f"path must name a .keras file, got {self.path!r}", "path")
+        return self
+
+
+class AdversarialOffset(Reference):
+    """The direction that most hurts a reference autoencoder, sample by sample.
+
+    ``radius`` is the root mean square a coordinate at which it is sought, ``step`` the length
+    of a step on the unit sphere.
+    """
+
+    kind: Literal["adversarial"] = "adversarial"
+    radius: Positive = 0.1
+    steps: Count = 30
+    step: Annotated[float, BeforeValidator(refuse_bool), Field(gt=0, lt=2)] = 1.0
+    restarts: Count = 2
+
+
+class FileOffset(Section):
+    """The user's own table, aligned by row or, where ``id`` is given, by id."""
+
+    kind: Literal["file"] = "file"
+    path: PathOrSplits
+    array: str | None = None
+    columns: list[str] | None = None
+    id: str | None = None
+
+
+class FunctionOffset(Section):
+    """The user's own ``f(x, latent_dim, rng)``."""
+
+    kind: Literal["function"] = "function"
+    function: Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")]
+    seed: Seed = 0
+
+
+OFFSETS: dict[str, type[Section]] = {
+    "zero": ZeroOffset,
+    "hash": HashOffset,
+    "random_projection": RandomProjectionOffset,
+    "pca": PcaOffset,
+    "class_code": ClassCodeOffset,
+    "kmeans": KmeansOffset,
+    "interference": InterferenceOffset,
+    "encoder": EncoderOffset,
+    "adversarial": AdversarialOffset,
+    "file": FileOffset,
+    "function": FunctionOffset,
+}

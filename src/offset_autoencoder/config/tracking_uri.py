@@ -1,0 +1,63 @@
+"""Whether MLflow can open a tracking URI, told by its form, without importing MLflow."""
+
+from __future__ import annotations
+
+import os
+import re
+from importlib.metadata import entry_points
+
+from offset_autoencoder.errors import InputError, did_you_mean, shown
+
+ENVIRONMENT = "MLFLOW_TRACKING_URI"
+_SERVERS = ("http", "https")
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+_KNOWN = (*_SERVERS, *_DATABASES, "databricks")
+_PLUGINS = "mlflow.tracking_store"
+_MEND = "for example sqlite:///mlflow.db, http://127.0.0.1:5000, or null for the default"
+
+
+def check_tracking_uri(where: str, uri: str) -> None:
+    """Refuse a URI that MLflow cannot open, before anything is trained.
+
+    Whether there is a store that answers is found out when it is opened.
+
+    Args:
+        where: The place that errors name.
+        uri: What ``tracking.uri`` or the environment says.
+
+    Raises:
+        InputError: for a scheme that MLflow and its plugins do not know, a URI that lacks its
+            server or its file, and MLflow's file store, which MLflow 3 no longer opens.
+    """
+    if uri == "databricks":
+        return
+    scheme, colon, rest = uri.partition(":")
+    # One letter is the drive of a path of Windows.
+    if not colon or len(scheme) == 1 or not re.fullmatch(r"[\w.+-]+", scheme) or scheme == "file":
+        if os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("true", "1"):
+            return
+        what = f"{shown(uri)} names a folder, which MLflow 3 no longer takes for a store"
+        raise InputError(where, what, _MEND)
+    dialect, *drivers = scheme.split("+")
+    is_database = dialect in _DATABASES and len(drivers) <= 1
+    if scheme not in _KNOWN and not is_database and scheme not in _plugins():
+        what = f"MLflow knows no store of the scheme {shown(scheme)}"
+        raise InputError(where, what, did_you_mean(scheme, [*_KNOWN, *_plugins()]))
+    if dialect == "sqlite" and not re.match(r"///[^?]", rest):
+        raise InputError(where, f"{shown(uri)} names no file after sqlite:///", _MEND)
+    if scheme in _SERVERS and not re.match(r"//[^/?#]", rest):
+        raise InputError(where, f"{shown(uri)} names no server", _MEND)
+
+
+def check_environment() -> None:
+    """Refuse what ``MLFLOW_TRACKING_URI`` says where MLflow cannot open it.
+
+    Raises:
+        InputError: as :func:`check_tracking_uri`.
+    """
+    if uri := os.environ.get(ENVIRONMENT):
+        check_tracking_uri(ENVIRONMENT, uri)
+
+
+def _plugins() -> list[str]:
+    return [entry.name for entry in entry_points(group=_PLUGINS)]

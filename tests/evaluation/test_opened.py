@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from offset_autoencoder.config.architecture import Architecture
+from offset_autoencoder.config.schema import Network
+from offset_autoencoder.evaluation import opened as module
+from offset_autoencoder.evaluation.opened import FinishedRun, OpenedRun, open_runs
+from offset_autoencoder.models import build_model
+from offset_autoencoder.models.backend import keras
+
+N, L = 30, 4
+RNG = np.random.default_rng(0)
+OFFSET = RNG.normal(size=(N, L)).astype(np.float32)
+USERS_MODEL = """
+import keras
+
+
+def build(input_dim, latent_dim, seed, name):
+    x, offset = keras.Input((input_dim,), name="x"), keras.Input((latent_dim,), name="offset")
+    code = keras.layers.Dense(latent_dim, name=name)(x)
+    y = keras.layers.Dense(input_dim)(keras.layers.Add()([code, offset]))
+    return keras.Model({"x": x, "offset": offset}, y)
+
+
+def named(input_dim, latent_dim, seed):
+    return build(input_dim, latent_dim, seed, "code")
+
+
+def unnamed(input_dim, latent_dim, seed):
+    return build(input_dim, latent_dim, seed, None)
+"""
+
+
+@pytest.fixture(scope="module")
+def users_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("users")
+    (folder / "users_opened.py").write_text(USERS_MODEL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        yield "users_opened"
+    sys.modules.pop("users_opened", None)
+
+
+def users_own(function: str) -> Architecture:
+    return Architecture(
+        system="function", network=Network(latent_dim=L), input_dim=12, function=function
+    )
+
+
+def finished(architecture: Architecture, seed: int = 0, stddev: float = 0.0) -> FinishedRun:
+    model = build_model(architecture, seed)
+    return FinishedRun(architecture, seed, {w.path: np.asarray(w) for w in model.weights}, stddev)
+
+
+def samples(architecture: Architecture) -> Any:
+    return RNG.random((N, architecture.input_dim), dtype=np.float32)
+
+
+def opened_run(run: FinishedRun) -> OpenedRun:
+    ((_, opened),) = open_runs({"run": run})
+    return opened
+
+
+def check_whole(architecture: Architecture, opened: OpenedRun, seed: int) -> None:
+    x = samples(architecture)
+    encoded = opened.encode(x, OFFSET)
+    out = opened.decoder(x)(encoded.code, encoded.offset)
+    expected = build_model(architecture, seed)({"x": x, "offset": OFFSET})
+    np.testing.assert_allclose(out, np.asarray(expected), rtol=1e-5, atol=1e-6)
+    assert type(out) is np.ndarray
+    assert out.dtype == np.float32
+
+
+def test_encoder_and_decoder_make_the_trained_model(architecture: Architecture) -> None:
+    opened = opened_run(finished(architecture, seed=5, stddev=0.1))
+    check_whole(architecture, opened, 5)
+    encoded = opened.encode(samples(architecture), OFFSET)
+    assert encoded.code is not None
+    for part in (encoded.code, encoded.offset):
+        assert type(part) is np.ndarray
+        assert part.dtype == np.float32
+        assert part.shape == (N, L)
+    assert (encoded.log_variance is not None) == (architecture.system == "vae")
+    model = build_model(architecture)
+    trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    assert opened.trainable_parameters == trainable
+
+
+@pytest.mark.parametrize("kind", ["named", "unnamed"])
+def test_a_users_own_model_opens_too(users_module: str, kind: str) -> None:
+    architecture = users_own(f"{users_module}:{kind}")
+    opened = opened_run(finished(architecture, seed=2))
+    check_whole(architecture, opened, 2)
+    encoded = opened.encode(samples(architecture), OFFSET)
+    assert (encoded.code is not None) == (kind == "named")
+    np.testing.assert_array_equal(encoded.offset, OFFSET)
+
+
+def test_a_decoder_takes_any_code_and_offset() -> None:
+    architecture = Architecture(network=Network(latent_dim=L, hidden=[8]), input_dim=12)
+    opened = opened_run(finished(architecture, seed=5))
+    code = RNG.normal(size=(7, L)).astype(np.float32)
+    out = opened.decoder(samples(architecture))(code, OFFSET[:7])
+    model = build_model(architecture, 5)
+    decoder = keras.Model(model.get_layer("code_plus_offset").output, model.output)
+    expected = np.asarray(decoder(code + OFFSET[:7]))
+    np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_log_variance_is_that_of_the_posterior() -> None:
+    architecture = Architecture(
+        system="vae", network=Network(latent_dim=L, hidden=[]), input_dim=12
+    )
+    run = finished(architecture, seed=5)
+    x = samples(architecture)
+    encoded = opened_run(run).encode(x, OFFSET)
+    kernel = run.weights["code_log_variance/kernel"]
+    assert encoded.log_variance is not None
+    np.testing.assert_allclose(encoded.log_variance, x @ kernel, rtol=1e-4, atol=1e-6)
+
+
+def test_every_run_has_its_own_weights_while_it_is_open() -> None:
+    small = Architecture(network=Network(latent_dim=L, hidden=[8]), input_dim=12)
+    other = Architecture(network=Network(latent_dim=L, hidden=[5]), input_dim=12)
+    runs = {
+        f"{name}{seed}": finished(architecture, seed)
+        for seed in range(2)
+        for name, architecture in (("small", small), ("other", other))
+    }
+    seen = []
+    for run_id, opened in open_runs(runs):
+        assert opened.run is runs[run_id]
+        check_whole(opened.run.architecture, opened, opened.run.seed)
+        seen.append(run_id)
+    assert seen == ["small0", "small1", "other0", "other1"]
+    assert list(open_runs({})) == []
+
+
+def test_many_samples_go_through_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    architecture = Architecture(
+        system="vae", network=Network(latent_dim=L, hidden=[8]), input_dim=12
+    )
+    x = samples(architecture)
+    opened = opened_run(finished(architecture, seed=5))
+    whole = opened.encode(x, OFFSET)
+    out = opened.decoder(x)(whole.code, OFFSET)
+    monkeypatch.setattr(module, "_BLOCK_VALUES", 12 * 7)  # 7 samples a block, then 2
+    parts = opened.encode(x, OFFSET)
+    for one, other in zip(vars(parts).values(), vars(whole).values(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+    again = opened.decoder(x)(parts.code, parts.offset)
+    np.testing.assert_allclose(again, out, rtol=1e-5, atol=1e-6)
+
+
+def test_offsets_may_be_views_without_memory(tmp_path: Path) -> None:
+    architecture = Architecture(network=Network(latent_dim=L, hidden=[8]), input_dim=12)
+    x = samples(architecture)
+    np.save(tmp_path / "x.npy", x)
+    opened = opened_run(finished(architecture, seed=5))
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    encoded = opened.encode(mapped, np.broadcast_to(np.float32(0), (N, L)))
+    plain = opened.encode(x, np.zeros((N, L), np.float32))
+    np.testing.assert_array_equal(encoded.code, plain.code)

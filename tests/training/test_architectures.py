@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from offset_autoencoder.config import parse_params
+from offset_autoencoder.config.architecture import Architecture
+from offset_autoencoder.config.width import count_parameters
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.training.architectures import resolve_architectures
+
+
+def resolve(
+    models: dict[str, Any],
+    *,
+    network: dict[str, Any] | None = None,
+    image_shape: list[int] | None = None,
+    samples: int = 70,
+) -> dict[str, Architecture]:
+    document = {
+        "seeds": 1,
+        **{key: {} for key in ("data", "split", "evaluate", "tracking")},
+        "offsets": {"frozen": {"kind": "hash"}},
+        "network": network or {"latent_dim": 3, "hidden": [20]},
+        "train": {"batch_size": 32},
+        "models": models,
+    }
+    settings = parse_params(document).settings
+    found = resolve_architectures(settings, input_dim=24, image_shape=image_shape, samples=samples)
+    return dict(zip((setting.label for setting in settings), found, strict=True))
+
+
+def message(models: dict[str, Any], **options: Any) -> str:
+    with pytest.raises(InputError) as caught:
+        resolve(models, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "matched",
+    [
+        {"system": "two_encoder"},
+        {"system": "two_encoder", "second_hidden": []},
+        {"system": "ensemble", "encoders": 3},
+        {"system": "concatenate", "offset": "frozen"},
+        {"system": "vae"},
+        {},
+    ],
+    ids=str,
+)
+def test_a_wide_encoder_has_the_parameters_of_the_model_it_matches(
+    matched: dict[str, Any],
+) -> None:
+    network = {"latent_dim": 3, "hidden": [40]}
+    found = resolve({"m": matched, "wide": {"system": "wide", "match": "m"}}, network=network)
+    target = count_parameters(found["m"])
+    assert count_parameters(found["wide"]) == pytest.approx(target, rel=0.01)
+    assert found["wide"].system == "additive"
+
+
+def test_a_wide_encoder_matches_the_model_with_its_own_network() -> None:
+    found = resolve(
+        {"m": {"system": "two_encoder"}, "wide": {"system": "wide", "match": "m"}},
+        network={"latent_dim": [3, 6], "hidden": [[20], [40, 30]]},
+    )
+    assert len(found) == 8
+    for sweep in ("latent_dim=3 hidden=20", "latent_dim=6 hidden=40-30"):
+        target = count_parameters(found[f"m {sweep}"])
+        assert count_parameters(found[f"wide {sweep}"]) == pytest.approx(target, rel=0.01)
+
+
+def test_what_decides_no_parameter_may_be_swept_by_the_matched_model() -> None:
+    models = {
+        "m": {"system": "two_encoder", "rms": [0.1, 0.2], "stddev": [0.0, 0.1], "epochs": [1, 2]},
+        "wide": {"system": "wide", "match": "m"},
+    }
+    assert resolve(models)["wide"].encoder_hidden is not None
+
+
+@pytest.mark.parametrize(
+    ("models", "options", "expected"),
+    [
+        (
+            {"m": {"hidden": [9]}, "wide": {"system": "wide", "match": "m"}},
+            {},
+            "models.wide.match: model 'm' has no setting with the network of 'wide'",
+        ),
+        (
+            {
+                "m": {"system": "ensemble", "encoders": [2, 3]},
+                "wide": {"system": "wide", "match": "m"},
+            },
+            {},
+            "models.wide.match: model 'm' sweeps what decides its parameters",
+        ),
+        (
+            {"m": {}, "wide": {"system": "wide", "match": "m"}},
+            {"network": {"kind": "convolutional"}, "image_shape": [4, 6]},
+            "models.wide.match: names a convolutional model",
+        ),
+        (
+            {"m": {"system": "ensemble"}, "wide": {"system": "wide", "match": "m"}},
+            {"network": {"latent_dim": 3, "hidden": []}},
+            "models.wide.match: needs a dense network with a hidden layer",
+        ),
+        (
+            {"m": {}, "c": {"kind": "convolutional"}},
+            {},
+            "models.c: network.kind: convolutional needs samples that are images",
+        ),
+        (
+            {"m": {"system": "function", "function": "no_such_module:build"}},
+            {},
+            "models.m.function: there is no module 'no_such_module'",
+        ),
+    ],
+)
+def test_what_cannot_be_resolved_is_one_line(
+    models: dict[str, Any], options: dict[str, Any], expected: str
+) -> None:
+    assert expected in message(models, **options)
+
+
+@pytest.mark.parametrize(("samples", "steps"), [(64, 2), (70, 3), (1, 1)])
+def test_the_warm_up_is_counted_in_batches(samples: int, steps: int) -> None:
+    found = resolve({"m": {"system": "vae", "warmup": 5}}, samples=samples)
+    assert found["m"].warmup_steps == 5 * steps
+
+
+def test_a_users_own_model_is_known_by_its_code(tmp_path: Any, monkeypatch: Any) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "users_known.py").write_text("def build(): ...\n")
+    models = {"m": {"system": "function", "function": "users_known:build"}}
+    before = resolve(models)["m"]
+    (tmp_path / "users_known.py").write_text("def build(): pass\n")
+    after = resolve(models)["m"]
+    assert before.function_sha256 != after.function_sha256
+    assert before.key != after.key
