@@ -36,5 +36,6 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 with _native_messages_held():
     import keras
     import tensorflow as tf
+tf.get_logger().setLevel("ERROR")  # of warnings, only those on how it compiles ever come
 
 __all__ = ["keras", "tf"]

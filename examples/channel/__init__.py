@@ -1,0 +1,1 @@
+"""The network as a communications autoencoder, checked against theory."""
