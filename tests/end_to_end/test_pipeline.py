@@ -259,7 +259,7 @@ def test_plots_and_metrics_are_shown(project: Path, tmp_path: Path) -> None:
     page = (tmp_path / "plots" / "index.html").read_text()
     for title in (
         "Best validation loss",
-        "to each baseline",
+        "against each baseline",
         "Test metric of each",
         "exchanged for at test time",
         "Gaussian noise on top of the code",

@@ -105,7 +105,7 @@ def test_a_users_own_model_is_trained_again_alone_and_to_the_same_bytes(
     run = runs()["mine"]
     for place in (Path("models/runs"), run_store()):
         (place / run / "weights.npz").write_bytes(b"")
-    assert experiment.train() == ["training 1 runs", "runs: 9 (1 trained, 8 reused)"]
+    assert experiment.train() == ["training 1 run", "runs: 9 (1 trained, 8 reused)"]
     assert experiment.contents("models", times=False) == before
 
 
@@ -116,6 +116,6 @@ def test_a_change_of_the_users_code_trains_its_runs_alone(
     before = runs()
     source = project[0] / "users_stage.py"
     source.write_text(source.read_text().replace("Dense(9", "Dense(8"))
-    assert experiment.train() == ["training 1 runs", "runs: 9 (1 trained, 8 reused)"]
+    assert experiment.train() == ["training 1 run", "runs: 9 (1 trained, 8 reused)"]
     after = runs()
     assert [name for name in MODELS if after[name] != before[name]] == ["mine"]

@@ -12,7 +12,7 @@ import pytest
 from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.models import build_model
-from offset_autoencoder.training.job import Job
+from offset_autoencoder.training.job import Job, Place
 from offset_autoencoder.training.population import Population
 from offset_autoencoder.training.results import TrainedRun
 from offset_autoencoder.training.trainer import Work, train_population, train_populations
@@ -195,3 +195,16 @@ def test_a_run_has_all_its_weights_by_name() -> None:
     by_name = {weight.path: np.asarray(weight) for weight in model.weights}
     for name, value in zip(shared.weight_names, [*initial.weights, *initial.state], strict=True):
         np.testing.assert_array_equal(value, by_name[name])
+
+
+def test_patience_and_the_best_weights_wait_for_the_end_of_the_warm_up() -> None:
+    """A loss that only rises would end a run after two epochs, and keep its first weights."""
+    place = Place(job("x", epochs=9, patience=2, warmup=5))
+    for epoch in range(1, 8):
+        assert epoch == 1 or not place.ends
+        place.record([1.0, float(epoch), float(epoch)], 0.0, 0.0)
+    assert (place.best_epoch, place.ends) == (5, True)
+    rising = {"learning_rate": 1e-6, "patience": 1, "epochs": 6}
+    waits = train([job("waits", warmup=4, **rising), job("ends", **rising)])
+    assert waits["waits"].epochs >= 5
+    assert waits["waits"].best_epoch is not None and waits["waits"].best_epoch >= 4

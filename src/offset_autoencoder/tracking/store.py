@@ -43,6 +43,15 @@ def connect(uri: str) -> MlflowClient:
     return MlflowClient(tracking_uri=uri)
 
 
+def _keep_write_ahead_logs(keep: bool) -> None:
+    """Whether SQLite connections that are opened from now on write ahead."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    if keep != event.contains(Engine, "connect", _write_ahead):
+        (event.listen if keep else event.remove)(Engine, "connect", _write_ahead)
+
+
 def _write_ahead(connection: Any, _record: object) -> None:
     """Let an SQLite store keep a write-ahead log, so that a commit need not wait for the disk.
 
@@ -92,6 +101,8 @@ def create_database(location: Location) -> None:
     new = database.with_name(f"{database.name}.new")
     for leftover in database.parent.glob(f"{new.name}*"):
         leftover.unlink()
+    # A store that is given its name must be one whole file, without a log beside it.
+    _keep_write_ahead_logs(False)
     connect(sqlite_uri(new)).search_experiments(max_results=1)
     try:
         os.link(new, database)
@@ -142,12 +153,7 @@ class Store:
         is_current: bool = True,
     ) -> Store:
         """Open the experiment, creating it where the store has none of that name."""
-        from sqlalchemy import event
-        from sqlalchemy.engine import Engine
-
-        # From here on only: a store that is being created is given its name as one whole file.
-        if not event.contains(Engine, "connect", _write_ahead):
-            event.listen(Engine, "connect", _write_ahead)
+        _keep_write_ahead_logs(True)
         client = connect(location.uri)
         identity = state.experiment_id
         if identity is None:

@@ -28,6 +28,8 @@ class Job:
         learning_rate: The optimizer's.
         epochs: At most so many.
         patience: Epochs without a lower validation loss after which it stops; None: never.
+        warmup: Epochs in which its loss is not yet the one that is asked for: they end without
+            patience, and no weights of theirs are the best but the last.
     """
 
     id: str
@@ -38,6 +40,7 @@ class Job:
     learning_rate: float
     epochs: int
     patience: int | None
+    warmup: int = 0
 
 
 @dataclass
@@ -56,13 +59,19 @@ class Place:
     def record(self, losses: Sequence[float], ended: float, seconds: float) -> None:
         """Take down an epoch: loss, validation loss, and the reconstruction's share of that."""
         loss, val_loss, val_reconstruction = losses
+        keeps_last = self.keeps_last
         self.loss.append(loss)
         self.val_loss.append(val_loss)
         self.val_reconstruction.append(val_reconstruction)
         self.ended.append(ended)
         self.seconds.append(seconds)
-        if val_loss < self.best or (self.job.patience is None and np.isfinite(val_loss)):
+        if val_loss < self.best or (keeps_last and np.isfinite(val_loss)):
             self.best, self.best_epoch = val_loss, len(self.loss)
+
+    @property
+    def keeps_last(self) -> bool:
+        """Whether the weights of the epoch to come count as the best, whatever its loss."""
+        return self.job.patience is None or len(self.loss) < self.job.warmup
 
     @property
     def diverged(self) -> bool:

@@ -84,6 +84,7 @@ def make_jobs(runs: Sequence[IdentifiedRun], data: TrainingData) -> list[Job]:
                 learning_rate=setting.train.learning_rate,
                 epochs=setting.train.epochs,
                 patience=setting.train.patience,
+                warmup=setting.spec.warmup,
             )
         )
     return jobs

@@ -191,8 +191,9 @@ class _Crew:
             started = time.perf_counter()
             epochs = [len(place.loss) + 1 if place else 1 for place in places]
             order, added = self._epoch_inputs(jobs, epochs)
+            keep_last = tf.constant([place.keeps_last if place else True for place in places])
             stack, loss, validation = self.epoch(
-                stack, self.hall.x, self.hall.x_validation, order, added, *constant
+                stack, self.hall.x, self.hall.x_validation, order, added, *constant, keep_last
             )
             losses = [np.asarray(each) for each in (loss, *validation)]
             seconds = (time.perf_counter() - started) / sum(place is not None for place in places)
@@ -220,7 +221,6 @@ class _Crew:
         return (
             tf.constant(np.stack([job.offset_validation for job in jobs])),
             tf.constant([job.learning_rate for job in jobs], tf.float32),
-            tf.constant([job.patience is None for job in jobs]),
         )
 
     def _epoch_inputs(self, jobs: Sequence[Job], epochs: Sequence[int]) -> tuple[object, object]:
