@@ -129,11 +129,14 @@ def main() -> None:
     small = digits()
     name, large = mnist(arguments.mnist)
     small_network = Network(latent_dim=16, hidden=[32])
-    large_network = Network(latent_dim=32, hidden=[128])
     cases = [
         Case("digits 1437×64, offsets", small[:1437], small_network, 32, 60, 20),
         Case("digits 1437×64, Gaussian noise", small[:1437], small_network, 32, 60, 20, 0.1),
-        Case(f"{name} 60000×784, offsets", large, large_network, 128, 10, 4),
+        *(
+            Case(f"{name} 60000×784, hidden {width}", large, network, 128, 10, 4)
+            for width in (64, 128)
+            if (network := Network(latent_dim=32, hidden=[width]))
+        ),
     ]
     table = Table(title="epoch time a run, ms: median (range)")
     for column in ("case", "runs", "stock Keras fit", "population", "ratio"):

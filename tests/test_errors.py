@@ -29,8 +29,9 @@ def test_is_one_line_whatever_it_holds(where: str, what: str, mend: str | None) 
 def test_names_the_nearest_word_or_all() -> None:
     known = ["latent_dim", "hidden", "loss"]
     assert did_you_mean("latent_dims", known) == "did you mean 'latent_dim'?"
-    assert did_you_mean("zzz", known) == "known are hidden, latent_dim, loss"
-    assert did_you_mean("zzz", []) == "known are none"
+    assert did_you_mean("zzz", known) == "known are 'hidden', 'latent_dim', 'loss'"
+    assert did_you_mean("zzz", ["none"]) == "the only one known is 'none'"
+    assert did_you_mean("zzz", []) == "there is nothing to choose from"
 
 
 def test_a_value_is_shown_but_not_without_end() -> None:

@@ -42,12 +42,19 @@ def shown(value: object) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The clause that names the nearest of the known words, or all of them where none is near."""
+    """The clause that names the nearest of the known words, or all of them where none is near.
+
+    Words are quoted: a user may call one ``none``.
+    """
     choices = [str(choice) for choice in known]
     near = difflib.get_close_matches(str(word), choices, n=1, cutoff=0.6)
     if near:
         return f"did you mean {near[0]!r}?"
-    return "known are " + (", ".join(sorted(choices)) or "none")
+    if not choices:
+        return "there is nothing to choose from"
+    if len(choices) == 1:
+        return f"the only one known is {choices[0]!r}"
+    return "known are " + ", ".join(repr(choice) for choice in sorted(choices))
 
 
 def run_command(command: Callable[[], None]) -> None:

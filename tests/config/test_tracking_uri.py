@@ -21,7 +21,7 @@ GOOD = [
     "databricks://profile",
 ]
 BAD = [
-    ("foo://x", "no store of the scheme 'foo' (known are databricks, http, https, mssql"),
+    ("foo://x", "no store of the scheme 'foo' (known are 'databricks', 'http', 'https', 'mssql'"),
     ("htps://x", "did you mean 'https'?"),
     ("postgres://db/mlflow", "did you mean 'postgresql'?"),
     ("sqlite+a+b:///x.db", "no store of the scheme 'sqlite+a+b'"),

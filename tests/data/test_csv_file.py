@@ -91,6 +91,7 @@ def test_bom_crlf_quotes_and_empty_lines(path: Path) -> None:
         ("a,b\n1,NaN\n,4\n", r"row 0 \(line 2\), column 'b': 'NaN' is not a finite number"),
         ("a,b\n1,2\n2020-01-01,4\n", r"row 1 \(line 3\), column 'a': '2020-01-01' is not"),
         ("a,b\n\n1,2\ntrue,4\n", r"row 1 \(line 4\), column 'a': 'true' is not"),
+        ("a,b\n1,test\n", r"'test' is not a finite .*column in data\.split if it tells the splits"),
         ("a,b\n1,2\n3\n", r"line 3: has 1 cells, the header has 2 .*truncated"),
         ("a,b\n1,2\n3,4,5\n", r"line 3: has 3 cells, the header has 2"),
         ("a,a\n1,2\n", "names column 'a' twice"),
@@ -122,7 +123,7 @@ def test_not_utf8(path: Path) -> None:
     ("roles", "message"),
     [
         (Roles(label="lable"), r"data\.label: .* no column 'lable' \(did you mean 'label'"),
-        (Roles(id="z"), r"data\.id: .* no column 'z' \(known are a, b, label\)"),
+        (Roles(id="z"), r"data\.id: .* no column 'z' \(known are 'a', 'b', 'label'\)"),
         (Roles(features=("a", "c")), r"data\.features\[1\]: .* no column 'c'"),
         (Roles(features=("a", "a")), r"data\.features\[1\]: names column 'a' twice"),
         (Roles(features=()), r"data\.features: names no column"),

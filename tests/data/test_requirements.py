@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ SIZES: dict[SplitName, int] = {"train": 20, "validation": 4, "test": 6}
 LINEAR = {"loss": "mean_squared_error", "output": "linear"}
 
 
-def check(low: float = 0.0, **offset: Any) -> None:
+def check(low: float = 0.0, raw: Path = Path("raw"), **offset: Any) -> None:
     """Check an offset called mine on 20 training samples of 5 features, low or more."""
     generator = np.random.default_rng(0)
     splits = {
@@ -48,7 +49,7 @@ def check(low: float = 0.0, **offset: Any) -> None:
         }
     )
     data = PreparedData(**splits, schema=schema)
-    check_requirements(params, data, lambda name, row, feature: f"{name} {row} {feature}")
+    check_requirements(params, data, lambda name, row, feature: f"{name} {row} {feature}", raw)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +69,16 @@ def check(low: float = 0.0, **offset: Any) -> None:
             r"categorical_crossentropy of the reference of offset mine needs .* another "
             r"offsets\.mine\.loss",
         ),
+        (
+            0,
+            {"kind": "encoder", "path": "trained.keras"},
+            r"^params\.yaml: offsets\.mine\.path: there is no file raw/trained\.keras",
+        ),
+        (
+            0,
+            {"kind": "file", "path": {"test": "t.npy"}},
+            r"^params\.yaml: offsets\.mine\.path\.test: there is no file raw/t\.npy",
+        ),
     ],
 )
 def test_offsets_that_the_data_cannot_serve(
@@ -86,5 +97,6 @@ def test_offsets_that_the_data_cannot_serve(
         {"kind": "interference"},
     ],
 )
-def test_offsets_that_any_data_serve(offset: dict[str, Any]) -> None:
-    check(-1, **offset)
+def test_offsets_that_any_data_serve(offset: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "trained.keras").write_bytes(b"read by the offset's own stage")
+    check(-1, tmp_path, **offset)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,8 @@ from offset_autoencoder.evaluation.statistics import Estimate, mean_and_interval
 MakeParams = Callable[..., Params]
 Array = NDArray[np.float32]
 SAMPLES, WIDTH = 1000, 8
+# As a second encoder's.
+READS: dict[str, Any] = {"permuted": 0.8, "none": 0.4, "tells": 0.4, "pull": 0.1}
 
 
 @pytest.fixture
@@ -57,7 +60,11 @@ def _made(
     [
         ("noise", "nor that it is fixed", {}),
         ("noise", "nor that it is fixed", {"none": 0.4}),
-        ("second encoder", "reads x from it", {"permuted": 0.8, "tells": 0.4, "pull": 0.1}),
+        ("second encoder", "reads x from it", READS),
+        ("neither", "yet does as well without", {**READS, "none": -0.03}),
+        ("neither", "yet does as well without", {**READS, "none": -0.05}),
+        ("neither", "yet does better without", {**READS, "none": -0.3}),
+        ("undecided", "open whether it needs to", {**READS, "none": 0.05}),
         ("neither", "nothing linear of x", {"permuted": 0.8, "pull": 0.1}),
         ("neither", "decoder reads no x", {"permuted": 0.8, "tells": 0.4}),
         ("neither", "own does more harm", {"permuted": -0.2, "tells": 0.4}),
@@ -71,7 +78,7 @@ def _made(
             "whether the decoder reads x",
             {"permuted": 0.8, "tells": 0.012, "tells_half": 0.005, "pull": 0.1},
         ),
-        ("undecided", "too few seeds", {"permuted": 0.8, "tells": 0.4, "pull": 0.1, "seeds": 4}),
+        ("undecided", "too few seeds", {**READS, "seeds": 4}),
     ],
 )
 def test_each_way_the_rule_can_go(
@@ -142,7 +149,7 @@ def test_one_vector_for_all_samples_is_neither(setting: Setting) -> None:
 
 
 def test_offsets_judged_together_are_corrected_together(setting: Setting) -> None:
-    reads = _made(setting, permuted=0.8, tells=0.4, pull=0.1, seeds=6)
+    reads = _made(setting, **READS, seeds=6)
     alone = _judge([reads])[0]
     assert (alone.word, alone.permuted.p_more) == ("second encoder", 2**-6)
     among = _judge([reads] * 4)[0]
@@ -154,7 +161,7 @@ def test_offsets_judged_together_are_corrected_together(setting: Setting) -> Non
 
 def test_a_cost_whose_size_one_seed_makes_is_open(setting: Setting) -> None:
     """All ten seeds beyond the margin, but an interval across it."""
-    made = _made(setting, scatter=0, permuted=0.06, tells=0.4, pull=0.1)
+    made = _made(setting, scatter=0, **{**READS, "permuted": 0.06})
     made.permuted[0] = 5 * made.own[0]
     (verdict,) = _judge([made])
     assert verdict.permuted.p_more == 2**-10
@@ -162,7 +169,7 @@ def test_a_cost_whose_size_one_seed_makes_is_open(setting: Setting) -> None:
 
 
 def test_a_score_is_judged_by_the_error_behind_it(setting: Setting) -> None:
-    made = _made(setting, permuted=0.8, tells=0.4, pull=0.1)
+    made = _made(setting, **READS)
     scores = {
         name: -10 * np.log10(getattr(made, name))
         for name in ("own", "permuted", "gaussian", "none")
@@ -185,6 +192,17 @@ def test_noise_is_seldom_said_of_what_is_not(setting: Setting) -> None:
         )
         false += _judge([made])[0].word == "noise"
     assert false <= 20  # 200 at 5 %, and three standard deviations
+
+
+def test_seeds_are_needed_where_it_is_undecided_alone(setting: Setting) -> None:
+    """One vector for all samples: what its exchange does is open, what it is is not."""
+    made = _made(setting, permuted=0.05)
+    assert _judge([made])[0].seeds_needed is not None
+    same = dataclasses.replace(made, permuted=made.own.copy())
+    several = _judge([same] * 60)[0]  # among so many even no change at all is not shown
+    assert several.permuted.shift == "open"
+    assert (several.word, several.seeds_needed) == ("neither", None)
+    assert "would settle" not in several.sentence
 
 
 @pytest.mark.parametrize("seeds", [0, 1])

@@ -11,6 +11,9 @@ import pytest
 from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.evaluation import opened as module
+from offset_autoencoder.evaluation.draws import draw
+from offset_autoencoder.evaluation.interventions import NONE, PERMUTED, intervene
+from offset_autoencoder.evaluation.measure import measure
 from offset_autoencoder.evaluation.opened import FinishedRun, OpenedRun, open_runs
 from offset_autoencoder.models import build_model
 from offset_autoencoder.models.backend import keras
@@ -35,6 +38,24 @@ def named(input_dim, latent_dim, seed):
 
 def unnamed(input_dim, latent_dim, seed):
     return build(input_dim, latent_dim, seed, None)
+
+
+def sees_offset(input_dim, latent_dim, seed):
+    x, offset = keras.Input((input_dim,), name="x"), keras.Input((latent_dim,), name="offset")
+    both = keras.layers.Concatenate()([x, offset])
+    code = keras.layers.Dense(latent_dim, name="code")(both)
+    y = keras.layers.Dense(input_dim, "sigmoid")(keras.layers.Add()([code, offset]))
+    return keras.Model({"x": x, "offset": offset}, y)
+
+
+def names_for_another_use(input_dim, latent_dim, seed):
+    x, offset = keras.Input((input_dim,), name="x"), keras.Input((latent_dim,), name="offset")
+    h = keras.layers.Dense(latent_dim + 3, name="unit_code")(x)
+    code = keras.layers.Dense(latent_dim, name="code")(h)
+    added = keras.layers.Add()([code, offset])
+    spread = keras.layers.Dense(latent_dim + 1, name="code_log_variance")(added)
+    y = keras.layers.Dense(input_dim, name="second_code_plus_offset")(spread)
+    return keras.Model({"x": x, "offset": offset}, y)
 """
 
 
@@ -101,6 +122,37 @@ def test_a_users_own_model_opens_too(users_module: str, kind: str) -> None:
     encoded = opened.encode(samples(architecture), OFFSET)
     assert (encoded.code is not None) == (kind == "named")
     np.testing.assert_array_equal(encoded.offset, OFFSET)
+
+
+def test_names_of_our_layers_mean_nothing_in_a_users_model(users_module: str) -> None:
+    architecture = users_own(f"{users_module}:names_for_another_use")
+    run = finished(architecture, seed=2)
+    opened = opened_run(run)
+    check_whole(architecture, opened, 2)
+    x = samples(architecture)
+    encoded = opened.encode(x, OFFSET)
+    assert encoded.code is not None
+    kernels = run.weights["unit_code/kernel"], run.weights["code/kernel"]
+    np.testing.assert_allclose(encoded.code, x @ kernels[0] @ kernels[1], rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(encoded.offset, OFFSET)
+    assert encoded.log_variance is None
+
+
+def test_where_the_code_sees_the_offset_an_exchange_reaches_the_code(users_module: str) -> None:
+    architecture = users_own(f"{users_module}:sees_offset")
+    run, x = finished(architecture, seed=2), samples(architecture)
+    opened = opened_run(run)
+    encoded, decode = opened.encode(x, OFFSET), opened.decoder(x)
+    drawn = draw(1, seed=0, run_seed=2, samples=N, latent_dim=L)
+    found = intervene(x, encoded.code, encoded.offset, decode, drawn, scales=[], stddevs=[])
+    clean = measure(run, x, encoded, decode, data_range=(0, 1), noise_seed=0)["mse_clean"]
+    whole = build_model(architecture, 2)
+
+    def error(offset: Any) -> float:
+        return float(np.mean((np.asarray(whole({"x": x, "offset": offset})) - x) ** 2))
+
+    assert clean == found[NONE]["mse"] == pytest.approx(error(0 * OFFSET), rel=1e-5)
+    assert found[PERMUTED]["mse"] == pytest.approx(error(OFFSET[drawn.sources[0]]), rel=1e-5)
 
 
 def test_a_decoder_takes_any_code_and_offset() -> None:

@@ -21,7 +21,7 @@ def test_the_halves_make_the_whole(architecture: Any, stddev: float) -> None:
     model = build_model(architecture, 5, stddev)
     x = RNG.random((N, architecture.input_dim), dtype=np.float32)
     whole = np.asarray(model({"x": x, "offset": OFFSET}))
-    parts = take_apart(model)
+    parts = take_apart(model, architecture.system)
     assert parts is not None
     encoded = parts.encoder({"x": x, "offset": OFFSET})
     assert encoded["code"].shape == encoded["offset"].shape == (N, L)
@@ -31,7 +31,7 @@ def test_the_halves_make_the_whole(architecture: Any, stddev: float) -> None:
 
 def test_the_code_is_what_it_is_before_anything_is_added(architecture: Any) -> None:
     model = build_model(architecture, 5)
-    parts = take_apart(model)
+    parts = take_apart(model, architecture.system)
     assert parts is not None
     x = RNG.random((N, architecture.input_dim), dtype=np.float32)
     one, other = (parts.encoder({"x": x, "offset": f * OFFSET}) for f in (0.0, 1.0))
@@ -48,9 +48,10 @@ def test_the_code_is_what_it_is_before_anything_is_added(architecture: Any) -> N
         np.testing.assert_allclose(power, architecture.second_rms, rtol=1e-5)
 
 
-def users_model(*, name: str | None, reads_x: bool = False) -> Any:
+def users_model(*, name: str | None, reads_x: bool = False, sees_offset: bool = False) -> Any:
     x, offset = keras.Input((6,), name="x"), keras.Input((2,), name="offset")
-    z = keras.layers.Dense(2, name=name)(x) + offset
+    seen = keras.layers.Concatenate()([x, offset]) if sees_offset else x
+    z = keras.layers.Dense(2, name=name)(seen) + offset
     if reads_x:
         z = keras.layers.Concatenate()([z, x])
     return keras.Model({"x": x, "offset": offset}, keras.layers.Dense(6)(z))
@@ -60,7 +61,7 @@ def test_a_users_model_is_taken_apart_at_the_layer_named_code() -> None:
     model = users_model(name="code")
     inputs = {"x": np.ones((3, 6), np.float32), "offset": OFFSET[:3, :2]}
     whole = np.asarray(model(inputs))
-    parts = take_apart(model)
+    parts = take_apart(model, "function")
     assert parts is not None
     encoded = parts.encoder(inputs)
     np.testing.assert_array_equal(encoded["offset"], OFFSET[:3, :2])
@@ -68,6 +69,15 @@ def test_a_users_model_is_taken_apart_at_the_layer_named_code() -> None:
     np.testing.assert_allclose(np.asarray(halves), whole, rtol=1e-6)
 
 
-@pytest.mark.parametrize("model", [{"name": None}, {"name": "code", "reads_x": True}], ids=str)
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"name": None},
+        {"name": "unit_code"},
+        {"name": "code", "reads_x": True},
+        {"name": "code", "sees_offset": True},
+    ],
+    ids=str,
+)
 def test_what_cannot_be_taken_apart_is_none(model: dict[str, Any]) -> None:
-    assert take_apart(users_model(**model)) is None
+    assert take_apart(users_model(**model), "function") is None

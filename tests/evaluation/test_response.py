@@ -106,5 +106,6 @@ def test_the_word_is_for_what_training_with_the_offset_did(make_params: MakePara
     known, unknown = summarise_responses(finished, responses, confidence=0.95)
     assert (known.setting.label, known.answer) == ("frozen rms=0.1", "ignores")
     assert (known.learnt.mean, known.plain_slope.mean) == pytest.approx((0.0045, 0.5))
-    assert (unknown.setting.label, unknown.answer) == ("frozen rms=0.2", "reinforces")
+    # Without a run that was trained without it, the same slope may be there by chance.
+    assert (unknown.setting.label, unknown.answer) == ("frozen rms=0.2", "unknown")
     assert (unknown.learnt.count, unknown.slope.count) == (0, 10)

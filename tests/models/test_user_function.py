@@ -107,7 +107,8 @@ def test_what_it_raises_is_one_line_that_names_its_place(write: Write) -> None:
     ) as caught:
         build(name)
     module = name.partition(":")[0]
-    assert str(caught.value).startswith(f"function {name}: ")
+    assert str(caught.value).startswith(f"models with function {name}: it raised Zero")
+    assert str(caught.value).count(name) == 1
     assert f"{module}.py:{HEAD.count(chr(10)) + 2}" in str(caught.value)
 
 
@@ -126,6 +127,13 @@ def returning(model: str) -> str:
     [
         (returning("None"), "must return a keras.Model, got a NoneType"),
         (returning("keras.Model([x, offset], y)"), "must return a model with the inputs"),
+        (returning("keras.Sequential([keras.layers.Dense(6)])"), "got one without inputs"),
+        (returning("keras.Sequential([keras.Input((6,)), keras.layers.Dense(6)])"), r"\(None, 6\)"),
+        (returning("type('Mine', (keras.Model,), {})()"), "got one without inputs"),
+        (
+            returning("keras.Model({'x': x, 'offset': offset}, keras.layers.Identity()(x))"),
+            "its model has nothing to train",
+        ),
         (returning("keras.Model({'x': x}, keras.layers.Dense(6)(x))"), "with the inputs"),
         (returning("keras.Model({'x': x, 'o': offset}, y)"), "with the inputs"),
         (returning("keras.Model({'x': offset, 'offset': x}, y)"), "with the inputs"),

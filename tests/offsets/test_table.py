@@ -85,7 +85,9 @@ def test_zero_table_cannot_be_scaled(tmp_path: Path) -> None:
     assert write(tmp_path / "mine", tables=tables(scale=0)) == 0
     table = load_table(tmp_path, "mine", 4)
     assert scale_factor(table, None) == 1
-    with pytest.raises(InputError, match=r"offsets.mine: is zero .* scaled to rms 0.1"):
+    with pytest.raises(
+        InputError, match=r"^params\.yaml: offsets\.mine: is zero .* scaled to rms 0.1"
+    ):
         scale_factor(table, 0.1)
 
 
@@ -94,7 +96,9 @@ def test_a_table_that_float32_cannot_scale_is_refused(tmp_path: Path, scale: flo
     write(tmp_path / "mine", tables=tables(scale=scale / 4))
     table = load_table(tmp_path, "mine", 4)
     assert scale_factor(table, None) == 1
-    with pytest.raises(InputError, match=r"offsets.mine: has rms .* cannot scale it to rms 0.1"):
+    with pytest.raises(
+        InputError, match=r"^params\.yaml: offsets\.mine: has rms .* cannot scale it to rms 0.1"
+    ):
         scale_factor(table, 0.1)
 
 

@@ -33,6 +33,20 @@ def test_what_is_known_is_shown(estimate: Estimate | None, pm: str, expected: st
     assert mean_and_half(estimate, pm, decimals=1, factor=100, signed=True) == expected
 
 
+@pytest.mark.parametrize(
+    ("half", "decimals", "expected"),
+    [
+        (0.38, 0, "77.0 ± 0.4"),
+        (0.0021, 1, "77.000 ± 0.002"),
+        (2e-9, 0, "77.000 ± 0.000"),
+        (0.38, 1, "77.0 ± 0.4"),
+        (0.0, 0, "77 ± 0"),
+    ],
+)
+def test_an_interval_is_not_shown_as_none_at_all(half: float, decimals: int, expected: str) -> None:
+    assert mean_and_half(_estimate(77, half), "±", decimals=decimals) == expected
+
+
 @given(st.floats(1e-3, 9.94e5), st.integers(-9, 9))
 def test_the_typical_half_interval_has_two_digits_at_any_scale(size: float, power: int) -> None:
     estimates = [_estimate(10 * size * 10.0**power, size * 10.0**power)] * 3

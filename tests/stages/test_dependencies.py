@@ -18,7 +18,7 @@ STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
 # `publish` runs every time: it needs no dependency on code.
 CHECKED = sorted(set(STAGES) - {"publish"})
-# For users' own functions, which an offset names in params.yaml.
+# For users' own functions, which params.yaml names.
 USERS_OWN = "src/custom"
 
 LAYERS = (

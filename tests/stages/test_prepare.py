@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -239,6 +240,77 @@ def test_offsets_that_the_data_cannot_serve(project: Path) -> None:
         r"offsets\.mine: pca of 19 training samples with 5 features has at most 5 components, "
         r"latent_dim 6 asks for more",
     )
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        (
+            {"models": {"a": {}, "w": {"system": "wide", "match": "a", "hidden": [9]}}},
+            r"models\.w\.match: .* hidden is \[32\] there, \[9\] here",
+        ),
+        (
+            {"models": {"a": {"hidden": []}, "w": {"system": "wide", "match": "a", "hidden": []}}},
+            r"models\.w\.match: needs a dense network with a hidden layer",
+        ),
+        (
+            {"models": {"c": {"kind": "convolutional", "filters": [1, 1, 1, 1]}}},
+            r"models\.c: network\.filters: .* 8 × 8 is a single pixel after 3",
+        ),
+        (
+            {"models": {"own": {"system": "function", "function": "math:sqr"}}},
+            r"models\.own\.function: math has no 'sqr'",
+        ),
+        (
+            {"offsets": {"mine": {"kind": "class_code", "code": "one_hot"}}},
+            r"offsets\.mine\.code: code one_hot of 10 classes needs a latent_dim of at least 10",
+        ),
+        (
+            {"offsets": {"mine": {"kind": "encoder", "path": "trained.keras"}}},
+            r"offsets\.mine\.path: there is no file data/raw/trained\.keras",
+        ),
+    ],
+)
+def test_mistakes_that_need_no_training_are_found(
+    project: Path, sections: dict[str, Any], message: str
+) -> None:
+    params(**{"models": {"a": {}}, "evaluate": {"baselines": []}, **sections})
+    refused(project, rf"^params\.yaml: {message}")
+
+
+def test_a_convolution_needs_images(project: Path) -> None:
+    np.save("data/raw/x.npy", np.random.default_rng(0).random((30, 6)))
+    models = {"none": {"kind": "convolutional", "filters": [2]}}
+    params(data=file(path="x.npy"), models=models)
+    refused(project, r"params\.yaml: models\.none: network\.kind: convolutional needs samples that")
+    params(data=file(path="x.npy", image_shape=[2, 3]), models=models)
+    main()
+
+
+@pytest.mark.parametrize(
+    ("scale", "metric", "output", "message"),
+    [
+        ("none", "psnr", "linear", "psnr needs data of known range, and data.scale: none"),
+        ("standard", "psnr", "linear", "psnr needs data of known range, and data.scale: standard"),
+        ("standard", "binary_crossentropy", "linear", "the test split has values from -"),
+        ("unit", "binary_crossentropy", "linear", "every model has output: linear"),
+        ("unit", "binary_crossentropy", "sigmoid", None),
+        ("unit", "psnr", "linear", None),
+        ("standard", "mse", "linear", None),
+    ],
+)
+def test_a_metric_that_no_run_can_have(
+    project: Path, scale: str, metric: str, output: str, message: str | None
+) -> None:
+    params(
+        data={"source": "digits", "scale": scale},
+        network={**MSE, "output": [output, "linear"]} if output != "linear" else MSE,
+        evaluate={"baselines": ["none"], "metric": metric},
+    )
+    if message is None:
+        main()
+    else:
+        refused(project, rf"^params\.yaml: evaluate\.metric: .*{re.escape(message)}")
 
 
 def test_mistakes_in_params_are_found_first(project: Path) -> None:

@@ -85,7 +85,16 @@ def test_what_decides_no_parameter_may_be_swept_by_the_matched_model() -> None:
         (
             {"m": {"hidden": [9]}, "wide": {"system": "wide", "match": "m"}},
             {},
-            "models.wide.match: model 'm' has no setting with the network of 'wide'",
+            "models.wide.match: model 'm' has no setting with the network of 'wide': hidden is [9] "
+            "there, [20] here (let both",
+        ),
+        (
+            {
+                "m": {"latent_dim": [2, 4], "activation": "tanh"},
+                "wide": {"system": "wide", "match": "m"},
+            },
+            {},
+            "of 'wide': latent_dim is 2 or 4 there, 3 here; activation is tanh there, relu here (",
         ),
         (
             {
@@ -115,12 +124,43 @@ def test_what_decides_no_parameter_may_be_swept_by_the_matched_model() -> None:
             {},
             "models.m.function: there is no module 'no_such_module'",
         ),
+        (
+            {"m": {"system": "function", "function": "math:sqr"}},
+            {},
+            "models.m.function: math has no 'sqr' (did you mean 'sqrt'?)",
+        ),
+        (
+            {"m": {"kind": "convolutional", "filters": [[8, 8, 8], [8, 8, 8, 8]]}},
+            {"image_shape": [4, 6]},
+            "models.m: network.filters: [8, 8, 8, 8] are 4 convolutions, each of which halves the "
+            "image: 4 × 6 is a single pixel after 3 (name at most 3 filters)",
+        ),
+        (
+            {"m": {"kind": "convolutional"}},
+            {"image_shape": [1, 1]},
+            "models.m: network.filters: [16, 32] are 2 convolutions, each of which halves the "
+            "image: 1 × 1 is a single pixel after 0 (take network.kind: dense)",
+        ),
+        (
+            {"m": {"kind": "convolutional", "kernel_size": [6, 7]}},
+            {"image_shape": [4, 6, 1]},
+            "models.m: network.kernel_size: 7 is larger than the images, 4 × 6 (at most 6)",
+        ),
     ],
 )
 def test_what_cannot_be_resolved_is_one_line(
     models: dict[str, Any], options: dict[str, Any], expected: str
 ) -> None:
     assert expected in message(models, **options)
+
+
+@pytest.mark.parametrize(("side", "deepest"), [(2, 1), (3, 2), (4, 2), (5, 3), (8, 3), (9, 4)])
+def test_as_deep_as_the_image_can_be_halved(side: int, deepest: int) -> None:
+    models = {"m": {"kind": "convolutional", "filters": [2] * deepest, "kernel_size": 2}}
+    for image_shape in ([side, 1], [1, side, 3]):
+        assert resolve(models, image_shape=image_shape)["m"].image_shape == image_shape
+        deeper = {"m": {**models["m"], "filters": [2] * (deepest + 1)}}
+        assert "a single pixel" in message(deeper, image_shape=image_shape)
 
 
 @pytest.mark.parametrize(("samples", "steps"), [(64, 2), (70, 3), (1, 1)])

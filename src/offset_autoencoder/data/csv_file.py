@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
+from offset_autoencoder.config import SPLITS
 from offset_autoencoder.data.columns import (
     as_integers,
     choose_features,
@@ -163,8 +164,11 @@ def _check_numbers(
 
 
 def _refuse(path: Path, row: int, line: int, name: str, cell: str) -> None:
+    mend = "mend it, or name the columns to use in data.features, data.label and data.id"
+    if cell.strip() in SPLITS:
+        mend = f"name the column in data.split if it tells the splits; else {mend}"
     raise InputError(
         f"{path}, row {row} (line {line}), column {name!r}",
         f"{cell!r} is not a finite number" if cell.strip() else "the cell is empty",
-        "mend it, or name the columns to use in data.features, data.label and data.id",
+        mend,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,13 @@ from offset_autoencoder.config import SPLITS, Params, SplitName
 from offset_autoencoder.config.offset_kinds import (
     ClassCodeOffset,
     EncoderOffset,
+    FileOffset,
     KmeansOffset,
     PcaOffset,
     Reference,
 )
 from offset_autoencoder.data.prepared import PreparedData
+from offset_autoencoder.data.raw_files import locate
 from offset_autoencoder.data.validation import blocks, first_where
 from offset_autoencoder.errors import InputError
 
@@ -25,21 +28,32 @@ Place = Callable[[SplitName, int, int | None], str]
 """A split, a row of it, and a feature or None → where the user finds it."""
 
 
-def check_requirements(params: Params, data: PreparedData, place: Place) -> None:
-    """Refuse data that a loss or an offset of params.yaml cannot work with.
+def check_requirements(params: Params, data: PreparedData, place: Place, raw: Path) -> None:
+    """Refuse data that a loss, an offset or the metric of params.yaml cannot work with.
+
+    Args:
+        params: params.yaml, validated.
+        data: The prepared data.
+        place: Where the user finds a value of it.
+        raw: ``data/raw``, in which offsets name files.
 
     Raises:
         InputError: for binary cross-entropy on values outside [0, 1], categorical
             cross-entropy on rows that are no distributions, ``class_code`` without labels,
             ``pca`` with more components than there are, ``kmeans`` with more clusters than
-            training samples.
+            training samples, an offset's file that is not there, and a metric that no run
+            can have.
     """
     _check_offsets(params, data)
+    for name, offset in params.offsets.items():
+        for key, path in _files(offset):
+            locate(raw, path, f"offsets.{name}.{key}")
     losses = _losses(params)
     if "binary_crossentropy" in losses:
         _check_unit_range(*losses["binary_crossentropy"], params, data, place)
     if "categorical_crossentropy" in losses:
         _check_distributions(*losses["categorical_crossentropy"], data, place)
+    _check_metric(params, data)
 
 
 def _losses(params: Params) -> dict[str, tuple[str, str]]:
@@ -55,6 +69,43 @@ def _losses(params: Params) -> dict[str, tuple[str, str]]:
 
 def _brings_a_model(offset: Any) -> bool:
     return isinstance(offset, EncoderOffset) and offset.path is not None
+
+
+def _files(offset: Any) -> list[tuple[str, str]]:
+    """The files that an offset names, each with its key."""
+    if not isinstance(offset, EncoderOffset | FileOffset) or offset.path is None:
+        return []
+    if isinstance(offset.path, str):
+        return [("path", offset.path)]
+    return [(f"path.{split}", path) for split, path in offset.path.items()]
+
+
+def _check_metric(params: Params, data: PreparedData) -> None:
+    """Refuse what :func:`.reconstruction_metrics` would give no run."""
+    where, metric = "params.yaml: evaluate.metric", params.evaluate.metric
+    if metric == "psnr" and data.schema.range is None:
+        raise InputError(
+            where,
+            f"psnr needs data of known range, and data.scale: {params.data.scale} gave none in "
+            "[0, 1]",
+            "set data.scale: unit or minmax, or take mse",
+        )
+    if metric == "binary_crossentropy":
+        x = data.test.x
+        if x.min() < 0 or x.max() > 1:
+            raise InputError(
+                where,
+                "binary_crossentropy needs data in [0, 1], and the test split has values from "
+                f"{x.min():g} to {x.max():g}",
+                "set data.scale: unit or minmax, or take mse",
+            )
+        if all(setting.network.output == "linear" for setting in params.settings):
+            raise InputError(
+                where,
+                "binary_crossentropy needs a reconstruction in [0, 1], and every model has "
+                "output: linear",
+                "set output: sigmoid in one, or take mse",
+            )
 
 
 def _check_offsets(params: Params, data: PreparedData) -> None:

@@ -22,6 +22,9 @@ from offset_autoencoder.evaluation.response import Response, respond
 
 Array = NDArray[np.float32]
 
+# Systems whose (first) encoder starts as the plain one of the same seed.
+_PLAIN_ENCODER = frozenset({"additive", "concatenate", "two_encoder"})
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -86,8 +89,9 @@ def examine_runs(
             for name in SPLITS
         }
         test = encoded["test"]
-        if _is_plain(run) and test.code is not None and not test.offset.any():
-            plain_codes[_twin_of(run)] = test.code
+        twin = _twin_of(run)
+        if _is_plain(run) and twin and test.code is not None and not test.offset.any():
+            plain_codes[twin] = test.code
         shape = (run.seed, test.offset.shape[1])
         if shape not in drawn:
             drawn[shape] = draw(
@@ -97,12 +101,8 @@ def examine_runs(
                 samples=len(samples.x["test"]),
                 latent_dim=shape[1],
             )
-        yield (
-            run_id,
-            _examine(
-                opened, encoded, drawn[shape], samples, evaluate, plain_codes.get(_twin_of(run))
-            ),
-        )
+        plain_code = plain_codes.get(twin) if twin else None
+        yield run_id, _examine(opened, encoded, drawn[shape], samples, evaluate, plain_code)
 
 
 def _examine(
@@ -170,7 +170,12 @@ def _is_plain(run: Run) -> bool:
     return spec.system == "additive" and spec.rms is None and spec.stddev == 0
 
 
-def _twin_of(run: Run) -> str:
-    """Equal for runs that differ in what is added alone: same network, training and seed."""
+def _twin_of(run: Run) -> str | None:
+    """Equal for runs that differ in what is added alone: same encoder, training and seed.
+
+    None for a system whose encoder is not that of a plain run.
+    """
     setting = run.setting
+    if setting.spec.system not in _PLAIN_ENCODER:
+        return None
     return repr((setting.network, setting.train, run.seed))

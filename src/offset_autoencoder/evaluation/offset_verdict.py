@@ -1,15 +1,16 @@
 """Whether an offset is noise to the network, or a second encoder's code.
 
 The rule, on the test split, over seeds. An offset is a **second encoder** where another
-sample's offset raises the error by more than the margin, x can be told from the offset, and the
-output then moves towards that other sample: the decoder reads x from the offset. It is
-**noise** where it makes no difference whose offset a sample is given, nor whether it is given
-Gaussian noise of the same power instead, while leaving the offset out does: to a network that
-cannot tell a fixed vector from a fresh draw, the three are one. It is **neither** where
-something else is shown: its own offset does more harm than another sample's (as an adversary's),
-it matters whose it is but the decoder reads no x from it (the encoder allows for it), it matters
-only how it is distributed, or it does not matter at all. It is **undecided** where an interval
-reaches across the margin, or the seeds are too few.
+sample's offset raises the error by more than the margin, and so does leaving it out; x can be
+told from the offset; and with another sample's the output moves towards that sample: the decoder
+reads x from the offset, and needs to. It is **noise** where it makes no difference whose offset a
+sample is given, nor whether it is given Gaussian noise of the same power instead, while leaving
+the offset out does: to a network that cannot tell a fixed vector from a fresh draw, the three are
+one. It is **neither** where something else is shown: its own offset does more harm than another
+sample's (as an adversary's), it matters whose it is but the decoder reads no x from it (the
+encoder allows for it), the decoder reads x from it but does as well without, it matters only how
+it is distributed, or it does not matter at all. It is **undecided** where an interval reaches
+across the margin, or the seeds are too few.
 """
 
 from __future__ import annotations
@@ -47,8 +48,9 @@ class OffsetVerdict:
         none: What leaving it out changes.
         tells: Share of the variance of x that is explained from the offset alone.
         pull: Share of the way to another sample.
-        seeds_needed: Where it is open whether it matters whose offset it is: how many seeds
-            would settle that, if the change is as seen; else, or where not known, None.
+        seeds_needed: Where the verdict is undecided for it is open whether it matters whose
+            offset it is: how many seeds would settle that, if the change is as seen; else, or
+            where not known, None.
     """
 
     setting: Setting
@@ -113,7 +115,7 @@ def judge_offsets(
         )
         word, reason = _rule(evidence)
         needed = None
-        if evidence.permuted.shift == "open":
+        if word == "undecided" and evidence.permuted.shift == "open":
             needed = _seeds_needed(evidence.permuted, len(measured), confidence, power)
         verdicts.append(
             OffsetVerdict(
@@ -143,7 +145,7 @@ def _rule(seen: _Evidence) -> tuple[OffsetWord, str]:
     if shift == "less":
         return "neither", "its own does more harm than another sample's"
     if shift == "more":
-        return _read(seen.tells, seen.pull)
+        return _read(seen)
     if seen.none.shift == "same":
         return "neither", "it does not matter, not even left out"
     if seen.gaussian.shift == "open":
@@ -155,13 +157,20 @@ def _rule(seen: _Evidence) -> tuple[OffsetWord, str]:
     return "noise", "it does not matter whose it is, nor that it is fixed"
 
 
-def _read(tells: Estimate, pull: Estimate) -> tuple[OffsetWord, str]:
+def _read(seen: _Evidence) -> tuple[OffsetWord, str]:
     """The verdict on an offset of which it matters whose it is."""
-    if tells.low >= LEAST and pull.low >= LEAST:
-        return "second encoder", "the decoder reads x from it"
-    if tells.high < LEAST:
+    if seen.tells.low >= LEAST and seen.pull.low >= LEAST:
+        if seen.none.shift == "more":
+            return "second encoder", "the decoder reads x from it"
+        if seen.none.shift == "less":
+            return "neither", "the decoder reads x from it, yet does better without"
+        # Not "same" alone: how much better it does without may be open.
+        if seen.none.change.high < seen.none.within.margin:
+            return "neither", "the decoder reads x from it, yet does as well without"
+        return "undecided", "the decoder reads x from it; it is open whether it needs to"
+    if seen.tells.high < LEAST:
         return "neither", "it matters whose it is, but it says nothing linear of x"
-    if pull.high < LEAST:
+    if seen.pull.high < LEAST:
         return "neither", "it matters whose it is, but the decoder reads no x from it"
     return "undecided", "it matters whose it is; it is open whether the decoder reads x from it"
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.architecture import Architecture
-from offset_autoencoder.evaluation.parts import Parts, take_apart
+from offset_autoencoder.evaluation.parts import take_apart
 from offset_autoencoder.models import build_model
-from offset_autoencoder.models.backend import keras, tf
+from offset_autoencoder.models.backend import tf
 
 Array = NDArray[np.float32]
 Decode = Callable[[Array | None, Array], Array]
@@ -45,7 +45,7 @@ class Encoded:
 
     Attributes:
         code: (n, L) float32: the code before anything is added, the mean of a variational
-            autoencoder's; None for a user's model whose code is not named.
+            autoencoder's; None for a user's model that is not taken apart.
         offset: (n, L) float32: what is added to it or stands beside it, a learned second
             encoder's output included.
         log_variance: (n, L) float32 of a variational autoencoder's code, else None.
@@ -80,7 +80,7 @@ class OpenedRun:
     def decoder(self, x: Array) -> Decode:
         """The function from codes and offsets to reconstructions of these samples.
 
-        Codes may be None for a model whose code is not named: the samples are encoded again.
+        Codes may be None for a model that is not taken apart: the samples are encoded again.
         """
         return lambda code, offset: self._network.decode(x, code, offset)
 
@@ -104,8 +104,8 @@ class _Network:
         self.model = build_model(architecture)
         self.latent_dim = architecture.network.latent_dim
         self.whole = _compiled(self.model)
-        parts = take_apart(self.model)
-        self.encoder = parts and _compiled(_with_log_variance(self.model, parts))
+        parts = take_apart(self.model, architecture.system)
+        self.encoder = parts and _compiled(parts.encoder)
         self.decoder = parts and _compiled(parts.decoder)
 
     def load(self, weights: Mapping[str, NDArray[Any]]) -> None:
@@ -122,14 +122,6 @@ class _Network:
         if code is None or self.decoder is None:
             return _in_blocks(self.whole, {"x": x, "offset": offset})
         return _in_blocks(self.decoder, [code, offset])
-
-
-def _with_log_variance(model: Any, parts: Parts) -> Any:
-    names = {layer.name: layer for layer in model.layers}
-    if "code_log_variance" not in names:
-        return parts.encoder
-    outputs = {**parts.encoder.output, "log_variance": names["code_log_variance"].output}
-    return keras.Model(parts.encoder.input, outputs)
 
 
 def _compiled(model: Any) -> Any:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from offset_autoencoder.config.model import System
 from offset_autoencoder.models.backend import keras
 
-# The last of these layers that a model has gives its code; a user's model names it so.
+# The first of these layers that a model has gives its code. In a user's model it is ``code``
+# alone: what else its layers are called says nothing of what they do.
 _CODE_LAYERS = ("ensemble_code", "sampled_code", "unit_code", "code")
+_USERS_CODE_LAYERS = ("code",)
 _SECOND = "second_code_plus_offset"
+_LOG_VARIANCE = "code_log_variance"
 
 
 class Parts(NamedTuple):
@@ -17,7 +21,7 @@ class Parts(NamedTuple):
     Attributes:
         encoder: ``{"x", "offset"}`` → ``{"code", "offset"}``, each (batch, L): the code as it
             is before anything is added, and what is added: the input, or what a second
-            encoder makes of x.
+            encoder makes of x. A variational autoencoder's has ``log_variance`` too.
         decoder: ``[code, offset]`` → the reconstruction (batch, input_dim).
     """
 
@@ -25,21 +29,31 @@ class Parts(NamedTuple):
     decoder: Any
 
 
-def take_apart(model: Any) -> Parts | None:
+def take_apart(model: Any, system: System) -> Parts | None:
     """The halves of a model, or None for one that cannot be taken apart.
 
-    That is a user's model without a layer named ``code``, or one whose decoder reads x by
-    another way too. The model itself can be called afterwards, but no longer saved: its layers
-    then belong to several models.
+    That is a user's model without a layer named ``code``, one whose code depends on the offset
+    too, so that another offset would need another code, or one whose decoder reads x by another
+    way. The model itself can be called afterwards, but no longer saved: its layers then belong
+    to several models.
+
+    Args:
+        model: Its inputs are ``x`` and ``offset``.
+        system: What built it, as :class:`.architecture.Architecture` has it.
     """
     layers = {layer.name: layer for layer in model.layers}
-    code = next((layers[name].output for name in _CODE_LAYERS if name in layers), None)
+    names = _USERS_CODE_LAYERS if system == "function" else _CODE_LAYERS
+    code = next((layers[name].output for name in names if name in layers), None)
     if code is None:
         return None
     inputs = model.input
-    offset = layers[_SECOND].output if _SECOND in layers else inputs["offset"]
+    offset = layers[_SECOND].output if system == "two_encoder" else inputs["offset"]
+    parts = {"code": code, "offset": offset}
+    if system == "vae":
+        parts["log_variance"] = layers[_LOG_VARIANCE].output
     try:
-        encoder = keras.Model(inputs, {"code": code, "offset": offset})
+        keras.Model(inputs["x"], code)  # raises where the code needs the offset
+        encoder = keras.Model(inputs, parts)
         decoder = keras.Model([code, offset], model.output)
     except ValueError:
         return None

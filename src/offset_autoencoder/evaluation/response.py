@@ -38,7 +38,8 @@ class Response:
             with the code.
         plain_slope: The slope of another run's code on the same offset, a run of the same seed
             that was trained without it. Whatever says something of x goes with any code by
-            chance, and this is how much. None where there is no such run.
+            chance, and this is how much. None where there is no such run, or where its encoder
+            is another.
     """
 
     slope: float
@@ -81,7 +82,7 @@ def answer(slope: Estimate, *, small: float = SMALL_SLOPE) -> Answer:
     without an interval.
 
     Args:
-        slope: The slope, or better the slope less the plain one, over seeds.
+        slope: The slope less the plain one, over seeds.
         small: The slope that is as good as none.
     """
     if not (math.isfinite(slope.low) and math.isfinite(slope.high)):
@@ -103,7 +104,8 @@ class ResponseSummary:
         plain_slope: The slope without training with the offset; count 0 where not known.
         learnt: The slope less the plain slope, seed by seed; count 0 where not known.
         explained: Share of the code's variance that the offset explains linearly.
-        answer: The word, for ``learnt`` where it is known and for ``slope`` otherwise.
+        answer: The word for ``learnt``; ``unknown`` where that is: ``slope`` alone is there by
+            chance too.
     """
 
     setting: Setting
@@ -141,8 +143,9 @@ def summarise_responses(
                 [one.explained for one in found],
             )
         )
-        word = answer(learnt if plain else slope)
-        summaries.append(ResponseSummary(setting, slope, plain_slope, learnt, explained, word))
+        summaries.append(
+            ResponseSummary(setting, slope, plain_slope, learnt, explained, answer(learnt))
+        )
     return summaries
 
 

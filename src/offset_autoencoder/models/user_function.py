@@ -23,20 +23,19 @@ def build_user_model(architecture: Architecture, seed: int) -> Any:
         InputError: where the function is not found, raises, or returns something else.
     """
     name = str(architecture.function)
-    where = f"function {name}"
+    where = f"models with function {name}"
     build = find_attribute(where, name)
     latent_dim = architecture.network.latent_dim
-    with blame_user_code(where, name):
+    with blame_user_code(where, "it"):
         model = _build_reproducibly(build, architecture.input_dim, latent_dim, seed)
     wanted = {"x": (None, architecture.input_dim), "offset": (None, latent_dim)}
     if not isinstance(model, keras.Model):
-        raise InputError(where, f"must return a keras.Model, got a {type(model).__name__}")
-    given = model.input
-    shapes = {key: tuple(t.shape) for key, t in given.items()} if isinstance(given, dict) else given
-    if shapes != wanted:
+        raise InputError(where, f"it must return a keras.Model, got a {type(model).__name__}")
+    given = _input_shapes(model)
+    if given != wanted:
         raise InputError(
             where,
-            f"must return a model with the inputs {wanted}, got {shapes}",
+            f"it must return a model with the inputs {wanted}, got {given or 'one without inputs'}",
             'build it as keras.Model({"x": x, "offset": offset}, reconstruction)',
         )
     output = tuple(getattr(model.output, "shape", ()))
@@ -50,7 +49,22 @@ def build_user_model(architecture: Architecture, seed: int) -> Any:
                 f"its layer 'code' must have the shape {wanted['offset']}, got {shape}",
                 "give the layer another name where it is not the code",
             )
+    if not model.trainable_variables:
+        raise InputError(where, "its model has nothing to train: no layer has trainable weights")
     return model
+
+
+def _input_shapes(model: Any) -> Any:
+    """The shapes of a model's inputs by name, as list or alone; None where it was never called."""
+    try:
+        given = model.input
+    except (AttributeError, ValueError):  # subclassed, or a Sequential without an Input
+        return None
+    if isinstance(given, dict):
+        return {key: tuple(tensor.shape) for key, tensor in given.items()}
+    if isinstance(given, list | tuple):
+        return [tuple(tensor.shape) for tensor in given]
+    return tuple(given.shape)
 
 
 def _build_reproducibly(build: Any, input_dim: int, latent_dim: int, seed: int) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,12 @@ def _load(where: str, content: bytes, where_layer: str, layer: str) -> Any:
     import offset_autoencoder.models  # noqa: F401  registers the project's layers
     from offset_autoencoder.models.backend import keras
 
+    if not zipfile.is_zipfile(io.BytesIO(content)):  # Keras would say that there is no file
+        raise InputError(
+            where,
+            "is not a Keras model file, or is damaged or truncated",
+            "write it with model.save, as .keras, or copy it again",
+        )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         path.write_bytes(content)

@@ -79,7 +79,7 @@ def scale_factor(table: OffsetTable, rms: float | None) -> float:
         return 1.0
     if table.rms == 0:
         raise InputError(
-            f"offsets.{table.name}",
+            f"params.yaml: offsets.{table.name}",
             f"is zero on the whole training split at latent dim {table.latent_dim}: it cannot be "
             f"scaled to rms {rms:g}",
             "use rms: null or another offset",
@@ -89,7 +89,7 @@ def scale_factor(table: OffsetTable, rms: float | None) -> float:
     is_usable = table.rms >= smallest and smallest <= factor <= largest
     if not is_usable or factor * table.info["largest"] > largest:
         raise InputError(
-            f"offsets.{table.name}",
+            f"params.yaml: offsets.{table.name}",
             f"has rms {table.rms:.3g} and values up to {table.info['largest']:.3g} at latent dim "
             f"{table.latent_dim}: float32 cannot scale it to rms {rms:g}",
             "give vectors of a usual size, about 1",
@@ -129,7 +129,7 @@ def write_table(
         InputError: where a table has another shape than its split needs, or is not finite.
     """
     for split in SPLITS:
-        where = f"offsets.{name}, {split} split"
+        where = f"params.yaml: offsets.{name}, {split} split"
         table = tables[split]
         if table.ndim != 2 or table.shape[1] != latent_dim or table.dtype != np.float32:
             raise InputError(

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from offset_autoencoder.evaluation.statistics import Estimate
 
 _MOST_DECIMALS = 6
+_MOST_FOR_HALF = 3
 
 
 def mean_and_half(
@@ -19,16 +20,19 @@ def mean_and_half(
     Args:
         estimate: The mean and its interval.
         pm: The sign between mean and half interval; an empty one leaves out both.
-        decimals: How many decimals both have.
+        decimals: How many decimals both have; more, but at most three, where that would show
+            a half interval that is not zero as zero.
         factor: What both are multiplied by: 100 for percent.
         signed: Whether a mean above zero has its sign.
     """
     if estimate is None:
         return "-"
+    half = factor * estimate.half
+    known = bool(pm) and math.isfinite(half)
+    while known and half and decimals < _MOST_FOR_HALF and not round(half, decimals):
+        decimals += 1
     mean = _number(factor * estimate.mean, decimals, signed=signed)
-    if not pm or not math.isfinite(estimate.half):
-        return mean
-    return f"{mean} {pm} {_number(factor * estimate.half, decimals)}"
+    return f"{mean} {pm} {_number(half, decimals)}" if known else mean
 
 
 def exponent_of(means: Iterable[float]) -> int:

@@ -22,6 +22,7 @@ from offset_autoencoder.reporting.console_table import (
     print_table,
     setting_column,
 )
+from offset_autoencoder.reporting.interval_text import mean_and_half
 
 _STYLES = {"noise": "yellow", "second encoder": "green", "neither": "red", "undecided": "dim"}
 _ANSWERS = {"not told from zero": "open", "unknown": "-"}
@@ -60,7 +61,7 @@ def print_verdicts(
 
     Args:
         console: Where to; one on a file or a pipe gets plain text. Where it is narrow, what the
-            encoder does is left out.
+            encoder does is left out, and where that is not enough, Gaussian noise's intervals.
         verdicts: The verdicts, as :func:`.offset_verdict.judge_offsets` gives them.
         responses: How the encoders answer the offsets.
         confidence: The share of intervals that hold the true value.
@@ -73,7 +74,7 @@ def print_verdicts(
         setting_column([item.setting for item in verdicts]),
         Column(f"another's {pm}", [_percent(item.permuted.change, pm) for item in verdicts]),
         Column(f"Gaussian {pm}", [_percent(item.gaussian.change, pm) for item in verdicts]),
-        Column("none", [_percent(item.none.change, None) for item in verdicts]),
+        Column("none", [_percent(item.none.change, "") for item in verdicts]),
         Column("tells", [_share(item.tells) for item in verdicts]),
         Column("pull", [_share(item.pull) for item in verdicts]),
         Column("verdict", [Text(v.word, style=_STYLES[v.word]) for v in verdicts], right=False),
@@ -81,7 +82,9 @@ def print_verdicts(
     known = [answers.get(item.setting.label, "unknown") for item in verdicts]
     encoder = Column("encoder", [_ANSWERS.get(word, word) for word in known], right=False)
     title = "what each offset is to its network; change of the error with another, in %"
-    shown = print_table(console, title, [*columns[:-1], encoder, columns[-1]], columns)
+    narrow = list(columns)
+    narrow[2] = Column("Gaussian", [_percent(item.gaussian.change, "") for item in verdicts])
+    shown = print_table(console, title, [*columns[:-1], encoder, columns[-1]], columns, narrow)
     note = _note(verdicts[0], confidence, pm)
     if encoder.heading in shown:
         note += " encoder: its code reinforces, cancels or ignores the offset."
@@ -94,8 +97,8 @@ def _note(first: OffsetVerdict, confidence: float, pm: str) -> str:
         "The offset is exchanged for another sample's, for Gaussian noise of the same power, or "
         f"left out (none). {pm}: half the {percent(confidence).replace(' ', '')} interval over "
         "seeds. tells: variance of x that a linear map of the offset explains, %. pull: share of "
-        "the way to the other sample that its offset takes the output, %. "
-        f"second encoder: another's costs more than {margin}, tells and pull are above 1 %. "
+        "the way to the other sample that its offset takes the output, %. second encoder: "
+        f"another's costs more than {margin}, leaving it out too; tells and pull are above 1 %. "
         f"noise: another's and Gaussian are within {margin}, none is not."
     )
 
@@ -124,14 +127,11 @@ def _estimate(name: str, estimate: Estimate) -> dict[str, float]:
     return {name: estimate.mean, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
 
 
-def _percent(change: Estimate, pm: str | None) -> str:
+def _percent(change: Estimate, pm: str) -> str:
     if not math.isfinite(change.mean):
         return "-"
     decimals = 1 if abs(change.mean) < 0.1 else 0
-    mean = f"{100 * change.mean:+z.{decimals}f}"
-    if pm is None or not math.isfinite(change.half):
-        return mean
-    return f"{mean} {pm} {100 * change.half:.{decimals}f}"
+    return mean_and_half(change, pm, decimals=decimals, factor=100, signed=True)
 
 
 def _share(share: Estimate) -> str:

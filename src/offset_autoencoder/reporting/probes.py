@@ -26,8 +26,9 @@ def probe_rows(
     of the variance of x that a ridge regression reads from it on the test split, and
     ``PART_accuracy`` the share of the labels; ``offset_over`` says whether the offset's
     intervals are over seeds or, for one table shared by all seeds, over test samples. ``slope``
-    to ``answer`` are how the encoder answers the offset, ``gap`` is what training is better by.
-    A cell is empty where a setting has no such part.
+    to ``code_explained_by_offset`` are how the encoder answers the offset; ``answer`` is the word
+    for ``learnt_slope``, ``unknown`` without one. ``gap`` is what training is better by. A cell is
+    empty where a setting has no such part.
 
     Args:
         probes: What the parts tell.

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from offset_autoencoder import project
-from offset_autoencoder.config import SPLITS, SplitName, load_params
+from offset_autoencoder.config import SPLITS, Params, SplitName, load_params
+from offset_autoencoder.config.offset_kinds import ClassCodeOffset
 from offset_autoencoder.config.schema import Data
 from offset_autoencoder.config.tracking_uri import check_environment
 from offset_autoencoder.data.prepared import (
@@ -25,10 +26,13 @@ from offset_autoencoder.data.sources import load_source
 from offset_autoencoder.data.splits import Rows, assign
 from offset_autoencoder.data.validation import first_where
 from offset_autoencoder.errors import InputError, run_command
+from offset_autoencoder.training.architectures import resolve_architectures
 
 
 def main() -> None:
     """Write ``data/prepared`` from ``data/raw`` or a built-in data set, and say what it holds.
+
+    What can be found wrong without training is found here, before anything is written.
 
     Raises:
         InputError: for the first thing wrong with params.yaml, with the data, or with the one
@@ -49,7 +53,14 @@ def main() -> None:
         return samples.place(int(rows[name][row]), feature)
 
     _check_finite(data, place)
-    check_requirements(params, data, place)
+    check_requirements(params, data, place, project.RAW)
+    _check_class_codes(params, data)
+    resolve_architectures(
+        params.settings,
+        input_dim=data.schema.input_dim,
+        image_shape=data.schema.image_shape,
+        samples=len(data.train.x),
+    )
     write_prepared(
         project.PREPARED,
         data,
@@ -132,6 +143,20 @@ def _range(kind: str, splits: Mapping[SplitName, PreparedSplit]) -> list[float] 
     low = min(float(split.x.min()) for split in splits.values())
     high = max(float(split.x.max()) for split in splits.values())
     return [0.0, 1.0] if low >= 0 and high <= 1 else None
+
+
+def _check_class_codes(params: Params, data: PreparedData) -> None:
+    for name, offset in params.offsets.items():
+        if isinstance(offset, ClassCodeOffset):
+            from offset_autoencoder.offsets import class_code
+            from offset_autoencoder.offsets.kind import Training
+
+            classes = data.schema.classes
+            training = Training(
+                data.train.x, data.train.y, n_classes=None if classes is None else len(classes)
+            )
+            for latent_dim in params.latent_dims(name):
+                class_code.fit(f"params.yaml: offsets.{name}", offset, training, latent_dim)
 
 
 def _check_finite(data: PreparedData, place: Place) -> None:

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from offset_autoencoder.config import SPLITS, Params, Run, SplitName
+from offset_autoencoder.config.architecture import architecture_of
+from offset_autoencoder.evaluation.examine import Samples, examine_runs
+from offset_autoencoder.evaluation.opened import FinishedRun
+from offset_autoencoder.evaluation.probes import Splits, prepare_targets
+from offset_autoencoder.models import build_model
+
+D, L = 9, 3
+RNG = np.random.default_rng(0)
+X: dict[SplitName, Any] = {
+    name: RNG.random((n, D), dtype=np.float32) for name, n in zip(SPLITS, (60, 20, 30), strict=True)
+}
+TABLE: dict[SplitName, Any] = {name: np.tanh(x[:, :L]) for name, x in X.items()}
+MODELS: dict[str, Any] = {
+    "none": {"offset": "none"},
+    "additive": {"offset": "frozen"},
+    "concatenate": {"system": "concatenate", "offset": "frozen"},
+    "two_encoder": {"system": "two_encoder"},
+    "wide": {"system": "wide", "match": "two_encoder", "offset": "frozen"},
+    "ensemble": {"system": "ensemble", "offset": "frozen"},
+    "vae": {"system": "vae", "offset": "frozen"},
+}
+USERS_MODEL = """
+import keras
+
+
+def build(input_dim, latent_dim, seed):
+    x, offset = keras.Input((input_dim,), name="x"), keras.Input((latent_dim,), name="offset")
+    code = keras.layers.Dense(latent_dim, name="code")(x)
+    y = keras.layers.Dense(input_dim)(keras.layers.Add()([code, offset]))
+    return keras.Model({"x": x, "offset": offset}, y)
+"""
+
+
+@pytest.fixture(scope="module")
+def users_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("users")
+    (folder / "users_examined.py").write_text(USERS_MODEL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        yield "users_examined"
+    sys.modules.pop("users_examined", None)
+
+
+def finished(run: Run) -> FinishedRun:
+    """The run with the weights that it starts from."""
+    wide = [7] if run.setting.spec.system == "wide" else None
+    architecture = architecture_of(
+        run.setting, input_dim=D, image_shape=None, steps_an_epoch=1, encoder_hidden=wide
+    )
+    model = build_model(architecture, run.seed)
+    return FinishedRun(architecture, run.seed, {w.path: np.asarray(w) for w in model.weights}, 0.0)
+
+
+def offsets(run: Run, factor: float, split: SplitName) -> Any:
+    return TABLE[split] * np.float32(run.setting.spec.offset == "frozen")
+
+
+def test_the_plain_code_is_that_of_the_same_encoder(
+    make_params: Callable[..., Params], users_module: str
+) -> None:
+    """Only a system whose first encoder is the plain one has a plain slope."""
+    own = {"system": "function", "function": f"{users_module}:build", "offset": "frozen"}
+    params = make_params(
+        seeds=2,
+        network={"latent_dim": L, "hidden": [5]},
+        models={**MODELS, "function": own},
+        evaluate={"baselines": ["none"]},
+    )
+    runs = {run.label: (run, finished(run)) for run in params.runs}
+    samples = Samples(X, prepare_targets(Splits(**X), None), (0.0, 1.0))
+    found = dict(examine_runs(runs, offsets, samples, params.evaluate))
+    assert found.keys() == runs.keys()
+    for label, (run, _) in runs.items():
+        response = found[label].response
+        if run.setting.model == "none":
+            assert response is None
+        elif run.setting.model in ("additive", "concatenate", "two_encoder"):
+            # Untrained, the encoder is the plain one of its seed, to the last bit.
+            assert response is not None
+            assert response.plain_slope == response.slope
+        else:
+            assert response is not None
+            assert response.plain_slope is None
