@@ -204,7 +204,7 @@ def test_patience_and_the_best_weights_wait_for_the_end_of_the_warm_up() -> None
         assert epoch == 1 or not place.ends
         place.record([1.0, float(epoch), float(epoch)], 0.0, 0.0)
     assert (place.best_epoch, place.ends) == (5, True)
-    rising = {"learning_rate": 1e-6, "patience": 1, "epochs": 6}
+    rising: dict[str, Any] = {"learning_rate": 1e-6, "patience": 1, "epochs": 6}
     waits = train([job("waits", warmup=4, **rising), job("ends", **rising)])
     assert waits["waits"].epochs >= 5
     assert (waits["waits"].best_epoch or 0) >= 4
