@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -129,7 +130,7 @@ def test_kills_at_any_moment_are_mended(make_project: Make, stage: Stage, has_st
 
 def _wait_for_writes(project: Any, publisher: subprocess.Popen[bytes]) -> None:
     """Until the lock is there and the database, or the one that is being made, changes."""
-    watched = [project.database, project.root / "mlflow.db.new"]
+    watched = [project.root / f"mlflow.db{suffix}" for suffix in ("", ".new", "-wal")]
 
     def seen() -> list[tuple[int, int]]:
         return [(path.stat().st_mtime_ns, path.stat().st_size) for path in watched if path.exists()]
@@ -139,6 +140,35 @@ def _wait_for_writes(project: Any, publisher: subprocess.Popen[bytes]) -> None:
         if seen() != before or publisher.poll() is not None:
             return
         time.sleep(0.02)
+
+
+def test_a_log_left_by_a_deleted_store_is_not_taken_over(make_project: Make, stage: Stage) -> None:
+    """A killed publisher leaves its log; whoever then deletes mlflow.db may leave it too."""
+    project = make_project()
+    with contextlib.closing(sqlite3.connect(project.database)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("CREATE TABLE left_over (number)")
+        connection.commit()
+        log = project.root / "mlflow.db-wal"
+        left = log.read_bytes()
+    assert left
+    project.database.unlink()
+    log.write_bytes(left)
+    done = stage(project)
+    assert done.returncode == 0, done.stderr
+    assert Counter(stored(project.database)) == whole(project)
+    with contextlib.closing(sqlite3.connect(project.database)) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    assert "left_over" not in tables
+
+
+def test_a_published_store_says_everything_in_one_file(
+    make_project: Make, stage: Stage, tmp_path: Path
+) -> None:
+    project = make_project()
+    stage(project)
+    alone = shutil.copyfile(project.database, tmp_path / "alone.db")
+    assert Counter(stored(alone)) == whole(project)
 
 
 @pytest.mark.parametrize("has_store", [False, True])

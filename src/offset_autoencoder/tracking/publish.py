@@ -132,14 +132,18 @@ def locked(location: Location) -> Iterator[None]:
 def _carry_out(plan: Plan, state: StoreState, location: Location, name: str, root: Path) -> None:
     from offset_autoencoder.tracking import store as mlflow_store
     from offset_autoencoder.tracking.provenance import provenance
+    from offset_autoencoder.tracking.write_ahead import write_back
 
     with mlflow_store.explained(location):
         mlflow_store.create_database(location)
         store = mlflow_store.Store.open(
             location, name, state, provenance(root), is_current=plan.is_workspace
         )
-        with _progress(len(plan.create) + len(plan.update)) as done:
-            _write(plan, store, done)
+        try:
+            with _progress(len(plan.create) + len(plan.update)) as done:
+                _write(plan, store, done)
+        finally:
+            write_back(location.database)
 
 
 def _write(plan: Plan, store: Store, done: Callable[[], None]) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import sqlite3
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.tracking import artifacts
+from offset_autoencoder.tracking import artifacts, write_ahead
 from offset_autoencoder.tracking.curves import Point, read_curves
 from offset_autoencoder.tracking.location import Location, sqlite_uri
 from offset_autoencoder.tracking.records import CONTENT, CURRENT, KEY, PARENT, ROLE, Record
@@ -41,27 +40,6 @@ def connect(uri: str) -> MlflowClient:
     for logger in ("mlflow", "alembic"):
         logging.getLogger(logger).setLevel(logging.CRITICAL)
     return MlflowClient(tracking_uri=uri)
-
-
-def _keep_write_ahead_logs(keep: bool) -> None:
-    """Whether SQLite connections that are opened from now on write ahead."""
-    from sqlalchemy import event
-    from sqlalchemy.engine import Engine
-
-    if keep != event.contains(Engine, "connect", _write_ahead):
-        (event.listen if keep else event.remove)(Engine, "connect", _write_ahead)
-
-
-def _write_ahead(connection: Any, _record: object) -> None:
-    """Let an SQLite store keep a write-ahead log, so that a commit need not wait for the disk.
-
-    MLflow commits several times a run, and each would wait twice. A process that is killed
-    loses nothing by it; a machine that loses power may lose the last runs, never the store, and
-    the next publication brings them back.
-    """
-    if isinstance(connection, sqlite3.Connection):
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
 
 
 @contextlib.contextmanager
@@ -101,8 +79,10 @@ def create_database(location: Location) -> None:
     new = database.with_name(f"{database.name}.new")
     for leftover in database.parent.glob(f"{new.name}*"):
         leftover.unlink()
-    # A store that is given its name must be one whole file, without a log beside it.
-    _keep_write_ahead_logs(False)
+    # A store that is given its name must be one whole file, without a log beside it; nor may
+    # the log of a store that was deleted be taken for its own.
+    write_ahead.turn(on=False)
+    write_ahead.remove_log(database)
     connect(sqlite_uri(new)).search_experiments(max_results=1)
     try:
         os.link(new, database)
@@ -153,7 +133,7 @@ class Store:
         is_current: bool = True,
     ) -> Store:
         """Open the experiment, creating it where the store has none of that name."""
-        _keep_write_ahead_logs(True)
+        write_ahead.turn(on=True)
         client = connect(location.uri)
         identity = state.experiment_id
         if identity is None:
