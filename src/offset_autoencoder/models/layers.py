@@ -25,28 +25,24 @@ def convolution(
     filters: int, size: int, activation: str, name: str, seed: int, **options: Any
 ) -> Any:
     """A convolution with stride 2, which halves height and width, rounding up."""
-    initializer = keras.initializers.GlorotUniform(seed=layer_seed(seed, name))
-    return keras.layers.Conv2D(
-        filters,
-        size,
-        strides=2,
-        padding="same",
-        activation=activation,
-        kernel_initializer=initializer,
-        name=name,
-        **options,
-    )
+    return _strided(keras.layers.Conv2D, filters, size, activation, name, seed, **options)
 
 
 def transposed_convolution(filters: int, size: int, activation: str, name: str, seed: int) -> Any:
     """A transposed convolution with stride 2, which doubles height and width."""
-    initializer = keras.initializers.GlorotUniform(seed=layer_seed(seed, name))
-    return keras.layers.Conv2DTranspose(
+    return _strided(keras.layers.Conv2DTranspose, filters, size, activation, name, seed)
+
+
+def _strided(
+    kind: Any, filters: int, size: int, activation: str, name: str, seed: int, **options: Any
+) -> Any:
+    return kind(
         filters,
         size,
         strides=2,
         padding="same",
         activation=activation,
-        kernel_initializer=initializer,
+        kernel_initializer=keras.initializers.GlorotUniform(seed=layer_seed(seed, name)),
         name=name,
+        **options,
     )
