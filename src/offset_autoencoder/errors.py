@@ -68,6 +68,7 @@ def run_command(command: Callable[[], None]) -> None:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
-    except KeyboardInterrupt:
-        print("interrupted: what was finished is kept", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        kept = str(interrupt) or "what was finished is kept"
+        print(f"interrupted: {kept}", file=sys.stderr)
         raise SystemExit(130) from None

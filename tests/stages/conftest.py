@@ -15,7 +15,7 @@ import yaml
 from offset_autoencoder.training.results import TrainedRun
 
 if TYPE_CHECKING:
-    from offset_autoencoder.training.trainer import Work
+    from offset_autoencoder.training.hall import Work
 
 DOCUMENT: dict[str, Any] = {
     "seeds": 2,
@@ -100,14 +100,15 @@ def experiment() -> Experiment:
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training that compiles nothing, for tests of which runs train and not of what they learn."""
     from offset_autoencoder.training import schedule
-    from offset_autoencoder.training.stack import best_weights, start_stack
 
-    def pretend(works: Sequence[Work], x: Any, x_validation: Any, on_epoch: Any) -> None:
+    def pretend(
+        works: Sequence[Work], x: Any, x_validation: Any, on_epoch: Any, checkpoints: Any
+    ) -> None:
         loss, times = np.ones(1, np.float32), np.ones(1)
         for work in works:
             for job in work.jobs:
-                stack = start_stack(work.population, [work.population.initial(job.seed)])
-                weights = best_weights(work.population, stack, 0)
+                population = work.population
+                weights = population.weights_of(population.initial(job.seed))
                 run = TrainedRun("finished", weights, loss, loss, loss, 1, True, times, times)
                 work.on_result(job, run)
 

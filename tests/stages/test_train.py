@@ -252,8 +252,8 @@ def test_a_training_that_is_cut_off_loses_one_population_at_most(
     experiment.write(models={"none": {"offset": "none", "activation": ["tanh", "elu"]}})
     real = vars(schedule)["train_populations"]
 
-    def cut_off(works: list[Any], *arguments: Any) -> None:
-        real(works[:1], *arguments)
+    def cut_off(works: list[Any], *arguments: Any, **options: Any) -> None:
+        real(works[:1], *arguments, **options)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

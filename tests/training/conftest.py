@@ -112,14 +112,24 @@ def programs() -> dict[str, Any]:
 @pytest.fixture
 def compiled_once(programs: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Within a test, a population that was compiled before is not compiled again."""
-    from offset_autoencoder.training import epoch, trainer
+    from offset_autoencoder.training.stacked import crew, epoch
 
     def compile_epoch(population: Any) -> Any:
         if population.key not in programs:
             programs[population.key] = epoch.compile_epoch(population)
         return programs[population.key]
 
-    monkeypatch.setattr(trainer, "compile_epoch", compile_epoch)
+    monkeypatch.setattr(crew, "compile_epoch", compile_epoch)
+
+
+@pytest.fixture(params=["fused", "stacked"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways to train a network of dense layers."""
+    from offset_autoencoder.training.population import Population
+
+    if request.param == "stacked":
+        monkeypatch.setattr(Population, "fused", None)
+    return str(request.param)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ N, M, L, BATCH = 70, 30, 4, 14
 RNG = np.random.default_rng(0)
 TABLE = RNG.normal(size=(N, L)).astype(np.float32)
 TABLE_VALIDATION = RNG.normal(size=(M, L)).astype(np.float32)
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_once", "way")
 OPTIMIZERS = {
     "adam": keras.optimizers.Adam,
     "adamw": keras.optimizers.AdamW,

@@ -158,8 +158,10 @@ DECIDES_NOTHING = {
     "files",  # how results are written
     "project",  # names of folders
     "training",  # a docstring
+    "training.checkpoints",  # keeps what a run has come to
     "training.code_digest",  # names a run
     "training.identity",  # names a run
+    "training.mapped",  # tells the system what will be read
     "training.results",  # holds results
     "training.run_files",  # writes results
     "user_code",  # finds the user's own, whose digest stands in the id

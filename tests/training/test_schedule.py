@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.training import schedule
+from offset_autoencoder.training.hall import Work
 from offset_autoencoder.training.identity import IdentifiedRun
 from offset_autoencoder.training.results import TrainedRun
 from offset_autoencoder.training.run_files import is_whole, read_history, read_spec, read_weights
@@ -18,7 +19,6 @@ from offset_autoencoder.training.schedule import (
     scale_offset,
     train_runs,
 )
-from offset_autoencoder.training.trainer import Work
 
 MakeRuns = Callable[..., list[IdentifiedRun]]
 D, L, N, M = 6, 3, 30, 10
@@ -144,7 +144,8 @@ def test_what_the_jobs_of_a_system_are_fed(make_runs: MakeRuns) -> None:
     )
     vae, second = make_jobs(runs, DATA)
     assert vae.stddev == 1.0  # it scales its noise itself
-    np.testing.assert_array_equal(vae.offset, DATA.tables["frozen", L][0] * np.float32(0.5))
+    np.testing.assert_array_equal(vae.offset, DATA.tables["frozen", L][0])
+    assert vae.offset_factor == 0.5
     assert second.stddev == 0.1
     assert second.offset.shape == (N, L)
     assert second.offset_validation.shape == (M, L)
@@ -171,17 +172,15 @@ def test_jobs_share_their_arrays_and_seeds_stand_side_by_side(make_runs: MakeRun
     )
     jobs = make_jobs(runs, DATA)
     assert [job.seed for job in jobs] == [2, 2, 2, 5, 5, 5]
+    np.testing.assert_array_equal(jobs[0].offset, DATA.tables["frozen", L][0])
+    np.testing.assert_array_equal(jobs[0].offset_validation, DATA.tables["frozen", L][1])
     assert {job.id for job in jobs} == {run.id for run in runs}
-    assert len({id(job.offset) for job in jobs}) == 2
-    assert len({id(job.offset_validation) for job in jobs}) == 2
+    assert len({id(job.offset) for job in jobs}) == 1
+    assert len({id(job.offset_validation) for job in jobs}) == 1
     by_id = {run.id: run.run.setting for run in runs}
     for job in jobs:
         setting = by_id[job.id]
-        train, validation = DATA.tables["frozen", L]
-        factor = np.float32(setting.spec.rms)
-        np.testing.assert_array_equal(job.offset, train * factor)
-        np.testing.assert_array_equal(job.offset_validation, validation * factor)
-        assert job.offset.dtype == np.float32
+        assert job.offset_factor == setting.spec.rms
         assert (job.stddev, job.learning_rate) == (
             setting.spec.stddev,
             setting.train.learning_rate,
@@ -260,7 +259,7 @@ def test_runs_that_are_cut_off_keep_those_that_had_ended(
 ) -> None:
     runs = make_runs(seeds=4)
 
-    def killed(works: Sequence[Work], x: Any, x_validation: Any, on_epoch: Any) -> None:
+    def killed(works: Sequence[Work], *_: Any, **options: Any) -> None:
         (work,) = works
         weights = work.population.initial(0).weights
         loss, times = np.zeros(2, np.float32), np.ones(2)

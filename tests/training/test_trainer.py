@@ -12,12 +12,13 @@ import pytest
 from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.models import build_model
-from offset_autoencoder.training.job import Job, Place
+from offset_autoencoder.training.hall import Work
+from offset_autoencoder.training.job import Job, Progress
 from offset_autoencoder.training.population import Population
 from offset_autoencoder.training.results import TrainedRun
-from offset_autoencoder.training.trainer import Work, train_population, train_populations
+from offset_autoencoder.training.trainer import train_population, train_populations
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_once", "way")
 N, M, D, L, BATCH = 70, 30, 12, 4, 16
 RNG = np.random.default_rng(0)
 X = RNG.random((N, D), dtype=np.float32)
@@ -199,7 +200,7 @@ def test_a_run_has_all_its_weights_by_name() -> None:
 
 def test_patience_and_the_best_weights_wait_for_the_end_of_the_warm_up() -> None:
     """A loss that only rises would end a run after two epochs, and keep its first weights."""
-    place = Place(job("x", epochs=9, patience=2, warmup=5))
+    place = Progress(job("x", epochs=9, patience=2, warmup=5))
     for epoch in range(1, 8):
         assert epoch == 1 or not place.ends
         place.record([1.0, float(epoch), float(epoch)], 0.0, 0.0)

@@ -16,6 +16,7 @@ from pydantic import (
 from offset_autoencoder.config.values import (
     FEW,
     Activation,
+    Bytes,
     Count,
     Epochs,
     Name,
@@ -148,13 +149,31 @@ class Network(Section):
 
 
 class Train(Section):
-    """``train:``, how a run is trained. ``patience: null`` trains every epoch."""
+    """``train:``, how a run is trained. ``patience: null`` trains every epoch.
+
+    Attributes:
+        epochs: At most so many.
+        batch_size: Samples a step.
+        optimizer: Keras's, with its defaults.
+        learning_rate: Of the optimizer.
+        patience: Epochs without a lower validation loss after which a run stops.
+        memory_limit: Bytes of training samples in memory, ``500 MB`` say; where there are more,
+            they are read chunk by chunk while a run trains.
+        checkpoint_seconds: Between two checkpoints of a run in training.
+    """
 
     epochs: Epochs = 100
     batch_size: Count = 32
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
     learning_rate: Positive = 1e-3
     patience: Annotated[Count | None, BeforeValidator(null_word)] = 10
+    memory_limit: Annotated[Bytes | None, BeforeValidator(null_word)] = None
+    checkpoint_seconds: Positive = 30.0
+
+    @property
+    def relevant(self) -> dict[str, Any]:
+        """The keys that a run's weights depend on, and their values."""
+        return self.model_dump(exclude={"memory_limit", "checkpoint_seconds"})
 
 
 Metric = Literal["mse", "mae", "binary_crossentropy", "psnr", "explained_variance"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, StringConstraints
 
 _SMALLEST, _LARGEST = 2.0**-126, 2.0**128 * (1 - 2.0**-24)
 
@@ -50,6 +50,7 @@ Number = Annotated[
 ]
 Positive = Annotated[Number, Field(gt=0)]
 NonNegative = Annotated[Number, Field(ge=0)]
+Bytes = Annotated[ByteSize, BeforeValidator(refuse_bool), Field(ge=2**20)]
 Share = Annotated[float, BeforeValidator(refuse_bool), Field(gt=0, lt=1)]
 Decibels = Annotated[float, BeforeValidator(refuse_bool), Field(ge=-100, le=100)]
 Activation = Literal["relu", "tanh", "sigmoid", "elu", "gelu", "selu", "silu", "linear"]

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 _SECONDS_BETWEEN_LINES = 15.0
+_SECONDS_BETWEEN_DRAWINGS = 0.1
 
 Report = Callable[[float, int], None]
 
@@ -35,10 +36,16 @@ def progress(what: str, items: int, work: float) -> Iterator[Report]:
             console=Console(stderr=True),
         ) as bar:
             task = bar.add_task(what, total=items)
-            started = time.monotonic()
+            started = drawn = time.monotonic()
+            shown = 0
 
             def report_bar(work_done: float, items_done: int) -> None:
-                left = _time_left(time.monotonic() - started, work_done, work)
+                nonlocal drawn, shown
+                now = time.monotonic()
+                if items_done == shown and now - drawn < _SECONDS_BETWEEN_DRAWINGS:
+                    return
+                drawn, shown = now, items_done
+                left = _time_left(now - started, work_done, work)
                 bar.update(task, completed=items_done, description=f"{what}, {left}")
 
             yield report_bar

@@ -11,6 +11,7 @@ from offset_autoencoder.offsets.table import OffsetTable, load_table, scale_fact
 from offset_autoencoder.project import MODELS, OFFSETS, PARAMS, PREPARED, run_store
 from offset_autoencoder.reporting.progress import progress
 from offset_autoencoder.training.architectures import resolve_architectures
+from offset_autoencoder.training.batches import chunks_of
 from offset_autoencoder.training.identity import IdentifiedRun, identify
 from offset_autoencoder.training.run_store import leave_in_models, missing_ids, take_in
 
@@ -64,6 +65,12 @@ def identify_runs(params: Params, data: PreparedData, tables: Tables) -> list[Id
                 data={split: digests[split]["x"] for split in trained_on},
                 table=table and {split: table.digests[split] for split in trained_on},
                 offset_factor=scale_factor(table, spec.rms) if table else 1.0,
+                chunks=chunks_of(
+                    run.setting.train.memory_limit,
+                    len(data.train.x),
+                    data.train.x[:1].nbytes,
+                    run.setting.train.batch_size,
+                ),
             )
         )
     return identified
@@ -80,8 +87,12 @@ def train(runs: list[IdentifiedRun], data: PreparedData, tables: Tables) -> None
         tables={key: (table.train, table.validation) for key, table in tables.items()},
     )
     work = float(sum(run.run.setting.train.epochs for run in runs))
-    with progress("training runs", len(runs), work) as report:
-        train_runs(runs, arrays, run_store(), report)
+    try:
+        with progress("training runs", len(runs), work) as report:
+            train_runs(runs, arrays, run_store(), report)
+    except KeyboardInterrupt:
+        kept = "finished runs are kept, and those in training go on from here by dvc repro"
+        raise KeyboardInterrupt(kept) from None
 
 
 if __name__ == "__main__":

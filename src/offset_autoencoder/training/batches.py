@@ -6,10 +6,21 @@ whatever their model (common random numbers), and a run does not depend on its c
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
+Rows = NDArray[np.int32]
+
 _ORDER, _NOISE = 0, 1
+
+# So many chunks are in memory at most: of eight runs, one in training and one read ahead each.
+_CHUNKS_IN_MEMORY = 16
+MOST_CHUNKED_RUNS = _CHUNKS_IN_MEMORY // 2
+# Scattered over the file, so that a file in some order does not make chunks of one kind.
+_BLOCKS_A_CHUNK = 8
 
 
 def _generator(seed: int, stream: int, epoch: int) -> np.random.Generator:
@@ -21,12 +32,80 @@ def steps_an_epoch(samples: int, batch_size: int) -> int:
     return -(-samples // batch_size)
 
 
-def epoch_order(seed: int, epoch: int, samples: int) -> NDArray[np.int32]:
+@dataclass(frozen=True)
+class Chunks:
+    """How samples larger than memory are cut: a run has one chunk in hand, and reads one ahead.
+
+    Attributes:
+        block: Adjoining rows that are always read together, a multiple of the batch size.
+        blocks: How many blocks, from anywhere in the file, make a chunk.
+    """
+
+    block: int
+    blocks: int
+
+    @property
+    def rows(self) -> int:
+        """Rows of a chunk."""
+        return self.block * self.blocks
+
+
+def chunks_of(
+    memory_limit: int | None, samples: int, row_bytes: int, batch_size: int
+) -> Chunks | None:
+    """How the samples are cut; None where they fit into the memory allowed.
+
+    Args:
+        memory_limit: Bytes of samples that may be in memory; None for no limit.
+        samples: How many there are.
+        row_bytes: Bytes of one.
+        batch_size: Samples a step: no chunk is smaller.
+    """
+    if memory_limit is None or samples * row_bytes <= memory_limit:
+        return None
+    batches = max(1, memory_limit // (_CHUNKS_IN_MEMORY * row_bytes * batch_size))
+    blocks = min(_BLOCKS_A_CHUNK, batches)
+    return Chunks(block=batches // blocks * batch_size, blocks=blocks)
+
+
+def epoch_order(seed: int, epoch: int, samples: int) -> Rows:
     """The rows of one epoch, batch after batch: a permutation, (samples,) int32."""
     return _generator(seed, _ORDER, epoch).permutation(samples).astype(np.int32)
 
 
-def epoch_noise(seed: int, epoch: int, samples: int, latent_dim: int) -> NDArray[np.float32]:
-    """Standard normal noise for every code of one epoch, in its order, (samples, latent_dim)."""
-    generator = _generator(seed, _NOISE, epoch)
+def epoch_chunks(seed: int, epoch: int, samples: int, chunks: Chunks | None) -> Iterator[Rows]:
+    """The rows of one epoch, chunk after chunk, int32: together a permutation of all rows.
+
+    Blocks are shuffled across the file, and rows within each chunk of them. Without chunks it
+    is :func:`epoch_order` in one piece.
+    """
+    if chunks is None:
+        yield epoch_order(seed, epoch, samples)
+        return
+    generator = _generator(seed, _ORDER, epoch)
+    starts = generator.permutation(-(-samples // chunks.block)) * chunks.block
+    for first in range(0, len(starts), chunks.blocks):
+        rows = np.concatenate(
+            [
+                np.arange(start, min(start + chunks.block, samples), dtype=np.int32)
+                for start in starts[first : first + chunks.blocks]
+            ]
+        )
+        yield generator.permutation(rows)
+
+
+def noise_generator(seed: int, epoch: int) -> np.random.Generator:
+    """The generator of an epoch's noise, for :func:`draw_noise`."""
+    return _generator(seed, _NOISE, epoch)
+
+
+def draw_noise(
+    generator: np.random.Generator, samples: int, latent_dim: int
+) -> NDArray[np.float32]:
+    """Standard normal noise for the next codes of an epoch, in its order, (samples, latent_dim)."""
     return generator.standard_normal((samples, latent_dim), dtype=np.float32)
+
+
+def epoch_noise(seed: int, epoch: int, samples: int, latent_dim: int) -> NDArray[np.float32]:
+    """The noise of a whole epoch, (samples, latent_dim) float32; chunks draw the same."""
+    return draw_noise(noise_generator(seed, epoch), samples, latent_dim)

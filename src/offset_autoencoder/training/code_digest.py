@@ -15,16 +15,16 @@ _PACKAGE = Path(__file__).parent.parent
 _DECIDING = (
     "models",
     "training/batches.py",
-    "training/epoch.py",
+    "training/fused",
+    "training/hall.py",
     "training/job.py",
-    "training/losses.py",
-    "training/optimizers.py",
     "training/population.py",
     "training/schedule.py",
-    "training/stack.py",
+    "training/stacked",
     "training/trainer.py",
 )
-_LIBRARIES = ("tensorflow", "keras", "numpy")
+# SciPy brings the matrix products, Numba and llvmlite compile what is between them.
+_LIBRARIES = ("tensorflow", "keras", "numpy", "numba", "llvmlite", "scipy")
 
 
 @functools.cache

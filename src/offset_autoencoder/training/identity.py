@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
 from offset_autoencoder.config import Run
 from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.files import sha256_of_json
+from offset_autoencoder.training.batches import Chunks
 from offset_autoencoder.training.code_digest import code_digest, library_versions
 
 
@@ -32,7 +34,13 @@ class IdentifiedRun:
 
 
 def identify(
-    run: Run, *, architecture: Architecture, data: Any, table: Any, offset_factor: float
+    run: Run,
+    *,
+    architecture: Architecture,
+    data: Any,
+    table: Any,
+    offset_factor: float,
+    chunks: Chunks | None = None,
 ) -> IdentifiedRun:
     """Give a run its id.
 
@@ -43,11 +51,12 @@ def identify(
         table: Digests of its offset table over the same samples; None where it has none.
         architecture: The layers of its model.
         offset_factor: What the table is multiplied by; the table and rms decide it.
+        chunks: How the samples are cut, where they are larger than the memory allowed.
     """
     setting = run.setting
-    determined_by = {
+    determined_by: dict[str, Any] = {
         "architecture": architecture.dump(),
-        "train": setting.train.model_dump(),
+        "train": setting.train.relevant,
         "offset_factor": offset_factor,
         "stddev": setting.spec.stddev,
         "table": None if table is None else sha256_of_json(table),
@@ -56,6 +65,8 @@ def identify(
         "code": code_digest(),
         "versions": library_versions(),
     }
+    if chunks is not None:
+        determined_by["chunks"] = dataclasses.asdict(chunks)
     return IdentifiedRun(
         run, sha256_of_json(determined_by), determined_by, architecture, offset_factor
     )

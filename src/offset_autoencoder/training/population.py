@@ -1,4 +1,4 @@
-"""What runs must share to train in one program, and the variables of each."""
+"""What runs must share to train in the same way, and the variables of each."""
 
 from __future__ import annotations
 
@@ -12,32 +12,43 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.models.autoencoder import build_model
+from offset_autoencoder.training.batches import Chunks, chunks_of
+from offset_autoencoder.training.fused.program import Layout, Program
 
 Weights = list[NDArray[Any]]
 
-# Measured on two cores: a stack pays while all its weights stay in the second-level cache.
+# Of a run's networks that are not fused. Measured on two cores: a stack pays while all its
+# weights stay in the second-level cache.
 _STACKED_PARAMETERS = 131_072
 _LARGEST_STACK = 16
 
 
 @dataclass(frozen=True)
 class Population:
-    """What runs must share to train in one program.
+    """What runs must share to train in the same way.
 
     Attributes:
         architecture: Their layers, the same for every run.
         batch_size: Samples a step.
-        optimizer: A key of :data:`~offset_autoencoder.training.optimizers.OPTIMIZERS`.
+        optimizer: A key of
+            :data:`~offset_autoencoder.training.stacked.optimizers.OPTIMIZERS`.
+        memory_limit: Bytes of training samples that may be in memory; None for no limit.
+            Where they are more, they are trained on chunk by chunk.
     """
 
     architecture: Architecture
     batch_size: int
     optimizer: str
+    memory_limit: int | None = None
 
     @property
     def key(self) -> str:
         """Equal for equal populations."""
-        return f"{self.architecture.key} {self.batch_size} {self.optimizer}"
+        return f"{self.architecture.key} {self.batch_size} {self.optimizer} {self.memory_limit}"
+
+    def chunks(self, x: NDArray[np.float32]) -> Chunks | None:
+        """How training samples, (n, D) float32, are cut; None where they fit into memory."""
+        return chunks_of(self.memory_limit, len(x), x[:1].nbytes, self.batch_size)
 
     @functools.cached_property
     def model(self) -> Any:
@@ -48,6 +59,13 @@ class Population:
     def noise_is_input(self) -> bool:
         """Whether noise is an input of its own, and not part of what is added to the code."""
         return "noise" in self.model.input
+
+    @functools.cached_property
+    def fused(self) -> tuple[Program, Layout] | None:
+        """The program that trains its network, where it is one of known dense layers."""
+        from offset_autoencoder.training.fused.translate import translate
+
+        return translate(self.model, self.architecture.network.loss)
 
     @functools.cached_property
     def convolves(self) -> bool:
@@ -71,6 +89,18 @@ class Population:
     def initial(self, seed: int) -> Variables:
         """What a stock Keras model of this seed starts from."""
         return variables_of(build_model(self.architecture, seed, noise_input=True))
+
+    def weights_of(self, variables: Variables) -> Weights:
+        """A run's weights in the order of ``weight_names``: seed generators keep none."""
+        kept = {weight.path for weight in self.model.non_trainable_weights}
+        state = [
+            value
+            for variable, value in zip(
+                self.model.non_trainable_variables, variables.state, strict=True
+            )
+            if variable.path in kept
+        ]
+        return [*variables.weights, *state]
 
 
 class Variables(NamedTuple):

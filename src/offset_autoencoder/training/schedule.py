@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +10,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from offset_autoencoder.training.checkpoints import FOLDER, Checkpoints
+from offset_autoencoder.training.hall import Work
 from offset_autoencoder.training.identity import IdentifiedRun
 from offset_autoencoder.training.job import Job
 from offset_autoencoder.training.population import Population
 from offset_autoencoder.training.results import TrainedRun
 from offset_autoencoder.training.run_files import write_run
-from offset_autoencoder.training.trainer import Work, train_populations
+from offset_autoencoder.training.trainer import train_populations
 
 Array = NDArray[np.float32]
 
@@ -43,48 +46,37 @@ class TrainingData:
 def group_into_populations(
     runs: Sequence[IdentifiedRun],
 ) -> Iterator[tuple[Population, list[IdentifiedRun]]]:
-    """The runs that can train in one program, each id once, in the order of the first of each."""
+    """The runs that train in the same way, each id once, in the order of the first of each."""
     groups: dict[str, tuple[Population, list[IdentifiedRun]]] = {}
     for run in {run.id: run for run in runs}.values():
         train = run.run.setting.train
-        population = Population(run.architecture, train.batch_size, train.optimizer)
+        population = Population(
+            run.architecture, train.batch_size, train.optimizer, train.memory_limit
+        )
         groups.setdefault(population.key, (population, []))[1].append(run)
     yield from groups.values()
 
 
 def make_jobs(runs: Sequence[IdentifiedRun], data: TrainingData) -> list[Job]:
-    """What the trainer needs to know of each run, those of one seed side by side.
-
-    Runs with the same scaled offset share its arrays.
-    """
-    scaled: dict[tuple[str | None, int, float], tuple[Array, Array]] = {}
+    """What the trainer needs to know of each run, those of one seed side by side."""
     jobs = []
     for run in sorted(runs, key=lambda run: run.run.seed):
         setting = run.run.setting
-        offset, latent_dim, factor = (
-            setting.spec.offset,
-            setting.network.latent_dim,
-            run.offset_factor,
-        )
-        if (offset, latent_dim, factor) not in scaled:
-            table, table_validation = data.table(offset, latent_dim)
-            scaled[offset, latent_dim, factor] = (
-                scale_offset(table, factor),
-                scale_offset(table_validation, factor),
-            )
-        added, added_validation = scaled[offset, latent_dim, factor]
+        offset, offset_validation = data.table(setting.spec.offset, setting.network.latent_dim)
         jobs.append(
             Job(
                 id=run.id,
                 seed=run.run.seed,
-                offset=added,
-                offset_validation=added_validation,
+                offset=offset,
+                offset_validation=offset_validation,
                 # A variational autoencoder scales standard normal noise itself.
                 stddev=1.0 if run.architecture.system == "vae" else setting.spec.stddev,
                 learning_rate=setting.train.learning_rate,
                 epochs=setting.train.epochs,
                 patience=setting.train.patience,
                 warmup=setting.spec.warmup,
+                offset_factor=run.offset_factor,
+                checkpoint_seconds=setting.train.checkpoint_seconds,
             )
         )
     return jobs
@@ -96,8 +88,8 @@ def scale_offset(table: Array, factor: float) -> Array:
 
 
 def no_offset(samples: int, latent_dim: int) -> Array:
-    """Zeros that take no memory, (samples, latent_dim) float32, read-only."""
-    return np.broadcast_to(np.float32(0), (samples, latent_dim))
+    """Zeros, (samples, latent_dim) float32, in pages that the system makes only when written."""
+    return np.zeros((samples, latent_dim), np.float32)
 
 
 def train_runs(
@@ -116,23 +108,29 @@ def train_runs(
             every run.
     """
     left = {run.id: run.run.setting.train.epochs for run in runs}
-    work, done = sum(left.values()), 0
+    worked = done = 0
+    lock = threading.Lock()
     by_id = {run.id: run for run in runs}
 
     def keeper(population: Population) -> Callable[[Job, TrainedRun], None]:
         def keep(job: Job, trained: TrainedRun) -> None:
-            nonlocal done
+            nonlocal worked, done
             write_run(store / job.id, by_id[job.id], trained, population.weight_names)
-            left[job.id] = 0
-            done += 1
-            report(work - sum(left.values()), done)
+            with lock:
+                worked += left[job.id]
+                left[job.id] = 0
+                done += 1
+                report(worked, done)
 
         return keep
 
     def count(jobs: Sequence[Job]) -> None:
-        for job in jobs:
-            left[job.id] -= 1
-        report(work - sum(left.values()), done)
+        nonlocal worked
+        with lock:
+            for job in jobs:
+                left[job.id] -= 1
+            worked += len(jobs)
+            report(worked, done)
 
     train_populations(
         [
@@ -142,4 +140,5 @@ def train_runs(
         data.x,
         data.x_validation,
         count,
+        checkpoints=Checkpoints(store / FOLDER),
     )

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offset_autoencoder.models.backend import keras, tf
-from offset_autoencoder.training.losses import reconstruction_loss, sigmoid_crossentropy
+from offset_autoencoder.training.stacked.losses import reconstruction_loss, sigmoid_crossentropy
 
 
 def by_hand(x: Any, logits: Any) -> Any:

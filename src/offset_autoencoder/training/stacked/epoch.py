@@ -1,10 +1,10 @@
-"""One compiled program that trains a stack of runs for an epoch.
+"""Compiled programs that train a stack of runs and validate it.
 
 A Keras model is written once, for one run. Here its weights get a leading axis of runs,
 ``tf.vectorized_map`` maps forward and backward pass over it, and one program loops over
-the batches of an epoch with weights and moments as loop variables.
+the batches with weights and moments as loop variables.
 
-The program is compiled for a fixed number of runs a stack, which depends on the network
+The programs are compiled for a fixed number of runs a stack, which depends on the network
 alone: XLA may round differently for another stack size, and a run must not depend on how
 many others train beside it. Places that no run needs are filled with copies.
 """
@@ -14,35 +14,37 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from offset_autoencoder.models.backend import tf
-from offset_autoencoder.training.losses import reconstruction_loss
-from offset_autoencoder.training.optimizers import OPTIMIZERS
 from offset_autoencoder.training.population import Population, Variables
-from offset_autoencoder.training.stack import Stack
+from offset_autoencoder.training.stacked.losses import reconstruction_loss
+from offset_autoencoder.training.stacked.optimizers import OPTIMIZERS
+from offset_autoencoder.training.stacked.stack import Stack
 
 Tensor = Any
 
 
-class Validation(NamedTuple):
-    """The validation loss of each run, (R,), and the share of the reconstruction in it."""
+class Programs(NamedTuple):
+    """What trains a stack; each a ``tf.function``.
 
-    loss: Tensor
-    reconstruction: Tensor
-
-
-def compile_epoch(population: Population) -> Any:
-    """The program that trains a stack for one epoch.
-
-    Returns:
-        A ``tf.function`` of
-        ``(stack, x, x_validation, order, added, validation_offset, learning_rate, keep_last)``
-        → ``(stack, loss, validation)``, with x (n, D); x_validation (m, D); order (R, n) int32
-        rows of x, batch after batch, the last one possibly smaller; added: a dict of what the
-        model is fed beside x at those rows, ``offset`` (R, n, L) and, where noise is an input,
-        ``noise`` (R, n, L); validation_offset (R, m, L); learning_rate (R,);
-        keep_last (R,) bool, whether the last weights count as the best.
-        loss (R,) is the mean over the epoch's samples, as Keras reports it, and validation a
-        :class:`Validation` of the means over the validation samples after the epoch.
+    Attributes:
+        train: ``(stack, x, order, added, learning_rate)`` → ``(stack, loss)``, with x (n, D);
+            order (R, m) int32 rows of x, batch after batch, the last one possibly smaller;
+            added: a dict of what the model is fed beside x at those rows, ``offset`` (R, m, L)
+            and, where noise is an input, ``noise`` (R, m, L); learning_rate (R,); loss (R,)
+            the sum over the m samples.
+        validate: ``(stack, x, offset)`` → ``(loss, reconstruction)``, with x (n, D) and offset
+            (R, n, L): means over the samples, (R,), of the loss and of the reconstruction's
+            share of it.
+        keep_best: ``(stack, better)`` → ``stack``, with the weights of the runs for which
+            better (R,) holds kept as their best.
     """
+
+    train: Any
+    validate: Any
+    keep_best: Any
+
+
+def compile_epoch(population: Population) -> Programs:
+    """The programs of a population, compiled when they are first called."""
     model, optimizer = population.model, OPTIMIZERS[population.optimizer]
     loss_name, batch_size = population.architecture.network.loss, population.batch_size
 
@@ -61,24 +63,17 @@ def compile_epoch(population: Population) -> Any:
             _, loss, state = losses(run, inputs, training=True)
         return loss, tape.gradient(loss, run.weights), list(state)
 
-    def validation_losses(batch: tuple[Variables, Tensor], x_validation: Tensor) -> Any:
+    def validation_losses(batch: tuple[Variables, Tensor], x: Tensor) -> Any:
         run, offset = batch
-        inputs = {"x": x_validation, "offset": offset}
+        inputs = {"x": x, "offset": offset}
         if population.noise_is_input:
             inputs["noise"] = tf.zeros_like(offset)
         reconstruction, loss, _ = losses(run, inputs, training=False)
         return loss, reconstruction
 
-    def epoch(
-        stack: Stack,
-        x: Tensor,
-        x_validation: Tensor,
-        order: Tensor,
-        added: dict[str, Tensor],
-        validation_offset: Tensor,
-        learning_rate: Tensor,
-        keep_last: Tensor,
-    ) -> tuple[Stack, Tensor, Validation]:
+    def train(
+        stack: Stack, x: Tensor, order: Tensor, added: dict[str, Tensor], learning_rate: Tensor
+    ) -> tuple[Stack, Tensor]:
         runs, samples = order.shape
         steps, rest = divmod(samples, batch_size)
 
@@ -125,32 +120,27 @@ def compile_epoch(population: Population) -> Any:
         if rest:
             loss, *carried = one_step(tf.constant(steps * batch_size), rest, *carried)
             total = total + loss * float(rest)
-        weights, state, moments, step = carried
-        validation = Validation(
-            *_map_runs(
-                lambda batch: validation_losses(batch, x_validation),
-                (Variables(weights, state), validation_offset),
-                runs,
-            )
-        )
-        better = tf.math.is_finite(validation.loss) & (
-            keep_last | (validation.loss < stack.best_loss)
-        )
-        return (
-            Stack(
-                weights,
-                state,
-                moments,
-                step,
-                _choose(better, weights, stack.best_weights),
-                _choose(better, state, stack.best_state),
-                tf.where(better, validation.loss, stack.best_loss),
-            ),
-            total / float(samples),
-            validation,
+        return Stack(*carried, stack.best_weights, stack.best_state), total
+
+    def validate(stack: Stack, x: Tensor, offset: Tensor) -> Any:
+        return _map_runs(
+            lambda batch: validation_losses(batch, x),
+            (Variables(stack.weights, stack.state), offset),
+            int(offset.shape[0]),
         )
 
-    return tf.function(epoch, jit_compile=not population.convolves, autograph=False)
+    def keep_best(stack: Stack, better: Tensor) -> Stack:
+        return stack._replace(
+            best_weights=_choose(better, stack.weights, stack.best_weights),
+            best_state=_choose(better, stack.state, stack.best_state),
+        )
+
+    compiled = not population.convolves
+    return Programs(
+        tf.function(train, jit_compile=compiled, autograph=False),
+        tf.function(validate, jit_compile=compiled, autograph=False),
+        tf.function(keep_best, autograph=False),
+    )
 
 
 def _map_runs(function: Any, stacked: Any, runs: int) -> Any:

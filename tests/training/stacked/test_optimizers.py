@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.models.backend import keras, tf
-from offset_autoencoder.training.optimizers import OPTIMIZERS
+from offset_autoencoder.training.stacked.optimizers import OPTIMIZERS
 
 KERAS = {
     "adam": keras.optimizers.Adam,

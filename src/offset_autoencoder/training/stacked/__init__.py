@@ -1,0 +1,1 @@
+"""Networks of any layers, trained by TensorFlow: stacks of runs in one program."""
