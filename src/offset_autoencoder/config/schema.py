@@ -157,6 +157,9 @@ class Train(Section):
         optimizer: Keras's, with its defaults.
         learning_rate: Of the optimizer.
         patience: Epochs without a lower validation loss after which a run stops.
+        engine: ``auto`` trains networks of known dense layers by the project's own compiled loop,
+            on the CPU, and others by TensorFlow; ``tensorflow`` trains all by TensorFlow, on
+            whatever device it finds.
         memory_limit: Bytes of training samples in memory, ``500 MB`` say; where there are more,
             they are read chunk by chunk while a run trains.
         checkpoint_seconds: Between two checkpoints of a run in training.
@@ -167,6 +170,7 @@ class Train(Section):
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
     learning_rate: Positive = 1e-3
     patience: Annotated[Count | None, BeforeValidator(null_word)] = 10
+    engine: Literal["auto", "tensorflow"] = "auto"
     memory_limit: Annotated[Bytes | None, BeforeValidator(null_word)] = None
     checkpoint_seconds: Positive = 30.0
 

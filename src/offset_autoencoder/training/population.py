@@ -34,17 +34,20 @@ class Population:
             :data:`~offset_autoencoder.training.stacked.optimizers.OPTIMIZERS`.
         memory_limit: Bytes of training samples that may be in memory; None for no limit.
             Where they are more, they are trained on chunk by chunk.
+        engine: ``auto`` or ``tensorflow``, as in ``train:``.
     """
 
     architecture: Architecture
     batch_size: int
     optimizer: str
     memory_limit: int | None = None
+    engine: str = "auto"
 
     @property
     def key(self) -> str:
         """Equal for equal populations."""
-        return f"{self.architecture.key} {self.batch_size} {self.optimizer} {self.memory_limit}"
+        how = (self.batch_size, self.optimizer, self.memory_limit, self.engine)
+        return f"{self.architecture.key} {how}"
 
     def chunks(self, x: NDArray[np.float32]) -> Chunks | None:
         """How training samples, (n, D) float32, are cut; None where they fit into memory."""
@@ -65,6 +68,8 @@ class Population:
         """The program that trains its network, where it is one of known dense layers."""
         from offset_autoencoder.training.fused.translate import translate
 
+        if self.engine == "tensorflow":
+            return None
         return translate(self.model, self.architecture.network.loss)
 
     @functools.cached_property

@@ -51,7 +51,11 @@ def group_into_populations(
     for run in {run.id: run for run in runs}.values():
         train = run.run.setting.train
         population = Population(
-            run.architecture, train.batch_size, train.optimizer, train.memory_limit
+            run.architecture,
+            train.batch_size,
+            train.optimizer,
+            train.memory_limit,
+            train.engine,
         )
         groups.setdefault(population.key, (population, []))[1].append(run)
     yield from groups.values()
