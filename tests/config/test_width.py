@@ -43,6 +43,7 @@ def test_what_it_cannot_count_is_an_error(architecture: Architecture) -> None:
 @given(WIDTHS, st.integers(1, 90), st.integers(1, 20), st.integers(1, 40_000))
 @example([1], 1, 1, 1)
 @example([3, 1], 60, 4, 30_000)
+@example([2, 2], 72, 20, 797)
 def test_comes_within_a_hundredth_or_says_that_it_cannot(
     hidden: list[int], input_dim: int, latent_dim: int, target: int
 ) -> None:

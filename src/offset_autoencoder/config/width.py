@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 
 from offset_autoencoder.config.architecture import Architecture
@@ -78,7 +77,7 @@ def matching_widths(where: str, network: Network, input_dim: int, target: int) -
     around = [widths for factor in (low, high) for widths in _steps(stretched(factor))]
     best = min(around, key=lambda widths: (abs(parameters(widths) - target), widths))
     found = parameters(best)
-    if not math.isclose(found, target, rel_tol=TOLERANCE):
+    if abs(found - target) > TOLERANCE * target:
         raise InputError(
             where,
             f"no encoder comes within 1 % of {target} parameters: widths {best} give {found}",

@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from numba import njit
-from numba.core import config
-from numba.misc.appdirs import user_cache_dir
+from numba.core import config as numba_config
+from numba.misc import appdirs as numba_appdirs
+
+# Neither is typed.
+_config: Any = numba_config
+_appdirs: Any = numba_appdirs
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -71,12 +75,12 @@ class SourceDigestLocator:
 
 @contextlib.contextmanager
 def _own_cache() -> Iterator[None]:
-    before = config.CACHE_LOCATOR_CLASSES
-    config.CACHE_LOCATOR_CLASSES = f"{__name__}.{SourceDigestLocator.__name__}"
+    before = _config.CACHE_LOCATOR_CLASSES
+    _config.CACHE_LOCATOR_CLASSES = f"{__name__}.{SourceDigestLocator.__name__}"
     try:
         yield
     finally:
-        config.CACHE_LOCATOR_CLASSES = before
+        _config.CACHE_LOCATOR_CLASSES = before
 
 
 @functools.cache
@@ -87,7 +91,7 @@ def _digest() -> str:
 
 @functools.cache
 def _folder() -> Path:
-    folder = Path(user_cache_dir("offset-autoencoder")) / f"compiled-{_digest()[:16]}"
+    folder = Path(_appdirs.user_cache_dir("offset-autoencoder")) / f"compiled-{_digest()[:16]}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):
