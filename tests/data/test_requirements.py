@@ -8,7 +8,7 @@ import pytest
 
 from offset_autoencoder.config import SplitName, parse_params
 from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, Schema, digests_of
-from offset_autoencoder.data.requirements import check_requirements
+from offset_autoencoder.data.requirements import check_shape, check_values
 from offset_autoencoder.errors import InputError
 
 SIZES: dict[SplitName, int] = {"train": 20, "validation": 4, "test": 6}
@@ -49,7 +49,9 @@ def check(low: float = 0.0, raw: Path = Path("raw"), **offset: Any) -> None:
         }
     )
     data = PreparedData(**splits, schema=schema)
-    check_requirements(params, data, lambda name, row, feature: f"{name} {row} {feature}", raw)
+    extremes = {name: (split.x.min(), split.x.max()) for name, split in splits.items()}
+    check_shape(params, raw, samples=20, features=5, labelled=False)
+    check_values(params, data, extremes, lambda name, row, feature: f"{name} {row} {feature}")
 
 
 @pytest.mark.parametrize(

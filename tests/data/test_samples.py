@@ -49,7 +49,7 @@ def test_keras_data_sets_bring_their_test_split(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setitem(sys.modules, "keras", fake)
         data = Data.model_validate({"source": name})
         samples = gather(load_source(data), data)
-        np.testing.assert_array_equal(samples.x, images.reshape(10, 4))
+        np.testing.assert_array_equal(samples.x[:], images.reshape(10, 4))
         assert samples.image_shape == (2, 2)
         assert samples.splits is not None
         assert samples.splits.tolist() == ["train"] * 8 + ["test"] * 2
@@ -74,7 +74,7 @@ def test_npy_with_labels_and_ids_beside_it(tmp_path: Path) -> None:
     ids = np.array([f"s{i}" for i in range(12)])
     save(tmp_path, x=X, y=LABELS, ids=ids)
     samples = read(tmp_path, path="x.npy", label="y.npy", id="ids.npy")
-    np.testing.assert_array_equal(samples.x, X)
+    np.testing.assert_array_equal(samples.x[:], X)
     assert samples.y is not None
     np.testing.assert_array_equal(samples.y, LABELS)
     assert samples.ids.tolist() == ids.tolist()
@@ -86,7 +86,7 @@ def test_images_are_flattened(tmp_path: Path) -> None:
     images = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
     save(tmp_path, x=images, flat=images.reshape(2, -1), deep=images.reshape(2, 1, 3, 4, 5))
     samples = read(tmp_path, path="x.npy")
-    np.testing.assert_array_equal(samples.x, images.reshape(2, 60))
+    np.testing.assert_array_equal(samples.x[:], images.reshape(2, 60))
     assert samples.image_shape == (3, 4, 5)
     assert read(tmp_path, path="flat.npy").image_shape is None
     assert read(tmp_path, path="deep.npy").image_shape is None
@@ -104,7 +104,7 @@ def test_a_file_a_split(tmp_path: Path) -> None:
         path={"test": "b.npy", "train": "a.npy"},
         label={"train": "ya.npy", "test": "yb.npy"},
     )
-    np.testing.assert_array_equal(samples.x, X)
+    np.testing.assert_array_equal(samples.x[:], X)
     assert samples.splits is not None
     assert samples.splits.tolist() == ["train"] * 8 + ["test"] * 4
     assert samples.place(8, 2) == f"{tmp_path / 'b.npy'}, row 0, column 2"
@@ -119,7 +119,7 @@ def test_one_npz_that_holds_an_array_a_split(tmp_path: Path) -> None:
         path={"train": "mnist.npz", "test": "mnist.npz"},
         label={"train": "y_train", "test": "y_test"},
     )
-    np.testing.assert_array_equal(samples.x, X)
+    np.testing.assert_array_equal(samples.x[:], X)
     assert samples.y is not None
     np.testing.assert_array_equal(samples.y, LABELS)
 
@@ -145,7 +145,7 @@ def test_csv_files_a_split_may_order_their_columns_differently(tmp_path: Path) -
     (tmp_path / "a.csv").write_text("u,v,k\n1,2,x\n3,4,y\n")
     (tmp_path / "b.csv").write_text("v,k,u\n6,x,5.5\n")
     samples = read(tmp_path, path={"train": "a.csv", "test": "b.csv"}, label="k")
-    np.testing.assert_array_equal(samples.x, [[1, 2], [3, 4], [5.5, 6]])
+    np.testing.assert_array_equal(samples.x[:], [[1, 2], [3, 4], [5.5, 6]])
     assert samples.classes == ["x", "y"]
     (tmp_path / "b.csv").write_text("v,k\n6,x\n")
     with pytest.raises(InputError, match=r"b\.csv: has no column 'u', .*a\.csv has"):
@@ -199,7 +199,7 @@ def test_features_that_are_none(tmp_path: Path, x: NDArray[Any], message: str) -
 def test_the_first_value_that_is_not_finite_is_named(
     tmp_path: Path, value: float, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("offset_autoencoder.data.validation._BLOCK", 8)  # several blocks
+    monkeypatch.setattr("offset_autoencoder.data.chunks.CHUNK_VALUES", 8)  # several chunks
     x = X.astype(dtype)
     x[7, 3] = x[7, 2] = x[9, 0] = value
     save(tmp_path, x=x)

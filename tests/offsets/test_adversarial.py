@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -8,7 +10,7 @@ from offset_autoencoder.config.offset_kinds import AdversarialOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets import adversarial
 from offset_autoencoder.offsets.dense import dense_layers
-from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
+from offset_autoencoder.offsets.kind import Float32, Samples, State, Training, applier
 from offset_autoencoder.offsets.reference import encode, layers_of
 
 WHERE = "params.yaml: offsets.mine"
@@ -39,6 +41,23 @@ def fitted() -> State:
 @pytest.fixture(scope="module")
 def directions(fitted: State) -> Float32:
     return adversarial.apply(WHERE, fitted, Samples(X))
+
+
+def test_chunks_share_one_program(
+    fitted: State, directions: Float32, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[int] = []
+    original = adversarial._compile_climb
+
+    def counted(state: State) -> Any:
+        compiled.append(1)
+        return original(state)
+
+    monkeypatch.setattr(adversarial, "_compile_climb", counted)
+    apply = applier(adversarial, WHERE, fitted)
+    parts = [apply(Samples(x)) for x in (X[:70], X[70:71], X[71:])]
+    np.testing.assert_allclose(np.concatenate(parts), directions, rtol=1e-4, atol=1e-4)
+    assert compiled == [1]
 
 
 def test_power_is_one_a_coordinate(directions: Float32) -> None:

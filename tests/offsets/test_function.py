@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.config.offset_kinds import FunctionOffset
+from offset_autoencoder.data import chunks
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets import function
 from offset_autoencoder.offsets.kind import Float32, Samples, Training
@@ -312,3 +313,28 @@ def test_one_training_sample_is_enough(write: Write) -> None:
     params = FunctionOffset(function=f"{module}:f")
     state = function.fit(WHERE, params, Training(X[:1]), 2)
     assert np.array_equal(function.apply(WHERE, state, Samples(X)), X[:, :2])
+
+
+def test_row_by_row_is_tried_on_the_first_and_the_last_chunk(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunks, "CHUNK_VALUES", 6 * 90)  # of 200 rows
+    module = write(
+        """
+        sizes = []
+
+        def f(x, latent_dim, rng):
+            sizes.append(len(x))
+            return x[:, :latent_dim]
+
+        def last(x, latent_dim, rng):
+            return x[:, :latent_dim] + (np.arange(len(x))[:, None] > 80)
+
+        def centred(x, latent_dim, rng):
+            return (x - x.mean(axis=0))[:, :latent_dim]
+        """
+    )
+    table_of(f"{module}:f")
+    assert max(sys.modules[module].sizes[:-1]) == 90  # the last call is table_of's own
+    for name in ("last", "centred"):
+        assert "f(x) is row by row" in message(f"{module}:{name}")

@@ -5,8 +5,9 @@ import pytest
 from sklearn.decomposition import PCA
 
 from offset_autoencoder.config.offset_kinds import PcaOffset
+from offset_autoencoder.data import chunks
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.offsets import pca
+from offset_autoencoder.offsets import pca, principal_axes
 from offset_autoencoder.offsets.kind import Float32, Samples, Training
 
 WHERE = "params.yaml: offsets.pca"
@@ -97,3 +98,38 @@ def test_blocks_of_rows_do_not_change_the_fit() -> None:
     reference = PCA(2, svd_solver="full").fit(x.astype(np.float64))
     got = pca.fit(WHERE, PcaOffset(), Training(x), 2)
     np.testing.assert_allclose(got["explained_variance"], reference.explained_variance_, rtol=1e-9)
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize(("n", "input_dim"), [(300, 12), (9, 40)])
+def test_samples_that_do_not_fit_have_the_axes_of_those_that_do(
+    n: int, input_dim: int, large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = correlated(n, input_dim)
+    reference = PCA(5, svd_solver="full").fit(x.astype(np.float64))
+    monkeypatch.setattr(chunks, "CHUNK_VALUES", 100)
+    if large:
+        monkeypatch.setattr(principal_axes, "_LARGE_ORDER", 3)
+    state = pca.fit(WHERE, PcaOffset(), Training(x), 5)
+    np.testing.assert_allclose(state["explained_variance"], reference.explained_variance_)
+    cosines = (state["components"] * reference.components_).sum(axis=1)
+    np.testing.assert_allclose(np.abs(cosines), 1, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("n", "input_dim"), [(50, 6), (8, 30)])
+@pytest.mark.parametrize("large", [False, True])
+def test_rank_of_samples_that_do_not_fit(
+    n: int, input_dim: int, large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = np.random.default_rng(0)
+    whole = generator.integers(-3, 4, (n, 2)) @ generator.integers(-3, 4, (2, input_dim))
+    x = whole.astype(np.float32) + 1  # whole numbers, so that the rank is 2 in float32, too
+    monkeypatch.setattr(chunks, "CHUNK_VALUES", 40)
+    if large:
+        monkeypatch.setattr(principal_axes, "_LARGE_ORDER", 3)
+    state = pca.fit(WHERE, PcaOffset(), Training(x), 4)
+    assert (state["components"][2:] == 0).all()
+    assert (state["components"][:2] != 0).any(axis=1).all()
+    assert np.isfinite(state["components"]).all()
+    with pytest.raises(InputError, match="varies in 2 directions only"):
+        pca.fit(WHERE, PcaOffset(whiten=True), Training(x), 4)

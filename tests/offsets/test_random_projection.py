@@ -6,7 +6,7 @@ from scipy import stats
 
 from offset_autoencoder.config.offset_kinds import RandomProjectionOffset
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.offsets import random_projection
+from offset_autoencoder.offsets import linear, random_projection
 from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
 
 WHERE = "params.yaml: offsets.projection"
@@ -79,3 +79,26 @@ def test_a_sample_has_the_same_vector_alone_as_among_others() -> None:
 def test_other_number_of_features_is_refused() -> None:
     with pytest.raises(InputError, match="fitted on 7 features, x has 8"):
         random_projection.apply(WHERE, fit(samples(4, 7), 3), Samples(samples(2, 8)))
+
+
+def test_many_rows_are_multiplied_in_float32_and_as_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = samples(3000, 200)
+    state = fit(x, 16)
+    expected = (x.astype(np.float64) - state["mean"]) @ state["projection"]
+    exact = random_projection.apply(WHERE, state, Samples(x))
+    np.testing.assert_array_equal(exact, expected.astype(np.float32))
+    monkeypatch.setattr(linear, "_MANY_VALUES", 1000)
+    monkeypatch.setattr(linear, "_PRODUCT_ROWS", 700)
+    got = random_projection.apply(WHERE, state, Samples(x))
+    assert not np.array_equal(got, exact)  # another way was taken
+    error = np.linalg.norm(got - expected, axis=1) / np.linalg.norm(expected, axis=1)
+    assert error.max() < 3e-6
+
+
+def test_many_rows_far_from_the_origin_lose_no_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "_MANY_VALUES", 1000)
+    x = np.random.default_rng(0).integers(0, 3, (3000, 200)).astype(np.float32) + 1e6
+    state = fit(x, 16)
+    expected = (x.astype(np.float64) - state["mean"]) @ state["projection"]
+    got = random_projection.apply(WHERE, state, Samples(x))
+    np.testing.assert_array_equal(got, expected.astype(np.float32))

@@ -14,8 +14,8 @@ from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.config.offset_kinds import FileOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets.align import match_ids
-from offset_autoencoder.offsets.kind import Float32
 from offset_autoencoder.offsets.table_file import PreparedIds, read_tables
+from offset_autoencoder.offsets.vectors import Vectors
 
 N = 10
 ROWS: dict[SplitName, list[int]] = {
@@ -33,11 +33,12 @@ def read(raw: Path, ids: PreparedIds = BY_ROW, latent_dim: int = 3, **keys: Any)
     return read_tables("mine", FileOffset.model_validate(keys), ids, latent_dim, raw)
 
 
-def check(tables: dict[SplitName, Float32]) -> None:
+def check(tables: dict[SplitName, Vectors]) -> None:
     for split in SPLITS:
-        assert tables[split].dtype == np.float32
-        assert tables[split].flags.c_contiguous
-        np.testing.assert_array_equal(tables[split], VALUES[ROWS[split]].astype(np.float32))
+        table = np.concatenate(list(tables[split].chunks()))
+        assert table.dtype == np.float32
+        assert table.shape == tables[split].shape
+        np.testing.assert_array_equal(table, VALUES[ROWS[split]].astype(np.float32))
 
 
 def message(raw: Path, ids: PreparedIds = BY_ROW, latent_dim: int = 3, **keys: Any) -> str:

@@ -13,6 +13,7 @@ from offset_autoencoder.data.table import Roles
 from offset_autoencoder.errors import InputError, did_you_mean
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
+_CONVERTED = 1 << 16
 
 
 def choose_features(names: Sequence[str], roles: Roles, origin: str) -> tuple[str, ...]:
@@ -65,18 +66,29 @@ def to_matrix(columns: Sequence[Any]) -> NDArray[Any]:
     """Arrow columns of numbers → one array, filled a column at a time.
 
     Args:
-        columns: ``pyarrow.ChunkedArray`` of n integers, floats or booleans each, no nulls.
+        columns: Arrow arrays of n integers, floats or booleans each, no nulls.
 
     Returns:
         ``(n, columns)`` in the smallest dtype that holds every column's values.
     """
-    if not len(columns[0]):
-        return np.empty((0, len(columns)))
-    dtype = np.result_type(*(np.dtype(column.type.to_pandas_dtype()) for column in columns))
-    matrix = np.empty((len(columns[0]), len(columns)), dtype=dtype)
+    matrix = np.empty((len(columns[0]), len(columns)), dtype=common_dtype(columns))
     for index, column in enumerate(columns):
-        matrix[:, index] = column.to_numpy()
+        matrix[:, index] = numbers(column)
     return matrix
+
+
+def common_dtype(columns: Sequence[Any]) -> np.dtype[Any]:
+    """The smallest dtype that holds the values of Arrow columns, or of fields of a schema."""
+    return np.result_type(*(np.dtype(column.type.to_pandas_dtype()) for column in columns))
+
+
+def numbers(column: Any) -> NDArray[Any]:
+    """An Arrow column of numbers or booleans, no nulls → ``(n,)``."""
+    import pyarrow as pa
+
+    if isinstance(column, pa.ChunkedArray):
+        return column.to_numpy()
+    return column.to_numpy(zero_copy_only=False)
 
 
 def to_values(column: Any) -> NDArray[Any]:
@@ -87,20 +99,14 @@ def to_values(column: Any) -> NDArray[Any]:
         column = column.cast(column.type.value_type)
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return np.array(column.to_pylist(), dtype=np.str_)
-    values: NDArray[Any] = column.to_numpy()
-    return values
+    return numbers(column)
 
 
-def first_null(columns: Sequence[Any]) -> tuple[int, int] | None:
-    """The first row, and in it the first column, that holds a null; None where none does."""
+def first_null(column: Any) -> int | None:
+    """The first row of an Arrow column that holds a null; None where none does."""
     import pyarrow.compute as pc
 
-    found = [
-        (int(pc.index(pc.is_null(column), True).as_py()), index)
-        for index, column in enumerate(columns)
-        if column.null_count
-    ]
-    return min(found, default=None)
+    return int(pc.index(pc.is_null(column), True).as_py()) if column.null_count else None
 
 
 def as_integers(texts: NDArray[Any]) -> NDArray[Any]:
@@ -108,6 +114,7 @@ def as_integers(texts: NDArray[Any]) -> NDArray[Any]:
 
     ``"007"`` is not: it would not come back as it was.
     """
-    if all(_INTEGER.fullmatch(text) for text in texts.tolist()):
-        return texts.astype(np.int64)
-    return texts
+    for start in range(0, len(texts), _CONVERTED):
+        if not all(map(_INTEGER.fullmatch, texts[start : start + _CONVERTED].tolist())):
+            return texts
+    return texts.astype(np.int64)

@@ -1,7 +1,7 @@
 """csv files with a header, plain or gzipped, read by Arrow; what is wrong with them, found by line.
 
-Arrow reads quickly but places errors poorly. So a file that it refuses, or that holds a cell
-which is no number, is gone through once more, row by row, to say where.
+Arrow reads quickly, a block at a time, but places errors poorly. So a file that it refuses, or
+that holds a cell which is no number, is gone through once more, row by row, to say where.
 """
 
 from __future__ import annotations
@@ -15,51 +15,48 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
+from numpy.typing import NDArray
+
 from offset_autoencoder.config import SPLITS
-from offset_autoencoder.data.columns import (
-    as_integers,
-    choose_features,
-    first_null,
-    to_matrix,
-    to_values,
-)
+from offset_autoencoder.data.columns import as_integers, choose_features, to_matrix, to_values
+from offset_autoencoder.data.spool import Spool
 from offset_autoencoder.data.table import Roles, Table
 from offset_autoencoder.errors import InputError
 
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
+_BLOCK = 1 << 24  # bytes of text that Arrow reads at once: no row may be longer
 
 
 def read_csv_table(path: Path, roles: Roles) -> Table:
     """Read features, and labels, ids and splits where they are named, from a csv with a header.
 
-    Labels and ids are text, and integers where every one is. Empty lines do not count.
+    Features are float64. Labels and ids are text, and integers where every one is. Empty lines
+    do not count.
 
     Raises:
         InputError: where the header is missing, a column is missing, a row has too few or
             too many cells, or a feature's cell is empty or no number.
     """
     import pyarrow as pa
-    from pyarrow import csv as arrow
 
     header = _header(path)
     features = choose_features(header, roles, str(path))
     others = roles.named
+    spool, rows = Spool(), 0
+    texts: dict[str, list[NDArray[Any]]] = {part: [] for part in others}
     try:
-        with pa.input_stream(path, compression="gzip" if _is_zipped(path) else None) as stream:
-            table = arrow.read_csv(
-                stream,
-                parse_options=arrow.ParseOptions(newlines_in_values=True),
-                convert_options=arrow.ConvertOptions(
-                    include_columns=list(dict.fromkeys([*features, *others.values()])),
-                    column_types={name: pa.string() for name in others.values()},
-                    strings_can_be_null=False,
-                ),
-            )
+        for batch in _batches(path, features, tuple(others.values())):
+            columns = [batch.column(name) for name in features]
+            if any(column.null_count for column in columns):
+                raise _misplaced(path, header, features, "a cell is empty")
+            spool.write(to_matrix(columns))
+            rows += len(batch)
+            for part, name in others.items():
+                texts[part].append(to_values(batch.column(name)))
     except (pa.ArrowException, OSError) as error:
-        raise _misshapen(path, header, error) from None
-    columns = [table[name] for name in features]
-    _check_numbers(path, header, features, columns)
-    values = {part: to_values(table[name]) for part, name in others.items()}
+        raise _misplaced(path, header, features, error) from None
+    values = {part: np.concatenate([np.empty(0, "U1"), *blocks]) for part, blocks in texts.items()}
     for part, array in values.items():
         if len(empty := (array == "").nonzero()[0]):
             place = f"{path}, row {empty[0]} (line {line_of(path, int(empty[0]))})"
@@ -67,7 +64,7 @@ def read_csv_table(path: Path, roles: Roles) -> Table:
         if part != "split":
             values[part] = as_integers(array)
     return Table(
-        x=to_matrix(columns),
+        x=spool.array(np.dtype(np.float64), (rows, len(features))),
         origin=str(path),
         labels=values.get("label"),
         ids=values.get("id"),
@@ -75,6 +72,23 @@ def read_csv_table(path: Path, roles: Roles) -> Table:
         columns=features,
         line_of=partial(line_of, path),
     )
+
+
+def _batches(path: Path, features: tuple[str, ...], others: tuple[str, ...]) -> Iterator[Any]:
+    """Arrow's record batches, features as float64 and other columns as text."""
+    import pyarrow as pa
+    from pyarrow import csv as arrow
+
+    types = dict.fromkeys(features, pa.float64()) | dict.fromkeys(others, pa.string())
+    with pa.input_stream(path, compression="gzip" if _is_zipped(path) else None) as stream:
+        yield from arrow.open_csv(
+            stream,
+            read_options=arrow.ReadOptions(block_size=_BLOCK),
+            parse_options=arrow.ParseOptions(newlines_in_values=True),
+            convert_options=arrow.ConvertOptions(
+                include_columns=list(types), column_types=types, strings_can_be_null=False
+            ),
+        )
 
 
 def line_of(path: Path, row: int) -> int:
@@ -127,47 +141,31 @@ def _header(path: Path) -> list[str]:
     return header
 
 
-def _misshapen(path: Path, header: list[str], error: Exception) -> InputError:
-    for line, cells in _rows(path):
+def _misplaced(
+    path: Path, header: list[str], features: tuple[str, ...], reason: Exception | str
+) -> InputError:
+    """What is wrong with the first row that has not the header's cells, or a feature no number."""
+    places = [(name, header.index(name)) for name in features]
+    for row, (line, cells) in enumerate(_rows(path), start=-1):
         if len(cells) != len(header):
             return InputError(
                 f"{path}, line {line}",
                 f"has {len(cells)} cells, the header has {len(header)}",
                 "the file may be truncated, or a cell with a comma lacks its quotes",
             )
-    return InputError(str(path), f"is not csv: {error}")
-
-
-def _check_numbers(
-    path: Path, header: list[str], features: tuple[str, ...], columns: list[Any]
-) -> None:
-    import pyarrow as pa
-
-    odd = [
-        name
-        for name, column in zip(features, columns, strict=True)
-        if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type))
-        and not pa.types.is_null(column.type)
-    ]
-    null = first_null(columns)
-    if not odd and null is None:
-        return
-    for row, (line, cells) in enumerate(_rows(path), start=-1):
         if row < 0:
             continue
-        if null is not None and row == null[0]:
-            _refuse(path, row, line, features[null[1]], cells[header.index(features[null[1]])])
-        for name in odd:
-            if not _NUMBER.fullmatch(cell := cells[header.index(name)]):
-                _refuse(path, row, line, name, cell)
-    raise InputError(f"{path}, column {odd[0]!r}", "holds something that is no number")
+        for name, place in places:
+            if not _NUMBER.fullmatch(cell := cells[place]):
+                return _no_number(path, row, line, name, cell)
+    return InputError(str(path), f"is not csv: {reason}")
 
 
-def _refuse(path: Path, row: int, line: int, name: str, cell: str) -> None:
+def _no_number(path: Path, row: int, line: int, name: str, cell: str) -> InputError:
     mend = "mend it, or name the columns to use in data.features, data.label and data.id"
     if cell.strip() in SPLITS:
         mend = f"name the column in data.split if it tells the splits; else {mend}"
-    raise InputError(
+    return InputError(
         f"{path}, row {row} (line {line}), column {name!r}",
         f"{cell!r} is not a finite number" if cell.strip() else "the cell is empty",
         mend,

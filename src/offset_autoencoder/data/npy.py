@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,3 +43,23 @@ def open_npy(path: Path) -> NDArray[Any]:
             str(path), f"is damaged or truncated: {error}", "write or copy it again"
         ) from None
     return array
+
+
+def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether in Fortran order, and dtype of the npy that begins here.
+
+    The stream then stands at the first value.
+
+    Raises:
+        ValueError: where no npy begins here, or one of pickled objects.
+    """
+    version = np.lib.format.read_magic(stream)
+    read = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
+    shape, fortran, dtype = read(stream)
+    if dtype.hasobject:
+        raise ValueError("Object arrays are never loaded")
+    return shape, fortran, dtype

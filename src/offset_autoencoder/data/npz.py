@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.data.npy import PICKLE, PICKLED, PLAIN
+from offset_autoencoder.data.column_spool import rows_first
+from offset_autoencoder.data.npy import PICKLE, PICKLED, PLAIN, read_header
+from offset_autoencoder.data.spool import Spool
 from offset_autoencoder.data.table import Roles, Table
 from offset_autoencoder.errors import InputError, did_you_mean
 
-_DAMAGE = (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, SyntaxError)
+_DAMAGE = (
+    *(ValueError, OSError, EOFError, KeyError, SyntaxError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+_COPIED = 1 << 20
+_MAGIC = b"\x93NUMPY"
 
 
 def read_npz_table(path: Path, roles: Roles, part: str | None = None) -> Table:
@@ -24,7 +32,7 @@ def read_npz_table(path: Path, roles: Roles, part: str | None = None) -> Table:
     and so on, or else the only one of two or more dimensions that plays no other part.
 
     Args:
-        path: The file.
+        path: The file; its arrays may be compressed.
         roles: Which arrays to take.
         part: The split that the file is named for, if it is named for one.
 
@@ -40,11 +48,11 @@ def read_npz_table(path: Path, roles: Roles, part: str | None = None) -> Table:
             str(path), "is damaged, truncated or not an npz file", "write or copy it again"
         )
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            names = list(archive.files)
+        with zipfile.ZipFile(path) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
             for role, name in roles.named.items():
                 _check_name(names, name, f"data.{role}", path)
-            x = _features(archive, names, roles, path, part)
+            x = rows_first(_read(archive, _features(archive, names, roles, path, part), path))
             others = {role: _read(archive, name, path) for role, name in roles.named.items()}
     except _DAMAGE as error:
         raise InputError(
@@ -74,29 +82,30 @@ def check_length(array: NDArray[Any], x: NDArray[Any], origin: str, part: str) -
 
 
 def _features(
-    archive: Any, names: list[str], roles: Roles, path: Path, part: str | None
-) -> NDArray[Any]:
+    archive: zipfile.ZipFile, names: list[str], roles: Roles, path: Path, part: str | None
+) -> str:
+    """The name of the array that holds the features."""
     if roles.features is not None:
         if len(roles.features) != 1:
             raise InputError(
                 "params.yaml: data.features", f"names one array of an npz, got {roles.features}"
             )
         _check_name(names, roles.features[0], "data.features", path)
-        return _read(archive, roles.features[0], path)
+        return roles.features[0]
     free = [name for name in names if name not in roles.named.values()]
     for name in ("x", f"x_{part}"):
         if name in free:
-            return _read(archive, name, path)
-    arrays = {name: _read(archive, name, path) for name in free}
-    wide = [name for name, array in arrays.items() if array.ndim >= 2]
+            return name
+    found = {name: _shape(archive, name, path) for name in free}
+    wide = [name for name, shape in found.items() if len(shape) >= 2]
     if len(wide) != 1:
-        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        shapes = ", ".join(f"{name} {shape}" for name, shape in found.items())
         raise InputError(
             "params.yaml: data.features",
             f"which array of {path} holds the features? It holds {shapes or 'none'}",
             "name one",
         )
-    return arrays[wide[0]]
+    return wide[0]
 
 
 def _check_name(names: list[str], name: str, key: str, path: Path) -> None:
@@ -106,14 +115,35 @@ def _check_name(names: list[str], name: str, key: str, path: Path) -> None:
         )
 
 
-def _read(archive: Any, name: str, path: Path) -> NDArray[Any]:
-    where = f"{path}, array {name!r}"
+def _shape(archive: zipfile.ZipFile, name: str, path: Path) -> tuple[int, ...]:
+    with _open(archive, name, path) as stream:
+        return _header(stream, f"{path}, array {name!r}")[0]
+
+
+def _read(archive: zipfile.ZipFile, name: str, path: Path) -> NDArray[Any]:
+    """An array of the archive: in memory, or, a large one, unpacked to disk and mapped."""
+    with _open(archive, name, path) as stream:
+        shape, fortran, dtype = _header(stream, f"{path}, array {name!r}")
+        spool = Spool()
+        shutil.copyfileobj(stream, spool, _COPIED)
+    return spool.array(dtype, shape, order="F" if fortran else "C")
+
+
+def _open(archive: zipfile.ZipFile, name: str, path: Path) -> IO[bytes]:
+    member = f"{name}.npy" if f"{name}.npy" in archive.namelist() else name
+    stream = archive.open(member)
+    if stream.read(len(_MAGIC)) != _MAGIC:
+        raise InputError(
+            f"{path}, array {name!r}", "is not an array", "write the file with np.savez"
+        )
+    stream.seek(0)
+    return stream
+
+
+def _header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     try:
-        array = archive[name]
+        return read_header(stream)
     except ValueError as error:
         if "Object arrays" in str(error):
             raise InputError(where, PICKLED, PLAIN) from None
         raise
-    if not isinstance(array, np.ndarray):
-        raise InputError(where, "is not an array", "write the file with np.savez")
-    return array

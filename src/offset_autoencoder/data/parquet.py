@@ -1,11 +1,25 @@
-"""parquet files, read a column at a time."""
+"""parquet files, read a row group at a time, and of a large group some columns at a time."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from offset_autoencoder.data.columns import choose_features, first_null, to_matrix, to_values
+import numpy as np
+from numpy.typing import NDArray
+
+from offset_autoencoder.data.chunks import rows_a_chunk
+from offset_autoencoder.data.column_spool import ColumnSpool
+from offset_autoencoder.data.columns import (
+    choose_features,
+    common_dtype,
+    first_null,
+    numbers,
+    to_matrix,
+    to_values,
+)
+from offset_autoencoder.data.spool import Spool
 from offset_autoencoder.data.table import Roles, Table
 from offset_autoencoder.errors import InputError
 
@@ -27,22 +41,14 @@ def read_parquet_table(path: Path, roles: Roles) -> Table:
             names = file.schema_arrow.names
             free = _without_index(file.schema_arrow) if roles.features is None else names
             features = choose_features([*free, *_only_named(names, free, roles)], roles, str(path))
-            others = roles.named
-            table = file.read(columns=list(dict.fromkeys([*features, *others.values()])))
+            values = {part: _values(path, file, part, name) for part, name in roles.named.items()}
+            x = _matrix(path, file, features)
     except (pa.ArrowException, OSError) as error:
         raise InputError(
             str(path), f"is damaged, truncated or not parquet: {error}", "write or copy it again"
         ) from None
-    columns = [_numbers(path, name, table[name]) for name in features]
-    if null := first_null(columns):
-        raise InputError(f"{path}, row {null[0]}, column {features[null[1]]!r}", "the cell is null")
-    values = {}
-    for part, name in others.items():
-        if null := first_null([table[name]]):
-            raise InputError(f"{path}, row {null[0]}, column {name!r}", f"the {part} is null")
-        values[part] = to_values(table[name])
     return Table(
-        x=to_matrix(columns),
+        x=x,
         origin=str(path),
         labels=values.get("label"),
         ids=values.get("id"),
@@ -60,17 +66,81 @@ def _only_named(names: list[str], free: list[str], roles: Roles) -> list[str]:
     return [name for name in names if name not in free and name in roles.named.values()]
 
 
-def _numbers(path: Path, name: str, column: Any) -> Any:
+def _values(path: Path, file: Any, part: str, name: str) -> NDArray[Any]:
+    """The labels, ids or splits of all rows."""
+    found, rows = [], 0
+    for group in range(file.num_row_groups):
+        column = file.read_row_group(group, columns=[name])[name]
+        if (null := first_null(column)) is not None:
+            raise InputError(f"{path}, row {rows + null}, column {name!r}", f"the {part} is null")
+        found.append(to_values(column))
+        rows += len(column)
+    return np.concatenate(found) if found else np.empty(0, dtype=np.str_)
+
+
+def _matrix(path: Path, file: Any, features: Sequence[str]) -> NDArray[Any]:
+    """The features of all rows ``(n, D)``.
+
+    Row groups are written one below the other, or, where a whole one is too large for memory,
+    column by column.
+    """
+    dtype = common_dtype([_field(path, file, name) for name in features])
+    sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+    shape = (sum(sizes), len(features))
+    if max(sizes, default=0) <= rows_a_chunk(len(features)):
+        spool = Spool()
+        for columns, _ in _groups(path, file, features, len(features)):
+            spool.write(to_matrix(columns).astype(dtype, copy=False))
+        return spool.array(dtype, shape)
+    large = ColumnSpool(shape, dtype)
+    for columns, (row, first) in _groups(path, file, features, rows_a_chunk(max(sizes))):
+        for index, column in enumerate(columns, start=first):
+            large.write(index, row, numbers(column))
+    return large.matrix()
+
+
+def _groups(
+    path: Path, file: Any, features: Sequence[str], at_once: int
+) -> Iterator[tuple[list[Any], tuple[int, int]]]:
+    """Columns of each row group, so many at once, and the row and the column that they start at."""
+    row = 0
+    for group in range(file.num_row_groups):
+        nulls = []
+        for first in range(0, len(features), at_once):
+            names = features[first : first + at_once]
+            table = file.read_row_group(group, columns=list(names))
+            columns = [_as_number(table[name]) for name in names]
+            found = [(first_null(column), first + i) for i, column in enumerate(columns)]
+            nulls += [(at, index) for at, index in found if at is not None]
+            if not nulls:
+                yield columns, (row, first)
+        if nulls:
+            at, index = min(nulls)
+            where = f"{path}, row {row + at}, column {features[index]!r}"
+            raise InputError(where, "the cell is null")
+        row += table.num_rows
+
+
+def _field(path: Path, file: Any, name: str) -> Any:
+    """The field of a column of numbers, as it is read."""
     import pyarrow as pa
 
-    kind = column.type
-    if pa.types.is_decimal(kind):
-        return column.cast(pa.float64())
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
-        return column
-    first = column[0].as_py() if len(column) else None
+    field = file.schema_arrow.field(name)
+    if pa.types.is_decimal(field.type):
+        return pa.field(name, pa.float64())
+    of_numbers = pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean
+    if any(is_one(field.type) for is_one in of_numbers):
+        return field
+    rows = file.metadata.num_rows
+    first = file.read_row_group(0, columns=[name])[name][0].as_py() if rows else None
     raise InputError(
         f"{path}, row 0, column {name!r}",
-        f"{first!r} is not a number: the column's type is {kind}",
+        f"{first!r} is not a number: the column's type is {field.type}",
         "name the columns to use in data.features, data.label and data.id",
     )
+
+
+def _as_number(column: Any) -> Any:
+    import pyarrow as pa
+
+    return column.cast(pa.float64()) if pa.types.is_decimal(column.type) else column

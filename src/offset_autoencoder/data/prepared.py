@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 from offset_autoencoder import project
 from offset_autoencoder.config.schema import SPLITS, SplitName
 from offset_autoencoder.data.npy import open_npy
+from offset_autoencoder.data.replaced import replaced
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.files import (
     read_json,
@@ -141,38 +140,31 @@ def write_prepared(
         factor: Likewise.
         latent_dims: Of each offset, the latent dims that it is needed in.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        building.chmod(0o755)
-        new = building / "new"
+    with replaced(folder) as new:
         for name in SPLITS:
-            split = data.split(name)
-            write_npy(new / name / "x.npy", split.x)
-            write_npy(new / name / "ids.npy", split.ids)
-            if split.y is not None:
-                write_npy(new / name / "y.npy", split.y)
-        write_npz(new / "scale.npz", {"shift": shift, "factor": factor})
-        write_json(
-            new / "latent_dims.json",
-            {name: list(dims) for name, dims in latent_dims.items()},
-        )
-        write_json(new / "schema.json", asdict(data.schema))
-        _swap(folder, new, building / "old")
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+            write_npy(new / name / "x.npy", data.split(name).x)
+        write_all_but_x(new, data, shift=shift, factor=factor, latent_dims=latent_dims)
 
 
-def _swap(folder: Path, new: Path, old: Path) -> None:
-    if not folder.exists():
-        new.replace(folder)
-        return
-    folder.replace(old)
-    try:
-        new.replace(folder)
-    except BaseException:
-        old.replace(folder)
-        raise
+def write_all_but_x(
+    folder: Path,
+    data: PreparedData,
+    *,
+    shift: NDArray[np.float64],
+    factor: NDArray[np.float64],
+    latent_dims: Mapping[str, Sequence[int]],
+) -> None:
+    """Write what belongs beside the splits' ``x.npy``; arguments as of :func:`write_prepared`."""
+    for name in SPLITS:
+        split = data.split(name)
+        write_npy(folder / name / "ids.npy", split.ids)
+        if split.y is not None:
+            write_npy(folder / name / "y.npy", split.y)
+    write_npz(folder / "scale.npz", {"shift": shift, "factor": factor})
+    write_json(
+        folder / "latent_dims.json", {name: list(dims) for name, dims in latent_dims.items()}
+    )
+    write_json(folder / "schema.json", asdict(data.schema))
 
 
 def digests_of(splits: Mapping[SplitName, PreparedSplit]) -> dict[SplitName, dict[str, str | None]]:

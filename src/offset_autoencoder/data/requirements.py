@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,43 +17,74 @@ from offset_autoencoder.config.offset_kinds import (
     PcaOffset,
     Reference,
 )
+from offset_autoencoder.data.chunks import chunks
 from offset_autoencoder.data.prepared import PreparedData
 from offset_autoencoder.data.raw_files import locate
-from offset_autoencoder.data.validation import blocks, first_where
+from offset_autoencoder.data.validation import first_not_finite, first_where
 from offset_autoencoder.errors import InputError
 
 _SUM_TOLERANCE = 1e-4
 
 Place = Callable[[SplitName, int, int | None], str]
 """A split, a row of it, and a feature or None → where the user finds it."""
+Extremes = Mapping[SplitName, tuple[float, float]]
+"""The smallest and the largest value of each split."""
 
 
-def check_requirements(params: Params, data: PreparedData, place: Place, raw: Path) -> None:
-    """Refuse data that a loss, an offset or the metric of params.yaml cannot work with.
+def check_shape(params: Params, raw: Path, *, samples: int, features: int, labelled: bool) -> None:
+    """Refuse an offset that data of this shape cannot serve; takes no look at a value.
+
+    Args:
+        params: params.yaml, validated.
+        raw: ``data/raw``, in which offsets name files.
+        samples: Of the training split.
+        features: Of a sample.
+        labelled: Whether there are labels.
+
+    Raises:
+        InputError: for ``class_code`` without labels, ``pca`` with more components than there
+            are, ``kmeans`` with more clusters than training samples, and an offset's file that
+            is not there.
+    """
+    _check_offsets(params, samples, features, labelled)
+    for name, offset in params.offsets.items():
+        for key, path in _files(offset):
+            locate(raw, path, f"offsets.{name}.{key}")
+
+
+def check_values(params: Params, data: PreparedData, extremes: Extremes, place: Place) -> None:
+    """Refuse values that a loss or the metric of params.yaml cannot work with.
 
     Args:
         params: params.yaml, validated.
         data: The prepared data.
+        extremes: The smallest and the largest value of each split.
         place: Where the user finds a value of it.
-        raw: ``data/raw``, in which offsets name files.
 
     Raises:
-        InputError: for binary cross-entropy on values outside [0, 1], categorical
-            cross-entropy on rows that are no distributions, ``class_code`` without labels,
-            ``pca`` with more components than there are, ``kmeans`` with more clusters than
-            training samples, an offset's file that is not there, and a metric that no run
-            can have.
+        InputError: for values too large for float32, binary cross-entropy on values outside
+            [0, 1], categorical cross-entropy on rows that are no distributions, and a metric
+            that no run can have.
     """
-    _check_offsets(params, data)
-    for name, offset in params.offsets.items():
-        for key, path in _files(offset):
-            locate(raw, path, f"offsets.{name}.{key}")
+    _check_finite(data, extremes, place)
     losses = _losses(params)
     if "binary_crossentropy" in losses:
-        _check_unit_range(*losses["binary_crossentropy"], params, data, place)
+        _check_unit_range(*losses["binary_crossentropy"], params, data, extremes, place)
     if "categorical_crossentropy" in losses:
         _check_distributions(*losses["categorical_crossentropy"], data, place)
-    _check_metric(params, data)
+    _check_metric(params, data, extremes)
+
+
+def _check_finite(data: PreparedData, extremes: Extremes, place: Place) -> None:
+    for name in SPLITS:
+        if np.isfinite(extremes[name]).all():
+            continue
+        if found := first_not_finite(data.split(name).x):
+            raise InputError(
+                place(name, *found),
+                f"is too large for float32 after data.scale: {data.schema.scale['kind']}",
+                "set data.scale: minmax or standard, or mend the value",
+            )
 
 
 def _losses(params: Params) -> dict[str, tuple[str, str]]:
@@ -80,7 +111,7 @@ def _files(offset: Any) -> list[tuple[str, str]]:
     return [(f"path.{split}", path) for split, path in offset.path.items()]
 
 
-def _check_metric(params: Params, data: PreparedData) -> None:
+def _check_metric(params: Params, data: PreparedData, extremes: Extremes) -> None:
     """Refuse what :func:`.reconstruction_metrics` would give no run."""
     where, metric = "params.yaml: evaluate.metric", params.evaluate.metric
     if metric == "psnr" and data.schema.range is None:
@@ -91,12 +122,12 @@ def _check_metric(params: Params, data: PreparedData) -> None:
             "set data.scale: unit or minmax, or take mse",
         )
     if metric == "binary_crossentropy":
-        x = data.test.x
-        if x.min() < 0 or x.max() > 1:
+        low, high = extremes["test"]
+        if low < 0 or high > 1:
             raise InputError(
                 where,
                 "binary_crossentropy needs data in [0, 1], and the test split has values from "
-                f"{x.min():g} to {x.max():g}",
+                f"{low:g} to {high:g}",
                 "set data.scale: unit or minmax, or take mse",
             )
         if all(setting.network.output == "linear" for setting in params.settings):
@@ -108,11 +139,10 @@ def _check_metric(params: Params, data: PreparedData) -> None:
             )
 
 
-def _check_offsets(params: Params, data: PreparedData) -> None:
-    samples, features = data.train.x.shape
+def _check_offsets(params: Params, samples: int, features: int, labelled: bool) -> None:
     for name, offset in params.offsets.items():
         where = f"params.yaml: offsets.{name}"
-        if isinstance(offset, ClassCodeOffset) and data.train.y is None:
+        if isinstance(offset, ClassCodeOffset) and not labelled:
             raise InputError(
                 where,
                 "class_code needs labels, and the data has none",
@@ -138,9 +168,17 @@ def _check_offsets(params: Params, data: PreparedData) -> None:
 
 
 def _check_unit_range(
-    user: str, section: str, params: Params, data: PreparedData, place: Place
+    user: str,
+    section: str,
+    params: Params,
+    data: PreparedData,
+    extremes: Extremes,
+    place: Place,
 ) -> None:
     for name in SPLITS:
+        low, high = extremes[name]
+        if low >= 0 and high <= 1:
+            continue
         x = data.split(name).x
         found = first_where(x, lambda block: (block < 0) | (block > 1))
         if found is None:
@@ -179,8 +217,8 @@ def _check_distributions(user: str, section: str, data: PreparedData, place: Pla
                 f"{x[found]:g} in the {name} split is not a probability (0 or more), {needs}",
                 mend,
             )
-        for start, block in blocks(x):
-            sums = block.sum(axis=1, dtype=np.float64)
+        for start, chunk in chunks(x):
+            sums = chunk.sum(axis=1, dtype=np.float64)
             if len(odd := (np.abs(sums - 1) > _SUM_TOLERANCE).nonzero()[0]):
                 row = int(odd[0])
                 raise InputError(

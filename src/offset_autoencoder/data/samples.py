@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config.schema import Data
 from offset_autoencoder.data.sources import Tables
+from offset_autoencoder.data.stacked import Stacked
 from offset_autoencoder.data.table import Table
 from offset_autoencoder.data.validation import as_ids, as_labels, as_splits, check_features
 from offset_autoencoder.errors import InputError
@@ -22,7 +23,7 @@ class Samples:
     """A data set before it is split and scaled.
 
     Attributes:
-        x: ``(n, D)`` raw features; images are flattened in C order.
+        x: ``(n, D)`` raw features, read where they lie; images are flattened in C order.
         ids: ``(n,)`` int64 or text, each once.
         ids_given: Whether the ids are the user's; if not they are the rows' numbers.
         y: ``(n,)`` int64 index into ``classes``, or None.
@@ -32,7 +33,7 @@ class Samples:
         tables: Where the rows come from, in order.
     """
 
-    x: NDArray[Any]
+    x: Stacked
     ids: NDArray[Any]
     ids_given: bool
     y: NDArray[np.int64] | None
@@ -64,8 +65,7 @@ def gather(tables: Tables, data: Data) -> Samples:
     for table in parts:
         check_features(table)
     _check_alike(parts)
-    flat = [_native(table.x.reshape(len(table.x), -1)) for table in parts]
-    x = flat[0] if len(flat) == 1 else np.concatenate(flat)
+    x = Stacked(tuple(table.x for table in parts))
     y, classes = _classes(parts)
     samples = Samples(
         x=x,
@@ -95,12 +95,6 @@ def _check_alike(parts: Sequence[Table]) -> None:
             raise InputError(
                 table.origin, f"holds {table.x.dtype}, {first.origin} holds {first.x.dtype}"
             )
-
-
-def _native(x: NDArray[Any]) -> NDArray[Any]:
-    if x.dtype.itemsize > 8:  # a long double: float64 is what everything after computes in
-        return x.astype(np.float64)
-    return x.astype(x.dtype.newbyteorder("="), copy=False)
 
 
 def _join(values: Sequence[NDArray[Any]]) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.schema import Data
-from offset_autoencoder.data.validation import blocks
+from offset_autoencoder.data.chunks import Matrix, chunks
 from offset_autoencoder.errors import InputError
 
 _NAMED = 3
+_BLOCK_VALUES = 1 << 18  # converted at a time: they stay in fast memory
 _FULL_SCALE = {"uint8": 255.0, "uint16": 65535.0, "bool": 1.0}
 
 
@@ -41,12 +42,12 @@ class Scale:
 
 def fit_scale(
     data: Data,
-    train: NDArray[Any],
+    train: Matrix,
     *,
     full_scale: float | None = None,
     name_of: Callable[[int], str] = "column {}".format,
 ) -> Scale:
-    """Fit a scale on the training split.
+    """Fit a scale on the training split, gone through once, a chunk at a time.
 
     - ``none``: values as they came.
     - ``unit``: all features by one divisor. Where the full scale is known it is that: 255
@@ -76,10 +77,10 @@ def fit_scale(
     if data.scale == "unit":
         divisor = full_scale or _FULL_SCALE.get(train.dtype.name) or _largest(train)
         return Scale("unit", np.zeros(1), np.array([1 / divisor]), {"divisor": divisor})
-    low = train.min(axis=0).astype(np.float64)
-    high = train.max(axis=0).astype(np.float64)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        shift, spread = (low, high - low) if data.scale == "minmax" else _moments(train)
+        found = _survey(train, moments=data.scale == "standard")
+        low, high = found.low, found.high
+        shift, spread = (low, high - low) if data.scale == "minmax" else (found.mean, found.stddev)
         factor = 1 / spread
     # Rounding gives a constant feature a deviation of 1e-17: minimum and maximum tell.
     constant = (low == high) | ~np.isfinite(factor)
@@ -116,25 +117,55 @@ def apply_scale(
     flat = x.reshape(len(x), int(np.prod(x.shape[1:])))
     scaled = np.empty(flat.shape, dtype=np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
-        for start, block in blocks(flat):
-            scaled[start : start + len(block)] = (block.astype(np.float64) - shift) * factor
+        for rows in _blocks(flat):
+            work = flat[rows].astype(np.float64)
+            work -= shift
+            work *= factor
+            scaled[rows] = work
     return scaled
 
 
-def _largest(train: NDArray[Any]) -> float:
-    low, high = float(train.min()), float(train.max())
+def _blocks(x: NDArray[Any]) -> Iterator[slice]:
+    rows = max(1, _BLOCK_VALUES // max(1, x.shape[1]))
+    return (slice(start, start + rows) for start in range(0, len(x), rows))
+
+
+def _largest(train: Matrix) -> float:
+    extremes = [(float(chunk.min()), float(chunk.max())) for _, chunk in chunks(train)]
+    low, high = min(low for low, _ in extremes), max(high for _, high in extremes)
     return 1.0 if low >= 0 and high <= 1 else max(abs(low), abs(high))
 
 
-def _moments(train: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    total = np.zeros(train.shape[1])
-    for _, block in blocks(train):
-        total += block.sum(axis=0, dtype=np.float64)
-    mean = total / len(train)
-    squares = np.zeros(train.shape[1])
-    for _, block in blocks(train):
-        squares += np.square(block.astype(np.float64) - mean).sum(axis=0)
-    return mean, np.sqrt(squares / len(train))
+@dataclass(frozen=True)
+class _Survey:
+    """Of each feature minimum and maximum and, where asked for, mean and standard deviation."""
+
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    stddev: NDArray[np.float64]
+
+
+def _survey(train: Matrix, *, moments: bool) -> _Survey:
+    """One pass; means and sums of squared deviations of blocks are joined as they come.
+
+    The joining is that of Chan, Golub & LeVeque 1983, Am. Stat. 37, 242.
+    """
+    features = train.shape[1]
+    low, high = np.full(features, np.inf), np.full(features, -np.inf)
+    mean, squares, rows = np.zeros(features), np.zeros(features), 0
+    for _, chunk in chunks(train):
+        np.minimum(low, chunk.min(axis=0), out=low)
+        np.maximum(high, chunk.max(axis=0), out=high)
+        for block in _blocks(chunk) if moments else ():
+            values = chunk[block].astype(np.float64)
+            own = values.mean(axis=0)
+            values -= own
+            delta, new = own - mean, len(values)
+            squares += np.square(values).sum(axis=0) + delta**2 * (rows * new / (rows + new))
+            mean += delta * (new / (rows + new))
+            rows += new
+    return _Survey(low, high, mean, np.sqrt(squares / max(rows, 1)))
 
 
 def _check_spread(

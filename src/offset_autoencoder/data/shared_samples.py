@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.schema import SPLITS, SplitName
-from offset_autoencoder.data.prepared import PreparedData
-from offset_autoencoder.data.validation import blocks
+
+Digests = NDArray[np.uint64]
 
 
-def count_shared(data: PreparedData) -> dict[SplitName, int]:
+def count_shared(digests: Mapping[SplitName, Digests]) -> dict[SplitName, int]:
     """How many samples of validation, and of test, also stand in a split before it.
 
     Args:
-        data: The prepared data; samples are the same where all their values are.
+        digests: Of each sample of each split, see :func:`sample_digests`.
 
     Returns:
         For validation those that stand in train, for test those in train or in validation.
     """
-    digests = {name: _digests(data.split(name).x) for name in SPLITS}
     return {
         name: int(np.isin(digests[name], np.concatenate([digests[n] for n in SPLITS[:i]])).sum())
         for i, name in enumerate(SPLITS)
@@ -30,9 +29,9 @@ def count_shared(data: PreparedData) -> dict[SplitName, int]:
     }
 
 
-def _digests(x: NDArray[Any]) -> NDArray[np.uint64]:
+def sample_digests(x: NDArray[np.float32]) -> Digests:
+    """64 bits for each sample ``(n, D)``, the same where all its values are the same."""
     content = bytearray()
-    for _, block in blocks(x):
-        for row in block + np.float32(0):  # -0 and 0 are one value
-            content += hashlib.blake2b(row.tobytes(), digest_size=8).digest()
+    for row in x + np.float32(0):  # -0 and 0 are one value
+        content += hashlib.blake2b(row.data, digest_size=8).digest()
     return np.frombuffer(bytes(content), dtype=np.uint64)

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from offset_autoencoder import project
 from offset_autoencoder.config.schema import SPLITS, Data, PathOrSplits, SplitName
+from offset_autoencoder.data.chunks import rows_a_chunk
+from offset_autoencoder.data.column_spool import rows_first
 from offset_autoencoder.data.npy import open_npy
 from offset_autoencoder.data.npz import check_length, read_npz_table
 from offset_autoencoder.data.raw_files import format_of, locate
@@ -93,7 +95,7 @@ def _check_different(
 ) -> None:
     """Refuse one file for two splits; one npz may hold an array of each."""
     one, other = (raw / str(_pick("path", data.path, part)) for part in (first, second))
-    if one.samefile(other) and np.array_equal(tables[first].x, tables[second].x):
+    if one.samefile(other) and _equal(tables[first].x, tables[second].x):
         raise InputError(
             f"params.yaml: data.path.{second}",
             f"{other} holds the samples of {first}, too",
@@ -109,6 +111,14 @@ def _check_different(
                 f"{raw / str(names[1])} is the {key} of {first}, too",
                 "give each split a file of its own",
             )
+
+
+def _equal(x: NDArray[Any], other: NDArray[Any]) -> bool:
+    if x.shape != other.shape or not x.size:
+        return x.shape == other.shape
+    starts = range(0, len(x), rows_a_chunk(x[0].size))
+    pieces = [slice(start, start + starts.step) for start in starts]
+    return all(np.array_equal(x[piece], other[piece]) for piece in pieces)
 
 
 def _file(data: Data, raw: Path, part: SplitName | None, train: Table | None = None) -> Table:
@@ -172,7 +182,7 @@ def _with_files(
                 "data.path names a file a split, so this must, too",
                 f"{key}: {{train: ..., test: ...}}",
             )
-    x = _read_array(path)
+    x = rows_first(_read_array(path))
     values = {}
     for key, name in {**others, "split": data.split}.items():
         if name is not None:

@@ -22,6 +22,8 @@ from offset_autoencoder.errors import InputError
 
 Rows = NDArray[np.int64]
 
+_HASHED = 1 << 16  # ids at a time: bounds the memory
+
 
 def assign(
     ids: NDArray[Any],
@@ -50,12 +52,13 @@ def assign(
         InputError: where a split would be empty, or a class has fewer samples than there are
             splits to cut.
     """
-    if given is None:
-        given = np.full(len(ids), "train")
-    pool = (given == "train").nonzero()[0]
+    rows: dict[SplitName, Rows] = dict.fromkeys(SPLITS, np.empty(0, dtype=np.int64))
+    if given is not None:
+        rows = {name: (given == name).nonzero()[0] for name in SPLITS}
+    pool = np.arange(len(ids)) if given is None else rows["train"]
     if not len(pool):
         raise InputError("params.yaml: data.split", "no sample is marked train")
-    cut = [name for name in SPLITS[1:] if not np.any(given == name)]
+    cut = [name for name in SPLITS[1:] if not len(rows[name])]
     totals = _totals(len(pool), split, cut)
     # Held-out parts come first, so that a class's first samples are its held-out ones.
     names: list[SplitName] = [*cut, "train"]
@@ -63,10 +66,10 @@ def assign(
     groups = [order]
     counts = np.array([totals])
     if cut and split.stratify and y is not None:
-        groups = [order[y[order] == k] for k in np.unique(y[pool])]
+        classes_in_order = y[order]
+        groups = [order[classes_in_order == k] for k in np.unique(classes_in_order)]
         _check_classes([len(g) for g in groups], [int(y[g[0]]) for g in groups], names, classes)
         counts = allocate([len(group) for group in groups], totals)
-    rows: dict[SplitName, Rows] = {name: (given == name).nonzero()[0] for name in SPLITS}
     bounds = np.cumsum(counts, axis=1)[:, :-1]
     pieces = [np.split(group, bound) for group, bound in zip(groups, bounds, strict=True)]
     for index, name in enumerate(names):
@@ -84,13 +87,25 @@ def hash_order(ids: NDArray[Any], seed: int) -> Rows:
     Returns:
         ``(n,)`` indices into ``ids``.
     """
-    digests = b"".join(
-        hashlib.sha256(f"{seed}:{value}".encode("utf-8", "surrogatepass")).digest()
-        for value in ids.tolist()
-    )
-    words = np.frombuffer(digests, dtype=">u8").reshape(-1, 4)
-    order: Rows = np.lexsort(words.T[::-1])
+    words = _words(ids, seed, 1)[:, 0]
+    order: Rows = np.argsort(words, kind="stable")
+    ordered = words[order]
+    if np.any(ordered[1:] == ordered[:-1]):  # once in 2^64 pairs
+        order = np.lexsort(_words(ids, seed, 4).T[::-1])
     return order
+
+
+def _words(ids: NDArray[Any], seed: int, count: int) -> NDArray[np.uint64]:
+    """The first so many of the four 64-bit words of each id's digest, ``(n, count)``."""
+    words = np.empty((len(ids), count), dtype=np.uint64)
+    for start in range(0, len(ids), _HASHED):
+        digests = b"".join(
+            hashlib.sha256(f"{seed}:{value}".encode("utf-8", "surrogatepass")).digest()
+            for value in ids[start : start + _HASHED].tolist()
+        )
+        block = np.frombuffer(digests, dtype=">u8").reshape(-1, 4)
+        words[start : start + len(block)] = block[:, :count]
+    return words
 
 
 def allocate(sizes: Sequence[int], totals: Sequence[int]) -> NDArray[np.int64]:

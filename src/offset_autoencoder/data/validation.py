@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.schema import SPLITS
+from offset_autoencoder.data.chunks import Matrix, chunks
+from offset_autoencoder.data.stacked import Stacked
 from offset_autoencoder.data.table import Table
 from offset_autoencoder.errors import InputError, did_you_mean
 
-_BLOCK = 1 << 22
 _NOT_NUMBERS = {
     "c": "complex numbers",
     "U": "text",
@@ -45,36 +45,40 @@ def check_features(table: Table) -> None:
     if not x.size:
         raise InputError(table.origin, f"has shape {x.shape}: its samples have no features")
     if x.dtype.kind == "f":
-        found = first_where(x.reshape(len(x), -1), lambda block: ~np.isfinite(block))
-        if found is not None:
-            value = x.reshape(len(x), -1)[found]
+        flat = Stacked((x,))
+        if found := first_not_finite(flat):
+            row, feature = found
             raise InputError(
-                table.place(*found),
-                f"{value} is not a finite number",
+                table.place(row, feature),
+                f"{flat[row : row + 1][0, feature]} is not a finite number",
                 "mend or drop the row",
             )
 
 
-def first_where(x: NDArray[Any], test: Any) -> tuple[int, int] | None:
+def first_not_finite(x: Matrix) -> tuple[int, int] | None:
+    """The first row, and in it the first column, of ``(n, D)`` that is NaN or infinite."""
+    for start, chunk in chunks(x):
+        # Two numbers tell: NaN goes through minimum and maximum.
+        if np.isfinite(chunk.min()) and np.isfinite(chunk.max()):
+            continue
+        at, column = np.unravel_index(int(np.isfinite(chunk).argmin()), chunk.shape)
+        return start + int(at), int(column)
+    return None
+
+
+def first_where(x: Matrix, test: Any) -> tuple[int, int] | None:
     """The first row, and in it the first column, of ``(n, D)`` that a test holds for.
 
     Args:
-        x: The array; gone through in blocks of rows, so that a mapped file stays on disk.
-        test: A block of rows → bools of its shape.
+        x: The matrix; gone through in chunks, so that a mapped file stays on disk.
+        test: A chunk of rows → bools of its shape.
     """
-    for start, block in blocks(x):
-        bad = test(block)
+    for start, chunk in chunks(x):
+        bad = test(chunk)
         if bad.any():
             row, column = np.unravel_index(int(bad.argmax()), bad.shape)
             return start + int(row), int(column)
     return None
-
-
-def blocks(x: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Consecutive blocks of rows of about four million values, each with its first row."""
-    rows = max(1, _BLOCK // max(1, x.shape[1]))
-    for start in range(0, len(x), rows):
-        yield start, x[start : start + rows]
 
 
 def as_ids(table: Table, values: NDArray[Any]) -> NDArray[Any]:

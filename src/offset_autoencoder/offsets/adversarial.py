@@ -56,20 +56,29 @@ def fit(where: str, params: AdversarialOffset, training: Training, latent_dim: i
     }
 
 
+def ready(where: str, state: State) -> Callable[[Samples], Float32]:
+    """The function that :func:`apply` calls, its program compiled once."""
+    climb = _compile_climb(state)
+
+    def directions(samples: Samples) -> Float32:
+        code = encode(where, state, samples.x)
+        found = np.empty(code.shape, dtype=np.float32)
+        for start in range(0, len(code), _ROWS):
+            block = slice(start, start + _ROWS)
+            unit = climb(samples.x[block].astype(np.float64), code[block])
+            found[block] = unit * np.sqrt(code.shape[1])
+        return found
+
+    return directions
+
+
 def apply(where: str, state: State, samples: Samples) -> Float32:
     """The worst direction found for each sample, float32 (n, latent_dim).
 
     Raises:
         InputError: where x has another number of features than the training split.
     """
-    code = encode(where, state, samples.x)
-    climb = _compile_climb(state)
-    directions = np.empty(code.shape, dtype=np.float32)
-    for start in range(0, len(code), _ROWS):
-        block = slice(start, start + _ROWS)
-        found = climb(samples.x[block].astype(np.float64), code[block])
-        directions[block] = found * np.sqrt(code.shape[1])
-    return directions
+    return ready(where, state)(samples)
 
 
 def _starts(seed: int, restarts: int, latent_dim: int) -> Float64:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.config.offset_kinds import FileOffset
-from offset_autoencoder.data.prepared import PreparedData
-from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
+from offset_autoencoder.data.chunks import chunks
+from offset_autoencoder.data.prepared import PreparedData, PreparedSplit
+from offset_autoencoder.data.replaced import replaced
+from offset_autoencoder.offsets.kind import Float32, Samples, State, Training, applier
 from offset_autoencoder.offsets.registry import find_kind
 from offset_autoencoder.offsets.table import folder_of, write_table
+from offset_autoencoder.offsets.vectors import Vectors
 
 
 def build_offset(
@@ -42,7 +42,7 @@ def build_offset(
         InputError: where the offset cannot be had; then nothing has changed.
     """
     rms: dict[int, float] = {}
-    with _replaced_whole(root / name) as building:
+    with replaced(root / name) as building:
         for latent_dim in latent_dims:
             state, tables = compute_tables(name, params, data, latent_dim, raw)
             rms[latent_dim] = write_table(
@@ -61,8 +61,8 @@ def build_offset(
 
 def compute_tables(
     name: str, params: Any, data: PreparedData, latent_dim: int, raw: Path
-) -> tuple[State, dict[SplitName, Float32]]:
-    """Fit an offset on the training split and apply it to all.
+) -> tuple[State, dict[SplitName, Vectors]]:
+    """Fit an offset on the training split; it is applied where its vectors are asked for.
 
     Args:
         name: The name under ``offsets:``.
@@ -72,7 +72,7 @@ def compute_tables(
         raw: ``data/raw``, for the kinds that read files.
 
     Returns:
-        What computes f(x) for new samples, and float32 (n, latent_dim) a split.
+        What computes f(x) for new samples, and the vectors of each split.
 
     Raises:
         InputError: where the offset cannot be had.
@@ -97,25 +97,15 @@ def compute_tables(
         raw=raw,
     )
     state = kind.fit(where, params, training, latent_dim)
-    splits = {split: data.split(split) for split in SPLITS}
-    tables = {
-        name: kind.apply(where, state, Samples(split.x, split.y, split.ids))
-        for name, split in splits.items()
-    }
-    return state, tables
+    apply = applier(kind, where, state)
+    return state, {split: _vectors(data.split(split), apply, latent_dim) for split in SPLITS}
 
 
-@contextlib.contextmanager
-def _replaced_whole(folder: Path) -> Iterator[Path]:
-    """A folder to build in, which takes the place of ``folder`` if the block ends without error."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        building = temporary / "new"
-        building.mkdir()
-        yield building
-        if folder.exists():
-            folder.replace(temporary / "old")
-        building.replace(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+def _vectors(split: PreparedSplit, apply: Callable[[Samples], Float32], latent_dim: int) -> Vectors:
+    def computed() -> Iterator[Float32]:
+        for start, x in chunks(split.x, latent_dim):
+            rows = slice(start, start + len(x))
+            y = None if split.y is None else split.y[rows]
+            yield apply(Samples(x, y, split.ids[rows], first_row=start))
+
+    return Vectors((len(split.x), latent_dim), computed)

@@ -56,9 +56,8 @@ def apply(where: str, state: State, samples: Samples) -> Float32:
     # NumPy would take −1 for the last class.
     wrong = np.flatnonzero((y < 0) | (y >= len(code)))
     if wrong.size:
-        raise InputError(
-            where, f"y[{wrong[0]}] is {y[wrong[0]]}, no class index from 0 to {len(code) - 1}"
-        )
+        first, row = wrong[0], samples.first_row + wrong[0]
+        raise InputError(where, f"y[{row}] is {y[first]}, no class index from 0 to {len(code) - 1}")
     return code[y]
 
 

@@ -25,9 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.offset_kinds import HashOffset
+from offset_autoencoder.data.chunks import rows_a_block
 from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
-
-_ROWS = 4096  # at a time: bounds the memory, and changes nothing in the result
 
 
 def fit(where: str, params: HashOffset, training: Training, latent_dim: int) -> State:
@@ -46,8 +45,9 @@ def apply(where: str, state: State, samples: Samples) -> Float32:
     """
     x, seed, latent_dim = samples.x, state["seed"].item(), state["latent_dim"].item()
     table = np.empty((len(x), latent_dim), dtype=np.float32)
-    for start in range(0, len(x), _ROWS):
-        block = slice(start, start + _ROWS)
+    rows = rows_a_block(max(x.shape[1], latent_dim))
+    for start in range(0, len(x), rows):
+        block = slice(start, start + rows)
         table[block] = _standard_normal(_bits(x[block], seed, latent_dim))[:, :latent_dim]
     return table
 

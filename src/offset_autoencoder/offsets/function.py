@@ -1,7 +1,8 @@
 """Kind ``function``: the user's own f(x, latent_dim, rng), named ``module:callable``.
 
-Stateless: a callable ``f(x, latent_dim, rng) -> (n, latent_dim)``. It is called once a split
-with a generator fresh from ``seed`` each time, so what it draws first is the same in all.
+Stateless: a callable ``f(x, latent_dim, rng) -> (n, latent_dim)``. It is called for each chunk of
+rows of each split (64 MB of x; a smaller split is one chunk) with a generator fresh from ``seed``
+each time, so what it draws first is the same in all.
 
 Fitted: an object with two methods (or a class of such objects that is made without
 arguments)::
@@ -27,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.offset_kinds import FunctionOffset
+from offset_autoencoder.data.chunks import rows_a_chunk
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets.check import check_finite
 from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
@@ -50,7 +52,8 @@ def fit(where: str, params: FunctionOffset, training: Training, latent_dim: int)
     target = find_target(where, params.function)
     state = _fit_once(where, target, params, training, latent_dim)
     x = _read_only(training.x)
-    head = Samples(x[: min(_TRIAL_ROWS, (len(x) + 1) // 2)])
+    rows = rows_a_chunk(max(x.shape[1], latent_dim))
+    head = Samples(x[: min(_TRIAL_ROWS, (min(len(x), rows) + 1) // 2)])
     first = apply(where, state, head)
     if _is_fitted(target):
         again = apply(where, _fit_once(where, target, params, training, latent_dim), head)
@@ -59,21 +62,24 @@ def fit(where: str, params: FunctionOffset, training: Training, latent_dim: int)
     # The last rows, backwards: each among others, and at another place, than it stands in x.
     backwards = np.ascontiguousarray(x[-len(head.x) :][::-1])
     last = apply(where, state, Samples(backwards))[::-1]
-    table = apply(where, state, Samples(x))
+    begin = apply(where, state, Samples(x[:rows]))
+    end = begin
+    if len(x) > rows:
+        end = apply(where, state, Samples(x[-rows:], first_row=len(x) - rows))
     if not _equal_up_to_rounding(first, again):
         raise InputError(
             where,
             f"{params.function} gives other values when it is called again",
             "an offset is deterministic: draw random numbers from rng alone",
         )
-    if not _equal_up_to_rounding(first, table[: len(first)]):
+    if not _equal_up_to_rounding(first, begin[: len(first)]):
         raise InputError(
             where,
-            f"{params.function} gives a sample other values among {len(x)} rows than among "
+            f"{params.function} gives a sample other values among {len(begin)} rows than among "
             f"{len(first)}",
             "f(x) is row by row: compute statistics of all rows in a fit method",
         )
-    if not _equal_up_to_rounding(last, table[-len(last) :]):
+    if not _equal_up_to_rounding(last, end[-len(last) :]):
         raise InputError(
             where,
             f"{params.function} gives a sample other values where it stands at another row",
@@ -104,7 +110,7 @@ def apply(where: str, state: State, samples: Samples) -> Float32:
         result = _call(where, f"{name}.apply", target.apply, own, x)
     else:
         result = _call(where, name, target, x, latent_dim, _generator(state["seed"]))
-    return _table(where, name, result, (len(x), latent_dim))
+    return _table(where, name, result, (len(x), latent_dim), samples.first_row)
 
 
 def _fit_once(
@@ -160,7 +166,7 @@ def _call(where: str, name: str, function: Callable[..., Any], *arguments: Any) 
         return function(*arguments)
 
 
-def _table(where: str, name: str, result: Any, shape: tuple[int, int]) -> Float32:
+def _table(where: str, name: str, result: Any, shape: tuple[int, int], first_row: int) -> Float32:
     array = _call(where, name, np.asarray, result)
     if array.dtype.kind not in "fiub":
         raise InputError(
@@ -170,10 +176,10 @@ def _table(where: str, name: str, result: Any, shape: tuple[int, int]) -> Float3
         raise InputError(
             where, f"{name} must return shape {shape} (n, latent_dim), it returned {array.shape}"
         )
-    check_finite(f"{where}: what {name} returned", array)
+    check_finite(f"{where}: what {name} returned", array, first_row)
     with np.errstate(over="ignore"):  # too large for float32 is infinity, which is refused below
         table = np.ascontiguousarray(array, dtype=np.float32)
-    check_finite(f"{where}: what {name} returned, as float32", table)
+    check_finite(f"{where}: what {name} returned, as float32", table, first_row)
     return table
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,11 +26,13 @@ class Samples:
         x: float32 (n, input_dim), finite.
         y: Class index of each sample, int64 (n,); None where there are no labels.
         ids: Id of each sample, int64 or text (n,); None where they are not known.
+        first_row: The row of its split that the first sample is, for messages.
     """
 
     x: Float32
     y: Int64 | None = None
     ids: NDArray[Any] | None = None
+    first_row: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,3 +83,16 @@ class Kind(Protocol):
         Raises:
             InputError: where these samples cannot be given a vector.
         """
+
+
+def applier(kind: Kind, where: str, state: State) -> Callable[[Samples], Float32]:
+    """:meth:`Kind.apply` of one state, to be called for chunk after chunk of samples.
+
+    What a kind would have to get ready anew for each call (a model loaded, a program compiled) it
+    gets ready once, where it has a function ``ready(where, state)`` that returns this one.
+    """
+    ready = getattr(kind, "ready", None)
+    if ready is None:
+        return functools.partial(kind.apply, where, state)
+    apply: Callable[[Samples], Float32] = ready(where, state)
+    return apply

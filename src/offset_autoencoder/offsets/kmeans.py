@@ -1,11 +1,14 @@
 """Kind ``kmeans``: a vector for each cluster of the training split, that of the nearest centroid.
 
 The clusters are found by Lloyd's algorithm from k-means++ starts (Arthur & Vassilvitskii 2007),
-the best of several; the centroids are then the means of their samples. A cluster's vector is,
-with ``vectors: random``, a direction uniform on the sphere, with a root mean square of 1 a
-coordinate: it says which cluster, and nothing else. With ``vectors: pca`` it is the centroid's
-projection on the first principal components of the training split: near clusters have near
-vectors.
+the best of several; the centroids are then the means of their samples. Of a large
+training split (more than 50 million values) they are found in a part of it, samples of 17 million
+values drawn by the seed, and then moved by Lloyd's algorithm over all of it, ten times at most.
+
+A cluster's vector is, with ``vectors: random``, a direction uniform on the sphere, with a root mean
+square of 1 a coordinate: it says which cluster, and nothing else. With ``vectors: pca`` it is the
+centroid's projection on the first principal components of the training split: near clusters have
+near vectors.
 """
 
 from __future__ import annotations
@@ -13,12 +16,16 @@ from __future__ import annotations
 import numpy as np
 
 from offset_autoencoder.config.offset_kinds import KmeansOffset, PcaOffset
+from offset_autoencoder.data.chunks import rows_a_chunk, take
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets import pca
 from offset_autoencoder.offsets.kind import Float32, Int64, Samples, State, Training
 from offset_autoencoder.offsets.linear import Float64, centred_blocks, training_mean
 
 _STARTS = 4
+_PASSES = 10
+_TOLERANCE = 1e-4
+_CHUNKS_AT_ONCE = 3  # takes up to 1.6 GB
 # A stream of its own: nothing else that is seeded with the same number draws the same values.
 _STREAM = tuple(b"kmeans")
 
@@ -65,16 +72,28 @@ def nearest(x: Float32, mean: Float64, centroids: Float64) -> Int64:
         centroids: (clusters, input_dim), less the mean.
     """
     result = np.empty(len(x), dtype=np.int64)
-    half_square = np.square(centroids).sum(axis=1) / 2
     for block, centred in centred_blocks(x, mean):
-        # ‖x − c‖² = ‖x‖² − 2 (x·c − ‖c‖²/2), and ‖x‖² is the same for all centroids.
-        result[block] = np.argmax(centred @ centroids.T - half_square, axis=1)
+        result[block] = _nearest(centred, centroids)
     return result
+
+
+def _nearest(centred: Float64, centroids: Float64) -> Int64:
+    # ‖x − c‖² = ‖x‖² − 2 (x·c − ‖c‖²/2), and ‖x‖² is the same for all centroids.
+    return np.argmax(centred @ centroids.T - np.square(centroids).sum(axis=1) / 2, axis=1)
 
 
 def _centroids(where: str, params: KmeansOffset, x: Float32, mean: Float64) -> Float64:
     if params.n_clusters > len(x):
         raise _too_few(where, params.n_clusters, f"{len(x)} samples")
+    rows = rows_a_chunk(x.shape[1])
+    if len(x) > _CHUNKS_AT_ONCE * rows:
+        some = _stream(params.seed).choice(len(x), size=rows, replace=False, shuffle=False)
+        start = _centroids_at_once(where, params, take(x, some), mean)
+        return _moved_to_means(x, mean, start)
+    return _centroids_at_once(where, params, x, mean)
+
+
+def _centroids_at_once(where: str, params: KmeansOffset, x: Float32, mean: Float64) -> Float64:
     labels = _cluster(x - mean, params.n_clusters, params.seed)
     found = np.unique(labels)
     if len(found) < params.n_clusters:
@@ -82,6 +101,26 @@ def _centroids(where: str, params: KmeansOffset, x: Float32, mean: Float64) -> F
     # In the order of the samples: scikit-learn's own sums depend on its threads.
     means = [training_mean(x[labels == cluster]) for cluster in range(params.n_clusters)]
     return np.stack(means) - mean
+
+
+def _moved_to_means(x: Float32, mean: Float64, centroids: Float64) -> Float64:
+    """Lloyd's algorithm over all samples, a block at a time; an empty cluster stays where it is.
+
+    It ends, as scikit-learn's does, when the centroids move by less than 1e-4 of the variance.
+    """
+    for _ in range(_PASSES):
+        sums, counts, squares = np.zeros_like(centroids), np.zeros(len(centroids)), 0.0
+        for _, centred in centred_blocks(x, mean):
+            members = np.eye(len(centroids))[_nearest(centred, centroids)]
+            sums += members.T @ centred
+            counts += members.sum(axis=0)
+            squares += float(np.vdot(centred, centred))
+        moved = np.divide(sums, counts[:, None], out=centroids.copy(), where=counts[:, None] > 0)
+        movement = np.square(moved - centroids).sum()
+        centroids = moved
+        if movement <= _TOLERANCE * squares / x.size:
+            break
+    return centroids
 
 
 def _cluster(centred: Float64, n_clusters: int, seed: int) -> Int64:
@@ -97,9 +136,12 @@ def _cluster(centred: Float64, n_clusters: int, seed: int) -> Int64:
 
 
 def _directions(seed: int, n: int, latent_dim: int) -> Float64:
-    generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=_STREAM))
-    rows = generator.standard_normal((n, latent_dim))
+    rows = _stream(seed).standard_normal((n, latent_dim))
     return rows * np.sqrt(latent_dim) / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def _stream(seed: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=_STREAM))
 
 
 def _too_few(where: str, n_clusters: int, there_are: str) -> InputError:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import io
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from offset_autoencoder.data.chunks import rows_a_block
 from offset_autoencoder.data.raw_files import locate
 from offset_autoencoder.errors import InputError, did_you_mean
 from offset_autoencoder.offsets.kind import Float32, State
-
-_ROWS = 4096
 
 
 def read_model(
@@ -51,18 +51,23 @@ def read_model(
     return {"model": np.frombuffer(content, dtype=np.uint8), "layer": np.array(layer)}
 
 
-def apply_model(where: str, state: State, x: Float32) -> Float32:
-    """The layer's output for samples, float32 (n, latent_dim).
+def load_model(where: str, state: State) -> Callable[[Float32], Float32]:
+    """The function from samples to the layer's output, float32 (n, latent_dim).
 
     Raises:
         InputError: where the stored model cannot be loaded.
     """
     encoder = _load(where, state["model"].tobytes(), where, state["layer"].item())
-    table = np.empty((len(x), encoder.output_shape[1]), dtype=np.float32)
-    for start in range(0, len(x), _ROWS):
-        block = slice(start, start + _ROWS)
-        table[block] = np.asarray(encoder(x[block], training=False))
-    return table
+
+    def apply(x: Float32) -> Float32:
+        table = np.empty((len(x), encoder.output_shape[1]), dtype=np.float32)
+        rows = rows_a_block(x.shape[1])
+        for start in range(0, len(x), rows):
+            block = slice(start, start + rows)
+            table[block] = np.asarray(encoder(x[block], training=False))
+        return table
+
+    return apply
 
 
 def _load(where: str, content: bytes, where_layer: str, layer: str) -> Any:

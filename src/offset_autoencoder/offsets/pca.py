@@ -16,7 +16,8 @@ import numpy as np
 from offset_autoencoder.config.offset_kinds import PcaOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
-from offset_autoencoder.offsets.linear import Float64, centred_blocks, project, training_mean
+from offset_autoencoder.offsets.linear import project, training_mean
+from offset_autoencoder.offsets.principal_axes import principal_axes
 
 
 def fit(where: str, params: PcaOffset, training: Training, latent_dim: int) -> State:
@@ -35,7 +36,7 @@ def fit(where: str, params: PcaOffset, training: Training, latent_dim: int) -> S
             "take a smaller network.latent_dim or another kind",
         )
     mean = training_mean(training.x)
-    variances, components = _principal_axes(training.x, mean)
+    variances, components = principal_axes(training.x, mean, latent_dim)
     threshold = variances[0] * max(n, input_dim) * np.finfo(np.float64).eps
     rank = int(np.count_nonzero(variances > threshold))
     if params.whiten and latent_dim > rank:
@@ -45,7 +46,6 @@ def fit(where: str, params: PcaOffset, training: Training, latent_dim: int) -> S
             f"{latent_dim}: the others have no variance to scale to 1",
             "take a smaller network.latent_dim or whiten: false",
         )
-    variances, components = variances[:latent_dim].copy(), components[:latent_dim].copy()
     variances[rank:], components[rank:] = 0.0, 0.0
     largest = np.argmax(np.abs(components), axis=1)
     signs = np.where(components[np.arange(latent_dim), largest] < 0, -1.0, 1.0)
@@ -64,17 +64,3 @@ def apply(where: str, state: State, samples: Samples) -> Float32:
         InputError: where x has another number of features than the training split.
     """
     return project(where, samples.x, state["mean"], state["components"].T * state["scale"])
-
-
-def _principal_axes(x: Float32, mean: Float64) -> tuple[Float64, Float64]:
-    """Variances, descending, and unit axes as rows."""
-    n, input_dim = x.shape
-    degrees = max(n - 1, 1)
-    if n < input_dim:  # the covariance would be the larger matrix
-        _, singular, axes = np.linalg.svd(x.astype(np.float64) - mean, full_matrices=False)
-        return singular**2 / degrees, axes
-    covariance = np.zeros((input_dim, input_dim))
-    for _, centred in centred_blocks(x, mean):
-        covariance += centred.T @ centred
-    variances, axes = np.linalg.eigh(covariance / degrees)
-    return variances[::-1], axes.T[::-1]

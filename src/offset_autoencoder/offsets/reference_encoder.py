@@ -8,6 +8,8 @@ applied in NumPy; of the user's model the file itself is stored.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from offset_autoencoder.config.offset_kinds import EncoderOffset
@@ -31,14 +33,20 @@ def fit(where: str, params: EncoderOffset, training: Training, latent_dim: int) 
     return {key: array for key, array in state.items() if not key.startswith("decoder.")}
 
 
+def ready(where: str, state: State) -> Callable[[Samples], Float32]:
+    """The function that :func:`apply` calls; a model of the user's is loaded once."""
+    if "model" in state:
+        from offset_autoencoder.offsets.model_file import load_model
+
+        layer = load_model(where, state)
+        return lambda samples: layer(samples.x)
+    return lambda samples: encode(where, state, samples.x).astype(np.float32)
+
+
 def apply(where: str, state: State, samples: Samples) -> Float32:
     """The code of samples, float32 (n, latent_dim).
 
     Raises:
         InputError: where x has another number of features than the encoder.
     """
-    if "model" in state:
-        from offset_autoencoder.offsets.model_file import apply_model
-
-        return apply_model(where, state, samples.x)
-    return encode(where, state, samples.x).astype(np.float32)
+    return ready(where, state)(samples)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ import numpy as np
 
 from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import read_json, sha256_of_array, write_json, write_npy, write_npz
-from offset_autoencoder.offsets.check import check_finite
+from offset_autoencoder.files import read_json, write_json, write_npz
 from offset_autoencoder.offsets.kind import Float32, State
+from offset_autoencoder.offsets.vectors import Vectors, write_vectors
 
 INFO = "offset.json"
 STATE = "state.npz"
@@ -54,11 +55,6 @@ class OffsetTable:
         """The vectors of a split, float32 (n, latent_dim)."""
         table: Float32 = getattr(self, name)
         return table
-
-
-def root_mean_square(table: Float32) -> float:
-    """sqrt(mean(table²)) over all coordinates, summed in float64."""
-    return float(np.sqrt(np.mean(np.square(table, dtype=np.float64))))
 
 
 def scale_factor(table: OffsetTable, rms: float | None) -> float:
@@ -105,11 +101,11 @@ def write_table(
     params: Mapping[str, Any],
     latent_dim: int,
     input_dim: int,
-    tables: Mapping[SplitName, Float32],
+    tables: Mapping[SplitName, Float32 | Vectors],
     state: State,
     data_digests: Mapping[str, str],
 ) -> float:
-    """Write a table's five files into a folder, after a check of all of them.
+    """Write a table's five files into a folder; offset.json, without which it is none, last.
 
     Args:
         folder: Where; made if need be.
@@ -118,7 +114,7 @@ def write_table(
         params: Its section of params.yaml, as plain values.
         latent_dim: Length of the vectors.
         input_dim: Number of features of the samples.
-        tables: float32 (n, latent_dim) a split.
+        tables: float32 (n, latent_dim) a split, or what computes it.
         state: What computes f(x) for new samples.
         data_digests: SHA-256 of the x of each split that the table belongs to.
 
@@ -126,34 +122,47 @@ def write_table(
         The root mean square of a coordinate over the training split.
 
     Raises:
-        InputError: where a table has another shape than its split needs, or is not finite.
+        InputError: where a table has another shape than its split needs, or is not finite; none
+            of the files is then left.
     """
-    for split in SPLITS:
-        where = f"params.yaml: offsets.{name}, {split} split"
-        table = tables[split]
-        if table.ndim != 2 or table.shape[1] != latent_dim or table.dtype != np.float32:
-            raise InputError(
-                where,
-                f"must be float32 (n, {latent_dim}), it is {table.dtype} {table.shape}",
+    with _removed_after_an_error(folder):
+        seen = {
+            split: write_vectors(
+                folder / f"{split}.npy",
+                f"params.yaml: offsets.{name}, {split} split",
+                tables[split],
+                latent_dim,
             )
-        check_finite(where, table)
-    rms = root_mean_square(tables["train"])
-    for split in SPLITS:
-        write_npy(folder / f"{split}.npy", tables[split])
-    write_npz(folder / STATE, state)
-    info = {
-        "name": name,
-        "kind": kind,
-        "params": dict(params),
-        "latent_dim": latent_dim,
-        "input_dim": input_dim,
-        "rms": rms,
-        "largest": max(float(np.abs(tables[split]).max(initial=0)) for split in SPLITS),
-        "digests": {split: sha256_of_array(tables[split]) for split in SPLITS},
-        "data": dict(data_digests),
-    }
-    write_json(folder / INFO, info)
-    return rms
+            for split in SPLITS
+        }
+        write_npz(folder / STATE, state)
+        info = {
+            "name": name,
+            "kind": kind,
+            "params": dict(params),
+            "latent_dim": latent_dim,
+            "input_dim": input_dim,
+            "rms": seen["train"].rms,
+            "largest": max(split.largest for split in seen.values()),
+            "digests": {split: seen[split].digest for split in SPLITS},
+            "data": dict(data_digests),
+        }
+        write_json(folder / INFO, info)
+    return seen["train"].rms
+
+
+@contextlib.contextmanager
+def _removed_after_an_error(folder: Path) -> Iterator[None]:
+    was_there = folder.exists()
+    try:
+        yield
+    except BaseException:
+        for name in (*(f"{split}.npy" for split in SPLITS), STATE, INFO):
+            (folder / name).unlink(missing_ok=True)
+        if not was_there:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 def folder_of(root: Path, name: str, latent_dim: int, *, swept: bool) -> Path:

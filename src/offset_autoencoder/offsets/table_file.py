@@ -10,7 +10,7 @@ validation, test where it has several (whole data set), or with the rows of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,21 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.config.offset_kinds import FileOffset
+from offset_autoencoder.data.chunks import Matrix, chunks
+from offset_autoencoder.data.column_spool import rows_first
 from offset_autoencoder.data.csv_file import read_csv_table
 from offset_autoencoder.data.npy import open_npy
 from offset_autoencoder.data.npz import check_length, read_npz_table
 from offset_autoencoder.data.parquet import read_parquet_table
 from offset_autoencoder.data.raw_files import Format, format_of, locate
+from offset_autoencoder.data.reorder import reorder
+from offset_autoencoder.data.stacked import Selected, Stacked
 from offset_autoencoder.data.table import Roles, Table
+from offset_autoencoder.data.validation import first_where
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets.align import match_ids
 from offset_autoencoder.offsets.kind import Float32
+from offset_autoencoder.offsets.vectors import Vectors
 
 _READERS = {"npz": read_npz_table, "csv": read_csv_table, "parquet": read_parquet_table}
 
@@ -49,7 +55,7 @@ class PreparedIds:
 
 def read_tables(
     name: str, params: FileOffset, ids: PreparedIds, latent_dim: int, raw: Path
-) -> dict[SplitName, Float32]:
+) -> dict[SplitName, Vectors]:
     """Read and check the table of every split.
 
     Args:
@@ -60,7 +66,7 @@ def read_tables(
         raw: ``data/raw``.
 
     Returns:
-        float32 (n, latent_dim) a split, row-aligned with its samples.
+        The vectors of each split, row-aligned with its samples; of a large file mapped.
 
     Raises:
         InputError: where a file is missing, damaged or pickled, has another number of columns
@@ -85,7 +91,7 @@ def read_tables(
 
 def _whole(
     key: str, params: FileOffset, path: str, ids: PreparedIds, latent_dim: int, raw: Path
-) -> dict[SplitName, Float32]:
+) -> dict[SplitName, Vectors]:
     wanted = np.concatenate([ids.splits[split] for split in SPLITS])
     if params.id is None and not ids.are_rows:
         raise InputError(
@@ -100,16 +106,16 @@ def _whole(
             "give one file a split",
         )
     table = _read(f"{key}.path", key, params, path, raw)
-    values = _values(table, latent_dim)
+    _check_values(table, latent_dim)
     if params.id is None:
         _check_rows(key, table, len(wanted), "samples of the whole data set")
         rows = wanted.astype(np.int64)
     else:
         rows = match_ids(table.origin, _ids(table), wanted, "data set")
     ends = np.cumsum([len(ids.splits[split]) for split in SPLITS])
-    return {
-        split: values[part] for split, part in zip(SPLITS, np.split(rows, ends[:-1]), strict=True)
-    }
+    ordered = reorder(Stacked((table.x,)), rows)
+    places = zip(SPLITS, np.split(np.arange(len(rows)), ends[:-1]), strict=True)
+    return {split: _vectors(Selected(ordered, part)) for split, part in places}
 
 
 def _one_split(
@@ -120,15 +126,23 @@ def _one_split(
     ids: PreparedIds,
     latent_dim: int,
     raw: Path,
-) -> Float32:
+) -> Vectors:
     assert not isinstance(params.path, str)
     wanted = ids.splits[split]
     table = _read(path_key, key, params, params.path[split], raw)
-    values = _values(table, latent_dim)
+    _check_values(table, latent_dim)
+    x = Stacked((table.x,))
     if params.id is None:
         _check_rows(key, table, len(wanted), f"samples of the {split} split")
-        return values
-    return values[match_ids(table.origin, _ids(table), wanted, f"{split} split")]
+        return _vectors(x)
+    return _vectors(reorder(x, match_ids(table.origin, _ids(table), wanted, f"{split} split")))
+
+
+def _vectors(x: Matrix) -> Vectors:
+    def converted() -> Iterator[Float32]:
+        return (np.ascontiguousarray(chunk, dtype=np.float32) for _, chunk in chunks(x))
+
+    return Vectors((len(x), x.shape[1]), converted)
 
 
 def _read(path_key: str, key: str, params: FileOffset, name: str, raw: Path) -> Table:
@@ -169,7 +183,7 @@ def _check_keys(key: str, params: FileOffset, kind: Format, path: Path) -> None:
 
 
 def _read_npy(key: str, params: FileOffset, path: Path, raw: Path) -> Table:
-    values = open_npy(path)
+    values = rows_first(open_npy(path))
     if params.id is None:
         return Table(x=values, origin=str(path))
     where = f"params.yaml: {key}.id"
@@ -185,7 +199,7 @@ def _read_npy(key: str, params: FileOffset, path: Path, raw: Path) -> Table:
     return Table(x=values, origin=str(path), ids=ids)
 
 
-def _values(table: Table, latent_dim: int) -> Float32:
+def _check_values(table: Table, latent_dim: int) -> None:
     if table.x.dtype.kind not in "fiub":
         raise InputError(table.origin, f"holds {table.x.dtype}, expected real numbers")
     if table.x.ndim != 2:
@@ -198,16 +212,19 @@ def _values(table: Table, latent_dim: int) -> Float32:
             f"holds vectors of {table.x.shape[1]} columns, network.latent_dim is {latent_dim}",
             f"give the models with this offset latent_dim: {table.x.shape[1]}",
         )
-    with np.errstate(over="ignore"):  # too large for float32 is infinity, which is refused below
-        values = np.ascontiguousarray(table.x, dtype=np.float32)
-    finite = np.isfinite(values)
-    if not finite.all():
-        row, column = (int(index) for index in np.argwhere(~finite)[0])
+    x = Stacked((table.x,))
+    if found := first_where(x, _is_no_float32):
+        row, column = found
         raise InputError(
             table.place(row, column),
-            f"{table.x[row, column]} is not a finite float32 number",
+            f"{x[row : row + 1][0, column]} is not a finite float32 number",
         )
-    return values
+
+
+def _is_no_float32(values: NDArray[Any]) -> NDArray[np.bool_]:
+    with np.errstate(over="ignore"):
+        finite: NDArray[np.bool_] = np.isfinite(values.astype(np.float32))
+    return ~finite
 
 
 def _ids(table: Table) -> NDArray[Any]:

@@ -3,40 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
 from offset_autoencoder import project
-from offset_autoencoder.config import SPLITS, Params, SplitName, load_params
+from offset_autoencoder.config import SPLITS, Params, load_params
 from offset_autoencoder.config.offset_kinds import ClassCodeOffset
-from offset_autoencoder.config.schema import Data
+from offset_autoencoder.config.schema import Data, SplitName
 from offset_autoencoder.config.tracking_uri import check_environment
+from offset_autoencoder.data.npy import open_npy
 from offset_autoencoder.data.prepared import (
     PreparedData,
     PreparedSplit,
     Schema,
-    digests_of,
-    write_prepared,
+    write_all_but_x,
 )
-from offset_autoencoder.data.requirements import Place, check_requirements
+from offset_autoencoder.data.replaced import replaced
+from offset_autoencoder.data.requirements import Extremes, check_shape, check_values
 from offset_autoencoder.data.samples import Samples, gather
 from offset_autoencoder.data.scaling import Scale, fit_scale
 from offset_autoencoder.data.shared_samples import count_shared
 from offset_autoencoder.data.sources import load_source
-from offset_autoencoder.data.splits import Rows, assign
-from offset_autoencoder.data.validation import first_where
-from offset_autoencoder.errors import InputError, run_command
+from offset_autoencoder.data.splits import assign
+from offset_autoencoder.data.stacked import Selected
+from offset_autoencoder.data.writing import SplitRows, WrittenSplit, in_order, write_splits
+from offset_autoencoder.errors import run_command
+from offset_autoencoder.files import sha256_of_array
 from offset_autoencoder.training.architectures import resolve_architectures
+
+Written = Mapping[SplitName, WrittenSplit]
 
 
 def main() -> None:
     """Write ``data/prepared`` from ``data/raw`` or a built-in data set, and say what it holds.
 
-    What can be found wrong without training is found here, before anything is written.
+    What can be found wrong without training is found here, before anything takes its place.
 
     Raises:
         InputError: for the first thing wrong with params.yaml, with the data, or with the one
-            for the other; nothing is written then.
+            for the other; ``data/prepared`` is then as it was.
     """
     project.bring_in(project.RAW)
     project.bring_in(project.CUSTOM)
@@ -47,46 +53,42 @@ def main() -> None:
     rows = assign(
         samples.ids, params.split, y=samples.y, classes=samples.classes, given=samples.splits
     )
-    data, scale = prepare(params.data, samples, rows)
+    _check_before_reading(params, samples, rows)
 
     def place(name: SplitName, row: int, feature: int | None) -> str:
         return samples.place(int(rows[name][row]), feature)
 
-    _check_finite(data, place)
-    check_requirements(params, data, place, project.RAW)
-    _check_class_codes(params, data)
-    resolve_architectures(
-        params.settings,
-        input_dim=data.schema.input_dim,
-        image_shape=data.schema.image_shape,
-        samples=len(data.train.x),
+    x, rows_of_x = in_order(samples.x, rows)
+    first = samples.tables[0]
+    scale = fit_scale(
+        params.data,
+        Selected(x, rows_of_x["train"]),
+        full_scale=first.full_scale,
+        name_of=first.name_of,
     )
-    write_prepared(
-        project.PREPARED,
-        data,
-        shift=scale.shift,
-        factor=scale.factor,
-        latent_dims={name: params.latent_dims(name) for name in params.offsets},
-    )
+    with replaced(project.PREPARED) as folder:
+        written = write_splits(folder, x, rows_of_x, scale)
+        data = describe(params.data, samples, rows, scale, folder, written)
+        check_values(params, data, _extremes(written), place)
+        write_all_but_x(
+            folder,
+            data,
+            shift=scale.shift,
+            factor=scale.factor,
+            latent_dims={name: params.latent_dims(name) for name in params.offsets},
+        )
     print(summary(data.schema))
-    if shared := shared_samples(data):
+    if shared := shared_samples(data.schema, written):
         print(shared)
 
 
-def prepare(
-    data: Data, samples: Samples, rows: Mapping[SplitName, Rows]
-) -> tuple[PreparedData, Scale]:
-    """Fit the scale on the training rows and apply it to all.
-
-    Raises:
-        InputError: for a feature that the scale cannot take.
-    """
-    first = samples.tables[0]
-    train = samples.x[rows["train"]]
-    scale = fit_scale(data, train, full_scale=first.full_scale, name_of=first.name_of)
+def describe(
+    data: Data, samples: Samples, rows: SplitRows, scale: Scale, folder: Path, written: Written
+) -> PreparedData:
+    """What was written, x mapped from its files, with labels, ids and schema."""
     splits: dict[SplitName, PreparedSplit] = {
         name: PreparedSplit(
-            x=scale.apply(train if name == "train" else samples.x[rows[name]]),
+            x=open_npy(folder / name / "x.npy"),
             y=None if samples.y is None else samples.y[rows[name]],
             ids=samples.ids[rows[name]],
         )
@@ -98,12 +100,19 @@ def prepare(
         input_dim=samples.x.shape[1],
         image_shape=None if samples.image_shape is None else list(samples.image_shape),
         scale={"kind": scale.kind, **scale.facts},
-        range=_range(scale.kind, splits),
+        range=_range(scale.kind, _extremes(written)),
         classes=samples.classes,
         ids="given" if samples.ids_given else "rows",
-        digests=digests_of(splits),
+        digests={
+            name: {
+                "x": written[name].digest,
+                "y": None if split.y is None else sha256_of_array(split.y),
+                "ids": sha256_of_array(split.ids),
+            }
+            for name, split in splits.items()
+        },
     )
-    return PreparedData(**splits, schema=schema), scale
+    return PreparedData(**splits, schema=schema)
 
 
 def summary(schema: Schema) -> str:
@@ -118,11 +127,11 @@ def summary(schema: Schema) -> str:
     return line
 
 
-def shared_samples(data: PreparedData) -> str | None:
+def shared_samples(schema: Schema, written: Written) -> str | None:
     """A warning where samples stand in more than one split: ``"warning: 3 of 270 ..."``."""
     found = [
-        f"{count} of {data.schema.samples[name]} in {name}"
-        for name, count in count_shared(data).items()
+        f"{count} of {schema.samples[name]} in {name}"
+        for name, count in count_shared({name: written[name].samples for name in SPLITS}).items()
         if count
     ]
     if not found:
@@ -137,36 +146,48 @@ def _source(data: Data) -> str:
     return " + ".join(dict.fromkeys(str(paths[name]) for name in SPLITS if name in paths))
 
 
-def _range(kind: str, splits: Mapping[SplitName, PreparedSplit]) -> list[float] | None:
+def _extremes(written: Written) -> Extremes:
+    return {name: (split.low, split.high) for name, split in written.items()}
+
+
+def _range(kind: str, extremes: Extremes) -> list[float] | None:
     if kind not in ("unit", "minmax"):
         return None
-    low = min(float(split.x.min()) for split in splits.values())
-    high = max(float(split.x.max()) for split in splits.values())
-    return [0.0, 1.0] if low >= 0 and high <= 1 else None
+    return [0.0, 1.0] if all(low >= 0 and high <= 1 for low, high in extremes.values()) else None
 
 
-def _check_class_codes(params: Params, data: PreparedData) -> None:
+def _check_before_reading(params: Params, samples: Samples, rows: SplitRows) -> None:
+    """What needs the data's shape and labels alone: found before a large file is gone through."""
+    train = rows["train"]
+    check_shape(
+        params,
+        project.RAW,
+        samples=len(train),
+        features=samples.x.shape[1],
+        labelled=samples.y is not None,
+    )
+    _check_class_codes(params, samples)
+    resolve_architectures(
+        params.settings,
+        input_dim=samples.x.shape[1],
+        image_shape=samples.image_shape,
+        samples=len(train),
+    )
+
+
+def _check_class_codes(params: Params, samples: Samples) -> None:
     for name, offset in params.offsets.items():
         if isinstance(offset, ClassCodeOffset):
             from offset_autoencoder.offsets import class_code
             from offset_autoencoder.offsets.kind import Training
 
-            classes = data.schema.classes
             training = Training(
-                data.train.x, data.train.y, n_classes=None if classes is None else len(classes)
+                np.empty((0, samples.x.shape[1]), dtype=np.float32),
+                samples.y,
+                n_classes=None if samples.classes is None else len(samples.classes),
             )
             for latent_dim in params.latent_dims(name):
                 class_code.fit(f"params.yaml: offsets.{name}", offset, training, latent_dim)
-
-
-def _check_finite(data: PreparedData, place: Place) -> None:
-    for name in SPLITS:
-        if found := first_where(data.split(name).x, lambda block: ~np.isfinite(block)):
-            raise InputError(
-                place(name, *found),
-                f"is too large for float32 after data.scale: {data.schema.scale['kind']}",
-                "set data.scale: minmax or standard, or mend the value",
-            )
 
 
 if __name__ == "__main__":
