@@ -45,7 +45,7 @@ class Checkpoints:
         Args:
             run_id: The run's id.
             like: A state of a run that has not begun: names, dtypes and shapes must be the same,
-                but that what is empty there may have grown.
+                but that what has no rows there may have got some.
 
         Returns:
             None where there is none, or none that can be used.
@@ -57,9 +57,7 @@ class Checkpoints:
         except (InputError, OSError):
             return None
         alike = state.keys() == like.keys() and all(
-            state[name].dtype == wanted.dtype
-            and (state[name].shape == wanted.shape or (wanted.size == 0 and state[name].size))
-            for name, wanted in like.items()
+            _is_alike(state[name], wanted) for name, wanted in like.items()
         )
         return state if alike else None
 
@@ -68,3 +66,12 @@ class Checkpoints:
         if self.folder is not None:
             with contextlib.suppress(OSError):
                 (self.folder / f"{run_id}.npz").unlink()
+
+
+def _is_alike(array: NDArray[Any], wanted: NDArray[Any]) -> bool:
+    grows = wanted.shape[:1] == (0,)
+    return (
+        array.dtype == wanted.dtype
+        and array.ndim == wanted.ndim
+        and array.shape[grows:] == wanted.shape[grows:]
+    )

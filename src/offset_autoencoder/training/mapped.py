@@ -11,30 +11,36 @@ from numpy.typing import NDArray
 
 Rows = NDArray[np.int32]
 
+# Linux brings in what is around a page that is touched: up to the huge page that it lies in.
+_BROUGHT_ALONG = 2 * 2**20
+
 
 def read_ahead(array: NDArray[Any], rows: Rows) -> None:
     """Have the system read the rows that a chunk will want, while something else is computed.
 
     Nothing happens to an array that is not mapped from a file, or where a system cannot do so.
     """
-    _advise(array, rows, "MADV_WILLNEED")
+    _advise(array, rows, "MADV_WILLNEED", around=0)
 
 
 def give_back(array: NDArray[Any], rows: Rows) -> None:
     """Let go of the memory of rows that are not wanted soon: they can be read again."""
-    _advise(array, rows, "MADV_DONTNEED")
+    _advise(array, rows, "MADV_DONTNEED", around=_BROUGHT_ALONG)
 
 
-def _advise(array: NDArray[Any], rows: Rows, advice: str) -> None:
+def _advise(array: NDArray[Any], rows: Rows, advice: str, around: int) -> None:
     mapped = _mapping(array)
     number = getattr(mmap, advice, None)
     if mapped is None or number is None or not len(rows) or not array.flags.c_contiguous:
         return
-    first = _address(array) - _address(np.frombuffer(mapped, np.uint8))
+    whole = np.frombuffer(mapped, np.uint8)
+    if whole.flags.writeable:
+        return  # it may hold what its file does not
+    first = _address(array) - _address(whole)
     width = array.strides[0]
     for start, stop in _runs_of(rows):
-        begin = (first + start * width) // mmap.PAGESIZE * mmap.PAGESIZE
-        mapped.madvise(number, begin, min(first + stop * width, len(mapped)) - begin)
+        begin = max(0, first + start * width - around) // mmap.PAGESIZE * mmap.PAGESIZE
+        mapped.madvise(number, begin, min(first + stop * width + around, len(mapped)) - begin)
 
 
 def _runs_of(rows: Rows) -> Iterator[tuple[int, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from typing import Any
 
@@ -74,7 +75,13 @@ class _Run:
     def train_epoch(self) -> None:
         """Train it for an epoch, validate it, and write a checkpoint where one is due."""
         started = time.perf_counter()
-        loss = self._train_samples()
+        # Only an epoch over chunks is cut off in the middle.
+        before = {} if self.chunks is None else copy.deepcopy(self._state())
+        try:
+            loss = self._train_samples()
+        except Interrupted:
+            self.hall.checkpoints.write(self.progress.job.id, before)
+            raise
         validation = self._validate()
         better = self.progress.record(
             (loss, *validation), time.time(), time.perf_counter() - started

@@ -139,7 +139,7 @@ def times_derivative(kind: int, x: Any, y: Any, gradient: Any) -> None:
     elif kind == SELU:
         for i in range(out.size):
             low = out[i] + _SELU_SCALE * _SELU_ALPHA
-            g[i] *= _SELU_SCALE if out[i] > _ZERO else low
+            g[i] *= _SELU_SCALE if out[i] >= _ZERO else low
     elif kind == SILU:
         for i in range(out.size):
             s = sigmoid(given[i])

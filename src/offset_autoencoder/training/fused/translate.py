@@ -67,6 +67,8 @@ class _Translation:
 
     def finish(self, loss: str) -> tuple[Program, Layout]:
         model = self.model
+        if not type(model).__module__.startswith("keras."):
+            raise _UnknownLayer  # a class of the user's may call its layers otherwise
         variables = [*model.trainable_variables, *model.non_trainable_weights]
         sizes = [int(np.prod(v.shape)) for v in variables]
         starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int).tolist()
@@ -117,7 +119,7 @@ class _Translation:
 
     def _take(self, layer: Any) -> None:
         take = _LAYERS.get(type(layer))
-        if take is None or layer.dtype_policy.name != "float32":
+        if take is None or layer.dtype_policy.name != "float32" or layer.activity_regularizer:
             raise _UnknownLayer
         take(self, layer, [self.values[id(tensor)] for tensor in _inputs(layer)])
 
@@ -141,6 +143,9 @@ class _Translation:
             if value is not None and key.endswith(("_regularizer", "_constraint"))
         ]
         if extras or config.get("lora_rank") or config.get("quantization_mode"):
+            raise _UnknownLayer
+        parts = [layer.kernel] if layer.bias is None else [layer.kernel, layer.bias]
+        if len({part.path in self.trains for part in parts}) > 1:
             raise _UnknownLayer
         activation = _activation(layer.activation)
         out = before = self._new_value(layer)
@@ -247,12 +252,11 @@ def _inputs(layer: Any) -> list[Any]:
 
 
 def _activation(function: Any) -> int:
-    name = keras.activations.serialize(function)
-    if name == "softmax":
-        return _SOFTMAX
-    if not isinstance(name, str) or name not in ACTIVATIONS:
-        raise _UnknownLayer
-    return ACTIVATIONS[name]
+    # Not by its name, which a function of the user's may have too.
+    for name, kind in (*ACTIVATIONS.items(), ("softmax", _SOFTMAX)):
+        if function is getattr(keras.activations, name):
+            return kind
+    raise _UnknownLayer
 
 
 def _with_gradients(operations: list[Operation]) -> list[Operation]:
@@ -264,7 +268,7 @@ def _with_gradients(operations: list[Operation]) -> list[Operation]:
     told: list[Operation] = []
     met: set[int] = set()
     for op in reversed(operations):
-        gradient = int(op.first in needed)
+        gradient = int(bool({op.first, op.second} & needed))
         overwrites = int(gradient and op.first not in met)
         met.add(op.first)
         overwrites_second = int(op.second >= 0 and op.second not in met)

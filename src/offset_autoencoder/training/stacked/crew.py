@@ -64,18 +64,26 @@ class StackedCrew(Crew):
         )
         for index, place in enumerate(places):
             stack = self._restore(stack, index, place)
+        stack = self._end_runs(stack, places)
         while any(places):
-            stack = self._train_epoch(stack, places, spare)
+            try:
+                stack = self._train_epoch(stack, places, spare)
+            except Interrupted:
+                self._checkpoint(stack, places)  # as the epoch found them
+                raise
             stopping = self.hall.stop.is_set()
-            for index, place in enumerate(places):
-                if place is None:
-                    continue
-                if stopping or place.checkpoint_due:
-                    self._checkpoint(stack, index, place)
-                if not stopping and place.ends:
-                    stack = self._next_run(stack, index, places)
+            self._checkpoint(stack, places, due=not stopping)
             if stopping:
                 return
+            stack = self._end_runs(stack, places)
+
+    def _end_runs(self, stack: Stack, places: list[Progress | None]) -> Stack:
+        """Hand over every run that has ended, and put those that wait in their places."""
+        for index in range(len(places)):
+            # One that goes on from a checkpoint may have ended before.
+            while (place := places[index]) and place.ends:
+                stack = self._next_run(stack, index, places)
+        return stack
 
     def _next_run(self, stack: Stack, index: int, places: list[Progress | None]) -> Stack:
         """Hand over the run that has ended in a place and put the next one there."""
@@ -169,10 +177,13 @@ class StackedCrew(Crew):
             total += np.asarray(losses, np.float64) * len(offset[0])
         return total / len(x)
 
-    def _checkpoint(self, stack: Stack, index: int, place: Progress) -> None:
-        state = _named(run_arrays(stack, index))
-        self.hall.checkpoints.write(place.job.id, {**state, **place.state()})
-        place.checkpoint = time.monotonic()
+    def _checkpoint(self, stack: Stack, places: Places, *, due: bool = False) -> None:
+        """Write down where the runs are: all of them, or those of which it is due."""
+        for index, place in enumerate(places):
+            if place and (place.checkpoint_due or not due):
+                state = _named(run_arrays(stack, index))
+                self.hall.checkpoints.write(place.job.id, {**state, **place.state()})
+                place.checkpoint = time.monotonic()
 
     def _restore(self, stack: Stack, index: int, place: Progress | None) -> Stack:
         if place is None:
