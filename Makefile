@@ -1,10 +1,13 @@
 # make repro: set up everything and run the default experiment.  make test: the same, and the tests.
+# make bench: an environment with the peers, and the benchmarks; TORCH= says what pip installs of PyTorch.
 
 PYTHON ?= python3
 BIN := .venv/bin
+BENCH := .venv-bench/bin
+BENCHMARKS := training growth experiment startup offsets out_of_core
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint ui lock clean
+.PHONY: repro test lint ui bench lock clean
 
 repro: $(BIN)/.installed
 	dvc repro
@@ -20,8 +23,19 @@ lint: $(BIN)/.installed
 ui: $(BIN)/.installed
 	offset-autoencoder-ui
 
+bench: $(BENCH)/.installed
+	$(if $(TORCH),$(BENCH)/python -m pip install --quiet $(TORCH))
+	set -e; for each in $(BENCHMARKS); do \
+		test ! -e benchmarks/$$each.py || $(BENCH)/python -m benchmarks.$$each; done
+
 $(BIN)/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
+	touch $@
+
+$(BENCH)/.installed: requirements-bench.lock pyproject.toml
+	$(PYTHON) -m venv .venv-bench
+	$(BENCH)/python -m pip install --quiet --require-hashes --requirement requirements-bench.lock
+	$(BENCH)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
 	touch $@

@@ -29,10 +29,11 @@ class UnitNorm(keras.layers.Layer):  # type: ignore[misc]
         """Normalise over the last axis."""
         ops = keras.ops
         square = ops.sum(ops.square(inputs), axis=-1, keepdims=True)
-        has_direction = square > self.epsilon**2
+        # Of a NaN neither this nor its opposite holds: it must stay one, as the run diverged.
+        too_short = square <= self.epsilon**2
         # Both branches are differentiated, so the unused one must be finite as well.
-        length = ops.sqrt(ops.where(has_direction, square, ops.ones_like(square)))
-        return ops.where(has_direction, inputs / length, ops.zeros_like(inputs))
+        length = ops.sqrt(ops.where(too_short, ops.ones_like(square), square))
+        return ops.where(too_short, ops.zeros_like(inputs), inputs / length)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The input's shape."""

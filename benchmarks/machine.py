@@ -1,0 +1,36 @@
+"""What the figures of a benchmark were measured with."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+from pathlib import Path
+
+_PACKAGES = ("numpy", "numba", "tensorflow", "keras", "torch", "jax", "jaxlib")
+
+
+def machine() -> dict[str, object]:
+    """Processor, cores, Python, and the versions of what is installed."""
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "packages": versions,
+    }
+
+
+def _processor() -> str:
+    try:
+        said = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor() or platform.machine()
+    found = re.search(r"model name\s*: (.*)", said)
+    return found.group(1) if found else platform.machine()
