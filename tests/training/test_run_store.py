@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,13 @@ from offset_autoencoder.training.run_store import (
     missing_ids,
     read_index,
     runs_folder,
+    sweep,
     take_in,
 )
 
 MakeRuns = Callable[..., list[IdentifiedRun]]
 Train = Callable[..., None]
+Write = Callable[..., Path]
 
 
 @pytest.fixture
@@ -246,3 +250,33 @@ def test_a_damaged_index_is_one_line(models: Path, text: str) -> None:
     (models / "index.csv").write_bytes(text.encode("latin-1"))
     with pytest.raises(InputError, match=r"index\.csv: is not an index of runs"):
         read_index(models)
+
+
+def test_what_killed_processes_left_is_swept(tmp_path: Path, write: Write) -> None:
+    store, checkpoints = tmp_path / "store", tmp_path / "store" / ".checkpoints"
+    run = write()
+    checkpoints.mkdir()
+    old, young, half, other, spent = (
+        store / ".run-old",
+        store / ".run-young",
+        checkpoints / ".x.npz.abc.tmp",
+        checkpoints / "other.npz",
+        checkpoints / f"{run.name}.npz",
+    )
+    for folder in (old, young):
+        folder.mkdir()
+    for file in (half, other, spent):
+        file.write_bytes(b"")
+    two_days_ago = time.time() - 2 * 86_400
+    for path in (old, half, other):
+        os.utime(path, (two_days_ago, two_days_ago))
+    sweep(store)
+    assert [path.exists() for path in (old, young, half, other, spent)] == [
+        False,
+        True,
+        False,
+        True,
+        False,
+    ]
+    assert is_whole(run)
+    sweep(tmp_path / "none")

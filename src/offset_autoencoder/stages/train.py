@@ -13,7 +13,7 @@ from offset_autoencoder.reporting.progress import progress
 from offset_autoencoder.training.architectures import resolve_architectures
 from offset_autoencoder.training.batches import chunks_of
 from offset_autoencoder.training.identity import IdentifiedRun, identify
-from offset_autoencoder.training.run_store import leave_in_models, missing_ids, take_in
+from offset_autoencoder.training.run_store import leave_in_models, missing_ids, sweep, take_in
 
 Tables = Mapping[tuple[str, int], OffsetTable]
 
@@ -31,6 +31,7 @@ def main() -> None:
     }
     runs = identify_runs(params, data, tables)
     store = run_store()
+    sweep(store)
     take_in(MODELS, store)
     missing = set(missing_ids(store, [run.id for run in runs]))
     new = [run for run in {run.id: run for run in runs}.values() if run.id in missing]

@@ -49,7 +49,6 @@ def identify(
         architecture: The layers of its model.
         data: Digests of the samples that it trains and validates on.
         table: Digests of its offset table over the same samples; None where it has none.
-        architecture: The layers of its model.
         offset_factor: What the table is multiplied by; the table and rms decide it.
         chunks: How the samples are cut, where they are larger than the memory allowed.
     """

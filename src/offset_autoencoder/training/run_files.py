@@ -27,6 +27,9 @@ from offset_autoencoder.training.results import TrainedRun
 
 SPEC, WEIGHTS, HISTORY, TIMES = "spec.json", "weights.npz", "history.csv", "times.npz"
 
+# How the folder of a run that is being written begins.
+TEMPORARY = ".run-"
+
 _COLUMNS = ("epoch", "loss", "val_loss")
 # Only of runs whose loss is not the reconstruction's alone; the two add up to val_loss.
 _PARTS = ("val_reconstruction", "val_regularization")
@@ -44,7 +47,7 @@ def write_run(folder: Path, run: IdentifiedRun, trained: TrainedRun, names: list
         names: The names of the weights, in the order of ``model.get_weights()``.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".run-", dir=folder.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder.parent))
     try:
         temporary.chmod(0o755)
         parameters = None
@@ -74,7 +77,7 @@ def write_run(folder: Path, run: IdentifiedRun, trained: TrainedRun, names: list
 def copy_run(source: Path, folder: Path) -> None:
     """Copy a run's folder, whole or not at all; one that is there already is left as it is."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.parent / f".run-{uuid.uuid4().hex}"
+    temporary = folder.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
     try:
         shutil.copytree(source, temporary, copy_function=shutil.copyfile)
         _take_place(temporary, folder)

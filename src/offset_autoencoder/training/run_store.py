@@ -9,9 +9,11 @@ first is right.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +21,13 @@ from pathlib import Path
 from offset_autoencoder.config import format_value
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.files import write_text
+from offset_autoencoder.training.checkpoints import FOLDER as CHECKPOINTS
 from offset_autoencoder.training.identity import IdentifiedRun
-from offset_autoencoder.training.run_files import copy_run, is_whole, read_spec
+from offset_autoencoder.training.run_files import TEMPORARY, copy_run, is_whole, read_spec
 
 INDEX = "index.csv"
+
+_A_DAY = 24 * 60 * 60.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,22 @@ def take_in(models: Path, store: Path) -> None:
         if not is_whole(store / run.name) and is_whole(run):
             _remove(store / run.name)
             copy_run(run, store / run.name)
+
+
+def sweep(store: Path) -> None:
+    """Remove what killed processes left: half-written runs, and checkpoints that serve no run.
+
+    What is younger than a day may be another process's, at work.
+    """
+    checkpoints = store / CHECKPOINTS
+    half_written = [*store.glob(f"{TEMPORARY}*"), *checkpoints.glob(".*.tmp")]
+    for path in half_written:
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _A_DAY:
+                _remove(path)
+    for path in checkpoints.glob("*.npz"):
+        if (store / path.stem).is_dir():
+            path.unlink(missing_ok=True)
 
 
 def missing_ids(store: Path, ids: Sequence[str]) -> list[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -98,4 +100,6 @@ def _folder() -> Path:
             return folder
     except OSError:
         pass
-    return Path(tempfile.mkdtemp(prefix="offset-autoencoder-"))
+    folder = Path(tempfile.mkdtemp(prefix="offset-autoencoder-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

@@ -51,7 +51,7 @@ _bits_as_float: Callable[[Any], Any] = cast(Any, _float_of_bits)
 
 @inlined
 def exp_of_negative(x: Any) -> Any:
-    """exp(x) for x ≤ 0, float32, to about one unit in the last place; e⁻⁸⁷ below −87.
+    """exp(x) for x ≤ 0, float32, to within four units in the last place; e⁻⁸⁷ below −87.
 
     With n = round(x / ln 2), exp(x) = 2ⁿ · exp(x − n ln 2); the second factor by its series,
     the first by writing n into the exponent's bits. Unlike the C library's it has no branch,

@@ -48,8 +48,8 @@ def train_batches(
         offset_factor: float32, what it is multiplied by as it is added.
         order: (m,) int, rows of x and offset, batch after batch.
         noise: (m, L) float32 in this order; (0, 0) for none.
-        scratch: Three float32 arrays: workspace and upstream, ``batch_size`` rows wide, and one
-            more; and the gradient.
+        scratch: Four flat float32 arrays: workspace and upstream, of ``batch_size`` rows each;
+            one as large as the largest value; and the gradient, (trained,).
 
     Returns:
         The loss, summed over the samples.
