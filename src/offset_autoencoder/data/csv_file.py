@@ -25,7 +25,7 @@ from offset_autoencoder.data.table import Roles, Table
 from offset_autoencoder.errors import InputError
 
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
-_BLOCK = 1 << 24  # bytes of text that Arrow reads at once: no row may be longer
+_BLOCK = 1 << 22  # bytes of text that Arrow reads at once, 30 times ahead: no row may be longer
 
 
 def read_csv_table(path: Path, roles: Roles) -> Table:

@@ -17,6 +17,9 @@ from offset_autoencoder.training.population import Population
 from offset_autoencoder.training.results import TrainedRun
 from offset_autoencoder.training.trainer import train_population
 
+# Of samples in memory: what is larger is trained on chunk by chunk.
+_MEMORY_LIMIT = 512 * 2**20
+
 Array = NDArray[np.float32]
 Layer = tuple[Array, Array]
 
@@ -80,7 +83,7 @@ def fit_reference(
         patience=None if x_validation is None else train.patience,
     )
     architecture = Architecture(network=network, input_dim=x.shape[1])
-    population = _Single(architecture, train.batch_size, train.optimizer)
+    population = _Single(architecture, train.batch_size, train.optimizer, _MEMORY_LIMIT)
     ended: list[TrainedRun] = []
     train_population(population, [job], x, watched, lambda job, run: ended.append(run))
     (run,) = ended
