@@ -10,7 +10,7 @@ import pytest
 
 from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
-from offset_autoencoder.evaluation import opened as module
+from offset_autoencoder.evaluation import dense_network, keras_network
 from offset_autoencoder.evaluation.draws import draw
 from offset_autoencoder.evaluation.interventions import NONE, PERMUTED, intervene
 from offset_autoencoder.evaluation.measure import measure
@@ -195,20 +195,66 @@ def test_every_run_has_its_own_weights_while_it_is_open() -> None:
     assert list(open_runs({})) == []
 
 
-def test_many_samples_go_through_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    architecture = Architecture(
-        system="vae", network=Network(latent_dim=L, hidden=[8]), input_dim=12
-    )
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        Architecture(system="vae", network=Network(latent_dim=L, hidden=[8]), input_dim=12),
+        Architecture(
+            network=Network(kind="convolutional", latent_dim=L, filters=[2]),
+            input_dim=12,
+            image_shape=[4, 3],
+        ),
+    ],
+)
+def test_many_samples_go_through_block_by_block(
+    architecture: Architecture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     x = samples(architecture)
     opened = opened_run(finished(architecture, seed=5))
     whole = opened.encode(x, OFFSET)
     out = opened.decoder(x)(whole.code, OFFSET)
-    monkeypatch.setattr(module, "_BLOCK_VALUES", 12 * 7)  # 7 samples a block, then 2
+    for module in (dense_network, keras_network):
+        monkeypatch.setattr(module, "_BLOCK_VALUES", 12 * 7)  # 7 samples a block, then 2
     parts = opened.encode(x, OFFSET)
     for one, other in zip(vars(parts).values(), vars(whole).values(), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+        if one is not None:
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
     again = opened.decoder(x)(parts.code, parts.offset)
     np.testing.assert_allclose(again, out, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "elu", "gelu", "selu", "silu", "sigmoid"])
+@pytest.mark.parametrize("output", ["sigmoid", "softmax", "linear"])
+def test_every_activation_is_that_of_keras(activation: Any, output: Any) -> None:
+    loss: Any = {"sigmoid": "binary_crossentropy", "softmax": "categorical_crossentropy"}
+    network = Network(
+        latent_dim=L,
+        hidden=[8, 6],
+        activation=activation,
+        output=output,
+        loss=loss.get(output, "mean_squared_error"),
+    )
+    architecture = Architecture(network=network, input_dim=12)
+    check_whole(architecture, opened_run(finished(architecture, seed=3)), 3)
+
+
+def test_a_saturated_output_keeps_its_relative_error() -> None:
+    """What the logarithms of cross-entropy are sensitive to."""
+    architecture = Architecture(network=Network(latent_dim=L, hidden=[]), input_dim=12)
+    run = finished(architecture)
+    weights = {**run.weights, "reconstruction/bias": np.linspace(-100, 30, 12, dtype=np.float32)}
+    opened = opened_run(FinishedRun(architecture, 0, weights, 0.0))
+    out = opened.decoder(samples(architecture))(np.zeros((1, L), np.float32), OFFSET[:1] * 0)
+    logits = weights["reconstruction/bias"].astype(np.float64)
+    np.testing.assert_allclose(out[0], 1 / (1 + np.exp(-logits)), rtol=2e-6, atol=1e-38)
+
+
+def test_a_code_without_direction_is_zero() -> None:
+    architecture = Architecture(network=Network(latent_dim=L, hidden=[]), input_dim=12)
+    run = finished(architecture)
+    dead = {name: np.zeros_like(weight) for name, weight in run.weights.items()}
+    opened = opened_run(FinishedRun(architecture, 0, dead, 0.0))
+    assert not np.any(opened.encode(samples(architecture), OFFSET).code)
 
 
 def test_offsets_may_be_views_without_memory(tmp_path: Path) -> None:

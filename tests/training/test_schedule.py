@@ -16,7 +16,6 @@ from offset_autoencoder.training.schedule import (
     TrainingData,
     group_into_populations,
     make_jobs,
-    scale_offset,
     train_runs,
 )
 
@@ -191,14 +190,6 @@ def test_jobs_share_their_arrays_and_seeds_stand_side_by_side(make_runs: MakeRun
 def test_jobs_take_the_table_of_their_latent_dim(make_runs: MakeRuns) -> None:
     jobs = make_jobs(swept(make_runs, "latent_dim", [2, 3]), DATA)
     assert sorted(job.offset.shape for job in jobs) == [(N, 2), (N, 2), (N, 3), (N, 3)]
-
-
-def test_scaling_keeps_float32_and_the_table(make_runs: MakeRuns) -> None:
-    stored = table(4)
-    stored.flags.writeable = False
-    scaled = scale_offset(stored, 0.1)
-    assert scaled.dtype == np.float32
-    np.testing.assert_array_equal(scaled, stored * np.float32(0.1))
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from offset_autoencoder.evaluation.encoded import Decode, Encoded
 from offset_autoencoder.evaluation.metrics import binary_crossentropy, mse
-from offset_autoencoder.evaluation.opened import Decode, Encoded
 
 Array = NDArray[np.float32]
 

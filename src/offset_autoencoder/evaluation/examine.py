@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from offset_autoencoder.config import SPLITS, Run, SplitName
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation.draws import Draws, draw
 from offset_autoencoder.evaluation.elbo import evidence_lower_bound
+from offset_autoencoder.evaluation.encoded import Encoded
 from offset_autoencoder.evaluation.interventions import Intervention, intervene
 from offset_autoencoder.evaluation.measure import measure
 from offset_autoencoder.evaluation.metrics import reconstruction_metrics
-from offset_autoencoder.evaluation.opened import Encoded, FinishedRun, OpenedRun, open_runs
+from offset_autoencoder.evaluation.opened import FinishedRun, OpenedRun, open_runs
 from offset_autoencoder.evaluation.probes import Probe, Splits, Targets, probe_parts
 from offset_autoencoder.evaluation.pull import pull
 from offset_autoencoder.evaluation.response import Response, respond
@@ -69,7 +74,9 @@ def examine_runs(
     samples: Samples,
     evaluate: Evaluate,
 ) -> Iterator[tuple[str, Evidence]]:
-    """Examine run after run, those of one architecture together.
+    """Examine the runs, as many at a time as there are cores.
+
+    What is found of a run depends neither on the others nor on the number of cores.
 
     Args:
         runs: By id the runs as params.yaml names them and as they were trained.
@@ -78,6 +85,27 @@ def examine_runs(
         samples: What they are examined on.
         evaluate: The section of params.yaml.
     """
+    cores = os.cpu_count() or 1
+    waiting: deque[tuple[str, Future[Evidence]]] = deque()
+    # Products are small, and all cores have runs of their own to examine.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(cores) as pool:
+        for run_id, arguments in _encoded_runs(runs, offsets, samples, evaluate):
+            waiting.append((run_id, pool.submit(_examine, samples, evaluate, *arguments)))
+            if not arguments[0].stays_open:
+                waiting[-1][1].result()
+            while len(waiting) > cores:
+                done, evidence = waiting.popleft()
+                yield done, evidence.result()
+        for done, evidence in waiting:
+            yield done, evidence.result()
+
+
+def _encoded_runs(
+    runs: Mapping[str, tuple[Run, FinishedRun]],
+    offsets: Callable[[Run, float, SplitName], Array],
+    samples: Samples,
+    evaluate: Evaluate,
+) -> Iterator[tuple[str, tuple[OpenedRun, Mapping[SplitName, Encoded], Draws, Array | None]]]:
     plain_codes: dict[str, Array] = {}
     drawn: dict[tuple[int, int], Draws] = {}
     # Runs without anything added come first: the answer of the others is told from theirs.
@@ -102,15 +130,15 @@ def examine_runs(
                 latent_dim=shape[1],
             )
         plain_code = plain_codes.get(twin) if twin else None
-        yield run_id, _examine(opened, encoded, drawn[shape], samples, evaluate, plain_code)
+        yield run_id, (opened, encoded, drawn[shape], plain_code)
 
 
 def _examine(
+    samples: Samples,
+    evaluate: Evaluate,
     opened: OpenedRun,
     encoded: Mapping[SplitName, Encoded],
     draws: Draws,
-    samples: Samples,
-    evaluate: Evaluate,
     plain_code: Array | None,
 ) -> Evidence:
     run, test, train = opened.run, encoded["test"], encoded["train"]

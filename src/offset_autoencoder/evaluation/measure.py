@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from offset_autoencoder.evaluation.encoded import Decode, Encoded
 from offset_autoencoder.evaluation.metrics import CONDITIONS, METRICS, reconstruction_metrics
-from offset_autoencoder.evaluation.opened import Decode, Encoded, FinishedRun
+from offset_autoencoder.evaluation.opened import FinishedRun
 
 Array = NDArray[np.float32]
 

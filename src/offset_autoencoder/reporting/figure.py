@@ -19,6 +19,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.titlesize": 10,
+    "axes.titley": 1.0,  # or every layout looks for ticks above the panels that are never there
     "axes.labelsize": 10,
     "legend.fontsize": 9,
     "axes.spines.top": False,
@@ -54,11 +55,12 @@ def written_figure(
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
         figure = Figure(figsize=size, dpi=_DPI, layout=layout)
-        FigureCanvasAgg(figure)
+        canvas = FigureCanvasAgg(figure)
         yield figure
         with atomic_write(path) as stream:
-            # The version of matplotlib is left out, as it would change the bytes.
-            figure.savefig(stream, format="png", metadata={"Software": None})
+            # Figure.savefig would draw twice. The version of matplotlib is left out, as it would
+            # change the bytes.
+            canvas.print_png(stream, metadata={"Software": None})  # type: ignore[no-untyped-call]
 
 
 def panels_of(

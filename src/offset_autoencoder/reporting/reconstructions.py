@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.reporting.figure import WIDTH, written_figure
 
+_GAP = 0.055  # between images, as a share of the place of one
+
 
 def draw_reconstructions(
     path: Path,
@@ -60,28 +62,35 @@ def draw_image_rows(
     images_a_line = len(lines[0][1])
     label_width = 0.085 * max(len(label) for label, _ in lines) + 0.2
     side = min(0.9, (WIDTH - label_width) / images_a_line)
-    size = (label_width + side * images_a_line, side * len(lines) + 0.1)
+    size = (label_width + side * images_a_line, side * len(lines))
     low, high = data_range
     with written_figure(path, size, layout=None) as figure:
-        panels = figure.subplots(len(lines), images_a_line, squeeze=False)
-        figure.subplots_adjust(
-            left=label_width / size[0], right=1, bottom=0, top=1, wspace=0.06, hspace=0.06
-        )
+        # One panel for all, in inches from the top left: a panel an image takes ten times as long.
+        panel = figure.add_axes((0, 0, 1, 1), xlim=(0, size[0]), ylim=(size[1], 0))
+        panel.set_axis_off()
         for line, (label, images) in enumerate(lines):
             for column, image in enumerate(images):
                 scaled = np.clip((np.asarray(image, dtype=np.float64) - low) / (high - low), 0, 1)
-                panel = panels[line, column]
-                panel.imshow(_drawable(scaled), vmin=0, vmax=1, interpolation="nearest")
-                panel.set_axis_off()
-            middle = panels[line, 0].get_position()
-            figure.text(
-                (label_width - 0.1) / size[0],
-                (middle.y0 + middle.y1) / 2,
-                label,
-                ha="right",
-                va="center",
-            )
+                left, right, bottom, top = _place(image.shape, (1 - _GAP) * side)
+                x, y = label_width + column * side, line * side
+                panel.imshow(
+                    _drawable(scaled),
+                    vmin=0,
+                    vmax=1,
+                    interpolation="nearest",
+                    aspect="auto",
+                    extent=(x + left, x + right, y + bottom, y + top),
+                )
+            middle = (line + (1 - _GAP) / 2) * side
+            panel.text(label_width - 0.1, middle, label, ha="right", va="center")
     return True
+
+
+def _place(shape: Sequence[int], side: float) -> tuple[float, float, float, float]:
+    """Left, right, bottom and top of an image that is fitted into a square, from its top left."""
+    height, width = (side * length / max(shape[:2]) for length in shape[:2])
+    left, top = (side - width) / 2, (side - height) / 2
+    return left, left + width, top + height, top
 
 
 def _drawable(image: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ _PACKAGE = Path(__file__).parent.parent
 # What decides a run's weights. The rest of training/ names, keeps and finds runs.
 _DECIDING = (
     "models",
+    "training/added_offset.py",
     "training/batches.py",
     "training/fused",
     "training/hall.py",

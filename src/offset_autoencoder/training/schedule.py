@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from offset_autoencoder.training.added_offset import no_offset
 from offset_autoencoder.training.checkpoints import FOLDER, Checkpoints
 from offset_autoencoder.training.hall import Work
 from offset_autoencoder.training.identity import IdentifiedRun
@@ -84,16 +85,6 @@ def make_jobs(runs: Sequence[IdentifiedRun], data: TrainingData) -> list[Job]:
             )
         )
     return jobs
-
-
-def scale_offset(table: Array, factor: float) -> Array:
-    """The offset as it is added to the code: the table times the run's factor, float32."""
-    return np.asarray(table, np.float32) * np.float32(factor)
-
-
-def no_offset(samples: int, latent_dim: int) -> Array:
-    """Zeros, (samples, latent_dim) float32, in pages that the system makes only when written."""
-    return np.zeros((samples, latent_dim), np.float32)
 
 
 def train_runs(
