@@ -21,7 +21,7 @@ lint: $(BIN)/.installed
 	mypy
 
 ui: $(BIN)/.installed
-	offset-autoencoder-ui
+	offset-autoencoder ui
 
 bench: $(BENCH)/.installed
 	$(if $(TORCH),$(BENCH)/python -m pip install --quiet $(TORCH))

@@ -31,6 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 _MOST_SAMPLES = 8000
+_WIDTH = 110  # of the table, at least
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, peer_processes([OURS]) as processes:
         times = measure(processes[OURS], Path(folder), arguments.repeats)
-    Console().print(growth_table(times))
+    Console(width=max(Console().width, _WIDTH)).print(growth_table(times))
     if arguments.json:
         arguments.json.write_text(json.dumps(as_json(times), indent=2) + "\n")
 

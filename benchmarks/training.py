@@ -19,7 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,53 +72,58 @@ def entries(block: Block, peers: Iterable[str]) -> list[list[Entry]]:
 
 def measure(
     block: Block, processes: dict[str, PeerProcess], repeats: int, console: Console
-) -> list[Measured]:
-    """Measure the peers of a block, in turns."""
+) -> Iterator[tuple[Entry, Outcome | PeerFailed]]:
+    """Measure the peers of a block in turns: what each turn came to, the first to warm up."""
     groups = entries(block, processes)
-    found: dict[Entry, list[Outcome]] = {}
-    failures: dict[Entry, str] = {}
+    failed = set()
     for entry in (entry for group in groups for entry in group):
-        found[entry] = []
         console.log(f"{block.title}: {PEERS[entry.peer].title}, {entry.runs or 'run after run'}")
         task = block.alone if entry.runs is None else block.tasks[entry.runs]
         try:
             processes[entry.peer].start(entry.key, task)
-            found[entry].append(processes[entry.peer].turn(entry.key))
+            yield entry, processes[entry.peer].turn(entry.key)
         except PeerFailed as failure:
-            failures[entry] = str(failure)
+            failed.add(entry)
+            yield entry, failure
     for repeat in range(repeats):
         console.log(f"{block.title}: repeat {repeat + 1} of {repeats}")
         for entry in (entry for group in groups for entry in rotated(group, repeat)):
-            if entry in failures:
+            if entry in failed:
                 continue
             try:
-                found[entry].append(processes[entry.peer].turn(entry.key))
+                yield entry, processes[entry.peer].turn(entry.key)
             except PeerFailed as failure:
-                failures[entry] = str(failure)
-    for entry in found:
-        if entry not in failures:
+                failed.add(entry)
+                yield entry, failure
+    for entry in (entry for group in groups for entry in group):
+        if entry not in failed:
             processes[entry.peer].forget(entry.key)
-    return list(_measured(block, found, failures))
 
 
-def _measured(
-    block: Block, found: dict[Entry, list[Outcome]], failures: dict[Entry, str]
-) -> Iterator[Measured]:
-    for runs in block.tasks:
-        for entry, outcomes in found.items():
-            if entry.runs not in (None, runs):
-                continue
-            scale = 1.0 if entry.runs is None else block.scale(runs)
-            # The first turn warmed up; its first epoch is the one that counts.
-            yield Measured(
-                case=block.title,
-                runs=runs,
-                peer=entry.peer,
-                seconds=[scale * outcome.epoch for outcome in outcomes[1:]],
-                first_epoch=outcomes[0].first_epoch if outcomes else None,
-                first_loss=outcomes[0].first_loss if outcomes else None,
-                note=failures.get(entry) or (outcomes[-1].note if outcomes else ""),
-            )
+def summarize(block: Block, turns: Sequence[tuple[Entry, Outcome | PeerFailed]]) -> list[Measured]:
+    """The figures of a block, finished or not: a row for each number of runs and peer."""
+    return [
+        _row(block, runs, entry, [outcome for each, outcome in turns if each == entry])
+        for runs in block.tasks
+        for entry in dict.fromkeys(entry for entry, _ in turns)
+        if entry.runs in (None, runs)
+    ]
+
+
+def _row(block: Block, runs: int, entry: Entry, turns: Sequence[Outcome | PeerFailed]) -> Measured:
+    outcomes = [turn for turn in turns if isinstance(turn, Outcome)]
+    failures = [str(turn) for turn in turns if isinstance(turn, PeerFailed)]
+    scale = 1.0 if entry.runs is None else block.scale(runs)
+    return Measured(
+        case=block.title,
+        runs=runs,
+        peer=entry.peer,
+        # The first turn warmed up; its first epoch is the one that counts.
+        seconds=[scale * outcome.epoch for outcome in outcomes[1:]],
+        first_epoch=outcomes[0].first_epoch if outcomes else None,
+        first_loss=outcomes[0].first_loss if outcomes else None,
+        note="".join(failures) or (outcomes[-1].note if outcomes else ""),
+    )
 
 
 def blocks(
@@ -152,9 +157,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary, peer_processes(present) as processes:
         try:
             for block in blocks(Path(temporary), arguments.only, arguments.runs, arguments.mnist):
-                measured += measure(block, processes, arguments.repeats, console)
+                turns: list[tuple[Entry, Outcome | PeerFailed]] = []
+                try:
+                    for turn in measure(block, processes, arguments.repeats, console):
+                        turns.append(turn)
+                finally:
+                    measured += summarize(block, turns)
         except KeyboardInterrupt:
-            console.log("interrupted: the table has what was finished before")
+            console.log("interrupted: the table has what was measured before")
     output = Console(width=max(Console().width, _WIDTH))
     output.print(training_table(measured, skipped, arguments.repeats))
     if arguments.json:

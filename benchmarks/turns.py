@@ -53,7 +53,8 @@ class PeerProcess:
         self._ask(key=key, end=True)
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, in the middle of a turn too."""
+        self._process.kill()
         self._process.communicate()
 
     def _ask(self, **request: Any) -> dict[str, Any]:

@@ -8,13 +8,14 @@ import pytest
 
 from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
+from offset_autoencoder.evaluation.encoded import Encoded
 from offset_autoencoder.evaluation.measure import (
     as_trained,
     measure,
     metric_names,
     rows_of_runs,
 )
-from offset_autoencoder.evaluation.opened import Encoded, FinishedRun, open_runs
+from offset_autoencoder.evaluation.opened import FinishedRun, open_runs
 from offset_autoencoder.models import build_model
 from offset_autoencoder.training.run_store import IndexedRun
 

@@ -29,9 +29,11 @@ LAYERS = (
     ("training",),
     ("offsets",),
     ("evaluation",),
+    ("serving",),
     ("reporting",),
     ("tracking",),
     ("stages",),
+    ("commands",),
 )
 
 

@@ -26,8 +26,10 @@ MODELS: dict[str, Any] = {
 }
 FILES = [
     "comparison.csv",
+    "index.html",
     "interventions.csv",
     "metrics.json",
+    "plots/codes.csv",
     "plots/comparison.csv",
     "plots/comparison.png",
     "plots/interventions.csv",
@@ -192,7 +194,8 @@ def test_the_pictures_show_each_class_once_by_the_first_seed(project: Path) -> N
     chosen = [(row["id"], run) for row, run in pairs if run.setting.label in ("none", "both")]
     shared = [(i, run) for i, run in chosen if run.setting.label == "none"]
     noise = next(run for run in params.runs if run.setting.label == "noise stddev=0")
-    images = evaluate.images(data, [*chosen, (shared[0][0], noise)])
+    first = evaluate.first_runs([*chosen, (shared[0][0], noise)])
+    images = evaluate.images(data, first)
     assert images is not None
     assert images.data_range == (0.0, 1.0)
     assert [label for label, _ in images.rows] == ["none", "both rms=0.5", "noise stddev=0"]
@@ -210,6 +213,8 @@ def test_the_pictures_show_each_class_once_by_the_first_seed(project: Path) -> N
         images.rows[1][1].reshape(10, 64), np.asarray(expected), rtol=1e-4, atol=1e-6
     )
     np.testing.assert_array_equal(images.rows[0][1], images.rows[2][1])
+    points = evaluate.codes(data, first)
+    assert {point["setting"] for point in points} == {run.setting.label for _, run in first}
 
 
 def test_no_images_no_pictures(project: Path) -> None:

@@ -121,23 +121,34 @@ class Project:
     def write_reports(self) -> None:
         reports = self.root / "reports"
         runs = len(self.params.runs)
-        tree = {
-            setting.model: {"mse": {"mean": 0.5, "std": 0.1, "low": 0.4, "high": 0.6, "runs": 2}}
-            for setting in self.params.settings
-            if not setting.sweep
-        }
+        tree: dict[str, Any] = {}
+        for setting in self.params.settings:
+            values = [self.mse(Run(setting, seed)) for seed in self.params.seeds]
+            mean = float(np.mean(values))
+            node = {"mse": {"mean": mean, "low": mean - 0.1, "high": mean + 0.1}}
+            if setting.sweep:
+                swept = " ".join(f"{key}={format_value(value)}" for key, value in setting.sweep)
+                tree.setdefault(setting.model, {})[swept] = node
+            else:
+                tree[setting.model] = node
         (reports / "metrics.json").write_text(json.dumps(tree))
-        head = "model,stddev,baseline,baseline_setting,metric,difference,low,high,p,p_corrected"
+        head = "model,stddev,baseline,baseline_setting,metric,change,change_low,change_high"
+        change = 0.25 + self.shift
         (reports / "comparison.csv").write_text(
             f"{head},wins,pairs,verdict\n"
-            f"gaussian,0.1,none,none,mse,{0.01 + self.shift},0.0051,0.02,0.03,0.0412,1,2,"
-            "higher than none\n"
-            "gaussian,0.1,none,none,mae,0.5,0.4,0.6,0.03,0.04,1,2,not of the chosen metric\n"
+            f"gaussian,0.1,none,none,mse,{change},0.2,0.3,1,2,worse than none by 0.01 (p 0.04)\n"
+            "gaussian,0.1,none,none,mae,0.5,0.4,0.6,1,2,not of the chosen metric\n"
         )
         (reports / "plots").mkdir(exist_ok=True)
         (reports / "plots" / "curves.csv").write_text(f"epoch,runs\n1,{runs}\n")
+        (reports / "plots" / "comparison.png").write_bytes(b"\x89PNG of it")
+        curve = [f"gaussian stddev=0.1,gaussian,{e},{1 / e},{0.9 / e},{1.1 / e}" for e in (1, 2, 3)]
+        (reports / "plots" / "learning_curves.csv").write_text(
+            "setting,model,epoch,mean,low,high\n" + "\n".join(curve) + "\n"
+        )
         (reports / ".gitignore").write_text("/plots\n")
         schema = {
+            "source": "digits",
             "samples": {"train": 60, "validation": 20, "test": 20},
             "input_dim": 64,
             "digests": {split: {"x": split * 8} for split in ("train", "validation", "test")},
@@ -244,6 +255,10 @@ class Shown:
     def parent(self) -> str | None:
         return self.tags.get("mlflow.parentRunId")
 
+    @property
+    def role(self) -> str:
+        return self.tags.get("role", "")
+
 
 @pytest.fixture
 def shown() -> Callable[..., list[Shown]]:
@@ -253,7 +268,7 @@ def shown() -> Callable[..., list[Shown]]:
         from mlflow.tracking import MlflowClient
 
         client = MlflowClient(tracking_uri=uri or f"sqlite:///{project.database}")
-        experiment = client.get_experiment_by_name("trial")
+        experiment = client.get_experiment_by_name(project.document["tracking"]["experiment"])
         assert experiment is not None
         return [
             Shown(

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -14,11 +11,14 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tracking.servers import free_port, serving
+
+from offset_autoencoder.tracking.names import run_name
 
 Make = Callable[..., Any]
 Stage = Callable[..., subprocess.CompletedProcess[str]]
@@ -38,7 +38,7 @@ def stored(database: Path) -> list[tuple[str, str, int]]:
         return connection.execute(
             "SELECT name, status, (SELECT count(*) FROM metrics m WHERE m.run_uuid = r.run_uuid)"
             " FROM runs r WHERE lifecycle_stage = 'active' AND run_uuid IN"
-            " (SELECT run_uuid FROM tags WHERE key = 'mlflow.parentRunId')"
+            " (SELECT run_uuid FROM tags WHERE key = 'role' AND value = 'run')"
         ).fetchall()
 
 
@@ -50,33 +50,7 @@ def all_statuses(database: Path) -> set[str]:
 def whole(project: Any) -> Counter[tuple[str, str, int]]:
     """What ``stored`` should give: two curves and five final values a run."""
     points = 2 * project.epochs + 5
-    return Counter((run.label, "FINISHED", points) for run in project.params.runs)
-
-
-@contextlib.contextmanager
-def serving(command: list[str], url: str, folder: Path) -> Iterator[None]:
-    """A server that answers at the url; at the end just this one is stopped."""
-    with (folder / "server.log").open("w") as log:
-        server = subprocess.Popen(
-            command, cwd=folder, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        for _ in range(240):
-            with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2):
-                break
-            assert server.poll() is None, (folder / "server.log").read_text()
-            time.sleep(0.25)
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGTERM)
-        server.wait(30)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return Counter((run_name(run), "FINISHED", points) for run in project.params.runs)
 
 
 def test_nothing_to_do_imports_nothing_heavy(make_project: Make, stage: Stage) -> None:
@@ -214,15 +188,18 @@ def test_over_http(
         (project.root / "reports" / "plots" / "curves.csv").unlink()
         assert "updated" in stage(project, MLFLOW_TRACKING_URI=uri).stdout
         runs = shown(project, uri)
-        assert Counter(run.status for run in runs) == {"FINISHED": 6, "FAILED": 1}
+        assert Counter(run.status for run in runs) == {"FINISHED": 9, "FAILED": 1}
         for run in project.params.runs:
-            (seen,) = [other for other in runs if other.name == run.label]
+            (seen,) = [other for other in runs if other.name == run_name(run)]
             if seen.status == "FINISHED":
                 assert seen.metrics["mse"] == pytest.approx(project.mse(run))
-        (parent,) = [run for run in runs if run.parent is None]
+        (parent,) = [run for run in runs if run.role == "experiment"]
         assert parent.artifact_uri.startswith("mlflow-artifacts:")
         kept = {path.name for path in (behind / "files").rglob("*") if path.is_file()}
-        assert kept == {"comparison.csv", "metrics.json", "runs.csv"}
+        assert kept == {
+            *("comparison.csv", "metrics.json", "runs.csv", "learning_curves.csv"),
+            *("comparison.png", "params.yaml"),
+        }
     assert not project.database.exists()
     gone = stage(project, MLFLOW_TRACKING_URI=uri)
     assert (gone.returncode, gone.stdout) == (1, "")

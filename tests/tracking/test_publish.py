@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sqlite3
 from collections import Counter
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from offset_autoencoder.tracking.location import locate
+from offset_autoencoder.tracking.names import run_name
 from offset_autoencoder.tracking.publish import Outcome, publish
 
 Make = Callable[..., Any]
@@ -28,10 +30,12 @@ def test_fresh_store_gets_a_parent_and_every_run_once(make_project: Make, shown:
     assert outcome.summary.startswith("published: 6 runs (6 new) to sqlite:///")
     assert outcome.summary.endswith("experiment trial")
     runs = shown(project)
-    (parent,) = [run for run in runs if run.parent is None]
-    nested = {run.name: run for run in runs if run.parent == parent.id}
-    assert set(nested) == {run.label for run in project.params.runs}
-    assert len(nested) == len(runs) - 1 == 6
+    (parent,) = [run for run in runs if run.role == "experiment"]
+    settings = {run.id: run.name for run in runs if run.parent == parent.id}
+    assert sorted(settings.values()) == ["gaussian 0.1", "gaussian 0.2", "none"]
+    nested = {run.name: settings[run.parent] for run in runs if run.role == "run"}
+    assert nested == {run_name(r): run_name(r).partition(" seed")[0] for r in project.params.runs}
+    assert len(runs) == 1 + 3 + 6
     assert {run.status for run in runs} == {"FINISHED"}
     assert {run.tags["current"] for run in runs} == {"true"}
     assert not (project.root / "mlruns").exists()
@@ -43,15 +47,15 @@ def test_a_run_holds_params_curves_metrics_and_tags(make_project: Make, shown: S
 
     project = make_project()
     send(project)
-    of_params = {run.label: run for run in project.params.runs}
-    (run,) = [run for run in shown(project) if run.name == "gaussian stddev=0.2 seed=1"]
+    of_params = {run_name(run): run for run in project.params.runs}
+    (run,) = [run for run in shown(project) if run.name == "gaussian 0.2 seed 1"]
     expected = {
         "model": "gaussian",
         "seed": "1",
         "offset": "none",
         "offset_kind": "zero",
-        "rms": "null",
         "stddev": "0.2",
+        "power": "0.2",
         "latent_dim": "4",
         "hidden": "8",
         "learning_rate": "0.001",
@@ -59,6 +63,7 @@ def test_a_run_holds_params_curves_metrics_and_tags(make_project: Make, shown: S
         "data": "digits",
     }
     assert expected.items() <= run.params.items()
+    assert "rms" not in run.params
     mse = project.mse(of_params[run.name])
     assert run.metrics["mse"] == pytest.approx(mse)
     assert run.metrics["mse_clean"] == pytest.approx(mse / 2)
@@ -91,41 +96,86 @@ def test_a_run_holds_params_curves_metrics_and_tags(make_project: Make, shown: S
 def test_the_parent_holds_params_verdicts_and_reports(make_project: Make, shown: Show) -> None:
     project = make_project()
     send(project)
-    (parent,) = [run for run in shown(project) if run.parent is None]
+    (parent,) = [run for run in shown(project) if run.role == "experiment"]
     expected = {
         "seeds": "0-1",
         "data": "digits",
         "latent_dim": "4",
-        "none.offset": "none",
-        "gaussian.stddev": "0.1; 0.2",
-        "offsets.frozen": "hash",
-        "offsets.frozen.seed": "7",
-        "input_dim": "64",
-        "train_samples": "60",
+        "learning_rate": "0.001",
+        "metric": "mse",
     }
     assert expected.items() <= parent.params.items()
-    assert parent.metrics == {
-        "runs": 6.0,
-        "diverged": 0.0,
-        "mse/none": 0.5,
-        "mse low/none": 0.4,
-        "mse high/none": 0.6,
-    }
+    assert not any("." in name for name in parent.params)
+    assert parent.metrics == {"runs": 6.0, "settings": 3.0, "diverged": 0.0}
+    assert parent.end is not None
+    assert parent.end >= max(run.start for run in shown(project) if run.role == "setting")
     note = parent.tags["mlflow.note.content"]
-    row = "| gaussian stddev=0.1 | none | 0.01 | 0.0051 to 0.02 | 0.0412 | higher than none |"
-    assert row in note
+    assert "| gaussian 0.1 | 0.115 [0.015, 0.215] | worse, +25.0 % |" in note
     assert "not of the chosen metric" not in note
     folder = Path(parent.artifact_uri.removeprefix("file://"))
     assert folder.is_relative_to(project.root / "mlartifacts")
     kept = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert kept == {
+        "params.yaml",
+        "pictures/comparison.png",
         "reports/comparison.csv",
         "reports/metrics.json",
         "reports/plots/curves.csv",
+        "reports/plots/learning_curves.csv",
         "reports/runs.csv",
     }
     original = (project.root / "reports" / "runs.csv").read_bytes()
     assert (folder / "reports" / "runs.csv").read_bytes() == original
+
+
+def test_a_setting_holds_mean_interval_curve_and_verdict(make_project: Make, shown: Show) -> None:
+    from mlflow.tracking import MlflowClient
+
+    project = make_project()
+    send(project)
+    (setting,) = [run for run in shown(project) if run.name == "gaussian 0.1"]
+    assert setting.metrics["mse"] == pytest.approx(0.115)
+    assert setting.metrics["interval/mse_low"] == pytest.approx(0.015)
+    assert setting.metrics["interval/mse_high"] == pytest.approx(0.215)
+    assert setting.metrics["change/against_none"] == pytest.approx(0.25)
+    assert setting.metrics["seeds"] == 2
+    assert setting.params["stddev"] == "0.1"
+    assert "seed" not in setting.params
+    assert setting.tags["against_none"] == "worse than none"
+    assert setting.tags["trained"] == "2023-11-14 22:13:30 UTC to 2023-11-14 22:13:50 UTC"
+    assert "**worse** worse than none by 0.01" in setting.tags["mlflow.note.content"]
+    client = MlflowClient(tracking_uri=f"sqlite:///{project.database}")
+    curve = sorted(
+        (p.step, p.value) for p in client.get_metric_history(setting.id, "best_val_loss")
+    )
+    assert curve == [(1, 1.0), (2, 0.5), (3, pytest.approx(1 / 3))]
+    (other,) = [run for run in shown(project) if run.name == "gaussian 0.2"]
+    assert "against_none" not in other.tags
+    assert "best_val_loss" not in other.metrics
+
+
+def test_data_sets_are_logged_with_our_digests(make_project: Make, shown: Show) -> None:
+    from mlflow.tracking import MlflowClient
+
+    project = make_project()
+    send(project)
+    client = MlflowClient(tracking_uri=f"sqlite:///{project.database}")
+    for run in shown(project):
+        inputs = datasets(client, run)
+        splits = {"train": "train" * 8, "validation": "validation" * 8, "test": "test" * 8}
+        assert {c: inputs[c].digest for c in splits} == {c: d[:32] for c, d in splits.items()}
+        assert json.loads(inputs["train"].profile)["shape"] == [60, 64]
+        assert ("offset" in inputs) == (run.role != "experiment")
+    (none,) = [run for run in shown(project) if run.name == "none seed 0"]
+    offset = datasets(client, none)["offset"]
+    table = project.spec(project.params.runs[0])["determined_by"]["table"]
+    assert (offset.name, offset.digest) == ("none", table[:32])
+
+
+def datasets(client: Any, run: Any) -> dict[str, Any]:
+    """The data sets of an MLflow run, by context."""
+    inputs = client.get_run(run.id).inputs.dataset_inputs
+    return {one.tags[0].value: one.dataset for one in inputs}
 
 
 def test_again_adds_nothing(make_project: Make, shown: Show) -> None:
@@ -142,7 +192,8 @@ def test_one_id_under_two_models_is_shown_under_both(make_project: Make, shown: 
     project.document["models"]["twin"] = {"offset": "none"}
     project.write()
     send(project)
-    twins = [run for run in shown(project) if run.tags.get("model") in ("none", "twin")]
+    runs = [run for run in shown(project) if run.role == "run"]
+    twins = [run for run in runs if run.tags["model"] in ("none", "twin")]
     assert len(twins) == 4
     assert len({run.tags["run_id_sha256"] for run in twins}) == 2
 
@@ -155,8 +206,8 @@ def test_one_id_at_two_settings_of_a_model_is_shown_at_both(
     project.document["models"]["none"] = {"offset": ["none", "nought"]}
     project.write()
     send(project)
-    names = Counter(run.name for run in shown(project) if run.parent)
-    assert names == Counter(run.label for run in project.params.runs)
+    names = Counter(run.name for run in shown(project) if run.role == "run")
+    assert names == Counter(run_name(run) for run in project.params.runs)
     assert send(project).plan.is_nothing
 
 
@@ -164,13 +215,15 @@ def test_diverged_run_is_failed(make_project: Make, shown: Show) -> None:
     project = make_project(diverged=("gaussian stddev=0.2 seed=1",))
     send(project)
     (run,) = [run for run in shown(project) if run.status == "FAILED"]
-    assert run.name == "gaussian stddev=0.2 seed=1"
+    assert run.name == "gaussian 0.2 seed 1"
     assert run.tags["status"] == "diverged"
     assert "mse" not in run.metrics
     assert math.isnan(run.metrics["loss"])
     assert run.metrics["diverged_epoch"] == 3.0
-    (parent,) = [run for run in shown(project) if run.parent is None]
+    (parent,) = [run for run in shown(project) if run.role == "experiment"]
     assert parent.tags["mlflow.note.content"].startswith("6 runs, 1 of them diverged")
+    (setting,) = [other for other in shown(project) if other.id == run.parent]
+    assert (setting.status, setting.metrics["diverged"]) == ("FINISHED", 1.0)
     assert send(project).plan.is_nothing
 
 
@@ -178,7 +231,7 @@ def test_runs_without_times_say_so(make_project: Make, shown: Show) -> None:
     project = make_project(timeless=True)
     send(project)
     for run in shown(project):
-        if run.parent:
+        if run.role == "run":
             assert run.tags["times"] == "unknown"
             assert run.start == run.end > 1_700_000_030_000
     project.timeless = False
@@ -203,7 +256,7 @@ def test_folder_with_odd_name(make_project: Make, shown: Show, name: str) -> Non
     project = make_project(name)
     send(project)
     assert send(project).plan.is_nothing
-    assert len(shown(project, locate(project.params.tracking).uri)) == 7
+    assert len(shown(project, locate(project.params.tracking).uri)) == 10
     assert list((project.root / "mlartifacts").rglob("comparison.csv"))
 
 
@@ -218,5 +271,5 @@ def test_temporary_clone_publishes_to_the_project_it_was_made_from(
     assert not clone.database.exists()
     assert not (clone.root / "mlartifacts").exists()
     runs = shown(project)
-    assert len(runs) == 7
+    assert len(runs) == 10
     assert {run.tags["dvc_experiment"] for run in runs} == {"brisk-lark"}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from offset_autoencoder.tracking.names import run_name
 from offset_autoencoder.tracking.publish import Outcome, publish
 
 Make = Callable[..., Any]
@@ -30,10 +32,10 @@ def test_changed_metrics_update_the_runs_that_are_there(make_project: Make, show
     after = {run.name: run for run in shown(project)}
     assert {run.id for run in after.values()} == {run.id for run in before.values()}
     for run in project.params.runs:
-        assert after[run.label].metrics["mse"] == pytest.approx(project.mse(run))
-        assert after[run.label].metrics["loss"] == before[run.label].metrics["loss"]
-    (parent,) = [run for run in after.values() if run.parent is None]
-    assert "| 0.006 |" in parent.tags["mlflow.note.content"]
+        assert after[run_name(run)].metrics["mse"] == pytest.approx(project.mse(run))
+        assert after[run_name(run)].metrics["loss"] == before[run_name(run)].metrics["loss"]
+    (parent,) = [run for run in after.values() if run.role == "experiment"]
+    assert "worse, +24.6 %" in parent.tags["mlflow.note.content"]
     assert send(project).plan.is_nothing
 
 
@@ -44,7 +46,7 @@ def test_metric_that_is_gone_replaces_the_run(make_project: Make, shown: Show) -
     rows = [line.rpartition(",")[0] for line in path.read_text().splitlines()]
     path.write_text("\n".join(rows) + "\n")
     send(project)
-    runs = [run for run in shown(project) if run.parent]
+    runs = [run for run in shown(project) if run.role == "run"]
     assert len(runs) == 6
     assert not any("mse_clean" in run.metrics for run in runs)
 
@@ -56,7 +58,7 @@ def test_artifact_that_is_gone_is_removed(make_project: Make, shown: Show) -> No
     (project.root / "reports" / "plots" / "new.csv").write_text("a\n")
     send(project)
     kept = {path.name for path in (project.root / "mlartifacts").rglob("*.csv")}
-    assert kept == {"comparison.csv", "runs.csv", "new.csv"}
+    assert kept == {"comparison.csv", "runs.csv", "new.csv", "learning_curves.csv"}
 
 
 def test_renamed_model_is_shown_under_its_new_name(make_project: Make, shown: Show) -> None:
@@ -65,16 +67,13 @@ def test_renamed_model_is_shown_under_its_new_name(make_project: Make, shown: Sh
     project.document["models"]["noisy"] = project.document["models"].pop("gaussian")
     project.write()
     assert "4 new, 4 retired" in send(project).summary
-    runs = shown(project)
+    runs = [run for run in shown(project) if run.role == "run"]
     current = [run for run in runs if run.tags["current"] == "true"]
-    assert Counter(run.tags.get("model") for run in current if run.parent) == {
-        "none": 2,
-        "noisy": 4,
-    }
-    past = [run for run in runs if run.tags["current"] == "false" and run.parent]
+    assert Counter(run.tags["model"] for run in current) == {"none": 2, "noisy": 4}
+    past = [run for run in runs if run.tags["current"] == "false"]
     assert [run.tags["model"] for run in past] == ["gaussian"] * 4
     old = {run.tags["run_id_sha256"] for run in past}
-    assert old == {run.tags["run_id_sha256"] for run in current if run.tags.get("model") == "noisy"}
+    assert old == {run.tags["run_id_sha256"] for run in current if run.tags["model"] == "noisy"}
 
 
 def test_params_put_back_bring_back_the_first_parent(make_project: Make, shown: Show) -> None:
@@ -85,17 +84,18 @@ def test_params_put_back_bring_back_the_first_parent(make_project: Make, shown: 
     project.write()
     assert "6 runs (2 new, 2 retired)" in send(project).summary
     runs = shown(project)
-    (parent,) = [run for run in runs if not run.parent and run.tags["current"] == "true"]
+    (parent,) = [run for run in runs if run.role == "experiment" and run.tags["current"] == "true"]
     assert parent.id not in first.values()
-    nested = {run.name for run in runs if run.parent == parent.id}
-    assert nested == {run.label for run in project.params.runs}
+    settings = {run.id for run in runs if run.parent == parent.id}
+    nested = {run.name for run in runs if run.parent in settings}
+    assert nested == {run_name(run) for run in project.params.runs}
     project.document["models"]["gaussian"]["stddev"] = [0.1, 0.2]
     project.write()
     send(project)
     current = {run.name: run.id for run in shown(project) if run.tags["current"] == "true"}
     assert current == first
     parents = {run.parent for run in shown(project) if run.tags["current"] == "true"}
-    assert len(parents - {None}) == 1
+    assert len(parents - {None}) == 1 + 3
 
 
 def test_swept_and_single_value_are_one_run_under_a_new_name(
@@ -103,11 +103,11 @@ def test_swept_and_single_value_are_one_run_under_a_new_name(
 ) -> None:
     project = make_project()
     send(project)
-    ids = {run.id for run in shown(project) if run.name.startswith("gaussian stddev=0.2")}
+    ids = {run.id for run in shown(project) if run.name.startswith("gaussian 0.2 seed")}
     project.document["models"]["gaussian"]["stddev"] = 0.2
     project.write()
     send(project)
-    assert {run.id for run in shown(project) if run.name.startswith("gaussian seed=")} == ids
+    assert {run.id for run in shown(project) if run.name.startswith("gaussian seed ")} == ids
 
 
 def test_runs_of_others_in_the_experiment_are_let_alone(make_project: Make, shown: Show) -> None:
@@ -144,9 +144,9 @@ def test_a_temporary_clone_adds_runs_and_takes_nothing_from_the_workspace(
     assert {run_id: after[run_id] for run_id in before} == before
     added = [run for run_id, run in after.items() if run_id not in before]
     assert {run.tags["current"] for run in added} == {"false"}
-    assert sorted(run.name for run in added if run.parent) == [
-        "gaussian stddev=0.3 seed=0",
-        "gaussian stddev=0.3 seed=1",
+    assert sorted(run.name for run in added if run.role == "run") == [
+        "gaussian 0.3 seed 0",
+        "gaussian 0.3 seed 1",
     ]
     # The experiment is then applied to the workspace: its runs become current, none is doubled.
     monkeypatch.chdir(project.root)
@@ -154,5 +154,48 @@ def test_a_temporary_clone_adds_runs_and_takes_nothing_from_the_workspace(
     project.write()
     assert "new" not in send(project).summary
     assert {run.id for run in shown(project)} == set(after)
-    current = {run.name for run in shown(project) if run.tags["current"] == "true" and run.parent}
-    assert current == {run.label for run in project.params.runs}
+    current = {
+        run.name for run in shown(project) if run.tags["current"] == "true" and run.role == "run"
+    }
+    assert current == {run_name(run) for run in project.params.runs}
+
+
+def test_a_project_that_is_moved_takes_its_artifacts_along(
+    make_project: Make, shown: Show, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_project()
+    send(project)
+    before = {run.id for run in shown(project)}
+    old = project.root
+    project.root = old.rename(old.with_name("moved"))
+    monkeypatch.chdir(project.root)
+    send(project)
+    assert send(project).plan.is_nothing
+    project.shift = 0.25
+    project.write()
+    send(project)
+    assert not old.exists()
+    runs = shown(project)
+    assert {run.id for run in runs} == before
+    there = (project.root / "mlartifacts").as_uri()
+    assert all(run.artifact_uri.startswith(f"{there}/") for run in runs)
+    (kept,) = (project.root / "mlartifacts").rglob("runs.csv")
+    assert kept.read_bytes() == (project.root / "reports" / "runs.csv").read_bytes()
+
+
+def test_a_project_that_is_copied_leaves_the_first_alone(
+    make_project: Make, shown: Show, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_project()
+    send(project)
+    (first,) = (project.root / "mlartifacts").rglob("runs.csv")
+    before = first.read_bytes()
+    copy = project.root.with_name("copy")
+    shutil.copytree(project.root, copy)
+    project.root = copy
+    monkeypatch.chdir(copy)
+    project.shift = 0.25
+    project.write()
+    send(project)
+    assert first.read_bytes() == before
+    assert all(run.artifact_uri.startswith(copy.as_uri()) for run in shown(project))

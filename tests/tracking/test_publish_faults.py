@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.tracking.names import run_name
 from offset_autoencoder.tracking.publish import Outcome, publish
 
 Make = Callable[..., Any]
@@ -29,10 +30,10 @@ def test_lost_artifacts_come_back(make_project: Make, shown: Show) -> None:
     assert not send(project).plan.is_nothing
     assert list((project.root / "mlartifacts").rglob("comparison.csv"))
     assert send(project).plan.is_nothing
-    assert len(shown(project)) == 7
+    assert len(shown(project)) == 10
 
 
-@pytest.mark.parametrize("calls", range(11))
+@pytest.mark.parametrize("calls", range(16))
 def test_failure_after_any_call_is_mended(
     make_project: Make, shown: Show, monkeypatch: pytest.MonkeyPatch, calls: int
 ) -> None:
@@ -42,7 +43,8 @@ def test_failure_after_any_call_is_mended(
     project = make_project()
     del project.document["models"]["gaussian"]
     project.write()
-    writers = ("create_experiment", "create_run", "log_batch", "update_run_info", "set_tag")
+    writers = ["create_experiment", "create_run", "log_batch", "update_run_info", "set_tag"]
+    writers += ["log_inputs"]
     left = [calls]
     with monkeypatch.context() as patch:
         for name in writers:
@@ -59,12 +61,12 @@ def test_failure_after_any_call_is_mended(
             send(project)
     send(project)
     runs = shown(project)
-    assert Counter(run.name for run in runs if run.parent) == Counter(
-        run.label for run in project.params.runs
+    assert Counter(run.name for run in runs if run.role == "run") == Counter(
+        run_name(run) for run in project.params.runs
     )
-    assert len(runs) == 3
+    assert len(runs) == 4
     assert {run.status for run in runs} == {"FINISHED"}
-    assert all(len(run.metrics) == 7 for run in runs if run.parent)
+    assert all(len(run.metrics) == 7 for run in runs if run.role == "run")
     assert send(project).plan.is_nothing
 
 
@@ -85,9 +87,9 @@ def test_ctrl_c_leaves_nothing_running(
         patch.setattr(MlflowClient, "log_batch", interrupted)
         with pytest.raises(KeyboardInterrupt):
             send(project)
-    assert sorted(run.status for run in shown(project)) == ["FINISHED", "KILLED"]
+    assert Counter(run.status for run in shown(project)) == {"FINISHED": 4, "KILLED": 1}
     send(project)
-    assert [run.status for run in shown(project)] == ["FINISHED"] * 7
+    assert [run.status for run in shown(project)] == ["FINISHED"] * 10
 
 
 def test_update_that_was_cut_off_is_not_taken_for_done(
@@ -116,8 +118,8 @@ def test_update_that_was_cut_off_is_not_taken_for_done(
     project.write()
     send(project)
     for run in shown(project):
-        if run.parent:
-            (of_params,) = [other for other in project.params.runs if other.label == run.name]
+        if run.role == "run":
+            (of_params,) = [other for other in project.params.runs if run_name(other) == run.name]
             assert run.metrics["mse"] == pytest.approx(project.mse(of_params))
 
 
@@ -127,9 +129,9 @@ def test_run_deleted_by_hand_comes_back(make_project: Make, shown: Show) -> None
     project = make_project()
     send(project)
     client = MlflowClient(tracking_uri=f"sqlite:///{project.database}")
-    client.delete_run(next(run.id for run in shown(project) if run.parent))
+    client.delete_run(next(run.id for run in shown(project) if run.role == "run"))
     assert "(1 new)" in send(project).summary
-    assert len(shown(project)) == 7
+    assert len(shown(project)) == 10
 
 
 def test_deleted_experiment_names_the_way_back(make_project: Make) -> None:
@@ -170,3 +172,25 @@ def test_foreign_sqlite_file_is_one_line(make_project: Make) -> None:
         connection.execute("CREATE TABLE experiments (name TEXT)")
     with pytest.raises(InputError, match=r"MLflow store sqlite:///"):
         send(project)
+
+
+def test_a_call_that_is_carried_out_twice_leaves_no_double(
+    make_project: Make, shown: Show, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the answer to a call were lost, and it were sent again."""
+    from mlflow.tracking import MlflowClient
+
+    project = make_project()
+    real = MlflowClient.create_run
+
+    def twice(*args: Any, **kwargs: Any) -> Any:
+        real(*args, **kwargs)
+        return real(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "create_run", twice)
+        send(project)
+    runs = shown(project)
+    assert len(runs) == 10
+    assert {run.status for run in runs} == {"FINISHED"}
+    assert send(project).plan.is_nothing

@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.files import write_npz
 from offset_autoencoder.tracking.curves import read_curves
-from offset_autoencoder.tracking.experiment import experiment_record
-from offset_autoencoder.tracking.note import note
-from offset_autoencoder.tracking.records import as_param, as_ranges
-from offset_autoencoder.tracking.runs import run_records
+from offset_autoencoder.tracking.names import run_name, setting_name
+from offset_autoencoder.tracking.note import experiment_note
+from offset_autoencoder.tracking.records import Record, as_param, as_ranges
+from offset_autoencoder.tracking.tree import read_records
 
 Make = Callable[..., Any]
 
@@ -57,26 +58,32 @@ def test_ranges_say_every_number_once(numbers: set[int]) -> None:
 
 def test_records_stand_for_the_rows_of_the_index(make_project: Make) -> None:
     project = make_project(has_store=False)
-    records = run_records(project.params, project.root)
-    assert [record.name for record in records] == [run.label for run in project.params.runs]
+    records = read_records(project.params, project.root)
+    assert [record.name for record in records if record.role == "run"] == [
+        run_name(run) for run in project.params.runs
+    ]
+    seen = set()
+    for record in records:
+        assert record.parent is None or record.parent in seen
+        seen.add(record.which)
+    assert len(seen) == len(records)
     assert all(value for record in records for value in record.params.values())
     assert not any("{" in value for record in records for value in record.params.values())
 
 
 def test_times_do_not_make_a_record_differ(make_project: Make) -> None:
     project = make_project(has_store=False)
-    known = [record.content for record in run_records(project.params, project.root)]
+    known = [record.content for record in read_records(project.params, project.root)]
     project.timeless = True
     project.write()
-    assert [record.content for record in run_records(project.params, project.root)] == known
+    assert [record.content for record in read_records(project.params, project.root)] == known
 
 
 def test_experiment_is_another_when_a_param_is(make_project: Make) -> None:
     project = make_project(has_store=False)
 
     def key() -> str:
-        runs = run_records(project.params, project.root)
-        return experiment_record(project.params, runs, project.root).key
+        return read_records(project.params, project.root)[0].key
 
     first = key()
     project.shift = 1.0
@@ -89,10 +96,9 @@ def test_experiment_is_another_when_a_param_is(make_project: Make) -> None:
 
 def test_report_that_changes_changes_the_content(make_project: Make) -> None:
     project = make_project(has_store=False)
-    runs = run_records(project.params, project.root)
-    first = experiment_record(project.params, runs, project.root)
+    first = read_records(project.params, project.root)[0]
     (project.root / "reports" / "plots" / "curves.csv").write_text("epoch\n2\n")
-    second = experiment_record(project.params, runs, project.root)
+    second = read_records(project.params, project.root)[0]
     assert (first.key, first.content == second.content) == (second.key, False)
     assert dataclasses.replace(second, artifacts=first.artifacts).content == first.content
 
@@ -109,7 +115,7 @@ def test_report_that_changes_changes_the_content(make_project: Make) -> None:
         ("reports/metrics.json", "{", "metrics.json: is not JSON"),
         ("reports/metrics.json", "[]", "expected an object of models"),
         ("reports/comparison.csv", None, "comparison.csv: no such file"),
-        ("data/prepared/schema.json", "{}", "schema.json: lacks 'samples'"),
+        ("data/prepared/schema.json", "{}", "schema.json: lacks 'digests'"),
     ],
 )
 def test_damaged_files_are_named(
@@ -119,7 +125,7 @@ def test_damaged_files_are_named(
     target = project.root / path
     target.unlink() if text is None else target.write_text(text)
     with pytest.raises(InputError, match=re.escape(message)):
-        experiment_record(project.params, run_records(project.params, project.root), project.root)
+        read_records(project.params, project.root)
 
 
 def test_metric_that_is_no_number_is_named(make_project: Make) -> None:
@@ -127,7 +133,7 @@ def test_metric_that_is_no_number_is_named(make_project: Make) -> None:
     path = project.root / "reports" / "runs.csv"
     path.write_text(path.read_text().replace(",0.02,", ",n/a,"))
     with pytest.raises(InputError, match=r"runs.csv, row 2, column mse: expected a number"):
-        run_records(project.params, project.root)
+        read_records(project.params, project.root)
 
 
 def test_index_of_other_params_is_named(make_project: Make) -> None:
@@ -135,7 +141,7 @@ def test_index_of_other_params_is_named(make_project: Make) -> None:
     path = project.root / "params.yaml"
     path.write_text(path.read_text().replace("- 0.2", "- 0.3"))
     with pytest.raises(InputError, match=r"no such run of model 'gaussian' .*dvc repro"):
-        run_records(project.params, project.root)
+        read_records(project.params, project.root)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +156,7 @@ def test_index_of_other_params_is_named(make_project: Make) -> None:
 )
 def test_times_that_do_not_fit_are_unknown(make_project: Make, times: Any) -> None:
     project = make_project(has_store=False)
-    folder = run_records(project.params, project.root)[0].folder
+    folder = read_records(project.params, project.root)[-1].folder
     assert folder is not None
     (folder / "times.npz").unlink()
     if times is not None:
@@ -163,7 +169,7 @@ def test_times_that_do_not_fit_are_unknown(make_project: Make, times: Any) -> No
 
 def test_times_of_a_run_that_dvc_checked_out_come_from_the_run_store(make_project: Make) -> None:
     project = make_project(has_store=False)
-    folder = run_records(project.params, project.root)[0].folder
+    folder = read_records(project.params, project.root)[-1].folder
     assert folder is not None
     known = read_curves(folder, now=5)
     (project.root / ".runs" / folder.name).mkdir(parents=True)
@@ -173,18 +179,30 @@ def test_times_of_a_run_that_dvc_checked_out_come_from_the_run_store(make_projec
 
 
 def test_note_fits_and_counts_what_it_leaves_out() -> None:
-    rows = [
-        {"model": f"model{i}", "metric": "mse", "baseline": "none", "verdict": "words " * 10}
+    settings = [
+        Record("setting", str(i), f"model{i} " * 5, "FINISHED", {}, {"mse": 0.5}, {"setting": "x"})
         for i in range(500)
     ]
-    text = note(rows, "mse", 0.95, 500, 0)
+    text = experiment_note(settings, {}, ["none"], "mse", 0.95, 500, 0)
     assert len(text) <= 8000
-    shown = text.count("| none |")
-    assert f"{500 - shown} more rows: reports/comparison.csv" in text
+    shown = text.count("| 0.5 |")
+    assert f"{500 - shown} more settings: reports/metrics.json" in text
 
 
-def test_note_names_the_swept_values_and_no_other_cells() -> None:
-    row = {"model": "wide", "rms": "0.1", "hidden": "", "baseline": "none", "metric": "mse"}
-    text = note([{**row, "p": "0.04", "margin": "0.05", "verdict": "better"}], "mse", 0.95, 2, 0)
-    assert "| wide rms=0.1 | none |" in text
-    assert "margin" not in text
+@pytest.mark.parametrize(
+    ("models", "names"),
+    [
+        ({"a": {"offset": "none", "stddev": [0.1, 0.25]}}, ["a 0.1", "a 0.25"]),
+        ({"a": {"offset": "none", "normalize": [True]}}, ["a normalize=true"]),
+        (
+            {"a": {"offset": "none", "stddev": [0.1], "latent_dim": [4]}},
+            ["a latent_dim=4 stddev=0.1"],
+        ),
+        ({"a": {"offset": "none", "hidden": [[8, 4]]}}, ["a hidden=8-4"]),
+    ],
+)
+def test_names_are_short_and_say_which(make_project: Make, models: Any, names: list[str]) -> None:
+    project = make_project(has_store=False)
+    project.document |= {"models": models, "evaluate": {"baselines": ["a"]}}
+    (project.root / "params.yaml").write_text(yaml.safe_dump(project.document))
+    assert sorted(map(setting_name, project.params.settings)) == sorted(names)

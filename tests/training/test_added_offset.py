@@ -15,4 +15,6 @@ def test_scaling_keeps_float32_and_the_table() -> None:
 
 def test_no_offset_is_zeros() -> None:
     zeros = no_offset(5, 3)
-    assert (zeros.shape, zeros.dtype, zeros.any()) == ((5, 3), np.float32, False)
+    assert zeros.shape == (5, 3)
+    assert zeros.dtype == np.float32
+    assert not zeros.any()

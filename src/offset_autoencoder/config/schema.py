@@ -180,6 +180,11 @@ class Train(Section):
         return self.model_dump(exclude={"memory_limit", "checkpoint_seconds"})
 
 
+def _null_is_none(value: Any) -> Any:
+    """``none`` for what YAML or DVC may write for it."""
+    return "none" if null_word(value) is None else value
+
+
 Metric = Literal["mse", "mae", "binary_crossentropy", "psnr", "explained_variance"]
 
 
@@ -214,9 +219,27 @@ class Evaluate(Section):
 
 
 class Tracking(Section):
-    """``tracking:``, the MLflow experiment. ``uri: null`` honours MLFLOW_TRACKING_URI."""
+    """``tracking:``, the MLflow experiment. ``uri: null`` honours MLFLOW_TRACKING_URI.
+
+    Attributes:
+        experiment: Its name.
+        uri: The store.
+        models: Which runs are logged as models that can be served: of each model the best, all
+            or none.
+        registered_model: The registered model whose alias ``champion`` the best of them gets;
+            None registers nothing.
+        champion_metric: The test metric by which runs are chosen; None: that of ``evaluate``.
+        live_after: Seconds after which a training shows its curves while it goes on; None: never.
+    """
 
     experiment: Annotated[str, StringConstraints(min_length=1, max_length=250)] = (
         "offset-autoencoder"
     )
     uri: Annotated[str | None, BeforeValidator(null_word)] = None
+    models: Annotated[Literal["best", "all", "none"], BeforeValidator(_null_is_none)] = "best"
+    registered_model: Annotated[
+        Annotated[str, StringConstraints(pattern=r"^[^/:'\"\s]+$", max_length=250)] | None,
+        BeforeValidator(null_word),
+    ] = "offset-autoencoder"
+    champion_metric: Annotated[Metric | None, BeforeValidator(null_word)] = None
+    live_after: Annotated[NonNegative | None, BeforeValidator(null_word)] = 30.0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,11 +13,12 @@ from offset_autoencoder.config import SPLITS, Params, Run, Setting, format_value
 from offset_autoencoder.data.prepared import PreparedData, load_prepared
 from offset_autoencoder.errors import InputError, run_command
 from offset_autoencoder.evaluation.comparison import check_metric, compare
+from offset_autoencoder.evaluation.encoded import Encoded
 from offset_autoencoder.evaluation.evidence import summarise_evidence
 from offset_autoencoder.evaluation.examine import Evidence, Samples, examine_runs
 from offset_autoencoder.evaluation.finished_runs import OffsetsOf, load_finished
 from offset_autoencoder.evaluation.measure import metric_names, rows_of_runs
-from offset_autoencoder.evaluation.opened import open_runs
+from offset_autoencoder.evaluation.opened import OpenedRun, open_runs
 from offset_autoencoder.evaluation.probes import Splits, prepare_targets
 from offset_autoencoder.evaluation.runs_table import sweep_cells, sweep_keys
 from offset_autoencoder.evaluation.summary import (
@@ -28,12 +30,17 @@ from offset_autoencoder.evaluation.summary import (
 from offset_autoencoder.project import MODELS, OFFSETS, PARAMS, PREPARED, REPORTS
 from offset_autoencoder.reporting.console_table import report_console
 from offset_autoencoder.reporting.curves import learning_curves
+from offset_autoencoder.reporting.html.code_points import CODE_COLUMNS, code_points, shown_samples
+from offset_autoencoder.reporting.html.page import write_report
 from offset_autoencoder.reporting.intervals import with_power
 from offset_autoencoder.reporting.progress import progress
 from offset_autoencoder.reporting.reports import Images, Report, write_reports
+from offset_autoencoder.reporting.tables import write_csv
 from offset_autoencoder.reporting.tables_shown import print_everything
 from offset_autoencoder.training.run_files import read_history, read_spec
 from offset_autoencoder.training.run_store import IndexedRun, read_index, runs_folder
+
+FirstRuns = Sequence[tuple[str, Run]]
 
 _IMAGES_SHOWN = 10
 
@@ -69,6 +76,7 @@ def main() -> None:
         power=params.evaluate.power,
     )
     shown = {summary.setting.label for summary in at_one_power(summaries)}
+    first = first_runs((i, run) for i, run in finished if run.setting.label in shown)
     report = Report(
         run_columns=columns,
         run_rows=rows,
@@ -78,12 +86,14 @@ def main() -> None:
         summaries=summaries,
         curves=learning_curves(validation_losses(params, finished), confidence=confidence),
         findings=findings,
-        images=images(data, [(i, run) for i, run in finished if run.setting.label in shown]),
+        images=images(data, first),
         evaluate=params.evaluate,
         unconverged=sum(still_improving(run_id, run) for run_id, run in finished),
         bounds=summarise_bounds(table, params.settings, confidence),
     )
     write_reports(REPORTS, report)
+    write_csv(REPORTS / "plots" / "codes.csv", CODE_COLUMNS, codes(data, first))
+    write_report(REPORTS, params, images=report.images)
     print_everything(report_console(), report)
 
 
@@ -160,34 +170,26 @@ def still_improving(run_id: str, run: Run) -> bool:
     return int(spec["epochs"]) - int(spec["best_epoch"]) < patience
 
 
-def images(data: PreparedData, chosen: Sequence[tuple[str, Run]]) -> Images | None:
-    """The same test samples, and what the first seed of each chosen setting makes of them."""
+def images(data: PreparedData, first: FirstRuns) -> Images | None:
+    """The same test samples, and what the first seed of each setting makes of them."""
     shape, known_range = data.schema.image_shape, data.schema.range
-    if shape is None or not chosen:
+    if shape is None or not first:
         return None
     labels = data.test.y
     rows = np.arange(min(_IMAGES_SHOWN, len(data.test.x)))
     if labels is not None:
         rows = np.unique(labels, return_index=True)[1][:_IMAGES_SHOWN]
     x = np.asarray(data.test.x[rows])
-    first: dict[str, tuple[str, Run]] = {}
-    for run_id, run in chosen:
-        first.setdefault(run.setting.label, (run_id, run))
-    runs = {run_id: (run, load_finished(MODELS, run_id)) for run_id, run in first.values()}
-    # By id: settings can share a run.
     outputs, prior = {}, {}
-    offsets = offsets_of(data)
-    for run_id, opened in open_runs({run_id: trained for run_id, (_, trained) in runs.items()}):
-        run, trained = runs[run_id]
+    for run_id, opened, encoded in encoded_rows(data, first, rows):
         decode = opened.decoder(x)
-        encoded = opened.encode(x, offsets(run, trained.offset_factor, "test")[rows])
         outputs[run_id] = decode(encoded.code, encoded.offset)
         if encoded.log_variance is not None:
-            rng = np.random.default_rng(run.seed)
+            rng = np.random.default_rng(opened.run.seed)
             drawn = rng.standard_normal(encoded.log_variance.shape, dtype=np.float32)
             prior[run_id] = decode(drawn, np.zeros_like(drawn))
     low, high = known_range or (float(x.min()), float(x.max()))
-    named = [(with_power(run.setting), run_id) for run_id, run in first.values()]
+    named = [(with_power(run.setting), run_id) for run_id, run in first]
     return Images(
         originals=x.reshape(-1, *shape),
         rows=[(name, outputs[run_id].reshape(-1, *shape)) for name, run_id in named],
@@ -196,6 +198,44 @@ def images(data: PreparedData, chosen: Sequence[tuple[str, Run]]) -> Images | No
         ],
         data_range=(low, high),
     )
+
+
+def codes(data: PreparedData, first: FirstRuns) -> list[dict[str, Any]]:
+    """The codes of test samples by the first seed of each setting, in two dimensions."""
+    test, classes = data.test, data.schema.classes
+    rows = shown_samples(len(test.x))
+    labels = None if classes is None or test.y is None else [classes[i] for i in test.y[rows]]
+    by_id = {
+        run_id: encoded.code
+        for run_id, _, encoded in encoded_rows(data, first, rows)
+        if encoded.code is not None
+    }
+    return [
+        row
+        for run_id, run in first
+        if run_id in by_id
+        for row in code_points(run.setting.label, by_id[run_id], test.ids[rows], labels)
+    ]
+
+
+def encoded_rows(
+    data: PreparedData, first: FirstRuns, rows: NDArray[np.int64]
+) -> Iterator[tuple[str, OpenedRun, Encoded]]:
+    """The runs, each opened once although settings can share it, and what they make of rows."""
+    runs = {run_id: (run, load_finished(MODELS, run_id)) for run_id, run in first}
+    x, offsets = np.asarray(data.test.x[rows]), offsets_of(data)
+    for run_id, opened in open_runs({run_id: trained for run_id, (_, trained) in runs.items()}):
+        run, trained = runs[run_id]
+        offset = offsets(run, trained.offset_factor, "test")[rows]
+        yield run_id, opened, opened.encode(x, offset)
+
+
+def first_runs(chosen: Iterable[tuple[str, Run]]) -> FirstRuns:
+    """The first seed of each setting."""
+    first: dict[str, tuple[str, Run]] = {}
+    for run_id, run in chosen:
+        first.setdefault(run.setting.label, (run_id, run))
+    return list(first.values())
 
 
 if __name__ == "__main__":

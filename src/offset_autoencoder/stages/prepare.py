@@ -53,7 +53,7 @@ def main() -> None:
     rows = assign(
         samples.ids, params.split, y=samples.y, classes=samples.classes, given=samples.splits
     )
-    _check_before_reading(params, samples, rows)
+    check_before_reading(params, samples, rows)
 
     def place(name: SplitName, row: int, feature: int | None) -> str:
         return samples.place(int(rows[name][row]), feature)
@@ -95,12 +95,12 @@ def describe(
         for name in SPLITS
     }
     schema = Schema(
-        source=_source(data),
+        source=source_name(data),
         samples={name: len(splits[name].x) for name in SPLITS},
         input_dim=samples.x.shape[1],
         image_shape=None if samples.image_shape is None else list(samples.image_shape),
         scale={"kind": scale.kind, **scale.facts},
-        range=_range(scale.kind, _extremes(written)),
+        range=value_range(scale.kind, _extremes(written)),
         classes=samples.classes,
         ids="given" if samples.ids_given else "rows",
         digests={
@@ -139,7 +139,8 @@ def shared_samples(schema: Schema, written: Written) -> str | None:
     return f"warning: samples that also stand in an earlier split: {', '.join(found)}"
 
 
-def _source(data: Data) -> str:
+def source_name(data: Data) -> str:
+    """Where the samples came from, as ``schema.json`` says it."""
     if data.source != "file":
         return data.source
     paths = data.path if isinstance(data.path, dict) else {"train": data.path}
@@ -150,13 +151,14 @@ def _extremes(written: Written) -> Extremes:
     return {name: (split.low, split.high) for name, split in written.items()}
 
 
-def _range(kind: str, extremes: Extremes) -> list[float] | None:
+def value_range(kind: str, extremes: Extremes) -> list[float] | None:
+    """The range that scaled samples are known to keep to, if any."""
     if kind not in ("unit", "minmax"):
         return None
     return [0.0, 1.0] if all(low >= 0 and high <= 1 for low, high in extremes.values()) else None
 
 
-def _check_before_reading(params: Params, samples: Samples, rows: SplitRows) -> None:
+def check_before_reading(params: Params, samples: Samples, rows: SplitRows) -> None:
     """What needs the data's shape and labels alone: found before a large file is gone through."""
     train = rows["train"]
     check_shape(

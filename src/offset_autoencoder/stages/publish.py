@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from offset_autoencoder.config import load_params
 from offset_autoencoder.errors import run_command
+from offset_autoencoder.tracking.models.publish import publishing_models
 from offset_autoencoder.tracking.publish import publish
 
 
@@ -13,7 +14,11 @@ def main() -> None:
     Raises:
         InputError: where a file is missing or damaged, or the store cannot be reached.
     """
-    print(publish(load_params()).summary)
+    params = load_params()
+    with publishing_models(params) as models:
+        print(publish(params).summary)
+        for line in models.finish():
+            print(line)
 
 
 if __name__ == "__main__":

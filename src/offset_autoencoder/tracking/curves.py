@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.files import read_npz
 from offset_autoencoder.project import run_store
 from offset_autoencoder.tracking.tables import number, read_table
+
+TIMES = "times.npz"
 
 
 class Point(NamedTuple):
@@ -61,9 +65,7 @@ def read_curves(folder: Path, now: int) -> Curves:
     """
     path = folder / "history.csv"
     rows = read_table(path, ("epoch",))
-    ended = _ended(folder / "times.npz", len(rows))
-    if ended is None:
-        ended = _ended(run_store() / folder.name / "times.npz", len(rows))
+    ended = _moments(folder, len(rows))
     points = []
     for position, row in enumerate(rows):
         step = int(number(path, position + 1, "epoch", row["epoch"]))
@@ -77,11 +79,39 @@ def read_curves(folder: Path, now: int) -> Curves:
     return Curves(tuple(points), start, end, times_known=ended is not None)
 
 
-def _ended(path: Path, epochs: int) -> list[int] | None:
+def read_span(folders: Sequence[Path]) -> tuple[int, int] | None:
+    """When the first of several runs ended its first epoch, and the last its last.
+
+    Args:
+        folders: Each ``models/runs/ID``.
+
+    Returns:
+        Both in ms since 1970; None where it is known of no run.
+    """
+    known = [ended for folder in folders if (ended := _moments(folder)) is not None]
+    return (min(ended[0] for ended in known), max(ended[-1] for ended in known)) if known else None
+
+
+def milliseconds(moments: NDArray[np.float64]) -> list[int]:
+    """Moments in s since 1970 as MLflow wants them, in ms."""
+    return [int(moment) for moment in np.rint(moments * 1000)]
+
+
+def _moments(folder: Path, epochs: int | None = None) -> list[int] | None:
+    """When a run's epochs ended; None where that is not known."""
+    for path in (folder / TIMES, run_store() / folder.name / TIMES):
+        if (ended := _ended(path, epochs)) is not None:
+            return ended
+    return None
+
+
+def _ended(path: Path, epochs: int | None) -> list[int] | None:
     try:
         ended = read_npz(path)["ended"]
     except (InputError, KeyError):
         return None
-    if ended.shape != (epochs,) or ended.dtype != np.float64 or not np.isfinite(ended).all():
+    if ended.ndim != 1 or ended.dtype != np.float64 or not np.isfinite(ended).all():
         return None
-    return [int(moment) for moment in np.rint(ended * 1000)] or None
+    if epochs is not None and len(ended) != epochs:
+        return None
+    return milliseconds(ended) or None

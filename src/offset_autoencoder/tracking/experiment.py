@@ -1,74 +1,90 @@
-"""The record of the experiment: the parent of its runs, with the reports and the verdicts."""
+"""The record of the experiment: the root of settings and runs, with reports and verdicts."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from offset_autoencoder.config import SPLITS, Params
-from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import read_json, sha256_of_file, sha256_of_json
-from offset_autoencoder.project import PREPARED, REPORTS
-from offset_autoencoder.tracking.note import note
+from offset_autoencoder.config import Params
+from offset_autoencoder.files import sha256_of_file, sha256_of_json
+from offset_autoencoder.project import PARAMS, REPORTS
+from offset_autoencoder.tracking.datasets import DataSet
+from offset_autoencoder.tracking.note import experiment_note
 from offset_autoencoder.tracking.records import Artifact, Record, as_param, as_ranges
-from offset_autoencoder.tracking.tables import read_table
+from offset_autoencoder.tracking.runs import ReadRun
+from offset_autoencoder.tracking.settings import Findings
+from offset_autoencoder.tracking.tables import rows_of
 
 _BESIDE_THE_MODELS = ("system", "offset", "rms", "stddev")
 
 
-def experiment_record(params: Params, runs: Sequence[Record], root: Path) -> Record:
-    """The parent record.
+def experiment_key(params: Params, runs: Sequence[ReadRun]) -> str:
+    """The digest of the experiment's params and its runs.
 
-    Its key is the digest of its params and its runs: MLflow's params never change, so params
-    that change are another experiment, with a parent of its own; when they are put back, the
-    first parent is brought back.
+    MLflow's params never change, so params that change are another experiment, with a record of
+    its own; when they are put back, the first record is brought back.
+    """
+    return sha256_of_json([dict(_params(params)), sorted(run.key for run in runs)])
+
+
+def experiment_record(
+    params: Params,
+    runs: Sequence[ReadRun],
+    settings: Sequence[Record],
+    findings: Findings,
+    splits: tuple[DataSet, ...],
+) -> Record:
+    """The root of all records.
 
     Args:
         params: The project's params.
-        runs: The records of all runs.
-        root: The project's folder.
-
-    Raises:
-        InputError: where a report or the data's schema is missing or damaged.
+        runs: All runs.
+        settings: The records of all settings.
+        findings: What the reports say.
+        splits: The data sets.
     """
-    schema_path = root / PREPARED / "schema.json"
-    schema = read_json(schema_path)
-    try:
-        data = {f"{split}_samples": as_param(schema["samples"][split]) for split in SPLITS}
-        data["input_dim"] = as_param(schema["input_dim"])
-        digests = {f"data_{split}_sha256": str(schema["digests"][split]["x"]) for split in SPLITS}
-    except (KeyError, TypeError) as error:
-        raise InputError(str(schema_path), f"lacks {error}", "run 'dvc repro prepare'") from None
-    flat = dict(_params(params)) | data
-    key = sha256_of_json([flat, sorted(run.key for run in runs)])
-    diverged = sum(run.status == "FAILED" for run in runs)
-    comparison = read_table(root / REPORTS / "comparison.csv")
+    diverged = sum(run.status == "diverged" for run in runs)
+    evaluate, reports = params.evaluate, findings.root / REPORTS
+    comparisons = {
+        setting.label: rows_of(findings.comparisons.get(setting.model, ()), setting)
+        for setting in params.settings
+    }
+    note = experiment_note(
+        settings,
+        comparisons,
+        evaluate.baselines,
+        evaluate.metric,
+        evaluate.confidence,
+        len(runs),
+        diverged,
+    )
+    key = experiment_key(params, runs)
+    digests = {
+        f"data_{split.context}_sha256": json.loads(split.profile)["sha256"] for split in splits
+    }
     return Record(
         role="experiment",
         key=key,
         name=f"{params.data.source}: {len(params.models)} models, {len(runs)} runs",
         status="FINISHED",
-        params=flat,
+        # What differs between models is told by their settings.
+        params={name: value for name, value in _params(params) if "." not in name},
         metrics={
             "runs": float(len(runs)),
+            "settings": float(len(settings)),
             "diverged": float(diverged),
-            **dict(_metrics(root / REPORTS / "metrics.json", params.evaluate.metric)),
         },
         tags={
             "experiment_sha256": key,
             "dvc_stage": "publish",
             **digests,
-            "mlflow.note.content": note(
-                comparison,
-                params.evaluate.metric,
-                params.evaluate.confidence,
-                len(runs),
-                diverged,
-            ),
+            "mlflow.note.content": note,
         },
-        artifacts=tuple(_reports(root / REPORTS)),
+        artifacts=(*_reports(reports), *_params_file(findings.root)),
+        datasets=splits,
+        spans=tuple(run.folder for run in runs),
     )
 
 
@@ -86,7 +102,7 @@ def _params(params: Params) -> Iterator[tuple[str, str]]:
         of_model.setdefault(setting.model, []).append(
             {
                 **setting.network.relevant,
-                **setting.train.model_dump(),
+                **setting.train.relevant,
                 **setting.spec.common,
                 **setting.spec.options,
             }
@@ -109,25 +125,18 @@ def _distinct(values: Any) -> list[str]:
     return list(dict.fromkeys(as_param(value) for value in values))
 
 
-def _metrics(path: Path, metric: str) -> Iterator[tuple[str, float]]:
-    """``mse/gaussian stddev 0.1`` is a setting's mean; the interval's ends lie beside it."""
-    models = read_json(path)
-    if not isinstance(models, Mapping):
-        raise InputError(str(path), f"expected an object of models, got {models!r:.40}")
-    for model, settings in models.items():
-        of_setting = {"": settings} if metric in settings else settings
-        for label, metrics in of_setting.items():
-            values = metrics.get(metric) if isinstance(metrics, Mapping) else None
-            name = re.sub(r"[^\w.\- ]", " ", f"{model} {label}").strip()
-            for statistic, group in (("mean", metric), ("low", "low"), ("high", "high")):
-                value = values.get(statistic) if isinstance(values, Mapping) else None
-                if isinstance(value, int | float):
-                    prefix = metric if statistic == "mean" else f"{metric} {group}"
-                    yield f"{prefix}/{name}", float(value)
+def _params_file(root: Path) -> Iterator[Artifact]:
+    path = root / PARAMS
+    if path.is_file():
+        yield Artifact(PARAMS.name, path, sha256_of_file(path))
 
 
 def _reports(folder: Path) -> Iterator[Artifact]:
+    """The reports; pictures in a folder of their own, which is what people open."""
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
         if path.is_file() and not any(part.startswith(".") for part in inside.parts):
-            yield Artifact(f"reports/{inside.as_posix()}", path, sha256_of_file(path))
+            name = (
+                f"pictures/{path.name}" if path.suffix == ".png" else f"reports/{inside.as_posix()}"
+            )
+            yield Artifact(name, path, sha256_of_file(path))

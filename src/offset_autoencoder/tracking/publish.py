@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,17 +14,21 @@ from offset_autoencoder.config import Params
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.project import project_root
 from offset_autoencoder.tracking.artifacts import are_lost
-from offset_autoencoder.tracking.experiment import experiment_record
+from offset_autoencoder.tracking.in_training import is_in_training
 from offset_autoencoder.tracking.location import Location, locate
-from offset_autoencoder.tracking.plan import Plan, make_plan
-from offset_autoencoder.tracking.runs import run_records
+from offset_autoencoder.tracking.moved import old_place, take_along
+from offset_autoencoder.tracking.plan import Plan, Step, is_in_place, make_plan
+from offset_autoencoder.tracking.records import Record, Which
 from offset_autoencoder.tracking.state import StoreState, read_state
+from offset_autoencoder.tracking.tree import read_records
 
 if TYPE_CHECKING:
     from offset_autoencoder.tracking.store import Store
 
 # Fewer are done before a progress bar could be read.
 _WORTH_A_BAR = 5
+# Of bringing in line and looking again; one is enough unless others write at the same time.
+_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -44,11 +49,11 @@ class Outcome:
     def summary(self) -> str:
         """One line: ``published: 160 runs (12 new, 3 updated, 2 retired) to ...``."""
         plan = self.plan
-        total = len(plan.create) + len(plan.update) + len(plan.keep)
+        total = plan.runs("create", "update", "keep")
         if plan.is_nothing:
             return f"published: {total} runs, nothing new"
         retired = sum(present.which[0] == "run" for present in plan.retire)
-        counts = {"new": len(plan.create), "updated": len(plan.update), "retired": retired}
+        counts = {"new": plan.runs("create"), "updated": plan.runs("update"), "retired": retired}
         said = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
         return (
             f"published: {total} runs ({said or 'the experiment brought in line'}) "
@@ -70,38 +75,114 @@ def publish(params: Params, root: Path = Path()) -> Outcome:
     Raises:
         InputError: where a file is missing or damaged, or the store cannot be reached.
     """
-    runs = run_records(params, root)
-    experiment = experiment_record(params, runs, root)
-    location, name = locate(params.tracking), params.tracking.experiment
-    is_workspace = root.resolve() == project_root()
+    publication = _Publication(
+        records=read_records(params, root),
+        location=locate(params.tracking),
+        experiment=params.tracking.experiment,
+        root=root,
+        is_workspace=root.resolve() == project_root(),
+    )
+    _, plan = publication.compare()
+    if not plan.is_nothing:
+        with locked(publication.location):
+            plan = publication.carry_out()
+    return Outcome(publication.location, publication.experiment, plan)
 
-    def compare() -> tuple[StoreState, Plan]:
-        state = read_state(location, name)
-        if state is None:
-            from offset_autoencoder.tracking import store
 
-            with store.explained(location):
-                state = store.read_state(location, name)
+@dataclass(frozen=True)
+class _Publication:
+    records: tuple[Record, ...]
+    location: Location
+    experiment: str
+    root: Path
+    is_workspace: bool
+
+    def compare(self) -> tuple[StoreState, Plan]:
+        """What the store holds, and what has to be done."""
+        state = read_any_state(self.location, self.experiment)
         if state.is_deleted:
             raise InputError(
-                f"MLflow store {location.shown}",
-                f"the experiment {name!r} is deleted",
+                f"MLflow store {self.location.shown}",
+                f"the experiment {self.experiment!r} is deleted",
                 f"bring it back by 'mlflow experiments restore --experiment-id "
                 f"{state.experiment_id}', or give tracking.experiment another name",
             )
-        plan = make_plan(experiment, runs, state, is_workspace=is_workspace)
-        if plan.parent is not None and are_lost(plan.parent.artifact_uri, experiment.artifacts):
-            plan = replace(plan, is_parent_outdated=True)
-        return state, plan
+        plan = make_plan(
+            self.records, state, is_workspace=self.is_workspace, is_alive=is_in_training
+        )
+        if old_place(self.location, state):
+            return state, replace(plan, steps=tuple(map(_again, plan.steps)))
+        return state, replace(plan, steps=tuple(map(_with_files, plan.steps)))
 
-    state, plan = compare()
-    if not plan.is_nothing:
-        with locked(location):
-            # Whoever held the lock may have published the same.
-            state, plan = compare()
-            if not plan.is_nothing:
-                _carry_out(plan, state, location, name, root)
-    return Outcome(location, name, plan)
+    def carry_out(self) -> Plan:
+        """Bring the store in line; the caller holds the lock. Gives what was done at first."""
+        # Whoever held the lock may have published the same.
+        state, plan = self.compare()
+        if (old := old_place(self.location, state)) is not None:
+            take_along(self.location, old)
+            state, plan = self.compare()
+        if plan.is_nothing:
+            return plan
+        from offset_autoencoder.tracking import store as mlflow_store
+        from offset_autoencoder.tracking.provenance import provenance
+        from offset_autoencoder.tracking.turns import turn
+        from offset_autoencoder.tracking.write_ahead import write_back
+
+        location = self.location
+        with mlflow_store.explained(location), contextlib.ExitStack() as stack:
+            mlflow_store.create_database(location)
+            stack.callback(write_back, location.database)
+            store = mlflow_store.Store.open(
+                location,
+                self.experiment,
+                state,
+                provenance(self.root),
+                is_current=self.is_workspace,
+            )
+            check: Callable[[], None] = _nothing
+            if location.database is None:
+                check = stack.enter_context(turn(store.client, store.experiment_id))
+                _, plan = self.compare()
+            left, rounds = plan, 0
+            # A server that answers a call twice, or a call whose answer is lost, may leave a
+            # double: what was written is read again.
+            while not left.is_nothing and rounds < _ROUNDS:
+                with _progress(left.runs("create", "update")) as done:
+                    _write(left, store, done, check)
+                _, left = self.compare()
+                rounds += 1
+        return plan
+
+
+def read_any_state(location: Location, experiment: str) -> StoreState:
+    """What the store holds, by MLflow's client only where nothing else can read it.
+
+    Raises:
+        InputError: where the store cannot be read or reached.
+    """
+    state = read_state(location, experiment)
+    if state is not None:
+        return state
+    from offset_autoencoder.tracking import store
+
+    with store.explained(location):
+        return store.read_state(location, experiment)
+
+
+def _with_files(step: Step) -> Step:
+    """Artifacts of a store on this machine that are gone are sent again."""
+    if step.action != "keep" or step.present is None or not step.record.artifacts:
+        return step
+    lost = are_lost(step.present.artifact_uri, step.record.artifacts)
+    return _again(step) if lost else step
+
+
+def _again(step: Step) -> Step:
+    return replace(step, action="update") if step.action == "keep" else step
+
+
+def _nothing() -> None:
+    pass
 
 
 @contextmanager
@@ -129,45 +210,30 @@ def locked(location: Location) -> Iterator[None]:
         lock.release()
 
 
-def _carry_out(plan: Plan, state: StoreState, location: Location, name: str, root: Path) -> None:
-    from offset_autoencoder.tracking import store as mlflow_store
-    from offset_autoencoder.tracking.provenance import provenance
-    from offset_autoencoder.tracking.write_ahead import write_back
-
-    with mlflow_store.explained(location):
-        mlflow_store.create_database(location)
-        store = mlflow_store.Store.open(
-            location, name, state, provenance(root), is_current=plan.is_workspace
-        )
-        try:
-            with _progress(len(plan.create) + len(plan.update)) as done:
-                _write(plan, store, done)
-        finally:
-            write_back(location.database)
-
-
-def _write(plan: Plan, store: Store, done: Callable[[], None]) -> None:
-    for present in plan.discard:
-        store.discard(present)
-    # The parent is whole before its runs come: a kill among them leaves nothing to mend in it.
-    if plan.parent is None:
-        parent_id = store.create(plan.experiment)
-    elif plan.is_parent_outdated:
-        parent_id = store.update(plan.experiment, plan.parent)
-    else:
-        parent_id = plan.parent.mlflow_id
-        if plan.is_workspace:
-            store.adopt(plan.parent, None)
-    for record in plan.create:
-        store.create(record, parent_id)
-        done()
-    for record, present in plan.update:
-        store.update(record, present, parent_id)
-        done()
-    for present in plan.adopt(parent_id):
-        store.adopt(present, parent_id)
-    for present in plan.retire:
-        store.retire(present)
+def _write(plan: Plan, store: Store, done: Callable[[], None], check: Callable[[], None]) -> None:
+    for left in plan.discard:
+        store.discard(left)
+    ids: dict[Which, str] = {}
+    for step in plan.steps:
+        check()
+        record, present = step.record, step.present
+        parent_id = ids.get(record.parent) if record.parent else None
+        if present is None:
+            ids[record.which] = store.create(record, parent_id)
+        elif step.action == "update":
+            ids[record.which] = store.update(record, present, parent_id)
+        else:
+            ids[record.which] = present.mlflow_id
+        if present is not None and step.action == "keep":
+            if plan.is_workspace and not is_in_place(record, present, ids):
+                store.adopt(present, parent_id)
+        elif record.role == "run":
+            done()
+    for left in plan.retire:
+        store.retire(left)
+    for step in plan.steps:
+        if step.record.role == "experiment" and step.action != "keep":
+            store.end(ids[step.record.which])
 
 
 @contextmanager

@@ -1,21 +1,25 @@
-"""What MLflow should hold: a record for the experiment and one for each run."""
+"""What MLflow should hold: a record for the experiment, one for each setting, one for each run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from offset_autoencoder.files import sha256_of_json
+from offset_autoencoder.tracking.datasets import DataSet
 
-Role = Literal["experiment", "run"]
+Role = Literal["experiment", "setting", "run"]
+Which = tuple[str, str]
+"""Role and key: says which record it is."""
 Status = Literal["FINISHED", "FAILED"]
 
 # The tags that say which MLflow run is which record, and how far it was written.
 KEY = "record_key"
 ROLE = "role"
 CONTENT = "content_sha256"
+CURVES = "curves_sha256"
 CURRENT = "current"
 PARENT = "mlflow.parentRunId"
 
@@ -38,12 +42,21 @@ class Artifact:
     sha256: str
 
 
+class CurvePoint(NamedTuple):
+    """One value of a curve over the seeds; ``step`` is the epoch from 1."""
+
+    key: str
+    value: float
+    step: int
+
+
 @dataclass(frozen=True)
 class Record:
     """What one MLflow run should hold.
 
     Attributes:
-        role: The experiment (the parent) or one of its runs.
+        role: The experiment (the root), a setting (a model at one value of each swept key), or
+            one of its runs.
         key: Says which record it is; stays the same when metrics or tags change.
         name: The run's name in the UI.
         status: ``FAILED`` for a run that diverged.
@@ -52,6 +65,10 @@ class Record:
         tags: Tags that follow from the files.
         folder: Of a run, ``models/runs/ID``, which holds its curves.
         artifacts: Files kept with the record.
+        parent: The record that it is nested under.
+        curves: Of a setting, its curves over the seeds.
+        datasets: What it was trained and tested on. Its key determines them.
+        spans: Of a record that stands for several runs, their folders, which say when it was.
     """
 
     role: Role
@@ -63,12 +80,26 @@ class Record:
     tags: Mapping[str, str]
     folder: Path | None = None
     artifacts: tuple[Artifact, ...] = field(default=())
+    parent: Which | None = None
+    curves: tuple[CurvePoint, ...] = field(default=())
+    datasets: tuple[DataSet, ...] = field(default=())
+    spans: tuple[Path, ...] = field(default=())
+
+    @property
+    def which(self) -> Which:
+        """Role and key."""
+        return self.role, self.key
+
+    @property
+    def curves_digest(self) -> str:
+        """The SHA-256 of the curves over the seeds."""
+        return sha256_of_json([[key, repr(value), step] for key, value, step in self.curves])
 
     @property
     def content(self) -> str:
         """The SHA-256 of all that may differ between two publications under the same key.
 
-        The curves are left out, since the run's id determines them, and so are the times,
+        A run's curves are left out, since the run's id determines them, and so are the times,
         since a colleague's copy of the run does not bring them.
         """
         return sha256_of_json(
@@ -79,6 +110,7 @@ class Record:
                 {name: repr(value) for name, value in self.metrics.items()},
                 dict(self.tags),
                 {artifact.name: artifact.sha256 for artifact in self.artifacts},
+                self.curves_digest if self.curves else None,
             ]
         )
 

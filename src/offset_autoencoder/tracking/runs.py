@@ -3,27 +3,54 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from offset_autoencoder.config import Params, Run, SweepValue, format_value
+from offset_autoencoder.config import Params, Run, Setting
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.evaluation.matching import power
 from offset_autoencoder.files import read_json
 from offset_autoencoder.project import MODELS, REPORTS
-from offset_autoencoder.tracking.records import Record, as_param
-from offset_autoencoder.tracking.tables import number, read_table
+from offset_autoencoder.tracking.datasets import DataSet, offset_dataset
+from offset_autoencoder.tracking.names import run_name
+from offset_autoencoder.tracking.records import Record, Which, as_param
+from offset_autoencoder.tracking.tables import number, read_table, same_value
 
 _NOT_METRICS = frozenset({"id", "model", "seed", "status"})
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def run_records(params: Params, root: Path) -> tuple[Record, ...]:
-    """The record of every run of ``models/index.csv``, in its order.
+@dataclass(frozen=True)
+class ReadRun:
+    """A row of ``models/index.csv`` and what the other files say of it.
 
-    A record's key is the model's name and the run's id: a run that stands under two names is
-    shown under both, and a run whose metrics change stays the same record.
+    Attributes:
+        run: The run of params.yaml.
+        id: Its SHA-256.
+        key: Says which record it is: the model's name and the id. A run that stands under two
+            names is shown under both, and a run whose metrics change stays the same record.
+        determined_by: What the id follows from.
+        status: ``finished`` or ``diverged``.
+        metrics: Of ``reports/runs.csv``, and the facts of its spec.
+        folder: ``models/runs/ID``.
+    """
+
+    run: Run
+    id: str
+    key: str
+    determined_by: Mapping[str, Any]
+    status: str
+    metrics: Mapping[str, float]
+    folder: Path
+
+
+def read_runs(params: Params, root: Path) -> tuple[ReadRun, ...]:
+    """Every run of ``models/index.csv``, in its order.
 
     Args:
         params: The project's params; offsets are named in them alone.
@@ -39,7 +66,7 @@ def run_records(params: Params, root: Path) -> tuple[Record, ...]:
     for position, row in enumerate(read_table(reports_path, ("id", "model")), start=1):
         reports[row["model"], row["id"]].append((position, row))
     seen: Counter[tuple[str, str]] = Counter()
-    records = []
+    found = []
     for position, row in enumerate(index, start=1):
         where = f"{index_path}, row {position}"
         if not _SHA256.fullmatch(row["id"]):
@@ -59,30 +86,93 @@ def run_records(params: Params, root: Path) -> tuple[Record, ...]:
             if cell and column not in _NOT_METRICS and column not in sweep
         }
         # One id at two settings of one model (a swept key that does not matter): tell them apart.
-        key = f"{which[0]} {which[1]}" + (f" {run.setting.label}" if seen[which] > 1 else "")
-        records.append(_record(params, run, row, metrics, key, root / MODELS / "runs" / row["id"]))
-    return tuple(records)
+        key = run_key(*which) + (f" {run.setting.label}" if seen[which] > 1 else "")
+        found.append(_read(run, key, metrics, root / MODELS / "runs" / row["id"]))
+    return tuple(found)
 
 
-def _record(
-    params: Params,
-    run: Run,
-    row: dict[str, str],
-    metrics: dict[str, float],
-    key: str,
-    folder: Path,
-) -> Record:
+def run_record(params: Params, read: ReadRun, parent: Which, splits: tuple[DataSet, ...]) -> Record:
+    """The record of a run, under its setting's."""
+    return Record(
+        role="run",
+        key=read.key,
+        name=run_name(read.run),
+        status="FINISHED" if read.status == "finished" else "FAILED",
+        params={**setting_params(params, read.run.setting), "seed": str(read.run.seed)},
+        metrics=read.metrics,
+        tags={
+            **run_tags(read.run, read.id, read.determined_by),
+            "status": read.status,
+        },
+        folder=read.folder,
+        parent=parent,
+        datasets=datasets_of(read, splits),
+    )
+
+
+def run_key(model: str, run_id: str) -> str:
+    """What says which record a run's is."""
+    return f"{model} {run_id}"
+
+
+def setting_params(params: Params, setting: Setting) -> dict[str, str]:
+    """The params of a setting and of each of its runs; one that is not given is left out.
+
+    ``power`` is the root mean square a coordinate of what is added, rms or stddev: the one axis
+    that offsets and noise have in common.
+    """
+    spec = setting.spec
+    offset = params.offsets[spec.offset].model_dump() if spec.offset else {}
+    values: dict[str, Any] = {
+        "model": setting.model,
+        "system": spec.system,
+        "offset": spec.offset,
+        **{f"offset_{name}": value for name, value in offset.items()},
+        "rms": spec.rms,
+        "stddev": spec.stddev,
+        "power": power(setting),
+        **spec.options,
+        **setting.network.relevant,
+        **setting.train.relevant,
+        "data": params.data.source,
+        "scale": params.data.scale,
+    }
+    return {name: as_param(value) for name, value in values.items() if value is not None}
+
+
+def run_tags(run: Run, run_id: str, determined_by: Mapping[str, Any]) -> dict[str, str]:
+    """The tags that a run has from the moment that its training begins."""
+    return {
+        "run_id_sha256": run_id,
+        **setting_tags(run.setting),
+        "seed": str(run.seed),
+        "dvc_stage": "train",
+        "data_sha256": str(determined_by["data"]),
+        "offset_sha256": str(determined_by["table"]),
+        "code_sha256": str(determined_by["code"]),
+    }
+
+
+def setting_tags(setting: Setting) -> dict[str, str]:
+    """The tags that say which setting it is."""
+    return {"model": setting.model, "setting": setting.label}
+
+
+def datasets_of(read: ReadRun, splits: tuple[DataSet, ...]) -> tuple[DataSet, ...]:
+    """The splits, and the offset's table where there is one."""
+    setting, table = read.run.setting, read.determined_by["table"]
+    if setting.spec.offset is None or table is None:
+        return splits
+    rows = sum(json.loads(split.profile)["num_rows"] for split in splits[:2])
+    shape = (rows, setting.network.latent_dim)
+    return (*splits, offset_dataset(setting.spec.offset, shape, table))
+
+
+def _read(run: Run, key: str, metrics: dict[str, float], folder: Path) -> ReadRun:
     spec = read_json(folder / "spec.json")
-    setting = run.setting
-    network, train = setting.network.relevant, setting.train.model_dump()
-    offset = setting.spec.offset
     try:
         determined_by, status = spec["determined_by"], spec["status"]
-        digests = {
-            "data_sha256": determined_by["data"],
-            "offset_sha256": determined_by["table"],
-            "code_sha256": determined_by["code"],
-        }
+        run_tags(run, spec["id"], determined_by)
         facts = {
             "epochs_trained": spec["epochs"],
             "best_epoch": spec["best_epoch"],
@@ -95,38 +185,8 @@ def _record(
         raise InputError(
             str(folder / "spec.json"), f"expected status finished or diverged, got {status!r}"
         )
-    return Record(
-        role="run",
-        key=key,
-        name=run.label,
-        status="FINISHED" if status == "finished" else "FAILED",
-        params={
-            "model": setting.model,
-            "seed": str(run.seed),
-            "system": setting.spec.system,
-            "offset": as_param(offset),
-            "offset_kind": as_param(offset and params.offsets[offset].kind),
-            "rms": as_param(setting.spec.rms),
-            "stddev": as_param(setting.spec.stddev),
-            **{
-                name: as_param(value)
-                for name, value in {**setting.spec.options, **network, **train}.items()
-            },
-            "data": params.data.source,
-            "scale": params.data.scale,
-        },
-        metrics=metrics | {name: float(fact) for name, fact in facts.items() if fact is not None},
-        tags={
-            "run_id_sha256": row["id"],
-            "model": setting.model,
-            "setting": setting.label,
-            "seed": str(run.seed),
-            "status": status,
-            "dvc_stage": "train",
-            **{name: str(digest) for name, digest in digests.items()},
-        },
-        folder=folder,
-    )
+    known = {name: float(fact) for name, fact in facts.items() if fact is not None}
+    return ReadRun(run, folder.name, key, determined_by, status, metrics | known, folder)
 
 
 class _Lookup:
@@ -140,25 +200,10 @@ class _Lookup:
     def find(self, where: str, row: dict[str, str]) -> Run:
         with contextlib.suppress(ValueError):
             for run in self._runs[row["model"], int(row["seed"])]:
-                if all(_same(row.get(key, ""), value) for key, value in run.setting.sweep):
+                if all(same_value(row.get(key, ""), value) for key, value in run.setting.sweep):
                     return run
         raise InputError(
             where,
             f"params.yaml has no such run of model {row['model']!r}",
             "run 'dvc repro', which brings models/ in line with params.yaml",
         )
-
-
-def _same(cell: str, value: SweepValue) -> bool:
-    if cell == format_value(value) or cell == _plain(value) or (value is None and not cell):
-        return True
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    try:
-        return float(cell) == value
-    except ValueError:
-        return False
-
-
-def _plain(value: Any) -> str:
-    return str(list(value)) if isinstance(value, tuple) else str(value)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from offset_autoencoder.tracking.location import Location
-from offset_autoencoder.tracking.records import CONTENT, CURRENT, KEY, PARENT, ROLE, Record
+from offset_autoencoder.tracking.records import CONTENT, CURRENT, CURVES, KEY, PARENT, ROLE, Record
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ class Present:
         return self.content is not None and self.status in ("FINISHED", "FAILED")
 
     @property
+    def is_continued(self) -> bool:
+        """Whether it was shown while its training went on, up to its last epoch."""
+        return self.content is None and CURVES in self.tags and self.status != "KILLED"
+
+    @property
     def is_current(self) -> bool:
         """Whether it is tagged as standing in the project's files."""
         return self.tags.get(CURRENT) == "true"
@@ -56,11 +61,13 @@ class StoreState:
         experiment_id: None where the store has no such experiment, or does not exist yet.
         is_deleted: Whether the experiment is in MLflow's bin.
         present: Our runs in it.
+        artifacts: Where the experiment's artifacts go, as a URI, where that is known.
     """
 
     experiment_id: str | None = None
     is_deleted: bool = False
     present: tuple[Present, ...] = ()
+    artifacts: str | None = None
 
 
 def read_state(location: Location, experiment: str) -> StoreState | None:

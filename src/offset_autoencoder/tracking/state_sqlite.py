@@ -59,13 +59,14 @@ def read(database: Path, experiment: str) -> StoreState | None:
 
 def _read(connection: sqlite3.Connection, experiment: str) -> StoreState | None:
     rows = connection.execute(
-        "SELECT experiment_id, lifecycle_stage FROM experiments WHERE name = ?", (experiment,)
+        "SELECT experiment_id, lifecycle_stage, artifact_location FROM experiments WHERE name = ?",
+        (experiment,),
     ).fetchall()
     if len(rows) > 1:  # one name in several of MLflow's workspaces
         return None
     if not rows:
         return StoreState()
-    experiment_id, stage = rows[0]
+    experiment_id, stage, artifacts = rows[0]
     which = {"experiment": experiment_id, "key": KEY}
     tags: dict[str, dict[str, str]] = defaultdict(dict)
     for run, key, value in connection.execute(_TAGS, which):
@@ -74,4 +75,4 @@ def _read(connection: sqlite3.Connection, experiment: str) -> StoreState | None:
         Present(run, status, artifact_uri or "", tags[run])
         for run, status, artifact_uri in connection.execute(_RUNS, which)
     )
-    return StoreState(str(experiment_id), stage == "deleted", present)
+    return StoreState(str(experiment_id), stage == "deleted", present, artifacts)

@@ -1,102 +1,46 @@
-"""The MLflow store, written through MLflow's client; the one module that imports MLflow."""
+"""The MLflow store, written through MLflow's client."""
 
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from offset_autoencoder.errors import InputError
+from offset_autoencoder.files import sha256_of_json
 from offset_autoencoder.tracking import artifacts, write_ahead
-from offset_autoencoder.tracking.curves import Point, read_curves
-from offset_autoencoder.tracking.location import Location, sqlite_uri
-from offset_autoencoder.tracking.records import CONTENT, CURRENT, KEY, PARENT, ROLE, Record
+from offset_autoencoder.tracking.client import connect, create_database, explained, now_ms
+from offset_autoencoder.tracking.curves import Curves, Point, read_curves, read_span
+from offset_autoencoder.tracking.location import Location
+from offset_autoencoder.tracking.records import (
+    CONTENT,
+    CURRENT,
+    CURVES,
+    KEY,
+    PARENT,
+    ROLE,
+    Record,
+)
 from offset_autoencoder.tracking.state import Present, StoreState
+from offset_autoencoder.tracking.state_client import read as read_state
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric, Run
+    from mlflow.entities import DatasetInput, Metric, Run
     from mlflow.tracking import MlflowClient
+
+__all__ = [
+    "Store",
+    "connect",
+    "create_database",
+    "explained",
+    "now_ms",
+    "points_digest",
+    "read_state",
+]
 
 # MLflow takes 1000 metrics, params and tags together in a call, and 100 params.
 _METRICS_A_CALL = 850
 _PARAMS_A_CALL = 100
-_PAGE = 1000
-
-
-def connect(uri: str) -> MlflowClient:
-    """A client of a store: quiet, without telemetry, giving up on a dead server in seconds."""
-    for name, value in {
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
-        "GIT_PYTHON_REFRESH": "quiet",
-    }.items():
-        os.environ.setdefault(name, value)
-    from mlflow.tracking import MlflowClient
-
-    for logger in ("mlflow", "alembic"):
-        logging.getLogger(logger).setLevel(logging.CRITICAL)
-    return MlflowClient(tracking_uri=uri)
-
-
-@contextlib.contextmanager
-def explained(location: Location) -> Iterator[None]:
-    """Turn what MLflow and the network raise into one line.
-
-    Raises:
-        InputError: naming the store, what went wrong in it, and how to go on.
-    """
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
-        text = str(error).strip().splitlines() or [type(error).__name__]
-        # What follows in MLflow's message is the network library's account of every retry.
-        said, gone, _ = text[0].partition(" failed with exception")
-        raise InputError(
-            f"MLflow store {location.shown}",
-            f"{said} failed: the server no longer answers" if gone else said,
-            "what was published stays, and 'dvc repro' publishes the rest",
-        ) from error
-
-
-def create_database(location: Location) -> None:
-    """Create an SQLite store that does not exist: whole, or not at all.
-
-    MLflow makes its tables in some 50 steps; a process killed among them would leave a file that
-    MLflow refuses. So they are made in another file that is then given its name. The caller
-    holds the lock.
-    """
-    database = location.database
-    if database is None or database.exists():
-        return
-    database.parent.mkdir(parents=True, exist_ok=True)
-    new = database.with_name(f"{database.name}.new")
-    for leftover in database.parent.glob(f"{new.name}*"):
-        leftover.unlink()
-    # A store that is given its name must be one whole file, without a log beside it; nor may
-    # the log of a store that was deleted be taken for its own.
-    write_ahead.turn(on=False)
-    write_ahead.remove_log(database)
-    connect(sqlite_uri(new)).search_experiments(max_results=1)
-    try:
-        os.link(new, database)
-    except FileExistsError:  # 'mlflow ui' was quicker
-        pass
-    except OSError:  # a file system without hard links
-        new.replace(database)
-        return
-    new.unlink()
-
-
-def now_ms() -> int:
-    """The time, in ms since 1970."""
-    return time.time_ns() // 1_000_000
 
 
 class Store:
@@ -121,6 +65,23 @@ class Store:
         self._experiment_id = experiment_id
         self._provenance = provenance
         self._is_current = is_current
+        self._began = now_ms()
+        self._started = 0
+
+    @property
+    def client(self) -> MlflowClient:
+        """MLflow's client of the store."""
+        return self._client
+
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        """The tags that say where a record is published from."""
+        return self._provenance
+
+    @property
+    def experiment_id(self) -> str:
+        """The MLflow experiment's id."""
+        return self._experiment_id
 
     @classmethod
     def open(
@@ -159,17 +120,17 @@ class Store:
         """
         now = now_ms()
         curves = read_curves(record.folder, now) if record.folder else None
-        start, end = (curves.start, curves.end) if curves else (now, now)
-        tags = {**self._tags(record, parent_id), **self._provenance}
-        if curves is not None:
-            tags["times"] = "known" if curves.times_known else "unknown"
+        start, end = (curves.start, curves.end) if curves else (self._next_start(), now)
+        tags = {**self._tags(record, parent_id), **self._provenance, **_times(record, curves)}
         run = self._client.create_run(
             self._experiment_id, start_time=start, tags=tags, run_name=record.name
         )
         mlflow_id = str(run.info.run_id)
         try:
             points = list(curves.points) if curves else []
-            points += [Point(name, value, end, 0) for name, value in record.metrics.items()]
+            points += [Point(point.key, point.value, end, point.step) for point in record.curves]
+            points += _final(record, end)
+            self._client.log_inputs(mlflow_id, datasets=_inputs(record))
             self._finish(mlflow_id, record, points, record.params)
             self._client.set_terminated(mlflow_id, record.status, max(end, start))
         except KeyboardInterrupt:
@@ -189,9 +150,11 @@ class Store:
         """
         client, mlflow_id = self._client, present.mlflow_id
         run = client.get_run(mlflow_id)
-        if not _can_become(run, record, now_ms()):
+        curves = read_curves(record.folder, now_ms()) if record.folder else None
+        if not _can_become(run, record, curves):
             self.discard(present)
             return self.create(record, parent_id)
+        is_continued = present.is_continued
         # A kill from here on must not leave the mark of content that is half overwritten.
         client.set_tag(mlflow_id, CONTENT, "updating")
         now = max(now_ms(), (run.info.end_time or 0) + 1)
@@ -201,20 +164,30 @@ class Store:
             if run.data.metrics.get(name) != value
         ]
         params = {name: v for name, v in record.params.items() if name not in run.data.params}
-        for name, value in self._tags(record, parent_id).items():
+        tags = self._tags(record, parent_id)
+        if is_continued:
+            tags |= {**self._provenance, **_times(record, curves)}
+            client.log_inputs(mlflow_id, datasets=_inputs(record))
+        for name, value in tags.items():
             if run.data.tags.get(name) != value:
                 client.set_tag(mlflow_id, name, value)
         if run.info.run_name != record.name:
             client.update_run(mlflow_id, name=record.name)
         self._finish(mlflow_id, record, changed, params)
         if run.info.status != record.status:
-            client.set_terminated(mlflow_id, record.status)
+            client.set_terminated(mlflow_id, record.status, curves.end if curves else None)
         return mlflow_id
 
+    def end(self, mlflow_id: str) -> None:
+        """Have the experiment's MLflow run say how long its publication took."""
+        self._client.set_terminated(mlflow_id, "FINISHED", now_ms())
+
     def adopt(self, present: Present, parent_id: str | None) -> None:
-        """Tag an MLflow run as current, nested under the parent."""
+        """Tag an MLflow run as current, nested under the parent; None: under nothing."""
         self._set_current(present, True)
-        if parent_id is not None and present.parent_id != parent_id:
+        if parent_id is None and present.parent_id is not None:
+            self._client.delete_tag(present.mlflow_id, PARENT)
+        elif parent_id is not None and present.parent_id != parent_id:
             self._client.set_tag(present.mlflow_id, PARENT, parent_id)
 
     def retire(self, present: Present) -> None:
@@ -229,6 +202,15 @@ class Store:
             self._client.set_terminated(present.mlflow_id, "KILLED")
         self._client.delete_run(present.mlflow_id)
 
+    def _next_start(self) -> int:
+        """When a record that is no run was published, to within ms of it.
+
+        MLflow's UI loads the youngest 100 first, and shows the youngest on top: these are the
+        settings, in their order, and not their runs, which began when they were trained.
+        """
+        self._started += 1
+        return self._began - self._started
+
     def _set_current(self, present: Present, current: bool) -> None:
         if present.tags.get(CURRENT) != str(current).lower():
             self._client.set_tag(present.mlflow_id, CURRENT, str(current).lower())
@@ -236,6 +218,7 @@ class Store:
     def _tags(self, record: Record, parent_id: str | None) -> dict[str, str]:
         current = str(self._is_current).lower()
         tags = {**record.tags, ROLE: record.role, KEY: record.key, CURRENT: current}
+        tags |= {CURVES: record.curves_digest} if record.curves else {}
         return tags | ({PARENT: parent_id} if parent_id else {})
 
     def _finish(
@@ -253,31 +236,51 @@ class Store:
         self._client.log_batch(mlflow_id, metrics, named, [RunTag(CONTENT, record.content)])
 
 
-def _can_become(run: Run, record: Record, now: int) -> bool:
+def points_digest(points: Iterable[Point]) -> str:
+    """The SHA-256 of a run's curves with their times."""
+    return sha256_of_json([[p.key, repr(p.value), p.timestamp, p.step] for p in points])
+
+
+def _can_become(run: Run, record: Record, curves: Curves | None) -> bool:
     """Whether the record can be written over the run without changing or removing anything."""
-    curves = read_curves(record.folder, now).keys if record.folder else frozenset()
+    if record.curves and run.data.tags.get(CURVES) != record.curves_digest:
+        return False
+    # What was shown during training: its points are then not written again.
+    if (
+        curves is not None
+        and CONTENT not in run.data.tags
+        and (run.data.tags.get(CURVES) != points_digest(curves.points))
+    ):
+        return False
+    keys = {point.key for point in record.curves} | (curves.keys if curves else set())
     return all(record.params.get(name) == value for name, value in run.data.params.items()) and all(
-        name in record.metrics or name in curves for name in run.data.metrics
+        name in record.metrics or name in keys for name in run.data.metrics
     )
 
 
-def read_state(location: Location, experiment: str) -> StoreState:
-    """The store's state through MLflow's client, for stores that nothing else can read."""
-    client = connect(location.uri)
-    found = client.get_experiment_by_name(experiment)
-    if found is None:
-        return StoreState()
-    present: list[Present] = []
-    token: str | None = None
-    while True:
-        page = client.search_runs(
-            [found.experiment_id], f"tags.`{KEY}` LIKE '%'", max_results=_PAGE, page_token=token
+def _times(record: Record, curves: Curves | None) -> dict[str, str]:
+    if curves is not None:
+        return {"times": "known" if curves.times_known else "unknown"}
+    span = read_span(record.spans)
+    return {"trained": " to ".join(map(_moment, span))} if span else {}
+
+
+def _moment(milliseconds: int) -> str:
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _final(record: Record, end: int) -> list[Point]:
+    return [Point(name, value, end, 0) for name, value in record.metrics.items()]
+
+
+def _inputs(record: Record) -> list[DatasetInput]:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    return [
+        DatasetInput(
+            Dataset(d.name, d.digest, "local", d.source, d.schema, d.profile),
+            [InputTag("mlflow.data.context", d.context)],
         )
-        present += [
-            Present(run.info.run_id, run.info.status, run.info.artifact_uri or "", run.data.tags)
-            for run in page
-        ]
-        token = page.token
-        if not token:
-            break
-    return StoreState(found.experiment_id, found.lifecycle_stage == "deleted", tuple(present))
+        for d in record.datasets
+    ]

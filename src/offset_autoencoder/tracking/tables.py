@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+from offset_autoencoder.config import Setting, SweepValue, format_value
 from offset_autoencoder.errors import InputError
 
 
@@ -39,6 +42,16 @@ def read_table(path: Path, required: tuple[str, ...] = ()) -> list[dict[str, str
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 
+def rows_of(rows: Iterable[dict[str, str]], setting: Setting) -> list[dict[str, str]]:
+    """The rows of a table that has a column ``model`` and one a swept key, of one setting."""
+    return [
+        row
+        for row in rows
+        if row.get("model") == setting.model
+        and all(same_value(row.get(key, ""), value) for key, value in setting.sweep)
+    ]
+
+
 def number(path: Path, row: int, column: str, cell: str) -> float:
     """A cell as a number.
 
@@ -51,3 +64,19 @@ def number(path: Path, row: int, column: str, cell: str) -> float:
         raise InputError(
             f"{path}, row {row}, column {column}", f"expected a number, got {cell!r}"
         ) from None
+
+
+def same_value(cell: str, value: SweepValue) -> bool:
+    """Whether a cell says this swept value, however its table writes numbers and lists."""
+    if cell == format_value(value) or cell == _plain(value) or (value is None and not cell):
+        return True
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return float(cell) == value
+    except ValueError:
+        return False
+
+
+def _plain(value: Any) -> str:
+    return str(list(value)) if isinstance(value, tuple) else str(value)

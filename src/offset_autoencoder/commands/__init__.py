@@ -1,0 +1,1 @@
+"""The command ``offset-autoencoder``: one module a command, their options and help in ``app``."""

@@ -1,0 +1,112 @@
+"""What a served model is: ``served.json`` of its folder."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from offset_autoencoder.config.model import System
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.files import read_json, write_json
+
+FACTS = "served.json"
+FORMAT = 1
+NAME_IN_MLFLOW = "model"
+
+Extra = Literal["labels", "ids", "offset"]
+_EXTRA_OF_KIND: dict[str, Extra] = {
+    "class_code": "labels",
+    "interference": "ids",
+    "file": "offset",
+}
+_AGAIN = "make the folder anew, with this version"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a served model beside its weights.
+
+    Attributes:
+        format: Of the folder.
+        run: The run's id.
+        model: The model's name in params.yaml; None where it was not taken by name.
+        system: What built its network.
+        function: The user's function that built it, else None.
+        seed: The run's seed.
+        input_dim: Features of a sample.
+        image_shape: Of a sample that is an image, else None.
+        latent_dim: Length of code and offset.
+        offset_kind: Kind of its offset; None for a run without one.
+        offset_factor: What f(x) is multiplied by before it is added.
+        scale: Kind of the scale.
+        classes: The labels as they came, in order of class index, or None.
+        text_ids: Whether the data's ids are text.
+        has_code: Whether its network names a code that depends on x alone.
+        test_samples_sha256: Digest of the scaled test samples.
+        test: Test metrics, as evaluate measured them; empty where they are not known.
+    """
+
+    format: int
+    run: str
+    model: str | None
+    system: System
+    function: str | None
+    seed: int
+    input_dim: int
+    image_shape: list[int] | None
+    latent_dim: int
+    offset_kind: str | None
+    offset_factor: float
+    scale: str
+    classes: list[int] | list[str] | None
+    text_ids: bool
+    has_code: bool
+    test_samples_sha256: str
+    test: dict[str, float]
+
+    @property
+    def needs(self) -> Extra | None:
+        """What must be given beside x for the offset to be known; None: x is enough."""
+        return needs_of_kind(self.offset_kind)
+
+
+def needs_of_kind(kind: str | None) -> Extra | None:
+    """What an offset of this kind needs beside x."""
+    return _EXTRA_OF_KIND.get(kind or "")
+
+
+def write_facts(folder: Path, facts: Facts) -> None:
+    """Write ``served.json``."""
+    write_json(folder / FACTS, asdict(facts))
+
+
+def read_facts(folder: Path) -> Facts:
+    """Read ``served.json``.
+
+    Raises:
+        InputError: where it is missing, or not of this format.
+    """
+    path = folder / FACTS
+    if not path.is_file():
+        raise InputError(str(folder), f"is no model's folder: it has no {FACTS}")
+    document = read_json(path)
+    found = document.get("format") if isinstance(document, dict) else None
+    if found != FORMAT:
+        raise InputError(str(path), f"has format {found!r}, expected {FORMAT}", _AGAIN)
+    names = {field.name for field in fields(Facts)}
+    if document.keys() != names:
+        odd = min(document.keys() ^ names)
+        raise InputError(str(path), f"has not the keys expected: {odd!r}", _AGAIN)
+    _check(path, document)
+    return Facts(**document)
+
+
+def _check(path: Path, document: dict[str, Any]) -> None:
+    for key in ("seed", "input_dim", "latent_dim"):
+        if type(document[key]) is not int or document[key] < (key != "seed"):
+            raise InputError(str(path), f"{key} is {document[key]!r:.40}, no such number", _AGAIN)
+    if not isinstance(document["offset_factor"], int | float):
+        raise InputError(str(path), "offset_factor is no number", _AGAIN)
+    if document["system"] not in get_args(System):
+        raise InputError(str(path), f"system is {document['system']!r:.40}", _AGAIN)

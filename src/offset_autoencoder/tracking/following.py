@@ -1,0 +1,107 @@
+"""A training is followed from outside: after a while a process of its own shows its curves.
+
+That process reads the checkpoints and the finished runs of the run store. The training gives it
+nothing but the names of its runs, and waits for it only to end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from offset_autoencoder.project import run_store
+
+if TYPE_CHECKING:
+    from offset_autoencoder.training.identity import IdentifiedRun
+
+_COMMAND = (sys.executable, "-m", "offset_autoencoder.tracking.live")
+# Time to write the last points down; publish completes what is not done by then.
+_END_SECONDS = 5.0
+
+
+@contextlib.contextmanager
+def following(runs: Sequence[IdentifiedRun], live_after: float | None) -> Iterator[None]:
+    """Show the curves of runs in MLflow while they are trained within the block.
+
+    Nothing is started before ``live_after`` has passed, and nothing that goes wrong reaches the
+    training: a store that does not answer costs a line on stderr.
+
+    Args:
+        runs: The runs in training.
+        live_after: Seconds until it begins; None: never.
+    """
+    if live_after is None or not runs:
+        yield
+        return
+    handed = json.dumps(
+        {
+            "training": os.getpid(),
+            "store": str(run_store()),
+            "runs": [
+                {"label": run.run.label, "id": run.id, "determined_by": run.determined_by}
+                for run in runs
+            ],
+        }
+    )
+    follower = _Follower(handed)
+    timer = threading.Timer(live_after, follower.start)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        follower.end()
+
+
+class _Follower:
+    """The process that follows; it ends when its input does."""
+
+    def __init__(self, handed: str) -> None:
+        self._handed = handed
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._has_ended = False
+
+    def start(self) -> None:
+        with self._lock:
+            if self._has_ended:
+                return
+            try:
+                self._process = subprocess.Popen(
+                    _COMMAND, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=_environment()
+                )
+                assert self._process.stdin is not None
+                self._process.stdin.write(self._handed.encode() + b"\n")
+                self._process.stdin.flush()
+            except OSError as error:
+                print(f"warning: the training is not shown in MLflow: {error}", file=sys.stderr)
+
+    def end(self) -> None:
+        with self._lock:
+            self._has_ended = True
+            process = self._process
+        if process is None:
+            return
+        with contextlib.suppress(OSError):
+            assert process.stdin is not None
+            process.stdin.close()
+        try:
+            process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _environment() -> dict[str, str]:
+    """The training's own, with this package where the training found it."""
+    source = str(Path(__file__).parents[2])
+    paths = [source, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}

@@ -1,0 +1,71 @@
+"""What MLflow runs to serve a model: kept with the model as source, never as a pickle.
+
+MLflow executes this file when it loads the model. The package then comes from the model's own
+``code.zip``, unless the process has imported the installed one already.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mlflow.exceptions import MlflowException
+from mlflow.models import set_model
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+from mlflow.pyfunc.model import PythonModel
+
+
+class Predictor:
+    """``x`` and what goes with it in; ``reconstruction``, ``offset`` and ``code`` out."""
+
+    def load_context(self, context: Any) -> None:
+        """Load the folder ``model`` of the artifacts, with its network."""
+        folder = Path(context.artifacts["model"])
+        code = folder / "code.zip"
+        if "offset_autoencoder" not in sys.modules and code.is_file():
+            sys.path.insert(0, str(code))
+        # Named only now: publishing reads this file too, and must not reach TensorFlow.
+        serving = importlib.import_module("offset_autoencoder.serving.folder")
+        self.applied = serving.load_model_folder(folder)
+        self.applied.network  # noqa: B018  loaded now, not by the first request
+
+    # Without type hints: MLflow would take them for the signature.
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+        """Apply the model.
+
+        Args:
+            context: Unused.
+            model_input: Arrays by name, as the signature says.
+            params: ``offset``, f(x) row by row in one list, in the place of the computed one.
+
+        Raises:
+            MlflowException: status 400, where the samples or what comes with them do not suit.
+        """
+        from offset_autoencoder.errors import InputError
+
+        beside = {name: value for name, value in model_input.items() if name != "x"}
+        try:
+            given = np.asarray((params or {}).get("offset", ()), dtype=np.float64)
+            if given.size:
+                rows, width = len(model_input["x"]), self.applied.facts.latent_dim
+                if given.size != rows * width:
+                    raise InputError(
+                        "params: offset", f"has {given.size} numbers, expected {rows} × {width}"
+                    )
+                beside["offset"] = given.reshape(rows, width)
+            return self.applied.apply(model_input["x"], **beside)
+        except InputError as error:
+            raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from error
+
+
+class ServedModel(Predictor, PythonModel):
+    """The predictor as MLflow takes it.
+
+    Of a ``predict`` without type hints that stands here itself MLflow would warn every user.
+    """
+
+
+set_model(ServedModel())

@@ -1,0 +1,105 @@
+"""``runs``: the table and its JSON, over a trained project and a real store."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+
+def test_every_run_has_its_row(command: Any, runs: pd.DataFrame) -> None:
+    result = command("runs")
+    assert result.exit_code == 0
+    assert "\x1b" not in result.stdout
+    title, heading, _, *rows = result.stdout.splitlines()
+    assert title.startswith("12 runs, published to sqlite:///")
+    assert heading.split()[:4] == ["model", "stddev", "seed", "id"]
+    assert "rms" not in heading  # one value only: not swept
+    cells = [row.split() for row in rows]
+    assert [row[0] for row in cells] == list(runs["model"])
+    assert [row[-1] for row in cells] == ["no"] * 12
+    for row, run_id, mse in zip(cells, runs["id"], runs["mse"], strict=True):
+        assert run_id[:12] in row
+        assert f"{mse:.4g}" in row
+
+
+def test_json_has_every_digit(command: Any, runs: pd.DataFrame) -> None:
+    found = json.loads(command("runs", "--json", "-m", "plain", "--model", "wide").stdout)
+    expected = runs[runs["model"].isin(["plain", "wide"])]
+    assert [run["id"] for run in found] == list(expected["id"])
+    assert [run["test_mse"] for run in found] == list(expected["mse"])
+    assert found[0]["sweep"] == {"stddev": "0.1"}
+    assert {run["published"] for run in found} == {False}
+
+
+def test_a_mistyped_model_is_found(command: Any, trained: Path) -> None:
+    result = command("runs", "--model", "wyde")
+    assert result.exit_code == 1
+    assert "did you mean 'wide'?" in result.stderr
+
+
+def test_before_the_training_there_is_nothing_to_list(command: Any, project: Path) -> None:
+    result = command("runs")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: models/index.csv: no such file")
+
+
+def test_a_store_that_does_not_answer_costs_a_warning(
+    command: Any, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    result = command("runs", "--json")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("warning: what is published is not known: ")
+    assert {run["published"] for run in json.loads(result.stdout)} == {None}
+
+
+def test_params_that_ask_for_other_runs_are_noted(
+    command: Any, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("models", "reports"):
+        (tmp_path / name).symlink_to(trained / name)
+    document = yaml.safe_load((trained / "params.yaml").read_text())
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({**document, "seeds": 3}))
+    monkeypatch.chdir(tmp_path)
+    result = command("runs", "--json")
+    assert len(json.loads(result.stdout)) == 12
+    assert result.stderr == "note: models is not that of params.yaml as it is now: run dvc repro\n"
+
+
+@pytest.mark.slow
+def test_what_is_published_and_what_is_history(
+    command: Any, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from offset_autoencoder.stages import publish
+
+    for name in ("models", "reports", "data"):
+        (tmp_path / name).symlink_to(trained / name)
+    document = yaml.safe_load((trained / "params.yaml").read_text())
+    document["tracking"]["models"] = "none"
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(document))
+    monkeypatch.chdir(tmp_path)
+    with contextlib.redirect_stdout(io.StringIO()):
+        publish.main()
+    found = json.loads(command("runs", "--json").stdout)
+    assert [run["published"] for run in found] == [True] * 12
+    shown = command("show", found[0]["id"][:12])
+    assert f"/runs/{found[0]['mlflow_id']}" in shown.stdout
+    # The same store, seen with fewer runs in models/.
+    (tmp_path / "models").unlink()
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "runs").symlink_to(trained / "models" / "runs")
+    rows = (trained / "models" / "index.csv").read_text().splitlines()
+    (tmp_path / "models" / "index.csv").write_text("\n".join([rows[0], *rows[3:]]) + "\n")
+    listed = json.loads(command("runs", "--json").stdout)
+    history = [run for run in listed if not run["current"]]
+    assert {run["id"] for run in history} == {run["id"] for run in found[:2]}
+    assert {run["sweep"]["stddev"] for run in history} == {"0.1"}
+    assert len(json.loads(command("runs", "--json", "--current").stdout)) == 10
+    assert command("runs").stdout.splitlines()[-1].split()[-2:] == ["yes", "no"]

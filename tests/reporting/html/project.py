@@ -1,0 +1,121 @@
+"""A small finished project with made-up results, for tests of its report."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import yaml
+from tests.reporting.conftest import _make_report, _make_whole
+
+from offset_autoencoder.config import Params
+from offset_autoencoder.evaluation.evidence import Findings
+from offset_autoencoder.reporting import reports
+from offset_autoencoder.reporting.html.code_points import CODE_COLUMNS, code_points
+from offset_autoencoder.reporting.html.page import write_report
+from offset_autoencoder.reporting.reports import Images
+from offset_autoencoder.reporting.tables import write_csv
+
+SECRET = "postgresql://user:hunter2@example.test/runs"
+DOCUMENT = {"seeds": 3, "data": {"source": "digits"}, "tracking": {"uri": SECRET}}
+
+
+@dataclass(frozen=True)
+class Project:
+    """Where it is, and what its report takes."""
+
+    root: Path
+    params: Params
+    images: Images | None
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    def write(self, **more: Any) -> str:
+        """Write the report and read it."""
+        write_report(self.reports, self.params, root=self.root, images=self.images, **more)
+        return (self.reports / "index.html").read_text(encoding="utf-8")
+
+
+def make_project(
+    root: Path,
+    *,
+    labels: list[str] | None = None,
+    source: str = "digits",
+    images: bool = True,
+    codes: bool = True,
+    diverged: bool = False,
+    document: dict[str, Any] = DOCUMENT,
+    **sections: Any,
+) -> Project:
+    """Write everything that a report is made of, but for its pictures.
+
+    Args:
+        root: An empty folder.
+        labels: The labels of the codes, in turn; none without.
+        source: Where the data are said to come from.
+        images: Whether samples are images.
+        codes: Whether there are codes.
+        diverged: Whether every run diverged.
+        document: params.yaml, as it is shown.
+        sections: Sections of the params, and how many ``seeds``.
+    """
+    made = _make_report(diverged=diverged, **{"seeds": 3, **sections})
+    whole = _make_whole(made, images=images)
+    if diverged:
+        nothing = Findings([], [], [], [], [])
+        whole = replace(whole, curves=[], findings=nothing, images=None)
+    whole = replace(
+        whole, run_rows=[{"id": f"{i:064x}", **row} for i, row in enumerate(whole.run_rows)]
+    )
+    whole = replace(whole, run_columns=["id", *whole.run_columns])
+    with patch.object(reports, "_draw"):  # the pictures beside the page take seconds
+        reports.write_reports(root / "reports", replace(whole, images=None))
+    if codes:
+        _write_codes(root / "reports" / "plots" / "codes.csv", made.params, labels)
+    (root / "params.yaml").write_text(yaml.safe_dump(document))
+    _write_json(root / "data" / "prepared" / "schema.json", _schema(source, labels))
+    for name, offset in made.params.offsets.items():
+        info = {"kind": offset.kind, "rms": 0.5, "digests": {"train": "a" * 64, "test": "b" * 64}}
+        _write_json(root / "data" / "offsets" / name / "offset.json", info)
+    trained_by = {"versions": {"keras": "3.15.1"}, "code": "c" * 64}
+    for row in whole.run_rows:
+        spec = {"id": row["id"], "determined_by": trained_by}
+        _write_json(root / "models" / "runs" / row["id"] / "spec.json", spec)
+    return Project(root, made.params, whole.images)
+
+
+def _write_codes(path: Path, params: Params, labels: list[str] | None) -> None:
+    rng = np.random.default_rng(0)
+    ids = np.arange(12)
+    own = labels and [labels[i % len(labels)] for i in ids]
+    rows = [
+        row
+        for setting in params.settings[:3]
+        for row in code_points(setting.label, rng.normal(size=(12, 4)), ids, own)
+    ]
+    write_csv(path, CODE_COLUMNS, rows)
+
+
+def _schema(source: str, labels: list[str] | None) -> dict[str, Any]:
+    digests = {"x": "1" * 64, "y": "2" * 64 if labels else None, "ids": "3" * 64}
+    splits = ("train", "validation", "test")
+    return {
+        "source": source,
+        "samples": dict.fromkeys(splits, 1234),
+        "input_dim": 64,
+        "image_shape": [8, 8],
+        "scale": {"kind": "unit"},
+        "classes": labels,
+        "digests": dict.fromkeys(splits, digests),
+    }
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value))

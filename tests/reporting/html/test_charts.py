@@ -1,0 +1,120 @@
+"""What the charts are made of: every point of the files, no more digits than can be seen."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.reporting.html.project import Project, make_project
+
+from offset_autoencoder.reporting.html import learning_curve_chart as learning
+from offset_autoencoder.reporting.html.chart import Chart, json_text, short
+from offset_autoencoder.reporting.html.curve_rows import thinned
+from offset_autoencoder.reporting.html.learning_curve_chart import learning_curve_chart
+from offset_autoencoder.reporting.html.metric_charts import level_chart, power_chart
+from offset_autoencoder.reporting.html.palette import palette_of
+from offset_autoencoder.reporting.html.source import Source, read_source
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return make_project(tmp_path_factory.mktemp("project"), seeds=4)
+
+
+@pytest.fixture
+def source(made: Project) -> Source:
+    return read_source(made.reports, made.params)
+
+
+def lines_of(chart: Chart | None) -> dict[str, dict[str, Any]]:
+    assert chart is not None
+    (rows,) = json.loads(chart.spec)["datasets"].values()
+    return {row["setting"]: row for row in rows}
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def drawn(source: Source, make: Callable[..., Chart | None], *more: str) -> Any:
+    palette = palette_of(source.params.settings, source.params.evaluate.baselines)
+    return make(source, palette, *more)
+
+
+def test_learning_curves_are_those_of_the_file_after_the_first_tenth(
+    made: Project, source: Source
+) -> None:
+    rows = read(made.reports / "plots" / "learning_curves.csv")
+    last = max(int(row["epoch"]) for row in rows)
+    lines = lines_of(drawn(source, learning_curve_chart))
+    assert list(lines) == list(dict.fromkeys(row["setting"] for row in rows))
+    for setting, line in lines.items():
+        own = [row for row in rows if row["setting"] == setting and 10 * int(row["epoch"]) >= last]
+        assert line["x"] == [int(row["epoch"]) for row in own]
+        for name in ("mean", "low", "high"):
+            np.testing.assert_allclose(line[name], [float(row[name]) for row in own], rtol=1e-4)
+
+
+def test_many_curves_are_thinned_out_and_the_text_says_so(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learning, "MOST_POINTS", 15 * len(source.params.settings))
+    chart = drawn(source, learning_curve_chart)
+    whole = lines_of(chart)
+    assert {len(line["x"]) for line in whole.values()} == {15}
+    assert "through 15 of its epochs at most" in chart.caption
+
+
+@given(st.integers(1, 300), st.integers(2, 50))
+def test_thinning_keeps_both_ends(count: int, most: int) -> None:
+    rows = [{"x": str(place)} for place in range(count)]
+    kept = thinned(rows, most)
+    assert len(kept) == min(count, most)
+    assert (kept[0], kept[-1]) == (rows[0], rows[-1])
+
+
+def test_levels_are_those_of_the_file(made: Project, source: Source) -> None:
+    for plot in ("robustness", "offset_scales"):
+        rows = read(made.reports / "plots" / f"{plot}.csv")
+        lines = lines_of(drawn(source, level_chart, plot))
+        assert [name for name, line in lines.items() for _ in line["x"]] == [
+            row["setting"] for row in rows
+        ]
+        for values, column in (("x", "level"), ("mean", "mean")):
+            found = [value for line in lines.values() for value in line[values]]
+            np.testing.assert_allclose(found, [float(row[column]) for row in rows], rtol=1e-4)
+
+
+def test_what_has_no_power_is_level_across_all_powers(source: Source) -> None:
+    lines = lines_of(drawn(source, power_chart))
+    assert lines["none"]["x"] == [0.05, 0.2]
+    assert len(set(lines["none"]["mean"])) == 1
+    assert lines["pca"]["x"] == [0.05, 0.1, 0.2]
+    assert set(lines) == {"none", "gaussian", "frozen", "pca", "class_code"}
+
+
+def test_a_single_seed_has_no_band(tmp_path: Path) -> None:
+    made = make_project(tmp_path, seeds=1)
+    lines = lines_of(drawn(read_source(made.reports, made.params), learning_curve_chart))
+    assert {end for line in lines.values() for end in line["low"] + line["high"]} == {None}
+
+
+@pytest.mark.parametrize("text", ["</script>", "<!--", "&amp;", "\u2028", "{{ x }}", "ü\\"])
+def test_json_holds_any_text_and_cannot_end_its_element(text: str) -> None:
+    written = json_text({text: [text]})
+    assert json.loads(written) == {text: [text]}
+    assert not set(written) & set("<>&\u2028")
+
+
+def test_numbers_that_are_none_are_refused_or_empty() -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        json_text([float("nan")])
+    assert [short(value) for value in (1 / 3, float("nan"), float("inf"))] == [0.33333, None, None]

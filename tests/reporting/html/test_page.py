@@ -1,0 +1,256 @@
+"""The whole page: its structure, that it needs nothing else, and that it is readable always."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.reporting.html.elements import Element, parse
+from tests.reporting.html.project import SECRET, Project
+
+from offset_autoencoder.errors import InputError
+
+MakeProject = Callable[..., Project]
+
+ATTACK = '"></script><script>window.hacked=1</script><img src=x onerror="window.hacked=1">'
+HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+
+
+def everything(page: Element) -> list[Element]:
+    found = []
+    for child in page.children:
+        found += [child, *everything(child)]
+    return found
+
+
+def rows_of(page: Element, table: str) -> list[list[str]]:
+    (found,) = [each for each in page.all("table") if each.attributes.get("id") == table]
+    rows = found.all("tbody")[0].all("tr")
+    return [[cell.text for cell in row.children] for row in rows]
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_a_screen_reader_finds_its_way(page: Element) -> None:
+    elements = everything(page)
+    ids = [each.attributes["id"] for each in elements if "id" in each.attributes]
+    assert len(set(ids)) == len(ids)
+    for each in elements:
+        for name in ("aria-labelledby", "for", "aria-controls"):
+            assert each.attributes.get(name, ids[0]) in ids
+        if each.attributes.get("href", "").startswith("#"):
+            assert each.attributes["href"][1:] in ids
+    levels = [int(each.name[1]) for each in elements if each.name in HEADINGS]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+    assert [len(page.all(name)) for name in ("header", "nav", "main", "footer")] == [1] * 4
+    assert page.all("html")[0].attributes["lang"] == "en"
+    assert page.all("title")[0].text
+
+
+def test_tables_pictures_and_controls_are_named(page: Element) -> None:
+    for table in page.all("table"):
+        assert table.all("caption")[0].text
+        assert all(head.attributes["scope"] in ("col", "row") for head in table.all("th"))
+        widths = {len(row.children) for row in table.all("tr")}
+        assert len(widths) == 1
+    assert all(image.attributes["alt"] for image in page.all("img"))
+    for element in everything(page):
+        role = element.attributes.get("role")
+        if role in ("img", "region"):
+            assert element.attributes.get("aria-label") or element.attributes["aria-labelledby"]
+        if element.name == "svg":
+            assert element.attributes["aria-hidden"] == "true"
+        if element.name == "input":
+            assert "label" in element.within
+        if element.name == "button":
+            assert element.text
+        if "onclick" in element.attributes:
+            raise AssertionError("a handler within the page, which its own policy forbids")
+
+
+def test_every_chart_has_its_numbers_in_a_table(page: Element) -> None:
+    charts = [each.attributes["data-chart"] for each in page.all("figure")]
+    tables = {each.attributes.get("id") for each in page.all("table")}
+    assert charts == ["power", "learning-curves", "robustness", "offset-scales", "codes"]
+    numbers = {"power": "settings", "codes": "code-numbers", "learning-curves": None}
+    for chart in charts:
+        named = numbers.get(chart) or f"{chart.removesuffix('s')}-numbers"
+        assert named in tables or f"{chart}-numbers" in tables
+
+
+def test_it_asks_no_network(page: Element, html: str) -> None:
+    for element in everything(page):
+        for name, value in element.attributes.items():
+            if name in ("src", "href", "srcset", "action", "data", "poster", "xlink:href"):
+                assert value.startswith(("#", "data:image/png;base64,")), value
+        if element.name in ("link", "iframe", "object", "embed", "base", "form"):
+            raise AssertionError(f"<{element.name}>")
+        style = element.text if element.name == "style" else element.attributes.get("style", "")
+        assert not re.search(r"url\(|@import|expression\(", style)
+    for spec in page.all("script"):
+        if spec.attributes.get("type") == "application/json":
+            assert '"url"' not in "".join(spec.parts)
+            assert "http" not in "".join(spec.parts)
+
+
+def test_its_policy_allows_its_own_scripts_and_nothing_else(page: Element) -> None:
+    (policy,) = [
+        meta.attributes["content"]
+        for meta in page.all("meta")
+        if meta.attributes.get("http-equiv") == "Content-Security-Policy"
+    ]
+    allowed = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    assert allowed["default-src"] == "'none'"
+    scripts = [each for each in page.all("script") if "type" not in each.attributes]
+    digests = [hashlib.sha256("".join(each.parts).encode()).digest() for each in scripts]
+    assert allowed["script-src"].split() == [
+        f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests
+    ]
+    assert "unsafe-eval" not in policy
+
+
+def test_the_same_files_give_the_same_bytes(project: MakeProject) -> None:
+    made = project(labels=["a", "b"])
+    assert made.write() == made.write()
+
+
+@pytest.mark.slow
+def test_another_process_gives_the_same_bytes(project: MakeProject, tmp_path: Path) -> None:
+    made = project(labels=["a", "b"], images=False)
+    first = made.write()
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from offset_autoencoder.config import parse_params\n"
+        "from offset_autoencoder.reporting.html.page import write_report\n"
+        "from tests.reporting.conftest import _make_report\n"
+        "root = Path(sys.argv[1])\n"
+        "write_report(root / 'reports', _make_report(3).params, root=root)\n"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(Path.cwd())}
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=environment, check=True)
+    assert (made.reports / "index.html").read_text(encoding="utf-8") == first
+
+
+def test_the_tables_say_what_the_files_say(project: MakeProject) -> None:
+    made = project(labels=["a"])
+    page = parse(made.write())
+    settings = read(made.reports / "plots" / "settings.csv")
+    shown = rows_of(page, "settings")
+    assert [row[0] for row in shown] == [row["setting"] for row in settings]
+    for row, expected in zip(shown, settings, strict=True):
+        mean, _, half = row[1].partition(" ± ")
+        width = float(expected["high"]) - float(expected["low"])
+        assert float(mean) == pytest.approx(1e3 * float(expected["mean"]), abs=0.006)
+        assert float(half) == pytest.approx(1e3 * width / 2, abs=0.006)
+    differences = read(made.reports / "plots" / "comparison.csv")
+    tables = [t for t in page.all("table") if t.attributes.get("id", "").startswith("comparison-")]
+    groups = {(row["baseline"], row["condition"]) for row in differences}
+    assert len(tables) == len(groups) == 4
+    words = [row[1] for table in tables for row in rows_of(page, table.attributes["id"])]
+    assert [word.split(" <")[0] for word in words] == [row["verdict"] for row in differences]
+
+
+def test_every_verdict_is_said(project: MakeProject) -> None:
+    made = project(seeds=10)
+    page = parse(made.write())
+    cards = [each for each in page.all("li") if "card" in each.attributes.get("class", "").split()]
+    assert [card.all("h3")[0].text for card in cards] == ["frozen", "pca", "class_code"]
+    assert "noise: it does not matter whose it is" in cards[0].text
+    assert sum(len(card.all("tr")) - len(card.all("table")) for card in cards) == 9
+    changes = read(made.reports / "verdicts.csv")[0]
+    assert f"{100 * float(changes['none']):.0f}".replace("-", "−") in cards[0].text
+
+
+def test_what_a_user_wrote_stays_text(project: MakeProject) -> None:
+    made = project(
+        labels=[ATTACK, "b"],
+        source=ATTACK,
+        document={"seeds": 3, "data": {"source": ATTACK}, "tracking": {"uri": SECRET}},
+    )
+    html = made.write(commit=ATTACK)
+    page = parse(html)
+    plain = parse(project(labels=["a", "b"]).write(commit="0"))
+    assert len(everything(page)) == len(everything(plain))
+    assert not [each for each in everything(page) if "onerror" in each.attributes]
+    (codes,) = [each for each in page.all("figure") if each.attributes["data-chart"] == "codes"]
+    spec = json.loads("".join(codes.all("script")[0].parts))
+    (data,) = spec["datasets"].values()
+    assert {label for row in data for label in row["label"]} == {ATTACK, "b"}
+    assert ATTACK in page.all("main")[0].text
+    assert html.count("</script") == len(plain.all("script"))
+
+
+def test_where_records_are_sent_is_not_told(html: str) -> None:
+    assert "hunter2" not in html
+    assert "tracking:" not in html
+
+
+def test_the_commit_is_named_where_it_is_known(project: MakeProject) -> None:
+    made = project()
+    assert "at commit" not in parse(made.write()).text
+    assert "at commit 0123abc," in parse(made.write(commit="0123abc")).text
+
+
+NO_OFFSET: dict[str, Any] = {"none": {"offset": "none"}, "gaussian": {"offset": "none"}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param({"seeds": 1}, "single seed", id="one seed"),
+        pytest.param({"diverged": True}, "No run finished", id="all diverged"),
+        pytest.param({"images": False}, "samples are not images", id="no images"),
+        pytest.param({"codes": False}, "no codes to show", id="no codes"),
+        pytest.param({"labels": None}, "first component", id="no labels"),
+        pytest.param(
+            {"models": NO_OFFSET, "evaluate": {"baselines": ["none"]}},
+            "nothing to judge",
+            id="no offsets",
+        ),
+        pytest.param(
+            {"models": {"none": {"offset": "none"}}, "evaluate": {"baselines": ["none"]}},
+            "No setting could be compared",
+            id="one model",
+        ),
+        pytest.param({"evaluate": {"metric": "mse", "baselines": []}}, "No setting", id="alone"),
+    ],
+)
+def test_it_is_a_page_whatever_is_missing(
+    arguments: dict[str, Any], said: str, project: MakeProject
+) -> None:
+    html = project(**arguments).write()
+    page = parse(html)
+    assert said in page.all("main")[0].text + "".join(s.text for s in page.all("script"))
+    assert not re.search(r"\bnan\b|NaN|None\b|Infinity", page.all("main")[0].text)
+    assert len(page.all("h2")) == 10
+
+
+def test_a_diverged_run_is_said(page: Element) -> None:
+    assert "Diverged and left out of every mean: pca rms=0.2 (1 of 10)" in page.text
+
+
+def test_a_missing_file_is_named(project: MakeProject) -> None:
+    made = project()
+    (made.reports / "verdicts.csv").unlink()
+    with pytest.raises(InputError, match=r"verdicts\.csv: no such file"):
+        made.write()
+
+
+def test_the_page_is_small(html: str) -> None:
+    assert len(html.encode()) < 1_500_000

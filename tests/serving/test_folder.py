@@ -1,0 +1,130 @@
+"""A served model's folder: it needs nothing else, and what is damaged or strange is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from tests.serving.small_project import runs_of
+
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.serving.code_archive import write_code
+from offset_autoencoder.serving.folder import load_model_folder
+from offset_autoencoder.serving.from_run import open_run, parts_of_run
+from offset_autoencoder.serving.saving import save_model_folder
+
+
+@pytest.fixture
+def folder(project: Path, tmp_path: Path) -> Path:
+    """A folder of the model ``pca``."""
+    save_model_folder(tmp_path / "model", parts_of_run(runs_of(project)["pca"]["id"]))
+    return tmp_path / "model"
+
+
+def edit(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        document = json.loads((folder / "served.json").read_text())
+        change(document)
+        (folder / "served.json").write_text(json.dumps(document))
+
+    return damage
+
+
+def pickled(folder: Path) -> None:
+    np.savez(folder / "offset" / "state.npz", axes=np.array([{}], dtype=object))
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda folder: (folder / "served.json").unlink(), "is no model's folder"),
+        (lambda folder: (folder / "served.json").write_text("{"), "is not JSON"),
+        (edit(lambda facts: facts.update(format=2)), "has format 2, expected 1"),
+        (edit(lambda facts: facts.pop("seed")), "has not the keys expected: 'seed'"),
+        (edit(lambda facts: facts.update(input_dim=0)), "input_dim is 0"),
+        (edit(lambda facts: facts.update(latent_dim=5)), "its latent_dim is 4, the model's is 5"),
+        (edit(lambda facts: facts.update(offset_kind="hash")), "its kind is 'pca'"),
+        (lambda folder: (folder / "offset" / "offset.json").unlink(), "no such file"),
+        (lambda folder: (folder / "scale.npz").write_bytes(b"no"), "is not a readable npz"),
+        (lambda folder: (folder / "model.keras").write_bytes(b"no"), "cannot be loaded"),
+        (pickled, "is not a readable npz"),
+    ],
+)
+def test_a_damaged_folder_is_refused(
+    folder: Path, damage: Callable[[Path], Any], said: str
+) -> None:
+    damage(folder)
+    with pytest.raises(InputError) as raised:
+        load_model_folder(folder).reconstruct(load_digits().data[:2])
+    assert said in str(raised.value)
+
+
+def test_a_lambda_layer_is_not_loaded(folder: Path) -> None:
+    from offset_autoencoder.models.backend import keras
+
+    x = keras.Input((64,), name="x")
+    offset = keras.Input((4,), name="offset")
+    code = keras.layers.Lambda(lambda value: value * 2)(x)
+    keras.Model({"x": x, "offset": offset}, code).save(folder / "model.keras")
+    with pytest.raises(InputError, match="cannot be loaded"):
+        load_model_folder(folder).reconstruct(load_digits().data[:2])
+
+
+def test_a_run_of_other_samples_is_refused(project: Path, tmp_path: Path) -> None:
+    """Its scale is gone: scaled by another one, new samples would be something else."""
+    (tmp_path / "data" / "prepared").parent.mkdir()
+    for name in ("models", "data/prepared", "data/offsets"):
+        subprocess.run(["cp", "-r", project / name, tmp_path / name], check=True)
+    identity = runs_of(project)["pca"]["id"]
+    open_run(identity, tmp_path)
+    path = tmp_path / "data" / "prepared" / "schema.json"
+    schema = json.loads(path.read_text())
+    schema["digests"]["train"]["x"] = "0" * 64
+    path.write_text(json.dumps(schema))
+    with pytest.raises(InputError, match="was trained on other samples"):
+        open_run(identity, tmp_path)
+
+
+def test_a_run_whose_offset_is_gone_is_refused(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "data" / "prepared").parent.mkdir()
+    for name in ("models", "data/prepared"):
+        subprocess.run(["cp", "-r", project / name, tmp_path / name], check=True)
+    with pytest.raises(InputError, match="does not hold the offset that it was trained with"):
+        open_run(runs_of(project)["pca"]["id"], tmp_path)
+
+
+def test_the_code_beside_it_is_the_same_every_time_and_is_enough(tmp_path: Path) -> None:
+    custom = tmp_path / "src" / "custom"
+    custom.mkdir(parents=True)
+    (custom / "__init__.py").touch()
+    (custom / "mine.py").write_text("ANSWER = 42\n")
+    for name in ("a.zip", "b.zip"):
+        write_code(tmp_path / name, tmp_path, is_custom=True)
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        assert "custom/mine.py" in archive.namelist()
+    program = (
+        "import sys; sys.path.insert(0, 'a.zip')\n"
+        "import offset_autoencoder.serving.folder as folder, custom.mine\n"
+        "print(folder.__file__, custom.mine.ANSWER, 'tensorflow' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    file, answer, has_tensorflow = done.stdout.split()
+    assert "a.zip/offset_autoencoder" in file
+    assert (answer, has_tensorflow) == ("42", "False")

@@ -1,0 +1,233 @@
+"""The store's models are the best runs', each once, and the champion is the best of them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.tracking.models.conftest import Project, run_id
+
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.tracking.models import exported, publish
+
+BEST = sorted(
+    [f"none {run_id('none', 1)}", f"frozen {run_id('frozen', 0)}", f"code {run_id('code', 0)}"]
+)
+
+
+def test_the_best_run_of_each_model_is_logged_and_linked(project: Project) -> None:
+    said = project.publish()
+    assert project.current() == BEST
+    assert project.versions() == ["none*"]  # code is better, but needs the label
+    assert said == [
+        "models: 3 served (3 new)",
+        "champion of offset-autoencoder is version 1: none, mse 0.4",
+    ]
+    client = project.client
+    for model in project.logged():
+        run = client.get_run(model.source_run_id)
+        assert run.data.tags["record_key"] == model.tags["record_key"]
+        assert [output.model_id for output in run.outputs.model_outputs] == [model.model_id]
+        assert {metric.key for metric in model.metrics} == {"mse", "psnr"}
+        assert len(client.get_metric_history(run.info.run_id, "mse")) == 1
+        assert model.params == run.data.params
+    champion = client.get_model_version_by_alias("offset-autoencoder", "champion")
+    model_id = champion.source.removeprefix("models:/")
+    assert champion.run_id == client.get_logged_model(model_id).source_run_id
+    assert champion.tags["mse"] == "0.4"
+
+
+def test_a_model_that_is_logged_says_what_it_takes_and_holds_no_pickle(project: Project) -> None:
+    import mlflow
+    from mlflow.models import Model
+
+    project.publish()
+    for model in project.logged():
+        place = Path(mlflow.artifacts.download_artifacts(model.model_uri))
+        said = Model.load(place)
+        inputs = {spec.name: (spec.type.name, spec.shape) for spec in said.signature.inputs}
+        assert inputs.pop("x") == ("float64", (-1, 3))
+        assert inputs == ({"labels": ("int64", (-1,))} if model.name == "code" else {})
+        required = (place / "requirements.txt").read_text().split()
+        assert all("==" in line for line in required)
+        assert {line.partition("==")[0] for line in required} >= {"tensorflow", "keras", "mlflow"}
+        example: Any = said.load_input_example(str(place))
+        assert example["x"].tolist() == [[0.5] * 3] * 2
+        for file in place.rglob("*"):
+            assert file.suffix not in (".pkl", ".pickle", ".joblib")
+            assert not file.is_file() or not file.read_bytes().startswith(b"\x80")
+
+
+def test_nothing_new_is_nothing_done_and_imports_no_mlflow(project: Project) -> None:
+    project.publish()
+    before = (project.root / "mlflow.db").read_bytes()
+    program = (
+        "import sys\n"
+        "from offset_autoencoder.config import load_params\n"
+        "from offset_autoencoder.tracking.models.publish import publishing_models\n"
+        "with publishing_models(load_params()) as models:\n"
+        "    print(models.finish(), {'mlflow', 'tensorflow', 'keras'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=project.root,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "[] set()\n"
+    assert (project.root / "mlflow.db").read_bytes() == before
+
+
+class Killed(BaseException):
+    """What no handler takes for an error of its own."""
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+def test_a_kill_at_any_call_leaves_nothing_doubled_and_nothing_missing(
+    project: Project, monkeypatch: pytest.MonkeyPatch, is_done: bool
+) -> None:
+    """``is_done``: the store has carried the call out, but the publisher never heard of it."""
+    from mlflow.tracking import MlflowClient
+
+    writing = [
+        *("create_logged_model", "log_model_artifacts", "log_outputs", "log_batch"),
+        *("finalize_logged_model", "set_tag", "create_registered_model"),
+        *("create_model_version", "set_registered_model_alias", "set_logged_model_tags"),
+    ]
+    allowed = 0
+
+    def counted(method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            nonlocal allowed
+            allowed -= 1
+            if allowed == -1 and not is_done:
+                raise Killed
+            answer = method(*arguments, **options)
+            if allowed == -1 and is_done:
+                raise Killed
+            return answer
+
+        return call
+
+    project.mse = {("none", 0): 0.5, ("frozen", 0): 0.6}
+    project.write()
+    with monkeypatch.context() as patch:
+        for name in writing:
+            patch.setattr(MlflowClient, name, counted(getattr(MlflowClient, name)))
+        kills = 0
+        # Each attempt gets one call further than the one before it.
+        while True:
+            allowed = kills
+            try:
+                project.publish()
+                break
+            except Killed:
+                kills += 1
+    assert kills > 5
+    assert project.current() == sorted(f"{m} {run_id(m, 0)}" for m in ("none", "frozen"))
+    assert [model.status for model in project.logged()] == ["READY", "READY"]
+    assert project.versions() == ["none*"]
+    assert project.publish() == []
+
+
+def test_a_better_run_becomes_the_champion_and_a_worse_one_does_not(project: Project) -> None:
+    project.publish()
+    project.mse = {("none", 0): 0.5, ("frozen", 0): 0.39}
+    project.write()
+    assert "version 2: frozen, mse 0.39, before it version 1 with 0.4" in project.publish()[-1]
+    assert project.versions() == ["none", "frozen*"]
+    assert project.current() == sorted(f"{m} {run_id(m, 0)}" for m in ("none", "frozen"))
+    project.mse = {("none", 0): 0.5, ("frozen", 1): 0.45}
+    project.write()
+    assert "stays version 2: mse 0.39, the best now is 0.45" in project.publish()[-1]
+    assert project.versions() == ["none", "frozen*"]
+    assert project.publish() == []
+
+
+def test_a_run_that_comes_back_is_brought_back_and_not_logged_again(project: Project) -> None:
+    project.publish()
+    before = dict(project.mse)
+    project.mse = {("none", 0): 0.5}
+    project.write().publish()
+    assert project.current() == [f"none {run_id('none', 0)}"]
+    project.mse = before
+    project.write().publish()
+    assert project.current() == BEST
+    assert len(project.logged()) == 4
+
+
+def test_a_run_that_was_published_anew_gets_a_model_of_its_own(project: Project) -> None:
+    project.publish()
+    client = project.client
+    old = client.get_model_version_by_alias("offset-autoencoder", "champion").run_id
+    client.delete_run(old)
+    project.write().publish()
+    assert project.current() == BEST
+    current = {m.source_run_id for m in project.logged() if m.tags["current"] == "true"}
+    assert old not in current
+    assert project.versions() == ["none*"]
+
+
+def test_other_test_samples_do_not_compare(project: Project) -> None:
+    project.publish()
+    project.samples, project.mse = 0.25, {("none", 0): 0.01}
+    line = project.write().publish()[-1]
+    assert "stays version 1: it was measured on other test samples" in line
+    assert project.versions() == ["none*"]
+    project.tracking = {"registered_model": "other"}
+    assert project.write().publish() == ["champion of other is version 1: none, mse 0.01"]
+
+
+@pytest.mark.parametrize(
+    ("tracking", "current", "versions"),
+    [
+        ({"models": "none"}, [], []),
+        ({"registered_model": None}, BEST, []),
+        ({"champion_metric": "psnr"}, BEST, ["none*"]),  # higher is better: −0.4 over −0.6
+        (
+            {"models": "all"},
+            sorted([*BEST, f"none {run_id('none', 0)}", f"frozen {run_id('frozen', 1)}"]),
+            ["none*"],
+        ),
+    ],
+)
+def test_params_say_which_are_served(
+    project: Project, tracking: dict[str, Any], current: list[str], versions: list[str]
+) -> None:
+    project.tracking = tracking
+    project.write().publish()
+    assert project.current() == current
+    assert project.versions() == versions
+
+
+def test_a_model_that_cannot_be_served_is_said_once(
+    project: Project, refuse: Callable[..., None]
+) -> None:
+    refuse("none")
+    said = project.publish()
+    assert "not served: its network cannot be saved" in said
+    assert project.versions() == ["frozen*"]
+    assert project.publish() == []
+
+
+def test_a_temporary_clone_serves_nothing(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    project.publish()
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    project.tracking = {"models": "none", "uri": f"sqlite:///{project.root / 'mlflow.db'}"}
+    assert project.write().publish() == []
+    assert project.current() == BEST
+
+
+def test_a_writer_that_dies_is_one_line(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publish, "exporting", exported.exporting)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(InputError, match="the process that writes them ended"):
+        project.publish()
+    assert project.logged() == []

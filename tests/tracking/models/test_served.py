@@ -1,0 +1,178 @@
+"""Real runs, served: by ``mlflow.pyfunc.load_model`` and over HTTP, with good and bad requests."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from tests.serving.small_project import make_project, runs_of
+
+from offset_autoencoder.config import load_params
+from offset_autoencoder.data.prepared import load_prepared
+from offset_autoencoder.serving.from_run import open_run
+from offset_autoencoder.tracking.models.publish import publishing_models
+from offset_autoencoder.tracking.publish import publish
+
+pytestmark = pytest.mark.slow
+
+LOADED = """
+import json, sys
+import mlflow
+from sklearn.datasets import load_digits
+import numpy as np
+model = mlflow.pyfunc.load_model("models:/offset-autoencoder@champion")
+rows = json.loads(sys.argv[1])
+x = load_digits().data[rows]
+found = model.predict({"x": x})
+given = model.predict({"x": x}, params={"offset": found["offset"].ravel().tolist()})
+errors = []
+for bad in (x[:, 1:], np.where(x == 0, np.nan, x), x.astype(str)):
+    try:
+        model.predict({"x": bad})
+    except mlflow.MlflowException as error:
+        errors.append(error.get_http_status_code())
+import offset_autoencoder
+print(json.dumps({
+    "mse": float(np.mean(((found["reconstruction"] - x) / 16) ** 2)),
+    "same": bool((given["reconstruction"] == found["reconstruction"]).all()),
+    "errors": errors,
+    "code": offset_autoencoder.__file__,
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    root = tmp_path_factory.mktemp("served")
+    make_project(root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT"):
+            patch.delenv(name, raising=False)
+        patch.setenv("PYTHONPATH", f"{root}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+        params = load_params()
+        with publishing_models(params) as models:
+            publish(params)
+            said = models.finish()
+        assert said[0] == "models: 11 served (11 new)"
+        yield root
+
+
+def outside(root: Path, tmp_path: Path) -> dict[str, Any]:
+    """How a process runs that has the store and nothing else of the project."""
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{root / 'mlflow.db'}"}
+    environment["PYTHONPATH"] = str(root)  # for the module of the user's function
+    return {"cwd": tmp_path, "env": environment}
+
+
+def test_a_champion_that_is_loaded_does_what_evaluate_measured(
+    project: Path, tmp_path: Path
+) -> None:
+    rows = load_prepared().test.ids.tolist()
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, json.dumps(rows)],
+        **outside(project, tmp_path),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(done.stdout.splitlines()[-1])
+    alone = {
+        name: row
+        for name, row in runs_of(project, best=True).items()
+        if name not in ("class_code", "interference", "table")
+    }
+    best = min(float(row["mse"]) for row in alone.values())
+    np.testing.assert_allclose(found["mse"], best, rtol=1e-5)
+    assert found["same"]
+    assert found["errors"] == [400, 400, 400]
+    assert found["code"].startswith(str(project / "mlartifacts"))  # its own, not the project's
+
+
+@pytest.fixture(scope="module")
+def server(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The model ``table``, whose offset has to be given, behind ``mlflow models serve``."""
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("offset-autoencoder")
+    assert experiment is not None
+    logged = client.search_logged_models([experiment.experiment_id])
+    identity = next(model.model_id for model in logged if model.name == "table")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    place = tmp_path_factory.mktemp("server")
+    with (place / "log.txt").open("w") as log:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"),
+                *("-m", f"models:/{identity}", "-h", "127.0.0.1", "-p", str(port)),
+            ],
+            **outside(project, place),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        address = f"http://127.0.0.1:{port}"
+        for _ in range(240):
+            assert process.poll() is None, (place / "log.txt").read_text()
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/ping"):
+                break
+            time.sleep(0.5)
+        yield address
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, 15)
+        process.wait(30)
+
+
+def ask(server: str, body: Any) -> tuple[int, Any]:
+    request = urllib.request.Request(
+        f"{server}/invocations", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)["message"]
+
+
+def test_a_server_answers_as_the_run_does_and_says_what_is_wrong(
+    project: Path, server: str
+) -> None:
+    x = load_digits().data[:3]
+    vectors = np.load(project / "data" / "raw" / "vectors.npy")[:3]
+    inputs = {"x": x.tolist(), "offset": vectors.tolist()}
+    status, answer = ask(server, {"inputs": inputs})
+    assert status == 200
+    expected = open_run(runs_of(project, best=True)["table"]["id"], project).apply(
+        x, offset=vectors
+    )
+    for name, values in answer["predictions"].items():
+        np.testing.assert_allclose(values, expected[name], rtol=1e-4, atol=1e-5)
+    nan = [[float("nan")] * 64] * 3
+    for bad, said in (
+        ({"x": inputs["x"]}, "Model is missing inputs ['offset']"),
+        ({**inputs, "x": x[:, :63].tolist()}, "does not match expected shape (-1, 64)"),
+        ({**inputs, "offset": vectors[:2].tolist()}, "offset: has shape (2, 4), expected (3, 4)"),
+        ({**inputs, "x": nan}, "x: row 0, column 0 is nan, a finite number is expected"),
+        ({**inputs, "x": [["a"] * 64] * 3}, "could not convert string to float"),
+        ({**inputs, "x": [[1.0], [1.0, 2.0]]}, "inhomogeneous shape"),
+    ):
+        status, message = ask(server, {"inputs": bad})
+        assert (status, said in message) == (400, True), message
