@@ -91,7 +91,7 @@ def _child(task: str, kind: str, folder: Path, *numbers: int) -> str:
 def print_figures(console: Console, title: str, figures: Mapping[str, Measured]) -> None:
     """The table."""
     table = Table(title=title)
-    headings = ("kind", "rows/s", "rows/s of x @ matrix", "share", "share in float64", "peak, MB")
+    headings = ("kind", "rows/s", "x @ matrix", "share", "of float64", "peak, MB")
     for heading in headings:
         table.add_column(heading, justify="left" if heading == "kind" else "right")
     for kind, one in figures.items():

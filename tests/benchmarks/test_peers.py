@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks.cases import digits_blocks, write_digits
-from benchmarks.peers import PEERS
+from benchmarks.peers import FLOOR, PEERS
 from benchmarks.peers.task import Task
 from benchmarks.peers.worker import load
 
@@ -19,7 +19,7 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> Task:
 
 
 @pytest.mark.parametrize("added", ["offsets", "noise"])
-@pytest.mark.parametrize("name", ["population", "keras_fit", "torch_eager", "jax_scan"])
+@pytest.mark.parametrize("name", sorted(set(PEERS) - {FLOOR}))
 def test_a_peer_reaches_the_loss_of_an_epoch(name: str, added: str, task: Task) -> None:
     if missing := PEERS[name].missing:
         pytest.skip(missing)

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from benchmarks.cases import digits_blocks, mnist_blocks
 from benchmarks.peers import FLOOR, OURS, PEERS
-from benchmarks.training import entries
+from benchmarks.peers.task import Outcome
+from benchmarks.training import Entry, entries, summarize
 from benchmarks.training_table import Measured, ratios, training_table
+from benchmarks.turns import PeerFailed
 from rich.console import Console
 
 
@@ -53,3 +55,21 @@ def test_fewer_samples_are_made_up_for() -> None:
     for block in mnist_blocks(Path("nowhere"), [1, 10, 60]):
         for runs, task in block.tasks.items():
             assert task.samples * block.scale(runs) == pytest.approx(60_000)
+
+
+def test_figures_leave_out_the_warm_up_and_are_of_a_whole_epoch() -> None:
+    block = next(iter(mnist_blocks(Path("nowhere"), [10, 60])))
+    ours, keras, broken = Entry(OURS, 60), Entry("keras_fit", None), Entry("jax_scan", 10)
+    turns: list[tuple[Entry, Outcome | PeerFailed]] = [
+        (ours, Outcome(9.0, 7.0, 0.25)),
+        (keras, Outcome(8.0, 6.0, 0.5)),
+        (broken, PeerFailed("out of memory")),
+        (ours, Outcome(1.0, 2.0, 0.1)),
+        (keras, Outcome(1.0, 3.0, 0.1)),
+    ]
+    found = {(row.peer, row.runs): row for row in summarize(block, turns)}
+    assert found[OURS, 60].seconds == [5 * 2.0]  # a fifth of the samples
+    assert (found[OURS, 60].first_epoch, found[OURS, 60].first_loss) == (9.0, 0.25)
+    assert found["keras_fit", 10].seconds == found["keras_fit", 60].seconds == [3.0]
+    assert (found["jax_scan", 10].seconds, found["jax_scan", 10].note) == ([], "out of memory")
+    assert set(found) == {(OURS, 60), ("keras_fit", 10), ("keras_fit", 60), ("jax_scan", 10)}

@@ -206,7 +206,7 @@ def make_project(
                 "gaussian": {"offset": "none", "stddev": [0.1, 0.2]},
             },
             "evaluate": {"baselines": ["none"]},
-            "tracking": {"experiment": "trial"},
+            "tracking": {"experiment": "trial", "models": "none"},
         }
         project = Project(tmp_path / name, document, **changes).write()
         if has_store:

@@ -55,7 +55,7 @@ def make(make_project: Make, server: Server, monkeypatch: pytest.MonkeyPatch, re
 
     def made(name: str = "project", **changes: Any) -> Any:
         project = make_project(name, has_store=False, **changes)
-        project.document["tracking"] = {"experiment": request.node.name, "uri": server.uri}
+        project.document["tracking"] |= {"experiment": request.node.name, "uri": server.uri}
         return project.write()
 
     return made

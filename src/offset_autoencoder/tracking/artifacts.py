@@ -34,12 +34,15 @@ def mirror(client: MlflowClient, mlflow_id: str, artifacts: Iterable[Artifact]) 
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     wanted = {artifact.name: artifact for artifact in artifacts}
-    for name, artifact in wanted.items():
-        folder = name.rpartition("/")[0]
-        client.log_artifact(mlflow_id, str(artifact.source), folder or None)
+    # Not by the client, which remembers where a run's artifacts were.
     repository = get_artifact_repository(
         client.get_run(mlflow_id).info.artifact_uri, tracking_uri=client.tracking_uri
     )
+    for name, artifact in wanted.items():
+        folder = name.rpartition("/")[0]
+        repository.log_artifact(  # type: ignore[no-untyped-call]
+            str(artifact.source), folder or None
+        )
     for folder in {name.partition("/")[0] for name in wanted if "/" in name}:
         for name in list(_files(client, mlflow_id, folder)):
             if name not in wanted:

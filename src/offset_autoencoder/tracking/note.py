@@ -48,6 +48,7 @@ def experiment_note(
             f"{head}. Test {metric}: mean and {100 * confidence:g} % interval over the seeds; "
             "changes of it are compared pairwise by seed.",
             "",
+            *_used_as(settings),
             _line(columns),
             _line(["---"] * len(columns)),
         ]
@@ -82,6 +83,16 @@ def setting_note(
     said += [f"**{verdict_word(row)}** {row.get('verdict', '')}" for row in comparisons]
     text = "\n\n".join(said)
     return text if len(text) <= _LONGEST_TAG else text[: _LONGEST_TAG - 1] + "…"
+
+
+def _used_as(settings: Sequence[Record]) -> list[str]:
+    """What MLflow's page shows of a long description: which offsets are used as what."""
+    used: dict[str, list[str]] = {}
+    for record in settings:
+        if verdict := record.tags.get("offset_used_as"):
+            used.setdefault(verdict, []).append(record.name)
+    said = [f"**{verdict}**: {', '.join(names)}" for verdict, names in sorted(used.items())]
+    return ["Offsets are used as " + "; ".join(said) + ".", ""] if said else []
 
 
 def _counted(runs: int, diverged: int) -> str:

@@ -41,6 +41,8 @@ __all__ = [
 # MLflow takes 1000 metrics, params and tags together in a call, and 100 params.
 _METRICS_A_CALL = 850
 _PARAMS_A_CALL = 100
+# Has MLflow's UI open the experiment as one of trained models, without what is for language models.
+_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 
 class Store:
@@ -101,7 +103,9 @@ class Store:
             from mlflow.exceptions import MlflowException
 
             try:
-                identity = client.create_experiment(experiment, location.artifacts)
+                identity = client.create_experiment(
+                    experiment, location.artifacts, tags=_EXPERIMENT_TAGS
+                )
             except MlflowException:
                 found = client.get_experiment_by_name(experiment)
                 if found is None:
