@@ -13,6 +13,12 @@ def layer_seed(seed: int, layer: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{layer}".encode()).digest()[:4], "big") >> 1
 
 
+def initial_kernel(layer: Any, seed: int) -> Any:
+    """The kernel that a layer of this name and shape has in a model of another seed."""
+    initializer = keras.initializers.GlorotUniform(seed=layer_seed(seed, layer.name))
+    return initializer(layer.kernel.shape)
+
+
 def dense(width: int, activation: str, name: str, seed: int, **options: Any) -> Any:
     """A Dense layer: kernel Glorot uniform, seeded by seed and name, bias zero."""
     initializer = keras.initializers.GlorotUniform(seed=layer_seed(seed, name))
