@@ -14,6 +14,7 @@ from offset_autoencoder.training.architectures import resolve_architectures
 from offset_autoencoder.training.batches import chunks_of
 from offset_autoencoder.training.identity import IdentifiedRun, identify
 from offset_autoencoder.training.run_store import leave_in_models, missing_ids, sweep, take_in
+from offset_autoencoder.tracking.following import following
 
 Tables = Mapping[tuple[str, int], OffsetTable]
 
@@ -36,7 +37,8 @@ def main() -> None:
     missing = set(missing_ids(store, [run.id for run in runs]))
     new = [run for run in {run.id: run for run in runs}.values() if run.id in missing]
     if new:
-        train(new, data, tables)
+        with following(new, params.tracking.live_after):
+            train(new, data, tables)
     rows = leave_in_models(MODELS, store, runs)
     for row in rows:
         if row.status == "diverged":
