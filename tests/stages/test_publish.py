@@ -19,7 +19,7 @@ def test_without_runs_it_names_the_missing_file(
     with pytest.raises(SystemExit) as ended:
         run_command(publish.main)
     assert ended.value.code == 1
-    assert capsys.readouterr().err.startswith("error: models/index.csv: no such file")
+    assert capsys.readouterr().err.startswith("error: reports/runs.csv: no such file")
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
 
 

@@ -38,6 +38,7 @@ def code_digest() -> str:
     return digest_of_sources((f.relative_to(_PACKAGE).as_posix(), f.read_text()) for f in files)
 
 
+@functools.cache
 def library_versions() -> dict[str, str]:
     """The versions of the libraries that decide a run's weights, read without importing them."""
     return {name: importlib.metadata.version(name) for name in _LIBRARIES}
