@@ -85,7 +85,7 @@ def test_both_revisions_are_drawn_and_legible(browser: Browser, diff: Path, sche
     for name in PLOTS:
         chart = page.locator(f"#reports_plots_{name}_csv svg.marks")
         chart.wait_for(timeout=60_000)
-        legend = chart.locator(".role-legend-label text").all_inner_texts()
+        legend = chart.locator(".role-legend-label text").all_text_contents()
         assert {"HEAD", "workspace"} <= set(legend)
     ground = DARK_PAGE if scheme == "dark" else "#ffffff"
     names = "svg.marks .role-axis text, svg.marks .role-legend text, svg.marks .role-title text"
