@@ -5,15 +5,12 @@ from __future__ import annotations
 import dataclasses
 import re
 from pathlib import Path
-from typing import Any
-
-from numpy.typing import NDArray
 
 from offset_autoencoder.commands.chosen_columns import Named, choose_columns
 from offset_autoencoder.data.column_spool import rows_first
-from offset_autoencoder.data.npy import open_npy
 from offset_autoencoder.data.npz import check_length, read_npz_table
 from offset_autoencoder.data.raw_files import Format, format_of
+from offset_autoencoder.data.sources import read_array
 from offset_autoencoder.data.table import Roles, Table
 from offset_autoencoder.data.validation import as_ids, as_labels, check_features
 from offset_autoencoder.errors import InputError
@@ -91,23 +88,12 @@ def _read(kind: Format, path: Path, named: Named, *, labelled: bool) -> Table:
 def _with_files(path: Path, named: Named) -> Table:
     if named.features is not None:
         raise InputError("--features", f"{path} holds one array: there is nothing to name")
-    x = rows_first(_array(path))
+    x = rows_first(read_array(path, "samples"))
     values = {}
     for option, name in (("label", named.label), ("id", named.id)):
         if name is not None:
             if not Path(name).is_file():
                 raise InputError(f"--{option}", f"no such file: {name}")
-            values[option] = _array(Path(name))
+            values[option] = read_array(Path(name), "samples")
             check_length(values[option], x, name, option)
     return Table(x=x, origin=str(path), labels=values.get("label"), ids=values.get("id"))
-
-
-def _array(path: Path) -> NDArray[Any]:
-    kind = format_of(path)
-    if kind == "npy":
-        return open_npy(path)
-    if kind == "idx":
-        from offset_autoencoder.data.idx import read_idx
-
-        return read_idx(path)
-    raise InputError(str(path), f"is {kind}, expected npy or idx beside samples in npy or idx")

@@ -182,12 +182,12 @@ def _with_files(
                 "data.path names a file a split, so this must, too",
                 f"{key}: {{train: ..., test: ...}}",
             )
-    x = rows_first(_read_array(path))
+    x = rows_first(read_array(path))
     values = {}
     for key, name in {**others, "split": data.split}.items():
         if name is not None:
             file = locate(raw, name, _key(key, part if key != "split" else None))
-            values[key] = _read_array(file)
+            values[key] = read_array(file)
             check_length(values[key], x, str(file), key)
     return Table(
         x=x,
@@ -198,7 +198,16 @@ def _with_files(
     )
 
 
-def _read_array(path: Path) -> NDArray[Any]:
+def read_array(path: Path, beside: str = "features") -> NDArray[Any]:
+    """Labels or ids in a file of their own.
+
+    Args:
+        path: The file, npy or idx.
+        beside: What they stand beside, for the error.
+
+    Raises:
+        InputError: where the file is of another format, or cannot be read.
+    """
     kind = format_of(path)
     if kind == "npy":
         return open_npy(path)
@@ -206,7 +215,7 @@ def _read_array(path: Path) -> NDArray[Any]:
         from offset_autoencoder.data.idx import read_idx
 
         return read_idx(path)
-    raise InputError(str(path), f"is {kind}, expected npy or idx beside features in npy or idx")
+    raise InputError(str(path), f"is {kind}, expected npy or idx beside {beside} in npy or idx")
 
 
 def _pick(key: str, value: PathOrSplits | None, part: SplitName | None) -> str | None:
