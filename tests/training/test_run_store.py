@@ -152,6 +152,34 @@ def test_a_damaged_run_of_the_store_is_mended_from_models(
     assert missing_ids(store, ids(runs[:1])) == []
 
 
+def test_of_a_run_that_stays_in_models_the_store_needs_no_more_than_a_folder(
+    store: Path, models: Path, runs: list[IdentifiedRun], train: Train
+) -> None:
+    train(runs_folder(models), runs[:3])
+    (runs_folder(models) / runs[2].id / "weights.npz").unlink()
+    assert take_in(models, store, wanted=ids(runs[:1])) == set(ids(runs[:2]))
+    assert names(store) == set(ids(runs[:2]))
+    (store / runs[0].id / "weights.npz").unlink()
+    assert take_in(models, store, wanted=ids(runs[:1])) == set(ids(runs[:2]))
+    assert not is_whole(store / runs[0].id)
+    # The params no longer want it: it is mended before it leaves models/.
+    whole = take_in(models, store)
+    leave_in_models(models, store, runs[1:2], whole)
+    assert names(runs_folder(models)) == {runs[1].id}
+    assert missing_ids(store, ids(runs[:2])) == []
+
+
+def test_a_run_known_to_be_whole_is_not_read_again(
+    store: Path, models: Path, runs: list[IdentifiedRun], train: Train
+) -> None:
+    train(store, runs[:2])
+    leave_in_models(models, store, runs[:2])
+    for run in runs[:2]:
+        (runs_folder(models) / run.id / "weights.npz").write_bytes(b"damaged since")
+    leave_in_models(models, store, runs[:2], whole={runs[0].id})
+    assert [is_whole(runs_folder(models) / run.id) for run in runs[:2]] == [False, True]
+
+
 def test_leaves_exactly_the_runs_that_are_wanted(
     store: Path, models: Path, runs: list[IdentifiedRun], train: Train
 ) -> None:

@@ -33,13 +33,13 @@ def main() -> None:
     runs = identify_runs(params, data, tables)
     store = run_store()
     sweep(store)
-    take_in(MODELS, store)
-    missing = set(missing_ids(store, [run.id for run in runs]))
-    new = [run for run in {run.id: run for run in runs}.values() if run.id in missing]
+    by_id = {run.id: run for run in runs}
+    whole = take_in(MODELS, store, wanted=by_id)
+    new = [by_id[id] for id in missing_ids(store, [id for id in by_id if id not in whole])]
     if new:
         with following(new, params.tracking.live_after):
             train(new, data, tables)
-    rows = leave_in_models(MODELS, store, runs)
+    rows = leave_in_models(MODELS, store, runs, whole)
     for row in rows:
         if row.status == "diverged":
             print(f"diverged: {row.label} ({row.id[:12]})")

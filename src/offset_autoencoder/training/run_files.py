@@ -101,7 +101,7 @@ def is_whole(folder: Path) -> bool:
         if folder.name != spec["id"] or spec["id"] != sha256_of_json(spec["determined_by"]):
             return False
         if spec["status"] != "diverged":
-            weights = read_weights(folder)
+            weights = read_npz(folder / WEIGHTS)
             if sum(weight.size for weight in weights.values()) != spec["parameters"]:
                 return False
         return len(read_history(folder)["epoch"]) == spec["epochs"]

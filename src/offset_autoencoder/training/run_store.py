@@ -14,7 +14,7 @@ import csv
 import io
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,15 +60,29 @@ def runs_folder(models: Path) -> Path:
     return models / "runs"
 
 
-def take_in(models: Path, store: Path) -> None:
-    """Copy every run of ``models/`` that the store lacks, or holds damaged, into the store."""
+def take_in(models: Path, store: Path, wanted: Container[str] = ()) -> frozenset[str]:
+    """Copy every run of ``models/`` that the store lacks, or holds damaged, into the store.
+
+    Args:
+        models: The folder that DVC tracks.
+        store: The run store.
+        wanted: Ids of runs that stay in ``models/``. What the store holds of them is not
+            looked into: reading every run once is most of what a training with nothing to do
+            takes, and before one leaves ``models/`` it is no longer among these.
+
+    Returns:
+        The ids of the runs that ``models/`` holds whole.
+    """
     folder = runs_folder(models)
     if not folder.is_dir():
-        return
-    for run in sorted(folder.iterdir()):
-        if not is_whole(store / run.name) and is_whole(run):
-            _remove(store / run.name)
-            copy_run(run, store / run.name)
+        return frozenset()
+    whole = [run for run in sorted(folder.iterdir()) if is_whole(run)]
+    for run in whole:
+        held = store / run.name
+        if not (held.is_dir() if run.name in wanted else is_whole(held)):
+            _remove(held)
+            copy_run(run, held)
+    return frozenset(run.name for run in whole)
 
 
 def sweep(store: Path) -> None:
@@ -97,8 +111,16 @@ def missing_ids(store: Path, ids: Sequence[str]) -> list[str]:
     return missing
 
 
-def leave_in_models(models: Path, store: Path, runs: Sequence[IdentifiedRun]) -> list[IndexedRun]:
+def leave_in_models(
+    models: Path, store: Path, runs: Sequence[IdentifiedRun], whole: Container[str] = ()
+) -> list[IndexedRun]:
     """Make ``models/`` hold exactly these runs, taken from the store, and their index.
+
+    Args:
+        models: The folder that DVC tracks.
+        store: The run store; it holds every run that ``models/`` lacks.
+        runs: The runs of the params.
+        whole: Ids of runs that are known to be whole in ``models/``.
 
     Returns:
         The rows of the index.
@@ -107,7 +129,7 @@ def leave_in_models(models: Path, store: Path, runs: Sequence[IdentifiedRun]) ->
     folder.mkdir(parents=True, exist_ok=True)
     wanted = {run.id for run in runs}
     for present in folder.iterdir():
-        if present.name not in wanted or not is_whole(present):
+        if present.name not in wanted or not (present.name in whole or is_whole(present)):
             _remove(present)
     for run_id in sorted(wanted):
         if not (folder / run_id).exists():
