@@ -40,7 +40,7 @@ from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.evaluation.summary import SettingSummary, metrics_tree, summarise
 from offset_autoencoder.reporting.colours import model_colours, swept_colours
 from offset_autoencoder.reporting.curves import learning_curves
-from offset_autoencoder.reporting.reports import Images
+from offset_autoencoder.reporting.reports import Reconstructions
 from offset_autoencoder.reporting.reports import Report as Whole
 
 MEASURED = ["mse", "mse_own", "mse_clean"]
@@ -222,11 +222,13 @@ def colours(report: Report) -> Colours:
     return Colours(model_colours(settings, ["none", "gaussian"]), swept_colours(settings))
 
 
-def _make_whole(made: Report, *, images: bool = True, **changes: Any) -> Whole:
+def _make_whole(made: Report, *, samples: str = "images", **changes: Any) -> Whole:
     """All that is reported of a made-up experiment, with attributes given anew."""
     params = made.params
     found = _make_findings(params)
     pictures = np.random.default_rng(0).random((2, 3, 8, 8))
+    if samples == "profiles":
+        pictures = pictures.reshape(2, 3, 64)
     shown = [(setting.label, pictures[0]) for setting in params.settings[:2]]
     whole = Whole(
         run_columns=list(made.runs.columns),
@@ -243,7 +245,9 @@ def _make_whole(made: Report, *, images: bool = True, **changes: Any) -> Whole:
             found.gaps,
             _make_verdicts(params),
         ),
-        images=Images(pictures[1], shown, [], (0.0, 1.0)) if images else None,
+        reconstructions=(
+            None if samples == "none" else Reconstructions(pictures[1], shown, [], (0.0, 1.0))
+        ),
         evaluate=params.evaluate,
     )
     return replace(whole, **changes)

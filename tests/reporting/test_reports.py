@@ -115,7 +115,7 @@ def test_a_second_report_is_the_same_bytes_and_nothing_older_stays(
 ) -> None:
     shutil.copytree(written, tmp_path, dirs_exist_ok=True)
     (tmp_path / "plots" / "old.png").write_bytes(b"")
-    write_reports(tmp_path, make_whole(report, images=False))
+    write_reports(tmp_path, make_whole(report, samples="none"))
     expected = contents(written)
     del expected["plots/reconstructions.png"]
     assert contents(tmp_path) == expected
@@ -126,7 +126,7 @@ def test_all_diverged_is_still_reported(
 ) -> None:
     made = make_report(seeds=2, diverged=True)
     none = Findings([], [], [], [], [])
-    write_reports(tmp_path, make_whole(made, images=False, curves=[], findings=none))
+    write_reports(tmp_path, make_whole(made, samples="none", curves=[], findings=none))
     rows = list(csv.DictReader((tmp_path / "runs.csv").open(newline="")))
     assert {row["status"] for row in rows} == {"diverged"}
     tree = json.loads((tmp_path / "metrics.json").read_text())

@@ -240,7 +240,7 @@ def test_where_every_run_diverged_that_is_all_that_is_said(
 ) -> None:
     made = make_report(seeds=2, diverged=True)
     nothing = Findings([], [], [], [], [])
-    text = _printed(make_whole(made, findings=nothing, curves=[], images=False))
+    text = _printed(make_whole(made, findings=nothing, curves=[], samples="none"))
     assert "diverged: none, 2 of 2 runs" in text
     assert _rows(text, "none")[0].split() == ["none", "-", "diverged"]
     assert "nan" not in text

@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +196,7 @@ def test_the_pictures_show_each_class_once_by_the_first_seed(project: Path) -> N
     shared = [(i, run) for i, run in chosen if run.setting.label == "none"]
     noise = next(run for run in params.runs if run.setting.label == "noise stddev=0")
     first = evaluate.first_runs([*chosen, (shared[0][0], noise)])
-    images = evaluate.images(data, first)
+    images = evaluate.reconstructions(data, first)
     assert images is not None
     assert images.data_range == (0.0, 1.0)
     assert [label for label, _ in images.rows] == ["none", "both rms=0.5", "noise stddev=0"]
@@ -217,8 +218,22 @@ def test_the_pictures_show_each_class_once_by_the_first_seed(project: Path) -> N
     assert {point["setting"] for point in points} == {run.setting.label for _, run in first}
 
 
-def test_no_images_no_pictures(project: Path) -> None:
-    assert evaluate.images(load_prepared(), []) is None
+def test_samples_that_are_no_images_are_shown_as_they_are(project: Path) -> None:
+    params = load_params()
+    data = load_prepared()
+    data = replace(data, schema=replace(data.schema, image_shape=None))
+    pairs = zip(table("models/index.csv"), params.runs, strict=True)
+    first = evaluate.first_runs(
+        [(row["id"], run) for row, run in pairs if run.setting.label == "none"]
+    )
+    shown = evaluate.reconstructions(data, first)
+    assert shown is not None
+    assert shown.originals.shape == (5, 64)
+    assert [(name, row.shape) for name, row in shown.rows] == [("none", (5, 64))]
+
+
+def test_no_run_finished_no_pictures(project: Path) -> None:
+    assert evaluate.reconstructions(load_prepared(), []) is None
 
 
 def stale_seeds(experiment: Experiment) -> None:

@@ -40,6 +40,7 @@ from offset_autoencoder.reporting.metric_picture import draw_test_metric
 from offset_autoencoder.reporting.offset_verdicts import verdict_rows
 from offset_autoencoder.reporting.probe_picture import draw_probes
 from offset_autoencoder.reporting.probes import probe_rows
+from offset_autoencoder.reporting.profiles import draw_profiles
 from offset_autoencoder.reporting.reconstructions import draw_image_rows, draw_reconstructions
 from offset_autoencoder.reporting.tables import write_csv
 
@@ -49,15 +50,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Images:
-    """Samples and their reconstructions, as images.
+class Reconstructions:
+    """Samples and what came out for them.
 
     Attributes:
-        originals: (n, height, width) or (n, height, width, channels) float32.
+        originals: (n, height, width) or (n, height, width, channels) float32 where samples are
+            images, else (n, features).
         rows: For each setting shown its label and its reconstructions, the same shape.
         prior: For each variational autoencoder shown its label and what it decodes from its
             prior, the same shape.
-        data_range: What is black and what is white.
+        data_range: What is black and what is white; of other samples, the least and the most
+            that is drawn.
     """
 
     originals: NDArray[np.float32]
@@ -79,7 +82,7 @@ class Report:
         summaries: The settings in the metric that is asked for.
         curves: Their learning curves.
         findings: What was found out about offsets and codes.
-        images: For data that are images, else None.
+        reconstructions: Some test samples and what came out for them; None where no run finished.
         evaluate: The section of params.yaml.
         unconverged: How many runs were still improving at their last epoch.
         bounds: The evidence lower bounds of variational autoencoders, and their parts.
@@ -93,7 +96,7 @@ class Report:
     summaries: Sequence[SettingSummary]
     curves: Sequence[Curve]
     findings: Findings
-    images: Images | None
+    reconstructions: Reconstructions | None
     evaluate: Evaluate
     unconverged: int = 0
     bounds: Sequence[SettingSummary] = ()
@@ -167,12 +170,13 @@ def _draw(
             colours=by_values,
             confidence=confidence,
         )
-    if report.images:
-        data_range = report.images.data_range
-        draw_reconstructions(
-            plots / "reconstructions.png",
-            report.images.originals,
-            report.images.rows,
-            data_range=data_range,
-        )
-        draw_image_rows(plots / "prior_samples.png", report.images.prior, data_range=data_range)
+    if report.reconstructions:
+        _draw_samples(plots, report.reconstructions)
+
+
+def _draw_samples(plots: Path, shown: Reconstructions) -> None:
+    are_images = shown.originals.ndim > 2
+    draw = draw_reconstructions if are_images else draw_profiles
+    draw(plots / "reconstructions.png", shown.originals, shown.rows, data_range=shown.data_range)
+    if are_images:
+        draw_image_rows(plots / "prior_samples.png", shown.prior, data_range=shown.data_range)

@@ -34,7 +34,7 @@ from offset_autoencoder.reporting.html.code_points import CODE_COLUMNS, code_poi
 from offset_autoencoder.reporting.html.page import write_report
 from offset_autoencoder.reporting.intervals import with_power
 from offset_autoencoder.reporting.progress import progress
-from offset_autoencoder.reporting.reports import Images, Report, write_reports
+from offset_autoencoder.reporting.reports import Reconstructions, Report, write_reports
 from offset_autoencoder.reporting.tables import write_csv
 from offset_autoencoder.reporting.tables_shown import print_everything
 from offset_autoencoder.training.run_files import read_history, read_spec
@@ -42,7 +42,7 @@ from offset_autoencoder.training.run_store import IndexedRun, read_index, runs_f
 
 FirstRuns = Sequence[tuple[str, Run]]
 
-_IMAGES_SHOWN = 10
+_IMAGES_SHOWN, _PROFILES_SHOWN = 10, 5
 
 
 def main() -> None:
@@ -86,14 +86,14 @@ def main() -> None:
         summaries=summaries,
         curves=learning_curves(validation_losses(params, finished), confidence=confidence),
         findings=findings,
-        images=images(data, first),
+        reconstructions=reconstructions(data, first),
         evaluate=params.evaluate,
         unconverged=sum(still_improving(run_id, run) for run_id, run in finished),
         bounds=summarise_bounds(table, params.settings, confidence),
     )
     write_reports(REPORTS, report)
     write_csv(REPORTS / "plots" / "codes.csv", CODE_COLUMNS, codes(data, first))
-    write_report(REPORTS, params, images=report.images)
+    write_report(REPORTS, params, reconstructions=report.reconstructions)
     print_everything(report_console(), report)
 
 
@@ -170,15 +170,18 @@ def still_improving(run_id: str, run: Run) -> bool:
     return int(spec["epochs"]) - int(spec["best_epoch"]) < patience
 
 
-def images(data: PreparedData, first: FirstRuns) -> Images | None:
+def reconstructions(data: PreparedData, first: FirstRuns) -> Reconstructions | None:
     """The same test samples, and what the first seed of each setting makes of them."""
-    shape, known_range = data.schema.image_shape, data.schema.range
-    if shape is None or not first:
+    image_shape, known_range = data.schema.image_shape, data.schema.range
+    if not first:
         return None
+    shape, most = (
+        (image_shape, _IMAGES_SHOWN) if image_shape else ((data.schema.input_dim,), _PROFILES_SHOWN)
+    )
     labels = data.test.y
-    rows = np.arange(min(_IMAGES_SHOWN, len(data.test.x)))
+    rows = np.arange(min(most, len(data.test.x)))
     if labels is not None:
-        rows = np.unique(labels, return_index=True)[1][:_IMAGES_SHOWN]
+        rows = np.unique(labels, return_index=True)[1][:most]
     x = np.asarray(data.test.x[rows])
     outputs, prior = {}, {}
     for run_id, opened, encoded in encoded_rows(data, first, rows):
@@ -190,7 +193,7 @@ def images(data: PreparedData, first: FirstRuns) -> Images | None:
             prior[run_id] = decode(drawn, np.zeros_like(drawn))
     low, high = known_range or (float(x.min()), float(x.max()))
     named = [(with_power(run.setting), run_id) for run_id, run in first]
-    return Images(
+    return Reconstructions(
         originals=x.reshape(-1, *shape),
         rows=[(name, outputs[run_id].reshape(-1, *shape)) for name, run_id in named],
         prior=[

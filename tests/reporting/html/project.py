@@ -17,7 +17,7 @@ from offset_autoencoder.evaluation.evidence import Findings
 from offset_autoencoder.reporting import reports
 from offset_autoencoder.reporting.html.code_points import CODE_COLUMNS, code_points
 from offset_autoencoder.reporting.html.page import write_report
-from offset_autoencoder.reporting.reports import Images
+from offset_autoencoder.reporting.reports import Reconstructions
 from offset_autoencoder.reporting.tables import write_csv
 
 SECRET = "postgresql://user:hunter2@example.test/runs"
@@ -30,7 +30,7 @@ class Project:
 
     root: Path
     params: Params
-    images: Images | None
+    reconstructions: Reconstructions | None
 
     @property
     def reports(self) -> Path:
@@ -38,7 +38,9 @@ class Project:
 
     def write(self, **more: Any) -> str:
         """Write the report and read it."""
-        write_report(self.reports, self.params, root=self.root, images=self.images, **more)
+        write_report(
+            self.reports, self.params, root=self.root, reconstructions=self.reconstructions, **more
+        )
         return (self.reports / "index.html").read_text(encoding="utf-8")
 
 
@@ -47,7 +49,7 @@ def make_project(
     *,
     labels: list[str] | None = None,
     source: str = "digits",
-    images: bool = True,
+    samples: str = "images",
     codes: bool = True,
     diverged: bool = False,
     document: dict[str, Any] = DOCUMENT,
@@ -59,23 +61,23 @@ def make_project(
         root: An empty folder.
         labels: The labels of the codes, in turn; none without.
         source: Where the data are said to come from.
-        images: Whether samples are images.
+        samples: Whether they are ``"images"`` or ``"profiles"``, or ``"none"`` is shown.
         codes: Whether there are codes.
         diverged: Whether every run diverged.
         document: params.yaml, as it is shown.
         sections: Sections of the params, and how many ``seeds``.
     """
     made = _make_report(diverged=diverged, **{"seeds": 3, **sections})
-    whole = _make_whole(made, images=images)
+    whole = _make_whole(made, samples=samples)
     if diverged:
         nothing = Findings([], [], [], [], [])
-        whole = replace(whole, curves=[], findings=nothing, images=None)
+        whole = replace(whole, curves=[], findings=nothing, reconstructions=None)
     whole = replace(
         whole, run_rows=[{"id": f"{i:064x}", **row} for i, row in enumerate(whole.run_rows)]
     )
     whole = replace(whole, run_columns=["id", *whole.run_columns])
     with patch.object(reports, "_draw"):  # the pictures beside the page take seconds
-        reports.write_reports(root / "reports", replace(whole, images=None))
+        reports.write_reports(root / "reports", replace(whole, reconstructions=None))
     if codes:
         _write_codes(root / "reports" / "plots" / "codes.csv", made.params, labels)
     (root / "params.yaml").write_text(yaml.safe_dump(document))
@@ -87,7 +89,7 @@ def make_project(
     for row in whole.run_rows:
         spec = {"id": row["id"], "determined_by": trained_by}
         _write_json(root / "models" / "runs" / row["id"] / "spec.json", spec)
-    return Project(root, made.params, whole.images)
+    return Project(root, made.params, whole.reconstructions)
 
 
 def _write_codes(path: Path, params: Params, labels: list[str] | None) -> None:

@@ -8,8 +8,7 @@ import pytest
 from matplotlib.image import imread
 from numpy.typing import NDArray
 
-from offset_autoencoder.reporting.html.image_strips import image_strips, png, strip_pixels
-from offset_autoencoder.reporting.reports import Images
+from offset_autoencoder.reporting.html.image_strips import image_strip, png, strip_pixels
 
 
 def decoded(data: bytes) -> NDArray[np.uint8]:
@@ -59,12 +58,10 @@ def test_values_beyond_the_range_and_a_range_of_nothing() -> None:
     assert np.isfinite(strip_pixels(images, (1.0, 1.0))).all()
 
 
-def test_originals_come_first_and_sizes_are_said() -> None:
+def test_a_strip_says_what_it_holds_and_how_large_it_is() -> None:
     images = np.random.default_rng(0).random((3, 8, 8), dtype=np.float32)
-    strips, prior = image_strips(Images(images, [("pca", images)], [], (0.0, 1.0)))
-    assert [strip.name for strip in strips] == ["original", "pca"]
-    assert prior == []
-    head, _, data = strips[0].data.partition(",")
+    strip = image_strip("pca", images, (0.0, 1.0))
+    assert (strip.name, strip.holds) == ("pca", "3 images")
+    head, _, data = strip.data.partition(",")
     assert head == "data:image/png;base64"
-    assert decoded(base64.b64decode(data)).shape[:2] == (strips[0].height, strips[0].width)
-    assert image_strips(None) == ([], [])
+    assert decoded(base64.b64decode(data)).shape[:2] == (strip.height, strip.width)

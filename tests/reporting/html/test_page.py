@@ -132,7 +132,7 @@ def test_the_same_files_give_the_same_bytes(project: MakeProject) -> None:
 
 @pytest.mark.slow
 def test_another_process_gives_the_same_bytes(project: MakeProject, tmp_path: Path) -> None:
-    made = project(labels=["a", "b"], images=False)
+    made = project(labels=["a", "b"], samples="none")
     first = made.write()
     code = (
         "import sys; from pathlib import Path\n"
@@ -215,7 +215,8 @@ NO_OFFSET: dict[str, Any] = {"none": {"offset": "none"}, "gaussian": {"offset": 
     [
         pytest.param({"seeds": 1}, "single seed", id="one seed"),
         pytest.param({"diverged": True}, "No run finished", id="all diverged"),
-        pytest.param({"images": False}, "samples are not images", id="no images"),
+        pytest.param({"samples": "none"}, "there is nothing to look at", id="no samples"),
+        pytest.param({"samples": "profiles"}, "a line over its features", id="profiles"),
         pytest.param({"codes": False}, "no codes to show", id="no codes"),
         pytest.param({"labels": None}, "first component", id="no labels"),
         pytest.param(

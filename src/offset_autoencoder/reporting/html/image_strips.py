@@ -5,61 +5,29 @@ from __future__ import annotations
 import base64
 import struct
 import zlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from offset_autoencoder.reporting.reports import Images
+from offset_autoencoder.reporting.html.strip import Strip
 
 LEAST_SIDE, MOST_SIDE = 32, 64
 _GAP = 2
 
 
-@dataclass(frozen=True)
-class Strip:
-    """Images side by side.
-
-    Attributes:
-        name: What made them.
-        data: The PNG as a ``data:`` URI.
-        width: Pixels.
-        height: Pixels.
-        count: How many images.
-    """
-
-    name: str
-    data: str
-    width: int
-    height: int
-    count: int
-
-
-def image_strips(images: Images | None) -> tuple[list[Strip], list[Strip]]:
-    """The originals and each setting's reconstructions; and what decoders make of their prior.
+def image_strip(name: str, images: NDArray[Any], data_range: tuple[float, float]) -> Strip:
+    """Images side by side as a strip.
 
     Args:
-        images: The images; None where the samples are none.
-
-    Returns:
-        Both lists, empty where there is nothing to show.
+        name: What made them.
+        images: (n, height, width) or (n, height, width, channels).
+        data_range: What is black and what is white.
     """
-    if images is None or not len(images.originals):
-        return [], []
-    rows = [("original", images.originals), *images.rows]
-    return (
-        [_strip(name, row, images.data_range) for name, row in rows],
-        [_strip(name, row, images.data_range) for name, row in images.prior],
-    )
-
-
-def _strip(name: str, images: NDArray[Any], data_range: tuple[float, float]) -> Strip:
     pixels = strip_pixels(images, data_range)
     data = base64.b64encode(png(pixels)).decode()
     height, width = pixels.shape[:2]
-    return Strip(name, f"data:image/png;base64,{data}", width, height, len(images))
+    return Strip(name, f"data:image/png;base64,{data}", width, height, f"{len(images)} images")
 
 
 def strip_pixels(images: NDArray[Any], data_range: tuple[float, float]) -> NDArray[np.uint8]:

@@ -11,7 +11,6 @@ from offset_autoencoder.evaluation.verdict import percent
 from offset_autoencoder.files import write_text
 from offset_autoencoder.reporting.html.code_chart import code_chart, label_colours, labels_of
 from offset_autoencoder.reporting.html.comparison_tables import comparison_tables
-from offset_autoencoder.reporting.html.image_strips import image_strips
 from offset_autoencoder.reporting.html.intervention_table import intervention_table
 from offset_autoencoder.reporting.html.learning_curve_chart import learning_curve_chart
 from offset_autoencoder.reporting.html.metric_charts import level_chart, power_chart
@@ -21,11 +20,12 @@ from offset_autoencoder.reporting.html.reproduction import reproduction
 from offset_autoencoder.reporting.html.scripts import source_of_script, vega_script
 from offset_autoencoder.reporting.html.setting_table import setting_table
 from offset_autoencoder.reporting.html.source import Source, read_source
+from offset_autoencoder.reporting.html.strips import sample_strips
 from offset_autoencoder.reporting.html.verdict_cards import count_verdicts, verdict_cards
 
 if TYPE_CHECKING:
     from offset_autoencoder.config import Params
-    from offset_autoencoder.reporting.reports import Images
+    from offset_autoencoder.reporting.reports import Reconstructions
 
 PAGE = "index.html"
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -47,7 +47,7 @@ def write_report(
     params: Params,
     *,
     root: Path = Path(),
-    images: Images | None = None,
+    reconstructions: Reconstructions | None = None,
     commit: str | None = None,
 ) -> None:
     """Write ``index.html`` from the tables beside it: one file that needs no other.
@@ -59,17 +59,19 @@ def write_report(
         params: The params that they were made for.
         root: The project's folder, for params.yaml, ``models``, ``data/prepared`` and
             ``data/offsets``.
-        images: Samples and their reconstructions, where samples are images.
+        reconstructions: Some test samples and what came out for them; None where no run finished.
         commit: The git commit to name, where it is known.
 
     Raises:
         InputError: where a file is missing or damaged.
     """
     source = read_source(folder, params)
-    write_text(folder / PAGE, _render(source, root, images, commit))
+    write_text(folder / PAGE, _render(source, root, reconstructions, commit))
 
 
-def _render(source: Source, root: Path, images: Images | None, commit: str | None) -> str:
+def _render(
+    source: Source, root: Path, reconstructions: Reconstructions | None, commit: str | None
+) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -83,7 +85,7 @@ def _render(source: Source, root: Path, images: Images | None, commit: str | Non
     evaluate = source.params.evaluate
     palette = palette_of(source.params.settings, evaluate.baselines)
     labels = label_colours(labels_of(source))
-    reconstructions, prior = image_strips(images)
+    strips, prior = sample_strips(reconstructions)
     scripts = [vega_script(), (_TEMPLATES / "report.js").read_text(encoding="utf-8")]
     return environment.get_template("page.html.j2").render(
         style=(_TEMPLATES / "style.css").read_text(encoding="utf-8"),
@@ -106,8 +108,9 @@ def _render(source: Source, root: Path, images: Images | None, commit: str | Non
         robustness=level_chart(source, palette, "robustness"),
         offset_scales=level_chart(source, palette, "offset_scales"),
         probes=probe_table(source),
-        reconstructions=reconstructions,
+        reconstructions=strips,
         prior=prior,
+        are_profiles=reconstructions is not None and reconstructions.originals.ndim == 2,
         codes=code_chart(source, labels),
         reproduction=reproduction(source, root, commit),
     )
