@@ -275,8 +275,6 @@ def test_a_saved_folder_and_the_registry_give_the_same_as_the_run(
     # Neither needs the project.
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
-    samples = pd.read_csv(samples_csv)[FEATURES]
-    samples.to_csv(samples_csv, index=False)
     assert command("reconstruct", folder, samples_csv, outputs[1]).exit_code == 0
     address = "models:/offset-autoencoder@champion"
     result = command("reconstruct", address, samples_csv, outputs[2])

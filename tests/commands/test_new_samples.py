@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
-from tests.commands.conftest import DOCUMENT, FEATURES, frame
+from tests.commands.conftest import FEATURES, frame
 
 from offset_autoencoder.commands.chosen_columns import Named
 from offset_autoencoder.commands.new_samples import read_new
@@ -22,8 +22,14 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def read(path: str, *, labelled: bool = False, **named: str) -> Table:
-    return read_new(Path(path), Named(**named), labelled=labelled)
+def read(
+    path: str,
+    *,
+    labelled: bool = False,
+    trained_on: Sequence[str] | None = None,
+    **named: str,
+) -> Table:
+    return read_new(Path(path), Named(**named), labelled=labelled, trained_on=trained_on)
 
 
 def test_every_format_gives_the_same(elsewhere: Path) -> None:
@@ -38,19 +44,19 @@ def test_every_format_gives_the_same(elsewhere: Path) -> None:
     assert read("a.csv").columns == read("a.parquet").columns == tuple(FEATURES)
 
 
-def test_in_a_project_columns_are_found_by_name(project: Path) -> None:
+def test_columns_are_found_by_name(project: Path) -> None:
     table = frame(20)
     exchanged = table[["kind", *reversed(FEATURES), "name"]].assign(note="new")
     exchanged.to_csv("new.csv", index=False)
     exchanged.to_parquet("new.parquet")
     for name in ("new.csv", "new.parquet"):
-        found = read(name)
+        found = read(name, trained_on=FEATURES)
         assert found.columns == tuple(FEATURES)
         np.testing.assert_array_equal(found.x, table[FEATURES])
         assert found.ids is not None
         assert list(found.ids) == list(table["name"])
         assert found.labels is None
-        labels = read(name, labelled=True).labels
+        labels = read(name, labelled=True, trained_on=FEATURES).labels
         assert labels is not None
         assert list(labels) == list(table["kind"])
 
@@ -64,24 +70,19 @@ def test_labels_that_nobody_needs_may_be_missing(project: Path) -> None:
         read("new.csv", labelled=True)
 
 
-def test_the_features_that_params_name_are_taken(project: Path) -> None:
-    data = DOCUMENT["data"] | {"features": ["f4", "f1"]}
-    (project / "params.yaml").write_text(yaml.safe_dump({**DOCUMENT, "data": data}))
+def test_the_features_of_the_model_are_taken_unless_others_are_named(elsewhere: Path) -> None:
     frame(20).to_csv("new.csv", index=False)
-    np.testing.assert_array_equal(read("new.csv").x, frame(20)[["f4", "f1"]])
-    found = read("new.csv", features="f2,f3,f0")
+    found = read("new.csv", trained_on=["f4", "f1"])
+    np.testing.assert_array_equal(found.x, frame(20)[["f4", "f1"]])
+    found = read("new.csv", trained_on=["f4", "f1"], features="f2,f3,f0")
     np.testing.assert_array_equal(found.x, frame(20)[["f2", "f3", "f0"]])
+    with pytest.raises(InputError, match=r"has no column 'f_2', .* the model .*did you mean 'f2'"):
+        read("new.csv", trained_on=["f1", "f_2"])
 
 
 def test_an_index_that_pandas_stored_is_no_feature(project: Path) -> None:
-    data = DOCUMENT["data"] | {"path": "mine.parquet"}
-    (project / "params.yaml").write_text(yaml.safe_dump({**DOCUMENT, "data": data}))
-    frame(20).set_index("f5", append=True).to_parquet("data/raw/mine.parquet")
-    frame(20).to_parquet("new.parquet")
+    frame(20).set_index("f5", append=True).to_parquet("new.parquet")
     assert read("new.parquet").columns == tuple(FEATURES[:5])
-    frame(20).drop(columns="f2").to_parquet("new.parquet")
-    with pytest.raises(InputError, match=r"has no column 'f2', .* params\.yaml: data"):
-        read("new.parquet")
 
 
 def test_elsewhere_what_is_no_feature_is_named(elsewhere: Path) -> None:

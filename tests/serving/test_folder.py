@@ -48,7 +48,7 @@ def pickled(folder: Path) -> None:
     [
         (lambda folder: (folder / "served.json").unlink(), "is no model's folder"),
         (lambda folder: (folder / "served.json").write_text("{"), "is not JSON"),
-        (edit(lambda facts: facts.update(format=2)), "has format 2, expected 1"),
+        (edit(lambda facts: facts.update(format=1)), "has format 1, expected 2"),
         (edit(lambda facts: facts.pop("seed")), "has not the keys expected: 'seed'"),
         (edit(lambda facts: facts.update(input_dim=0)), "input_dim is 0"),
         (edit(lambda facts: facts.update(latent_dim=5)), "its latent_dim is 4, the model's is 5"),

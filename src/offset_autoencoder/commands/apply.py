@@ -67,7 +67,8 @@ def apply_model(
                 f"model {model}",
                 "adds no offset that is computed beforehand: there is none to write",
             )
-        table = read_new(source, named, labelled=what != "encode" and facts.needs == "labels")
+        labelled = what != "encode" and facts.needs == "labels"
+        table = read_new(source, named, labelled=labelled, trained_on=facts.columns)
         # The code depends on x alone.
         extras = (
             Extras(is_scaled)

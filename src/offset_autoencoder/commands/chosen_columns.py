@@ -13,7 +13,7 @@ from offset_autoencoder.config.schema import Data
 from offset_autoencoder.data.raw_files import format_of
 from offset_autoencoder.data.table import Roles
 from offset_autoencoder.errors import InputError, did_you_mean
-from offset_autoencoder.project import PARAMS, RAW
+from offset_autoencoder.project import PARAMS
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,18 @@ class Columns:
         return tuple(name for name in self.names if name not in others | self.index)
 
 
-def choose_columns(path: Path, named: Named, *, labelled: bool) -> Roles:
-    """Which columns play which part: those that the options name, then those of params.yaml.
+def choose_columns(
+    path: Path, named: Named, trained_on: Sequence[str] | None, *, labelled: bool
+) -> Roles:
+    """Which columns play which part: what the options say, then model and params.yaml.
 
-    The features are, failing both, the columns of the file that params.yaml names as source, in its
-    order. A column that is no feature and that nobody asks for is not read: new samples may have
+    A column that is no feature and that nobody asks for is not read: new samples may have
     nothing in it.
 
     Args:
         path: The file, csv or parquet.
         named: What the command line says of it.
+        trained_on: The names of the model's features, where it knows them.
         labelled: Whether labels are needed.
 
     Raises:
@@ -76,7 +78,7 @@ def choose_columns(path: Path, named: Named, *, labelled: bool) -> Roles:
 
     label, identity = named.label or known(data.label), named.id or known(data.id)
     others = {name for name in (label, identity, known(data.split)) if name is not None}
-    features = _features(path, columns, named, data, others)
+    features = _features(path, columns, named, trained_on, others)
     if features is None and others - {identity} - ({label} if labelled else set()):
         features = columns.but(others)
     return Roles(features, label if labelled else None, identity)
@@ -103,12 +105,16 @@ def read_columns(path: Path) -> Columns:
 
 
 def _features(
-    path: Path, columns: Columns, named: Named, data: Data, others: set[str]
+    path: Path,
+    columns: Columns,
+    named: Named,
+    trained_on: Sequence[str] | None,
+    others: set[str],
 ) -> tuple[str, ...] | None:
     if named.features is not None:
         features, whose = tuple(name.strip() for name in named.features.split(",")), "--features"
-    elif (trained_on := _columns_trained_on(data)) is not None:
-        features, whose = trained_on, f"{PARAMS}: data"
+    elif trained_on is not None:
+        features, whose = tuple(trained_on), "the model"
     else:
         return None
     for name in features if columns.names else ():
@@ -121,17 +127,3 @@ def _features(
         if name in others:
             raise InputError(str(path), f"column {name!r} is no feature: it is label, id or split")
     return features
-
-
-def _columns_trained_on(data: Data) -> tuple[str, ...] | None:
-    """The columns that the project's own data set was read from, where it is there to be asked."""
-    if data.features is not None:
-        return (data.features,) if isinstance(data.features, str) else tuple(data.features)
-    name = data.path.get("train") if isinstance(data.path, dict) else data.path
-    path = RAW / name if name else None
-    if path is None or not path.is_file() or format_of(path) not in ("csv", "parquet"):
-        return None
-    others = {str(data.split)}
-    for part in (data.label, data.id):
-        others |= set(part.values()) if isinstance(part, dict) else {str(part)}
-    return read_columns(path).but(others) or None

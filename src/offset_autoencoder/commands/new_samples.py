@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from offset_autoencoder.commands.chosen_columns import Named, choose_columns
@@ -31,24 +32,27 @@ def check_input(path: Path) -> Format:
     return format_of(path)
 
 
-def read_new(path: Path, named: Named, *, labelled: bool) -> Table:
+def read_new(
+    path: Path, named: Named, *, labelled: bool, trained_on: Sequence[str] | None = None
+) -> Table:
     """Read samples, and ids and labels where they are named or known by params.yaml.
 
-    Of a csv or parquet file the features are, failing ``named.features``, those that params.yaml
-    names, or those of the file that it names as source, in that file's order; elsewhere than in
-    such a project, all columns that play no other part.
+    Of a csv or parquet file the features are, failing ``named.features``, the columns that the
+    model was trained on, in their order, wherever they stand; failing these too, all columns that
+    play no other part.
 
     Args:
         path: The file.
         named: What the command line says of it.
         labelled: Whether the labels are needed; they are not looked at otherwise.
+        trained_on: The names of the features that the model was trained on, where it knows them.
 
     Raises:
         InputError: where the file, a column or an array is missing or damaged, and where a value
             is no finite number.
     """
     try:
-        table = _read(check_input(path), path, named, labelled=labelled)
+        table = _read(check_input(path), path, named, labelled, trained_on)
         check_features(table)
         return dataclasses.replace(
             table,
@@ -67,7 +71,9 @@ def _as_options(words: str) -> str:
     return _KEY.sub(r"--\2", words)
 
 
-def _read(kind: Format, path: Path, named: Named, *, labelled: bool) -> Table:
+def _read(
+    kind: Format, path: Path, named: Named, labelled: bool, trained_on: Sequence[str] | None
+) -> Table:
     if not labelled:
         named = dataclasses.replace(named, label=None)
     if kind in ("npy", "idx"):
@@ -75,7 +81,7 @@ def _read(kind: Format, path: Path, named: Named, *, labelled: bool) -> Table:
     if kind == "npz":
         features = None if named.features is None else (named.features,)
         return read_npz_table(path, Roles(features, named.label, named.id))
-    roles = choose_columns(path, named, labelled=labelled)
+    roles = choose_columns(path, named, trained_on, labelled=labelled)
     if kind == "csv":
         from offset_autoencoder.data.csv_file import read_csv_table
 

@@ -65,6 +65,7 @@ class Schema:
         classes: The labels as they came, in order of class index, or None.
         ids: ``given`` where the user's, ``rows`` where row numbers.
         digests: Of ``x``, ``y`` and ``ids`` of each split.
+        columns: The features' names, where the files have names.
     """
 
     source: str
@@ -76,6 +77,7 @@ class Schema:
     classes: list[int] | list[str] | None
     ids: str
     digests: dict[SplitName, dict[str, str | None]]
+    columns: list[str] | None = None
 
 
 @dataclass(frozen=True)

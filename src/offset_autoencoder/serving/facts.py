@@ -11,7 +11,7 @@ from offset_autoencoder.errors import InputError
 from offset_autoencoder.files import read_json, write_json
 
 FACTS = "served.json"
-FORMAT = 1
+FORMAT = 2
 NAME_IN_MLFLOW = "model"
 
 Extra = Literal["labels", "ids", "offset"]
@@ -35,6 +35,7 @@ class Facts:
         function: The user's function that built it, else None.
         seed: The run's seed.
         input_dim: Features of a sample.
+        columns: The features' names, where the samples that it was trained on had names.
         image_shape: Of a sample that is an image, else None.
         latent_dim: Length of code and offset.
         offset_kind: Kind of its offset; None for a run without one.
@@ -54,6 +55,7 @@ class Facts:
     function: str | None
     seed: int
     input_dim: int
+    columns: list[str] | None
     image_shape: list[int] | None
     latent_dim: int
     offset_kind: str | None

@@ -95,6 +95,7 @@ def parts_of_run(run: str | Path, root: Path = Path(), model: str | None = None)
         function=architecture.function,
         seed=seed,
         input_dim=architecture.input_dim,
+        columns=schema.columns,
         image_shape=schema.image_shape,
         latent_dim=latent_dim,
         offset_kind=None if offset is None else str(read_info(offset)["kind"]),

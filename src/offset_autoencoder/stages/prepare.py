@@ -94,6 +94,7 @@ def describe(
         )
         for name in SPLITS
     }
+    columns = samples.tables[0].columns
     schema = Schema(
         source=source_name(data),
         samples={name: len(splits[name].x) for name in SPLITS},
@@ -111,6 +112,7 @@ def describe(
             }
             for name, split in splits.items()
         },
+        columns=None if columns is None else list(columns),
     )
     return PreparedData(**splits, schema=schema)
 
