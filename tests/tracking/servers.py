@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,11 +26,13 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def serving(command: list[str], url: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def serving(
+    command: list[str], url: str, folder: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """A server that answers at the url; at the end just this one is stopped."""
     with (folder / "server.log").open("w") as log:
         server = subprocess.Popen(
-            command, cwd=folder, stdout=log, stderr=log, start_new_session=True
+            command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
         )
     try:
         for _ in range(240):

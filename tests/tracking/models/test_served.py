@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -19,6 +16,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 from tests.serving.small_project import make_project, runs_of
+from tests.tracking.servers import free_port, serving
 
 from offset_autoencoder.config import load_params
 from offset_autoencoder.data.prepared import load_prepared
@@ -112,33 +110,12 @@ def server(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     assert experiment is not None
     logged = client.search_logged_models([experiment.experiment_id])
     identity = next(model.model_id for model in logged if model.name == "table")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    place = tmp_path_factory.mktemp("server")
-    with (place / "log.txt").open("w") as log:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"),
-                *("-m", f"models:/{identity}", "-h", "127.0.0.1", "-p", str(port)),
-            ],
-            **outside(project, place),
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        address = f"http://127.0.0.1:{port}"
-        for _ in range(240):
-            assert process.poll() is None, (place / "log.txt").read_text()
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/ping"):
-                break
-            time.sleep(0.5)
+    port, place = free_port(), tmp_path_factory.mktemp("server")
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
+    command += ["-m", f"models:/{identity}", "-h", "127.0.0.1", "-p", str(port)]
+    address = f"http://127.0.0.1:{port}"
+    with serving(command, f"{address}/ping", place, outside(project, place)["env"]):
         yield address
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, 15)
-        process.wait(30)
 
 
 def ask(server: str, body: Any) -> tuple[int, Any]:
