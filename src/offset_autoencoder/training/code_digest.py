@@ -18,6 +18,7 @@ _DECIDING = (
     "training/batches.py",
     "training/fused",
     "training/hall.py",
+    "training/helpers.py",
     "training/job.py",
     "training/population.py",
     "training/schedule.py",

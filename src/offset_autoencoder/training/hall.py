@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.training.batches import Chunks, Rows
 from offset_autoencoder.training.checkpoints import Checkpoints
+from offset_autoencoder.training.helpers import Helpers
 from offset_autoencoder.training.job import Job, Progress
 from offset_autoencoder.training.population import Population, Variables, Weights
 from offset_autoencoder.training.results import TrainedRun
@@ -63,6 +64,10 @@ class Hall:
     stop: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
     change: threading.Condition = field(default_factory=threading.Condition)
+    helpers: Helpers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.helpers = Helpers(self.change)
 
     def slices(self, samples: int, chunks: Chunks | None) -> Iterator[slice]:
         """Samples in their own order, as many at a time as a chunk holds."""
@@ -71,7 +76,7 @@ class Hall:
             yield slice(start, min(start + step, samples))
 
     def work(self) -> None:
-        """Train run after run, until none is left to start."""
+        """Train run after run, until none is left to start; then help with those of others."""
         try:
             while (crew := self._next_crew()) and not self.stop.is_set():
                 crew.train()
@@ -80,6 +85,9 @@ class Hall:
         except BaseException:
             self.end()
             raise
+        finally:
+            self.helpers.leave()
+        self.helpers.wait(self.stop.is_set)
 
     def end(self) -> None:
         """Have every worker end after the epoch in hand."""

@@ -64,6 +64,7 @@ def train_populations(
         threadpool_limits(1, user_api="blas"),
         ThreadPoolExecutor(workers, thread_name_prefix="worker") as pool,
     ):
+        hall.helpers.working = workers
         running = [pool.submit(hall.work) for _ in range(workers)]
         try:
             for each in running:

@@ -22,7 +22,7 @@ import numpy as np
 from offset_autoencoder.training.fused.losses import loss_and_gradient as loop
 
 x, y = np.full((2, 9), 0.25, np.float32), np.zeros((2, 9), np.float32)
-loss = loop(0, x, y, np.empty_like(y), np.empty(9, np.float32))
+loss = loop(0, x, y, np.empty_like(y), np.empty(9, np.float32), len(x))
 hits, misses = (sum(count.values()) for count in (loop.stats.cache_hits, loop.stats.cache_misses))
 print(json.dumps({"loss": loss, "hits": hits, "misses": misses, "folder": loop.stats.cache_path}))
 """

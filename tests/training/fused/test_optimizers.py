@@ -29,7 +29,8 @@ def test_follows_keras_step_by_step(name: str, rate: float) -> None:
     moments = np.zeros((MOMENTS[kind], 37), np.float32)
     variable, optimizer = keras.Variable(start), KERAS[name](learning_rate=rate)
     for step, gradient in enumerate(gradients, start=1):
-        update(kind, weights, gradient, moments, rate, step)
+        for part in ((0, 20), (20, 37)):
+            update(kind, weights, gradient, moments, *part, rate, step)
         optimizer.apply([tf.constant(gradient)], [variable])
         expected = np.asarray(variable.value)
         # Moments nearly cancel: a step is exact to a share of the rate, not of itself.

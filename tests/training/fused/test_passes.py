@@ -13,9 +13,11 @@ from offset_autoencoder.models import build_model
 from offset_autoencoder.models.backend import keras, tf
 from offset_autoencoder.models.sampled_code import SampledCode
 from offset_autoencoder.models.unit_norm import UnitNorm
-from offset_autoencoder.training.fused.epoch import train_batches, validate
+from offset_autoencoder.training.fused.epoch import new_scratch, train_batches, validate
+from offset_autoencoder.training.fused.meeting import new_meeting
 from offset_autoencoder.training.fused.optimizers import OPTIMIZERS
 from offset_autoencoder.training.fused.program import Layout, Program
+from offset_autoencoder.training.fused.shares import shares_of
 from offset_autoencoder.training.fused.translate import translate
 
 D, L, ROWS, MOST, SAMPLES = 12, 4, 9, 16, 40
@@ -34,13 +36,12 @@ def feed(noise: bool, loss: str) -> Feed:
     return given
 
 
-def scratch(program: Program) -> tuple[Any, Any, Any, Any]:
+def scratch(program: Program) -> Any:
     """As a run has it, but full of what an earlier batch may have left."""
-    wide = int(program.widths.max())
-    sizes = (MOST * program.row_width, MOST * program.row_width, MOST * wide, program.trained)
-    rng = np.random.default_rng(2)
-    first, second, third, fourth = (rng.normal(size=n).astype(np.float32) for n in sizes)
-    return first, second, third, fourth
+    rng, arrays = np.random.default_rng(2), new_scratch(program, MOST)
+    for array in arrays:
+        array[:] = rng.normal(size=array.shape)
+    return arrays
 
 
 def by_tensorflow(model: Any, loss: str, given: Feed, *, training: bool) -> tuple[float, Any]:
@@ -72,17 +73,24 @@ def check(model: Any, loss: str, program: Program, layout: Layout, step: int = 0
     noise = 4 * batch["noise"] if "noise" in batch else np.zeros((0, 0), np.float32)
     half, arrays, before = np.float32(0.5), scratch(program), weights.copy()
 
-    validation = validate(program, MOST, weights, given["x"], offset, half, arrays)
-    moments = np.zeros((0, program.trained), np.float32)
-    total = train_batches(
-        program, OPTIMIZERS["sgd"], MOST, 0.25, 0.25, weights, moments, step,
-        given["x"], offset, half, order, noise, arrays,
+    in_validation, in_training = np.zeros((2, 1)), np.zeros(1)
+    whole = shares_of(program, MOST, 1)
+    validate(
+        program, whole, 0, 1, new_meeting(), MOST, weights, given["x"], offset, half, arrays,
+        in_validation,
     )  # fmt: skip
+    moments = np.zeros((0, program.trained), np.float32)
+    train_batches(
+        program, whole, 0, 1, new_meeting(), OPTIMIZERS["sgd"], MOST, 0.25, 0.25, weights, moments,
+        step, given["x"], offset, half, order, noise, arrays, in_training,
+    )  # fmt: skip
+    reconstruction, divergence = in_validation.sum(axis=1)
+    validation, total = reconstruction + program.kl_weight * divergence, in_training.sum()
 
     if "noise" in given:
         given["noise"] = np.zeros_like(given["noise"])
     expected, _ = by_tensorflow(model, loss, given, training=False)
-    np.testing.assert_allclose(validation[0] / SAMPLES, expected, rtol=1e-5)
+    np.testing.assert_allclose(validation / SAMPLES, expected, rtol=1e-5)
     expected, gradients = by_tensorflow(model, loss, batch, training=True)
     np.testing.assert_allclose(total / ROWS, expected, rtol=1e-5)
     flat = np.concatenate([gradient.ravel() for gradient in gradients])
@@ -182,12 +190,13 @@ def test_a_code_without_direction_passes_no_gradient_and_no_nan() -> None:
     for name in ("x", "offset"):
         given[name].flags.writeable = False
     no_moments, no_noise = np.zeros((0, program.trained), np.float32), np.zeros((0, 0), np.float32)
-    total = train_batches(
-        program, OPTIMIZERS["sgd"], MOST, 0.1, 0.0, flat, no_moments, 0,
+    losses, whole = np.zeros(1), shares_of(program, MOST, 1)
+    train_batches(
+        program, whole, 0, 1, new_meeting(), OPTIMIZERS["sgd"], MOST, 0.1, 0.0, flat, no_moments, 0,
         given["x"], given["offset"], np.float32(1), np.arange(ROWS, dtype=np.int32), no_noise,
-        arrays,
+        arrays, losses,
     )  # fmt: skip
-    assert np.isfinite(total)
+    assert np.isfinite(losses).all()
     gradients = dict(zip(layout.paths, layout.split(arrays[3]), strict=True))
     assert not gradients["dead/kernel"].any()
     assert not gradients["dead/bias"].any()

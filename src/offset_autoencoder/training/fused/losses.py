@@ -17,8 +17,10 @@ _MOST_FACTORS = 64
 
 
 @compiled
-def loss_and_gradient(kind: int, x: Any, y: Any, gradient: Any, products: Any) -> float:
-    """The loss of a batch, summed over its samples, and the gradient of its mean.
+def loss_and_gradient(
+    kind: int, x: Any, y: Any, gradient: Any, products: Any, samples: int
+) -> float:
+    """The loss of some rows of a batch, summed, and the gradient of the batch's mean.
 
     Binary cross-entropy (of logits) and squared error are means over the features, categorical
     cross-entropy (of logits) is a sum over them, as in Keras.
@@ -27,24 +29,25 @@ def loss_and_gradient(kind: int, x: Any, y: Any, gradient: Any, products: Any) -
         kind: Which loss.
         x: (rows, features) float32, the target.
         y: (rows, features) float32, logits or reconstruction.
-        gradient: (rows, features) float32, written: of the mean over rows with respect to y.
+        gradient: (rows, features) float32, written: of the mean with respect to y.
         products: (features,) float32, scratch.
+        samples: Rows of the whole batch.
     """
     if kind == SIGMOID_CROSSENTROPY:
-        return _sigmoid_crossentropy(x, y, gradient, products)
+        return _sigmoid_crossentropy(x, y, gradient, products, samples)
     if kind == SQUARED_ERROR:
-        return _squared_error(x, y, gradient)
-    return _softmax_crossentropy(x, y, gradient)
+        return _squared_error(x, y, gradient, samples)
+    return _softmax_crossentropy(x, y, gradient, samples)
 
 
 @compiled
-def _sigmoid_crossentropy(x: Any, y: Any, gradient: Any, products: Any) -> float:
+def _sigmoid_crossentropy(x: Any, y: Any, gradient: Any, products: Any, samples: int) -> float:
     """Sum over rows of mean(max(l, 0) − l·x + log(1 + exp(−|l|))); gradient sigmoid(l) − x.
 
     The sum of logarithms is taken as the logarithm of products, column by column.
     """
     rows, features = y.shape
-    share = _f(1.0 / (rows * features))
+    share = _f(1.0 / (samples * features))
     total: Any = 0.0
     factors = 0
     products[:features] = _ONE
@@ -68,9 +71,9 @@ def _sigmoid_crossentropy(x: Any, y: Any, gradient: Any, products: Any) -> float
 
 
 @compiled
-def _squared_error(x: Any, y: Any, gradient: Any) -> float:
+def _squared_error(x: Any, y: Any, gradient: Any, samples: int) -> float:
     rows, features = y.shape
-    share = _f(2.0 / (rows * features))
+    share = _f(2.0 / (samples * features))
     total: Any = 0.0
     for i in range(rows):
         squares: Any = _ZERO
@@ -83,10 +86,10 @@ def _squared_error(x: Any, y: Any, gradient: Any) -> float:
 
 
 @compiled
-def _softmax_crossentropy(x: Any, y: Any, gradient: Any) -> float:
+def _softmax_crossentropy(x: Any, y: Any, gradient: Any, samples: int) -> float:
     """Sum over rows of Σ x·(log Σ exp(l) − l); gradient softmax(l) − x, as Σx = 1."""
     rows, features = y.shape
-    share = _f(1.0 / rows)
+    share = _f(1.0 / samples)
     total: Any = 0.0
     for i in range(rows):
         highest = y[i, 0]

@@ -23,36 +23,46 @@ _EPSILON, _DECAY, _ONE = _f(1e-7), _f(0.004), _f(1)
 
 @compiled
 def update(
-    kind: int, weights: Any, gradient: Any, moments: Any, learning_rate: float, step: int
+    kind: int,
+    weights: Any,
+    gradient: Any,
+    moments: Any,
+    start: int,
+    end: int,
+    learning_rate: float,
+    step: int,
 ) -> None:
-    """Take one step in place.
+    """Take one step with some of the weights, in place.
 
     Args:
         kind: Which optimizer.
-        weights: (P, ) float32, those that train.
-        gradient: (P,) float32.
+        weights: Flat, float32, those that train first.
+        gradient: (P,) float32, of those that train.
         moments: (2, P) float32.
+        start: The first of the weights.
+        end: The one after the last.
         learning_rate: η.
         step: Of the run, from 1.
     """
-    rate = _f(learning_rate)
+    # Slices, as an index that may be negative keeps a loop from becoming vector code.
+    rate, w, gradients = _f(learning_rate), weights[start:end], gradient[start:end]
     if kind == SGD:
-        for i in range(weights.size):
-            weights[i] -= rate * gradient[i]
+        for i in range(w.size):
+            w[i] -= rate * gradients[i]
     elif kind == RMSPROP:
-        second = moments[0]
-        for i in range(weights.size):
-            g = gradient[i]
+        second = moments[0][start:end]
+        for i in range(w.size):
+            g = gradients[i]
             second[i] += _RHO * (g * g - second[i])
-            weights[i] -= rate * g / np.sqrt(second[i] + _EPSILON)
+            w[i] -= rate * g / np.sqrt(second[i] + _EPSILON)
     else:
         kept = _f(1.0 - 0.004 * learning_rate) if kind == ADAMW else _ONE
         corrected = _f(learning_rate * np.sqrt(1 - 0.999**step) / (1 - 0.9**step))
-        first, second = moments[0], moments[1]
-        for i in range(weights.size):
-            g = gradient[i]
+        first, second = moments[0][start:end], moments[1][start:end]
+        for i in range(w.size):
+            g = gradients[i]
             m = first[i] + (g - first[i]) * _BETA_1
             v = second[i] + (g * g - second[i]) * _BETA_2
             first[i] = m
             second[i] = v
-            weights[i] = weights[i] * kept - m * corrected / (np.sqrt(v) + _EPSILON)
+            w[i] = w[i] * kept - m * corrected / (np.sqrt(v) + _EPSILON)

@@ -27,10 +27,10 @@ _ZERO, _HALF, _ONE = _f(0), _f(0.5), _f(1)
 
 
 @inlined
-def block(workspace: Any, program: Any, value: int, rows: int, most: int) -> Any:
-    """A value of a batch of ``rows`` in a workspace made for ``most``, (rows, width)."""
+def block(workspace: Any, program: Any, value: int, first: int, last: int, most: int) -> Any:
+    """Rows ``first`` to ``last`` of a value in a workspace made for ``most``, (rows, width)."""
     start, width = program.columns[value] * most, program.widths[value]
-    return workspace[start : start + rows * width].reshape((rows, width))
+    return workspace[start + first * width : start + last * width].reshape((last - first, width))
 
 
 @inlined
@@ -45,27 +45,34 @@ def _exp(x: Any) -> Any:
 
 @compiled
 def forward(
-    program: Any, weights: Any, workspace: Any, rows: int, most: int, training: bool
-) -> float:
-    """Fill the workspace with every value of a batch.
+    program: Any,
+    weights: Any,
+    workspace: Any,
+    start: int,
+    end: int,
+    most: int,
+    training: bool,
+    divergences: Any,
+) -> None:
+    """Fill the workspace with every value of some rows of a batch.
 
     Args:
         program: A :class:`~offset_autoencoder.training.fused.program.Program`.
         weights: Flat, float32.
         workspace: Flat, float32, with the inputs' values filled in.
-        rows: Samples of the batch.
+        start: The first of the rows.
+        end: The row after the last.
         most: Samples that the workspace is made for.
         training: Whether codes are drawn.
-
-    Returns:
-        The KL divergence from the prior, nats, summed over the batch.
+        divergences: (most,) float64, written where codes are drawn: each row's KL divergence
+            from the prior, nats.
     """
-    divergence = 0.0
+    rows = end - start
     for number in range(program.operations.shape[0]):
         op = program.operations[number]
         kind = op[0]
-        out = block(workspace, program, op[1], rows, most)
-        first = block(workspace, program, op[2], rows, most)
+        out = block(workspace, program, op[1], start, end, most)
+        first = block(workspace, program, op[2], start, end, most)
         if kind == DENSE:
             inputs, outputs = first.shape[1], out.shape[1]
             np.dot(first, _kernel(weights, op[5], inputs, outputs), out)
@@ -97,14 +104,15 @@ def forward(
                     for j in range(first.shape[1]):
                         out[i, column + j] = factor * first[i, j]
         elif kind == SAMPLE:
-            log_variance = block(workspace, program, op[3], rows, most)
-            noise = block(workspace, program, op[4], rows, most)
+            log_variance = block(workspace, program, op[3], start, end, most)
+            noise = block(workspace, program, op[4], start, end, most)
             for i in range(rows):
+                divergence = 0.0
                 for j in range(out.shape[1]):
                     mean, lv = first[i, j], log_variance[i, j]
                     divergence += _HALF * (mean * mean + _exp(lv) - lv - _ONE)
                     out[i, j] = mean + _exp(_HALF * lv) * noise[i, j] if training else mean
-    return divergence
+                divergences[start + i] = divergence
 
 
 @compiled
@@ -148,6 +156,47 @@ def _unit_norm_gradient(
             gradient[i, j] = change if overwrites else gradient[i, j] + change
 
 
+@inlined
+def weight_gradients(
+    program: Any,
+    number: int,
+    gradient: Any,
+    workspace: Any,
+    upstream: Any,
+    rows: int,
+    most: int,
+) -> tuple[int, int]:
+    """Sum the gradient of an operation's weights over the rows of a batch.
+
+    Args:
+        program: A :class:`~offset_autoencoder.training.fused.program.Program`.
+        number: Which operation.
+        gradient: Flat, float32, written.
+        workspace: As the forward pass left it.
+        upstream: As the backward pass left it.
+        rows: Samples of the batch.
+        most: Samples that the workspace is made for.
+
+    Returns:
+        How many floats its kernel and its bias have; 0 where they do not train.
+    """
+    op = program.operations[number]
+    if op[0] != DENSE or op[7] == 0:
+        return 0, 0
+    first = block(workspace, program, op[2], 0, rows, most)
+    above = block(upstream, program, op[1], 0, rows, most)
+    inputs, outputs = first.shape[1], above.shape[1]
+    np.dot(first.T, above, _kernel(gradient, op[5], inputs, outputs))
+    if op[6] < 0:
+        return inputs * outputs, 0
+    of_bias = gradient[op[6] : op[6] + outputs]
+    of_bias[:] = _ZERO
+    for i in range(rows):
+        for j in range(outputs):
+            of_bias[j] += above[i, j]
+    return inputs * outputs, outputs
+
+
 @compiled
 def backward(
     program: Any,
@@ -156,54 +205,53 @@ def backward(
     workspace: Any,
     upstream: Any,
     scratch: Any,
-    rows: int,
+    start: int,
+    end: int,
+    samples: int,
     most: int,
     kl_weight: float,
+    sums: bool,
 ) -> None:
-    """Turn the gradient of the output into that of every weight that trains.
+    """Turn the gradient of the output into that of every value, for some rows of a batch.
 
     Args:
         program: A :class:`~offset_autoencoder.training.fused.program.Program`.
         weights: Flat, float32.
-        gradient: Flat, float32, written.
+        gradient: Flat, float32, written where the rows are summed.
         workspace: As the forward pass left it.
         upstream: Of its size: the gradient of every value, of which the output's is filled in.
-        scratch: Float32, as large as the largest value.
-        rows: Samples of the batch.
+        scratch: Float32, as large as these rows of the largest value.
+        start: The first of the rows.
+        end: The row after the last.
+        samples: Rows of the whole batch.
         most: Samples that the workspace is made for.
         kl_weight: What the divergence of this step is weighted with.
+        sums: Whether these are all rows, and the gradients of the weights are summed, too.
     """
+    rows = end - start
     for number in range(program.operations.shape[0] - 1, -1, -1):
         op = program.operations[number]
         kind, overwrites = op[0], op[13]
-        out = block(workspace, program, op[1], rows, most)
-        above = block(upstream, program, op[1], rows, most)
-        first = block(workspace, program, op[2], rows, most)
-        below = block(upstream, program, op[2], rows, most)
+        if op[12] == 0 and (kind != DENSE or op[7] == 0):
+            continue
+        out = block(workspace, program, op[1], start, end, most)
+        above = block(upstream, program, op[1], start, end, most)
+        first = block(workspace, program, op[2], start, end, most)
+        below = block(upstream, program, op[2], start, end, most)
         if kind == DENSE:
-            inputs, outputs = first.shape[1], out.shape[1]
-            if op[7] == 0 and op[12] == 0:
-                continue
             if op[8] != LINEAR:
                 times_derivative(op[8], out, out, above)
-            if op[7]:
-                np.dot(first.T, above, _kernel(gradient, op[5], inputs, outputs))
-                if op[6] >= 0:
-                    of_bias = gradient[op[6] : op[6] + outputs]
-                    of_bias[:] = _ZERO
-                    for i in range(rows):
-                        for j in range(outputs):
-                            of_bias[j] += above[i, j]
+            if sums:
+                weight_gradients(program, number, gradient, workspace, upstream, rows, most)
             if op[12]:
-                kernel = _kernel(weights, op[5], inputs, outputs)
+                inputs = first.shape[1]
+                kernel = _kernel(weights, op[5], inputs, out.shape[1])
                 if overwrites:
                     np.dot(above, kernel.T, below)
                 else:
                     product = scratch[: rows * inputs].reshape((rows, inputs))
                     np.dot(above, kernel.T, product)
                     _accumulate(below, product, False)
-        elif op[12] == 0:
-            continue
         elif kind == ACTIVATE:
             times_derivative(op[8], first, out, above)
             _accumulate(below, above, overwrites != 0)
@@ -216,10 +264,10 @@ def backward(
                     change = factor * above[i, column + j]
                     below[i, j] = change if overwrites else below[i, j] + change
         elif kind == SAMPLE:
-            log_variance = block(workspace, program, op[3], rows, most)
-            noise = block(workspace, program, op[4], rows, most)
-            below_second = block(upstream, program, op[3], rows, most)
-            of_each = _f(kl_weight / rows)
+            log_variance = block(workspace, program, op[3], start, end, most)
+            noise = block(workspace, program, op[4], start, end, most)
+            below_second = block(upstream, program, op[3], start, end, most)
+            of_each = _f(kl_weight / samples)
             for i in range(rows):
                 for j in range(out.shape[1]):
                     lv, g = log_variance[i, j], above[i, j]
