@@ -181,4 +181,5 @@ def test_covers_all_that_the_trainer_imports(import_graph: Any) -> None:
         for name in import_graph.reached("offset_autoencoder.training.schedule")
         if name in import_graph.files and ".config" not in name
     }
-    assert reached == deciding | DECIDES_NOTHING
+    # Started as a process of its own, so that nothing imports it.
+    assert reached | {"training.fused.compile_all"} == deciding | DECIDES_NOTHING

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from offset_autoencoder.training.batches import MOST_CHUNKED_RUNS
 from offset_autoencoder.training.checkpoints import Checkpoints
+from offset_autoencoder.training.fused.compiler import compile_ahead
 from offset_autoencoder.training.fused.crew import FusedCrew
 from offset_autoencoder.training.hall import Hall, OnEpoch, Work
 from offset_autoencoder.training.job import Job
@@ -59,6 +60,8 @@ def train_populations(
         workers = min(workers, MOST_CHUNKED_RUNS)
     if not hall.crews:
         return
+    if any(work.population.fused for work in works):
+        compile_ahead()
     # A product that several threads share rounds otherwise than one of a thread alone.
     with (
         threadpool_limits(1, user_api="blas"),

@@ -92,3 +92,50 @@ def test_a_cache_that_cannot_be_written_is_no_error(clone: Clone, tmp_path: Path
     assert done["loss"] == pytest.approx(2 * 0.693147, rel=1e-5)
     assert str(tmp_path) not in done["folder"]
     assert not Path(done["folder"]).exists()
+
+
+TRAINING = """
+import hashlib, json
+import numpy as np
+from offset_autoencoder.config.architecture import Architecture
+from offset_autoencoder.config.schema import Network
+from offset_autoencoder.training.fused import epoch
+from offset_autoencoder.training.job import Job
+from offset_autoencoder.training.population import Population
+from offset_autoencoder.training.trainer import train_population
+
+rng = np.random.default_rng(0)
+x, offset = rng.random((100, 9), np.float32), rng.random((100, 3), np.float32)
+network = Network(latent_dim=3, hidden=[5])
+population = Population(Architecture(network=network, input_dim=9), 8, "adam")
+job = Job(id="a", seed=0, offset=offset, offset_validation=offset, stddev=0.1,
+          learning_rate=0.01, epochs=5, patience=None)
+digest = hashlib.sha256()
+def take(job, run):
+    for array in (*run.weights, run.loss, run.val_loss):
+        digest.update(array.tobytes())
+train_population(population, [job], x, x, take)
+loops = (epoch.train_batches, epoch.validate)
+misses = sum(sum(loop.stats.cache_misses.values()) for loop in loops)
+print(json.dumps({"digest": digest.hexdigest(), "misses": misses}))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="XDG_CACHE_HOME says where the cache is")
+def test_the_first_training_on_a_machine_has_the_bytes_of_the_next(tmp_path: Path) -> None:
+    """Two at once have them too, the loops being compiled by neither."""
+    command = [sys.executable, "-c", TRAINING]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    first = [
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=300)[0].splitlines() for process in first]
+    told = "compiling the training loops, once for this machine"
+    assert sorted(line for lines in said for line in lines[:-1]) == [told]
+    then = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    found = [json.loads(lines[-1]) for lines in (*said, then)]
+    assert found[0] == found[1] == found[2]
+    assert found[0]["misses"] == 0

@@ -118,7 +118,7 @@ def test_a_cut_that_changes_a_bit_is_not_made(monkeypatch: pytest.MonkeyPatch) -
     def trained(*arguments: Any) -> list[Any]:
         return [np.array([0.1 if arguments[-1] < 2 else np.nextafter(0.1, 1)])]
 
-    monkeypatch.setattr(sharing, "_trained", trained)
+    monkeypatch.setattr(sharing, "train_randomly", trained)
     assert sharing_threads(program, layout, BATCH, OPTIMIZERS["adam"], (SAMPLES, 1)) == 1
 
 

@@ -1,4 +1,10 @@
-"""How the loops are compiled: to vector code, once a machine, outside Python's lock."""
+"""How the loops are compiled: to vector code, once a machine, outside Python's lock.
+
+What a process has compiled itself and what another reads back from disk may differ in how sums are
+grouped, since only the former is inlined across functions. So all loops are compiled by a process
+that does nothing else, and every training reads them from disk: the first one on a machine has the
+same bytes as the next.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +14,16 @@ import functools
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import numba
+from filelock import FileLock
+from llvmlite import binding
 from numba import njit
 from numba.core import config as numba_config
 from numba.misc import appdirs as numba_appdirs
@@ -22,6 +33,10 @@ _config: Any = numba_config
 _appdirs: Any = numba_appdirs
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+
+# Where a process that compiles for another writes.
+_VARIABLE = "OFFSET_AUTOENCODER_COMPILED"
+_WHOLE = "whole"
 
 _OPTIONS: dict[str, Any] = {
     "nogil": True,
@@ -75,6 +90,36 @@ class SourceDigestLocator:
         return self._name
 
 
+def compile_ahead() -> None:
+    """Have all loops compiled and on disk, by a process of their own where they are not yet.
+
+    Raises:
+        RuntimeError: where they cannot be compiled.
+    """
+    folder = _folder()
+    whole = folder / _WHOLE
+    if whole.exists():
+        return
+    with FileLock(folder / "lock"):
+        if whole.exists():
+            return
+        print("compiling the training loops, once for this machine", flush=True)
+        for part in [*folder.glob("*.nbi"), *folder.glob("*.nbc")]:
+            part.unlink(missing_ok=True)  # of a process that was killed at it
+        source = str(Path(__file__).parents[3])
+        paths = [source, *filter(None, [os.environ.get("PYTHONPATH")])]
+        done = subprocess.run(
+            [sys.executable, "-m", "offset_autoencoder.training.fused.compile_all"],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), _VARIABLE: str(folder)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"the training loops cannot be compiled: {done.stderr[-2000:]}")
+        whole.touch()
+
+
 @contextlib.contextmanager
 def _own_cache() -> Iterator[None]:
     before = _config.CACHE_LOCATOR_CLASSES
@@ -88,11 +133,16 @@ def _own_cache() -> Iterator[None]:
 @functools.cache
 def _digest() -> str:
     sources = sorted(Path(__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+    compiler = [numba.__version__, sys.version, binding.get_host_cpu_name()]
+    compiler.append(binding.get_host_cpu_features().flatten())
+    parts = [*(source.read_bytes() for source in sources), *(each.encode() for each in compiler)]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
 @functools.cache
 def _folder() -> Path:
+    if given := os.environ.get(_VARIABLE):
+        return Path(given)
     folder = Path(_appdirs.user_cache_dir("offset-autoencoder")) / f"compiled-{_digest()[:16]}"
     try:
         folder.mkdir(parents=True, exist_ok=True)

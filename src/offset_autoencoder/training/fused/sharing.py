@@ -37,15 +37,15 @@ def sharing_threads(
     if most == 1:
         return 1
     rows = tuple(batch_size + (each % batch_size or batch_size) for each in samples)
-    uncut = _trained(program, layout, batch_size, optimizer, rows, 1)
+    uncut = train_randomly(program, layout, batch_size, optimizer, rows, 1)
     for parts in range(2, most + 1):
-        cut = _trained(program, layout, batch_size, optimizer, rows, parts)
+        cut = train_randomly(program, layout, batch_size, optimizer, rows, parts)
         if any(a.tobytes() != b.tobytes() for a, b in zip(uncut, cut, strict=True)):
             return parts - 1
     return most
 
 
-def _trained(
+def train_randomly(
     program: Program,
     layout: Layout,
     batch_size: int,
@@ -53,7 +53,19 @@ def _trained(
     samples: tuple[int, ...],
     parts: int,
 ) -> list[NDArray[Any]]:
-    """All that a training on random numbers leaves, cut into parts by a single thread."""
+    """Train on random numbers, cut into parts, by a single thread.
+
+    Args:
+        program: The network.
+        layout: Its weights.
+        batch_size: Samples a step.
+        optimizer: Which optimizer.
+        samples: Of the epoch, and of its validation.
+        parts: How many.
+
+    Returns:
+        All that it leaves: weights, moments, losses, and the values of the last batch.
+    """
     rng, (rows, held_out) = np.random.default_rng(0), samples
     x = rng.random((max(samples), int(program.widths[X])), dtype=np.float32)
     offset = rng.standard_normal((len(x), int(program.widths[OFFSET])), dtype=np.float32)
