@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from offset_autoencoder.training.identity import IdentifiedRun
 
 _COMMAND = (sys.executable, "-m", "offset_autoencoder.tracking.live")
-# Time to write the last points down; publish completes what is not done by then.
-_END_SECONDS = 5.0
+# Time to write the last points down, which the training waits for; publish completes the rest.
+_END_SECONDS = 1.0
 
 
 @contextlib.contextmanager
