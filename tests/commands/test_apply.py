@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -214,6 +215,27 @@ def test_bad_input_is_one_line_and_writes_nothing(
     assert line.startswith("error: ")
     assert said in line
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_runs_folder_is_applied_from_anywhere_with_its_own_project(
+    command: Any,
+    run_of: Any,
+    samples_csv: Path,
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (run,) = (trained / "models" / "runs").glob(f"{run_of('projection')}*")
+    assert command("reconstruct", run, samples_csv, tmp_path / "here.npy").exit_code == 0
+    monkeypatch.chdir(tmp_path)
+    result = command("reconstruct", run, samples_csv, tmp_path / "there.npy")
+    assert result.exit_code == 0, result.stderr
+    np.testing.assert_array_equal(np.load("there.npy"), np.load("here.npy"))
+    shutil.copytree(run, tmp_path / "alone")
+    result = command("reconstruct", "alone", samples_csv, tmp_path / "no.npy")
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert "in its project, which is neither here nor around it" in line
 
 
 def test_a_model_without_a_precomputed_offset_has_none_to_write(

@@ -1,4 +1,4 @@
-"""``check`` refuses what ``prepare`` refuses, in the same words, and writes nothing."""
+"""``check`` refuses what ``prepare`` and the offsets refuse, and writes nothing."""
 
 from __future__ import annotations
 
@@ -118,6 +118,35 @@ def test_it_refuses_what_prepare_refuses(
     with pytest.raises(InputError) as prepared:
         prepare.main()
     assert str(checked.value) == str(prepared.value)
+
+
+@pytest.mark.parametrize(
+    ("offset", "said"),
+    [
+        ({"kind": "file", "path": "vectors.npy"}, "the data has ids of its own"),
+        ({"kind": "file", "path": "vectors.csv", "id": "nope"}, "no column 'nope'"),
+        ({"kind": "file", "path": "few.csv", "id": "name"}, "has no vector for 1 sample"),
+        ({"kind": "file", "path": "none.npy"}, "there is no file data/raw/none.npy"),
+        ({"kind": "function", "function": "custom.nope:nope"}, "offsets.mine.function"),
+    ],
+)
+def test_it_refuses_vectors_and_functions_that_the_offsets_would(
+    offset: dict[str, Any], said: str, project: Path, command: Any
+) -> None:
+    raw = project / "data" / "raw"
+    vectors = frame()[["name"]].assign(a=0.0, b=1.0, c=2.0)
+    np.save(raw / "vectors.npy", vectors[["a", "b", "c"]].to_numpy())
+    vectors.to_csv(raw / "vectors.csv", index=False)
+    vectors[:-1].to_csv(raw / "few.csv", index=False)
+    good = {"kind": "file", "path": "vectors.csv", "id": "name"}
+    models = {"plain": {}, "mine": {"offset": "mine"}}
+    write_project(project, offsets={"mine": good}, models=models)
+    assert command("check").exit_code == 0
+    write_project(project, offsets={"mine": offset}, models=models)
+    result = command("check")
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert said in line
 
 
 def test_chunk_by_chunk_it_finds_the_same(

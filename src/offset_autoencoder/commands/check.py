@@ -1,4 +1,4 @@
-"""``check``: what the stage ``prepare`` would refuse, found without writing anything."""
+"""``check``: what ``prepare`` and the user's own offsets would stop at, found without writing."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from offset_autoencoder import project
 from offset_autoencoder.config import SPLITS, Params, load_params
+from offset_autoencoder.config.offset_kinds import FileOffset, FunctionOffset
 from offset_autoencoder.config.schema import SplitName
 from offset_autoencoder.config.tracking_uri import check_environment
 from offset_autoencoder.data.chunks import chunks
@@ -22,16 +23,19 @@ from offset_autoencoder.data.shared_samples import sample_digests
 from offset_autoencoder.data.sources import load_source
 from offset_autoencoder.data.splits import assign
 from offset_autoencoder.data.stacked import Selected
-from offset_autoencoder.data.writing import WrittenSplit
+from offset_autoencoder.data.writing import SplitRows, WrittenSplit
+from offset_autoencoder.offsets.table_file import PreparedIds, read_tables
 from offset_autoencoder.reporting.progress import progress
 from offset_autoencoder.stages import prepare
+from offset_autoencoder.user_code import find_target
 
 
 def check() -> None:
     """Check params.yaml and the data, and say in a line each what they are.
 
     Raises:
-        InputError: for the first thing that ``prepare`` would refuse.
+        InputError: for the first thing that ``prepare`` would refuse, or that is wrong with a file
+            of vectors or the name of a function under ``offsets:``.
     """
     params = load_params(project.PARAMS)
     if params.tracking.uri is None:
@@ -71,7 +75,21 @@ def check() -> None:
     print(prepare.summary(schema).replace("prepared:", "data:", 1))
     if shared := prepare.shared_samples(schema, seen):
         print(shared)
+    _check_offsets(params, samples, rows)
     print("nothing is wrong with them that can be found before a training")
+
+
+def _check_offsets(params: Params, samples: Samples, rows: SplitRows) -> None:
+    """Read the user's own vectors, and find the user's own functions."""
+    ids = PreparedIds(
+        {name: samples.ids[rows[name]] for name in SPLITS}, are_rows=not samples.ids_given
+    )
+    for name, offset in params.offsets.items():
+        if isinstance(offset, FileOffset):
+            for latent_dim in params.latent_dims(name):
+                read_tables(name, offset, ids, latent_dim, project.RAW)
+        elif isinstance(offset, FunctionOffset):
+            find_target(f"{project.PARAMS}: offsets.{name}.function", offset.function)
 
 
 def said_of(params: Params) -> str:

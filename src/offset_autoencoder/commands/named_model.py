@@ -15,7 +15,8 @@ from offset_autoencoder.commands.registered_model import (
     fetch,
 )
 from offset_autoencoder.config import load_params
-from offset_autoencoder.project import PARAMS
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.project import PARAMS, PREPARED
 from offset_autoencoder.serving.applied import AppliedModel
 from offset_autoencoder.serving.facts import FACTS
 from offset_autoencoder.serving.folder import IN_MLFLOW, load_model_folder
@@ -41,4 +42,17 @@ def open_model(name: str) -> Iterator[AppliedModel]:
     elif any((Path(name) / place / FACTS).is_file() for place in (".", IN_MLFLOW)):
         yield load_model_folder(name)
     else:
-        yield open_run(find_run(name))
+        run = find_run(name)
+        yield open_run(run, _project_of(run, name))
+
+
+def _project_of(run: Path, name: str) -> Path:
+    """The folder of the project that a run is of: this one or, failing that, where it lies."""
+    for root in (Path(), *run.resolve().parents[1:3]):
+        if (root / PREPARED).is_dir():
+            return root
+    raise InputError(
+        f"model {name}",
+        "is a run: scale and offset are in its project, which is neither here nor around it",
+        "name it in the project's folder, or take a model that MLflow serves: models:/NAME@ALIAS",
+    )

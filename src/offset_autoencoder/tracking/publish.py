@@ -50,13 +50,14 @@ class Outcome:
         """One line: ``published: 160 runs (12 new, 3 updated, 2 retired) to ...``."""
         plan = self.plan
         total = plan.runs("create", "update", "keep")
+        runs = "run" if total == 1 else "runs"
         if plan.is_nothing:
-            return f"published: {total} runs, nothing new"
+            return f"published: {total} {runs}, nothing new"
         retired = sum(present.which[0] == "run" for present in plan.retire)
         counts = {"new": plan.runs("create"), "updated": plan.runs("update"), "retired": retired}
         said = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
         return (
-            f"published: {total} runs ({said or 'the experiment brought in line'}) "
+            f"published: {total} {runs} ({said or 'the experiment brought in line'}) "
             f"to {self.location.shown} experiment {self.experiment}"
         )
 
