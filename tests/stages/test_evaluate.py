@@ -232,6 +232,23 @@ def test_samples_that_are_no_images_are_shown_as_they_are(project: Path) -> None
     assert [(name, row.shape) for name, row in shown.rows] == [("none", (5, 64))]
 
 
+def test_where_labels_are_few_more_samples_of_each_are_shown(project: Path) -> None:
+    data = load_prepared()
+    assert data.test.y is not None
+    few = replace(data, test=replace(data.test, y=data.test.y % 2))
+    pairs = zip(table("models/index.csv"), load_params().runs, strict=True)
+    first = evaluate.first_runs(
+        [(row["id"], run) for row, run in pairs if run.setting.label == "none"]
+    )
+    shown = evaluate.reconstructions(few, first)
+    assert shown is not None
+    x = np.asarray(data.test.x).reshape(-1, 8, 8)
+    rows = [int(np.flatnonzero((x == each).all(axis=(1, 2)))[0]) for each in shown.originals]
+    assert len(set(rows)) == 10
+    assert sorted(few.test.y[rows[:2]]) == [0, 1]  # type: ignore[index]
+    assert sorted(rows[2:]) == rows[2:]
+
+
 def test_no_run_finished_no_pictures(project: Path) -> None:
     assert evaluate.reconstructions(load_prepared(), []) is None
 

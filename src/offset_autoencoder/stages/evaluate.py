@@ -181,7 +181,9 @@ def reconstructions(data: PreparedData, first: FirstRuns) -> Reconstructions | N
     labels = data.test.y
     rows = np.arange(min(most, len(data.test.x)))
     if labels is not None:
-        rows = np.unique(labels, return_index=True)[1][:most]
+        one_each = np.unique(labels, return_index=True)[1][:most]
+        others = np.setdiff1d(np.arange(len(labels)), one_each)
+        rows = np.concatenate([one_each, others[: most - len(one_each)]])
     x = np.asarray(data.test.x[rows])
     outputs, prior = {}, {}
     for run_id, opened, encoded in encoded_rows(data, first, rows):
