@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _COMMAND = (sys.executable, "-m", "offset_autoencoder.tracking.live")
 # Time to write the last points down, which the training waits for; publish completes the rest.
-_END_SECONDS = 1.0
+_END_SECONDS = 0.5
 
 
 @contextlib.contextmanager

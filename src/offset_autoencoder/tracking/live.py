@@ -24,15 +24,15 @@ from offset_autoencoder.tracking.location import locate
 POLL_SECONDS = 2.0
 # Until a store that did not answer is asked again.
 RETRY_SECONDS = 60.0
-# A core in use gives such a process 5 %, then 3 % once MLflow is imported: of two cores in use not
-# 2 % of a training that lasts for minutes. A single core gives 1 %.
-_NICE_WHILE_IMPORTING, _NICE, _NICE_ON_ONE_CORE = 13, 15, 19
+# A core in use gives such a process 1.5 %. MLflow's import and a new store take seconds of one:
+# while all cores are in use curves come late, otherwise at once.
+_NICE = 19
 
 
 def main() -> None:
     """Follow the training that is named on the standard input, until that ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _step_back(_NICE_WHILE_IMPORTING)
+    _step_back()
     handed = json.loads(sys.stdin.readline())
     has_ended = threading.Event()
     threading.Thread(target=_wait_for_end, args=(has_ended,), daemon=True).start()
@@ -73,7 +73,6 @@ def follow(handed: Mapping[str, Any], has_ended: threading.Event) -> None:
 
     is_current = Path.cwd() == project_root()
     writer = LiveWriter.open(location, name, handed["training"], is_current=is_current)
-    _step_back(_NICE)
     open_runs = list(runs)
     while not has_ended.is_set():
         for run in open_runs[:]:
@@ -83,11 +82,10 @@ def follow(handed: Mapping[str, Any], has_ended: threading.Event) -> None:
     writer.end(open_runs)
 
 
-def _step_back(niceness: int) -> None:
-    """Take no more than that of a core that is in use."""
-    wanted = niceness if (os.cpu_count() or 1) > 1 else _NICE_ON_ONE_CORE
+def _step_back() -> None:
+    """Leave the cores to the training."""
     with contextlib.suppress(OSError):
-        os.nice(max(0, wanted - os.nice(0)))
+        os.nice(max(0, _NICE - os.nice(0)))
 
 
 def _wait_for_end(has_ended: threading.Event) -> None:
