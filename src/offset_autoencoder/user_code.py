@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from offset_autoencoder.errors import InputError, did_you_mean
-from offset_autoencoder.project import CUSTOM, bring_in
+from offset_autoencoder.paths import CUSTOM, bring_in
 
 
 def find_target(where: str, name: str) -> Any:

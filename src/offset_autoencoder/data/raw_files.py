@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.project import bring_in
+from offset_autoencoder.paths import bring_in
 
 Format = Literal["npy", "npz", "csv", "parquet", "idx"]
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from offset_autoencoder.commands.chosen_columns import Named, choose_columns
+from offset_autoencoder.cli.chosen_columns import Named, choose_columns
 from offset_autoencoder.data.column_spool import rows_first
 from offset_autoencoder.data.npz import check_length, read_npz_table
 from offset_autoencoder.data.raw_files import Format, format_of

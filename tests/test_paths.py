@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from offset_autoencoder.project import CUSTOM, RAW, bring_in, project_root, run_store
+from offset_autoencoder.paths import CUSTOM, RAW, bring_in, project_root, run_store
 
 
 def test_the_project_is_where_the_command_runs(
