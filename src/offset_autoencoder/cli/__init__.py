@@ -1,1 +1,1 @@
-"""Command line ``offset-autoencoder``: options and help in ``app``, the work of a command in its module."""
+"""Command line ``offset-autoencoder``: options and help in ``app``, the work in the others."""

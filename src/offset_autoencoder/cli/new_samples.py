@@ -61,7 +61,7 @@ def read_new(
         )
     except InputError as error:
         # The readers speak of the keys of params.yaml.
-        mend = error.mend and _as_options(error.mend)
+        mend = error.hint and _as_options(error.hint)
         raise InputError(_as_options(error.where), _as_options(error.what), mend) from None
     except OSError as error:
         raise InputError(str(path), f"cannot be read: {error.strerror}") from None

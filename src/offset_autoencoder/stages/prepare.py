@@ -44,8 +44,8 @@ def main() -> None:
         InputError: for the first thing wrong with params.yaml, with the data, or with the one
             for the other; ``data/prepared`` is then as it was.
     """
-    paths.bring_in(paths.RAW)
-    paths.bring_in(paths.CUSTOM)
+    paths.copy_into_clone(paths.RAW)
+    paths.copy_into_clone(paths.CUSTOM)
     params = load_params(paths.PARAMS)
     if params.tracking.uri is None:
         check_environment()
