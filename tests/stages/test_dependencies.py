@@ -22,7 +22,8 @@ CHECKED = sorted(set(STAGES) - {"publish"})
 USERS_OWN = "src/custom"
 
 LAYERS = (
-    ("errors", "files", "project", "user_code"),
+    ("errors", "project", "user_code"),
+    ("io",),
     ("config",),
     ("data",),
     ("models",),

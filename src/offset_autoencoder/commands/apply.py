@@ -14,11 +14,10 @@ from offset_autoencoder.commands.chosen_columns import Named
 from offset_autoencoder.commands.named_model import open_model
 from offset_autoencoder.commands.new_samples import check_input, read_new
 from offset_autoencoder.commands.output_file import Layout, check_output, output_file
-from offset_autoencoder.data.chunks import chunks
 from offset_autoencoder.data.scaling import apply_scale
-from offset_autoencoder.data.stacked import Stacked
 from offset_autoencoder.data.table import Table
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.arrays import ConcatenatedRows, chunks
 from offset_autoencoder.reporting.progress import progress
 from offset_autoencoder.serving.applied import AppliedModel, Beside
 from offset_autoencoder.serving.facts import Facts
@@ -88,7 +87,7 @@ def apply_model(
 
 
 def _write(
-    output: Path, layout: Layout, x: Stacked, apply: Apply, extras: Extras, doing: str
+    output: Path, layout: Layout, x: ConcatenatedRows, apply: Apply, extras: Extras, doing: str
 ) -> None:
     with (
         output_file(output, layout) as append,
@@ -131,8 +130,8 @@ class _Error:
         return self._squares / self._values
 
 
-def _flat(table: Table, facts: Facts) -> Stacked:
-    x = Stacked((table.x,))
+def _flat(table: Table, facts: Facts) -> ConcatenatedRows:
+    x = ConcatenatedRows((table.x,))
     if x.shape[1] != facts.input_dim:
         raise InputError(
             table.origin,
