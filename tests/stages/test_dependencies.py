@@ -22,11 +22,12 @@ CHECKED = sorted(set(STAGES) - {"publish"})
 USERS_OWN = "src/custom"
 
 LAYERS = (
-    ("errors", "project", "user_code"),
+    ("errors", "paths", "user_code"),
     ("io",),
     ("config",),
-    ("data",),
     ("models",),
+    ("data",),
+    ("runs",),
     ("training",),
     ("offsets",),
     ("evaluation",),
@@ -34,7 +35,7 @@ LAYERS = (
     ("reporting",),
     ("tracking",),
     ("stages",),
-    ("commands",),
+    ("cli",),
 )
 
 

@@ -9,7 +9,7 @@ from typing import IO, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder import project
+from offset_autoencoder import paths
 from offset_autoencoder.io import arrays
 from offset_autoencoder.io.arrays import ConcatenatedRows, Rows, chunks, release, rows_per_chunk
 
@@ -135,5 +135,5 @@ def _fill_buckets(file: IO[bytes], x: ConcatenatedRows, order: Rows, rows: int) 
 
 
 def _folder() -> str | None:
-    folder = project.RAW.parent
+    folder = paths.RAW.parent
     return str(folder) if folder.is_dir() else None
