@@ -20,12 +20,10 @@ from offset_autoencoder.cli.found_run import find_run
 from offset_autoencoder.cli.new_samples import check_input, read_new
 from offset_autoencoder.config import load_params
 from offset_autoencoder.config.schema import Tracking
-from offset_autoencoder.data.chunks import chunks
-from offset_autoencoder.data.npy_writer import npy_writer
 from offset_autoencoder.data.scaling import apply_scale
-from offset_autoencoder.data.stacked import Stacked
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import atomic_write
+from offset_autoencoder.io.arrays import ConcatenatedRows, chunks, npy_writer
+from offset_autoencoder.io.files import atomic_write
 from offset_autoencoder.paths import PARAMS, PREPARED
 from offset_autoencoder.reporting.progress import progress
 from offset_autoencoder.serving.applied import AppliedModel, Beside
@@ -88,7 +86,7 @@ def apply_model(
             )
         labelled = operation != "encode" and facts.needs == "labels"
         table = read_new(source, named, labelled=labelled, trained_on=facts.columns)
-        x = Stacked((table.x,))
+        x = ConcatenatedRows((table.x,))
         if x.shape[1] != facts.input_dim:
             raise InputError(
                 table.origin,
