@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from offset_autoencoder.models.autoencoder import build_autoencoder
     from offset_autoencoder.models.code_noise import CodeNoise
     from offset_autoencoder.models.unit_norm import UnitNorm
-    from offset_autoencoder.offsets.apply import apply_offset
+    from offset_autoencoder.offsets.build import apply_offset
     from offset_autoencoder.offsets.table import load_table
     from offset_autoencoder.training.loading import load_run
 

@@ -30,8 +30,7 @@ from numpy.typing import NDArray
 from offset_autoencoder.config.offset_kinds import FunctionOffset
 from offset_autoencoder.data.chunks import rows_a_chunk
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.offsets.check import check_finite
-from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
+from offset_autoencoder.offsets.kind import Float32, Samples, State, Training, check_finite
 from offset_autoencoder.user_code import blame_user_code, find_target
 
 _FITTED = "fitted."  # before the names of the user's own arrays

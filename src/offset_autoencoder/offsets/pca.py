@@ -16,8 +16,7 @@ import numpy as np
 from offset_autoencoder.config.offset_kinds import PcaOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
-from offset_autoencoder.offsets.linear import project, training_mean
-from offset_autoencoder.offsets.principal_axes import principal_axes
+from offset_autoencoder.offsets.linear import principal_axes, project, training_mean
 
 
 def fit(where: str, params: PcaOffset, training: Training, latent_dim: int) -> State:

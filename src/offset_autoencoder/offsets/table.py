@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from offset_autoencoder.config import SPLITS, SplitName
+from offset_autoencoder.data.chunks import chunks
+from offset_autoencoder.data.npy_writer import npy_writer
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.files import read_json, write_json, write_npz
-from offset_autoencoder.offsets.kind import Float32, State
-from offset_autoencoder.offsets.vectors import Vectors, write_vectors
+from offset_autoencoder.offsets.kind import Float32, State, check_finite
 
 INFO = "offset.json"
 STATE = "state.npz"
@@ -233,3 +234,73 @@ def _map_array(path: Path, latent_dim: int) -> Float32:
         )
     table: Float32 = array
     return table
+
+
+# --- offsets.vectors: The vectors of a split on their way to their file.
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """The vectors of a split that are computed, a chunk of rows at a time, when they are written.
+
+    Attributes:
+        shape: (n, latent_dim) of all.
+        chunks: float32 (rows, latent_dim) each, in order; it may be called again.
+    """
+
+    shape: tuple[int, int]
+    chunks: Callable[[], Iterable[Float32]]
+
+
+@dataclass(frozen=True)
+class WrittenVectors:
+    """What was seen of a split's vectors.
+
+    Attributes:
+        digest: SHA-256 (:func:`.files.sha256_of_array`).
+        rms: Root mean square of a coordinate, summed in float64.
+        largest: The largest magnitude of a coordinate.
+    """
+
+    digest: str
+    rms: float
+    largest: float
+
+
+def write_vectors(
+    path: Path, where: str, table: Float32 | Vectors, latent_dim: int
+) -> WrittenVectors:
+    """Write the vectors of a split as an npy file, a chunk at a time, each checked before.
+
+    Args:
+        path: The file.
+        where: The place that errors name.
+        table: float32 (n, latent_dim), or what computes it.
+        latent_dim: Length that the vectors must have.
+
+    Raises:
+        InputError: where they have another shape, or are not finite; the file is then not there.
+    """
+    squares, largest = 0.0, 0.0
+    n = table.shape[0]
+    with npy_writer(path, (n, latent_dim)) as writer:
+        for chunk in _chunks_of(table):
+            if chunk.ndim != 2 or chunk.shape[1] != latent_dim or chunk.dtype != np.float32:
+                raise InputError(
+                    where,
+                    f"must be float32 (n, {latent_dim}), it is {chunk.dtype} {chunk.shape}",
+                )
+            check_finite(where, chunk, writer.rows)
+            squares += float(np.sum(np.square(chunk, dtype=np.float64)))
+            largest = max(largest, float(np.abs(chunk).max(initial=0)))
+            writer.append(chunk)
+    return WrittenVectors(writer.digest, float(np.sqrt(squares / (n * latent_dim))), largest)
+
+
+def _chunks_of(table: Float32 | Vectors) -> Iterator[Float32]:
+    if isinstance(table, Vectors):
+        yield from table.chunks()
+    elif table.ndim != 2:
+        yield table
+    else:
+        yield from (chunk for _, chunk in chunks(table))
