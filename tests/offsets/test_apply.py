@@ -16,7 +16,8 @@ from offset_autoencoder.errors import InputError
 from offset_autoencoder.files import sha256_of_array
 from offset_autoencoder.offsets.build import apply_offset, build_offset, compute_tables
 from offset_autoencoder.offsets.kind import Float32
-from offset_autoencoder.offsets.table import Vectors, load_table
+from offset_autoencoder.offsets.table import load_table
+from offset_autoencoder.offsets.kind import Vectors
 
 SIZES: dict[SplitName, int] = {"train": 150, "validation": 11, "test": 40}
 SOURCE = """

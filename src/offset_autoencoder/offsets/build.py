@@ -1,8 +1,8 @@
-"""An offset built from its section of params.yaml: fitted, applied, written whole or not at all."""
+"""An offset fitted from its section of params.yaml, stored whole or not at all, and applied."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +10,24 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from offset_autoencoder.config import SPLITS, SplitName
-from offset_autoencoder.config.offset_kinds import FileOffset
 from offset_autoencoder.data.chunks import chunks
 from offset_autoencoder.data.prepared import PreparedData, PreparedSplit
 from offset_autoencoder.data.replaced import replaced
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.files import read_npz
 from offset_autoencoder.offsets.kind import (
+    Apply,
     Float32,
     Int64,
+    PreparedIds,
     Samples,
     State,
     Training,
-    applier,
+    Vectors,
     check_finite,
 )
 from offset_autoencoder.offsets.registry import find_kind
-from offset_autoencoder.offsets.table import INFO, STATE, Vectors, folder_of, read_info, write_table
+from offset_autoencoder.offsets.table import INFO, STATE, folder_of, read_info, write_table
 
 
 def build_offset(
@@ -48,7 +49,7 @@ def build_offset(
         raw: ``data/raw``, for the kinds that read files.
 
     Returns:
-        The root mean square of a training coordinate at each latent dim.
+        Root mean square of a training coordinate at each latent dim.
 
     Raises:
         InputError: where the offset cannot be had; then nothing has changed.
@@ -74,7 +75,7 @@ def build_offset(
 def compute_tables(
     name: str, params: Any, data: PreparedData, latent_dim: int, raw: Path
 ) -> tuple[State, dict[SplitName, Vectors]]:
-    """Fit an offset on the training split; it is applied where its vectors are asked for.
+    """Fit an offset on the training split; it is applied when its vectors are written.
 
     Args:
         name: The name under ``offsets:``.
@@ -84,19 +85,11 @@ def compute_tables(
         raw: ``data/raw``, for the kinds that read files.
 
     Returns:
-        What computes f(x) for new samples, and the vectors of each split.
+        State that determines f(x) of new samples, and the vectors of each split.
 
     Raises:
         InputError: where the offset cannot be had.
     """
-    if isinstance(params, FileOffset):
-        from offset_autoencoder.offsets.file import PreparedIds, read_tables
-
-        ids = PreparedIds(
-            {split: data.split(split).ids for split in SPLITS},
-            are_rows=data.schema.ids == "rows",
-        )
-        return {}, read_tables(name, params, ids, latent_dim, raw)
     where = f"params.yaml: offsets.{name}"
     kind = find_kind(where, params.kind)
     classes = data.schema.classes
@@ -109,11 +102,15 @@ def compute_tables(
         raw=raw,
     )
     state = kind.fit(where, params, training, latent_dim)
-    apply = applier(kind, where, state)
+    if kind.read is not None:
+        ids = {split: data.split(split).ids for split in SPLITS}
+        prepared = PreparedIds(ids, are_rows=data.schema.ids == "rows")
+        return state, kind.read(name, params, prepared, latent_dim, raw)
+    apply = kind.applier(where, state)
     return state, {split: _vectors(data.split(split), apply, latent_dim) for split in SPLITS}
 
 
-def _vectors(split: PreparedSplit, apply: Callable[[Samples], Float32], latent_dim: int) -> Vectors:
+def _vectors(split: PreparedSplit, apply: Apply, latent_dim: int) -> Vectors:
     def computed() -> Iterator[Float32]:
         for start, x in chunks(split.x, latent_dim):
             rows = slice(start, start + len(x))
@@ -121,9 +118,6 @@ def _vectors(split: PreparedSplit, apply: Callable[[Samples], Float32], latent_d
             yield apply(Samples(x, y, split.ids[rows], first_row=start))
 
     return Vectors((len(split.x), latent_dim), computed)
-
-
-# --- offsets.apply: f(x) of new samples, from what an offsets stage has stored.
 
 
 def apply_offset(
@@ -148,19 +142,31 @@ def apply_offset(
             kind is ``file``, which has vectors for known samples only.
     """
     folder = Path(folder)
-    inner = sorted(place.parent.name for place in folder.glob(f"latent_dim_*/{INFO}"))
-    if inner and not (folder / INFO).exists():
-        raise InputError(str(folder), f"holds several tables: take one of {', '.join(inner)}")
+    tables = sorted(path.parent.name for path in folder.glob(f"latent_dim_*/{INFO}"))
+    if tables and not (folder / INFO).exists():
+        raise InputError(str(folder), f"holds several tables: take one of {', '.join(tables)}")
     info = read_info(folder)
-    kind = find_kind(str(folder), info["kind"])
-    state = read_npz(folder / STATE)
+    apply = stored_applier(folder, info["kind"])
     array = _samples(x, int(info["input_dim"]))
     samples = Samples(
         array,
         y=None if y is None else _labels(y, len(array)),
         ids=None if ids is None else _ids(ids, len(array)),
     )
-    return kind.apply(str(folder), state, samples)
+    return apply(samples)
+
+
+def stored_applier(folder: Path, kind: str) -> Apply:
+    """Function f of new samples of a stored table, to be called for chunk after chunk.
+
+    Args:
+        folder: Folder with the table's state.npz.
+        kind: Its kind.
+
+    Raises:
+        InputError: where the state is missing or damaged.
+    """
+    return find_kind(str(folder), kind).applier(str(folder), read_npz(folder / STATE))
 
 
 def _samples(x: ArrayLike, input_dim: int) -> Float32:

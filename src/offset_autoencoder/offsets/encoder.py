@@ -21,12 +21,12 @@ from offset_autoencoder.config.offset_kinds import EncoderOffset
 from offset_autoencoder.data.chunks import rows_a_block
 from offset_autoencoder.data.raw_files import locate
 from offset_autoencoder.errors import InputError, did_you_mean
-from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
+from offset_autoencoder.offsets.kind import Float32, OffsetKind, Samples, State, Training
 from offset_autoencoder.offsets.reference import encode, fit_reference_state
 
 
 def fit(where: str, params: EncoderOffset, training: Training, latent_dim: int) -> State:
-    """The fitted encoder's layers, or the bytes of the user's model.
+    """Layers of the fitted encoder, or the bytes of the user's model.
 
     Raises:
         InputError: where the training diverged, or the file is no model that maps
@@ -34,32 +34,29 @@ def fit(where: str, params: EncoderOffset, training: Training, latent_dim: int) 
     """
     if params.path is not None:
         input_dim = training.x.shape[1]
-        return read_model(where, params.path, params.layer, training.raw, input_dim, latent_dim)
+        return _read_model(where, params.path, params.layer, training.raw, input_dim, latent_dim)
     state = fit_reference_state(where, params, training, latent_dim)
     return {key: array for key, array in state.items() if not key.startswith("decoder.")}
 
 
-def ready(where: str, state: State) -> Callable[[Samples], Float32]:
-    """The function that :func:`apply` calls; a model of the user's is loaded once."""
+def load(where: str, state: State) -> Callable[[Samples], Float32]:
+    """Load the user's model, if it is one, and return the function that :func:`apply` calls."""
     if "model" in state:
-        layer = load_model(where, state)
+        layer = _load_layer(where, state)
         return lambda samples: layer(samples.x)
     return lambda samples: encode(where, state, samples.x).astype(np.float32)
 
 
 def apply(where: str, state: State, samples: Samples) -> Float32:
-    """The code of samples, float32 (n, latent_dim).
+    """Code of samples, float32 (n, latent_dim).
 
     Raises:
         InputError: where x has another number of features than the encoder.
     """
-    return ready(where, state)(samples)
+    return load(where, state)(samples)
 
 
-# --- offsets.model_file: A layer of the user's own Keras model as f(x): loaded in safe mode, never unpickled.
-
-
-def read_model(
+def _read_model(
     where: str, path: str, layer: str, raw: Path, input_dim: int, latent_dim: int
 ) -> State:
     """Read a ``.keras`` file, and make sure that it can be applied.
@@ -81,7 +78,7 @@ def read_model(
     """
     file = locate(raw, path, f"{where.removeprefix('params.yaml: ')}.path")
     content = file.read_bytes()
-    encoder = _load(str(file), content, f"{where}.layer", layer)
+    encoder = _open_layer(str(file), content, f"{where}.layer", layer)
     shapes = tuple(encoder.input_shape), tuple(encoder.output_shape)
     if shapes != ((None, input_dim), (None, latent_dim)):
         raise InputError(
@@ -93,13 +90,13 @@ def read_model(
     return {"model": np.frombuffer(content, dtype=np.uint8), "layer": np.array(layer)}
 
 
-def load_model(where: str, state: State) -> Callable[[Float32], Float32]:
-    """The function from samples to the layer's output, float32 (n, latent_dim).
+def _load_layer(where: str, state: State) -> Callable[[Float32], Float32]:
+    """Function from samples to the layer's output, float32 (n, latent_dim).
 
     Raises:
         InputError: where the stored model cannot be loaded.
     """
-    encoder = _load(where, state["model"].tobytes(), where, state["layer"].item())
+    encoder = _open_layer(where, state["model"].tobytes(), where, state["layer"].item())
 
     def apply(x: Float32) -> Float32:
         table = np.empty((len(x), encoder.output_shape[1]), dtype=np.float32)
@@ -112,8 +109,8 @@ def load_model(where: str, state: State) -> Callable[[Float32], Float32]:
     return apply
 
 
-def _load(where: str, content: bytes, where_layer: str, layer: str) -> Any:
-    """The model from the one input that the layer sees to the layer's output."""
+def _open_layer(where: str, content: bytes, where_layer: str, layer: str) -> Any:
+    """Model from the one input that the layer sees to the layer's output, loaded in safe mode."""
     import offset_autoencoder.models  # noqa: F401  registers the project's layers
     from offset_autoencoder.models.backend import keras
 
@@ -135,7 +132,7 @@ def _load(where: str, content: bytes, where_layer: str, layer: str) -> Any:
                 f"cannot be loaded as a Keras model in safe mode: {message[:300]}",
                 "save it as .keras, with registered or stock layers and no Lambda",
             ) from None
-    names = [each.name for each in model.layers]
+    names = [part.name for part in model.layers]
     if layer not in names:
         raise InputError(where_layer, f"no layer {layer!r}", did_you_mean(layer, names))
     for tensor in sorted(model.inputs, key=lambda tensor: str(tensor.name) != "x"):
@@ -148,3 +145,6 @@ def _load(where: str, content: bytes, where_layer: str, layer: str) -> Any:
 
 def _shape(shape: tuple[int | None, ...]) -> str:
     return f"({', '.join('n' if size is None else str(size) for size in shape)})"
+
+
+KIND = OffsetKind(fit, apply, load, trains=True)

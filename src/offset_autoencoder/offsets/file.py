@@ -10,8 +10,7 @@ validation, test where it has several (whole data set), or with the rows of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,24 +31,37 @@ from offset_autoencoder.data.stacked import Selected, Stacked
 from offset_autoencoder.data.table import Roles, Table
 from offset_autoencoder.data.validation import first_where
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.offsets.kind import Float32, Int64
-from offset_autoencoder.offsets.table import Vectors
+from offset_autoencoder.offsets.kind import (
+    Float32,
+    Int64,
+    OffsetKind,
+    PreparedIds,
+    Samples,
+    State,
+    Training,
+    Vectors,
+)
 
 _READERS = {"npz": read_npz_table, "csv": read_csv_table, "parquet": read_parquet_table}
+_NAMED = 5  # ids that an error names
 
 
-@dataclass(frozen=True)
-class PreparedIds:
-    """Which samples need a vector.
+def fit(where: str, params: FileOffset, training: Training, latent_dim: int) -> State:
+    """Fit nothing: the vectors are read."""
+    return {}
 
-    Attributes:
-        splits: The ids of each split's samples, in the order of its x: int64 or text (n,).
-        are_rows: Whether the ids are row numbers of the data set as it came, because
-            params.yaml names no id.
+
+def apply(where: str, state: State, samples: Samples) -> Float32:
+    """Refuse: a table has vectors for known samples only.
+
+    Raises:
+        InputError: always.
     """
-
-    splits: Mapping[SplitName, NDArray[Any]]
-    are_rows: bool
+    raise InputError(
+        where,
+        "kind file is a table of vectors for known samples: nothing computes f(x) of a new one",
+        "give the new samples' vectors yourself, or take kind function",
+    )
 
 
 def read_tables(
@@ -168,7 +180,7 @@ def _in_terms_of_the_offset(error: InputError, features: str, ids: str) -> Input
         text = text.replace("data.features, data.label and data.id", f"{features} and {ids}")
         return text.replace("data.features", features).replace("data.id", ids)
 
-    mend = None if error.mend is None else translate(error.mend)
+    mend = None if error.hint is None else translate(error.hint)
     return InputError(translate(error.where), error.what, mend)
 
 
@@ -244,13 +256,8 @@ def _check_rows(key: str, table: Table, n: int, what: str) -> None:
         )
 
 
-# --- offsets.align: Rows of a table found by id.
-
-_NAMED = 5
-
-
 def match_ids(where: str, table_ids: NDArray[Any], sample_ids: NDArray[Any], what: str) -> Int64:
-    """The row of a table that each sample's id names.
+    """Row of a table that each sample's id names.
 
     Whole numbers and text are compared as text where one side has the one and the other the
     other, as when a csv of numbers belongs to data whose ids were text.
@@ -308,3 +315,6 @@ def _list(ids: NDArray[Any]) -> str:
 
 def _name(value: Any) -> str:
     return repr(value.item())
+
+
+KIND = OffsetKind(fit, apply, read=read_tables, needs="offset")

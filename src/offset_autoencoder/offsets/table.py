@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from offset_autoencoder.data.chunks import chunks
 from offset_autoencoder.data.npy_writer import npy_writer
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.files import read_json, write_json, write_npz
-from offset_autoencoder.offsets.kind import Float32, State, check_finite
+from offset_autoencoder.offsets.kind import Float32, State, Vectors, check_finite
 
 INFO = "offset.json"
 STATE = "state.npz"
@@ -27,7 +27,7 @@ _KEYS = (
 
 @dataclass(frozen=True)
 class OffsetTable:
-    """The vectors of one offset at one latent dim, row-aligned with the prepared samples.
+    """Vectors of one offset at one latent dim, row-aligned with the prepared samples.
 
     Attributes:
         name: The name under ``offsets:``.
@@ -53,17 +53,17 @@ class OffsetTable:
     info: dict[str, Any]
 
     def split(self, name: SplitName) -> Float32:
-        """The vectors of a split, float32 (n, latent_dim)."""
+        """Vectors of a split, float32 (n, latent_dim)."""
         table: Float32 = getattr(self, name)
         return table
 
 
 def scale_factor(table: OffsetTable, rms: float | None) -> float:
-    """What to multiply a table by for its training split to have a root mean square.
+    """Factor that brings a table's training split to a root mean square.
 
     Args:
         table: The table as it is stored.
-        rms: The wanted root mean square of a coordinate; None takes the vectors as they came.
+        rms: Root mean square of a coordinate to reach; None takes the vectors as they came.
 
     Returns:
         rms / table.rms; 1 for None.
@@ -115,8 +115,8 @@ def write_table(
         params: Its section of params.yaml, as plain values.
         latent_dim: Length of the vectors.
         input_dim: Number of features of the samples.
-        tables: float32 (n, latent_dim) a split, or what computes it.
-        state: What computes f(x) for new samples.
+        tables: float32 (n, latent_dim) per split, or the chunks that make it.
+        state: Arrays that determine f(x) of new samples.
         data_digests: SHA-256 of the x of each split that the table belongs to.
 
     Returns:
@@ -127,8 +127,8 @@ def write_table(
             of the files is then left.
     """
     with _removed_after_an_error(folder):
-        seen = {
-            split: write_vectors(
+        written = {
+            split: _write_vectors(
                 folder / f"{split}.npy",
                 f"params.yaml: offsets.{name}, {split} split",
                 tables[split],
@@ -143,13 +143,13 @@ def write_table(
             "params": dict(params),
             "latent_dim": latent_dim,
             "input_dim": input_dim,
-            "rms": seen["train"].rms,
-            "largest": max(split.largest for split in seen.values()),
-            "digests": {split: seen[split].digest for split in SPLITS},
+            "rms": written["train"].rms,
+            "largest": max(split.largest for split in written.values()),
+            "digests": {split: written[split].digest for split in SPLITS},
             "data": dict(data_digests),
         }
         write_json(folder / INFO, info)
-    return seen["train"].rms
+    return written["train"].rms
 
 
 @contextlib.contextmanager
@@ -167,7 +167,7 @@ def _removed_after_an_error(folder: Path) -> Iterator[None]:
 
 
 def folder_of(root: Path, name: str, latent_dim: int, *, swept: bool) -> Path:
-    """Where a table stands: one folder per latent dim where several are asked for."""
+    """Folder of a table: one folder per latent dim where several are asked for."""
     return root / name / f"latent_dim_{latent_dim}" if swept else root / name
 
 
@@ -236,25 +236,9 @@ def _map_array(path: Path, latent_dim: int) -> Float32:
     return table
 
 
-# --- offsets.vectors: The vectors of a split on their way to their file.
-
-
 @dataclass(frozen=True)
-class Vectors:
-    """The vectors of a split that are computed, a chunk of rows at a time, when they are written.
-
-    Attributes:
-        shape: (n, latent_dim) of all.
-        chunks: float32 (rows, latent_dim) each, in order; it may be called again.
-    """
-
-    shape: tuple[int, int]
-    chunks: Callable[[], Iterable[Float32]]
-
-
-@dataclass(frozen=True)
-class WrittenVectors:
-    """What was seen of a split's vectors.
+class _Written:
+    """Digest and magnitudes of a split's vectors, taken while they were written.
 
     Attributes:
         digest: SHA-256 (:func:`.files.sha256_of_array`).
@@ -267,15 +251,13 @@ class WrittenVectors:
     largest: float
 
 
-def write_vectors(
-    path: Path, where: str, table: Float32 | Vectors, latent_dim: int
-) -> WrittenVectors:
+def _write_vectors(path: Path, where: str, table: Float32 | Vectors, latent_dim: int) -> _Written:
     """Write the vectors of a split as an npy file, a chunk at a time, each checked before.
 
     Args:
         path: The file.
         where: The place that errors name.
-        table: float32 (n, latent_dim), or what computes it.
+        table: float32 (n, latent_dim), or the chunks that make it.
         latent_dim: Length that the vectors must have.
 
     Raises:
@@ -294,7 +276,7 @@ def write_vectors(
             squares += float(np.sum(np.square(chunk, dtype=np.float64)))
             largest = max(largest, float(np.abs(chunk).max(initial=0)))
             writer.append(chunk)
-    return WrittenVectors(writer.digest, float(np.sqrt(squares / (n * latent_dim))), largest)
+    return _Written(writer.digest, float(np.sqrt(squares / (n * latent_dim))), largest)
 
 
 def _chunks_of(table: Float32 | Vectors) -> Iterator[Float32]:

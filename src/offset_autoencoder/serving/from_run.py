@@ -14,7 +14,7 @@ from offset_autoencoder.errors import InputError
 from offset_autoencoder.files import sha256_of_json
 from offset_autoencoder.offsets.registry import FILE
 from offset_autoencoder.offsets.table import INFO, read_info
-from offset_autoencoder.project import MODELS, OFFSETS, PREPARED
+from offset_autoencoder.paths import MODELS, OFFSETS, PREPARED
 from offset_autoencoder.serving.applied import AppliedModel
 from offset_autoencoder.serving.facts import FORMAT, Facts
 from offset_autoencoder.serving.network import Network

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.project import MODELS, run_store
+from offset_autoencoder.paths import MODELS, run_store
 from offset_autoencoder.training.run_files import SPEC
 from offset_autoencoder.training.run_store import runs_folder
 
