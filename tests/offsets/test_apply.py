@@ -10,14 +10,12 @@ import pytest
 
 from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.config.offset_kinds import OFFSETS
-from offset_autoencoder.data import chunks
 from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, Schema, digests_of
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import sha256_of_array
+from offset_autoencoder.io.files import sha256_of_array
 from offset_autoencoder.offsets.build import apply_offset, build_offset, compute_tables
-from offset_autoencoder.offsets.kind import Float32
+from offset_autoencoder.offsets.kind import Float32, Vectors
 from offset_autoencoder.offsets.table import load_table
-from offset_autoencoder.offsets.kind import Vectors
 
 SIZES: dict[SplitName, int] = {"train": 150, "validation": 11, "test": 40}
 SOURCE = """

@@ -5,7 +5,6 @@ import pytest
 from sklearn.decomposition import PCA
 
 from offset_autoencoder.config.offset_kinds import PcaOffset
-from offset_autoencoder.data import chunks
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets import pca
 from offset_autoencoder.offsets.kind import Float32, Samples, Training

@@ -14,8 +14,7 @@ from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.config.offset_kinds import FileOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets.file import match_ids, read_tables
-from offset_autoencoder.offsets.kind import PreparedIds
-from offset_autoencoder.offsets.kind import Vectors
+from offset_autoencoder.offsets.kind import PreparedIds, Vectors
 
 N = 10
 ROWS: dict[SplitName, list[int]] = {

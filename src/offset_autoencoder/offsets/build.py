@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from offset_autoencoder.config import SPLITS, SplitName
-from offset_autoencoder.data.chunks import chunks
 from offset_autoencoder.data.prepared import PreparedData, PreparedSplit
-from offset_autoencoder.data.replaced import replaced
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import read_npz
+from offset_autoencoder.io.arrays import chunks
+from offset_autoencoder.io.files import read_npz, replace_folder
 from offset_autoencoder.offsets.kind import (
     Apply,
     Float32,
@@ -55,7 +54,7 @@ def build_offset(
         InputError: where the offset cannot be had; then nothing has changed.
     """
     rms: dict[int, float] = {}
-    with replaced(root / name) as building:
+    with replace_folder(root / name) as building:
         for latent_dim in latent_dims:
             state, tables = compute_tables(name, params, data, latent_dim, raw)
             rms[latent_dim] = write_table(

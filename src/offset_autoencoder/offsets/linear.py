@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offset_autoencoder.data.chunks import chunks, release, rows_a_block, rows_a_chunk
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.arrays import chunks, release, rows_per_block, rows_per_chunk
 from offset_autoencoder.offsets.kind import Float32, Float64, check_features
 
 # So many values and more are multiplied as float32; fewer cost too little time to lose digits.
@@ -38,7 +38,7 @@ def training_mean(x: Float32) -> Float64:
 
 def centred_blocks(x: Float32, mean: Float64) -> Iterator[tuple[slice, Float64]]:
     """Blocks of rows of x − mean, and where they stand: bounds the memory for a mapped x."""
-    rows = rows_a_block(x.shape[1])
+    rows = rows_per_block(x.shape[1])
     for start in range(0, len(x), rows):
         block = slice(start, start + rows)
         yield block, x[block].astype(np.float64) - mean
@@ -149,7 +149,7 @@ def _principal_axes(x: Float32, mean: Float64, count: int) -> tuple[Float64, Flo
     if n >= input_dim:
         variances, axes = _largest_eigenvectors(_covariance(x, mean, degrees), count)
         return variances, axes
-    if n <= rows_a_chunk(input_dim):
+    if n <= rows_per_chunk(input_dim):
         _, singular, axes = np.linalg.svd(x.astype(np.float64) - mean, full_matrices=False)
         return (singular**2 / degrees)[:count], axes[:count].copy()
     variances, directions = _largest_eigenvectors(_inner_products(x, mean, degrees), count)
@@ -189,7 +189,7 @@ def _add_products(total: Float64, rows: Float64) -> None:
 
 
 def _centred_columns(x: Float32, mean: Float64) -> Iterator[tuple[slice, Float64]]:
-    width = rows_a_chunk(len(x))
+    width = rows_per_chunk(len(x))
     for start in range(0, x.shape[1], width):
         columns = slice(start, start + width)
         yield columns, x[:, columns].astype(np.float64) - mean[columns]

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from offset_autoencoder.config import SPLITS, SplitName
-from offset_autoencoder.data.chunks import chunks
-from offset_autoencoder.data.npy_writer import npy_writer
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import read_json, write_json, write_npz
+from offset_autoencoder.io.arrays import chunks
+from offset_autoencoder.io.files import npy_writer, read_json, write_json, write_npz
 from offset_autoencoder.offsets.kind import Float32, State, Vectors, check_finite
 
 INFO = "offset.json"
