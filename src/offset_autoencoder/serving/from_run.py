@@ -12,11 +12,10 @@ from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.data.prepared import load_prepared, load_scale
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import sha256_of_json
-from offset_autoencoder.offsets.registry import FILE
 from offset_autoencoder.offsets.table import INFO, read_info
 from offset_autoencoder.paths import MODELS, OFFSETS, PREPARED
 from offset_autoencoder.serving.applied import AppliedModel
-from offset_autoencoder.serving.facts import FORMAT, Facts
+from offset_autoencoder.serving.facts import FORMAT, Facts, needs_of_kind
 from offset_autoencoder.serving.network import Network
 from offset_autoencoder.serving.scaling_back import Scale
 from offset_autoencoder.serving.stored_offset import stored_offset
@@ -121,7 +120,7 @@ def _find_table(offsets: Path, digest: str, latent_dim: int, run: Path) -> Path:
         info: dict[str, Any] = read_info(path.parent)
         digests = {split: info["digests"].get(split) for split in _TRAINED_ON}
         if info["latent_dim"] == latent_dim and sha256_of_json(digests) == digest:
-            found.append((info["kind"] == FILE, path.parent))
+            found.append((needs_of_kind(info["kind"]) == "offset", path.parent))
     if not found:
         raise InputError(
             str(run),
