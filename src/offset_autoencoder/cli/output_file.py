@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.arrays import npy_writer
-from offset_autoencoder.io.files import atomic_write
+from offset_autoencoder.io.files import atomic_write, npy_writer
 
 Append = Callable[[NDArray[np.float32], slice], None]
 """Takes the next rows, ``(k, columns)``, and which of all rows they are."""
