@@ -12,8 +12,8 @@ import numpy as np
 
 from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.arrays import chunks, npy_writer
-from offset_autoencoder.io.files import read_json, write_json, write_npz
+from offset_autoencoder.io.arrays import chunks
+from offset_autoencoder.io.files import npy_writer, read_json, write_json, write_npz
 from offset_autoencoder.offsets.kind import Float32, State, Vectors, check_finite
 
 INFO = "offset.json"
