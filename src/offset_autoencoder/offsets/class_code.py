@@ -124,4 +124,4 @@ def _too_short(where: str, code: str, n_classes: int, latent_dim: int, expected:
     )
 
 
-KIND = OffsetKind(fit, apply, needs="labels")
+KIND = OffsetKind(fit, apply)

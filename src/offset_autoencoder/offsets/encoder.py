@@ -147,4 +147,4 @@ def _shape(shape: tuple[int | None, ...]) -> str:
     return f"({', '.join('n' if size is None else str(size) for size in shape)})"
 
 
-KIND = OffsetKind(fit, apply, load, trains=True)
+KIND = OffsetKind(fit, apply, load)

@@ -321,4 +321,4 @@ def _name(value: Any) -> str:
     return repr(value.item())
 
 
-KIND = OffsetKind(fit, apply, read=read_tables, needs="offset")
+KIND = OffsetKind(fit, apply, read=read_tables)

@@ -195,4 +195,4 @@ def _equal_up_to_rounding(a: Float32, b: Float32) -> bool:
     return bool(np.allclose(a, b, rtol=1e-4, atol=1e-4 * scale))
 
 
-KIND = OffsetKind(fit, apply, user_code=True)
+KIND = OffsetKind(fit, apply)

@@ -117,4 +117,4 @@ def _integer_of(name: int | str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
 
 
-KIND = OffsetKind(fit, apply, needs="ids")
+KIND = OffsetKind(fit, apply)

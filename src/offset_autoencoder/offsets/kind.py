@@ -1,4 +1,4 @@
-"""Interface of an offset kind: two pure functions, fit and apply, and what they ask for.
+"""Interface of an offset kind: two pure functions, fit and apply.
 
 ``where`` always names the place that an :class:`InputError` blames: ``"params.yaml: offsets.pca"``.
 """
@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,6 @@ State = dict[str, NDArray[Any]]
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
-SideInput = Literal["labels", "ids", "offset"]
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ ReadVectors = Callable[[str, Any, PreparedIds, int, Path], dict[SplitName, Vecto
 
 @dataclass(frozen=True)
 class OffsetKind:
-    """A kind of offset; the module named like the kind holds it as ``KIND``.
+    """Functions of a kind; the module named like it holds them as ``KIND``.
 
     Attributes:
         fit: From (where, section of params.yaml, training split, latent_dim) to all that
@@ -105,18 +104,12 @@ class OffsetKind:
             made ready first: a model loaded, a program compiled.
         read: From (name, section of params.yaml, ids, latent_dim, data/raw) to the vectors of each
             split, row-aligned with its samples, where they are not computed but read.
-        needs: What must be given beside a new sample's x for its vector to be known.
-        trains: Whether ``fit`` trains a network: then the vectors depend on the trainer's code.
-        user_code: Whether the vectors depend on the user's ``src/custom``.
     """
 
     fit: Fit
     apply: Callable[[str, State, Samples], Float32]
     load: Callable[[str, State], Apply] | None = None
     read: ReadVectors | None = None
-    needs: SideInput | None = None
-    trains: bool = False
-    user_code: bool = False
 
     def applier(self, where: str, state: State) -> Apply:
         """:attr:`apply` of one state, to be called for chunk after chunk of samples."""

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from offset_autoencoder.config.model import System
+from offset_autoencoder.config.offset_kinds import OFFSETS, SideInput
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import read_json, write_json
-from offset_autoencoder.offsets.kind import SideInput
-from offset_autoencoder.offsets.registry import find_kind
 
 FACTS = "served.json"
 FORMAT = 2
@@ -71,7 +70,7 @@ class Facts:
 
 def needs_of_kind(kind: str | None) -> SideInput | None:
     """What an offset of this kind needs beside x."""
-    return None if kind is None else find_kind(FACTS, kind).needs
+    return OFFSETS[kind].needs if kind in OFFSETS else None
 
 
 def write_facts(folder: Path, facts: Facts) -> None:
