@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from offset_autoencoder.models.unit_norm import UnitNorm
     from offset_autoencoder.offsets.apply import apply_offset
     from offset_autoencoder.offsets.table import load_table
-    from offset_autoencoder.training.loading import load_run
+    from offset_autoencoder.runs.load import load_run
 
 _HOMES = {
     "CodeNoise": "models.code_noise",

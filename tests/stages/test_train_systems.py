@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.data.prepared import load_prepared
-from offset_autoencoder.training.loading import load_run
-from offset_autoencoder.training.run_files import read_history, read_spec
+from offset_autoencoder.runs.files import read_history, read_saved_run
+from offset_autoencoder.runs.load import load_run
 
 Experiment = Any  # conftest's, which tests cannot import
 MODELS: dict[str, Any] = {
@@ -76,7 +76,7 @@ def test_all_train(project: tuple[Path, list[str]]) -> None:
 def test_a_loaded_run_has_the_validation_loss_that_was_recorded(name: str) -> None:
     run = runs()[name]
     model = load_run(run)
-    spec = read_spec(Path("models/runs") / run)
+    spec = read_saved_run(Path("models/runs") / run)
     x = load_prepared(Path("data/prepared")).validation.x
     offset = np.zeros((len(x), 4), np.float32)
     if MODELS[name].get("offset") == "frozen":

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from offset_autoencoder.commands.published import Published
 from offset_autoencoder.project import REPORTS
+from offset_autoencoder.runs.store import IndexedRun
 from offset_autoencoder.tracking.state import Present
 from offset_autoencoder.tracking.tables import number, read_table
-from offset_autoencoder.training.run_store import IndexedRun
 
 Measured = Mapping[tuple[str, str], float]
 """Model and id → the run's test metric."""
@@ -94,9 +94,10 @@ def _which(run: Present) -> tuple[str, str]:
 
 
 def _current(run: IndexedRun, measured: Measured, records: list[Present] | None) -> ListedRun:
-    setting = run.label.rpartition(" seed=")[0]
     # One id at two settings of one model (a swept key that does not matter): the label tells.
-    record = max(records or [], key=lambda one: one.tags.get("setting") == setting, default=None)
+    record = max(
+        records or [], key=lambda one: one.tags.get("setting") == run.setting, default=None
+    )
     return ListedRun(
         model=run.model,
         sweep=run.sweep,

@@ -12,12 +12,12 @@ from rich.text import Text
 
 from offset_autoencoder.commands.listed_runs import ListedRun, list_runs, read_measured
 from offset_autoencoder.commands.published import Published, read_published
-from offset_autoencoder.config import format_value, load_params
+from offset_autoencoder.config import load_params
 from offset_autoencoder.config.params import Params
 from offset_autoencoder.errors import InputError, did_you_mean
 from offset_autoencoder.project import MODELS, PARAMS
 from offset_autoencoder.reporting.console_table import Column, print_table, report_console
-from offset_autoencoder.training.run_store import IndexedRun, read_index
+from offset_autoencoder.runs.store import IndexedRun, read_index
 
 _DIGITS = 12
 _YES_OR_NO: dict[bool | None, str | Text] = {
@@ -100,13 +100,4 @@ def _status(run: ListedRun) -> Text:
 
 
 def _is_of(params: Params, index: Sequence[IndexedRun]) -> bool:
-    have = [(run.model, tuple(run.sweep.items()), run.seed) for run in index]
-    want = [
-        (
-            run.setting.model,
-            tuple((key, format_value(value)) for key, value in run.setting.sweep),
-            run.seed,
-        )
-        for run in params.runs
-    ]
-    return have == want
+    return [run.label for run in index] == [run.label for run in params.runs]

@@ -20,9 +20,9 @@ from offset_autoencoder.config import load_params
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.project import MODELS, PARAMS, REPORTS
 from offset_autoencoder.reporting.console_table import report_console
+from offset_autoencoder.runs.files import is_valid, read_history, read_saved_run
+from offset_autoencoder.runs.store import IndexedRun, read_index
 from offset_autoencoder.tracking.tables import number, read_table
-from offset_autoencoder.training.run_files import is_whole, read_history, read_spec
-from offset_autoencoder.training.run_store import IndexedRun, read_index
 
 _PORTS = {"http": 80, "https": 443}
 _BARS = "▁▂▃▄▅▆▇█"
@@ -44,10 +44,10 @@ def show_run(name: str, *, as_json: bool, in_browser: bool) -> None:
             or its page is wanted and cannot be had.
     """
     folder = find_run(name)
-    if not is_whole(folder):
+    if not is_valid(folder):
         raise InputError(str(folder), "is damaged", "dvc repro mends the runs of params.yaml")
-    spec = read_spec(folder)
-    run_id = str(spec.get("id", folder.name))
+    saved = read_saved_run(folder)
+    run_id = saved.id
     index = read_index(MODELS) if (MODELS / "index.csv").exists() else []
     names = [run for run in index if run.id == run_id]
     published = read_published(load_params(PARAMS).tracking)
@@ -56,7 +56,7 @@ def show_run(name: str, *, as_json: bool, in_browser: bool) -> None:
         "id": run_id,
         "names": [run.label for run in names],
         "folder": str(folder),
-        "spec": spec,
+        "spec": saved.dump(),
         "losses": read_history(folder),
         "metrics": _metrics(run_id, names),
         "files": {path.name: path.stat().st_size for path in sorted(folder.iterdir())},
@@ -103,7 +103,7 @@ def _print(console: Console, found: Mapping[str, Any]) -> None:
     title = ", ".join(found["names"]) or "a run that params.yaml does not ask for now"
     spec = found["spec"]
     section(title, {"id": found["id"], "status": _status(spec), "folder": found["folder"]})
-    section("determined by", dict(_flat(spec["determined_by"])))
+    section("determined by", dict(_flat(spec["fingerprint"])))
     section("losses", dict(_losses(found["losses"], spec["best_epoch"], console)))
     for name, metrics in found["metrics"].items():
         several = f" of {name}" if len(found["metrics"]) > 1 else ""
