@@ -26,6 +26,7 @@ LAYERS = (
     ("config",),
     ("data",),
     ("models",),
+    ("runs",),
     ("training",),
     ("offsets",),
     ("evaluation",),

@@ -227,16 +227,16 @@ def test_every_run_is_in_the_store(trained: Trained) -> None:
     assert {path.name for path in store.iterdir()} == {run.id for run in runs}
     assert all(is_valid(store / run.id) for run in runs)
     for run in runs:
-        spec = read_saved_run(store / run.id)
+        saved = read_saved_run(store / run.id)
         rate = run.run.setting.train.learning_rate
-        assert spec["status"] == ("diverged" if rate > 1 else "finished")
-        if spec["status"] == "finished":
+        assert saved.status == ("diverged" if rate > 1 else "finished")
+        if saved.status == "finished":
             assert list(read_weights(store / run.id)) == [
                 f"{layer}/{part}"
                 for layer in ("encoder_1", "code", "decoder_1", "reconstruction")
                 for part in ("kernel", "bias")
             ]
-            assert len(read_history(store / run.id)["loss"]) == spec["epochs"]
+            assert len(read_history(store / run.id)["loss"]) == saved.epochs
 
 
 def test_progress_adds_up(trained: Trained) -> None:
