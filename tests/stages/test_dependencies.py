@@ -22,10 +22,11 @@ CHECKED = sorted(set(STAGES) - {"publish"})
 USERS_OWN = "src/custom"
 
 LAYERS = (
-    ("errors", "files", "project", "user_code"),
+    ("errors", "paths", "user_code"),
+    ("files", "io"),
     ("config",),
-    ("data",),
     ("models",),
+    ("data",),
     ("runs",),
     ("training",),
     ("offsets",),
@@ -34,7 +35,7 @@ LAYERS = (
     ("reporting",),
     ("tracking",),
     ("stages",),
-    ("commands",),
+    ("cli",),
 )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder import project
+from offset_autoencoder import paths
 from offset_autoencoder.config.schema import SPLITS, SplitName
 from offset_autoencoder.data.npy import open_npy
 from offset_autoencoder.data.replaced import replaced
@@ -94,7 +94,7 @@ class PreparedData:
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
 
-def load_prepared(folder: Path = project.PREPARED) -> PreparedData:
+def load_prepared(folder: Path = paths.PREPARED) -> PreparedData:
     """Open what ``prepare`` wrote; ``x`` is mapped, so that opening costs nothing.
 
     Raises:
@@ -112,7 +112,7 @@ def load_prepared(folder: Path = project.PREPARED) -> PreparedData:
 
 
 def load_scale(
-    folder: Path = project.PREPARED,
+    folder: Path = paths.PREPARED,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The shift and the factor that new raw samples need; see :func:`.scaling.apply_scale`.
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder import project
+from offset_autoencoder import paths
 from offset_autoencoder.config.schema import SPLITS, Data, PathOrSplits, SplitName
 from offset_autoencoder.data.chunks import rows_a_chunk
 from offset_autoencoder.data.column_spool import rows_first
@@ -26,7 +26,7 @@ Tables = dict[SplitName | None, Table]
 _CACHED = {"mnist": "mnist.npz", "fashion_mnist": "fashion-mnist/"}
 
 
-def load_source(data: Data, raw: Path = project.RAW) -> Tables:
+def load_source(data: Data, raw: Path = paths.RAW) -> Tables:
     """Read the data set that params.yaml names, as it came.
 
     Args:
@@ -68,7 +68,7 @@ def _keras(source: str) -> Tables:
             f"params.yaml: data.source: {source}",
             f"the data could not be fetched: {error}",
             f"put Keras's own file in its cache as {home}/datasets/{_CACHED[source]}, or any copy "
-            f"in {project.RAW} and set data.source: file",
+            f"in {paths.RAW} and set data.source: file",
         ) from None
     return {
         "train": Table(x=train[0], labels=train[1], origin=f"{source}, train", full_scale=255.0),

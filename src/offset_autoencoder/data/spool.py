@@ -13,7 +13,7 @@ from typing import IO, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder import project
+from offset_autoencoder import paths
 from offset_autoencoder.data import chunks
 
 
@@ -78,5 +78,5 @@ class Spool:
 
 
 def _folder() -> str | None:
-    folder = project.RAW.parent
+    folder = paths.RAW.parent
     return str(folder) if folder.is_dir() else None

@@ -169,7 +169,7 @@ def _in_terms_of_the_offset(error: InputError, features: str, ids: str) -> Input
         text = text.replace("data.features, data.label and data.id", f"{features} and {ids}")
         return text.replace("data.features", features).replace("data.id", ids)
 
-    mend = None if error.mend is None else translate(error.mend)
+    mend = None if error.hint is None else translate(error.hint)
     return InputError(translate(error.where), error.what, mend)
 
 

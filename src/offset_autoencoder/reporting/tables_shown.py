@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from offset_autoencoder.project import REPORTS
+from offset_autoencoder.paths import REPORTS
 from offset_autoencoder.reporting.bounds import print_bounds
 from offset_autoencoder.reporting.comparison_table import (
     print_differences,

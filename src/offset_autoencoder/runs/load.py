@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.project import MODELS
+from offset_autoencoder.paths import MODELS
 from offset_autoencoder.runs.files import SPEC, read_saved_run, read_weights
 from offset_autoencoder.runs.store import runs_folder
 

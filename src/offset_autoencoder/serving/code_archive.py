@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from offset_autoencoder.files import atomic_write
-from offset_autoencoder.project import CUSTOM
+from offset_autoencoder.paths import CUSTOM
 
 CODE = "code.zip"
 

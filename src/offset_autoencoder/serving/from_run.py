@@ -13,7 +13,7 @@ from offset_autoencoder.errors import InputError
 from offset_autoencoder.files import sha256_of_json
 from offset_autoencoder.offsets.registry import FILE
 from offset_autoencoder.offsets.table import INFO, read_info
-from offset_autoencoder.project import MODELS, OFFSETS, PREPARED
+from offset_autoencoder.paths import MODELS, OFFSETS, PREPARED
 from offset_autoencoder.runs.files import read_saved_run
 from offset_autoencoder.runs.load import find_run, load_run
 from offset_autoencoder.serving.applied import AppliedModel
@@ -79,9 +79,9 @@ def parts_of_run(run: str | Path, root: Path = Path(), model: str | None = None)
             "put the params of its experiment back and run dvc repro",
         )
     latent_dim = architecture.network.latent_dim
-    offset = (
-        None if spec.table is None else _find_table(root / OFFSETS, spec.table, latent_dim, folder)
-    )
+    offset = None
+    if spec.table is not None:
+        offset = _find_table(root / OFFSETS, spec.table, latent_dim, folder)
     facts = Facts(
         format=FORMAT,
         run=saved.id,

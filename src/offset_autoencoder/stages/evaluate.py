@@ -27,7 +27,7 @@ from offset_autoencoder.evaluation.summary import (
     summarise,
     summarise_bounds,
 )
-from offset_autoencoder.project import MODELS, OFFSETS, PARAMS, PREPARED, REPORTS
+from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, PREPARED, REPORTS
 from offset_autoencoder.reporting.console_table import report_console
 from offset_autoencoder.reporting.curves import learning_curves
 from offset_autoencoder.reporting.html.code_points import CODE_COLUMNS, code_points, shown_samples

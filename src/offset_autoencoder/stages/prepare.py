@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from offset_autoencoder import project
+from offset_autoencoder import paths
 from offset_autoencoder.config import SPLITS, Params, load_params
 from offset_autoencoder.config.offset_kinds import ClassCodeOffset
 from offset_autoencoder.config.schema import Data, SplitName
@@ -44,12 +44,12 @@ def main() -> None:
         InputError: for the first thing wrong with params.yaml, with the data, or with the one
             for the other; ``data/prepared`` is then as it was.
     """
-    project.bring_in(project.RAW)
-    project.bring_in(project.CUSTOM)
-    params = load_params(project.PARAMS)
+    paths.copy_into_clone(paths.RAW)
+    paths.copy_into_clone(paths.CUSTOM)
+    params = load_params(paths.PARAMS)
     if params.tracking.uri is None:
         check_environment()
-    samples = gather(load_source(params.data, project.RAW), params.data)
+    samples = gather(load_source(params.data, paths.RAW), params.data)
     rows = assign(
         samples.ids, params.split, y=samples.y, classes=samples.classes, given=samples.splits
     )
@@ -66,7 +66,7 @@ def main() -> None:
         full_scale=first.full_scale,
         name_of=first.name_of,
     )
-    with replaced(project.PREPARED) as folder:
+    with replaced(paths.PREPARED) as folder:
         written = write_splits(folder, x, rows_of_x, scale)
         data = describe(params.data, samples, rows, scale, folder, written)
         check_values(params, data, _extremes(written), place)
@@ -165,7 +165,7 @@ def check_before_reading(params: Params, samples: Samples, rows: SplitRows) -> N
     train = rows["train"]
     check_shape(
         params,
-        project.RAW,
+        paths.RAW,
         samples=len(train),
         features=samples.x.shape[1],
         labelled=samples.y is not None,

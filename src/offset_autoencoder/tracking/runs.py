@@ -15,7 +15,7 @@ from offset_autoencoder.config import Params, Run, Setting
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.evaluation.matching import power
 from offset_autoencoder.files import read_json
-from offset_autoencoder.project import MODELS, REPORTS
+from offset_autoencoder.paths import MODELS, REPORTS
 from offset_autoencoder.tracking.datasets import DataSet, offset_dataset
 from offset_autoencoder.tracking.names import run_name
 from offset_autoencoder.tracking.records import Record, Which, as_param

@@ -7,16 +7,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from offset_autoencoder.commands.found_run import find_run
-from offset_autoencoder.commands.registered_model import (
-    CHAMPION,
-    SCHEME,
-    address_of_champion,
-    fetch,
-)
+from offset_autoencoder.cli.found_run import find_run
+from offset_autoencoder.cli.registered_model import CHAMPION, SCHEME, address_of_champion, fetch
 from offset_autoencoder.config import load_params
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.project import PARAMS, PREPARED
+from offset_autoencoder.paths import PARAMS, PREPARED
 from offset_autoencoder.serving.applied import AppliedModel
 from offset_autoencoder.serving.facts import FACTS
 from offset_autoencoder.serving.folder import IN_MLFLOW, load_model_folder

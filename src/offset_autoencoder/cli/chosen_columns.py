@@ -13,7 +13,7 @@ from offset_autoencoder.config.schema import Data
 from offset_autoencoder.data.raw_files import format_of
 from offset_autoencoder.data.table import Roles
 from offset_autoencoder.errors import InputError, did_you_mean
-from offset_autoencoder.project import PARAMS
+from offset_autoencoder.paths import PARAMS
 
 
 @dataclass(frozen=True)

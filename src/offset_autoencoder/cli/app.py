@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from offset_autoencoder.commands import completion
-from offset_autoencoder.commands.one_line import OneLineErrors
-from offset_autoencoder.commands.quick_help import HELP, QuickHelp
+from offset_autoencoder.cli import completion
+from offset_autoencoder.cli.one_line import OneLineErrors
+from offset_autoencoder.cli.quick_help import HELP, QuickHelp
 
 PROGRAM = "offset-autoencoder"
 
@@ -140,8 +140,8 @@ def reconstruct(
     The values are in the units of the input; the error is that of the values as the network
     sees them, which is what the reports state.
     """
-    from offset_autoencoder.commands.apply import apply_model
-    from offset_autoencoder.commands.chosen_columns import Named
+    from offset_autoencoder.cli.apply import apply_model
+    from offset_autoencoder.cli.chosen_columns import Named
 
     named = Named(features, label, id)
     apply_model(
@@ -168,8 +168,8 @@ def encode(
     force: Force = False,
 ) -> None:
     """Write a model's codes of samples, before anything is added."""
-    from offset_autoencoder.commands.apply import apply_model
-    from offset_autoencoder.commands.chosen_columns import Named
+    from offset_autoencoder.cli.apply import apply_model
+    from offset_autoencoder.cli.chosen_columns import Named
 
     named = Named(features, label, id)
     apply_model("encode", model, input, output, named, is_scaled=scaled, force=force)
@@ -190,8 +190,8 @@ def offsets(
 
     As in data/offsets: not yet multiplied by the factor that gives them the model's rms.
     """
-    from offset_autoencoder.commands.apply import apply_model
-    from offset_autoencoder.commands.chosen_columns import Named
+    from offset_autoencoder.cli.apply import apply_model
+    from offset_autoencoder.cli.chosen_columns import Named
 
     named = Named(features, label, id)
     apply_model("offsets", model, input, output, named, is_scaled=scaled, force=force)
@@ -203,7 +203,7 @@ def check() -> None:
 
     What is refused here is what the stage prepare refuses.
     """
-    from offset_autoencoder.commands.check import check
+    from offset_autoencoder.cli.check import check
 
     check()
 
@@ -231,7 +231,7 @@ def runs(
     Those in models/, with their test metric once they are evaluated; and those that were
     published before, and are history now.
     """
-    from offset_autoencoder.commands.runs import print_runs
+    from offset_autoencoder.cli.runs import print_runs
 
     print_runs(tuple(model or ()), only_current=current, as_json=json)
 
@@ -245,7 +245,7 @@ def show(
     ] = False,
 ) -> None:
     """Show one run: settings, losses, test metrics, files, page."""
-    from offset_autoencoder.commands.show import show_run
+    from offset_autoencoder.cli.show import show_run
 
     show_run(run, as_json=json, in_browser=open)
 

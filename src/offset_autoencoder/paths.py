@@ -1,4 +1,4 @@
-"""Where the project lives, seen from a stage."""
+"""Files and folders of the user's project."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REPORTS = Path("reports")
 
 
 def project_root() -> Path:
-    """The folder of the user's project: shared by the temporary clones that DVC makes of it.
+    """Folder of the user's project, shared by the temporary clones that DVC makes of it.
 
     DVC runs queued experiments in a clone, and names the project it was cloned from in
     ``DVC_ROOT``. What must outlive the clone (the MLflow store, the run store) lies there.
@@ -26,20 +26,20 @@ def project_root() -> Path:
 
 
 def run_store() -> Path:
-    """The local run store: every run this machine ever trained or took in, by id."""
+    """Local run store: every run that this machine ever trained or imported, by id."""
     return project_root() / ".runs"
 
 
-def bring_in(folder: Path) -> None:
-    """Bring into a temporary clone the user's files that the project has and the clone lacks.
+def copy_into_clone(folder: Path) -> None:
+    """Copy into a temporary clone the user's files that the project has and the clone lacks.
 
-    A clone holds what git and DVC know, and a user's data and functions need not be known to
-    them. Brought in, they are there for every later stage, and DVC records of the folder what it
-    would record of the project's own, so that nothing reruns when the experiment is applied.
+    A clone holds what git and DVC track, and a user's data and functions need not be tracked.
+    Once copied they are there for every later stage, and DVC records the same content of the
+    folder as in the project itself, so that nothing reruns when the experiment is applied.
 
     Args:
-        folder: Where they lie, relative to the project: ``data/raw`` or ``src/custom``. Nothing
-            is done for another place, and in a folder that is no clone.
+        folder: ``data/raw`` or ``src/custom``. An absolute path, or a working folder that is no
+            clone, is left alone.
     """
     root = project_root()
     if folder.is_absolute() or root == Path.cwd():

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from offset_autoencoder.commands.chosen_columns import Named, choose_columns
+from offset_autoencoder.cli.chosen_columns import Named, choose_columns
 from offset_autoencoder.data.column_spool import rows_first
 from offset_autoencoder.data.npz import check_length, read_npz_table
 from offset_autoencoder.data.raw_files import Format, format_of
@@ -61,7 +61,7 @@ def read_new(
         )
     except InputError as error:
         # The readers speak of the keys of params.yaml.
-        mend = error.mend and _as_options(error.mend)
+        mend = error.hint and _as_options(error.hint)
         raise InputError(_as_options(error.where), _as_options(error.what), mend) from None
     except OSError as error:
         raise InputError(str(path), f"cannot be read: {error.strerror}") from None

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from offset_autoencoder.commands.app import app
+from offset_autoencoder.cli.app import app
 
 FEATURES = [f"f{i}" for i in range(6)]
 DOCUMENT: dict[str, Any] = {

@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder import project
+from offset_autoencoder import paths
 from offset_autoencoder.config import SPLITS, Params, load_params
 from offset_autoencoder.config.offset_kinds import FileOffset, FunctionOffset
 from offset_autoencoder.config.schema import SplitName
@@ -37,11 +37,11 @@ def check() -> None:
         InputError: for the first thing that ``prepare`` would refuse, or that is wrong with a file
             of vectors or the name of a function under ``offsets:``.
     """
-    params = load_params(project.PARAMS)
+    params = load_params(paths.PARAMS)
     if params.tracking.uri is None:
         check_environment()
     print(said_of(params))
-    samples = gather(load_source(params.data, project.RAW), params.data)
+    samples = gather(load_source(params.data, paths.RAW), params.data)
     rows = assign(
         samples.ids, params.split, y=samples.y, classes=samples.classes, given=samples.splits
     )
@@ -87,9 +87,9 @@ def _check_offsets(params: Params, samples: Samples, rows: SplitRows) -> None:
     for name, offset in params.offsets.items():
         if isinstance(offset, FileOffset):
             for latent_dim in params.latent_dims(name):
-                read_tables(name, offset, ids, latent_dim, project.RAW)
+                read_tables(name, offset, ids, latent_dim, paths.RAW)
         elif isinstance(offset, FunctionOffset):
-            find_target(f"{project.PARAMS}: offsets.{name}.function", offset.function)
+            find_target(f"{paths.PARAMS}: offsets.{name}.function", offset.function)
 
 
 def said_of(params: Params) -> str:
@@ -101,7 +101,7 @@ def said_of(params: Params) -> str:
         "run": len(params.runs),
     }
     words = [f"{count} {word}{'s' * (count != 1)}" for word, count in counts.items()]
-    return f"{project.PARAMS}: {', '.join(words)}"
+    return f"{paths.PARAMS}: {', '.join(words)}"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from offset_autoencoder.project import CUSTOM, RAW, bring_in, project_root, run_store
+from offset_autoencoder.paths import CUSTOM, RAW, copy_into_clone, project_root, run_store
 
 
 def test_the_project_is_where_the_command_runs(
@@ -40,7 +40,7 @@ def test_a_temporary_clone_gets_the_files_it_lacks_and_keeps_its_own(
     monkeypatch.chdir(clone)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     for _ in range(2):
-        bring_in(folder)
+        copy_into_clone(folder)
         found = {p.relative_to(folder).as_posix(): p.read_text() for p in folder.rglob("*.*")}
         assert found == {
             "a.csv": "the project's",
@@ -49,8 +49,8 @@ def test_a_temporary_clone_gets_the_files_it_lacks_and_keeps_its_own(
         }
     # As a link it would be committed, and applied in the place of what it points to.
     assert not any(path.is_symlink() for path in folder.rglob("*"))
-    bring_in(tmp_path / "elsewhere")
-    bring_in(Path("nothing/here"))
+    copy_into_clone(tmp_path / "elsewhere")
+    copy_into_clone(Path("nothing/here"))
 
 
 def test_nothing_is_brought_into_the_project_itself(
@@ -61,6 +61,6 @@ def test_nothing_is_brought_into_the_project_itself(
     monkeypatch.chdir(tmp_path)
     for root in ("", str(tmp_path)):
         monkeypatch.setenv("DVC_ROOT", root)
-        bring_in(RAW)
+        copy_into_clone(RAW)
     assert [path.name for path in (tmp_path / RAW).iterdir()] == ["a.csv"]
     assert not (tmp_path / RAW / "a.csv").is_symlink()

@@ -9,11 +9,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.commands.beside import Extras, find_extras
-from offset_autoencoder.commands.chosen_columns import Named
-from offset_autoencoder.commands.named_model import open_model
-from offset_autoencoder.commands.new_samples import check_input, read_new
-from offset_autoencoder.commands.output_file import Layout, check_output, output_file
+from offset_autoencoder.cli.beside import Extras, find_extras
+from offset_autoencoder.cli.chosen_columns import Named
+from offset_autoencoder.cli.named_model import open_model
+from offset_autoencoder.cli.new_samples import check_input, read_new
+from offset_autoencoder.cli.output_file import Layout, check_output, output_file
 from offset_autoencoder.data.chunks import chunks
 from offset_autoencoder.data.scaling import apply_scale
 from offset_autoencoder.data.stacked import Stacked

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from offset_autoencoder.commands.listed_runs import list_runs, read_measured
-from offset_autoencoder.commands.published import Published
+from offset_autoencoder.cli.listed_runs import list_runs, read_measured
+from offset_autoencoder.cli.published import Published
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.runs.store import IndexedRun
 from offset_autoencoder.tracking.location import Location

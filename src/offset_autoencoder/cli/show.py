@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.text import Text
 
-from offset_autoencoder.commands.found_run import find_run
-from offset_autoencoder.commands.published import Published, read_published
+from offset_autoencoder.cli.found_run import find_run
+from offset_autoencoder.cli.published import Published, read_published
 from offset_autoencoder.config import load_params
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.project import MODELS, PARAMS, REPORTS
+from offset_autoencoder.paths import MODELS, PARAMS, REPORTS
 from offset_autoencoder.reporting.console_table import report_console
 from offset_autoencoder.runs.files import is_valid, read_history, read_saved_run
 from offset_autoencoder.runs.store import IndexedRun, read_index

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from offset_autoencoder.commands import found_run
+from offset_autoencoder.cli import found_run
 from offset_autoencoder.errors import InputError
 
 
@@ -95,7 +95,7 @@ def test_a_page_that_cannot_be_opened(command: Any, trained: Path, runs: pd.Data
 
 
 def test_completion_offers_models_and_ids(trained: Path, runs: pd.DataFrame) -> None:
-    from offset_autoencoder.commands import completion
+    from offset_autoencoder.cli import completion
 
     assert completion.models("k") == ["kinds", "known"]
     run_id = runs["id"].iloc[0]
@@ -106,7 +106,7 @@ def test_completion_offers_models_and_ids(trained: Path, runs: pd.DataFrame) -> 
 def test_completion_is_silent_outside_a_project(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from offset_autoencoder.commands import completion
+    from offset_autoencoder.cli import completion
 
     monkeypatch.chdir(tmp_path)
     assert completion.models("") == []
@@ -121,7 +121,7 @@ def test_its_page_is_opened_where_the_ui_answers(
     runs: pd.DataFrame,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from offset_autoencoder.commands import published, show
+    from offset_autoencoder.cli import published, show
     from offset_autoencoder.tracking.location import Location
     from offset_autoencoder.tracking.state import Present
 

@@ -17,7 +17,7 @@ COMMANDS = ("reconstruct", "encode", "offsets", "check", "runs", "show", "ui")
 def test_help_of_every_command_loads_nothing_heavy() -> None:
     code = f"""
 import contextlib, json, sys
-from offset_autoencoder.commands.app import app
+from offset_autoencoder.cli.app import app
 for name in {COMMANDS!r}:
     with contextlib.redirect_stdout(sys.stderr), contextlib.suppress(SystemExit):
         app([name, "--help"])
@@ -68,7 +68,7 @@ def test_bad_input_is_one_line(
 
 
 def test_ctrl_c_says_so(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from offset_autoencoder.commands import check
+    from offset_autoencoder.cli import check
 
     def interrupted() -> None:
         raise KeyboardInterrupt
@@ -80,7 +80,7 @@ def test_ctrl_c_says_so(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_reader_that_goes_away_is_no_error(project: Path) -> None:
-    line = [sys.executable, "-m", "offset_autoencoder.commands.app", "check"]
+    line = [sys.executable, "-m", "offset_autoencoder.cli.app", "check"]
     done = subprocess.run(
         ["bash", "-c", '"$@" | true; exit ${PIPESTATUS[0]}', "bash", *line],
         capture_output=True,

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.commands.conftest import FEATURES, frame
+from tests.cli.conftest import FEATURES, frame
 
-from offset_autoencoder.commands.chosen_columns import Named
-from offset_autoencoder.commands.new_samples import read_new
+from offset_autoencoder.cli.chosen_columns import Named
+from offset_autoencoder.cli.new_samples import read_new
 from offset_autoencoder.data.table import Table
 from offset_autoencoder.errors import InputError
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from offset_autoencoder.commands.registered_model import address_of_champion, fetch
+from offset_autoencoder.cli.registered_model import address_of_champion, fetch
 from offset_autoencoder.config.schema import Tracking
 from offset_autoencoder.errors import InputError
 

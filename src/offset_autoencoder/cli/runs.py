@@ -10,12 +10,12 @@ from typing import Any
 
 from rich.text import Text
 
-from offset_autoencoder.commands.listed_runs import ListedRun, list_runs, read_measured
-from offset_autoencoder.commands.published import Published, read_published
+from offset_autoencoder.cli.listed_runs import ListedRun, list_runs, read_measured
+from offset_autoencoder.cli.published import Published, read_published
 from offset_autoencoder.config import load_params
 from offset_autoencoder.config.params import Params
 from offset_autoencoder.errors import InputError, did_you_mean
-from offset_autoencoder.project import MODELS, PARAMS
+from offset_autoencoder.paths import MODELS, PARAMS
 from offset_autoencoder.reporting.console_table import Column, print_table, report_console
 from offset_autoencoder.runs.store import IndexedRun, read_index
 

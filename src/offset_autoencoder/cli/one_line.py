@@ -8,7 +8,7 @@ from typing import Any
 
 from typer.exceptions import TyperException
 
-from offset_autoencoder.commands.quick_help import QuickHelpGroup
+from offset_autoencoder.cli.quick_help import QuickHelpGroup
 from offset_autoencoder.errors import InputError, run_command
 
 _INTERRUPTED = 130

@@ -10,7 +10,7 @@ from pathlib import Path
 from offset_autoencoder.config import load_params
 from offset_autoencoder.config.schema import Tracking
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.project import PARAMS
+from offset_autoencoder.paths import PARAMS
 from offset_autoencoder.tracking.location import locate
 
 SCHEME = "models:/"

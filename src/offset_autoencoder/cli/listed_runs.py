@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from offset_autoencoder.commands.published import Published
-from offset_autoencoder.project import REPORTS
+from offset_autoencoder.cli.published import Published
+from offset_autoencoder.paths import REPORTS
 from offset_autoencoder.runs.store import IndexedRun
 from offset_autoencoder.tracking.state import Present
 from offset_autoencoder.tracking.tables import number, read_table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from offset_autoencoder.project import MODELS, run_store
+from offset_autoencoder.paths import MODELS, run_store
 from offset_autoencoder.runs import load
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tests.commands.conftest import FEATURES
+from tests.cli.conftest import FEATURES
 
 from offset_autoencoder.data import chunks
 

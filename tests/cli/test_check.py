@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tests.commands.conftest import DOCUMENT, frame, write_project
+from tests.cli.conftest import DOCUMENT, frame, write_project
 
-from offset_autoencoder.commands.check import check
+from offset_autoencoder.cli.check import check
 from offset_autoencoder.data import chunks
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.stages import prepare
