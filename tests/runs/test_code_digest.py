@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -127,7 +128,7 @@ def test_the_digest_is_the_same_in_every_process() -> None:
             capture_output=True,
             text=True,
             check=True,
-            env={"PYTHONHASHSEED": seed},
+            env={**os.environ, "PYTHONHASHSEED": seed},
         )
         assert done.stdout.strip() == code_digest()
 
@@ -152,7 +153,7 @@ def test_versions_are_those_that_are_installed() -> None:
 DECIDES_NOTHING = {
     "errors",  # messages
     "files",  # how results are written
-    "project",  # names of folders
+    "paths",  # names of folders
     "training",  # a docstring
     "runs",  # a docstring
     "runs.code_digest",  # names a run
