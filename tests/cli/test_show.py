@@ -95,24 +95,24 @@ def test_a_page_that_cannot_be_opened(command: Any, trained: Path, runs: pd.Data
 
 
 def test_completion_offers_models_and_ids(trained: Path, runs: pd.DataFrame) -> None:
-    from offset_autoencoder.cli import completion
+    from offset_autoencoder.cli import app as completion
 
-    assert completion.models("k") == ["kinds", "known"]
+    assert completion.complete_model("k") == ["kinds", "known"]
     run_id = runs["id"].iloc[0]
-    assert (run_id[:12], "plain, seed 0") in completion.run_ids(run_id[:2])
-    assert completion.run_ids("x") == []
+    assert (run_id[:12], "plain, seed 0") in completion.complete_run(run_id[:2])
+    assert completion.complete_run("x") == []
 
 
 def test_completion_is_silent_outside_a_project(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from offset_autoencoder.cli import completion
+    from offset_autoencoder.cli import app as completion
 
     monkeypatch.chdir(tmp_path)
-    assert completion.models("") == []
+    assert completion.complete_model("") == []
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "index.csv").write_bytes(b"\xff\xfe\x00,\n")
-    assert completion.run_ids("") == []
+    assert completion.complete_run("") == []
 
 
 def test_its_page_is_opened_where_the_ui_answers(

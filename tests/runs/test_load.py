@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import read_npz, write_npz
+from offset_autoencoder.io.files import read_npz, write_npz
 from offset_autoencoder.models.backend import keras
 from offset_autoencoder.runs.files import TrainedRun, write_run
 from offset_autoencoder.runs.load import find_run, load_run

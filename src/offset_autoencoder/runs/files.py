@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import read_json, read_npz, write_json, write_npz, write_text
+from offset_autoencoder.io.files import read_json, read_npz, write_json, write_npz, write_text
 from offset_autoencoder.runs.spec import RunSpec, SavedRun, Status
 
 SPEC, WEIGHTS, HISTORY, TIMES = "spec.json", "weights.npz", "history.csv", "times.npz"

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from offset_autoencoder.data.chunks import chunks
 from offset_autoencoder.data.prepared import PreparedData, load_prepared
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.arrays import chunks
 from offset_autoencoder.offsets.registry import FILE
 from offset_autoencoder.paths import PREPARED
 from offset_autoencoder.serving.applied import AppliedModel, Beside

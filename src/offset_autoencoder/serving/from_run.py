@@ -10,7 +10,7 @@ from typing import Any
 from offset_autoencoder.config import SplitName
 from offset_autoencoder.data.prepared import load_prepared, load_scale
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import sha256_of_json
+from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.offsets.registry import FILE
 from offset_autoencoder.offsets.table import INFO, read_info
 from offset_autoencoder.paths import MODELS, OFFSETS, PREPARED

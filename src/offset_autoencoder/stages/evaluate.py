@@ -27,6 +27,7 @@ from offset_autoencoder.evaluation.summary import (
     summarise,
     summarise_bounds,
 )
+from offset_autoencoder.io.tables import write_csv
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, PREPARED, REPORTS
 from offset_autoencoder.reporting.console_table import report_console
 from offset_autoencoder.reporting.curves import learning_curves
@@ -35,7 +36,6 @@ from offset_autoencoder.reporting.html.page import write_report
 from offset_autoencoder.reporting.intervals import with_power
 from offset_autoencoder.reporting.progress import progress
 from offset_autoencoder.reporting.reports import Reconstructions, Report, write_reports
-from offset_autoencoder.reporting.tables import write_csv
 from offset_autoencoder.reporting.tables_shown import print_everything
 from offset_autoencoder.runs.files import read_history, read_saved_run
 from offset_autoencoder.runs.store import IndexedRun, read_index, runs_folder

@@ -10,7 +10,7 @@ from typing import Any
 
 from offset_autoencoder.config import Params, Setting
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import read_json, sha256_of_json
+from offset_autoencoder.io.files import read_json, sha256_of_json
 from offset_autoencoder.paths import REPORTS
 from offset_autoencoder.tracking.datasets import DataSet
 from offset_autoencoder.tracking.names import setting_name

@@ -14,11 +14,11 @@ from tests.reporting.conftest import _make_report, _make_whole
 
 from offset_autoencoder.config import Params
 from offset_autoencoder.evaluation.evidence import Findings
+from offset_autoencoder.io.tables import write_csv
 from offset_autoencoder.reporting import reports
 from offset_autoencoder.reporting.html.code_points import CODE_COLUMNS, code_points
 from offset_autoencoder.reporting.html.page import write_report
 from offset_autoencoder.reporting.reports import Reconstructions
-from offset_autoencoder.reporting.tables import write_csv
 
 SECRET = "postgresql://user:hunter2@example.test/runs"
 DOCUMENT = {"seeds": 3, "data": {"source": "digits"}, "tracking": {"uri": SECRET}}

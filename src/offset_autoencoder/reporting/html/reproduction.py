@@ -13,7 +13,7 @@ import yaml
 
 from offset_autoencoder.config.document import read_document
 from offset_autoencoder.config.schema import SPLITS
-from offset_autoencoder.files import read_json
+from offset_autoencoder.io.files import read_json
 from offset_autoencoder.offsets.table import INFO, folder_of
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, PREPARED
 from offset_autoencoder.reporting.html.source import Source

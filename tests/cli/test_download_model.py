@@ -6,21 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from offset_autoencoder.cli.registered_model import address_of_champion, fetch
+from offset_autoencoder.cli.apply import champion_address, download_model
 from offset_autoencoder.config.schema import Tracking
 from offset_autoencoder.errors import InputError
 
 
 def test_the_champion_is_that_of_the_registered_model() -> None:
-    assert address_of_champion(Tracking(registered_model="mine")) == "models:/mine@champion"
+    assert champion_address(Tracking(registered_model="mine")) == "models:/mine@champion"
     with pytest.raises(InputError, match=r"tracking\.registered_model: is null"):
-        address_of_champion(Tracking(registered_model=None))
+        champion_address(Tracking(registered_model=None))
 
 
 @pytest.mark.parametrize("address", ["models:/", "models://", "models:/@"])
 def test_an_address_names_a_model(address: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="names no model"):
-        fetch(address, tmp_path)
+        download_model(address, tmp_path)
 
 
 def test_a_store_that_is_not_there_is_not_made(
@@ -28,7 +28,7 @@ def test_a_store_that_is_not_there_is_not_made(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="there is no MLflow store sqlite"):
-        fetch("models:/mine@champion", tmp_path)
+        download_model("models:/mine@champion", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -39,7 +39,7 @@ def test_a_server_that_does_not_answer_is_said_to(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(InputError) as refused:
-        fetch("models:/mine@champion", tmp_path)
+        download_model("models:/mine@champion", tmp_path)
     said = str(refused.value)
     assert "\n" not in said
     assert said.startswith("models:/mine@champion: http://me:***@127.0.0.1:9 does not give it: ")

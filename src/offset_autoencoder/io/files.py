@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and digests of what they hold."""
+"""Atomic writes of files and folders, JSON and npz, SHA-256 digests."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import struct
 import tempfile
 import zipfile
@@ -38,7 +39,7 @@ _UNREADABLE = (
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that takes its place at ``path`` only when the block ends without an error."""
+    """Open a file for writing that appears at ``path`` only if the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     temporary = Path(name)
@@ -49,6 +50,36 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def replace_folder(folder: Path) -> Iterator[Path]:
+    """Build a folder that takes the place of another, whole or not at all.
+
+    Yields:
+        An empty folder to write to; it becomes ``folder`` if the block ends without an error.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        new, old = temporary / "new", temporary / "old"
+        new.mkdir()
+        yield new
+        _swap(folder, new, old)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _swap(folder: Path, new: Path, old: Path) -> None:
+    if not folder.exists():
+        new.replace(folder)
+        return
+    folder.replace(old)
+    try:
+        new.replace(folder)
+    except BaseException:
+        old.replace(folder)
         raise
 
 
@@ -114,13 +145,13 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def sha256_of_file(path: Path) -> str:
-    """The SHA-256 of a file's bytes, read in blocks."""
+    """SHA-256 of a file's bytes, read in blocks."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def sha256_of_array(array: NDArray[Any]) -> str:
-    """The SHA-256 of an array's dtype, shape and C-order bytes; equal arrays, equal digests."""
+    """SHA-256 of an array's dtype, shape and C-order bytes; equal arrays, equal digests."""
     contiguous = np.ascontiguousarray(array)
     digest = hashlib.sha256(f"{contiguous.dtype.str}{contiguous.shape}".encode())
     digest.update(contiguous.data if contiguous.size else b"")
@@ -128,6 +159,6 @@ def sha256_of_array(array: NDArray[Any]) -> str:
 
 
 def sha256_of_json(value: Any) -> str:
-    """The SHA-256 of a value's canonical JSON: sorted keys, no white space, no NaN."""
+    """SHA-256 of a value's canonical JSON: sorted keys, no white space, no NaN."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

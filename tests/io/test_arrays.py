@@ -9,18 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from offset_autoencoder.data import chunks
-from offset_autoencoder.data.chunks import release, take
-from offset_autoencoder.data.column_spool import rows_first
-from offset_autoencoder.data.npy_writer import npy_writer
-from offset_autoencoder.data.reorder import reorder
-from offset_autoencoder.data.stacked import Selected, Stacked
-from offset_autoencoder.files import sha256_of_array, write_npy
+from offset_autoencoder.io import arrays
+from offset_autoencoder.io.arrays import ConcatenatedRows, RowSubset, npy_writer, release, take
+from offset_autoencoder.io.files import sha256_of_array, write_npy
+from offset_autoencoder.io.temp_arrays import reorder, row_major
 
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chunks, "CHUNK_VALUES", 20)
+    monkeypatch.setattr(arrays, "CHUNK_VALUES", 20)
 
 
 def on_disk(path: Path, array: NDArray[Any], mode: Any = "r") -> NDArray[Any]:
@@ -30,12 +27,16 @@ def on_disk(path: Path, array: NDArray[Any], mode: Any = "r") -> NDArray[Any]:
 
 def test_chunks_are_all_rows_in_order(tmp_path: Path, tiny: None) -> None:
     x = np.arange(33.0).reshape(11, 3)
-    for matrix in (x, on_disk(tmp_path / "x.npy", x), Selected(Stacked((x,)), np.arange(11))):
-        found = list(chunks.chunks(matrix))
+    for matrix in (
+        x,
+        on_disk(tmp_path / "x.npy", x),
+        RowSubset(ConcatenatedRows((x,)), np.arange(11)),
+    ):
+        found = list(arrays.chunks(matrix))
         assert [start for start, _ in found] == [0, 6]
         np.testing.assert_array_equal(np.concatenate([chunk for _, chunk in found]), x)
-    assert [len(chunk) for _, chunk in chunks.chunks(x, 10)] == [2, 2, 2, 2, 2, 1]
-    assert len(list(chunks.chunks(np.zeros((3, 50))))) == 3  # a row is never cut
+    assert [len(chunk) for _, chunk in arrays.chunks(x, 10)] == [2, 2, 2, 2, 2, 1]
+    assert len(list(arrays.chunks(np.zeros((3, 50))))) == 3  # a row is never cut
 
 
 @pytest.mark.parametrize("mode", ["r", "c"])
@@ -75,13 +76,13 @@ parts_of_one_width = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(parts_of_one_width, st.data())
-def test_stacked_tables_read_as_their_concatenation(
+def test_concatenated_tables_read_as_their_concatenation(
     parts: list[tuple[int, str]], data: st.DataObject
 ) -> None:
     rng = np.random.default_rng(0)
     arrays = tuple((rng.random((n, 2, 3)) * 100).astype(dtype) for n, dtype in parts)
     whole = np.concatenate([array.reshape(len(array), 6) for array in arrays])
-    x = Stacked(arrays)
+    x = ConcatenatedRows(arrays)
     assert (x.shape, len(x)) == (whole.shape, len(whole))
     assert x.dtype.isnative
     assert x.dtype.itemsize <= 8
@@ -102,8 +103,8 @@ def test_rows_are_put_in_order_on_disk_as_in_memory(
     x = rng.random((n, width)).astype(np.float32)
     order = rng.permutation(n)[: max(1, int(share * n))]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chunks, "CHUNK_VALUES", 7)
-        got = reorder(Stacked((x[: n // 2], x[n // 2 :])), order)
+        patch.setattr(arrays, "CHUNK_VALUES", 7)
+        got = reorder(ConcatenatedRows((x[: n // 2], x[n // 2 :])), order)
     np.testing.assert_array_equal(got[:], x[order])
 
 
@@ -114,11 +115,11 @@ def test_columns_in_one_piece_become_rows_in_one_piece(
     x = np.arange(np.prod(shape), dtype=np.int16).reshape(shape)
     turned = on_disk(tmp_path / "x.npy", np.asfortranarray(x))
     assert not turned.flags.c_contiguous
-    got = rows_first(turned)
+    got = row_major(turned)
     assert isinstance(got, np.memmap)
     assert got.flags.c_contiguous
     np.testing.assert_array_equal(got, x)
-    assert rows_first(x) is x
+    assert row_major(x) is x
 
 
 def test_rows_written_one_after_the_other_make_the_file_and_digest_of_the_whole(

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import (
+from offset_autoencoder.io.files import (
     atomic_write,
     read_json,
     read_npz,
