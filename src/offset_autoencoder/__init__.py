@@ -28,7 +28,7 @@ _HOMES = {
     "build_autoencoder": "models.autoencoder",
     "load_params": "config",
     "load_prepared": "data.prepared",
-    "load_run": "training.loading",
+    "load_run": "runs.load",
     "load_table": "offsets.table",
 }
 
