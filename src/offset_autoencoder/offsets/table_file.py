@@ -27,8 +27,15 @@ from offset_autoencoder.data.raw_files import Format, format_of, locate
 from offset_autoencoder.data.table import Roles, Table
 from offset_autoencoder.data.validation import first_where
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.arrays import ConcatenatedRows, Matrix, RowSubset, chunks, open_npy
-from offset_autoencoder.io.temp_arrays import reorder, row_major
+from offset_autoencoder.io.arrays import (
+    ConcatenatedRows,
+    Matrix,
+    RowSubset,
+    chunks,
+    reorder,
+    row_major,
+)
+from offset_autoencoder.io.files import open_npy
 from offset_autoencoder.offsets.align import match_ids
 from offset_autoencoder.offsets.kind import Float32
 from offset_autoencoder.offsets.vectors import Vectors
