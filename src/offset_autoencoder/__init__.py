@@ -24,7 +24,7 @@ _HOMES = {
     "CodeNoise": "models.code_noise",
     "InputError": "errors",
     "UnitNorm": "models.unit_norm",
-    "apply_offset": "offsets.apply",
+    "apply_offset": "offsets.build",
     "build_autoencoder": "models.autoencoder",
     "load_params": "config",
     "load_prepared": "data.prepared",
