@@ -22,8 +22,8 @@ from offset_autoencoder.config import load_params
 from offset_autoencoder.config.schema import Tracking
 from offset_autoencoder.data.scaling import apply_scale
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.arrays import ConcatenatedRows, chunks, npy_writer
-from offset_autoencoder.io.files import atomic_write
+from offset_autoencoder.io.arrays import ConcatenatedRows, chunks
+from offset_autoencoder.io.files import atomic_write, npy_writer
 from offset_autoencoder.paths import PARAMS, PREPARED
 from offset_autoencoder.reporting.progress import progress
 from offset_autoencoder.serving.applied import AppliedModel, Beside
