@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from tests.tracking.servers import free_port, serving
 
-from offset_autoencoder.tracking.names import run_name
+from offset_autoencoder.tracking.records import run_name
 
 Make = Callable[..., Any]
 Stage = Callable[..., subprocess.CompletedProcess[str]]

@@ -20,8 +20,8 @@ import pytest
 from tests.tracking.servers import Server, postgresql
 
 from offset_autoencoder.tracking import turns
-from offset_autoencoder.tracking.names import run_name
 from offset_autoencoder.tracking.publish import publish
+from offset_autoencoder.tracking.records import run_name
 
 Make = Callable[..., Any]
 Show = Callable[..., list[Any]]

@@ -223,7 +223,7 @@ class LoggedModels:
             client.log_model_artifacts(model_id, str(path))
         client.log_outputs(stored.mlflow_id, [LoggedModelOutput(model_id, step=0)])
         self._log_metrics(run, model_id, stored.mlflow_id)
-        self._models.append(client.finalize_logged_model(model_id, _READY))
+        self._models.append(client.finalize_logged_model(model_id, "READY"))
         return model_id
 
     def _log_metrics(self, run: ServedRun, model_id: str, mlflow_id: str) -> None:
@@ -293,7 +293,7 @@ def _signature(facts: Facts) -> Any:
     if facts.needs == "offset":
         inputs.append(tensor("offset", "float64", facts.latent_dim))
     elif facts.needs == "labels":
-        is_text = bool(facts.classes) and isinstance(facts.classes[0], str)
+        is_text = isinstance((facts.classes or [0])[0], str)
         inputs.append(tensor("labels", "str" if is_text else "int64"))
     elif facts.needs == "ids":
         inputs.append(tensor("ids", "str" if facts.text_ids else "int64"))

@@ -75,9 +75,7 @@ def read_runs(params: Params, root: Path) -> tuple[ProjectRun, ...]:
     of_params = {(run.setting.label, str(run.seed)): run for run in params.runs}
     reports = {
         (row["setting"], row["seed"], row["id"]): (position, row)
-        for position, row in enumerate(
-            read_csv(reports_path, ("id", "setting", "seed")), start=1
-        )
+        for position, row in enumerate(read_csv(reports_path, ("id", "setting", "seed")), start=1)
     }
     seen: Counter[str] = Counter()
     runs = []
@@ -128,14 +126,14 @@ def read_splits(root: Path) -> tuple[DataSet, ...]:
     path = root / PREPARED / "schema.json"
     schema = read_json(path)
     try:
-        name, width = str(schema.get("source", "data"))[:500], schema["input_dim"]
+        name = str(schema.get("source", "data"))[:500]
         return tuple(
             DataSet(
                 name=name,
                 context=split,
                 uri=f"{PREPARED.as_posix()}/{split}/x.npy",
-                shape=(schema["samples"][split], width),
                 sha256=str(schema["digests"][split]["x"]),
+                shape=(schema["samples"][split], schema["input_dim"]),
             )
             for split in SPLITS
         )

@@ -227,9 +227,7 @@ class _Publication:
                 f"bring it back by 'mlflow experiments restore --experiment-id "
                 f"{state.experiment_id}', or give tracking.experiment another name",
             )
-        plan = make_plan(
-            self.records, state, is_workspace=self.is_workspace, is_alive=_is_anothers
-        )
+        plan = make_plan(self.records, state, is_workspace=self.is_workspace, is_alive=_is_anothers)
         has_moved = old_artifacts(self.location, state) is not None
         steps = tuple(
             replace(step, action="update")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from offset_autoencoder.config import Params, Run, Setting, format_value
-from offset_autoencoder.evaluation.runs_table import noise_level
+from offset_autoencoder.evaluation.matching import power as noise_level
 from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.io.tables import number
 from offset_autoencoder.paths import REPORTS
@@ -44,6 +44,7 @@ _STATISTICS = {"mean": "", "low": "_low", "high": "_high"}
 # Columns of verdicts.csv that are shown as metrics of a setting.
 _OF_OFFSETS = ("permuted", "gaussian", "omitted", "linear_decodability", "donor_shift")
 _OF_THE_MODEL = ("system", "offset", "rms", "stddev")
+
 
 def read_records(params: Params, root: Path) -> tuple[Record, ...]:
     """Everything that MLflow should hold, each record after the one it is nested under.
@@ -342,5 +343,3 @@ def _curves(reports: Reports, setting: Setting) -> Iterator[CurvePoint]:
             if cell := row.get(statistic):
                 value = number(path, position, statistic, cell)
                 yield CurvePoint(_statistic_name("best_val_loss", ending), value, step)
-
-

@@ -126,7 +126,7 @@ class ModelPublication:
         selection, parent = self._selection(served), diff.parent
         if selection is None or parent is None or self._is_decided(selection, diff):
             return lines
-        model = selection.candidate and models.current(selection.candidate)
+        model = models.current(selection.candidate) if selection.candidate else None
         if model is not None:
             line = selection.decide(client, str(model.model_id), str(model.source_run_id))
             client.set_tag(parent.mlflow_id, DECISION, line)

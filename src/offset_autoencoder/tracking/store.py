@@ -119,8 +119,13 @@ class StoreState:
     artifacts: str | None = None
 
 
-def connect(uri: str) -> MlflowClient:
-    """A client of a store: quiet, without telemetry, giving up on a dead server in seconds."""
+def connect(uri: str, *, write_ahead: bool = True) -> MlflowClient:
+    """A client of a store: quiet, without telemetry, giving up on a dead server in seconds.
+
+    Args:
+        uri: The tracking URI.
+        write_ahead: Whether an SQLite store keeps a log beside it while it is written to.
+    """
     for name, value in {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -134,7 +139,7 @@ def connect(uri: str) -> MlflowClient:
 
     for logger in ("mlflow", "alembic"):
         logging.getLogger(logger).setLevel(logging.CRITICAL)
-    _set_write_ahead(on=True)
+    _set_write_ahead(on=write_ahead)
     return MlflowClient(tracking_uri=uri)
 
 
@@ -207,11 +212,8 @@ def create_database(location: Location) -> None:
     # The log of a store that was deleted must not be taken for that of the new one.
     for suffix in ("-wal", "-shm", "-journal"):
         database.with_name(f"{database.name}{suffix}").unlink(missing_ok=True)
-    client = connect(sqlite_uri(new))
     # A store that is given its name must be one whole file, without a log beside it.
-    _set_write_ahead(on=False)
-    client.search_experiments(max_results=1)
-    _set_write_ahead(on=True)
+    connect(sqlite_uri(new), write_ahead=False).search_experiments(max_results=1)
     try:
         os.link(new, database)
     except FileExistsError:  # 'mlflow ui' was quicker

@@ -33,7 +33,7 @@ from offset_autoencoder.tracking.record_types import (
 from offset_autoencoder.tracking.store import StoredRun, StoreState, connect, now_ms
 
 if TYPE_CHECKING:
-    from mlflow.entities import DatasetInput, Run
+    from mlflow.entities import DatasetInput, Run, RunTag
     from mlflow.tracking import MlflowClient
 
 WRITER = "written_by"
@@ -220,9 +220,7 @@ class ExperimentWriter:
 
         if record.artifacts:
             _mirror(self.client, mlflow_id, record.artifacts)
-        log_in_batches(
-            self.client, mlflow_id, points, params, [RunTag(CONTENT, record.content)]
-        )
+        log_in_batches(self.client, mlflow_id, points, params, [RunTag(CONTENT, record.content)])
 
 
 def log_in_batches(
@@ -230,7 +228,7 @@ def log_in_batches(
     mlflow_id: str,
     points: Iterable[Point],
     params: Mapping[str, str] | None = None,
-    tags: Iterable[object] = (),
+    tags: Iterable[RunTag] = (),
 ) -> None:
     """Log points and params in as few calls as MLflow allows, the tags with the last."""
     from mlflow.entities import Metric, Param
