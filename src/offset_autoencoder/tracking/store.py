@@ -41,6 +41,14 @@ if TYPE_CHECKING:
 _PAGE = 1000
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _RETRY_LATER = "what was published stays, and 'dvc repro' publishes the rest"
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
 # MLflow's tables and columns that hold absolute paths of artifacts.
 _ARTIFACT_COLUMNS = (
     ("experiments", "artifact_location"),
@@ -126,15 +134,7 @@ def connect(uri: str, *, write_ahead: bool = True) -> MlflowClient:
         uri: The tracking URI.
         write_ahead: Whether an SQLite store keeps a log beside it while it is written to.
     """
-    for name, value in {
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
-        "GIT_PYTHON_REFRESH": "quiet",
-    }.items():
-        os.environ.setdefault(name, value)
+    _set_environment()
     from mlflow.tracking import MlflowClient
 
     for logger in ("mlflow", "alembic"):
@@ -150,6 +150,7 @@ def explained(location: Location) -> Iterator[None]:
     Raises:
         InputError: naming the store, what went wrong in it, and how to go on.
     """
+    _set_environment()
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -274,13 +275,19 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def _set_environment() -> None:
+    """Set what MLflow is to find in its environment when it is imported, unless the user has."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
 def _path(uri: str) -> Path:
     return Path(url2pathname(urlsplit(uri).path))
 
 
 def _ask(location: Location, experiment: str) -> StoreState:
-    client = connect(location.uri)
     with explained(location):
+        client = connect(location.uri)
         found = client.get_experiment_by_name(experiment)
         if found is None:
             return StoreState()
