@@ -10,6 +10,7 @@ from typing import Any
 from offset_autoencoder.config import SplitName
 from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.data.prepared import load_prepared, load_scale
+from offset_autoencoder.data.scaling import ShiftAndFactor
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.offsets.registry import FILE
@@ -18,7 +19,6 @@ from offset_autoencoder.paths import MODELS, OFFSETS, PREPARED
 from offset_autoencoder.serving.applied import AppliedModel
 from offset_autoencoder.serving.facts import FORMAT, Facts
 from offset_autoencoder.serving.network import Network
-from offset_autoencoder.serving.scaling_back import Scale
 from offset_autoencoder.serving.stored_offset import stored_offset
 from offset_autoencoder.training.loading import find_run, load_run
 from offset_autoencoder.training.run_files import read_spec
@@ -39,7 +39,7 @@ class RunParts:
 
     folder: Path
     facts: Facts
-    scale: Scale
+    scale: ShiftAndFactor
     offset: Path | None
 
 
