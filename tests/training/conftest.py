@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.config import parse_params
-from offset_autoencoder.training.architectures import resolve_architectures
+from offset_autoencoder.models.resolve import resolve_architectures
 from offset_autoencoder.training.identity import IdentifiedRun, identify
 from offset_autoencoder.training.results import TrainedRun
 from offset_autoencoder.training.run_files import write_run

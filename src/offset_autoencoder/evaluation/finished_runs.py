@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import Run, SplitName
-from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.evaluation.opened import FinishedRun
+from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.offsets.table import load_table
 from offset_autoencoder.training.added_offset import no_offset, scale_offset
 from offset_autoencoder.training.run_files import read_spec, read_weights

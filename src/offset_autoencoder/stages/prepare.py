@@ -30,7 +30,7 @@ from offset_autoencoder.data.stacked import Selected
 from offset_autoencoder.data.writing import SplitRows, WrittenSplit, in_order, write_splits
 from offset_autoencoder.errors import run_command
 from offset_autoencoder.files import sha256_of_array
-from offset_autoencoder.training.architectures import resolve_architectures
+from offset_autoencoder.models.resolve import resolve_architectures
 
 Written = Mapping[SplitName, WrittenSplit]
 

@@ -27,11 +27,6 @@ def _generator(seed: int, stream: int, epoch: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(stream, epoch)))
 
 
-def steps_an_epoch(samples: int, batch_size: int) -> int:
-    """Batches an epoch, the last one possibly smaller."""
-    return -(-samples // batch_size)
-
-
 @dataclass(frozen=True)
 class Chunks:
     """How samples larger than memory are cut: a run has one chunk in hand, and reads one ahead.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.paths import MODELS
 from offset_autoencoder.training.run_files import SPEC, read_spec, read_weights
 from offset_autoencoder.training.run_store import runs_folder
@@ -29,7 +29,7 @@ def load_run(run: str | Path, models: str | Path = MODELS) -> Any:
     Raises:
         InputError: where there is no such run, more than one, or it diverged.
     """
-    from offset_autoencoder.models import build_model
+    from offset_autoencoder.models.autoencoder import build_model
 
     folder = find_run(run, Path(models))
     spec = read_spec(folder)
