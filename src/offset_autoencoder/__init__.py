@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from offset_autoencoder.errors import InputError
     from offset_autoencoder.models.autoencoder import build_autoencoder
     from offset_autoencoder.models.layers import CodeNoise, UnitNorm
-    from offset_autoencoder.offsets.apply import apply_offset
+    from offset_autoencoder.offsets.build import apply_offset
     from offset_autoencoder.offsets.table import load_table
-    from offset_autoencoder.training.loading import load_run
+    from offset_autoencoder.runs.load import load_run
 
 _HOMES = {
     "CodeNoise": "models.layers",
     "InputError": "errors",
     "UnitNorm": "models.layers",
-    "apply_offset": "offsets.apply",
+    "apply_offset": "offsets.build",
     "build_autoencoder": "models.autoencoder",
     "load_params": "config",
     "load_prepared": "data.prepared",
-    "load_run": "training.loading",
+    "load_run": "runs.load",
     "load_table": "offsets.table",
 }
 

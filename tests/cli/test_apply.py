@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from tests.cli.conftest import FEATURES
 
-from offset_autoencoder.data import chunks
+from offset_autoencoder.io import arrays
 
 MSE = re.compile(r"mse (\S+) of the scaled values")
 
@@ -149,7 +149,7 @@ def test_chunk_by_chunk_it_writes_the_same(
 ) -> None:
     whole, pieces = tmp_path / f"whole{suffix}", tmp_path / f"pieces{suffix}"
     said = command("reconstruct", run_of("projection"), samples_csv, whole).stdout
-    monkeypatch.setattr(chunks, "CHUNK_VALUES", 5 * len(FEATURES))
+    monkeypatch.setattr(arrays, "CHUNK_VALUES", 5 * len(FEATURES))
     result = command("reconstruct", run_of("projection"), samples_csv, pieces)
     assert result.exit_code == 0, result.stderr
     assert result.stdout.partition(": ")[2] == said.partition(": ")[2]
@@ -252,7 +252,7 @@ def test_what_fails_half_way_leaves_the_old_output(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(chunks, "CHUNK_VALUES", 5 * len(FEATURES))
+    monkeypatch.setattr(arrays, "CHUNK_VALUES", 5 * len(FEATURES))
     x = test_samples[FEATURES].to_numpy(copy=True)
     x[20, 4] = 1e300
     np.save(tmp_path / "x.npy", x)

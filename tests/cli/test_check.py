@@ -13,8 +13,8 @@ import pytest
 from tests.cli.conftest import DOCUMENT, frame, write_project
 
 from offset_autoencoder.cli.check import check
-from offset_autoencoder.data import chunks
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io import arrays
 from offset_autoencoder.stages import prepare
 
 DATA = DOCUMENT["data"]
@@ -153,7 +153,7 @@ def test_chunk_by_chunk_it_finds_the_same(
     project: Path, command: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = command("check").stdout
-    monkeypatch.setattr(chunks, "CHUNK_VALUES", 20)
+    monkeypatch.setattr(arrays, "CHUNK_VALUES", 20)
     assert command("check").stdout == whole
     write_project(
         project,

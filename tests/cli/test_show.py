@@ -94,34 +94,14 @@ def test_a_page_that_cannot_be_opened(command: Any, trained: Path, runs: pd.Data
     assert result.stderr == "error: --open: the run is not published (dvc repro publishes it)\n"
 
 
-def test_completion_offers_models_and_ids(trained: Path, runs: pd.DataFrame) -> None:
-    from offset_autoencoder.cli import completion
-
-    assert completion.models("k") == ["kinds", "known"]
-    run_id = runs["id"].iloc[0]
-    assert (run_id[:12], "plain, seed 0") in completion.run_ids(run_id[:2])
-    assert completion.run_ids("x") == []
-
-
-def test_completion_is_silent_outside_a_project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from offset_autoencoder.cli import completion
-
-    monkeypatch.chdir(tmp_path)
-    assert completion.models("") == []
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "index.csv").write_bytes(b"\xff\xfe\x00,\n")
-    assert completion.run_ids("") == []
-
-
 def test_its_page_is_opened_where_the_ui_answers(
     command: Any,
     trained: Path,
     runs: pd.DataFrame,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from offset_autoencoder.cli import published, show
+    from offset_autoencoder.cli import runs as listing
+    from offset_autoencoder.cli import show
     from offset_autoencoder.tracking.location import Location
     from offset_autoencoder.tracking.state import Present
 
@@ -136,7 +116,7 @@ def test_its_page_is_opened_where_the_ui_answers(
         address = f"127.0.0.1:{server.getsockname()[1]}"
         location = Location(f"http://me:secret@{address}/", None, trained / "lock")
         record = Present("m1", "FINISHED", "", {"run_id_sha256": run_id})
-        store = published.Published(location, "7", (record,))
+        store = listing.PublishedRuns(location, "7", (record,))
         monkeypatch.setattr(show, "read_published", lambda tracking: store)
         monkeypatch.setattr("webbrowser.open", open_page)
         assert command("show", run_id, "--open").exit_code == 0

@@ -13,8 +13,8 @@ from offset_autoencoder.evaluation.draws import draw
 from offset_autoencoder.evaluation.interventions import NONE, PERMUTED, intervene
 from offset_autoencoder.evaluation.measure import measure
 from offset_autoencoder.evaluation.opened import FinishedRun, OpenedRun, open_runs
-from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models import inference
+from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.models.backend import keras
 

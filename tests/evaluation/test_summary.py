@@ -14,7 +14,7 @@ from offset_autoencoder.evaluation.summary import (
     summarise,
     summarise_bounds,
 )
-from offset_autoencoder.files import read_json, write_json
+from offset_autoencoder.io.files import read_json, write_json
 
 MakeParams = Callable[..., Params]
 MakeRuns = Callable[..., pd.DataFrame]

@@ -9,6 +9,7 @@ import pytest
 
 from offset_autoencoder.evaluation.intervention_summary import find
 from offset_autoencoder.evaluation.interventions import PERMUTED, scaled
+from offset_autoencoder.io.tables import write_csv
 from offset_autoencoder.reporting.interventions import (
     CHANGE_COLUMNS,
     LEVEL_COLUMNS,
@@ -16,7 +17,6 @@ from offset_autoencoder.reporting.interventions import (
     intervention_rows,
     level_rows,
 )
-from offset_autoencoder.reporting.tables import write_csv
 
 Findings = Any  # conftest's, which tests cannot import
 

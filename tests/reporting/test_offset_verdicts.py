@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict
+from offset_autoencoder.io.tables import write_csv
 from offset_autoencoder.reporting.offset_verdicts import print_verdicts, verdict_rows
-from offset_autoencoder.reporting.tables import write_csv
 
 MakeReport = Callable[..., Any]  # conftest's, which tests cannot import
 MakeVerdicts = Callable[..., list[OffsetVerdict]]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from offset_autoencoder.evaluation.verdict import OUTCOMES
+from offset_autoencoder.io.tables import write_csv
 from offset_autoencoder.reporting.colours import OUTCOME_COLOURS, model_colours
 from offset_autoencoder.reporting.comparisons import DIFFERENCE_COLUMNS, difference_rows
 from offset_autoencoder.reporting.curves import CURVE_COLUMNS, curve_rows, learning_curves
@@ -22,7 +23,6 @@ from offset_autoencoder.reporting.interventions import (
     change_rows,
     level_rows,
 )
-from offset_autoencoder.reporting.tables import write_csv
 
 Report = Any  # conftest's, which tests cannot import
 Findings = Any

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from offset_autoencoder.io.tables import write_csv
 from offset_autoencoder.reporting.probes import probe_rows
-from offset_autoencoder.reporting.tables import write_csv
 
 Findings = Any  # conftest's, which tests cannot import
 MakeFindings = Callable[..., Findings]

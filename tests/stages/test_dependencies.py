@@ -23,7 +23,7 @@ USERS_OWN = "src/custom"
 
 LAYERS = (
     ("errors", "paths", "user_code"),
-    ("files", "io"),
+    ("io",),
     ("config",),
     ("models",),
     ("data",),

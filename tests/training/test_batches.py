@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offset_autoencoder.models.architecture import steps_per_epoch
+from offset_autoencoder.runs.spec import Chunks
 from offset_autoencoder.training.batches import (
     MOST_CHUNKED_RUNS,
-    Chunks,
     chunks_of,
     draw_noise,
     epoch_chunks,

@@ -1,79 +1,163 @@
-"""``offset-autoencoder``: its commands with their options and help.
+"""``offset-autoencoder``: its commands with their options, help, completion and exit status.
 
-Nothing is imported here but what help needs: a command imports its work when it is run.
+Only what help needs is imported here: a command imports its work when it runs.
 """
 
 from __future__ import annotations
 
+import csv
+import itertools
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
-from offset_autoencoder.cli import completion
-from offset_autoencoder.cli.one_line import OneLineErrors
-from offset_autoencoder.cli.quick_help import HELP, QuickHelp
+from offset_autoencoder.errors import InputError, run_command
 
 PROGRAM = "offset-autoencoder"
+_INTERRUPTED = 130
+
+# Read by hand: a shell waits for every Tab, and every other reader of it imports more.
+_INDEX = Path("models/index.csv")
+
+
+class CommandGroup(TyperGroup):
+    """Commands that end as :func:`.errors.run_command` says, and whose help is quick.
+
+    A mistyped command line is an error like any other: one line without usage, status 1.
+    """
+
+    # Typer does not export the class of the contexts that it calls this with.
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Print a command's help where it is asked for; otherwise parse the arguments.
+
+        Typer would first build Pydantic adapters of all parameters, most of the time of a help.
+        """
+        command = self.get_command(ctx, args[0]) if args else None
+        if command is not None:
+            context = command.context_class(
+                command, info_name=args[0], parent=ctx, **command.context_settings
+            )
+            options = itertools.takewhile(lambda argument: argument != "--", args[1:])
+            if set(options) & set(context.help_option_names):
+                print(context.get_help())
+                ctx.exit()
+        return super().parse_args(ctx, args)
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Parse the command line and run the command that it names.
+
+        Raises:
+            SystemExit: always; 0 on success, 1 after bad input, 130 after Ctrl-C.
+        """
+        extra["standalone_mode"] = False
+        try:
+            run_command(lambda: self._run(*args, **extra))
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # The reader has closed the pipe: `offset-autoencoder runs | head`.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(1) from None
+        raise SystemExit(0)
+
+    def _run(self, *args: Any, **extra: Any) -> None:
+        try:
+            status = super().main(*args, **extra)
+        except TyperException as error:
+            context = getattr(error, "ctx", None)
+            command = context.command_path if context else str(self.name)
+            what = error.format_message().rstrip(".")
+            hint = f"{command} --help says more"
+            raise InputError(command, what[:1].lower() + what[1:], hint) from None
+        # Typer turns Ctrl-C into a status before anyone else sees it.
+        if status == _INTERRUPTED:
+            raise KeyboardInterrupt("nothing was written")
+        if status:
+            raise SystemExit(status)
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Names of the models that have runs, for the shell."""
+    names = dict.fromkeys(row["model"] for row in _index_rows())
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def complete_run(incomplete: str) -> list[tuple[str, str]]:
+    """First digits of the ids of runs, each with model and seed, for the shell."""
+    return [
+        (row["id"][: max(12, len(incomplete))], f"{row['model']}, seed {row['seed']}")
+        for row in _index_rows()
+        if row["id"].startswith(incomplete)
+    ]
+
+
+def _index_rows() -> Iterator[dict[str, str]]:
+    try:
+        with _INDEX.open(newline="", encoding="utf-8") as stream:
+            yield from (
+                row for row in csv.DictReader(stream) if {"model", "seed", "id"} <= row.keys()
+            )
+    except (OSError, ValueError, csv.Error):
+        return
+
 
 app = typer.Typer(
     name=PROGRAM,
-    cls=OneLineErrors,
-    help="Look at an offset-autoencoder project, and apply its models to new samples.",
-    # Plain help is there in half the time of Rich's panels.
+    cls=CommandGroup,
+    help="Inspect an offset-autoencoder project, and apply its models to new samples.",
+    # Plain help takes half the time of Rich's panels.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": list(HELP)},
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _argument(metavar: str, text: str, **settings: Any) -> Any:
+    return typer.Argument(metavar=metavar, help=text, show_default=False, **settings)
+
+
+def _option(metavar: str, text: str, *names: str, **settings: Any) -> Any:
+    return typer.Option(*names, metavar=metavar, help=text, show_default=False, **settings)
+
 
 Model = Annotated[
     str,
-    typer.Argument(
-        metavar="MODEL",
-        help="A run's id, the first digits of it or its folder; a saved model's folder; "
+    _argument(
+        "MODEL",
+        "A run's id, the first digits of it or its folder; a saved model's folder; "
         "models:/NAME/VERSION or models:/NAME@champion; or champion, that of the project.",
-        show_default=False,
-        autocompletion=completion.run_ids,
+        autocompletion=complete_run,
     ),
 ]
 Input = Annotated[
     Path,
-    typer.Argument(
-        metavar="INPUT",
-        help="The samples, as they came: .npy, .npz, .csv, .csv.gz or .parquet.",
-        show_default=False,
-    ),
+    _argument("INPUT", "The samples, as in the data set: .npy, .npz, .csv, .csv.gz or .parquet."),
 ]
-Output = Annotated[
-    Path,
-    typer.Argument(metavar="OUTPUT", help="Where to: .npy, .csv or .parquet.", show_default=False),
-]
+Output = Annotated[Path, _argument("OUTPUT", "The file to write: .npy, .csv or .parquet.")]
 Features = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAMES",
-        help="The features' columns, commas between them, or the array of an npz.  "
+    _option(
+        "NAMES",
+        "The features' columns, separated by commas, or the array of an npz.  "
         "[default: those of params.yaml, else all but label, id and split]",
-        show_default=False,
     ),
 ]
 Label = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Column, array or file of the labels, which the offset class_code asks for.",
-        show_default=False,
-    ),
+    _option("NAME", "Column, array or file of the labels, which the offset class_code needs."),
 ]
 Id = Annotated[
     str | None,
-    typer.Option(
+    _option(
+        "NAME",
+        "Column, array or file of the ids, which the offset interference needs; "
+        "written next to the result.",
         "--id",
-        metavar="NAME",
-        help="Column, array or file of the ids, which the offset interference asks for; "
-        "written beside the result.",
-        show_default=False,
     ),
 ]
 Scaled = Annotated[
@@ -83,21 +167,18 @@ Scaled = Annotated[
         help="The samples are scaled already, as in data/prepared, and so is the result.",
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Write over an output that exists.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite an output that exists.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 Run = Annotated[
     str,
-    typer.Argument(
-        metavar="RUN",
-        help="A run's id, the first digits of it, or its folder.",
-        show_default=False,
-        autocompletion=completion.run_ids,
+    _argument(
+        "RUN", "A run's id, the first digits of it, or its folder.", autocompletion=complete_run
     ),
 ]
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(requested: bool) -> None:
+    if requested:
         from importlib.metadata import version
 
         print(version(PROGRAM))
@@ -116,7 +197,20 @@ def _help(
         print(context.get_help())
 
 
-@app.command(cls=QuickHelp)
+def _apply(
+    operation: Literal["reconstruct", "encode", "offsets"],
+    model: str,
+    paths: tuple[Path, Path],
+    columns: tuple[str | None, str | None, str | None],
+    **options: Any,
+) -> None:
+    from offset_autoencoder.cli.apply import apply_model
+    from offset_autoencoder.cli.chosen_columns import Named
+
+    apply_model(operation, model, *paths, Named(*columns), **options)
+
+
+@app.command()
 def reconstruct(
     model: Model,
     input: Input,
@@ -126,37 +220,22 @@ def reconstruct(
     id: Id = None,
     offset: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="An npy file of f(x) to take in the place of the computed one, unscaled.",
-            show_default=False,
-        ),
+        _option("FILE", "An npy file of f(x) to use instead of the computed one, unscaled."),
     ] = None,
     scaled: Scaled = False,
     force: Force = False,
 ) -> None:
-    """Write a model's reconstructions of samples, and say the error.
+    """Write reconstructions of samples, and print their error.
 
     The values are in the units of the input; the error is that of the values as the network
     sees them, which is what the reports state.
     """
-    from offset_autoencoder.cli.apply import apply_model
-    from offset_autoencoder.cli.chosen_columns import Named
-
-    named = Named(features, label, id)
-    apply_model(
-        "reconstruct",
-        model,
-        input,
-        output,
-        named,
-        offset=offset,
-        is_scaled=scaled,
-        force=force,
-    )
+    columns = (features, label, id)
+    options = {"offset": offset, "is_scaled": scaled, "force": force}
+    _apply("reconstruct", model, (input, output), columns, **options)
 
 
-@app.command(cls=QuickHelp)
+@app.command()
 def encode(
     model: Model,
     input: Input,
@@ -168,14 +247,11 @@ def encode(
     force: Force = False,
 ) -> None:
     """Write a model's codes of samples, before anything is added."""
-    from offset_autoencoder.cli.apply import apply_model
-    from offset_autoencoder.cli.chosen_columns import Named
-
-    named = Named(features, label, id)
-    apply_model("encode", model, input, output, named, is_scaled=scaled, force=force)
+    columns = (features, label, id)
+    _apply("encode", model, (input, output), columns, is_scaled=scaled, force=force)
 
 
-@app.command(cls=QuickHelp)
+@app.command()
 def offsets(
     model: Model,
     input: Input,
@@ -190,14 +266,11 @@ def offsets(
 
     As in data/offsets: not yet multiplied by the factor that gives them the model's rms.
     """
-    from offset_autoencoder.cli.apply import apply_model
-    from offset_autoencoder.cli.chosen_columns import Named
-
-    named = Named(features, label, id)
-    apply_model("offsets", model, input, output, named, is_scaled=scaled, force=force)
+    columns = (features, label, id)
+    _apply("offsets", model, (input, output), columns, is_scaled=scaled, force=force)
 
 
-@app.command(cls=QuickHelp)
+@app.command()
 def check() -> None:
     """Check params.yaml and the data, and write nothing.
 
@@ -208,21 +281,20 @@ def check() -> None:
     check()
 
 
-@app.command(cls=QuickHelp)
+@app.command()
 def runs(
     model: Annotated[
         list[str] | None,
-        typer.Option(
+        _option(
+            "NAME",
+            "Only runs of this model; may be given several times.",
             "--model",
             "-m",
-            metavar="NAME",
-            help="Of this model alone; may be given several times.",
-            show_default=False,
-            autocompletion=completion.models,
+            autocompletion=complete_model,
         ),
     ] = None,
     current: Annotated[
-        bool, typer.Option("--current", help="Those in models/ alone, not what was published.")
+        bool, typer.Option("--current", help="Only those in models/, not what was published.")
     ] = False,
     json: AsJson = False,
 ) -> None:
@@ -236,7 +308,7 @@ def runs(
     print_runs(tuple(model or ()), only_current=current, as_json=json)
 
 
-@app.command(cls=QuickHelp)
+@app.command()
 def show(
     run: Run,
     json: AsJson = False,
@@ -251,17 +323,16 @@ def show(
 
 
 @app.command(
-    cls=QuickHelp,
     context_settings={
         "allow_extra_args": True,
         "ignore_unknown_options": True,
-        "help_option_names": ["--help"],  # -h is a host there
+        "help_option_names": ["--help"],  # mlflow ui has a -h of its own, the host
     },
 )
 def ui(context: typer.Context) -> None:
     """Open MLflow's UI on the project's store.
 
-    Further arguments go to mlflow ui: --port 5001, say.
+    Further arguments go to mlflow ui, such as --port 5001.
     """
     from offset_autoencoder.tracking import ui
 

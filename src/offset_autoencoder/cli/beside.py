@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.data.npy import open_npy
 from offset_autoencoder.data.table import Table
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.files import open_npy
 from offset_autoencoder.serving.applied import Beside
 from offset_autoencoder.serving.facts import Facts
 

@@ -14,7 +14,6 @@ from offset_autoencoder.config import SPLITS, Params, load_params
 from offset_autoencoder.config.offset_kinds import FileOffset, FunctionOffset
 from offset_autoencoder.config.schema import SplitName
 from offset_autoencoder.config.tracking_uri import check_environment
-from offset_autoencoder.data.chunks import chunks
 from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, Schema
 from offset_autoencoder.data.requirements import check_values
 from offset_autoencoder.data.samples import Samples, gather
@@ -22,9 +21,10 @@ from offset_autoencoder.data.scaling import Scale, fit_scale
 from offset_autoencoder.data.shared_samples import sample_digests
 from offset_autoencoder.data.sources import load_source
 from offset_autoencoder.data.splits import assign
-from offset_autoencoder.data.stacked import Selected
 from offset_autoencoder.data.writing import SplitRows, WrittenSplit
-from offset_autoencoder.offsets.table_file import PreparedIds, read_tables
+from offset_autoencoder.io.arrays import RowSubset, chunks
+from offset_autoencoder.offsets.file import read_tables
+from offset_autoencoder.offsets.kind import PreparedIds
 from offset_autoencoder.reporting.progress import progress
 from offset_autoencoder.stages import prepare
 from offset_autoencoder.user_code import find_target
@@ -49,11 +49,11 @@ def check() -> None:
     first = samples.tables[0]
     scale = fit_scale(
         params.data,
-        Selected(samples.x, rows["train"]),
+        RowSubset(samples.x, rows["train"]),
         full_scale=first.full_scale,
         name_of=first.name_of,
     )
-    scaled = {name: Scaled(Selected(samples.x, rows[name]), scale) for name in SPLITS}
+    scaled = {name: Scaled(RowSubset(samples.x, rows[name]), scale) for name in SPLITS}
     seen = _gone_through(scaled)
     extremes = {name: (split.low, split.high) for name, split in seen.items()}
 
@@ -113,7 +113,7 @@ class Scaled:
         scale: The fitted scale.
     """
 
-    x: Selected
+    x: RowSubset
     scale: Scale
 
     @property

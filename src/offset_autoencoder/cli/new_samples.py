@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from offset_autoencoder.cli.chosen_columns import Named, choose_columns
-from offset_autoencoder.data.column_spool import rows_first
 from offset_autoencoder.data.npz import check_length, read_npz_table
 from offset_autoencoder.data.raw_files import Format, format_of
 from offset_autoencoder.data.sources import read_array
 from offset_autoencoder.data.table import Roles, Table
 from offset_autoencoder.data.validation import as_ids, as_labels, check_features
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.arrays import row_major
 
 _KEY = re.compile(r"(params\.yaml: )?\bdata\.(features|label|id)\b(\[\d+\])?")
 
@@ -94,7 +94,7 @@ def _read(
 def _with_files(path: Path, named: Named) -> Table:
     if named.features is not None:
         raise InputError("--features", f"{path} holds one array: there is nothing to name")
-    x = rows_first(read_array(path, "samples"))
+    x = row_major(read_array(path, "samples"))
     values = {}
     for option, name in (("label", named.label), ("id", named.id)):
         if name is not None:

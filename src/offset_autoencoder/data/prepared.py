@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from offset_autoencoder import paths
 from offset_autoencoder.config.schema import SPLITS, SplitName
-from offset_autoencoder.data.npy import open_npy
-from offset_autoencoder.data.replaced import replaced
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import (
+from offset_autoencoder.io.files import (
+    open_npy,
     read_json,
     read_npz,
+    replace_folder,
     sha256_of_array,
     write_json,
     write_npy,
@@ -142,7 +142,7 @@ def write_prepared(
         factor: Likewise.
         latent_dims: Of each offset, the latent dims that it is needed in.
     """
-    with replaced(folder) as new:
+    with replace_folder(folder) as new:
         for name in SPLITS:
             write_npy(new / name / "x.npy", data.split(name).x)
         write_all_but_x(new, data, shift=shift, factor=factor, latent_dims=latent_dims)

@@ -13,7 +13,8 @@ from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation.comparison import Comparison
 from offset_autoencoder.evaluation.evidence import Findings
 from offset_autoencoder.evaluation.summary import SettingSummary
-from offset_autoencoder.files import write_json
+from offset_autoencoder.io.files import write_json
+from offset_autoencoder.io.tables import write_csv
 from offset_autoencoder.reporting.colours import model_colours, swept_colours
 from offset_autoencoder.reporting.comparison_picture import draw_comparison
 from offset_autoencoder.reporting.comparisons import (
@@ -42,7 +43,6 @@ from offset_autoencoder.reporting.probe_picture import draw_probes
 from offset_autoencoder.reporting.probes import probe_rows
 from offset_autoencoder.reporting.profiles import draw_profiles
 from offset_autoencoder.reporting.reconstructions import draw_image_rows, draw_reconstructions
-from offset_autoencoder.reporting.tables import write_csv
 
 if TYPE_CHECKING:
     import numpy as np

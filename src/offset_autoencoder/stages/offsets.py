@@ -9,7 +9,7 @@ from offset_autoencoder import paths
 from offset_autoencoder.config import load_params
 from offset_autoencoder.data.prepared import load_prepared
 from offset_autoencoder.errors import InputError, did_you_mean, run_command
-from offset_autoencoder.files import read_json
+from offset_autoencoder.io.files import read_json
 from offset_autoencoder.offsets.build import build_offset
 
 

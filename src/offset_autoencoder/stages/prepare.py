@@ -12,24 +12,22 @@ from offset_autoencoder.config import SPLITS, Params, load_params
 from offset_autoencoder.config.offset_kinds import ClassCodeOffset
 from offset_autoencoder.config.schema import Data, SplitName
 from offset_autoencoder.config.tracking_uri import check_environment
-from offset_autoencoder.data.npy import open_npy
 from offset_autoencoder.data.prepared import (
     PreparedData,
     PreparedSplit,
     Schema,
     write_all_but_x,
 )
-from offset_autoencoder.data.replaced import replaced
 from offset_autoencoder.data.requirements import Extremes, check_shape, check_values
 from offset_autoencoder.data.samples import Samples, gather
 from offset_autoencoder.data.scaling import Scale, fit_scale
 from offset_autoencoder.data.shared_samples import count_shared
 from offset_autoencoder.data.sources import load_source
 from offset_autoencoder.data.splits import assign
-from offset_autoencoder.data.stacked import Selected
 from offset_autoencoder.data.writing import SplitRows, WrittenSplit, in_order, write_splits
 from offset_autoencoder.errors import run_command
-from offset_autoencoder.files import sha256_of_array
+from offset_autoencoder.io.arrays import RowSubset
+from offset_autoencoder.io.files import open_npy, replace_folder, sha256_of_array
 from offset_autoencoder.models.resolve import resolve_architectures
 
 Written = Mapping[SplitName, WrittenSplit]
@@ -62,11 +60,11 @@ def main() -> None:
     first = samples.tables[0]
     scale = fit_scale(
         params.data,
-        Selected(x, rows_of_x["train"]),
+        RowSubset(x, rows_of_x["train"]),
         full_scale=first.full_scale,
         name_of=first.name_of,
     )
-    with replaced(paths.PREPARED) as folder:
+    with replace_folder(paths.PREPARED) as folder:
         written = write_splits(folder, x, rows_of_x, scale)
         data = describe(params.data, samples, rows, scale, folder, written)
         check_values(params, data, _extremes(written), place)

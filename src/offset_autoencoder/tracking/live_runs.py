@@ -12,7 +12,7 @@ import numpy as np
 
 from offset_autoencoder.config import Params
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import read_json
+from offset_autoencoder.io.files import read_json
 from offset_autoencoder.tracking.curves import Curves, Point, milliseconds, read_curves
 from offset_autoencoder.tracking.names import run_name
 from offset_autoencoder.tracking.runs import run_key, run_tags, setting_params
@@ -113,7 +113,7 @@ def live_runs(
         run = by_label.get(one["label"])
         if run is None:
             raise InputError("params.yaml", f"has no run {one['label']} any more")
-        tags = run_tags(run, one["id"], one["determined_by"])
+        tags = run_tags(run, one["id"], one["fingerprint"])
         found.append(
             LiveRun(
                 id=one["id"],

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.autoencoder import Variables, build_model, initial_variables
-from offset_autoencoder.training.batches import Chunks, chunks_of
+from offset_autoencoder.runs.spec import Chunks
+from offset_autoencoder.training.batches import chunks_of
 from offset_autoencoder.training.fused.program import Layout, Program
 
 Weights = list[NDArray[Any]]

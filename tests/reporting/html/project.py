@@ -14,11 +14,11 @@ from tests.reporting.conftest import _make_report, _make_whole
 
 from offset_autoencoder.config import Params
 from offset_autoencoder.evaluation.evidence import Findings
+from offset_autoencoder.io.tables import write_csv
 from offset_autoencoder.reporting import reports
 from offset_autoencoder.reporting.html.code_points import CODE_COLUMNS, code_points
 from offset_autoencoder.reporting.html.page import write_report
 from offset_autoencoder.reporting.reports import Reconstructions
-from offset_autoencoder.reporting.tables import write_csv
 
 SECRET = "postgresql://user:hunter2@example.test/runs"
 DOCUMENT = {"seeds": 3, "data": {"source": "digits"}, "tracking": {"uri": SECRET}}
@@ -87,7 +87,7 @@ def make_project(
         _write_json(root / "data" / "offsets" / name / "offset.json", info)
     trained_by = {"versions": {"keras": "3.15.1"}, "code": "c" * 64}
     for row in whole.run_rows:
-        spec = {"id": row["id"], "determined_by": trained_by}
+        spec = {"id": row["id"], "fingerprint": trained_by}
         _write_json(root / "models" / "runs" / row["id"] / "spec.json", spec)
     return Project(root, made.params, whole.reconstructions)
 

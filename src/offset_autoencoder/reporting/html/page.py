@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offset_autoencoder.evaluation.verdict import percent
-from offset_autoencoder.files import write_text
+from offset_autoencoder.io.files import write_text
 from offset_autoencoder.reporting.html.code_chart import code_chart, label_colours, labels_of
 from offset_autoencoder.reporting.html.comparison_tables import comparison_tables
 from offset_autoencoder.reporting.html.intervention_table import intervention_table

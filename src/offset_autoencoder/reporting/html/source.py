@@ -14,7 +14,7 @@ from offset_autoencoder.errors import InputError
 from offset_autoencoder.evaluation.runs_table import sweep_cells, sweep_keys
 from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.evaluation.summary import sweep_label
-from offset_autoencoder.files import read_json
+from offset_autoencoder.io.files import read_json
 from offset_autoencoder.reporting.intervals import with_power
 
 Row = Mapping[str, str]

@@ -1,0 +1,322 @@
+"""Arrays larger than memory: chunks of rows, concatenations, temporary arrays, rows reordered.
+
+A chunk holds :data:`CHUNK_VALUES` values, 64 MB as float32 and 128 MB in the float64 that
+statistics are computed in. Of a mapped file only the current chunk counts as memory in use.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import mmap
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offset_autoencoder import paths
+
+Rows = NDArray[np.int64]
+
+CHUNK_VALUES = 1 << 24
+_CHUNK_ROWS = 1 << 20  # what is kept of each row (an id, a digest) takes memory, too
+# Fast memory holds a block of this many rows of usual width, a matrix product is still efficient.
+_BLOCK_ROWS = 4096
+
+
+class Matrix(Protocol):
+    """Array ``(n, D)``, or an object that returns slices of rows as an array does."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(n, D)``."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Dtype of the values."""
+
+    def __len__(self) -> int:
+        """Number of rows."""
+
+    def __getitem__(self, rows: slice, /) -> NDArray[Any]:
+        """Consecutive rows."""
+
+
+def rows_per_chunk(width: int) -> int:
+    """Rows of ``width`` values per chunk: at least one, and a million at most."""
+    return min(_CHUNK_ROWS, max(1, CHUNK_VALUES // max(1, width)))
+
+
+def rows_per_block(width: int) -> int:
+    """Rows to convert and compute with at once: 4096, or a chunk where that is less."""
+    return min(_BLOCK_ROWS, rows_per_chunk(width))
+
+
+def chunks(x: Matrix, width: int = 0) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Iterate over consecutive chunks of rows, each with the index of its first row.
+
+    Args:
+        x: ``(n, D)``. The memory of a mapped file's chunk is released when the next is requested.
+        width: Values per row where that is more than D.
+    """
+    rows = rows_per_chunk(max(x.shape[1], width))
+    for start in range(0, len(x), rows):
+        chunk = x[start : start + rows]
+        yield start, chunk
+        release(chunk)
+
+
+def take(array: NDArray[Any], rows: Rows) -> NDArray[Any]:
+    """Rows of an array, in memory, in the order requested.
+
+    A mapped file is read from front to back, a chunk at a time, so that rows far apart do not
+    bring all that lies between them into memory.
+
+    Args:
+        array: ``(n, ...)``.
+        rows: ``(k,)`` row indices.
+    """
+    if _mapping(array) is None or not len(rows):
+        return array[rows]
+    order = np.argsort(rows, kind="stable")
+    ascending = rows[order]
+    step = rows_per_chunk(array[0].size)
+    bounds = np.searchsorted(ascending, np.arange(ascending[0], ascending[-1] + 1, step))
+    taken = np.empty((len(rows), *array.shape[1:]), dtype=array.dtype)
+    for piece in np.split(order, bounds[1:]):
+        taken[piece] = array[rows[piece]]
+        release(array)
+    return taken
+
+
+def release(array: NDArray[Any]) -> None:
+    """Release the resident memory of a read-only mapped file.
+
+    The values stay valid: they are read from the file again on access. Arrays in memory, and
+    writable maps, are left alone.
+    """
+    if (mapping := _mapping(array)) is not None:
+        mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def _mapping(array: NDArray[Any]) -> mmap.mmap | None:
+    """Mapped file behind a read-only array, where its pages can be released."""
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        if base.flags.writeable:
+            return None
+        base = base.base
+    return base if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED") else None
+
+
+@dataclass(frozen=True)
+class ConcatenatedRows:
+    """Concatenation of arrays of samples, read on access; a sample is flattened in C order.
+
+    Attributes:
+        parts: ``(n_i, ...)`` each, in memory or mapped, with samples of one shape.
+    """
+
+    parts: tuple[NDArray[Any], ...]
+
+    @functools.cached_property
+    def shape(self) -> tuple[int, int]:
+        """``(n, D)``."""
+        return sum(map(len, self.parts)), math.prod(self.parts[0].shape[1:])
+
+    @functools.cached_property
+    def dtype(self) -> np.dtype[Any]:
+        """Smallest dtype that holds the values of all parts, in native byte order."""
+        dtype = np.result_type(*self.parts).newbyteorder("=")
+        # A long double: float64 is what everything after computes in.
+        return dtype if dtype.itemsize <= 8 else np.dtype(np.float64)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | Rows) -> NDArray[Any]:
+        """Rows ``(k, D)`` of a slice with step 1, or of indices, in their order."""
+        ends = list(itertools.accumulate(map(len, self.parts)))
+        spans = list(zip(self.parts, [0, *ends[:-1]], ends, strict=True))
+        if isinstance(rows, slice):
+            first, last, _ = rows.indices(len(self))
+            pieces = [
+                self._flat(part, slice(max(first - start, 0), last - start))
+                for part, start, end in spans
+                if start < last and first < end
+            ]
+            empty = np.empty((0, self.shape[1]), dtype=self.dtype)
+            return pieces[0] if len(pieces) == 1 else np.concatenate([empty, *pieces])
+        if len(self.parts) == 1:
+            return self._flat(self.parts[0], rows)
+        taken = np.empty((len(rows), self.shape[1]), dtype=self.dtype)
+        for part, start, end in spans:
+            places = np.flatnonzero((rows >= start) & (rows < end))
+            taken[places] = self._flat(part, rows[places] - start)
+        return taken
+
+    def _flat(self, part: NDArray[Any], rows: slice | Rows) -> NDArray[Any]:
+        block = part[rows] if isinstance(rows, slice) else take(part, rows)
+        flat = np.asarray(block).reshape(len(block), self.shape[1]).astype(self.dtype, copy=False)
+        if not np.may_share_memory(flat, part):
+            release(part)
+        return flat
+
+
+@dataclass(frozen=True)
+class RowSubset:
+    """Some rows of a matrix, in an order of their own.
+
+    Attributes:
+        x: The matrix.
+        rows: ``(k,)`` row indices.
+    """
+
+    x: ConcatenatedRows
+    rows: Rows
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(k, D)``."""
+        return len(self.rows), self.x.shape[1]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Dtype of the matrix."""
+        return self.x.dtype
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        """Rows of the subset, ``(rows, D)``."""
+        return self.x[self.rows[rows]]
+
+
+def bytes_in_memory() -> int:
+    """Largest size of an array, in bytes, that is kept in memory; a larger one goes to disk."""
+    return 4 * CHUNK_VALUES
+
+
+def mapped(
+    file: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...], order: Literal["C", "F"] = "C"
+) -> NDArray[Any]:
+    """Read-only map of a temporary file as an array; the file object itself is closed."""
+    with file:
+        file.flush()
+        return np.memmap(file, dtype, "r", 0, shape, order)
+
+
+class TempArray:
+    """Array written front to back, kept in memory while small, else in a temporary file.
+
+    The file lies beside ``data/raw``, on the disk that the results go to; elsewhere than in a
+    project, where the system puts temporary files.
+    """
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(  # noqa: SIM115
+            max_size=bytes_in_memory(), dir=_folder()
+        )
+        self._size = 0
+
+    def write(self, values: bytes | NDArray[Any]) -> None:
+        """Append bytes, or an array's values in C order."""
+        content = values if isinstance(values, bytes) else np.ascontiguousarray(values).tobytes()
+        self._size += self._file.write(content)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def array(
+        self,
+        dtype: np.dtype[Any],
+        shape: tuple[int, ...],
+        order: Literal["C", "F"] = "C",
+    ) -> NDArray[Any]:
+        """Everything written, as a read-only array, mapped where it is on disk.
+
+        Args:
+            dtype: Dtype of the values.
+            shape: Shape of the array.
+            order: Whether rows (C) or columns (F) were written.
+        """
+        if self._size > bytes_in_memory():
+            return mapped(self._file, dtype, shape, order)
+        self._file.seek(0)
+        values = np.frombuffer(self._file.read(), dtype=dtype, count=math.prod(shape))
+        return values.reshape(shape, order=order)
+
+
+def row_major(x: NDArray[Any]) -> NDArray[Any]:
+    """The same samples in C order, where they are many and in Fortran order; else unchanged.
+
+    A mapped array in Fortran order holds a row in as many places as it has values: reading some
+    rows of the file is reading most of it.
+    """
+    if x.ndim < 2 or x.flags.c_contiguous or not x.flags.f_contiguous:
+        return x
+    if x.nbytes <= bytes_in_memory():
+        return x
+    turned = TempArray()
+    rows = rows_per_chunk(x[0].size)
+    for start in range(0, len(x), rows):
+        turned.write(x[start : start + rows])
+        release(x)
+    return turned.array(x.dtype, x.shape)
+
+
+def reorder(x: ConcatenatedRows, order: Rows) -> ConcatenatedRows:
+    """The rows ``x[order]``; takes as much disk as they do where they do not fit in memory.
+
+    What fits is picked from memory. A larger matrix is read once from front to back, and each row
+    written into the bucket, a chunk of the result, that it belongs to; then each bucket is put
+    in order by itself. So the disk reads and writes long stretches, whatever the order.
+
+    Args:
+        x: ``(n, D)``.
+        order: ``(k,)`` row indices, each at most once.
+    """
+    shape = (len(order), x.shape[1])
+    row_bytes = x.shape[1] * x.dtype.itemsize
+    if shape[0] * row_bytes <= bytes_in_memory():
+        return ConcatenatedRows((x[order],))
+    file = tempfile.TemporaryFile(dir=_folder())  # noqa: SIM115
+    rows = rows_per_chunk(shape[1])
+    _fill_buckets(file, x, order, rows)
+    for first in range(0, len(order), rows):
+        position = first * row_bytes
+        bucket = order[first : first + rows]
+        file.seek(position)
+        content = np.frombuffer(file.read(len(bucket) * row_bytes), x.dtype).reshape(-1, shape[1])
+        file.seek(position)
+        file.write(content[np.searchsorted(np.sort(bucket), bucket)].tobytes())
+    return ConcatenatedRows((mapped(file, x.dtype, shape),))
+
+
+def _fill_buckets(file: IO[bytes], x: ConcatenatedRows, order: Rows, rows: int) -> None:
+    """Write each row of x into its bucket; there the rows stand as they do in x."""
+    row_bytes = x.shape[1] * x.dtype.itemsize
+    bucket_of = np.full(len(x), -1, dtype=np.int32)
+    bucket_of[order] = np.arange(len(order)) // rows
+    filled = np.arange(-(-len(order) // rows)) * rows
+    for start, chunk in chunks(x):
+        row_buckets = bucket_of[start : start + len(chunk)]
+        by_bucket = np.argsort(row_buckets, kind="stable")
+        buckets, firsts = np.unique(row_buckets[by_bucket], return_index=True)
+        ends = np.append(firsts[1:], len(chunk))
+        for bucket, first, end in zip(buckets, firsts, ends, strict=True):
+            if bucket < 0:
+                continue
+            file.seek(int(filled[bucket]) * row_bytes)
+            file.write(chunk[by_bucket[first:end]].tobytes())
+            filled[bucket] += end - first
+
+
+def _folder() -> str | None:
+    folder = paths.RAW.parent
+    return str(folder) if folder.is_dir() else None
