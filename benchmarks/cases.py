@@ -56,7 +56,7 @@ def write_mnist(folder: Path, source: Path | None) -> None:
         images, held_out = archive["x_train"], archive["x_test"][:VALIDATION]
     _write(
         folder,
-        *((each.reshape(len(each), -1) / 255).astype(np.float32) for each in (images, held_out)),
+        *((array.reshape(len(array), -1) / 255).astype(np.float32) for array in (images, held_out)),
     )
 
 

@@ -40,7 +40,7 @@ class Size:
 
     Attributes:
         samples: Training samples.
-        features: Values a sample.
+        features: Values per sample.
         latent_dim: Dimension of the code.
         runs: Runs of one population.
         epochs: Epochs of each that are timed.
@@ -109,7 +109,7 @@ def exponents(times: Mapping[Size, Sequence[float]], factor: str) -> list[float]
 
 
 def growth_table(times: Mapping[Size, Sequence[float]]) -> Table:
-    """A row a factor: its values, the median times there, and the exponent."""
+    """A row per factor: its values, the median times there, and the exponent."""
     table = Table(title="seconds of training, and the exponent with which they grow")
     for column in ("", "values", "seconds", "exponent"):
         table.add_column(column)

@@ -1,7 +1,7 @@
 """The peers of the training benchmark: each trains the same network in its own way.
 
 One file a peer. It has ``start(task)``, which builds network and optimizer and returns a
-turn: a function that trains some epochs and says how long one took. A worker process a peer
+turn: a function that trains some epochs and says how long one took. A worker process per peer
 (:mod:`benchmarks.peers.worker`) takes turns with the others. Nothing here imports a library
 that trains; a peer's own file does.
 """
@@ -21,7 +21,7 @@ class Peer:
         name: Its module here, and its name on the command line.
         title: Its name in the table.
         package: The import it needs.
-        run_after_run: Whether it trains one run at a time with all cores, so that its time a run
+        run_after_run: Whether it trains one run at a time with all cores, so that its time per run
             is that of a single one.
         needs_compiler: Whether it calls the machine's C++ compiler.
     """

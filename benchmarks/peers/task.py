@@ -85,7 +85,7 @@ class Outcome:
 
     Attributes:
         first_epoch: Seconds until the turn's first epoch had ended, compilation included.
-        epoch: Seconds an epoch and run, the first epoch left out.
+        epoch: Seconds per epoch and run, the first epoch left out.
         first_loss: The validation loss after that first epoch, a mean over runs and features;
             None where nothing is trained.
         note: In which way, where there are several.

@@ -1,4 +1,4 @@
-"""The time a run of this project's peer, from when epochs ended."""
+"""The time per run of this project's peer, from when epochs ended."""
 
 import pytest
 from benchmarks.peers.population import seconds_a_run
