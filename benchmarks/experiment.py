@@ -35,8 +35,8 @@ from rich.console import Console
 from rich.table import Table
 
 from offset_autoencoder.config import Run, load_params
-from offset_autoencoder.training.run_files import read_spec
-from offset_autoencoder.training.run_store import read_index, runs_folder
+from offset_autoencoder.runs.files import read_saved_run
+from offset_autoencoder.runs.store import read_index, runs_folder
 
 _STAGE = "Running stage '"
 
@@ -108,7 +108,7 @@ def trained_epochs(project: Path) -> list[tuple[Run, int]]:
     models = project / "models"
     ids = [row.id for row in read_index(models)]
     return [
-        (trained, int(read_spec(runs_folder(models) / run_id)["epochs"]))
+        (trained, read_saved_run(runs_folder(models) / run_id).epochs)
         for trained, run_id in zip(runs, ids, strict=True)
     ]
 

@@ -20,8 +20,8 @@ from offset_autoencoder.io.tables import write_csv
 from offset_autoencoder.offsets.table import folder_of
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, REPORTS
 from offset_autoencoder.reporting.progress import progress
-from offset_autoencoder.training.run_files import read_spec
-from offset_autoencoder.training.run_store import read_index, runs_folder
+from offset_autoencoder.runs.files import read_saved_run
+from offset_autoencoder.runs.store import read_index, runs_folder
 
 EBN0_DB = tuple(range(-2, 7))
 # Who has the fewest errors was also lucky: one simulation chooses, another is reported.
@@ -78,7 +78,7 @@ def link_of(run_id: str, run: Run) -> Link:
     interfere = no_interference(latent_dim)
     if offset is not None:
         table = folder_of(OFFSETS, offset, latent_dim, swept=False)
-        factor = read_spec(runs_folder(MODELS) / run_id)["offset_factor"]
+        factor = read_saved_run(runs_folder(MODELS) / run_id).spec.offset_factor
         interfere = interference_of(table, factor, model.input["x"].shape[1])
     return make_link(model, interfere, informed=setting.spec.system == "function")
 

@@ -14,10 +14,10 @@ import yaml
 
 from offset_autoencoder.cli.runs import PublishedRuns, list_runs, read_test_metrics
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.runs.store import IndexedRun
 from offset_autoencoder.tracking.location import Location
 from offset_autoencoder.tracking.records import CONTENT, CURRENT, KEY, ROLE
 from offset_autoencoder.tracking.state import Present
-from offset_autoencoder.training.run_store import IndexedRun
 
 
 def test_every_run_has_its_row(command: Any, runs: pd.DataFrame) -> None:
@@ -116,7 +116,8 @@ NOWHERE = Location("sqlite:////nowhere/mlflow.db", None, Path("/nowhere/lock"))
 
 
 def indexed(model: str, run_id: str, seed: int = 0, **sweep: str) -> IndexedRun:
-    return IndexedRun(model, sweep, seed, run_id, "finished")
+    setting = " ".join([model, *(f"{key}={value}" for key, value in sweep.items())])
+    return IndexedRun(model, setting, sweep, seed, run_id, "finished")
 
 
 def present(

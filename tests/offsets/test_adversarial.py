@@ -10,7 +10,7 @@ from offset_autoencoder.config.offset_kinds import AdversarialOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets import adversarial
 from offset_autoencoder.offsets.dense import dense_layers
-from offset_autoencoder.offsets.kind import Float32, Samples, State, Training, applier
+from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
 from offset_autoencoder.offsets.reference import encode, layers_of
 
 WHERE = "params.yaml: offsets.mine"
@@ -54,7 +54,7 @@ def test_chunks_share_one_program(
         return original(state)
 
     monkeypatch.setattr(adversarial, "_compile_climb", counted)
-    apply = applier(adversarial, WHERE, fitted)
+    apply = adversarial.KIND.applier(WHERE, fitted)
     parts = [apply(Samples(x)) for x in (X[:70], X[70:71], X[71:])]
     np.testing.assert_allclose(np.concatenate(parts), directions, rtol=1e-4, atol=1e-4)
     assert compiled == [1]

@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from offset_autoencoder.runs.spec import Chunks
 from offset_autoencoder.training.batches import (
     MOST_CHUNKED_RUNS,
-    Chunks,
     chunks_of,
     draw_noise,
     epoch_chunks,

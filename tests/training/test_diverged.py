@@ -10,9 +10,9 @@ import pytest
 
 from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
+from offset_autoencoder.runs.files import TrainedRun
 from offset_autoencoder.training.job import Job
 from offset_autoencoder.training.population import Population, Variables
-from offset_autoencoder.training.results import TrainedRun
 from offset_autoencoder.training.trainer import train_population
 
 pytestmark = pytest.mark.usefixtures("compiled_once")

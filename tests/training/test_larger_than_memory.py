@@ -14,9 +14,9 @@ import pytest
 
 from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
+from offset_autoencoder.runs.files import TrainedRun
 from offset_autoencoder.training.job import Job
 from offset_autoencoder.training.population import Population
-from offset_autoencoder.training.results import TrainedRun
 from offset_autoencoder.training.trainer import train_population
 
 # Twenty chunks of three blocks of a batch, and one block is not full.

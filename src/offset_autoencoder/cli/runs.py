@@ -19,9 +19,9 @@ from offset_autoencoder.errors import InputError, did_you_mean
 from offset_autoencoder.io.tables import number, read_csv
 from offset_autoencoder.paths import MODELS, PARAMS, REPORTS
 from offset_autoencoder.reporting.console_table import Column, print_table, report_console
+from offset_autoencoder.runs.store import IndexedRun, read_index
 from offset_autoencoder.tracking.location import Location, locate
 from offset_autoencoder.tracking.state import Present, read_state
-from offset_autoencoder.training.run_store import IndexedRun, read_index
 
 TestMetrics = Mapping[tuple[str, str], float]
 """Model and id → the run's test metric."""
@@ -98,6 +98,7 @@ class ListedRun:
 
     Attributes:
         model: The model's name.
+        setting: The setting's label.
         sweep: The swept keys and this run's values.
         seed: The seed.
         id: The run's id.
@@ -109,6 +110,7 @@ class ListedRun:
     """
 
     model: str
+    setting: str
     sweep: Mapping[str, str]
     seed: int
     id: str
@@ -164,13 +166,13 @@ def read_test_metrics(metric: str) -> TestMetrics:
 
 
 def _current(run: IndexedRun, metrics: TestMetrics, records: list[Present] | None) -> ListedRun:
-    setting = run.label.rpartition(" seed=")[0]
     # One id may stand at two settings of a model, where a swept key does not matter.
     record = max(
-        records or [], key=lambda record: record.tags.get("setting") == setting, default=None
+        records or [], key=lambda record: record.tags.get("setting") == run.setting, default=None
     )
     return ListedRun(
         model=run.model,
+        setting=run.setting,
         sweep=run.sweep,
         seed=run.seed,
         id=run.id,
@@ -189,6 +191,7 @@ def _historical(record: Present) -> ListedRun:
     seed = tags.get("seed", "")
     return ListedRun(
         model=tags.get("model", ""),
+        setting=tags.get("setting", ""),
         sweep={key: value for key, _, value in pairs},
         seed=int(seed) if seed.isdecimal() else -1,
         id=tags["run_id_sha256"],

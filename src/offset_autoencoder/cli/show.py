@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.text import Text
 
-from offset_autoencoder.cli.found_run import find_run
 from offset_autoencoder.cli.runs import PublishedRuns, read_published
 from offset_autoencoder.config import load_params
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.tables import number, read_csv
-from offset_autoencoder.paths import MODELS, PARAMS, REPORTS
+from offset_autoencoder.paths import MODELS, PARAMS, REPORTS, run_store
 from offset_autoencoder.reporting.console_table import report_console
-from offset_autoencoder.training.run_files import is_whole, read_history, read_spec
-from offset_autoencoder.training.run_store import IndexedRun, read_index
+from offset_autoencoder.runs.files import is_valid, read_history, read_saved_run
+from offset_autoencoder.runs.load import find_run
+from offset_autoencoder.runs.store import IndexedRun, read_index
 
 _PORTS = {"http": 80, "https": 443}
 _BARS = "▁▂▃▄▅▆▇█"
@@ -43,11 +43,11 @@ def show_run(name: str, *, as_json: bool, in_browser: bool) -> None:
         InputError: where no run or more than one answers to the name, a file of it is damaged,
             or its page cannot be opened.
     """
-    folder = find_run(name)
-    if not is_whole(folder):
+    folder = find_run(name, MODELS, run_store())
+    if not is_valid(folder):
         raise InputError(str(folder), "is damaged", "dvc repro mends the runs of params.yaml")
-    spec = read_spec(folder)
-    run_id = str(spec.get("id", folder.name))
+    saved = read_saved_run(folder)
+    run_id = saved.id
     index = read_index(MODELS) if (MODELS / "index.csv").exists() else []
     entries = [run for run in index if run.id == run_id]
     published = read_published(load_params(PARAMS).tracking)
@@ -56,7 +56,7 @@ def show_run(name: str, *, as_json: bool, in_browser: bool) -> None:
         "id": run_id,
         "names": [run.label for run in entries],
         "folder": str(folder),
-        "spec": spec,
+        "spec": saved.dump(),
         "losses": read_history(folder),
         "metrics": _test_metrics(run_id, entries),
         "files": {path.name: path.stat().st_size for path in sorted(folder.iterdir())},
@@ -103,7 +103,7 @@ def _print(console: Console, document: Mapping[str, Any]) -> None:
     title = ", ".join(document["names"]) or "a run that params.yaml does not ask for now"
     spec = document["spec"]
     section(title, {"id": document["id"], "status": _status(spec), "folder": document["folder"]})
-    section("determined by", dict(_flat(spec["determined_by"])))
+    section("determined by", dict(_flat(spec["fingerprint"])))
     section("losses", dict(_losses(document["losses"], spec["best_epoch"], console)))
     for name, metrics in document["metrics"].items():
         suffix = f" of {name}" if len(document["metrics"]) > 1 else ""

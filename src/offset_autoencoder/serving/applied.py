@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from offset_autoencoder.data.scaling import apply_scale
 from offset_autoencoder.errors import InputError, short_repr
-from offset_autoencoder.offsets.check import check_finite
-from offset_autoencoder.offsets.kind import Float32, Int64, Samples
+from offset_autoencoder.offsets.kind import Float32, Int64, Samples, check_finite
 from offset_autoencoder.serving.facts import Facts
 from offset_autoencoder.serving.network import Network
 from offset_autoencoder.serving.scaling_back import Scale, unscale

@@ -9,11 +9,11 @@ from pathlib import Path
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import replace_folder, write_npz
 from offset_autoencoder.offsets.table import INFO, STATE
+from offset_autoencoder.runs.load import load_run
 from offset_autoencoder.serving.facts import write_facts
 from offset_autoencoder.serving.folder import NETWORK, OFFSET
 from offset_autoencoder.serving.from_run import RunParts
 from offset_autoencoder.serving.network import Network
-from offset_autoencoder.training.loading import load_run
 
 _SCALE = "scale.npz"
 

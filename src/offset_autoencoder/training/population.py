@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.models.layers import initial_kernel
-from offset_autoencoder.training.batches import Chunks, chunks_of
+from offset_autoencoder.runs.spec import Chunks
+from offset_autoencoder.training.batches import chunks_of
 from offset_autoencoder.training.fused.program import Layout, Program
 
 Weights = list[NDArray[Any]]

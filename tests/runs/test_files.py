@@ -16,17 +16,17 @@ from hypothesis import strategies as st
 
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import write_npz
-from offset_autoencoder.training import run_files
-from offset_autoencoder.training.identity import IdentifiedRun
-from offset_autoencoder.training.results import TrainedRun
-from offset_autoencoder.training.run_files import (
+from offset_autoencoder.runs import files
+from offset_autoencoder.runs.files import (
+    TrainedRun,
     copy_run,
-    is_whole,
+    is_valid,
     read_history,
-    read_spec,
+    read_saved_run,
     read_weights,
     write_run,
 )
+from offset_autoencoder.runs.spec import IdentifiedRun
 
 MakeRuns = Callable[..., list[IdentifiedRun]]
 MakeTrained = Callable[..., tuple[TrainedRun, list[str]]]
@@ -41,7 +41,7 @@ def test_a_run_comes_back(write: Write, run: IdentifiedRun, make_trained: MakeTr
     folder = write()
     trained, names = make_trained()
     assert sorted(contents(folder)) == ["history.csv", "spec.json", "times.npz", "weights.npz"]
-    assert is_whole(folder)
+    assert is_valid(folder)
     weights = read_weights(folder)
     assert list(weights) == names
     for value, expected in zip(weights.values(), trained.weights or [], strict=True):
@@ -51,9 +51,12 @@ def test_a_run_comes_back(write: Write, run: IdentifiedRun, make_trained: MakeTr
     np.testing.assert_array_equal(history["epoch"], [1, 2, 3])
     np.testing.assert_array_equal(history["loss"].astype(np.float32), trained.loss)
     np.testing.assert_array_equal(history["val_loss"].astype(np.float32), trained.val_loss)
-    assert read_spec(folder) == {
+    saved = read_saved_run(folder)
+    assert saved.spec == run.spec
+    assert json.loads((folder / "spec.json").read_text()) == saved.dump()
+    assert saved.dump() == {
         "id": run.id,
-        "determined_by": json.loads(json.dumps(run.determined_by)),
+        "fingerprint": json.loads(json.dumps(run.spec.fingerprint())),
         "offset_factor": 1.0,
         "status": "finished",
         "epochs": 3,
@@ -67,12 +70,12 @@ def test_a_run_comes_back(write: Write, run: IdentifiedRun, make_trained: MakeTr
         np.testing.assert_array_equal(times["seconds"], trained.seconds)
 
 
-def test_a_run_that_diverged_is_whole_without_weights(write: Write) -> None:
+def test_a_run_that_diverged_is_valid_without_weights(write: Write) -> None:
     folder = write(diverged=True)
     assert sorted(contents(folder)) == ["history.csv", "spec.json", "times.npz"]
-    assert is_whole(folder)
-    spec = read_spec(folder)
-    assert (spec["status"], spec["diverged_epoch"], spec["best_epoch"]) == ("diverged", 3, None)
+    assert is_valid(folder)
+    saved = read_saved_run(folder)
+    assert (saved.status, saved.diverged_epoch, saved.best_epoch) == ("diverged", 3, None)
     history = read_history(folder)
     assert history["loss"][-1] == np.inf
     assert np.isnan(history["val_loss"][-1])
@@ -98,7 +101,7 @@ def test_every_float32_comes_back_from_the_history(
     }
     run = make_runs()[0]
     folder = tmp_path_factory.mktemp("run") / run.id
-    write_run(folder, run, TrainedRun(**values), names)
+    write_run(folder, run.spec, TrainedRun(**values), names)
     history = read_history(folder)
     np.testing.assert_array_equal(history["loss"].astype(np.float32), loss)
     np.testing.assert_array_equal(history["val_loss"].astype(np.float32), loss[::-1])
@@ -111,7 +114,7 @@ def test_a_loss_of_several_parts_tells_them_apart(
     plain = read_history(write("plain"))
     assert list(plain) == ["epoch", "loss", "val_loss"]
     folder = write("parts", regularization=0.125)
-    assert is_whole(folder)
+    assert is_valid(folder)
     history = read_history(folder)
     assert list(history) == [*plain, "val_reconstruction", "val_regularization"]
     trained, _ = make_trained(regularization=0.125)
@@ -161,14 +164,14 @@ def test_a_write_that_is_cut_off_leaves_nothing(
     writers = ("write_npz", "write_text", "write_json", "_take_place")
     with monkeypatch.context() as patch:
         for name in writers:
-            patch.setattr(run_files, name, cut_off(getattr(run_files, name)))
+            patch.setattr(files, name, cut_off(getattr(files, name)))
         if diverged and step == 4:  # one file fewer: this time it is whole
             write(diverged=True)
             return
         with pytest.raises(type(kind)):
             write(diverged=diverged)
     assert list((tmp_path / "store").iterdir()) == []
-    assert is_whole(write(diverged=diverged))
+    assert is_valid(write(diverged=diverged))
 
 
 def test_a_copy_that_is_cut_off_leaves_nothing(
@@ -194,7 +197,7 @@ def test_a_copy_that_is_cut_off_leaves_nothing(
 def test_writers_of_one_run_leave_one_whole_run(write: Write) -> None:
     with ThreadPoolExecutor(8) as pool:
         (folder,) = set(pool.map(lambda moment: write(moment=moment), range(24)))
-    assert is_whole(folder)
+    assert is_valid(folder)
     assert list(folder.parent.iterdir()) == [folder]
 
 
@@ -203,7 +206,7 @@ def test_processes_that_copy_one_run_leave_one_whole_run(write: Write, tmp_path:
     target = tmp_path / "shared" / folder.name
     program = (
         "import sys; from pathlib import Path\n"
-        "from offset_autoencoder.training.run_files import copy_run\n"
+        "from offset_autoencoder.runs.files import copy_run\n"
         "sys.stdin.read(1)\n"  # all start at once
         "for number in range(40):\n"
         "    copy_run(Path(sys.argv[1]), Path(sys.argv[2] + f'/{number}/' + sys.argv[3]))\n"
@@ -219,7 +222,7 @@ def test_processes_that_copy_one_run_leave_one_whole_run(write: Write, tmp_path:
         assert contents(copy) == contents(folder)
 
 
-def test_a_damaged_run_in_the_way_is_not_taken_for_whole(write: Write) -> None:
+def test_a_damaged_run_in_the_way_is_not_taken_for_valid(write: Write) -> None:
     folder = write()
     (folder / "weights.npz").unlink()
     with pytest.raises(OSError, match="not empty"):
@@ -261,7 +264,7 @@ def other_weights(folder: Path) -> None:
         damage("spec.json", b'"epochs": 3,\n  "best', b'"epochs": 4,\n  "best'),
         damage("spec.json", b'"latent_dim": 3', b'"latent_dim": 4'),
         damage("spec.json", b'"id": "', b'"id": "0'),
-        damage("spec.json", b'"determined_by"', b'"determined_bx"'),
+        damage("spec.json", b'"fingerprint"', b'"fingerprinx"'),
         damage("history.csv", b"val_loss", b"val_lost"),
         damage("history.csv", b"\n1,", b"\n1,x"),
         damage("history.csv", b"\n2,", b"\n\xff,"),
@@ -270,23 +273,23 @@ def other_weights(folder: Path) -> None:
         lambda folder: folder.rename(folder.parent / "another"),
     ],
 )  # fmt: skip
-def test_a_damaged_run_is_not_whole(write: Write, spoil: Callable[[Path], Any]) -> None:
+def test_a_damaged_run_is_not_valid(write: Write, spoil: Callable[[Path], Any]) -> None:
     folder = write()
     spoil(folder)
-    assert not is_whole(folder)
-    assert not is_whole(folder.parent / "another")
+    assert not is_valid(folder)
+    assert not is_valid(folder.parent / "another")
 
 
-def test_what_is_no_run_is_not_whole(tmp_path: Path) -> None:
+def test_what_is_no_run_is_not_valid(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "empty").mkdir()
-    assert not any(is_whole(tmp_path / name) for name in ("file", "empty", "absent"))
+    assert not any(is_valid(tmp_path / name) for name in ("file", "empty", "absent"))
 
 
 def test_no_run_needs_its_times(write: Write) -> None:
     folder = write()
     (folder / "times.npz").unlink()
-    assert is_whole(folder)
+    assert is_valid(folder)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"epoch,loss\n1,0.5\n", b"epoch,loss,val_loss\n1,"])
@@ -306,4 +309,4 @@ def test_a_damaged_spec_is_one_line(write: Write) -> None:
     folder = write()
     (folder / "spec.json").write_text("3")
     with pytest.raises(InputError, match=r"spec\.json: is not the spec of a run"):
-        read_spec(folder)
+        read_saved_run(folder)

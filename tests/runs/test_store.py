@@ -11,17 +11,16 @@ from typing import Any
 import pytest
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.training.identity import IdentifiedRun
-from offset_autoencoder.training.results import TrainedRun
-from offset_autoencoder.training.run_files import is_whole, write_run
-from offset_autoencoder.training.run_store import (
+from offset_autoencoder.runs.files import TrainedRun, is_valid, write_run
+from offset_autoencoder.runs.spec import IdentifiedRun
+from offset_autoencoder.runs.store import (
     IndexedRun,
-    leave_in_models,
+    clean,
+    export_runs,
+    import_runs,
     missing_ids,
     read_index,
     runs_folder,
-    sweep,
-    take_in,
 )
 
 MakeRuns = Callable[..., list[IdentifiedRun]]
@@ -51,7 +50,7 @@ def train(make_trained: Callable[..., tuple[TrainedRun, list[str]]]) -> Train:
     def train(folder: Path, runs: Sequence[IdentifiedRun], **how: Any) -> None:
         for run in runs:
             trained, names = make_trained(seed=int(run.id[:6], 16), **how)
-            write_run(folder / run.id, run, trained, names)
+            write_run(folder / run.id, run.spec, trained, names)
 
     return train
 
@@ -97,26 +96,26 @@ def test_a_damaged_run_is_missing_and_out_of_the_way(
     assert missing_ids(store, ids(runs)) == []
 
 
-def test_takes_in_the_runs_of_a_colleague(
+def test_imports_the_runs_of_a_colleague(
     store: Path, models: Path, runs: list[IdentifiedRun], train: Train
 ) -> None:
     train(runs_folder(models), runs[:4])
     for run in runs[:4]:
         (runs_folder(models) / run.id / "times.npz").unlink()  # DVC does not bring it
-    take_in(models, store)
+    import_runs(models, store)
     assert names(store) == set(ids(runs[:4]))
     assert missing_ids(store, ids(runs)) == ids(runs[4:])
     for run in runs[:4]:
         assert contents(store / run.id) == contents(runs_folder(models) / run.id)
 
 
-def test_takes_in_nothing_from_nothing(store: Path, models: Path) -> None:
-    take_in(models, store)
+def test_imports_nothing_from_nothing(store: Path, models: Path) -> None:
+    import_runs(models, store)
     assert not store.exists()
     assert not models.exists()
 
 
-def test_takes_in_no_stray_or_damaged_thing(
+def test_imports_no_stray_or_damaged_thing(
     store: Path, models: Path, runs: list[IdentifiedRun], train: Train
 ) -> None:
     train(runs_folder(models), runs[:3])
@@ -128,7 +127,7 @@ def test_takes_in_no_stray_or_damaged_thing(
     (folder / ".run-killed" / "spec.json").write_text("{}")
     (folder / runs[0].id / "weights.npz").write_bytes(b"")
     (folder / runs[1].id).rename(folder / ("0" * 64))
-    take_in(models, store)
+    import_runs(models, store)
     assert names(store) == {runs[2].id}
 
 
@@ -138,7 +137,7 @@ def test_what_the_store_holds_is_left_as_it_is(
     train(store, runs[:1])
     train(runs_folder(models), runs[:1], moment=60.0)
     before = contents(store)
-    take_in(models, store)
+    import_runs(models, store)
     assert contents(store) == before
 
 
@@ -148,7 +147,7 @@ def test_a_damaged_run_of_the_store_is_mended_from_models(
     train(store, runs[:1])
     train(runs_folder(models), runs[:1])
     (store / runs[0].id / "weights.npz").unlink()
-    take_in(models, store)
+    import_runs(models, store)
     assert missing_ids(store, ids(runs[:1])) == []
 
 
@@ -157,40 +156,40 @@ def test_of_a_run_that_stays_in_models_the_store_needs_no_more_than_a_folder(
 ) -> None:
     train(runs_folder(models), runs[:3])
     (runs_folder(models) / runs[2].id / "weights.npz").unlink()
-    assert take_in(models, store, wanted=ids(runs[:1])) == set(ids(runs[:2]))
+    assert import_runs(models, store, current=ids(runs[:1])) == set(ids(runs[:2]))
     assert names(store) == set(ids(runs[:2]))
     (store / runs[0].id / "weights.npz").unlink()
-    assert take_in(models, store, wanted=ids(runs[:1])) == set(ids(runs[:2]))
-    assert not is_whole(store / runs[0].id)
+    assert import_runs(models, store, current=ids(runs[:1])) == set(ids(runs[:2]))
+    assert not is_valid(store / runs[0].id)
     # The params no longer want it: it is mended before it leaves models/.
-    whole = take_in(models, store)
-    leave_in_models(models, store, runs[1:2], whole)
+    valid = import_runs(models, store)
+    export_runs(models, store, runs[1:2], valid)
     assert names(runs_folder(models)) == {runs[1].id}
     assert missing_ids(store, ids(runs[:2])) == []
 
 
-def test_a_run_known_to_be_whole_is_not_read_again(
+def test_a_run_known_to_be_valid_is_not_read_again(
     store: Path, models: Path, runs: list[IdentifiedRun], train: Train
 ) -> None:
     train(store, runs[:2])
-    leave_in_models(models, store, runs[:2])
+    export_runs(models, store, runs[:2])
     for run in runs[:2]:
         (runs_folder(models) / run.id / "weights.npz").write_bytes(b"damaged since")
-    leave_in_models(models, store, runs[:2], whole={runs[0].id})
-    assert [is_whole(runs_folder(models) / run.id) for run in runs[:2]] == [False, True]
+    export_runs(models, store, runs[:2], valid={runs[0].id})
+    assert [is_valid(runs_folder(models) / run.id) for run in runs[:2]] == [False, True]
 
 
-def test_leaves_exactly_the_runs_that_are_wanted(
+def test_exports_exactly_the_runs_of_the_params(
     store: Path, models: Path, runs: list[IdentifiedRun], train: Train
 ) -> None:
     train(store, runs)
-    leave_in_models(models, store, runs[:6])
+    export_runs(models, store, runs[:6])
     assert names(models) == {"index.csv", "runs"}
     assert names(runs_folder(models)) == set(ids(runs[:6]))
     (runs_folder(models) / "notes.txt").write_text("mine")
     (runs_folder(models) / "folder").mkdir()
     (runs_folder(models) / "link").symlink_to(store, target_is_directory=True)
-    leave_in_models(models, store, runs[4:])
+    export_runs(models, store, runs[4:])
     assert names(runs_folder(models)) == set(ids(runs[4:]))
     assert names(store) == set(ids(runs))
     for run in runs[4:]:
@@ -201,13 +200,13 @@ def test_models_are_the_same_bytes_whatever_was_there_before(
     store: Path, models: Path, runs: list[IdentifiedRun], train: Train, tmp_path: Path
 ) -> None:
     train(store, runs)
-    leave_in_models(models, store, runs)
+    export_runs(models, store, runs)
     (runs_folder(models) / runs[0].id / "weights.npz").write_bytes(b"damaged")
     shutil.rmtree(runs_folder(models) / runs[1].id)
-    leave_in_models(models, store, runs)
-    leave_in_models(tmp_path / "fresh", store, runs)
+    export_runs(models, store, runs)
+    export_runs(tmp_path / "fresh", store, runs)
     assert contents(models) == contents(tmp_path / "fresh")
-    assert all(is_whole(runs_folder(models) / run.id) for run in runs)
+    assert all(is_valid(runs_folder(models) / run.id) for run in runs)
 
 
 def test_the_index_is_a_row_a_run_in_the_order_of_the_params(
@@ -223,12 +222,12 @@ def test_the_index_is_a_row_a_run_in_the_order_of_the_params(
     )
     train(store, runs[:-1])
     train(store, runs[-1:], diverged=True)
-    rows = leave_in_models(models, store, runs)
+    rows = export_runs(models, store, runs)
     text = (models / "index.csv").read_bytes().decode()
     assert "\r" not in text
     table = list(csv.reader(text.splitlines()))
-    assert table[0] == ["model", "stddev", "rms", "hidden", "seed", "id", "status"]
-    assert [row[:5] for row in table[1:]] == [
+    assert table[0] == [*("model", "setting", "stddev", "rms", "hidden", "seed", "id", "status")]
+    assert [[row[0], *row[2:6]] for row in table[1:]] == [
         [*cells, seed]
         for cells in (
             ("none", "", "", ""),
@@ -241,11 +240,17 @@ def test_the_index_is_a_row_a_run_in_the_order_of_the_params(
         )
         for seed in ("7", "3")
     ]
-    assert [row[5] for row in table[1:]] == ids(runs)
-    assert [row[6] for row in table[1:]] == ["finished"] * 13 + ["diverged"]
+    assert [row[1] for row in table[1:]] == [run.run.setting.label for run in runs]
+    assert [row[6] for row in table[1:]] == ids(runs)
+    assert [row[7] for row in table[1:]] == ["finished"] * 13 + ["diverged"]
     assert rows == read_index(models)
     assert rows[-1] == IndexedRun(
-        "frozen", {"rms": "0.5", "hidden": "4-2"}, 3, runs[-1].id, "diverged"
+        "frozen",
+        "frozen rms=0.5 hidden=4-2",
+        {"rms": "0.5", "hidden": "4-2"},
+        3,
+        runs[-1].id,
+        "diverged",
     )
     assert rows[-1].label == "frozen rms=0.5 hidden=4-2 seed=3" == runs[-1].run.label
 
@@ -255,7 +260,7 @@ def test_a_run_of_two_models_is_kept_once_and_listed_twice(
 ) -> None:
     runs = make_runs(seeds=1, models={"a": {"offset": "none"}, "b": {"offset": "none"}})
     train(store, runs)
-    rows = leave_in_models(models, store, runs)
+    rows = export_runs(models, store, runs)
     assert [(row.model, row.id) for row in rows] == [("a", runs[0].id), ("b", runs[0].id)]
     assert len(names(runs_folder(models))) == 1
 
@@ -263,12 +268,13 @@ def test_a_run_of_two_models_is_kept_once_and_listed_twice(
 @pytest.mark.parametrize(
     "text",
     [
-        "model,seed,id\na,0,x\n",
-        "model,seed,id,status\na,zero,x,finished\n",
-        "model,seed,id,status\na,0,x\n",
-        "model,seed,id,status\na,0,x,finished,more\n",
-        'model,seed,id,status\na,0,"x',
-        "model,seed,id,status\n\xff",
+        "model,setting,seed,id\na,a,0,x\n",
+        "model,seed,id,status\na,0,x,finished\n",
+        "model,setting,seed,id,status\na,a,zero,x,finished\n",
+        "model,setting,seed,id,status\na,a,0,x\n",
+        "model,setting,seed,id,status\na,a,0,x,finished,more\n",
+        'model,setting,seed,id,status\na,a,0,"x',
+        "model,setting,seed,id,status\n\xff",
     ],
 )
 def test_a_damaged_index_is_one_line(models: Path, text: str) -> None:
@@ -298,7 +304,7 @@ def test_what_killed_processes_left_is_swept(tmp_path: Path, write: Write) -> No
     two_days_ago = time.time() - 2 * 86_400
     for path in (old, half, other):
         os.utime(path, (two_days_ago, two_days_ago))
-    sweep(store)
+    clean(store)
     assert [path.exists() for path in (old, young, half, other, spent)] == [
         False,
         True,
@@ -306,5 +312,5 @@ def test_what_killed_processes_left_is_swept(tmp_path: Path, write: Write) -> No
         True,
         False,
     ]
-    assert is_whole(run)
-    sweep(tmp_path / "none")
+    assert is_valid(run)
+    clean(tmp_path / "none")

@@ -15,7 +15,7 @@ from offset_autoencoder.io.files import write_npz
 from offset_autoencoder.models.autoencoder import build_autoencoder
 from offset_autoencoder.models.backend import keras
 from offset_autoencoder.models.unit_norm import UnitNorm
-from offset_autoencoder.offsets import reference_encoder
+from offset_autoencoder.offsets import encoder
 from offset_autoencoder.offsets.dense import ACTIVATIONS, dense_layers, unit_norm
 from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
 
@@ -27,11 +27,11 @@ X = RNG.random((90, 12), dtype=np.float32)
 def fit(latent_dim: int = 4, raw: Path = Path("raw"), **keys: Any) -> State:
     params = EncoderOffset.model_validate(keys)
     training = Training(X[:60], x_validation=X[60:], raw=raw)
-    return reference_encoder.fit(WHERE, params, training, latent_dim)
+    return encoder.fit(WHERE, params, training, latent_dim)
 
 
 def apply(state: State, x: Float32 = X) -> Float32:
-    return reference_encoder.apply(WHERE, state, Samples(x))
+    return encoder.apply(WHERE, state, Samples(x))
 
 
 def code_of(model: Any, layer: str, x: Float32 = X) -> Float32:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,10 +14,9 @@ import pytest
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import read_npz, write_npz
 from offset_autoencoder.models.backend import keras
-from offset_autoencoder.training.identity import IdentifiedRun
-from offset_autoencoder.training.loading import find_run, load_run
-from offset_autoencoder.training.results import TrainedRun
-from offset_autoencoder.training.run_files import write_run
+from offset_autoencoder.runs.files import TrainedRun, write_run
+from offset_autoencoder.runs.load import find_run, load_run
+from offset_autoencoder.runs.spec import IdentifiedRun
 
 X = np.random.default_rng(0).random((5, 6), dtype=np.float32)
 OFFSET = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)
@@ -53,7 +53,7 @@ def models(
     """A ``models/`` with all the runs, the last one diverged; all have the same weights."""
     for run in runs:
         trained, names = make_trained(diverged=run is runs[-1])
-        write_run(tmp_path / "models" / "runs" / run.id, run, trained, names)
+        write_run(tmp_path / "models" / "runs" / run.id, run.spec, trained, names)
     return tmp_path / "models"
 
 
@@ -93,13 +93,29 @@ def test_a_run_is_found_in_the_project_by_default(
 def test_a_name_that_fits_no_run_or_several_is_one_line(
     models: Path, runs: list[IdentifiedRun], tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match=f"{len(runs)} runs have an id that begins with ''"):
-        load_run("", models)
-    for name in ("xyz", "*", "**", "[", f"{runs[0].id}0", tmp_path / "absent", "../runs"):
-        with pytest.raises(InputError, match="no run has an id that begins with"):
+    for name in ("", "xyz", "*", "**", "[", f"{runs[0].id}0", tmp_path / "absent", "../runs"):
+        with pytest.raises(InputError, match=r"no run of .*models has an id that begins so"):
             load_run(name, models)
-    with pytest.raises(InputError, match="no run has an id"):
+    with pytest.raises(InputError, match=r"no run of .* has an id"):
         load_run(runs[0].id, tmp_path / "no models")
+    first = runs[0].id
+    (models / "runs" / f"{first[:20]}0").mkdir()
+    shutil.copy(models / "runs" / first / "spec.json", models / "runs" / f"{first[:20]}0")
+    several = f"2 runs have an id that begins so: {first[:12]}, {first[:12]} .give more digits"
+    with pytest.raises(InputError, match=several):
+        find_run(first[:12], models)
+
+
+def test_a_run_is_found_in_the_store_too(
+    models: Path, runs: list[IdentifiedRun], tmp_path: Path
+) -> None:
+    store = tmp_path / ".runs"
+    shutil.copytree(models / "runs" / runs[0].id, store / runs[0].id)
+    assert find_run(runs[0].id, models, store) == models / "runs" / runs[0].id
+    shutil.rmtree(models)
+    assert find_run(runs[0].id, models, store) == store / runs[0].id
+    with pytest.raises(InputError, match=r"no run of .*models or \.runs has an id"):
+        find_run(runs[1].id, models, store)
 
 
 def test_a_run_that_diverged_cannot_be_loaded(models: Path, runs: list[IdentifiedRun]) -> None:
@@ -142,7 +158,7 @@ def test_the_spec_tells_what_the_offset_is_multiplied_by(
 ) -> None:
     frozen = next(run for run in runs if run.run.setting.model == "frozen")
     spec = json.loads((models / "runs" / frozen.id / "spec.json").read_text())
-    assert spec["offset_factor"] == frozen.offset_factor == 0.5
+    assert spec["offset_factor"] == frozen.spec.offset_factor == 0.5
 
 
 def test_saves_as_keras_and_loads_in_safe_mode(
@@ -158,7 +174,7 @@ def test_saves_as_keras_and_loads_in_safe_mode(
 def test_a_run_can_be_found_without_tensorflow() -> None:
     program = (
         "import sys; from pathlib import Path\n"
-        "from offset_autoencoder.training.loading import find_run\n"
+        "from offset_autoencoder.runs.load import find_run\n"
         "assert not {'tensorflow', 'keras'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

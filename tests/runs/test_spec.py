@@ -10,9 +10,9 @@ from offset_autoencoder.config import parse_params
 from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.io.files import sha256_of_json
-from offset_autoencoder.training import identity
-from offset_autoencoder.training.code_digest import library_versions
-from offset_autoencoder.training.identity import IdentifiedRun, identify
+from offset_autoencoder.runs import spec
+from offset_autoencoder.runs.code_digest import library_versions
+from offset_autoencoder.runs.spec import IdentifiedRun, identify
 
 MakeRuns = Callable[..., list[IdentifiedRun]]
 ONE: dict[str, Any] = {"seeds": [3], "models": {"m": {"offset": "frozen", "rms": 0.5}}}
@@ -29,8 +29,8 @@ def model(**keys: Any) -> dict[str, Any]:
 
 def test_an_id_is_the_digest_of_what_determines_the_run(make_runs: MakeRuns) -> None:
     run = one(make_runs)
-    assert run.id == sha256_of_json(run.determined_by)
-    assert set(run.determined_by) == {
+    assert run.id == sha256_of_json(run.spec.fingerprint())
+    assert set(run.spec.fingerprint()) == {
         *("architecture", "train", "offset_factor", "stddev", "table", "data", "seed"),
         *("code", "versions"),
     }
@@ -167,7 +167,7 @@ def test_a_wide_encoder_is_known_by_its_widths(make_runs: MakeRuns) -> None:
     )
     by_name = {run.run.setting.model: run for run in runs}
     assert by_name["wide"].id == by_name["same"].id != by_name["wider"].id
-    plain, wide = (by_name[name].architecture for name in ("two", "wide"))
+    plain, wide = (by_name[name].spec.architecture for name in ("two", "wide"))
     assert wide.encoder_hidden is not None
     assert wide.encoder_hidden[0] > plain.network.hidden[0]
 
@@ -212,14 +212,14 @@ def test_data_and_table_digests_count() -> None:
 def test_code_and_versions_count(monkeypatch: pytest.MonkeyPatch) -> None:
     before = changed()
     with monkeypatch.context() as patch:
-        patch.setattr(identity, "code_digest", lambda: "other")
+        patch.setattr(spec, "code_digest", lambda: "other")
         assert changed() != before
     versions = library_versions()
     assert {"tensorflow", "keras", "numpy", "numba", "scipy"} <= set(versions)
     for library in versions:
         with monkeypatch.context() as patch:
             other = {**versions, library: "0"}
-            patch.setattr(identity, "library_versions", lambda other=other: other)
+            patch.setattr(spec, "library_versions", lambda other=other: other)
             assert changed() != before
     assert changed() == before
 
@@ -227,6 +227,6 @@ def test_code_and_versions_count(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_run_keeps_its_name_beside_its_id(make_runs: MakeRuns) -> None:
     run = one(make_runs)
     assert run.run.label == "m seed=3"
-    assert run.offset_factor == 0.5
+    assert run.spec.offset_factor == 0.5
     with pytest.raises(dataclasses.FrozenInstanceError):
-        run.id = "x"  # type: ignore[misc]
+        run.spec.seed = 1  # type: ignore[misc]

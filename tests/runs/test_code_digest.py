@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,12 +9,8 @@ from typing import Any
 import pytest
 
 import offset_autoencoder
-from offset_autoencoder.training import code_digest as module
-from offset_autoencoder.training.code_digest import (
-    code_digest,
-    digest_of_sources,
-    library_versions,
-)
+from offset_autoencoder.runs import code_digest as module
+from offset_autoencoder.runs.code_digest import code_digest, digest_of_sources, library_versions
 
 SOURCE = '''
 """What it does."""
@@ -124,21 +121,21 @@ def test_moving_a_line_out_of_a_function_counts() -> None:
 
 
 def test_the_digest_is_the_same_in_every_process() -> None:
-    program = "from offset_autoencoder.training.code_digest import code_digest as c; print(c())"
+    program = "from offset_autoencoder.runs.code_digest import code_digest as c; print(c())"
     for seed in ("1", "2"):
         done = subprocess.run(
             [sys.executable, "-c", program],
             capture_output=True,
             text=True,
             check=True,
-            env={"PYTHONHASHSEED": seed},
+            env={**os.environ, "PYTHONHASHSEED": seed},
         )
         assert done.stdout.strip() == code_digest()
 
 
 def test_a_digest_needs_no_tensorflow() -> None:
     program = (
-        "import sys, offset_autoencoder.training.code_digest as c\n"
+        "import sys, offset_autoencoder.runs.code_digest as c\n"
         "c.code_digest(), c.library_versions()\n"
         "assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules)"
     )
@@ -155,15 +152,15 @@ def test_versions_are_those_that_are_installed() -> None:
 # config/ reads and resolves decides by what it says, and that stands in the id.
 DECIDES_NOTHING = {
     "errors",  # messages
-    "files",  # how results are written
-    "project",  # names of folders
+    "io",  # a docstring
+    "io.files",  # how results are written
+    "paths",  # names of folders
     "training",  # a docstring
-    "training.checkpoints",  # keeps what a run has come to
-    "training.code_digest",  # names a run
-    "training.identity",  # names a run
+    "runs",  # a docstring
+    "runs.code_digest",  # names a run
+    "runs.files",  # writes results
+    "runs.spec",  # names a run
     "training.mapped",  # tells the system what will be read
-    "training.results",  # holds results
-    "training.run_files",  # writes results
     "user_code",  # finds the user's own, whose digest stands in the id
 }
 

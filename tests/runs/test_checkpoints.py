@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.io.files import write_npz
-from offset_autoencoder.training.checkpoints import Checkpoints
+from offset_autoencoder.runs.files import Checkpoints
 
 ID = "0" * 64
 STATE: dict[str, Any] = {
