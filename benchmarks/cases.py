@@ -1,4 +1,4 @@
-"""What the training benchmark trains: data sets, networks, and how many runs."""
+"""Tasks of the training benchmark: data sets, networks, and how many runs."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ _STAGE = "Running stage '"
 
 @dataclass(frozen=True)
 class Reproduced:
-    """What ``dvc repro`` took.
+    """Time of ``dvc repro``.
 
     Attributes:
         wall: Seconds from its start to its end.
@@ -183,7 +183,7 @@ def ratio(ours: Reproduced, alone: Sequence[Timed]) -> float:
 
 
 def ratio_by_epoch(ours: Reproduced, alone: Sequence[Timed]) -> float:
-    """The same of seconds per epoch: early stopping does not end both after equally many."""
+    """Ratio of seconds per epoch: early stopping does not end both after equally many."""
     mean = statistics.mean(timed.spent.wall / timed.epochs for timed in alone)
     return mean * ours.epochs * ours.runs / ours.wall
 

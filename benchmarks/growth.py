@@ -1,4 +1,4 @@
-"""How the time of training grows with samples, features, latent dim, runs and epochs.
+"""Growth of the training time with samples, features, latent dim, runs and epochs.
 
     python -m benchmarks.growth [--repeats 5] [--json FILE]
 
@@ -36,7 +36,7 @@ _WIDTH = 110  # of the table, at least
 
 @dataclass(frozen=True)
 class Size:
-    """How much there is to train.
+    """Size of a training.
 
     Attributes:
         samples: Training samples.

@@ -1,4 +1,4 @@
-"""What the figures of a benchmark were measured with."""
+"""Machine and versions that the figures of a benchmark were measured with."""
 
 from __future__ import annotations
 

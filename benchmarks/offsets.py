@@ -42,7 +42,7 @@ _BLOCK = 2**16
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured of a kind.
+    """Figures of a kind.
 
     Attributes:
         rows: How many samples.
@@ -57,7 +57,7 @@ class Measured:
         return None if seconds is None else self.rows / statistics.median(seconds)
 
     def share(self, product: Sequence[float] | None) -> float | None:
-        """How many of a product's rows per second it reaches."""
+        """Share of a product's rows per second that it reaches."""
         if product is None:
             return None
         return statistics.median(product) / statistics.median(self.applied.apply)

@@ -19,7 +19,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class OneRun:
-    """What a run is told.
+    """Settings of a run.
 
     Attributes:
         store: The MLflow tracking URI.

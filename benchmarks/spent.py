@@ -1,4 +1,4 @@
-"""What a process spends: wall time and CPU time, its own children included."""
+"""Cost of a process: wall time and CPU time, its own children included."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Spent:
-    """What a command spent.
+    """Cost of a command.
 
     Attributes:
         wall: Seconds from its start to its end.

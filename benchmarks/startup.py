@@ -1,4 +1,4 @@
-"""What a stage spends when it has nothing to do, and what of it each import takes.
+"""Cost of a stage with nothing to do, and the share of each import.
 
     python -m benchmarks.startup [--seeds 10] [--epochs 5] [--project FOLDER] [--json FILE]
 
@@ -49,7 +49,7 @@ _IMPORTED = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s+([^\s.]+)")
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured.
+    """Figures of the benchmark.
 
     Attributes:
         runs: How many runs the project has.

@@ -61,7 +61,7 @@ class Entry:
 
 
 def entries(block: Block, peers: Iterable[str]) -> list[list[Entry]]:
-    """What is measured, in groups whose members take turns next to each other."""
+    """Figures to measure, in groups whose members take turns next to each other."""
     peers = list(peers)
     after_run = [Entry(name, None) for name in peers if PEERS[name].run_after_run]
     side_by_side = [name for name in peers if not PEERS[name].run_after_run]
@@ -129,7 +129,7 @@ def _row(block: Block, runs: int, entry: Entry, turns: Sequence[Outcome | PeerFa
 def blocks(
     folder: Path, only: str | None, runs: list[int] | None, mnist: Path | None
 ) -> Iterator[Block]:
-    """What is measured; the data are written to the folder as they are needed."""
+    """Blocks to measure; the data are written to the folder as they are needed."""
     if only in (None, DIGITS):
         write_digits(folder / DIGITS)
         yield from digits_blocks(folder / DIGITS, runs or _RUNS[DIGITS])

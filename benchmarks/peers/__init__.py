@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Peer:
-    """What the benchmark must know of a peer without importing it.
+    """Properties of a peer, known without importing it.
 
     Attributes:
         name: Its module here, and its name on the command line.
@@ -34,7 +34,7 @@ class Peer:
 
     @property
     def missing(self) -> str | None:
-        """What keeps it from running here; None where nothing does."""
+        """Reason that it cannot run here; None where it can."""
         if importlib.util.find_spec(self.package) is None:
             return f"{self.package} is not installed"
         if self.needs_compiler and not (shutil.which("g++") or shutil.which("clang++")):

@@ -69,7 +69,7 @@ def ways(task: Task, features: int) -> dict[str, Way]:
 
 @dataclass(frozen=True)
 class Buffers:
-    """What the products of a stack of R runs read and write.
+    """Inputs and outputs of the products of a stack of R runs.
 
     Attributes:
         kernels: (R, inputs, outputs) of each layer.
@@ -118,7 +118,7 @@ class Buffers:
         return Buffers(*([array[0] for array in part] for part in parts))
 
     def of_batch(self, size: int) -> Buffers:
-        """The same for a smaller batch."""
+        """Buffers of the same kernels for a smaller batch."""
         return Buffers(
             self.kernels,
             [np.ascontiguousarray(array[..., :size, :]) for array in self.values],

@@ -1,4 +1,4 @@
-"""What was measured, as rows of a csv file, as a DVC metric, and on the terminal."""
+"""Measurements, as rows of a csv file, as a DVC metric, and on the terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What coding theory says of k bits in n real dimensions over a Gaussian channel.
+"""Results of coding theory for k bits in n real dimensions over a Gaussian channel.
 
 A block has unit energy, so Eb = 1/k; the noise has stddev σ a dimension, so N0 = 2σ²:
 Eb/N0 = 1 / (2·k·σ²). All rates below are block error rates at an Eb/N0 in decibels.
@@ -38,7 +38,7 @@ class Simulated:
 
 @dataclass(frozen=True)
 class Theory:
-    """What a code is held against.
+    """Curves that a code is compared with.
 
     Attributes:
         curves: Block error rates by name, each float64 (points,); the bound is the last.
@@ -169,7 +169,7 @@ def sphere_packing_bound(ebn0_db: ArrayLike, bits: int, dimensions: int) -> Floa
 
 
 def theory_of(bits: int, dimensions: int, ebn0_db: ArrayLike) -> Theory:
-    """What is known of k bits in n dimensions: of (7,4) also the Hamming code.
+    """Theory of k bits in n dimensions: of (7,4) also the Hamming code.
 
     Args:
         bits: k, bits a block.
