@@ -6,9 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
-from offset_autoencoder.evaluation.encoded import Encoded
 from offset_autoencoder.evaluation.measure import (
     as_trained,
     measure,
@@ -16,8 +14,10 @@ from offset_autoencoder.evaluation.measure import (
     rows_of_runs,
 )
 from offset_autoencoder.evaluation.opened import FinishedRun, open_runs
-from offset_autoencoder.models import build_model
-from offset_autoencoder.training.run_store import IndexedRun
+from offset_autoencoder.models.architecture import Architecture
+from offset_autoencoder.models.autoencoder import build_model
+from offset_autoencoder.models.inference import Encoded
+from offset_autoencoder.runs.store import IndexedRun
 
 N, D, L = 40, 6, 3
 RNG = np.random.default_rng(0)
@@ -221,8 +221,8 @@ def test_the_columns_are_those_of_all_runs(measured: dict[str, dict[str, float]]
 
 def test_a_run_that_diverged_has_no_metrics() -> None:
     index = [
-        IndexedRun("m", {"stddev": "0.1"}, 0, "a", "finished"),
-        IndexedRun("m", {"stddev": "0.1"}, 1, "b", "diverged"),
+        IndexedRun("m", "m stddev=0.1", {"stddev": "0.1"}, 0, "a", "finished"),
+        IndexedRun("m", "m stddev=0.1", {"stddev": "0.1"}, 1, "b", "diverged"),
     ]
     rows = rows_of_runs(index, {"a": {"mse": 0.5}}, [{"stddev": 0.1}] * 2)
     assert rows == [

@@ -13,7 +13,8 @@ from offset_autoencoder.config.offset_kinds import FileOffset, FunctionOffset
 from offset_autoencoder.data.prepared import scan_splits
 from offset_autoencoder.data.scaling import ScaledRows
 from offset_autoencoder.io.arrays import RowSubset
-from offset_autoencoder.offsets.table_file import PreparedIds, read_tables
+from offset_autoencoder.offsets.file import read_tables
+from offset_autoencoder.offsets.kind import PreparedIds
 from offset_autoencoder.reporting.progress import progress
 from offset_autoencoder.stages.prepare import (
     Source,

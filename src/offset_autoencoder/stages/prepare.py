@@ -30,7 +30,7 @@ from offset_autoencoder.data.splits import assign, split_leakage
 from offset_autoencoder.errors import run_command
 from offset_autoencoder.io.arrays import ConcatenatedRows, RowSubset
 from offset_autoencoder.io.files import open_npy, replace_folder, sha256_of_array
-from offset_autoencoder.training.architectures import resolve_architectures
+from offset_autoencoder.models.resolve import resolve_architectures
 
 Statistics = Mapping[SplitName, SplitStatistics]
 

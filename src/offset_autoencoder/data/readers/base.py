@@ -52,7 +52,7 @@ class RoleKeys:
 
 @dataclass(frozen=True)
 class ColumnRoles:
-    """Roles of the columns (csv, parquet) or arrays (npz) of a file.
+    """ColumnRoles of the columns (csv, parquet) or arrays (npz) of a file.
 
     Attributes:
         features: Columns of the features, or the one array; None: all without another role.
