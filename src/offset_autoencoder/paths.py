@@ -12,6 +12,7 @@ RAW = Path("data/raw")
 CUSTOM = Path("src/custom")
 PREPARED = Path("data/prepared")
 OFFSETS = Path("data/offsets")
+TRAINER_CODE = Path("data/trainer_code")
 MODELS = Path("models")
 REPORTS = Path("reports")
 
