@@ -16,7 +16,7 @@ import yaml
 
 from offset_autoencoder.config.offset_kinds import OFFSETS
 from offset_autoencoder.offsets.registry import KINDS
-from offset_autoencoder.stages.trainer_code import CODE
+from offset_autoencoder.stages.offset_code import code_of_kind
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGE = "offset_autoencoder"
@@ -25,7 +25,6 @@ STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # `publish` runs every time: it needs no dependency on code. Of `offsets` each kind has its own.
 OFFSETS_OF_KIND = [f"offsets of kind {kind}" for kind in KINDS]
 CHECKED = [*sorted(set(STAGES) - {"publish", "offsets"}), *OFFSETS_OF_KIND]
-TRAINER = [f"src/{PACKAGE}/{name}" for name in CODE]
 # For users' own functions, which params.yaml names.
 USERS_OWN = "src/custom"
 
@@ -52,15 +51,18 @@ def module_of(stage: str) -> str:
 
 
 def code_deps(stage: str) -> list[str]:
-    """The code that a stage depends on, by itself and by the digest of the trainer's code."""
+    """The code that a stage depends on; of an offset by its file of ``data/offset_code``, too."""
     name, _, kind = stage.partition(" of kind ")
     entry = STAGES[name]
-    deps = [dep.replace("${item.kind}", kind) for dep in entry.get("do", entry)["deps"]]
+    deps = entry.get("do", entry)["deps"]
     code = [dep for dep in deps if dep.startswith("src/")]
-    if kind and OFFSETS[kind].trains:
-        assert f"data/trainer_code/{kind}" in deps
-        code += TRAINER
-    return code
+    if name == "offsets":
+        assert "data/offset_code/${key}" in deps
+    return [*code, *digested(kind)] if kind else code
+
+
+def digested(kind: str) -> list[str]:
+    return [f"src/{PACKAGE}/{name}" for name in code_of_kind(kind)]
 
 
 def covers(dep: str, file: str) -> bool:
@@ -95,12 +97,17 @@ def test_a_stage_depends_on_all_the_code_it_can_import(stage: str, import_graph:
 @pytest.mark.parametrize("stage", CHECKED)
 def test_a_stage_depends_on_no_other_code(stage: str, import_graph: Any) -> None:
     files = code_of(stage, import_graph)
-    if stage == "trainer_code":  # reads it
-        files |= {f"{dep}/" if (ROOT / dep).is_dir() else dep for dep in TRAINER}
+    if stage == "offset_code":  # reads it
+        read = {dep for kind in KINDS for dep in digested(kind)}
+        files |= {f"{dep}/" if (ROOT / dep).is_dir() else dep for dep in read}
     elif stage in OFFSETS_OF_KIND:  # what any kind can import beside its own module
-        own = f"src/{PACKAGE}/offsets/{stage.rpartition(' ')[2]}.py"
-        assert own in files
-        files |= code_of("offsets", import_graph) - {f"src/{PACKAGE}/offsets/{k}.py" for k in KINDS}
+        kind = stage.rpartition(" ")[2]
+        of_others = {dep for other in KINDS for dep in digested(other)} - set(digested(kind))
+        files |= {
+            file
+            for file in code_of("offsets", import_graph)
+            if not any(covers(dep, file) for dep in of_others)
+        }
     deps = [dep for dep in code_deps(stage) if dep != USERS_OWN]
     assert [dep for dep in deps if not any(covers(dep, file) for file in files)] == []
     assert len(set(deps)) == len(deps)
@@ -111,26 +118,33 @@ def test_a_stage_depends_on_no_other_code(stage: str, import_graph: Any) -> None
 def test_the_trainer_decides_the_offsets_that_train_and_no_other(
     kind: str, import_graph: Any
 ) -> None:
+    training = f"src/{PACKAGE}/training"
     files = code_of(f"offsets of kind {kind}", import_graph)
-    of_the_trainer = {file for file in files if any(covers(dep, file) for dep in TRAINER)}
-    assert bool(of_the_trainer) == OFFSETS[kind].trains
-    assert not any(covers(dep, file) for dep in code_deps("offsets") for file in of_the_trainer)
+    assert any(covers(training, file) for file in files) == OFFSETS[kind].trains
+    assert (training in digested(kind)) == OFFSETS[kind].trains
+    assert training not in code_deps("offsets")
 
 
 def copy_of_the_pipeline(folder: Path) -> None:
     """A project with an offset of each kind, whose stages have all been done."""
-    for name in ("src", "params.yaml", "dvc.yaml", ".dvcignore"):
+    for name in ("src", ".dvcignore"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
         copy(ROOT / name, folder / name)
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    of_each = {f"of_{kind}": {"kind": kind} for kind in KINDS}
-    (folder / "params.yaml").write_text(yaml.safe_dump({**params, "offsets": of_each}))
+    keys = {"file": {"path": "vectors.npy"}, "function": {"function": "custom.mine:f"}}
+    params = {
+        "seeds": 2,
+        "offsets": {f"of_{kind}": {"kind": kind, **keys.get(kind, {})} for kind in KINDS},
+        "models": {"none": {"offset": "of_zero"}},
+        **{section: {} for section in ("split", "network", "train", "evaluate", "tracking")},
+        "data": {"source": "digits"},
+    }
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
     document = yaml.safe_load((ROOT / "dvc.yaml").read_text())
     del document["plots"]
     for name, stage in document["stages"].items():
         entry = stage.get("do", stage)
         files = [out for out in entry.get("outs", []) if isinstance(out, str)]
-        if name != "trainer_code":
+        if name != "offset_code":
             entry["cmd"] = "mkdir -p models && touch models/x" if name == "train" else "true"
             entry["cmd"] += "".join(f" && mkdir -p {out} && touch {out}/x" for out in files)
             entry.pop("metrics", None)
@@ -163,11 +177,11 @@ def test_a_change_to_the_trainer_reruns_no_offset_that_does_not_train(tmp_path: 
     assert json.loads(dvc(tmp_path, "status", "--json")) == {}
     trainer = next((tmp_path / "src" / PACKAGE / "training").glob("*.py"))
     trainer.write_text(trainer.read_text() + "\n# A comment, and the same code.\n")
-    dvc(tmp_path, "repro", "--quiet", "trainer_code")
+    dvc(tmp_path, "repro", "--quiet", "offset_code")
     assert set(json.loads(dvc(tmp_path, "status", "--json"))) == {"train"}
     trainer.write_text(trainer.read_text() + "\nCHANGED = True\n")
-    assert set(json.loads(dvc(tmp_path, "status", "--json"))) == {"trainer_code", "train"}
-    dvc(tmp_path, "repro", "--quiet", "trainer_code")
+    assert set(json.loads(dvc(tmp_path, "status", "--json"))) == {"offset_code", "train"}
+    dvc(tmp_path, "repro", "--quiet", "offset_code")
     training = {f"offsets@of_{kind}" for kind in KINDS if OFFSETS[kind].trains}
     assert set(json.loads(dvc(tmp_path, "status", "--json"))) == {"train"} | training
     done = dvc(tmp_path, "repro")
