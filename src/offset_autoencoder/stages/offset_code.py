@@ -19,7 +19,7 @@ from offset_autoencoder.io.files import replace_folder
 from offset_autoencoder.runs.code_digest import digest_of_sources
 
 # Code that the kinds that train can import, beside what dvc.yaml names for every offset.
-_TRAINER = ("models", "offsets/dense.py", "offsets/reference.py", "runs", "training")
+_TRAINER = ("models", "offsets/reference.py", "runs", "training")
 _PACKAGE = Path(__file__).parents[1]
 
 
