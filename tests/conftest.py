@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import offset_autoencoder
-from offset_autoencoder.config.architecture import Architecture
+from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.offsets import registry
 
 PACKAGE = "offset_autoencoder"
