@@ -10,12 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from offset_autoencoder.evaluation import metrics
-from offset_autoencoder.evaluation.equivalence import (
-    beyond_margin_p,
-    equivalence_p,
-    equivalences,
-    relative_change,
-)
+from offset_autoencoder.evaluation.statistics import beyond_margin_p, equivalence_p, equivalences, relative_change
 
 Floats = NDArray[np.float64]
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from offset_autoencoder.evaluation import decoded
-from offset_autoencoder.evaluation.draws import Draws, draw
+from offset_autoencoder.evaluation import metrics
+from offset_autoencoder.evaluation.interventions import Draws, draw
 from offset_autoencoder.evaluation.interventions import (
-    ALONE,
+    OFFSET_ONLY,
     GAUSSIAN,
-    NONE,
+    OMITTED,
     OWN,
     PERMUTED,
     Intervention,
@@ -56,13 +56,13 @@ def mse(output: NDArray[Any]) -> float:
 def test_each_intervention_is_what_it_says(decode: Any) -> None:
     expected: dict[Intervention, list[NDArray[Any]]] = {
         OWN: [decode(CODE, OFFSET)],
-        NONE: [decode(CODE, OFFSET * 0)],
+        OMITTED: [decode(CODE, OFFSET * 0)],
         PERMUTED: [decode(CODE, OFFSET[source]) for source in DRAWS.sources],
         GAUSSIAN: [
             decode(CODE, OFFSET.mean(axis=0) + OFFSET.std(axis=0) * normal)
             for normal in DRAWS.replacement
         ],
-        ALONE: [decode(CODE * 0, OFFSET)],
+        OFFSET_ONLY: [decode(CODE * 0, OFFSET)],
         scaled(-1): [decode(CODE, -OFFSET)],
         scaled(0): [decode(CODE, OFFSET * 0)],
         scaled(0.5): [decode(CODE, OFFSET / 2)],
@@ -117,7 +117,7 @@ def test_an_architecture_without_a_code_is_given_all_samples_in_order() -> None:
 
     errors = found(whole, code=None)
     assert set(heights) == {N}
-    assert ALONE not in errors
+    assert OFFSET_ONLY not in errors
     same = found()
     for intervention in errors:  # in an additive system noise on the offset is noise on the code
         assert errors[intervention]["mse"] == pytest.approx(same[intervention]["mse"], rel=1e-5)
@@ -126,7 +126,7 @@ def test_an_architecture_without_a_code_is_given_all_samples_in_order() -> None:
 def test_one_sample_cannot_be_permuted() -> None:
     draws = draw(2, seed=0, run_seed=0, samples=1, latent_dim=L)
     errors = intervene(X[:1], CODE[:1], OFFSET[:1], add, draws, scales=(), stddevs=())
-    assert list(errors) == [OWN, NONE, GAUSSIAN, ALONE]
+    assert list(errors) == [OWN, OMITTED, GAUSSIAN, OFFSET_ONLY]
     # A single vector has no spread: noise of its mean and power is that vector.
     assert errors[GAUSSIAN] == errors[OWN]
 

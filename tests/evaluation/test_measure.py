@@ -9,12 +9,7 @@ import pytest
 from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.evaluation.encoded import Encoded
-from offset_autoencoder.evaluation.measure import (
-    as_trained,
-    measure,
-    metric_names,
-    rows_of_runs,
-)
+from offset_autoencoder.evaluation.run_evaluation import as_trained, run_metrics, metric_names, rows_of_runs
 from offset_autoencoder.evaluation.opened import FinishedRun, open_runs
 from offset_autoencoder.models import build_model
 from offset_autoencoder.training.run_store import IndexedRun
@@ -70,7 +65,7 @@ def measured_again(cases: dict[str, Case], **options: Any) -> dict[str, dict[str
     found = {}
     for name, opened in open_runs({name: case.run for name, case in cases.items()}):
         encoded = opened.encode(X, cases[name].offset)
-        found[name] = measure(opened.run, X, encoded, opened.decoder(X), **options)
+        found[name] = run_metrics(opened.run, X, encoded, opened.decoder(X), **options)
     return found
 
 
@@ -204,7 +199,7 @@ def test_without_a_known_range_there_is_no_psnr() -> None:
 
 
 def test_beyond_the_unit_range_there_is_no_cross_entropy() -> None:
-    metrics = measure(
+    metrics = run_metrics(
         run(stddev=0), X * 2, encoded(), lambda code, offset: X, data_range=(0, 2), noise_seed=0
     )
     assert {name.partition("_")[0] for name in metrics} == {"mse", "mae", "psnr", "explained"}

@@ -5,13 +5,13 @@ from collections.abc import Callable
 import numpy as np
 
 from offset_autoencoder.config import Params
-from offset_autoencoder.evaluation.intervention_summary import summarise_interventions
-from offset_autoencoder.evaluation.interventions import GAUSSIAN, NONE, OWN, PERMUTED, Intervention
-from offset_autoencoder.evaluation.offset_effects import exchange_effects, offset_effects
-from offset_autoencoder.evaluation.probe_summary import summarise_probes
+from offset_autoencoder.evaluation.interventions import summarise_interventions
+from offset_autoencoder.evaluation.interventions import GAUSSIAN, OMITTED, OWN, PERMUTED, Intervention
+from offset_autoencoder.evaluation.offset_verdict import exchange_effects, offset_effects
+from offset_autoencoder.evaluation.probes import summarise_probes
 from offset_autoencoder.evaluation.probes import Probe
 
-FACTORS = {OWN: 1.0, NONE: 0.7, PERMUTED: 1.5, GAUSSIAN: 1.3}
+FACTORS = {OWN: 1.0, OMITTED: 0.7, PERMUTED: 1.5, GAUSSIAN: 1.3}
 
 
 def test_what_was_measured_of_a_setting_comes_together_by_seed(

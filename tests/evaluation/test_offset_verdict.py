@@ -9,16 +9,16 @@ import pytest
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import Params, Setting
-from offset_autoencoder.evaluation.offset_effects import OffsetEffects
+from offset_autoencoder.evaluation.offset_verdict import OffsetEffects
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict, judge_offsets
-from offset_autoencoder.evaluation.pull import pull
+from offset_autoencoder.evaluation.interventions import donor_shift
 from offset_autoencoder.evaluation.statistics import Estimate, mean_and_interval
 
 MakeParams = Callable[..., Params]
 Array = NDArray[np.float32]
 SAMPLES, WIDTH = 1000, 8
 # As a second encoder's.
-READS: dict[str, Any] = {"permuted": 0.8, "none": 0.4, "tells": 0.4, "pull": 0.1}
+READS: dict[str, Any] = {"permuted": 0.8, "none": 0.4, "tells": 0.4, "donor_shift": 0.1}
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def _told(share: float, half: float = 0.001) -> Estimate:
 def _made(
     setting: Setting, *, seeds: int = 10, scatter: float = 0.01, **given: Any
 ) -> OffsetEffects:
-    """Effects by their relative changes; ``tells`` and ``pull`` as they are."""
+    """Effects by their relative changes; ``tells`` and ``donor_shift`` as they are."""
     rng = np.random.default_rng(4)
     own = rng.normal(0.02, 0.002, size=seeds)
     changes = {"permuted": 0.0, "gaussian": 0.0, "none": -0.3, **given}
@@ -50,7 +50,7 @@ def _made(
         metric="mse",
         own=own,
         tells=_told(given.get("tells", 0.0), given.get("tells_half", 0.001)),
-        pull=rng.normal(given.get("pull", 0.0), 1e-3, size=seeds),
+        donor_shift=rng.normal(given.get("donor_shift", 0.0), 1e-3, size=seeds),
         **values,
     )
 
@@ -65,7 +65,7 @@ def _made(
         ("neither", "yet does as well without", {**READS, "none": -0.05}),
         ("neither", "yet does better without", {**READS, "none": -0.3}),
         ("undecided", "open whether it needs to", {**READS, "none": 0.05}),
-        ("neither", "nothing linear of x", {"permuted": 0.8, "pull": 0.1}),
+        ("neither", "nothing linear of x", {"permuted": 0.8, "donor_shift": 0.1}),
         ("neither", "decoder reads no x", {"permuted": 0.8, "tells": 0.4}),
         ("neither", "own does more harm", {"permuted": -0.2, "tells": 0.4}),
         ("neither", "how it is distributed", {"gaussian": 0.5}),
@@ -76,7 +76,7 @@ def _made(
         (
             "undecided",
             "whether the decoder reads x",
-            {"permuted": 0.8, "tells": 0.012, "tells_half": 0.005, "pull": 0.1},
+            {"permuted": 0.8, "tells": 0.012, "tells_half": 0.005, "donor_shift": 0.1},
         ),
         ("undecided", "too few seeds", {**READS, "seeds": 4}),
     ],
@@ -113,7 +113,7 @@ def _world(setting: Setting, build: Callable[[Array, np.random.Generator], Any])
         linear = np.linalg.lstsq(offset[fitted], x[fitted], rcond=None)[0]
         left = float(np.sum((offset[unseen] @ linear - x[unseen]) ** 2))
         tells = 1 - left / float(np.sum((x[unseen] - x[unseen].mean(axis=0)) ** 2))
-        rows.append([*errors, tells, pull(x, code, offset, decode, sources)])
+        rows.append([*errors, tells, donor_shift(x, code, offset, decode, sources)])
     own, permuted, gaussian, none, tells, pulls = np.array(rows).T
     told = mean_and_interval(tells, 0.95)
     effects = OffsetEffects(setting, "mse", own, permuted, gaussian, none, told, pulls)
@@ -174,7 +174,7 @@ def test_a_score_is_judged_by_the_error_behind_it(setting: Setting) -> None:
         name: -10 * np.log10(getattr(made, name))
         for name in ("own", "permuted", "gaussian", "none")
     }
-    psnr = OffsetEffects(setting=setting, metric="psnr", tells=made.tells, pull=made.pull, **scores)
+    psnr = OffsetEffects(setting=setting, metric="psnr", tells=made.tells, donor_shift=made.pull, **scores)
     (of_error,), (of_score,) = _judge([made]), _judge([psnr])
     assert of_score.word == of_error.word == "second encoder"
     assert of_score.permuted.change.mean == pytest.approx(of_error.permuted.change.mean)

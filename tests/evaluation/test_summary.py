@@ -9,7 +9,7 @@ import pytest
 
 from offset_autoencoder.config import Params
 from offset_autoencoder.evaluation.summary import (
-    at_one_power,
+    at_one_rms,
     metrics_tree,
     summarise,
     summarise_bounds,
@@ -100,7 +100,7 @@ def test_one_setting_a_model_all_at_the_middle_power(
         }
     )
     runs = make_runs(params, {"gaussian stddev=0.2": -1, "rates rms=0.05 learning_rate=0.01": -1})
-    chosen = at_one_power(summarise(runs, params.settings, "mse", 0.95))
+    chosen = at_one_rms(summarise(runs, params.settings, "mse", 0.95))
     assert [summary.setting.label for summary in chosen] == [
         "none",
         "gaussian stddev=0.1",
@@ -109,7 +109,7 @@ def test_one_setting_a_model_all_at_the_middle_power(
         "rates rms=0.1 learning_rate=0.001",
     ]
     runs.loc[runs["model"] == "none", "status"] = "diverged"
-    assert len(at_one_power(summarise(runs, params.settings, "mse", 0.95))) == 4
+    assert len(at_one_rms(summarise(runs, params.settings, "mse", 0.95))) == 4
     plain = make_params(models={"none": {"offset": "none", "learning_rate": [1e-3, 1e-2]}})
     summaries = summarise(make_runs(plain, {}), plain.settings, "mse", 0.95)
-    assert [one.setting.label for one in at_one_power(summaries)] == ["none learning_rate=0.001"]
+    assert [one.setting.label for one in at_one_rms(summaries)] == ["none learning_rate=0.001"]

@@ -11,35 +11,28 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import Params, Setting, parse_params
 from offset_autoencoder.evaluation.comparison import Comparison, compare
-from offset_autoencoder.evaluation.evidence import Findings as Evidence
-from offset_autoencoder.evaluation.gap import GapSummary, summarise_gaps
-from offset_autoencoder.evaluation.intervention_summary import (
-    InterventionSummary,
-    summarise_interventions,
-)
+from offset_autoencoder.evaluation.results import Findings as Evidence
+from offset_autoencoder.evaluation.summary import GeneralizationGap, summarise_generalization_gaps
+from offset_autoencoder.evaluation.interventions import InterventionSummary, summarise_interventions
 from offset_autoencoder.evaluation.interventions import (
-    ALONE,
+    OFFSET_ONLY,
     GAUSSIAN,
-    NONE,
+    OMITTED,
     OWN,
     PERMUTED,
     noisy,
     scaled,
 )
-from offset_autoencoder.evaluation.offset_effects import OffsetEffects
+from offset_autoencoder.evaluation.offset_verdict import OffsetEffects
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict, judge_offsets
-from offset_autoencoder.evaluation.probe_summary import ProbeSummary, summarise_probes
+from offset_autoencoder.evaluation.probes import ProbeSummary, summarise_probes
 from offset_autoencoder.evaluation.probes import Probe
-from offset_autoencoder.evaluation.response import (
-    Response,
-    ResponseSummary,
-    summarise_responses,
-)
+from offset_autoencoder.evaluation.encoder_adaptation import EncoderAdaptation, EncoderAdaptationSummary, summarise_encoder_adaptation
 from offset_autoencoder.evaluation.runs_table import sweep_cells, sweep_keys
 from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.evaluation.summary import SettingSummary, metrics_tree, summarise
 from offset_autoencoder.reporting.colours import model_colours, swept_colours
-from offset_autoencoder.reporting.curves import learning_curves
+from offset_autoencoder.evaluation.summary import learning_curves
 from offset_autoencoder.reporting.reports import Reconstructions
 from offset_autoencoder.reporting.reports import Report as Whole
 
@@ -131,15 +124,15 @@ class Findings:
     params: Params
     interventions: list[InterventionSummary]
     probes: list[ProbeSummary]
-    responses: list[ResponseSummary]
-    gaps: list[GapSummary]
+    responses: list[EncoderAdaptationSummary]
+    gaps: list[GeneralizationGap]
 
 
 def _make_findings(params: Params, metric: str = "mse", labels: bool = True) -> Findings:
     """Made-up interventions and probes for each run; those on the offset where there is one."""
     finished = [(run.label, run) for run in params.runs]
     measured, probes, train = {}, {}, {}
-    responses: dict[str, Response | None] = {}
+    responses: dict[str, EncoderAdaptation | None] = {}
     for run_id, run in finished:
         rng = np.random.default_rng([run.seed, len(run.setting.label)])
         own, spec = 0.01 * (1 + 0.05 * rng.random()), run.setting.spec
@@ -147,11 +140,11 @@ def _make_findings(params: Params, metric: str = "mse", labels: bool = True) -> 
         factors = {OWN: 1.0, **{noisy(level): 1 + 20 * level for level in (0.0, 0.1, 0.4)}}
         found = {"code": Probe(0.8 + rng.normal(0, 0.01), 0.01, 0.9 if labels else None, 0.02)}
         if spec.offset != "none":
-            factors |= {NONE: 0.8 + informed, PERMUTED: 1 + 2 * informed, GAUSSIAN: 1 + informed}
-            factors |= {ALONE: 8.0}
+            factors |= {OMITTED: 0.8 + informed, PERMUTED: 1 + 2 * informed, GAUSSIAN: 1 + informed}
+            factors |= {OFFSET_ONLY: 8.0}
             factors |= {scaled(x): 1 + abs(x - 1) * informed for x in (-1.0, 0.0, 1.0, 2.0)}
             found["offset"] = Probe(informed / 4, 0.01, 0.5 if labels else None, 0.02)
-            responses[run_id] = Response(informed + 0.01 * rng.normal(), 0.5, 0.02 * rng.normal())
+            responses[run_id] = EncoderAdaptation(informed + 0.01 * rng.normal(), 0.5, 0.02 * rng.normal())
         measured[run_id] = {
             key: {metric: own * factor * (1 + 0.02 * rng.normal() * (key != OWN))}
             for key, factor in factors.items()
@@ -163,8 +156,8 @@ def _make_findings(params: Params, metric: str = "mse", labels: bool = True) -> 
         params,
         summarise_interventions(finished, measured, confidence=0.95),
         summarise_probes(finished, probes, confidence=0.95),
-        summarise_responses(finished, responses, confidence=0.95),
-        summarise_gaps(finished, train, test, metric=metric, confidence=0.95),
+        summarise_encoder_adaptation(finished, responses, confidence=0.95),
+        summarise_generalization_gaps(finished, train, test, metric=metric, confidence=0.95),
     )
 
 

@@ -7,13 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offset_autoencoder.reporting.curves import (
-    CURVE_COLUMNS,
-    best_so_far,
-    curve_rows,
-    learning_curves,
-    shown_epochs,
-)
+from offset_autoencoder.reporting.curves import CURVE_COLUMNS, curve_rows
+from offset_autoencoder.evaluation.summary import shown_epochs
+from offset_autoencoder.evaluation.summary import learning_curves
+from offset_autoencoder.evaluation.summary import best_so_far
 
 Report = Any  # conftest's, which tests cannot import
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offset_autoencoder.evaluation.intervention_summary import find
+from offset_autoencoder.evaluation.interventions import find_intervention
 from offset_autoencoder.evaluation.interventions import PERMUTED, scaled
 from offset_autoencoder.reporting.interventions import (
     CHANGE_COLUMNS,
@@ -33,7 +33,7 @@ def test_every_intervention_of_every_setting_has_a_row(findings: Findings, tmp_p
     read = _read_back(tmp_path / "interventions.csv", columns, rows)
     assert len(read) == len(findings.interventions)
     setting = next(s for s in findings.params.settings if s.label == "pca rms=0.1")
-    item = find(findings.interventions, setting, PERMUTED, "mse")
+    item = find_intervention(findings.interventions, setting, PERMUTED, "mse")
     assert item is not None
     (row,) = (
         row
@@ -73,6 +73,6 @@ def test_levels_ascend_within_a_setting(findings: Findings, colours: Any, tmp_pa
     assert {row["model"] for row in scales} == {"frozen", "pca", "class_code"}
     assert {row["level"] for row in scales} == {-1, 0, 1, 2}
     assert {row["values"] for row in scales} == {"power=0.05", "power=0.1", "power=0.2"}
-    first = find(findings.interventions, findings.params.settings[-1], scaled(-1), "mse")
+    first = find_intervention(findings.interventions, findings.params.settings[-1], scaled(-1), "mse")
     assert first is not None
     assert scales[-4]["mean"] == first.estimate.mean

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from offset_autoencoder.evaluation.verdict import OUTCOMES
+from offset_autoencoder.evaluation.verdict_wording import OUTCOMES
 from offset_autoencoder.reporting.colours import OUTCOME_COLOURS, model_colours
 from offset_autoencoder.reporting.comparisons import DIFFERENCE_COLUMNS, difference_rows
-from offset_autoencoder.reporting.curves import CURVE_COLUMNS, curve_rows, learning_curves
+from offset_autoencoder.reporting.curves import CURVE_COLUMNS, curve_rows
+from offset_autoencoder.evaluation.summary import learning_curves
 from offset_autoencoder.reporting.intervals import SETTING_COLUMNS, series, setting_rows
 from offset_autoencoder.reporting.interventions import (
     CHANGE_COLUMNS,

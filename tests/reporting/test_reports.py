@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-from offset_autoencoder.evaluation.evidence import Findings
+from offset_autoencoder.evaluation.results import Findings
 from offset_autoencoder.reporting.reports import write_reports
 
 MakeReport = Callable[..., Any]

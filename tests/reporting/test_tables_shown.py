@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from offset_autoencoder.evaluation.evidence import Findings
+from offset_autoencoder.evaluation.results import Findings
 from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.evaluation.summary import SettingSummary
 from offset_autoencoder.reporting.tables_shown import print_everything

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from offset_autoencoder.evaluation.comparison import Comparison
-from offset_autoencoder.evaluation.verdict import Outcome
+from offset_autoencoder.evaluation.verdict_wording import Outcome
 from offset_autoencoder.reporting.comparison_table import STYLES, in_common
 from offset_autoencoder.reporting.comparisons import shown_comparisons
 from offset_autoencoder.reporting.console_table import (

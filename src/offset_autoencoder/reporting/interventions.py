@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from offset_autoencoder.config import Setting
-from offset_autoencoder.evaluation.intervention_summary import InterventionSummary
+from offset_autoencoder.evaluation.interventions import InterventionSummary
 from offset_autoencoder.evaluation.runs_table import sweep_cells, sweep_keys
 from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.reporting.intervals import swept_values

@@ -11,10 +11,10 @@ from rich.text import Text
 
 from offset_autoencoder.config import Setting
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict
-from offset_autoencoder.evaluation.response import ResponseSummary
+from offset_autoencoder.evaluation.encoder_adaptation import EncoderAdaptationSummary
 from offset_autoencoder.evaluation.runs_table import sweep_cells, sweep_keys
 from offset_autoencoder.evaluation.statistics import Estimate
-from offset_autoencoder.evaluation.verdict import percent
+from offset_autoencoder.evaluation.verdict_wording import percent
 from offset_autoencoder.reporting.console_table import (
     Column,
     plus_minus,
@@ -53,7 +53,7 @@ def verdict_rows(
 def print_verdicts(
     console: Console,
     verdicts: Sequence[OffsetVerdict],
-    responses: Sequence[ResponseSummary],
+    responses: Sequence[EncoderAdaptationSummary],
     *,
     confidence: float,
 ) -> None:

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from offset_autoencoder.config import Setting
-from offset_autoencoder.evaluation.gap import GapSummary
-from offset_autoencoder.evaluation.probe_summary import ProbeSummary
+from offset_autoencoder.evaluation.summary import GeneralizationGap
+from offset_autoencoder.evaluation.probes import ProbeSummary
 from offset_autoencoder.evaluation.probes import PARTS
-from offset_autoencoder.evaluation.response import ResponseSummary
+from offset_autoencoder.evaluation.encoder_adaptation import EncoderAdaptationSummary
 from offset_autoencoder.evaluation.runs_table import sweep_cells, sweep_keys
 from offset_autoencoder.evaluation.statistics import Estimate
 
 
 def probe_rows(
     probes: Sequence[ProbeSummary],
-    responses: Sequence[ResponseSummary],
-    gaps: Sequence[GapSummary],
+    responses: Sequence[EncoderAdaptationSummary],
+    gaps: Sequence[GeneralizationGap],
     settings: Sequence[Setting],
 ) -> tuple[list[str], list[dict[str, Any]]]:
     """Columns and rows of ``reports/probes.csv``.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from offset_autoencoder.config import Setting
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation.comparison import Comparison
-from offset_autoencoder.evaluation.evidence import Findings
+from offset_autoencoder.evaluation.results import Findings
 from offset_autoencoder.evaluation.summary import SettingSummary
 from offset_autoencoder.files import write_json
 from offset_autoencoder.reporting.colours import model_colours, swept_colours
@@ -21,7 +21,8 @@ from offset_autoencoder.reporting.comparisons import (
     comparison_rows,
     difference_rows,
 )
-from offset_autoencoder.reporting.curves import CURVE_COLUMNS, Curve, curve_rows
+from offset_autoencoder.reporting.curves import CURVE_COLUMNS, curve_rows
+from offset_autoencoder.evaluation.summary import Curve
 from offset_autoencoder.reporting.intervals import SETTING_COLUMNS, setting_rows
 from offset_autoencoder.reporting.intervention_pictures import (
     draw_interventions,

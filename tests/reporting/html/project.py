@@ -13,7 +13,7 @@ import yaml
 from tests.reporting.conftest import _make_report, _make_whole
 
 from offset_autoencoder.config import Params
-from offset_autoencoder.evaluation.evidence import Findings
+from offset_autoencoder.evaluation.results import Findings
 from offset_autoencoder.reporting import reports
 from offset_autoencoder.reporting.html.code_points import CODE_COLUMNS, code_points
 from offset_autoencoder.reporting.html.page import write_report

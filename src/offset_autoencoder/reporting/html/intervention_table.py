@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from offset_autoencoder.evaluation.statistics import Estimate
-from offset_autoencoder.evaluation.verdict import percent
+from offset_autoencoder.evaluation.verdict_wording import percent
 from offset_autoencoder.reporting.html.interval_picture import (
     Mark,
     Shape,

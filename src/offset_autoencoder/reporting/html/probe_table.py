@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from offset_autoencoder.evaluation.probes import PARTS
-from offset_autoencoder.evaluation.verdict import percent
+from offset_autoencoder.evaluation.verdict_wording import percent
 from offset_autoencoder.reporting.html.source import Source, estimate, number
 from offset_autoencoder.reporting.html.table import Cell, Column, Table, estimate_cell, table
 
