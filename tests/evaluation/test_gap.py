@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.config import Params
-from offset_autoencoder.evaluation.summary import generalization_gaps, summarise_generalization_gaps
 from offset_autoencoder.evaluation.statistics import mean_and_interval
+from offset_autoencoder.evaluation.summary import generalization_gaps, summarise_generalization_gaps
 
 MakeParams = Callable[..., Params]
 

@@ -8,8 +8,14 @@ import pytest
 from scipy import stats
 
 from offset_autoencoder.config import Params
-from offset_autoencoder.evaluation.interventions import find_intervention, summarise_interventions
-from offset_autoencoder.evaluation.interventions import OMITTED, OWN, PERMUTED, noisy
+from offset_autoencoder.evaluation.interventions import (
+    OMITTED,
+    OWN,
+    PERMUTED,
+    find_intervention,
+    noisy,
+    summarise_interventions,
+)
 
 MakeParams = Callable[..., Params]
 

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from offset_autoencoder.evaluation.sample_size import difference_power, equivalence_power, seeds_for_difference, seeds_for_equivalence, seeds_needed
+from offset_autoencoder.evaluation.sample_size import (
+    difference_power,
+    equivalence_power,
+    seeds_for_difference,
+    seeds_for_equivalence,
+    seeds_needed,
+)
 from offset_autoencoder.evaluation.statistics import Estimate, sign_flip_p
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from offset_autoencoder.evaluation.interventions import donor_shift
+from offset_autoencoder.evaluation.encoder_adaptation import donor_shift
 
 Array = NDArray[np.float32]
 SAMPLES, WIDTH = 200, 6

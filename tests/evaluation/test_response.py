@@ -7,7 +7,12 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from offset_autoencoder.config import Params
-from offset_autoencoder.evaluation.encoder_adaptation import EncoderAdaptation, adaptation_word, encoder_adaptation, summarise_encoder_adaptation
+from offset_autoencoder.evaluation.encoder_adaptation import (
+    EncoderAdaptation,
+    adaptation_word,
+    encoder_adaptation,
+    summarise_encoder_adaptation,
+)
 from offset_autoencoder.evaluation.statistics import mean_and_interval
 
 MakeParams = Callable[..., Params]
@@ -76,7 +81,7 @@ def test_few_samples_leave_the_share_unknown() -> None:
         (-0.2, -0.01, "cancels"),
         (-0.03, 0.04, "ignores"),
         (0.01, 0.03, "ignores"),
-        (-0.03, 0.3, "not told from zero"),
+        (-0.03, 0.3, "inconclusive"),
         (np.nan, np.nan, "unknown"),
     ],
 )
@@ -99,8 +104,8 @@ def test_the_word_is_for_what_training_with_the_offset_did(make_params: MakePara
         else:
             responses[run_id] = None
     known, unknown = summarise_encoder_adaptation(finished, responses, confidence=0.95)
-    assert (known.setting.label, known.answer) == ("frozen rms=0.1", "ignores")
-    assert (known.learnt.mean, known.plain_slope.mean) == pytest.approx((0.0045, 0.5))
+    assert (known.setting.label, known.word) == ("frozen rms=0.1", "ignores")
+    assert (known.learnt_slope.mean, known.plain_slope.mean) == pytest.approx((0.0045, 0.5))
     # Without a run that was trained without it, the same slope may be there by chance.
-    assert (unknown.setting.label, unknown.answer) == ("frozen rms=0.2", "unknown")
-    assert (unknown.learnt.count, unknown.slope.count) == (0, 10)
+    assert (unknown.setting.label, unknown.word) == ("frozen rms=0.2", "unknown")
+    assert (unknown.learnt_slope.count, unknown.slope.count) == (0, 10)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,9 @@ class CodePoint:
     c2: float
     share1: float | None
     share2: float | None
+
+
+CODE_COLUMNS = tuple(field.name for field in fields(CodePoint))
 
 
 def reconstructions(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import Params
-from offset_autoencoder.errors import InputError, did_you_mean, shown
+from offset_autoencoder.errors import InputError, did_you_mean, short_repr
 
 Array = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -237,7 +237,9 @@ def check_metrics(params: Params) -> None:
     for key, name in named.items():
         if name is not None and name not in METRICS:
             raise InputError(
-                f"params.yaml: {key}", f"unknown value {shown(name)}", did_you_mean(name, METRICS)
+                f"params.yaml: {key}",
+                f"unknown value {short_repr(name)}",
+                did_you_mean(name, METRICS),
             )
 
 

@@ -7,11 +7,15 @@ multinomial logistic regression would do a little better and take a hundred time
 """
 
 from __future__ import annotations
-from collections.abc import Iterator, Sequence
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
 import numpy as np
 from numpy.typing import NDArray
+
+from offset_autoencoder.config import Run, Setting
 from offset_autoencoder.evaluation.ridge import (
     BLOCK_ROWS,
     Linear,
@@ -20,11 +24,7 @@ from offset_autoencoder.evaluation.ridge import (
     moments,
     squared_error,
 )
-from collections.abc import Mapping, Sequence
-from typing import Literal
-from offset_autoencoder.config import Run, Setting
 from offset_autoencoder.evaluation.runs_table import runs_by_setting
-
 from offset_autoencoder.evaluation.statistics import Estimate, mean_and_interval
 
 Float64 = NDArray[np.float64]
@@ -231,7 +231,6 @@ def _explained(linear: Linear, features: NDArray[Any], targets: Targets) -> tupl
 def _blocks(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
     for start in range(0, len(rows), BLOCK_ROWS):
         yield rows[start : start + BLOCK_ROWS]
-
 
 
 @dataclass(frozen=True)

@@ -161,15 +161,18 @@ def _evaluate(
 ) -> RunEvaluation:
     run, test, train = opened.run, encoded["test"], encoded["train"]
     x, decode = samples.x["test"], opened.decoder(samples.x["test"])
-    network = run.architecture.network
-    in_unit_interval = bool(x.min() >= 0 and x.max() <= 1) and network.output != "linear"
-    domain = Domain(samples.data_range, in_unit_interval)
+    domain = domain_of(run, x, samples.data_range)
     metrics = run_metrics(run, x, test, decode, domain, noise_seed=evaluate.seed)
     metric = evaluate.metric if evaluate.metric in metrics else "mse"
     metrics["trainable_parameters"] = opened.trainable_parameters
     if test.log_variance is not None:
         metrics |= evidence_lower_bound(
-            network.loss, x, test, decode, draws=evaluate.draws, seed=evaluate.seed
+            run.architecture.network.loss,
+            x,
+            test,
+            decode,
+            draws=evaluate.draws,
+            seed=evaluate.seed,
         )
     x_train = samples.x["train"]
     reconstruction = opened.decoder(x_train)(train.code, train.offset)
@@ -223,6 +226,12 @@ def _twin_of(run: Run) -> str | None:
     if setting.spec.system not in _PLAIN_ENCODER:
         return None
     return repr((setting.network, setting.train, run.seed))
+
+
+def domain_of(run: FinishedRun, x: Array, data_range: tuple[float, float] | None) -> Domain:
+    """The range of the samples (n, D) and of what the run makes of them."""
+    in_unit_interval = bool(x.min() >= 0 and x.max() <= 1)
+    return Domain(data_range, in_unit_interval and run.architecture.network.output != "linear")
 
 
 def run_metrics(

@@ -227,7 +227,6 @@ def _flat(values: NDArray[Any]) -> NDArray[np.float64]:
     return values
 
 
-
 @dataclass(frozen=True)
 class Equivalence:
     """The relative change of the error, and whether it is shown to be within the margin.

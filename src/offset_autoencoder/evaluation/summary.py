@@ -102,7 +102,13 @@ def at_one_rms(summaries: Sequence[SettingSummary]) -> list[SettingSummary]:
     for item in summaries:
         levels_of_model.setdefault(item.setting.model, set()).add(noise_level(item.setting))
     swept = sorted(
-        {level for levels in levels_of_model.values() if len(levels) > 1 for level in levels if level}
+        {
+            level
+            for levels in levels_of_model.values()
+            if len(levels) > 1
+            for level in levels
+            if level
+        }
     )
     chosen: dict[str, tuple[float, SettingSummary]] = {}
     for item in summaries:

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
-from offset_autoencoder.evaluation.statistics import Equivalence
 from offset_autoencoder.evaluation.sample_size import SeedsNeeded
-from offset_autoencoder.evaluation.statistics import Estimate, Wins
+from offset_autoencoder.evaluation.statistics import Equivalence, Estimate, Wins
 
 Outcome = Literal[
     "better", "worse", "equivalent", "inconclusive", "too few seeds", "not comparable", "diverged"
 ]
-OUTCOMES: tuple[Outcome, ...] = (
-    "better",
-    "worse",
-    "equivalent",
-    "inconclusive",
-    "too few seeds",
-    "not comparable",
-    "diverged",
-)
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 # Which side has no finished run: of a comparison without a single pair.
 Lost = Literal["setting", "baseline", "neither"]
@@ -137,8 +128,8 @@ def describe_outcome(
             f"{1 - confidence:.2g} among {among} ({numbers}){more}{after}"
         )
     return (
-        f"inconclusive against {baseline}: neither a difference nor equivalence {within} is shown "
-        f"({numbers}){more}{after}"
+        f"inconclusive against {baseline}, neither different nor equivalent {within} ({numbers})"
+        f"{more}{after}"
     )
 
 

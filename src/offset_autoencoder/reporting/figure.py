@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from offset_autoencoder.files import atomic_write
+from offset_autoencoder.io.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -47,7 +47,8 @@ def swept_values(setting: Setting) -> str:
     """
     axis = "rms" if setting.spec.rms is not None else "stddev"
     return " ".join(
-        f"{'noise_level' if key == axis else key}={format_value(value)}" for key, value in setting.sweep
+        f"{'noise_level' if key == axis else key}={format_value(value)}"
+        for key, value in setting.sweep
     )
 
 
@@ -88,7 +89,7 @@ def shown_as(summaries: Sequence[SettingSummary], baselines: Sequence[str]) -> l
 def setting_rows(
     summaries: Sequence[SettingSummary], *, baselines: Sequence[str], colours: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """Rows of ``reports/plots/settings.csv``; no noise_level where nothing is added or it is unknown.
+    """Rows of ``reports/plots/settings.csv``; no level where nothing is added or it is unknown.
 
     Args:
         summaries: The settings in one metric.

@@ -18,10 +18,10 @@ from offset_autoencoder.reporting.metric_names import METRIC_NAMES, error_name
 from offset_autoencoder.reporting.model_panels import Line, draw_model_panels
 
 _TITLES = {
-    "none": "no offset",
+    "omitted": "no offset",
     "permuted": "another sample's",
     "gaussian": "Gaussian noise",
-    "alone": "no code",
+    "offset_only": "no code",
 }
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from offset_autoencoder.evaluation.runs_table import noise_level
 from offset_autoencoder.evaluation.metrics import higher_is_better
+from offset_autoencoder.evaluation.runs_table import noise_level
 from offset_autoencoder.evaluation.summary import SettingSummary
 from offset_autoencoder.evaluation.verdict_wording import percent
 from offset_autoencoder.reporting.axes import log_axis
@@ -125,7 +125,9 @@ def _draw_lines(
         panel.xaxis.set_major_locator(FixedLocator(powers))
         panel.xaxis.set_minor_locator(NullLocator())
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    panel.set_xlabel("noise_level: root mean square, a coordinate of the code,\nof what is added to it")
+    panel.set_xlabel(
+        "noise level: root mean square per coordinate of the code,\nof what is added to it"
+    )
 
 
 def _name_lines(

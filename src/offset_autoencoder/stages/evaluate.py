@@ -27,7 +27,7 @@ from offset_autoencoder.evaluation.run_evaluation import (
     evaluate_runs,
 )
 from offset_autoencoder.evaluation.runs_table import RunRow
-from offset_autoencoder.project import MODELS, OFFSETS, PARAMS, PREPARED, REPORTS
+from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, PREPARED, REPORTS
 from offset_autoencoder.reporting.console_table import report_console
 from offset_autoencoder.reporting.html.page import write_report
 from offset_autoencoder.reporting.intervals import with_power
@@ -53,9 +53,7 @@ def main() -> None:
     print_everything(report_console(), results)
 
 
-def evaluate(
-    params: Params, data: PreparedData, index: Sequence[IndexedRun]
-) -> ExperimentResults:
+def evaluate(params: Params, data: PreparedData, index: Sequence[IndexedRun]) -> ExperimentResults:
     """The results of the runs of params.yaml, in the order of the index.
 
     Raises:

@@ -24,8 +24,8 @@ FILE = "reports/interventions.csv"
 EXCHANGES: dict[str, tuple[str, Shape]] = {
     "permuted": ("another sample's", "circle"),
     "gaussian": ("Gaussian noise", "square"),
-    "none": ("no offset", "triangle"),
-    "alone": ("no code", "diamond"),
+    "omitted": ("no offset", "triangle"),
+    "offset_only": ("no code", "diamond"),
 }
 
 

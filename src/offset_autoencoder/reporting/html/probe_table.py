@@ -25,8 +25,8 @@ def probe_table(source: Source) -> Table:
     ]
     cells: list[Sequence[Cell]] = []
     for row, label in zip(rows, source.labels(rows), strict=True):
-        gap = estimate(row, "gap_relative")
-        answer = row.get("answer", "")
+        gap = estimate(row, "generalization_gap_relative")
+        answer = row.get("encoder_adaptation", "")
         cells.append(
             [
                 Cell(source.names[label]),

@@ -13,9 +13,9 @@ import yaml
 
 from offset_autoencoder.config.document import read_document
 from offset_autoencoder.config.schema import SPLITS
-from offset_autoencoder.files import read_json
+from offset_autoencoder.io.files import read_json
 from offset_autoencoder.offsets.table import INFO, folder_of
-from offset_autoencoder.project import MODELS, OFFSETS, PARAMS, PREPARED
+from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, PREPARED
 from offset_autoencoder.reporting.html.source import Source
 from offset_autoencoder.reporting.html.table import Cell, Column, Table, table
 from offset_autoencoder.training.run_files import read_spec
