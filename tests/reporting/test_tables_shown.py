@@ -131,7 +131,7 @@ def test_the_legend_says_what_was_compared_and_corrected(
     assert "half the 95% interval over seeds" in text
     assert "Holm-corrected" in text
     assert "(none 12, gaussian 9)" in text
-    assert "Not told apart does not mean equal" in text
+    assert "Inconclusive does not mean equal" in text
     assert "diverged: pca rms=0.2, 1 of 10 runs" in text
 
 

@@ -22,7 +22,7 @@ from offset_autoencoder.reporting.interval_text import decimals_of, mean_and_hal
 
 _SHORT: dict[Outcome, str] = {
     "equivalent": "equiv.",
-    "inconclusive": "open",
+    "inconclusive": "inconcl.",
     "too few seeds": "few",
     "not comparable": "-",
 }
@@ -63,7 +63,7 @@ def print_conditions(
     print_note(
         console,
         "deployed: the offset stays on, the noise is off. Like for like: as trained, both on; "
-        "clean, both off. Below zero is better. open: inconclusive.",
+        "clean, both off. Below zero is better.",
     )
 
 
@@ -86,5 +86,5 @@ def _columns(
 def _word(item: Comparison | None, short: bool) -> Text:
     if item is None:
         return Text("")
-    word = "open" if item.outcome == "inconclusive" else item.outcome
-    return Text(_SHORT.get(item.outcome, word) if short else word, style=STYLES[item.outcome])
+    word = _SHORT.get(item.outcome, item.outcome) if short else item.outcome
+    return Text(word, style=STYLES[item.outcome])

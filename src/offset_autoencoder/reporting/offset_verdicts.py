@@ -84,7 +84,10 @@ def print_verdicts(
     title = "what each offset is to its network; change of the error with another, in %"
     narrow = list(columns)
     narrow[2] = Column("Gaussian", [_percent(item.gaussian.change, "") for item in verdicts])
-    shown = print_table(console, title, [*columns[:-1], encoder, columns[-1]], columns, narrow)
+    narrowest = list(narrow)
+    narrowest[1] = Column("another's", [_percent(item.permuted.change, "") for item in verdicts])
+    wide = [*columns[:-1], encoder, columns[-1]]
+    shown = print_table(console, title, wide, columns, narrow, narrowest)
     note = _note(verdicts[0], confidence, pm)
     if encoder.heading in shown:
         note += " encoder: its code reinforces, cancels or ignores the offset."
