@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.data.table import Table
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.arrays import open_npy
+from offset_autoencoder.io.files import open_npy
 from offset_autoencoder.serving.applied import Beside
 from offset_autoencoder.serving.facts import Facts
 

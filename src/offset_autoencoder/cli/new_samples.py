@@ -14,7 +14,7 @@ from offset_autoencoder.data.sources import read_array
 from offset_autoencoder.data.table import Roles, Table
 from offset_autoencoder.data.validation import as_ids, as_labels, check_features
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.temp_arrays import row_major
+from offset_autoencoder.io.arrays import row_major
 
 _KEY = re.compile(r"(params\.yaml: )?\bdata\.(features|label|id)\b(\[\d+\])?")
 

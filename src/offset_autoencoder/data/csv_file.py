@@ -22,7 +22,7 @@ from offset_autoencoder.config import SPLITS
 from offset_autoencoder.data.columns import as_integers, choose_features, to_matrix, to_values
 from offset_autoencoder.data.table import Roles, Table
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.temp_arrays import TempArray
+from offset_autoencoder.io.arrays import TempArray
 
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 _BLOCK = 1 << 22  # bytes of text that Arrow reads at once, 30 times ahead: no row may be longer

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.temp_arrays import TempArray
+from offset_autoencoder.io.arrays import TempArray
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _GZIP = b"\x1f\x8b"

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.data.table import Roles, Table
 from offset_autoencoder.errors import InputError, did_you_mean
-from offset_autoencoder.io.arrays import NPY_MAGIC, PICKLE, PICKLED, PLAIN
-from offset_autoencoder.io.temp_arrays import TempArray, row_major
+from offset_autoencoder.io.arrays import TempArray, row_major
+from offset_autoencoder.io.files import NPY_MAGIC, PICKLE, PICKLED, PLAIN
 
 _DAMAGE = (
     *(ValueError, OSError, EOFError, KeyError, SyntaxError, RuntimeError),

@@ -19,8 +19,7 @@ from offset_autoencoder.data.columns import (
 )
 from offset_autoencoder.data.table import Roles, Table
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.arrays import chunks, rows_per_chunk
-from offset_autoencoder.io.temp_arrays import TempArray
+from offset_autoencoder.io.arrays import TempArray, chunks, rows_per_chunk
 
 
 def read_parquet_table(path: Path, roles: Roles) -> Table:

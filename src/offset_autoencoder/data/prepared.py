@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from offset_autoencoder import paths
 from offset_autoencoder.config.schema import SPLITS, SplitName
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.arrays import open_npy
 from offset_autoencoder.io.files import (
+    open_npy,
     read_json,
     read_npz,
     replace_folder,

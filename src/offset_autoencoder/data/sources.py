@@ -16,8 +16,8 @@ from offset_autoencoder.data.npz import check_length, read_npz_table
 from offset_autoencoder.data.raw_files import format_of, locate
 from offset_autoencoder.data.table import Roles, Table
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.arrays import open_npy, rows_per_chunk
-from offset_autoencoder.io.temp_arrays import row_major
+from offset_autoencoder.io.arrays import row_major, rows_per_chunk
+from offset_autoencoder.io.files import open_npy
 
 Tables = dict[SplitName | None, Table]
 """One table a split, or the whole data set under None."""

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from offset_autoencoder.config.schema import SPLITS, SplitName
 from offset_autoencoder.data.scaling import Scale
 from offset_autoencoder.data.shared_samples import Digests, sample_digests
-from offset_autoencoder.io.arrays import ConcatenatedRows, NpyWriter, Rows, chunks, npy_writer
-from offset_autoencoder.io.temp_arrays import reorder
+from offset_autoencoder.io.arrays import ConcatenatedRows, Rows, chunks, reorder
+from offset_autoencoder.io.files import NpyWriter, npy_writer
 
 SplitRows = Mapping[SplitName, Rows]
 

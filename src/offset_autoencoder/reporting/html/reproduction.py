@@ -11,15 +11,15 @@ from typing import Any
 
 import yaml
 
-from offset_autoencoder.config.document import read_document
+from offset_autoencoder.config.params import read_document
 from offset_autoencoder.config.schema import SPLITS
 from offset_autoencoder.io.files import read_json
 from offset_autoencoder.offsets.table import INFO, folder_of
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, PREPARED
 from offset_autoencoder.reporting.html.source import Source
 from offset_autoencoder.reporting.html.table import Cell, Column, Table, table
-from offset_autoencoder.training.run_files import read_spec
-from offset_autoencoder.training.run_store import runs_folder
+from offset_autoencoder.runs.files import SPEC
+from offset_autoencoder.runs.store import runs_folder
 
 # Where results are sent says nothing about them, and may hold a password.
 _NOT_SHOWN = ("tracking",)
@@ -152,7 +152,7 @@ def _versions(source: Source, models: Path) -> list[tuple[str, str]]:
     """Versions of what trained the runs, as the runs say, and of what compared them."""
     said: dict[str, set[str]] = {}
     for row in source.runs:
-        trained_by = read_spec(runs_folder(models) / row["id"]).get("determined_by", {})
+        trained_by = read_json(runs_folder(models) / row["id"] / SPEC).get("fingerprint", {})
         for name, version in trained_by.get("versions", {}).items():
             said.setdefault(name, set()).add(str(version))
         said.setdefault("digest of the code that trains", set()).add(str(trained_by.get("code")))
