@@ -28,6 +28,7 @@ from offset_autoencoder.data.samples import Samples, load_samples
 from offset_autoencoder.data.scaling import Scale, fit_scale
 from offset_autoencoder.data.splits import assign, split_leakage
 from offset_autoencoder.errors import run_command
+from offset_autoencoder.evaluation.metrics import check_metrics
 from offset_autoencoder.io.arrays import ConcatenatedRows, RowSubset
 from offset_autoencoder.io.files import open_npy, replace_folder, sha256_of_array
 from offset_autoencoder.models.resolve import resolve_architectures
@@ -73,6 +74,7 @@ def load_checked_params() -> Params:
         InputError: for a mistake in either.
     """
     params = load_params(paths.PARAMS)
+    check_metrics(params)
     if params.tracking.uri is None:
         check_environment()
     return params
