@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
-from offset_autoencoder.evaluation import dense_network, keras_network
-from offset_autoencoder.evaluation.draws import draw
-from offset_autoencoder.evaluation.interventions import NONE, PERMUTED, intervene
-from offset_autoencoder.evaluation.measure import measure
+from offset_autoencoder.evaluation.interventions import OMITTED, OWN, PERMUTED, draw, intervene
+from offset_autoencoder.evaluation.metrics import Domain
 from offset_autoencoder.evaluation.opened import FinishedRun, OpenedRun, open_runs
-from offset_autoencoder.models import build_model
+from offset_autoencoder.evaluation.run_evaluation import run_metrics
+from offset_autoencoder.models import inference
+from offset_autoencoder.models.architecture import Architecture
+from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.models.backend import keras
 
 N, L = 30, 4
@@ -143,15 +143,18 @@ def test_where_the_code_sees_the_offset_an_exchange_reaches_the_code(users_modul
     run, x = finished(architecture, seed=2), samples(architecture)
     opened = opened_run(run)
     encoded, decode = opened.encode(x, OFFSET), opened.decoder(x)
+    domain = Domain((0, 1))
     drawn = draw(1, seed=0, run_seed=2, samples=N, latent_dim=L)
-    found = intervene(x, encoded.code, encoded.offset, decode, drawn, scales=[], stddevs=[])
-    clean = measure(run, x, encoded, decode, data_range=(0, 1), noise_seed=0)["mse_clean"]
+    found = intervene(
+        x, encoded.code, encoded.offset, decode, drawn, [OWN, OMITTED, PERMUTED], domain=domain
+    )
+    clean = run_metrics(run, x, encoded, decode, domain, noise_seed=0)["mse_clean"]
     whole = build_model(architecture, 2)
 
     def error(offset: Any) -> float:
         return float(np.mean((np.asarray(whole({"x": x, "offset": offset})) - x) ** 2))
 
-    assert clean == found[NONE]["mse"] == pytest.approx(error(0 * OFFSET), rel=1e-5)
+    assert clean == found[OMITTED]["mse"] == pytest.approx(error(0 * OFFSET), rel=1e-5)
     assert found[PERMUTED]["mse"] == pytest.approx(error(OFFSET[drawn.sources[0]]), rel=1e-5)
 
 
@@ -213,8 +216,8 @@ def test_many_samples_go_through_block_by_block(
     opened = opened_run(finished(architecture, seed=5))
     whole = opened.encode(x, OFFSET)
     out = opened.decoder(x)(whole.code, OFFSET)
-    for module in (dense_network, keras_network):
-        monkeypatch.setattr(module, "_BLOCK_VALUES", 12 * 7)  # 7 samples a block, then 2
+    for block in ("_DENSE_BLOCK_VALUES", "_KERAS_BLOCK_VALUES"):
+        monkeypatch.setattr(inference, block, 12 * 7)  # 7 samples a block, then 2
     parts = opened.encode(x, OFFSET)
     for one, other in zip(vars(parts).values(), vars(whole).values(), strict=True):
         if one is not None:

@@ -1,4 +1,4 @@
-"""What may stand under ``offsets.NAME:``: one frozen model a kind, found by its name."""
+"""Parameters of each kind of offset, as they stand under ``offsets.NAME:``."""
 
 from __future__ import annotations
 
@@ -6,22 +6,17 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from offset_autoencoder.config.schema import (
-    Loss,
-    Output,
-    PathOrSplits,
-    Section,
-    WrongTogether,
-    check_output,
-)
-from offset_autoencoder.config.values import (
+from offset_autoencoder.config.schema import Loss, Output, PathOrSplits, check_output
+from offset_autoencoder.config.validation import (
     Activation,
     Count,
     Epochs,
     Number,
     Positive,
+    Section,
     Seed,
     Width,
+    WrongTogether,
     null_word,
     refuse_bool,
 )

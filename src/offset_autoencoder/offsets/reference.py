@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from offset_autoencoder.config.offset_kinds import Reference
 from offset_autoencoder.config.schema import Network, Train
 from offset_autoencoder.io.arrays import rows_per_block
-from offset_autoencoder.offsets.dense import dense_layers, unit_norm
+from offset_autoencoder.models.dense import forward, unit_norm
 from offset_autoencoder.offsets.kind import Float32, Float64, State, Training, check_features
 
 Layer = tuple[NDArray[Any], NDArray[Any]]
@@ -61,11 +61,13 @@ def encode(where: str, state: State, x: Float32) -> Float64:
     layers = layers_of("encoder", state)
     inputs, latent_dim = len(layers[0][0]), len(layers[-1][1])
     check_features(where, x, inputs)
+    activations = [state["activation"].item()] * (len(layers) - 1) + ["linear"]
+    with_activation = [(*layer, name) for layer, name in zip(layers, activations, strict=True)]
     code = np.empty((len(x), latent_dim))
     rows = rows_per_block(inputs)
     for start in range(0, len(x), rows):
         block = slice(start, start + rows)
-        code[block] = dense_layers(x[block].astype(np.float64), layers, state["activation"].item())
+        code[block] = forward(x[block].astype(np.float64), with_activation)
     return unit_norm(code) if state["normalize"].item() else code
 
 

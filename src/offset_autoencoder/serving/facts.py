@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from offset_autoencoder.config.model import System
 from offset_autoencoder.config.offset_kinds import OFFSETS, SideInput
+from offset_autoencoder.config.systems import SYSTEMS
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import read_json, write_json
 
@@ -46,7 +46,7 @@ class Facts:
     format: int
     run: str
     model: str | None
-    system: System
+    system: str
     function: str | None
     seed: int
     input_dim: int
@@ -105,5 +105,5 @@ def _check(path: Path, document: dict[str, Any]) -> None:
             raise InputError(str(path), f"{key} is {document[key]!r:.40}, no such number", _AGAIN)
     if not isinstance(document["offset_factor"], int | float):
         raise InputError(str(path), "offset_factor is no number", _AGAIN)
-    if document["system"] not in get_args(System):
+    if document["system"] not in SYSTEMS:
         raise InputError(str(path), f"system is {document['system']!r:.40}", _AGAIN)

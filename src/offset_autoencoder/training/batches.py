@@ -28,11 +28,6 @@ def _generator(seed: int, stream: int, epoch: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(stream, epoch)))
 
 
-def steps_an_epoch(samples: int, batch_size: int) -> int:
-    """Batches an epoch, the last one possibly smaller."""
-    return -(-samples // batch_size)
-
-
 def chunks_of(
     memory_limit: int | None, samples: int, row_bytes: int, batch_size: int
 ) -> Chunks | None:

@@ -72,8 +72,8 @@ def make_jobs(runs: Sequence[IdentifiedRun], data: TrainingData) -> list[Job]:
                 seed=run.run.seed,
                 offset=offset,
                 offset_validation=offset_validation,
-                # A variational autoencoder scales standard normal noise itself.
-                stddev=1.0 if run.spec.architecture.system == "vae" else setting.spec.stddev,
+                # A system that learns its noise scales standard normal draws itself.
+                stddev=1.0 if setting.spec.system_record.learns_noise else setting.spec.stddev,
                 learning_rate=setting.train.learning_rate,
                 epochs=setting.train.epochs,
                 patience=setting.train.patience,
