@@ -18,8 +18,8 @@ import pytest
 import yaml
 
 from offset_autoencoder.config import Params, Run, format_value, load_params
-from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.io.files import sha256_of_json, write_npz
+from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.runs.spec import RunSpec, SavedRun
 
 STARTED = 1_700_000_000.0

@@ -10,7 +10,7 @@ from offset_autoencoder.tracking.record_types import Record, as_ranges
 # MLflow cuts a longer tag off without a word.
 _LONGEST_TAG = 8000
 # Where a verdict's figures and reasons begin.
-_REASON = re.compile(r" by [\d.]|: | \(|, nor ")
+_REASON = re.compile(r" by [\d.]|: | \(|, neither ")
 
 Row = Mapping[str, str]
 

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from offset_autoencoder.data.prepared import load_prepared, load_scale
+from offset_autoencoder.data.scaling import inverse_scale
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.paths import CUSTOM, PREPARED
 from offset_autoencoder.serving.facts import NAME_IN_MLFLOW, Facts, read_facts
 from offset_autoencoder.serving.order import Order
-from offset_autoencoder.serving.scaling_back import unscale
 from offset_autoencoder.tracking.record_types import CONTENT, CURRENT, KEY
 from offset_autoencoder.tracking.serving_diff import (
     LOGGED,
@@ -41,7 +41,7 @@ _EXAMPLES = 2
 # What a served model imports; its own code comes with it.
 _REQUIRED = (
     *("mlflow", "tensorflow", "keras", "numpy"),
-    *("pydantic", "pyyaml", "scipy", "scikit-learn"),
+    *("pydantic", "ruamel.yaml", "scipy", "scikit-learn"),
 )
 
 
@@ -313,7 +313,7 @@ def _example(facts: Facts, root: Path) -> dict[str, Any]:
     """The first test samples, in the units of the data set, with their side inputs."""
     data = load_prepared(root / PREPARED)
     rows = slice(0, _EXAMPLES)
-    example: dict[str, Any] = {"x": unscale(data.test.x[rows], load_scale(root / PREPARED))}
+    example: dict[str, Any] = {"x": inverse_scale(data.test.x[rows], load_scale(root / PREPARED))}
     if facts.needs == "offset":
         example["offset"] = np.zeros((len(example["x"]), facts.latent_dim))
     elif facts.needs == "labels" and data.test.y is not None:
