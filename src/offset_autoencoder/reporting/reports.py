@@ -1,182 +1,68 @@
-"""Everything under ``reports/``, written once all of it is known."""
+"""Everything under ``reports/`` but the page, written once all of it is known."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from offset_autoencoder.config import Setting
-from offset_autoencoder.config.schema import Evaluate
-from offset_autoencoder.evaluation.comparison import Comparison
-from offset_autoencoder.evaluation.evidence import Findings
-from offset_autoencoder.evaluation.summary import SettingSummary
-from offset_autoencoder.files import write_json
-from offset_autoencoder.reporting.colours import model_colours, swept_colours
-from offset_autoencoder.reporting.comparison_picture import draw_comparison
-from offset_autoencoder.reporting.comparisons import (
-    DIFFERENCE_COLUMNS,
+from offset_autoencoder.evaluation.examples import CODE_COLUMNS
+from offset_autoencoder.evaluation.results import ExperimentResults
+from offset_autoencoder.io.files import write_json
+from offset_autoencoder.io.tables import write_csv
+from offset_autoencoder.reporting.palette import model_colours, swept_colours
+from offset_autoencoder.reporting.pictures import draw_pictures
+from offset_autoencoder.reporting.plot_rows import (
+    change_plot,
+    comparison_plot,
+    curve_plot,
+    level_plot,
+    setting_plot,
+)
+from offset_autoencoder.reporting.rows import (
+    Rows,
     comparison_rows,
-    difference_rows,
-)
-from offset_autoencoder.reporting.curves import CURVE_COLUMNS, Curve, curve_rows
-from offset_autoencoder.reporting.intervals import SETTING_COLUMNS, setting_rows
-from offset_autoencoder.reporting.intervention_pictures import (
-    draw_interventions,
-    draw_offset_scales,
-    draw_robustness,
-)
-from offset_autoencoder.reporting.interventions import (
-    CHANGE_COLUMNS,
-    LEVEL_COLUMNS,
-    change_rows,
     intervention_rows,
-    level_rows,
+    probe_rows,
+    verdict_rows,
 )
-from offset_autoencoder.reporting.learning_curve_picture import draw_learning_curves
-from offset_autoencoder.reporting.metric_picture import draw_test_metric
-from offset_autoencoder.reporting.offset_verdicts import verdict_rows
-from offset_autoencoder.reporting.probe_picture import draw_probes
-from offset_autoencoder.reporting.probes import probe_rows
-from offset_autoencoder.reporting.profiles import draw_profiles
-from offset_autoencoder.reporting.reconstructions import draw_image_rows, draw_reconstructions
-from offset_autoencoder.reporting.tables import write_csv
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
-class Reconstructions:
-    """Samples and what came out for them.
-
-    Attributes:
-        originals: (n, height, width) or (n, height, width, channels) float32 where samples are
-            images, else (n, features).
-        rows: For each setting shown its label and its reconstructions, the same shape.
-        prior: For each variational autoencoder shown its label and what it decodes from its
-            prior, the same shape.
-        data_range: What is black and what is white; of other samples, the least and the most
-            that is drawn.
-    """
-
-    originals: NDArray[np.float32]
-    rows: Sequence[tuple[str, NDArray[np.float32]]]
-    prior: Sequence[tuple[str, NDArray[np.float32]]]
-    data_range: tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Report:
-    """What is reported.
-
-    Attributes:
-        run_columns: The columns of ``runs.csv``.
-        run_rows: Its rows.
-        tree: ``metrics.json``.
-        settings: The settings, in order.
-        comparisons: All of them.
-        summaries: The settings in the metric that is asked for.
-        curves: Their learning curves.
-        findings: What was found out about offsets and codes.
-        reconstructions: Some test samples and what came out for them; None where no run finished.
-        evaluate: The section of params.yaml.
-        unconverged: How many runs were still improving at their last epoch.
-        bounds: The evidence lower bounds of variational autoencoders, and their parts.
-    """
-
-    run_columns: Sequence[str]
-    run_rows: Sequence[dict[str, Any]]
-    tree: dict[str, Any]
-    settings: Sequence[Setting]
-    comparisons: Sequence[Comparison]
-    summaries: Sequence[SettingSummary]
-    curves: Sequence[Curve]
-    findings: Findings
-    reconstructions: Reconstructions | None
-    evaluate: Evaluate
-    unconverged: int = 0
-    bounds: Sequence[SettingSummary] = ()
-
-
-def write_reports(folder: Path, report: Report) -> None:
+def write_reports(folder: Path, results: ExperimentResults) -> None:
     """Write ``metrics.json``, the tables, and ``plots/`` anew."""
-    plots, metric = folder / "plots", report.evaluate.metric
+    plots = folder / "plots"
     shutil.rmtree(plots, ignore_errors=True)
-    findings, settings = report.findings, report.settings
-    write_csv(folder / "runs.csv", report.run_columns, report.run_rows)
-    write_csv(folder / "comparison.csv", *comparison_rows(report.comparisons, settings))
-    write_csv(folder / "verdicts.csv", *verdict_rows(findings.verdicts, settings))
-    write_csv(folder / "interventions.csv", *intervention_rows(findings.interventions, settings))
-    write_csv(
-        folder / "probes.csv",
-        *probe_rows(findings.probes, findings.responses, findings.gaps, settings),
-    )
-    write_json(folder / "metrics.json", report.tree)
-    by_model = model_colours(settings, report.evaluate.baselines)
-    by_values = swept_colours(settings)
-    write_csv(plots / "learning_curves.csv", CURVE_COLUMNS, curve_rows(report.curves, by_values))
-    write_csv(
-        plots / "comparison.csv", DIFFERENCE_COLUMNS, difference_rows(report.comparisons, metric)
-    )
-    write_csv(
-        plots / "settings.csv",
-        SETTING_COLUMNS,
-        setting_rows(report.summaries, baselines=report.evaluate.baselines, colours=by_model),
-    )
-    changes = change_rows(findings.interventions, metric, by_model)
-    write_csv(plots / "interventions.csv", CHANGE_COLUMNS, changes)
-    for name, file in (("noise", "robustness"), ("scaled", "offset_scales")):
-        rows = level_rows(findings.interventions, metric, name, by_values)
-        write_csv(plots / f"{file}.csv", LEVEL_COLUMNS, rows)
-    _draw(plots, report, by_model, by_values)
+    settings = results.settings
+    tables: dict[str, Rows] = {
+        "runs": (list(results.run_columns), list(results.run_rows)),
+        "comparison": comparison_rows(results.comparisons, settings),
+        "verdicts": verdict_rows(results.verdicts, settings),
+        "interventions": intervention_rows(results.interventions, settings),
+        "probes": probe_rows(
+            results.probes, results.encoder_adaptations, results.generalization_gaps, settings
+        ),
+    }
+    for name, rows in tables.items():
+        write_csv(folder / f"{name}.csv", *rows)
+    write_json(folder / "metrics.json", dict(results.metrics_tree))
+    plotted = plot_tables(results)
+    for name, rows in plotted.items():
+        write_csv(plots / f"{name}.csv", *rows)
+    draw_pictures(plots, results, {name: rows for name, (_, rows) in plotted.items()})
 
 
-def _draw(
-    plots: Path, report: Report, by_model: Mapping[str, str], by_values: Mapping[str, str]
-) -> None:
-    evaluate, findings = report.evaluate, report.findings
-    metric, confidence = evaluate.metric, evaluate.confidence
-    draw_comparison(
-        plots / "comparison.png", report.comparisons, metric=metric, confidence=confidence
-    )
-    draw_test_metric(
-        plots / "test_metric.png",
-        report.summaries,
-        baselines=evaluate.baselines,
-        colours=by_model,
-        confidence=confidence,
-    )
-    draw_learning_curves(
-        plots / "learning_curves.png", report.curves, colours=by_values, confidence=confidence
-    )
-    draw_interventions(
-        plots / "interventions.png",
-        findings.interventions,
-        metric=metric,
-        colours=by_model,
-        confidence=confidence,
-        margin=evaluate.margin,
-    )
-    draw_probes(plots / "probes.png", findings.probes, colours=by_model, confidence=confidence)
-    for name, draw in (("robustness", draw_robustness), ("offset_scales", draw_offset_scales)):
-        draw(
-            plots / f"{name}.png",
-            findings.interventions,
-            metric=metric,
-            colours=by_values,
-            confidence=confidence,
-        )
-    if report.reconstructions:
-        _draw_samples(plots, report.reconstructions)
-
-
-def _draw_samples(plots: Path, shown: Reconstructions) -> None:
-    are_images = shown.originals.ndim > 2
-    draw = draw_reconstructions if are_images else draw_profiles
-    draw(plots / "reconstructions.png", shown.originals, shown.rows, data_range=shown.data_range)
-    if are_images:
-        draw_image_rows(plots / "prior_samples.png", shown.prior, data_range=shown.data_range)
+def plot_tables(results: ExperimentResults) -> dict[str, Rows]:
+    """Columns and rows of each csv file of ``plots/``, by its stem."""
+    metric, baselines = results.evaluate.metric, results.evaluate.baselines
+    interventions = results.interventions
+    by_model = model_colours(results.settings, baselines)
+    by_values = swept_colours(results.settings)
+    return {
+        "learning_curves": curve_plot(results.curves, by_values),
+        "comparison": comparison_plot(results.comparisons, metric),
+        "settings": setting_plot(results.summaries, baselines=baselines, colours=by_model),
+        "interventions": change_plot(interventions, metric, by_model),
+        "robustness": level_plot(interventions, metric, "robustness", by_values),
+        "offset_scales": level_plot(interventions, metric, "offset_scales", by_values),
+        "codes": (list(CODE_COLUMNS), [asdict(point) for point in results.codes]),
+    }

@@ -1,56 +1,46 @@
-"""The codes of test samples in two dimensions, a panel a setting, coloured by label."""
+"""The codes of test samples in two dimensions, a panel per setting, coloured by label."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
-from offset_autoencoder.reporting.html.chart import ROWS, SHOWN, Chart, Switch, short, spec_text
-from offset_autoencoder.reporting.html.palette import Colour, on_dark
-from offset_autoencoder.reporting.html.source import Row, Source, number
-from offset_autoencoder.reporting.html.table import Cell, Column, Table, number_cell, table
+from offset_autoencoder.reporting.html.charts import ROWS, SHOWN, Chart, Switch, short, spec_text
+from offset_autoencoder.reporting.palette import Colour
+from offset_autoencoder.reporting.tables import Cell, Column, Table
+
+Row = Mapping[str, Any]
 
 FILE = "reports/plots/codes.csv"
 PANEL = 150  # pixels
-_BESIDE = 60  # what a panel's axis takes
+_AXIS = 60  # what a panel's axis takes
 _MOST_SWITCHES = 20
 _LONGEST_LETTERS = 2
 _MOST_PANELS = 24
 _UNLABELLED = "all samples"
-# Paul Tol's "muted" scheme and what Okabe and Ito add to it, neighbours far apart.
-_COLOURS = (
-    *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#332288", "#999933"),
-    *("#882255", "#44AA99", "#661100", "#777777"),
-)
 
 
-def label_colours(labels: Sequence[str]) -> dict[str, Colour]:
-    """A colour a label, in order; around again where there are more than twelve."""
-    return {
-        label: Colour(f"label-{place}", colour, on_dark(colour))
-        for place, (label, colour) in enumerate(zip(labels, itertools.cycle(_COLOURS)))
-    }
-
-
-def labels_of(source: Source) -> list[str]:
+def labels_of(rows: Sequence[Row]) -> list[str]:
     """The labels of the codes, ascending, numbers as numbers; one word where there are none."""
-    found = {row["label"] or _UNLABELLED for row in source.plots["codes"]}
-    return sorted(found, key=lambda label: (*_as_number(label), label))
+    return sorted(dict.fromkeys(map(_label, rows)), key=lambda text: (*_as_number(text), text))
 
 
-def code_chart(source: Source, colours: dict[str, Colour]) -> Chart | None:
-    """The chart; None where ``codes.csv`` has no rows.
+def code_chart(
+    rows: Sequence[Row], names: Mapping[str, str], colours: Mapping[str, Colour]
+) -> Chart | None:
+    """The chart; None without rows.
 
     Args:
-        source: What was read.
+        rows: Those of ``codes.csv``.
+        names: What each setting is called on the page, by its label.
         colours: Of :func:`labels_of`.
     """
     groups: dict[str, list[Row]] = {}
-    for row in source.plots["codes"]:
+    for row in rows:
         groups.setdefault(row["setting"], []).append(row)
     if not groups:
         return None
@@ -69,25 +59,27 @@ def code_chart(source: Source, colours: dict[str, Colour]) -> Chart | None:
     return Chart(
         name="codes",
         caption=caption,
-        spec=_facets(source, shown, colours),
+        spec=_facets(shown, names, colours),
         switches=[Switch(label, colours[label].name) for label in labels] if switchable else [],
         switched="labels",
-        table=_table(source, shown, labels if labelled and switchable else []),
-        facet_width=PANEL + _BESIDE,
+        table=_table(shown, names, labels if switchable else []),
+        facet_width=PANEL + _AXIS,
     )
 
 
-def _facets(source: Source, groups: dict[str, list[Row]], colours: dict[str, Colour]) -> Markup:
+def _facets(
+    groups: Mapping[str, Sequence[Row]], names: Mapping[str, str], colours: Mapping[str, Colour]
+) -> Markup:
     import altair as alt
 
     labels = list(colours)
     rows: list[dict[str, Any]] = [
         {
-            "setting": source.names.get(setting, setting),
-            "sample": [row["sample"] for row in group],
-            "label": [row["label"] or _UNLABELLED for row in group],
-            "c1": [short(number(row, "c1")) for row in group],
-            "c2": [short(number(row, "c2")) for row in group],
+            "setting": names.get(setting, setting),
+            "sample": [str(row["sample"]) for row in group],
+            "label": [_label(row) for row in group],
+            "c1": [short(row["c1"]) for row in group],
+            "c2": [short(row["c2"]) for row in group],
         }
         for setting, group in groups.items()
     ]
@@ -122,35 +114,43 @@ def _facets(source: Source, groups: dict[str, list[Row]], colours: dict[str, Col
     return spec_text(facets, rows)
 
 
-def _table(source: Source, groups: dict[str, list[Row]], labels: Sequence[str]) -> Table:
-    """What the two components hold of each setting's codes, and where each label's middle is."""
+def _table(
+    groups: Mapping[str, Sequence[Row]], names: Mapping[str, str], labels: Sequence[str]
+) -> Table:
+    """The variance in the two components of each setting's codes, and each label's mean."""
     cells = []
     for setting, rows in groups.items():
-        share = number(rows[0], "share1") + number(rows[0], "share2")
-        middles = (_middle([row for row in rows if row["label"] == label]) for label in labels)
+        shares = (rows[0]["share1"], rows[0]["share2"])
+        share = math.nan if None in shares else sum(shares)
+        means = (_mean([row for row in rows if _label(row) == label]) for label in labels)
         cells.append(
             [
-                Cell(source.names.get(setting, setting)),
-                number_cell(share, f"{100 * share:.0f}" if math.isfinite(share) else ""),
-                *(Cell(middle.replace("-", "−")) for middle in middles),
+                Cell(names.get(setting, setting)),
+                Cell(f"{100 * share:.0f}" if math.isfinite(share) else "", share),
+                *(Cell(mean.replace("-", "−")) for mean in means),
             ]
         )
     columns = [
-        Column("setting", "text"),
-        Column("variance of the codes in the two components, %"),
-        *(Column(f"middle of {label}", "text") for label in labels),
+        Column("setting", "setting", "text"),
+        Column("share", "variance of the codes in the two components, %"),
+        *(Column(f"mean_{label}", f"mean of {label}", "text") for label in labels),
     ]
-    caption = "What the two components hold of the codes" + (
+    caption = "Variance of the codes in the two components" + (
         ", and the mean of both over the samples of each label." if labels else "."
     )
-    return table("code-numbers", caption, columns, cells, file=FILE)
+    return Table("code-numbers", caption, columns, cells, FILE)
 
 
-def _middle(rows: Sequence[Row]) -> str:
+def _mean(rows: Sequence[Row]) -> str:
     if not rows:
         return ""
-    means = (sum(number(row, axis) for row in rows) / len(rows) for axis in ("c1", "c2"))
+    means = (sum(row[axis] for row in rows) / len(rows) for axis in ("c1", "c2"))
     return ", ".join(f"{mean:.2f}" for mean in means)
+
+
+def _label(row: Row) -> str:
+    label = row["label"]
+    return _UNLABELLED if label is None or label == "" else str(label)
 
 
 def _as_number(label: str) -> tuple[int, float]:

@@ -10,7 +10,7 @@ import os
 from importlib import metadata
 from pathlib import Path
 
-from offset_autoencoder.files import write_text
+from offset_autoencoder.io.files import write_text
 
 _PACKAGE = "vl-convert-python"
 _SNIPPET = "window.vegaEmbed = vegaEmbed;"

@@ -1,32 +1,33 @@
-"""The verdict on each offset: a card a model, with the sentences and the figures behind them."""
+"""The verdict on each offset: a card per model, with the sentences and the figures behind them."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from offset_autoencoder.reporting.html.palette import Palette
-from offset_autoencoder.reporting.html.source import Row, Source, estimate
-from offset_autoencoder.reporting.html.table import Cell, estimate_cell
+from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict
+from offset_autoencoder.reporting.palette import Palette
+from offset_autoencoder.evaluation.results import ExperimentResults
+from offset_autoencoder.reporting.result_tables import verdict_table
+from offset_autoencoder.reporting.tables import Cell
+from offset_autoencoder.reporting.wording import full_label
 
-WORDS = ("second encoder", "noise", "neither", "undecided")
-EXCHANGES = ("permuted", "gaussian", "none")
-SHARES = ("tells", "pull")
-_FEW_PERCENT = 0.1
+WORDS = ("second encoder", "noise", "neither", "inconclusive")
+_FIGURES = slice(1, 6)  # of a row: three changes and two shares
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found of one or more settings of a model, in the same words.
+    """The verdict on one or more settings of a model, in the same words.
 
     Attributes:
         word: The verdict.
         css: The class of its colour.
         reason: Why, and what would settle it where it is open.
-        figures: For each setting its swept values, then the change of the error in % with each
-            of :data:`EXCHANGES`, then :data:`SHARES` in %.
+        figures: For each setting its swept values, then the change of the error in % with the
+            offset permuted, replaced by Gaussian noise and omitted, then linear decodability and
+            donor shift in %.
     """
 
     word: str
@@ -50,28 +51,28 @@ class Card:
     verdicts: Sequence[Verdict]
 
 
-def verdict_cards(source: Source, palette: Palette) -> list[Card]:
+def verdict_cards(results: ExperimentResults, palette: Palette) -> list[Card]:
     """The cards, by the order of the models."""
     cards: dict[str, list[Verdict]] = {}
-    for row, label in zip(source.verdicts, source.labels(source.verdicts), strict=True):
-        model, word = row["model"], row["verdict"]
-        reason = reason_of(row["sentence"], label)
-        figures: list[tuple[str, Sequence[Cell]]] = [
-            (source.names[label].removeprefix(model).strip(), _figures(row))
-        ]
-        css = palette.verdicts[word].name if word in palette.verdicts else ""
-        known = cards.setdefault(model, [])
-        if known and (known[-1].word, known[-1].reason) == (word, reason):
-            figures = [*known.pop().figures, *figures]
-        known.append(Verdict(word, css, reason, figures))
-    return [Card(model, palette.models[model].name, found) for model, found in cards.items()]
+    rows = verdict_table(results).rows
+    for verdict, row in zip(results.verdicts, rows, strict=True):
+        setting, word = verdict.setting, verdict.word
+        reason = reason_of(verdict.sentence, setting.label)
+        values = full_label(setting).removeprefix(setting.model).strip()
+        figures: list[tuple[str, Sequence[Cell]]] = [(values, row[_FIGURES])]
+        of_model = cards.setdefault(setting.model, [])
+        if of_model and (of_model[-1].word, of_model[-1].reason) == (word, reason):
+            figures = [*of_model.pop().figures, *figures]
+        of_model.append(Verdict(word, palette.css(word), reason, figures))
+    return [
+        Card(model, palette.models[model].name, verdicts) for model, verdicts in cards.items()
+    ]
 
 
-def count_verdicts(source: Source) -> list[tuple[str, int]]:
+def count_verdicts(verdicts: Sequence[OffsetVerdict]) -> list[tuple[str, int]]:
     """How many settings got each word, words without any left out."""
-    counted = Counter(row["verdict"] for row in source.verdicts)
-    order = [*WORDS, *(word for word in counted if word not in WORDS)]
-    return [(word, counted[word]) for word in order if counted[word]]
+    counted = Counter(verdict.word for verdict in verdicts)
+    return [(word, counted[word]) for word in WORDS if counted[word]]
 
 
 def reason_of(sentence: str, label: str) -> str:
@@ -85,22 +86,3 @@ def reason_of(sentence: str, label: str) -> str:
     _, closed, more = rest.rpartition(")")
     _, colon, reason = words.partition(": ")
     return reason + more if bracket and closed and colon else text
-
-
-def _figures(row: Row) -> list[Cell]:
-    changes = [estimate(row, name) for name in EXCHANGES]
-    shares = [estimate(row, name) for name in SHARES]
-    return [
-        *(
-            estimate_cell(each, decimals=_decimals(each.mean), factor=100, signed=True)
-            for each in changes
-        ),
-        *(
-            estimate_cell(each, decimals=_decimals(each.mean), factor=100, interval=False)
-            for each in shares
-        ),
-    ]
-
-
-def _decimals(share: float) -> int:
-    return 1 if math.isfinite(share) and abs(share) < _FEW_PERCENT else 0

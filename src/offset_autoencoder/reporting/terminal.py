@@ -1,4 +1,4 @@
-"""What the tables in the terminal have in common."""
+"""Tables of rich that never wrap, in the width of the terminal or of a file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from offset_autoencoder.config import Setting
+from offset_autoencoder.reporting.wording import PLUS_MINUS
 
 _ANY_WIDTH = 10_000
 _WIDTH_OF_FILES = 100
@@ -32,7 +32,7 @@ class Column:
 
     Attributes:
         heading: What stands above it.
-        cells: One a row.
+        cells: One per row.
         right: Whether it is set to the right, as numbers are.
     """
 
@@ -45,7 +45,7 @@ def print_table(console: Console, title: str, *layouts: Sequence[Column]) -> lis
     """Print a table whose cells never wrap.
 
     Args:
-        console: Where to.
+        console: Where to; one whose encoding has no ``±`` gets ``+/-``.
         title: The line above it.
         layouts: The table in one or several ways, the widest first. The first that the console
             has room for is printed; where it has room for none, the last, as wide as it is.
@@ -53,7 +53,7 @@ def print_table(console: Console, title: str, *layouts: Sequence[Column]) -> lis
     Returns:
         The headings of the one that was printed.
     """
-    tables = [_table(columns) for columns in layouts]
+    tables = [_table(console, columns) for columns in layouts]
     widths = [_width(console, table) for table in tables]
     fitting = [width <= console.width for width in widths]
     chosen = fitting.index(True) if any(fitting) else -1
@@ -65,24 +65,16 @@ def print_table(console: Console, title: str, *layouts: Sequence[Column]) -> lis
 
 def print_note(console: Console, note: str, style: str = "dim") -> None:
     """Print a line of prose, wrapped at the console's width."""
-    console.print(note, style=style, markup=False, highlight=False)
+    console.print(encodable(console, note), style=style, markup=False, highlight=False)
 
 
-def setting_column(settings: Sequence[Setting]) -> Column:
-    """The settings' labels, the models in bold."""
-    cells = [
-        Text.assemble((setting.model, "bold"), setting.label.removeprefix(setting.model))
-        for setting in settings
-    ]
-    return Column("setting", cells, right=False)
+def encodable(console: Console, text: str) -> str:
+    """A text with ``+/-`` for ``±`` where the console's encoding has none."""
+    utf = console.encoding.lower().startswith("utf")
+    return text if utf else text.replace(PLUS_MINUS, "+/-")
 
 
-def plus_minus(console: Console) -> str:
-    """``±``, or what stands for it where the console's encoding has none."""
-    return "±" if console.encoding.lower().startswith("utf") else "+/-"
-
-
-def _table(columns: Sequence[Column]) -> Table:
+def _table(console: Console, columns: Sequence[Column]) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD,
         show_edge=False,
@@ -91,9 +83,12 @@ def _table(columns: Sequence[Column]) -> Table:
         padding=(0, 1),
     )
     for column in columns:
-        table.add_column(column.heading, justify="right" if column.right else "left", no_wrap=True)
+        justify = "right" if column.right else "left"
+        heading = encodable(console, column.heading)
+        table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
     for row in zip(*(column.cells for column in columns), strict=True):
-        table.add_row(*row)
+        cells = (encodable(console, cell) if isinstance(cell, str) else cell for cell in row)
+        table.add_row(*cells)
     return table
 
 
