@@ -22,7 +22,7 @@ from benchmarks.turns import rotated
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.offset_kinds import OFFSETS
-from offset_autoencoder.files import read_npz, write_npz
+from offset_autoencoder.io.files import read_npz, write_npz
 from offset_autoencoder.offsets.kind import Samples, State, Training
 from offset_autoencoder.offsets.reference import layers_of
 from offset_autoencoder.offsets.registry import find_kind

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offset_autoencoder.errors import InputError, did_you_mean, run_command, shown
+from offset_autoencoder.errors import InputError, did_you_mean, run_command, short_repr
 
 
 def test_says_where_what_and_how_to_mend() -> None:
     error = InputError("params.yaml: seeds", "must be positive", "write seeds: 10")
     assert str(error) == "params.yaml: seeds: must be positive (write seeds: 10)"
-    assert (error.where, error.what, error.mend) == (
+    assert (error.where, error.what, error.hint) == (
         "params.yaml: seeds",
         "must be positive",
         "write seeds: 10",
@@ -36,9 +36,9 @@ def test_names_the_nearest_word_or_all() -> None:
 
 def test_a_value_is_shown_but_not_without_end() -> None:
     for value in ("0.1", 0.1, ["a", 3], {"kind": None}, -1, float("nan")):
-        assert shown(value) == repr(value)
+        assert short_repr(value) == repr(value)
     for endless in ("a" * 10**6, [[[[0] * 9] * 9] * 9] * 9, 10**4000, {i: i for i in range(999)}):
-        assert len(shown(endless)) < 400
+        assert len(short_repr(endless)) < 400
 
 
 def test_bad_input_is_one_line_and_status_1(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,11 +15,11 @@ from channel.theory import maximum_likelihood, theory_of
 from offset_autoencoder import load_run
 from offset_autoencoder.config import Run, load_params
 from offset_autoencoder.errors import run_command
-from offset_autoencoder.files import write_json
+from offset_autoencoder.io.files import write_json
+from offset_autoencoder.io.tables import write_csv
 from offset_autoencoder.offsets.table import folder_of
-from offset_autoencoder.project import MODELS, OFFSETS, PARAMS, REPORTS
+from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, REPORTS
 from offset_autoencoder.reporting.progress import progress
-from offset_autoencoder.reporting.tables import write_csv
 from offset_autoencoder.training.run_files import read_spec
 from offset_autoencoder.training.run_store import read_index, runs_folder
 

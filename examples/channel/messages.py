@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.files import write_npz
-from offset_autoencoder.project import RAW
+from offset_autoencoder.io.files import write_npz
+from offset_autoencoder.paths import RAW
 
 COPIES = {"train": 512, "validation": 8, "test": 64}
 

@@ -1,4 +1,4 @@
-"""The one error that bad input raises, and how a command ends when it does."""
+"""Error that bad input raises, and how a command ends when it does."""
 
 from __future__ import annotations
 
@@ -7,42 +7,41 @@ import reprlib
 import sys
 from collections.abc import Callable, Iterable
 
-
-class InputError(Exception):
-    """Something a user gave is wrong: a params key, a file, an array.
-
-    The message is one line that says what is wrong, where, what was expected and how to
-    mend it. A command that meets it prints that line and exits with status 1.
-
-    Args:
-        where: The place: ``"params.yaml: models.gaussian.stddev"``, ``"data/raw/x.csv, row 3"``.
-        what: What is wrong there, and what was expected.
-        mend: How to mend it, where that does not go without saying.
-    """
-
-    def __init__(self, where: str, what: str, mend: str | None = None) -> None:
-        self.where = where
-        self.what = what
-        self.mend = mend
-        message = f"{where}: {what}" + (f" ({mend})" if mend else "")
-        super().__init__(" ".join(message.split()))
-
-
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel = 3
 _SHORT.maxstring = _SHORT.maxother = 200
 _SHORT.maxlong = 60
-_SHOWN = 300
+_MAX_LENGTH = 300
 
 
-def shown(value: object) -> str:
-    """A value as Python writes it, but not the whole of one that goes on and on."""
+class InputError(Exception):
+    """Bad input from a user: a key of params.yaml, a file, an array.
+
+    The message is one line that says what is wrong, where, what was expected and how to
+    fix it. A command that meets it prints that line and exits with status 1.
+
+    Args:
+        where: The place: ``"params.yaml: models.gaussian.stddev"``, ``"data/raw/x.csv, row 3"``.
+        what: What is wrong there, and what was expected.
+        hint: How to fix it, where that is not obvious.
+    """
+
+    def __init__(self, where: str, what: str, hint: str | None = None) -> None:
+        self.where = where
+        self.what = what
+        self.hint = hint
+        message = f"{where}: {what}" + (f" ({hint})" if hint else "")
+        super().__init__(" ".join(message.split()))
+
+
+def short_repr(value: object) -> str:
+    """Python representation of a value, cut off after 300 characters."""
     text = _SHORT.repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}..."
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The clause that names the nearest of the known words, or all of them where none is near.
+    """Clause that names the nearest of the known words, or all of them where none is near.
 
     Words are quoted: a user may call one ``none``.
     """
@@ -58,7 +57,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def run_command(command: Callable[[], None]) -> None:
-    """Run a stage's ``main``, turning bad input and Ctrl-C into one line and an exit status.
+    """Run a command, turning bad input and Ctrl-C into one line and an exit status.
 
     Raises:
         SystemExit: with 1 after an :class:`InputError`, with 130 after Ctrl-C.

@@ -1,4 +1,4 @@
-"""The user's own code: found by name, and blamed by file and line for what it raises."""
+"""User code named in params.yaml: import, errors with file and line, digest."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from pathlib import Path
 from typing import Any
 
 from offset_autoencoder.errors import InputError, did_you_mean
-from offset_autoencoder.project import CUSTOM, bring_in
+from offset_autoencoder.paths import CUSTOM, copy_into_clone
 
 
 def find_target(where: str, name: str) -> Any:
-    """What ``module:attribute`` names, an instance of it where it is a class with ``fit``.
+    """Import ``module:attribute``, and instantiate a class that has ``fit`` and ``apply``.
 
     Args:
         where: The place that errors name.
         name: ``"custom.mine:f"``; the attribute may be dotted.
 
     Raises:
-        InputError: as :func:`find_attribute`, or where it is nothing to call.
+        InputError: as :func:`find_attribute`, or where it cannot be called.
     """
     target = find_attribute(where, name)
-    halves = [half for half in ("fit", "apply") if hasattr(target, half)]
-    if len(halves) == 1:
-        other = {"fit": "apply", "apply": "fit"}[halves[0]]
-        raise InputError(where, f"{name} has {halves[0]} but no {other}: an offset needs both")
-    if halves and isinstance(target, type):
+    methods = [method for method in ("fit", "apply") if hasattr(target, method)]
+    if len(methods) == 1:
+        missing = {"fit": "apply", "apply": "fit"}[methods[0]]
+        raise InputError(where, f"{name} has {methods[0]} but no {missing}: an offset needs both")
+    if methods and isinstance(target, type):
         with blame_user_code(where, name):
             return target()
-    if not halves and not callable(target):
+    if not methods and not callable(target):
         raise InputError(
             where,
             f"{name} is a {type(target).__name__}: neither a function nor an object with fit and "
@@ -44,7 +44,7 @@ def find_target(where: str, name: str) -> Any:
 
 
 def find_attribute(where: str, name: str) -> Any:
-    """What ``module:attribute`` names.
+    """Import ``module:attribute``.
 
     Args:
         where: The place that errors name.
@@ -68,11 +68,11 @@ def find_attribute(where: str, name: str) -> Any:
 
 @contextlib.contextmanager
 def blame_user_code(where: str, name: str) -> Iterator[None]:
-    """Turn whatever the user's code raises, ``SystemExit`` included, into one line.
+    """Turn every exception of user code, ``SystemExit`` included, into an :class:`InputError`.
 
     Raises:
-        InputError: with the exception's type and message, and the last of the user's own lines
-            that it passed through.
+        InputError: with the exception's type and message, and the last line of user code in
+            its traceback.
     """
     try:
         yield
@@ -87,9 +87,9 @@ def blame_user_code(where: str, name: str) -> Iterator[None]:
 
 
 def digest_of_user_code(where: str, name: str) -> str:
-    """The SHA-256 of the user's code that ``module:attribute`` stands in.
+    """SHA-256 of the user code behind ``module:attribute``.
 
-    That is the module's source, or all of ``src/custom`` where the module stands there.
+    It covers the module's source, or all of ``src/custom`` for a module in there.
 
     Raises:
         InputError: where the module cannot be found.
@@ -107,7 +107,7 @@ def digest_of_user_code(where: str, name: str) -> str:
 
 def _import(where: str, module_name: str) -> Any:
     if module_name.partition(".")[0] == CUSTOM.name:
-        bring_in(CUSTOM)
+        copy_into_clone(CUSTOM)
     importlib.invalidate_caches()  # a module written a moment ago is found
     try:
         with blame_user_code(where, f"importing {module_name}"):
@@ -135,7 +135,7 @@ def _near_custom_module(module_name: str) -> str | None:
 
 
 def _user_line(error: BaseException) -> str:
-    """Where it happened: the last frame outside libraries, which the user can mend."""
+    """Clause that names the last frame outside libraries, the one that the user can fix."""
     if isinstance(error, SyntaxError):
         return f", at {_relative(error.filename)}:{error.lineno}" if error.filename else ""
     libraries = (str(Path(__file__).parent), sysconfig.get_path("stdlib"), "<")

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.apply_offset import contained_product, fit, measure
 
 from offset_autoencoder.config.offset_kinds import OFFSETS
-from offset_autoencoder.files import read_npz
+from offset_autoencoder.io.files import read_npz
 from offset_autoencoder.offsets.kind import Samples, Training
 from offset_autoencoder.offsets.registry import find_kind
 

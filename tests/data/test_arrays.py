@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.data.idx import read_idx
-from offset_autoencoder.data.npy import open_npy
 from offset_autoencoder.data.npz import read_npz_table
 from offset_autoencoder.data.table import Roles
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.arrays import open_npy
 
 X = np.arange(60.0).reshape(20, 3)
 

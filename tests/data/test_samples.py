@@ -199,7 +199,7 @@ def test_features_that_are_none(tmp_path: Path, x: NDArray[Any], message: str) -
 def test_the_first_value_that_is_not_finite_is_named(
     tmp_path: Path, value: float, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("offset_autoencoder.data.chunks.CHUNK_VALUES", 8)  # several chunks
+    monkeypatch.setattr("offset_autoencoder.io.arrays.CHUNK_VALUES", 8)  # several chunks
     x = X.astype(dtype)
     x[7, 3] = x[7, 2] = x[9, 0] = value
     save(tmp_path, x=x)

@@ -73,7 +73,7 @@ def test_agrees_with_scikit_learn(dtype: str, data: Data, reference: Any) -> Non
 def test_chunks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.random.default_rng(0).normal(size=(101, 3))
     whole = fit_scale(STANDARD, x).apply(x)
-    monkeypatch.setattr("offset_autoencoder.data.chunks.CHUNK_VALUES", 30)
+    monkeypatch.setattr("offset_autoencoder.io.arrays.CHUNK_VALUES", 30)
     monkeypatch.setattr("offset_autoencoder.data.scaling._BLOCK_VALUES", 12)
     np.testing.assert_allclose(fit_scale(STANDARD, x).apply(x), whole, rtol=1e-6)
 

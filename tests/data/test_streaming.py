@@ -15,8 +15,8 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
-from offset_autoencoder.data import chunks, spool
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io import arrays, temp_arrays
 from offset_autoencoder.stages.prepare import main
 
 N, D = 300, 7
@@ -96,17 +96,16 @@ def _in_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def in_chunks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """From now on a chunk is 19 rows; the files on disk that were asked for, one number each."""
-    monkeypatch.setattr(chunks, "CHUNK_VALUES", 19 * D)
+    monkeypatch.setattr(arrays, "CHUNK_VALUES", 19 * D)
     monkeypatch.setattr("offset_autoencoder.data.scaling._BLOCK_VALUES", 8 * D)
     opened: list[int] = []
-    original = spool.mapped
+    original = temp_arrays.mapped
 
     def counted(*arguments: Any) -> Any:
         opened.append(1)
         return original(*arguments)
 
-    for module in ("spool", "reorder", "column_spool"):
-        monkeypatch.setattr(f"offset_autoencoder.data.{module}.mapped", counted)
+    monkeypatch.setattr(temp_arrays, "mapped", counted)
     return opened
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.config.offset_kinds import OFFSETS
-from offset_autoencoder.data import chunks
 from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, Schema, digests_of
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import sha256_of_array
+from offset_autoencoder.io import arrays
+from offset_autoencoder.io.files import sha256_of_array
 from offset_autoencoder.offsets.apply import apply_offset
 from offset_autoencoder.offsets.build import build_offset, compute_tables
 from offset_autoencoder.offsets.kind import Float32
@@ -170,7 +170,7 @@ def test_chunks_of_rows_do_not_show(
 ) -> None:
     build(tmp_path / "whole", keys, prepared(), 8)
     whole = load_table(tmp_path / "whole", "mine", 8)
-    monkeypatch.setattr(chunks, "CHUNK_VALUES", 12 * 17)  # train is 9 chunks
+    monkeypatch.setattr(arrays, "CHUNK_VALUES", 12 * 17)  # train is 9 chunks
     build(tmp_path / "parts", keys, prepared(), 8)
     parts = load_table(tmp_path / "parts", "mine", 8)
     for split in SPLITS:
@@ -193,7 +193,7 @@ def test_what_is_wrong_in_a_later_chunk_is_named_by_its_row(
     data = prepared()
     assert data.test.y is not None
     data.test.y[33] = 7
-    monkeypatch.setattr(chunks, "CHUNK_VALUES", 12 * 17)
+    monkeypatch.setattr(arrays, "CHUNK_VALUES", 12 * 17)
     with pytest.raises(InputError, match=r"y\[33\] is 7, no class index from 0 to 3"):
         build(tmp_path, {"kind": "class_code"}, data, 8)
     x = np.ones((sum(SIZES.values()), 8))
@@ -217,7 +217,7 @@ def test_a_table_by_id_is_put_in_order_on_disk(
     (tmp_path / "raw").mkdir()
     ids = np.random.default_rng(3).permutation(sum(SIZES.values()))
     np.savez(tmp_path / "raw" / "t.npz", x=ids[:, None] + np.arange(8) / 8, i=ids)
-    monkeypatch.setattr(chunks, "CHUNK_VALUES", 8 * 17)
+    monkeypatch.setattr(arrays, "CHUNK_VALUES", 8 * 17)
     build(tmp_path, {"kind": "file", "path": "t.npz", "id": "i"}, data, 8)
     table = load_table(tmp_path, "mine", 8)
     for split in SPLITS:

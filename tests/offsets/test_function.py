@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.config.offset_kinds import FunctionOffset
-from offset_autoencoder.data import chunks
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io import arrays
 from offset_autoencoder.offsets import function
 from offset_autoencoder.offsets.kind import Float32, Samples, Training
 
@@ -318,7 +318,7 @@ def test_one_training_sample_is_enough(write: Write) -> None:
 def test_row_by_row_is_tried_on_the_first_and_the_last_chunk(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chunks, "CHUNK_VALUES", 6 * 90)  # of 200 rows
+    monkeypatch.setattr(arrays, "CHUNK_VALUES", 6 * 90)  # of 200 rows
     module = write(
         """
         sizes = []

@@ -13,8 +13,8 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
 
 from offset_autoencoder.config.offset_kinds import KmeansOffset, PcaOffset
-from offset_autoencoder.data import chunks
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io import arrays
 from offset_autoencoder.offsets import kmeans, pca
 from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
 
@@ -79,7 +79,7 @@ def test_pca_vectors_are_the_centroids_own_components() -> None:
 
 def test_clusters_of_samples_that_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = np.unique(vectors(fit()), axis=0, return_inverse=True)[1]
-    monkeypatch.setattr(chunks, "CHUNK_VALUES", 8 * 90)  # starts from 90 of 600 samples
+    monkeypatch.setattr(arrays, "CHUNK_VALUES", 8 * 90)  # starts from 90 of 600 samples
     state = fit()
     found = np.unique(vectors(state), axis=0, return_inverse=True)[1]
     assert len(set(zip(found, expected, strict=True))) == 6
@@ -94,7 +94,7 @@ def test_clusters_without_gaps_that_do_not_fit_are_as_good(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     x = np.random.default_rng(0).standard_normal((4000, 3)).astype(np.float32)
-    monkeypatch.setattr(chunks, "CHUNK_VALUES", 3 * 400)
+    monkeypatch.setattr(arrays, "CHUNK_VALUES", 3 * 400)
     state = fit(x, n_clusters=4)
     distances = cdist(x, state["centroids"] + state["mean"])
     best = KMeans(4, n_init=10, random_state=1).fit(x).inertia_

@@ -5,8 +5,8 @@ import pytest
 from sklearn.decomposition import PCA
 
 from offset_autoencoder.config.offset_kinds import PcaOffset
-from offset_autoencoder.data import chunks
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io import arrays
 from offset_autoencoder.offsets import pca, principal_axes
 from offset_autoencoder.offsets.kind import Float32, Samples, Training
 
@@ -107,7 +107,7 @@ def test_samples_that_do_not_fit_have_the_axes_of_those_that_do(
 ) -> None:
     x = correlated(n, input_dim)
     reference = PCA(5, svd_solver="full").fit(x.astype(np.float64))
-    monkeypatch.setattr(chunks, "CHUNK_VALUES", 100)
+    monkeypatch.setattr(arrays, "CHUNK_VALUES", 100)
     if large:
         monkeypatch.setattr(principal_axes, "_LARGE_ORDER", 3)
     state = pca.fit(WHERE, PcaOffset(), Training(x), 5)
@@ -124,7 +124,7 @@ def test_rank_of_samples_that_do_not_fit(
     generator = np.random.default_rng(0)
     whole = generator.integers(-3, 4, (n, 2)) @ generator.integers(-3, 4, (2, input_dim))
     x = whole.astype(np.float32) + 1  # whole numbers, so that the rank is 2 in float32, too
-    monkeypatch.setattr(chunks, "CHUNK_VALUES", 40)
+    monkeypatch.setattr(arrays, "CHUNK_VALUES", 40)
     if large:
         monkeypatch.setattr(principal_axes, "_LARGE_ORDER", 3)
     state = pca.fit(WHERE, PcaOffset(), Training(x), 4)

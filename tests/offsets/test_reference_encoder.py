@@ -11,7 +11,7 @@ import pytest
 from offset_autoencoder.config.offset_kinds import EncoderOffset
 from offset_autoencoder.config.values import Activation
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import write_npz
+from offset_autoencoder.io.files import write_npz
 from offset_autoencoder.models.autoencoder import build_autoencoder
 from offset_autoencoder.models.backend import keras
 from offset_autoencoder.models.unit_norm import UnitNorm

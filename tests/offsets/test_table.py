@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import sha256_of_array
+from offset_autoencoder.io.files import sha256_of_array
 from offset_autoencoder.offsets.kind import Float32
 from offset_autoencoder.offsets.table import (
     OffsetTable,

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.image import imread
+from tests.reporting.conftest import FINDINGS
 
-from offset_autoencoder.evaluation.evidence import Findings
 from offset_autoencoder.reporting.reports import write_reports
 
 MakeReport = Callable[..., Any]
@@ -64,9 +64,12 @@ def test_every_report_is_there_and_nothing_else(written: Path) -> None:
 
 def test_the_runs_come_back(report: Any, written: Path) -> None:
     back = pd.read_csv(written / "runs.csv")
-    assert list(back.columns) == list(report.runs.columns)
-    assert len(back) == len(report.runs)
-    np.testing.assert_array_equal(back["mse"], report.runs["mse"])
+    named = ["id", "model", "setting", "stddev", "rms", "seed", "status"]
+    assert list(back.columns) == [*named, "mse", "mse_as_trained", "mse_clean"]
+    assert list(back["id"]) == [row.id for row in report.runs]
+    assert list(back["setting"]) == [row.run.setting.label for row in report.runs]
+    expected = [row.metrics.get("mse", np.nan) for row in report.runs]
+    np.testing.assert_array_equal(back["mse"], expected)
     gone = back[back["status"] == "diverged"]
     assert len(gone) == 1
     assert gone["mse"].isna().all()
@@ -75,10 +78,11 @@ def test_the_runs_come_back(report: Any, written: Path) -> None:
 def test_the_metrics_are_those_of_the_runs(report: Any, written: Path) -> None:
     tree = json.loads((written / "metrics.json").read_text())
     assert list(tree) == list(report.params.models)
-    runs = report.runs
-    values = runs[(runs["model"] == "gaussian") & (runs["stddev"] == 0.1)]["mse"]
+    values = [
+        row.metrics["mse"] for row in report.runs if row.run.setting.label == "gaussian stddev=0.1"
+    ]
     leaf = tree["gaussian"]["stddev=0.1"]["mse"]
-    assert leaf["mean"] == pytest.approx(values.mean())
+    assert leaf["mean"] == pytest.approx(np.mean(values))
     assert leaf["low"] < leaf["mean"] < leaf["high"]
     assert tree["pca"]["rms=0.2"]["diverged"] == 1
     assert tree["pca"]["rms=0.2"]["mse"]["runs"] == 9
@@ -125,8 +129,8 @@ def test_all_diverged_is_still_reported(
     make_report: MakeReport, make_whole: MakeWhole, tmp_path: Path
 ) -> None:
     made = make_report(seeds=2, diverged=True)
-    none = Findings([], [], [], [], [])
-    write_reports(tmp_path, make_whole(made, samples="none", curves=[], findings=none))
+    nothing = dict.fromkeys(FINDINGS, ())
+    write_reports(tmp_path, make_whole(made, samples="none", curves=[], **nothing))
     rows = list(csv.DictReader((tmp_path / "runs.csv").open(newline="")))
     assert {row["status"] for row in rows} == {"diverged"}
     tree = json.loads((tmp_path / "metrics.json").read_text())

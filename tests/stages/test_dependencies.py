@@ -22,10 +22,12 @@ CHECKED = sorted(set(STAGES) - {"publish"})
 USERS_OWN = "src/custom"
 
 LAYERS = (
-    ("errors", "files", "project", "user_code"),
+    ("errors", "paths", "user_code"),
+    ("io",),
     ("config",),
-    ("data",),
     ("models",),
+    ("data",),
+    ("runs",),
     ("training",),
     ("offsets",),
     ("evaluation",),
@@ -33,7 +35,7 @@ LAYERS = (
     ("reporting",),
     ("tracking",),
     ("stages",),
-    ("commands",),
+    ("cli",),
 )
 
 

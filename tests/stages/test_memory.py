@@ -16,9 +16,9 @@ FEATURES, ROWS, MORE = 256, 16_000, 8
 PROGRAM = """
 import json
 from pathlib import Path
-from offset_autoencoder.data import chunks
+from offset_autoencoder.io import arrays
 from offset_autoencoder.stages import offsets, prepare
-chunks.CHUNK_VALUES = 1 << 20
+arrays.CHUNK_VALUES = 1 << 20
 peaks = {}
 
 def peak(stage):

@@ -99,7 +99,7 @@ def test_a_second_time_trains_none(experiment: Experiment) -> None:
 def test_a_users_own_model_is_trained_again_alone_and_to_the_same_bytes(
     project: tuple[Path, list[str]], experiment: Experiment
 ) -> None:
-    from offset_autoencoder.project import run_store
+    from offset_autoencoder.paths import run_store
 
     before = experiment.contents("models", times=False)
     run = runs()["mine"]

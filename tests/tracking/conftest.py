@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from offset_autoencoder.config import Params, Run, format_value, load_params
-from offset_autoencoder.files import sha256_of_json, write_npz
+from offset_autoencoder.io.files import sha256_of_json, write_npz
 
 STARTED = 1_700_000_000.0
 

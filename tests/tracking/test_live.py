@@ -17,7 +17,7 @@ import pytest
 from tests.tracking.servers import free_port
 
 from offset_autoencoder.config import Run
-from offset_autoencoder.files import write_npz
+from offset_autoencoder.io.files import write_npz
 from offset_autoencoder.tracking.following import following
 from offset_autoencoder.tracking.in_training import TAG, is_in_training, sign
 from offset_autoencoder.tracking.names import run_name

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import write_npz
+from offset_autoencoder.io.files import write_npz
 from offset_autoencoder.tracking.curves import read_curves
 from offset_autoencoder.tracking.names import run_name, setting_name
 from offset_autoencoder.tracking.note import experiment_note

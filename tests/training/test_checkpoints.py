@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offset_autoencoder.files import write_npz
+from offset_autoencoder.io.files import write_npz
 from offset_autoencoder.training.checkpoints import Checkpoints
 
 ID = "0" * 64

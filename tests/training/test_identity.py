@@ -9,7 +9,7 @@ import pytest
 from offset_autoencoder.config import parse_params
 from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
-from offset_autoencoder.files import sha256_of_json
+from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.training import identity
 from offset_autoencoder.training.code_digest import library_versions
 from offset_autoencoder.training.identity import IdentifiedRun, identify

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import read_npz, write_npz
+from offset_autoencoder.io.files import read_npz, write_npz
 from offset_autoencoder.models.backend import keras
 from offset_autoencoder.training.identity import IdentifiedRun
 from offset_autoencoder.training.loading import find_run, load_run

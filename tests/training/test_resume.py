@@ -14,7 +14,7 @@ import pytest
 
 from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
-from offset_autoencoder.files import write_npz
+from offset_autoencoder.io.files import write_npz
 from offset_autoencoder.training.batches import Chunks, draw_noise, epoch_chunks
 from offset_autoencoder.training.checkpoints import Checkpoints
 from offset_autoencoder.training.fused import crew as fused_crew

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import write_npz
+from offset_autoencoder.io.files import write_npz
 from offset_autoencoder.training import run_files
 from offset_autoencoder.training.identity import IdentifiedRun
 from offset_autoencoder.training.results import TrainedRun

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from offset_autoencoder.errors import InputError, shown
+from offset_autoencoder.errors import InputError, short_repr
 
 _SCALARS = {
     "bool": (r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
@@ -82,5 +82,5 @@ def read_document(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError) as error:
         raise InputError(str(path), f"is not valid YAML: {error}") from None
     if not isinstance(document, dict):
-        raise InputError(str(path), f"must hold a mapping of sections, got {shown(document)}")
+        raise InputError(str(path), f"must hold a mapping of sections, got {short_repr(document)}")
     return document

@@ -18,7 +18,7 @@ from offset_autoencoder.config.sweep import Run, Setting
 from offset_autoencoder.config.tracking_uri import check_tracking_uri
 from offset_autoencoder.config.validation import as_mapping, validate_section, validate_value
 from offset_autoencoder.config.values import Count, Seed
-from offset_autoencoder.errors import InputError, did_you_mean, shown
+from offset_autoencoder.errors import InputError, did_you_mean, short_repr
 
 SECTIONS = (
     "seeds",
@@ -132,7 +132,9 @@ def _offset(where: str, value: Any) -> schema.Section:
     kind = mapping["kind"]
     if not isinstance(kind, str) or kind not in OFFSETS:
         raise InputError(
-            f"{where}.kind", f"unknown kind {shown(kind)}", did_you_mean(shown(kind), OFFSETS)
+            f"{where}.kind",
+            f"unknown kind {short_repr(kind)}",
+            did_you_mean(short_repr(kind), OFFSETS),
         )
     return validate_section(OFFSETS[kind], where, mapping)
 

@@ -6,7 +6,7 @@ import os
 import re
 from importlib.metadata import entry_points
 
-from offset_autoencoder.errors import InputError, did_you_mean, shown
+from offset_autoencoder.errors import InputError, did_you_mean, short_repr
 
 ENVIRONMENT = "MLFLOW_TRACKING_URI"
 _SERVERS = ("http", "https")
@@ -36,17 +36,17 @@ def check_tracking_uri(where: str, uri: str) -> None:
     if not colon or len(scheme) == 1 or not re.fullmatch(r"[\w.+-]+", scheme) or scheme == "file":
         if os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("true", "1"):
             return
-        what = f"{shown(uri)} names a folder, which MLflow 3 no longer takes for a store"
+        what = f"{short_repr(uri)} names a folder, which MLflow 3 no longer takes for a store"
         raise InputError(where, what, _MEND)
     dialect, *drivers = scheme.split("+")
     is_database = dialect in _DATABASES and len(drivers) <= 1
     if scheme not in _KNOWN and not is_database and scheme not in _plugins():
-        what = f"MLflow knows no store of the scheme {shown(scheme)}"
+        what = f"MLflow knows no store of the scheme {short_repr(scheme)}"
         raise InputError(where, what, did_you_mean(scheme, [*_KNOWN, *_plugins()]))
     if dialect == "sqlite" and not re.match(r"///[^?]", rest):
-        raise InputError(where, f"{shown(uri)} names no file after sqlite:///", _MEND)
+        raise InputError(where, f"{short_repr(uri)} names no file after sqlite:///", _MEND)
     if scheme in _SERVERS and not re.match(r"//[^/?#]", rest):
-        raise InputError(where, f"{shown(uri)} names no server", _MEND)
+        raise InputError(where, f"{short_repr(uri)} names no server", _MEND)
 
 
 def check_environment() -> None:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from offset_autoencoder.config.schema import Section, WrongTogether
-from offset_autoencoder.errors import InputError, did_you_mean, shown
+from offset_autoencoder.errors import InputError, did_you_mean, short_repr
 
 S = TypeVar("S", bound=Section)
 
@@ -72,7 +72,7 @@ def as_mapping(where: str, value: Any) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise InputError(where, f"must be a mapping of keys, got {shown(value)}")
+        raise InputError(where, f"must be a mapping of keys, got {short_repr(value)}")
     return {str(key): item for key, item in value.items()}
 
 
@@ -81,13 +81,13 @@ def _explain(error: Any, value: Any) -> tuple[str, str | None]:
     kind, context, given = error["type"], error.get("ctx", {}), error["input"]
     if kind == "literal_error" and len(error["loc"]) <= 2:
         known = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-        return f"unknown value {shown(given)}", did_you_mean(shown(given), known)
+        return f"unknown value {short_repr(given)}", did_you_mean(short_repr(given), known)
     if kind == "literal_error" or (kind == "string_type" and isinstance(value, Mapping)):
         expected = "must be a path, or a path for each of train, validation, test"
-        return f"{expected}, got {shown(value)}", None
+        return f"{expected}, got {short_repr(value)}", None
     if kind == "value_error":
         return str(context["error"]), None
     if kind == "missing":
         return "is missing", None
     message = error["msg"].removeprefix("Input ")
-    return f"{message[0].lower()}{message[1:]}, got {shown(given)}", None
+    return f"{message[0].lower()}{message[1:]}, got {short_repr(given)}", None

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import SPLITS
 from offset_autoencoder.data.columns import as_integers, choose_features, to_matrix, to_values
-from offset_autoencoder.data.spool import Spool
 from offset_autoencoder.data.table import Roles, Table
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.temp_arrays import TempArray
 
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 _BLOCK = 1 << 22  # bytes of text that Arrow reads at once, 30 times ahead: no row may be longer
@@ -43,7 +43,7 @@ def read_csv_table(path: Path, roles: Roles) -> Table:
     header = _header(path)
     features = choose_features(header, roles, str(path))
     others = roles.named
-    spool, rows = Spool(), 0
+    spool, rows = TempArray(), 0
     texts: dict[str, list[NDArray[Any]]] = {part: [] for part in others}
     try:
         for batch in _batches(path, features, tuple(others.values())):

@@ -16,8 +16,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.data.spool import Spool
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.temp_arrays import TempArray
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _GZIP = b"\x1f\x8b"
@@ -65,7 +65,7 @@ def _read(path: Path, stream: IO[bytes] | gzip.GzipFile) -> NDArray[Any]:
             f"is truncated: {4 + len(sizes)} bytes, its header alone has {header}",
         )
     shape = struct.unpack(f">{dimensions}I", sizes)
-    spool = Spool()
+    spool = TempArray()
     while content := stream.read(_COPIED):
         spool.write(content)
     expected = math.prod(shape) * dtype.itemsize

@@ -11,18 +11,16 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.data.column_spool import rows_first
-from offset_autoencoder.data.npy import PICKLE, PICKLED, PLAIN, read_header
-from offset_autoencoder.data.spool import Spool
 from offset_autoencoder.data.table import Roles, Table
 from offset_autoencoder.errors import InputError, did_you_mean
+from offset_autoencoder.io.arrays import NPY_MAGIC, PICKLE, PICKLED, PLAIN
+from offset_autoencoder.io.temp_arrays import TempArray, row_major
 
 _DAMAGE = (
     *(ValueError, OSError, EOFError, KeyError, SyntaxError, RuntimeError),
     *(zipfile.BadZipFile, zlib.error),
 )
 _COPIED = 1 << 20
-_MAGIC = b"\x93NUMPY"
 
 
 def read_npz_table(path: Path, roles: Roles, part: str | None = None) -> Table:
@@ -52,7 +50,7 @@ def read_npz_table(path: Path, roles: Roles, part: str | None = None) -> Table:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
             for role, name in roles.named.items():
                 _check_name(names, name, f"data.{role}", path)
-            x = rows_first(_read(archive, _features(archive, names, roles, path, part), path))
+            x = row_major(_read(archive, _features(archive, names, roles, path, part), path))
             others = {role: _read(archive, name, path) for role, name in roles.named.items()}
     except _DAMAGE as error:
         raise InputError(
@@ -124,7 +122,7 @@ def _read(archive: zipfile.ZipFile, name: str, path: Path) -> NDArray[Any]:
     """An array of the archive: in memory, or, a large one, unpacked to disk and mapped."""
     with _open(archive, name, path) as stream:
         shape, fortran, dtype = _header(stream, f"{path}, array {name!r}")
-        spool = Spool()
+        spool = TempArray()
         shutil.copyfileobj(stream, spool, _COPIED)
     return spool.array(dtype, shape, order="F" if fortran else "C")
 
@@ -132,7 +130,7 @@ def _read(archive: zipfile.ZipFile, name: str, path: Path) -> NDArray[Any]:
 def _open(archive: zipfile.ZipFile, name: str, path: Path) -> IO[bytes]:
     member = f"{name}.npy" if f"{name}.npy" in archive.namelist() else name
     stream = archive.open(member)
-    if stream.read(len(_MAGIC)) != _MAGIC:
+    if stream.read(len(NPY_MAGIC)) != NPY_MAGIC:
         raise InputError(
             f"{path}, array {name!r}", "is not an array", "write the file with np.savez"
         )
@@ -142,8 +140,15 @@ def _open(archive: zipfile.ZipFile, name: str, path: Path) -> IO[bytes]:
 
 def _header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     try:
-        return read_header(stream)
+        version = np.lib.format.read_magic(stream)
+        if version == (1, 0):
+            shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+        else:
+            shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
     except ValueError as error:
         if "Object arrays" in str(error):
             raise InputError(where, PICKLED, PLAIN) from None
         raise
+    if dtype.hasobject:
+        raise InputError(where, PICKLED, PLAIN)
+    return shape, fortran, dtype

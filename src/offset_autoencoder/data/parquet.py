@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.data.chunks import rows_a_chunk
-from offset_autoencoder.data.column_spool import ColumnSpool
 from offset_autoencoder.data.columns import (
     choose_features,
     common_dtype,
@@ -19,9 +17,10 @@ from offset_autoencoder.data.columns import (
     to_matrix,
     to_values,
 )
-from offset_autoencoder.data.spool import Spool
 from offset_autoencoder.data.table import Roles, Table
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.arrays import chunks, rows_per_chunk
+from offset_autoencoder.io.temp_arrays import TempArray
 
 
 def read_parquet_table(path: Path, roles: Roles) -> Table:
@@ -79,46 +78,44 @@ def _values(path: Path, file: Any, part: str, name: str) -> NDArray[Any]:
 
 
 def _matrix(path: Path, file: Any, features: Sequence[str]) -> NDArray[Any]:
-    """The features of all rows ``(n, D)``.
-
-    Row groups are written one below the other, or, where a whole one is too large for memory,
-    column by column.
-    """
+    """Features of all rows ``(n, D)``, one row group after the other."""
     dtype = common_dtype([_field(path, file, name) for name in features])
-    sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
-    shape = (sum(sizes), len(features))
-    if max(sizes, default=0) <= rows_a_chunk(len(features)):
-        spool = Spool()
-        for columns, _ in _groups(path, file, features, len(features)):
-            spool.write(to_matrix(columns).astype(dtype, copy=False))
-        return spool.array(dtype, shape)
-    large = ColumnSpool(shape, dtype)
-    for columns, (row, first) in _groups(path, file, features, rows_a_chunk(max(sizes))):
-        for index, column in enumerate(columns, start=first):
-            large.write(index, row, numbers(column))
-    return large.matrix()
-
-
-def _groups(
-    path: Path, file: Any, features: Sequence[str], at_once: int
-) -> Iterator[tuple[list[Any], tuple[int, int]]]:
-    """Columns of each row group, so many at once, and the row and the column that they start at."""
-    row = 0
+    matrix, rows = TempArray(), 0
     for group in range(file.num_row_groups):
-        nulls = []
-        for first in range(0, len(features), at_once):
-            names = features[first : first + at_once]
-            table = file.read_row_group(group, columns=list(names))
-            columns = [_as_number(table[name]) for name in names]
-            found = [(first_null(column), first + i) for i, column in enumerate(columns)]
-            nulls += [(at, index) for at, index in found if at is not None]
-            if not nulls:
-                yield columns, (row, first)
+        block = _group(path, file, group, features, dtype, rows)
+        for _, chunk in chunks(block):
+            matrix.write(chunk)
+        rows += len(block)
+    return matrix.array(dtype, (rows, len(features)))
+
+
+def _group(
+    path: Path, file: Any, group: int, features: Sequence[str], dtype: np.dtype[Any], row: int
+) -> NDArray[Any]:
+    """Features of one row group, ``(rows, D)``; ``row`` is its first.
+
+    A group larger than a chunk is read some columns at a time: a page of each column at once may
+    be more than memory holds.
+    """
+    rows = file.metadata.row_group(group).num_rows
+    by_column, nulls = TempArray(), []
+    step = len(features) if rows <= rows_per_chunk(len(features)) else rows_per_chunk(rows)
+    for first in range(0, len(features), step):
+        names = features[first : first + step]
+        table = file.read_row_group(group, columns=list(names))
+        columns = [_as_number(table[name]) for name in names]
+        found = [(first_null(column), first + i) for i, column in enumerate(columns)]
+        nulls += [(at, index) for at, index in found if at is not None]
         if nulls:
-            at, index = min(nulls)
-            where = f"{path}, row {row + at}, column {features[index]!r}"
-            raise InputError(where, "the cell is null")
-        row += table.num_rows
+            continue
+        if step == len(features):
+            return to_matrix(columns).astype(dtype, copy=False)
+        for column in columns:
+            by_column.write(numbers(column).astype(dtype, copy=False))
+    if nulls:
+        at, index = min(nulls)
+        raise InputError(f"{path}, row {row + at}, column {features[index]!r}", "the cell is null")
+    return by_column.array(dtype, (rows, len(features)), order="F")
 
 
 def _field(path: Path, file: Any, name: str) -> Any:

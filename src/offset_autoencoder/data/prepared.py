@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder import project
+from offset_autoencoder import paths
 from offset_autoencoder.config.schema import SPLITS, SplitName
-from offset_autoencoder.data.npy import open_npy
-from offset_autoencoder.data.replaced import replaced
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import (
+from offset_autoencoder.io.arrays import open_npy
+from offset_autoencoder.io.files import (
     read_json,
     read_npz,
+    replace_folder,
     sha256_of_array,
     write_json,
     write_npy,
@@ -94,7 +94,7 @@ class PreparedData:
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
 
-def load_prepared(folder: Path = project.PREPARED) -> PreparedData:
+def load_prepared(folder: Path = paths.PREPARED) -> PreparedData:
     """Open what ``prepare`` wrote; ``x`` is mapped, so that opening costs nothing.
 
     Raises:
@@ -112,7 +112,7 @@ def load_prepared(folder: Path = project.PREPARED) -> PreparedData:
 
 
 def load_scale(
-    folder: Path = project.PREPARED,
+    folder: Path = paths.PREPARED,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The shift and the factor that new raw samples need; see :func:`.scaling.apply_scale`.
 
@@ -142,7 +142,7 @@ def write_prepared(
         factor: Likewise.
         latent_dims: Of each offset, the latent dims that it is needed in.
     """
-    with replaced(folder) as new:
+    with replace_folder(folder) as new:
         for name in SPLITS:
             write_npy(new / name / "x.npy", data.split(name).x)
         write_all_but_x(new, data, shift=shift, factor=factor, latent_dims=latent_dims)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.project import bring_in
+from offset_autoencoder.paths import copy_into_clone
 
 Format = Literal["npy", "npz", "csv", "parquet", "idx"]
 
@@ -65,7 +65,7 @@ def locate(raw: Path, name: str, key: str) -> Path:
         )
     path = raw / inside
     if not path.exists():
-        bring_in(raw)
+        copy_into_clone(raw)
     if path.is_dir():
         raise InputError(where, f"{path} is a folder, expected a file", _holds(path))
     if not path.exists():

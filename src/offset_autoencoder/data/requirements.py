@@ -17,11 +17,11 @@ from offset_autoencoder.config.offset_kinds import (
     PcaOffset,
     Reference,
 )
-from offset_autoencoder.data.chunks import chunks
 from offset_autoencoder.data.prepared import PreparedData
 from offset_autoencoder.data.raw_files import locate
 from offset_autoencoder.data.validation import first_not_finite, first_where
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.arrays import chunks
 
 _SUM_TOLERANCE = 1e-4
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config.schema import Data
 from offset_autoencoder.data.sources import Tables
-from offset_autoencoder.data.stacked import Stacked
 from offset_autoencoder.data.table import Table
 from offset_autoencoder.data.validation import as_ids, as_labels, as_splits, check_features
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.arrays import ConcatenatedRows
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Samples:
         tables: Where the rows come from, in order.
     """
 
-    x: Stacked
+    x: ConcatenatedRows
     ids: NDArray[Any]
     ids_given: bool
     y: NDArray[np.int64] | None
@@ -65,7 +65,7 @@ def gather(tables: Tables, data: Data) -> Samples:
     for table in parts:
         check_features(table)
     _check_alike(parts)
-    x = Stacked(tuple(table.x for table in parts))
+    x = ConcatenatedRows(tuple(table.x for table in parts))
     y, classes = _classes(parts)
     samples = Samples(
         x=x,

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.schema import Data
-from offset_autoencoder.data.chunks import Matrix, chunks
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.arrays import Matrix, chunks
 
 _NAMED = 3
 _BLOCK_VALUES = 1 << 18  # converted at a time: they stay in fast memory

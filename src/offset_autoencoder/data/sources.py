@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder import project
+from offset_autoencoder import paths
 from offset_autoencoder.config.schema import SPLITS, Data, PathOrSplits, SplitName
-from offset_autoencoder.data.chunks import rows_a_chunk
-from offset_autoencoder.data.column_spool import rows_first
-from offset_autoencoder.data.npy import open_npy
 from offset_autoencoder.data.npz import check_length, read_npz_table
 from offset_autoencoder.data.raw_files import format_of, locate
 from offset_autoencoder.data.table import Roles, Table
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.arrays import open_npy, rows_per_chunk
+from offset_autoencoder.io.temp_arrays import row_major
 
 Tables = dict[SplitName | None, Table]
 """One table a split, or the whole data set under None."""
@@ -26,7 +25,7 @@ Tables = dict[SplitName | None, Table]
 _CACHED = {"mnist": "mnist.npz", "fashion_mnist": "fashion-mnist/"}
 
 
-def load_source(data: Data, raw: Path = project.RAW) -> Tables:
+def load_source(data: Data, raw: Path = paths.RAW) -> Tables:
     """Read the data set that params.yaml names, as it came.
 
     Args:
@@ -68,7 +67,7 @@ def _keras(source: str) -> Tables:
             f"params.yaml: data.source: {source}",
             f"the data could not be fetched: {error}",
             f"put Keras's own file in its cache as {home}/datasets/{_CACHED[source]}, or any copy "
-            f"in {project.RAW} and set data.source: file",
+            f"in {paths.RAW} and set data.source: file",
         ) from None
     return {
         "train": Table(x=train[0], labels=train[1], origin=f"{source}, train", full_scale=255.0),
@@ -116,7 +115,7 @@ def _check_different(
 def _equal(x: NDArray[Any], other: NDArray[Any]) -> bool:
     if x.shape != other.shape or not x.size:
         return x.shape == other.shape
-    starts = range(0, len(x), rows_a_chunk(x[0].size))
+    starts = range(0, len(x), rows_per_chunk(x[0].size))
     pieces = [slice(start, start + starts.step) for start in starts]
     return all(np.array_equal(x[piece], other[piece]) for piece in pieces)
 
@@ -182,7 +181,7 @@ def _with_files(
                 "data.path names a file a split, so this must, too",
                 f"{key}: {{train: ..., test: ...}}",
             )
-    x = rows_first(read_array(path))
+    x = row_major(read_array(path))
     values = {}
     for key, name in {**others, "split": data.split}.items():
         if name is not None:

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.schema import SPLITS
-from offset_autoencoder.data.chunks import Matrix, chunks
-from offset_autoencoder.data.stacked import Stacked
 from offset_autoencoder.data.table import Table
 from offset_autoencoder.errors import InputError, did_you_mean
+from offset_autoencoder.io.arrays import ConcatenatedRows, Matrix, chunks
 
 _NOT_NUMBERS = {
     "c": "complex numbers",
@@ -45,7 +44,7 @@ def check_features(table: Table) -> None:
     if not x.size:
         raise InputError(table.origin, f"has shape {x.shape}: its samples have no features")
     if x.dtype.kind == "f":
-        flat = Stacked((x,))
+        flat = ConcatenatedRows((x,))
         if found := first_not_finite(flat):
             row, feature = found
             raise InputError(

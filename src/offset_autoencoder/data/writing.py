@@ -12,12 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.schema import SPLITS, SplitName
-from offset_autoencoder.data.chunks import chunks
-from offset_autoencoder.data.npy_writer import NpyWriter, npy_writer
-from offset_autoencoder.data.reorder import reorder
 from offset_autoencoder.data.scaling import Scale
 from offset_autoencoder.data.shared_samples import Digests, sample_digests
-from offset_autoencoder.data.stacked import Rows, Stacked
+from offset_autoencoder.io.arrays import ConcatenatedRows, NpyWriter, Rows, chunks, npy_writer
+from offset_autoencoder.io.temp_arrays import reorder
 
 SplitRows = Mapping[SplitName, Rows]
 
@@ -39,7 +37,7 @@ class WrittenSplit:
     samples: Digests
 
 
-def in_order(x: Stacked, rows: SplitRows) -> tuple[Stacked, SplitRows]:
+def in_order(x: ConcatenatedRows, rows: SplitRows) -> tuple[ConcatenatedRows, SplitRows]:
     """The matrix, and the rows of each split in it, so that a split's rows ascend.
 
     They do where samples go by their row; where they go by ids of their own, all rows are put
@@ -53,7 +51,7 @@ def in_order(x: Stacked, rows: SplitRows) -> tuple[Stacked, SplitRows]:
 
 
 def write_splits(
-    folder: Path, x: Stacked, rows: SplitRows, scale: Scale
+    folder: Path, x: ConcatenatedRows, rows: SplitRows, scale: Scale
 ) -> dict[SplitName, WrittenSplit]:
     """Scale all samples and write ``SPLIT/x.npy`` for every split.
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import read_npz
+from offset_autoencoder.io.files import read_npz
 from offset_autoencoder.offsets.check import check_finite
 from offset_autoencoder.offsets.kind import Float32, Int64, Samples
 from offset_autoencoder.offsets.registry import find_kind

@@ -8,9 +8,9 @@ from typing import Any
 
 from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.config.offset_kinds import FileOffset
-from offset_autoencoder.data.chunks import chunks
 from offset_autoencoder.data.prepared import PreparedData, PreparedSplit
-from offset_autoencoder.data.replaced import replaced
+from offset_autoencoder.io.arrays import chunks
+from offset_autoencoder.io.files import replace_folder
 from offset_autoencoder.offsets.kind import Float32, Samples, State, Training, applier
 from offset_autoencoder.offsets.registry import find_kind
 from offset_autoencoder.offsets.table import folder_of, write_table
@@ -42,7 +42,7 @@ def build_offset(
         InputError: where the offset cannot be had; then nothing has changed.
     """
     rms: dict[int, float] = {}
-    with replaced(root / name) as building:
+    with replace_folder(root / name) as building:
         for latent_dim in latent_dims:
             state, tables = compute_tables(name, params, data, latent_dim, raw)
             rms[latent_dim] = write_table(

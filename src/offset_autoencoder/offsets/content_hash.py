@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.offset_kinds import HashOffset
-from offset_autoencoder.data.chunks import rows_a_block
+from offset_autoencoder.io.arrays import rows_per_block
 from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
 
 
@@ -45,7 +45,7 @@ def apply(where: str, state: State, samples: Samples) -> Float32:
     """
     x, seed, latent_dim = samples.x, state["seed"].item(), state["latent_dim"].item()
     table = np.empty((len(x), latent_dim), dtype=np.float32)
-    rows = rows_a_block(max(x.shape[1], latent_dim))
+    rows = rows_per_block(max(x.shape[1], latent_dim))
     for start in range(0, len(x), rows):
         block = slice(start, start + rows)
         table[block] = _standard_normal(_bits(x[block], seed, latent_dim))[:, :latent_dim]

@@ -28,8 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.offset_kinds import FunctionOffset
-from offset_autoencoder.data.chunks import rows_a_chunk
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.arrays import rows_per_chunk
 from offset_autoencoder.offsets.check import check_finite
 from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
 from offset_autoencoder.user_code import blame_user_code, find_target
@@ -52,7 +52,7 @@ def fit(where: str, params: FunctionOffset, training: Training, latent_dim: int)
     target = find_target(where, params.function)
     state = _fit_once(where, target, params, training, latent_dim)
     x = _read_only(training.x)
-    rows = rows_a_chunk(max(x.shape[1], latent_dim))
+    rows = rows_per_chunk(max(x.shape[1], latent_dim))
     head = Samples(x[: min(_TRIAL_ROWS, (min(len(x), rows) + 1) // 2)])
     first = apply(where, state, head)
     if _is_fitted(target):

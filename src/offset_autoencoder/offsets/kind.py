@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder import project
+from offset_autoencoder import paths
 
 State = dict[str, NDArray[Any]]
 Float32 = NDArray[np.float32]
@@ -47,7 +47,7 @@ class Training(Samples):
 
     n_classes: int | None = None
     x_validation: Float32 | None = None
-    raw: Path = project.RAW
+    raw: Path = paths.RAW
 
 
 class Kind(Protocol):

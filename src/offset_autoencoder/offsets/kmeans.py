@@ -16,8 +16,8 @@ from __future__ import annotations
 import numpy as np
 
 from offset_autoencoder.config.offset_kinds import KmeansOffset, PcaOffset
-from offset_autoencoder.data.chunks import rows_a_chunk, take
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.arrays import rows_per_chunk, take
 from offset_autoencoder.offsets import pca
 from offset_autoencoder.offsets.kind import Float32, Int64, Samples, State, Training
 from offset_autoencoder.offsets.linear import Float64, centred_blocks, training_mean
@@ -85,7 +85,7 @@ def _nearest(centred: Float64, centroids: Float64) -> Int64:
 def _centroids(where: str, params: KmeansOffset, x: Float32, mean: Float64) -> Float64:
     if params.n_clusters > len(x):
         raise _too_few(where, params.n_clusters, f"{len(x)} samples")
-    rows = rows_a_chunk(x.shape[1])
+    rows = rows_per_chunk(x.shape[1])
     if len(x) > _CHUNKS_AT_ONCE * rows:
         some = _stream(params.seed).choice(len(x), size=rows, replace=False, shuffle=False)
         start = _centroids_at_once(where, params, take(x, some), mean)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.data.chunks import chunks, release, rows_a_block
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.arrays import chunks, release, rows_per_block
 from offset_autoencoder.offsets.kind import Float32
 
 # So many values and more are multiplied as float32; fewer cost too little time to lose digits.
@@ -30,7 +30,7 @@ def training_mean(x: Float32) -> Float64:
 
 def centred_blocks(x: Float32, mean: Float64) -> Iterator[tuple[slice, Float64]]:
     """Blocks of rows of x − mean, and where they stand: bounds the memory for a mapped x."""
-    rows = rows_a_block(x.shape[1])
+    rows = rows_per_block(x.shape[1])
     for start in range(0, len(x), rows):
         block = slice(start, start + rows)
         yield block, x[block].astype(np.float64) - mean

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from offset_autoencoder.data.chunks import rows_a_block
 from offset_autoencoder.data.raw_files import locate
 from offset_autoencoder.errors import InputError, did_you_mean
+from offset_autoencoder.io.arrays import rows_per_block
 from offset_autoencoder.offsets.kind import Float32, State
 
 
@@ -61,7 +61,7 @@ def load_model(where: str, state: State) -> Callable[[Float32], Float32]:
 
     def apply(x: Float32) -> Float32:
         table = np.empty((len(x), encoder.output_shape[1]), dtype=np.float32)
-        rows = rows_a_block(x.shape[1])
+        rows = rows_per_block(x.shape[1])
         for start in range(0, len(x), rows):
             block = slice(start, start + rows)
             table[block] = np.asarray(encoder(x[block], training=False))

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from offset_autoencoder.data.chunks import release, rows_a_chunk
+from offset_autoencoder.io.arrays import release, rows_per_chunk
 from offset_autoencoder.offsets.kind import Float32
 from offset_autoencoder.offsets.linear import Float64, centred_blocks
 
@@ -35,7 +35,7 @@ def principal_axes(x: Float32, mean: Float64, count: int) -> tuple[Float64, Floa
     if n >= input_dim:
         variances, axes = largest_eigenvectors(_covariance(x, mean, degrees), count)
         return variances, axes
-    if n <= rows_a_chunk(input_dim):
+    if n <= rows_per_chunk(input_dim):
         _, singular, axes = np.linalg.svd(x.astype(np.float64) - mean, full_matrices=False)
         return (singular**2 / degrees)[:count], axes[:count].copy()
     variances, directions = largest_eigenvectors(_inner_products(x, mean, degrees), count)
@@ -75,7 +75,7 @@ def _add_products(total: Float64, rows: Float64) -> None:
 
 
 def _centred_columns(x: Float32, mean: Float64) -> Iterator[tuple[slice, Float64]]:
-    width = rows_a_chunk(len(x))
+    width = rows_per_chunk(len(x))
     for start in range(0, x.shape[1], width):
         columns = slice(start, start + width)
         yield columns, x[:, columns].astype(np.float64) - mean[columns]

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config.offset_kinds import Reference
 from offset_autoencoder.config.schema import Network, Train
-from offset_autoencoder.data.chunks import rows_a_block
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.arrays import rows_per_block
 from offset_autoencoder.offsets.dense import dense_layers, unit_norm
 from offset_autoencoder.offsets.kind import Float32, State, Training
 
@@ -65,7 +65,7 @@ def encode(where: str, state: State, x: Float32) -> Float64:
     if x.shape[1] != inputs:
         raise InputError(where, f"was fitted on {inputs} features, x has {x.shape[1]}")
     code = np.empty((len(x), latent_dim))
-    rows = rows_a_block(inputs)
+    rows = rows_per_block(inputs)
     for start in range(0, len(x), rows):
         block = slice(start, start + rows)
         code[block] = dense_layers(x[block].astype(np.float64), layers, state["activation"].item())

@@ -12,7 +12,7 @@ import numpy as np
 
 from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import read_json, write_json, write_npz
+from offset_autoencoder.io.files import read_json, write_json, write_npz
 from offset_autoencoder.offsets.kind import Float32, State
 from offset_autoencoder.offsets.vectors import Vectors, write_vectors
 

@@ -20,18 +20,15 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.config.offset_kinds import FileOffset
-from offset_autoencoder.data.chunks import Matrix, chunks
-from offset_autoencoder.data.column_spool import rows_first
 from offset_autoencoder.data.csv_file import read_csv_table
-from offset_autoencoder.data.npy import open_npy
 from offset_autoencoder.data.npz import check_length, read_npz_table
 from offset_autoencoder.data.parquet import read_parquet_table
 from offset_autoencoder.data.raw_files import Format, format_of, locate
-from offset_autoencoder.data.reorder import reorder
-from offset_autoencoder.data.stacked import Selected, Stacked
 from offset_autoencoder.data.table import Roles, Table
 from offset_autoencoder.data.validation import first_where
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.arrays import ConcatenatedRows, Matrix, RowSubset, chunks, open_npy
+from offset_autoencoder.io.temp_arrays import reorder, row_major
 from offset_autoencoder.offsets.align import match_ids
 from offset_autoencoder.offsets.kind import Float32
 from offset_autoencoder.offsets.vectors import Vectors
@@ -113,9 +110,9 @@ def _whole(
     else:
         rows = match_ids(table.origin, _ids(table), wanted, "data set")
     ends = np.cumsum([len(ids.splits[split]) for split in SPLITS])
-    ordered = reorder(Stacked((table.x,)), rows)
+    ordered = reorder(ConcatenatedRows((table.x,)), rows)
     places = zip(SPLITS, np.split(np.arange(len(rows)), ends[:-1]), strict=True)
-    return {split: _vectors(Selected(ordered, part)) for split, part in places}
+    return {split: _vectors(RowSubset(ordered, part)) for split, part in places}
 
 
 def _one_split(
@@ -131,7 +128,7 @@ def _one_split(
     wanted = ids.splits[split]
     table = _read(path_key, key, params, params.path[split], raw)
     _check_values(table, latent_dim)
-    x = Stacked((table.x,))
+    x = ConcatenatedRows((table.x,))
     if params.id is None:
         _check_rows(key, table, len(wanted), f"samples of the {split} split")
         return _vectors(x)
@@ -169,7 +166,7 @@ def _in_terms_of_the_offset(error: InputError, features: str, ids: str) -> Input
         text = text.replace("data.features, data.label and data.id", f"{features} and {ids}")
         return text.replace("data.features", features).replace("data.id", ids)
 
-    mend = None if error.mend is None else translate(error.mend)
+    mend = None if error.hint is None else translate(error.hint)
     return InputError(translate(error.where), error.what, mend)
 
 
@@ -183,7 +180,7 @@ def _check_keys(key: str, params: FileOffset, kind: Format, path: Path) -> None:
 
 
 def _read_npy(key: str, params: FileOffset, path: Path, raw: Path) -> Table:
-    values = rows_first(open_npy(path))
+    values = row_major(open_npy(path))
     if params.id is None:
         return Table(x=values, origin=str(path))
     where = f"params.yaml: {key}.id"
@@ -212,7 +209,7 @@ def _check_values(table: Table, latent_dim: int) -> None:
             f"holds vectors of {table.x.shape[1]} columns, network.latent_dim is {latent_dim}",
             f"give the models with this offset latent_dim: {table.x.shape[1]}",
         )
-    x = Stacked((table.x,))
+    x = ConcatenatedRows((table.x,))
     if found := first_where(x, _is_no_float32):
         row, column = found
         raise InputError(

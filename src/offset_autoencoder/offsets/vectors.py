@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from offset_autoencoder.data.chunks import chunks
-from offset_autoencoder.data.npy_writer import npy_writer
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.arrays import chunks, npy_writer
 from offset_autoencoder.offsets.check import check_finite
 from offset_autoencoder.offsets.kind import Float32
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from offset_autoencoder.data.scaling import apply_scale
-from offset_autoencoder.errors import InputError, shown
+from offset_autoencoder.errors import InputError, short_repr
 from offset_autoencoder.offsets.check import check_finite
 from offset_autoencoder.offsets.kind import Float32, Int64, Samples
 from offset_autoencoder.serving.facts import Facts
@@ -158,7 +158,7 @@ class AppliedModel:
             if label not in index:
                 raise InputError(
                     f"labels, row {first_row + row}",
-                    f"is {shown(label)}, expected one of {shown(known)}",
+                    f"is {short_repr(label)}, expected one of {short_repr(known)}",
                 )
         return np.array([index[label] for label in values], np.int64)
 

@@ -9,8 +9,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from offset_autoencoder.files import atomic_write
-from offset_autoencoder.project import CUSTOM
+from offset_autoencoder.io.files import atomic_write
+from offset_autoencoder.paths import CUSTOM
 
 CODE = "code.zip"
 

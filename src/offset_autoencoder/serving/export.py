@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from offset_autoencoder.data.chunks import chunks
 from offset_autoencoder.data.prepared import PreparedData, load_prepared
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.arrays import chunks
 from offset_autoencoder.offsets.registry import FILE
-from offset_autoencoder.project import PREPARED
+from offset_autoencoder.paths import PREPARED
 from offset_autoencoder.serving.applied import AppliedModel, Beside
 from offset_autoencoder.serving.code_archive import CODE, write_code
 from offset_autoencoder.serving.folder import load_model_folder

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from offset_autoencoder.config.model import System
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import read_json, write_json
+from offset_autoencoder.io.files import read_json, write_json
 
 FACTS = "served.json"
 FORMAT = 2

@@ -11,10 +11,10 @@ from offset_autoencoder.config import SplitName
 from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.data.prepared import load_prepared, load_scale
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import sha256_of_json
+from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.offsets.registry import FILE
 from offset_autoencoder.offsets.table import INFO, read_info
-from offset_autoencoder.project import MODELS, OFFSETS, PREPARED
+from offset_autoencoder.paths import MODELS, OFFSETS, PREPARED
 from offset_autoencoder.serving.applied import AppliedModel
 from offset_autoencoder.serving.facts import FORMAT, Facts
 from offset_autoencoder.serving.network import Network

@@ -6,9 +6,8 @@ import dataclasses
 import shutil
 from pathlib import Path
 
-from offset_autoencoder.data.replaced import replaced
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import write_npz
+from offset_autoencoder.io.files import replace_folder, write_npz
 from offset_autoencoder.offsets.table import INFO, STATE
 from offset_autoencoder.serving.facts import write_facts
 from offset_autoencoder.serving.folder import NETWORK, OFFSET
@@ -20,12 +19,12 @@ _SCALE = "scale.npz"
 
 
 def save_model_folder(folder: Path, parts: RunParts) -> None:
-    """Write a run as a folder, whole or not at all; one that is there is replaced.
+    """Write a run as a folder, whole or not at all; one that is there is replace_folder.
 
     Raises:
         InputError: where the network cannot be saved.
     """
-    with replaced(folder) as new:
+    with replace_folder(folder) as new:
         model = load_run(parts.folder)
         try:
             model.save(new / NETWORK)

@@ -6,7 +6,7 @@ import functools
 from pathlib import Path
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import read_npz
+from offset_autoencoder.io.files import read_npz
 from offset_autoencoder.offsets.kind import Float32, Samples, applier
 from offset_autoencoder.offsets.registry import FILE, find_kind
 from offset_autoencoder.offsets.table import STATE, read_info

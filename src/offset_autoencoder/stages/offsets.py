@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from offset_autoencoder import project
+from offset_autoencoder import paths
 from offset_autoencoder.config import load_params
 from offset_autoencoder.data.prepared import load_prepared
 from offset_autoencoder.errors import InputError, did_you_mean, run_command
-from offset_autoencoder.files import read_json
+from offset_autoencoder.io.files import read_json
 from offset_autoencoder.offsets.build import build_offset
 
 
@@ -27,16 +27,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("name", metavar="NAME", help="a name under offsets: in params.yaml")
     name = parser.parse_args(arguments).name
-    params = load_params(project.PARAMS)
+    params = load_params(paths.PARAMS)
     if name not in params.offsets:
         raise InputError(
-            f"{project.PARAMS}: offsets",
+            f"{paths.PARAMS}: offsets",
             f"there is no offset {name!r}",
             did_you_mean(name, params.offsets),
         )
-    data = load_prepared(project.PREPARED)
+    data = load_prepared(paths.PREPARED)
     kind = params.offsets[name]
-    rms = build_offset(project.OFFSETS, name, kind, data, _latent_dims(name), project.RAW)
+    rms = build_offset(paths.OFFSETS, name, kind, data, _latent_dims(name), paths.RAW)
     noun = "latent dim" if len(rms) == 1 else "latent dims"
     dims = ", ".join(str(latent_dim) for latent_dim in rms)
     values = ", ".join(f"{value:#.3g}" for value in rms.values())
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _latent_dims(name: str) -> list[int]:
     # From a file of prepare's and not from params.yaml, so that DVC runs the stage again when
     # the list changes, and only then.
-    path = project.PREPARED / "latent_dims.json"
+    path = paths.PREPARED / "latent_dims.json"
     latent_dims = read_json(path)
     if not isinstance(latent_dims, dict) or not latent_dims.get(name):
         raise InputError(str(path), f"names no latent dim for {name!r}", "run dvc repro prepare")

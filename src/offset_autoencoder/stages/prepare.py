@@ -7,29 +7,28 @@ from pathlib import Path
 
 import numpy as np
 
-from offset_autoencoder import project
+from offset_autoencoder import paths
 from offset_autoencoder.config import SPLITS, Params, load_params
 from offset_autoencoder.config.offset_kinds import ClassCodeOffset
 from offset_autoencoder.config.schema import Data, SplitName
 from offset_autoencoder.config.tracking_uri import check_environment
-from offset_autoencoder.data.npy import open_npy
 from offset_autoencoder.data.prepared import (
     PreparedData,
     PreparedSplit,
     Schema,
     write_all_but_x,
 )
-from offset_autoencoder.data.replaced import replaced
 from offset_autoencoder.data.requirements import Extremes, check_shape, check_values
 from offset_autoencoder.data.samples import Samples, gather
 from offset_autoencoder.data.scaling import Scale, fit_scale
 from offset_autoencoder.data.shared_samples import count_shared
 from offset_autoencoder.data.sources import load_source
 from offset_autoencoder.data.splits import assign
-from offset_autoencoder.data.stacked import Selected
 from offset_autoencoder.data.writing import SplitRows, WrittenSplit, in_order, write_splits
 from offset_autoencoder.errors import run_command
-from offset_autoencoder.files import sha256_of_array
+from offset_autoencoder.evaluation.metrics import check_metrics
+from offset_autoencoder.io.arrays import RowSubset, open_npy
+from offset_autoencoder.io.files import replace_folder, sha256_of_array
 from offset_autoencoder.training.architectures import resolve_architectures
 
 Written = Mapping[SplitName, WrittenSplit]
@@ -44,12 +43,13 @@ def main() -> None:
         InputError: for the first thing wrong with params.yaml, with the data, or with the one
             for the other; ``data/prepared`` is then as it was.
     """
-    project.bring_in(project.RAW)
-    project.bring_in(project.CUSTOM)
-    params = load_params(project.PARAMS)
+    paths.copy_into_clone(paths.RAW)
+    paths.copy_into_clone(paths.CUSTOM)
+    params = load_params(paths.PARAMS)
+    check_metrics(params)
     if params.tracking.uri is None:
         check_environment()
-    samples = gather(load_source(params.data, project.RAW), params.data)
+    samples = gather(load_source(params.data, paths.RAW), params.data)
     rows = assign(
         samples.ids, params.split, y=samples.y, classes=samples.classes, given=samples.splits
     )
@@ -62,11 +62,11 @@ def main() -> None:
     first = samples.tables[0]
     scale = fit_scale(
         params.data,
-        Selected(x, rows_of_x["train"]),
+        RowSubset(x, rows_of_x["train"]),
         full_scale=first.full_scale,
         name_of=first.name_of,
     )
-    with replaced(project.PREPARED) as folder:
+    with replace_folder(paths.PREPARED) as folder:
         written = write_splits(folder, x, rows_of_x, scale)
         data = describe(params.data, samples, rows, scale, folder, written)
         check_values(params, data, _extremes(written), place)
@@ -165,7 +165,7 @@ def check_before_reading(params: Params, samples: Samples, rows: SplitRows) -> N
     train = rows["train"]
     check_shape(
         params,
-        project.RAW,
+        paths.RAW,
         samples=len(train),
         features=samples.x.shape[1],
         labelled=samples.y is not None,

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import read_npz
-from offset_autoencoder.project import run_store
+from offset_autoencoder.io.files import read_npz
+from offset_autoencoder.paths import run_store
 from offset_autoencoder.tracking.tables import number, read_table
 
 TIMES = "times.npz"

@@ -9,8 +9,8 @@ from typing import Any
 
 from offset_autoencoder.config import SPLITS
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import read_json
-from offset_autoencoder.project import OFFSETS, PREPARED
+from offset_autoencoder.io.files import read_json
+from offset_autoencoder.paths import OFFSETS, PREPARED
 
 # MLflow keeps 36 characters of a digest.
 _DIGITS = 32

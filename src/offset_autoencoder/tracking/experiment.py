@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from offset_autoencoder.config import Params
-from offset_autoencoder.files import sha256_of_file, sha256_of_json
-from offset_autoencoder.project import PARAMS, REPORTS
+from offset_autoencoder.io.files import sha256_of_file, sha256_of_json
+from offset_autoencoder.paths import PARAMS, REPORTS
 from offset_autoencoder.tracking.datasets import DataSet
 from offset_autoencoder.tracking.note import experiment_note
 from offset_autoencoder.tracking.records import Artifact, Record, as_param, as_ranges

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from offset_autoencoder.project import run_store
+from offset_autoencoder.paths import run_store
 
 if TYPE_CHECKING:
     from offset_autoencoder.training.identity import IdentifiedRun

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from offset_autoencoder.config import load_params
-from offset_autoencoder.project import project_root
+from offset_autoencoder.paths import project_root
 from offset_autoencoder.tracking.live_runs import live_runs
 from offset_autoencoder.tracking.location import locate
 

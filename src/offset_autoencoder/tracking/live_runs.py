@@ -12,7 +12,7 @@ import numpy as np
 
 from offset_autoencoder.config import Params
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import read_json
+from offset_autoencoder.io.files import read_json
 from offset_autoencoder.tracking.curves import Curves, Point, milliseconds, read_curves
 from offset_autoencoder.tracking.names import run_name
 from offset_autoencoder.tracking.runs import run_key, run_tags, setting_params

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.project import project_root
+from offset_autoencoder.paths import project_root
 from offset_autoencoder.tracking.curves import Point
 from offset_autoencoder.tracking.in_training import TAG, is_in_training, sign
 from offset_autoencoder.tracking.live_runs import LiveRun

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from offset_autoencoder.config.schema import Tracking
 from offset_autoencoder.config.tracking_uri import ENVIRONMENT, check_environment
-from offset_autoencoder.project import project_root
+from offset_autoencoder.paths import project_root
 
 _SQLITE = "sqlite:///"
 

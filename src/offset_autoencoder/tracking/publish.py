@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from offset_autoencoder.config import Params
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.project import project_root
+from offset_autoencoder.paths import project_root
 from offset_autoencoder.tracking.artifacts import are_lost
 from offset_autoencoder.tracking.in_training import is_in_training
 from offset_autoencoder.tracking.location import Location, locate

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from offset_autoencoder.files import sha256_of_json
+from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.tracking.datasets import DataSet
 
 Role = Literal["experiment", "setting", "run"]

@@ -10,8 +10,8 @@ from typing import Any
 
 from offset_autoencoder.config import Params, Setting
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import read_json, sha256_of_json
-from offset_autoencoder.project import REPORTS
+from offset_autoencoder.io.files import read_json, sha256_of_json
+from offset_autoencoder.paths import REPORTS
 from offset_autoencoder.tracking.datasets import DataSet
 from offset_autoencoder.tracking.names import setting_name
 from offset_autoencoder.tracking.note import setting_note
@@ -24,9 +24,9 @@ _STATISTICS = {"mean": "", "low": "_low", "high": "_high"}
 _OF_VERDICTS = {
     "permuted": "offset/of_another",
     "gaussian": "offset/as_noise",
-    "none": "offset/left_out",
-    "tells": "offset/tells",
-    "pull": "offset/pull",
+    "omitted": "offset/left_out",
+    "linear_decodability": "offset/linear_decodability",
+    "donor_shift": "offset/donor_shift",
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from offset_autoencoder.files import sha256_of_json
+from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.tracking import artifacts, write_ahead
 from offset_autoencoder.tracking.client import connect, create_database, explained, now_ms
 from offset_autoencoder.tracking.curves import Curves, Point, read_curves, read_span

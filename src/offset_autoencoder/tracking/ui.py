@@ -9,7 +9,7 @@ from pathlib import Path
 
 from offset_autoencoder.config import load_params
 from offset_autoencoder.errors import InputError, run_command
-from offset_autoencoder.project import project_root
+from offset_autoencoder.paths import project_root
 from offset_autoencoder.tracking.location import locate
 from offset_autoencoder.tracking.publish import locked
 

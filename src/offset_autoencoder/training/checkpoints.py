@@ -16,7 +16,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import read_npz, write_npz
+from offset_autoencoder.io.files import read_npz, write_npz
 
 State = Mapping[str, NDArray[Any]]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from offset_autoencoder.config import Run
 from offset_autoencoder.config.architecture import Architecture
-from offset_autoencoder.files import sha256_of_json
+from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.training.batches import Chunks
 from offset_autoencoder.training.code_digest import code_digest, library_versions
 

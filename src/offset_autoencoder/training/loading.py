@@ -7,7 +7,7 @@ from typing import Any
 
 from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.project import MODELS
+from offset_autoencoder.paths import MODELS
 from offset_autoencoder.training.run_files import SPEC, read_spec, read_weights
 from offset_autoencoder.training.run_store import runs_folder
 

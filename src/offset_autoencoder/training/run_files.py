@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import (
+from offset_autoencoder.io.files import (
     read_json,
     read_npz,
     sha256_of_json,

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from offset_autoencoder.config import format_value
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import write_text
+from offset_autoencoder.io.files import write_text
 from offset_autoencoder.training.checkpoints import FOLDER as CHECKPOINTS
 from offset_autoencoder.training.identity import IdentifiedRun
 from offset_autoencoder.training.run_files import TEMPORARY, copy_run, is_whole, read_spec

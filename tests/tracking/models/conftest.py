@@ -17,7 +17,7 @@ import yaml
 
 from offset_autoencoder.config import Params, load_params
 from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, Schema, write_prepared
-from offset_autoencoder.files import sha256_of_json, write_json, write_npz
+from offset_autoencoder.io.files import sha256_of_json, write_json, write_npz
 from offset_autoencoder.offsets.table import INFO, STATE
 from offset_autoencoder.serving.facts import FORMAT, Facts, write_facts
 from offset_autoencoder.tracking.models import publish

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from offset_autoencoder.evaluation.metrics import higher_is_better
-from offset_autoencoder.files import sha256_of_json
+from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.tracking.models.wanted import Wanted, best
 from offset_autoencoder.tracking.records import KEY
 

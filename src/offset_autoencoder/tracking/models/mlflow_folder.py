@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from offset_autoencoder.data.prepared import load_prepared, load_scale
-from offset_autoencoder.project import PREPARED
+from offset_autoencoder.paths import PREPARED
 from offset_autoencoder.serving.facts import NAME_IN_MLFLOW, Facts, read_facts
 from offset_autoencoder.serving.scaling_back import unscale
 

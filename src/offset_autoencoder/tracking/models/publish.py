@@ -9,8 +9,8 @@ from pathlib import Path
 
 from offset_autoencoder.config import Params
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.files import read_json
-from offset_autoencoder.project import PREPARED, project_root
+from offset_autoencoder.io.files import read_json
+from offset_autoencoder.paths import PREPARED, project_root
 from offset_autoencoder.serving.facts import needs_of_kind
 from offset_autoencoder.tracking.location import Location, locate
 from offset_autoencoder.tracking.models.champion import Contest, contest, decide

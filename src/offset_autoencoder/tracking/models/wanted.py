@@ -9,8 +9,8 @@ from pathlib import Path
 
 from offset_autoencoder.config import Params
 from offset_autoencoder.evaluation.metrics import METRICS, higher_is_better
-from offset_autoencoder.files import sha256_of_json
-from offset_autoencoder.project import REPORTS
+from offset_autoencoder.io.files import sha256_of_json
+from offset_autoencoder.paths import REPORTS
 from offset_autoencoder.serving.facts import FORMAT
 from offset_autoencoder.tracking.tables import number, read_table
 

@@ -1,0 +1,1 @@
+"""Command line ``offset-autoencoder``: options and help in ``app``, the work in the others."""

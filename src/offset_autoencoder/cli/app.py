@@ -1,0 +1,350 @@
+"""``offset-autoencoder``: its commands with their options, help, completion and exit status.
+
+Only what help needs is imported here: a command imports its work when it runs.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from offset_autoencoder.errors import InputError, run_command
+
+PROGRAM = "offset-autoencoder"
+_INTERRUPTED = 130
+
+# Read by hand: a shell waits for every Tab, and every other reader of it imports more.
+_INDEX = Path("models/index.csv")
+
+
+class CommandGroup(TyperGroup):
+    """Commands that end as :func:`.errors.run_command` says, and whose help is quick.
+
+    A mistyped command line is an error like any other: one line without usage, status 1.
+    """
+
+    # Typer does not export the class of the contexts that it calls this with.
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Print a command's help where it is asked for; otherwise parse the arguments.
+
+        Typer would first build Pydantic adapters of all parameters, most of the time of a help.
+        """
+        command = self.get_command(ctx, args[0]) if args else None
+        if command is not None:
+            context = command.context_class(
+                command, info_name=args[0], parent=ctx, **command.context_settings
+            )
+            options = itertools.takewhile(lambda argument: argument != "--", args[1:])
+            if set(options) & set(context.help_option_names):
+                print(context.get_help())
+                ctx.exit()
+        return super().parse_args(ctx, args)
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Parse the command line and run the command that it names.
+
+        Raises:
+            SystemExit: always; 0 on success, 1 after bad input, 130 after Ctrl-C.
+        """
+        extra["standalone_mode"] = False
+        try:
+            run_command(lambda: self._run(*args, **extra))
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # The reader has closed the pipe: `offset-autoencoder runs | head`.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(1) from None
+        raise SystemExit(0)
+
+    def _run(self, *args: Any, **extra: Any) -> None:
+        try:
+            status = super().main(*args, **extra)
+        except TyperException as error:
+            context = getattr(error, "ctx", None)
+            command = context.command_path if context else str(self.name)
+            what = error.format_message().rstrip(".")
+            hint = f"{command} --help says more"
+            raise InputError(command, what[:1].lower() + what[1:], hint) from None
+        # Typer turns Ctrl-C into a status before anyone else sees it.
+        if status == _INTERRUPTED:
+            raise KeyboardInterrupt("nothing was written")
+        if status:
+            raise SystemExit(status)
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Names of the models that have runs, for the shell."""
+    names = dict.fromkeys(row["model"] for row in _index_rows())
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def complete_run(incomplete: str) -> list[tuple[str, str]]:
+    """First digits of the ids of runs, each with model and seed, for the shell."""
+    return [
+        (row["id"][: max(12, len(incomplete))], f"{row['model']}, seed {row['seed']}")
+        for row in _index_rows()
+        if row["id"].startswith(incomplete)
+    ]
+
+
+def _index_rows() -> Iterator[dict[str, str]]:
+    try:
+        with _INDEX.open(newline="", encoding="utf-8") as stream:
+            yield from (
+                row for row in csv.DictReader(stream) if {"model", "seed", "id"} <= row.keys()
+            )
+    except (OSError, ValueError, csv.Error):
+        return
+
+
+app = typer.Typer(
+    name=PROGRAM,
+    cls=CommandGroup,
+    help="Inspect an offset-autoencoder project, and apply its models to new samples.",
+    # Plain help takes half the time of Rich's panels.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _argument(metavar: str, text: str, **settings: Any) -> Any:
+    return typer.Argument(metavar=metavar, help=text, show_default=False, **settings)
+
+
+def _option(metavar: str, text: str, *names: str, **settings: Any) -> Any:
+    return typer.Option(*names, metavar=metavar, help=text, show_default=False, **settings)
+
+
+Model = Annotated[
+    str,
+    _argument(
+        "MODEL",
+        "A run's id, the first digits of it or its folder; a saved model's folder; "
+        "models:/NAME/VERSION or models:/NAME@champion; or champion, that of the project.",
+        autocompletion=complete_run,
+    ),
+]
+Input = Annotated[
+    Path,
+    _argument("INPUT", "The samples, as in the data set: .npy, .npz, .csv, .csv.gz or .parquet."),
+]
+Output = Annotated[Path, _argument("OUTPUT", "The file to write: .npy, .csv or .parquet.")]
+Features = Annotated[
+    str | None,
+    _option(
+        "NAMES",
+        "The features' columns, separated by commas, or the array of an npz.  "
+        "[default: those of params.yaml, else all but label, id and split]",
+    ),
+]
+Label = Annotated[
+    str | None,
+    _option("NAME", "Column, array or file of the labels, which the offset class_code needs."),
+]
+Id = Annotated[
+    str | None,
+    _option(
+        "NAME",
+        "Column, array or file of the ids, which the offset interference needs; "
+        "written next to the result.",
+        "--id",
+    ),
+]
+Scaled = Annotated[
+    bool,
+    typer.Option(
+        "--scaled",
+        help="The samples are scaled already, as in data/prepared, and so is the result.",
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite an output that exists.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+Run = Annotated[
+    str,
+    _argument(
+        "RUN", "A run's id, the first digits of it, or its folder.", autocompletion=complete_run
+    ),
+]
+
+
+def _version(requested: bool) -> None:
+    if requested:
+        from importlib.metadata import version
+
+        print(version(PROGRAM))
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _help(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_version, is_eager=True),
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def _apply(
+    operation: Literal["reconstruct", "encode", "offsets"],
+    model: str,
+    paths: tuple[Path, Path],
+    columns: tuple[str | None, str | None, str | None],
+    **options: Any,
+) -> None:
+    from offset_autoencoder.cli.apply import apply_model
+    from offset_autoencoder.cli.chosen_columns import Named
+
+    apply_model(operation, model, *paths, Named(*columns), **options)
+
+
+@app.command()
+def reconstruct(
+    model: Model,
+    input: Input,
+    output: Output,
+    features: Features = None,
+    label: Label = None,
+    id: Id = None,
+    offset: Annotated[
+        Path | None,
+        _option("FILE", "An npy file of f(x) to use instead of the computed one, unscaled."),
+    ] = None,
+    scaled: Scaled = False,
+    force: Force = False,
+) -> None:
+    """Write reconstructions of samples, and print their error.
+
+    The values are in the units of the input; the error is that of the values as the network
+    sees them, which is what the reports state.
+    """
+    columns = (features, label, id)
+    options = {"offset": offset, "is_scaled": scaled, "force": force}
+    _apply("reconstruct", model, (input, output), columns, **options)
+
+
+@app.command()
+def encode(
+    model: Model,
+    input: Input,
+    output: Output,
+    features: Features = None,
+    label: Label = None,
+    id: Id = None,
+    scaled: Scaled = False,
+    force: Force = False,
+) -> None:
+    """Write a model's codes of samples, before anything is added."""
+    columns = (features, label, id)
+    _apply("encode", model, (input, output), columns, is_scaled=scaled, force=force)
+
+
+@app.command()
+def offsets(
+    model: Model,
+    input: Input,
+    output: Output,
+    features: Features = None,
+    label: Label = None,
+    id: Id = None,
+    scaled: Scaled = False,
+    force: Force = False,
+) -> None:
+    """Write the offsets f(x) of samples that a model adds.
+
+    As in data/offsets: not yet multiplied by the factor that gives them the model's rms.
+    """
+    columns = (features, label, id)
+    _apply("offsets", model, (input, output), columns, is_scaled=scaled, force=force)
+
+
+@app.command()
+def check() -> None:
+    """Check params.yaml and the data, and write nothing.
+
+    What is refused here is what the stage prepare refuses.
+    """
+    from offset_autoencoder.cli.check import check
+
+    check()
+
+
+@app.command()
+def runs(
+    model: Annotated[
+        list[str] | None,
+        _option(
+            "NAME",
+            "Only runs of this model; may be given several times.",
+            "--model",
+            "-m",
+            autocompletion=complete_model,
+        ),
+    ] = None,
+    current: Annotated[
+        bool, typer.Option("--current", help="Only those in models/, not what was published.")
+    ] = False,
+    json: AsJson = False,
+) -> None:
+    """List the runs, and whether they are published.
+
+    Those in models/, with their test metric once they are evaluated; and those that were
+    published before, and are history now.
+    """
+    from offset_autoencoder.cli.runs import print_runs
+
+    print_runs(tuple(model or ()), only_current=current, as_json=json)
+
+
+@app.command()
+def show(
+    run: Run,
+    json: AsJson = False,
+    open: Annotated[
+        bool, typer.Option("--open", help="Open its page in MLflow's UI, in the browser.")
+    ] = False,
+) -> None:
+    """Show one run: settings, losses, test metrics, files, page."""
+    from offset_autoencoder.cli.show import show_run
+
+    show_run(run, as_json=json, in_browser=open)
+
+
+@app.command(
+    context_settings={
+        "allow_extra_args": True,
+        "ignore_unknown_options": True,
+        "help_option_names": ["--help"],  # mlflow ui has a -h of its own, the host
+    },
+)
+def ui(context: typer.Context) -> None:
+    """Open MLflow's UI on the project's store.
+
+    Further arguments go to mlflow ui, such as --port 5001.
+    """
+    from offset_autoencoder.tracking import ui
+
+    # It reads its arguments, and the name in its messages, from the command line.
+    sys.argv = [f"{PROGRAM} ui", *context.args]
+    ui.main()
+
+
+def main() -> None:
+    """Run the command that the command line names."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,311 @@
+"""``reconstruct``, ``encode`` and ``offsets``: a model applied to a file, chunk by chunk."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offset_autoencoder.cli.beside import Extras, find_extras
+from offset_autoencoder.cli.chosen_columns import Named
+from offset_autoencoder.cli.found_run import find_run
+from offset_autoencoder.cli.new_samples import check_input, read_new
+from offset_autoencoder.config import load_params
+from offset_autoencoder.config.schema import Tracking
+from offset_autoencoder.data.scaling import apply_scale
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.arrays import ConcatenatedRows, chunks, npy_writer
+from offset_autoencoder.io.files import atomic_write
+from offset_autoencoder.paths import PARAMS, PREPARED
+from offset_autoencoder.reporting.progress import progress
+from offset_autoencoder.serving.applied import AppliedModel, Beside
+from offset_autoencoder.serving.facts import FACTS
+from offset_autoencoder.serving.folder import IN_MLFLOW, load_model_folder
+from offset_autoencoder.serving.from_run import open_run
+from offset_autoencoder.serving.scaling_back import unscale
+from offset_autoencoder.tracking.location import locate
+
+Operation = Literal["reconstruct", "encode", "offsets"]
+Array = NDArray[np.float32]
+Append = Callable[[Array, slice], None]
+"""Writes the next rows, ``(k, columns)``, and takes which of all rows they are."""
+
+_PROGRESS = {
+    "reconstruct": "reconstructing samples",
+    "encode": "encoding samples",
+    "offsets": "computing offsets of samples",
+}
+_SUFFIXES = (".npy", ".csv", ".parquet")
+_SCHEME = "models:/"
+_CHAMPION = "champion"
+
+
+def apply_model(
+    operation: Operation,
+    model: str,
+    source: Path,
+    output: Path,
+    named: Named,
+    *,
+    offset: Path | None = None,
+    is_scaled: bool = False,
+    force: bool = False,
+) -> None:
+    """Apply a model to a file, and print one line on what was written.
+
+    Args:
+        operation: What to write of the samples.
+        model: A run, a saved model's folder or a ``models:/`` address.
+        source: The samples.
+        output: The file to write.
+        named: The columns or arrays that are features, labels and ids.
+        offset: A file of f(x) to use instead of the computed one, or None.
+        is_scaled: Whether the samples are as in ``data/prepared``, and the result likewise.
+        force: Whether to overwrite an output that exists.
+
+    Raises:
+        InputError: where the output must not be written, the model or the samples cannot be read,
+            or do not go together.
+    """
+    check_input(source)
+    check_output(output, source, force=force)
+    with open_model(model) as opened:
+        facts = opened.facts
+        if operation == "offsets" and facts.offset_kind is None:
+            raise InputError(
+                f"model {model}",
+                "adds no offset that is computed beforehand: there is none to write",
+            )
+        labelled = operation != "encode" and facts.needs == "labels"
+        table = read_new(source, named, labelled=labelled, trained_on=facts.columns)
+        x = ConcatenatedRows((table.x,))
+        if x.shape[1] != facts.input_dim:
+            raise InputError(
+                table.origin,
+                f"its samples have {x.shape[1]} features, the model takes {facts.input_dim}",
+            )
+        if operation == "reconstruct":
+            columns = table.columns or _numbered("x", facts.input_dim)
+        else:
+            columns = _numbered("code" if operation == "encode" else "offset", facts.latent_dim)
+        # The code depends on x alone.
+        extras = (
+            Extras(is_scaled)
+            if operation == "encode"
+            else find_extras(facts, table, offset, is_scaled=is_scaled)
+        )
+        squared_errors: list[float] = []
+        operations: dict[Operation, Callable[[Array, Beside], Array]] = {
+            "reconstruct": lambda rows, inputs: _reconstruct(opened, rows, inputs, squared_errors),
+            "encode": lambda rows, inputs: opened.encode(rows, **inputs),
+            "offsets": lambda rows, inputs: opened.offset(rows, **inputs),
+        }
+        with (
+            _output_file(output, columns, len(x), table.ids) as append,
+            progress(_PROGRESS[operation], len(x), float(len(x))) as report,
+        ):
+            for start, block in chunks(x, len(columns)):
+                rows = slice(start, start + len(block))
+                append(operations[operation](block, extras.of(rows)), rows)
+                report(float(rows.stop), rows.stop)
+    line = f"{output}: {len(x)} × {len(columns)}"
+    if operation == "reconstruct":
+        line += f", mse {sum(squared_errors) / (len(x) * len(columns)):.6g} of the scaled values"
+    print(line)
+
+
+def _numbered(name: str, count: int) -> tuple[str, ...]:
+    return tuple(f"{name}_{i}" for i in range(count))
+
+
+def _reconstruct(
+    opened: AppliedModel, block: Array, inputs: Beside, squared_errors: list[float]
+) -> Array:
+    """Reconstructions in the units of the samples; their squared error as scaled is appended."""
+    is_scaled = inputs.get("is_scaled", False)
+    scaled = block if is_scaled else apply_scale(block, *opened.scale)
+    inputs["is_scaled"] = True
+    values = opened.reconstruct(scaled, **inputs)
+    squared_errors.append(float(np.square(values - scaled.astype(np.float64)).sum()))
+    return values if is_scaled else unscale(values, opened.scale).astype(np.float32)
+
+
+@contextlib.contextmanager
+def open_model(name: str) -> Iterator[AppliedModel]:
+    """Open a model, to be used within the block.
+
+    Args:
+        name: A run's id, the first digits of it or its folder; a saved model's folder;
+            ``models:/NAME/VERSION``, ``models:/NAME@ALIAS`` or ``models:/ID``; or ``champion``.
+
+    Raises:
+        InputError: where there is no such model, or it cannot be applied.
+    """
+    if name == _CHAMPION:
+        name = champion_address(load_params(PARAMS).tracking)
+    if name.startswith(_SCHEME):
+        with tempfile.TemporaryDirectory(prefix="offset-autoencoder-") as folder:
+            yield load_model_folder(download_model(name, Path(folder)))
+    elif any((Path(name) / place / FACTS).is_file() for place in (".", IN_MLFLOW)):
+        yield load_model_folder(name)
+    else:
+        run = find_run(name)
+        # The project of a run is this one or, failing that, the one around its folder.
+        folders = (Path(), *run.resolve().parents[1:3])
+        project = next((folder for folder in folders if (folder / PREPARED).is_dir()), None)
+        if project is None:
+            raise InputError(
+                f"model {name}",
+                "is a run: scale and offset are in its project, which is neither here nor "
+                "around it",
+                "name it in the project's folder, or take a model that MLflow serves: "
+                "models:/NAME@ALIAS",
+            )
+        yield open_run(run, project)
+
+
+def champion_address(tracking: Tracking) -> str:
+    """Address of the project's champion: ``"models:/offset-autoencoder@champion"``.
+
+    Raises:
+        InputError: where the project registers no model.
+    """
+    if tracking.registered_model is None:
+        raise InputError(
+            f"{PARAMS}: tracking.registered_model", "is null: there is no champion", "name one"
+        )
+    return f"{_SCHEME}{tracking.registered_model}@{_CHAMPION}"
+
+
+def download_model(address: str, folder: Path) -> Path:
+    """Download a registered model by ``mlflow artifacts download``.
+
+    MLflow takes seconds to import, and TensorFlow after it: they need not share a process.
+
+    Args:
+        address: ``models:/NAME/VERSION``, ``models:/NAME@ALIAS`` or ``models:/ID``.
+        folder: The folder to write, empty.
+
+    Returns:
+        The folder of the model.
+
+    Raises:
+        InputError: where the store has no such model, or does not answer.
+    """
+    if not address.removeprefix(_SCHEME).strip("/@"):
+        expected = f"{_SCHEME}NAME/VERSION or {_SCHEME}NAME@{_CHAMPION}"
+        raise InputError(address, f"names no model, expected {expected}")
+    location = locate(load_params(PARAMS).tracking if PARAMS.exists() else Tracking())
+    if location.database is not None and not location.database.exists():
+        raise InputError(address, f"there is no MLflow store {location.shown}", "run dvc repro")
+    command = [sys.executable, "-m", "mlflow", "artifacts", "download"]
+    done = subprocess.run(
+        [*command, "--artifact-uri", address, "--dst-path", str(folder)],
+        env={
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+            **os.environ,
+            "MLFLOW_TRACKING_URI": location.uri,
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        reason = _reason(done.stderr).replace(location.uri.rstrip("/"), location.shown.rstrip("/"))
+        raise InputError(address, f"{location.shown} does not give it: {reason}")
+    return folder
+
+
+def _reason(traceback: str) -> str:
+    """Last line of a traceback, without the name of its class."""
+    lines = [line for line in traceback.splitlines() if line.strip()] or ["no reason given"]
+    name, colon, reason = lines[-1].partition(": ")
+    is_error = colon and name.rpartition(".")[2].endswith(("Exception", "Error"))
+    return reason if is_error else lines[-1]
+
+
+def check_output(output: Path, source: Path, *, force: bool) -> None:
+    """Refuse an output that cannot be written, or that would destroy something.
+
+    Raises:
+        InputError: for an unknown suffix, a folder that is missing, the input itself, a folder
+            of that name, and a file that exists, except with ``force``.
+    """
+    if output.suffix.lower() not in _SUFFIXES:
+        raise InputError(
+            str(output), f"unknown suffix {output.suffix!r}", f"known are {', '.join(_SUFFIXES)}"
+        )
+    if output.is_dir():
+        raise InputError(str(output), "is a folder, expected the name of a file")
+    if not output.parent.is_dir():
+        raise InputError(str(output), f"there is no folder {output.parent}", "make it first")
+    if output.exists():
+        if source.exists() and output.samefile(source):
+            raise InputError(str(output), "is the input, too", "give the output another name")
+        if not force:
+            raise InputError(str(output), "exists already", "--force writes over it")
+
+
+@contextlib.contextmanager
+def _output_file(
+    output: Path, columns: Sequence[str], rows: int, ids: NDArray[Any] | None
+) -> Iterator[Append]:
+    """Write float32 rows; the file appears at ``output`` when the block ends without an error.
+
+    Args:
+        output: The file; its suffix is its format.
+        columns: Names of the columns; npy has none.
+        rows: Their number.
+        ids: ``(rows,)`` written as the first column, ``id``, or None; npy has no room for them.
+
+    Raises:
+        InputError: where the disk is full, or the file may not be written.
+    """
+    try:
+        if output.suffix.lower() == ".npy":
+            with npy_writer(output, (rows, len(columns))) as writer:
+                yield lambda block, _: writer.append(block)
+        else:
+            with _table_writer(output, columns, ids) as append:
+                yield append
+    except OSError as error:
+        raise InputError(str(output), f"cannot be written: {error.strerror or error}") from None
+
+
+@contextlib.contextmanager
+def _table_writer(
+    output: Path, columns: Sequence[str], ids: NDArray[Any] | None
+) -> Iterator[Append]:
+    import pyarrow as pa
+    from pyarrow import csv
+    from pyarrow import parquet as pq
+
+    id_array = None if ids is None else pa.array(ids)
+    # A feature may have that name already.
+    id_name = "id" if "id" not in columns else "id_of_sample"
+    schema = pa.schema(
+        ([] if id_array is None else [pa.field(id_name, id_array.type)])
+        + [pa.field(name, pa.float32()) for name in columns]
+    )
+    is_csv = output.suffix.lower() == ".csv"
+    with (
+        atomic_write(output) as stream,
+        csv.CSVWriter(stream, schema) if is_csv else pq.ParquetWriter(stream, schema) as writer,
+    ):
+
+        def append(block: Array, rows: slice) -> None:
+            arrays = [] if id_array is None else [id_array[rows]]
+            arrays += [pa.array(column) for column in np.ascontiguousarray(block.T)]
+            writer.write_table(pa.table(arrays, schema=schema))
+
+        yield append

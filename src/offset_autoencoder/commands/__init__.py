@@ -1,1 +1,0 @@
-"""The command ``offset-autoencoder``: one module a command, their options and help in ``app``."""

@@ -1,0 +1,206 @@
+"""Adaptation to the offset: of the encoder, and of the decoder by what it reads from it.
+
+An encoder that sees x can compute f(x). Trained with it, its code may carry ``−f(x)``, which
+cancels the offset, or ``+f(x)``, which reinforces it: the slope of the code on the offset. A
+decoder that reads x from the offset moves towards the donor of another sample's offset.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offset_autoencoder.config import Run, Setting
+from offset_autoencoder.evaluation.metrics import Array, Decode
+from offset_autoencoder.evaluation.runs_table import runs_by_setting
+from offset_autoencoder.evaluation.statistics import Estimate, mean_and_interval
+
+Float64 = NDArray[np.float64]
+AdaptationWord = Literal["cancels", "reinforces", "ignores", "inconclusive", "unknown"]
+
+# A slope this near zero moves the code by less than a twentieth of the offset.
+SMALL_SLOPE = 0.05
+_ROUNDING = float(np.finfo(np.float32).eps)
+
+
+@dataclass(frozen=True)
+class EncoderAdaptation:
+    """Dependence of one run's codes on its offset, over the samples.
+
+    Attributes:
+        slope: b of ``code ≈ a + b·offset``: one number for all coordinates, each about its own
+            mean. −1: the code takes the offset back; 0: it does not know of it; 1: it repeats it.
+        explained: Share of the code's variance that a linear map of the whole offset explains,
+            adjusted for the number of coordinates: about 0 for an offset that has nothing to do
+            with the code.
+        plain_slope: The slope of another run's code on the same offset, a run of the same seed
+            that was trained without it. Whatever says something of x goes with any code by
+            chance, and this is how much. None where there is no such run, or where its encoder
+            is another.
+    """
+
+    slope: float
+    explained: float
+    plain_slope: float | None
+
+
+def encoder_adaptation(
+    code: NDArray[Any], offset: NDArray[Any], plain_code: NDArray[Any] | None = None
+) -> EncoderAdaptation | None:
+    """Measure how the codes of a run depend on its offset.
+
+    Args:
+        code: The codes of the samples, (n, L).
+        offset: Their offsets, (n, L).
+        plain_code: Their codes by the run of the same seed trained without an offset, (n, L).
+
+    Returns:
+        None where the offset does not vary.
+
+    Raises:
+        ValueError: where the shapes differ.
+    """
+    if any(codes is not None and codes.shape != offset.shape for codes in (code, plain_code)):
+        raise ValueError("codes and offset differ in shape")
+    centred = _centred(offset)
+    size = float(np.sum(np.square(offset, dtype=np.float64)))
+    if float(np.sum(np.square(centred))) <= _ROUNDING**2 * size:
+        return None
+    plain = None if plain_code is None else _slope(_centred(plain_code), centred)
+    own = _centred(code)
+    return EncoderAdaptation(_slope(own, centred), _explained(own, centred), plain)
+
+
+def adaptation_word(slope: Estimate, *, small: float = SMALL_SLOPE) -> AdaptationWord:
+    """The word for a slope over seeds, by its interval.
+
+    ``ignores``: all of it lies within ± ``small``. Else ``cancels`` where all of it lies below
+    zero, ``reinforces`` where above, ``inconclusive`` where it holds zero. ``unknown``
+    without an interval.
+
+    Args:
+        slope: The slope less the plain one, over seeds.
+        small: The slope that is as good as none.
+    """
+    if not (math.isfinite(slope.low) and math.isfinite(slope.high)):
+        return "unknown"
+    if -small <= slope.low and slope.high <= small:
+        return "ignores"
+    if slope.high < 0:
+        return "cancels"
+    return "reinforces" if slope.low > 0 else "inconclusive"
+
+
+@dataclass(frozen=True)
+class EncoderAdaptationSummary:
+    """Adaptation of a setting's encoder to its offset, over the seeds that finished.
+
+    Attributes:
+        setting: The setting.
+        slope: The slope.
+        plain_slope: The slope without training with the offset; count 0 where unknown.
+        learnt_slope: The slope less the plain slope, seed by seed; count 0 where unknown.
+        explained: Share of the code's variance that the offset explains linearly.
+        word: The word for ``learnt_slope``; ``unknown`` where that is: ``slope`` alone is there
+            by chance too.
+    """
+
+    setting: Setting
+    slope: Estimate
+    plain_slope: Estimate
+    learnt_slope: Estimate
+    explained: Estimate
+    word: AdaptationWord
+
+
+def summarise_encoder_adaptation(
+    finished: Sequence[tuple[str, Run]],
+    adaptations: Mapping[str, EncoderAdaptation | None],
+    *,
+    confidence: float,
+) -> list[EncoderAdaptationSummary]:
+    """The adaptation of every setting that has one, in the order of the settings.
+
+    Args:
+        finished: Ids and runs, in the order of the report.
+        adaptations: :func:`encoder_adaptation` of each id; a run may be missing.
+        confidence: The share of intervals that hold the true mean.
+    """
+    present = {run_id: item for run_id, item in adaptations.items() if item is not None}
+    summaries = []
+    for setting, members in runs_by_setting(finished, present):
+        items = [present[run_id] for run_id, _ in members]
+        pairs = [(item.slope, item.plain_slope) for item in items if item.plain_slope is not None]
+        slope, plain_slope, learnt_slope, explained = (
+            mean_and_interval(np.array(values, dtype=np.float64), confidence)
+            for values in (
+                [item.slope for item in items],
+                [plain for _, plain in pairs],
+                [own - plain for own, plain in pairs],
+                [item.explained for item in items],
+            )
+        )
+        summaries.append(
+            EncoderAdaptationSummary(
+                setting, slope, plain_slope, learnt_slope, explained, adaptation_word(learnt_slope)
+            )
+        )
+    return summaries
+
+
+def donor_shift(
+    x: Array, code: Array | None, offset: Array, decode: Decode, sources: NDArray[np.int64]
+) -> float:
+    """The share of the way to another sample, the donor, that its offset takes a reconstruction.
+
+    The slope of the output's shift on the samples' difference, over all samples i, their
+    sources j and all features: ``Σ (x'ᵢⱼ − x'ᵢᵢ)·(xⱼ − xᵢ) / Σ ‖xⱼ − xᵢ‖²``, where ``x'ᵢⱼ`` is
+    decoded from the code of i and the offset of j. 0: the output does not move that way,
+    whatever else happens to it; 1: it is the other sample's. Only where the decoder reads x from
+    the offset is it above zero. An encoder that merely takes a known offset back is thrown off
+    by another one just as much, but not towards the other sample.
+
+    Args:
+        x: The samples, (n, features).
+        code: Their codes, (n, L), or None where the architecture names none.
+        offset: What is added to the codes, or stands beside them, (n, L).
+        decode: From codes and offsets of all n samples to reconstructions, (n, features).
+        sources: Whose offset each sample gets, (draws, n): :attr:`.interventions.Draws.sources`.
+
+    Returns:
+        The share; NaN where there are no sources, or all samples are alike.
+    """
+    own = decode(code, offset).astype(np.float64)
+    moved, whole = 0.0, 0.0
+    for source in sources:
+        way = x[source].astype(np.float64) - x
+        moved += float(np.sum((decode(code, offset[source]) - own) * way))
+        whole += float(np.sum(np.square(way)))
+    return moved / whole if whole > 0 else float("nan")
+
+
+def _centred(rows: NDArray[Any]) -> Float64:
+    rows = np.asarray(rows, dtype=np.float64)
+    return rows - rows.mean(axis=0)
+
+
+def _slope(code: Float64, offset: Float64) -> float:
+    """Σ cov / Σ var over the coordinates: the least squares of one slope for all."""
+    return float(np.sum(code * offset) / np.sum(np.square(offset)))
+
+
+def _explained(code: Float64, offset: Float64) -> float:
+    """Adjusted R² of the least squares of all coordinates on all: Ezekiel's 1930 correction."""
+    directions, sizes, _ = np.linalg.svd(offset, full_matrices=False)
+    kept = sizes > sizes[0] * max(offset.shape) * np.finfo(np.float32).eps
+    rank, count = int(kept.sum()), len(offset)
+    total = float(np.sum(np.square(code)))
+    if not total or count <= rank + 1:
+        return float("nan")
+    share = float(np.sum(np.square(directions[:, kept].T @ code))) / total
+    return 1 - (1 - share) * (count - 1) / (count - 1 - rank)

@@ -1,0 +1,1 @@
+"""Files, arrays and tables on disk, whatever they hold."""

@@ -1,0 +1,127 @@
+"""The project's own csv tables: one writer, one reader; the same bytes for the same rows."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.files import write_text
+
+Row = dict[str, str]
+"""One row as read: cell per column."""
+T = TypeVar("T")
+
+
+def write_csv(
+    path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, nan: str = ""
+) -> None:
+    """Write rows as csv, atomically; see :func:`csv_text`."""
+    write_text(path, csv_text(columns, rows, nan=nan))
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, nan: str = "") -> str:
+    """Rows as csv: a header, line feeds, floats in full.
+
+    Floats are written with as many digits as give the same float (or NumPy float32) back; None
+    as an empty cell, infinity as ``inf``.
+
+    Args:
+        columns: The columns in order; a row lacking one has an empty cell there.
+        rows: The rows.
+        nan: Cell of a NaN.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_cell(row.get(column), nan) for column in columns])
+    return text.getvalue()
+
+
+def _cell(value: Any, nan: str) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return nan if math.isnan(value) else repr(float(value))
+    return str(value)
+
+
+def read_csv(path: Path, required: Sequence[str] = (), *, mend: str = "run dvc repro") -> list[Row]:
+    """Read a csv file with a header, every cell as text.
+
+    Args:
+        path: The file.
+        required: Columns that must be there.
+        mend: Remedy to name in errors.
+
+    Returns:
+        One mapping of column to cell per row.
+
+    Raises:
+        InputError: where the file is missing, no csv, lacks a column, or where a row has not one
+            cell per column.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            header, *rows = [row for row in csv.reader(stream, strict=True) if row] or [[]]
+    except FileNotFoundError:
+        raise InputError(str(path), "no such file", mend) from None
+    except (OSError, csv.Error, UnicodeDecodeError) as error:
+        raise InputError(str(path), f"is not a table: {error}", mend) from None
+    for column in required:
+        if column not in header:
+            raise InputError(str(path), f"has no column {column!r}", mend)
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(header):
+            raise InputError(
+                f"{path}, row {number}", f"has {len(row)} cells, expected {len(header)}", mend
+            )
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def read_rows(
+    path: Path,
+    parse: Callable[[Row], T],
+    required: Sequence[str] = (),
+    *,
+    mend: str = "run dvc repro",
+) -> list[T]:
+    """Read a csv file whose rows are records, such as a dataclass.
+
+    Args:
+        path: The file.
+        parse: Converts a row of texts to a record; may raise KeyError, TypeError or ValueError.
+        required: Columns that must be there.
+        mend: Remedy to name in errors.
+
+    Raises:
+        InputError: as :func:`read_csv`, and where a row cannot be parsed.
+    """
+    records = []
+    for number, row in enumerate(read_csv(path, required, mend=mend), start=1):
+        try:
+            records.append(parse(row))
+        except KeyError as error:
+            raise InputError(str(path), f"has no column {error}", mend) from None
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{path}, row {number}", str(error), mend) from None
+    return records
+
+
+def number(path: Path, row: int, column: str, cell: str) -> float:
+    """A cell as a number.
+
+    Raises:
+        InputError: where it is none, naming file, row and column.
+    """
+    try:
+        return float(cell)
+    except ValueError:
+        raise InputError(
+            f"{path}, row {row}, column {column}", f"expected a number, got {cell!r}"
+        ) from None

@@ -1,0 +1,61 @@
+"""Files and folders of the user's project."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+RAW = Path("data/raw")
+CUSTOM = Path("src/custom")
+PREPARED = Path("data/prepared")
+OFFSETS = Path("data/offsets")
+MODELS = Path("models")
+REPORTS = Path("reports")
+
+
+def project_root() -> Path:
+    """Folder of the user's project, shared by the temporary clones that DVC makes of it.
+
+    DVC runs queued experiments in a clone, and names the project it was cloned from in
+    ``DVC_ROOT``. What must outlive the clone (the MLflow store, the run store) lies there.
+    """
+    return Path(os.environ.get("DVC_ROOT") or ".").resolve()
+
+
+def run_store() -> Path:
+    """Local run store: every run that this machine ever trained or imported, by id."""
+    return project_root() / ".runs"
+
+
+def copy_into_clone(folder: Path) -> None:
+    """Copy into a temporary clone the user's files that the project has and the clone lacks.
+
+    A clone holds what git and DVC track, and a user's data and functions need not be tracked.
+    Once copied they are there for every later stage, and DVC records the same content of the
+    folder as in the project itself, so that nothing reruns when the experiment is applied.
+
+    Args:
+        folder: ``data/raw`` or ``src/custom``. An absolute path, or a working folder that is no
+            clone, is left alone.
+    """
+    root = project_root()
+    if folder.is_absolute() or root == Path.cwd():
+        return
+    for path in sorted((root / folder).rglob("*")):
+        target = folder / path.relative_to(root / folder)
+        if path.is_file() and path.suffix not in (".dvc", ".pyc") and not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _copy(path.resolve(), target, cheaply=folder == RAW)
+
+
+def _copy(path: Path, target: Path, *, cheaply: bool) -> None:
+    # Never a symbolic link: DVC commits what it finds below a dependency, and `dvc exp apply`
+    # would put the link in the place of the file that it points to.
+    if cheaply:
+        with contextlib.suppress(OSError):  # another file system, or one without hard links
+            target.hardlink_to(path)
+            return
+    shutil.copyfile(path, target)

@@ -1,0 +1,312 @@
+"""``reconstruct``, ``encode`` and ``offsets``, with models that were trained for it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.cli.conftest import FEATURES
+
+from offset_autoencoder.io import arrays
+
+MSE = re.compile(r"mse (\S+) of the scaled values")
+
+
+@pytest.fixture
+def run_of(runs: pd.DataFrame) -> Callable[[str], str]:
+    """The first digits of the id of a model's first run."""
+    return lambda model: str(runs[runs["model"] == model]["id"].iloc[0])[:16]
+
+
+@pytest.fixture
+def samples_csv(test_samples: pd.DataFrame, tmp_path: Path) -> Path:
+    """The test samples without labels, their columns in another order."""
+    path = tmp_path / "new.csv"
+    test_samples[[*reversed(FEATURES), "name"]].to_csv(path, index=False)
+    return path
+
+
+def table_of(trained: Path, offset: str) -> Any:
+    return np.load(trained / "data" / "offsets" / offset / "test.npy")
+
+
+@pytest.mark.parametrize("model", ["plain", "projection", "known", "wide"])
+def test_reconstructions_have_the_error_that_evaluate_measured(
+    model: str,
+    command: Any,
+    run_of: Any,
+    runs: pd.DataFrame,
+    samples_csv: Path,
+    test_samples: pd.DataFrame,
+    trained: Path,
+    tmp_path: Path,
+) -> None:
+    output = tmp_path / "out.csv"
+    result = command("reconstruct", run_of(model), samples_csv, output)
+    assert result.exit_code == 0, result.stderr
+    measured = runs[runs["model"] == model]["mse"].iloc[0]
+    found = MSE.search(result.stdout)
+    assert found is not None
+    assert float(found[1]) == pytest.approx(measured, rel=1e-5)
+    # In the units of the file: scaled by hand, they have that error.
+    table = pd.read_csv(output)
+    assert list(table.columns) == ["id", *FEATURES]
+    assert list(table["id"]) == list(test_samples["name"])
+    with np.load(trained / "data" / "prepared" / "scale.npz") as scale:
+        difference = (table[FEATURES] - test_samples[FEATURES]).to_numpy() * scale["factor"]
+    assert np.square(difference).mean() == pytest.approx(measured, rel=1e-4)
+
+
+def test_scaled_samples_stay_scaled(
+    command: Any, run_of: Any, runs: pd.DataFrame, trained: Path, tmp_path: Path
+) -> None:
+    source, output = trained / "data" / "prepared" / "test" / "x.npy", tmp_path / "out.npy"
+    result = command("reconstruct", run_of("projection"), source, output, "--scaled")
+    assert result.exit_code == 0, result.stderr
+    measured = runs[runs["model"] == "projection"]["mse"].iloc[0]
+    error = np.square(np.load(output) - np.load(source).astype(np.float64)).mean()
+    assert error == pytest.approx(measured, rel=1e-5)
+
+
+def test_offsets_are_those_of_the_tables(
+    command: Any, run_of: Any, samples_csv: Path, trained: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.parquet"
+    assert command("offsets", run_of("projection"), samples_csv, output).exit_code == 0
+    table = pd.read_parquet(output)
+    assert list(table.columns) == ["id", "offset_0", "offset_1", "offset_2"]
+    expected = table_of(trained, "projection")
+    np.testing.assert_allclose(table.iloc[:, 1:], expected, rtol=1e-5, atol=1e-7)
+    assert command("offsets", run_of("known"), samples_csv, tmp_path / "k.npy").exit_code == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "k.npy"), table_of(trained, "known"))
+
+
+def test_labels_are_taken_where_the_offset_goes_by_them(
+    command: Any,
+    run_of: Any,
+    samples_csv: Path,
+    test_samples: pd.DataFrame,
+    trained: Path,
+    tmp_path: Path,
+) -> None:
+    result = command("offsets", run_of("kinds"), samples_csv, tmp_path / "out.npy")
+    assert result.stderr.startswith("error: --label: missing: the model's offset, class_code, asks")
+    renamed = tmp_path / "renamed.csv"
+    test_samples.rename(columns={"kind": "animal"}).to_csv(renamed, index=False)
+    result = command("offsets", run_of("kinds"), renamed, tmp_path / "out.npy", "--label", "animal")
+    assert result.exit_code == 0, result.stderr
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), table_of(trained, "kinds"))
+    # The code depends on x alone.
+    assert command("encode", run_of("kinds"), samples_csv, tmp_path / "c.npy").exit_code == 0
+
+
+def test_an_offset_of_ones_own_takes_the_place_of_the_computed_one(
+    command: Any, run_of: Any, samples_csv: Path, trained: Path, tmp_path: Path
+) -> None:
+    def reconstruct(name: str, *options: str | Path) -> Any:
+        result = command(
+            "reconstruct", run_of("projection"), samples_csv, tmp_path / name, *options
+        )
+        assert result.exit_code == 0, result.stderr
+        return np.load(tmp_path / name)
+
+    table = trained / "data" / "offsets" / "projection" / "test.npy"
+    computed = reconstruct("computed.npy")
+    np.testing.assert_allclose(reconstruct("same.npy", "--offset", table), computed, rtol=1e-4)
+    np.save(tmp_path / "other.npy", np.flip(np.load(table), axis=0))
+    other = reconstruct("flipped.npy", "--offset", tmp_path / "other.npy")
+    assert not np.allclose(other, computed, rtol=1e-3)
+    result = command(
+        *("reconstruct", run_of("projection"), samples_csv, tmp_path / "no.npy"),
+        *("--offset", trained / "data" / "offsets" / "projection" / "train.npy"),
+    )
+    assert "expected (24, 3)" in result.stderr
+
+
+def test_codes_are_of_unit_length(
+    command: Any, run_of: Any, samples_csv: Path, tmp_path: Path
+) -> None:
+    result = command("encode", run_of("projection"), samples_csv, tmp_path / "code.npy")
+    assert result.stdout == f"{tmp_path / 'code.npy'}: 24 × 3\n"
+    code = np.load(tmp_path / "code.npy")
+    np.testing.assert_allclose(np.linalg.norm(code, axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".csv", ".parquet"])
+def test_chunk_by_chunk_it_writes_the_same(
+    suffix: str,
+    command: Any,
+    run_of: Any,
+    samples_csv: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole, pieces = tmp_path / f"whole{suffix}", tmp_path / f"pieces{suffix}"
+    said = command("reconstruct", run_of("projection"), samples_csv, whole).stdout
+    monkeypatch.setattr(arrays, "CHUNK_VALUES", 5 * len(FEATURES))
+    result = command("reconstruct", run_of("projection"), samples_csv, pieces)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.partition(": ")[2] == said.partition(": ")[2]
+    read = {".npy": lambda path: pd.DataFrame(np.load(path)), ".csv": pd.read_csv}.get(
+        suffix, pd.read_parquet
+    )
+    pd.testing.assert_frame_equal(read(pieces), read(whole), rtol=1e-5)
+
+
+def narrow(path: Path) -> None:
+    table = pd.read_csv(path)
+    np.save(path.with_name("narrow.npy"), table[FEATURES[1:]])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["{run}", "narrow.npy", "o.npy"],
+            "narrow.npy: its samples have 5 features, the model takes 6",
+        ),
+        (["{run}", "nan.csv", "o.npy"], "nan.csv, row 2 (line 4), column 'f3'"),
+        (["{run}", "text.csv", "o.npy"], "column 'f1': 'many' is not a finite number"),
+        (["{run}", "lacks.csv", "o.npy"], "lacks.csv: has no column 'f0'"),
+        (["{run}", "none.csv", "o.npy"], "none.csv: no such file"),
+        (["{run}", "notes.txt", "o.npy"], "notes.txt: unknown file format '.txt'"),
+        (["{run}", "new.csv", "o.txt"], "o.txt: unknown suffix '.txt'"),
+        (["{run}", "new.csv", "nowhere/o.npy"], "there is no folder"),
+        (["{run}", "new.csv", "old.npy"], "old.npy: exists already (--force writes over it)"),
+        (["{run}", "new.csv", "new.csv"], "new.csv: is the input, too"),
+        (["{run}", "new.csv", "new.csv", "--force"], "new.csv: is the input, too"),
+        (["xyz", "new.csv", "o.npy"], "no run of models or .runs has an id that begins so"),
+        (
+            ["{run}", "new.csv", "o.npy", "--features", "f0,f9"],
+            "has no column 'f9'",
+        ),
+        (["{run}", "new.csv", "o.npy", "--id", "nam"], "--id: "),
+        (["models:/m@champion", "new.csv", "o.npy"], "there is no MLflow store"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(
+    arguments: list[str], said: str, command: Any, run_of: Any, samples_csv: Path
+) -> None:
+    folder = samples_csv.parent
+    table = pd.read_csv(samples_csv)
+    narrow(samples_csv)
+    table.assign(f3=table["f3"].where(table.index != 2)).to_csv(folder / "nan.csv", index=False)
+    table.assign(f1="many").to_csv(folder / "text.csv", index=False)
+    table.drop(columns="f0").to_csv(folder / "lacks.csv", index=False)
+    (folder / "notes.txt").write_text("notes")
+    np.save(folder / "old.npy", np.zeros(3))
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    model, source, output, *options = arguments
+    result = command(
+        "reconstruct",
+        model.format(run=run_of("projection")),
+        folder / source,
+        folder / output,
+        *options,
+    )
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert said in line
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_runs_folder_is_applied_from_anywhere_with_its_own_project(
+    command: Any,
+    run_of: Any,
+    samples_csv: Path,
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (run,) = (trained / "models" / "runs").glob(f"{run_of('projection')}*")
+    assert command("reconstruct", run, samples_csv, tmp_path / "here.npy").exit_code == 0
+    monkeypatch.chdir(tmp_path)
+    result = command("reconstruct", run, samples_csv, tmp_path / "there.npy")
+    assert result.exit_code == 0, result.stderr
+    np.testing.assert_array_equal(np.load("there.npy"), np.load("here.npy"))
+    shutil.copytree(run, tmp_path / "alone")
+    result = command("reconstruct", "alone", samples_csv, tmp_path / "no.npy")
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert "in its project, which is neither here nor around it" in line
+
+
+def test_a_model_without_a_precomputed_offset_has_none_to_write(
+    command: Any, run_of: Any, samples_csv: Path, tmp_path: Path
+) -> None:
+    result = command("offsets", run_of("wide"), samples_csv, tmp_path / "o.npy")
+    assert "adds no offset that is computed beforehand" in result.stderr
+
+
+def test_what_fails_half_way_leaves_the_old_output(
+    command: Any,
+    run_of: Any,
+    test_samples: pd.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(arrays, "CHUNK_VALUES", 5 * len(FEATURES))
+    x = test_samples[FEATURES].to_numpy(copy=True)
+    x[20, 4] = 1e300
+    np.save(tmp_path / "x.npy", x)
+    (tmp_path / "out.csv").write_text("kept")
+    arguments = ("reconstruct", run_of("projection"), tmp_path / "x.npy", tmp_path / "out.csv")
+    result = command(*arguments, "--force")
+    assert result.exit_code == 1
+    assert "row 20, column 4" in result.stderr
+    assert (tmp_path / "out.csv").read_text() == "kept"
+    assert {path.name for path in tmp_path.iterdir()} == {"x.npy", "out.csv"}
+    x[20, 4] = 1.0
+    np.save(tmp_path / "x.npy", x)
+    assert command(*arguments, "--force").exit_code == 0
+    assert list(pd.read_csv(tmp_path / "out.csv").columns) == [f"x_{i}" for i in range(6)]
+
+
+@pytest.mark.slow
+def test_a_saved_folder_and_the_registry_give_the_same_as_the_run(
+    command: Any,
+    run_of: Any,
+    samples_csv: Path,
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from mlflow.tracking import MlflowClient
+
+    from offset_autoencoder.serving.from_run import parts_of_run
+    from offset_autoencoder.serving.saving import save_model_folder
+
+    outputs = [tmp_path / f"{name}.npy" for name in ("run", "folder", "champion", "version")]
+    run = run_of("projection")
+    assert command("reconstruct", run, samples_csv, outputs[0]).exit_code == 0
+    folder = tmp_path / "logged" / "artifacts" / "model"
+    folder.parent.mkdir(parents=True)
+    save_model_folder(folder, parts_of_run(run))
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+    client = MlflowClient(tracking_uri=store)
+    client.create_registered_model("offset-autoencoder")
+    version = client.create_model_version("offset-autoencoder", (tmp_path / "logged").as_uri())
+    client.set_registered_model_alias("offset-autoencoder", "champion", version.version)
+    # Neither needs the project.
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    assert command("reconstruct", folder, samples_csv, outputs[1]).exit_code == 0
+    address = "models:/offset-autoencoder@champion"
+    result = command("reconstruct", address, samples_csv, outputs[2])
+    assert result.exit_code == 0, result.stderr
+    assert command("encode", "models:/offset-autoencoder/1", samples_csv, outputs[3]).exit_code == 0
+    found = [np.load(output) for output in outputs]
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])
+    assert found[3].shape == (24, 3)
+    result = command("encode", "models:/offset-autoencoder/2", samples_csv, tmp_path / "no.npy")
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert "Model Version (name=offset-autoencoder, version=2) not found" in line

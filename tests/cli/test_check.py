@@ -1,0 +1,167 @@
+"""``check`` refuses what ``prepare`` and the offsets refuse, and writes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.cli.conftest import DOCUMENT, frame, write_project
+
+from offset_autoencoder.cli.check import check
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.io import arrays
+from offset_autoencoder.stages import prepare
+
+DATA = DOCUMENT["data"]
+NETWORK = DOCUMENT["network"]
+DISTRIBUTIONS = {"loss": "categorical_crossentropy", "output": "softmax"}
+
+
+def said_by_prepare() -> list[str]:
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        prepare.main()
+    return printed.getvalue().splitlines()
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {},
+        {"data": {"source": "digits"}, "offsets": {}, "models": {"plain": {}}},
+        {"data": DATA | {"scale": "minmax"}},
+    ],
+)
+def test_it_says_of_the_data_what_prepare_says(
+    sections: dict[str, Any], project: Path, command: Any
+) -> None:
+    write_project(project, **sections)
+    before = set(project.rglob("*"))
+    result = command("check")
+    assert result.exit_code == 0, result.stderr
+    assert set(project.rglob("*")) == before
+    first, data, *_ = result.stdout.splitlines()
+    assert first.startswith("params.yaml: ")
+    assert data.partition(": ")[2] == said_by_prepare()[0].partition(": ")[2]
+
+
+def test_it_counts_the_runs(project: Path, command: Any) -> None:
+    said = command("check").stdout
+    assert "params.yaml: 5 models, 6 settings, 2 seeds, 12 runs\n" in said
+
+
+def test_it_warns_of_samples_in_two_splits(project: Path, command: Any) -> None:
+    table = frame()
+    table.iloc[1:30, 1:] = table.iloc[0, 1:].to_numpy()
+    table.to_csv("data/raw/mine.csv", index=False)
+    said = command("check").stdout.splitlines()
+    assert said[2].startswith("warning: samples that also stand in an earlier split")
+    assert said[2] == said_by_prepare()[1]
+
+
+def nan(table: pd.DataFrame) -> None:
+    table.loc[7, "f3"] = np.nan
+
+
+def constant(table: pd.DataFrame) -> None:
+    table["f2"] = 4.0
+
+
+def twice(table: pd.DataFrame) -> None:
+    table.loc[5, "name"] = "s002"
+
+
+def huge(table: pd.DataFrame) -> None:
+    table.loc[9, "f5"] = 1e300
+
+
+def unchanged(table: pd.DataFrame) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sections"),
+    [
+        (nan, {}),
+        (constant, {}),
+        (twice, {}),
+        (huge, {"data": DATA | {"scale": "none"}}),
+        (unchanged, {"sedes": 2}),
+        (unchanged, {"data": DATA | {"path": "yours.csv"}}),
+        (unchanged, {"data": {k: v for k, v in DATA.items() if k != "label"}}),
+        (unchanged, {"network": NETWORK | {"loss": "binary_crossentropy", "output": "sigmoid"}}),
+        (unchanged, {"network": NETWORK | {"loss": "categorical_crossentropy"}}),
+        (
+            unchanged,
+            {"network": NETWORK | {"loss": "categorical_crossentropy", "output": "softmax"}},
+        ),
+        (unchanged, {"offsets": DOCUMENT["offsets"] | {"pca": {"kind": "pca", "latent_dim": 9}}}),
+        (unchanged, {"evaluate": {"baselines": ["plain"], "metric": "psnr"}}),
+    ],
+)
+def test_it_refuses_what_prepare_refuses(
+    spoil: Any, sections: dict[str, Any], project: Path
+) -> None:
+    write_project(project, **sections)
+    table = frame()
+    spoil(table)
+    table.to_csv("data/raw/mine.csv", index=False)
+    before = set(project.rglob("*"))
+    with pytest.raises(InputError) as checked:
+        check()
+    assert set(project.rglob("*")) == before
+    with pytest.raises(InputError) as prepared:
+        prepare.main()
+    assert str(checked.value) == str(prepared.value)
+
+
+@pytest.mark.parametrize(
+    ("offset", "said"),
+    [
+        ({"kind": "file", "path": "vectors.npy"}, "the data has ids of its own"),
+        ({"kind": "file", "path": "vectors.csv", "id": "nope"}, "no column 'nope'"),
+        ({"kind": "file", "path": "few.csv", "id": "name"}, "has no vector for 1 sample"),
+        ({"kind": "file", "path": "none.npy"}, "there is no file data/raw/none.npy"),
+        ({"kind": "function", "function": "custom.nope:nope"}, "offsets.mine.function"),
+    ],
+)
+def test_it_refuses_vectors_and_functions_that_the_offsets_would(
+    offset: dict[str, Any], said: str, project: Path, command: Any
+) -> None:
+    raw = project / "data" / "raw"
+    vectors = frame()[["name"]].assign(a=0.0, b=1.0, c=2.0)
+    np.save(raw / "vectors.npy", vectors[["a", "b", "c"]].to_numpy())
+    vectors.to_csv(raw / "vectors.csv", index=False)
+    vectors[:-1].to_csv(raw / "few.csv", index=False)
+    good = {"kind": "file", "path": "vectors.csv", "id": "name"}
+    models = {"plain": {}, "mine": {"offset": "mine"}}
+    write_project(project, offsets={"mine": good}, models=models)
+    assert command("check").exit_code == 0
+    write_project(project, offsets={"mine": offset}, models=models)
+    result = command("check")
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert said in line
+
+
+def test_chunk_by_chunk_it_finds_the_same(
+    project: Path, command: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = command("check").stdout
+    monkeypatch.setattr(arrays, "CHUNK_VALUES", 20)
+    assert command("check").stdout == whole
+    write_project(
+        project,
+        data=DATA | {"scale": "none"},
+        network=NETWORK | {"loss": "binary_crossentropy", "output": "sigmoid"},
+    )
+    result = command("check")
+    assert "is outside [0, 1]" in result.stderr
+    with pytest.raises(InputError) as prepared:
+        prepare.main()
+    assert result.stderr == f"error: {prepared.value}\n"

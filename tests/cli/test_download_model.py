@@ -1,0 +1,46 @@
+"""Addresses of models in MLflow's registry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from offset_autoencoder.cli.apply import champion_address, download_model
+from offset_autoencoder.config.schema import Tracking
+from offset_autoencoder.errors import InputError
+
+
+def test_the_champion_is_that_of_the_registered_model() -> None:
+    assert champion_address(Tracking(registered_model="mine")) == "models:/mine@champion"
+    with pytest.raises(InputError, match=r"tracking\.registered_model: is null"):
+        champion_address(Tracking(registered_model=None))
+
+
+@pytest.mark.parametrize("address", ["models:/", "models://", "models:/@"])
+def test_an_address_names_a_model(address: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="names no model"):
+        download_model(address, tmp_path)
+
+
+def test_a_store_that_is_not_there_is_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="there is no MLflow store sqlite"):
+        download_model("models:/mine@champion", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_server_that_does_not_answer_is_said_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(InputError) as refused:
+        download_model("models:/mine@champion", tmp_path)
+    said = str(refused.value)
+    assert "\n" not in said
+    assert said.startswith("models:/mine@champion: http://me:***@127.0.0.1:9 does not give it: ")
+    assert "secret" not in said.partition("does not give it")[2]

@@ -1,0 +1,145 @@
+"""``show``: one run, whole."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from offset_autoencoder.cli import found_run
+from offset_autoencoder.errors import InputError
+
+
+def test_it_tells_what_the_files_say(command: Any, trained: Path, runs: pd.DataFrame) -> None:
+    row = runs[runs["model"] == "projection"].iloc[1]
+    result = command("show", row["id"][:12])
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0] == "projection seed=1"
+    said = {line.split()[0]: line.split(maxsplit=1)[1] for line in lines if line.startswith("  ")}
+    assert said["id"] == row["id"]
+    assert said["folder"] == f"models/runs/{row['id']}"
+    assert said["status"].startswith("finished after 2 epochs, weights of epoch 2")
+    assert said["train.batch_size"] == "32"
+    assert said["mse"] == f"{row['mse']:.6g}"
+    history = pd.read_csv(trained / "models" / "runs" / row["id"] / "history.csv")
+    first, last = history["val_loss"].iloc[[0, -1]]
+    assert said["val_loss"].startswith(f"{first:.4g} → {last:.4g}, {last:.4g} at epoch 2")
+    assert said["page"] == "none: not published"
+
+
+def test_json_has_the_curves_and_the_files(command: Any, trained: Path, runs: pd.DataFrame) -> None:
+    run_id = runs["id"].iloc[0]
+    found = json.loads(command("show", run_id, "--json").stdout)
+    folder = trained / "models" / "runs" / run_id
+    assert found["names"] == ["plain stddev=0.1 seed=0"]
+    assert found["spec"] == json.loads((folder / "spec.json").read_text())
+    assert found["losses"]["loss"] == list(pd.read_csv(folder / "history.csv")["loss"])
+    assert found["metrics"]["plain stddev=0.1 seed=0"]["mse"] == runs["mse"].iloc[0]
+    assert found["files"] == {path.name: path.stat().st_size for path in folder.iterdir()}
+
+
+def test_a_run_that_only_the_run_store_remembers(
+    command: Any, trained: Path, runs: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = runs["id"].iloc[0]
+    shutil.copytree(trained / "models" / "runs" / run_id, tmp_path / ".runs" / run_id)
+    shutil.copyfile(trained / "params.yaml", tmp_path / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    first, *rest = command("show", run_id[:8]).stdout.splitlines()
+    assert first == "a run that params.yaml does not ask for now"
+    assert any(line.split() == ["folder", str(tmp_path / ".runs" / run_id)] for line in rest)
+
+
+def test_a_run_that_is_not_there(command: Any, trained: Path) -> None:
+    result = command("show", "xyz")
+    assert result.exit_code == 1
+    assert "no run of models or .runs has an id that begins so" in result.stderr
+
+
+def test_an_ambiguous_prefix_names_the_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("ab" + "0" * 62, "ab" + "1" * 62, "cd" + "0" * 62):
+        for folder in (Path("models/runs"), Path(".runs")):
+            (folder / name).mkdir(parents=True)
+            (folder / name / "spec.json").write_text("{}")
+    with pytest.raises(InputError, match=r"2 runs .*: ab0000000000, ab1111111111"):
+        found_run.find_run("ab")
+    with pytest.raises(InputError, match="no run"):
+        found_run.find_run("")
+    assert found_run.find_run("c").parent == Path("models/runs")
+
+
+def test_a_damaged_run_is_said_to_be_so(
+    command: Any, trained: Path, runs: pd.DataFrame, tmp_path: Path
+) -> None:
+    folder = tmp_path / runs["id"].iloc[0]
+    shutil.copytree(trained / "models" / "runs" / folder.name, folder)
+    (folder / "weights.npz").write_bytes(b"PK")
+    result = command("show", folder)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"error: {folder}: is damaged")
+
+
+def test_a_page_that_cannot_be_opened(command: Any, trained: Path, runs: pd.DataFrame) -> None:
+    result = command("show", runs["id"].iloc[0], "--open")
+    assert result.exit_code == 1
+    assert result.stderr == "error: --open: the run is not published (dvc repro publishes it)\n"
+
+
+def test_completion_offers_models_and_ids(trained: Path, runs: pd.DataFrame) -> None:
+    from offset_autoencoder.cli import app as completion
+
+    assert completion.complete_model("k") == ["kinds", "known"]
+    run_id = runs["id"].iloc[0]
+    assert (run_id[:12], "plain, seed 0") in completion.complete_run(run_id[:2])
+    assert completion.complete_run("x") == []
+
+
+def test_completion_is_silent_outside_a_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from offset_autoencoder.cli import app as completion
+
+    monkeypatch.chdir(tmp_path)
+    assert completion.complete_model("") == []
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "index.csv").write_bytes(b"\xff\xfe\x00,\n")
+    assert completion.complete_run("") == []
+
+
+def test_its_page_is_opened_where_the_ui_answers(
+    command: Any,
+    trained: Path,
+    runs: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from offset_autoencoder.cli import published, show
+    from offset_autoencoder.tracking.location import Location
+    from offset_autoencoder.tracking.state import Present
+
+    run_id = runs["id"].iloc[0]
+    opened: list[str] = []
+
+    def open_page(page: str) -> bool:
+        opened.append(page)
+        return True
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        location = Location(f"http://me:secret@{address}/", None, trained / "lock")
+        record = Present("m1", "FINISHED", "", {"run_id_sha256": run_id})
+        store = published.Published(location, "7", (record,))
+        monkeypatch.setattr(show, "read_published", lambda tracking: store)
+        monkeypatch.setattr("webbrowser.open", open_page)
+        assert command("show", run_id, "--open").exit_code == 0
+        assert opened == [f"http://{address}/#/experiments/7/runs/m1"]
+    result = command("show", run_id, "--open")
+    assert result.stderr.startswith(f"error: http://{address}: no MLflow UI answers there")

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.tables import csv_text, read_csv, read_rows, write_csv
+
+
+def test_floats_come_back_as_they_were_and_gaps_are_empty(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "table.csv"
+    row = {"a": 0.1 + 0.2, "b": None, "c": math.nan, "d": 'x, "y"', "e": np.float64(1e-17), "f": 3}
+    write_csv(path, ["a", "b", "c", "d", "e", "f", "g"], [row])
+    assert b"\r" not in path.read_bytes()
+    with path.open(newline="") as stream:
+        (read,) = csv.DictReader(stream)
+    assert float(read["a"]) == 0.1 + 0.2
+    assert float(read["e"]) == 1e-17
+    assert (read["b"], read["c"], read["d"], read["f"], read["g"]) == ("", "", 'x, "y"', "3", "")
+
+
+def test_a_float32_is_written_in_its_own_shortest_form_and_nan_as_asked() -> None:
+    text = csv_text(["a", "b"], [{"a": np.float32(0.1), "b": math.nan}], nan="nan")
+    assert text == "a,b\n0.1,nan\n"
+
+
+def test_what_is_written_is_read_cell_by_cell(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    write_csv(path, ["a", "b"], [{"a": 'x,\n"y"', "b": 1.5}, {"a": "", "b": None}])
+    assert read_csv(path) == [{"a": 'x,\n"y"', "b": "1.5"}, {"a": "", "b": ""}]
+    with pytest.raises(InputError, match="has no column 'c'"):
+        read_csv(path, ["a", "c"])
+    path.write_text("")
+    assert read_csv(path) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a,b\n1,2\n1\n", "row 2: has 1 cells, expected 2"),
+        (b"a,b\n1,2,3\n", "row 1: has 3 cells, expected 2"),
+        (b'a,b\n"1,2\n', "is not a table"),
+        (b"a,b\n\xff,2\n", "is not a table"),
+        (None, "no such file"),
+    ],
+)
+def test_a_damaged_table_is_named(tmp_path: Path, content: bytes | None, message: str) -> None:
+    path = tmp_path / "table.csv"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        read_csv(path, mend="make it anew")
+    assert "make it anew" in str(caught.value)
+
+
+def test_rows_are_read_as_records_and_the_row_that_is_none_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("a,b\n1,2\n3,x\n")
+    assert read_rows(path, lambda row: int(row["a"])) == [1, 3]
+    with pytest.raises(InputError, match="row 2: invalid literal"):
+        read_rows(path, lambda row: int(row["b"]))
+    with pytest.raises(InputError, match="has no column 'c'"):
+        read_rows(path, lambda row: row["c"])
