@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from offset_autoencoder.reporting.figure import MARKERS, PALETTE, panels_of, written_figure
 
 from channel.monte_carlo import BlockErrors
 from channel.theory import Theory
-from offset_autoencoder.reporting.figure import MARKERS, PALETTE, panels_of, written_figure
 
 _STYLES = ("--", "-.", "-", ":")
 

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from offset_autoencoder.io.tables import write_csv
 from offset_autoencoder.reporting.comparisons import comparison_rows, difference_rows
+
+from offset_autoencoder.io.tables import write_csv
 
 Report = Any  # conftest's, which tests cannot import
 MakeReport = Callable[..., Report]

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from offset_autoencoder.reporting.console_table import Column, print_table, report_console
+from offset_autoencoder.reporting.terminal import Column, print_table, report_console
 
 LABELS = ["a model with a long name rms=0.05", "b"]
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from offset_autoencoder.reporting.curves import CURVE_COLUMNS, curve_rows
 
 from offset_autoencoder.evaluation.summary import best_so_far, learning_curves, shown_epochs
-from offset_autoencoder.reporting.curves import CURVE_COLUMNS, curve_rows
 
 Report = Any  # conftest's, which tests cannot import
 

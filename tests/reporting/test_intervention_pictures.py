@@ -7,7 +7,6 @@ from typing import Any
 import matplotlib as mpl
 import pytest
 from matplotlib.image import imread
-
 from offset_autoencoder.reporting.colours import model_colours, swept_colours
 from offset_autoencoder.reporting.intervention_pictures import (
     draw_interventions,

@@ -6,9 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from offset_autoencoder.evaluation.interventions import PERMUTED, find_intervention, scaled
-from offset_autoencoder.io.tables import write_csv
 from offset_autoencoder.reporting.interventions import (
     CHANGE_COLUMNS,
     LEVEL_COLUMNS,
@@ -16,6 +13,9 @@ from offset_autoencoder.reporting.interventions import (
     intervention_rows,
     level_rows,
 )
+
+from offset_autoencoder.evaluation.interventions import PERMUTED, find_intervention, scaled
+from offset_autoencoder.io.tables import write_csv
 
 Findings = Any  # conftest's, which tests cannot import
 

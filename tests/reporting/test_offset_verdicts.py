@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from offset_autoencoder.reporting.offset_verdicts import print_verdicts, verdict_rows
 from rich.console import Console
 
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict
 from offset_autoencoder.io.tables import write_csv
-from offset_autoencoder.reporting.offset_verdicts import print_verdicts, verdict_rows
 
 MakeReport = Callable[..., Any]  # conftest's, which tests cannot import
 MakeVerdicts = Callable[..., list[OffsetVerdict]]

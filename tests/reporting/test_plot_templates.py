@@ -10,10 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from offset_autoencoder.evaluation.summary import learning_curves
-from offset_autoencoder.evaluation.verdict_wording import OUTCOMES
-from offset_autoencoder.io.tables import write_csv
 from offset_autoencoder.reporting.colours import OUTCOME_COLOURS, model_colours
 from offset_autoencoder.reporting.comparisons import DIFFERENCE_COLUMNS, difference_rows
 from offset_autoencoder.reporting.curves import CURVE_COLUMNS, curve_rows
@@ -24,6 +20,10 @@ from offset_autoencoder.reporting.interventions import (
     change_rows,
     level_rows,
 )
+
+from offset_autoencoder.evaluation.summary import learning_curves
+from offset_autoencoder.evaluation.verdict_wording import OUTCOMES
+from offset_autoencoder.io.tables import write_csv
 
 Report = Any  # conftest's, which tests cannot import
 Findings = Any

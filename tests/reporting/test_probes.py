@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from offset_autoencoder.reporting.probes import probe_rows
 
 from offset_autoencoder.io.tables import write_csv
-from offset_autoencoder.reporting.probes import probe_rows
 
 Findings = Any  # conftest's, which tests cannot import
 MakeFindings = Callable[..., Findings]

@@ -6,7 +6,6 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.image import imread
-
 from offset_autoencoder.reporting.figure import PALETTE
 from offset_autoencoder.reporting.profiles import MOST_POINTS, draw_profiles, profile_lines
 

@@ -11,7 +11,7 @@ from tests.reporting.conftest import FINDINGS
 
 from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.evaluation.summary import SettingSummary
-from offset_autoencoder.reporting.tables_shown import print_everything
+from offset_autoencoder.reporting.terminal_report import print_everything
 
 Report = Any  # conftest's, which tests cannot import
 MakeReport = Callable[..., Report]

@@ -18,7 +18,7 @@ from offset_autoencoder.errors import InputError
 from offset_autoencoder.evaluation.examples import Reconstructions, codes, reconstructions
 from offset_autoencoder.evaluation.finished_runs import load_finished
 from offset_autoencoder.evaluation.results import first_runs
-from offset_autoencoder.reporting.intervals import with_power
+from offset_autoencoder.reporting.wording import full_label
 from offset_autoencoder.stages import evaluate
 
 Experiment = Any  # conftest's, which tests cannot import
@@ -198,7 +198,7 @@ def trained(runs: Any) -> dict[str, Any]:
 
 
 def pictured(data: Any, runs: Any) -> Reconstructions | None:
-    names = [(with_power(run.setting), run_id) for run_id, run in runs]
+    names = [(full_label(run.setting), run_id) for run_id, run in runs]
     return reconstructions(data, trained(runs), names, evaluate.offsets_of(data))
 
 

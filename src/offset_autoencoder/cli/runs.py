@@ -16,7 +16,7 @@ from offset_autoencoder.config import format_value, load_params
 from offset_autoencoder.config.params import Params
 from offset_autoencoder.errors import InputError, did_you_mean
 from offset_autoencoder.paths import MODELS, PARAMS
-from offset_autoencoder.reporting.console_table import Column, print_table, report_console
+from offset_autoencoder.reporting.terminal import Column, print_table, report_console
 from offset_autoencoder.training.run_store import IndexedRun, read_index
 
 _DIGITS = 12

@@ -19,7 +19,7 @@ from offset_autoencoder.cli.published import Published, read_published
 from offset_autoencoder.config import load_params
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.paths import MODELS, PARAMS, REPORTS
-from offset_autoencoder.reporting.console_table import report_console
+from offset_autoencoder.reporting.terminal import report_console
 from offset_autoencoder.tracking.tables import number, read_table
 from offset_autoencoder.training.run_files import is_whole, read_history, read_spec
 from offset_autoencoder.training.run_store import IndexedRun, read_index

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import struct
-import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.reporting.charts import strip_chart, write_png
+from offset_autoencoder.reporting.png import png
+from offset_autoencoder.reporting.rendering import write_png
 
 if TYPE_CHECKING:
     from offset_autoencoder.evaluation.examples import Reconstructions
@@ -104,8 +103,38 @@ def write_strips(path: Path, strips: Sequence[Strip], *, title: str = "") -> boo
     height = round(first.height * width / first.width)
     label_width = _LETTER * max(len(strip.name) for strip in strips) + 20
     rows = [{"name": strip.name, "url": strip.data} for strip in strips]
-    write_png(path, strip_chart(rows, label_width, height, width, title=title), rows)
+    write_png(path, _strip_chart(rows, label_width, height, width, title=title), rows)
     return True
+
+
+def _strip_chart(
+    rows: Sequence[Mapping[str, Any]], label_width: int, height: int, width: int, *, title: str = ""
+) -> Any:
+    """Strips of small pictures below each other, each with its name at the left.
+
+    Args:
+        rows: ``name`` and ``url``, a ``data:`` URI, of each strip.
+        label_width: Room for the names, pixels.
+        height: That of a strip, pixels.
+        width: Likewise.
+        title: Above the chart.
+    """
+    import altair as alt
+
+    base = (
+        alt.Chart(alt.NamedData(name="rows"))
+        .transform_window(row="row_number()")
+        .encode(y=alt.Y("row:O").axis(None).scale(padding=0))
+    )
+    picture = base.mark_image(width=width, height=height, align="left", smooth=False).encode(
+        x=alt.value(label_width), url="url:N"
+    )
+    name = base.mark_text(align="right", fontSize=12, limit=label_width - 10).encode(
+        x=alt.value(label_width - 10), text="name:N"
+    )
+    size: dict[str, Any] = {"width": label_width + width, "height": (height + 5) * len(rows)}
+    chart = alt.layer(picture, name).properties(**size)
+    return chart.properties(title=alt.TitleParams(title, anchor="start")) if title else chart
 
 
 def thumbnails(name: str, images: NDArray[Any], data_range: tuple[float, float]) -> Strip:
@@ -214,30 +243,6 @@ def line_points(
     if heights.shape[1] == 1:
         heights = np.repeat(heights, 2, axis=1)
     return np.linspace(0, 1, heights.shape[1]), heights
-
-
-def png(pixels: NDArray[np.uint8]) -> bytes:
-    """Pixels as a PNG file.
-
-    Args:
-        pixels: (height, width, channels) uint8, 1 to 4 channels: grey, grey and opacity, colour,
-            colour and opacity.
-    """
-    height, width, channels = pixels.shape
-    kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
-    # Each line begins with its filter: none.
-    lines = np.zeros((height, 1 + width * channels), dtype=np.uint8)
-    lines[:, 1:] = pixels.reshape(height, -1)
-    chunks = (
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)),
-        (b"IDAT", zlib.compress(lines.tobytes(), 9)),
-        (b"IEND", b""),
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, data) for name, data in chunks)
-
-
-def _chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
 def _resized(images: NDArray[np.float64]) -> NDArray[np.float64]:

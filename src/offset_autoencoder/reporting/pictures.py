@@ -10,8 +10,9 @@ from typing import Any
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.reporting import charts
 from offset_autoencoder.reporting.images import sample_strips, write_strips
-from offset_autoencoder.reporting.palette import model_colours
+from offset_autoencoder.reporting.palette import OUTCOME_COLOURS, model_colours
 from offset_autoencoder.reporting.plot_rows import is_logarithmic, probe_plot
+from offset_autoencoder.reporting.rendering import write_png
 from offset_autoencoder.reporting.rows import Row
 from offset_autoencoder.reporting.wording import (
     better_word,
@@ -38,7 +39,7 @@ def draw_pictures(folder: Path, results: ExperimentResults, plots: Plots) -> Non
     """
     for name, picture in PICTURES.items():
         if (drawn := picture(results, plots)) is not None:
-            charts.write_png(folder / f"{name}.png", *drawn)
+            write_png(folder / f"{name}.png", *drawn)
     strips, prior = sample_strips(results.reconstructions, dark=False)
     lines = results.reconstructions is not None and results.reconstructions.originals.ndim == 2
     title = ""
@@ -62,7 +63,8 @@ def _comparison(results: ExperimentResults, plots: Plots) -> Drawn:
         f"left of zero is better; grey: within ± {margin:g} %",
     )
     x_label = f"change of the {error_name(evaluate.metric)}, % of the baseline's"
-    outcomes = dict.fromkeys(row["verdict"] for row in rows)
+    given = {row["verdict"] for row in rows}
+    outcomes = [outcome for outcome in OUTCOME_COLOURS if outcome in given]
     chart = charts.comparison_chart(title, x_label, margin=margin, outcomes=outcomes)
     return chart, rows
 
@@ -82,11 +84,14 @@ def _interventions(results: ExperimentResults, plots: Plots) -> Drawn:
 
 def _probes(results: ExperimentResults, plots: Plots) -> Drawn:
     colours = model_colours(results.settings, results.evaluate.baselines)
-    _, rows = probe_plot(results.probes, colours)
+    rows = probe_plot(results.probes, colours)
     if not rows:
         return None
     said = over_seeds(results.evaluate.confidence)
-    title = f"share that a linear probe reads from each part, {said}"
+    title = (
+        f"share that a linear probe reads from each part, {said};",
+        "filled circles: variance of x, open diamonds: labels read right",
+    )
     return charts.probe_chart(title, "share on the test split, %"), rows
 
 
@@ -156,7 +161,7 @@ def _curves(
     title: str, x: str, x_label: str, y_label: str, rows: Sequence[Row], *, log: bool
 ) -> Drawn:
     """Curves in a panel per model, the first model's again in those of the others."""
-    every, compared = charts.with_reference(rows)
+    every, compared = with_reference(rows)
     chart = charts.curve_chart(
         [title, *([f"dashed: {compared}, for comparison"] if compared else [])],
         x,
@@ -170,10 +175,28 @@ def _curves(
     return chart, every
 
 
+def with_reference(rows: Sequence[Row]) -> tuple[list[Row], str]:
+    """Rows of curves, and the first model's curve again in the panel of every other model.
+
+    Args:
+        rows: The rows, with ``model`` and ``setting``.
+
+    Returns:
+        All rows, those that are for comparison with ``reference``; and the name of that model,
+        empty where it has several curves or is the only one.
+    """
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    first = [row for row in rows if row["model"] == models[0]]
+    if len(models) == 1 or len({row["setting"] for row in first}) > 1:
+        return list(rows), ""
+    copies = [{**row, "model": model, "reference": True} for model in models[1:] for row in first]
+    return [*rows, *copies], models[0]
+
+
 def _scale(rows: Sequence[Row], *, log: bool) -> dict[str, Any]:
     """Options of a scale that holds all means and intervals; its zero is not of interest."""
     if not log:
         return {"zero": False}
     ends = [row[end] for row in rows for end in ("mean", "low", "high")]
     positive = [end for end in ends if math.isfinite(end) and end > 0]
-    return {"type": "log", "domain": [min(positive) / 1.08, max(positive) * 1.08], "clamp": True}
+    return {"type": "log", "domain": [min(positive) / 1.08, max(positive) * 1.08]}

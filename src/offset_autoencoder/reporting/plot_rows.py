@@ -11,13 +11,12 @@ from typing import Literal
 from offset_autoencoder.config import Setting
 from offset_autoencoder.evaluation.comparison import Comparison
 from offset_autoencoder.evaluation.interventions import InterventionSummary
-from offset_autoencoder.evaluation.runs_table import noise_level
 from offset_autoencoder.evaluation.metrics import CONDITIONS, higher_is_better
 from offset_autoencoder.evaluation.probes import ProbeSummary
+from offset_autoencoder.evaluation.runs_table import noise_level
 from offset_autoencoder.evaluation.statistics import Estimate
-from offset_autoencoder.evaluation.summary import SettingSummary
-from offset_autoencoder.evaluation.summary import Curve
-from offset_autoencoder.reporting.rows import Fields, Rows, interval_fields, row_of
+from offset_autoencoder.evaluation.summary import Curve, SettingSummary
+from offset_autoencoder.reporting.rows import Fields, Row, Rows, interval_fields, row_of
 from offset_autoencoder.reporting.wording import (
     PARTS,
     full_label,
@@ -125,29 +124,26 @@ def change_plot(
     return list(fields), [row_of(fields, item) for item in shown_changes(summaries, metric)]
 
 
-def probe_plot(probes: Sequence[ProbeSummary], colours: Mapping[str, str]) -> Rows:
-    """Rows of the picture of the probes: shares in % that are read from each part.
+def probe_plot(probes: Sequence[ProbeSummary], colours: Mapping[str, str]) -> list[Row]:
+    """Rows of the picture of the probes: shares in %, those of labels read right ``open``.
 
     Args:
         probes: Results of the probes.
         colours: By model.
     """
-    fields: Fields[tuple[ProbeSummary, str, Estimate]] = {
+    fields: Fields[tuple[ProbeSummary, Estimate]] = {
         "setting": lambda at: at[0].setting.label,
         "panel": lambda at: PARTS[at[0].part],
-        "kind": lambda at: at[1],
-        **interval_fields("mean", lambda at: at[2], 100),
+        "open": lambda at: at[1] is at[0].accuracy,
+        **interval_fields("mean", lambda at: at[1], 100),
         "colour": lambda at: colours[at[0].setting.model],
     }
-    shares = [
-        (probe, kind, share)
-        for part in PARTS
+    return [
+        row_of(fields, (probe, share))
         for probe in probes
-        if probe.part == part
-        for kind, share in (("labels read right", probe.accuracy), ("variance of x", probe.explained))
+        for share in (probe.accuracy, probe.explained)
         if share is not None
     ]
-    return list(fields), [row_of(fields, at) for at in shares]
 
 
 def levels_of(
@@ -274,19 +270,20 @@ def _label_places(
     summaries: Sequence[SettingSummary], drawn: Sequence[ShownAs]
 ) -> dict[str, float]:
     """By setting, at which value the name of the line that ends there stands; apart from others."""
-    finite = [item for item in summaries if math.isfinite(item.estimate.mean)]
+    finite = [
+        (item, how)
+        for item, how in zip(summaries, drawn, strict=True)
+        if math.isfinite(item.estimate.mean)
+    ]
     ends: dict[str, SettingSummary] = {}
-    for item, how in zip(summaries, drawn, strict=True):
-        if math.isfinite(item.estimate.mean) and how != "point":
-            name = series(item.setting) if how == "line" else item.setting.label
-            before = ends.get(name)
-            if before is None or (noise_level(item.setting) or 0) > (noise_level(before.setting) or 0):
-                ends[name] = item
+    for item, how in sorted(finite, key=lambda at: noise_level(at[0].setting) or 0):
+        if how != "point":
+            ends[series(item.setting) if how == "line" else item.setting.label] = item
     if "line" not in drawn or not ends:
         return {}
     log = is_logarithmic(summaries)
     forth, back = (math.log10, functools.partial(pow, 10.0)) if log else (float, float)
-    places = [forth(item.estimate.mean) for item in finite]
+    places = [forth(item.estimate.mean) for item, _ in finite]
     apart = _LABEL_HEIGHT * ((max(places) - min(places)) or 1.0)
     ordered = sorted(ends.values(), key=lambda item: item.estimate.mean)
     moved = spread([forth(item.estimate.mean) for item in ordered], apart)

@@ -12,6 +12,7 @@ from offset_autoencoder.config import Setting
 from offset_autoencoder.evaluation.comparison import Comparison
 from offset_autoencoder.evaluation.metrics import CONDITIONS
 from offset_autoencoder.evaluation.probes import PARTS as PROBED
+from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.evaluation.summary import sweep_label
 from offset_autoencoder.evaluation.verdict_wording import percent, probability
@@ -26,7 +27,6 @@ from offset_autoencoder.reporting.inline_intervals import (
 )
 from offset_autoencoder.reporting.palette import Palette
 from offset_autoencoder.reporting.plot_rows import shown_changes, shown_comparisons
-from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.reporting.tables import (
     NAN,
     UNKNOWN,
@@ -60,6 +60,7 @@ _CONDITIONS = {
     "as trained": "as trained: offset on, noise on",
     "clean": "clean: offset off, noise off",
 }
+
 
 @dataclass(frozen=True)
 class Against:
@@ -206,12 +207,14 @@ def _comparison_table(
 
 def verdict_table(results: ExperimentResults) -> Table:
     """The verdict on each offset, with the figures that it rests on, in %."""
-    findings = results.findings
     adaptations = {item.setting.label: item.word for item in results.encoder_adaptations}
     rows = []
     for item in results.verdicts:
         changes = (item.permuted.change, item.gaussian.change, item.omitted.change)
-        shares = (percent_cell(share, signed=False) for share in (item.linear_decodability, item.donor_shift))
+        shares = (
+            percent_cell(share, signed=False)
+            for share in (item.linear_decodability, item.donor_shift)
+        )
         adaptation = adaptations.get(item.setting.label, "unknown")
         rows.append(
             [
@@ -280,7 +283,6 @@ def intervention_table(results: ExperimentResults, palette: Palette) -> Table:
 
 def probe_table(results: ExperimentResults) -> Table:
     """A row per setting: what a linear probe reads from each part, and what the encoder does."""
-    findings = results.findings
     kinds = {"explained": "variance of x", "accuracy": "labels"}
     shares = {
         (probe.setting.label, probe.part, kind): share

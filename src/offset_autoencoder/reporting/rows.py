@@ -12,23 +12,21 @@ from typing import Any, TypeVar
 
 from offset_autoencoder.config import Setting
 from offset_autoencoder.evaluation.comparison import Comparison
-from offset_autoencoder.evaluation.summary import GeneralizationGap
+from offset_autoencoder.evaluation.encoder_adaptation import EncoderAdaptationSummary
 from offset_autoencoder.evaluation.interventions import InterventionSummary
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict
-from offset_autoencoder.evaluation.probes import ProbeSummary
-from offset_autoencoder.evaluation.probes import PARTS
-from offset_autoencoder.evaluation.encoder_adaptation import EncoderAdaptationSummary
+from offset_autoencoder.evaluation.probes import PARTS, ProbeSummary
 from offset_autoencoder.evaluation.runs_table import setting_cells, sweep_keys
 from offset_autoencoder.evaluation.statistics import Estimate
+from offset_autoencoder.evaluation.summary import GeneralizationGap
 
 T = TypeVar("T")
-Row = dict[str, Any]
-Rows = tuple[list[str], list[Row]]
+Row = Mapping[str, Any]
+Rows = tuple[Sequence[str], Sequence[Row]]
 """Columns and rows of a csv file; a row may lack a column."""
 
 Fields = Mapping[str, Callable[[T], Any]]
 _ENDS = ("", "_low", "_high")
-
 
 
 def estimate_fields(name: str, get: Callable[[T], Estimate], factor: float = 1) -> Fields[T]:
@@ -51,6 +49,17 @@ def _end(get: Callable[[T], Estimate], end: str, factor: float) -> Callable[[T],
     return lambda item: factor * getattr(get(item), end)
 
 
+def _exchange(name: str) -> Fields[OffsetVerdict]:
+    """What an exchange of the offset does."""
+    return {
+        **estimate_fields(name, attrgetter(f"{name}.change")),
+        f"{name}_p_more": attrgetter(f"{name}.p_more"),
+        f"{name}_p_less": attrgetter(f"{name}.p_less"),
+        f"{name}_p_same": attrgetter(f"{name}.within.p_corrected"),
+        f"{name}_shift": attrgetter(f"{name}.shift"),
+    }
+
+
 _COMPARISON: Fields[Comparison] = {
     "baseline": attrgetter("baseline.model"),
     "baseline_setting": attrgetter("baseline.label"),
@@ -62,9 +71,7 @@ _COMPARISON: Fields[Comparison] = {
     "margin": attrgetter("equivalence.margin"),
     "p_equivalence": attrgetter("equivalence.p"),
     "p_equivalence_corrected": attrgetter("equivalence.p_corrected"),
-    "equivalent": lambda item: (
-        None if math.isnan(item.equivalence.p) else item.equivalence.shown
-    ),
+    "equivalent": lambda item: None if math.isnan(item.equivalence.p) else item.equivalence.shown,
     "seeds_needed": attrgetter("needed.seeds"),
     "needed_for": attrgetter("needed.finds"),
     "wins": attrgetter("wins.wins"),
@@ -76,17 +83,9 @@ _VERDICT: Fields[OffsetVerdict] = {
     "metric": attrgetter("metric"),
     "seeds": attrgetter("seeds"),
     "margin": attrgetter("permuted.within.margin"),
-    **{
-        column: get
-        for name in ("permuted", "gaussian", "omitted")
-        for column, get in {
-            **estimate_fields(name, attrgetter(f"{name}.change")),
-            f"{name}_p_more": attrgetter(f"{name}.p_more"),
-            f"{name}_p_less": attrgetter(f"{name}.p_less"),
-            f"{name}_p_same": attrgetter(f"{name}.within.p_corrected"),
-            f"{name}_shift": attrgetter(f"{name}.shift"),
-        }.items()
-    },
+    **_exchange("permuted"),
+    **_exchange("gaussian"),
+    **_exchange("omitted"),
     **estimate_fields("linear_decodability", attrgetter("linear_decodability")),
     **estimate_fields("donor_shift", attrgetter("donor_shift")),
     "seeds_needed": attrgetter("seeds_needed"),
@@ -124,7 +123,7 @@ def _rows(fields: Fields[T], items: Sequence[T], settings: Sequence[Setting]) ->
     ]
 
 
-def row_of(fields: Fields[T], item: T) -> Row:
+def row_of(fields: Fields[T], item: T) -> dict[str, Any]:
     """The cells of one item."""
     return {column: get(item) for column, get in fields.items()}
 
@@ -192,7 +191,7 @@ def probe_rows(
     names = [f"{part}_{kind}{end}" for part in PARTS for kind in kinds for end in _ENDS]
     columns = [*_leading(keys), "runs", "offset_over", "encoder_adaptation"]
     columns += [*names, *_ADAPTATION, *_GAP]
-    cells: dict[str, Row] = {}
+    cells: dict[str, dict[str, Any]] = {}
     for probe in probes:
         row = cells.setdefault(probe.setting.label, {"runs": probe.explained.count})
         for kind in kinds:

@@ -9,13 +9,13 @@ from rich.text import Text
 
 from offset_autoencoder.config import Setting
 from offset_autoencoder.evaluation.comparison import Comparison
+from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.runs_table import noise_level
 from offset_autoencoder.evaluation.summary import SettingSummary
 from offset_autoencoder.evaluation.verdict_wording import percent
 from offset_autoencoder.paths import REPORTS
 from offset_autoencoder.reporting.palette import TERMINAL_STYLES, Palette, palette_of
-from offset_autoencoder.reporting.plot_rows import shown_comparisons, trained_with_noise
-from offset_autoencoder.evaluation.results import ExperimentResults
+from offset_autoencoder.reporting.plot_rows import trained_with_noise
 from offset_autoencoder.reporting.result_tables import (
     Against,
     comparison_tables,
@@ -206,7 +206,7 @@ def _print_unfinished(console: Console, results: ExperimentResults) -> None:
             note = f"diverged: {summary.setting.label}, {summary.diverged} of {runs} runs"
             print_note(console, note, style="red")
     if results.unconverged:
-        runs = len(results.run_rows)
+        runs = len(results.runs)
         were = "run was" if runs == 1 else "runs were"
         print_note(
             console,

@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from offset_autoencoder.config import Setting, format_value
-from offset_autoencoder.evaluation.runs_table import noise_level
 from offset_autoencoder.evaluation.metrics import metric_named
+from offset_autoencoder.evaluation.runs_table import noise_level
 from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.evaluation.summary import sweep_label
 from offset_autoencoder.evaluation.verdict_wording import percent

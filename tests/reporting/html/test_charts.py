@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.reporting.html.project import Project, make_project
-
-from offset_autoencoder.reporting.html import learning_curve_chart as learning
 from offset_autoencoder.reporting.html.chart import Chart, json_text, short
 from offset_autoencoder.reporting.html.curve_rows import thinned
 from offset_autoencoder.reporting.html.learning_curve_chart import learning_curve_chart
 from offset_autoencoder.reporting.html.metric_charts import level_chart, power_chart
 from offset_autoencoder.reporting.html.palette import palette_of
 from offset_autoencoder.reporting.html.source import Source, read_source
+from tests.reporting.html.project import Project, make_project
+
+from offset_autoencoder.reporting.html import learning_curve_chart as learning
 
 
 @pytest.fixture(scope="module")

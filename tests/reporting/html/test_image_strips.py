@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 from numpy.typing import NDArray
+from offset_autoencoder.reporting.html.image_strips import image_strip, strip_pixels
 
-from offset_autoencoder.reporting.html.image_strips import image_strip, png, strip_pixels
+from offset_autoencoder.reporting.png import png
 
 
 def decoded(data: bytes) -> NDArray[np.uint8]:

@@ -6,8 +6,6 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.reporting.html.interval_picture import (
     WIDTH,
     Mark,
@@ -16,6 +14,8 @@ from offset_autoencoder.reporting.html.interval_picture import (
     percent_axis,
     value_axis,
 )
+
+from offset_autoencoder.evaluation.statistics import Estimate
 
 NAN = float("nan")
 values = st.floats(-1e9, 1e9, allow_subnormal=False)

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from offset_autoencoder.reporting.html.palette import on_dark, palette_of
 
-from offset_autoencoder.reporting.html.palette import DARK_PAGE, contrast, on_dark, palette_of
+from offset_autoencoder.reporting.palette import DARK_PAGE, contrast
 
 Report = object
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from offset_autoencoder.reporting.html.source import read_csv, read_source
 from tests.reporting.html.project import Project
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.reporting.html.source import read_csv, read_source
 
 MakeProject = Callable[..., Project]
 

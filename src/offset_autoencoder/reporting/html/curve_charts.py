@@ -190,9 +190,7 @@ def _level_table(
     groups: Mapping[str, Sequence[Row]], names: Names, plot: str, title: str, evaluate: Evaluate
 ) -> Table:
     levels = sorted({row["level"] for rows in groups.values() for row in rows})
-    at = {
-        (label, row["level"]): _estimate(row) for label, rows in groups.items() for row in rows
-    }
+    at = {(label, row["level"]): _estimate(row) for label, rows in groups.items() for row in rows}
     exponent = exponent_of(estimate.mean for estimate in at.values())
     factor = 10.0**-exponent
     decimals = decimals_of(list(at.values()), factor=factor)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from offset_autoencoder.config import Params
+from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.verdict_wording import percent
 from offset_autoencoder.io.files import write_text
 from offset_autoencoder.reporting.html.code_chart import code_chart, labels_of
@@ -20,7 +20,6 @@ from offset_autoencoder.reporting.html.scripts import source_of_script, vega_scr
 from offset_autoencoder.reporting.html.verdict_cards import count_verdicts, verdict_cards
 from offset_autoencoder.reporting.images import sample_strips
 from offset_autoencoder.reporting.palette import DARK_PAGE, palette_of
-from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.reporting.reports import plot_tables
 from offset_autoencoder.reporting.result_tables import (
     comparison_tables,
@@ -45,19 +44,19 @@ class _Counts:
     diverged: Mapping[str, int]
 
 
-def write_page(folder: Path, params: Params, results: ExperimentResults, provenance: Provenance) -> None:
+def write_page(folder: Path, results: ExperimentResults, provenance: Provenance) -> None:
     """Write ``index.html``: one file that needs no other. The same results give the same bytes.
 
     Args:
         folder: ``reports/``.
         params: The params of the results.
-        report: The results.
+        results: The results.
         provenance: Where they come from.
     """
-    write_text(folder / PAGE, _render(params, results, provenance))
+    write_text(folder / PAGE, _render(results, provenance))
 
 
-def _render(params: Params, results: ExperimentResults, provenance: Provenance) -> str:
+def _render(results: ExperimentResults, provenance: Provenance) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -74,7 +73,7 @@ def _render(params: Params, results: ExperimentResults, provenance: Provenance) 
     palette = palette_of(results.settings, evaluate.baselines, labels_of(rows["codes"]))
     names = {setting.label: full_label(setting) for setting in results.settings}
     strips, prior = sample_strips(results.reconstructions)
-    scripts = [vega_script(), (_TEMPLATES / "results.js").read_text(encoding="utf-8")]
+    scripts = [vega_script(), (_TEMPLATES / "report.js").read_text(encoding="utf-8")]
     reconstructions = results.reconstructions
     curves = (names, evaluate, palette)
     return environment.get_template("page.html.j2").render(
@@ -83,7 +82,7 @@ def _render(params: Params, results: ExperimentResults, provenance: Provenance) 
         colours=palette.all,
         scripts=scripts,
         script_sources=" ".join(source_of_script(script) for script in scripts),
-        counts=_count(params, results, names),
+        counts=_count(results, names),
         evaluate=evaluate,
         interval=percent(evaluate.confidence),
         margin=percent(evaluate.margin),
@@ -106,7 +105,8 @@ def _render(params: Params, results: ExperimentResults, provenance: Provenance) 
     )
 
 
-def _count(params: Params, results: ExperimentResults, names: Mapping[str, str]) -> _Counts:
+def _count(results: ExperimentResults, names: Mapping[str, str]) -> _Counts:
+    params = results.params
     diverged = {
         names[summary.setting.label]: summary.diverged
         for summary in results.summaries
@@ -116,7 +116,7 @@ def _count(params: Params, results: ExperimentResults, names: Mapping[str, str])
         models=len(params.models),
         settings=len(params.settings),
         seeds=len(params.seeds),
-        runs=len(results.run_rows),
+        runs=len(results.runs),
         diverged=diverged,
     )
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict
-from offset_autoencoder.reporting.palette import Palette
 from offset_autoencoder.evaluation.results import ExperimentResults
+from offset_autoencoder.reporting.palette import Palette
 from offset_autoencoder.reporting.result_tables import verdict_table
 from offset_autoencoder.reporting.tables import Cell
 from offset_autoencoder.reporting.wording import full_label
@@ -64,14 +64,12 @@ def verdict_cards(results: ExperimentResults, palette: Palette) -> list[Card]:
         if of_model and (of_model[-1].word, of_model[-1].reason) == (word, reason):
             figures = [*of_model.pop().figures, *figures]
         of_model.append(Verdict(word, palette.css(word), reason, figures))
-    return [
-        Card(model, palette.models[model].name, verdicts) for model, verdicts in cards.items()
-    ]
+    return [Card(model, palette.models[model].name, verdicts) for model, verdicts in cards.items()]
 
 
 def count_verdicts(verdicts: Sequence[OffsetVerdict]) -> list[tuple[str, int]]:
     """How many settings got each word, words without any left out."""
-    counted = Counter(verdict.word for verdict in verdicts)
+    counted = Counter[str](verdict.word for verdict in verdicts)
     return [(word, counted[word]) for word in WORDS if counted[word]]
 
 
