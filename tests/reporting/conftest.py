@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from offset_autoencoder.reporting.colours import model_colours, swept_colours
 
 from offset_autoencoder.config import Params, Run, Setting, parse_params
 from offset_autoencoder.evaluation.comparison import Comparison, compare
@@ -41,6 +40,7 @@ from offset_autoencoder.evaluation.summary import (
     summarise,
     summarise_generalization_gaps,
 )
+from offset_autoencoder.reporting.palette import model_colours, swept_colours
 
 FINDINGS = (
     "interventions",

@@ -246,7 +246,8 @@ def _interval_panels(
         mean = mean.encode(alt.Shape("rev:N").sort(None).title("revision"))
     if tooltip:
         mean = mean.encode(tooltip=_tooltip(["rev", *tooltip]))
-    layers.append(mean.transform_filter(f"isValid(datum.{value}) && !datum.open"))
+    closed = " && !datum.open" if order else ""
+    layers.append(mean.transform_filter(f"isValid(datum.{value}){closed}"))
     if order:
         hollow = base.mark_point(shape="diamond", fill="white", opacity=1, size=45).encode(at)
         layers.append(hollow.transform_filter(f"isValid(datum.{value}) && datum.open"))

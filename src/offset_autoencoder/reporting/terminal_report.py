@@ -44,7 +44,7 @@ def print_report(console: Console, results: ExperimentResults) -> None:
     if results.bounds:
         _print_bounds(console, results.bounds)
         console.print()
-    _print_verdicts(console, results)
+    print_verdicts(console, results)
     print_note(
         console,
         f"The rest is in {REPORTS}/: comparison.csv (every comparison in a sentence), verdicts.csv "
@@ -146,7 +146,7 @@ def _print_conditions(console: Console, family: Sequence[Against]) -> None:
     )
 
 
-def _print_verdicts(console: Console, results: ExperimentResults) -> None:
+def print_verdicts(console: Console, results: ExperimentResults) -> None:
     """The verdict on each offset with the figures that it rests on."""
     verdicts = results.verdicts
     if not verdicts:

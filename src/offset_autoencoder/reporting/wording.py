@@ -63,14 +63,13 @@ def series(setting: Setting) -> str:
 
 
 def swept_values(setting: Setting) -> str:
-    """A setting's swept values, rms for stddev too: ``"rms=0.1"``.
+    """A setting's swept values, one word for rms and stddev: ``"noise_level=0.1"``.
 
     So settings that add as much to the code have one colour, whichever key it comes from.
     """
     axis = "rms" if setting.spec.rms is not None else "stddev"
-    return " ".join(
-        f"{'rms' if key == axis else key}={format_value(value)}" for key, value in setting.sweep
-    )
+    swept = {("noise_level" if key == axis else key): value for key, value in setting.sweep}
+    return " ".join(f"{key}={format_value(value)}" for key, value in swept.items())
 
 
 def full_label(setting: Setting) -> str:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from offset_autoencoder.reporting.curves import CURVE_COLUMNS, curve_rows
 
 from offset_autoencoder.evaluation.summary import best_so_far, learning_curves, shown_epochs
 
@@ -49,12 +48,3 @@ def test_stopped_runs_stay_in_the_mean(report: Report) -> None:
     assert curve.runs == 2
     assert np.all(curve.low[:4] < curve.mean[:4])
     assert curve.low[4] == curve.high[4] == 1.0
-
-
-def test_rows_name_equal_powers_alike(report: Report, colours: Any) -> None:
-    curves = learning_curves(report.histories, confidence=0.95)
-    rows = curve_rows(curves, colours.by_values)
-    assert set(rows[0]) == set(CURVE_COLUMNS)
-    values = {row["setting"]: row["values"] for row in rows}
-    assert values["gaussian stddev=0.1"] == values["pca rms=0.1"] == "noise_level=0.1"
-    assert values["none"] == ""

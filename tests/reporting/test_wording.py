@@ -5,9 +5,9 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from offset_autoencoder.reporting.interval_text import decimals_of, exponent_of, mean_and_half
 
 from offset_autoencoder.evaluation.statistics import Estimate
+from offset_autoencoder.reporting.wording import decimals_of, exponent_of, mean_and_half
 
 NAN = math.nan
 

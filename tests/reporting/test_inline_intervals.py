@@ -6,7 +6,9 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from offset_autoencoder.reporting.html.interval_picture import (
+
+from offset_autoencoder.evaluation.statistics import Estimate
+from offset_autoencoder.reporting.inline_intervals import (
     WIDTH,
     Mark,
     draw_axis,
@@ -14,8 +16,6 @@ from offset_autoencoder.reporting.html.interval_picture import (
     percent_axis,
     value_axis,
 )
-
-from offset_autoencoder.evaluation.statistics import Estimate
 
 NAN = float("nan")
 values = st.floats(-1e9, 1e9, allow_subnormal=False)

@@ -9,18 +9,26 @@ import pytest
 from rich.console import Console
 from tests.reporting.conftest import FINDINGS
 
+from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict
 from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.evaluation.summary import SettingSummary
-from offset_autoencoder.reporting.terminal_report import print_everything
+from offset_autoencoder.reporting.terminal_report import print_report, print_verdicts
 
 Report = Any  # conftest's, which tests cannot import
 MakeReport = Callable[..., Report]
 MakeWhole = Callable[..., Any]
+MakeVerdicts = Callable[..., list[OffsetVerdict]]
 
 
 def _printed(whole: Any, width: int = 80, **console: Any) -> str:
     stream = io.StringIO()
-    print_everything(Console(file=stream, width=width, **console), whole)
+    print_report(Console(file=stream, width=width, **console), whole)
+    return stream.getvalue()
+
+
+def _verdicts(whole: Any, width: int = 80, **console: Any) -> str:
+    stream = io.StringIO()
+    print_verdicts(Console(file=stream, width=width, **console), whole)
     return stream.getvalue()
 
 
@@ -100,7 +108,9 @@ def test_against_noise_like_is_compared_with_like(report: Report, make_whole: Ma
 def test_a_narrow_console_has_every_condition_and_its_verdict(
     report: Report, make_whole: MakeWhole
 ) -> None:
-    text = _part(_printed(make_whole(report)), "against gaussian at the same noise level", "what")
+    text = _part(
+        _printed(make_whole(report)), "against gaussian at the same noise level", "verdict on"
+    )
     words = _rows(text, "class_code", "rms=0.2")[0].split()
     assert (len(words), words[3], words[7]) == (8, "better", "equiv.")
 
@@ -109,7 +119,7 @@ def test_a_baseline_without_noise_has_a_table_of_differences(
     report: Report, make_report: MakeReport, make_whole: MakeWhole
 ) -> None:
     made = make_report(evaluate={"baselines": ["none", "frozen"]})
-    text = _part(_printed(make_whole(made)), "against frozen at the same noise level", "what each")
+    text = _part(_printed(make_whole(made)), "against frozen at the same noise level", "verdict on")
     assert "difference ±" in text
     assert _rows(text, "pca", "rms=0.1")[0].split()[-1] == "better"
     assert len(_rows(text, "gaussian")) == 3
@@ -131,7 +141,7 @@ def test_the_legend_says_what_was_compared_and_corrected(
     assert "half the 95% interval over seeds" in text
     assert "Holm-corrected" in text
     assert "(none 12, gaussian 9)" in text
-    assert "Not told apart does not mean equal" in text
+    assert "Inconclusive does not mean equal" in text
     assert "diverged: pca rms=0.2, 1 of 10 runs" in text
 
 
@@ -168,7 +178,7 @@ def test_bounds_of_a_variational_autoencoder_are_one_line(
         SettingSummary(setting, name, Estimate(mean, 1.0, mean - half, mean + half, 10), 0)
         for name, (mean, half) in values.items()
     ]
-    line = "none: elbo -24.79 ± 0.07, nll 21.98 ± 0.13, kl 2.81 ± 0.06 nats a sample"
+    line = "none: elbo -24.79 ± 0.07, nll 21.98 ± 0.13, kl 2.81 ± 0.06 nats per sample"
     assert line in _printed(make_whole(report, bounds=bounds)).splitlines()
 
 
@@ -211,7 +221,7 @@ def test_an_experiment_without_baselines_prints_its_means(
 def test_a_stream_that_is_not_unicode_gets_ascii(report: Report, make_whole: MakeWhole) -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
-    print_everything(Console(file=stream, width=80), make_whole(report))
+    print_report(Console(file=stream, width=80), make_whole(report))
     stream.flush()
     assert b"+/-" in raw.getvalue()
 
@@ -248,3 +258,57 @@ def test_where_every_run_diverged_that_is_all_that_is_said(
     assert "nan" not in text
     assert "to match" not in text
     assert "that matches" not in text
+
+
+def test_every_offset_has_one_line_in_80_columns(
+    report: Report, make_whole: MakeWhole, make_verdicts: MakeVerdicts
+) -> None:
+    verdicts = make_verdicts(report.params)
+    lines = _verdicts(make_whole(report)).splitlines()
+    assert max(map(len, lines)) <= 80
+    rows = {tuple(line.split()[:2]): line for line in lines}
+    for item in verdicts:
+        row = rows[tuple(item.setting.label.split())]
+        assert row.rstrip().endswith(item.word)
+    noise, reads = rows["frozen", "rms=0.1"].split(), rows["pca", "rms=0.1"].split()
+    change = verdicts[1].permuted.change
+    assert noise[2:5] == [f"{100 * change.mean:+z.1f}", "±", f"{100 * change.half:.1f}"]
+    assert reads[-5:] == ["+270", "40", "40", "second", "encoder"]
+    fixed = rows["class_code", "rms=0.1"].split()
+    assert fixed[2:5] == ["+190.3", "±", "0.4"]  # a half interval below 0.5 is not 0
+
+
+def test_a_wide_console_says_what_the_encoder_does(
+    report: Report, findings: Any, make_whole: MakeWhole, make_verdicts: MakeVerdicts
+) -> None:
+    verdicts = make_verdicts(report.params)
+    lines = _verdicts(make_whole(report), 100).splitlines()
+    rows = {" ".join(line.split()[:2]): line.rstrip() for line in lines}
+    answers = {item.setting.label: item.word for item in findings.encoder_adaptations}
+    assert answers["pca rms=0.2"] == "reinforces"
+    for item in verdicts:
+        assert rows[item.setting.label].endswith(f"  {item.word}")
+        assert answers[item.setting.label] in rows[item.setting.label]
+    assert "encoder: its code" in " ".join(lines)
+    assert "encoder: its code" not in _verdicts(make_whole(report))
+
+
+def test_the_note_states_the_rule_with_its_margin(report: Report, make_whole: MakeWhole) -> None:
+    text = " ".join(_verdicts(make_whole(report)).split())
+    assert "the permuted offset costs more than 5 %, omitting it too" in text
+    assert "half the 95% interval" in text
+    assert _verdicts(make_whole(report, verdicts=[])) == ""
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_few_seeds_leave_it_inconclusive_without_nan(
+    seeds: int, make_report: MakeReport, make_whole: MakeWhole
+) -> None:
+    text = _verdicts(make_whole(make_report(seeds=seeds)))
+    assert "nan" not in text
+    assert text.count("inconclusive") == 9
+
+
+def test_a_terminal_gets_coloured_verdicts(report: Report, make_whole: MakeWhole) -> None:
+    text = _verdicts(make_whole(report), force_terminal=True, color_system="standard")
+    assert "\x1b[32msecond encoder" in text
