@@ -20,8 +20,8 @@ from offset_autoencoder.io.tables import write_csv
 from offset_autoencoder.offsets.table import folder_of
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, REPORTS
 from offset_autoencoder.reporting.progress import progress
-from offset_autoencoder.training.run_files import read_spec
-from offset_autoencoder.training.run_store import read_index, runs_folder
+from offset_autoencoder.runs.files import read_saved_run
+from offset_autoencoder.runs.store import read_index, runs_folder
 
 EBN0_DB = tuple(range(-2, 7))
 # Who has the fewest errors was also lucky: one simulation chooses, another is reported.
@@ -51,7 +51,7 @@ def main() -> None:
             report(float(len(runs)), len(runs))
     best = [measure_again(run, links[run.id]) for run in best_of(runs, "setting")]
     of_models = {run.id for run in best_of(runs, "model")}
-    shown = [run for run in best if run.id in of_models]
+    printed = [run for run in best if run.id in of_models]
     bits = next(iter(links.values())).messages.bit_length() - 1
     dimensions = params.settings[0].network.latent_dim
     theory = theory_of(bits, dimensions, EBN0_DB)
@@ -64,11 +64,11 @@ def main() -> None:
         REPORTS / "block_error_rate.png",
         EBN0_DB,
         theory,
-        {run.setting: run.points for run in shown},
+        {run.setting: run.points for run in printed},
         title=title,
         confidence=CONFIDENCE,
     )
-    print_tables(Console(), runs, shown, EBN0_DB, theory, title=title, confidence=CONFIDENCE)
+    print_tables(Console(), runs, printed, EBN0_DB, theory, title=title, confidence=CONFIDENCE)
 
 
 def link_of(run_id: str, run: Run) -> Link:
@@ -78,7 +78,7 @@ def link_of(run_id: str, run: Run) -> Link:
     interfere = no_interference(latent_dim)
     if offset is not None:
         table = folder_of(OFFSETS, offset, latent_dim, swept=False)
-        factor = read_spec(runs_folder(MODELS) / run_id)["offset_factor"]
+        factor = read_saved_run(runs_folder(MODELS) / run_id).spec.offset_factor
         interfere = interference_of(table, factor, model.input["x"].shape[1])
     return make_link(model, interfere, informed=setting.spec.system == "function")
 

@@ -9,7 +9,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+
+from offset_autoencoder.cli.app import complete_model, complete_run
 
 COMMANDS = ("reconstruct", "encode", "offsets", "check", "runs", "show", "ui")
 
@@ -68,7 +71,7 @@ def test_bad_input_is_one_line(
 
 
 def test_ctrl_c_says_so(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from offset_autoencoder.cli import check
+    from offset_autoencoder.stages import check
 
     def interrupted() -> None:
         raise KeyboardInterrupt
@@ -98,3 +101,20 @@ def test_ui_hands_its_arguments_on(command: Any, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(ui, "main", lambda: seen.extend(sys.argv))
     assert command("ui", "--port", "5001", "-h", "0.0.0.0").exit_code == 0
     assert seen == ["offset-autoencoder ui", "--port", "5001", "-h", "0.0.0.0"]
+
+
+def test_completion_offers_models_and_ids(trained: Path, runs: pd.DataFrame) -> None:
+    assert complete_model("k") == ["kinds", "known"]
+    run_id = runs["id"].iloc[0]
+    assert (run_id[:12], "plain, seed 0") in complete_run(run_id[:2])
+    assert complete_run("x") == []
+
+
+def test_completion_is_silent_outside_a_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert complete_model("") == []
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "index.csv").write_bytes(b"\xff\xfe\x00,\n")
+    assert complete_run("") == []

@@ -11,9 +11,6 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from offset_autoencoder.cli import found_run
-from offset_autoencoder.errors import InputError
-
 
 def test_it_tells_what_the_files_say(command: Any, trained: Path, runs: pd.DataFrame) -> None:
     row = runs[runs["model"] == "projection"].iloc[1]
@@ -62,21 +59,6 @@ def test_a_run_that_is_not_there(command: Any, trained: Path) -> None:
     assert "no run of models or .runs has an id that begins so" in result.stderr
 
 
-def test_an_ambiguous_prefix_names_the_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in ("ab" + "0" * 62, "ab" + "1" * 62, "cd" + "0" * 62):
-        for folder in (Path("models/runs"), Path(".runs")):
-            (folder / name).mkdir(parents=True)
-            (folder / name / "spec.json").write_text("{}")
-    with pytest.raises(InputError, match=r"2 runs .*: ab0000000000, ab1111111111"):
-        found_run.find_run("ab")
-    with pytest.raises(InputError, match="no run"):
-        found_run.find_run("")
-    assert found_run.find_run("c").parent == Path("models/runs")
-
-
 def test_a_damaged_run_is_said_to_be_so(
     command: Any, trained: Path, runs: pd.DataFrame, tmp_path: Path
 ) -> None:
@@ -94,34 +76,14 @@ def test_a_page_that_cannot_be_opened(command: Any, trained: Path, runs: pd.Data
     assert result.stderr == "error: --open: the run is not published (dvc repro publishes it)\n"
 
 
-def test_completion_offers_models_and_ids(trained: Path, runs: pd.DataFrame) -> None:
-    from offset_autoencoder.cli import app as completion
-
-    assert completion.complete_model("k") == ["kinds", "known"]
-    run_id = runs["id"].iloc[0]
-    assert (run_id[:12], "plain, seed 0") in completion.complete_run(run_id[:2])
-    assert completion.complete_run("x") == []
-
-
-def test_completion_is_silent_outside_a_project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from offset_autoencoder.cli import app as completion
-
-    monkeypatch.chdir(tmp_path)
-    assert completion.complete_model("") == []
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "index.csv").write_bytes(b"\xff\xfe\x00,\n")
-    assert completion.complete_run("") == []
-
-
 def test_its_page_is_opened_where_the_ui_answers(
     command: Any,
     trained: Path,
     runs: pd.DataFrame,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from offset_autoencoder.cli import published, show
+    from offset_autoencoder.cli import runs as listing
+    from offset_autoencoder.cli import show
     from offset_autoencoder.tracking.location import Location
     from offset_autoencoder.tracking.state import Present
 
@@ -136,7 +98,7 @@ def test_its_page_is_opened_where_the_ui_answers(
         address = f"127.0.0.1:{server.getsockname()[1]}"
         location = Location(f"http://me:secret@{address}/", None, trained / "lock")
         record = Present("m1", "FINISHED", "", {"run_id_sha256": run_id})
-        store = published.Published(location, "7", (record,))
+        store = listing.PublishedRuns(location, "7", (record,))
         monkeypatch.setattr(show, "read_published", lambda tracking: store)
         monkeypatch.setattr("webbrowser.open", open_page)
         assert command("show", run_id, "--open").exit_code == 0

@@ -16,7 +16,7 @@ import yaml
 from numpy.typing import NDArray
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io import arrays, temp_arrays
+from offset_autoencoder.io import arrays
 from offset_autoencoder.stages.prepare import main
 
 N, D = 300, 7
@@ -99,13 +99,13 @@ def in_chunks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     monkeypatch.setattr(arrays, "CHUNK_VALUES", 19 * D)
     monkeypatch.setattr("offset_autoencoder.data.scaling._BLOCK_VALUES", 8 * D)
     opened: list[int] = []
-    original = temp_arrays.mapped
+    original = arrays.mapped
 
     def counted(*arguments: Any) -> Any:
         opened.append(1)
         return original(*arguments)
 
-    monkeypatch.setattr(temp_arrays, "mapped", counted)
+    monkeypatch.setattr(arrays, "mapped", counted)
     return opened
 
 

@@ -98,7 +98,7 @@ def test_metrics_of_the_same_reconstructions_change_alike() -> None:
 
 @pytest.mark.parametrize(
     ("column", "perfect", "other"),
-    [("mse", 0.0, 0.1), ("psnr_own", np.inf, 20.0), ("explained_variance", 1.0, 0.9)],
+    [("mse", 0.0, 0.1), ("psnr_as_trained", np.inf, 20.0), ("explained_variance", 1.0, 0.9)],
 )
 def test_no_change_to_a_perfect_baseline_is_known(
     column: str, perfect: float, other: float

@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
-from offset_autoencoder.evaluation.encoded import Encoded
 from offset_autoencoder.evaluation.opened import FinishedRun, open_runs
 from offset_autoencoder.evaluation.run_evaluation import (
     as_trained,
     domain_of,
     run_metrics,
 )
-from offset_autoencoder.models import build_model
+from offset_autoencoder.models.architecture import Architecture
+from offset_autoencoder.models.autoencoder import build_model
+from offset_autoencoder.models.inference import Encoded
 
 N, D, L = 40, 6, 3
 RNG = np.random.default_rng(0)

@@ -10,9 +10,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from offset_autoencoder.io import arrays
-from offset_autoencoder.io.arrays import ConcatenatedRows, RowSubset, npy_writer, release, take
-from offset_autoencoder.io.files import sha256_of_array, write_npy
-from offset_autoencoder.io.temp_arrays import reorder, row_major
+from offset_autoencoder.io.arrays import (
+    ConcatenatedRows,
+    RowSubset,
+    release,
+    reorder,
+    row_major,
+    take,
+)
+from offset_autoencoder.io.files import npy_writer, sha256_of_array, write_npy
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ FILES = [
     "comparison.csv",
     "interventions.csv",
     "metrics.json",
+    "plots/codes.csv",
     "plots/comparison.csv",
     "plots/comparison.png",
     "plots/interventions.csv",
@@ -92,21 +93,24 @@ def test_every_comparison_is_a_row(report: Any, written: Path) -> None:
     rows = list(csv.DictReader((written / "comparison.csv").open(newline="")))
     assert len(rows) == len(report.comparisons)
     assert list(rows[0]) == [
-        *("model", "stddev", "rms", "baseline", "baseline_setting", "metric", "difference"),
+        *("model", "setting", "stddev", "rms", "baseline", "baseline_setting", "metric"),
+        "difference",
         *("low", "high", "p", "p_corrected", "change", "change_low", "change_high", "margin"),
         *("p_equivalence", "p_equivalence_corrected", "equivalent"),
         *("seeds_needed", "needed_for", "wins", "pairs", "verdict"),
     ]
-    by_hand = report.runs.pivot_table(index="seed", columns=["model", "rms"], values="mse")
-    none = report.runs[report.runs["model"] == "none"].set_index("seed")["mse"]
+    by_hand = {row.run.label: row.metrics.get("mse") for row in report.runs}
+    differences = [
+        by_hand[f"class_code rms=0.1 seed={seed}"] - by_hand[f"none seed={seed}"]
+        for seed in report.params.seeds
+    ]
     (row,) = [
         row
         for row in rows
         if (row["model"], row["rms"], row["baseline"], row["metric"])
         == ("class_code", "0.1", "none", "mse")
     ]
-    difference = (by_hand["class_code", 0.1] - none).mean()
-    assert float(row["difference"]) == pytest.approx(difference)
+    assert float(row["difference"]) == pytest.approx(np.mean(differences))
 
 
 def test_the_pictures_are_pictures(written: Path) -> None:

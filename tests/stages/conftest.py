@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-from offset_autoencoder.training.results import TrainedRun
+from offset_autoencoder.runs.files import TrainedRun
 
 if TYPE_CHECKING:
     from offset_autoencoder.training.hall import Work

@@ -57,7 +57,7 @@ def kept(folder: str = "models/runs") -> set[str]:
 def test_every_run_is_trained_and_listed(project: Path, trained: tuple[Path, list[str]]) -> None:
     assert trained[1] == ["training 6 runs", "runs: 6 (6 trained, 0 reused)"]
     rows = index()
-    assert list(rows[0]) == ["model", "stddev", "seed", "id", "status"]
+    assert list(rows[0]) == ["model", "setting", "stddev", "seed", "id", "status"]
     assert [(row["model"], row["stddev"], row["seed"]) for row in rows] == [
         (model, stddev, seed)
         for model, stddev in (("none", ""), ("gaussian", "0.1"), ("frozen", ""))
@@ -117,7 +117,7 @@ def test_fewer_seeds_and_other_names_train_none(project: Path, experiment: Exper
     with experiment.without_training():
         assert experiment.train() == ["runs: 2 (0 trained, 2 reused)"]
     assert [(row["model"], row["id"]) for row in index()] == [("noise", ids[3]), ("plain", ids[1])]
-    assert list(index()[0]) == ["model", "seed", "id", "status"]
+    assert list(index()[0]) == ["model", "setting", "seed", "id", "status"]
     assert kept() == {ids[3], ids[1]}
 
 

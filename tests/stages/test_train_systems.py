@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.data.prepared import load_prepared
-from offset_autoencoder.training.loading import load_run
-from offset_autoencoder.training.run_files import read_history, read_spec
+from offset_autoencoder.runs.files import read_history, read_saved_run
+from offset_autoencoder.runs.load import load_run
 
 Experiment = Any  # conftest's, which tests cannot import
 MODELS: dict[str, Any] = {
@@ -76,15 +76,16 @@ def test_all_train(project: tuple[Path, list[str]]) -> None:
 def test_a_loaded_run_has_the_validation_loss_that_was_recorded(name: str) -> None:
     run = runs()[name]
     model = load_run(run)
-    spec = read_spec(Path("models/runs") / run)
+    saved = read_saved_run(Path("models/runs") / run)
     x = load_prepared(Path("data/prepared")).validation.x
     offset = np.zeros((len(x), 4), np.float32)
     if MODELS[name].get("offset") == "frozen":
         table = np.load("data/offsets/frozen/validation.npy")
-        offset = table * np.float32(spec["offset_factor"])
+        offset = table * np.float32(saved.spec.offset_factor)
     model.compile(loss="binary_crossentropy")
     loss = model.evaluate({"x": x, "offset": offset}, x, batch_size=len(x), verbose=0)
-    recorded = read_history(Path("models/runs") / run)["val_loss"][spec["best_epoch"] - 1]
+    assert saved.best_epoch is not None
+    recorded = read_history(Path("models/runs") / run)["val_loss"][saved.best_epoch - 1]
     assert loss == pytest.approx(recorded, rel=1e-5)
 
 

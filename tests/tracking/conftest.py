@@ -59,7 +59,7 @@ class Project:
         (self.root / "params.yaml").write_text(yaml.safe_dump(self.document, sort_keys=False))
         runs = self.params.runs
         swept = list(dict.fromkeys(key for run in runs for key, _ in run.setting.sweep))
-        index: list[list[Any]] = [["model", *swept, "seed", "id", "status"]]
+        index: list[list[Any]] = [["model", "setting", *swept, "seed", "id", "status"]]
         report: list[list[Any]] = [["id", "model", *swept, "seed", "status", "mse", "mse_clean"]]
         for run in runs:
             spec = self.spec(run)
@@ -67,7 +67,7 @@ class Project:
             values = dict(run.setting.sweep)
             cells = [format_value(values[key]) if key in values else "" for key in swept]
             place = [run.setting.model, *cells, run.seed]
-            index.append([*place, spec["id"], spec["status"]])
+            index.append([place[0], run.setting.label, *place[1:], spec["id"], spec["status"]])
             metrics = [self.mse(run), self.mse(run) / 2]
             report.append(
                 [spec["id"], *place, spec["status"]]
@@ -83,7 +83,7 @@ class Project:
 
     def spec(self, run: Run) -> dict[str, Any]:
         setting = run.setting
-        determined_by = {
+        fingerprint = {
             "network": setting.network.model_dump(),
             "train": setting.train.model_dump(),
             "rms": setting.spec.rms,
@@ -96,8 +96,8 @@ class Project:
         }
         has_diverged = run.label in self.diverged
         return {
-            "id": sha256_of_json(determined_by),
-            "determined_by": determined_by,
+            "id": sha256_of_json(fingerprint),
+            "fingerprint": fingerprint,
             "status": "diverged" if has_diverged else "finished",
             "epochs": self.epochs,
             "best_epoch": None if has_diverged else self.epochs,

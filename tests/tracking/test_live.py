@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -43,7 +44,11 @@ class Training:
     def handed(self) -> list[Any]:
         specs = [self.project.spec(run) for run in self.runs]
         return [
-            SimpleNamespace(run=run, id=spec["id"], determined_by=spec["determined_by"])
+            SimpleNamespace(
+                run=run,
+                id=spec["id"],
+                spec=SimpleNamespace(fingerprint=functools.partial(dict, spec["fingerprint"])),
+            )
             for run, spec in zip(self.runs, specs, strict=True)
         ]
 

@@ -87,7 +87,7 @@ def test_a_run_holds_params_curves_metrics_and_tags(make_project: Make, shown: S
         "status": "finished",
         "dvc_stage": "train",
         "data_sha256": "d" * 64,
-        "offset_sha256": spec["determined_by"]["table"],
+        "offset_sha256": spec["fingerprint"]["table"],
         "times": "known",
     }
     assert tags.items() <= run.tags.items()
@@ -168,7 +168,7 @@ def test_data_sets_are_logged_with_our_digests(make_project: Make, shown: Show) 
         assert ("offset" in inputs) == (run.role != "experiment")
     (none,) = [run for run in shown(project) if run.name == "none seed 0"]
     offset = datasets(client, none)["offset"]
-    table = project.spec(project.params.runs[0])["determined_by"]["table"]
+    table = project.spec(project.params.runs[0])["fingerprint"]["table"]
     assert (offset.name, offset.digest) == ("none", table[:32])
 
 

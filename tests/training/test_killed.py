@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offset_autoencoder.training.run_files import is_whole
+from offset_autoencoder.runs.files import is_valid
 
 EPOCHS, KILLS = 150, 3
 
@@ -22,9 +22,9 @@ import sys
 from pathlib import Path
 import numpy as np
 from offset_autoencoder.config import parse_params
-from offset_autoencoder.training.architectures import resolve_architectures
-from offset_autoencoder.training.identity import identify
-from offset_autoencoder.training.run_store import missing_ids
+from offset_autoencoder.models.resolve import resolve_architectures
+from offset_autoencoder.runs.spec import identify
+from offset_autoencoder.runs.store import missing_ids
 from offset_autoencoder.training.schedule import TrainingData, train_runs
 
 PARAMS = parse_params({{
@@ -111,7 +111,7 @@ def test_ends_with_the_bytes_of_a_training_that_was_not_killed(
     names: dict[str, Any] = runpy.run_path(str(script))
     ids = sorted(run.id for run in names["runs"]())
     names["train"](whole, lambda work, done: None)
-    assert sorted(path.name for path in whole.iterdir() if is_whole(path)) == ids
+    assert sorted(path.name for path in whole.iterdir() if is_valid(path)) == ids
 
     # Told of an epoch, it is killed a little later: at another moment each time.
     most = len(ids) * EPOCHS // (KILLS + 1)

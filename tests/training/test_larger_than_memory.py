@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
+from offset_autoencoder.models.architecture import Architecture
+from offset_autoencoder.runs.files import TrainedRun
 from offset_autoencoder.training.job import Job
 from offset_autoencoder.training.population import Population
-from offset_autoencoder.training.results import TrainedRun
 from offset_autoencoder.training.trainer import train_population
 
 # Twenty chunks of three blocks of a batch, and one block is not full.
@@ -106,7 +106,7 @@ PEAKS = """
 import gc, json, sys
 from pathlib import Path
 import numpy as np
-from offset_autoencoder.config.architecture import Architecture
+from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.training.job import Job
 from offset_autoencoder.training.population import Population

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.io.files import write_npz
-from offset_autoencoder.training.batches import Chunks, draw_noise, epoch_chunks
-from offset_autoencoder.training.checkpoints import Checkpoints
+from offset_autoencoder.models.architecture import Architecture
+from offset_autoencoder.runs.files import Checkpoints, TrainedRun
+from offset_autoencoder.runs.spec import Chunks
+from offset_autoencoder.training.batches import draw_noise, epoch_chunks
 from offset_autoencoder.training.fused import crew as fused_crew
 from offset_autoencoder.training.hall import Hall
 from offset_autoencoder.training.job import Job
 from offset_autoencoder.training.population import Population
-from offset_autoencoder.training.results import TrainedRun
 from offset_autoencoder.training.stacked import crew as stacked_crew
 from offset_autoencoder.training.trainer import train_population
 

@@ -7,11 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from offset_autoencoder.runs.files import (
+    TrainedRun,
+    is_valid,
+    read_history,
+    read_saved_run,
+    read_weights,
+)
+from offset_autoencoder.runs.spec import IdentifiedRun
 from offset_autoencoder.training import schedule
 from offset_autoencoder.training.hall import Work
-from offset_autoencoder.training.identity import IdentifiedRun
-from offset_autoencoder.training.results import TrainedRun
-from offset_autoencoder.training.run_files import is_whole, read_history, read_spec, read_weights
 from offset_autoencoder.training.schedule import (
     TrainingData,
     group_into_populations,
@@ -220,18 +225,18 @@ Trained = tuple[Path, list[IdentifiedRun], list[tuple[float, int]]]
 def test_every_run_is_in_the_store(trained: Trained) -> None:
     store, runs, _ = trained
     assert {path.name for path in store.iterdir()} == {run.id for run in runs}
-    assert all(is_whole(store / run.id) for run in runs)
+    assert all(is_valid(store / run.id) for run in runs)
     for run in runs:
-        spec = read_spec(store / run.id)
+        saved = read_saved_run(store / run.id)
         rate = run.run.setting.train.learning_rate
-        assert spec["status"] == ("diverged" if rate > 1 else "finished")
-        if spec["status"] == "finished":
+        assert saved.status == ("diverged" if rate > 1 else "finished")
+        if saved.status == "finished":
             assert list(read_weights(store / run.id)) == [
                 f"{layer}/{part}"
                 for layer in ("encoder_1", "code", "decoder_1", "reconstruction")
                 for part in ("kernel", "bias")
             ]
-            assert len(read_history(store / run.id)["loss"]) == spec["epochs"]
+            assert len(read_history(store / run.id)["loss"]) == saved.epochs
 
 
 def test_progress_adds_up(trained: Trained) -> None:
@@ -264,4 +269,4 @@ def test_runs_that_are_cut_off_keep_those_that_had_ended(
         train_runs(runs, DATA, tmp_path, lambda work, done: None)
     kept = list(tmp_path.iterdir())
     assert len(kept) == 3
-    assert all(is_whole(folder) for folder in kept)
+    assert all(is_valid(folder) for folder in kept)

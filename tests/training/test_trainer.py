@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
-from offset_autoencoder.models import build_model
+from offset_autoencoder.models.architecture import Architecture
+from offset_autoencoder.models.autoencoder import build_model
+from offset_autoencoder.runs.files import TrainedRun
 from offset_autoencoder.training.hall import Work
 from offset_autoencoder.training.job import Job, Progress
 from offset_autoencoder.training.population import Population
-from offset_autoencoder.training.results import TrainedRun
 from offset_autoencoder.training.trainer import train_population, train_populations
 
 pytestmark = pytest.mark.usefixtures("compiled_once", "way")

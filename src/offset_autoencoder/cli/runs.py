@@ -1,38 +1,214 @@
-"""``runs``: the runs of ``models/`` and of the store, as a table or as JSON."""
+"""``runs``: the runs of ``models/`` and of the MLflow store, as a table or as JSON."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
 
 from rich.text import Text
 
-from offset_autoencoder.cli.listed_runs import ListedRun, list_runs, read_measured
-from offset_autoencoder.cli.published import Published, read_published
-from offset_autoencoder.config import format_value, load_params
-from offset_autoencoder.config.params import Params
+from offset_autoencoder.config import load_params
+from offset_autoencoder.config.schema import Tracking
 from offset_autoencoder.errors import InputError, did_you_mean
-from offset_autoencoder.paths import MODELS, PARAMS
+from offset_autoencoder.io.tables import number, read_csv
+from offset_autoencoder.paths import MODELS, PARAMS, REPORTS
 from offset_autoencoder.reporting.terminal import Column, print_table, report_console
-from offset_autoencoder.training.run_store import IndexedRun, read_index
+from offset_autoencoder.runs.store import IndexedRun, read_index
+from offset_autoencoder.tracking.location import Location, locate
+from offset_autoencoder.tracking.state import Present, read_state
 
-_DIGITS = 12
-_YES_OR_NO: dict[bool | None, str | Text] = {
+TestMetrics = Mapping[tuple[str, str], float]
+"""Model and id → the run's test metric."""
+
+# Where `offset-autoencoder ui` serves a store that is no server.
+_LOCAL_UI = "http://127.0.0.1:5000"
+_ID_DIGITS = 12
+_PUBLISHED: dict[bool | None, str | Text] = {
     True: "yes",
     False: Text("no", style="yellow"),
     None: "?",
 }
 
 
-def print_runs(models: Sequence[str], *, only_current: bool, as_json: bool) -> None:
-    """Print the runs, and on stderr what ``dvc repro`` would change of them.
+@dataclass(frozen=True)
+class PublishedRuns:
+    """Runs of the project that the MLflow store records.
+
+    Attributes:
+        location: The store.
+        experiment_id: The MLflow experiment; None where there is none.
+        records: Those of trained runs, unfinished ones last.
+    """
+
+    location: Location
+    experiment_id: str | None
+    records: tuple[Present, ...]
+
+    @property
+    def ui(self) -> str:
+        """Address of the MLflow UI that shows the store."""
+        if not self.location.is_server:
+            return _LOCAL_UI
+        parts = urlsplit(self.location.uri)
+        # A login is for the client; the browser asks for it.
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])).rstrip("/")
+
+    def pages(self, run_id: str) -> list[str]:
+        """Addresses of a run's pages: several where several models share it."""
+        return [
+            f"{self.ui}/#/experiments/{self.experiment_id}/runs/{record.mlflow_id}"
+            for record in self.records
+            if record.tags["run_id_sha256"] == run_id
+        ]
+
+
+def read_published(tracking: Tracking) -> PublishedRuns | None:
+    """Read the runs of the store; MLflow is imported only where neither SQL nor HTTP will do.
+
+    Returns:
+        The runs; None where the store cannot be read, with a warning on stderr.
+    """
+    location = locate(tracking)
+    try:
+        state = read_state(location, tracking.experiment)
+        if state is None:
+            from offset_autoencoder.tracking import state_client
+            from offset_autoencoder.tracking.client import explained
+
+            with explained(location):
+                state = state_client.read(location, tracking.experiment)
+    except InputError as error:
+        print(f"warning: what is published is not known: {error}", file=sys.stderr)
+        return None
+    # Complete ones first: they count where a killed publisher left another.
+    records = [record for record in state.present if "run_id_sha256" in record.tags]
+    records.sort(key=lambda record: not record.is_complete)
+    return PublishedRuns(location, state.experiment_id, tuple(records))
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    """A run under one model's name.
+
+    Attributes:
+        model: The model's name.
+        setting: The setting's label.
+        sweep: The swept keys and this run's values.
+        seed: The seed.
+        id: The run's id.
+        status: ``"finished"`` or ``"diverged"``.
+        metric: Its test metric; None where it is not evaluated, or diverged.
+        published: Whether the store holds its complete record; None where it cannot be read.
+        current: Whether ``models/`` holds it.
+        mlflow_id: The MLflow run, where there is one.
+    """
+
+    model: str
+    setting: str
+    sweep: Mapping[str, str]
+    seed: int
+    id: str
+    status: str
+    metric: float | None
+    published: bool | None
+    current: bool
+    mlflow_id: str | None
+
+
+def list_runs(
+    index: Sequence[IndexedRun], metrics: TestMetrics, published: PublishedRuns | None
+) -> list[ListedRun]:
+    """List the runs of the index in its order, then those that only the store holds.
 
     Args:
-        models: The models whose runs are wanted; none stands for all.
-        only_current: Whether to leave out what the store alone holds.
+        index: ``models/index.csv``.
+        metrics: The test metric of the runs that are evaluated.
+        published: The runs of the store; None where it cannot be read.
+    """
+    stored: dict[tuple[str, str], list[Present]] = defaultdict(list)
+    for record in published.records if published else ():
+        stored[record.tags.get("model", ""), record.tags["run_id_sha256"]].append(record)
+    current = [
+        _current(run, metrics, stored[run.model, run.id] if published else None) for run in index
+    ]
+    in_models = {(run.model, run.id) for run in index}
+    history = [
+        _historical(record)
+        for key, records in stored.items()
+        if key not in in_models
+        for record in records
+    ]
+    history.sort(key=lambda run: (run.model, tuple(run.sweep.values()), run.seed))
+    return current + history
+
+
+def read_test_metrics(metric: str) -> TestMetrics:
+    """Read the test metric of every run in ``reports/runs.csv``; none without such a file.
+
+    Raises:
+        InputError: where the file is damaged.
+    """
+    path = REPORTS / "runs.csv"
+    if not path.exists():
+        return {}
+    values = {
+        (row["model"], row["id"]): number(path, position, metric, row[metric])
+        for position, row in enumerate(read_csv(path, ("id", "model")), start=1)
+        if row.get(metric)
+    }
+    return {key: value for key, value in values.items() if math.isfinite(value)}
+
+
+def _current(run: IndexedRun, metrics: TestMetrics, records: list[Present] | None) -> ListedRun:
+    # One id may stand at two settings of a model, where a swept key does not matter.
+    record = max(
+        records or [], key=lambda record: record.tags.get("setting") == run.setting, default=None
+    )
+    return ListedRun(
+        model=run.model,
+        setting=run.setting,
+        sweep=run.sweep,
+        seed=run.seed,
+        id=run.id,
+        status=run.status,
+        metric=metrics.get((run.model, run.id)),
+        published=None if records is None else record is not None and record.is_complete,
+        current=True,
+        mlflow_id=None if record is None else record.mlflow_id,
+    )
+
+
+def _historical(record: Present) -> ListedRun:
+    tags = record.tags
+    # As Setting.label writes them; no key or value has a space.
+    pairs = [word.partition("=") for word in tags.get("setting", "").split()[1:]]
+    seed = tags.get("seed", "")
+    return ListedRun(
+        model=tags.get("model", ""),
+        setting=tags.get("setting", ""),
+        sweep={key: value for key, _, value in pairs},
+        seed=int(seed) if seed.isdecimal() else -1,
+        id=tags["run_id_sha256"],
+        status=tags.get("status", record.status.lower()),
+        metric=None,
+        published=record.is_complete,
+        current=False,
+        mlflow_id=record.mlflow_id,
+    )
+
+
+def print_runs(models: Sequence[str], *, only_current: bool, as_json: bool) -> None:
+    """Print the runs, and a note on stderr where ``models/`` is not that of params.yaml.
+
+    Args:
+        models: The models whose runs to print; all where it is empty.
+        only_current: Whether to leave out what only the store holds.
         as_json: Whether to print a JSON list.
 
     Raises:
@@ -42,71 +218,56 @@ def print_runs(models: Sequence[str], *, only_current: bool, as_json: bool) -> N
     metric = params.evaluate.metric
     index = read_index(MODELS)
     published = read_published(params.tracking)
-    listed = list_runs(index, read_measured(metric), published)
+    runs = list_runs(index, read_test_metrics(metric), published)
+    names = dict.fromkeys(run.model for run in runs)
     for model in models:
-        known = dict.fromkeys(run.model for run in listed)
-        if model not in known:
-            raise InputError("--model", f"no run of a model {model!r}", did_you_mean(model, known))
-    wanted = [
+        if model not in names:
+            raise InputError("--model", f"no run of a model {model!r}", did_you_mean(model, names))
+    runs = [
         run
-        for run in listed
+        for run in runs
         if (not models or run.model in models) and (run.current or not only_current)
     ]
     if as_json:
-        print(json.dumps([_as_json(run, metric) for run in wanted], indent=2, allow_nan=False))
+        documents = [
+            {
+                f"test_{metric}" if key == "metric" else key: value
+                for key, value in dataclasses.asdict(run).items()
+            }
+            for run in runs
+        ]
+        print(json.dumps(documents, indent=2, allow_nan=False))
     else:
-        _print_table(wanted, metric, published)
-    if not _is_of(params, index):
+        _print_table(runs, metric, published)
+    if [run.label for run in index] != [run.label for run in params.runs]:
         print(
             f"note: {MODELS} is not that of {PARAMS} as it is now: run dvc repro", file=sys.stderr
         )
 
 
-def _as_json(run: ListedRun, metric: str) -> dict[str, Any]:
-    fields = dataclasses.asdict(run)
-    return {("test_" + metric if key == "metric" else key): fields[key] for key in fields}
-
-
-def _print_table(runs: Sequence[ListedRun], metric: str, published: Published | None) -> None:
-    console = report_console()
+def _print_table(runs: Sequence[ListedRun], metric: str, published: PublishedRuns | None) -> None:
     swept = list(dict.fromkeys(key for run in runs for key in run.sweep))
-    columns = {
-        "model": Column("model", [Text(run.model, style="bold") for run in runs], right=False),
-        **{key: Column(key, [run.sweep.get(key, "") for run in runs]) for key in swept},
-        "seed": Column("seed", [str(run.seed) for run in runs]),
-        "id": Column("id", [run.id[:_DIGITS] for run in runs], right=False),
-        "status": Column("status", [_status(run) for run in runs], right=False),
-        metric: Column(
+    columns = [
+        Column("model", [Text(run.model, style="bold") for run in runs], right=False),
+        *(Column(key, [run.sweep.get(key, "") for run in runs]) for key in swept),
+        Column("seed", [str(run.seed) for run in runs]),
+        Column("id", [run.id[:_ID_DIGITS] for run in runs], right=False),
+        Column("status", [_status(run) for run in runs], right=False),
+        Column(
             f"test {metric}",
             ["" if run.metric is None else f"{run.metric:.4g}" for run in runs],
         ),
-        "published": Column("published", [_YES_OR_NO[run.published] for run in runs], right=False),
-    }
+        Column("published", [_PUBLISHED[run.published] for run in runs], right=False),
+    ]
     if not all(run.current for run in runs):
         cells: list[str | Text] = ["yes" if run.current else "no" for run in runs]
-        columns["current"] = Column("current", cells, right=False)
-    counted = f"{len(runs)} run{'s' * (len(runs) != 1)}"
-    store = f", published to {published.location.shown}" if published else ""
-    print_table(
-        console,
-        counted + store,
-        list(columns.values()),
-        [column for key, column in columns.items() if key != "status"],
-    )
+        columns.append(Column("current", cells, right=False))
+    title = f"{len(runs)} run{'s' * (len(runs) != 1)}"
+    if published:
+        title += f", published to {published.location.shown}"
+    narrow = [column for column in columns if column.heading != "status"]
+    print_table(report_console(), title, columns, narrow)
 
 
 def _status(run: ListedRun) -> Text:
     return Text(run.status, style="" if run.status == "finished" else "red")
-
-
-def _is_of(params: Params, index: Sequence[IndexedRun]) -> bool:
-    have = [(run.model, tuple(run.sweep.items()), run.seed) for run in index]
-    want = [
-        (
-            run.setting.model,
-            tuple((key, format_value(value)) for key, value in run.setting.sweep),
-            run.seed,
-        )
-        for run in params.runs
-    ]
-    return have == want

@@ -14,25 +14,25 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.text import Text
 
-from offset_autoencoder.cli.found_run import find_run
-from offset_autoencoder.cli.published import Published, read_published
+from offset_autoencoder.cli.runs import PublishedRuns, read_published
 from offset_autoencoder.config import load_params
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.paths import MODELS, PARAMS, REPORTS
+from offset_autoencoder.io.tables import number, read_csv
+from offset_autoencoder.paths import MODELS, PARAMS, REPORTS, run_store
 from offset_autoencoder.reporting.terminal import report_console
-from offset_autoencoder.tracking.tables import number, read_table
-from offset_autoencoder.training.run_files import is_whole, read_history, read_spec
-from offset_autoencoder.training.run_store import IndexedRun, read_index
+from offset_autoencoder.runs.files import is_valid, read_history, read_saved_run
+from offset_autoencoder.runs.load import find_run
+from offset_autoencoder.runs.store import IndexedRun, read_index
 
 _PORTS = {"http": 80, "https": 443}
 _BARS = "▁▂▃▄▅▆▇█"
 _CURVE_WIDTH = 40
-_NOT_METRICS = frozenset({"id", "model", "seed", "status"})
+_NOT_METRICS = frozenset({"id", "model", "setting", "seed", "status"})
 _KB = 1024
 
 
 def show_run(name: str, *, as_json: bool, in_browser: bool) -> None:
-    """Print all that the project's files and the store say of a run.
+    """Print what the project's files and the store say of a run.
 
     Args:
         name: The run's id, the first digits of it, or its folder.
@@ -41,46 +41,46 @@ def show_run(name: str, *, as_json: bool, in_browser: bool) -> None:
 
     Raises:
         InputError: where no run or more than one answers to the name, a file of it is damaged,
-            or its page is wanted and cannot be had.
+            or its page cannot be opened.
     """
-    folder = find_run(name)
-    if not is_whole(folder):
+    folder = find_run(name, MODELS, run_store())
+    if not is_valid(folder):
         raise InputError(str(folder), "is damaged", "dvc repro mends the runs of params.yaml")
-    spec = read_spec(folder)
-    run_id = str(spec.get("id", folder.name))
+    saved = read_saved_run(folder)
+    run_id = saved.id
     index = read_index(MODELS) if (MODELS / "index.csv").exists() else []
-    names = [run for run in index if run.id == run_id]
+    entries = [run for run in index if run.id == run_id]
     published = read_published(load_params(PARAMS).tracking)
-    pages = [] if published is None else [published.page(run) for run in published.of(run_id)]
-    found = {
+    pages = published.pages(run_id) if published else []
+    document = {
         "id": run_id,
-        "names": [run.label for run in names],
+        "names": [run.label for run in entries],
         "folder": str(folder),
-        "spec": spec,
+        "spec": saved.dump(),
         "losses": read_history(folder),
-        "metrics": _metrics(run_id, names),
+        "metrics": _test_metrics(run_id, entries),
         "files": {path.name: path.stat().st_size for path in sorted(folder.iterdir())},
         "pages": pages,
     }
     if as_json:
-        print(json.dumps(found, indent=2, default=_plain))
+        print(json.dumps(document, indent=2, default=_plain))
     else:
-        _print(report_console(), found)
+        _print(report_console(), document)
     if in_browser:
-        _open(published, pages)
+        _open_page(published, pages)
 
 
-def _metrics(run_id: str, names: Sequence[IndexedRun]) -> dict[str, dict[str, float]]:
-    """Of each of the run's names, its test metrics."""
+def _test_metrics(run_id: str, entries: Sequence[IndexedRun]) -> dict[str, dict[str, float]]:
+    """Test metrics of each of the run's names."""
     path = REPORTS / "runs.csv"
-    rows = read_table(path, ("id", "model")) if path.exists() else []
+    rows = read_csv(path, ("id", "model")) if path.exists() else []
     return {
         run.label: {
             key: number(path, position, key, cell)
             for key, cell in row.items()
             if cell and key not in _NOT_METRICS and key not in run.sweep
         }
-        for run in names
+        for run in entries
         for position, row in enumerate(rows, start=1)
         if (row["id"], row["model"]) == (run_id, run.model)
     }
@@ -90,7 +90,7 @@ def _plain(values: NDArray[np.float64]) -> list[float | None]:
     return [float(value) if np.isfinite(value) else None for value in values]
 
 
-def _print(console: Console, found: Mapping[str, Any]) -> None:
+def _print(console: Console, document: Mapping[str, Any]) -> None:
     def section(title: str, lines: Mapping[str, str]) -> None:
         if not lines:
             return
@@ -100,16 +100,17 @@ def _print(console: Console, found: Mapping[str, Any]) -> None:
             line = Text.assemble("  ", (key.ljust(width), "dim"), "  ", value)
             console.print(line, soft_wrap=True, highlight=False)
 
-    title = ", ".join(found["names"]) or "a run that params.yaml does not ask for now"
-    spec = found["spec"]
-    section(title, {"id": found["id"], "status": _status(spec), "folder": found["folder"]})
-    section("determined by", dict(_flat(spec["determined_by"])))
-    section("losses", dict(_losses(found["losses"], spec["best_epoch"], console)))
-    for name, metrics in found["metrics"].items():
-        several = f" of {name}" if len(found["metrics"]) > 1 else ""
-        section(f"test metrics{several}", {key: f"{value:.6g}" for key, value in metrics.items()})
-    section("files", {name: f"{size / _KB:.1f} kB" for name, size in found["files"].items()})
-    pages = {f"page {number}": page for number, page in enumerate(found["pages"], start=1)}
+    title = ", ".join(document["names"]) or "a run that params.yaml does not ask for now"
+    spec = document["spec"]
+    section(title, {"id": document["id"], "status": _status(spec), "folder": document["folder"]})
+    section("determined by", dict(_flat(spec["fingerprint"])))
+    section("losses", dict(_losses(document["losses"], spec["best_epoch"], console)))
+    for name, metrics in document["metrics"].items():
+        suffix = f" of {name}" if len(document["metrics"]) > 1 else ""
+        section(f"test metrics{suffix}", {key: f"{value:.6g}" for key, value in metrics.items()})
+    sizes = {name: f"{size / _KB:.1f} kB" for name, size in document["files"].items()}
+    section("files", sizes)
+    pages = {f"page {number}": page for number, page in enumerate(document["pages"], start=1)}
     section("MLflow", pages or {"page": "none: not published"})
 
 
@@ -145,7 +146,7 @@ def _losses(
 
 
 def _curve(values: NDArray[np.float64]) -> str:
-    """The values in bars, thinned out to a line's part."""
+    """Bar per value, thinned out to fit into a line."""
     thinned = values[np.linspace(0, len(values) - 1, min(len(values), _CURVE_WIDTH)).astype(int)]
     finite = thinned[np.isfinite(thinned)]
     if not len(finite):
@@ -158,7 +159,7 @@ def _curve(values: NDArray[np.float64]) -> str:
     return "".join(levels)
 
 
-def _open(published: Published | None, pages: Sequence[str]) -> None:
+def _open_page(published: PublishedRuns | None, pages: Sequence[str]) -> None:
     if published is None or not pages:
         raise InputError("--open", "the run is not published", "dvc repro publishes it")
     address = urlsplit(pages[0])

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import Run, SplitName
 from offset_autoencoder.data.prepared import PreparedData
-from offset_autoencoder.evaluation.encoded import Encoded
 from offset_autoencoder.evaluation.opened import FinishedRun, OpenedRun, open_runs
+from offset_autoencoder.models.inference import Encoded
 
 Array = NDArray[np.float32]
 Offsets = Callable[[Run, float, SplitName], Array]

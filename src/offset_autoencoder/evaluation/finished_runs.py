@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import Run, SplitName
-from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.evaluation.opened import FinishedRun
 from offset_autoencoder.offsets.table import load_table
+from offset_autoencoder.runs.files import read_saved_run, read_weights
+from offset_autoencoder.runs.store import runs_folder
 from offset_autoencoder.training.added_offset import no_offset, scale_offset
-from offset_autoencoder.training.run_files import read_spec, read_weights
-from offset_autoencoder.training.run_store import runs_folder
 
 Array = NDArray[np.float32]
 
@@ -27,13 +26,13 @@ def load_finished(models: Path, run_id: str) -> FinishedRun:
         InputError: where its files are missing or damaged.
     """
     folder = runs_folder(models) / run_id
-    settings = read_spec(folder)["determined_by"]
+    spec = read_saved_run(folder).spec
     return FinishedRun(
-        architecture=Architecture.model_validate(settings["architecture"]),
-        seed=settings["seed"],
+        architecture=spec.architecture,
+        seed=spec.seed,
         weights=read_weights(folder),
-        stddev=settings["stddev"],
-        offset_factor=settings["offset_factor"],
+        stddev=spec.stddev,
+        offset_factor=spec.offset_factor,
     )
 
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from offset_autoencoder.config import SPLITS, Run, SplitName
+from offset_autoencoder.config.registries import LOSSES
 from offset_autoencoder.config.schema import Evaluate
-from offset_autoencoder.evaluation.encoded import Decode, Encoded
 from offset_autoencoder.evaluation.encoder_adaptation import (
     EncoderAdaptation,
     donor_shift,
@@ -30,20 +30,15 @@ from offset_autoencoder.evaluation.interventions import (
 from offset_autoencoder.evaluation.metrics import (
     CONDITIONS,
     Domain,
-    binary_crossentropy,
-    mse,
     reconstruction_metrics,
 )
 from offset_autoencoder.evaluation.opened import FinishedRun, OpenedRun, open_runs
 from offset_autoencoder.evaluation.probes import Probe, Splits, Targets, probe_parts
+from offset_autoencoder.models.inference import Decode, Encoded
 
 Array = NDArray[np.float32]
 
 DEPLOYED, AS_TRAINED, CLEAN = CONDITIONS
-
-# Systems whose (first) encoder starts as the plain one of the same seed.
-_PLAIN_ENCODER = frozenset({"additive", "concatenate", "two_encoder"})
-_LEAST = 1e-7
 
 
 @dataclass(frozen=True)
@@ -223,7 +218,7 @@ def _twin_of(run: Run) -> str | None:
     None for a system whose encoder is not that of a plain run.
     """
     setting = run.setting
-    if setting.spec.system not in _PLAIN_ENCODER:
+    if not setting.spec.system_record.starts_as_plain:
         return None
     return repr((setting.network, setting.train, run.seed))
 
@@ -309,25 +304,6 @@ def kl_divergence(mean: NDArray[np.floating], log_variance: NDArray[np.floating]
     return float(np.mean(np.sum(each, axis=1)) / 2)
 
 
-def negative_log_likelihood(loss: str, x: Array, reconstruction: Array) -> float:
-    """−log p(x | z) in nats, summed over features, averaged over samples.
-
-    Args:
-        loss: The network's loss, which names the likelihood: Bernoulli for binary and
-            categorical for categorical cross-entropy, and for mean squared error a Gaussian of
-            variance ½, at which the summed squared error is that likelihood but for a constant.
-        x: (n, D).
-        reconstruction: (n, D).
-    """
-    features = x.shape[1]
-    if loss == "binary_crossentropy":
-        return features * binary_crossentropy(x, reconstruction)
-    if loss == "categorical_crossentropy":
-        logarithms = np.log(np.maximum(np.asarray(reconstruction, np.float64), _LEAST))
-        return float(-np.mean(np.sum(x * logarithms, axis=1)))
-    return features * (mse(x, reconstruction) + float(np.log(np.pi)) / 2)
-
-
 def evidence_lower_bound(
     loss: str, x: Array, encoded: Encoded, decode: Decode, *, draws: int, seed: int
 ) -> dict[str, float]:
@@ -357,6 +333,6 @@ def evidence_lower_bound(
         noise = rng.standard_normal(spread.shape, dtype=np.float32)
         noise *= spread
         drawn = decode(encoded.code + noise, encoded.offset)
-        likelihoods.append(negative_log_likelihood(loss, x, drawn))
+        likelihoods.append(LOSSES[loss].negative_log_likelihood(x, drawn))
     nll, kl = float(np.mean(likelihoods)), kl_divergence(encoded.code, encoded.log_variance)
     return {"elbo": -nll - kl, "nll": nll, "kl": kl}

@@ -1,4 +1,4 @@
-"""Arrays larger than memory: chunks of rows, mapped npy files, matrices made of several arrays.
+"""Arrays larger than memory: chunks of rows, concatenations, temporary arrays, rows reordered.
 
 A chunk holds :data:`CHUNK_VALUES` values, 64 MB as float32 and 128 MB in the float64 that
 statistics are computed in. Of a mapped file only the current chunk counts as memory in use.
@@ -6,32 +6,23 @@ statistics are computed in. Of a mapped file only the current chunk counts as me
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import hashlib
 import itertools
 import math
 import mmap
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.files import atomic_write
+from offset_autoencoder import paths
 
 Rows = NDArray[np.int64]
 
 CHUNK_VALUES = 1 << 24
-PICKLE = b"\x80"
-"""First byte of every pickle since protocol 2."""
-PICKLED = "holds pickled Python objects, which are never loaded: they could run code"
-PLAIN = "save plain numbers or text: np.save(path, np.asarray(values, dtype=...))"
-NPY_MAGIC = b"\x93NUMPY"
-
 _CHUNK_ROWS = 1 << 20  # what is kept of each row (an id, a digest) takes memory, too
 # Fast memory holds a block of this many rows of usual width, a matrix product is still efficient.
 _BLOCK_ROWS = 4096
@@ -122,84 +113,6 @@ def _mapping(array: NDArray[Any]) -> mmap.mmap | None:
     return base if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED") else None
 
 
-def open_npy(path: Path) -> NDArray[Any]:
-    """Memory-map an npy file for reading.
-
-    Returns:
-        The array, of any shape and dtype but object.
-
-    Raises:
-        InputError: where the file is missing, truncated, not npy, or holds pickled objects.
-    """
-    try:
-        with path.open("rb") as stream:
-            magic = stream.read(len(NPY_MAGIC))
-        if magic[:1] == PICKLE:
-            raise InputError(str(path), PICKLED, PLAIN)
-        if len(magic) == len(NPY_MAGIC) and magic != NPY_MAGIC:
-            raise InputError(str(path), "is not an npy file", "write it with np.save")
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise InputError(str(path), "no such file", "run the stage that makes it") from None
-    except (ValueError, OSError, EOFError, SyntaxError) as error:
-        if "Python objects" in str(error):
-            raise InputError(str(path), PICKLED, PLAIN) from None
-        raise InputError(
-            str(path), f"is damaged or truncated: {error}", "write or copy it again"
-        ) from None
-    return array
-
-
-class NpyWriter:
-    """Writer of one float32 array, block by block, with its digest.
-
-    Args:
-        stream: Destination.
-        shape: ``(n, columns)`` of the whole array.
-    """
-
-    def __init__(self, stream: IO[bytes], shape: tuple[int, int]) -> None:
-        dtype = np.dtype(np.float32)
-        header = {
-            "descr": np.lib.format.dtype_to_descr(dtype),
-            "fortran_order": False,
-            "shape": shape,
-        }
-        np.lib.format.write_array_header_1_0(stream, header)
-        self.shape = shape
-        self.rows = 0
-        self._stream = stream
-        # As in files.sha256_of_array.
-        self._digest = hashlib.sha256(f"{dtype.str}{shape}".encode())
-
-    def append(self, block: NDArray[np.float32]) -> None:
-        """Write the next rows, ``(rows, columns)``."""
-        assert block.dtype == np.float32, block.dtype
-        assert block.shape[1:] == self.shape[1:], block.shape
-        if block.size:
-            content = np.ascontiguousarray(block).data
-            self._stream.write(content)
-            self._digest.update(content)
-        self.rows += len(block)
-
-    @property
-    def digest(self) -> str:
-        """Digest of the rows so far: once all are written, :func:`.files.sha256_of_array`."""
-        return self._digest.hexdigest()
-
-
-@contextlib.contextmanager
-def npy_writer(path: Path, shape: tuple[int, int]) -> Iterator[NpyWriter]:
-    """Write a float32 npy file block by block; it appears at ``path`` once all rows are written.
-
-    The bytes are those of :func:`.files.write_npy`.
-    """
-    with atomic_write(path) as stream:
-        writer = NpyWriter(stream, shape)
-        yield writer
-        assert writer.rows == shape[0], (writer.rows, shape)
-
-
 @dataclass(frozen=True)
 class ConcatenatedRows:
     """Concatenation of arrays of samples, read on access; a sample is flattened in C order.
@@ -282,3 +195,128 @@ class RowSubset:
     def __getitem__(self, rows: slice) -> NDArray[Any]:
         """Rows of the subset, ``(rows, D)``."""
         return self.x[self.rows[rows]]
+
+
+def bytes_in_memory() -> int:
+    """Largest size of an array, in bytes, that is kept in memory; a larger one goes to disk."""
+    return 4 * CHUNK_VALUES
+
+
+def mapped(
+    file: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...], order: Literal["C", "F"] = "C"
+) -> NDArray[Any]:
+    """Read-only map of a temporary file as an array; the file object itself is closed."""
+    with file:
+        file.flush()
+        return np.memmap(file, dtype, "r", 0, shape, order)
+
+
+class TempArray:
+    """Array written front to back, kept in memory while small, else in a temporary file.
+
+    The file lies beside ``data/raw``, on the disk that the results go to; elsewhere than in a
+    project, where the system puts temporary files.
+    """
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(  # noqa: SIM115
+            max_size=bytes_in_memory(), dir=_folder()
+        )
+        self._size = 0
+
+    def write(self, values: bytes | NDArray[Any]) -> None:
+        """Append bytes, or an array's values in C order."""
+        content = values if isinstance(values, bytes) else np.ascontiguousarray(values).tobytes()
+        self._size += self._file.write(content)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def array(
+        self,
+        dtype: np.dtype[Any],
+        shape: tuple[int, ...],
+        order: Literal["C", "F"] = "C",
+    ) -> NDArray[Any]:
+        """Everything written, as a read-only array, mapped where it is on disk.
+
+        Args:
+            dtype: Dtype of the values.
+            shape: Shape of the array.
+            order: Whether rows (C) or columns (F) were written.
+        """
+        if self._size > bytes_in_memory():
+            return mapped(self._file, dtype, shape, order)
+        self._file.seek(0)
+        values = np.frombuffer(self._file.read(), dtype=dtype, count=math.prod(shape))
+        return values.reshape(shape, order=order)
+
+
+def row_major(x: NDArray[Any]) -> NDArray[Any]:
+    """The same samples in C order, where they are many and in Fortran order; else unchanged.
+
+    A mapped array in Fortran order holds a row in as many places as it has values: reading some
+    rows of the file is reading most of it.
+    """
+    if x.ndim < 2 or x.flags.c_contiguous or not x.flags.f_contiguous:
+        return x
+    if x.nbytes <= bytes_in_memory():
+        return x
+    turned = TempArray()
+    rows = rows_per_chunk(x[0].size)
+    for start in range(0, len(x), rows):
+        turned.write(x[start : start + rows])
+        release(x)
+    return turned.array(x.dtype, x.shape)
+
+
+def reorder(x: ConcatenatedRows, order: Rows) -> ConcatenatedRows:
+    """The rows ``x[order]``; takes as much disk as they do where they do not fit in memory.
+
+    What fits is picked from memory. A larger matrix is read once from front to back, and each row
+    written into the bucket, a chunk of the result, that it belongs to; then each bucket is put
+    in order by itself. So the disk reads and writes long stretches, whatever the order.
+
+    Args:
+        x: ``(n, D)``.
+        order: ``(k,)`` row indices, each at most once.
+    """
+    shape = (len(order), x.shape[1])
+    row_bytes = x.shape[1] * x.dtype.itemsize
+    if shape[0] * row_bytes <= bytes_in_memory():
+        return ConcatenatedRows((x[order],))
+    file = tempfile.TemporaryFile(dir=_folder())  # noqa: SIM115
+    rows = rows_per_chunk(shape[1])
+    _fill_buckets(file, x, order, rows)
+    for first in range(0, len(order), rows):
+        position = first * row_bytes
+        bucket = order[first : first + rows]
+        file.seek(position)
+        content = np.frombuffer(file.read(len(bucket) * row_bytes), x.dtype).reshape(-1, shape[1])
+        file.seek(position)
+        file.write(content[np.searchsorted(np.sort(bucket), bucket)].tobytes())
+    return ConcatenatedRows((mapped(file, x.dtype, shape),))
+
+
+def _fill_buckets(file: IO[bytes], x: ConcatenatedRows, order: Rows, rows: int) -> None:
+    """Write each row of x into its bucket; there the rows stand as they do in x."""
+    row_bytes = x.shape[1] * x.dtype.itemsize
+    bucket_of = np.full(len(x), -1, dtype=np.int32)
+    bucket_of[order] = np.arange(len(order)) // rows
+    filled = np.arange(-(-len(order) // rows)) * rows
+    for start, chunk in chunks(x):
+        row_buckets = bucket_of[start : start + len(chunk)]
+        by_bucket = np.argsort(row_buckets, kind="stable")
+        buckets, firsts = np.unique(row_buckets[by_bucket], return_index=True)
+        ends = np.append(firsts[1:], len(chunk))
+        for bucket, first, end in zip(buckets, firsts, ends, strict=True):
+            if bucket < 0:
+                continue
+            file.seek(int(filled[bucket]) * row_bytes)
+            file.write(chunk[by_bucket[first:end]].tobytes())
+            filled[bucket] += end - first
+
+
+def _folder() -> str | None:
+    folder = paths.RAW.parent
+    return str(folder) if folder.is_dir() else None

@@ -20,6 +20,12 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.errors import InputError
 
+PICKLE = b"\x80"
+"""First byte of every pickle since protocol 2."""
+PICKLED = "holds pickled Python objects, which are never loaded: they could run code"
+PLAIN = "save plain numbers or text: np.save(path, np.asarray(values, dtype=...))"
+NPY_MAGIC = b"\x93NUMPY"
+
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 # What reading an npz raises for bytes that are none: TypeError for a lone npy, RuntimeError
@@ -114,6 +120,84 @@ def write_npy(path: Path, array: NDArray[Any]) -> None:
     """Write one array in C order, so that it can be memory-mapped."""
     with atomic_write(path) as stream:
         np.lib.format.write_array(stream, np.asarray(array, order="C"), allow_pickle=False)
+
+
+def open_npy(path: Path) -> NDArray[Any]:
+    """Memory-map an npy file for reading.
+
+    Returns:
+        The array, of any shape and dtype but object.
+
+    Raises:
+        InputError: where the file is missing, truncated, not npy, or holds pickled objects.
+    """
+    try:
+        with path.open("rb") as stream:
+            magic = stream.read(len(NPY_MAGIC))
+        if magic[:1] == PICKLE:
+            raise InputError(str(path), PICKLED, PLAIN)
+        if len(magic) == len(NPY_MAGIC) and magic != NPY_MAGIC:
+            raise InputError(str(path), "is not an npy file", "write it with np.save")
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(str(path), "no such file", "run the stage that makes it") from None
+    except (ValueError, OSError, EOFError, SyntaxError) as error:
+        if "Python objects" in str(error):
+            raise InputError(str(path), PICKLED, PLAIN) from None
+        raise InputError(
+            str(path), f"is damaged or truncated: {error}", "write or copy it again"
+        ) from None
+    return array
+
+
+class NpyWriter:
+    """Writer of one float32 array, block by block, with its digest.
+
+    Args:
+        stream: Destination.
+        shape: ``(n, columns)`` of the whole array.
+    """
+
+    def __init__(self, stream: IO[bytes], shape: tuple[int, int]) -> None:
+        dtype = np.dtype(np.float32)
+        header = {
+            "descr": np.lib.format.dtype_to_descr(dtype),
+            "fortran_order": False,
+            "shape": shape,
+        }
+        np.lib.format.write_array_header_1_0(stream, header)
+        self.shape = shape
+        self.rows = 0
+        self._stream = stream
+        # As in files.sha256_of_array.
+        self._digest = hashlib.sha256(f"{dtype.str}{shape}".encode())
+
+    def append(self, block: NDArray[np.float32]) -> None:
+        """Write the next rows, ``(rows, columns)``."""
+        assert block.dtype == np.float32, block.dtype
+        assert block.shape[1:] == self.shape[1:], block.shape
+        if block.size:
+            content = np.ascontiguousarray(block).data
+            self._stream.write(content)
+            self._digest.update(content)
+        self.rows += len(block)
+
+    @property
+    def digest(self) -> str:
+        """Digest of the rows so far: once all are written, :func:`.files.sha256_of_array`."""
+        return self._digest.hexdigest()
+
+
+@contextlib.contextmanager
+def npy_writer(path: Path, shape: tuple[int, int]) -> Iterator[NpyWriter]:
+    """Write a float32 npy file block by block; it appears at ``path`` once all rows are written.
+
+    The bytes are those of :func:`.files.write_npy`.
+    """
+    with atomic_write(path) as stream:
+        writer = NpyWriter(stream, shape)
+        yield writer
+        assert writer.rows == shape[0], (writer.rows, shape)
 
 
 def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -169,7 +169,9 @@ def print_verdicts(console: Console, results: ExperimentResults) -> None:
     narrow = list(columns)
     narrow[2] = _column(settings, table, "gaussian", "Gaussian", short=True)
     title = "verdict on each offset; change of the error with another in its place, in %"
-    headings = print_table(console, title, wide, columns, narrow)
+    narrowest = list(narrow)
+    narrowest[1] = _column(settings, table, "permuted", "permuted", short=True)
+    headings = print_table(console, title, wide, columns, narrow, narrowest)
     margin = percent(verdicts[0].permuted.within.margin)
     confidence = percent(results.evaluate.confidence).replace(" ", "")
     note = (

@@ -8,20 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from offset_autoencoder.config import SplitName
-from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.data.prepared import load_prepared, load_scale
+from offset_autoencoder.data.scaling import ShiftAndFactor
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import sha256_of_json
-from offset_autoencoder.offsets.registry import FILE
+from offset_autoencoder.models.inference import KerasNetwork
 from offset_autoencoder.offsets.table import INFO, read_info
 from offset_autoencoder.paths import MODELS, OFFSETS, PREPARED
+from offset_autoencoder.runs.files import read_saved_run
+from offset_autoencoder.runs.load import find_run, load_run
 from offset_autoencoder.serving.applied import AppliedModel
-from offset_autoencoder.serving.facts import FORMAT, Facts
-from offset_autoencoder.serving.network import Network
-from offset_autoencoder.serving.scaling_back import Scale
+from offset_autoencoder.serving.facts import FORMAT, Facts, needs_of_kind
 from offset_autoencoder.serving.stored_offset import stored_offset
-from offset_autoencoder.training.loading import find_run, load_run
-from offset_autoencoder.training.run_files import read_spec
 
 _TRAINED_ON: tuple[SplitName, ...] = ("train", "validation")
 
@@ -39,7 +37,7 @@ class RunParts:
 
     folder: Path
     facts: Facts
-    scale: Scale
+    scale: ShiftAndFactor
     offset: Path | None
 
 
@@ -67,51 +65,47 @@ def open_run(run: str | Path, root: Path = Path(), model: str | None = None) -> 
 def parts_of_run(run: str | Path, root: Path = Path(), model: str | None = None) -> RunParts:
     """Find what a run is applied with; arguments and errors as :func:`open_run`."""
     folder = find_run(run, root / MODELS)
-    spec = read_spec(folder)
-    try:
-        determined_by, status = spec["determined_by"], spec["status"]
-        architecture = Architecture.model_validate(determined_by["architecture"])
-        trained_on, table = determined_by["data"], determined_by["table"]
-        identity, seed, factor = str(spec["id"]), determined_by["seed"], spec["offset_factor"]
-    except (KeyError, TypeError, ValueError):
-        raise InputError(str(folder), "its spec.json is damaged", "run dvc repro") from None
-    if status != "finished":
+    saved = read_saved_run(folder)
+    spec, architecture = saved.spec, saved.spec.architecture
+    if saved.status != "finished":
         raise InputError(str(folder), "the run diverged: it has no weights")
     data = load_prepared(root / PREPARED)
     schema = data.schema
-    if trained_on != sha256_of_json({name: schema.digests[name]["x"] for name in _TRAINED_ON}):
+    if spec.data != sha256_of_json({name: schema.digests[name]["x"] for name in _TRAINED_ON}):
         raise InputError(
             str(folder),
             f"was trained on other samples than {PREPARED} holds: its scale is not known",
             "put the params of its experiment back and run dvc repro",
         )
     latent_dim = architecture.network.latent_dim
-    offset = None if table is None else _find_table(root / OFFSETS, table, latent_dim, folder)
+    offset = None
+    if spec.table is not None:
+        offset = _find_table(root / OFFSETS, spec.table, latent_dim, folder)
     facts = Facts(
         format=FORMAT,
-        run=identity,
+        run=saved.id,
         model=model,
         system=architecture.system,
         function=architecture.function,
-        seed=seed,
+        seed=spec.seed,
         input_dim=architecture.input_dim,
         columns=schema.columns,
         image_shape=schema.image_shape,
         latent_dim=latent_dim,
         offset_kind=None if offset is None else str(read_info(offset)["kind"]),
-        offset_factor=float(factor),
+        offset_factor=spec.offset_factor,
         scale=str(schema.scale.get("kind")),
         classes=schema.classes,
         text_ids=data.test.ids.dtype.kind == "U",
-        has_code=architecture.system != "function",
+        has_code=not architecture.system_record.is_users,
         test_samples_sha256=str(schema.digests["test"]["x"]),
         test={},
     )
     return RunParts(folder, facts, load_scale(root / PREPARED), offset)
 
 
-def _network(parts: RunParts) -> Network:
-    return Network(str(parts.folder), load_run(parts.folder), parts.facts.system)
+def _network(parts: RunParts) -> KerasNetwork:
+    return KerasNetwork(load_run(parts.folder), parts.facts.system, str(parts.folder))
 
 
 def _find_table(offsets: Path, digest: str, latent_dim: int, run: Path) -> Path:
@@ -121,7 +115,7 @@ def _find_table(offsets: Path, digest: str, latent_dim: int, run: Path) -> Path:
         info: dict[str, Any] = read_info(path.parent)
         digests = {split: info["digests"].get(split) for split in _TRAINED_ON}
         if info["latent_dim"] == latent_dim and sha256_of_json(digests) == digest:
-            found.append((info["kind"] == FILE, path.parent))
+            found.append((needs_of_kind(info["kind"]) == "offset", path.parent))
     if not found:
         raise InputError(
             str(run),

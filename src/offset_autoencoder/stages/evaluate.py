@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config import SPLITS, Params, Run, Setting, format_value, load_params
+from offset_autoencoder.config import SPLITS, Params, Run, Setting, load_params
 from offset_autoencoder.data.prepared import PreparedData, load_prepared
 from offset_autoencoder.errors import InputError, run_command
 from offset_autoencoder.evaluation.examples import codes, reconstructions
@@ -35,8 +35,8 @@ from offset_autoencoder.reporting.reports import write_reports
 from offset_autoencoder.reporting.terminal import report_console
 from offset_autoencoder.reporting.terminal_report import print_report
 from offset_autoencoder.reporting.wording import full_label
-from offset_autoencoder.training.run_files import read_history, read_spec
-from offset_autoencoder.training.run_store import IndexedRun, read_index, runs_folder
+from offset_autoencoder.runs.files import read_history, read_saved_run
+from offset_autoencoder.runs.store import IndexedRun, read_index, runs_folder
 
 TrainedRuns = Mapping[str, tuple[Run, FinishedRun]]
 
@@ -122,16 +122,7 @@ def check_index(index: Sequence[IndexedRun], runs: Sequence[Run]) -> None:
     Raises:
         InputError: where index and params name different runs.
     """
-    indexed = [(row.model, row.sweep, row.seed) for row in index]
-    expected = [
-        (
-            run.setting.model,
-            {key: format_value(value) for key, value in run.setting.sweep},
-            run.seed,
-        )
-        for run in runs
-    ]
-    if indexed != expected:
+    if [row.label for row in index] != [run.label for run in runs]:
         raise InputError(
             str(MODELS / "index.csv"), "its runs are not those of params.yaml", "run dvc repro"
         )
@@ -157,10 +148,10 @@ def validation_losses(
 def still_improving(run_id: str, run: Run) -> bool:
     """Whether a run had its best epoch within its patience of the last, and was not stopped."""
     patience = run.setting.train.patience
-    spec = read_spec(runs_folder(MODELS) / run_id)
-    if patience is None or spec["stopped_early"] or spec["best_epoch"] is None:
+    saved = read_saved_run(runs_folder(MODELS) / run_id)
+    if patience is None or saved.stopped_early or saved.best_epoch is None:
         return False
-    return int(spec["epochs"]) - int(spec["best_epoch"]) < patience
+    return saved.epochs - saved.best_epoch < patience
 
 
 if __name__ == "__main__":

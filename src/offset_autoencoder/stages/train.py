@@ -7,20 +7,20 @@ from collections.abc import Mapping
 from offset_autoencoder.config import Params, SplitName, load_params
 from offset_autoencoder.data.prepared import PreparedData, load_prepared
 from offset_autoencoder.errors import run_command
+from offset_autoencoder.models.resolve import resolve_architectures
 from offset_autoencoder.offsets.table import OffsetTable, load_table, scale_factor
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, PREPARED, run_store
 from offset_autoencoder.reporting.progress import progress
+from offset_autoencoder.runs.spec import IdentifiedRun, identify
+from offset_autoencoder.runs.store import clean, export_runs, import_runs, missing_ids
 from offset_autoencoder.tracking.following import following
-from offset_autoencoder.training.architectures import resolve_architectures
 from offset_autoencoder.training.batches import chunks_of
-from offset_autoencoder.training.identity import IdentifiedRun, identify
-from offset_autoencoder.training.run_store import leave_in_models, missing_ids, sweep, take_in
 
 Tables = Mapping[tuple[str, int], OffsetTable]
 
 
 def main() -> None:
-    """Take in the runs that exist, train the missing ones, leave in models/ those of the params."""
+    """Import the runs that exist, train the missing ones, export those of the params to models/."""
     params = load_params(PARAMS)
     data = load_prepared(PREPARED)
     tables = {
@@ -32,14 +32,14 @@ def main() -> None:
     }
     runs = identify_runs(params, data, tables)
     store = run_store()
-    sweep(store)
+    clean(store)
     by_id = {run.id: run for run in runs}
-    whole = take_in(MODELS, store, wanted=by_id)
-    new = [by_id[id] for id in missing_ids(store, [id for id in by_id if id not in whole])]
+    valid = import_runs(MODELS, store, current=by_id)
+    new = [by_id[id] for id in missing_ids(store, [id for id in by_id if id not in valid])]
     if new:
         with following(new, params.tracking.live_after):
             train(new, data, tables)
-    rows = leave_in_models(MODELS, store, runs, whole)
+    rows = export_runs(MODELS, store, runs, valid)
     for row in rows:
         if row.status == "diverged":
             print(f"diverged: {row.label} ({row.id[:12]})")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from offset_autoencoder.paths import run_store
 
 if TYPE_CHECKING:
-    from offset_autoencoder.training.identity import IdentifiedRun
+    from offset_autoencoder.runs.spec import IdentifiedRun
 
 _COMMAND = (sys.executable, "-m", "offset_autoencoder.tracking.live")
 # Time to write the last points down, which the training waits for; publish completes the rest.
@@ -45,7 +45,7 @@ def following(runs: Sequence[IdentifiedRun], live_after: float | None) -> Iterat
             "training": os.getpid(),
             "store": str(run_store()),
             "runs": [
-                {"label": run.run.label, "id": run.id, "determined_by": run.determined_by}
+                {"label": run.run.label, "id": run.id, "fingerprint": run.spec.fingerprint()}
                 for run in runs
             ],
         }

@@ -113,7 +113,7 @@ def live_runs(
         run = by_label.get(one["label"])
         if run is None:
             raise InputError("params.yaml", f"has no run {one['label']} any more")
-        tags = run_tags(run, one["id"], one["determined_by"])
+        tags = run_tags(run, one["id"], one["fingerprint"])
         found.append(
             LiveRun(
                 id=one["id"],

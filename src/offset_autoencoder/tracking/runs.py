@@ -34,7 +34,7 @@ class ReadRun:
         id: Its SHA-256.
         key: Says which record it is: the model's name and the id. A run that stands under two
             names is shown under both, and a run whose metrics change stays the same record.
-        determined_by: What the id follows from.
+        fingerprint: What the id follows from.
         status: ``finished`` or ``diverged``.
         metrics: Of ``reports/runs.csv``, and the facts of its spec.
         folder: ``models/runs/ID``.
@@ -43,7 +43,7 @@ class ReadRun:
     run: Run
     id: str
     key: str
-    determined_by: Mapping[str, Any]
+    fingerprint: Mapping[str, Any]
     status: str
     metrics: Mapping[str, float]
     folder: Path
@@ -101,7 +101,7 @@ def run_record(params: Params, read: ReadRun, parent: Which, splits: tuple[DataS
         params={**setting_params(params, read.run.setting), "seed": str(read.run.seed)},
         metrics=read.metrics,
         tags={
-            **run_tags(read.run, read.id, read.determined_by),
+            **run_tags(read.run, read.id, read.fingerprint),
             "status": read.status,
         },
         folder=read.folder,
@@ -140,16 +140,16 @@ def setting_params(params: Params, setting: Setting) -> dict[str, str]:
     return {name: as_param(value) for name, value in values.items() if value is not None}
 
 
-def run_tags(run: Run, run_id: str, determined_by: Mapping[str, Any]) -> dict[str, str]:
+def run_tags(run: Run, run_id: str, fingerprint: Mapping[str, Any]) -> dict[str, str]:
     """The tags that a run has from the moment that its training begins."""
     return {
         "run_id_sha256": run_id,
         **setting_tags(run.setting),
         "seed": str(run.seed),
         "dvc_stage": "train",
-        "data_sha256": str(determined_by["data"]),
-        "offset_sha256": str(determined_by["table"]),
-        "code_sha256": str(determined_by["code"]),
+        "data_sha256": str(fingerprint["data"]),
+        "offset_sha256": str(fingerprint["table"]),
+        "code_sha256": str(fingerprint["code"]),
     }
 
 
@@ -160,7 +160,7 @@ def setting_tags(setting: Setting) -> dict[str, str]:
 
 def datasets_of(read: ReadRun, splits: tuple[DataSet, ...]) -> tuple[DataSet, ...]:
     """The splits, and the offset's table where there is one."""
-    setting, table = read.run.setting, read.determined_by["table"]
+    setting, table = read.run.setting, read.fingerprint["table"]
     if setting.spec.offset is None or table is None:
         return splits
     rows = sum(json.loads(split.profile)["num_rows"] for split in splits[:2])
@@ -171,8 +171,8 @@ def datasets_of(read: ReadRun, splits: tuple[DataSet, ...]) -> tuple[DataSet, ..
 def _read(run: Run, key: str, metrics: dict[str, float], folder: Path) -> ReadRun:
     spec = read_json(folder / "spec.json")
     try:
-        determined_by, status = spec["determined_by"], spec["status"]
-        run_tags(run, spec["id"], determined_by)
+        fingerprint, status = spec["fingerprint"], spec["status"]
+        run_tags(run, spec["id"], fingerprint)
         facts = {
             "epochs_trained": spec["epochs"],
             "best_epoch": spec["best_epoch"],
@@ -186,7 +186,7 @@ def _read(run: Run, key: str, metrics: dict[str, float], folder: Path) -> ReadRu
             str(folder / "spec.json"), f"expected status finished or diverged, got {status!r}"
         )
     known = {name: float(fact) for name, fact in facts.items() if fact is not None}
-    return ReadRun(run, folder.name, key, determined_by, status, metrics | known, folder)
+    return ReadRun(run, folder.name, key, fingerprint, status, metrics | known, folder)
 
 
 class _Lookup:

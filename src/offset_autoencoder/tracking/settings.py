@@ -104,7 +104,7 @@ def setting_records(
     taken: set[str] = set()
     for group in members.values():
         setting = group[0].run.setting
-        key = sha256_of_json([setting.model, _without_seed(group[0].determined_by)])
+        key = sha256_of_json([setting.model, _without_seed(group[0].fingerprint)])
         # Two settings of one model that train the same: tell them apart.
         key = sha256_of_json([key, setting.label]) if key in taken else key
         taken.add(key)
@@ -163,8 +163,8 @@ def statistic_name(metric: str, ending: str) -> str:
     return f"interval/{metric.replace('/', '_')}{ending}" if ending else metric
 
 
-def _without_seed(determined_by: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in determined_by.items() if name != "seed"}
+def _without_seed(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fingerprint.items() if name != "seed"}
 
 
 def _means(findings: Findings, setting: Setting) -> Iterator[tuple[str, float]]:

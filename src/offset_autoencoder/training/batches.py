@@ -7,10 +7,11 @@ whatever their model (common random numbers), and a run does not depend on its c
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from offset_autoencoder.runs.spec import Chunks
 
 Rows = NDArray[np.int32]
 
@@ -25,29 +26,6 @@ _BLOCKS_A_CHUNK = 8
 
 def _generator(seed: int, stream: int, epoch: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(stream, epoch)))
-
-
-def steps_an_epoch(samples: int, batch_size: int) -> int:
-    """Batches an epoch, the last one possibly smaller."""
-    return -(-samples // batch_size)
-
-
-@dataclass(frozen=True)
-class Chunks:
-    """How samples larger than memory are cut: a run has one chunk in hand, and reads one ahead.
-
-    Attributes:
-        block: Adjoining rows that are always read together, a multiple of the batch size.
-        blocks: How many blocks, from anywhere in the file, make a chunk.
-    """
-
-    block: int
-    blocks: int
-
-    @property
-    def rows(self) -> int:
-        """Rows of a chunk."""
-        return self.block * self.blocks
 
 
 def chunks_of(

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.training.batches import Chunks, Rows
-from offset_autoencoder.training.checkpoints import Checkpoints
+from offset_autoencoder.models.autoencoder import Variables
+from offset_autoencoder.runs.files import Checkpoints, TrainedRun
+from offset_autoencoder.runs.spec import Chunks
+from offset_autoencoder.training.batches import Rows
 from offset_autoencoder.training.helpers import Helpers
 from offset_autoencoder.training.job import Job, Progress
-from offset_autoencoder.training.population import Population, Variables, Weights
-from offset_autoencoder.training.results import TrainedRun
+from offset_autoencoder.training.population import Population, Weights
 
 Array = NDArray[np.float32]
 OnEpoch = Callable[[Sequence[Job]], None]

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from offset_autoencoder.runs.files import TrainedRun
 from offset_autoencoder.training.population import Weights
-from offset_autoencoder.training.results import TrainedRun
 
 Array = NDArray[np.float32]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config.architecture import Architecture
-from offset_autoencoder.models.autoencoder import build_model
-from offset_autoencoder.models.layers import initial_kernel
-from offset_autoencoder.training.batches import Chunks, chunks_of
+from offset_autoencoder.models.architecture import Architecture
+from offset_autoencoder.models.autoencoder import Variables, build_model, initial_variables
+from offset_autoencoder.runs.spec import Chunks
+from offset_autoencoder.training.batches import chunks_of
 from offset_autoencoder.training.fused.program import Layout, Program
 
 Weights = list[NDArray[Any]]
@@ -94,22 +94,7 @@ class Population:
 
     def initial(self, seed: int) -> Variables:
         """What a stock Keras model of this seed starts from."""
-        if self.architecture.system == "function":
-            return variables_of(build_model(self.architecture, seed, noise_input=True))
-        # Of the project's own models the seed decides the kernels alone, and these are drawn in a
-        # tenth of the time that a model is built in.
-        kernels = {
-            layer.kernel.path: initial_kernel(layer, seed)
-            for layer in self.model.layers
-            if hasattr(layer, "kernel")
-        }
-        model = self.model
-        return Variables(
-            *(
-                [np.asarray(kernels.get(variable.path, variable)) for variable in variables]
-                for variables in (model.trainable_variables, model.non_trainable_variables)
-            )
-        )
+        return initial_variables(self.architecture, self.model, seed)
 
     def weights_of(self, variables: Variables) -> Weights:
         """A run's weights in the order of ``weight_names``: seed generators keep none."""
@@ -124,29 +109,9 @@ class Population:
         return [*variables.weights, *state]
 
 
-class Variables(NamedTuple):
-    """The variables of one run.
-
-    Attributes:
-        weights: Those that train.
-        state: The others: frozen weights, statistics, counts, states of seed generators.
-    """
-
-    weights: Weights
-    state: Weights
-
-
 def _all_layers(model: Any) -> Iterator[Any]:
     """The layers of a model, and of the models that are layers of it."""
     for layer in model.layers:
         yield layer
         if hasattr(layer, "layers"):
             yield from _all_layers(layer)
-
-
-def variables_of(model: Any) -> Variables:
-    """The variables of a Keras model, as arrays."""
-    return Variables(
-        [np.asarray(v) for v in model.trainable_variables],
-        [np.asarray(v) for v in model.non_trainable_variables],
-    )

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network, Train
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.models.architecture import Architecture
+from offset_autoencoder.runs.files import TrainedRun
 from offset_autoencoder.training.job import Job
 from offset_autoencoder.training.population import Population
-from offset_autoencoder.training.results import TrainedRun
 from offset_autoencoder.training.trainer import train_population
 
 # Of samples in memory: what is larger is trained on chunk by chunk.

@@ -10,14 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from offset_autoencoder.runs.files import CHECKPOINTS, Checkpoints, TrainedRun, write_run
+from offset_autoencoder.runs.spec import IdentifiedRun
 from offset_autoencoder.training.added_offset import no_offset
-from offset_autoencoder.training.checkpoints import FOLDER, Checkpoints
 from offset_autoencoder.training.hall import Work
-from offset_autoencoder.training.identity import IdentifiedRun
 from offset_autoencoder.training.job import Job
 from offset_autoencoder.training.population import Population
-from offset_autoencoder.training.results import TrainedRun
-from offset_autoencoder.training.run_files import write_run
 from offset_autoencoder.training.trainer import train_populations
 
 Array = NDArray[np.float32]
@@ -52,7 +50,7 @@ def group_into_populations(
     for run in {run.id: run for run in runs}.values():
         train = run.run.setting.train
         population = Population(
-            run.architecture,
+            run.spec.architecture,
             train.batch_size,
             train.optimizer,
             train.memory_limit,
@@ -74,13 +72,13 @@ def make_jobs(runs: Sequence[IdentifiedRun], data: TrainingData) -> list[Job]:
                 seed=run.run.seed,
                 offset=offset,
                 offset_validation=offset_validation,
-                # A variational autoencoder scales standard normal noise itself.
-                stddev=1.0 if run.architecture.system == "vae" else setting.spec.stddev,
+                # A system that learns its noise scales standard normal draws itself.
+                stddev=1.0 if setting.spec.system_record.learns_noise else setting.spec.stddev,
                 learning_rate=setting.train.learning_rate,
                 epochs=setting.train.epochs,
                 patience=setting.train.patience,
                 warmup=setting.spec.warmup,
-                offset_factor=run.offset_factor,
+                offset_factor=run.spec.offset_factor,
                 checkpoint_seconds=setting.train.checkpoint_seconds,
             )
         )
@@ -110,7 +108,7 @@ def train_runs(
     def keeper(population: Population) -> Callable[[Job, TrainedRun], None]:
         def keep(job: Job, trained: TrainedRun) -> None:
             nonlocal worked, done
-            write_run(store / job.id, by_id[job.id], trained, population.weight_names)
+            write_run(store / job.id, by_id[job.id].spec, trained, population.weight_names)
             with lock:
                 worked += left[job.id]
                 left[job.id] = 0
@@ -135,5 +133,5 @@ def train_runs(
         data.x,
         data.x_validation,
         count,
-        checkpoints=Checkpoints(store / FOLDER),
+        checkpoints=Checkpoints(store / CHECKPOINTS),
     )

@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from offset_autoencoder.runs.files import Checkpoints, TrainedRun
 from offset_autoencoder.training.batches import MOST_CHUNKED_RUNS
-from offset_autoencoder.training.checkpoints import Checkpoints
 from offset_autoencoder.training.fused.compiler import compile_ahead
 from offset_autoencoder.training.fused.crew import FusedCrew
 from offset_autoencoder.training.hall import Hall, OnEpoch, Work
 from offset_autoencoder.training.job import Job
 from offset_autoencoder.training.population import Population
-from offset_autoencoder.training.results import TrainedRun
 from offset_autoencoder.training.stacked.crew import StackedCrew
 
 Array = NDArray[np.float32]

@@ -82,7 +82,7 @@ def make_project(
         _write_json(root / "data" / "offsets" / name / "offset.json", info)
     trained_by = {"versions": {"keras": "3.15.1"}, "code": "c" * 64}
     for row in whole.runs:
-        spec = {"id": row.id, "determined_by": trained_by}
+        spec = {"id": row.id, "fingerprint": trained_by}
         _write_json(root / "models" / "runs" / row.id / "spec.json", spec)
     return Project(root, whole, _schema(source, labels))
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
-from offset_autoencoder.models import build_model
+from offset_autoencoder.models.architecture import Architecture
+from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.training.fused.epoch import new_scratch, train_batches, validate
 from offset_autoencoder.training.fused.meeting import give_up, meet, new_meeting
 from offset_autoencoder.training.fused.optimizers import OPTIMIZERS

@@ -12,15 +12,15 @@ from typing import Any
 import yaml
 
 from offset_autoencoder.config import Params
-from offset_autoencoder.config.document import read_document
+from offset_autoencoder.config.params import read_document
 from offset_autoencoder.config.schema import SPLITS
 from offset_autoencoder.data.prepared import Schema
 from offset_autoencoder.io.files import read_json
 from offset_autoencoder.offsets.table import INFO, folder_of
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS
 from offset_autoencoder.reporting.tables import Cell, Column, Table
-from offset_autoencoder.training.run_files import read_spec
-from offset_autoencoder.training.run_store import runs_folder
+from offset_autoencoder.runs.files import SPEC
+from offset_autoencoder.runs.store import runs_folder
 
 # Where results are sent says nothing about them, and may hold a password.
 _NOT_SHOWN = ("tracking",)
@@ -155,7 +155,7 @@ def _versions(run_ids: Iterable[str], models: Path) -> list[tuple[str, str]]:
     """Versions of what trained the runs, as the runs say, and of what compared them."""
     versions: dict[str, set[str]] = {}
     for run_id in run_ids:
-        trained_by = read_spec(runs_folder(models) / run_id).get("determined_by", {})
+        trained_by = read_json(runs_folder(models) / run_id / SPEC).get("fingerprint", {})
         for name, version in trained_by.get("versions", {}).items():
             versions.setdefault(name, set()).add(str(version))
         code = str(trained_by.get("code"))

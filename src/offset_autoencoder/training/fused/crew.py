@@ -11,12 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.training.batches import (
-    draw_noise,
-    epoch_chunks,
-    noise_generator,
-    steps_an_epoch,
-)
+from offset_autoencoder.models.architecture import steps_per_epoch
+from offset_autoencoder.training.batches import draw_noise, epoch_chunks, noise_generator
 from offset_autoencoder.training.fused.epoch import new_scratch, train_batches, validate
 from offset_autoencoder.training.fused.meeting import give_up, new_meeting
 from offset_autoencoder.training.fused.optimizers import MOMENTS, OPTIMIZERS
@@ -140,7 +136,7 @@ class _Run:
         self.weights, self.best = state["weights"], state["best_weights"]
         self.moments = state["moments"]
         self.progress.restore(state)
-        steps = steps_an_epoch(len(self.hall.x), self.population.batch_size)
+        steps = steps_per_epoch(len(self.hall.x), self.population.batch_size)
         self.steps = len(self.progress.epochs) * steps
         return True
 
@@ -155,7 +151,7 @@ class _Run:
                 read_ahead(hall.x, following)
             noise = draw_noise(draws, len(rows), latent_dim) if draws else _NO_NOISE
             self._together(functools.partial(self._train_rows, rows, noise, losses))
-            self.steps += steps_an_epoch(len(rows), batch_size)
+            self.steps += steps_per_epoch(len(rows), batch_size)
             self._let_go(rows, job.offset)
         return float(losses.sum() / len(hall.x))
 

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from offset_autoencoder.models.backend import keras
-from offset_autoencoder.models.sampled_code import SampledCode
-from offset_autoencoder.models.unit_norm import UnitNorm
+from offset_autoencoder.models.layers import SampledCode, UnitNorm
 from offset_autoencoder.training.fused.program import (
     ACTIVATE,
     ACTIVATIONS,

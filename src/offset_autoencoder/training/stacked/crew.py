@@ -14,13 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.models.backend import tf
-from offset_autoencoder.training.batches import (
-    Chunks,
-    Rows,
-    draw_noise,
-    epoch_chunks,
-    noise_generator,
-)
+from offset_autoencoder.runs.spec import Chunks
+from offset_autoencoder.training.batches import Rows, draw_noise, epoch_chunks, noise_generator
 from offset_autoencoder.training.hall import Crew, Hall, Interrupted, Work, ahead
 from offset_autoencoder.training.job import Job, Progress
 from offset_autoencoder.training.mapped import give_back, read_ahead

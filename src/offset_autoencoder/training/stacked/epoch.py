@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from offset_autoencoder.models.autoencoder import Variables
 from offset_autoencoder.models.backend import tf
-from offset_autoencoder.training.population import Population, Variables
+from offset_autoencoder.training.population import Population
 from offset_autoencoder.training.stacked.losses import reconstruction_loss
 from offset_autoencoder.training.stacked.optimizers import OPTIMIZERS
 from offset_autoencoder.training.stacked.stack import Stack

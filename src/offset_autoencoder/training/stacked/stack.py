@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from offset_autoencoder.models.autoencoder import Variables
 from offset_autoencoder.models.backend import tf
-from offset_autoencoder.training.population import Population, Variables
+from offset_autoencoder.training.population import Population
 from offset_autoencoder.training.stacked.optimizers import OPTIMIZERS
 
 Tensor = Any

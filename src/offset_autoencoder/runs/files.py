@@ -1,0 +1,264 @@
+"""Files of a run (``spec.json``, ``weights.npz``, ``history.csv``, ``times.npz``); checkpoints."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import shutil
+import tempfile
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.files import read_json, read_npz, write_json, write_npz, write_text
+from offset_autoencoder.runs.spec import RunSpec, SavedRun, Status
+
+SPEC, WEIGHTS, HISTORY, TIMES = "spec.json", "weights.npz", "history.csv", "times.npz"
+
+TEMPORARY = ".run-"
+"""Beginning of the name of a run's folder while it is written."""
+CHECKPOINTS = ".checkpoints"
+"""Folder of the run store that holds the checkpoints of runs in training."""
+
+_COLUMNS = ("epoch", "loss", "val_loss")
+# Only of runs whose loss is not the reconstruction's alone; the two add up to val_loss.
+_PARTS = ("val_reconstruction", "val_regularization")
+
+State = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """Result of training one run: weights, history, status.
+
+    Attributes:
+        status: ``"diverged"`` where a loss was not finite; then there are no weights.
+        weights: The weights at the lowest validation loss (at the last epoch where patience is
+            null), in the order of ``model.get_weights()``; None where the run diverged.
+        loss: Mean training loss of each epoch trained, (epochs,) float32.
+        val_loss: Validation loss after each epoch trained, (epochs,) float32.
+        val_reconstruction: The share of the reconstruction in it, (epochs,) float32; the rest is
+            what layers add: a KL divergence, say.
+        best_epoch: The epoch of the weights, from 1; None where the run diverged.
+        stopped_early: Whether patience ended it before its last epoch.
+        ended: Unix time at which each epoch ended, (epochs,) float64 seconds.
+        seconds: Wall time of each epoch per run, (epochs,) float64: the time of a stack's
+            epoch over the runs that trained in it.
+    """
+
+    status: Status
+    weights: list[NDArray[np.float32]] | None
+    loss: NDArray[np.float32]
+    val_loss: NDArray[np.float32]
+    val_reconstruction: NDArray[np.float32]
+    best_epoch: int | None
+    stopped_early: bool
+    ended: NDArray[np.float64]
+    seconds: NDArray[np.float64]
+
+    @property
+    def adds_losses(self) -> bool:
+        """Whether anything but the reconstruction is part of the loss."""
+        return not np.array_equal(self.val_loss, self.val_reconstruction, equal_nan=True)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs trained."""
+        return len(self.loss)
+
+
+def write_run(folder: Path, spec: RunSpec, trained: TrainedRun, names: list[str]) -> None:
+    """Write a run's folder whole or not at all; one that is there already is left as it is.
+
+    ``times.npz`` alone differs from one training of a run to the next; DVC does not track it.
+
+    Args:
+        folder: The run's own folder, named by its id.
+        spec: What determined the run.
+        trained: The result of its training.
+        names: The names of the weights, in the order of ``model.get_weights()``.
+    """
+    weights, diverged = trained.weights, trained.status == "diverged"
+    saved = SavedRun(
+        spec=spec,
+        status=trained.status,
+        epochs=trained.epochs,
+        best_epoch=trained.best_epoch,
+        diverged_epoch=trained.epochs if diverged else None,
+        stopped_early=trained.stopped_early,
+        parameters=None if weights is None else sum(weight.size for weight in weights),
+    )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder.parent))
+    try:
+        temporary.chmod(0o755)
+        if weights is not None:
+            write_npz(temporary / WEIGHTS, dict(zip(names, weights, strict=True)))
+        write_text(temporary / HISTORY, _history_text(trained))
+        write_npz(temporary / TIMES, {"ended": trained.ended, "seconds": trained.seconds})
+        write_json(temporary / SPEC, saved.dump())
+        _take_place(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def copy_run(source: Path, folder: Path) -> None:
+    """Copy a run's folder, whole or not at all; one that is there already is left as it is."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
+    try:
+        shutil.copytree(source, temporary, copy_function=shutil.copyfile)
+        _take_place(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _take_place(temporary: Path, folder: Path) -> None:
+    try:
+        temporary.rename(folder)
+    except OSError:
+        # Another process wrote the same run first: its files are the same.
+        if not is_valid(folder):
+            raise
+
+
+def is_valid(folder: Path) -> bool:
+    """Whether a folder holds a run that can be used: its spec, its history and its weights."""
+    try:
+        saved = read_saved_run(folder)
+        if folder.name != saved.id:
+            return False
+        if saved.status != "diverged":
+            weights = read_npz(folder / WEIGHTS)
+            if sum(weight.size for weight in weights.values()) != saved.parameters:
+                return False
+        return len(read_history(folder)["epoch"]) == saved.epochs
+    except InputError:
+        return False
+
+
+def read_saved_run(folder: Path) -> SavedRun:
+    """Read a run's spec.json.
+
+    Raises:
+        InputError: where it is missing or damaged.
+    """
+    document = read_json(folder / SPEC)
+    try:
+        return SavedRun.parse(document)
+    except (KeyError, TypeError, ValueError):
+        raise InputError(str(folder / SPEC), "is not the spec of a run", "run dvc repro") from None
+
+
+def read_weights(folder: Path) -> dict[str, NDArray[np.float32]]:
+    """Read a run's weights by name, in the order of ``model.get_weights()``.
+
+    Raises:
+        InputError: where the run diverged, or its file is missing or damaged.
+    """
+    if read_saved_run(folder).status == "diverged":
+        raise InputError(str(folder), "the run diverged: it has no weights")
+    return read_npz(folder / WEIGHTS)
+
+
+def read_history(folder: Path) -> dict[str, NDArray[np.float64]]:
+    """Read a run's history: ``epoch``, ``loss`` and ``val_loss``, each (epochs,).
+
+    Where the loss has other parts than the reconstruction, ``val_reconstruction`` and
+    ``val_regularization`` too.
+
+    Raises:
+        InputError: where the file is missing or damaged.
+    """
+    path = folder / HISTORY
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        parts = [column for column in _PARTS if rows and column in rows[0]]
+        columns = (*_COLUMNS, *parts)
+        return {column: np.array([float(row[column]) for row in rows]) for column in columns}
+    except FileNotFoundError:
+        raise InputError(str(path), "no such file", "run dvc repro") from None
+    except (OSError, csv.Error, KeyError, TypeError, ValueError):
+        raise InputError(
+            str(path), f"is not a table of the numbers {', '.join(_COLUMNS)}", "run dvc repro"
+        ) from None
+
+
+def _history_text(trained: TrainedRun) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = [trained.loss, trained.val_loss]
+    if trained.adds_losses:
+        rest = trained.val_loss - trained.val_reconstruction
+        columns += [trained.val_reconstruction, rest]
+    writer.writerow([*_COLUMNS, *(_PARTS if trained.adds_losses else ())])
+    for epoch, values in enumerate(zip(*columns, strict=True), start=1):
+        # A float32's own shortest form: read back, it is the same number.
+        writer.writerow([epoch, *(str(value) for value in values)])
+    return text.getvalue()
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Checkpoints of runs in training, from which a killed one goes on.
+
+    A checkpoint is ``ID.npz``. It holds all that the rest of the training depends on, so that a
+    run which was interrupted ends with the same bytes as one that was not. Order and noise of an
+    epoch come from seed and epoch and are not part of it.
+
+    Attributes:
+        folder: The folder, made when the first is written; None keeps none.
+    """
+
+    folder: Path | None = None
+
+    def write(self, run_id: str, state: State) -> None:
+        """Keep a run's state in place of its last."""
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_npz(self.folder / f"{run_id}.npz", dict(state))
+
+    def read(self, run_id: str, like: State) -> dict[str, NDArray[Any]] | None:
+        """A run's state.
+
+        Args:
+            run_id: The run's id.
+            like: A state of a run that has not begun: names, dtypes and shapes must be the same,
+                but that what has no rows there may have got some.
+
+        Returns:
+            None where there is none, or none that can be used.
+        """
+        if self.folder is None:
+            return None
+        try:
+            state = read_npz(self.folder / f"{run_id}.npz")
+        except (InputError, OSError):
+            return None
+        alike = state.keys() == like.keys() and all(
+            _is_alike(state[name], array) for name, array in like.items()
+        )
+        return state if alike else None
+
+    def remove(self, run_id: str) -> None:
+        """Forget a run's state: it has ended."""
+        if self.folder is not None:
+            with contextlib.suppress(OSError):
+                (self.folder / f"{run_id}.npz").unlink()
+
+
+def _is_alike(array: NDArray[Any], like: NDArray[Any]) -> bool:
+    grows = like.shape[:1] == (0,)
+    return (
+        array.dtype == like.dtype
+        and array.ndim == like.ndim
+        and array.shape[grows:] == like.shape[grows:]
+    )

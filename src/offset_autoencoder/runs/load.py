@@ -1,0 +1,83 @@
+"""Trained runs, found by id and opened as Keras models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.paths import MODELS
+from offset_autoencoder.runs.files import SPEC, read_saved_run, read_weights
+from offset_autoencoder.runs.store import runs_folder
+
+__all__ = ["find_run", "load_run", "read_saved_run"]
+
+_DIGITS = 12
+_LISTED = 4
+
+
+def find_run(run: str | Path, models: Path, store: Path | None = None) -> Path:
+    """Find the folder of a run.
+
+    Args:
+        run: The run's id, the first digits of it, or its folder.
+        models: The folder that holds ``runs/``.
+        store: A run store to look into, too; what stands in both is taken from ``models``.
+
+    Raises:
+        InputError: where no run or more than one has such an id.
+    """
+    if (Path(run) / SPEC).is_file():
+        return Path(run)
+    runs: dict[str, Path] = {}
+    folders = [runs_folder(models)] if store is None else [store, runs_folder(models)]
+    for folder in folders:
+        for path in folder.iterdir() if str(run) and folder.is_dir() else ():
+            if path.name.startswith(str(run)) and (path / SPEC).is_file():
+                runs[path.name] = path
+    if len(runs) == 1:
+        return next(iter(runs.values()))
+    if runs:
+        ids = [run_id[:_DIGITS] for run_id in sorted(runs)[:_LISTED]]
+        listed = ", ".join(ids) + (", ..." if len(runs) > _LISTED else "")
+        what = f"{len(runs)} runs have an id that begins so: {listed}"
+        raise InputError(f"run {str(run)!r}", what, "give more digits")
+    places = str(models) if store is None else f"{models} or {store.name}"
+    raise InputError(
+        f"run {str(run)!r}",
+        f"no run of {places} has an id that begins so",
+        "offset-autoencoder runs lists them",
+    )
+
+
+def load_run(run: str | Path, models: str | Path = MODELS) -> Any:
+    """Load a trained run.
+
+    Args:
+        run: The run's id, the first digits of it, or its folder.
+        models: The folder that holds ``runs/``.
+
+    Returns:
+        A functional ``keras.Model`` with inputs ``x`` (batch, input_dim) and ``offset``
+        (batch, latent_dim): feed it the offset as it was added, which is the offset table
+        times ``offset_factor`` of the run's ``spec.json``. Noise, where the run had any, is
+        a layer of it and active in training only; a model of the user's own has no such layer,
+        as its noise came with the offset. It saves as ``.keras`` and loads in safe mode.
+
+    Raises:
+        InputError: where there is no such run, more than one, or it diverged.
+    """
+    from offset_autoencoder.models.autoencoder import build_model
+
+    folder = find_run(run, Path(models))
+    spec = read_saved_run(folder).spec
+    weights = read_weights(folder)
+    model = build_model(spec.architecture, spec.seed, spec.stddev)
+    own = {weight.path: weight for weight in model.weights}
+    if {name: value.shape for name, value in weights.items()} != {
+        name: tuple(weight.shape) for name, weight in own.items()
+    }:
+        raise InputError(str(folder), "its weights do not fit the network of its spec.json")
+    for name, value in weights.items():
+        own[name].assign(value)
+    return model

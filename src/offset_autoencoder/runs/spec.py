@@ -1,0 +1,215 @@
+"""What determines a run, its id, and what a training made of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from offset_autoencoder.config import Run
+from offset_autoencoder.config.schema import Train
+from offset_autoencoder.io.files import sha256_of_json
+from offset_autoencoder.models.architecture import Architecture
+from offset_autoencoder.runs.code_digest import code_digest, library_versions
+
+Status = Literal["finished", "diverged"]
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """How samples larger than memory are cut: a run has one chunk in hand, and reads one ahead.
+
+    Attributes:
+        block: Adjoining rows that are always read together, a multiple of the batch size.
+        blocks: Number of blocks, from anywhere in the file, that make a chunk.
+    """
+
+    block: int
+    blocks: int
+
+    @property
+    def rows(self) -> int:
+        """Rows per chunk."""
+        return self.block * self.blocks
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """Everything that determines a run's weights, and nothing else.
+
+    No model's or offset's name is part of it: renaming one retrains nothing.
+
+    Attributes:
+        architecture: The layers of its model.
+        train: How it is trained; the keys that do not decide weights are left out of the id.
+        offset_factor: Factor of the offset table: rms over the table's own, or 1.
+        stddev: Gaussian noise per coordinate of the code, in training.
+        table: Digest of its offset table over the samples of ``data``; None where it has none.
+        data: Digest of the samples that it trains and validates on.
+        seed: Seed of the initial weights, the batches and the noise.
+        code: Digest of the code that decides weights.
+        versions: Versions of the libraries that decide weights.
+        chunks: How the samples are cut, where they are larger than the memory allowed.
+    """
+
+    architecture: Architecture
+    train: Train
+    offset_factor: float
+    stddev: float
+    table: str | None
+    data: str
+    seed: int
+    code: str
+    versions: Mapping[str, str]
+    chunks: Chunks | None = None
+
+    @functools.cached_property
+    def id(self) -> str:
+        """The run's id: SHA-256 of the fingerprint's canonical JSON, 64 hex digits."""
+        return sha256_of_json(self.fingerprint())
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Everything that determines the run, as ``spec.json`` holds it."""
+        fingerprint: dict[str, Any] = {
+            "architecture": self.architecture.dump(),
+            "train": self.train.relevant,
+            "offset_factor": self.offset_factor,
+            "stddev": self.stddev,
+            "table": self.table,
+            "data": self.data,
+            "seed": self.seed,
+            "code": self.code,
+            "versions": dict(self.versions),
+        }
+        if self.chunks is not None:
+            fingerprint["chunks"] = dataclasses.asdict(self.chunks)
+        return fingerprint
+
+    @classmethod
+    def parse(cls, fingerprint: Mapping[str, Any]) -> Self:
+        """Read a spec from its fingerprint.
+
+        Raises:
+            KeyError, TypeError, ValueError: where it is not one.
+        """
+        chunks = fingerprint.get("chunks")
+        fields = {
+            **fingerprint,
+            "architecture": Architecture.model_validate(fingerprint["architecture"]),
+            "train": Train.model_validate(fingerprint["train"]),
+            "chunks": None if chunks is None else Chunks(**chunks),
+        }
+        return cls(**fields)
+
+
+@dataclass(frozen=True)
+class IdentifiedRun:
+    """A run of params.yaml and what determines it.
+
+    Attributes:
+        run: The model's name, sweep values and seed, by which people know it.
+        spec: What determines its weights.
+    """
+
+    run: Run
+    spec: RunSpec
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.spec.id
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A trained run as ``spec.json`` describes it.
+
+    Attributes:
+        spec: What determined it.
+        status: ``"diverged"`` where a loss was not finite; then there are no weights.
+        epochs: Epochs trained.
+        best_epoch: The epoch of its weights, from 1; None where it diverged.
+        diverged_epoch: The epoch in which it diverged; None where it finished.
+        stopped_early: Whether patience ended it before its last epoch.
+        parameters: Numbers in its weights; None where it diverged.
+    """
+
+    spec: RunSpec
+    status: Status
+    epochs: int
+    best_epoch: int | None
+    diverged_epoch: int | None
+    stopped_early: bool
+    parameters: int | None
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.spec.id
+
+    def dump(self) -> dict[str, Any]:
+        """The content of ``spec.json``."""
+        return {
+            "id": self.id,
+            "fingerprint": self.spec.fingerprint(),
+            "offset_factor": self.spec.offset_factor,
+            "status": self.status,
+            "epochs": self.epochs,
+            "best_epoch": self.best_epoch,
+            "diverged_epoch": self.diverged_epoch,
+            "stopped_early": self.stopped_early,
+            "parameters": self.parameters,
+        }
+
+    @classmethod
+    def parse(cls, document: Mapping[str, Any]) -> Self:
+        """Read the content of ``spec.json``.
+
+        Raises:
+            KeyError, TypeError, ValueError: where it is not one, or its id is not that of its
+                fingerprint.
+        """
+        outcome = {key: document[key] for key in _OUTCOME}
+        saved = cls(spec=RunSpec.parse(document["fingerprint"]), **outcome)
+        if saved.status not in ("finished", "diverged") or saved.id != document["id"]:
+            raise ValueError("the id is not that of the fingerprint")
+        return saved
+
+
+_OUTCOME = tuple(field.name for field in dataclasses.fields(SavedRun) if field.name != "spec")
+
+
+def identify(
+    run: Run,
+    *,
+    architecture: Architecture,
+    data: Any,
+    table: Any,
+    offset_factor: float,
+    chunks: Chunks | None = None,
+) -> IdentifiedRun:
+    """Give a run its id.
+
+    Args:
+        run: The run.
+        architecture: The layers of its model.
+        data: Digests of the samples that it trains and validates on.
+        table: Digests of its offset table over the same samples; None where it has none.
+        offset_factor: Factor of the table; the table and rms decide it.
+        chunks: How the samples are cut, where they are larger than the memory allowed.
+    """
+    spec = RunSpec(
+        architecture=architecture,
+        train=run.setting.train,
+        offset_factor=offset_factor,
+        stddev=run.setting.spec.stddev,
+        table=None if table is None else sha256_of_json(table),
+        data=sha256_of_json(data),
+        seed=run.seed,
+        code=code_digest(),
+        versions=library_versions(),
+        chunks=chunks,
+    )
+    return IdentifiedRun(run, spec)

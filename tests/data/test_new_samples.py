@@ -1,0 +1,139 @@
+"""New samples, read from every kind of file as ``prepare`` reads its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.cli.conftest import FEATURES, frame, write_project
+
+from offset_autoencoder.data.new_samples import ColumnOptions, read_new_samples
+from offset_autoencoder.data.readers.base import Table
+from offset_autoencoder.errors import InputError
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project that has its data and params, and nothing else; the working directory."""
+    write_project(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is no project."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def read(
+    path: str,
+    *,
+    labelled: bool = False,
+    trained_on: Sequence[str] | None = None,
+    **named: str,
+) -> Table:
+    return read_new_samples(
+        Path(path), ColumnOptions(**named), labelled=labelled, trained_on=trained_on
+    )
+
+
+def test_every_format_gives_the_same(elsewhere: Path) -> None:
+    table = frame(20)[FEATURES]
+    table.to_csv("a.csv", index=False)
+    table.to_csv("a.csv.gz", index=False)
+    table.to_parquet("a.parquet")
+    np.save("a.npy", table.to_numpy())
+    np.savez_compressed("a.npz", x=table.to_numpy(), others=np.zeros(3))
+    for name in ("a.csv", "a.csv.gz", "a.parquet", "a.npy", "a.npz"):
+        np.testing.assert_array_equal(read(name).x, table, err_msg=name)
+    assert read("a.csv").columns == read("a.parquet").columns == tuple(FEATURES)
+
+
+def test_columns_are_found_by_name(project: Path) -> None:
+    table = frame(20)
+    exchanged = table[["kind", *reversed(FEATURES), "name"]].assign(note="new")
+    exchanged.to_csv("new.csv", index=False)
+    exchanged.to_parquet("new.parquet")
+    for name in ("new.csv", "new.parquet"):
+        found = read(name, trained_on=FEATURES)
+        assert found.columns == tuple(FEATURES)
+        np.testing.assert_array_equal(found.x, table[FEATURES])
+        assert found.ids is not None
+        assert list(found.ids) == list(table["name"])
+        assert found.labels is None
+        labels = read(name, labelled=True, trained_on=FEATURES).labels
+        assert labels is not None
+        assert list(labels) == list(table["kind"])
+
+
+def test_labels_that_nobody_needs_may_be_missing(project: Path) -> None:
+    table = frame(20)
+    table["kind"] = ""
+    table.to_csv("new.csv", index=False)
+    np.testing.assert_array_equal(read("new.csv").x, table[FEATURES])
+    with pytest.raises(InputError, match="the label is empty"):
+        read("new.csv", labelled=True)
+
+
+def test_the_features_of_the_model_are_taken_unless_others_are_named(elsewhere: Path) -> None:
+    frame(20).to_csv("new.csv", index=False)
+    found = read("new.csv", trained_on=["f4", "f1"])
+    np.testing.assert_array_equal(found.x, frame(20)[["f4", "f1"]])
+    found = read("new.csv", trained_on=["f4", "f1"], features="f2,f3,f0")
+    np.testing.assert_array_equal(found.x, frame(20)[["f2", "f3", "f0"]])
+    with pytest.raises(InputError, match=r"has no column 'f_2', .* the model .*did you mean 'f2'"):
+        read("new.csv", trained_on=["f1", "f_2"])
+
+
+def test_an_index_that_pandas_stored_is_no_feature(project: Path) -> None:
+    frame(20).set_index("f5", append=True).to_parquet("new.parquet")
+    assert read("new.parquet").columns == tuple(FEATURES[:5])
+
+
+def test_elsewhere_what_is_no_feature_is_named(elsewhere: Path) -> None:
+    table = frame(20).drop(columns="kind")
+    table.to_parquet("new.parquet")
+    with pytest.raises(InputError, match=r"column 'name'.*in --features, --label and --id"):
+        read("new.parquet")
+    np.testing.assert_array_equal(read("new.parquet", id="name").x, table[FEATURES])
+    np.savez("two.npz", a=np.zeros((2, 3)), b=np.zeros((2, 4)))
+    with pytest.raises(InputError, match=r"^--features: which array of two\.npz"):
+        read("two.npz")
+    assert read("two.npz", features="b").x.shape == (2, 4)
+
+
+def test_labels_and_ids_beside_an_npy_are_files(elsewhere: Path) -> None:
+    np.save("x.npy", np.zeros((3, 2)))
+    np.save("y.npy", np.array([4, 5, 6]))
+    np.save("few.npy", np.array([4]))
+    found = read("x.npy", labelled=True, label="y.npy", id="y.npy")
+    assert found.labels is not None
+    assert found.ids is not None
+    assert (found.labels.tolist(), found.ids.tolist()) == ([4, 5, 6], [4, 5, 6])
+    with pytest.raises(InputError, match="holds 1 values for 3 samples"):
+        read("x.npy", id="few.npy")
+    with pytest.raises(InputError, match=r"^--id: no such file: none\.npy"):
+        read("x.npy", id="none.npy")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", b"", "is empty"),
+        ("a.csv", b"u,v\n1,2\n3\n", "has 1 cells, the header has 2"),
+        ("a.csv", b"1.5,2.5\n1,2\n", "looks like data"),
+        ("a.csv.gz", b"no gzip", "gzip"),
+        ("a.parquet", b"no parquet", "not parquet"),
+        ("a.npy", b"\x93NUMPY", "damaged"),
+        ("a.npy", b"\x80\x04", "pickled"),
+        ("a.npz", b"PK", "not an npz"),
+    ],
+)
+def test_damaged_files(elsewhere: Path, name: str, content: bytes, said: str) -> None:
+    Path(name).write_bytes(content)
+    with pytest.raises(InputError, match=said):
+        read(name)

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from offset_autoencoder.config.offset_kinds import EncoderOffset
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.files import write_npz
+from offset_autoencoder.models.autoencoder import build_autoencoder
+from offset_autoencoder.models.backend import keras
+from offset_autoencoder.offsets import encoder
+from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
+
+WHERE = "params.yaml: offsets.mine"
+RNG = np.random.default_rng(0)
+X = RNG.random((90, 12), dtype=np.float32)
+
+
+def fit(latent_dim: int = 4, raw: Path = Path("raw"), **keys: Any) -> State:
+    params = EncoderOffset.model_validate(keys)
+    training = Training(X[:60], x_validation=X[60:], raw=raw)
+    return encoder.fit(WHERE, params, training, latent_dim)
+
+
+def apply(state: State, x: Float32 = X) -> Float32:
+    return encoder.apply(WHERE, state, Samples(x))
+
+
+def code_of(model: Any, layer: str, x: Float32 = X) -> Float32:
+    code = keras.Model(model.input["x"], model.get_layer(layer).output)
+    return np.asarray(code(x))
+
+
+@pytest.fixture(scope="module")
+def fitted() -> State:
+    return fit(hidden=[8, 6], activation="tanh", epochs=15, learning_rate=1e-2, batch_size=16)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_is_the_code_of_the_fitted_autoencoder(fitted: State, normalize: bool) -> None:
+    state = {**fitted, "normalize": np.array(normalize)}
+    model = build_autoencoder(12, 4, [8, 6], activation="tanh", normalize=normalize)
+    for number, layer in enumerate(("encoder_1", "encoder_2", "code"), start=1):
+        arrays = [state[f"encoder.{number}.{part}"] for part in ("kernel", "bias")]
+        model.get_layer(layer).set_weights(arrays)
+    expected = code_of(model, "unit_code" if normalize else "code")
+    got = apply(state)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_state_holds_no_decoder_and_a_sample_alone_has_the_same_vector(fitted: State) -> None:
+    assert not [key for key in fitted if key.startswith("decoder")]
+    whole = apply(fitted)
+    for row in (0, 89):
+        assert apply(fitted, X[row : row + 1]).tobytes() == whole[row : row + 1].tobytes()
+    with pytest.raises(InputError, match="was fitted on 12 features, x has 11"):
+        apply(fitted, X[:, :11])
+
+
+def test_applying_a_fitted_encoder_needs_no_tensorflow(fitted: State, tmp_path: Path) -> None:
+    write_npz(tmp_path / "state.npz", fitted)
+    np.save(tmp_path / "x.npy", X)
+    program = """
+import sys, numpy as np
+from offset_autoencoder.offsets.kind import Samples
+from offset_autoencoder.offsets.registry import find_kind
+with np.load("state.npz") as state:
+    table = find_kind("", "encoder").apply("", dict(state), Samples(np.load("x.npy")))
+np.save("table.npy", table)
+print(sorted({"tensorflow", "keras", "sklearn"} & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.stdout == "[]\n", done.stderr
+    assert np.load(tmp_path / "table.npy").tobytes() == apply(fitted).tobytes()
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    """``data/raw`` with models of the user's own."""
+    build_autoencoder(12, 4, [8]).save(tmp_path / "own.keras")
+    layers = keras.layers
+    keras.Sequential(
+        [keras.Input((12,)), layers.Dense(5, "gelu"), layers.Dense(4, name="bottleneck")]
+    ).save(tmp_path / "plain.keras")
+    keras.Sequential([keras.Input((12,)), layers.Lambda(lambda x: x[:, :4], name="code")]).save(
+        tmp_path / "lambda.keras"
+    )
+    (tmp_path / "text.keras").write_text("no model")
+    whole = (tmp_path / "own.keras").read_bytes()
+    (tmp_path / "cut.keras").write_bytes(whole[: len(whole) // 2])
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("keys", "layer"),
+    [
+        ({"path": "own.keras"}, "code"),
+        ({"path": "own.keras", "layer": "unit_code"}, "unit_code"),
+        ({"path": "plain.keras", "layer": "bottleneck"}, "bottleneck"),
+    ],
+)
+def test_layer_of_a_model_file(raw: Path, keys: dict[str, Any], layer: str) -> None:
+    state = fit(raw=raw, **keys)
+    model = keras.saving.load_model(raw / keys["path"])
+    x = max(model.inputs, key=lambda tensor: tensor.name == "x")
+    expected = np.asarray(keras.Model(x, model.get_layer(layer).output)(X))
+    (raw / keys["path"]).unlink()  # the state is all that is needed
+    got = apply(state)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+    assert not any(array.dtype.hasobject for array in state.values())
+
+
+@pytest.mark.parametrize(
+    ("keys", "latent_dim", "expected"),
+    [
+        ({"path": "absent.keras"}, 4, "params.yaml: offsets.mine.path: there is no file"),
+        ({"path": "../own.keras"}, 4, "params.yaml: offsets.mine.path: '../own.keras' is not in"),
+        ({"path": "text.keras"}, 4, "text.keras: is not a Keras model file"),
+        ({"path": "cut.keras"}, 4, "cut.keras: is not a Keras model file, or is damaged"),
+        ({"path": "lambda.keras"}, 4, "lambda.keras: cannot be loaded as a Keras model in safe"),
+        ({"path": "own.keras", "layer": "cod"}, 4, "mine.layer: no layer 'cod' (did you mean"),
+        (
+            {"path": "own.keras"},
+            3,
+            "own.keras maps (n, 12) to (n, 4), needed is (n, 12) to (n, 3)",
+        ),
+        (
+            {"path": "own.keras", "layer": "decoder_1"},
+            4,
+            "mine.layer: 'decoder_1' is not the output of one of the model's inputs alone",
+        ),
+    ],
+)
+def test_model_files_that_do_not_suit(
+    raw: Path, keys: dict[str, Any], latent_dim: int, expected: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        fit(latent_dim, raw, **keys)
+    assert expected in str(caught.value)
+    assert str(raw / "model.keras") not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"path": "m.keras", "epochs": 3}, "epochs does not go with path"),
+        ({"layer": "code"}, "layer goes with path"),
+        ({"path": "m.h5"}, "path must name a .keras file, got 'm.h5'"),
+        ({"output": "linear"}, "loss: binary_crossentropy needs output: sigmoid"),
+    ],
+)
+def test_keys_that_do_not_suit(keys: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ValueError, match=expected):
+        EncoderOffset.model_validate(keys)

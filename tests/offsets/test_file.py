@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from offset_autoencoder.config import SPLITS, SplitName
+from offset_autoencoder.config.offset_kinds import FileOffset
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.offsets.file import match_ids, read_tables
+from offset_autoencoder.offsets.kind import PreparedIds, Vectors
+
+N = 10
+ROWS: dict[SplitName, list[int]] = {
+    "train": [7, 0, 3, 9, 4],
+    "validation": [1, 8],
+    "test": [2, 6, 5],
+}
+VALUES = np.arange(N * 3, dtype=np.float64).reshape(N, 3) / 7
+BY_ROW = PreparedIds({split: np.array(rows) for split, rows in ROWS.items()}, are_rows=True)
+NAMES = np.array([f"sample-{row}" for row in range(N)])
+BY_ID = PreparedIds({split: NAMES[rows] for split, rows in ROWS.items()}, are_rows=False)
+
+
+def read(raw: Path, ids: PreparedIds = BY_ROW, latent_dim: int = 3, **keys: Any) -> Any:
+    return read_tables("mine", FileOffset.model_validate(keys), ids, latent_dim, raw)
+
+
+def check(tables: dict[SplitName, Vectors]) -> None:
+    for split in SPLITS:
+        table = np.concatenate(list(tables[split].chunks()))
+        assert table.dtype == np.float32
+        assert table.shape == tables[split].shape
+        np.testing.assert_array_equal(table, VALUES[ROWS[split]].astype(np.float32))
+
+
+def message(raw: Path, ids: PreparedIds = BY_ROW, latent_dim: int = 3, **keys: Any) -> str:
+    with pytest.raises(InputError) as caught:
+        read(raw, ids, latent_dim, **keys)
+    return str(caught.value)
+
+
+def changed(row: int, column: int, value: float) -> NDArray[Any]:
+    values = VALUES.copy()
+    values[row, column] = value
+    return values
+
+
+def frame(rows: list[int] | None = None) -> pd.DataFrame:
+    rows = list(range(N)) if rows is None else rows
+    table = pd.DataFrame(VALUES[rows], columns=["a", "b", "c"])
+    table.insert(1, "name", NAMES[rows])
+    return table
+
+
+def save(path: Path, rows: list[int]) -> None:
+    """Write the rows with their ids in the format that the path names."""
+    if path.suffix == ".npz":
+        np.savez(path, values=VALUES[rows], name=NAMES[rows])
+    elif path.suffix == ".csv":
+        frame(rows).to_csv(path, index=False)
+    else:
+        frame(rows).to_parquet(path, index=False)
+
+
+def test_whole_data_set_by_row(tmp_path: Path) -> None:
+    np.save(tmp_path / "t.npy", VALUES)
+    check(read(tmp_path, path="t.npy"))
+    np.savez(tmp_path / "t.npz", values=VALUES, other=VALUES[:2])
+    check(read(tmp_path, path="t.npz", array="values"))
+    frame().to_csv(tmp_path / "t.csv", index=False)
+    check(read(tmp_path, path="t.csv", columns=["a", "b", "c"]))
+    frame().to_parquet(tmp_path / "t.parquet", index=False)
+    check(read(tmp_path, path="t.parquet", columns=["a", "b", "c"]))
+
+
+@pytest.mark.parametrize("suffix", ["npz", "csv", "parquet"])
+def test_by_id_in_any_order(tmp_path: Path, suffix: str) -> None:
+    save(tmp_path / f"t.{suffix}", [5, 2, 9, 0, 1, 8, 3, 4, 7, 6])
+    check(read(tmp_path, BY_ID, path=f"t.{suffix}", id="name"))
+
+
+def test_npy_by_ids_in_a_file_of_their_own(tmp_path: Path) -> None:
+    order = [5, 2, 9, 0, 1, 8, 3, 4, 7, 6]
+    np.save(tmp_path / "t.npy", VALUES[order])
+    np.save(tmp_path / "ids.npy", NAMES[order])
+    check(read(tmp_path, BY_ID, path="t.npy", id="ids.npy"))
+
+
+@pytest.mark.parametrize("suffix", ["npz", "csv", "parquet"])
+def test_one_file_a_split_by_id(tmp_path: Path, suffix: str) -> None:
+    for split in SPLITS:
+        save(tmp_path / f"{split}.{suffix}", ROWS[split][::-1])
+    paths = {split: f"{split}.{suffix}" for split in SPLITS}
+    check(read(tmp_path, BY_ID, path=paths, id="name"))
+
+
+@pytest.mark.parametrize("ids", [BY_ROW, BY_ID])
+def test_one_file_a_split_by_row_of_the_split(tmp_path: Path, ids: PreparedIds) -> None:
+    for split in SPLITS:
+        np.save(tmp_path / f"{split}.npy", VALUES[ROWS[split]])
+    check(read(tmp_path, ids, path={split: f"{split}.npy" for split in SPLITS}))
+
+
+def test_row_numbers_serve_as_ids(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", values=VALUES[::-1], row=np.arange(N)[::-1])
+    check(read(tmp_path, path="t.npz", array="values", id="row"))
+
+
+def test_numbers_in_the_table_match_text_in_the_data(tmp_path: Path) -> None:
+    ids = PreparedIds({s: np.array(r).astype(str) for s, r in ROWS.items()}, are_rows=False)
+    table = frame().assign(name=range(N))
+    table.to_csv(tmp_path / "t.csv", index=False)
+    check(read(tmp_path, ids, path="t.csv", id="name"))
+
+
+def test_own_ids_ask_for_the_tables_ids(tmp_path: Path) -> None:
+    np.save(tmp_path / "t.npy", VALUES)
+    text = message(tmp_path, BY_ID, path="t.npy")
+    assert text.startswith("params.yaml: offsets.mine: the data has ids of its own (data.id)")
+    assert "offsets.mine.id" in text
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (
+            VALUES[:, :2],
+            "2 columns, network.latent_dim is 3 (give the models with this offset latent_dim: 2)",
+        ),
+        (VALUES[:9], "holds 9 rows, there are 10 samples of the whole data set"),
+        (VALUES[:, 0], "has shape (10,), expected (samples, 3)"),
+        (VALUES.astype(str), "expected real numbers"),
+        (VALUES + 1j, "expected real numbers"),
+        (VALUES.astype(object), "pickled"),
+        (changed(4, 1, np.nan), "row 4, column 1: nan is not"),
+        (changed(9, 2, np.inf), "row 9, column 2: inf is not"),
+        (changed(1, 0, 1e300), "row 1, column 0: 1e+300 is not"),
+    ],
+)
+def test_arrays_that_do_not_suit(tmp_path: Path, values: NDArray[Any], expected: str) -> None:
+    np.save(tmp_path / "t.npy", values, allow_pickle=True)
+    text = message(tmp_path, path="t.npy")
+    assert text.startswith(str(tmp_path / "t.npy"))
+    assert expected in text
+
+
+def test_wrong_number_of_rows_in_a_split(tmp_path: Path) -> None:
+    for split in SPLITS:
+        np.save(tmp_path / f"{split}.npy", VALUES[ROWS[split]])
+    np.save(tmp_path / "test.npy", VALUES[:4])
+    text = message(tmp_path, path={split: f"{split}.npy" for split in SPLITS})
+    assert f"{tmp_path / 'test.npy'}: holds 4 rows, there are 3 samples of the test split" in text
+
+
+def test_missing_split_is_named(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", VALUES)
+    text = message(tmp_path, path={"train": "a.npy", "test": "a.npy"})
+    assert text.startswith("params.yaml: offsets.mine.path: names no file for the validation split")
+
+
+@pytest.mark.parametrize("suffix", ["npz", "csv", "parquet"])
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (
+            [0, 1, 2, 3, 4, 5, 6],
+            "no vector for 3 samples of the data set: id 'sample-7', 'sample-9",
+        ),
+        ([*range(10), 4], "rows 4 and 10: the id 'sample-4' stands twice"),
+    ],
+)
+def test_ids_missing_or_twice(tmp_path: Path, suffix: str, rows: list[int], expected: str) -> None:
+    save(tmp_path / f"t.{suffix}", rows)
+    text = message(tmp_path, BY_ID, path=f"t.{suffix}", id="name")
+    assert text.startswith(str(tmp_path / f"t.{suffix}"))
+    assert expected in text
+
+
+def test_unknown_ids_are_refused(tmp_path: Path) -> None:
+    names = np.append(NAMES, ["stranger"])
+    np.savez(tmp_path / "t.npz", x=np.vstack([VALUES, VALUES[:1]]), name=names)
+    text = message(tmp_path, BY_ID, path="t.npz", id="name")
+    assert "has 1 id of no sample of the data set: id 'stranger'" in text
+
+
+def test_ids_of_another_split_are_unknown(tmp_path: Path) -> None:
+    for split in SPLITS:
+        save(tmp_path / f"{split}.csv", [*ROWS[split], *([2] if split == "train" else [])])
+    paths = {split: f"{split}.csv" for split in SPLITS}
+    text = message(tmp_path, BY_ID, path=paths, id="name")
+    assert "has 1 id of no sample of the train split: id 'sample-2'" in text
+
+
+def test_ids_that_are_not_ids(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", x=VALUES, name=np.linspace(0, 1, N))
+    assert "its ids are float64" in message(tmp_path, BY_ID, path="t.npz", id="name")
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"path": "absent.npy"}, "params.yaml: offsets.mine.path: there is no file"),
+        ({"path": "../t.npy"}, "params.yaml: offsets.mine.path: '../t.npy' is not inside"),
+        ({"path": "t.npz", "array": "vals"}, "params.yaml: offsets.mine.array: "),
+        ({"path": "t.npz", "array": "vals"}, "did you mean 'values'?"),
+        ({"path": "t.npz", "id": "nam"}, "params.yaml: offsets.mine.id: "),
+        ({"path": "t.csv", "columns": ["a", "bb", "c"]}, "params.yaml: offsets.mine.columns[1]: "),
+        ({"path": "t.csv", "columns": ["a", "bb", "c"]}, "did you mean"),
+        ({"path": "t.csv"}, "column 'name': 'sample-0' is not a finite number"),
+        ({"path": "t.csv"}, "name the columns to use in offsets.mine.columns and offsets.mine.id"),
+        ({"path": "t.csv", "array": "x"}, "params.yaml: offsets.mine.array: goes with npz"),
+        ({"path": "t.npz", "columns": ["x"]}, "offsets.mine.columns: goes with csv and parquet"),
+        ({"path": "t.txt"}, "unknown file format '.txt'"),
+        ({"path": "cut.npy"}, "cut.npy: is damaged or truncated"),
+        ({"path": "cut.npz"}, "cut.npz: is damaged, truncated"),
+        ({"path": "cut.parquet"}, "cut.parquet: is damaged, truncated"),
+    ],
+)
+def test_files_and_names_that_are_wrong(
+    tmp_path: Path, keys: dict[str, Any], expected: str
+) -> None:
+    np.savez(tmp_path / "t.npz", values=VALUES, name=NAMES)
+    frame().to_csv(tmp_path / "t.csv", index=False)
+    frame().to_parquet(tmp_path / "t.parquet")
+    np.save(tmp_path / "t.npy", VALUES)
+    (tmp_path / "t.txt").write_text("1")
+    for suffix in ("npy", "npz", "parquet"):
+        whole = (tmp_path / f"t.{suffix}").read_bytes()
+        (tmp_path / f"cut.{suffix}").write_bytes(whole[: len(whole) // 2])
+    assert expected in message(tmp_path, **keys)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(-(2**62), 2**62), min_size=1, max_size=30, unique=True), st.data())
+def test_matched_rows_hold_the_samples_ids(ids: list[int], data: st.DataObject) -> None:
+    table = np.array(data.draw(st.permutations(ids)))
+    rows = match_ids("t.npy", table, np.array(ids), "data set")
+    assert table[rows].tolist() == ids

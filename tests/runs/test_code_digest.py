@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import offset_autoencoder
+from offset_autoencoder.runs import code_digest as module
+from offset_autoencoder.runs.code_digest import code_digest, digest_of_sources, library_versions
+
+SOURCE = '''
+"""What it does."""
+
+import math
+
+RATE = 0.1
+
+
+class Thing:
+    """A thing."""
+
+    size: int = 3
+
+    def grow(self, by=1, *rest, flag=False, **more):
+        """Grow."""
+        if by > 2 and flag is None:
+            return self.size + by  # why
+        for item in rest[1:]:
+            by -= item
+        return {"a": [by, *rest], **more}
+
+
+async def wait(x):
+    x = -x @ x
+    return f"{x:.2f} {x!r}" if x else None
+'''
+
+
+def digest(text: str, name: str = "m.py") -> str:
+    return digest_of_sources([(name, text)])
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"""What it does."""', '"""It does something else,\n\nat length."""'),
+        ('"""What it does."""', ""),
+        ('    """A thing."""\n', "    # a comment\n"),
+        ('        """Grow."""\n', ""),
+        ("  # why", "  # because"),
+        ("RATE = 0.1", "RATE   =   0.10\n\n\n"),
+        ("RATE = 0.1", "RATE = (\n    0.1\n)"),
+        ('{"a": [by, *rest], **more}', "{\n    'a': [\n        by, *rest,\n    ],\n    **more,\n}"),
+        ("by > 2 and flag is None", "(by > 2) and (flag is None)"),
+    ],
+)
+def test_blind_to_comments_docstrings_and_layout(old: str, new: str) -> None:
+    assert old in SOURCE
+    assert digest(SOURCE.replace(old, new, 1)) == digest(SOURCE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("RATE = 0.1", "RATE = 0.2"),
+        ("RATE = 0.1", "RATE = 1"),
+        ("RATE = 0.1", "RATE = '0.1'"),
+        ("RATE = 0.1", "RATE = None"),
+        ("RATE", "rate"),
+        ("import math", "import cmath"),
+        ("import math", "import math as m"),
+        ("by > 2", "by >= 2"),
+        ("and", "or"),
+        ("is None", "is not None"),
+        ("is None", "is False"),
+        ("self.size + by", "self.size - by"),
+        ("self.size + by", "by + self.size"),
+        ("rest[1:]", "rest[:1]"),
+        ("rest[1:]", "rest[1]"),
+        ("by=1", "by=True"),
+        ("by=1, *rest", "by=1, /, *rest"),
+        ("*rest, flag", "flag"),
+        ("by -= item", "pass"),
+        ("by -= item", "by -= item; break"),
+        ("{x:.2f}", "{x:.3f}"),
+        ("{x!r}", "{x!s}"),
+        ("[by, *rest]", "(by, *rest)"),
+        ("[by, *rest]", "[*rest, by]"),
+        (', **more}\n', "}\n"),
+        ("async def", "def"),
+        ("if x else None", "if x else 0"),
+        ("-x @ x", "~x @ x"),
+        ("-x @ x", "-(x @ x)"),
+        ("class Thing:", "class Thing(dict):"),
+        ("class Thing:", "@final\nclass Thing:"),
+        ("    size: int = 3\n", ""),
+        ("        for item", "    for item"),
+    ],
+)  # fmt: skip
+def test_sees_every_change_of_behaviour(old: str, new: str) -> None:
+    assert old in SOURCE
+    other = SOURCE.replace(old, new, 1)
+    if "    for item" in new:
+        other = SOURCE.replace("        return {", "            return {")
+    assert digest(other) != digest(SOURCE)
+
+
+def test_names_and_order_of_the_files_count() -> None:
+    assert digest(SOURCE, "other.py") != digest(SOURCE)
+    a, b = ("a.py", "x = 1"), ("b.py", "x = 2")
+    assert len({digest_of_sources(each) for each in ([a, b], [b, a], [a], [b])}) == 4
+
+
+def test_moving_a_line_out_of_a_function_counts() -> None:
+    inside = "def f():\n    x = 1\n    y = 2\n"
+    assert digest(inside) != digest(inside.replace("    y", "y"))
+
+
+def test_the_digest_is_the_same_in_every_process() -> None:
+    program = "from offset_autoencoder.runs.code_digest import code_digest as c; print(c())"
+    for seed in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        )
+        assert done.stdout.strip() == code_digest()
+
+
+def test_a_digest_needs_no_tensorflow() -> None:
+    program = (
+        "import sys, offset_autoencoder.runs.code_digest as c\n"
+        "c.code_digest(), c.library_versions()\n"
+        "assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_versions_are_those_that_are_installed() -> None:
+    import numpy as np
+
+    assert library_versions()["numpy"] == np.__version__
+
+
+# What the trainer also imports, and why it decides nothing about a run's weights. Whatever
+# config/ reads and resolves decides by what it says, and that stands in the id.
+DECIDES_NOTHING = {
+    "errors",  # messages
+    "io",  # a docstring
+    "io.files",  # how results are written
+    "paths",  # names of folders
+    "training",  # a docstring
+    "runs",  # a docstring
+    "runs.code_digest",  # names a run
+    "runs.files",  # writes results
+    "runs.spec",  # names a run
+    "training.mapped",  # tells the system what will be read
+    "user_code",  # finds the user's own, whose digest stands in the id
+}
+
+
+def test_covers_all_that_the_trainer_imports(import_graph: Any) -> None:
+    package = Path(offset_autoencoder.__file__).parent
+    deciding: set[str] = set()
+    for entry in vars(module)["_DECIDING"]:
+        path = package / entry
+        files = sorted(path.glob("*.py")) if path.is_dir() else [path]
+        deciding |= {file.relative_to(package).with_suffix("").as_posix() for file in files}
+    deciding = {name.removesuffix("/__init__").replace("/", ".") for name in deciding}
+    reached = {
+        name.removeprefix("offset_autoencoder.")
+        for name in import_graph.reached("offset_autoencoder.training.schedule")
+        if name in import_graph.files and ".config" not in name
+    }
+    # Started as a process of its own, so that nothing imports it.
+    assert reached | {"training.fused.compile_all"} == deciding | DECIDES_NOTHING
