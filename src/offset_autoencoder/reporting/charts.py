@@ -257,7 +257,7 @@ def _interval_panels(
         .header(title=None, labelAnchor="start", labelExpr="split(datum.label, '|')")
     )
     columns, width = (2, 330) if revisions else (4, 170)
-    panels = alt.layer(*layers).properties(width=width, height=alt.Step(20))
+    panels = alt.layer(*layers).properties(width=width, height=alt.Step(14 if revisions else 20))
     panels = (
         panels.facet(facet=facet, columns=columns, data=_data(), spacing=14)
         .transform_window(row="row_number()")
