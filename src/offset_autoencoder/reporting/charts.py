@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import altair as alt
+
 from offset_autoencoder.reporting.palette import OUTCOME_COLOURS
 from offset_autoencoder.reporting.wording import PARTS
 
@@ -40,8 +42,6 @@ def comparison_chart(
         outcomes: The verdicts to list in the legend.
         revisions: Whether rows name a revision, by the column ``rev``.
     """
-    import altair as alt
-
     colours = {outcome: OUTCOME_COLOURS[outcome] for outcome in outcomes}  # type: ignore[index]
     colour = (
         alt.Color("verdict:N")
@@ -51,9 +51,9 @@ def comparison_chart(
     )
     columns = ["setting", "baseline_setting", "condition", "change", "low", "high", "difference"]
     return _interval_panels(
-        ("'against ' + datum.baseline + '|' + datum.condition"),
+        "'against ' + datum.baseline + '|' + datum.condition",
         colour,
-        _titled(title),
+        title,
         x_label,
         tooltip=[*columns, "p_corrected", "verdict"],
         margin=margin,
@@ -70,16 +70,12 @@ def intervention_chart(
 ) -> Chart:
     """The change of each setting's error under each intervention on its offset.
 
-    Args:
-        title: Above the chart, a line or several.
-        x_label: Title of the axis.
-        margin: The change in % that is as good as none: a grey band.
-        revisions: Whether rows name a revision, by the column ``rev``.
+    Arguments as in :func:`comparison_chart`.
     """
     return _interval_panels(
         "datum.panel",
         _own_colour(),
-        _titled(title),
+        title,
         x_label,
         tooltip=["setting", "intervention", "metric", "change", "low", "high", "runs"],
         margin=margin,
@@ -97,7 +93,7 @@ def probe_chart(title: Sequence[str] | str, x_label: str) -> Chart:
     return _interval_panels(
         "datum.panel",
         _own_colour(),
-        _titled(title),
+        title,
         x_label,
         tooltip=[],
         order=list(PARTS.values()),
@@ -131,8 +127,6 @@ def curve_chart(
         reference: Whether there are rows with ``reference``, drawn grey and dashed.
         revisions: Whether rows name a revision, by the column ``rev``.
     """
-    import altair as alt
-
     axis: dict[str, Any] = {"format": _DIGITS, "tickCount": 6}
     scale: dict[str, Any] = {"zero": False, "nice": False, "padding": 8}
     x_axis = alt.X(x, type="quantitative").title(None).scale(**scale).axis(**axis)
@@ -190,8 +184,6 @@ def setting_chart(
         panels: What there is: ``line``, series of several noise levels; ``point``, all others.
         revisions: Whether rows name a revision, by the column ``rev``.
     """
-    import altair as alt
-
     parts = []
     if "line" in panels:
         parts.append(_level_panel(x_label, y_label, y_scale, revisions=revisions))
@@ -205,7 +197,7 @@ def setting_chart(
 def _interval_panels(
     panel: str,
     colour: Any,
-    title: Any,
+    title: Sequence[str] | str,
     x_label: str,
     *,
     tooltip: Sequence[str],
@@ -219,8 +211,6 @@ def _interval_panels(
     With an ``order`` of the panels, rows that are ``open`` have a mark that is not filled. Changes
     in percent stand on an axis that is about linear up to 10 % and logarithmic beyond.
     """
-    import altair as alt
-
     axis: dict[str, Any] = {"tickCount": 4}
     scale: dict[str, Any] = {"padding": 6}
     if percent:
@@ -264,15 +254,13 @@ def _interval_panels(
         .transform_calculate(panel=panel)
         .properties(title=_below(x_label))
     )
-    return alt.vconcat(panels).properties(title=title)
+    return alt.vconcat(panels).properties(title=_titled(title))
 
 
 def _level_panel(
     x_label: str, y_label: str, y_scale: Mapping[str, Any], *, revisions: bool
 ) -> Chart:
     """Lines over the noise level, their names at the right, references as level lines."""
-    import altair as alt
-
     y_axis = {"format": _DIGITS, **_ticks(y_scale, 8)}
     x = (
         alt.X("noise_level:Q")
@@ -319,8 +307,6 @@ _KEY_COLUMNS = 6
 
 def _point_panel(y_label: str | None, y_scale: Mapping[str, Any], *, revisions: bool) -> Chart:
     """Settings side by side, by name."""
-    import altair as alt
-
     x = alt.X("name:N").sort(None).title(None).axis(labelAngle=-60, labelLimit=240, grid=False)
     y_axis = {"format": _DIGITS, **_ticks(y_scale, 8)}
     base = alt.Chart().transform_filter("datum.shown_as != 'line'").encode(x, _own_colour())
@@ -343,8 +329,6 @@ def _point_panel(y_label: str | None, y_scale: Mapping[str, Any], *, revisions: 
 
 def _references(y_scale: Mapping[str, Any], y_label: str | None) -> list[Chart]:
     """Baselines without a noise level: a level line, its interval a band, across all of a panel."""
-    import altair as alt
-
     base = alt.Chart().transform_filter("datum.shown_as == 'reference'").encode(_own_colour())
     across: dict[str, Any] = {"x": alt.value(0), "x2": alt.value("width")}
     low = alt.Y("low:Q").title(y_label).scale(**y_scale)
@@ -357,8 +341,6 @@ def _references(y_scale: Mapping[str, Any], y_label: str | None) -> list[Chart]:
 
 def _swept_key(reference: bool) -> Chart:
     """The swept values and their colours, in a line above the panels."""
-    import altair as alt
-
     key = alt.Chart().transform_filter("!datum.reference") if reference else alt.Chart()
     values = (
         key.transform_aggregate(first="min(row)", groupby=["swept", "colour"])
@@ -381,21 +363,15 @@ def _swept_key(reference: bool) -> Chart:
 
 def _own_colour() -> Chart:
     """The colour that stands in the row."""
-    import altair as alt
-
     return alt.Color("colour:N").scale(None)
 
 
 def _first_row() -> Chart:
     """Panels in the order of their first rows."""
-    import altair as alt
-
     return alt.EncodingSortField(field="row", op="min")
 
 
 def _tooltip(columns: Sequence[str]) -> list[Chart]:
-    import altair as alt
-
     words = {"rev": "revision", "baseline_setting": "baseline", "p_corrected": "corrected p"}
     texts = ("rev", "setting", "baseline_setting", "condition", "intervention", "metric", "verdict")
     return [
@@ -407,15 +383,11 @@ def _tooltip(columns: Sequence[str]) -> list[Chart]:
 
 
 def _titled(title: Sequence[str] | str) -> Chart:
-    import altair as alt
-
     return alt.TitleParams(text=title if isinstance(title, str) else list(title), anchor="start")
 
 
 def _below(label: str) -> Chart:
     """The title of an axis that all panels share."""
-    import altair as alt
-
     size: dict[str, Any] = {"fontSize": 12, "offset": 8}
     return alt.TitleParams(text=label, orient="bottom", anchor="middle", **size)
 
@@ -431,6 +403,4 @@ def _ticks(scale: Mapping[str, Any], count: int) -> dict[str, Any]:
 
 
 def _data() -> Chart:
-    import altair as alt
-
     return alt.NamedData(name="rows")
