@@ -14,8 +14,7 @@ from PIL import Image
 from tests.reporting.conftest import FINDINGS
 
 from offset_autoencoder.evaluation.results import ExperimentResults
-from offset_autoencoder.reporting.pictures import PICTURES, draw_pictures
-from offset_autoencoder.reporting.reports import plot_tables
+from offset_autoencoder.reporting.reports import PICTURES, draw_pictures, plot_tables
 
 Report = Any  # conftest's, which tests cannot import
 MakeReport = Callable[..., Report]

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from offset_autoencoder.reporting.png import png, recompressed
+from offset_autoencoder.reporting.rendering import png, recompressed
 
 
 def decoded(data: bytes) -> NDArray[np.uint8]:

@@ -21,8 +21,8 @@ _DIGITS = ".6~g"
 _PERCENT_TICKS = [-1000, -100, -10, 0, 10, 100, 1000, 10_000, 100_000]
 _LEVEL_TICKS = [share * 10.0**power for power in range(-6, 4) for share in (1, 2, 5)]
 _REFERENCE = "#999999"
-_ZERO = "#000000"
-_WORDLESS = "nothing swept"
+_LINES, _HEIGHT = 390, 400  # of the chart of settings, pixels
+_KEY_COLUMNS = 6
 
 
 def comparison_chart(
@@ -161,7 +161,7 @@ def curve_chart(
         chart = chart.transform_joinaggregate(last=f"max({x})").transform_filter(
             f"datum.last <= 20 || datum.{x} >= datum.last / 10"
         )
-    swept = f"datum.values ? datum.values : '{_WORDLESS}'"
+    swept = "datum.values ? datum.values : 'nothing swept'"
     return chart.transform_calculate(swept=swept).properties(title=_titled(title))
 
 
@@ -227,7 +227,7 @@ def _interval_panels(
         band = alt.Chart().mark_rect(color="#dddddd")
         layers.append(band.encode(x=alt.datum(-margin), x2=alt.datum(margin)))
     if percent:
-        layers.append(alt.Chart().mark_rule(color=_ZERO).encode(x=alt.datum(0)))
+        layers.append(alt.Chart().mark_rule(color="#000000").encode(x=alt.datum(0)))
     bar = base.mark_rule(strokeWidth=2.2).encode(where, x2="high:Q")
     layers.append(bar.transform_filter("isValid(datum.low) && isValid(datum.high)"))
     at = alt.X(value, type="quantitative")
@@ -299,10 +299,6 @@ def _level_panel(
     )
     layers = [*_references(y_scale, y_label), line, bar, point, joined, name]
     return alt.layer(*layers).properties(width=_LINES, height=_HEIGHT)
-
-
-_LINES, _HEIGHT = 390, 400
-_KEY_COLUMNS = 6
 
 
 def _point_panel(y_label: str | None, y_scale: Mapping[str, Any], *, revisions: bool) -> Chart:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.reporting.png import png
-from offset_autoencoder.reporting.rendering import write_png
+from offset_autoencoder.reporting.rendering import png, write_png
 
 if TYPE_CHECKING:
     from offset_autoencoder.evaluation.examples import Reconstructions

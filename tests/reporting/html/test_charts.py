@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.reporting.html.project import Project, make_project
 
-from offset_autoencoder.reporting.html import curve_charts
+from offset_autoencoder.reporting.html import figures
 from offset_autoencoder.reporting.html.charts import Chart, json_text, short
-from offset_autoencoder.reporting.html.curve_charts import (
+from offset_autoencoder.reporting.html.figures import (
     learning_curve_chart,
     level_chart,
     noise_level_chart,
@@ -69,7 +69,7 @@ def test_learning_curves_are_those_of_the_file_after_the_first_tenth(made: Proje
 def test_many_curves_are_thinned_out_and_the_text_says_so(
     made: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(curve_charts, "MOST_POINTS", 15 * len(made.results.settings))
+    monkeypatch.setattr(figures, "MOST_POINTS", 15 * len(made.results.settings))
     chart = drawn(made, "learning_curves")
     assert chart is not None
     whole = lines_of(chart)
