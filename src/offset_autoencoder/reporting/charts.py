@@ -14,9 +14,7 @@ import altair as alt
 from offset_autoencoder.reporting.palette import OUTCOME_COLOURS
 from offset_autoencoder.reporting.wording import PARTS
 
-Chart = Any
-"""A chart of Altair."""
-
+Chart = Any  # of Altair
 _DIGITS = ".6~g"
 _PERCENT_TICKS = [-1000, -100, -10, 0, 10, 100, 1000, 10_000, 100_000]
 _LEVEL_TICKS = [share * 10.0**power for power in range(-6, 4) for share in (1, 2, 5)]
@@ -161,8 +159,8 @@ def curve_chart(
         chart = chart.transform_joinaggregate(last=f"max({x})").transform_filter(
             f"datum.last <= 20 || datum.{x} >= datum.last / 10"
         )
-    swept = "datum.values ? datum.values : 'nothing swept'"
-    return chart.transform_calculate(swept=swept).properties(title=_titled(title))
+    chart = chart.transform_calculate(swept="datum.values ? datum.values : 'nothing swept'")
+    return chart.properties(title=_titled(title))
 
 
 def setting_chart(

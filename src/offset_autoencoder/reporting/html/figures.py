@@ -1,4 +1,4 @@
-"""TODO."""
+"""Charts of the page: lines that can be switched and hovered, and codes in two dimensions."""
 
 from __future__ import annotations
 
