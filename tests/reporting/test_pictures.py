@@ -39,7 +39,7 @@ def test_the_same_numbers_give_the_same_bytes_of_every_picture(
     assert draw(results, tmp_path / "second") == first
     assert set(first) == {*PICTURES, "reconstructions"}
     for path in (tmp_path / "first").iterdir():
-        assert 400 < pixels(path).shape[1] < 1100, path.name
+        assert 300 < pixels(path).shape[1] < 1100, path.name
 
 
 @pytest.mark.filterwarnings("error")

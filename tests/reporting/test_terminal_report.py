@@ -86,9 +86,8 @@ def test_a_line_says_difference_p_wins_and_verdict(report: Report, make_whole: M
 
 def test_against_noise_like_is_compared_with_like(report: Report, make_whole: MakeWhole) -> None:
     """As deployed the noise is off and the offset on: beside it both on, and both off."""
-    text = _part(
-        _printed(make_whole(report), 100), "against gaussian at the same noise level", "what"
-    )
+    text = _printed(make_whole(report), 100)
+    text = _part(text, "against gaussian at the same noise level", "verdict on")
     heading = " ".join(text.splitlines()[1].split())
     assert heading == "setting deployed ± as trained ± clean ±"
     found = {

@@ -167,7 +167,8 @@ def print_verdicts(console: Console, results: ExperimentResults) -> None:
     ]
     wide = [*columns[:-1], _cells_column(settings, encoder, "encoder", right=False), columns[-1]]
     narrow = list(columns)
-    narrow[2] = _column(settings, table, "gaussian", "Gaussian", short=True)
+    narrow[2] = _column(settings, table, "gaussian", "Gauss.", short=True)
+    narrow[3] = _column(settings, table, "omitted", "omit.", short=True)
     title = "verdict on each offset; change of the error with another in its place, in %"
     narrowest = list(narrow)
     narrowest[1] = _column(settings, table, "permuted", "permuted", short=True)
