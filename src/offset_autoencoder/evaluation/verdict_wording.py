@@ -13,7 +13,7 @@ Outcome = Literal[
 ]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
-# Which side has no finished run: of a comparison without a single pair.
+# The side without a finished run, of a comparison without a single pair.
 Lost = Literal["setting", "baseline", "neither"]
 
 

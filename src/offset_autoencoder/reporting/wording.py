@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from offset_autoencoder.config import Setting, format_value
-from offset_autoencoder.evaluation.metrics import metric_named
+from offset_autoencoder.evaluation.metrics import METRICS
 from offset_autoencoder.evaluation.runs_table import noise_level
 from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.evaluation.summary import sweep_label
@@ -24,17 +24,17 @@ _MOST_FOR_HALF = 3
 
 def metric_name(metric: str) -> str:
     """A metric's name, with its unit."""
-    return metric_named(metric).label
+    return METRICS[metric].label
 
 
 def error_name(metric: str) -> str:
     """The name of the error behind a metric, without its unit."""
-    return metric_named(metric).error_label
+    return METRICS[metric].error_label
 
 
 def better_word(metric: str) -> str:
     """``lower`` or ``higher``: which values of a metric are better."""
-    return "higher" if metric_named(metric).higher_is_better else "lower"
+    return "higher" if METRICS[metric].higher_is_better else "lower"
 
 
 def over_seeds(confidence: float) -> str:
