@@ -40,9 +40,9 @@ def child(folder: Path, runs: int, limit: int | None) -> dict[str, float]:
 
     from offset_autoencoder.config.architecture import Architecture
     from offset_autoencoder.config.schema import Network
-    from offset_autoencoder.training.job import Job
+    from offset_autoencoder.training.pool import train_population
     from offset_autoencoder.training.population import Population
-    from offset_autoencoder.training.trainer import train_population
+    from offset_autoencoder.training.state import Job
 
     network = Network(latent_dim=LATENT_DIM, hidden=[HIDDEN])
     population = Population(Architecture(network=network, input_dim=FEATURES), BATCH, "adam", limit)

@@ -17,11 +17,11 @@ def programs() -> dict[str, Any]:
 @pytest.fixture
 def compiled_once(programs: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Within a test, a population that was compiled before is not compiled again."""
-    from offset_autoencoder.training.stacked import crew, epoch
+    from offset_autoencoder.training import keras_programs
 
     def compile_epoch(population: Any) -> Any:
         if population.key not in programs:
-            programs[population.key] = epoch.compile_epoch(population)
+            programs[population.key] = keras_programs.compile_epoch(population)
         return programs[population.key]
 
     monkeypatch.setattr(crew, "compile_epoch", compile_epoch)

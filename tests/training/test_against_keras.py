@@ -16,9 +16,9 @@ from offset_autoencoder.models import build_model
 from offset_autoencoder.models.backend import keras
 from offset_autoencoder.runs.files import TrainedRun
 from offset_autoencoder.training.batches import epoch_noise, epoch_order
-from offset_autoencoder.training.job import Job
+from offset_autoencoder.training.pool import train_population
 from offset_autoencoder.training.population import Population
-from offset_autoencoder.training.trainer import train_population
+from offset_autoencoder.training.state import Job
 
 N, M, L, BATCH = 70, 30, 4, 14
 RNG = np.random.default_rng(0)

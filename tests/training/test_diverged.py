@@ -11,9 +11,9 @@ import pytest
 from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.runs.files import TrainedRun
-from offset_autoencoder.training.job import Job
+from offset_autoencoder.training.pool import train_population
 from offset_autoencoder.training.population import Population, Variables
-from offset_autoencoder.training.trainer import train_population
+from offset_autoencoder.training.state import Job
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 N, M, D, L, BATCH = 70, 30, 12, 4, 16

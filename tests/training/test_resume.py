@@ -17,13 +17,12 @@ from offset_autoencoder.config.schema import Network
 from offset_autoencoder.io.files import write_npz
 from offset_autoencoder.runs.files import Checkpoints, TrainedRun
 from offset_autoencoder.runs.spec import Chunks
+from offset_autoencoder.training import keras_engine as stacked_crew
 from offset_autoencoder.training.batches import draw_noise, epoch_chunks
-from offset_autoencoder.training.fused import crew as fused_crew
-from offset_autoencoder.training.hall import Hall
-from offset_autoencoder.training.job import Job
+from offset_autoencoder.training.numba_engine import engine as fused_crew
+from offset_autoencoder.training.pool import Trainer, train_population
 from offset_autoencoder.training.population import Population
-from offset_autoencoder.training.stacked import crew as stacked_crew
-from offset_autoencoder.training.trainer import train_population
+from offset_autoencoder.training.state import Job
 
 N, M, D, L, BATCH = 70, 30, 12, 4, 16
 RNG = np.random.default_rng(0)
@@ -217,9 +216,9 @@ def press_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]
     """Has the user press Ctrl-C, and waits until the training knows of it."""
     known, lock, main = threading.Event(), threading.Lock(), threading.main_thread().ident
     assert main is not None
-    end = Hall.end
+    end = Trainer.end
 
-    def end_and_tell(hall: Hall) -> None:
+    def end_and_tell(hall: Trainer) -> None:
         end(hall)
         known.set()
 
@@ -229,7 +228,7 @@ def press_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]
                 signal.pthread_kill(main, signal.SIGINT)
             assert known.wait(30)
 
-    monkeypatch.setattr(Hall, "end", end_and_tell)
+    monkeypatch.setattr(Trainer, "end", end_and_tell)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield press
     signal.signal(signal.SIGINT, before)

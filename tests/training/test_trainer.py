@@ -13,10 +13,9 @@ from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.models import build_model
 from offset_autoencoder.runs.files import TrainedRun
-from offset_autoencoder.training.hall import Work
-from offset_autoencoder.training.job import Job, Progress
+from offset_autoencoder.training.pool import PopulationJobs, train_population, train_populations
 from offset_autoencoder.training.population import Population
-from offset_autoencoder.training.trainer import train_population, train_populations
+from offset_autoencoder.training.state import Job, Progress
 
 pytestmark = pytest.mark.usefixtures("compiled_once", "way")
 N, M, D, L, BATCH = 70, 30, 12, 4, 16
@@ -148,8 +147,10 @@ def test_an_error_while_keeping_a_run_ends_the_training() -> None:
 
     kept: list[str] = []
     works = [
-        Work(population(), [job("x")], fail),
-        Work(population(LINEAR), [job("y", epochs=100_000)], lambda j, _: kept.append(j.id)),
+        PopulationJobs(population(), [job("x")], fail),
+        PopulationJobs(
+            population(LINEAR), [job("y", epochs=100_000)], lambda j, _: kept.append(j.id)
+        ),
     ]
     with pytest.raises(OSError, match="disk full"):
         train_populations(works, X, X_VALIDATION, workers=2)
@@ -162,10 +163,14 @@ def test_populations_side_by_side_leave_what_each_leaves_alone(workers: int) -> 
     jobs = {name: [job(f"{name}{seed}", seed, epochs=2) for seed in range(20)] for name in networks}
     found: dict[str, TrainedRun] = {}
     works = [
-        Work(population(network), jobs[name], lambda job, run: found.__setitem__(job.id, run))
+        PopulationJobs(
+            population(network), jobs[name], lambda job, run: found.__setitem__(job.id, run)
+        )
         for name, network in networks.items()
     ]
-    train_populations([*works, Work(population(), [], print)], X, X_VALIDATION, workers=workers)
+    train_populations(
+        [*works, PopulationJobs(population(), [], print)], X, X_VALIDATION, workers=workers
+    )
     assert found.keys() == {job.id for each in jobs.values() for job in each}
     alone = train(jobs["b"][7:8], LINEAR)["b7"]
     np.testing.assert_array_equal(found["b7"].val_loss, alone.val_loss)
