@@ -25,8 +25,8 @@ ui: $(BIN)/.installed
 
 bench: $(BENCH)/.installed
 	$(if $(TORCH),$(BENCH)/python -m pip install --quiet $(TORCH))
-	set -e; for each in $(BENCHMARKS); do \
-		test ! -e benchmarks/$$each.py || $(BENCH)/python -m benchmarks.$$each; done
+	set -e; for name in $(BENCHMARKS); do \
+		test ! -e benchmarks/$$name.py || $(BENCH)/python -m benchmarks.$$name; done
 
 $(BIN)/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -1,4 +1,4 @@
-"""What the training benchmark trains: data sets, networks, and how many runs."""
+"""Tasks of the training benchmark: data sets, networks, and how many runs."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def write_mnist(folder: Path, source: Path | None) -> None:
         images, held_out = archive["x_train"], archive["x_test"][:VALIDATION]
     _write(
         folder,
-        *((each.reshape(len(each), -1) / 255).astype(np.float32) for each in (images, held_out)),
+        *((array.reshape(len(array), -1) / 255).astype(np.float32) for array in (images, held_out)),
     )
 
 

@@ -1,4 +1,4 @@
-"""The whole experiment: ``dvc repro`` from scratch beside one process a run.
+"""The whole experiment: ``dvc repro`` from scratch beside one process per run.
 
     python -m benchmarks.experiment [--seeds N] [--epochs N] [--timed 3] [--json FILE]
 
@@ -6,7 +6,7 @@
 committed unless others are given: data, offsets, training, evaluation and publication, wall
 seconds divided by the number of runs.
 
-Beside it, what one would do without this project (:mod:`benchmarks.one_run`): a process a run
+Beside it, what one would do without this project (:mod:`benchmarks.one_run`): a process per run
 that imports TensorFlow, builds the same network, calls ``fit`` with the same epochs and early
 stopping, and logs to MLflow's SQLite store, one process after the other with both cores its own.
 Data and offsets are there already, the store is created beforehand, and what evaluate does is not
@@ -43,13 +43,13 @@ _STAGE = "Running stage '"
 
 @dataclass(frozen=True)
 class Reproduced:
-    """What ``dvc repro`` took.
+    """Time of ``dvc repro``.
 
     Attributes:
         wall: Seconds from its start to its end.
         stages: Of which in each stage, DVC's own work after it included.
         runs: How many runs it trained.
-        epochs: How many epochs a run, the mean.
+        epochs: How many epochs per run, the mean.
     """
 
     wall: float
@@ -87,16 +87,16 @@ def reproduce(project: Path) -> Reproduced:
         text=True,
     ) as process:
         assert process.stdout is not None
-        said = []
+        output = []
         for line in process.stdout:
-            said.append(line)
+            output.append(line)
             if line.startswith(_STAGE):
                 now = time.perf_counter()
                 stages[stage] = stages.get(stage, 0.0) + now - since
                 stage, since = line.removeprefix(_STAGE).split("'")[0].partition("@")[0], now
     ended = time.perf_counter()
     if process.returncode:
-        raise RuntimeError(f"dvc repro failed:\n{''.join(said[-20:])}")
+        raise RuntimeError(f"dvc repro failed:\n{''.join(output[-20:])}")
     stages[stage] = ended - since
     epochs = [epochs for _, epochs in trained_epochs(project)]
     return Reproduced(ended - started, stages, len(epochs), statistics.mean(epochs))
@@ -108,8 +108,8 @@ def trained_epochs(project: Path) -> list[tuple[Run, int]]:
     models = project / "models"
     ids = [row.id for row in read_index(models)]
     return [
-        (one, int(read_saved_run(runs_folder(models) / run_id).epochs))
-        for one, run_id in zip(runs, ids, strict=True)
+        (trained, read_saved_run(runs_folder(models) / run_id).epochs)
+        for trained, run_id in zip(runs, ids, strict=True)
     ]
 
 
@@ -117,20 +117,20 @@ def representative(trained: Sequence[tuple[Run, int]], count: int) -> list[Run]:
     """Additive runs with about as many epochs as the mean, each of another setting."""
     mean = statistics.mean(epochs for _, epochs in trained)
     nearest: dict[str, Run] = {}
-    for one, _ in sorted(trained, key=lambda item: abs(item[1] - mean)):
-        setting = one.setting
+    for candidate, _ in sorted(trained, key=lambda item: abs(item[1] - mean)):
+        setting = candidate.setting
         is_dense = setting.spec.system == "additive" and setting.network.kind == "dense"
         if is_dense and setting.train.optimizer == "adam":
-            nearest.setdefault(setting.label, one)
+            nearest.setdefault(setting.label, candidate)
     return list(nearest.values())[:count]
 
 
-def time_alone(one: Run, project: Path, store: str) -> Timed:
+def time_alone(trained: Run, project: Path, store: str) -> Timed:
     """One run in a process of its own."""
-    setting = one.setting
-    told = OneRun(
+    setting = trained.setting
+    arguments = OneRun(
         store=store,
-        seed=one.seed,
+        seed=trained.seed,
         offset=setting.spec.offset,
         rms=setting.spec.rms,
         stddev=setting.spec.stddev,
@@ -143,9 +143,9 @@ def time_alone(one: Run, project: Path, store: str) -> Timed:
     )
     program = [sys.executable, str(Path(__file__).with_name("one_run.py"))]
     spent = run(
-        [*program, json.dumps(asdict(told))], project, {**environment(), "PYTHONPATH": "src"}
+        [*program, json.dumps(asdict(arguments))], project, {**environment(), "PYTHONPATH": "src"}
     )
-    return Timed(one.label, int(spent.output), spent)
+    return Timed(trained.label, int(spent.output), spent)
 
 
 def create_store(folder: Path) -> str:
@@ -158,18 +158,18 @@ def create_store(folder: Path) -> str:
 
 def print_figures(console: Console, ours: Reproduced, alone: Sequence[Timed]) -> None:
     """The table."""
-    seconds = [one.spent.wall for one in alone]
-    table = Table(title=f"seconds a run, {ours.runs} runs")
-    for heading in ("way", "seconds a run", "epochs a run", "timed"):
+    seconds = [timed.spent.wall for timed in alone]
+    table = Table(title=f"seconds per run, {ours.runs} runs")
+    for heading in ("way", "seconds per run", "epochs per run", "timed"):
         table.add_column(heading, justify="left" if heading == "way" else "right")
     table.add_row(
         "dvc repro", f"{ours.wall / ours.runs:.2f}", f"{ours.epochs:.0f}", f"{ours.runs} runs"
     )
     table.add_row(
-        "one process a run",
+        "one process per run",
         median_and_range(seconds),
-        f"{statistics.mean(one.epochs for one in alone):.0f}",
-        f"{len(alone)} runs: " + ", ".join(one.label for one in alone),
+        f"{statistics.mean(timed.epochs for timed in alone):.0f}",
+        f"{len(alone)} runs: " + ", ".join(timed.label for timed in alone),
     )
     console.print(table)
     stages = ", ".join(f"{name} {took:.1f}" for name, took in ours.stages.items())
@@ -178,13 +178,13 @@ def print_figures(console: Console, ours: Reproduced, alone: Sequence[Timed]) ->
 
 
 def ratio(ours: Reproduced, alone: Sequence[Timed]) -> float:
-    """Seconds a run alone, the mean, by those of ``dvc repro``."""
-    return statistics.mean(one.spent.wall for one in alone) * ours.runs / ours.wall
+    """Seconds per run alone, the mean, by those of ``dvc repro``."""
+    return statistics.mean(timed.spent.wall for timed in alone) * ours.runs / ours.wall
 
 
 def ratio_by_epoch(ours: Reproduced, alone: Sequence[Timed]) -> float:
-    """The same of seconds an epoch: early stopping does not end both after equally many."""
-    mean = statistics.mean(one.spent.wall / one.epochs for one in alone)
+    """Ratio of seconds per epoch: early stopping does not end both after equally many."""
+    mean = statistics.mean(timed.spent.wall / timed.epochs for timed in alone)
     return mean * ours.epochs * ours.runs / ours.wall
 
 
@@ -203,14 +203,15 @@ def main() -> None:
         ours = reproduce(project)
         store = create_store(folder)
         chosen = representative(trained_epochs(project), arguments.timed)
-        alone = [time_alone(one, project, store) for one in chosen]
+        alone = [time_alone(trained, project, store) for trained in chosen]
     print_figures(Console(), ours, alone)
     if arguments.json:
         figures = {
             "machine": machine(),
             "dvc_repro": asdict(ours),
             "alone": [
-                {"label": one.label, "epochs": one.epochs, "wall": one.spent.wall} for one in alone
+                {"label": timed.label, "epochs": timed.epochs, "wall": timed.spent.wall}
+                for timed in alone
             ],
             "ratio": ratio(ours, alone),
             "ratio_by_epoch": ratio_by_epoch(ours, alone),

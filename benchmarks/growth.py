@@ -1,4 +1,4 @@
-"""How the time of training grows with samples, features, latent dim, runs and epochs.
+"""Growth of the training time with samples, features, latent dim, runs and epochs.
 
     python -m benchmarks.growth [--repeats 5] [--json FILE]
 
@@ -36,11 +36,11 @@ _WIDTH = 110  # of the table, at least
 
 @dataclass(frozen=True)
 class Size:
-    """How much there is to train.
+    """Size of a training.
 
     Attributes:
         samples: Training samples.
-        features: Values a sample.
+        features: Values per sample.
         latent_dim: Dimension of the code.
         runs: Runs of one population.
         epochs: Epochs of each that are timed.
@@ -109,7 +109,7 @@ def exponents(times: Mapping[Size, Sequence[float]], factor: str) -> list[float]
 
 
 def growth_table(times: Mapping[Size, Sequence[float]]) -> Table:
-    """A row a factor: its values, the median times there, and the exponent."""
+    """A row per factor: its values, the median times there, and the exponent."""
     table = Table(title="seconds of training, and the exponent with which they grow")
     for column in ("", "values", "seconds", "exponent"):
         table.add_column(column)

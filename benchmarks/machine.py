@@ -1,4 +1,4 @@
-"""What the figures of a benchmark were measured with."""
+"""Machine and versions that the figures of a benchmark were measured with."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def machine() -> dict[str, object]:
 
 def _processor() -> str:
     try:
-        said = Path("/proc/cpuinfo").read_text()
+        cpuinfo = Path("/proc/cpuinfo").read_text()
     except OSError:
         return platform.processor() or platform.machine()
-    found = re.search(r"model name\s*: (.*)", said)
-    return found.group(1) if found else platform.machine()
+    model = re.search(r"model name\s*: (.*)", cpuinfo)
+    return model.group(1) if model else platform.machine()

@@ -1,4 +1,4 @@
-"""Rows a second of applying each kind of offset, beside the bare product it contains.
+"""Rows per second of applying each kind of offset, beside the bare product it contains.
 
     python -m benchmarks.offsets [--rows 1000000] [--features 784] [--latent-dim 32]
                                  [--kinds pca hash ...] [--repeats 5] [--json FILE]
@@ -6,7 +6,7 @@
 Random float32 samples lie in memory; each kind is fitted on the first 4,096 of them and applied in
 a process of its own, in turns with the matrix product that it contains: ``x @ matrix`` in
 float32, as one would write it, and the same in float64 with the data converted beforehand. Shares
-are of the medians: how many of the product's rows a second the kind reaches. The encoder's
+are of the medians: how many of the product's rows per second the kind reaches. The encoder's
 product is that of its first layer, the largest. ``adversarial`` searches sample by sample and is
 given a fiftieth of the rows.
 
@@ -42,7 +42,7 @@ _BLOCK = 2**16
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured of a kind.
+    """Figures of a kind.
 
     Attributes:
         rows: How many samples.
@@ -53,11 +53,11 @@ class Measured:
     applied: Applied
 
     def rate(self, seconds: Sequence[float] | None) -> float | None:
-        """Rows a second, of the median."""
+        """Rows per second, of the median."""
         return None if seconds is None else self.rows / statistics.median(seconds)
 
     def share(self, product: Sequence[float] | None) -> float | None:
-        """How many of a product's rows a second it reaches."""
+        """Share of a product's rows per second that it reaches."""
         if product is None:
             return None
         return statistics.median(product) / statistics.median(self.applied.apply)
@@ -94,14 +94,14 @@ def print_figures(console: Console, title: str, figures: Mapping[str, Measured])
     headings = ("kind", "rows/s", "x @ matrix", "share", "of float64", "peak, MB")
     for heading in headings:
         table.add_column(heading, justify="left" if heading == "kind" else "right")
-    for kind, one in figures.items():
-        applied = one.applied
+    for kind, measured in figures.items():
+        applied = measured.applied
         table.add_row(
-            kind if kind not in _FEWER else f"{kind} ({one.rows} rows)",
-            _short(one.rate(applied.apply)),
-            _short(one.rate(applied.product)),
-            _percent(one.share(applied.product)),
-            _percent(one.share(applied.product64)),
+            kind if kind not in _FEWER else f"{kind} ({measured.rows} rows)",
+            _short(measured.rate(applied.apply)),
+            _short(measured.rate(applied.product)),
+            _percent(measured.share(applied.product)),
+            _percent(measured.share(applied.product64)),
             f"{applied.peak / 1e6:.0f}",
         )
     console.print(table)
@@ -135,8 +135,11 @@ def main() -> None:
     shape = f"{rows} × {arguments.features}, latent dim {arguments.latent_dim}"
     print_figures(Console(), f"offsets applied, {shape}", figures)
     if arguments.json:
-        found = {kind: {"rows": one.rows, **asdict(one.applied)} for kind, one in figures.items()}
-        report = {"machine": machine(), "shape": shape, "kinds": found}
+        kinds = {
+            kind: {"rows": measured.rows, **asdict(measured.applied)}
+            for kind, measured in figures.items()
+        }
+        report = {"machine": machine(), "shape": shape, "kinds": kinds}
         arguments.json.write_text(json.dumps(report, indent=2) + "\n")
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class OneRun:
-    """What a run is told.
+    """Settings of a run.
 
     Attributes:
         store: The MLflow tracking URI.
@@ -55,8 +55,8 @@ def main() -> None:
 
     def inputs(split: Any) -> tuple[dict[str, Any], Any]:
         x = np.asarray(data.split(split).x)
-        none = np.zeros((len(x), run.latent_dim), np.float32)
-        offset = none if table is None else table.split(split) * np.float32(factor)
+        zeros = np.zeros((len(x), run.latent_dim), np.float32)
+        offset = zeros if table is None else table.split(split) * np.float32(factor)
         return {"x": x, "offset": offset}, x
 
     keras.utils.set_random_seed(run.seed)
@@ -84,8 +84,8 @@ def main() -> None:
             callbacks=callbacks,
             verbose=0,
         )
-        x, wanted = inputs("test")
-        error = np.mean(np.square(model.predict(x, verbose=0) - wanted))
+        x, target = inputs("test")
+        error = np.mean(np.square(model.predict(x, verbose=0) - target))
         mlflow.log_metric("mse", float(error))
     print(len(history.epoch))
 

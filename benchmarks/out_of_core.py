@@ -38,8 +38,8 @@ def child(folder: Path, runs: int, limit: int | None) -> dict[str, float]:
     """Train, and tell the seconds an epoch and run and the bytes held beyond those at first."""
     import time
 
-    from offset_autoencoder.config.architecture import Architecture
     from offset_autoencoder.config.schema import Network
+    from offset_autoencoder.models.architecture import Architecture
     from offset_autoencoder.training.pool import train_population
     from offset_autoencoder.training.population import Population
     from offset_autoencoder.training.state import Job

@@ -1,4 +1,4 @@
-"""What a process spends: wall time and CPU time, its own children included."""
+"""Cost of a process: wall time and CPU time, its own children included."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Spent:
-    """What a command spent.
+    """Cost of a command.
 
     Attributes:
         wall: Seconds from its start to its end.
@@ -38,7 +38,7 @@ def run(command: Sequence[str], folder: Path, environment: Mapping[str, str]) ->
     """Run a command to its end.
 
     Raises:
-        RuntimeError: where it fails, with the end of what it said.
+        RuntimeError: where it fails, with the end of its output.
     """
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         started = time.perf_counter()
@@ -53,19 +53,19 @@ def run(command: Sequence[str], folder: Path, environment: Mapping[str, str]) ->
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
-        said = [_text(stream) for stream in (output, errors)]
+        texts = [_text(stream) for stream in (output, errors)]
     if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{''.join(said)[-2000:]}")
-    return Spent(wall, usage.ru_utime + usage.ru_stime, *said)
+        raise RuntimeError(f"{' '.join(command)} failed:\n{''.join(texts)[-2000:]}")
+    return Spent(wall, usage.ru_utime + usage.ru_stime, *texts)
 
 
 def in_turns(cases: Mapping[str, Callable[[], T]], repeats: int) -> dict[str, list[T]]:
     """Call every case so many times, each round in another order."""
-    found: dict[str, list[T]] = {name: [] for name in cases}
+    results: dict[str, list[T]] = {name: [] for name in cases}
     for repeat in range(repeats):
         for name in rotated(list(cases), repeat):
-            found[name].append(cases[name]())
-    return found
+            results[name].append(cases[name]())
+    return results
 
 
 def median_and_range(values: Sequence[float]) -> str:

@@ -1,4 +1,4 @@
-"""What a stage spends when it has nothing to do, and what of it each import takes.
+"""Cost of a stage with nothing to do, and the share of each import.
 
     python -m benchmarks.startup [--seeds 10] [--epochs 5] [--project FOLDER] [--json FILE]
 
@@ -9,7 +9,7 @@ do is run beside one whose commands do nothing, with the same stages and files: 
 Wall and CPU seconds, medians and ranges; the order of the commands turns from round to round.
 
 A table follows of the packages that each stage imports, dearest first, by the time that their own
-modules take, as ``python -X importtime`` tells it. The project holds back what is written to
+modules take, from ``python -X importtime``. The project holds back what is written to
 stderr while TensorFlow is imported, and so what is told of it: TensorFlow stands on its own.
 """
 
@@ -49,7 +49,7 @@ _IMPORTED = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s+([^\s.]+)")
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured.
+    """Figures of the benchmark.
 
     Attributes:
         runs: How many runs the project has.
@@ -65,7 +65,8 @@ class Figures:
     def beyond_dvc(self) -> float:
         """Wall seconds of ``dvc repro`` with nothing to do beyond DVC's own, of the medians."""
         wall = {
-            name: statistics.median(one.wall for one in self.spent[name]) for name in (REPRO, FLOOR)
+            name: statistics.median(spent.wall for spent in self.spent[name])
+            for name in (REPRO, FLOOR)
         }
         return wall[REPRO] - wall[FLOOR]
 
@@ -104,15 +105,15 @@ def measure(project: Path, repeats: int) -> Figures:
 def imports_of(program: Sequence[str], folder: Path, inside: Mapping[str, str]) -> dict[str, float]:
     """Seconds that a program's imports take, by package and dearest first: medians."""
     command = [sys.executable, "-X", "importtime", *program]
-    found = [by_package(run(command, folder, inside).errors) for _ in range(_IMPORT_REPEATS)]
-    medians = {name: statistics.median(one[name] for one in found) for name in found[0]}
+    repeats = [by_package(run(command, folder, inside).errors) for _ in range(_IMPORT_REPEATS)]
+    medians = {name: statistics.median(seconds[name] for seconds in repeats) for name in repeats[0]}
     return dict(sorted(medians.items(), key=lambda item: -item[1]))
 
 
-def by_package(told: str) -> dict[str, float]:
-    """Seconds by top-level package, of what ``-X importtime`` told."""
+def by_package(importtime: str) -> dict[str, float]:
+    """Seconds by top-level package, from the output of ``-X importtime``."""
     seconds: dict[str, float] = defaultdict(float)
-    for microseconds, package in _IMPORTED.findall(told):
+    for microseconds, package in _IMPORTED.findall(importtime):
         name = package if package not in sys.stdlib_module_names else "standard library"
         seconds[name] += int(microseconds) * 1e-6
     return seconds
@@ -128,7 +129,7 @@ def print_figures(console: Console, figures: Figures) -> None:
     for heading in ("command", "wall", "CPU"):
         table.add_column(heading, justify="left" if heading == "command" else "right")
     for name, repeats in figures.spent.items():
-        wall, cpu = [one.wall for one in repeats], [one.cpu for one in repeats]
+        wall, cpu = [spent.wall for spent in repeats], [spent.cpu for spent in repeats]
         table.add_row(name, median_and_range(wall), median_and_range(cpu))
     console.print(table)
     console.print(f"dvc repro beyond DVC's own time: {figures.beyond_dvc:.2f} s")
@@ -144,7 +145,7 @@ def print_figures(console: Console, figures: Figures) -> None:
 def as_json(figures: Figures) -> dict[str, Any]:
     """The figures as plain values."""
     spent = {
-        name: [{"wall": one.wall, "cpu": one.cpu} for one in repeats]
+        name: [{"wall": spent.wall, "cpu": spent.cpu} for spent in repeats]
         for name, repeats in figures.spent.items()
     }
     imports = {name: dict(seconds) for name, seconds in figures.imports.items()}

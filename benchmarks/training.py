@@ -1,4 +1,4 @@
-"""Epoch time a run: this project beside Keras, PyTorch, JAX and the bare matrix products.
+"""Epoch time per run: this project beside Keras, PyTorch, JAX and the bare matrix products.
 
     python -m benchmarks.training [--only digits|mnist] [--runs 1 10] [--peers keras_fit ...]
                                   [--repeats 5] [--mnist FILE.npz] [--json FILE]
@@ -61,7 +61,7 @@ class Entry:
 
 
 def entries(block: Block, peers: Iterable[str]) -> list[list[Entry]]:
-    """What is measured, in groups whose members take turns next to each other."""
+    """Figures to measure, in groups whose members take turns next to each other."""
     peers = list(peers)
     after_run = [Entry(name, None) for name in peers if PEERS[name].run_after_run]
     side_by_side = [name for name in peers if not PEERS[name].run_after_run]
@@ -103,7 +103,7 @@ def measure(
 def summarize(block: Block, turns: Sequence[tuple[Entry, Outcome | PeerFailed]]) -> list[Measured]:
     """The figures of a block, finished or not: a row for each number of runs and peer."""
     return [
-        _row(block, runs, entry, [outcome for each, outcome in turns if each == entry])
+        _row(block, runs, entry, [outcome for other, outcome in turns if other == entry])
         for runs in block.tasks
         for entry in dict.fromkeys(entry for entry, _ in turns)
         if entry.runs in (None, runs)
@@ -129,7 +129,7 @@ def _row(block: Block, runs: int, entry: Entry, turns: Sequence[Outcome | PeerFa
 def blocks(
     folder: Path, only: str | None, runs: list[int] | None, mnist: Path | None
 ) -> Iterator[Block]:
-    """What is measured; the data are written to the folder as they are needed."""
+    """Blocks to measure; the data are written to the folder as they are needed."""
     if only in (None, DIGITS):
         write_digits(folder / DIGITS)
         yield from digits_blocks(folder / DIGITS, runs or _RUNS[DIGITS])
@@ -150,9 +150,9 @@ def main() -> None:
     if arguments.mnist and not arguments.mnist.is_file():
         parser.error(f"--mnist: {arguments.mnist} is no file")
     console = Console(stderr=True)
-    wanted = [PEERS[name] for name in PEERS if name in {OURS, *arguments.peers}]
-    skipped = {peer.title: missing for peer in wanted if (missing := peer.missing)}
-    present = [peer.name for peer in wanted if peer.title not in skipped]
+    selected = [PEERS[name] for name in PEERS if name in {OURS, *arguments.peers}]
+    skipped = {peer.title: missing for peer in selected if (missing := peer.missing)}
+    present = [peer.name for peer in selected if peer.title not in skipped]
     measured: list[Measured] = []
     with tempfile.TemporaryDirectory() as temporary, peer_processes(present) as processes:
         try:
@@ -171,7 +171,7 @@ def main() -> None:
         document = {
             "machine": machine(),
             "skipped": skipped,
-            "measured": [each.to_json() for each in measured],
+            "measured": [row.to_json() for row in measured],
         }
         arguments.json.write_text(json.dumps(document, indent=2) + "\n")
 

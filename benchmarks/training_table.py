@@ -48,7 +48,7 @@ def ratios(numerator: Measured, denominator: Measured) -> list[float]:
 
 
 def training_table(measured: Sequence[Measured], skipped: Mapping[str, str], repeats: int) -> Table:
-    """A section a case and number of runs, a row a peer.
+    """A section per case and number of runs, a row per peer.
 
     Args:
         measured: The figures.
@@ -57,16 +57,16 @@ def training_table(measured: Sequence[Measured], skipped: Mapping[str, str], rep
     """
     left_out = [f"{title} is left out: {reason}" for title, reason in skipped.items()]
     table = Table(
-        title=f"epoch time a run: median (range) of {repeats}",
+        title=f"epoch time per run: median (range) of {repeats}",
         caption="\n".join(left_out) or None,
         box=SIMPLE_HEAD,
     )
     table.add_column("", no_wrap=True)
     for column in ("ms", "/ this project", "/ floor", "first epoch, s", "loss after it"):
         table.add_column(column, justify="right", no_wrap=True)
-    for case, runs in dict.fromkeys((each.case, each.runs) for each in measured):
+    for case, runs in dict.fromkeys((row.case, row.runs) for row in measured):
         table.add_row(f"[bold]{case}, {runs} run{'s' if runs > 1 else ''}")
-        rows = {each.peer: each for each in measured if (each.case, each.runs) == (case, runs)}
+        rows = {row.peer: row for row in measured if (row.case, row.runs) == (case, runs)}
         for row in rows.values():
             table.add_row(*_cells(row, rows), end_section=row is list(rows.values())[-1])
     return table

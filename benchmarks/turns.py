@@ -86,7 +86,7 @@ class PeerProcess:
 
 @contextmanager
 def peer_processes(names: Sequence[str]) -> Iterator[dict[str, PeerProcess]]:
-    """A process a peer, ended on leaving."""
+    """A process per peer, ended on leaving."""
     with ExitStack() as stack:
         processes = {}
         for name in names:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import offset_autoencoder
-from offset_autoencoder.config.architecture import Architecture
+from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.offsets import registry
 
 PACKAGE = "offset_autoencoder"
@@ -53,8 +53,7 @@ class ImportGraph:
                     elif node.module == PACKAGE and home:
                         found.add(f"{PACKAGE}.{home}")
         if module == registry.__name__:  # imports a kind by its name
-            kinds = vars(registry)["_MODULES"].values()
-            found |= {f"{PACKAGE}.offsets.{kind}" for kind in kinds}
+            found |= {f"{PACKAGE}.offsets.{kind}" for kind in registry.KINDS}
         return frozenset(found)
 
     def reached(self, *modules: str) -> set[str]:

@@ -1,7 +1,7 @@
 """The peers of the training benchmark: each trains the same network in its own way.
 
 One file a peer. It has ``start(task)``, which builds network and optimizer and returns a
-turn: a function that trains some epochs and says how long one took. A worker process a peer
+turn: a function that trains some epochs and says how long one took. A worker process per peer
 (:mod:`benchmarks.peers.worker`) takes turns with the others. Nothing here imports a library
 that trains; a peer's own file does.
 """
@@ -15,13 +15,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Peer:
-    """What the benchmark must know of a peer without importing it.
+    """Properties of a peer, known without importing it.
 
     Attributes:
         name: Its module here, and its name on the command line.
         title: Its name in the table.
         package: The import it needs.
-        run_after_run: Whether it trains one run at a time with all cores, so that its time a run
+        run_after_run: Whether it trains one run at a time with all cores, so that its time per run
             is that of a single one.
         needs_compiler: Whether it calls the machine's C++ compiler.
     """
@@ -34,7 +34,7 @@ class Peer:
 
     @property
     def missing(self) -> str | None:
-        """What keeps it from running here; None where nothing does."""
+        """Reason that it cannot run here; None where it can."""
         if importlib.util.find_spec(self.package) is None:
             return f"{self.package} is not installed"
         if self.needs_compiler and not (shutil.which("g++") or shutil.which("clang++")):

@@ -1,4 +1,4 @@
-"""JAX: one jitted program an epoch, ``lax.scan`` over the batches, ``vmap`` over the runs.
+"""JAX: one jitted program per epoch, ``lax.scan`` over the batches, ``vmap`` over the runs.
 
 Adam is written out, as JAX has none. Noise is drawn for an epoch at a time, the orders of the
 samples by NumPy: on a CPU its permutations take a tenth of the time of JAX's or less.
@@ -77,12 +77,12 @@ def epoch_program(task: Task) -> Any:
         for layer, (kernel, bias) in enumerate(weights):
             values = values @ kernel + bias
             if layer == code_layer:
-                power = jnp.sum(values**2, axis=1, keepdims=True)
-                values = values * jax.lax.rsqrt(jnp.maximum(power, 1e-12)) + added
+                squared_norm = jnp.sum(values**2, axis=1, keepdims=True)
+                values = values * jax.lax.rsqrt(jnp.maximum(squared_norm, 1e-12)) + added
             elif layer < len(weights) - 1:
                 values = jax.nn.relu(values)
-        each = jnp.maximum(values, 0) - values * batch + jnp.log1p(jnp.exp(-jnp.abs(values)))
-        return each.mean()
+        losses = jnp.maximum(values, 0) - values * batch + jnp.log1p(jnp.exp(-jnp.abs(values)))
+        return losses.mean()
 
     def step(state: Tree, batch: Any, added: Any) -> tuple[Tree, Any]:
         weights, means, squares, steps_done = state

@@ -2,8 +2,8 @@
 
 No biases, activations, losses, gathering, optimizer or validation; no gradient for the
 samples. Batches are read where they lie. Several ways are tried in the first turn, and the
-fastest is timed from then on: NumPy with a run a thread, with stacks of runs a thread and
-with the threads of its BLAS, and XLA with a run a thread and all runs stacked.
+fastest is timed from then on: NumPy with a run per thread, with stacks of runs per thread and
+with the threads of its BLAS, and XLA with a run per thread and all runs stacked.
 """
 
 from __future__ import annotations
@@ -51,21 +51,25 @@ def ways(task: Task, features: int) -> dict[str, Way]:
     """By name, the ways to compute an epoch's products of all runs."""
     widths, batch, runs = task.widths(features), task.batch_size, task.runs
     cores = os.cpu_count() or 1
-    found: dict[str, Way] = {"NumPy, threads of BLAS": partial(numpy_blas, widths, batch, runs)}
+    functions: dict[str, Way] = {"NumPy, threads of BLAS": partial(numpy_blas, widths, batch, runs)}
     for stack in {min(stack, -(-runs // cores)) for stack in _NUMPY_STACKS}:
         stacks = [stack] * (runs // stack)
         if runs % stack:
             stacks.append(runs % stack)
-        found[f"NumPy, {stack} a thread"] = partial(numpy_threads, widths, batch, stacks, cores)
+        functions[f"NumPy, {stack} per thread"] = partial(
+            numpy_threads, widths, batch, stacks, cores
+        )
     for stack in {1, runs}:
         threads = min(cores, runs // stack)
-        found[f"XLA, {stack} a call"] = partial(xla, widths, batch, stack, runs // stack, threads)
-    return found
+        functions[f"XLA, {stack} per call"] = partial(
+            xla, widths, batch, stack, runs // stack, threads
+        )
+    return functions
 
 
 @dataclass(frozen=True)
 class Buffers:
-    """What the products of a stack of R runs read and write.
+    """Inputs and outputs of the products of a stack of R runs.
 
     Attributes:
         kernels: (R, inputs, outputs) of each layer.
@@ -91,7 +95,7 @@ class Buffers:
         return cls(
             kernels,
             values,
-            [np.empty_like(each) for each in values[:-1]],
+            [np.empty_like(value) for value in values[:-1]],
             [np.empty_like(kernel) for kernel in kernels],
         )
 
@@ -114,7 +118,7 @@ class Buffers:
         return Buffers(*([array[0] for array in part] for part in parts))
 
     def of_batch(self, size: int) -> Buffers:
-        """The same for a smaller batch."""
+        """Buffers of the same kernels for a smaller batch."""
         return Buffers(
             self.kernels,
             [np.ascontiguousarray(array[..., :size, :]) for array in self.values],
@@ -165,11 +169,11 @@ def numpy_threads(widths: list[int], batch: int, stacks: list[int], cores: int, 
 
 def numpy_blas(widths: list[int], batch: int, runs: int, x: Array) -> Epoch:
     """An epoch of run after run, each with all threads of the BLAS."""
-    one = numpy_epoch(widths, batch, 1, x)
+    train_one = numpy_epoch(widths, batch, 1, x)
 
     def epoch() -> None:
         for _ in range(runs):
-            one()
+            train_one()
 
     return epoch
 

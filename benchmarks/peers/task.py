@@ -1,4 +1,4 @@
-"""What a peer is to train, and what it says of a turn."""
+"""Task of a peer, and outcome of a turn."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Task:
         return _rows(Path(self.folder) / "validation.npy", None)
 
     def offset(self, samples: int) -> Array:
-        """What is added to the codes of so many samples, (samples, latent_dim).
+        """Offset of so many samples, (samples, latent_dim).
 
         Normal vectors of standard deviation 0.1; zeros where noise is added.
         """
@@ -81,11 +81,11 @@ def _rows(path: Path, samples: int | None) -> Array:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a turn took.
+    """Outcome of a turn.
 
     Attributes:
         first_epoch: Seconds until the turn's first epoch had ended, compilation included.
-        epoch: Seconds an epoch and run, the first epoch left out.
+        epoch: Seconds per epoch and run, the first epoch left out.
         first_loss: The validation loss after that first epoch, a mean over runs and features;
             None where nothing is trained.
         note: In which way, where there are several.

@@ -23,7 +23,7 @@ Start = Callable[[Task], Turn]
 
 
 def load(name: str) -> Start:
-    """What starts a task of a peer, by the name of its module."""
+    """Function that starts a task of a peer, by the name of its module."""
     start: Start = importlib.import_module(f"benchmarks.peers.{name}").start
     return start
 

@@ -51,7 +51,7 @@ def main() -> None:
             report(float(len(runs)), len(runs))
     best = [measure_again(run, links[run.id]) for run in best_of(runs, "setting")]
     of_models = {run.id for run in best_of(runs, "model")}
-    shown = [run for run in best if run.id in of_models]
+    printed = [run for run in best if run.id in of_models]
     bits = next(iter(links.values())).messages.bit_length() - 1
     dimensions = params.settings[0].network.latent_dim
     theory = theory_of(bits, dimensions, EBN0_DB)
@@ -64,11 +64,11 @@ def main() -> None:
         REPORTS / "block_error_rate.png",
         EBN0_DB,
         theory,
-        {run.setting: run.points for run in shown},
+        {run.setting: run.points for run in printed},
         title=title,
         confidence=CONFIDENCE,
     )
-    print_tables(Console(), runs, shown, EBN0_DB, theory, title=title, confidence=CONFIDENCE)
+    print_tables(Console(), runs, printed, EBN0_DB, theory, title=title, confidence=CONFIDENCE)
 
 
 def link_of(run_id: str, run: Run) -> Link:

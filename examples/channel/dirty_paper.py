@@ -32,8 +32,7 @@ def build(input_dim: int, latent_dim: int, seed: int) -> Any:
     """
     import keras
 
-    from offset_autoencoder.models import CodeNoise, UnitNorm
-    from offset_autoencoder.models.layers import dense, layer_seed
+    from offset_autoencoder.models.layers import CodeNoise, UnitNorm, dense, layer_seed
 
     x = keras.Input((input_dim,), name="x")
     offset = keras.Input((latent_dim,), name="offset")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from channel.monte_carlo import Array, Link, Rows
-from offset_autoencoder.offsets.apply import apply_offset
+from offset_autoencoder.offsets.build import apply_offset
 
 _LAST_ID = 2**62
 
@@ -71,7 +71,7 @@ def interference_of(
 
 
 def codebook(link: Link) -> Array | None:
-    """What is sent of each message, (M, n) float32; None where interference is added to it."""
+    """Words sent per message, (M, n) float32; None where interference is added to it."""
     messages = np.arange(link.messages)
     interference = link.interfere(np.random.default_rng(0), messages)
     return None if interference.any() else link.transmit(messages, interference)

@@ -20,7 +20,7 @@ COPIES = {"train": 512, "validation": 8, "test": 64}
 
 
 def make_messages(bits: int) -> dict[str, NDArray[Any]]:
-    """All messages of k bits, M = 2^k, each :data:`COPIES` times a split.
+    """All messages of k bits, M = 2^k, each :data:`COPIES` times per split.
 
     Returns:
         ``x`` (n, M) float32, ``message`` (n,) int64, ``id`` (n,) int64, ``split`` (n,) text.

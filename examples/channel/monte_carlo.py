@@ -38,7 +38,7 @@ class Link:
 
 @dataclass(frozen=True)
 class BlockErrors:
-    """How many blocks of those sent came out wrong."""
+    """Count of blocks sent and of those that came out wrong."""
 
     errors: int
     blocks: int
@@ -58,7 +58,7 @@ class BlockErrors:
         return float(low), float(high)
 
     def p_not_below(self, rate: float) -> float:
-        """How likely so few errors or fewer are where the true rate is this one or higher."""
+        """Probability of so few errors or fewer where the true rate is this one or higher."""
         from scipy.special import bdtr
 
         return float(bdtr(self.errors, self.blocks, rate))

@@ -50,11 +50,11 @@ class Measured:
         return float(np.mean([math.log((p.errors + 0.5) / p.blocks) for p in self.points]))
 
 
-def best_of(runs: Sequence[Measured], each: Literal["setting", "model"]) -> list[Measured]:
+def best_of(runs: Sequence[Measured], per: Literal["setting", "model"]) -> list[Measured]:
     """The best run of each setting, or of each model, in the order of the first of each."""
-    names = dict.fromkeys(getattr(run, each) for run in runs)
+    names = dict.fromkeys(getattr(run, per) for run in runs)
     return [
-        min((run for run in runs if getattr(run, each) == name), key=lambda run: run.mean_log_rate)
+        min((run for run in runs if getattr(run, per) == name), key=lambda run: run.mean_log_rate)
         for name in names
     ]
 
@@ -76,13 +76,13 @@ def decibels_at(rate: float, ebn0_db: ArrayLike, rates: ArrayLike) -> float | No
 
 
 def below_bound(runs: Sequence[Measured], theory: Theory, confidence: float) -> list[str]:
-    """The points that lie below the sphere-packing bound by more than chance explains.
+    """Points that lie below the sphere-packing bound by more than chance explains.
 
     One-sided exact tests with Bonferroni's correction: where the bound holds, none of all the
     points is named with a probability of ``confidence`` or more.
 
     Returns:
-        What to call each: ``"clean ebn0_db=2 seed=3 at point 0"``.
+        Names of the points: ``"clean ebn0_db=2 seed=3 at point 0"``.
     """
     tests = sum(len(run.points) for run in runs)
     return [

@@ -1,4 +1,4 @@
-"""What was measured, as rows of a csv file, as a DVC metric, and on the terminal."""
+"""Measurements, as rows of a csv file, as a DVC metric, and on the terminal."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def metrics_of(
 def print_tables(
     console: Console,
     runs: Sequence[Measured],
-    shown: Sequence[Measured],
+    printed: Sequence[Measured],
     ebn0_db: Sequence[float],
     theory: Theory,
     *,
@@ -72,7 +72,7 @@ def print_tables(
     Args:
         console: Where the table goes.
         runs: Every run; all of them are held against the bound.
-        shown: Those whose curves are printed.
+        printed: Those whose curves are printed.
         ebn0_db: Eb/N0 of the points, decibels.
         theory: What is known at these points.
         title: What is sent.
@@ -85,12 +85,12 @@ def print_tables(
         table.add_column(f"{ebn0_db[place]:g}", justify="right")
     for name, curve in theory.curves.items():
         table.add_row(name, *(f"{curve[place]:.3g}" for place in places))
-    for run in shown:
+    for run in printed:
         name = f"{run.setting}, seed {run.seed}"
         table.add_row(name, *(f"{run.rates[place]:.3g}" for place in places))
     console.print(table)
     target = decibels_at(COMPARED_AT, ebn0_db, theory.curves[theory.target])
-    for run in shown:
+    for run in printed:
         needed = decibels_at(COMPARED_AT, ebn0_db, run.rates)
         if needed is None or target is None:
             print(f"{run.setting}: does not come down to a block error rate of {COMPARED_AT:g}")
@@ -99,5 +99,5 @@ def print_tables(
                 f"{run.setting}: {needed:.2f} dB for a block error rate of {COMPARED_AT:g}, "
                 f"{needed - target:+.2f} dB to {theory.target}"
             )
-    found = below_bound(runs, theory, confidence)
-    print(f"below the sphere-packing bound: {', '.join(found) or f'none of {len(runs)} runs'}")
+    below = below_bound(runs, theory, confidence)
+    print(f"below the sphere-packing bound: {', '.join(below) or f'none of {len(runs)} runs'}")

@@ -1,4 +1,4 @@
-"""What coding theory says of k bits in n real dimensions over a Gaussian channel.
+"""Results of coding theory for k bits in n real dimensions over a Gaussian channel.
 
 A block has unit energy, so Eb = 1/k; the noise has stddev σ a dimension, so N0 = 2σ²:
 Eb/N0 = 1 / (2·k·σ²). All rates below are block error rates at an Eb/N0 in decibels.
@@ -38,7 +38,7 @@ class Simulated:
 
 @dataclass(frozen=True)
 class Theory:
-    """What a code is held against.
+    """Curves that a code is compared with.
 
     Attributes:
         curves: Block error rates by name, each float64 (points,); the bound is the last.
@@ -113,13 +113,13 @@ def maximum_likelihood(
     count, dimensions = words.shape
     stddev = noise_stddev(np.atleast_1d(ebn0_db), int(math.log2(count)))
     generator = np.random.default_rng(seed)
-    each = -(-directions // count)
+    directions_per_word = -(-directions // count)
     sums = np.zeros((2, count, len(stddev)))
     for index, word in enumerate(words):
         to_others = np.delete(words, index, axis=0) - word
         half = np.square(to_others).sum(axis=1) / 2
-        for start in range(0, each, _BLOCK):
-            shape = (min(_BLOCK, each - start), dimensions)
+        for start in range(0, directions_per_word, _BLOCK):
+            shape = (min(_BLOCK, directions_per_word - start), dimensions)
             direction = generator.standard_normal(shape)
             direction /= np.linalg.norm(direction, axis=1, keepdims=True)
             with np.errstate(divide="ignore"):
@@ -127,8 +127,8 @@ def maximum_likelihood(
                 radius = np.where(nearness > 0, 1 / nearness, np.inf)
             wrong = gammaincc(dimensions / 2, np.square(radius[:, None] / stddev) / 2)
             sums[:, index] += wrong.sum(axis=0), np.square(wrong).sum(axis=0)
-    mean = sums[0] / each
-    variance = np.maximum(sums[1] / each - np.square(mean), 0) / each
+    mean = sums[0] / directions_per_word
+    variance = np.maximum(sums[1] / directions_per_word - np.square(mean), 0) / directions_per_word
     return Simulated(mean.mean(axis=0), np.sqrt(variance.sum(axis=0)) / count)
 
 
@@ -169,7 +169,7 @@ def sphere_packing_bound(ebn0_db: ArrayLike, bits: int, dimensions: int) -> Floa
 
 
 def theory_of(bits: int, dimensions: int, ebn0_db: ArrayLike) -> Theory:
-    """What is known of k bits in n dimensions: of (7,4) also the Hamming code.
+    """Theory of k bits in n dimensions: of (7,4) also the Hamming code.
 
     Args:
         bits: k, bits a block.

@@ -14,17 +14,16 @@ if TYPE_CHECKING:
     from offset_autoencoder.data.prepared import load_prepared
     from offset_autoencoder.errors import InputError
     from offset_autoencoder.models.autoencoder import build_autoencoder
-    from offset_autoencoder.models.code_noise import CodeNoise
-    from offset_autoencoder.models.unit_norm import UnitNorm
-    from offset_autoencoder.offsets.apply import apply_offset
+    from offset_autoencoder.models.layers import CodeNoise, UnitNorm
+    from offset_autoencoder.offsets.build import apply_offset
     from offset_autoencoder.offsets.table import load_table
     from offset_autoencoder.runs.load import load_run
 
 _HOMES = {
-    "CodeNoise": "models.code_noise",
+    "CodeNoise": "models.layers",
     "InputError": "errors",
-    "UnitNorm": "models.unit_norm",
-    "apply_offset": "offsets.apply",
+    "UnitNorm": "models.layers",
+    "apply_offset": "offsets.build",
     "build_autoencoder": "models.autoencoder",
     "load_params": "config",
     "load_prepared": "data.prepared",

@@ -1,4 +1,4 @@
-"""The time a run of this project's peer, from when epochs ended."""
+"""The time per run of this project's peer, from when epochs ended."""
 
 import pytest
 from benchmarks.peers.population import seconds_a_run
@@ -9,7 +9,7 @@ Ended = dict[tuple[str, ...], list[float]]
 
 
 def lane(groups: list[tuple[str, ...]], epochs: int, begun: float) -> Ended:
-    """When the epochs of groups end that train one after another, each set up before."""
+    """Times at which the epochs of groups end that train one after another, each set up before."""
     ended = {}
     for group in groups:
         begun += SETTING_UP

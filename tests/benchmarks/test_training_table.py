@@ -1,4 +1,4 @@
-"""What the training benchmark measures, and its table."""
+"""Figures of the training benchmark, and their table."""
 
 import io
 from pathlib import Path

@@ -118,7 +118,7 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def trained(trained_once: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The same, stood in, and given back as it was."""
+    """That project as the working folder; the test must leave it as it was."""
     monkeypatch.chdir(trained_once)
     before = set(trained_once.rglob("*"))
     yield trained_once

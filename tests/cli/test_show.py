@@ -11,9 +11,6 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from offset_autoencoder.cli import found_run
-from offset_autoencoder.errors import InputError
-
 
 def test_it_tells_what_the_files_say(command: Any, trained: Path, runs: pd.DataFrame) -> None:
     row = runs[runs["model"] == "projection"].iloc[1]
@@ -60,21 +57,6 @@ def test_a_run_that_is_not_there(command: Any, trained: Path) -> None:
     result = command("show", "xyz")
     assert result.exit_code == 1
     assert "no run of models or .runs has an id that begins so" in result.stderr
-
-
-def test_an_ambiguous_prefix_names_the_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in ("ab" + "0" * 62, "ab" + "1" * 62, "cd" + "0" * 62):
-        for folder in (Path("models/runs"), Path(".runs")):
-            (folder / name).mkdir(parents=True)
-            (folder / name / "spec.json").write_text("{}")
-    with pytest.raises(InputError, match=r"2 runs .*: ab0000000000, ab1111111111"):
-        found_run.find_run("ab")
-    with pytest.raises(InputError, match="no run"):
-        found_run.find_run("")
-    assert found_run.find_run("c").parent == Path("models/runs")
 
 
 def test_a_damaged_run_is_said_to_be_so(

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from offset_autoencoder.config import Setting, parse_params
-from offset_autoencoder.config.architecture import Architecture, architecture_of
+from offset_autoencoder.models.architecture import Architecture
+from offset_autoencoder.models.resolve import architecture_of
 
 DENSE: dict[str, Any] = {"latent_dim": 3, "hidden": [8, 5]}
 IMAGES: dict[str, Any] = {"kind": "convolutional", "latent_dim": 3, "filters": [4]}
@@ -24,9 +25,7 @@ def setting(network: dict[str, Any] = DENSE, **model: Any) -> Setting:
 
 
 def resolved(network: dict[str, Any] = DENSE, **model: Any) -> Architecture:
-    return architecture_of(
-        setting(network, **model), input_dim=24, image_shape=[4, 6], steps_an_epoch=7
-    )
+    return architecture_of(setting(network, **model), input_dim=24, image_shape=[4, 6], steps=7)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +54,7 @@ def test_what_is_left_open_is_filled_in() -> None:
         setting(system="wide", match="plain"),
         input_dim=24,
         image_shape=None,
-        steps_an_epoch=7,
+        steps=7,
         encoder_hidden=(16, 10),
     )
     assert (wide.system, wide.encoder_hidden) == ("additive", [16, 10])

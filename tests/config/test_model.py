@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from offset_autoencoder.config import Setting, parse_params
-from offset_autoencoder.config.model import Model
+from offset_autoencoder.config.systems import Model
 from offset_autoencoder.errors import InputError
 
 # For every system a model of it that is complete, and the keys that no other system has.

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
-from offset_autoencoder.config.width import count_parameters, matching_widths
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.models.architecture import Architecture, count_parameters
+from offset_autoencoder.models.resolve import matching_widths
 
 WHERE = "params.yaml: models.wide.match"
 WIDTHS = st.lists(st.integers(1, 40), min_size=1, max_size=3)

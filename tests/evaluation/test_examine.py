@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.config import SPLITS, Params, Run, SplitName
-from offset_autoencoder.config.architecture import architecture_of
 from offset_autoencoder.evaluation.examine import Samples, examine_runs
 from offset_autoencoder.evaluation.opened import FinishedRun
 from offset_autoencoder.evaluation.probes import Splits, prepare_targets
-from offset_autoencoder.models import build_model
+from offset_autoencoder.models.autoencoder import build_model
+from offset_autoencoder.models.resolve import architecture_of
 
 D, L = 9, 3
 RNG = np.random.default_rng(0)
@@ -55,7 +55,7 @@ def finished(run: Run) -> FinishedRun:
     """The run with the weights that it starts from."""
     wide = [7] if run.setting.spec.system == "wide" else None
     architecture = architecture_of(
-        run.setting, input_dim=D, image_shape=None, steps_an_epoch=1, encoder_hidden=wide
+        run.setting, input_dim=D, image_shape=None, steps=1, encoder_hidden=wide
     )
     model = build_model(architecture, run.seed)
     return FinishedRun(architecture, run.seed, {w.path: np.asarray(w) for w in model.weights}, 0.0)

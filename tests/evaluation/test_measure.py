@@ -6,9 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
-from offset_autoencoder.evaluation.encoded import Encoded
 from offset_autoencoder.evaluation.measure import (
     as_trained,
     measure,
@@ -16,7 +14,9 @@ from offset_autoencoder.evaluation.measure import (
     rows_of_runs,
 )
 from offset_autoencoder.evaluation.opened import FinishedRun, open_runs
-from offset_autoencoder.models import build_model
+from offset_autoencoder.models.architecture import Architecture
+from offset_autoencoder.models.autoencoder import build_model
+from offset_autoencoder.models.inference import Encoded
 from offset_autoencoder.runs.store import IndexedRun
 
 N, D, L = 40, 6, 3

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
-from offset_autoencoder.evaluation import dense_network, keras_network
 from offset_autoencoder.evaluation.draws import draw
 from offset_autoencoder.evaluation.interventions import NONE, PERMUTED, intervene
 from offset_autoencoder.evaluation.measure import measure
 from offset_autoencoder.evaluation.opened import FinishedRun, OpenedRun, open_runs
-from offset_autoencoder.models import build_model
+from offset_autoencoder.models import inference
+from offset_autoencoder.models.architecture import Architecture
+from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.models.backend import keras
 
 N, L = 30, 4
@@ -213,8 +213,8 @@ def test_many_samples_go_through_block_by_block(
     opened = opened_run(finished(architecture, seed=5))
     whole = opened.encode(x, OFFSET)
     out = opened.decoder(x)(whole.code, OFFSET)
-    for module in (dense_network, keras_network):
-        monkeypatch.setattr(module, "_BLOCK_VALUES", 12 * 7)  # 7 samples a block, then 2
+    for block in ("_DENSE_BLOCK_VALUES", "_KERAS_BLOCK_VALUES"):
+        monkeypatch.setattr(inference, block, 12 * 7)  # 7 samples a block, then 2
     parts = opened.encode(x, OFFSET)
     for one, other in zip(vars(parts).values(), vars(whole).values(), strict=True):
         if one is not None:

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offset_autoencoder.evaluation.parts import take_apart
-from offset_autoencoder.models import build_model
+from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.models.backend import keras
+from offset_autoencoder.models.inference import split_encoder_decoder
 
 N, L = 9, 4
 RNG = np.random.default_rng(0)
@@ -21,7 +21,7 @@ def test_the_halves_make_the_whole(architecture: Any, stddev: float) -> None:
     model = build_model(architecture, 5, stddev)
     x = RNG.random((N, architecture.input_dim), dtype=np.float32)
     whole = np.asarray(model({"x": x, "offset": OFFSET}))
-    parts = take_apart(model, architecture.system)
+    parts = split_encoder_decoder(model, architecture.system)
     assert parts is not None
     encoded = parts.encoder({"x": x, "offset": OFFSET})
     assert encoded["code"].shape == encoded["offset"].shape == (N, L)
@@ -31,7 +31,7 @@ def test_the_halves_make_the_whole(architecture: Any, stddev: float) -> None:
 
 def test_the_code_is_what_it_is_before_anything_is_added(architecture: Any) -> None:
     model = build_model(architecture, 5)
-    parts = take_apart(model, architecture.system)
+    parts = split_encoder_decoder(model, architecture.system)
     assert parts is not None
     x = RNG.random((N, architecture.input_dim), dtype=np.float32)
     one, other = (parts.encoder({"x": x, "offset": f * OFFSET}) for f in (0.0, 1.0))
@@ -61,7 +61,7 @@ def test_a_users_model_is_taken_apart_at_the_layer_named_code() -> None:
     model = users_model(name="code")
     inputs = {"x": np.ones((3, 6), np.float32), "offset": OFFSET[:3, :2]}
     whole = np.asarray(model(inputs))
-    parts = take_apart(model, "function")
+    parts = split_encoder_decoder(model, "function")
     assert parts is not None
     encoded = parts.encoder(inputs)
     np.testing.assert_array_equal(encoded["offset"], OFFSET[:3, :2])
@@ -80,4 +80,4 @@ def test_a_users_model_is_taken_apart_at_the_layer_named_code() -> None:
     ids=str,
 )
 def test_what_cannot_be_taken_apart_is_none(model: dict[str, Any]) -> None:
-    assert take_apart(users_model(**model), "function") is None
+    assert split_encoder_decoder(users_model(**model), "function") is None

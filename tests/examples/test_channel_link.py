@@ -9,8 +9,8 @@ from channel.dirty_paper import TRAINED_AT_DB
 from channel.link import codebook, interference_of, make_link, no_interference
 from channel.theory import noise_stddev
 
-from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
+from offset_autoencoder.models.architecture import Architecture
 
 MESSAGES, DIMENSIONS = 4, 3
 NETWORK = Network(
@@ -19,7 +19,7 @@ NETWORK = Network(
 
 
 def build(system: str, seed: int = 0) -> Any:
-    from offset_autoencoder.models import build_model
+    from offset_autoencoder.models.autoencoder import build_model
 
     function = "channel.dirty_paper:build" if system == "function" else None
     return build_model(

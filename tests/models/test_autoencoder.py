@@ -77,7 +77,7 @@ def test_loads_in_safe_mode_in_a_process_of_its_own(tmp_path: Path) -> None:
         tmp_path / "data.npz", x=X, offset=OFFSET, y=np.asarray(model({"x": X, "offset": OFFSET}))
     )
     program = (
-        "import numpy as np, keras, offset_autoencoder.models\n"
+        "import numpy as np, keras, offset_autoencoder.models.layers\n"
         "model = keras.saving.load_model('model.keras', safe_mode=True)\n"
         "d = np.load('data.npz')\n"
         "y = np.asarray(model({'x': d['x'], 'offset': d['offset']}))\n"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.models.backend import keras
-from offset_autoencoder.models.code_noise import CodeNoise
+from offset_autoencoder.models.layers import CodeNoise
 
 
 def test_adds_nothing_outside_training() -> None:

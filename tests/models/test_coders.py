@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
-from offset_autoencoder.models import build_model
+from offset_autoencoder.models.architecture import Architecture
+from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.models.backend import tf
 
 L = 6

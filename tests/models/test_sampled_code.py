@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from offset_autoencoder.models.backend import keras, tf
-from offset_autoencoder.models.sampled_code import SampledCode
+from offset_autoencoder.models.layers import SampledCode
 
 RNG = np.random.default_rng(0)
 MEAN = RNG.normal(size=(5, 3)).astype(np.float32)

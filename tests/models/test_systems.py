@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
-from offset_autoencoder.config.width import count_parameters
-from offset_autoencoder.models import build_model
+from offset_autoencoder.models.architecture import Architecture, count_parameters
+from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.models.backend import keras
 
 N, D, L = 20, 12, 4

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from offset_autoencoder.models.backend import keras, tf
-from offset_autoencoder.models.unit_norm import UnitNorm
+from offset_autoencoder.models.layers import UnitNorm
 
 
 @settings(max_examples=30, deadline=None)

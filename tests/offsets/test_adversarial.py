@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config.offset_kinds import AdversarialOffset
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.models.dense import forward
 from offset_autoencoder.offsets import adversarial
-from offset_autoencoder.offsets.dense import dense_layers
-from offset_autoencoder.offsets.kind import Float32, Samples, State, Training, applier
+from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
 from offset_autoencoder.offsets.reference import encode, layers_of
 
 WHERE = "params.yaml: offsets.mine"
@@ -27,7 +27,8 @@ def random_directions(n: int, seed: int = 0) -> NDArray[np.float64]:
 def losses(state: State, directions: NDArray[np.floating]) -> NDArray[np.float64]:
     """Binary cross-entropy of each sample, computed here once more, in NumPy."""
     code = encode(WHERE, state, X) + state["radius"] * directions
-    logits = dense_layers(code, layers_of("decoder", state), "relu")
+    hidden, output = layers_of("decoder", state)
+    logits = forward(code, [(*hidden, "relu"), (*output, "linear")])
     return np.asarray((np.logaddexp(0, logits) - X * logits).mean(axis=1))
 
 
@@ -54,7 +55,7 @@ def test_chunks_share_one_program(
         return original(state)
 
     monkeypatch.setattr(adversarial, "_compile_climb", counted)
-    apply = applier(adversarial, WHERE, fitted)
+    apply = adversarial.KIND.applier(WHERE, fitted)
     parts = [apply(Samples(x)) for x in (X[:70], X[70:71], X[71:])]
     np.testing.assert_allclose(np.concatenate(parts), directions, rtol=1e-4, atol=1e-4)
     assert compiled == [1]

@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 from offset_autoencoder.config.offset_kinds import PcaOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io import arrays
-from offset_autoencoder.offsets import pca, principal_axes
+from offset_autoencoder.offsets import linear, pca
 from offset_autoencoder.offsets.kind import Float32, Samples, Training
 
 WHERE = "params.yaml: offsets.pca"
@@ -109,7 +109,7 @@ def test_samples_that_do_not_fit_have_the_axes_of_those_that_do(
     reference = PCA(5, svd_solver="full").fit(x.astype(np.float64))
     monkeypatch.setattr(arrays, "CHUNK_VALUES", 100)
     if large:
-        monkeypatch.setattr(principal_axes, "_LARGE_ORDER", 3)
+        monkeypatch.setattr(linear, "_LARGE_ORDER", 3)
     state = pca.fit(WHERE, PcaOffset(), Training(x), 5)
     np.testing.assert_allclose(state["explained_variance"], reference.explained_variance_)
     cosines = (state["components"] * reference.components_).sum(axis=1)
@@ -126,7 +126,7 @@ def test_rank_of_samples_that_do_not_fit(
     x = whole.astype(np.float32) + 1  # whole numbers, so that the rank is 2 in float32, too
     monkeypatch.setattr(arrays, "CHUNK_VALUES", 40)
     if large:
-        monkeypatch.setattr(principal_axes, "_LARGE_ORDER", 3)
+        monkeypatch.setattr(linear, "_LARGE_ORDER", 3)
     state = pca.fit(WHERE, PcaOffset(), Training(x), 4)
     assert (state["components"][2:] == 0).all()
     assert (state["components"][:2] != 0).any(axis=1).all()

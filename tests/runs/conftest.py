@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.config import parse_params
+from offset_autoencoder.models.resolve import resolve_architectures
 from offset_autoencoder.runs.files import TrainedRun, write_run
 from offset_autoencoder.runs.spec import IdentifiedRun, identify
-from offset_autoencoder.training.architectures import resolve_architectures
 
 MakeRuns = Callable[..., list[IdentifiedRun]]
 MakeTrained = Callable[..., tuple[TrainedRun, list[str]]]

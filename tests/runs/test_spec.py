@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from offset_autoencoder.config import parse_params
-from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.io.files import sha256_of_json
+from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.runs import spec
 from offset_autoencoder.runs.code_digest import library_versions
 from offset_autoencoder.runs.spec import IdentifiedRun, identify

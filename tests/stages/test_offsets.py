@@ -18,7 +18,7 @@ from offset_autoencoder.data.prepared import (
     write_prepared,
 )
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.offsets.apply import apply_offset
+from offset_autoencoder.offsets.build import apply_offset
 from offset_autoencoder.offsets.table import load_table
 from offset_autoencoder.stages.offsets import main
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
-from offset_autoencoder.models import build_model
+from offset_autoencoder.models.architecture import Architecture
+from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.models.backend import keras
 from offset_autoencoder.runs.files import TrainedRun
 from offset_autoencoder.training.batches import epoch_noise, epoch_order

@@ -5,10 +5,9 @@ from typing import Any
 import pytest
 
 from offset_autoencoder.config import parse_params
-from offset_autoencoder.config.architecture import Architecture
-from offset_autoencoder.config.width import count_parameters
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.training.architectures import resolve_architectures
+from offset_autoencoder.models.architecture import Architecture, count_parameters
+from offset_autoencoder.models.resolve import resolve_architectures
 
 
 def resolve(

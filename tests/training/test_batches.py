@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from offset_autoencoder.models.architecture import steps_per_epoch
 from offset_autoencoder.runs.spec import Chunks
 from offset_autoencoder.training.batches import (
     MOST_CHUNKED_RUNS,
@@ -13,7 +14,6 @@ from offset_autoencoder.training.batches import (
     epoch_noise,
     epoch_order,
     noise_generator,
-    steps_an_epoch,
 )
 
 
@@ -27,7 +27,7 @@ def test_every_sample_comes_once_an_epoch(n: int, seed: int, epoch: int) -> None
 
 @given(st.integers(1, 300), st.integers(1, 70))
 def test_batches_are_full_but_for_the_last(n: int, batch: int) -> None:
-    assert steps_an_epoch(n, batch) == len(range(0, n, batch))
+    assert steps_per_epoch(n, batch) == len(range(0, n, batch))
 
 
 def test_epochs_and_seeds_differ_and_repeat() -> None:
@@ -67,8 +67,8 @@ def test_chunks_together_are_an_epoch(
     assert all(rows.dtype == np.int32 and 0 < len(rows) <= chunks.rows for rows in cut)
     assert sorted(np.concatenate(cut)) == list(range(samples))
     # As many steps as without chunks: a run that goes on counts on it.
-    steps = sum(steps_an_epoch(len(rows), batch) for rows in cut)
-    assert steps == steps_an_epoch(samples, batch)
+    steps = sum(steps_per_epoch(len(rows), batch) for rows in cut)
+    assert steps == steps_per_epoch(samples, batch)
 
 
 def test_chunks_are_shuffled_across_the_file_and_within() -> None:

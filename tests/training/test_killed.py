@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from offset_autoencoder.config import parse_params
-from offset_autoencoder.training.architectures import resolve_architectures
+from offset_autoencoder.models.resolve import resolve_architectures
 from offset_autoencoder.runs.spec import identify
 from offset_autoencoder.runs.store import missing_ids
 from offset_autoencoder.training.schedule import TrainingData, train_runs

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
+from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.runs.files import TrainedRun
 from offset_autoencoder.training.pool import train_population
 from offset_autoencoder.training.population import Population
@@ -106,7 +106,7 @@ PEAKS = """
 import gc, json, sys
 from pathlib import Path
 import numpy as np
-from offset_autoencoder.config.architecture import Architecture
+from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.training.state import Job
 from offset_autoencoder.training.population import Population

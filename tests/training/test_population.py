@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from offset_autoencoder.config.architecture import Architecture
-from offset_autoencoder.models import build_model
+from offset_autoencoder.models.architecture import Architecture
+from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.training.population import Population
 
 

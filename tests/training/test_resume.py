@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.io.files import write_npz
+from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.runs.files import Checkpoints, TrainedRun
 from offset_autoencoder.runs.spec import Chunks
 from offset_autoencoder.training import keras_engine as stacked_crew

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.cli.beside import Extras, find_extras
 from offset_autoencoder.cli.chosen_columns import Named
-from offset_autoencoder.cli.found_run import find_run
 from offset_autoencoder.cli.new_samples import check_input, read_new
 from offset_autoencoder.config import load_params
 from offset_autoencoder.config.schema import Tracking
@@ -24,8 +23,9 @@ from offset_autoencoder.data.scaling import apply_scale
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import ConcatenatedRows, chunks
 from offset_autoencoder.io.files import atomic_write, npy_writer
-from offset_autoencoder.paths import PARAMS, PREPARED
+from offset_autoencoder.paths import MODELS, PARAMS, PREPARED, run_store
 from offset_autoencoder.reporting.progress import progress
+from offset_autoencoder.runs.load import find_run
 from offset_autoencoder.serving.applied import AppliedModel, Beside
 from offset_autoencoder.serving.facts import FACTS
 from offset_autoencoder.serving.folder import IN_MLFLOW, load_model_folder
@@ -157,7 +157,7 @@ def open_model(name: str) -> Iterator[AppliedModel]:
     elif any((Path(name) / place / FACTS).is_file() for place in (".", IN_MLFLOW)):
         yield load_model_folder(name)
     else:
-        run = find_run(name)
+        run = find_run(name, MODELS, run_store())
         # The project of a run is this one or, failing that, the one around its folder.
         folders = (Path(), *run.resolve().parents[1:3])
         project = next((folder for folder in folders if (folder / PREPARED).is_dir()), None)

@@ -23,7 +23,8 @@ from offset_autoencoder.data.sources import load_source
 from offset_autoencoder.data.splits import assign
 from offset_autoencoder.data.writing import SplitRows, WrittenSplit
 from offset_autoencoder.io.arrays import RowSubset, chunks
-from offset_autoencoder.offsets.table_file import PreparedIds, read_tables
+from offset_autoencoder.offsets.file import read_tables
+from offset_autoencoder.offsets.kind import PreparedIds
 from offset_autoencoder.reporting.progress import progress
 from offset_autoencoder.stages import prepare
 from offset_autoencoder.user_code import find_target

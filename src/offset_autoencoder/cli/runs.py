@@ -98,6 +98,7 @@ class ListedRun:
 
     Attributes:
         model: The model's name.
+        setting: The setting's label.
         sweep: The swept keys and this run's values.
         seed: The seed.
         id: The run's id.
@@ -109,6 +110,7 @@ class ListedRun:
     """
 
     model: str
+    setting: str
     sweep: Mapping[str, str]
     seed: int
     id: str
@@ -170,6 +172,7 @@ def _current(run: IndexedRun, metrics: TestMetrics, records: list[Present] | Non
     )
     return ListedRun(
         model=run.model,
+        setting=run.setting,
         sweep=run.sweep,
         seed=run.seed,
         id=run.id,
@@ -188,6 +191,7 @@ def _historical(record: Present) -> ListedRun:
     seed = tags.get("seed", "")
     return ListedRun(
         model=tags.get("model", ""),
+        setting=tags.get("setting", ""),
         sweep={key: value for key, _, value in pairs},
         seed=int(seed) if seed.isdecimal() else -1,
         id=tags["run_id_sha256"],

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.text import Text
 
-from offset_autoencoder.cli.found_run import find_run
 from offset_autoencoder.cli.runs import PublishedRuns, read_published
 from offset_autoencoder.config import load_params
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.tables import number, read_csv
-from offset_autoencoder.paths import MODELS, PARAMS, REPORTS
+from offset_autoencoder.paths import MODELS, PARAMS, REPORTS, run_store
 from offset_autoencoder.reporting.console_table import report_console
 from offset_autoencoder.runs.files import is_valid, read_history, read_saved_run
+from offset_autoencoder.runs.load import find_run
 from offset_autoencoder.runs.store import IndexedRun, read_index
 
 _PORTS = {"http": 80, "https": 443}
@@ -43,7 +43,7 @@ def show_run(name: str, *, as_json: bool, in_browser: bool) -> None:
         InputError: where no run or more than one answers to the name, a file of it is damaged,
             or its page cannot be opened.
     """
-    folder = find_run(name)
+    folder = find_run(name, MODELS, run_store())
     if not is_valid(folder):
         raise InputError(str(folder), "is damaged", "dvc repro mends the runs of params.yaml")
     saved = read_saved_run(folder)

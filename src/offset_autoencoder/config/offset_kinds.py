@@ -1,68 +1,80 @@
-"""What may stand under ``offsets.NAME:``: one frozen model a kind, found by its name."""
+"""Parameters of each kind of offset, as they stand under ``offsets.NAME:``."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from offset_autoencoder.config.schema import (
-    Loss,
-    Output,
-    PathOrSplits,
-    Section,
-    WrongTogether,
-    check_output,
-)
-from offset_autoencoder.config.values import (
+from offset_autoencoder.config.schema import Loss, Output, PathOrSplits, check_output
+from offset_autoencoder.config.validation import (
     Activation,
     Count,
     Epochs,
     Number,
     Positive,
+    Section,
     Seed,
     Width,
+    WrongTogether,
     null_word,
     refuse_bool,
 )
 
+SideInput = Literal["labels", "ids", "offset"]
 
-class ZeroOffset(Section):
+
+class OffsetSection(Section):
+    """Section of any kind.
+
+    Attributes:
+        needs: What must be given beside a new sample's x for its vector to be known.
+        trains: Whether fitting trains a network, so that the vectors depend on the trainer's code.
+        user_code: Whether the vectors depend on the user's ``src/custom``.
+    """
+
+    needs: ClassVar[SideInput | None] = None
+    trains: ClassVar[bool] = False
+    user_code: ClassVar[bool] = False
+
+
+class ZeroOffset(OffsetSection):
     """No offset: zeros."""
 
     kind: Literal["zero"] = "zero"
 
 
-class HashOffset(Section):
+class HashOffset(OffsetSection):
     """A Gaussian vector seeded by the content of the sample: frozen noise."""
 
     kind: Literal["hash"] = "hash"
     seed: Seed = 0
 
 
-class RandomProjectionOffset(Section):
+class RandomProjectionOffset(OffsetSection):
     """A fixed random linear map of the sample."""
 
     kind: Literal["random_projection"] = "random_projection"
     seed: Seed = 0
 
 
-class PcaOffset(Section):
+class PcaOffset(OffsetSection):
     """The first principal components of the sample."""
 
     kind: Literal["pca"] = "pca"
     whiten: bool = False
 
 
-class ClassCodeOffset(Section):
+class ClassCodeOffset(OffsetSection):
     """One vector a label; ``random`` suits any latent dim, the others have theirs."""
 
+    needs = "labels"
     kind: Literal["class_code"] = "class_code"
     code: Literal["random", "one_hot", "hadamard", "simplex"] = "random"
     seed: Seed = 0
 
 
-class KmeansOffset(Section):
+class KmeansOffset(OffsetSection):
     """One vector a cluster of the training split, that of the nearest centroid.
 
     ``vectors: random`` are directions drawn by the seed, ``pca`` the centroids' own principal
@@ -75,13 +87,14 @@ class KmeansOffset(Section):
     seed: Seed = 0
 
 
-class InterferenceOffset(Section):
+class InterferenceOffset(OffsetSection):
     """A known signal that depends on the sample's id alone.
 
     ``frequency`` is in cycles a coordinate and ``phase`` in radians, both of the sinusoid;
     ``points`` is the constellation's alphabet and ``seed`` draws from it.
     """
 
+    needs = "ids"
     kind: Literal["interference"] = "interference"
     signal: Literal["sinusoid", "constellation"] = "sinusoid"
     frequency: Annotated[float, BeforeValidator(refuse_bool), Field(gt=0, lt=0.5)] = 0.0618
@@ -98,7 +111,7 @@ class InterferenceOffset(Section):
         return self
 
 
-class Reference(Section):
+class Reference(OffsetSection):
     """The autoencoder that an offset fits for itself; keys as in ``network:`` and ``train:``."""
 
     hidden: list[Width] = Field(default_factory=lambda: [32])
@@ -124,6 +137,7 @@ class EncoderOffset(Reference):
     ``path`` is a ``.keras`` file relative to ``data/raw``.
     """
 
+    trains = True
     kind: Literal["encoder"] = "encoder"
     path: Annotated[str | None, BeforeValidator(null_word)] = None
     layer: str = "code"
@@ -148,6 +162,7 @@ class AdversarialOffset(Reference):
     of a step on the unit sphere.
     """
 
+    trains = True
     kind: Literal["adversarial"] = "adversarial"
     radius: Positive = 0.1
     steps: Count = 30
@@ -155,9 +170,10 @@ class AdversarialOffset(Reference):
     restarts: Count = 2
 
 
-class FileOffset(Section):
+class FileOffset(OffsetSection):
     """The user's own table, aligned by row or, where ``id`` is given, by id."""
 
+    needs = "offset"
     kind: Literal["file"] = "file"
     path: PathOrSplits
     array: str | None = None
@@ -165,15 +181,16 @@ class FileOffset(Section):
     id: str | None = None
 
 
-class FunctionOffset(Section):
+class FunctionOffset(OffsetSection):
     """The user's own ``f(x, latent_dim, rng)``."""
 
+    user_code = True
     kind: Literal["function"] = "function"
     function: Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")]
     seed: Seed = 0
 
 
-OFFSETS: dict[str, type[Section]] = {
+OFFSETS: dict[str, type[OffsetSection]] = {
     "zero": ZeroOffset,
     "hash": HashOffset,
     "random_projection": RandomProjectionOffset,

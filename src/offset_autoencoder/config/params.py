@@ -1,23 +1,34 @@
-"""The whole of params.yaml: sections validated, sweeps expanded, names resolved."""
+"""The whole of params.yaml: read as DVC reads it, validated, sweeps expanded, names resolved."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from offset_autoencoder.config import schema
-from offset_autoencoder.config.document import read_document
-from offset_autoencoder.config.offset_kinds import OFFSETS
-from offset_autoencoder.config.settings import MAX_RUNS, check_name, expand_models
-from offset_autoencoder.config.sweep import Run, Setting
+from offset_autoencoder.config.offset_kinds import OFFSETS, ZeroOffset
+from offset_autoencoder.config.registries import LOSSES
+from offset_autoencoder.config.schema import Data, Evaluate, Network, Split, Tracking, Train
+from offset_autoencoder.config.sweep import Run, Setting, expand, format_value, is_sweep
+from offset_autoencoder.config.systems import SYSTEMS, Model
 from offset_autoencoder.config.tracking_uri import check_tracking_uri
-from offset_autoencoder.config.validation import as_mapping, validate_section, validate_value
-from offset_autoencoder.config.values import Count, Seed
+from offset_autoencoder.config.validation import (
+    Count,
+    Name,
+    Section,
+    Seed,
+    as_mapping,
+    validate_section,
+    validate_value,
+)
 from offset_autoencoder.errors import InputError, did_you_mean, short_repr
 
 SECTIONS = (
@@ -32,6 +43,11 @@ SECTIONS = (
     "tracking",
 )
 
+MAX_RUNS = 100_000
+"""More than anyone trains: a larger number is a slip of the keyboard."""
+
+S = TypeVar("S", bound=Section)
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
 _SEED: TypeAdapter[int] = TypeAdapter(Seed)
 _SEED_COUNT: TypeAdapter[int] = TypeAdapter(Annotated[Count, Field(le=MAX_RUNS)])
 
@@ -46,12 +62,12 @@ class Params:
     """
 
     seeds: tuple[int, ...]
-    data: schema.Data
-    split: schema.Split
+    data: Data
+    split: Split
     offsets: dict[str, Any]
     settings: tuple[Setting, ...]
-    evaluate: schema.Evaluate
-    tracking: schema.Tracking
+    evaluate: Evaluate
+    tracking: Tracking
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -103,14 +119,14 @@ def parse_params(document: Mapping[str, Any], origin: str = "params.yaml") -> Pa
             )
     sections = {key: as_mapping(f"{origin}: {key}", document[key]) for key in SECTIONS[1:]}
     seeds = _seeds(f"{origin}: seeds", document["seeds"])
-    data = validate_section(schema.Data, f"{origin}: data", sections["data"])
-    split = validate_section(schema.Split, f"{origin}: split", sections["split"])
+    data = validate_section(Data, f"{origin}: data", sections["data"])
+    split = validate_section(Split, f"{origin}: split", sections["split"])
     offsets = {
         check_name(f"{origin}: offsets", name): _offset(f"{origin}: offsets.{name}", value)
         for name, value in sections["offsets"].items()
     }
     settings = expand_models(origin, sections, offsets, len(seeds))
-    evaluate = validate_section(schema.Evaluate, f"{origin}: evaluate", sections["evaluate"])
+    evaluate = validate_section(Evaluate, f"{origin}: evaluate", sections["evaluate"])
     if "baselines" in sections["evaluate"]:
         for index, baseline in enumerate(evaluate.baselines):
             if baseline not in sections["models"]:
@@ -119,13 +135,13 @@ def parse_params(document: Mapping[str, Any], origin: str = "params.yaml") -> Pa
                     f"there is no model {baseline!r}",
                     did_you_mean(baseline, sections["models"]),
                 )
-    tracking = validate_section(schema.Tracking, f"{origin}: tracking", sections["tracking"])
+    tracking = validate_section(Tracking, f"{origin}: tracking", sections["tracking"])
     if tracking.uri is not None:
         check_tracking_uri(f"{origin}: tracking.uri", tracking.uri)
     return Params(seeds, data, split, offsets, settings, evaluate, tracking)
 
 
-def _offset(where: str, value: Any) -> schema.Section:
+def _offset(where: str, value: Any) -> Section:
     mapping = as_mapping(where, value)
     if "kind" not in mapping:
         raise InputError(where, "needs a kind", "for example kind: hash")
@@ -150,3 +166,182 @@ def _seeds(where: str, value: Any) -> tuple[int, ...]:
         twice = next(seed for seed, times in Counter(seeds).items() if times > 1)
         raise InputError(where, f"names each seed once, got {twice} twice")
     return seeds
+
+
+def expand_models(
+    origin: str,
+    sections: Mapping[str, dict[str, Any]],
+    offsets: Mapping[str, Section],
+    seeds: int,
+) -> tuple[Setting, ...]:
+    """Every model at every value that it sweeps, in the order of the file.
+
+    Args:
+        origin: The params file's name, for messages.
+        sections: ``network``, ``train`` and ``models`` as they stand there.
+        offsets: What stands under ``offsets:``, validated.
+        seeds: How many seeds each setting has.
+
+    Raises:
+        InputError: for the first thing that is wrong, naming its key, or where there are more
+            than :data:`MAX_RUNS` runs.
+    """
+    if not sections["models"]:
+        raise InputError(f"{origin}: models", "names no model")
+    shared = {
+        **_keyed(origin, "network", Network, sections["network"]),
+        **_keyed(origin, "train", Train, sections["train"]),
+    }
+    settings: list[Setting] = []
+    for name, value in sections["models"].items():
+        where = f"{origin}: models.{check_name(f'{origin}: models', name)}"
+        own = as_mapping(where, value)
+        _check_keys(where, own, Model, Network, Train)
+        places = {key: place for key, (place, _) in shared.items()}
+        places |= {key: f"{where}.{key}" for key in own}
+        merged = {key: item for key, (_, item) in shared.items() if key not in own} | own
+        sweeps = {key: len(item) for key, item in merged.items() if is_sweep(key, item)}
+        for key, values in sweeps.items():
+            if not values:
+                raise InputError(places[key], "a sweep needs at least one value, got an empty list")
+        runs = (len(settings) + math.prod(sweeps.values())) * seeds
+        if runs > MAX_RUNS:
+            raise InputError(
+                where,
+                f"brings the number of runs to {runs:,}, at most {MAX_RUNS:,} are allowed",
+                "sweep fewer values, or take fewer seeds",
+            )
+        settings += _settings_of(str(name), where, places, merged, offsets)
+    _check_matches(origin, settings)
+    return tuple(settings)
+
+
+def check_name(where: str, name: str) -> str:
+    """A name that params.yaml gives, which is also that of a folder.
+
+    Raises:
+        InputError: where it has other characters than a name may have.
+    """
+    try:
+        return _NAME.validate_python(name)
+    except ValidationError:
+        raise InputError(
+            f"{where}.{name}",
+            "a name is a letter, then letters, digits, '_' or '-', at most 64",
+        ) from None
+
+
+def _settings_of(
+    name: str,
+    where: str,
+    places: Mapping[str, str],
+    merged: Mapping[str, Any],
+    offsets: Mapping[str, Section],
+) -> Iterator[Setting]:
+    seen: dict[str, dict[str, int]] = {}
+    for combination, indices in expand(merged):
+        at = {
+            key: place + (f"[{indices[key]}]" if key in indices else "")
+            for key, place in places.items()
+        }
+        network = _validate_keys(Network, where, at, combination)
+        train = _validate_keys(Train, where, at, combination)
+        spec = _validate_keys(Model, where, at, combination)
+        _check_offset(at.get("offset", where), at.get("rms", where), spec, offsets)
+        if spec.system_record.learns_noise and LOSSES[network.loss].likelihood is None:
+            what = f"loss: {network.loss} is no likelihood, which system: {spec.system} needs"
+            raise InputError(at.get("loss", where), what)
+        flat = {**network.model_dump(), **train.model_dump(), **spec.model_dump()}
+        sweep = tuple(
+            (key, tuple(flat[key]) if isinstance(flat[key], list) else flat[key]) for key in indices
+        )
+        setting = Setting(name, sweep, network, train, spec)
+        if first := seen.get(setting.label):
+            key = next(key for key in indices if indices[key] != first[key])
+            value = format_value(dict(sweep)[key])
+            raise InputError(places[key], f"a sweep names each value once, got {value} twice")
+        seen[setting.label] = indices
+        yield setting
+
+
+def _keyed(
+    origin: str, section: str, kind: type[Section], mapping: Mapping[str, Any]
+) -> dict[str, tuple[str, Any]]:
+    """Of each key its place and its value."""
+    _check_keys(f"{origin}: {section}", mapping, kind)
+    return {key: (f"{origin}: {section}.{key}", value) for key, value in mapping.items()}
+
+
+def _check_keys(where: str, mapping: Mapping[str, Any], *kinds: type[Section]) -> None:
+    known = [key for kind in kinds for key in kind.model_fields]
+    for key in mapping:
+        if key not in known:
+            raise InputError(f"{where}.{key}", "unknown key", did_you_mean(str(key), known))
+
+
+def _check_offset(where: str, where_rms: str, spec: Model, offsets: Mapping[str, Section]) -> None:
+    if spec.offset is None:
+        return
+    if spec.offset not in offsets:
+        raise InputError(
+            where, f"there is no offset {spec.offset!r}", did_you_mean(spec.offset, offsets)
+        )
+    if spec.rms is not None and isinstance(offsets[spec.offset], ZeroOffset):
+        raise InputError(
+            where_rms, f"offset {spec.offset!r} is zero: it cannot be scaled to an rms"
+        )
+
+
+def _check_matches(origin: str, settings: Iterable[Setting]) -> None:
+    systems = {setting.model: setting.spec.system for setting in settings}
+    for setting in settings:
+        match, where = setting.spec.match, f"{origin}: models.{setting.model}.match"
+        if match is None:
+            continue
+        others = [name for name, system in systems.items() if SYSTEMS[system].can_be_matched]
+        if match not in systems:
+            raise InputError(where, f"there is no model {match!r}", did_you_mean(match, others))
+        if match not in others:
+            raise InputError(
+                where,
+                f"model {match!r} is of system: {systems[match]}, whose parameters cannot be "
+                "matched",
+                "name a model of another system",
+            )
+
+
+def _validate_keys(
+    kind: type[S], where: str, at: Mapping[str, str], combination: Mapping[str, Any]
+) -> S:
+    values = {key: value for key, value in combination.items() if key in kind.model_fields}
+    return validate_section(kind, where, values, at)
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """Read a YAML 1.2 file whose top level is a mapping, by the loader that DVC uses.
+
+    Raises:
+        InputError: where the file is missing, is not YAML, gives a key twice, or is no mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(str(path), "no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(str(path), f"cannot be read as UTF-8 text: {error}") from None
+    try:
+        document = YAML(typ="safe").load(text)
+    except MarkedYAMLError as error:
+        mark, problem = error.problem_mark, str(error.problem)
+        where = f"{path}, line {mark.line + 1}, column {mark.column + 1}" if mark else str(path)
+        if isinstance(error, DuplicateKeyError):
+            key = problem.partition('key "')[2].partition('"')[0]
+            problem = f"the key {key!r} is given twice"
+        raise InputError(where, f"is not valid YAML: {problem}") from None
+    except RecursionError:
+        raise InputError(str(path), "is nested too deeply for a params file") from None
+    except (YAMLError, ValueError) as error:
+        raise InputError(str(path), f"is not valid YAML: {error}") from None
+    if not isinstance(document, dict):
+        raise InputError(str(path), f"must hold a mapping of sections, got {short_repr(document)}")
+    return document

@@ -1,19 +1,22 @@
-"""What may stand in params.yaml: one frozen model a section, for one value of every key."""
+"""Sections of params.yaml, a frozen model each, for one value of every key."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from offset_autoencoder.config.values import (
+from offset_autoencoder.config.registries import (
+    LOSSES,
+    METRICS,
+    OPTIMIZERS,
+    OUTPUTS,
+    Registry,
+    load,
+)
+from offset_autoencoder.config.validation import (
     FEW,
     Activation,
     Bytes,
@@ -23,9 +26,12 @@ from offset_autoencoder.config.values import (
     NonNegative,
     Number,
     Positive,
+    Section,
     Seed,
     Share,
     Width,
+    WrongTogether,
+    member_of,
     null_word,
 )
 
@@ -34,40 +40,21 @@ PathOrSplits = str | dict[SplitName, str]
 
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
-Output = Literal["sigmoid", "linear", "softmax"]
-Loss = Literal["binary_crossentropy", "categorical_crossentropy", "mean_squared_error"]
-_OUTPUT_OF_LOSS = {"binary_crossentropy": "sigmoid", "categorical_crossentropy": "softmax"}
+Output = Annotated[str, member_of(OUTPUTS)]
+Loss = Annotated[str, member_of(LOSSES)]
+Metric = Annotated[str, member_of(METRICS)]
 
 
-class WrongTogether(ValueError):
-    """Keys of one section, each right in itself, that do not go together.
-
-    Args:
-        message: What is wrong.
-        keys: The keys that it is about; the first that is given is where the user looks.
-    """
-
-    def __init__(self, message: str, *keys: str) -> None:
-        self.keys = keys
-        super().__init__(message)
-
-
-def check_output(loss: str, given: str) -> None:
+def check_output(loss: str, output: str) -> None:
     """Refuse an output that a loss cannot take.
 
     Raises:
         WrongTogether: naming the output that it needs.
     """
-    needed = _OUTPUT_OF_LOSS.get(loss, given)
-    if given != needed:
-        message = f"loss: {loss} needs output: {needed}, got {given}"
+    needed = LOSSES[loss].output
+    if needed not in (None, output):
+        message = f"loss: {loss} needs output: {needed}, got {output}"
         raise WrongTogether(message, "output", "loss")
-
-
-class Section(BaseModel):
-    """A part of params.yaml: unknown keys are errors, values cannot be changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Data(Section):
@@ -115,6 +102,66 @@ class Split(Section):
         return self
 
 
+@dataclass(frozen=True)
+class NetworkKind:
+    """Kind of encoder and decoder.
+
+    Attributes:
+        name: Name in params.yaml.
+        keys: The keys of ``network:`` that this kind has and the others have not.
+        encode: ``module:function`` of the encoder up to its last hidden layer, from
+            (architecture, x, seed, prefix, activation, trainable) to (batch, features).
+        decode: ``module:function`` of the decoder, from (architecture, code, seed) to the
+            reconstruction, (batch, input_dim).
+        is_dense: Whether both are Dense layers alone, as :mod:`.models.architecture` lists them:
+            their parameters can be matched, and they run without TensorFlow.
+        reads_images: Whether samples must have an image shape.
+        check: ``module:function`` from (where, network, image_shape), which raises an InputError
+            where the samples do not suit the network; None: all suit.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    encode: str
+    decode: str
+    is_dense: bool = False
+    reads_images: bool = False
+    check: str | None = None
+
+    def check_samples(
+        self, where: str, network: Network, image_shape: Sequence[int] | None
+    ) -> None:
+        """Refuse samples that do not suit the network.
+
+        Raises:
+            InputError: naming ``where``.
+        """
+        if self.check is not None:
+            load(self.check)(where, network, image_shape)
+
+
+NETWORK_KINDS: Registry[NetworkKind] = Registry(
+    "network.kind",
+    [
+        NetworkKind(
+            "dense",
+            keys=("hidden",),
+            encode="offset_autoencoder.models.systems:encode_dense",
+            decode="offset_autoencoder.models.systems:decode_dense",
+            is_dense=True,
+        ),
+        NetworkKind(
+            "convolutional",
+            keys=("filters", "kernel_size"),
+            encode="offset_autoencoder.models.systems:encode_convolutional",
+            decode="offset_autoencoder.models.systems:decode_convolutional",
+            reads_images=True,
+            check="offset_autoencoder.models.resolve:check_images",
+        ),
+    ],
+)
+
+
 class Network(Section):
     """``network:``, the encoder's shape; the decoder mirrors it.
 
@@ -126,7 +173,7 @@ class Network(Section):
     features, categorical cross-entropy is the sum over them that its definition asks for.
     """
 
-    kind: Literal["dense", "convolutional"] = "dense"
+    kind: Annotated[str, member_of(NETWORK_KINDS)] = "dense"
     latent_dim: Width = 16
     hidden: list[Width] = Field(default_factory=lambda: [32])
     filters: Annotated[list[Width], Field(min_length=1)] = Field(default_factory=lambda: [16, 32])
@@ -142,10 +189,15 @@ class Network(Section):
         return self
 
     @property
+    def kind_record(self) -> NetworkKind:
+        """The record of its kind."""
+        return NETWORK_KINDS[self.kind]
+
+    @property
     def relevant(self) -> dict[str, Any]:
         """The keys that matter to this kind, and their values."""
-        other = {"dense": {"filters", "kernel_size"}, "convolutional": {"hidden"}}[self.kind]
-        return self.model_dump(exclude=other)
+        others = {key for kind in NETWORK_KINDS.values() for key in kind.keys}
+        return self.model_dump(exclude=others - {*self.kind_record.keys})
 
 
 class Train(Section):
@@ -167,7 +219,7 @@ class Train(Section):
 
     epochs: Epochs = 100
     batch_size: Count = 32
-    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
+    optimizer: Annotated[str, member_of(OPTIMIZERS)] = "adam"
     learning_rate: Positive = 1e-3
     patience: Annotated[Count | None, BeforeValidator(null_word)] = 10
     engine: Literal["auto", "tensorflow"] = "auto"
@@ -183,9 +235,6 @@ class Train(Section):
 def _null_is_none(value: Any) -> Any:
     """``none`` for what YAML or DVC may write for it."""
     return "none" if null_word(value) is None else value
-
-
-Metric = Literal["mse", "mae", "binary_crossentropy", "psnr", "explained_variance"]
 
 
 class Evaluate(Section):

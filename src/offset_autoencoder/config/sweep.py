@@ -1,19 +1,29 @@
-"""A list is a sweep: one model's mapping → the product of its lists."""
+"""Settings and runs: the lists of a model in params.yaml, expanded to their product."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args, get_origin
 
-from offset_autoencoder.config.model import Model
 from offset_autoencoder.config.schema import Network, Train
+from offset_autoencoder.config.systems import Model
 
 SweepValue = str | int | float | bool | tuple[int, ...] | None
 
+
+def _takes_list(annotation: Any) -> bool:
+    return get_origin(annotation) is list or any(map(_takes_list, get_args(annotation)))
+
+
 # Keys whose single value is itself a list: only a list that holds lists is a sweep.
-LIST_VALUED = frozenset({"hidden", "second_hidden", "filters"})
+LIST_VALUED = frozenset(
+    key
+    for section in (Network, Train, Model)
+    for key, field in section.model_fields.items()
+    if _takes_list(field.annotation)
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +66,7 @@ class Run:
 
 
 def format_value(value: SweepValue) -> str:
-    """A swept value as it is shown in labels, tables and tags."""
+    """A swept value as labels, tables and tags have it."""
     if isinstance(value, float):
         return f"{value:.12g}"
     if isinstance(value, tuple):
@@ -67,7 +77,7 @@ def format_value(value: SweepValue) -> str:
 
 
 def is_sweep(key: str, value: Any) -> bool:
-    """Whether the value of a key is a list of values to sweep."""
+    """True where the value of a key is a list of values to sweep."""
     if not isinstance(value, list):
         return False
     return key not in LIST_VALUED or any(isinstance(item, list) for item in value)

@@ -1,14 +1,106 @@
-"""pydantic's findings → one InputError that names the key."""
+"""Values of params.yaml: their types and bounds, and the error that names a wrong one's key."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic_core import PydanticKnownError
 
-from offset_autoencoder.config.schema import Section, WrongTogether
+from offset_autoencoder.config.registries import ACTIVATIONS
 from offset_autoencoder.errors import InputError, did_you_mean, short_repr
+
+
+class Section(BaseModel):
+    """A part of params.yaml: unknown keys are errors, values cannot be changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class WrongTogether(ValueError):
+    """Keys of one section, each right in itself, that do not go together.
+
+    Args:
+        message: What is wrong.
+        keys: The keys that it is about; the first that is given is where the user looks.
+    """
+
+    def __init__(self, message: str, *keys: str) -> None:
+        self.keys = keys
+        super().__init__(message)
+
+
+_SMALLEST, _LARGEST = 2.0**-126, 2.0**128 * (1 - 2.0**-24)
+
+
+def refuse_bool(value: Any) -> Any:
+    """A value as it is, unless it is true or false, which Python takes for 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")
+    return value
+
+
+def null_word(value: Any) -> Any:
+    """None for what YAML or DVC may write for it."""
+    return None if value in ("null", "None", "~", "") else value
+
+
+def _fits_float32(value: float) -> float:
+    if value and not _SMALLEST <= abs(value) <= _LARGEST:
+        raise ValueError(f"must be of a size that float32 holds, 1.2e-38 to 3.4e38, got {value:g}")
+    return value
+
+
+def _each_once(values: list[Any]) -> list[Any]:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise ValueError(f"names each value once, got {value!r} twice")
+    return values
+
+
+def member_of(names: Collection[str]) -> BeforeValidator:
+    """A validator that refuses what is not one of the names, as pydantic does for a Literal."""
+
+    def check(value: Any) -> Any:
+        if not isinstance(value, str) or value not in names:
+            expected = ", ".join(repr(name) for name in names)
+            raise PydanticKnownError("literal_error", {"expected": expected})
+        return value
+
+    return BeforeValidator(check)
+
+
+FEW = (Field(max_length=100), AfterValidator(_each_once))
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=64)]
+# The upper bounds are far beyond use: what exceeds them is a slip that would eat all memory.
+Count = Annotated[int, BeforeValidator(refuse_bool), Field(ge=1, lt=2**31)]
+Width = Annotated[Count, Field(le=2**20)]
+Epochs = Annotated[Count, Field(le=10**6)]
+WholeNumber = Annotated[int, BeforeValidator(refuse_bool), Field(ge=0, lt=2**31)]
+Seed = Annotated[int, BeforeValidator(refuse_bool), Field(ge=0, lt=2**32)]
+Number = Annotated[
+    float,
+    BeforeValidator(refuse_bool),
+    Field(allow_inf_nan=False),
+    AfterValidator(_fits_float32),
+]
+Positive = Annotated[Number, Field(gt=0)]
+NonNegative = Annotated[Number, Field(ge=0)]
+Bytes = Annotated[ByteSize, BeforeValidator(refuse_bool), Field(ge=2**20)]
+Share = Annotated[float, BeforeValidator(refuse_bool), Field(gt=0, lt=1)]
+Decibels = Annotated[float, BeforeValidator(refuse_bool), Field(ge=-100, le=100)]
+Activation = Annotated[str, member_of(ACTIVATIONS)]
 
 S = TypeVar("S", bound=Section)
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.evaluation.encoded import Decode, Encoded
-from offset_autoencoder.evaluation.metrics import binary_crossentropy, mse
+from offset_autoencoder.config.registries import LOSSES
+from offset_autoencoder.models.inference import Decode, Encoded
 
 Array = NDArray[np.float32]
-
-_LEAST = 1e-7
 
 
 def kl_divergence(mean: NDArray[np.floating], log_variance: NDArray[np.floating]) -> float:
@@ -37,13 +35,7 @@ def negative_log_likelihood(loss: str, x: Array, reconstruction: Array) -> float
         x: (n, D).
         reconstruction: (n, D).
     """
-    features = x.shape[1]
-    if loss == "binary_crossentropy":
-        return features * binary_crossentropy(x, reconstruction)
-    if loss == "categorical_crossentropy":
-        logarithms = np.log(np.maximum(np.asarray(reconstruction, np.float64), _LEAST))
-        return float(-np.mean(np.sum(x * logarithms, axis=1)))
-    return features * (mse(x, reconstruction) + float(np.log(np.pi)) / 2)
+    return LOSSES[loss].negative_log_likelihood(x, reconstruction)
 
 
 def evidence_lower_bound(

@@ -16,7 +16,6 @@ from offset_autoencoder.config import SPLITS, Run, SplitName
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation.draws import Draws, draw
 from offset_autoencoder.evaluation.elbo import evidence_lower_bound
-from offset_autoencoder.evaluation.encoded import Encoded
 from offset_autoencoder.evaluation.interventions import Intervention, intervene
 from offset_autoencoder.evaluation.measure import measure
 from offset_autoencoder.evaluation.metrics import reconstruction_metrics
@@ -24,11 +23,9 @@ from offset_autoencoder.evaluation.opened import FinishedRun, OpenedRun, open_ru
 from offset_autoencoder.evaluation.probes import Probe, Splits, Targets, probe_parts
 from offset_autoencoder.evaluation.pull import pull
 from offset_autoencoder.evaluation.response import Response, respond
+from offset_autoencoder.models.inference import Encoded
 
 Array = NDArray[np.float32]
-
-# Systems whose (first) encoder starts as the plain one of the same seed.
-_PLAIN_ENCODER = frozenset({"additive", "concatenate", "two_encoder"})
 
 
 @dataclass(frozen=True)
@@ -204,6 +201,6 @@ def _twin_of(run: Run) -> str | None:
     None for a system whose encoder is not that of a plain run.
     """
     setting = run.setting
-    if setting.spec.system not in _PLAIN_ENCODER:
+    if not setting.spec.system_record.starts_as_plain:
         return None
     return repr((setting.network, setting.train, run.seed))

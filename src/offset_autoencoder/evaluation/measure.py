@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.evaluation.encoded import Decode, Encoded
 from offset_autoencoder.evaluation.metrics import CONDITIONS, METRICS, reconstruction_metrics
 from offset_autoencoder.evaluation.opened import FinishedRun
+from offset_autoencoder.models.inference import Decode, Encoded
 
 Array = NDArray[np.float32]
 
@@ -77,7 +77,7 @@ def as_trained(
         return encoded.code + noise, encoded.offset
     noise *= np.float32(run.stddev)
     # A model of the user's own was trained with its noise on the offset, whatever it does with it.
-    if encoded.code is None or run.architecture.system == "function":
+    if encoded.code is None or run.architecture.system_record.is_users:
         return encoded.code, encoded.offset + noise
     return encoded.code + noise, encoded.offset
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from offset_autoencoder.config.architecture import Architecture
+import numpy as np
+from numpy.typing import NDArray
+
+from offset_autoencoder.config.registries import LOSSES, load
 from offset_autoencoder.config.schema import Network
+from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.backend import keras
-from offset_autoencoder.models.systems import BUILDERS, OWN_NOISE
-from offset_autoencoder.models.user_function import build_user_model
+from offset_autoencoder.models.layers import SampledCode, initial_kernel
 
 
 def build_autoencoder(
@@ -37,7 +40,7 @@ def build_autoencoder(
         activation: Keras activation of the hidden layers.
         output: Keras activation of the reconstruction.
         normalize: Whether the code has unit L2 norm.
-        stddev: Gaussian noise a coordinate of the code, in training only; 0 adds no layer.
+        stddev: Gaussian noise per coordinate of the code, in training only; 0 adds no layer.
         seed: Seed of the initial weights and of the noise.
 
     Returns:
@@ -50,14 +53,14 @@ def build_autoencoder(
         >>> model.compile("adam", "binary_crossentropy")
         >>> model.fit({"x": x, "offset": offsets}, x)
     """
-    loss = {"sigmoid": "binary_crossentropy", "softmax": "categorical_crossentropy"}
+    needs = {loss.output: loss.name for loss in LOSSES.values() if loss.output}
     network = Network.model_validate(
         {
             "latent_dim": latent_dim,
             "hidden": list(hidden),
             "activation": activation,
             "output": output,
-            "loss": loss.get(output, "mean_squared_error"),
+            "loss": needs.get(output, "mean_squared_error"),
             "normalize": normalize,
         }
     )
@@ -72,7 +75,7 @@ def build_model(
     Args:
         architecture: Its layers.
         seed: Seed of the initial weights and of the noise.
-        stddev: Gaussian noise a coordinate of the code, in training only; 0 adds no layer.
+        stddev: Gaussian noise per coordinate of the code, in training only; 0 adds no layer.
         noise_input: Whether noise that cannot be folded into the offset is a third input,
             ``noise`` (batch, latent_dim), instead of drawn by a layer.
 
@@ -82,14 +85,66 @@ def build_model(
     Raises:
         InputError: where the user's own function does not return such a model.
     """
-    if architecture.system == "function":
-        return build_user_model(architecture, seed)
+    system = architecture.system_record
+    if system.is_users:
+        return load(system.build)(architecture, seed)
     latent_dim = architecture.network.latent_dim
     inputs = {
         "x": keras.Input((architecture.input_dim,), name="x"),
         "offset": keras.Input((latent_dim,), name="offset"),
     }
-    if noise_input and architecture.system in OWN_NOISE:
+    if noise_input and system.noise_is_input:
         inputs["noise"] = keras.Input((latent_dim,), name="noise")
-    output = BUILDERS[architecture.system](architecture, inputs, seed, stddev)
+    output = load(system.build)(architecture, inputs, seed, stddev)
     return keras.Model(inputs, output, name="offset_autoencoder")
+
+
+class Variables(NamedTuple):
+    """The variables of one run.
+
+    Attributes:
+        weights: Those that train.
+        state: The others: frozen weights, statistics, counts, states of seed generators.
+    """
+
+    weights: list[NDArray[Any]]
+    state: list[NDArray[Any]]
+
+
+def initial_variables(architecture: Architecture, model: Any, seed: int) -> Variables:
+    """The variables from which a run of this seed starts.
+
+    Args:
+        architecture: The architecture.
+        model: Built of it with ``noise_input``, whatever its seed and its weights now.
+        seed: The run's seed.
+    """
+    weighted = [layer for layer in model.layers if layer.weights]
+    if architecture.system_record.is_users or not all(map(_seeds_kernel_alone, weighted)):
+        return variables_of(build_model(architecture, seed, noise_input=True))
+    # Kernels are drawn in a tenth of the time that a model is built in.
+    kernels = {
+        layer.kernel.path: initial_kernel(layer, seed)
+        for layer in weighted
+        if hasattr(layer, "kernel")
+    }
+    return Variables(
+        *(
+            [np.asarray(kernels.get(variable.path, variable)) for variable in variables]
+            for variables in (model.trainable_variables, model.non_trainable_variables)
+        )
+    )
+
+
+def variables_of(model: Any) -> Variables:
+    """The variables of a Keras model, as arrays."""
+    return Variables(
+        [np.asarray(v) for v in model.trainable_variables],
+        [np.asarray(v) for v in model.non_trainable_variables],
+    )
+
+
+def _seeds_kernel_alone(layer: Any) -> bool:
+    """True where the seed of a model decides the layer's kernel and no other of its weights."""
+    layers = keras.layers
+    return type(layer) in (layers.Dense, layers.Conv2D, layers.Conv2DTranspose, SampledCode)

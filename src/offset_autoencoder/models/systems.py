@@ -1,29 +1,37 @@
-"""One builder a system: the parts of :mod:`.coders` put together.
+"""Keras layers of each system, and the encoders and decoders of each kind of network.
 
-Every builder takes the inputs ``x`` and ``offset`` (and ``noise`` where it is an input) and
-returns the reconstruction. Layers are named the same in every system, so that one seed gives
+Builders of systems take the inputs ``x`` and ``offset`` (and ``noise`` where it is an input) and
+return the reconstruction. Layers have the same names in every system, so that one seed gives
 the same encoder and decoder in all of them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
-from offset_autoencoder.config.architecture import Architecture
+from offset_autoencoder.config.registries import LOSSES, load
+from offset_autoencoder.models.architecture import (
+    Architecture,
+    DenseLayer,
+    decoder_layers,
+    encoder_prefixes,
+    hidden_layers,
+    second_encoder_layers,
+)
 from offset_autoencoder.models.backend import keras
-from offset_autoencoder.models.code_noise import CodeNoise
-from offset_autoencoder.models.coders import decode, encode, encode_hidden
-from offset_autoencoder.models.layers import dense, layer_seed
-from offset_autoencoder.models.sampled_code import SampledCode
-from offset_autoencoder.models.unit_norm import UnitNorm
+from offset_autoencoder.models.layers import (
+    CodeNoise,
+    SampledCode,
+    UnitNorm,
+    convolution,
+    dense,
+    layer_seed,
+    transposed_convolution,
+)
 
 Tensor = Any
-Builder = Callable[[Architecture, dict[str, Tensor], int, float], Tensor]
-
-# Systems whose noise cannot be folded into the offset: given as an input of its own.
-OWN_NOISE = frozenset({"concatenate", "vae"})
 
 
 def additive(
@@ -56,17 +64,15 @@ def two_encoder(
     """
     network, trainable = architecture.network, not architecture.frozen
     code = encode(architecture, inputs["x"], seed)
-    features = encode_hidden(
-        architecture,
-        inputs["x"],
-        seed,
-        prefix="second_",
-        hidden=architecture.second_hidden,
-        activation=architecture.second_activation,
-        trainable=trainable,
-    )
-    latent_dim = network.latent_dim
-    second = dense(latent_dim, "linear", "second_code", seed, trainable=trainable)(features)
+    latent_dim, x = network.latent_dim, inputs["x"]
+    if network.kind_record.is_dense or architecture.second_hidden is not None:
+        second = _through(second_encoder_layers(architecture), x, seed)
+    else:
+        activation = architecture.second_activation
+        features = encode_hidden(
+            architecture, x, seed, "second_", activation=activation, trainable=trainable
+        )
+        second = dense(latent_dim, "linear", "second_code", seed, trainable=trainable)(features)
     if architecture.second_rms is not None:
         second = UnitNorm(name="second_unit_code")(second)
         norm = architecture.second_rms * math.sqrt(latent_dim)
@@ -80,8 +86,7 @@ def ensemble(
 ) -> Tensor:
     """The code is ``z = combined + offset + stddev · n``, combined over the encoders' codes."""
     codes = [
-        encode(architecture, inputs["x"], seed, prefix=f"member_{number}_" if number > 1 else "")
-        for number in range(1, (architecture.encoders or 1) + 1)
+        encode(architecture, inputs["x"], seed, prefix) for prefix in encoder_prefixes(architecture)
     ]
     combine = {"mean": keras.layers.Average, "sum": keras.layers.Add}[
         architecture.combine or "mean"
@@ -98,24 +103,19 @@ def vae(architecture: Architecture, inputs: dict[str, Tensor], seed: int, stddev
     cross-entropy of the data's likelihood, for squared error of a Gaussian with variance ½.
     """
     network = architecture.network
+    log_variance_name = str(architecture.system_record.log_variance_layer)
     features = encode_hidden(architecture, inputs["x"], seed)
     mean = dense(network.latent_dim, "linear", "code", seed)(features)
-    log_variance = dense(network.latent_dim, "linear", "code_log_variance", seed)(features)
+    log_variance = dense(network.latent_dim, "linear", log_variance_name, seed)(features)
     draws = [inputs["noise"]] if "noise" in inputs else []
     code = SampledCode(
         beta=1.0 if architecture.beta is None else architecture.beta,
-        scale=kl_scale(architecture),
+        scale=LOSSES[network.loss].nats_factor(architecture.input_dim),
         warmup_steps=architecture.warmup_steps or 0,
         seed=layer_seed(seed, "sampled_code"),
         name="sampled_code",
     )([mean, log_variance, *draws])
     return _add_and_decode(architecture, code, inputs["offset"], seed, stddev)
-
-
-def kl_scale(architecture: Architecture) -> float:
-    """What brings nats a sample to the scale of the architecture's reconstruction loss."""
-    summed = architecture.network.loss == "categorical_crossentropy"
-    return 1.0 if summed else 1.0 / architecture.input_dim
 
 
 def _add_and_decode(
@@ -127,10 +127,134 @@ def _add_and_decode(
     return decode(architecture, added, seed)
 
 
-BUILDERS: dict[str, Builder] = {
-    "additive": additive,
-    "concatenate": concatenate,
-    "two_encoder": two_encoder,
-    "ensemble": ensemble,
-    "vae": vae,
-}
+def encode_hidden(
+    architecture: Architecture,
+    x: Tensor,
+    seed: int,
+    prefix: str = "",
+    *,
+    activation: str | None = None,
+    trainable: bool = True,
+) -> Tensor:
+    """The encoder up to its last hidden layer.
+
+    Args:
+        architecture: The architecture.
+        x: (batch, input_dim) samples.
+        seed: Seed of the initial weights.
+        prefix: Put before the layers' names, where a model has several encoders.
+        activation: Activation, where it is not that of the network.
+        trainable: Whether the layers train.
+
+    Returns:
+        (batch, features) hidden features.
+    """
+    network = architecture.network
+    build = load(network.kind_record.encode)
+    return build(architecture, x, seed, prefix, activation or network.activation, trainable)
+
+
+def encode(architecture: Architecture, x: Tensor, seed: int, prefix: str = "") -> Tensor:
+    """The code: hidden layers, a linear Dense layer and, where asked for, unit L2 norm.
+
+    Returns:
+        (batch, latent_dim).
+    """
+    network = architecture.network
+    features = encode_hidden(architecture, x, seed, prefix)
+    code = dense(network.latent_dim, "linear", f"{prefix}code", seed)(features)
+    return UnitNorm(name=f"{prefix}unit_code")(code) if network.normalize else code
+
+
+def decode(architecture: Architecture, code: Tensor, seed: int) -> Tensor:
+    """The decoder, which mirrors the encoder.
+
+    Args:
+        architecture: The architecture.
+        code: (batch, any width) what the decoder reads.
+        seed: Seed of the initial weights.
+
+    Returns:
+        (batch, input_dim) the reconstruction.
+    """
+    return load(architecture.network.kind_record.decode)(architecture, code, seed)
+
+
+def encode_dense(
+    architecture: Architecture,
+    x: Tensor,
+    seed: int,
+    prefix: str,
+    activation: str,
+    trainable: bool,
+) -> Tensor:
+    """A Dense layer for each hidden width."""
+    return _through(hidden_layers(architecture, prefix), x, seed)
+
+
+def decode_dense(architecture: Architecture, code: Tensor, seed: int) -> Tensor:
+    """The hidden widths backwards, then a Dense layer with the output's activation."""
+    return _through(decoder_layers(architecture), code, seed)
+
+
+def encode_convolutional(
+    architecture: Architecture,
+    x: Tensor,
+    seed: int,
+    prefix: str,
+    activation: str,
+    trainable: bool,
+) -> Tensor:
+    """A convolution of stride 2 for each number of filters."""
+    network = architecture.network
+    features = keras.layers.Reshape(_image(architecture), name=f"{prefix}image")(x)
+    for number, filters in enumerate(network.filters, start=1):
+        name = f"{prefix}encoder_{number}"
+        layer = convolution(
+            filters, network.kernel_size, activation, name, seed, trainable=trainable
+        )
+        features = layer(features)
+    return keras.layers.Flatten(name=f"{prefix}flat")(features)
+
+
+def decode_convolutional(architecture: Architecture, code: Tensor, seed: int) -> Tensor:
+    """A Dense layer, then transposed convolutions; what is too large is cropped."""
+    network = architecture.network
+    height, width, channels = _image(architecture)
+    halvings = len(network.filters)
+    small = [-(-side // 2**halvings) for side in (height, width)]
+    start = (*small, network.filters[-1])
+    image = dense(math.prod(start), network.activation, "decoder_dense", seed)(code)
+    image = keras.layers.Reshape(start, name="decoder_image")(image)
+    outputs = [*reversed(network.filters[:-1]), channels]
+    for number, filters in enumerate(outputs, start=1):
+        last = number == halvings
+        image = transposed_convolution(
+            filters,
+            network.kernel_size,
+            "linear" if last else network.activation,
+            "reconstruction_image" if last else f"decoder_{number}",
+            seed,
+        )(image)
+    surplus = [
+        side * 2**halvings - target for side, target in zip(small, (height, width), strict=True)
+    ]
+    if any(surplus):
+        crop = tuple((extra // 2, extra - extra // 2) for extra in surplus)
+        image = keras.layers.Cropping2D(crop, name="crop")(image)
+    flat = keras.layers.Reshape((architecture.input_dim,), name="reconstruction_flat")(image)
+    return keras.layers.Activation(network.output, name="reconstruction")(flat)
+
+
+def _image(architecture: Architecture) -> tuple[int, int, int]:
+    shape = architecture.image_shape
+    if shape is None or len(shape) not in (2, 3):
+        raise ValueError("a convolutional network needs samples with an image shape")
+    height, width, channels = (*shape, 1)[:3]
+    return height, width, channels
+
+
+def _through(layers: Sequence[DenseLayer], x: Tensor, seed: int) -> Tensor:
+    for layer in layers:
+        x = dense(layer.units, layer.activation, layer.name, seed, trainable=layer.trains)(x)
+    return x

@@ -6,8 +6,8 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.backend import keras
 from offset_autoencoder.user_code import blame_user_code, find_attribute
 

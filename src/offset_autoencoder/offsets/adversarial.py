@@ -4,7 +4,7 @@ For each sample, with c its code under a reference autoencoder fitted as in kind
 
     f(x) = argmax over d, ‖d‖ = √L, of loss(x, decoder(c + radius · d))
 
-so that f(x) has a root mean square of 1 a coordinate; ``rms`` of a model then sets its power.
+so that f(x) has a root mean square of 1 per coordinate; ``rms`` of a model then scales it.
 The maximum is sought by projected gradient ascent on the sphere (Madry et al. 2018, there on
 the sample). What it finds is a local maximum, the best of those that its starts lead to, and
 not proven to be the global one; where the loss has a kink (relu) it can end a little short of
@@ -23,24 +23,28 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from offset_autoencoder.config.offset_kinds import AdversarialOffset
-from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
+from offset_autoencoder.offsets.kind import (
+    Float32,
+    Float64,
+    OffsetKind,
+    Samples,
+    State,
+    Training,
+    random_stream,
+)
 from offset_autoencoder.offsets.reference import encode, fit_reference_state, layers_of
 
 _ROWS = 1024
-# A stream of its own: nothing else that is seeded with the same number draws the same values.
-_STREAM = tuple(b"adversarial")
 # Maxima this near to each other are the same but for rounding: the first one counts.
 _SAME = 1e-9
 
-Float64 = NDArray[np.float64]
 Tensor = Any
 
 
 def fit(where: str, params: AdversarialOffset, training: Training, latent_dim: int) -> State:
-    """The reference's layers, the starts (restarts, latent_dim), and how to climb from them.
+    """Layers of the reference, starts (restarts, latent_dim), and settings of the ascent.
 
     Raises:
         InputError: where the reference's training diverged.
@@ -56,40 +60,39 @@ def fit(where: str, params: AdversarialOffset, training: Training, latent_dim: i
     }
 
 
-def ready(where: str, state: State) -> Callable[[Samples], Float32]:
-    """The function that :func:`apply` calls, its program compiled once."""
+def load(where: str, state: State) -> Callable[[Samples], Float32]:
+    """Compile the ascent, and return the function that :func:`apply` calls."""
     climb = _compile_climb(state)
 
     def directions(samples: Samples) -> Float32:
         code = encode(where, state, samples.x)
-        found = np.empty(code.shape, dtype=np.float32)
+        table = np.empty(code.shape, dtype=np.float32)
         for start in range(0, len(code), _ROWS):
             block = slice(start, start + _ROWS)
             unit = climb(samples.x[block].astype(np.float64), code[block])
-            found[block] = unit * np.sqrt(code.shape[1])
-        return found
+            table[block] = unit * np.sqrt(code.shape[1])
+        return table
 
     return directions
 
 
 def apply(where: str, state: State, samples: Samples) -> Float32:
-    """The worst direction found for each sample, float32 (n, latent_dim).
+    """Worst direction found for each sample, float32 (n, latent_dim).
 
     Raises:
         InputError: where x has another number of features than the training split.
     """
-    return ready(where, state)(samples)
+    return load(where, state)(samples)
 
 
 def _starts(seed: int, restarts: int, latent_dim: int) -> Float64:
     """Directions uniform on the unit sphere, (restarts, latent_dim), the same for all samples."""
-    generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=_STREAM))
-    rows = generator.standard_normal((restarts, latent_dim))
+    rows = random_stream("adversarial", seed).standard_normal((restarts, latent_dim))
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def _compile_climb(state: State) -> Callable[[Float64, Float64], Float64]:
-    """The function of x (n, D) and codes (n, L) that gives unit directions (n, L), float64."""
+    """Function of x (n, D) and codes (n, L) that gives unit directions (n, L), float64."""
     from offset_autoencoder.models.backend import keras, tf
 
     activation = keras.activations.get(state["activation"].item())
@@ -147,3 +150,6 @@ def _compile_climb(state: State) -> Callable[[Float64, Float64], Float64]:
     program = tf.function(climb, input_signature=[rows, rows], autograph=False)
     concrete = program.get_concrete_function()
     return lambda x, code: np.asarray(concrete(tf.constant(x), tf.constant(code)))
+
+
+KIND = OffsetKind(fit, apply, load)

@@ -1,20 +1,32 @@
-"""An offset built from its section of params.yaml: fitted, applied, written whole or not at all."""
+"""An offset fitted from its section of params.yaml, stored whole or not at all, and applied."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from offset_autoencoder.config import SPLITS, SplitName
-from offset_autoencoder.config.offset_kinds import FileOffset
 from offset_autoencoder.data.prepared import PreparedData, PreparedSplit
+from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import chunks
-from offset_autoencoder.io.files import replace_folder
-from offset_autoencoder.offsets.kind import Float32, Samples, State, Training, applier
+from offset_autoencoder.io.files import read_npz, replace_folder
+from offset_autoencoder.offsets.kind import (
+    Apply,
+    Float32,
+    Int64,
+    PreparedIds,
+    Samples,
+    State,
+    Training,
+    Vectors,
+    check_finite,
+)
 from offset_autoencoder.offsets.registry import find_kind
-from offset_autoencoder.offsets.table import folder_of, write_table
-from offset_autoencoder.offsets.vectors import Vectors
+from offset_autoencoder.offsets.table import INFO, STATE, folder_of, read_info, write_table
 
 
 def build_offset(
@@ -36,7 +48,7 @@ def build_offset(
         raw: ``data/raw``, for the kinds that read files.
 
     Returns:
-        The root mean square of a training coordinate at each latent dim.
+        Root mean square of a training coordinate at each latent dim.
 
     Raises:
         InputError: where the offset cannot be had; then nothing has changed.
@@ -62,7 +74,7 @@ def build_offset(
 def compute_tables(
     name: str, params: Any, data: PreparedData, latent_dim: int, raw: Path
 ) -> tuple[State, dict[SplitName, Vectors]]:
-    """Fit an offset on the training split; it is applied where its vectors are asked for.
+    """Fit an offset on the training split; it is applied when its vectors are written.
 
     Args:
         name: The name under ``offsets:``.
@@ -72,19 +84,11 @@ def compute_tables(
         raw: ``data/raw``, for the kinds that read files.
 
     Returns:
-        What computes f(x) for new samples, and the vectors of each split.
+        State that determines f(x) of new samples, and the vectors of each split.
 
     Raises:
         InputError: where the offset cannot be had.
     """
-    if isinstance(params, FileOffset):
-        from offset_autoencoder.offsets.table_file import PreparedIds, read_tables
-
-        ids = PreparedIds(
-            {split: data.split(split).ids for split in SPLITS},
-            are_rows=data.schema.ids == "rows",
-        )
-        return {}, read_tables(name, params, ids, latent_dim, raw)
     where = f"params.yaml: offsets.{name}"
     kind = find_kind(where, params.kind)
     classes = data.schema.classes
@@ -97,11 +101,15 @@ def compute_tables(
         raw=raw,
     )
     state = kind.fit(where, params, training, latent_dim)
-    apply = applier(kind, where, state)
+    if kind.read is not None:
+        ids = {split: data.split(split).ids for split in SPLITS}
+        prepared = PreparedIds(ids, are_rows=data.schema.ids == "rows")
+        return state, kind.read(name, params, prepared, latent_dim, raw)
+    apply = kind.applier(where, state)
     return state, {split: _vectors(data.split(split), apply, latent_dim) for split in SPLITS}
 
 
-def _vectors(split: PreparedSplit, apply: Callable[[Samples], Float32], latent_dim: int) -> Vectors:
+def _vectors(split: PreparedSplit, apply: Apply, latent_dim: int) -> Vectors:
     def computed() -> Iterator[Float32]:
         for start, x in chunks(split.x, latent_dim):
             rows = slice(start, start + len(x))
@@ -109,3 +117,91 @@ def _vectors(split: PreparedSplit, apply: Callable[[Samples], Float32], latent_d
             yield apply(Samples(x, y, split.ids[rows], first_row=start))
 
     return Vectors((len(split.x), latent_dim), computed)
+
+
+def apply_offset(
+    folder: str | Path,
+    x: ArrayLike,
+    y: ArrayLike | None = None,
+    ids: ArrayLike | None = None,
+) -> Float32:
+    """Compute f(x) of any samples with a stored offset.
+
+    Args:
+        folder: The folder of one table, with its offset.json and state.npz.
+        x: Samples (n, input_dim), scaled as those in ``data/prepared``; taken as float32.
+        y: Class indices (n,), for kind ``class_code``.
+        ids: Ids (n,), whole numbers or text, for kind ``interference``.
+
+    Returns:
+        float32 (n, latent_dim), not scaled to any rms.
+
+    Raises:
+        InputError: where the folder holds no such table, the samples do not suit it, or its
+            kind is ``file``, which has vectors for known samples only.
+    """
+    folder = Path(folder)
+    tables = sorted(path.parent.name for path in folder.glob(f"latent_dim_*/{INFO}"))
+    if tables and not (folder / INFO).exists():
+        raise InputError(str(folder), f"holds several tables: take one of {', '.join(tables)}")
+    info = read_info(folder)
+    apply = stored_applier(folder, info["kind"])
+    array = _samples(x, int(info["input_dim"]))
+    samples = Samples(
+        array,
+        y=None if y is None else _labels(y, len(array)),
+        ids=None if ids is None else _ids(ids, len(array)),
+    )
+    return apply(samples)
+
+
+def stored_applier(folder: Path, kind: str) -> Apply:
+    """Function f of new samples of a stored table, to be called for chunk after chunk.
+
+    Args:
+        folder: Folder with the table's state.npz.
+        kind: Its kind.
+
+    Raises:
+        InputError: where the state is missing or damaged.
+    """
+    return find_kind(str(folder), kind).applier(str(folder), read_npz(folder / STATE))
+
+
+def _samples(x: ArrayLike, input_dim: int) -> Float32:
+    array = _array("x", x)
+    if array.dtype.kind not in "fiub":
+        raise InputError("x", f"must hold real numbers, its dtype is {array.dtype}")
+    if array.ndim != 2 or array.shape[1] != input_dim:
+        raise InputError("x", f"must have shape (n, {input_dim}), it has {array.shape}")
+    with np.errstate(over="ignore"):  # too large for float32 is infinity, which is refused below
+        samples = np.ascontiguousarray(array, dtype=np.float32)
+    check_finite("x", samples)
+    return samples
+
+
+def _labels(y: ArrayLike, n: int) -> Int64:
+    array = _array("y", y)
+    if array.shape != (n,) or array.dtype.kind not in "iu":
+        raise InputError(
+            "y", f"must be {n} class indices, whole numbers, it is {array.dtype} {array.shape}"
+        )
+    return array.astype(np.int64)
+
+
+def _ids(ids: ArrayLike, n: int) -> NDArray[Any]:
+    array = _array("ids", ids)
+    if array.shape != (n,) or array.dtype.kind not in "iuU":
+        raise InputError(
+            "ids", f"must be {n} whole numbers or texts, they are {array.dtype} {array.shape}"
+        )
+    if array.dtype.kind == "u" and len(array) and array.max() >= 2**63:
+        raise InputError("ids", f"must be below 2**63, the largest is {array.max()}")
+    return array if array.dtype.kind == "U" else array.astype(np.int64)
+
+
+def _array(where: str, values: ArrayLike) -> NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise InputError(where, f"is not an array: {error}") from None

@@ -1,4 +1,4 @@
-"""Kind ``class_code``: one unit-norm vector a label, the same for all samples of a class.
+"""Kind ``class_code``: one unit-norm vector per label, the same for all samples of a class.
 
 For K classes:
 
@@ -19,12 +19,11 @@ import numpy as np
 
 from offset_autoencoder.config.offset_kinds import ClassCodeOffset
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
-from offset_autoencoder.offsets.linear import Float64
+from offset_autoencoder.offsets.kind import Float32, Float64, OffsetKind, Samples, State, Training
 
 
 def fit(where: str, params: ClassCodeOffset, training: Training, latent_dim: int) -> State:
-    """The code, float32 (n_classes, latent_dim): a row a class.
+    """Code, float32 (n_classes, latent_dim): a row per class.
 
     Raises:
         InputError: where the data has no labels, or latent_dim does not suit the code.
@@ -44,7 +43,7 @@ def fit(where: str, params: ClassCodeOffset, training: Training, latent_dim: int
 
 
 def apply(where: str, state: State, samples: Samples) -> Float32:
-    """The row of the code that each label names, float32 (n, latent_dim).
+    """Row of the code that each label names, float32 (n, latent_dim).
 
     Raises:
         InputError: where labels are missing, or are no class indices.
@@ -123,3 +122,6 @@ def _too_short(where: str, code: str, n_classes: int, latent_dim: int, expected:
         f"code {code} of {n_classes} classes needs a latent_dim of {expected}, not {latent_dim}",
         "change network.latent_dim or take another code",
     )
+
+
+KIND = OffsetKind(fit, apply)

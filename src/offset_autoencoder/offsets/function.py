@@ -30,8 +30,14 @@ from numpy.typing import NDArray
 from offset_autoencoder.config.offset_kinds import FunctionOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import rows_per_chunk
-from offset_autoencoder.offsets.check import check_finite
-from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
+from offset_autoencoder.offsets.kind import (
+    Float32,
+    OffsetKind,
+    Samples,
+    State,
+    Training,
+    check_finite,
+)
 from offset_autoencoder.user_code import blame_user_code, find_target
 
 _FITTED = "fitted."  # before the names of the user's own arrays
@@ -39,7 +45,7 @@ _TRIAL_ROWS = 64
 
 
 def fit(where: str, params: FunctionOffset, training: Training, latent_dim: int) -> State:
-    """Call the user's ``fit``, where there is one, and try what was said above.
+    """Call the user's ``fit``, where there is one, and test the promises stated above.
 
     Returns:
         The function's name, the seed, the latent dim, and the user's arrays as ``fitted.KEY``.
@@ -187,3 +193,6 @@ def _equal_up_to_rounding(a: Float32, b: Float32) -> bool:
     # Libraries that sum in several threads differ in the last bits from call to call.
     scale = float(np.sqrt(np.mean(np.square(a, dtype=np.float64))))
     return bool(np.allclose(a, b, rtol=1e-4, atol=1e-4 * scale))
+
+
+KIND = OffsetKind(fit, apply)

@@ -14,7 +14,7 @@ seed and the id, a symbol in each two coordinates (its in-phase and its quadratu
 ``bpsk``, in each coordinate. The signal of a smaller latent dim is the beginning of that of a
 larger one.
 
-Both have a power of 1 a coordinate: on average over a cycle, and over the alphabet.
+Both have a mean square of 1 per coordinate: on average over a cycle, and over the alphabet.
 """
 
 from __future__ import annotations
@@ -27,13 +27,11 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config.offset_kinds import InterferenceOffset
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
-
-Float64 = NDArray[np.float64]
+from offset_autoencoder.offsets.kind import Float32, Float64, OffsetKind, Samples, State, Training
 
 
 def fit(where: str, params: InterferenceOffset, training: Training, latent_dim: int) -> State:
-    """Nothing is learned: the state is what params.yaml says."""
+    """Keep what params.yaml says: nothing is learned."""
     state: State = {
         "latent_dim": np.array(latent_dim, dtype=np.int64),
         "signal": np.array(params.signal),
@@ -48,14 +46,14 @@ def fit(where: str, params: InterferenceOffset, training: Training, latent_dim: 
 
 
 def apply(where: str, state: State, samples: Samples) -> Float32:
-    """The signal of each sample's id, float32 (n, latent_dim).
+    """Signal of each sample's id, float32 (n, latent_dim).
 
     Raises:
         InputError: where the samples have no ids.
     """
     if samples.ids is None:
         raise InputError(
-            where, "kind interference goes by the sample's id", "give ids, one a sample"
+            where, "kind interference goes by the sample's id", "give ids, one per sample"
         )
     latent_dim = state["latent_dim"].item()
     if state["signal"].item() == "sinusoid":
@@ -66,30 +64,30 @@ def apply(where: str, state: State, samples: Samples) -> Float32:
 
 
 def sinusoid(ids: NDArray[Any], latent_dim: int, frequency: float, phase: float) -> Float64:
-    """The wave at each id, (n, latent_dim).
+    """Wave at each id, (n, latent_dim).
 
     Cycles are counted in whole numbers, so that a large id loses no digits of its phase.
 
     Args:
         ids: Whole numbers or text (n,).
-        latent_dim: Coordinates a sample.
-        frequency: Cycles a coordinate.
+        latent_dim: Coordinates per sample.
+        frequency: Cycles per coordinate.
         phase: Radians.
     """
     cycles, whole = frequency.as_integer_ratio()
-    begins = [_number(name) * latent_dim * cycles % whole / whole for name in ids.tolist()]
+    begins = [_integer_of(name) * latent_dim * cycles % whole / whole for name in ids.tolist()]
     turns = np.array(begins)[:, None] + frequency * np.arange(latent_dim)
     wave: Float64 = np.sqrt(2.0) * np.sin(2.0 * np.pi * turns + phase)
     return wave
 
 
 def symbols(ids: NDArray[Any], latent_dim: int, alphabet: Float64, seed: int) -> Float64:
-    """The symbols of each id, (n, latent_dim).
+    """Symbols of each id, (n, latent_dim).
 
     Args:
         ids: Whole numbers or text (n,).
-        latent_dim: Coordinates a sample; a last symbol that does not fit is cut.
-        alphabet: Points (2^k, coordinates a symbol), at most 256 of them.
+        latent_dim: Coordinates per sample; a last symbol that does not fit is cut.
+        alphabet: Points (2^k, coordinates per symbol), at most 256 of them.
         seed: Which draw.
     """
     count = -(-latent_dim // alphabet.shape[1])
@@ -101,7 +99,7 @@ def symbols(ids: NDArray[Any], latent_dim: int, alphabet: Float64, seed: int) ->
 
 
 def alphabet(points: str) -> Float64:
-    """A constellation's points, (M, coordinates), of a mean square of 1 a coordinate."""
+    """Points of a constellation, (M, coordinates), of a mean square of 1 per coordinate."""
     signs = np.array([-1.0, 1.0])
     if points == "bpsk":
         return signs[:, None]
@@ -113,7 +111,10 @@ def alphabet(points: str) -> Float64:
     return np.stack(grid, axis=-1).reshape(-1, 2)
 
 
-def _number(name: int | str) -> int:
+def _integer_of(name: int | str) -> int:
     if isinstance(name, int):
         return name
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+
+
+KIND = OffsetKind(fit, apply)

@@ -15,19 +15,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from offset_autoencoder.config.offset_kinds import KmeansOffset, PcaOffset
+from offset_autoencoder.config.offset_kinds import KmeansOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import rows_per_chunk, take
-from offset_autoencoder.offsets import pca
-from offset_autoencoder.offsets.kind import Float32, Int64, Samples, State, Training
-from offset_autoencoder.offsets.linear import Float64, centred_blocks, training_mean
+from offset_autoencoder.offsets.kind import (
+    Float32,
+    Float64,
+    Int64,
+    OffsetKind,
+    Samples,
+    State,
+    Training,
+    check_features,
+    random_stream,
+)
+from offset_autoencoder.offsets.linear import centred_blocks, principal_components, training_mean
 
 _STARTS = 4
 _PASSES = 10
 _TOLERANCE = 1e-4
 _CHUNKS_AT_ONCE = 3  # takes up to 1.6 GB
-# A stream of its own: nothing else that is seeded with the same number draws the same values.
-_STREAM = tuple(b"kmeans")
 
 
 def fit(where: str, params: KmeansOffset, training: Training, latent_dim: int) -> State:
@@ -38,33 +45,29 @@ def fit(where: str, params: KmeansOffset, training: Training, latent_dim: int) -
             is more than ``pca`` has.
     """
     if params.vectors == "pca":
-        axes = pca.fit(where, PcaOffset(), training, latent_dim)
+        axes = principal_components(where, training.x, latent_dim)
     mean = training_mean(training.x)
     centroids = _centroids(where, params, training.x, mean)
     if params.vectors == "pca":
-        vectors = centroids @ axes["components"].T
+        vectors = centroids @ axes.components.T
     else:
         vectors = _directions(params.seed, params.n_clusters, latent_dim)
     return {"mean": mean, "centroids": centroids, "vectors": vectors.astype(np.float32)}
 
 
 def apply(where: str, state: State, samples: Samples) -> Float32:
-    """The vector of each sample's nearest centroid, float32 (n, latent_dim).
+    """Vector of each sample's nearest centroid, float32 (n, latent_dim).
 
     Raises:
         InputError: where x has another number of features than the training split.
     """
-    if samples.x.shape[1] != len(state["mean"]):
-        raise InputError(
-            where,
-            f"was fitted on {len(state['mean'])} features, x has {samples.x.shape[1]}",
-        )
+    check_features(where, samples.x, len(state["mean"]))
     vectors: Float32 = state["vectors"]
     return vectors[nearest(samples.x, state["mean"], state["centroids"])]
 
 
 def nearest(x: Float32, mean: Float64, centroids: Float64) -> Int64:
-    """The index of the centroid nearest to each sample, the first of equally near ones: (n,).
+    """Index of the centroid nearest to each sample, the first of equally near ones: (n,).
 
     Args:
         x: float32 (n, input_dim).
@@ -87,7 +90,9 @@ def _centroids(where: str, params: KmeansOffset, x: Float32, mean: Float64) -> F
         raise _too_few(where, params.n_clusters, f"{len(x)} samples")
     rows = rows_per_chunk(x.shape[1])
     if len(x) > _CHUNKS_AT_ONCE * rows:
-        some = _stream(params.seed).choice(len(x), size=rows, replace=False, shuffle=False)
+        some = random_stream("kmeans", params.seed).choice(
+            len(x), size=rows, replace=False, shuffle=False
+        )
         start = _centroids_at_once(where, params, take(x, some), mean)
         return _moved_to_means(x, mean, start)
     return _centroids_at_once(where, params, x, mean)
@@ -95,9 +100,9 @@ def _centroids(where: str, params: KmeansOffset, x: Float32, mean: Float64) -> F
 
 def _centroids_at_once(where: str, params: KmeansOffset, x: Float32, mean: Float64) -> Float64:
     labels = _cluster(x - mean, params.n_clusters, params.seed)
-    found = np.unique(labels)
-    if len(found) < params.n_clusters:
-        raise _too_few(where, params.n_clusters, f"{len(found)} different samples")
+    distinct = len(np.unique(labels))
+    if distinct < params.n_clusters:
+        raise _too_few(where, params.n_clusters, f"{distinct} different samples")
     # In the order of the samples: scikit-learn's own sums depend on its threads.
     means = [training_mean(x[labels == cluster]) for cluster in range(params.n_clusters)]
     return np.stack(means) - mean
@@ -136,12 +141,8 @@ def _cluster(centred: Float64, n_clusters: int, seed: int) -> Int64:
 
 
 def _directions(seed: int, n: int, latent_dim: int) -> Float64:
-    rows = _stream(seed).standard_normal((n, latent_dim))
+    rows = random_stream("kmeans", seed).standard_normal((n, latent_dim))
     return rows * np.sqrt(latent_dim) / np.linalg.norm(rows, axis=1, keepdims=True)
-
-
-def _stream(seed: int) -> np.random.Generator:
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=_STREAM))
 
 
 def _too_few(where: str, n_clusters: int, there_are: str) -> InputError:
@@ -150,3 +151,6 @@ def _too_few(where: str, n_clusters: int, there_are: str) -> InputError:
         f"the training split has {there_are}, fewer than {n_clusters} clusters",
         "lower n_clusters",
     )
+
+
+KIND = OffsetKind(fit, apply)

@@ -1,15 +1,22 @@
-"""Linear maps of centred samples, a block or a chunk of rows at a time."""
+"""Linear maps of centred samples, and their principal axes, a block or a chunk of rows at a time.
+
+The principal axes are exact: the covariance, (features)², is summed in float64 over blocks of rows,
+and its eigenvectors are the axes. Where there are fewer samples than features, the smaller matrix
+of the samples' inner products, (samples)², has the same eigenvalues and gives the same axes; what
+fits in memory goes through a singular value decomposition instead, which squares nothing. Beside a
+block of rows, memory holds that one matrix: 5 MB at 784 features, 1.2 GB at 12,288.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.arrays import chunks, release, rows_per_block
-from offset_autoencoder.offsets.kind import Float32
+from offset_autoencoder.io.arrays import chunks, release, rows_per_block, rows_per_chunk
+from offset_autoencoder.offsets.kind import Float32, Float64, check_features
 
 # So many values and more are multiplied as float32; fewer cost too little time to lose digits.
 _MANY_VALUES = 1 << 22
@@ -17,11 +24,12 @@ _PRODUCT_ROWS = 1 << 16  # as fast as all rows at once, and the result is still 
 _PROBED = 64
 _FAR = 16.0
 
-Float64 = NDArray[np.float64]
+# A larger matrix is decomposed in place, for the needed eigenvectors alone.
+_LARGE_ORDER = 4096
 
 
 def training_mean(x: Float32) -> Float64:
-    """The mean of each feature, summed in float64: (input_dim,)."""
+    """Mean of each feature, summed in float64: (input_dim,)."""
     total = np.zeros(x.shape[1])
     for _, chunk in chunks(x):
         total += chunk.sum(axis=0, dtype=np.float64)
@@ -62,8 +70,7 @@ def project(where: str, x: Float32, mean: Float64, matrix: Float64) -> Float32:
     Raises:
         InputError: where x has another number of features than the map was fitted on.
     """
-    if x.shape[1] != len(mean):
-        raise InputError(where, f"was fitted on {len(mean)} features, x has {x.shape[1]}")
+    check_features(where, x, len(mean))
     result: Float32 = np.empty((len(x), matrix.shape[1]), dtype=np.float32)
     if x.size >= _MANY_VALUES and not _is_far(x, mean):
         _project_many(x, matrix.astype(np.float32), (mean @ matrix).astype(np.float32), result)
@@ -84,3 +91,130 @@ def _is_far(x: Float32, mean: Float64) -> bool:
     """Whether some of the rows, spread over all, lie far from the origin but near the mean."""
     some = x[:: max(1, len(x) // _PROBED)].astype(np.float64)
     return bool(np.linalg.norm(some) > _FAR * np.linalg.norm(some - mean))
+
+
+@dataclass(frozen=True)
+class PrincipalComponents:
+    """First principal components of the training split.
+
+    Attributes:
+        mean: (input_dim,).
+        components: Unit axes (latent_dim, input_dim), the loading of largest magnitude of each
+            positive; zeros beyond the rank.
+        variances: Along each, n − 1 in the denominator, descending (latent_dim,); zeros beyond
+            the rank.
+        rank: Number of directions, of these, in which the samples vary.
+    """
+
+    mean: Float64
+    components: Float64
+    variances: Float64
+    rank: int
+
+
+def principal_components(where: str, x: Float32, latent_dim: int) -> PrincipalComponents:
+    """First principal components of samples that need not fit in memory.
+
+    Raises:
+        InputError: where latent_dim exceeds the number of samples or of features.
+    """
+    n, input_dim = x.shape
+    if latent_dim > min(n, input_dim):
+        raise InputError(
+            where,
+            f"pca has at most {min(n, input_dim)} components ({n} training samples of {input_dim} "
+            f"features), fewer than latent_dim {latent_dim}",
+            "take a smaller network.latent_dim or another kind",
+        )
+    mean = training_mean(x)
+    variances, components = _principal_axes(x, mean, latent_dim)
+    threshold = variances[0] * max(n, input_dim) * np.finfo(np.float64).eps
+    rank = int(np.count_nonzero(variances > threshold))
+    variances[rank:], components[rank:] = 0.0, 0.0
+    largest = np.argmax(np.abs(components), axis=1)
+    signs = np.where(components[np.arange(latent_dim), largest] < 0, -1.0, 1.0)
+    return PrincipalComponents(mean, components * signs[:, None], variances, rank)
+
+
+def _principal_axes(x: Float32, mean: Float64, count: int) -> tuple[Float64, Float64]:
+    """Variances (count,), descending, and unit axes (count, input_dim).
+
+    Args:
+        x: float32 (n, input_dim).
+        mean: (input_dim,).
+        count: How many, at most min(n, input_dim).
+    """
+    n, input_dim = x.shape
+    degrees = max(n - 1, 1)
+    if n >= input_dim:
+        variances, axes = _largest_eigenvectors(_covariance(x, mean, degrees), count)
+        return variances, axes
+    if n <= rows_per_chunk(input_dim):
+        _, singular, axes = np.linalg.svd(x.astype(np.float64) - mean, full_matrices=False)
+        return (singular**2 / degrees)[:count], axes[:count].copy()
+    variances, directions = _largest_eigenvectors(_inner_products(x, mean, degrees), count)
+    axes = np.empty((count, input_dim))
+    for columns, centred in _centred_columns(x, mean):
+        axes[:, columns] = directions @ centred
+    length = np.linalg.norm(axes, axis=1, keepdims=True)
+    return variances, np.divide(axes, length, out=np.zeros_like(axes), where=length > 0)
+
+
+def _covariance(x: Float32, mean: Float64, degrees: int) -> Float64:
+    order = x.shape[1]
+    total = np.zeros((order, order))
+    for _, centred in centred_blocks(x, mean):
+        if order > _LARGE_ORDER:
+            _add_products(total, centred)
+        else:
+            total += centred.T @ centred
+    total /= degrees
+    return total
+
+
+def _inner_products(x: Float32, mean: Float64, degrees: int) -> Float64:
+    total = np.zeros((len(x), len(x)))
+    for _, centred in _centred_columns(x, mean):
+        _add_products(total, centred.T)
+    total /= degrees
+    return total
+
+
+def _add_products(total: Float64, rows: Float64) -> None:
+    """Add rows.T @ rows to the half of a symmetric matrix that is used, in place."""
+    from scipy.linalg.blas import dsyrk
+
+    # BLAS counts columns first: the transposed of a C-order matrix is what it takes as it is.
+    dsyrk(1.0, rows.T, beta=1.0, c=total.T, overwrite_c=1)
+
+
+def _centred_columns(x: Float32, mean: Float64) -> Iterator[tuple[slice, Float64]]:
+    width = rows_per_chunk(len(x))
+    for start in range(0, x.shape[1], width):
+        columns = slice(start, start + width)
+        yield columns, x[:, columns].astype(np.float64) - mean[columns]
+        release(x)
+
+
+def _largest_eigenvectors(matrix: Float64, count: int) -> tuple[Float64, Float64]:
+    """Largest eigenvalues (count,), descending, and their eigenvectors as rows.
+
+    Args:
+        matrix: Symmetric; of a large one only the lower half counts, and it is overwritten.
+        count: How many.
+    """
+    order = len(matrix)
+    if order <= _LARGE_ORDER:
+        values, vectors = np.linalg.eigh(matrix)
+        return values[::-1][:count].copy(), vectors.T[::-1][:count].copy()
+    from scipy.linalg import eigh
+
+    values, vectors = eigh(
+        matrix.T,
+        lower=False,
+        overwrite_a=True,
+        check_finite=False,
+        subset_by_index=(order - count, order - 1),
+        driver="evr",
+    )
+    return values[::-1].copy(), vectors.T[::-1].copy()

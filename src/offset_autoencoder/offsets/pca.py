@@ -15,9 +15,8 @@ import numpy as np
 
 from offset_autoencoder.config.offset_kinds import PcaOffset
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
-from offset_autoencoder.offsets.linear import project, training_mean
-from offset_autoencoder.offsets.principal_axes import principal_axes
+from offset_autoencoder.offsets.kind import Float32, OffsetKind, Samples, State, Training
+from offset_autoencoder.offsets.linear import principal_components, project
 
 
 def fit(where: str, params: PcaOffset, training: Training, latent_dim: int) -> State:
@@ -27,40 +26,29 @@ def fit(where: str, params: PcaOffset, training: Training, latent_dim: int) -> S
         InputError: where latent_dim exceeds the number of samples or of features, or, with
             ``whiten``, the rank of the training split.
     """
-    n, input_dim = training.x.shape
-    if latent_dim > min(n, input_dim):
-        raise InputError(
-            where,
-            f"pca has at most {min(n, input_dim)} components ({n} training samples of {input_dim} "
-            f"features), fewer than latent_dim {latent_dim}",
-            "take a smaller network.latent_dim or another kind",
-        )
-    mean = training_mean(training.x)
-    variances, components = principal_axes(training.x, mean, latent_dim)
-    threshold = variances[0] * max(n, input_dim) * np.finfo(np.float64).eps
-    rank = int(np.count_nonzero(variances > threshold))
-    if params.whiten and latent_dim > rank:
+    axes = principal_components(where, training.x, latent_dim)
+    if params.whiten and latent_dim > axes.rank:
         raise InputError(
             f"{where}.whiten",
-            f"the training split varies in {rank} directions only, fewer than latent_dim "
+            f"the training split varies in {axes.rank} directions only, fewer than latent_dim "
             f"{latent_dim}: the others have no variance to scale to 1",
             "take a smaller network.latent_dim or whiten: false",
         )
-    variances[rank:], components[rank:] = 0.0, 0.0
-    largest = np.argmax(np.abs(components), axis=1)
-    signs = np.where(components[np.arange(latent_dim), largest] < 0, -1.0, 1.0)
     return {
-        "mean": mean,
-        "components": components * signs[:, None],
-        "explained_variance": variances,
-        "scale": 1.0 / np.sqrt(variances) if params.whiten else np.ones(latent_dim),
+        "mean": axes.mean,
+        "components": axes.components,
+        "explained_variance": axes.variances,
+        "scale": 1.0 / np.sqrt(axes.variances) if params.whiten else np.ones(latent_dim),
     }
 
 
 def apply(where: str, state: State, samples: Samples) -> Float32:
-    """The scores of samples on the components, float32 (n, latent_dim).
+    """Scores of samples on the components, float32 (n, latent_dim).
 
     Raises:
         InputError: where x has another number of features than the training split.
     """
     return project(where, samples.x, state["mean"], state["components"].T * state["scale"])
+
+
+KIND = OffsetKind(fit, apply)

@@ -13,16 +13,20 @@ from __future__ import annotations
 import numpy as np
 
 from offset_autoencoder.config.offset_kinds import RandomProjectionOffset
-from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
+from offset_autoencoder.offsets.kind import (
+    Float32,
+    OffsetKind,
+    Samples,
+    State,
+    Training,
+    random_stream,
+)
 from offset_autoencoder.offsets.linear import project, training_mean
-
-# A stream of its own: nothing else that is seeded with the same number draws the same values.
-_STREAM = tuple(b"random_projection")
 
 
 def fit(where: str, params: RandomProjectionOffset, training: Training, latent_dim: int) -> State:
-    """The training mean (input_dim,) and P (input_dim, latent_dim), float64."""
-    generator = np.random.default_rng(np.random.SeedSequence(params.seed, spawn_key=_STREAM))
+    """Training mean (input_dim,) and P (input_dim, latent_dim), float64."""
+    generator = random_stream("random_projection", params.seed)
     gaussian = generator.standard_normal((training.x.shape[1], latent_dim))
     return {"mean": training_mean(training.x), "projection": gaussian / np.sqrt(latent_dim)}
 
@@ -34,3 +38,6 @@ def apply(where: str, state: State, samples: Samples) -> Float32:
         InputError: where x has another number of features than the training split.
     """
     return project(where, samples.x, state["mean"], state["projection"])
+
+
+KIND = OffsetKind(fit, apply)

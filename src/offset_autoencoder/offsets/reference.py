@@ -1,4 +1,4 @@
-"""The reference autoencoder that two kinds fit for themselves, as the arrays of their state."""
+"""Reference autoencoder of the kinds ``encoder`` and ``adversarial``, as arrays of their state."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config.offset_kinds import Reference
 from offset_autoencoder.config.schema import Network, Train
-from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import rows_per_block
-from offset_autoencoder.offsets.dense import dense_layers, unit_norm
-from offset_autoencoder.offsets.kind import Float32, State, Training
+from offset_autoencoder.models.dense import forward, unit_norm
+from offset_autoencoder.offsets.kind import Float32, Float64, State, Training, check_features
 
-Float64 = NDArray[np.float64]
 Layer = tuple[NDArray[Any], NDArray[Any]]
 
 
@@ -52,7 +50,7 @@ def fit_reference_state(
 
 
 def encode(where: str, state: State, x: Float32) -> Float64:
-    """The reference's code of samples, in float64: (n, latent_dim).
+    """Code of samples under the reference, in float64: (n, latent_dim).
 
     In float64 a sample's code is the same alone as among others, but for rounding far below
     that of float32.
@@ -62,18 +60,19 @@ def encode(where: str, state: State, x: Float32) -> Float64:
     """
     layers = layers_of("encoder", state)
     inputs, latent_dim = len(layers[0][0]), len(layers[-1][1])
-    if x.shape[1] != inputs:
-        raise InputError(where, f"was fitted on {inputs} features, x has {x.shape[1]}")
+    check_features(where, x, inputs)
+    activations = [state["activation"].item()] * (len(layers) - 1) + ["linear"]
+    with_activation = [(*layer, name) for layer, name in zip(layers, activations, strict=True)]
     code = np.empty((len(x), latent_dim))
     rows = rows_per_block(inputs)
     for start in range(0, len(x), rows):
         block = slice(start, start + rows)
-        code[block] = dense_layers(x[block].astype(np.float64), layers, state["activation"].item())
+        code[block] = forward(x[block].astype(np.float64), with_activation)
     return unit_norm(code) if state["normalize"].item() else code
 
 
 def layers_of(part: str, state: State) -> list[Layer]:
-    """The kernel and bias of each layer of ``"encoder"`` or ``"decoder"``."""
+    """Kernel and bias of each layer of ``"encoder"`` or ``"decoder"``."""
     count = sum(key.startswith(f"{part}.") for key in state) // 2
     return [
         (state[f"{part}.{number}.kernel"], state[f"{part}.{number}.bias"])

@@ -12,9 +12,9 @@ import numpy as np
 
 from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.files import read_json, write_json, write_npz
-from offset_autoencoder.offsets.kind import Float32, State
-from offset_autoencoder.offsets.vectors import Vectors, write_vectors
+from offset_autoencoder.io.arrays import chunks
+from offset_autoencoder.io.files import npy_writer, read_json, write_json, write_npz
+from offset_autoencoder.offsets.kind import Float32, State, Vectors, check_finite
 
 INFO = "offset.json"
 STATE = "state.npz"
@@ -26,7 +26,7 @@ _KEYS = (
 
 @dataclass(frozen=True)
 class OffsetTable:
-    """The vectors of one offset at one latent dim, row-aligned with the prepared samples.
+    """Vectors of one offset at one latent dim, row-aligned with the prepared samples.
 
     Attributes:
         name: The name under ``offsets:``.
@@ -52,17 +52,17 @@ class OffsetTable:
     info: dict[str, Any]
 
     def split(self, name: SplitName) -> Float32:
-        """The vectors of a split, float32 (n, latent_dim)."""
+        """Vectors of a split, float32 (n, latent_dim)."""
         table: Float32 = getattr(self, name)
         return table
 
 
 def scale_factor(table: OffsetTable, rms: float | None) -> float:
-    """What to multiply a table by for its training split to have a root mean square.
+    """Factor that brings a table's training split to a root mean square.
 
     Args:
         table: The table as it is stored.
-        rms: The wanted root mean square of a coordinate; None takes the vectors as they came.
+        rms: Root mean square of a coordinate to reach; None takes the vectors as they came.
 
     Returns:
         rms / table.rms; 1 for None.
@@ -114,8 +114,8 @@ def write_table(
         params: Its section of params.yaml, as plain values.
         latent_dim: Length of the vectors.
         input_dim: Number of features of the samples.
-        tables: float32 (n, latent_dim) a split, or what computes it.
-        state: What computes f(x) for new samples.
+        tables: float32 (n, latent_dim) per split, or the chunks that make it.
+        state: Arrays that determine f(x) of new samples.
         data_digests: SHA-256 of the x of each split that the table belongs to.
 
     Returns:
@@ -126,8 +126,8 @@ def write_table(
             of the files is then left.
     """
     with _removed_after_an_error(folder):
-        seen = {
-            split: write_vectors(
+        written = {
+            split: _write_vectors(
                 folder / f"{split}.npy",
                 f"params.yaml: offsets.{name}, {split} split",
                 tables[split],
@@ -142,13 +142,13 @@ def write_table(
             "params": dict(params),
             "latent_dim": latent_dim,
             "input_dim": input_dim,
-            "rms": seen["train"].rms,
-            "largest": max(split.largest for split in seen.values()),
-            "digests": {split: seen[split].digest for split in SPLITS},
+            "rms": written["train"].rms,
+            "largest": max(split.largest for split in written.values()),
+            "digests": {split: written[split].digest for split in SPLITS},
             "data": dict(data_digests),
         }
         write_json(folder / INFO, info)
-    return seen["train"].rms
+    return written["train"].rms
 
 
 @contextlib.contextmanager
@@ -166,7 +166,7 @@ def _removed_after_an_error(folder: Path) -> Iterator[None]:
 
 
 def folder_of(root: Path, name: str, latent_dim: int, *, swept: bool) -> Path:
-    """Where a table stands: one folder per latent dim where several are asked for."""
+    """Folder of a table: one folder per latent dim where several are asked for."""
     return root / name / f"latent_dim_{latent_dim}" if swept else root / name
 
 
@@ -233,3 +233,55 @@ def _map_array(path: Path, latent_dim: int) -> Float32:
         )
     table: Float32 = array
     return table
+
+
+@dataclass(frozen=True)
+class _Written:
+    """Digest and magnitudes of a split's vectors, taken while they were written.
+
+    Attributes:
+        digest: SHA-256 (:func:`.files.sha256_of_array`).
+        rms: Root mean square of a coordinate, summed in float64.
+        largest: The largest magnitude of a coordinate.
+    """
+
+    digest: str
+    rms: float
+    largest: float
+
+
+def _write_vectors(path: Path, where: str, table: Float32 | Vectors, latent_dim: int) -> _Written:
+    """Write the vectors of a split as an npy file, a chunk at a time, each checked before.
+
+    Args:
+        path: The file.
+        where: The place that errors name.
+        table: float32 (n, latent_dim), or the chunks that make it.
+        latent_dim: Length that the vectors must have.
+
+    Raises:
+        InputError: where they have another shape, or are not finite; the file is then not there.
+    """
+    squares, largest = 0.0, 0.0
+    n = table.shape[0]
+    with npy_writer(path, (n, latent_dim)) as writer:
+        for chunk in _chunks_of(table):
+            if chunk.ndim != 2 or chunk.shape[1] != latent_dim or chunk.dtype != np.float32:
+                raise InputError(
+                    where,
+                    f"must be float32 (n, {latent_dim}), it is {chunk.dtype} {chunk.shape}",
+                )
+            check_finite(where, chunk, writer.rows)
+            squares += float(np.sum(np.square(chunk, dtype=np.float64)))
+            largest = max(largest, float(np.abs(chunk).max(initial=0)))
+            writer.append(chunk)
+    return _Written(writer.digest, float(np.sqrt(squares / (n * latent_dim))), largest)
+
+
+def _chunks_of(table: Float32 | Vectors) -> Iterator[Float32]:
+    if isinstance(table, Vectors):
+        yield from table.chunks()
+    elif table.ndim != 2:
+        yield table
+    else:
+        yield from (chunk for _, chunk in chunks(table))

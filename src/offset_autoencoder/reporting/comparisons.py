@@ -120,7 +120,7 @@ def shown_comparisons(
 
 def trained_with_noise(setting: Setting) -> bool:
     """Whether training draws noise that the deployed model is without."""
-    return setting.spec.stddev > 0 or setting.spec.system == "vae"
+    return setting.spec.stddev > 0 or setting.spec.system_record.learns_noise
 
 
 def _cells(item: Comparison) -> dict[str, Any]:

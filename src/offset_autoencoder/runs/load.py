@@ -67,7 +67,7 @@ def load_run(run: str | Path, models: str | Path = MODELS) -> Any:
     Raises:
         InputError: where there is no such run, more than one, or it diverged.
     """
-    from offset_autoencoder.models import build_model
+    from offset_autoencoder.models.autoencoder import build_model
 
     folder = find_run(run, Path(models))
     spec = read_saved_run(folder).spec

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from offset_autoencoder.config import Run
-from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Train
 from offset_autoencoder.io.files import sha256_of_json
+from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.runs.code_digest import code_digest, library_versions
 
 Status = Literal["finished", "diverged"]

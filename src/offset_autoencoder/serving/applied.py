@@ -11,10 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from offset_autoencoder.data.scaling import apply_scale
 from offset_autoencoder.errors import InputError, short_repr
-from offset_autoencoder.offsets.check import check_finite
-from offset_autoencoder.offsets.kind import Float32, Int64, Samples
+from offset_autoencoder.models.inference import KerasNetwork
+from offset_autoencoder.offsets.kind import Float32, Int64, Samples, check_finite
 from offset_autoencoder.serving.facts import Facts
-from offset_autoencoder.serving.network import Network
 from offset_autoencoder.serving.scaling_back import Scale, unscale
 
 Offset = Callable[[Samples], Float32]
@@ -63,7 +62,7 @@ class AppliedModel:
     """
 
     def __init__(
-        self, facts: Facts, scale: Scale, offset: Offset | None, network: Callable[[], Network]
+        self, facts: Facts, scale: Scale, offset: Offset | None, network: Callable[[], KerasNetwork]
     ) -> None:
         self.facts = facts
         self.scale = scale
@@ -71,7 +70,7 @@ class AppliedModel:
         self._load = network
 
     @functools.cached_property
-    def network(self) -> Network:
+    def network(self) -> KerasNetwork:
         """The network, loaded when first asked for."""
         return self._load()
 
@@ -81,7 +80,7 @@ class AppliedModel:
 
     def encode(self, x: ArrayLike, **beside: Unpack[Beside]) -> Float32:
         """The code, (n, L) float32, before the offset is added; it depends on x alone."""
-        return self.network.encode(self._scaled(x, beside))
+        return self.network.code(self._scaled(x, beside))
 
     def reconstruct(self, x: ArrayLike, **beside: Unpack[Beside]) -> Float32:
         """The reconstruction, (n, D) float32 in the units of x, noise off."""
@@ -95,7 +94,7 @@ class AppliedModel:
             "reconstruction": self._reconstruct(scaled, {**beside, "offset": offset}),
             "offset": offset,
         }
-        return found | ({"code": self.network.encode(scaled)} if self.network.has_code else {})
+        return found | ({"code": self.network.code(scaled)} if self.network.has_code else {})
 
     def unscale(self, x: Float32) -> NDArray[np.float64]:
         """Scaled samples (n, D) in the units of the data set."""

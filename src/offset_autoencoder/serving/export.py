@@ -19,7 +19,6 @@ import numpy as np
 from offset_autoencoder.data.prepared import PreparedData, load_prepared
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import chunks
-from offset_autoencoder.offsets.registry import FILE
 from offset_autoencoder.paths import PREPARED
 from offset_autoencoder.serving.applied import AppliedModel, Beside
 from offset_autoencoder.serving.code_archive import CODE, write_code
@@ -63,7 +62,7 @@ def test_mse(model: AppliedModel, data: PreparedData, parts: RunParts) -> float:
     """Mean squared error over the scaled test split, gone through a chunk at a time."""
     split, classes, total = data.test, data.schema.classes, 0.0
     table = None
-    if parts.facts.offset_kind == FILE and parts.offset is not None:
+    if parts.facts.needs == "offset" and parts.offset is not None:
         table = np.load(parts.offset / "test.npy", mmap_mode="r", allow_pickle=False)
     for start, x in chunks(split.x):
         rows = slice(start, start + len(x))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
-from offset_autoencoder.config.model import System
+from offset_autoencoder.config.offset_kinds import OFFSETS, SideInput
+from offset_autoencoder.config.systems import SYSTEMS
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import read_json, write_json
 
@@ -14,12 +15,6 @@ FACTS = "served.json"
 FORMAT = 2
 NAME_IN_MLFLOW = "model"
 
-Extra = Literal["labels", "ids", "offset"]
-_EXTRA_OF_KIND: dict[str, Extra] = {
-    "class_code": "labels",
-    "interference": "ids",
-    "file": "offset",
-}
 _AGAIN = "make the folder anew, with this version"
 
 
@@ -51,7 +46,7 @@ class Facts:
     format: int
     run: str
     model: str | None
-    system: System
+    system: str
     function: str | None
     seed: int
     input_dim: int
@@ -68,14 +63,14 @@ class Facts:
     test: dict[str, float]
 
     @property
-    def needs(self) -> Extra | None:
+    def needs(self) -> SideInput | None:
         """What must be given beside x for the offset to be known; None: x is enough."""
         return needs_of_kind(self.offset_kind)
 
 
-def needs_of_kind(kind: str | None) -> Extra | None:
+def needs_of_kind(kind: str | None) -> SideInput | None:
     """What an offset of this kind needs beside x."""
-    return _EXTRA_OF_KIND.get(kind or "")
+    return OFFSETS[kind].needs if kind in OFFSETS else None
 
 
 def write_facts(folder: Path, facts: Facts) -> None:
@@ -110,5 +105,5 @@ def _check(path: Path, document: dict[str, Any]) -> None:
             raise InputError(str(path), f"{key} is {document[key]!r:.40}, no such number", _AGAIN)
     if not isinstance(document["offset_factor"], int | float):
         raise InputError(str(path), "offset_factor is no number", _AGAIN)
-    if document["system"] not in get_args(System):
+    if document["system"] not in SYSTEMS:
         raise InputError(str(path), f"system is {document['system']!r:.40}", _AGAIN)

@@ -10,9 +10,9 @@ import functools
 from pathlib import Path
 
 from offset_autoencoder.data.prepared import load_scale
+from offset_autoencoder.models.inference import load_network
 from offset_autoencoder.serving.applied import AppliedModel
 from offset_autoencoder.serving.facts import FACTS, NAME_IN_MLFLOW, read_facts
-from offset_autoencoder.serving.network import load_network
 from offset_autoencoder.serving.stored_offset import stored_offset
 
 NETWORK = "model.keras"

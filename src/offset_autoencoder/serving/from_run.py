@@ -11,14 +11,13 @@ from offset_autoencoder.config import SplitName
 from offset_autoencoder.data.prepared import load_prepared, load_scale
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import sha256_of_json
-from offset_autoencoder.offsets.registry import FILE
+from offset_autoencoder.models.inference import KerasNetwork
 from offset_autoencoder.offsets.table import INFO, read_info
 from offset_autoencoder.paths import MODELS, OFFSETS, PREPARED
 from offset_autoencoder.runs.files import read_saved_run
 from offset_autoencoder.runs.load import find_run, load_run
 from offset_autoencoder.serving.applied import AppliedModel
-from offset_autoencoder.serving.facts import FORMAT, Facts
-from offset_autoencoder.serving.network import Network
+from offset_autoencoder.serving.facts import FORMAT, Facts, needs_of_kind
 from offset_autoencoder.serving.scaling_back import Scale
 from offset_autoencoder.serving.stored_offset import stored_offset
 
@@ -98,15 +97,15 @@ def parts_of_run(run: str | Path, root: Path = Path(), model: str | None = None)
         scale=str(schema.scale.get("kind")),
         classes=schema.classes,
         text_ids=data.test.ids.dtype.kind == "U",
-        has_code=architecture.system != "function",
+        has_code=not architecture.system_record.is_users,
         test_samples_sha256=str(schema.digests["test"]["x"]),
         test={},
     )
     return RunParts(folder, facts, load_scale(root / PREPARED), offset)
 
 
-def _network(parts: RunParts) -> Network:
-    return Network(str(parts.folder), load_run(parts.folder), parts.facts.system)
+def _network(parts: RunParts) -> KerasNetwork:
+    return KerasNetwork(load_run(parts.folder), parts.facts.system, str(parts.folder))
 
 
 def _find_table(offsets: Path, digest: str, latent_dim: int, run: Path) -> Path:
@@ -116,7 +115,7 @@ def _find_table(offsets: Path, digest: str, latent_dim: int, run: Path) -> Path:
         info: dict[str, Any] = read_info(path.parent)
         digests = {split: info["digests"].get(split) for split in _TRAINED_ON}
         if info["latent_dim"] == latent_dim and sha256_of_json(digests) == digest:
-            found.append((info["kind"] == FILE, path.parent))
+            found.append((needs_of_kind(info["kind"]) == "offset", path.parent))
     if not found:
         raise InputError(
             str(run),

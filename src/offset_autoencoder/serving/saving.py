@@ -8,12 +8,12 @@ from pathlib import Path
 
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import replace_folder, write_npz
+from offset_autoencoder.models.inference import KerasNetwork
 from offset_autoencoder.offsets.table import INFO, STATE
 from offset_autoencoder.runs.load import load_run
 from offset_autoencoder.serving.facts import write_facts
 from offset_autoencoder.serving.folder import NETWORK, OFFSET
 from offset_autoencoder.serving.from_run import RunParts
-from offset_autoencoder.serving.network import Network
 
 _SCALE = "scale.npz"
 
@@ -37,5 +37,5 @@ def save_model_folder(folder: Path, parts: RunParts) -> None:
             for name in (INFO, STATE):
                 shutil.copyfile(parts.offset / name, new / OFFSET / name)
         # A model taken apart can no longer be saved: only now.
-        has_code = Network(str(parts.folder), model, parts.facts.system).has_code
+        has_code = KerasNetwork(model, parts.facts.system).has_code
         write_facts(new, dataclasses.replace(parts.facts, has_code=has_code))

@@ -6,10 +6,9 @@ import functools
 from pathlib import Path
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.files import read_npz
-from offset_autoencoder.offsets.kind import Float32, Samples, applier
-from offset_autoencoder.offsets.registry import FILE, find_kind
-from offset_autoencoder.offsets.table import STATE, read_info
+from offset_autoencoder.offsets.build import stored_applier
+from offset_autoencoder.offsets.kind import Float32, Samples
+from offset_autoencoder.offsets.table import read_info
 from offset_autoencoder.serving.applied import Offset
 from offset_autoencoder.serving.facts import Facts
 
@@ -24,7 +23,7 @@ def stored_offset(folder: Path | None, facts: Facts) -> Offset | None:
     Raises:
         InputError: where the folder is damaged, or belongs to another model.
     """
-    if folder is None or facts.offset_kind == FILE:
+    if folder is None or facts.needs == "offset":
         return None
     info = read_info(folder)
     for key, expected in (
@@ -39,8 +38,7 @@ def stored_offset(folder: Path | None, facts: Facts) -> Offset | None:
 
     @functools.cache
     def ready() -> Offset:
-        kind = find_kind(str(folder), info["kind"])
-        return applier(kind, str(folder), read_npz(folder / STATE))
+        return stored_applier(folder, info["kind"])
 
     def apply(samples: Samples) -> Float32:
         return ready()(samples)

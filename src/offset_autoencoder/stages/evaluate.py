@@ -13,7 +13,6 @@ from offset_autoencoder.config import SPLITS, Params, Run, Setting, load_params
 from offset_autoencoder.data.prepared import PreparedData, load_prepared
 from offset_autoencoder.errors import InputError, run_command
 from offset_autoencoder.evaluation.comparison import check_metric, compare
-from offset_autoencoder.evaluation.encoded import Encoded
 from offset_autoencoder.evaluation.evidence import summarise_evidence
 from offset_autoencoder.evaluation.examine import Evidence, Samples, examine_runs
 from offset_autoencoder.evaluation.finished_runs import OffsetsOf, load_finished
@@ -28,6 +27,7 @@ from offset_autoencoder.evaluation.summary import (
     summarise_bounds,
 )
 from offset_autoencoder.io.tables import write_csv
+from offset_autoencoder.models.inference import Encoded
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, PREPARED, REPORTS
 from offset_autoencoder.reporting.console_table import report_console
 from offset_autoencoder.reporting.curves import learning_curves

@@ -28,7 +28,7 @@ from offset_autoencoder.data.writing import SplitRows, WrittenSplit, in_order, w
 from offset_autoencoder.errors import run_command
 from offset_autoencoder.io.arrays import RowSubset
 from offset_autoencoder.io.files import open_npy, replace_folder, sha256_of_array
-from offset_autoencoder.training.architectures import resolve_architectures
+from offset_autoencoder.models.resolve import resolve_architectures
 
 Written = Mapping[SplitName, WrittenSplit]
 

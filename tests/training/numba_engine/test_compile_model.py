@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.models.backend import keras
-from offset_autoencoder.models.sampled_code import SampledCode
-from offset_autoencoder.models.unit_norm import UnitNorm
+from offset_autoencoder.models.layers import SampledCode, UnitNorm
 from offset_autoencoder.training.numba_engine.compile_model import compile_model
 
 D, L = 6, 3

@@ -97,7 +97,7 @@ def test_a_cache_that_cannot_be_written_is_no_error(clone: Clone, tmp_path: Path
 TRAINING = """
 import hashlib, json
 import numpy as np
-from offset_autoencoder.config.architecture import Architecture
+from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.training.numba_engine import epoch
 from offset_autoencoder.training.state import Job

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offset_autoencoder.config.architecture import Architecture
-from offset_autoencoder.models import build_model
+from offset_autoencoder.models.architecture import Architecture
+from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.models.backend import keras, tf
-from offset_autoencoder.models.sampled_code import SampledCode
-from offset_autoencoder.models.unit_norm import UnitNorm
+from offset_autoencoder.models.layers import SampledCode, UnitNorm
 from offset_autoencoder.training.numba_engine.compile_model import compile_model
 from offset_autoencoder.training.numba_engine.epoch import new_scratch, train_batches, validate
 from offset_autoencoder.training.numba_engine.kernels import OPTIMIZERS

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offset_autoencoder.config.architecture import Architecture
 from offset_autoencoder.config.schema import Network
-from offset_autoencoder.models import build_model
+from offset_autoencoder.models.architecture import Architecture
+from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.training.numba_engine.compile_model import compile_model
 from offset_autoencoder.training.numba_engine.epoch import new_scratch, train_batches, validate
 from offset_autoencoder.training.numba_engine.kernels import OPTIMIZERS

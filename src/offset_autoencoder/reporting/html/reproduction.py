@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from offset_autoencoder.config.document import read_document
+from offset_autoencoder.config.params import read_document
 from offset_autoencoder.config.schema import SPLITS
 from offset_autoencoder.io.files import read_json
 from offset_autoencoder.offsets.table import INFO, folder_of

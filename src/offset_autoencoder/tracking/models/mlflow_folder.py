@@ -17,7 +17,7 @@ _EXAMPLES = 2
 # What a served model imports; its own code comes with it.
 _REQUIRED = (
     *("mlflow", "tensorflow", "keras", "numpy"),
-    *("pydantic", "pyyaml", "scipy", "scikit-learn"),
+    *("pydantic", "ruamel.yaml", "scipy", "scikit-learn"),
 )
 
 

@@ -9,14 +9,11 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.config.offset_kinds import EncoderOffset
-from offset_autoencoder.config.values import Activation
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import write_npz
 from offset_autoencoder.models.autoencoder import build_autoencoder
 from offset_autoencoder.models.backend import keras
-from offset_autoencoder.models.unit_norm import UnitNorm
-from offset_autoencoder.offsets import reference_encoder
-from offset_autoencoder.offsets.dense import ACTIVATIONS, dense_layers, unit_norm
+from offset_autoencoder.offsets import encoder
 from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
 
 WHERE = "params.yaml: offsets.mine"
@@ -27,11 +24,11 @@ X = RNG.random((90, 12), dtype=np.float32)
 def fit(latent_dim: int = 4, raw: Path = Path("raw"), **keys: Any) -> State:
     params = EncoderOffset.model_validate(keys)
     training = Training(X[:60], x_validation=X[60:], raw=raw)
-    return reference_encoder.fit(WHERE, params, training, latent_dim)
+    return encoder.fit(WHERE, params, training, latent_dim)
 
 
 def apply(state: State, x: Float32 = X) -> Float32:
-    return reference_encoder.apply(WHERE, state, Samples(x))
+    return encoder.apply(WHERE, state, Samples(x))
 
 
 def code_of(model: Any, layer: str, x: Float32 = X) -> Float32:
@@ -42,24 +39,6 @@ def code_of(model: Any, layer: str, x: Float32 = X) -> Float32:
 @pytest.fixture(scope="module")
 def fitted() -> State:
     return fit(hidden=[8, 6], activation="tanh", epochs=15, learning_rate=1e-2, batch_size=16)
-
-
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_activations_are_those_of_keras(activation: str) -> None:
-    x = np.linspace(-30, 30, 121)
-    layers = [(np.eye(121), np.zeros(121))] * 2
-    expected = np.asarray(keras.activations.get(activation)(keras.ops.convert_to_tensor(x)))
-    got = dense_layers(x[None], layers, activation)[0]
-    np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-9)
-
-
-def test_every_activation_of_the_params_has_its_function() -> None:
-    assert set(ACTIVATIONS) == set(Activation.__args__)  # type: ignore[attr-defined]
-
-
-def test_unit_norm_is_that_of_the_models() -> None:
-    x = np.array([[3.0, 4.0], [0.0, 0.0], [1e-7, 0.0], [-2e-6, 0.0]])
-    np.testing.assert_allclose(unit_norm(x), np.asarray(UnitNorm()(x.astype(np.float32))), 1e-6)
 
 
 @pytest.mark.parametrize("normalize", [True, False])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from offset_autoencoder.config.offset_kinds import HashOffset
-from offset_autoencoder.offsets import content_hash
+from offset_autoencoder.offsets import hash
 from offset_autoencoder.offsets.kind import Float32, Samples, Training
 
 # What f([0, 0.5, 1]) was when the kind was made: tables made today and later must agree.
@@ -21,8 +21,8 @@ KNOWN = [[-0.5832275748252869, -1.6092747449874878, -0.16044312715530396, 1.3678
 
 
 def hash_offset(x: Float32, latent_dim: int = 16, seed: int = 0) -> Float32:
-    state = content_hash.fit("offsets.h", HashOffset(seed=seed), Training(x), latent_dim)
-    return content_hash.apply("offsets.h", state, Samples(x))
+    state = hash.fit("offsets.h", HashOffset(seed=seed), Training(x), latent_dim)
+    return hash.apply("offsets.h", state, Samples(x))
 
 
 def samples(n: int, input_dim: int = 8, seed: int = 0) -> Float32:

@@ -10,8 +10,7 @@ validation, test where it has several (whole data set), or with the rows of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,25 +35,37 @@ from offset_autoencoder.io.arrays import (
     row_major,
 )
 from offset_autoencoder.io.files import open_npy
-from offset_autoencoder.offsets.align import match_ids
-from offset_autoencoder.offsets.kind import Float32
-from offset_autoencoder.offsets.vectors import Vectors
+from offset_autoencoder.offsets.kind import (
+    Float32,
+    Int64,
+    OffsetKind,
+    PreparedIds,
+    Samples,
+    State,
+    Training,
+    Vectors,
+)
 
 _READERS = {"npz": read_npz_table, "csv": read_csv_table, "parquet": read_parquet_table}
+_NAMED = 5  # ids that an error names
 
 
-@dataclass(frozen=True)
-class PreparedIds:
-    """Which samples need a vector.
+def fit(where: str, params: FileOffset, training: Training, latent_dim: int) -> State:
+    """Fit nothing: the vectors are read."""
+    return {}
 
-    Attributes:
-        splits: The ids of each split's samples, in the order of its x: int64 or text (n,).
-        are_rows: Whether the ids are row numbers of the data set as it came, because
-            params.yaml names no id.
+
+def apply(where: str, state: State, samples: Samples) -> Float32:
+    """Refuse: a table has vectors for known samples only.
+
+    Raises:
+        InputError: always.
     """
-
-    splits: Mapping[SplitName, NDArray[Any]]
-    are_rows: bool
+    raise InputError(
+        where,
+        "kind file is a table of vectors for known samples: nothing computes f(x) of a new one",
+        "give the new samples' vectors yourself, or take kind function",
+    )
 
 
 def read_tables(
@@ -247,3 +258,67 @@ def _check_rows(key: str, table: Table, n: int, what: str) -> None:
             f"holds {len(table.x)} rows, there are {n} {what}",
             f"give each sample one row, or align by id: name the table's ids in {key}.id",
         )
+
+
+def match_ids(where: str, table_ids: NDArray[Any], sample_ids: NDArray[Any], what: str) -> Int64:
+    """Row of a table that each sample's id names.
+
+    Whole numbers and text are compared as text where one side has the one and the other the
+    other, as when a csv of numbers belongs to data whose ids were text.
+
+    Args:
+        where: The place that errors name.
+        table_ids: The table's ids, whole numbers or text (m,).
+        sample_ids: The samples' ids, whole numbers or text (n,), each once.
+        what: What the samples are, for messages: ``"train split"``.
+
+    Returns:
+        Rows (n,) with ``table_ids[rows] == sample_ids``.
+
+    Raises:
+        InputError: where an id stands twice in the table, is missing from it, or belongs to
+            no sample; naming the first few.
+    """
+    if (table_ids.dtype.kind == "U") != (sample_ids.dtype.kind == "U"):
+        table_ids, sample_ids = table_ids.astype(np.str_), sample_ids.astype(np.str_)
+    order = np.argsort(table_ids, kind="stable")
+    ordered = table_ids[order]
+    again = np.flatnonzero(ordered[1:] == ordered[:-1])
+    if again.size:
+        first, second = order[again[0]], order[again[0] + 1]
+        raise InputError(
+            f"{where}, rows {first} and {second}",
+            f"the id {_name(table_ids[first])} stands twice, each must stand once",
+        )
+    missing = sample_ids[~np.isin(sample_ids, table_ids)]
+    if missing.size:
+        raise InputError(
+            where,
+            f"has no vector for {_count(missing, 'sample')} of the {what}: {_list(missing)}",
+            "every sample needs one",
+        )
+    unknown = table_ids[~np.isin(table_ids, sample_ids)]
+    if unknown.size:
+        raise InputError(
+            where,
+            f"has {_count(unknown, 'id')} of no sample of the {what}: {_list(unknown)}",
+            "remove these rows or mend their ids",
+        )
+    rows: Int64 = order[np.searchsorted(ordered, sample_ids)].astype(np.int64)
+    return rows
+
+
+def _count(ids: NDArray[Any], noun: str) -> str:
+    return f"{len(ids)} {noun}{'s' if len(ids) != 1 else ''}"
+
+
+def _list(ids: NDArray[Any]) -> str:
+    shown = ", ".join(_name(value) for value in ids[:_NAMED])
+    return f"id {shown}" + (", ..." if len(ids) > _NAMED else "")
+
+
+def _name(value: Any) -> str:
+    return repr(value.item())
+
+
+KIND = OffsetKind(fit, apply, read=read_tables)

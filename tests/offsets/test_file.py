@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.config.offset_kinds import FileOffset
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.offsets.align import match_ids
-from offset_autoencoder.offsets.table_file import PreparedIds, read_tables
-from offset_autoencoder.offsets.vectors import Vectors
+from offset_autoencoder.offsets.file import match_ids, read_tables
+from offset_autoencoder.offsets.kind import PreparedIds, Vectors
 
 N = 10
 ROWS: dict[SplitName, list[int]] = {

@@ -14,11 +14,9 @@ from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, Schema
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io import arrays
 from offset_autoencoder.io.files import sha256_of_array
-from offset_autoencoder.offsets.apply import apply_offset
-from offset_autoencoder.offsets.build import build_offset, compute_tables
-from offset_autoencoder.offsets.kind import Float32
+from offset_autoencoder.offsets.build import apply_offset, build_offset, compute_tables
+from offset_autoencoder.offsets.kind import Float32, Vectors
 from offset_autoencoder.offsets.table import load_table
-from offset_autoencoder.offsets.vectors import Vectors
 
 SIZES: dict[SplitName, int] = {"train": 150, "validation": 11, "test": 40}
 SOURCE = """

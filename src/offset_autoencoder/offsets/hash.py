@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config.offset_kinds import HashOffset
 from offset_autoencoder.io.arrays import rows_per_block
-from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
+from offset_autoencoder.offsets.kind import Float32, OffsetKind, Samples, State, Training
 
 
 def fit(where: str, params: HashOffset, training: Training, latent_dim: int) -> State:
-    """Nothing is learned: the state is the seed and the latent dim."""
+    """Keep the seed and the latent dim: nothing is learned."""
     return {
         "seed": np.array(params.seed, dtype=np.int64),
         "latent_dim": np.array(latent_dim, dtype=np.int64),
@@ -68,3 +68,6 @@ def _standard_normal(bits: NDArray[np.uint64]) -> NDArray[np.float64]:
     angle = 2.0 * np.pi * (upper[:, 1::2] * 2.0**-53)
     pairs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
     return pairs.reshape(bits.shape)
+
+
+KIND = OffsetKind(fit, apply)

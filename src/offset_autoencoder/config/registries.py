@@ -1,0 +1,133 @@
+"""Losses, optimizers and activations that params.yaml may name, a record each.
+
+Records are light: what computes is named by ``module:function`` and imported when it is called.
+Names are Keras's own, so that a member is one line here wherever Keras is enough for it; the
+engines look a name up among their kernels and leave the others to Keras.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeVar
+
+from offset_autoencoder.errors import InputError, did_you_mean, short_repr
+
+
+class Named(Protocol):
+    """A record with a name."""
+
+    @property
+    def name(self) -> str:
+        """The name in params.yaml."""
+
+
+N = TypeVar("N", bound=Named)
+
+
+class Registry(dict[str, N]):
+    """Records by their names, in the order in which they are listed.
+
+    Looking up a name that no member has raises an InputError that names the nearest one.
+
+    Args:
+        family: The noun for a member, for that error: ``"loss"``.
+        members: The records.
+    """
+
+    def __init__(self, family: str, members: Iterable[N]) -> None:
+        super().__init__({member.name: member for member in members})
+        self.family = family
+
+    def __missing__(self, name: str) -> N:
+        raise InputError(self.family, f"unknown value {short_repr(name)}", did_you_mean(name, self))
+
+
+def load(target: str) -> Any:
+    """Import the attribute that ``"package.module:attribute"`` names."""
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Reconstruction loss; per sample it is a mean over the features or a sum over them.
+
+    Attributes:
+        name: Name in params.yaml, and of the loss in ``keras.losses``.
+        output: Output activation that it needs; None: any.
+        is_sum: Whether it is summed over the features, and not averaged.
+        targets: What it asks of the data: values in [0, 1], or rows that are distributions.
+        likelihood: ``module:function`` of −log p(x | z) in nats, summed over features and averaged
+            over samples, from (n, D) samples and reconstructions; None: it is no likelihood, so
+            that there is no evidence lower bound.
+    """
+
+    name: str
+    output: str | None = None
+    is_sum: bool = False
+    targets: Literal["any", "unit_interval", "distribution"] = "any"
+    likelihood: str | None = None
+
+    def nats_factor(self, features: int) -> float:
+        """Factor from nats per sample to the units of this loss."""
+        return 1.0 if self.is_sum else 1.0 / features
+
+    def negative_log_likelihood(self, x: Any, reconstruction: Any) -> float:
+        """−log p(x | z) in nats, summed over features, averaged over samples.
+
+        Args:
+            x: (n, D).
+            reconstruction: (n, D).
+
+        Raises:
+            ValueError: for a loss that is no likelihood.
+        """
+        if self.likelihood is None:
+            raise ValueError(f"{self.name} is no likelihood")
+        return float(load(self.likelihood)(x, reconstruction))
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """Optimizer with Keras's defaults.
+
+    Attributes:
+        name: Name in params.yaml, and for ``keras.optimizers.get``.
+        slots: Arrays of the weights' shape that it carries from step to step.
+    """
+
+    name: str
+    slots: int
+
+
+LOSSES: Registry[Loss] = Registry(
+    "loss",
+    [
+        Loss(
+            "binary_crossentropy",
+            output="sigmoid",
+            targets="unit_interval",
+            likelihood="offset_autoencoder.models.losses:bernoulli",
+        ),
+        Loss(
+            "categorical_crossentropy",
+            output="softmax",
+            is_sum=True,
+            targets="distribution",
+            likelihood="offset_autoencoder.models.losses:categorical",
+        ),
+        Loss("mean_squared_error", likelihood="offset_autoencoder.models.losses:gaussian"),
+    ],
+)
+
+OPTIMIZERS: Registry[Optimizer] = Registry(
+    "optimizer",
+    [Optimizer("adam", 2), Optimizer("adamw", 2), Optimizer("rmsprop", 1), Optimizer("sgd", 0)],
+)
+
+# Keras's names: of hidden layers, and of the reconstruction.
+ACTIVATIONS = ("relu", "tanh", "sigmoid", "elu", "gelu", "selu", "silu", "linear")
+OUTPUTS = ("sigmoid", "linear", "softmax")
+METRICS = ("mse", "mae", "binary_crossentropy", "psnr", "explained_variance")

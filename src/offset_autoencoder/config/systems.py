@@ -1,0 +1,277 @@
+"""Systems: how encoder, offset and noise go together; and the ``models.NAME:`` that names one.
+
+Everything that depends on a system is a field of its record, so that a new system is a record
+here and its builder in :mod:`.models.systems`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+
+from offset_autoencoder.config.registries import Registry
+from offset_autoencoder.config.schema import Network
+from offset_autoencoder.config.validation import (
+    Activation,
+    Count,
+    Decibels,
+    Name,
+    NonNegative,
+    Positive,
+    Section,
+    WholeNumber,
+    Width,
+    WrongTogether,
+    member_of,
+    null_word,
+)
+
+Options = Callable[["Model", Network, int], dict[str, Any]]
+
+
+def _no_options(spec: Model, network: Network, steps_per_epoch: int) -> dict[str, Any]:
+    return {}
+
+
+def _two_encoder(spec: Model, network: Network, steps_per_epoch: int) -> dict[str, Any]:
+    hidden = spec.second_hidden
+    if hidden is None and network.kind_record.is_dense:
+        hidden = network.hidden
+    return {
+        "second_hidden": hidden,
+        "second_activation": spec.second_activation or network.activation,
+        "second_rms": spec.rms,
+        "frozen": spec.frozen,
+    }
+
+
+def _ensemble(spec: Model, network: Network, steps_per_epoch: int) -> dict[str, Any]:
+    return {"encoders": spec.encoders, "combine": spec.combine}
+
+
+def _vae(spec: Model, network: Network, steps_per_epoch: int) -> dict[str, Any]:
+    return {"beta": spec.beta, "warmup_steps": spec.warmup * steps_per_epoch}
+
+
+def _function(spec: Model, network: Network, steps_per_epoch: int) -> dict[str, Any]:
+    return {"function": spec.function}
+
+
+@dataclass(frozen=True)
+class System:
+    """A way to put encoder, offset, noise and decoder together.
+
+    Attributes:
+        name: Name in params.yaml.
+        build: ``module:function`` of its Keras layers, from (architecture, inputs, seed, stddev)
+            to the reconstruction.
+        keys: The keys of ``models.NAME:`` that this system has and the others have not.
+        required: Those of them that must be given.
+        options: Fields of :class:`.models.architecture.Architecture` beside the network's, from
+            (spec, network, steps per epoch).
+        resolved_as: The system of its architecture where it is not its own: it then differs in
+            how its widths are found, and in nothing else.
+        needs_offset: Why it must have an offset; None: it need not.
+        learns_offset: Whether its offset is an encoder of its own, which forbids a table.
+        learns_noise: Whether it draws its code with a variance that it learns, which forbids
+            ``stddev``; its noise is standard normal, and its loss must be a likelihood.
+        concatenates: Whether the decoder reads code and offset side by side, not their sum.
+        noise_is_input: Whether its noise cannot be folded into the offset.
+        starts_as_plain: Whether its (first) encoder has the initial weights of a plain model's
+            of the same seed and is trained for the same code, so that the codes compare.
+        matches_parameters: Whether its encoder is widened to the parameters of another model.
+        is_users: Whether the user's function builds it: nothing is known of its layers.
+        code_layers: The names of the layer whose output is the code; the first that is there.
+        offset_layer: The layer whose output is added to the code; None: the input ``offset``.
+        log_variance_layer: The layer of the code's log variance, where it has one.
+    """
+
+    name: str
+    build: str
+    keys: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    options: Options = _no_options
+    resolved_as: str | None = None
+    needs_offset: str | None = None
+    learns_offset: bool = False
+    learns_noise: bool = False
+    concatenates: bool = False
+    noise_is_input: bool = False
+    starts_as_plain: bool = False
+    matches_parameters: bool = False
+    is_users: bool = False
+    code_layers: tuple[str, ...] = ("unit_code", "code")
+    offset_layer: str | None = None
+    log_variance_layer: str | None = None
+
+    @property
+    def can_be_matched(self) -> bool:
+        """Whether another model can be widened to its number of parameters."""
+        return not (self.matches_parameters or self.is_users)
+
+
+_BUILDERS = "offset_autoencoder.models.systems"
+
+SYSTEMS: Registry[System] = Registry(
+    "system",
+    [
+        System("additive", f"{_BUILDERS}:additive", starts_as_plain=True),
+        System(
+            "concatenate",
+            f"{_BUILDERS}:concatenate",
+            needs_offset="the decoder reads it",
+            concatenates=True,
+            noise_is_input=True,
+            starts_as_plain=True,
+        ),
+        System(
+            "two_encoder",
+            f"{_BUILDERS}:two_encoder",
+            keys=("second_hidden", "second_activation", "frozen"),
+            options=_two_encoder,
+            learns_offset=True,
+            starts_as_plain=True,
+            offset_layer="second_code_plus_offset",
+        ),
+        System(
+            "ensemble",
+            f"{_BUILDERS}:ensemble",
+            keys=("encoders", "combine"),
+            options=_ensemble,
+            code_layers=("ensemble_code",),
+        ),
+        System(
+            "wide",
+            f"{_BUILDERS}:additive",
+            keys=("match",),
+            required=("match",),
+            resolved_as="additive",
+            matches_parameters=True,
+        ),
+        System(
+            "vae",
+            f"{_BUILDERS}:vae",
+            keys=("beta", "warmup"),
+            options=_vae,
+            learns_noise=True,
+            noise_is_input=True,
+            code_layers=("sampled_code",),
+            log_variance_layer="code_log_variance",
+        ),
+        System(
+            "function",
+            "offset_autoencoder.models.user_function:build_user_model",
+            keys=("function",),
+            required=("function",),
+            options=_function,
+            is_users=True,
+            # What else a user's layers are called says nothing of what they do.
+            code_layers=("code",),
+        ),
+    ],
+)
+
+
+class Model(Section):
+    """``models.NAME:``, a system, and what is added to its code: an offset, noise, or both.
+
+    ``rms`` scales the offset to that root mean square a coordinate (a table over the training
+    split, a learned second encoder for every sample); null takes the vectors as they came.
+    ``ebn0_db`` states the noise of a channel instead of ``stddev``: for a code of unit norm that
+    carries ``bits``, Eb/N0 = 1 / (2 · bits · stddev²).
+
+    Attributes:
+        system: ``additive``: z = encoder(x) + offset. ``concatenate``: the decoder reads both.
+            ``two_encoder``: the offset is a second encoder, trained jointly, or ``frozen``.
+            ``ensemble``: ``encoders`` encoders, their codes averaged or summed. ``wide``: one
+            encoder with as many parameters as the model ``match``. ``vae``: a variational
+            autoencoder. ``function``: the user's own, ``module:callable``.
+        offset: A name under ``offsets:``; null adds none.
+        second_hidden: Hidden widths of the second encoder; null: those of the first.
+        second_activation: Its activation; null: that of the first.
+        frozen: Whether the second encoder keeps its initial weights.
+        encoders: How many encoders the ensemble has.
+        combine: Whether their codes are averaged or summed.
+        match: The model whose trainable parameters the wide encoder matches.
+        beta: Weight of the VAE's KL divergence; 1 is the evidence lower bound, whatever the
+            scale of the loss.
+        warmup: Epochs over which that weight rises from 0 in a straight line.
+        function: The user's function, which returns a Keras model.
+    """
+
+    system: Annotated[str, member_of(SYSTEMS)] = "additive"
+    offset: Annotated[Name | None, BeforeValidator(null_word)] = None
+    rms: Annotated[Positive | None, BeforeValidator(null_word)] = None
+    stddev: NonNegative = 0.0
+    ebn0_db: Annotated[Decibels | None, BeforeValidator(null_word)] = None
+    bits: Annotated[Positive | None, BeforeValidator(null_word)] = None
+    second_hidden: Annotated[list[Width] | None, BeforeValidator(null_word)] = None
+    second_activation: Annotated[Activation | None, BeforeValidator(null_word)] = None
+    frozen: bool = False
+    encoders: Annotated[Count, Field(ge=2, le=1000)] = 4
+    combine: Literal["mean", "sum"] = "mean"
+    match: Annotated[Name | None, BeforeValidator(null_word)] = None
+    beta: NonNegative = 1.0
+    warmup: WholeNumber = 0
+    function: Annotated[
+        Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")] | None,
+        BeforeValidator(null_word),
+    ] = None
+
+    @model_validator(mode="after")
+    def _keys_go_with_system(self) -> Self:
+        record = self.system_record
+        for system in SYSTEMS.values():
+            for key in system.keys:
+                if key in self.model_fields_set and key not in record.keys:
+                    message = f"{key} goes with system: {system.name}, not {self.system}"
+                    raise WrongTogether(message, key)
+        for key in record.required:
+            if getattr(self, key) is None:
+                message = f"system: {self.system} needs the key {key}"
+                raise WrongTogether(message, key, "system")
+        if record.needs_offset and self.offset is None:
+            message = f"system: {self.system} needs an offset: {record.needs_offset}"
+            raise WrongTogether(message, "offset", "system")
+        if record.learns_offset and self.offset is not None:
+            message = f"system: {self.system} learns its offset: leave out the key offset"
+            raise WrongTogether(message, "offset")
+        if record.learns_noise and (self.stddev or self.ebn0_db is not None):
+            message = f"system: {self.system} learns its noise: leave out stddev"
+            raise WrongTogether(message, "stddev", "ebn0_db")
+        if self.rms is not None and self.offset is None and not record.learns_offset:
+            raise WrongTogether("rms scales an offset, and the model names none", "rms")
+        return self
+
+    @model_validator(mode="after")
+    def _stddev_of_channel(self) -> Self:
+        if (self.ebn0_db is None) != (self.bits is None):
+            message = "ebn0_db and bits go together: noise in decibels, bits a code"
+            raise WrongTogether(message, "ebn0_db" if self.bits is None else "bits")
+        if self.ebn0_db is not None and self.bits is not None:
+            if "stddev" in self.model_fields_set:
+                message = "ebn0_db and stddev both state the noise: leave out one"
+                raise WrongTogether(message, "stddev")
+            stddev = 1 / math.sqrt(2 * self.bits * 10 ** (self.ebn0_db / 10))
+            self.__dict__["stddev"] = stddev
+        return self
+
+    @property
+    def system_record(self) -> System:
+        """The record of its system."""
+        return SYSTEMS[self.system]
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """The keys that every system has, and their values."""
+        own = {key for system in SYSTEMS.values() for key in system.keys}
+        return self.model_dump(exclude={*own, "ebn0_db", "bits"})
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keys that only this system has, and their values."""
+        return {key: getattr(self, key) for key in self.system_record.keys}

@@ -1,0 +1,207 @@
+"""Architectures: what decides a model's layers, and its dense layers one by one.
+
+Keras models, the NumPy forward pass and parameter counts are made from the same list of
+:class:`DenseLayer`. Importing it starts no TensorFlow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from offset_autoencoder.config.schema import Network
+from offset_autoencoder.config.systems import SYSTEMS, System
+from offset_autoencoder.config.validation import (
+    Activation,
+    Count,
+    NonNegative,
+    Section,
+    member_of,
+)
+
+
+class Architecture(Section):
+    """Layers of one model, whatever its initial weights: what ``spec.json`` keeps of a network.
+
+    Attributes:
+        system: As in params.yaml, or what :attr:`.System.resolved_as` says instead.
+        network: The ``network:`` section that holds for it.
+        input_dim: Features of a sample.
+        image_shape: Height, width and, where there are several, channels of a sample;
+            None where it is no image or the network reads none.
+        encoder_hidden: Hidden widths of the encoder where they are not the decoder's.
+        second_hidden: Hidden widths of the second encoder.
+        second_activation: Activation of the second encoder.
+        second_rms: Root mean square per coordinate to which its output is scaled; None: free.
+        frozen: Whether it keeps its initial weights.
+        encoders: Number of encoders.
+        combine: ``mean`` or ``sum`` of their codes.
+        beta: Weight of the KL divergence.
+        warmup_steps: Training steps over which that weight rises from 0.
+        function: The user's function, ``module:callable``.
+        function_sha256: Digest of the user's code.
+    """
+
+    system: Annotated[str, member_of(SYSTEMS)] = "additive"
+    network: Network
+    input_dim: Count
+    image_shape: list[Count] | None = None
+    encoder_hidden: list[Count] | None = None
+    second_hidden: list[Count] | None = None
+    second_activation: Activation | None = None
+    second_rms: NonNegative | None = None
+    frozen: bool | None = None
+    encoders: Count | None = None
+    combine: str | None = None
+    beta: NonNegative | None = None
+    warmup_steps: int | None = None
+    function: str | None = None
+    function_sha256: str | None = None
+
+    @property
+    def system_record(self) -> System:
+        """The record of its system."""
+        return SYSTEMS[self.system]
+
+    @property
+    def is_dense(self) -> bool:
+        """True for Dense layers alone in one of the project's own systems."""
+        return self.network.kind_record.is_dense and not self.system_record.is_users
+
+    def dump(self) -> dict[str, Any]:
+        """What decides it and nothing else, as plain values: a run's id is made of this."""
+        own = self.model_dump(mode="json", exclude_none=True, exclude={"network"})
+        return {**own, "network": self.network.relevant}
+
+    @property
+    def key(self) -> str:
+        """Equal for equal architectures, for grouping and sorting."""
+        return repr(self.dump())
+
+
+@dataclass(frozen=True)
+class DenseLayer:
+    """A Dense layer: ``activation(x @ kernel + bias)``.
+
+    Attributes:
+        name: Its name in the Keras model; its weights are ``name/kernel``, (inputs, units), and
+            ``name/bias``, (units,).
+        inputs: Width of x.
+        units: Width of its output.
+        activation: Keras's name.
+        trains: Whether its weights train.
+    """
+
+    name: str
+    inputs: int
+    units: int
+    activation: str = "linear"
+    trains: bool = True
+
+    @property
+    def parameters(self) -> int:
+        """Number of its weights."""
+        return (self.inputs + 1) * self.units
+
+
+def hidden_layers(architecture: Architecture, prefix: str = "") -> list[DenseLayer]:
+    """The hidden layers of a dense encoder; none where its widths are none."""
+    widths = architecture.encoder_hidden or architecture.network.hidden
+    activation = architecture.network.activation
+    return _chain(architecture.input_dim, widths, activation, f"{prefix}encoder_")
+
+
+def encoder_layers(architecture: Architecture, prefix: str = "") -> list[DenseLayer]:
+    """A dense encoder: hidden layers and the linear code.
+
+    Args:
+        architecture: The architecture.
+        prefix: Put before the layers' names, as in :func:`encoder_prefixes`.
+    """
+    hidden = hidden_layers(architecture, prefix)
+    return [*hidden, _after(architecture, hidden, f"{prefix}code")]
+
+
+def encoder_prefixes(architecture: Architecture) -> list[str]:
+    """The prefix of each encoder's layers: ``""``, ``"member_2_"`` ..."""
+    others = range(2, 1 + (architecture.encoders or 1))
+    return ["", *(f"member_{number}_" for number in others)]
+
+
+def second_encoder_layers(architecture: Architecture) -> list[DenseLayer]:
+    """The dense encoder that learns the offset: hidden layers and its linear output."""
+    network, trains = architecture.network, not architecture.frozen
+    widths = architecture.second_hidden
+    if widths is None:
+        widths = architecture.encoder_hidden or network.hidden
+    activation = architecture.second_activation or network.activation
+    name = "second_encoder_"
+    hidden = _chain(architecture.input_dim, widths, activation, name, trains=trains)
+    return [*hidden, _after(architecture, hidden, "second_code", trains=trains)]
+
+
+def log_variance_layer(architecture: Architecture) -> DenseLayer:
+    """The linear layer beside the code that gives the code's log variance."""
+    name = str(architecture.system_record.log_variance_layer)
+    return _after(architecture, hidden_layers(architecture), name)
+
+
+def decoder_layers(architecture: Architecture) -> list[DenseLayer]:
+    """A dense decoder, which mirrors ``network.hidden``."""
+    network, code = architecture.network, architecture.network.latent_dim
+    inputs = 2 * code if architecture.system_record.concatenates else code
+    hidden = _chain(inputs, network.hidden[::-1], network.activation, "decoder_")
+    width = hidden[-1].units if hidden else inputs
+    return [*hidden, DenseLayer("reconstruction", width, architecture.input_dim, network.output)]
+
+
+def dense_layers(architecture: Architecture) -> list[DenseLayer]:
+    """Every layer of a dense architecture.
+
+    Raises:
+        ValueError: for another kind of network or the user's own function.
+    """
+    if not architecture.is_dense:
+        raise ValueError("only dense networks of the project's own systems are counted")
+    layers = [
+        layer
+        for prefix in encoder_prefixes(architecture)
+        for layer in encoder_layers(architecture, prefix)
+    ]
+    if architecture.system_record.log_variance_layer:
+        layers.append(log_variance_layer(architecture))
+    if architecture.system_record.learns_offset:
+        layers += second_encoder_layers(architecture)
+    return layers + decoder_layers(architecture)
+
+
+def count_parameters(architecture: Architecture) -> int:
+    """Number of trainable parameters of a dense architecture that is not the user's own.
+
+    Raises:
+        ValueError: as :func:`dense_layers`.
+    """
+    return sum(layer.parameters for layer in dense_layers(architecture) if layer.trains)
+
+
+def _chain(
+    inputs: int, widths: Sequence[int], activation: str, name: str, *, trains: bool = True
+) -> list[DenseLayer]:
+    below = [inputs, *widths]
+    return [
+        DenseLayer(f"{name}{number}", below[number - 1], width, activation, trains)
+        for number, width in enumerate(widths, start=1)
+    ]
+
+
+def _after(
+    architecture: Architecture, hidden: Sequence[DenseLayer], name: str, *, trains: bool = True
+) -> DenseLayer:
+    inputs = hidden[-1].units if hidden else architecture.input_dim
+    return DenseLayer(name, inputs, architecture.network.latent_dim, trains=trains)
+
+
+def steps_per_epoch(samples: int, batch_size: int) -> int:
+    """Batches per epoch, the last one possibly smaller."""
+    return -(-samples // batch_size)

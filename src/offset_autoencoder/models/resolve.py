@@ -1,0 +1,236 @@
+"""The architecture of each setting: what params.yaml leaves to the data and to other models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from offset_autoencoder.config import Setting
+from offset_autoencoder.config.schema import Network
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.models.architecture import Architecture, count_parameters, steps_per_epoch
+from offset_autoencoder.user_code import digest_of_user_code, find_attribute
+
+TOLERANCE = 0.01
+
+
+def architecture_of(
+    setting: Setting,
+    *,
+    input_dim: int,
+    image_shape: Sequence[int] | None,
+    steps: int,
+    encoder_hidden: Sequence[int] | None = None,
+    function_sha256: str | None = None,
+) -> Architecture:
+    """The architecture of a setting, with what params.yaml leaves open filled in.
+
+    Args:
+        setting: One model at one value of each swept key.
+        input_dim: Features of a sample.
+        image_shape: Shape of a sample, where it is an image.
+        steps: Training steps per epoch, for a warm-up.
+        encoder_hidden: Widths found for a system that matches parameters.
+        function_sha256: Digest of the user's code, for the user's own function.
+    """
+    spec, network = setting.spec, setting.network
+    system = spec.system_record
+    reads_image = network.kind_record.reads_images or system.is_users
+    return Architecture(
+        system=system.resolved_as or system.name,
+        network=network,
+        input_dim=input_dim,
+        image_shape=list(image_shape) if reads_image and image_shape is not None else None,
+        encoder_hidden=None if encoder_hidden is None else list(encoder_hidden),
+        function_sha256=function_sha256,
+        **system.options(spec, network, steps),
+    )
+
+
+def resolve_architectures(
+    settings: Sequence[Setting],
+    *,
+    input_dim: int,
+    image_shape: Sequence[int] | None,
+    samples: int,
+) -> list[Architecture]:
+    """The architecture of each setting, in their order.
+
+    Args:
+        settings: The settings; one of system ``wide`` is matched to the others.
+        input_dim: Features of a sample.
+        image_shape: Shape of a sample, where it is an image.
+        samples: Number of training samples.
+
+    Raises:
+        InputError: where the samples do not suit the kind of network, no width matches, or the
+            user's own function is not found.
+    """
+
+    def resolve(setting: Setting, encoder_hidden: Sequence[int] | None = None) -> Architecture:
+        where = f"params.yaml: models.{setting.model}"
+        network, spec = setting.network, setting.spec
+        network.kind_record.check_samples(where, network, image_shape)
+        digest = None
+        if spec.function:
+            digest = digest_of_user_code(f"{where}.function", spec.function)
+            find_attribute(f"{where}.function", spec.function)
+        return architecture_of(
+            setting,
+            input_dim=input_dim,
+            image_shape=image_shape,
+            steps=steps_per_epoch(samples, setting.train.batch_size),
+            encoder_hidden=encoder_hidden,
+            function_sha256=digest,
+        )
+
+    def widened(setting: Setting) -> Architecture:
+        where = f"params.yaml: models.{setting.model}.match"
+        target = resolve(model_to_match(where, setting, settings))
+        if not target.network.kind_record.is_dense:
+            what = f"names a {target.network.kind} model: only dense ones can be matched"
+            raise InputError(where, what)
+        widths = matching_widths(where, setting.network, input_dim, count_parameters(target))
+        return resolve(setting, widths)
+
+    return [
+        widened(setting) if setting.spec.system_record.matches_parameters else resolve(setting)
+        for setting in settings
+    ]
+
+
+def model_to_match(where: str, setting: Setting, settings: Sequence[Setting]) -> Setting:
+    """The setting of the model that a wide one names: the one with the same network.
+
+    Raises:
+        InputError: where the model has no setting with this network, or several whose
+            number of parameters differs by design.
+    """
+    named = [other for other in settings if other.model == setting.spec.match]
+    alike = [other for other in named if other.network == setting.network]
+    if not alike:
+        raise InputError(
+            where,
+            f"model {setting.spec.match!r} has no setting with the network of {setting.label!r}: "
+            + _differences(setting.network, [other.network for other in named]),
+            "let both have the same network",
+        )
+    if len({repr(other.spec.options) for other in alike}) > 1:
+        raise InputError(
+            where,
+            f"model {setting.spec.match!r} sweeps what decides its parameters: which one is meant "
+            "is not clear",
+            "name a model that does not",
+        )
+    return alike[0]
+
+
+def _differences(network: Network, others: Sequence[Network]) -> str:
+    """The keys in which the nearest of other networks differs: ``"hidden is [9] there, [8] here"``.
+
+    Where it sweeps such a key, all its values are named.
+    """
+    own = network.model_dump()
+
+    def different(other: Network) -> list[str]:
+        return [key for key, value in other.model_dump().items() if value != own[key]]
+
+    clauses = []
+    for key in min((different(other) for other in others), key=len):
+        there: list[Any] = []
+        for other in others:
+            if (value := getattr(other, key)) not in there:
+                there.append(value)
+        clauses.append(f"{key} is {' or '.join(map(str, there))} there, {own[key]} here")
+    return "; ".join(clauses)
+
+
+def matching_widths(where: str, network: Network, input_dim: int, target: int) -> list[int]:
+    """Hidden widths of an encoder that bring a model to a number of parameters.
+
+    All widths of ``network.hidden`` are stretched by one factor and rounded; of all such
+    encoders the one nearest to the target is taken.
+
+    Args:
+        where: The place that errors name.
+        network: The network; its decoder stays as it is.
+        input_dim: Features of a sample.
+        target: Trainable parameters of the model to match.
+
+    Returns:
+        The widths, one for each of ``network.hidden``.
+
+    Raises:
+        InputError: where there is nothing to stretch, or none comes within 1 %.
+    """
+    if not network.kind_record.is_dense or not network.hidden:
+        raise InputError(
+            where, "needs a dense network with a hidden layer: there is no width to choose"
+        )
+
+    def parameters(widths: Sequence[int]) -> int:
+        return count_parameters(
+            Architecture(network=network, input_dim=input_dim, encoder_hidden=list(widths))
+        )
+
+    def stretched(factor: float) -> list[int]:
+        return [max(1, round(factor * width)) for width in network.hidden]
+
+    low, high = 1e-9, 2.0
+    while parameters(stretched(high)) < target:
+        low, high = high, 2 * high
+    while high - low > 1e-4 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if parameters(stretched(middle)) < target else (low, middle)
+    # Widths step one by one: the best is the last below, the first above, or one step beside.
+    candidates = [widths for factor in (low, high) for widths in _steps(stretched(factor))]
+    best = min(candidates, key=lambda widths: (abs(parameters(widths) - target), widths))
+    count = parameters(best)
+    if abs(count - target) > TOLERANCE * target:
+        raise InputError(
+            where,
+            f"no encoder comes within 1 % of {target} parameters: widths {best} give {count}",
+            "change network.hidden or the model to match",
+        )
+    return best
+
+
+def _steps(widths: list[int]) -> list[list[int]]:
+    """The widths, and those with one of them a step narrower or wider."""
+    neighbours = [
+        [max(1, width + step * (index == changed)) for index, width in enumerate(widths)]
+        for changed in range(len(widths))
+        for step in (-1, 1)
+    ]
+    return [widths, *neighbours]
+
+
+def check_images(where: str, network: Network, image_shape: Sequence[int] | None) -> None:
+    """Refuse samples that a convolutional network cannot read.
+
+    Raises:
+        InputError: where they are no images, or smaller than filters or kernel allow.
+    """
+    if image_shape is None:
+        raise InputError(
+            where,
+            f"network.kind: {network.kind} needs samples that are images",
+            "set data.image_shape: [height, width]",
+        )
+    height, width = image_shape[:2]
+    longest = max(height, width)
+    halvings = (longest - 1).bit_length()  # ceil(log2(longest))
+    if len(network.filters) > halvings:
+        raise InputError(
+            where,
+            f"network.filters: {network.filters} are {len(network.filters)} convolutions, each of "
+            f"which halves the image: {height} × {width} is a single pixel after {halvings}",
+            f"name at most {halvings} filters" if halvings else "take network.kind: dense",
+        )
+    if network.kernel_size > longest:
+        raise InputError(
+            where,
+            f"network.kernel_size: {network.kernel_size} is larger than the images, "
+            f"{height} × {width}",
+            f"at most {longest}",
+        )
