@@ -15,24 +15,24 @@ class Workers:
     """Workers that wait for somebody to help, while one of them works."""
 
     def __init__(self, count: int) -> None:
-        self.helpers = IdleWorkers(threading.Condition(), working=1)
         self.over = threading.Event()
+        self.idle = IdleWorkers(threading.Condition(), self.over, working=1)
         self.pool = ThreadPoolExecutor(count)
-        self.waiting = [self.pool.submit(self.helpers.wait, self.over.is_set) for _ in range(count)]
+        self.waiting = [self.pool.submit(self.idle.help_others) for _ in range(count)]
         self.see(count)
 
     def see(self, count: int) -> None:
         """Wait until so many wait."""
         for _ in range(3000):
-            if len(self.helpers._idle) == count:
+            if len(self.idle._idle) == count:
                 return
             threading.Event().wait(0.01)
         raise AssertionError
 
     def end(self) -> None:
-        self.helpers.leave()
-        for each in self.waiting:
-            each.result(SECONDS)
+        self.idle.leave()
+        for future in self.waiting:
+            future.result(SECONDS)
         self.pool.shutdown()
 
 
@@ -49,7 +49,7 @@ def test_as_many_share_a_piece_as_wait_and_may() -> None:
         together = threading.Barrier(expected)
         seen: set[tuple[int, int]] = set()
 
-        workers.helpers.together(functools.partial(meet_and_note, together, seen), most)
+        workers.idle.share(functools.partial(meet_and_note, together, seen), most)
         assert seen == {(thread, expected) for thread in range(expected)}
         workers.see(3)
     workers.end()
@@ -63,7 +63,7 @@ def test_an_error_of_a_helper_reaches_the_one_it_helped() -> None:
             raise ValueError("the helper's")
 
     with pytest.raises(ValueError, match="the helper's"):
-        workers.helpers.together(piece, 2)
+        workers.idle.share(piece, 2)
     workers.see(1)
     workers.end()
 
@@ -75,13 +75,13 @@ def test_who_was_asked_stays_though_all_is_over() -> None:
     def piece(thread: int, threads: int) -> None:
         if thread == 0:
             workers.over.set()
-            with workers.helpers.change:
-                workers.helpers.change.notify_all()
+            with workers.idle.change:
+                workers.idle.change.notify_all()
             assert entered.wait(SECONDS)
         else:
             entered.set()
             done.append(threads)
 
-    workers.helpers.together(piece, 2)
+    workers.idle.share(piece, 2)
     assert done == [2]
     workers.end()

@@ -71,7 +71,7 @@ def mapped(path: Path, array: Any) -> Any:
     return np.load(path, mmap_mode="r")
 
 
-@pytest.mark.usefixtures("compiled_once", "way")
+@pytest.mark.usefixtures("compiled_once", "engine")
 def test_neither_the_file_nor_the_company_changes_a_run(tmp_path: Path) -> None:
     chunks = Population(Architecture(network=NETWORK, input_dim=D), BATCH, "adam", LIMIT).chunks(X)
     assert chunks is not None

@@ -17,12 +17,8 @@ from offset_autoencoder.runs.files import (
 from offset_autoencoder.runs.spec import IdentifiedRun
 from offset_autoencoder.training import schedule
 from offset_autoencoder.training.pool import PopulationJobs
-from offset_autoencoder.training.schedule import (
-    TrainingData,
-    group_into_populations,
-    make_jobs,
-    train_runs,
-)
+from offset_autoencoder.training.schedule import group_into_populations, train_runs
+from offset_autoencoder.training.state import TrainingData, make_jobs
 
 MakeRuns = Callable[..., list[IdentifiedRun]]
 D, L, N, M = 6, 3, 30, 10

@@ -3,13 +3,12 @@
 An engine is the arithmetic of a training: from the variables of some runs at the beginning of an
 epoch to those at its end, and their losses. Which run trains when, on which thread, and when it
 stops or writes a checkpoint is none of its business. To add one, write its class and name it in
-:data:`ENGINES`.
+:data:`~offset_autoencoder.config.registries.ENGINES`.
 """
 
 from __future__ import annotations
 
 import abc
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
@@ -17,19 +16,14 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.errors import InputError, did_you_mean
+from offset_autoencoder.config.registries import ENGINES, load
+from offset_autoencoder.errors import InputError
 from offset_autoencoder.models.autoencoder import Variables
 from offset_autoencoder.training.population import Population
 from offset_autoencoder.training.state import Job, Weights
 
 Array = NDArray[np.float32]
 Piece = Callable[[int, int], None]
-
-ENGINES = {
-    "numba": "offset_autoencoder.training.numba_engine.engine:NumbaEngine",
-    "keras": "offset_autoencoder.training.keras_engine:KerasEngine",
-}
-"""Class of each engine by its name; ``auto`` takes the first that can train a population."""
 
 
 class Interrupted(Exception):
@@ -134,19 +128,14 @@ def make_engine(population: Population, samples: Samples, workers: Workers) -> E
     Raises:
         InputError: where there is no such engine, or it cannot train such a network.
     """
-    named = population.engine
-    if named != "auto" and named not in ENGINES:
-        raise InputError(
-            "train.engine", f"unknown value {named!r}", did_you_mean(named, ["auto", *ENGINES])
-        )
-    for name in ENGINES if named == "auto" else [named]:
-        module, _, attribute = ENGINES[name].partition(":")
-        kind: type[Engine] = getattr(importlib.import_module(module), attribute)
+    name = population.engine
+    for record in ENGINES.values() if name == "auto" else [ENGINES[name]]:
+        kind: type[Engine] = load(record.implementation)
         if engine := kind.for_population(population, samples, workers):
             return engine
     raise InputError(
         "train.engine",
-        f"engine {named!r} cannot train this network, or not with optimizer "
-        f"{population.optimizer!r}",
+        f"{name!r} cannot train a network of {population.architecture.system!r} "
+        f"with optimizer {population.optimizer!r}",
         "take auto, or keras, which trains every network",
     )

@@ -92,6 +92,7 @@ class Programs:
         self.population, self._model = population, population.model
         self._loss = keras.losses.get(population.architecture.network.loss)
         self._optimizer = _stateless_optimizer(population.optimizer, self._model)
+        self._initial_optimizer = [np.asarray(v) for v in self._optimizer.variables]
         # XLA has slow convolutions only on a CPU.
         compiled = not convolves(self._model)
         self.train = tf.function(self._train, jit_compile=compiled, autograph=False)
@@ -105,8 +106,8 @@ class Programs:
 
     def arrays_of(self, initial: Variables) -> list[NDArray[Any]]:
         """All arrays of a run at its first epoch."""
-        optimizer = [np.array(variable) for variable in self._optimizer.variables]
-        return [*initial.weights, *initial.state, *optimizer, *initial.weights, *initial.state]
+        variables = (*initial.weights, *initial.state)
+        return [*variables, *self._initial_optimizer, *variables]
 
     def stack(self, initial: Sequence[Variables]) -> Stack:
         """A stack of runs at their first epoch."""

@@ -36,8 +36,8 @@ def clone(tmp_path: Path) -> Clone:
     def clone(name: str) -> Path:
         package = tmp_path / name / "offset_autoencoder"
         shutil.copytree(
-            SOURCES / "training" / "fused",
-            package / "training" / "fused",
+            SOURCES / "training" / "numba_engine",
+            package / "training" / "numba_engine",
             ignore=shutil.ignore_patterns("__pycache__"),
         )
         for part in (".", "training"):
@@ -75,7 +75,7 @@ def test_compiles_once_a_machine_and_anew_for_an_edited_source(
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == files
 
     # Of a function that is called from another file, which stays as it is.
-    source = other / "training" / "fused" / "elementwise.py"
+    source = other / "training" / "numba_engine" / "elementwise.py"
     text = source.read_text()
     assert text.count("return series * _bits_as_float(") == 1
     source.write_text(text.replace("return series * ", "return _HALF * series * "))

@@ -10,14 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, log_softmax, softmax
 
-from offset_autoencoder.training.numba_engine.kernels import loss_and_gradient
-from offset_autoencoder.training.numba_engine.program import (
+from offset_autoencoder.config.registries import LOSSES as RECORDS
+from offset_autoencoder.training.numba_engine.kernels import (
+    LOGITS_OF,
+    LOSSES,
     SIGMOID_CROSSENTROPY,
     SOFTMAX_CROSSENTROPY,
-    SQUARED_ERROR,
+    loss_and_gradient,
 )
 
-KINDS = [SIGMOID_CROSSENTROPY, SOFTMAX_CROSSENTROPY, SQUARED_ERROR]
+KINDS = sorted(LOSSES.values())
 
 
 def compiled(kind: int, x: Any, y: Any) -> tuple[float, Any]:
@@ -89,3 +91,14 @@ def test_a_single_nan_makes_the_loss_one(kind: int, row: int) -> None:
     loss, gradient = compiled(kind, x, y)
     assert np.isnan(loss)
     assert np.isnan(gradient[row, 7])
+
+
+def test_kernels_are_those_of_the_losses_that_can_be_asked_for() -> None:
+    assert set(LOSSES) <= set(RECORDS)
+    for name, kind in LOSSES.items():
+        assert LOGITS_OF.get(kind) == RECORDS[name].output
+
+
+def test_no_unknown_kind_is_taken_for_another() -> None:
+    with pytest.raises(ValueError, match="unknown kind of loss"):
+        compiled(len(LOSSES), np.zeros((2, 3), np.float32), np.zeros((2, 3), np.float32))

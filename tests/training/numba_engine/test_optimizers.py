@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from offset_autoencoder.config.registries import OPTIMIZERS as RECORDS
 from offset_autoencoder.models.backend import keras, tf
 from offset_autoencoder.training.numba_engine.kernels import MOMENTS, OPTIMIZERS, update
 
@@ -38,9 +39,12 @@ def test_follows_keras_step_by_step(name: str, rate: float) -> None:
 
 
 def test_every_optimizer_that_can_be_asked_for_is_here() -> None:
-    from offset_autoencoder.training.stacked.optimizers import OPTIMIZERS as STACKED
+    slots = {name: MOMENTS[kind] for name, kind in OPTIMIZERS.items()}
+    assert slots == {name: RECORDS[name].slots for name in OPTIMIZERS}
 
-    assert OPTIMIZERS.keys() == STACKED.keys()
-    assert {name: MOMENTS[kind] for name, kind in OPTIMIZERS.items()} == {
-        name: optimizer.moments for name, optimizer in STACKED.items()
-    }
+
+def test_no_unknown_kind_is_taken_for_another() -> None:
+    weights = np.ones(3, np.float32)
+    with pytest.raises(ValueError, match="unknown kind of optimizer"):
+        update(len(OPTIMIZERS), weights, weights, np.zeros((2, 3), np.float32), 0, 3, 0.1, 1)
+    np.testing.assert_array_equal(weights, 1)

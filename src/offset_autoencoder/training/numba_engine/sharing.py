@@ -101,8 +101,8 @@ def train_randomly(
         0, x, offset, factor, order, noise, scratch, losses,
     )  # fmt: skip
     validate(
-        program, partition, 0, 1, new_barrier(), batch_size, weights, x[:held_out], offset[:held_out],
-        factor, scratch, validation,
+        program, partition, 0, 1, new_barrier(), batch_size, weights, x[:held_out],
+        offset[:held_out], factor, scratch, validation,
     )  # fmt: skip
     return [weights, moments, losses, validation, *scratch[:2]]
 
