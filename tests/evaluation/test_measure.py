@@ -101,7 +101,7 @@ def metrics_by_hand(out: Any, *, cross_entropy: bool) -> dict[str, float]:
 
 
 def outputs(case: Case) -> dict[str, Any]:
-    """What the Keras model makes of the samples under each condition."""
+    """Metrics of the Keras model's own outputs under each condition."""
     plain = build_model(case.architecture, case.seed)
     noise = np.float32(case.stddev) * draws(case.seed)
     own, nothing = {"x": X, "offset": case.offset}, {"x": X, "offset": 0 * case.offset}

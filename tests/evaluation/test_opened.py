@@ -241,7 +241,7 @@ def test_every_activation_is_that_of_keras(activation: Any, output: Any) -> None
 
 
 def test_a_saturated_output_keeps_its_relative_error() -> None:
-    """What the logarithms of cross-entropy are sensitive to."""
+    """Values to which the logarithms of cross-entropy are sensitive."""
     architecture = Architecture(network=Network(latent_dim=L, hidden=[]), input_dim=12)
     run = finished(architecture)
     weights = {**run.weights, "reconstruction/bias": np.linspace(-100, 30, 12, dtype=np.float32)}

@@ -73,7 +73,7 @@ def reconstructions(
     names: Sequence[tuple[str, str]],
     offsets: Offsets,
 ) -> Reconstructions | None:
-    """The same test samples reconstructed by each run, one of each class where there are labels.
+    """Test samples reconstructed by each run, one of each class where there are labels.
 
     Args:
         data: The prepared data.

@@ -253,7 +253,7 @@ def metric_of(column: str) -> Metric:
 
 
 def higher_is_better(column: str) -> bool:
-    """Whether larger values of a column, in whatever condition, are better."""
+    """True if larger values of a column, in whatever condition, are better."""
     return metric_of(column).higher_is_better
 
 

@@ -235,7 +235,7 @@ def _splits(encoded: Mapping[SplitName, Encoded], part: str) -> Splits:
 
 
 def _is_plain(run: Run) -> bool:
-    """Whether nothing is added to the run's code, as params.yaml has it."""
+    """True if nothing is added to the run's code, as params.yaml has it."""
     spec = run.setting.spec
     return spec.system == "additive" and spec.rms is None and spec.stddev == 0
 

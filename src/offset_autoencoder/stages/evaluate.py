@@ -146,7 +146,7 @@ def validation_losses(
 
 
 def still_improving(run_id: str, run: Run) -> bool:
-    """Whether a run had its best epoch within its patience of the last, and was not stopped."""
+    """True if a run had its best epoch within its patience of the last, and was not stopped."""
     patience = run.setting.train.patience
     saved = read_saved_run(runs_folder(MODELS) / run_id)
     if patience is None or saved.stopped_early or saved.best_epoch is None:
