@@ -26,10 +26,14 @@ from offset_autoencoder.io.files import atomic_write, npy_writer
 from offset_autoencoder.paths import MODELS, PARAMS, PREPARED, run_store
 from offset_autoencoder.reporting.progress import progress
 from offset_autoencoder.runs.load import find_run
-from offset_autoencoder.serving.applied import AppliedModel, Beside
-from offset_autoencoder.serving.facts import FACTS
-from offset_autoencoder.serving.folder import IN_MLFLOW, load_model_folder
-from offset_autoencoder.serving.from_run import open_run
+from offset_autoencoder.serving.inference_model import (
+    IN_MLFLOW,
+    InferenceModel,
+    SideInputs,
+    load_model_folder,
+    open_run,
+)
+from offset_autoencoder.serving.metadata import METADATA
 from offset_autoencoder.serving.scaling_back import unscale
 from offset_autoencoder.tracking.location import locate
 
@@ -78,7 +82,7 @@ def apply_model(
     check_input(source)
     check_output(output, source, force=force)
     with open_model(model) as opened:
-        facts = opened.facts
+        facts = opened.metadata
         if operation == "offsets" and facts.offset_kind is None:
             raise InputError(
                 f"model {model}",
@@ -103,7 +107,7 @@ def apply_model(
             else find_extras(facts, table, offset, is_scaled=is_scaled)
         )
         squared_errors: list[float] = []
-        operations: dict[Operation, Callable[[Array, Beside], Array]] = {
+        operations: dict[Operation, Callable[[Array, SideInputs], Array]] = {
             "reconstruct": lambda rows, inputs: _reconstruct(opened, rows, inputs, squared_errors),
             "encode": lambda rows, inputs: opened.encode(rows, **inputs),
             "offsets": lambda rows, inputs: opened.offset(rows, **inputs),
@@ -127,7 +131,7 @@ def _numbered(name: str, count: int) -> tuple[str, ...]:
 
 
 def _reconstruct(
-    opened: AppliedModel, block: Array, inputs: Beside, squared_errors: list[float]
+    opened: InferenceModel, block: Array, inputs: SideInputs, squared_errors: list[float]
 ) -> Array:
     """Reconstructions in the units of the samples; their squared error as scaled is appended."""
     is_scaled = inputs.get("is_scaled", False)
@@ -139,7 +143,7 @@ def _reconstruct(
 
 
 @contextlib.contextmanager
-def open_model(name: str) -> Iterator[AppliedModel]:
+def open_model(name: str) -> Iterator[InferenceModel]:
     """Open a model, to be used within the block.
 
     Args:
@@ -154,7 +158,7 @@ def open_model(name: str) -> Iterator[AppliedModel]:
     if name.startswith(_SCHEME):
         with tempfile.TemporaryDirectory(prefix="offset-autoencoder-") as folder:
             yield load_model_folder(download_model(name, Path(folder)))
-    elif any((Path(name) / place / FACTS).is_file() for place in (".", IN_MLFLOW)):
+    elif any((Path(name) / place / METADATA).is_file() for place in (".", IN_MLFLOW)):
         yield load_model_folder(name)
     else:
         run = find_run(name, MODELS, run_store())

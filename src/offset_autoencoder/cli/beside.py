@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from offset_autoencoder.data.table import Table
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import open_npy
-from offset_autoencoder.serving.applied import Beside
-from offset_autoencoder.serving.facts import Facts
+from offset_autoencoder.serving.inference_model import SideInputs
+from offset_autoencoder.serving.metadata import ModelMetadata
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Extras:
     ids: NDArray[Any] | None = None
     offset: NDArray[Any] | None = None
 
-    def of(self, rows: slice) -> Beside:
+    def of(self, rows: slice) -> SideInputs:
         """What goes with some of the rows."""
-        given: Beside = {"is_scaled": self.is_scaled, "first_row": rows.start}
+        given: SideInputs = {"is_scaled": self.is_scaled, "first_row": rows.start}
         if self.labels is not None:
             given["labels"] = self.labels[rows]
         if self.ids is not None:
@@ -44,7 +44,9 @@ class Extras:
         return given
 
 
-def find_extras(facts: Facts, table: Table, offset: Path | None, *, is_scaled: bool) -> Extras:
+def find_extras(
+    facts: ModelMetadata, table: Table, offset: Path | None, *, is_scaled: bool
+) -> Extras:
     """Take from a file what a model's offset asks for.
 
     Args:

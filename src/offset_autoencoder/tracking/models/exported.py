@@ -12,8 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.serving.facts import NAME_IN_MLFLOW
-from offset_autoencoder.serving.order import Order
+from offset_autoencoder.serving.metadata import NAME_IN_MLFLOW, ExportOrder
 from offset_autoencoder.tracking.models.wanted import Wanted
 
 
@@ -84,7 +83,9 @@ def exporting(wanted: Sequence[Wanted], root: Path) -> Iterator[Exports]:
         folders = {
             one.key: Path(place) / str(number) / NAME_IN_MLFLOW for number, one in enumerate(wanted)
         }
-        orders = [Order(one.run, one.model, str(folders[one.key]), one.test) for one in wanted]
+        orders = [
+            ExportOrder(one.run, one.model, str(folders[one.key]), one.test) for one in wanted
+        ]
         said = Path(place) / "said.txt"
         with said.open("w") as stderr:
             process = subprocess.Popen(

@@ -10,7 +10,7 @@ import numpy as np
 
 from offset_autoencoder.data.prepared import load_prepared, load_scale
 from offset_autoencoder.paths import PREPARED
-from offset_autoencoder.serving.facts import NAME_IN_MLFLOW, Facts, read_facts
+from offset_autoencoder.serving.metadata import NAME_IN_MLFLOW, ModelMetadata, read_metadata
 from offset_autoencoder.serving.scaling_back import unscale
 
 _EXAMPLES = 2
@@ -35,7 +35,7 @@ def save_as_mlflow_model(path: Path, folder: Path, root: Path, identity: Any) ->
     """
     import mlflow.pyfunc
 
-    facts = read_facts(folder)
+    facts = read_metadata(folder)
     mlflow.pyfunc.save_model(
         path,
         python_model=str(Path(__file__).with_name("served_model.py")),
@@ -47,7 +47,7 @@ def save_as_mlflow_model(path: Path, folder: Path, root: Path, identity: Any) ->
     )
 
 
-def signature(facts: Facts) -> Any:
+def signature(facts: ModelMetadata) -> Any:
     """Named tensors, any number of rows: ``x`` and what its offset needs beside it.
 
     x is float64, in which every number that a data set holds is exact: of a sample that was
@@ -79,7 +79,7 @@ def signature(facts: Facts) -> Any:
     return ModelSignature(Schema(inputs), Schema(outputs), given)
 
 
-def example(facts: Facts, root: Path) -> dict[str, Any]:
+def example(facts: ModelMetadata, root: Path) -> dict[str, Any]:
     """The first test samples, in the units of the data set, with what goes with them."""
     data = load_prepared(root / PREPARED)
     rows = slice(0, _EXAMPLES)

@@ -28,7 +28,7 @@ class Predictor:
         if "offset_autoencoder" not in sys.modules and code.is_file():
             sys.path.insert(0, str(code))
         # Named only now: publishing reads this file too, and must not reach TensorFlow.
-        serving = importlib.import_module("offset_autoencoder.serving.folder")
+        serving = importlib.import_module("offset_autoencoder.serving.inference_model")
         self.applied = serving.load_model_folder(folder)
         self.applied.network  # noqa: B018  loaded now, not by the first request
 
@@ -50,7 +50,7 @@ class Predictor:
         try:
             given = np.asarray((params or {}).get("offset", ()), dtype=np.float64)
             if given.size:
-                rows, width = len(model_input["x"]), self.applied.facts.latent_dim
+                rows, width = len(model_input["x"]), self.applied.metadata.latent_dim
                 if given.size != rows * width:
                     raise InputError(
                         "params: offset", f"has {given.size} numbers, expected {rows} × {width}"

@@ -11,7 +11,7 @@ from offset_autoencoder.config import Params
 from offset_autoencoder.evaluation.metrics import METRICS, higher_is_better
 from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.paths import REPORTS
-from offset_autoencoder.serving.facts import FORMAT
+from offset_autoencoder.serving.metadata import FORMAT
 from offset_autoencoder.tracking.tables import number, read_table
 
 
