@@ -97,7 +97,7 @@ def given(**changes: Any) -> dict[str, Any]:
         ("pca", given(x=np.full((3, 64), 1e300)), "x, scaled: row 0, column 0 is inf"),
         ("pca", given(offset=np.ones((3, 5))), "offset: has shape (3, 5), expected (3, 4)"),
         ("pca", given(offset=np.full((3, 4), np.inf)), "offset: row 0, column 0 is inf"),
-        ("class_code", given(), "labels: missing (its offset is one vector a label"),
+        ("class_code", given(), "labels: missing (its offset is one vector per label"),
         ("class_code", given(labels=[1, 11, 2], first_row=40), "labels, row 41: is 11"),
         ("class_code", given(labels=[1, 2]), "labels: has shape (2,), expected (3,)"),
         ("interference", given(), "ids: missing"),
