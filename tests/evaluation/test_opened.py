@@ -11,12 +11,12 @@ import pytest
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.evaluation.interventions import OMITTED, OWN, PERMUTED, draw, intervene
 from offset_autoencoder.evaluation.metrics import Domain
-from offset_autoencoder.evaluation.opened import FinishedRun, OpenedRun, open_runs
 from offset_autoencoder.evaluation.run_evaluation import run_metrics
 from offset_autoencoder.models import inference
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.models.backend import keras
+from offset_autoencoder.runs.load import FinishedRun, open_runs
 
 N, L = 30, 4
 RNG = np.random.default_rng(0)
@@ -84,12 +84,12 @@ def samples(architecture: Architecture) -> Any:
     return RNG.random((N, architecture.input_dim), dtype=np.float32)
 
 
-def opened_run(run: FinishedRun) -> OpenedRun:
+def opened_run(run: FinishedRun) -> inference.RunInference:
     ((_, opened),) = open_runs({"run": run})
     return opened
 
 
-def check_whole(architecture: Architecture, opened: OpenedRun, seed: int) -> None:
+def check_whole(architecture: Architecture, opened: inference.RunInference, seed: int) -> None:
     x = samples(architecture)
     encoded = opened.encode(x, OFFSET)
     out = opened.decoder(x)(encoded.code, encoded.offset)
@@ -191,8 +191,7 @@ def test_every_run_has_its_own_weights_while_it_is_open() -> None:
     }
     seen = []
     for run_id, opened in open_runs(runs):
-        assert opened.run is runs[run_id]
-        check_whole(opened.run.architecture, opened, opened.run.seed)
+        check_whole(runs[run_id].architecture, opened, runs[run_id].seed)
         seen.append(run_id)
     assert seen == ["small0", "small1", "other0", "other1"]
     assert list(open_runs({})) == []
@@ -242,7 +241,7 @@ def test_every_activation_is_that_of_keras(activation: Any, output: Any) -> None
 
 
 def test_a_saturated_output_keeps_its_relative_error() -> None:
-    """What the logarithms of cross-entropy are sensitive to."""
+    """Values to which the logarithms of cross-entropy are sensitive."""
     architecture = Architecture(network=Network(latent_dim=L, hidden=[]), input_dim=12)
     run = finished(architecture)
     weights = {**run.weights, "reconstruction/bias": np.linspace(-100, 30, 12, dtype=np.float32)}

@@ -14,12 +14,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.cli.beside import Extras, find_extras
-from offset_autoencoder.cli.chosen_columns import Named
-from offset_autoencoder.cli.new_samples import check_input, read_new
 from offset_autoencoder.config import load_params
 from offset_autoencoder.config.schema import Tracking
-from offset_autoencoder.data.scaling import apply_scale
+from offset_autoencoder.data.new_samples import (
+    ColumnOptions,
+    SideInputs,
+    check_input,
+    choose_side_inputs,
+    read_new_samples,
+)
+from offset_autoencoder.data.scaling import apply_scale, inverse_scale
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import ConcatenatedRows, chunks
 from offset_autoencoder.io.files import atomic_write, npy_writer
@@ -29,16 +33,15 @@ from offset_autoencoder.runs.load import find_run
 from offset_autoencoder.serving.inference_model import (
     IN_MLFLOW,
     InferenceModel,
-    SideInputs,
     load_model_folder,
     open_run,
 )
 from offset_autoencoder.serving.metadata import METADATA
-from offset_autoencoder.serving.scaling_back import unscale
 from offset_autoencoder.tracking.location import locate
 
 Operation = Literal["reconstruct", "encode", "offsets"]
 Array = NDArray[np.float32]
+Inputs = dict[str, Any]
 Append = Callable[[Array, slice], None]
 """Writes the next rows, ``(k, columns)``, and takes which of all rows they are."""
 
@@ -57,7 +60,7 @@ def apply_model(
     model: str,
     source: Path,
     output: Path,
-    named: Named,
+    column_options: ColumnOptions,
     *,
     offset: Path | None = None,
     is_scaled: bool = False,
@@ -70,7 +73,7 @@ def apply_model(
         model: A run, a saved model's folder or a ``models:/`` address.
         source: The samples.
         output: The file to write.
-        named: The columns or arrays that are features, labels and ids.
+        column_options: The columns or arrays that are features, labels and ids.
         offset: A file of f(x) to use instead of the computed one, or None.
         is_scaled: Whether the samples are as in ``data/prepared``, and the result likewise.
         force: Whether to overwrite an output that exists.
@@ -81,15 +84,17 @@ def apply_model(
     """
     check_input(source)
     check_output(output, source, force=force)
-    with open_model(model) as opened:
-        facts = opened.metadata
+    with open_model(model) as inference_model:
+        facts = inference_model.metadata
         if operation == "offsets" and facts.offset_kind is None:
             raise InputError(
                 f"model {model}",
                 "adds no offset that is computed beforehand: there is none to write",
             )
         labelled = operation != "encode" and facts.needs == "labels"
-        table = read_new(source, named, labelled=labelled, trained_on=facts.columns)
+        table = read_new_samples(
+            source, column_options, labelled=labelled, trained_on=facts.columns
+        )
         x = ConcatenatedRows((table.x,))
         if x.shape[1] != facts.input_dim:
             raise InputError(
@@ -101,16 +106,26 @@ def apply_model(
         else:
             columns = _numbered("code" if operation == "encode" else "offset", facts.latent_dim)
         # The code depends on x alone.
-        extras = (
-            Extras(is_scaled)
+        side_inputs = (
+            SideInputs(is_scaled)
             if operation == "encode"
-            else find_extras(facts, table, offset, is_scaled=is_scaled)
+            else choose_side_inputs(
+                table,
+                offset,
+                needs=facts.needs,
+                offset_kind=facts.offset_kind,
+                latent_dim=facts.latent_dim,
+                text_ids=facts.text_ids,
+                is_scaled=is_scaled,
+            )
         )
         squared_errors: list[float] = []
-        operations: dict[Operation, Callable[[Array, SideInputs], Array]] = {
-            "reconstruct": lambda rows, inputs: _reconstruct(opened, rows, inputs, squared_errors),
-            "encode": lambda rows, inputs: opened.encode(rows, **inputs),
-            "offsets": lambda rows, inputs: opened.offset(rows, **inputs),
+        operations: dict[Operation, Callable[[Array, Inputs], Array]] = {
+            "reconstruct": lambda rows, inputs: _reconstruct(
+                inference_model, rows, inputs, squared_errors
+            ),
+            "encode": lambda rows, inputs: inference_model.encode(rows, **inputs),
+            "offsets": lambda rows, inputs: inference_model.offset(rows, **inputs),
         }
         with (
             _output_file(output, columns, len(x), table.ids) as append,
@@ -118,7 +133,7 @@ def apply_model(
         ):
             for start, block in chunks(x, len(columns)):
                 rows = slice(start, start + len(block))
-                append(operations[operation](block, extras.of(rows)), rows)
+                append(operations[operation](block, side_inputs.of(rows)), rows)
                 report(float(rows.stop), rows.stop)
     line = f"{output}: {len(x)} × {len(columns)}"
     if operation == "reconstruct":
@@ -131,15 +146,15 @@ def _numbered(name: str, count: int) -> tuple[str, ...]:
 
 
 def _reconstruct(
-    opened: InferenceModel, block: Array, inputs: SideInputs, squared_errors: list[float]
+    inference_model: InferenceModel, block: Array, inputs: Inputs, squared_errors: list[float]
 ) -> Array:
     """Reconstructions in the units of the samples; their squared error as scaled is appended."""
     is_scaled = inputs.get("is_scaled", False)
-    scaled = block if is_scaled else apply_scale(block, *opened.scale)
+    scaled = block if is_scaled else apply_scale(block, *inference_model.scale)
     inputs["is_scaled"] = True
-    values = opened.reconstruct(scaled, **inputs)
+    values = inference_model.reconstruct(scaled, **inputs)
     squared_errors.append(float(np.square(values - scaled.astype(np.float64)).sum()))
-    return values if is_scaled else unscale(values, opened.scale).astype(np.float32)
+    return values if is_scaled else inverse_scale(values, inference_model.scale).astype(np.float32)
 
 
 @contextlib.contextmanager

@@ -251,7 +251,7 @@ class KerasNetwork:
 
     @property
     def has_code(self) -> bool:
-        """Whether it names a code that depends on x alone."""
+        """True if it names a code that depends on x alone."""
         return self._halves is not None
 
     @property

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from offset_autoencoder.config import SplitName
 from offset_autoencoder.data.prepared import load_prepared, load_scale
-from offset_autoencoder.data.scaling import apply_scale
+from offset_autoencoder.data.scaling import ShiftAndFactor, apply_scale, inverse_scale
 from offset_autoencoder.errors import InputError, short_repr
 from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.models.inference import KerasNetwork, load_network
@@ -36,7 +36,6 @@ from offset_autoencoder.serving.metadata import (
     needs_of_kind,
     read_metadata,
 )
-from offset_autoencoder.serving.scaling_back import Scale, unscale
 
 NETWORK = "model.keras"
 OFFSET = "offset"
@@ -91,7 +90,7 @@ class InferenceModel:
     def __init__(
         self,
         metadata: ModelMetadata,
-        scale: Scale,
+        scale: ShiftAndFactor,
         offset: Apply | None,
         network: Callable[[], KerasNetwork],
     ) -> None:
@@ -127,9 +126,9 @@ class InferenceModel:
         }
         return outputs | ({"code": self.network.code(scaled)} if self.network.has_code else {})
 
-    def unscale(self, x: Float32) -> NDArray[np.float64]:
+    def inverse_scale(self, x: Float32) -> NDArray[np.float64]:
         """Scaled samples (n, D) in the units of the data set."""
-        return unscale(x, self.scale)
+        return inverse_scale(x, self.scale)
 
     def _reconstruct(self, scaled: Float32, side: SideInputs) -> Float32:
         # As the runs were trained: float32 times float32.
@@ -137,7 +136,7 @@ class InferenceModel:
         output = self.network.reconstruct(scaled, added)
         if side.get("is_scaled"):
             return output
-        return unscale(output, self.scale).astype(np.float32)
+        return inverse_scale(output, self.scale).astype(np.float32)
 
     def _scaled(self, x: ArrayLike, side: SideInputs) -> Float32:
         array, first_row = _numbers("x", x), side.get("first_row", 0)
@@ -282,7 +281,7 @@ class ServableRun:
 
     folder: Path
     metadata: ModelMetadata
-    scale: Scale
+    scale: ShiftAndFactor
     offset: Path | None
 
 

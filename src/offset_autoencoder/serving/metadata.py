@@ -117,7 +117,7 @@ def _check(path: Path, document: dict[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class ExportOrder:
-    """Order to export a run as a served model's folder.
+    """ExportOrder to export a run as a served model's folder.
 
     Attributes:
         run: Its id.
