@@ -19,7 +19,7 @@ from offset_autoencoder.config import load_params
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.tables import number, read_csv
 from offset_autoencoder.paths import MODELS, PARAMS, REPORTS, run_store
-from offset_autoencoder.reporting.console_table import report_console
+from offset_autoencoder.reporting.terminal import report_console
 from offset_autoencoder.runs.files import is_valid, read_history, read_saved_run
 from offset_autoencoder.runs.load import find_run
 from offset_autoencoder.runs.store import IndexedRun, read_index

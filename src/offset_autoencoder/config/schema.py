@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from offset_autoencoder.config.registries import (
+    ENGINES,
     LOSSES,
-    METRICS,
     OPTIMIZERS,
     OUTPUTS,
     Registry,
@@ -42,7 +42,6 @@ SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 Output = Annotated[str, member_of(OUTPUTS)]
 Loss = Annotated[str, member_of(LOSSES)]
-Metric = Annotated[str, member_of(METRICS)]
 
 
 def check_output(loss: str, output: str) -> None:
@@ -200,6 +199,10 @@ class Network(Section):
         return self.model_dump(exclude=others - {*self.kind_record.keys})
 
 
+def _current_engine_name(value: Any) -> Any:
+    return "keras" if value == "tensorflow" else value
+
+
 class Train(Section):
     """``train:``, how a run is trained. ``patience: null`` trains every epoch.
 
@@ -209,9 +212,9 @@ class Train(Section):
         optimizer: Keras's, with its defaults.
         learning_rate: Of the optimizer.
         patience: Epochs without a lower validation loss after which a run stops.
-        engine: ``auto`` trains networks of known dense layers by the project's own compiled loop,
-            on the CPU, and others by TensorFlow; ``tensorflow`` trains all by TensorFlow, on
-            whatever device it finds.
+        engine: ``numba``, the project's own compiled loop, trains networks of known dense layers
+            on the CPU; ``keras`` trains any, on whatever device TensorFlow finds; ``auto`` takes
+            the first that can. ``tensorflow`` is an older name of ``keras``.
         memory_limit: Bytes of training samples in memory, ``500 MB`` say; where there are more,
             they are read chunk by chunk while a run trains.
         checkpoint_seconds: Between two checkpoints of a run in training.
@@ -222,7 +225,9 @@ class Train(Section):
     optimizer: Annotated[str, member_of(OPTIMIZERS)] = "adam"
     learning_rate: Positive = 1e-3
     patience: Annotated[Count | None, BeforeValidator(null_word)] = 10
-    engine: Literal["auto", "tensorflow"] = "auto"
+    engine: Annotated[str, member_of(("auto", *ENGINES)), BeforeValidator(_current_engine_name)] = (
+        "auto"
+    )
     memory_limit: Annotated[Bytes | None, BeforeValidator(null_word)] = None
     checkpoint_seconds: Positive = 30.0
 
@@ -242,7 +247,7 @@ class Evaluate(Section):
 
     Attributes:
         baselines: The models that every other is compared with.
-        metric: What is compared, the name of one of :data:`.evaluation.metrics.METRICS`.
+        metric: Name of the metric compared, one of :data:`.evaluation.metrics.METRICS`.
         confidence: Of every interval; 1 - confidence is the level of every test.
         margin: Differences within this share of the baseline's mean count as equivalent.
         power: For which the number of seeds needed is stated.

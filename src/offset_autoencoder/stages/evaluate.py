@@ -27,12 +27,13 @@ from offset_autoencoder.evaluation.run_evaluation import (
 )
 from offset_autoencoder.evaluation.runs_table import RunRow
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, PREPARED, REPORTS
-from offset_autoencoder.reporting.console_table import report_console
-from offset_autoencoder.reporting.html.page import write_report
-from offset_autoencoder.reporting.intervals import with_power
+from offset_autoencoder.reporting.html.page import write_page
+from offset_autoencoder.reporting.html.provenance import read_provenance
 from offset_autoencoder.reporting.progress import progress
 from offset_autoencoder.reporting.reports import write_reports
-from offset_autoencoder.reporting.tables_shown import print_everything
+from offset_autoencoder.reporting.terminal import report_console
+from offset_autoencoder.reporting.terminal_report import print_report
+from offset_autoencoder.reporting.wording import full_label
 from offset_autoencoder.runs.files import read_history, read_saved_run
 from offset_autoencoder.runs.load import FinishedRun, load_finished_run
 from offset_autoencoder.runs.store import IndexedRun, read_index, runs_folder
@@ -49,8 +50,9 @@ def main() -> None:
     check_index(index, params.runs)
     results = evaluate(params, data, index)
     write_reports(REPORTS, results)
-    write_report(REPORTS, params, reconstructions=results.reconstructions)
-    print_everything(report_console(), results)
+    provenance = read_provenance(params, data.schema, [row.id for row in results.runs])
+    write_page(REPORTS, results, provenance)
+    print_report(report_console(), results)
 
 
 def evaluate(params: Params, data: PreparedData, index: Sequence[IndexedRun]) -> ExperimentResults:
@@ -79,7 +81,7 @@ def evaluate(params: Params, data: PreparedData, index: Sequence[IndexedRun]) ->
     )
     pictured = pictured_runs(results)
     chosen = {run_id: trained[run_id] for run_id, _ in pictured}
-    named = [(with_power(run.setting), run_id) for run_id, run in pictured]
+    named = [(full_label(run.setting), run_id) for run_id, run in pictured]
     labelled = [(run.setting.label, run_id) for run_id, run in pictured]
     offsets = offsets_of(data)
     return replace(
