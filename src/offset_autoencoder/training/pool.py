@@ -330,12 +330,12 @@ class IdleWorkers:
 
     @property
     def has_idle(self) -> bool:
-        """Whether there is anybody to ask, just now."""
+        """True if there is anybody to ask, just now."""
         return bool(self._idle)
 
     @property
     def stopping(self) -> bool:
-        """Whether the training is to end."""
+        """True if the training is to end."""
         return self.stop.is_set()
 
     def help_others(self) -> None:
