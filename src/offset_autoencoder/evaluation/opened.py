@@ -31,16 +31,19 @@ class FinishedRun:
     offset_factor: float = 1.0
 
 
-class OpenedRun(RunInference):
-    """Inference of a finished run.
+class OpenedRun:
+    """Inference of a finished run, whose attributes are its own, too.
 
     Attributes:
         run: The run.
     """
 
     def __init__(self, inference: RunInference, run: FinishedRun) -> None:
-        vars(self).update(vars(inference))
+        self._inference = inference
         self.run = run
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inference, name)
 
 
 def open_runs(runs: Mapping[str, FinishedRun]) -> Iterator[tuple[str, OpenedRun]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,22 +58,21 @@ class Encoded:
     log_variance: Array | None
 
 
-class RunInference:
+class RunInference(ABC):
     """A run's network with its weights in place.
 
     Attributes:
         stays_open: Whether it can be used once the next run's is open.
     """
 
-    def __init__(self, network: DenseNetwork | KerasNetwork, *, stays_open: bool) -> None:
-        self.stays_open = stays_open
-        self._network = network
+    stays_open: bool
 
     @property
+    @abstractmethod
     def trainable_parameters(self) -> int:
         """Number of trainable parameters."""
-        return self._network.trainable_parameters
 
+    @abstractmethod
     def encode(self, x: Array, offset: Array) -> Encoded:
         """Codes and offsets of samples.
 
@@ -80,14 +80,17 @@ class RunInference:
             x: (n, D) float32.
             offset: f(x) as it is added, (n, L) float32.
         """
-        return self._network.encode(x, offset)
+
+    @abstractmethod
+    def decode(self, x: Array, code: Array | None, offset: Array) -> Array:
+        """The reconstructions, (n, D), of codes and offsets, each (n, L).
+
+        Codes may be None for a model without a separable code: x, (n, D), is encoded again.
+        """
 
     def decoder(self, x: Array) -> Decode:
-        """The function from codes and offsets, each (n, L), to reconstructions, (n, D).
-
-        Codes may be None for a model without a separable code: these samples are encoded again.
-        """
-        return lambda code, offset: self._network.decode(x, code, offset)
+        """:meth:`decode` of these samples: from codes and offsets to reconstructions."""
+        return functools.partial(self.decode, x)
 
 
 def open_inference(
@@ -109,15 +112,14 @@ def open_inference(
         architecture = architectures[members[0]]
         if runs_in_numpy(architecture):
             for run_id in members:
-                network = DenseNetwork(architecture, weights_of(run_id))
-                yield run_id, RunInference(network, stays_open=True)
+                yield run_id, DenseNetwork(architecture, weights_of(run_id))
             continue
         from offset_autoencoder.models.autoencoder import build_model
 
         shared = KerasNetwork(build_model(architecture), architecture.system)
         for run_id in members:
             shared.load(weights_of(run_id))
-            yield run_id, RunInference(shared, stays_open=False)
+            yield run_id, shared
 
 
 def runs_in_numpy(architecture: Architecture) -> bool:
@@ -127,13 +129,15 @@ def runs_in_numpy(architecture: Architecture) -> bool:
     )
 
 
-class DenseNetwork:
+class DenseNetwork(RunInference):
     """A dense network in NumPy.
 
     Args:
         architecture: One that :func:`runs_in_numpy`.
         weights: Its weights by name, as in the Keras model.
     """
+
+    stays_open = True
 
     def __init__(self, architecture: Architecture, weights: Weights) -> None:
         self._architecture = architecture
@@ -142,11 +146,9 @@ class DenseNetwork:
 
     @property
     def trainable_parameters(self) -> int:
-        """Number of trainable parameters."""
         return sum(layer.parameters for layer in self._layers if layer.trains)
 
     def encode(self, x: Array, offset: Array) -> Encoded:
-        """Codes and offsets of samples (n, D) and f(x) as it is added (n, L)."""
         parts = [self._encode(x[rows], offset[rows]) for rows in self._blocks(len(x))]
         variances = [part.log_variance for part in parts if part.log_variance is not None]
         return Encoded(
@@ -187,7 +189,6 @@ class DenseNetwork:
         return unit_norm(second) * np.float32(norm)
 
     def decode(self, x: Array, code: Array | None, offset: Array) -> Array:
-        """The reconstructions (n, D) of codes and offsets, each (n, L)."""
         assert code is not None
         output = np.empty((len(code), self._architecture.input_dim), np.float32)
         layers = decoder_layers(self._architecture)
@@ -216,7 +217,7 @@ class DenseNetwork:
         )
 
 
-class KerasNetwork:
+class KerasNetwork(RunInference):
     """A Keras model on any number of samples; its halves are compiled when first needed.
 
     Once it was used, the model can be called but no longer saved: see
@@ -228,6 +229,8 @@ class KerasNetwork:
         where: The place that errors name.
     """
 
+    stays_open = False
+
     def __init__(self, model: Any, system: str, where: str = "model") -> None:
         self.model = model
         self._system = system
@@ -235,15 +238,8 @@ class KerasNetwork:
 
     @functools.cached_property
     def _halves(self) -> EncoderDecoder | None:
-        return split_encoder_decoder(self.model, self._system)
-
-    @functools.cached_property
-    def _encoder(self) -> _Compiled | None:
-        return self._halves and _Compiled(self._halves.encoder)
-
-    @functools.cached_property
-    def _decoder(self) -> _Compiled | None:
-        return self._halves and _Compiled(self._halves.decoder)
+        halves = split_encoder_decoder(self.model, self._system)
+        return halves and EncoderDecoder(_Compiled(halves.encoder), _Compiled(halves.decoder))
 
     @functools.cached_property
     def _whole(self) -> _Compiled:
@@ -256,7 +252,6 @@ class KerasNetwork:
 
     @property
     def trainable_parameters(self) -> int:
-        """Number of trainable parameters."""
         return sum(int(np.prod(v.shape)) for v in self.model.trainable_weights)
 
     def load(self, weights: Weights) -> None:
@@ -265,17 +260,15 @@ class KerasNetwork:
             variable.assign(weights[variable.path])
 
     def encode(self, x: Array, offset: Array) -> Encoded:
-        """Codes and offsets of samples (n, D) and f(x) as it is added (n, L)."""
-        if self._encoder is None:
+        if self._halves is None:
             return Encoded(None, offset, None)
-        output = self._encoder({"x": x, "offset": offset})
+        output = self._halves.encoder({"x": x, "offset": offset})
         return Encoded(output["code"], output["offset"], output.get("log_variance"))
 
     def decode(self, x: Array, code: Array | None, offset: Array) -> Array:
-        """The reconstructions (n, D) of codes and offsets, each (n, L)."""
-        if code is None or self._decoder is None:
+        if code is None or self._halves is None:
             return self.reconstruct(x, offset)
-        output: Array = self._decoder([code, offset])
+        output: Array = self._halves.decoder([code, offset])
         return output
 
     def reconstruct(self, x: Array, offset: Array) -> Array:
@@ -377,27 +370,33 @@ class _Compiled:
     """A graph of a model, traced once whatever the number of rows, called block by block."""
 
     def __init__(self, model: Any) -> None:
+        self._model = model
+
+    @functools.cached_property
+    def _graph(self) -> Any:
         from offset_autoencoder.models.backend import tf
 
+        model = self._model
         signature = tf.nest.map_structure(
             lambda tensor: tf.TensorSpec((None, *tensor.shape[1:]), tf.float32), model.input
         )
         function = tf.function(lambda inputs: model(inputs, training=False), autograph=False)
-        self._call = function.get_concrete_function(signature)
-        self._nest, self._constant = tf.nest, tf.constant
-        tensors = tf.nest.flatten([model.input, model.output])
-        self._width = max(int(np.prod(tensor.shape[1:])) for tensor in tensors)
+        return function.get_concrete_function(signature)
 
     def __call__(self, inputs: Any) -> Any:
         """Outputs as NumPy arrays, in the structure of the model's."""
-        nest, samples = self._nest, len(self._nest.flatten(inputs)[0])
+        from offset_autoencoder.models.backend import tf
+
+        nest, samples = tf.nest, len(tf.nest.flatten(inputs)[0])
         if not samples:  # TensorFlow adds no bias to nothing
             row = nest.map_structure(lambda a: np.zeros((1, a.shape[1]), np.float32), inputs)
             return nest.map_structure(lambda a: a[:0], self(row))
-        size = max(1, _KERAS_BLOCK_VALUES // self._width)
+        tensors = nest.flatten([self._model.input, self._model.output])
+        widest = max(int(np.prod(tensor.shape[1:])) for tensor in tensors)
+        size = max(1, _KERAS_BLOCK_VALUES // widest)
         blocks = []
         for start in range(0, samples, size):
             rows = slice(start, start + size)
-            block = nest.map_structure(lambda a, rows=rows: self._constant(a[rows]), inputs)
-            blocks.append(nest.map_structure(np.asarray, self._call(block)))
+            block = nest.map_structure(lambda a, rows=rows: tf.constant(a[rows]), inputs)
+            blocks.append(nest.map_structure(np.asarray, self._graph(block)))
         return nest.map_structure(lambda *parts: np.concatenate(parts), *blocks)
