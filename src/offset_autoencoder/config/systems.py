@@ -157,7 +157,7 @@ SYSTEMS: Registry[System] = Registry(
         ),
         System(
             "function",
-            "offset_autoencoder.models.user_function:build_user_model",
+            "offset_autoencoder.models.autoencoder:build_user_model",
             keys=("function",),
             required=("function",),
             is_users=True,

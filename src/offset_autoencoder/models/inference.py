@@ -7,9 +7,8 @@ to start; all others are run by Keras. Noise is off in both.
 from __future__ import annotations
 
 import functools
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -19,26 +18,14 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config.systems import SYSTEMS
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.models.architecture import (
-    Architecture,
-    DenseLayer,
-    decoder_layers,
-    dense_layers,
-    encoder_layers,
-    encoder_prefixes,
-    hidden_layers,
-    log_variance_layer,
-    second_encoder_layers,
-)
-from offset_autoencoder.models.dense import ACTIVATIONS, forward, unit_norm
+from offset_autoencoder.models.architecture import Architecture
 
 Array = NDArray[np.float32]
 Weights = Mapping[str, NDArray[Any]]
 Decode = Callable[[Array | None, Array], Array]
 K = TypeVar("K", bound=Hashable)
 
-_DENSE_BLOCK_VALUES = 2**18  # of the widest layer at a time: 1 MB, which stays in the cache
-_KERAS_BLOCK_VALUES = 2**24  # features of a block of samples: 64 MB of float32
+_BLOCK_VALUES = 2**24  # features of a block of samples: 64 MB of float32
 
 
 @dataclass(frozen=True)
@@ -105,6 +92,8 @@ def open_inference(
         architectures: The architecture of each run, by its id.
         weights_of: From an id to the run's weights by name.
     """
+    from offset_autoencoder.models.dense import DenseNetwork, runs_in_numpy
+
     groups: dict[str, list[K]] = {}
     for run_id, architecture in architectures.items():
         groups.setdefault(architecture.key, []).append(run_id)
@@ -120,101 +109,6 @@ def open_inference(
         for run_id in members:
             shared.load(weights_of(run_id))
             yield run_id, shared
-
-
-def runs_in_numpy(architecture: Architecture) -> bool:
-    """True for Dense layers alone, with activations that NumPy has."""
-    return architecture.is_dense and all(
-        layer.activation in ACTIVATIONS for layer in dense_layers(architecture)
-    )
-
-
-class DenseNetwork(RunInference):
-    """A dense network in NumPy.
-
-    Args:
-        architecture: One that :func:`runs_in_numpy`.
-        weights: Its weights by name, as in the Keras model.
-    """
-
-    stays_open = True
-
-    def __init__(self, architecture: Architecture, weights: Weights) -> None:
-        self._architecture = architecture
-        self._weights = weights
-        self._layers = dense_layers(architecture)
-
-    @property
-    def trainable_parameters(self) -> int:
-        return sum(layer.parameters for layer in self._layers if layer.trains)
-
-    def encode(self, x: Array, offset: Array) -> Encoded:
-        parts = [self._encode(x[rows], offset[rows]) for rows in self._blocks(len(x))]
-        variances = [part.log_variance for part in parts if part.log_variance is not None]
-        return Encoded(
-            np.concatenate([part.code for part in parts if part.code is not None]),
-            np.concatenate([part.offset for part in parts]),
-            np.concatenate(variances) if variances else None,
-        )
-
-    def _encode(self, x: Array, offset: Array) -> Encoded:
-        architecture = self._architecture
-        system = architecture.system_record
-        if system.log_variance_layer:
-            features = self._forward(x, hidden_layers(architecture))
-            mean = self._forward(features, encoder_layers(architecture)[-1:])
-            return Encoded(
-                mean, offset, self._forward(features, [log_variance_layer(architecture)])
-            )
-        codes = [
-            self._forward(x, encoder_layers(architecture, prefix))
-            for prefix in encoder_prefixes(architecture)
-        ]
-        if architecture.network.normalize:
-            codes = [unit_norm(code) for code in codes]
-        code = codes[0]
-        if len(codes) > 1:
-            code = np.sum(codes, axis=0)
-            if architecture.combine != "sum":
-                code /= np.float32(len(codes))
-        return Encoded(code, offset + self._second(x) if system.learns_offset else offset, None)
-
-    def _second(self, x: Array) -> Array:
-        """Output of the second encoder, (n, L)."""
-        architecture = self._architecture
-        second = self._forward(x, second_encoder_layers(architecture))
-        if architecture.second_rms is None:
-            return second
-        norm = architecture.second_rms * math.sqrt(architecture.network.latent_dim)
-        return unit_norm(second) * np.float32(norm)
-
-    def decode(self, x: Array, code: Array | None, offset: Array) -> Array:
-        assert code is not None
-        output = np.empty((len(code), self._architecture.input_dim), np.float32)
-        layers = decoder_layers(self._architecture)
-        for rows in self._blocks(len(code)):
-            if self._architecture.system_record.concatenates:
-                z = np.concatenate([code[rows], offset[rows]], axis=1)
-            else:
-                z = code[rows] + offset[rows]
-            output[rows] = self._forward(z, layers)
-        return output
-
-    def _blocks(self, samples: int) -> Iterator[slice]:
-        """So many samples at a time that a layer's output stays in the cache."""
-        widest = max(self._architecture.input_dim, *(layer.units for layer in self._layers))
-        size = max(1, _DENSE_BLOCK_VALUES // widest)
-        yield from (slice(start, start + size) for start in range(0, samples, size))
-
-    def _forward(self, x: Array, layers: Sequence[DenseLayer]) -> Array:
-        weights = self._weights
-        return forward(
-            x,
-            (
-                (weights[f"{layer.name}/kernel"], weights[f"{layer.name}/bias"], layer.activation)
-                for layer in layers
-            ),
-        )
 
 
 class KerasNetwork(RunInference):
@@ -252,6 +146,7 @@ class KerasNetwork(RunInference):
 
     @property
     def trainable_parameters(self) -> int:
+        """Number of trainable parameters."""
         return sum(int(np.prod(v.shape)) for v in self.model.trainable_weights)
 
     def load(self, weights: Weights) -> None:
@@ -260,12 +155,14 @@ class KerasNetwork(RunInference):
             variable.assign(weights[variable.path])
 
     def encode(self, x: Array, offset: Array) -> Encoded:
+        """See :meth:`RunInference.encode`."""
         if self._halves is None:
             return Encoded(None, offset, None)
         output = self._halves.encoder({"x": x, "offset": offset})
         return Encoded(output["code"], output["offset"], output.get("log_variance"))
 
     def decode(self, x: Array, code: Array | None, offset: Array) -> Array:
+        """See :meth:`RunInference.decode`."""
         if code is None or self._halves is None:
             return self.reconstruct(x, offset)
         output: Array = self._halves.decoder([code, offset])
@@ -393,7 +290,7 @@ class _Compiled:
             return nest.map_structure(lambda a: a[:0], self(row))
         tensors = nest.flatten([self._model.input, self._model.output])
         widest = max(int(np.prod(tensor.shape[1:])) for tensor in tensors)
-        size = max(1, _KERAS_BLOCK_VALUES // widest)
+        size = max(1, _BLOCK_VALUES // widest)
         blocks = []
         for start in range(0, samples, size):
             rows = slice(start, start + size)
