@@ -22,9 +22,15 @@ class ImportGraph:
 
     Attributes:
         files: The file of each module under src/, by its full name.
+        kinds: Kinds of offset that the registry is asked for.
     """
 
     files: dict[str, Path]
+    kinds: tuple[str, ...] = registry.KINDS
+
+    def of_kind(self, kind: str) -> ImportGraph:
+        """The imports where the registry is asked for one kind of offset alone."""
+        return ImportGraph(self.files, (kind,))
 
     @functools.cache  # noqa: B019
     def imports(self, module: str, *, types_too: bool = False) -> frozenset[str]:
@@ -53,7 +59,7 @@ class ImportGraph:
                     elif node.module == PACKAGE and home:
                         found.add(f"{PACKAGE}.{home}")
         if module == registry.__name__:  # imports a kind by its name
-            found |= {f"{PACKAGE}.offsets.{kind}" for kind in registry.KINDS}
+            found |= {f"{PACKAGE}.offsets.{kind}" for kind in self.kinds}
         return frozenset(found)
 
     def reached(self, *modules: str) -> set[str]:

@@ -12,6 +12,7 @@ RAW = Path("data/raw")
 CUSTOM = Path("src/custom")
 PREPARED = Path("data/prepared")
 OFFSETS = Path("data/offsets")
+OFFSET_CODE = Path("data/offset_code")
 MODELS = Path("models")
 REPORTS = Path("reports")
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from offset_autoencoder.config import Params, parse_params
-from offset_autoencoder.evaluation.runs_table import sweep_cells, sweep_keys
+from offset_autoencoder.evaluation.runs_table import setting_cells, sweep_keys
 
 DOCUMENT: dict[str, Any] = {
     "seeds": 10,
@@ -53,13 +53,12 @@ def make_runs() -> Callable[..., pd.DataFrame]:
                 rows.append(
                     {
                         "id": f"{setting.label}-{seed}",
-                        "model": setting.model,
-                        **sweep_cells(setting, keys),
+                        **setting_cells(setting, keys),
                         "seed": seed,
                         "status": "finished",
                         "mse": mse,
                         "psnr": -mse,
-                        "mse_own": mse + 0.01,
+                        "mse_as_trained": mse + 0.01,
                         "mse_clean": mse + 0.02,
                     }
                 )

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from tests.evaluation.frames import run_rows
 
 from offset_autoencoder.config import Params
 from offset_autoencoder.errors import InputError
@@ -27,7 +28,11 @@ def _compare(
     params: Params, runs: pd.DataFrame, metric: str = "mse"
 ) -> dict[tuple[str, str, str], Comparison]:
     found = compare(
-        runs, params.settings, baselines=["none", "gaussian"], metric=metric, confidence=0.95
+        run_rows(params, runs),
+        params.settings,
+        baselines=["none", "gaussian"],
+        metric=metric,
+        confidence=0.95,
     )
     return {(item.setting.label, item.baseline.model, item.metric): item for item in found}
 
@@ -60,7 +65,7 @@ def test_each_baseline_and_metric_is_corrected_by_itself(
     assert found["frozen rms=0.1", "gaussian", "mse"].family == 2
     assert found["frozen rms=0.1", "none", "mse"].p_corrected == pytest.approx(4 * 2 / 1024)
     assert found["frozen rms=0.1", "gaussian", "mse"].p_corrected == pytest.approx(2 * 2 / 1024)
-    assert {metric for _, _, metric in found} == {"mse", "psnr", "mse_own", "mse_clean"}
+    assert {metric for _, _, metric in found} == {"mse", "psnr", "mse_as_trained", "mse_clean"}
 
 
 def test_verdicts_go_with_the_direction_of_the_metric(
@@ -109,7 +114,7 @@ def test_a_seed_that_diverged_on_one_side_is_left_out_and_said(
     runs = make_runs(params, EFFECTS)
     gone = (runs["model"] == "none") & (runs["seed"] == 3)
     runs.loc[gone, "status"] = "diverged"
-    runs.loc[gone, ["mse", "psnr", "mse_own", "mse_clean"]] = np.nan
+    runs.loc[gone, ["mse", "psnr", "mse_as_trained", "mse_clean"]] = np.nan
     item = _compare(params, runs)["frozen rms=0.1", "none", "mse"]
     assert (item.pairs, item.wins.wins, item.outcome) == (9, 9, "better")
     assert item.verdict.endswith("; 1 seed left out where a run diverged")
@@ -139,7 +144,7 @@ def test_without_a_pair_the_side_that_diverged_is_named(
     for model, seeds in gone.items():
         rows = (runs["model"] == model) & runs["seed"].isin(seeds)
         runs.loc[rows, "status"] = "diverged"
-        runs.loc[rows, ["mse", "psnr", "mse_own", "mse_clean"]] = np.nan
+        runs.loc[rows, ["mse", "psnr", "mse_as_trained", "mse_clean"]] = np.nan
     found = _compare(params, runs)
     item = found["frozen rms=0.1", "none", "mse"]
     assert (item.pairs, item.outcome) == (0, outcome)
@@ -166,7 +171,7 @@ def test_a_lone_huge_difference_is_no_verdict(make_params: MakeParams, make_runs
     runs.loc[(runs["model"] == "pca") & (runs["seed"] == 9), "mse"] -= 1
     item = _compare(params, runs)["pca", "none", "mse"]
     assert item.p_corrected == 2 / 1024
-    assert item.outcome == "not told apart"
+    assert item.outcome == "inconclusive"
 
 
 def test_false_verdicts_are_as_rare_as_promised(
@@ -180,7 +185,7 @@ def test_false_verdicts_are_as_rare_as_promised(
     for _ in range(60):
         runs["mse"] = rng.normal(size=len(runs))
         found = compare(
-            runs[["id", "model", "stddev", "rms", "seed", "status", "mse"]],
+            run_rows(params, runs.drop(columns=["psnr", "mse_as_trained", "mse_clean"])),
             params.settings,
             baselines=["none"],
             metric="mse",
@@ -198,8 +203,10 @@ def test_equal_is_said_only_where_it_is_shown(make_params: MakeParams, make_runs
     assert close.verdict.startswith("equivalent to none within 5 % (error ")
     assert close.equivalence.p_corrected == pytest.approx(4 / 1024)
     far = _compare(params, make_runs(params, {}, noise=5e-3))["frozen rms=0.1", "none", "mse"]
-    assert far.outcome == "not told apart"
-    assert far.verdict.startswith("not told apart from none, nor equivalent within 5 % (")
+    assert far.outcome == "inconclusive"
+    assert far.verdict.startswith(
+        "inconclusive against none, neither different nor equivalent within 5 % ("
+    )
     assert f"about {far.needed.seeds} seeds would show them equivalent" in far.verdict
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offset_autoencoder.evaluation.draws import draw
+from offset_autoencoder.evaluation.interventions import draw
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 60), st.integers(1, 5))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from offset_autoencoder.evaluation import metrics
-from offset_autoencoder.evaluation.equivalence import (
+from offset_autoencoder.evaluation.statistics import (
     beyond_margin_p,
     equivalence_p,
     equivalences,
@@ -82,7 +82,7 @@ def test_metrics_of_the_same_reconstructions_change_alike() -> None:
     rng = np.random.default_rng(0)
     x, first, second = rng.random((3, 40, 6))
     both = [
-        metrics.reconstruction_metrics(x, each, data_range=(0, 1), cross_entropy=True)
+        metrics.reconstruction_metrics(x, each, metrics.Domain((0, 1), in_unit_interval=True))
         for each in (first, 0.7 * second + 0.3 * x)
     ]
     changes = {
@@ -98,7 +98,7 @@ def test_metrics_of_the_same_reconstructions_change_alike() -> None:
 
 @pytest.mark.parametrize(
     ("column", "perfect", "other"),
-    [("mse", 0.0, 0.1), ("psnr_own", np.inf, 20.0), ("explained_variance", 1.0, 0.9)],
+    [("mse", 0.0, 0.1), ("psnr_as_trained", np.inf, 20.0), ("explained_variance", 1.0, 0.9)],
 )
 def test_no_change_to_a_perfect_baseline_is_known(
     column: str, perfect: float, other: float

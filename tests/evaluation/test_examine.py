@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.config import SPLITS, Params, Run, SplitName
-from offset_autoencoder.evaluation.examine import Samples, examine_runs
 from offset_autoencoder.evaluation.opened import FinishedRun
 from offset_autoencoder.evaluation.probes import Splits, prepare_targets
+from offset_autoencoder.evaluation.run_evaluation import EvaluationSamples, evaluate_runs
 from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.models.resolve import architecture_of
 
@@ -77,11 +77,11 @@ def test_the_plain_code_is_that_of_the_same_encoder(
         evaluate={"baselines": ["none"]},
     )
     runs = {run.label: (run, finished(run)) for run in params.runs}
-    samples = Samples(X, prepare_targets(Splits(**X), None), (0.0, 1.0))
-    found = dict(examine_runs(runs, offsets, samples, params.evaluate))
+    samples = EvaluationSamples(X, prepare_targets(Splits(**X), None), (0.0, 1.0))
+    found = dict(evaluate_runs(runs, offsets, samples, params.evaluate))
     assert found.keys() == runs.keys()
     for label, (run, _) in runs.items():
-        response = found[label].response
+        response = found[label].encoder_adaptation
         if run.setting.model == "none":
             assert response is None
         elif run.setting.model in ("additive", "concatenate", "two_encoder"):

@@ -8,8 +8,14 @@ import pytest
 from scipy import stats
 
 from offset_autoencoder.config import Params
-from offset_autoencoder.evaluation.intervention_summary import find, summarise_interventions
-from offset_autoencoder.evaluation.interventions import NONE, OWN, PERMUTED, noisy
+from offset_autoencoder.evaluation.interventions import (
+    OMITTED,
+    OWN,
+    PERMUTED,
+    find_intervention,
+    noisy,
+    summarise_interventions,
+)
 
 MakeParams = Callable[..., Params]
 
@@ -21,7 +27,7 @@ def _measured(params: Params, metric: str = "mse") -> tuple[list[Any], dict[str,
         own = 1 + rng.random()
         found = {OWN: {metric: own}, noisy(0.1): {metric: 2 * own}}
         if run.setting.model == "frozen":
-            found |= {NONE: {metric: own - 0.25}, PERMUTED: {metric: own + rng.random()}}
+            found |= {OMITTED: {metric: own - 0.25}, PERMUTED: {metric: own + rng.random()}}
         finished.append((run.label, run))
         measured[run.label] = found
     return finished, measured
@@ -32,7 +38,7 @@ def test_costs_are_paired_by_seed(make_params: MakeParams) -> None:
     finished, measured = _measured(params)
     summaries = summarise_interventions(finished, measured, confidence=0.9)
     setting = next(item for item in params.settings if item.label == "frozen rms=0.2")
-    item = find(summaries, setting, PERMUTED, "mse")
+    item = find_intervention(summaries, setting, PERMUTED, "mse")
     assert item is not None
     assert item.seeds == params.seeds
     runs = [measured[f"frozen rms=0.2 seed={seed}"] for seed in params.seeds]
@@ -60,10 +66,10 @@ def test_every_setting_has_what_applies_to_it(make_params: MakeParams) -> None:
     }
     assert set(labels) == {setting.label for setting in params.settings}
     assert labels["none"] == [OWN, noisy(0.1)]
-    assert labels["frozen rms=0.1"] == [OWN, noisy(0.1), NONE, PERMUTED]
+    assert labels["frozen rms=0.1"] == [OWN, noisy(0.1), OMITTED, PERMUTED]
     none = params.settings[0]
-    assert find(summaries, none, PERMUTED, "mse") is None
-    own = find(summaries, none, OWN, "mse")
+    assert find_intervention(summaries, none, PERMUTED, "mse") is None
+    own = find_intervention(summaries, none, OWN, "mse")
     assert own is not None
     assert (own.difference.mean, own.relative.high) == (0, 0)
 
@@ -73,7 +79,7 @@ def test_a_run_that_diverged_is_left_out(make_params: MakeParams) -> None:
     finished, measured = _measured(params)
     gone = next(run_id for run_id in measured if run_id.startswith("none") and "seed=1" in run_id)
     del measured[gone]
-    first = find(
+    first = find_intervention(
         summarise_interventions(finished, measured, confidence=0.95),
         params.settings[0],
         OWN,

@@ -6,20 +6,23 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from offset_autoencoder.evaluation import decoded
-from offset_autoencoder.evaluation.draws import Draws, draw
+from offset_autoencoder.config.schema import Evaluate
+from offset_autoencoder.evaluation import metrics
 from offset_autoencoder.evaluation.interventions import (
-    ALONE,
     GAUSSIAN,
-    NONE,
+    OFFSET_ONLY,
+    OMITTED,
     OWN,
     PERMUTED,
+    Draws,
     Intervention,
+    chosen_interventions,
+    draw,
     intervene,
     noisy,
     scaled,
 )
-from offset_autoencoder.evaluation.metrics import METRICS, reconstruction_metrics
+from offset_autoencoder.evaluation.metrics import METRICS, Domain, reconstruction_metrics
 
 N, D, L = 50, 7, 3
 RNG = np.random.default_rng(0)
@@ -28,7 +31,10 @@ CODE = RNG.normal(size=(N, L)).astype(np.float32)
 OFFSET = (0.3 + RNG.normal(size=(N, L)) * [0.1, 0.5, 2]).astype(np.float32)
 ADDED, BESIDE = (RNG.normal(size=(L, D)).astype(np.float32) for _ in range(2))
 DRAWS = draw(3, seed=0, run_seed=0, samples=N, latent_dim=L)
-SCALES, STDDEVS = (-1.0, 0.0, 0.5, 1.0), (0.0, 0.2)
+CHOSEN = chosen_interventions(
+    Evaluate(offset_scales=[-1.0, 0.0, 0.5, 1.0], noise_stddevs=[0.0, 0.2])
+)
+WITHOUT_LEVELS = [OWN, OMITTED, PERMUTED, GAUSSIAN, OFFSET_ONLY]
 
 
 def add(code: NDArray[Any] | None, offset: NDArray[Any]) -> NDArray[Any]:
@@ -44,8 +50,9 @@ def beside(code: NDArray[Any] | None, offset: NDArray[Any]) -> NDArray[Any]:
 
 
 def found(decode: Any = add, code: Any = CODE, offset: Any = OFFSET, **changed: Any) -> Any:
-    options = {"scales": SCALES, "stddevs": STDDEVS, "wanted": ("mse",), **changed}
-    return intervene(X, code, offset, decode, options.pop("draws", DRAWS), **options)
+    options = {"domain": Domain(None), **changed}
+    draws = options.pop("draws", DRAWS)
+    return intervene(X, code, offset, decode, draws, CHOSEN, **options)
 
 
 def mse(output: NDArray[Any]) -> float:
@@ -56,13 +63,13 @@ def mse(output: NDArray[Any]) -> float:
 def test_each_intervention_is_what_it_says(decode: Any) -> None:
     expected: dict[Intervention, list[NDArray[Any]]] = {
         OWN: [decode(CODE, OFFSET)],
-        NONE: [decode(CODE, OFFSET * 0)],
+        OMITTED: [decode(CODE, OFFSET * 0)],
         PERMUTED: [decode(CODE, OFFSET[source]) for source in DRAWS.sources],
         GAUSSIAN: [
             decode(CODE, OFFSET.mean(axis=0) + OFFSET.std(axis=0) * normal)
             for normal in DRAWS.replacement
         ],
-        ALONE: [decode(CODE * 0, OFFSET)],
+        OFFSET_ONLY: [decode(CODE * 0, OFFSET)],
         scaled(-1): [decode(CODE, -OFFSET)],
         scaled(0): [decode(CODE, OFFSET * 0)],
         scaled(0.5): [decode(CODE, OFFSET / 2)],
@@ -88,9 +95,9 @@ def test_gaussian_noise_in_its_place_has_the_offsets_mean_and_power() -> None:
     offset = (RNG.exponential(size=(n, 2)) * [0.1, 3] - [1, 0]).astype(np.float32)
     draws = draw(1, seed=0, run_seed=0, samples=n, latent_dim=2)
     x = np.ones((n, 1), np.float32)
-    intervene(x, np.zeros_like(offset), offset, watch, draws, scales=(), stddevs=())
+    intervene(x, np.zeros_like(offset), offset, watch, draws, WITHOUT_LEVELS, domain=Domain(None))
     given = np.concatenate(seen).reshape(-1, n, 2)
-    assert len(given) == 5  # own, none, permuted, gaussian, alone
+    assert len(given) == 5  # own, omitted, permuted, gaussian, offset_only
     replaced = given[3].astype(np.float64)
     np.testing.assert_allclose(replaced.mean(axis=0), offset.mean(axis=0), atol=0.06)
     np.testing.assert_allclose(replaced.std(axis=0), offset.std(axis=0), rtol=0.02)
@@ -117,7 +124,7 @@ def test_an_architecture_without_a_code_is_given_all_samples_in_order() -> None:
 
     errors = found(whole, code=None)
     assert set(heights) == {N}
-    assert ALONE not in errors
+    assert OFFSET_ONLY not in errors
     same = found()
     for intervention in errors:  # in an additive system noise on the offset is noise on the code
         assert errors[intervention]["mse"] == pytest.approx(same[intervention]["mse"], rel=1e-5)
@@ -125,23 +132,26 @@ def test_an_architecture_without_a_code_is_given_all_samples_in_order() -> None:
 
 def test_one_sample_cannot_be_permuted() -> None:
     draws = draw(2, seed=0, run_seed=0, samples=1, latent_dim=L)
-    errors = intervene(X[:1], CODE[:1], OFFSET[:1], add, draws, scales=(), stddevs=())
-    assert list(errors) == [OWN, NONE, GAUSSIAN, ALONE]
+    errors = intervene(X[:1], CODE[:1], OFFSET[:1], add, draws, WITHOUT_LEVELS, domain=Domain(None))
+    assert list(errors) == [OWN, OMITTED, GAUSSIAN, OFFSET_ONLY]
     # A single vector has no spread: noise of its mean and power is that vector.
     assert errors[GAUSSIAN] == errors[OWN]
 
 
 def test_every_metric_is_that_of_the_whole_reconstruction() -> None:
-    whole = reconstruction_metrics(X, add(CODE, OFFSET), data_range=(0, 2), cross_entropy=True)
-    own = found(wanted=METRICS, data_range=(0, 2))[OWN]
+    domain = Domain((0, 2), in_unit_interval=True)
+    whole = reconstruction_metrics(X, add(CODE, OFFSET), domain)
+    own = found(metrics=list(METRICS), domain=domain)[OWN]
     assert list(own) == list(METRICS)
     assert own == pytest.approx(whole, rel=1e-6)
     perfect = found(
-        lambda code, offset: np.resize(X, (len(offset), D)), wanted=METRICS[3:], data_range=(0, 1)
+        lambda code, offset: np.resize(X, (len(offset), D)),
+        metrics=["psnr", "explained_variance"],
+        domain=Domain((0, 1)),
     )
     assert perfect[PERMUTED] == {"psnr": np.inf, "explained_variance": 1}
     with pytest.raises(ValueError, match="range"):
-        found(wanted=("psnr",))
+        found(metrics=["psnr"])
 
 
 @pytest.mark.parametrize("rows", [1, 7, N, 3 * N + 1])
@@ -155,8 +165,8 @@ def test_blocks_of_any_size_give_the_same(rows: int, monkeypatch: pytest.MonkeyP
         return add(code, offset)
 
     whole = found()
-    monkeypatch.setattr(decoded, "BLOCK_BYTES", rows * (8 * D + 16 * L))
-    monkeypatch.setattr(decoded, "_METRIC_VALUES", 5 * D)
+    monkeypatch.setattr(metrics, "BLOCK_BYTES", rows * (8 * D + 16 * L))
+    monkeypatch.setattr(metrics, "_BLOCK_VALUES", 5 * D)
     blocks = found(watch)
     assert max(calls) <= rows
     assert sum(calls) == N * (1 + 1 + 3 + 3 + 1 + 2 + 3)

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from offset_autoencoder.config import Params
-from offset_autoencoder.evaluation.matching import match_baseline, power
+from offset_autoencoder.evaluation.comparison import match_baseline
+from offset_autoencoder.evaluation.runs_table import noise_level
 
 MakeParams = Callable[..., Params]
 
@@ -97,7 +98,7 @@ def test_power_is_rms_then_stddev(make_params: MakeParams) -> None:
         "gaussian": {"offset": "none", "stddev": 0.3},
         "both": {"offset": "pca", "rms": 0.1, "stddev": 0.3},
     }
-    assert [power(setting) for setting in make_params(models=models).settings] == [
+    assert [noise_level(setting) for setting in make_params(models=models).settings] == [
         None,
         None,
         0.3,

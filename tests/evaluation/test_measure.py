@@ -7,17 +7,15 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.config.schema import Network
-from offset_autoencoder.evaluation.measure import (
-    as_trained,
-    measure,
-    metric_names,
-    rows_of_runs,
-)
 from offset_autoencoder.evaluation.opened import FinishedRun, open_runs
+from offset_autoencoder.evaluation.run_evaluation import (
+    as_trained,
+    domain_of,
+    run_metrics,
+)
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.models.inference import Encoded
-from offset_autoencoder.runs.store import IndexedRun
 
 N, D, L = 40, 6, 3
 RNG = np.random.default_rng(0)
@@ -66,11 +64,12 @@ CASES = {
 
 
 def measured_again(cases: dict[str, Case], **options: Any) -> dict[str, dict[str, float]]:
-    options = {"data_range": (0.0, 1.0), "noise_seed": 7, **options}
+    options = {"data_range": (0.0, 1.0), **options}
     found = {}
     for name, opened in open_runs({name: case.run for name, case in cases.items()}):
         encoded = opened.encode(X, cases[name].offset)
-        found[name] = measure(opened.run, X, encoded, opened.decoder(X), **options)
+        domain = domain_of(opened.run, X, **options)
+        found[name] = run_metrics(opened.run, X, encoded, opened.decoder(X), domain, noise_seed=7)
     return found
 
 
@@ -116,8 +115,8 @@ def outputs(case: Case) -> dict[str, Any]:
     if case.architecture.system == "two_encoder":
         # Without its offset it is the plain model of the same seed.
         plain_twin = build_model(SIGMOID, case.seed)
-        return {"": plain(own), "_own": trained, "_clean": plain_twin(nothing)}
-    return {"": plain(own), "_own": trained, "_clean": plain(nothing)}
+        return {"": plain(own), "_as_trained": trained, "_clean": plain_twin(nothing)}
+    return {"": plain(own), "_as_trained": trained, "_clean": plain(nothing)}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -137,9 +136,9 @@ def test_every_metric_under_every_condition_is_what_keras_gives(
 
 def test_what_a_run_does_not_have_changes_nothing(measured: dict[str, dict[str, float]]) -> None:
     none, offset, noise = (measured[name] for name in ("none", "offset", "noise"))
-    assert none["mse"] == none["mse_own"] == none["mse_clean"]
-    assert offset["mse"] == offset["mse_own"] != offset["mse_clean"]
-    assert noise["mse"] == noise["mse_clean"] != noise["mse_own"]
+    assert none["mse"] == none["mse_as_trained"] == none["mse_clean"]
+    assert offset["mse"] == offset["mse_as_trained"] != offset["mse_clean"]
+    assert noise["mse"] == noise["mse_clean"] != noise["mse_as_trained"]
     assert none["mse"] == offset["mse_clean"] == noise["mse"]  # the same weights
 
 
@@ -204,28 +203,12 @@ def test_without_a_known_range_there_is_no_psnr() -> None:
 
 
 def test_beyond_the_unit_range_there_is_no_cross_entropy() -> None:
-    metrics = measure(
-        run(stddev=0), X * 2, encoded(), lambda code, offset: X, data_range=(0, 2), noise_seed=0
+    metrics = run_metrics(
+        run(stddev=0),
+        X * 2,
+        encoded(),
+        lambda code, offset: X,
+        domain_of(run(), X * 2, (0, 2)),
+        noise_seed=0,
     )
     assert {name.partition("_")[0] for name in metrics} == {"mse", "mae", "psnr", "explained"}
-
-
-def test_the_columns_are_those_of_all_runs(measured: dict[str, dict[str, float]]) -> None:
-    names = metric_names({name: measured[name] for name in ("linear", "none")})
-    metrics = ["mse", "mae", "binary_crossentropy", "psnr", "explained_variance"]
-    assert names == [f"{name}{suffix}" for name in metrics for suffix in ("", "_own", "_clean")]
-    assert "binary_crossentropy" not in metric_names({"linear": measured["linear"]})
-    assert metric_names({"vae": {"elbo": -1.0, "mse": 0.1}, "none": {}}) == ["mse", "elbo"]
-    assert metric_names({}) == []
-
-
-def test_a_run_that_diverged_has_no_metrics() -> None:
-    index = [
-        IndexedRun("m", "m stddev=0.1", {"stddev": "0.1"}, 0, "a", "finished"),
-        IndexedRun("m", "m stddev=0.1", {"stddev": "0.1"}, 1, "b", "diverged"),
-    ]
-    rows = rows_of_runs(index, {"a": {"mse": 0.5}}, [{"stddev": 0.1}] * 2)
-    assert rows == [
-        {"id": "a", "model": "m", "stddev": 0.1, "seed": 0, "status": "finished", "mse": 0.5},
-        {"id": "b", "model": "m", "stddev": 0.1, "seed": 1, "status": "diverged"},
-    ]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn import metrics as reference
 
+from offset_autoencoder.config import Params
+from offset_autoencoder.errors import InputError
 from offset_autoencoder.evaluation import metrics
 
 Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -73,9 +76,10 @@ def test_a_tiny_error_beside_large_values_is_not_lost_in_float32() -> None:
 
 def test_only_metrics_that_apply_are_given() -> None:
     x, reconstruction = _pair(2)
-    every = metrics.reconstruction_metrics(x, reconstruction, data_range=(0, 1), cross_entropy=True)
-    assert tuple(every) == metrics.METRICS
-    few = metrics.reconstruction_metrics(x, reconstruction, data_range=None, cross_entropy=False)
+    domain = metrics.Domain((0, 1), in_unit_interval=True)
+    every = metrics.reconstruction_metrics(x, reconstruction, domain)
+    assert list(every) == list(metrics.METRICS)
+    few = metrics.reconstruction_metrics(x, reconstruction, metrics.Domain(None))
     assert set(few) == {"mse", "mae", "explained_variance"}
 
 
@@ -86,11 +90,24 @@ def test_shapes_that_do_not_fit_are_refused_rather_than_broadcast() -> None:
         metrics.mse(np.zeros((0, 2)), np.zeros((0, 2)))
 
 
+@pytest.mark.parametrize("key", ["evaluate.metric", "tracking.champion_metric"])
+def test_a_metric_that_there_is_not_is_refused(
+    key: str, make_params: Callable[..., Params]
+) -> None:
+    section, _, name = key.partition(".")
+    expected = rf"params\.yaml: {key}: unknown value 'rmse' \(did you mean 'mse'\?\)"
+    with pytest.raises(InputError, match=expected):
+        metrics.check_metrics(make_params(**{section: {name: "rmse"}}))
+    metrics.check_metrics(make_params(**{section: {name: "mae"}}))
+    with pytest.raises(ValueError, match="unknown metric 'rmse'; did you mean 'mse'"):
+        metrics.metric_named("rmse")
+
+
 @pytest.mark.parametrize(
     ("column", "metric", "higher"),
     [
         ("mse", "mse", False),
-        ("mse_own", "mse", False),
+        ("mse_as_trained", "mse", False),
         ("psnr_clean", "psnr", True),
         ("explained_variance", "explained_variance", True),
     ],

@@ -5,13 +5,18 @@ from collections.abc import Callable
 import numpy as np
 
 from offset_autoencoder.config import Params
-from offset_autoencoder.evaluation.intervention_summary import summarise_interventions
-from offset_autoencoder.evaluation.interventions import GAUSSIAN, NONE, OWN, PERMUTED, Intervention
-from offset_autoencoder.evaluation.offset_effects import exchange_effects, offset_effects
-from offset_autoencoder.evaluation.probe_summary import summarise_probes
-from offset_autoencoder.evaluation.probes import Probe
+from offset_autoencoder.evaluation.interventions import (
+    GAUSSIAN,
+    OMITTED,
+    OWN,
+    PERMUTED,
+    Intervention,
+    summarise_interventions,
+)
+from offset_autoencoder.evaluation.offset_verdict import exchange_effects, offset_effects
+from offset_autoencoder.evaluation.probes import Probe, summarise_probes
 
-FACTORS = {OWN: 1.0, NONE: 0.7, PERMUTED: 1.5, GAUSSIAN: 1.3}
+FACTORS = {OWN: 1.0, OMITTED: 0.7, PERMUTED: 1.5, GAUSSIAN: 1.3}
 
 
 def test_what_was_measured_of_a_setting_comes_together_by_seed(
@@ -43,10 +48,10 @@ def test_what_was_measured_of_a_setting_comes_together_by_seed(
     assert set(labels) == {"frozen rms=0.1", "frozen rms=0.2"}
     item = labels["frozen rms=0.1"]
     np.testing.assert_allclose(item.own, [1, 2, 4])
-    np.testing.assert_allclose(item.pull, [0, 0.1, 0.3])
-    for exchanged, factor in ((item.permuted, 1.5), (item.gaussian, 1.3), (item.none, 0.7)):
+    np.testing.assert_allclose(item.donor_shift, [0, 0.1, 0.3])
+    for exchanged, factor in ((item.permuted, 1.5), (item.gaussian, 1.3), (item.omitted, 0.7)):
         np.testing.assert_allclose(exchanged, factor * item.own)
-    assert item.tells.mean == 0.25
-    assert item.tells.low < 0.25
-    effect, _ = exchange_effects(found, "none", margin=0.05, confidence=0.95)
+    assert item.linear_decodability.mean == 0.25
+    assert item.linear_decodability.low < 0.25
+    effect, _ = exchange_effects(found, "omitted", margin=0.05, confidence=0.95)
     np.testing.assert_allclose(effect.change.mean, -0.3)

@@ -9,16 +9,20 @@ import pytest
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import Params, Setting
-from offset_autoencoder.evaluation.offset_effects import OffsetEffects
-from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict, judge_offsets
-from offset_autoencoder.evaluation.pull import pull
+from offset_autoencoder.evaluation.encoder_adaptation import donor_shift
+from offset_autoencoder.evaluation.offset_verdict import OffsetEffects, OffsetVerdict, judge_offsets
 from offset_autoencoder.evaluation.statistics import Estimate, mean_and_interval
 
 MakeParams = Callable[..., Params]
 Array = NDArray[np.float32]
 SAMPLES, WIDTH = 1000, 8
 # As a second encoder's.
-READS: dict[str, Any] = {"permuted": 0.8, "none": 0.4, "tells": 0.4, "pull": 0.1}
+READS: dict[str, Any] = {
+    "permuted": 0.8,
+    "omitted": 0.4,
+    "linear_decodability": 0.4,
+    "donor_shift": 0.1,
+}
 
 
 @pytest.fixture
@@ -37,20 +41,21 @@ def _told(share: float, half: float = 0.001) -> Estimate:
 def _made(
     setting: Setting, *, seeds: int = 10, scatter: float = 0.01, **given: Any
 ) -> OffsetEffects:
-    """Effects by their relative changes; ``tells`` and ``pull`` as they are."""
+    """Effects by their relative changes; decodability and donor shift as they are."""
     rng = np.random.default_rng(4)
     own = rng.normal(0.02, 0.002, size=seeds)
-    changes = {"permuted": 0.0, "gaussian": 0.0, "none": -0.3, **given}
+    changes = {"permuted": 0.0, "gaussian": 0.0, "omitted": -0.3, **given}
     values = {
         name: own * (1 + changes[name] + rng.normal(0, scatter, size=seeds))
-        for name in ("permuted", "gaussian", "none")
+        for name in ("permuted", "gaussian", "omitted")
     }
+    share, half = given.get("linear_decodability", 0.0), given.get("decodability_half", 0.001)
     return OffsetEffects(
         setting=setting,
         metric="mse",
         own=own,
-        tells=_told(given.get("tells", 0.0), given.get("tells_half", 0.001)),
-        pull=rng.normal(given.get("pull", 0.0), 1e-3, size=seeds),
+        linear_decodability=_told(share, half),
+        donor_shift=rng.normal(given.get("donor_shift", 0.0), 1e-3, size=seeds),
         **values,
     )
 
@@ -59,26 +64,31 @@ def _made(
     ("word", "says", "given"),
     [
         ("noise", "nor that it is fixed", {}),
-        ("noise", "nor that it is fixed", {"none": 0.4}),
+        ("noise", "nor that it is fixed", {"omitted": 0.4}),
         ("second encoder", "reads x from it", READS),
-        ("neither", "yet does as well without", {**READS, "none": -0.03}),
-        ("neither", "yet does as well without", {**READS, "none": -0.05}),
-        ("neither", "yet does better without", {**READS, "none": -0.3}),
-        ("undecided", "open whether it needs to", {**READS, "none": 0.05}),
-        ("neither", "nothing linear of x", {"permuted": 0.8, "pull": 0.1}),
-        ("neither", "decoder reads no x", {"permuted": 0.8, "tells": 0.4}),
-        ("neither", "own does more harm", {"permuted": -0.2, "tells": 0.4}),
+        ("neither", "yet does as well without", {**READS, "omitted": -0.03}),
+        ("neither", "yet does as well without", {**READS, "omitted": -0.05}),
+        ("neither", "yet does better without", {**READS, "omitted": -0.3}),
+        ("inconclusive", "not clear whether it needs to", {**READS, "omitted": 0.05}),
+        ("neither", "nothing linear of x", {"permuted": 0.8, "donor_shift": 0.1}),
+        ("neither", "decoder reads no x", {"permuted": 0.8, "linear_decodability": 0.4}),
+        ("neither", "own does more harm", {"permuted": -0.2, "linear_decodability": 0.4}),
         ("neither", "how it is distributed", {"gaussian": 0.5}),
-        ("neither", "not even left out", {"none": 0.01}),
-        ("undecided", "open whether it matters whose it is", {"permuted": 0.05}),
-        ("undecided", "whether noise does the same", {"gaussian": 0.05}),
-        ("undecided", "whether it matters at all", {"none": 0.05}),
+        ("neither", "not even left out", {"omitted": 0.01}),
+        ("inconclusive", "not clear whether it matters whose it is", {"permuted": 0.05}),
+        ("inconclusive", "whether noise does the same", {"gaussian": 0.05}),
+        ("inconclusive", "whether it matters at all", {"omitted": 0.05}),
         (
-            "undecided",
+            "inconclusive",
             "whether the decoder reads x",
-            {"permuted": 0.8, "tells": 0.012, "tells_half": 0.005, "pull": 0.1},
+            {
+                "permuted": 0.8,
+                "linear_decodability": 0.012,
+                "decodability_half": 0.005,
+                "donor_shift": 0.1,
+            },
         ),
-        ("undecided", "too few seeds", {**READS, "seeds": 4}),
+        ("inconclusive", "too few seeds", {**READS, "seeds": 4}),
     ],
 )
 def test_each_way_the_rule_can_go(
@@ -113,7 +123,7 @@ def _world(setting: Setting, build: Callable[[Array, np.random.Generator], Any])
         linear = np.linalg.lstsq(offset[fitted], x[fitted], rcond=None)[0]
         left = float(np.sum((offset[unseen] @ linear - x[unseen]) ** 2))
         tells = 1 - left / float(np.sum((x[unseen] - x[unseen].mean(axis=0)) ** 2))
-        rows.append([*errors, tells, pull(x, code, offset, decode, sources)])
+        rows.append([*errors, tells, donor_shift(x, code, offset, decode, sources)])
     own, permuted, gaussian, none, tells, pulls = np.array(rows).T
     told = mean_and_interval(tells, 0.95)
     effects = OffsetEffects(setting, "mse", own, permuted, gaussian, none, told, pulls)
@@ -124,14 +134,14 @@ def test_what_a_decoder_reads_is_a_second_encoder(setting: Setting) -> None:
     half = np.float32(np.arange(WIDTH) < WIDTH // 2)
     verdict = _world(setting, lambda x, rng: (x * half, x * (1 - half)))
     assert verdict.word == "second encoder"
-    assert verdict.tells.mean == pytest.approx(0.5, abs=0.03)
-    assert verdict.pull.mean == pytest.approx(0.5, abs=0.05)
+    assert verdict.linear_decodability.mean == pytest.approx(0.5, abs=0.03)
+    assert verdict.donor_shift.mean == pytest.approx(0.5, abs=0.05)
 
 
 def test_what_has_nothing_to_do_with_x_is_noise(setting: Setting) -> None:
     verdict = _world(setting, lambda x, rng: (x, rng.normal(0, 0.5, x.shape).astype(np.float32)))
     assert verdict.word == "noise"
-    assert verdict.none.shift == "less"
+    assert verdict.omitted.shift == "less"
 
 
 def test_what_the_encoder_takes_back_is_neither_though_it_tells_all_of_x(setting: Setting) -> None:
@@ -139,7 +149,7 @@ def test_what_the_encoder_takes_back_is_neither_though_it_tells_all_of_x(setting
     verdict = _world(setting, lambda x, rng: (x - x @ turn, x @ turn))
     assert verdict.word == "neither"
     assert "decoder reads no x from it" in verdict.sentence
-    assert verdict.tells.low > 0.99
+    assert verdict.linear_decodability.low > 0.99
 
 
 def test_one_vector_for_all_samples_is_neither(setting: Setting) -> None:
@@ -153,7 +163,7 @@ def test_offsets_judged_together_are_corrected_together(setting: Setting) -> Non
     alone = _judge([reads])[0]
     assert (alone.word, alone.permuted.p_more) == ("second encoder", 2**-6)
     among = _judge([reads] * 4)[0]
-    assert (among.word, among.permuted.p_more) == ("undecided", 4 * 2**-6)
+    assert (among.word, among.permuted.p_more) == ("inconclusive", 4 * 2**-6)
     assert among.seeds_needed == 7
     assert "too few seeds" in among.sentence
     assert "about 7 seeds would settle it" in among.sentence
@@ -165,16 +175,22 @@ def test_a_cost_whose_size_one_seed_makes_is_open(setting: Setting) -> None:
     made.permuted[0] = 5 * made.own[0]
     (verdict,) = _judge([made])
     assert verdict.permuted.p_more == 2**-10
-    assert (verdict.word, verdict.permuted.shift) == ("undecided", "open")
+    assert (verdict.word, verdict.permuted.shift) == ("inconclusive", "inconclusive")
 
 
 def test_a_score_is_judged_by_the_error_behind_it(setting: Setting) -> None:
     made = _made(setting, **READS)
     scores = {
         name: -10 * np.log10(getattr(made, name))
-        for name in ("own", "permuted", "gaussian", "none")
+        for name in ("own", "permuted", "gaussian", "omitted")
     }
-    psnr = OffsetEffects(setting=setting, metric="psnr", tells=made.tells, pull=made.pull, **scores)
+    psnr = OffsetEffects(
+        setting=setting,
+        metric="psnr",
+        linear_decodability=made.linear_decodability,
+        donor_shift=made.donor_shift,
+        **scores,
+    )
     (of_error,), (of_score,) = _judge([made]), _judge([psnr])
     assert of_score.word == of_error.word == "second encoder"
     assert of_score.permuted.change.mean == pytest.approx(of_error.permuted.change.mean)
@@ -194,13 +210,13 @@ def test_noise_is_seldom_said_of_what_is_not(setting: Setting) -> None:
     assert false <= 20  # 200 at 5 %, and three standard deviations
 
 
-def test_seeds_are_needed_where_it_is_undecided_alone(setting: Setting) -> None:
+def test_seeds_are_needed_where_it_is_inconclusive_alone(setting: Setting) -> None:
     """One vector for all samples: what its exchange does is open, what it is is not."""
     made = _made(setting, permuted=0.05)
     assert _judge([made])[0].seeds_needed is not None
     same = dataclasses.replace(made, permuted=made.own.copy())
     several = _judge([same] * 60)[0]  # among so many even no change at all is not shown
-    assert several.permuted.shift == "open"
+    assert several.permuted.shift == "inconclusive"
     assert (several.word, several.seeds_needed) == ("neither", None)
     assert "would settle" not in several.sentence
 
@@ -208,7 +224,7 @@ def test_seeds_are_needed_where_it_is_undecided_alone(setting: Setting) -> None:
 @pytest.mark.parametrize("seeds", [0, 1])
 def test_nothing_is_said_without_seeds(seeds: int, setting: Setting) -> None:
     (verdict,) = _judge([_made(setting, seeds=seeds)])
-    assert verdict.word == "undecided"
+    assert verdict.word == "inconclusive"
     assert verdict.seeds_needed is None
     assert "nan" not in verdict.sentence
 
@@ -217,5 +233,5 @@ def test_a_value_that_is_not_finite_settles_nothing(setting: Setting) -> None:
     made = _made(setting)
     made.permuted[3] = np.nan
     (verdict,) = _judge([made])
-    assert verdict.word == "undecided"
+    assert verdict.word == "inconclusive"
     assert "nan" not in verdict.sentence

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.config.schema import Network
-from offset_autoencoder.evaluation.draws import draw
-from offset_autoencoder.evaluation.interventions import NONE, PERMUTED, intervene
-from offset_autoencoder.evaluation.measure import measure
+from offset_autoencoder.evaluation.interventions import OMITTED, OWN, PERMUTED, draw, intervene
+from offset_autoencoder.evaluation.metrics import Domain
 from offset_autoencoder.evaluation.opened import FinishedRun, OpenedRun, open_runs
+from offset_autoencoder.evaluation.run_evaluation import run_metrics
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.autoencoder import build_model
 
@@ -66,13 +66,16 @@ def test_where_the_code_sees_the_offset_an_exchange_reaches_the_code(users_modul
     run, x = finished(architecture, seed=2), samples(architecture)
     opened = opened_run(run)
     encoded, decode = opened.encode(x, OFFSET), opened.decoder(x)
+    domain = Domain((0, 1))
     drawn = draw(1, seed=0, run_seed=2, samples=N, latent_dim=L)
-    found = intervene(x, encoded.code, encoded.offset, decode, drawn, scales=[], stddevs=[])
-    clean = measure(run, x, encoded, decode, data_range=(0, 1), noise_seed=0)["mse_clean"]
+    found = intervene(
+        x, encoded.code, encoded.offset, decode, drawn, [OWN, OMITTED, PERMUTED], domain=domain
+    )
+    clean = run_metrics(run, x, encoded, decode, domain, noise_seed=0)["mse_clean"]
     whole = build_model(architecture, 2)
 
     def error(offset: Any) -> float:
         return float(np.mean((np.asarray(whole({"x": x, "offset": offset})) - x) ** 2))
 
-    assert clean == found[NONE]["mse"] == pytest.approx(error(0 * OFFSET), rel=1e-5)
+    assert clean == found[OMITTED]["mse"] == pytest.approx(error(0 * OFFSET), rel=1e-5)
     assert found[PERMUTED]["mse"] == pytest.approx(error(OFFSET[drawn.sources[0]]), rel=1e-5)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from offset_autoencoder.evaluation.power import (
+from offset_autoencoder.evaluation.sample_size import (
     difference_power,
     equivalence_power,
     seeds_for_difference,

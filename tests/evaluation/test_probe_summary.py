@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.config import Params
-from offset_autoencoder.evaluation.probe_summary import ProbeSummary, summarise_probes
-from offset_autoencoder.evaluation.probes import Probe
+from offset_autoencoder.evaluation.probes import Probe, ProbeSummary, summarise_probes
 from offset_autoencoder.evaluation.statistics import mean_and_interval
 
 MakeParams = Callable[..., Params]

@@ -7,11 +7,11 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from offset_autoencoder.config import Params
-from offset_autoencoder.evaluation.response import (
-    Response,
-    answer,
-    respond,
-    summarise_responses,
+from offset_autoencoder.evaluation.encoder_adaptation import (
+    EncoderAdaptation,
+    adaptation_word,
+    encoder_adaptation,
+    summarise_encoder_adaptation,
 )
 from offset_autoencoder.evaluation.statistics import mean_and_interval
 
@@ -26,7 +26,7 @@ NOISE = RNG.normal(size=(N, L)).astype(np.float32)
 @pytest.mark.parametrize("slope", [-1.0, 0.0, 0.6])
 def test_slope_and_share_are_those_of_least_squares(slope: float) -> None:
     code = slope * OFFSET + NOISE - 7
-    found = respond(code, OFFSET)
+    found = encoder_adaptation(code, OFFSET)
     assert found is not None
     # One slope for all coordinates, an intercept each.
     pooled = (OFFSET - OFFSET.mean(axis=0)).reshape(-1, 1)
@@ -45,32 +45,32 @@ def test_a_share_by_chance_is_about_zero() -> None:
     rng = np.random.default_rng(1)
     shares = []
     for _ in range(300):
-        found = respond(rng.normal(size=(40, 10)), rng.normal(size=(40, 10)))
+        found = encoder_adaptation(rng.normal(size=(40, 10)), rng.normal(size=(40, 10)))
         assert found is not None
         shares.append(found.explained)
     assert abs(np.mean(shares)) < 0.01
 
 
 def test_the_plain_slope_is_that_of_the_other_code() -> None:
-    found = respond(NOISE - OFFSET, OFFSET, NOISE + 2 * OFFSET)
-    other = respond(NOISE + 2 * OFFSET, OFFSET)
+    found = encoder_adaptation(NOISE - OFFSET, OFFSET, NOISE + 2 * OFFSET)
+    other = encoder_adaptation(NOISE + 2 * OFFSET, OFFSET)
     assert found is not None
     assert other is not None
     assert found.plain_slope == other.slope
 
 
 def test_an_offset_that_does_not_vary_has_no_answer() -> None:
-    assert respond(NOISE, np.zeros_like(NOISE)) is None
-    assert respond(NOISE, np.full_like(NOISE, 0.1)) is None
-    assert respond(NOISE, np.full_like(NOISE, 1e6)) is None
+    assert encoder_adaptation(NOISE, np.zeros_like(NOISE)) is None
+    assert encoder_adaptation(NOISE, np.full_like(NOISE, 0.1)) is None
+    assert encoder_adaptation(NOISE, np.full_like(NOISE, 1e6)) is None
 
 
 def test_few_samples_leave_the_share_unknown() -> None:
-    found = respond(NOISE[:4], OFFSET[:4])
+    found = encoder_adaptation(NOISE[:4], OFFSET[:4])
     assert found is not None
     assert np.isnan(found.explained)
     with pytest.raises(ValueError, match="shape"):
-        respond(NOISE, OFFSET[:5])
+        encoder_adaptation(NOISE, OFFSET[:5])
 
 
 @pytest.mark.parametrize(
@@ -81,31 +81,31 @@ def test_few_samples_leave_the_share_unknown() -> None:
         (-0.2, -0.01, "cancels"),
         (-0.03, 0.04, "ignores"),
         (0.01, 0.03, "ignores"),
-        (-0.03, 0.3, "not told from zero"),
+        (-0.03, 0.3, "inconclusive"),
         (np.nan, np.nan, "unknown"),
     ],
 )
 def test_the_word_is_by_the_interval(low: float, high: float, word: str) -> None:
     values = np.array([low, high])
     slope = mean_and_interval(values, 0.5)  # of two values: exactly from one to the other
-    assert answer(slope) == word
+    assert adaptation_word(slope) == word
 
 
 def test_the_word_is_for_what_training_with_the_offset_did(make_params: MakeParams) -> None:
     params = make_params()
     finished = [(run.label, run) for run in params.runs]
-    responses: dict[str, Response | None] = {}
+    responses: dict[str, EncoderAdaptation | None] = {}
     for run_id, run in finished:
         jitter = 0.001 * run.seed
         if run.setting.label == "frozen rms=0.1":
-            responses[run_id] = Response(0.5 + jitter, 0.3, 0.5)
+            responses[run_id] = EncoderAdaptation(0.5 + jitter, 0.3, 0.5)
         elif run.setting.model == "frozen":
-            responses[run_id] = Response(0.5 + jitter, 0.3, None)
+            responses[run_id] = EncoderAdaptation(0.5 + jitter, 0.3, None)
         else:
             responses[run_id] = None
-    known, unknown = summarise_responses(finished, responses, confidence=0.95)
-    assert (known.setting.label, known.answer) == ("frozen rms=0.1", "ignores")
-    assert (known.learnt.mean, known.plain_slope.mean) == pytest.approx((0.0045, 0.5))
+    known, unknown = summarise_encoder_adaptation(finished, responses, confidence=0.95)
+    assert (known.setting.label, known.word) == ("frozen rms=0.1", "ignores")
+    assert (known.learnt_slope.mean, known.plain_slope.mean) == pytest.approx((0.0045, 0.5))
     # Without a run that was trained without it, the same slope may be there by chance.
-    assert (unknown.setting.label, unknown.answer) == ("frozen rms=0.2", "unknown")
-    assert (unknown.learnt.count, unknown.slope.count) == (0, 10)
+    assert (unknown.setting.label, unknown.word) == ("frozen rms=0.2", "unknown")
+    assert (unknown.learnt_slope.count, unknown.slope.count) == (0, 10)

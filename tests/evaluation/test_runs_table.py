@@ -1,14 +1,21 @@
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 import pytest
+from tests.evaluation.frames import run_rows
 
 from offset_autoencoder.config import Params
-from offset_autoencoder.evaluation import runs_table
+from offset_autoencoder.evaluation.runs_table import (
+    RunRow,
+    metric_columns,
+    rows_by_setting,
+    run_cells,
+    run_columns,
+    sweep_keys,
+)
 
 MakeParams = Callable[..., Params]
 MakeRuns = Callable[..., pd.DataFrame]
@@ -25,26 +32,55 @@ MakeRuns = Callable[..., pd.DataFrame]
         {"optimizer": ["adam", "sgd"], "batch_size": [16, 32]},
     ],
 )
-def test_every_kind_of_swept_value_finds_its_rows_also_from_csv(
+def test_every_kind_of_swept_value_has_its_rows_by_ascending_seed(
     make_params: MakeParams, make_runs: MakeRuns, swept: dict[str, Any]
 ) -> None:
     models = {"none": {"offset": "none"}, "own": {"offset": "none", **swept}}
     params = make_params(models=models, seeds=[4, 2])
-    runs = make_runs(params, {})
-    read = pd.read_csv(io.StringIO(runs.to_csv(index=False)))
-    for table in (runs, read):
-        for setting in params.settings:
-            rows = runs_table.rows_of(table, setting)
-            assert list(rows["seed"]) == [2, 4]
-            if len(params.settings) < 4:
-                assert set(rows["id"]) == {f"{setting.label}-{seed}" for seed in (2, 4)}
+    groups = rows_by_setting(run_rows(params, make_runs(params, {})), params.settings)
+    for setting, rows in zip(params.settings, groups, strict=True):
+        assert [row.id for row in rows] == [f"{setting.label}-{seed}" for seed in (2, 4)]
 
 
 def test_columns_of_metrics_are_those_with_values(
     make_params: MakeParams, make_runs: MakeRuns
 ) -> None:
-    runs = make_runs(make_params(), {})
-    assert runs_table.metric_columns(runs, "mse") == ("mse", "psnr", "mse_own", "mse_clean")
-    assert runs_table.metric_columns(runs, "psnr") == ("mse", "psnr")
+    params = make_params()
+    runs = make_runs(params, {})
+    rows = run_rows(params, runs)
+    assert metric_columns(rows, "mse") == ("mse", "psnr", "mse_as_trained", "mse_clean")
+    assert metric_columns(rows, "psnr") == ("mse", "psnr")
     runs["psnr"] = float("nan")
-    assert "psnr" not in runs_table.metric_columns(runs, "mse")
+    assert "psnr" not in metric_columns(run_rows(params, runs), "mse")
+
+
+def test_the_columns_are_those_of_all_runs(make_params: MakeParams) -> None:
+    params = make_params()
+    named = ["id", "model", "setting", "stddev", "rms", "seed", "status"]
+
+    def columns(*metrics: dict[str, float]) -> list[str]:
+        rows = [RunRow("a", params.runs[0], "finished", item) for item in metrics]
+        assert run_columns(rows, params.settings)[:7] == named
+        return run_columns(rows, params.settings)[7:]
+
+    linear = {"mse_clean": 1.0, "mse": 0.1, "trainable_parameters": 5}
+    assert columns(linear) == ["mse", "mse_clean", "trainable_parameters"]
+    assert columns(linear, {"binary_crossentropy": 0.2, "mse": 0.1, "elbo": -1.0}) == [
+        "mse",
+        "mse_clean",
+        "binary_crossentropy",
+        "trainable_parameters",
+        "elbo",
+    ]
+    assert columns({}) == columns() == []
+
+
+def test_a_run_that_diverged_has_no_metrics(make_params: MakeParams) -> None:
+    params = make_params(models={"none": {"offset": "none"}, "m": {"stddev": [0.1, 0.2]}}, seeds=2)
+    runs = [run for run in params.runs if run.setting.label == "m stddev=0.1"]
+    rows = [RunRow("a", runs[0], "finished", {"mse": 0.5}), RunRow("b", runs[1], "diverged")]
+    named = {"model": "m", "setting": "m stddev=0.1", "stddev": 0.1}
+    assert [run_cells(row, sweep_keys(params.settings)) for row in rows] == [
+        {"id": "a", **named, "seed": 0, "status": "finished", "mse": 0.5},
+        {"id": "b", **named, "seed": 1, "status": "diverged"},
+    ]

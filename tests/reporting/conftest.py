@@ -5,52 +5,57 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from offset_autoencoder.config import Params, Setting, parse_params
+from offset_autoencoder.config import Params, Run, Setting, parse_params
 from offset_autoencoder.evaluation.comparison import Comparison, compare
-from offset_autoencoder.evaluation.evidence import Findings as Evidence
-from offset_autoencoder.evaluation.gap import GapSummary, summarise_gaps
-from offset_autoencoder.evaluation.intervention_summary import (
-    InterventionSummary,
-    summarise_interventions,
+from offset_autoencoder.evaluation.encoder_adaptation import (
+    EncoderAdaptation,
+    EncoderAdaptationSummary,
+    summarise_encoder_adaptation,
 )
+from offset_autoencoder.evaluation.examples import Reconstructions
 from offset_autoencoder.evaluation.interventions import (
-    ALONE,
     GAUSSIAN,
-    NONE,
+    OFFSET_ONLY,
+    OMITTED,
     OWN,
     PERMUTED,
+    InterventionSummary,
     noisy,
     scaled,
+    summarise_interventions,
 )
-from offset_autoencoder.evaluation.offset_effects import OffsetEffects
-from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict, judge_offsets
-from offset_autoencoder.evaluation.probe_summary import ProbeSummary, summarise_probes
-from offset_autoencoder.evaluation.probes import Probe
-from offset_autoencoder.evaluation.response import (
-    Response,
-    ResponseSummary,
-    summarise_responses,
-)
-from offset_autoencoder.evaluation.runs_table import sweep_cells, sweep_keys
+from offset_autoencoder.evaluation.offset_verdict import OffsetEffects, OffsetVerdict, judge_offsets
+from offset_autoencoder.evaluation.probes import Probe, ProbeSummary, summarise_probes
+from offset_autoencoder.evaluation.results import ExperimentResults
+from offset_autoencoder.evaluation.runs_table import RunRow
 from offset_autoencoder.evaluation.statistics import Estimate
-from offset_autoencoder.evaluation.summary import SettingSummary, metrics_tree, summarise
+from offset_autoencoder.evaluation.summary import (
+    GeneralizationGap,
+    SettingSummary,
+    learning_curves,
+    metrics_tree,
+    summarise,
+    summarise_generalization_gaps,
+)
 from offset_autoencoder.reporting.colours import model_colours, swept_colours
-from offset_autoencoder.reporting.curves import learning_curves
-from offset_autoencoder.reporting.reports import Reconstructions
-from offset_autoencoder.reporting.reports import Report as Whole
 
-MEASURED = ["mse", "mse_own", "mse_clean"]
+FINDINGS = (
+    "interventions",
+    "probes",
+    "encoder_adaptations",
+    "generalization_gaps",
+    "verdicts",
+)
 EFFECTS = {"gaussian": 0.02, "frozen": 0.0, "pca": -0.02, "class_code": -0.01}
 
 
 @dataclass(frozen=True)
 class Report:
     params: Params
-    runs: pd.DataFrame
+    runs: list[RunRow]
     summaries: list[SettingSummary]
     comparisons: list[Comparison]
     histories: list[tuple[Setting, list[NDArray[np.float64]]]]
@@ -78,8 +83,8 @@ def _make_report(
         "tracking": {},
     }
     params = parse_params({**document, **sections})
-    keys = sweep_keys(params.settings)
-    rows, histories = [], []
+    rows: list[RunRow] = []
+    histories = []
     for index, setting in enumerate(params.settings):
         losses = []
         for seed in params.seeds:
@@ -87,31 +92,31 @@ def _make_report(
             power = setting.spec.rms or setting.spec.stddev
             mse = 0.02 + np.random.default_rng(seed).normal(0, 1e-3) + rng.normal(0, 2e-4)
             mse += EFFECTS.get(setting.model, 0.0) * power
-            cells = {"model": setting.model, **sweep_cells(setting, keys), "seed": seed}
             # Made up: noise costs as much again where it is on, an offset its own cost off.
             noisy = mse + 0.02 * setting.spec.stddev
             clean = mse + 0.03 * (setting.spec.rms or 0.0)
-            values = {"mse": mse, "mse_own": noisy, "mse_clean": clean}
+            values = {"mse": mse, "mse_as_trained": noisy, "mse_clean": clean}
             measured = {name: scale * value for name, value in values.items()}
-            rows.append({**cells, "status": "finished", **measured})
+            gone = diverged or (setting.label == "pca rms=0.2" and seed == 3)
+            run_id = f"{len(rows):064x}"
+            run = Run(setting, seed)
+            rows.append(
+                RunRow(run_id, run, "diverged")
+                if gone
+                else RunRow(run_id, run, "finished", measured)
+            )
             epochs = np.arange(1, rng.integers(60, 150))
             losses.append(0.3 + np.exp(-epochs / 9) + rng.normal(0, 0.01, size=len(epochs)))
         histories.append((setting, losses))
-    runs = pd.DataFrame(rows)
-    gone = (runs["model"] == "pca") & (runs.get("rms") == 0.2) & (runs["seed"] == 3)
-    runs.loc[gone, "status"] = "diverged"
-    runs.loc[gone, MEASURED] = np.nan
-    if diverged:
-        runs = runs.drop(columns=MEASURED).assign(status="diverged")
     comparisons = compare(
-        runs,
+        rows,
         params.settings,
         baselines=params.evaluate.baselines,
         metric="mse",
         confidence=0.95,
     )
-    summaries = summarise(runs, params.settings, "mse", 0.95)
-    return Report(params, runs, summaries, comparisons, histories)
+    summaries = summarise(rows, params.settings, "mse", 0.95)
+    return Report(params, rows, summaries, comparisons, histories)
 
 
 @pytest.fixture(scope="session")
@@ -131,15 +136,15 @@ class Findings:
     params: Params
     interventions: list[InterventionSummary]
     probes: list[ProbeSummary]
-    responses: list[ResponseSummary]
-    gaps: list[GapSummary]
+    encoder_adaptations: list[EncoderAdaptationSummary]
+    generalization_gaps: list[GeneralizationGap]
 
 
 def _make_findings(params: Params, metric: str = "mse", labels: bool = True) -> Findings:
     """Made-up interventions and probes for each run; those on the offset where there is one."""
     finished = [(run.label, run) for run in params.runs]
     measured, probes, train = {}, {}, {}
-    responses: dict[str, Response | None] = {}
+    responses: dict[str, EncoderAdaptation | None] = {}
     for run_id, run in finished:
         rng = np.random.default_rng([run.seed, len(run.setting.label)])
         own, spec = 0.01 * (1 + 0.05 * rng.random()), run.setting.spec
@@ -147,11 +152,13 @@ def _make_findings(params: Params, metric: str = "mse", labels: bool = True) -> 
         factors = {OWN: 1.0, **{noisy(level): 1 + 20 * level for level in (0.0, 0.1, 0.4)}}
         found = {"code": Probe(0.8 + rng.normal(0, 0.01), 0.01, 0.9 if labels else None, 0.02)}
         if spec.offset != "none":
-            factors |= {NONE: 0.8 + informed, PERMUTED: 1 + 2 * informed, GAUSSIAN: 1 + informed}
-            factors |= {ALONE: 8.0}
+            factors |= {OMITTED: 0.8 + informed, PERMUTED: 1 + 2 * informed, GAUSSIAN: 1 + informed}
+            factors |= {OFFSET_ONLY: 8.0}
             factors |= {scaled(x): 1 + abs(x - 1) * informed for x in (-1.0, 0.0, 1.0, 2.0)}
             found["offset"] = Probe(informed / 4, 0.01, 0.5 if labels else None, 0.02)
-            responses[run_id] = Response(informed + 0.01 * rng.normal(), 0.5, 0.02 * rng.normal())
+            responses[run_id] = EncoderAdaptation(
+                informed + 0.01 * rng.normal(), 0.5, 0.02 * rng.normal()
+            )
         measured[run_id] = {
             key: {metric: own * factor * (1 + 0.02 * rng.normal() * (key != OWN))}
             for key, factor in factors.items()
@@ -163,8 +170,8 @@ def _make_findings(params: Params, metric: str = "mse", labels: bool = True) -> 
         params,
         summarise_interventions(finished, measured, confidence=0.95),
         summarise_probes(finished, probes, confidence=0.95),
-        summarise_responses(finished, responses, confidence=0.95),
-        summarise_gaps(finished, train, test, metric=metric, confidence=0.95),
+        summarise_encoder_adaptation(finished, responses, confidence=0.95),
+        summarise_generalization_gaps(finished, train, test, metric=metric, confidence=0.95),
     )
 
 
@@ -222,7 +229,7 @@ def colours(report: Report) -> Colours:
     return Colours(model_colours(settings, ["none", "gaussian"]), swept_colours(settings))
 
 
-def _make_whole(made: Report, *, samples: str = "images", **changes: Any) -> Whole:
+def _make_whole(made: Report, *, samples: str = "images", **changes: Any) -> ExperimentResults:
     """All that is reported of a made-up experiment, with attributes given anew."""
     params = made.params
     found = _make_findings(params)
@@ -230,30 +237,27 @@ def _make_whole(made: Report, *, samples: str = "images", **changes: Any) -> Who
     if samples == "profiles":
         pictures = pictures.reshape(2, 3, 64)
     shown = [(setting.label, pictures[0]) for setting in params.settings[:2]]
-    whole = Whole(
-        run_columns=list(made.runs.columns),
-        run_rows=[dict(row) for row in made.runs.to_dict("records")],
-        tree=metrics_tree(made.runs, params.settings, metric="mse", confidence=0.95),
-        settings=params.settings,
+    whole = ExperimentResults(
+        params=params,
+        runs=made.runs,
+        metrics_tree=metrics_tree(made.runs, params.settings, metric="mse", confidence=0.95),
         comparisons=made.comparisons,
         summaries=made.summaries,
+        bounds=[],
         curves=learning_curves(made.histories, confidence=0.95),
-        findings=Evidence(
-            found.interventions,
-            found.probes,
-            found.responses,
-            found.gaps,
-            _make_verdicts(params),
-        ),
+        interventions=found.interventions,
+        probes=found.probes,
+        encoder_adaptations=found.encoder_adaptations,
+        generalization_gaps=found.generalization_gaps,
+        verdicts=_make_verdicts(params),
         reconstructions=(
             None if samples == "none" else Reconstructions(pictures[1], shown, [], (0.0, 1.0))
         ),
-        evaluate=params.evaluate,
     )
     return replace(whole, **changes)
 
 
 @pytest.fixture(scope="session")
-def make_whole() -> Callable[..., Whole]:
+def make_whole() -> Callable[..., ExperimentResults]:
     """A report as the stage hands it over."""
     return _make_whole

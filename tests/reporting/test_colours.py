@@ -36,5 +36,5 @@ def test_the_same_power_has_one_colour_whichever_key_it_comes_from(
         "pca": {"offset": "pca", "rms": [0.2, 0.3]},
     }
     colours = swept_colours(_settings(make_report, models))
-    assert list(colours) == ["", "power=0.1", "power=0.2", "power=0.3"]
+    assert list(colours) == ["", "noise_level=0.1", "noise_level=0.2", "noise_level=0.3"]
     assert len(set(colours.values())) == 4

@@ -62,5 +62,7 @@ def test_against_noise_the_plot_has_every_condition(report: Report) -> None:
         if item.setting.label == "pca rms=0.1"
     }
     assert conditions["none", "deployed"]["change"] == 100 * items["none", "mse"]
-    assert conditions["gaussian", "as trained"]["change"] == 100 * items["gaussian", "mse_own"]
+    assert (
+        conditions["gaussian", "as trained"]["change"] == 100 * items["gaussian", "mse_as_trained"]
+    )
     assert conditions["gaussian", "clean"]["change"] == 100 * items["gaussian", "mse_clean"]

@@ -7,13 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offset_autoencoder.reporting.curves import (
-    CURVE_COLUMNS,
-    best_so_far,
-    curve_rows,
-    learning_curves,
-    shown_epochs,
-)
+from offset_autoencoder.evaluation.summary import best_so_far, learning_curves, shown_epochs
+from offset_autoencoder.reporting.curves import CURVE_COLUMNS, curve_rows
 
 Report = Any  # conftest's, which tests cannot import
 
@@ -61,5 +56,5 @@ def test_rows_name_equal_powers_alike(report: Report, colours: Any) -> None:
     rows = curve_rows(curves, colours.by_values)
     assert set(rows[0]) == set(CURVE_COLUMNS)
     values = {row["setting"]: row["values"] for row in rows}
-    assert values["gaussian stddev=0.1"] == values["pca rms=0.1"] == "power=0.1"
+    assert values["gaussian stddev=0.1"] == values["pca rms=0.1"] == "noise_level=0.1"
     assert values["none"] == ""

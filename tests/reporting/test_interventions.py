@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offset_autoencoder.evaluation.intervention_summary import find
-from offset_autoencoder.evaluation.interventions import PERMUTED, scaled
+from offset_autoencoder.evaluation.interventions import PERMUTED, find_intervention, scaled
 from offset_autoencoder.io.tables import write_csv
 from offset_autoencoder.reporting.interventions import (
     CHANGE_COLUMNS,
@@ -33,7 +32,7 @@ def test_every_intervention_of_every_setting_has_a_row(findings: Findings, tmp_p
     read = _read_back(tmp_path / "interventions.csv", columns, rows)
     assert len(read) == len(findings.interventions)
     setting = next(s for s in findings.params.settings if s.label == "pca rms=0.1")
-    item = find(findings.interventions, setting, PERMUTED, "mse")
+    item = find_intervention(findings.interventions, setting, PERMUTED, "mse")
     assert item is not None
     (row,) = (
         row
@@ -54,7 +53,12 @@ def test_changes_are_in_percent_of_the_own_error(
 ) -> None:
     rows = change_rows(findings.interventions, "mse", colours.by_model)
     read = _read_back(tmp_path / "interventions.csv", CHANGE_COLUMNS, rows)
-    assert {row["intervention"] for row in read} == {"none", "permuted", "gaussian", "alone"}
+    assert {row["intervention"] for row in read} == {
+        "omitted",
+        "permuted",
+        "gaussian",
+        "offset_only",
+    }
     assert {row["model"] for row in read} == {"frozen", "pca", "class_code"}
     alone = [float(row["change"]) for row in read if row["intervention"] == "alone"]
     np.testing.assert_allclose(alone, 700, atol=30)
@@ -72,7 +76,13 @@ def test_levels_ascend_within_a_setting(findings: Findings, colours: Any, tmp_pa
     scales = level_rows(findings.interventions, "mse", "scaled", colours.by_values)
     assert {row["model"] for row in scales} == {"frozen", "pca", "class_code"}
     assert {row["level"] for row in scales} == {-1, 0, 1, 2}
-    assert {row["values"] for row in scales} == {"power=0.05", "power=0.1", "power=0.2"}
-    first = find(findings.interventions, findings.params.settings[-1], scaled(-1), "mse")
+    assert {row["values"] for row in scales} == {
+        "noise_level=0.05",
+        "noise_level=0.1",
+        "noise_level=0.2",
+    }
+    first = find_intervention(
+        findings.interventions, findings.params.settings[-1], scaled(-1), "mse"
+    )
     assert first is not None
     assert scales[-4]["mean"] == first.estimate.mean

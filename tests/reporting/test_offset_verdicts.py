@@ -46,15 +46,15 @@ def test_a_wide_console_says_what_the_encoder_does(
     report: Any, findings: Any, make_verdicts: MakeVerdicts
 ) -> None:
     verdicts = make_verdicts(report.params)
-    lines = _printed(verdicts, 100, findings.responses).splitlines()
+    lines = _printed(verdicts, 100, findings.encoder_adaptations).splitlines()
     rows = {" ".join(line.split()[:2]): line.rstrip() for line in lines}
-    answers = {item.setting.label: item.answer for item in findings.responses}
+    answers = {item.setting.label: item.word for item in findings.encoder_adaptations}
     assert answers["pca rms=0.2"] == "reinforces"
     for item in verdicts:
         assert rows[item.setting.label].endswith(f"  {item.word}")
         assert answers[item.setting.label] in rows[item.setting.label]
     assert "encoder: its code" in " ".join(lines)
-    assert "encoder: its code" not in _printed(verdicts, 80, findings.responses)
+    assert "encoder: its code" not in _printed(verdicts, 80, findings.encoder_adaptations)
 
 
 def test_the_note_states_the_rule_with_its_margin(report: Any, make_verdicts: MakeVerdicts) -> None:
@@ -65,12 +65,12 @@ def test_the_note_states_the_rule_with_its_margin(report: Any, make_verdicts: Ma
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
-def test_few_seeds_leave_it_undecided_without_nan(
+def test_few_seeds_leave_it_inconclusive_without_nan(
     seeds: int, make_report: MakeReport, make_verdicts: MakeVerdicts
 ) -> None:
     text = _printed(make_verdicts(make_report(seeds=seeds).params))
     assert "nan" not in text
-    assert text.count("undecided") == 9
+    assert text.count("inconclusive") == 9
 
 
 def test_a_terminal_gets_colour(report: Any, make_verdicts: MakeVerdicts) -> None:
@@ -93,4 +93,4 @@ def test_the_file_holds_the_figures_of_the_sentence(
     assert float(row["permuted_p_same"]) == 1
     assert f"another sample's {100 * float(row['permuted']):+.0f} %" in row["sentence"]
     assert row["seeds_needed"] == ""
-    assert list(row)[:4] == ["model", "stddev", "rms", "verdict"]
+    assert list(row)[:4] == ["model", "setting", "stddev", "rms"]

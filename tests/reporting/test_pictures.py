@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+from offset_autoencoder.evaluation.summary import learning_curves
 from offset_autoencoder.reporting import comparison_picture, metric_picture
 from offset_autoencoder.reporting.colours import model_colours, swept_colours
 from offset_autoencoder.reporting.comparison_picture import draw_comparison
-from offset_autoencoder.reporting.curves import learning_curves
 from offset_autoencoder.reporting.learning_curve_picture import draw_learning_curves
 from offset_autoencoder.reporting.metric_picture import draw_test_metric, spread
 from offset_autoencoder.reporting.reconstructions import draw_reconstructions

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from offset_autoencoder.evaluation.verdict import OUTCOMES
+from offset_autoencoder.evaluation.summary import learning_curves
+from offset_autoencoder.evaluation.verdict_wording import OUTCOMES
 from offset_autoencoder.io.tables import write_csv
 from offset_autoencoder.reporting.colours import OUTCOME_COLOURS, model_colours
 from offset_autoencoder.reporting.comparisons import DIFFERENCE_COLUMNS, difference_rows
-from offset_autoencoder.reporting.curves import CURVE_COLUMNS, curve_rows, learning_curves
+from offset_autoencoder.reporting.curves import CURVE_COLUMNS, curve_rows
 from offset_autoencoder.reporting.intervals import SETTING_COLUMNS, series, setting_rows
 from offset_autoencoder.reporting.interventions import (
     CHANGE_COLUMNS,
@@ -36,7 +37,7 @@ AXES = {
     "level_curves": ("level", "mean"),
     "learning_curves": ("epoch", "mean"),
     "comparison_intervals": ("change", "setting"),
-    "settings_intervals": ("power", "mean"),
+    "settings_intervals": ("noise_level", "mean"),
 }
 
 
@@ -157,5 +158,5 @@ def test_a_line_of_settings_differs_in_power_alone(make_report: MakeReport) -> N
     assert names.count("both latent_dim=8 stddev=0.1") == 2
     drawn = model_colours(report.params.settings, ["none"])
     rows = setting_rows(report.summaries, baselines=["none"], colours=drawn)
-    assert [row["power"] for row in rows[:2]] == [None, None]
+    assert [row["noise_level"] for row in rows[:2]] == [None, None]
     assert [row["shown_as"] for row in rows] == ["reference"] * 2 + ["line"] * 8

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.image import imread
+from tests.reporting.conftest import FINDINGS
 
-from offset_autoencoder.evaluation.evidence import Findings
 from offset_autoencoder.reporting.reports import write_reports
 
 MakeReport = Callable[..., Any]
@@ -23,6 +23,7 @@ FILES = [
     "comparison.csv",
     "interventions.csv",
     "metrics.json",
+    "plots/codes.csv",
     "plots/comparison.csv",
     "plots/comparison.png",
     "plots/interventions.csv",
@@ -64,9 +65,12 @@ def test_every_report_is_there_and_nothing_else(written: Path) -> None:
 
 def test_the_runs_come_back(report: Any, written: Path) -> None:
     back = pd.read_csv(written / "runs.csv")
-    assert list(back.columns) == list(report.runs.columns)
-    assert len(back) == len(report.runs)
-    np.testing.assert_array_equal(back["mse"], report.runs["mse"])
+    named = ["id", "model", "setting", "stddev", "rms", "seed", "status"]
+    assert list(back.columns) == [*named, "mse", "mse_as_trained", "mse_clean"]
+    assert list(back["id"]) == [row.id for row in report.runs]
+    assert list(back["setting"]) == [row.run.setting.label for row in report.runs]
+    expected = [row.metrics.get("mse", np.nan) for row in report.runs]
+    np.testing.assert_array_equal(back["mse"], expected)
     gone = back[back["status"] == "diverged"]
     assert len(gone) == 1
     assert gone["mse"].isna().all()
@@ -75,10 +79,11 @@ def test_the_runs_come_back(report: Any, written: Path) -> None:
 def test_the_metrics_are_those_of_the_runs(report: Any, written: Path) -> None:
     tree = json.loads((written / "metrics.json").read_text())
     assert list(tree) == list(report.params.models)
-    runs = report.runs
-    values = runs[(runs["model"] == "gaussian") & (runs["stddev"] == 0.1)]["mse"]
+    values = [
+        row.metrics["mse"] for row in report.runs if row.run.setting.label == "gaussian stddev=0.1"
+    ]
     leaf = tree["gaussian"]["stddev=0.1"]["mse"]
-    assert leaf["mean"] == pytest.approx(values.mean())
+    assert leaf["mean"] == pytest.approx(np.mean(values))
     assert leaf["low"] < leaf["mean"] < leaf["high"]
     assert tree["pca"]["rms=0.2"]["diverged"] == 1
     assert tree["pca"]["rms=0.2"]["mse"]["runs"] == 9
@@ -88,21 +93,24 @@ def test_every_comparison_is_a_row(report: Any, written: Path) -> None:
     rows = list(csv.DictReader((written / "comparison.csv").open(newline="")))
     assert len(rows) == len(report.comparisons)
     assert list(rows[0]) == [
-        *("model", "stddev", "rms", "baseline", "baseline_setting", "metric", "difference"),
+        *("model", "setting", "stddev", "rms", "baseline", "baseline_setting", "metric"),
+        "difference",
         *("low", "high", "p", "p_corrected", "change", "change_low", "change_high", "margin"),
         *("p_equivalence", "p_equivalence_corrected", "equivalent"),
         *("seeds_needed", "needed_for", "wins", "pairs", "verdict"),
     ]
-    by_hand = report.runs.pivot_table(index="seed", columns=["model", "rms"], values="mse")
-    none = report.runs[report.runs["model"] == "none"].set_index("seed")["mse"]
+    by_hand = {row.run.label: row.metrics.get("mse") for row in report.runs}
+    differences = [
+        by_hand[f"class_code rms=0.1 seed={seed}"] - by_hand[f"none seed={seed}"]
+        for seed in report.params.seeds
+    ]
     (row,) = [
         row
         for row in rows
         if (row["model"], row["rms"], row["baseline"], row["metric"])
         == ("class_code", "0.1", "none", "mse")
     ]
-    difference = (by_hand["class_code", 0.1] - none).mean()
-    assert float(row["difference"]) == pytest.approx(difference)
+    assert float(row["difference"]) == pytest.approx(np.mean(differences))
 
 
 def test_the_pictures_are_pictures(written: Path) -> None:
@@ -125,8 +133,8 @@ def test_all_diverged_is_still_reported(
     make_report: MakeReport, make_whole: MakeWhole, tmp_path: Path
 ) -> None:
     made = make_report(seeds=2, diverged=True)
-    none = Findings([], [], [], [], [])
-    write_reports(tmp_path, make_whole(made, samples="none", curves=[], findings=none))
+    nothing = dict.fromkeys(FINDINGS, ())
+    write_reports(tmp_path, make_whole(made, samples="none", curves=[], **nothing))
     rows = list(csv.DictReader((tmp_path / "runs.csv").open(newline="")))
     assert {row["status"] for row in rows} == {"diverged"}
     tree = json.loads((tmp_path / "metrics.json").read_text())

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from tests.reporting.conftest import FINDINGS
 
-from offset_autoencoder.evaluation.evidence import Findings
 from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.evaluation.summary import SettingSummary
 from offset_autoencoder.reporting.tables_shown import print_everything
@@ -78,7 +78,9 @@ def test_a_line_says_difference_p_wins_and_verdict(report: Report, make_whole: M
 
 def test_against_noise_like_is_compared_with_like(report: Report, make_whole: MakeWhole) -> None:
     """As deployed the noise is off and the offset on: beside it both on, and both off."""
-    text = _part(_printed(make_whole(report), 100), "against gaussian at the same power", "what")
+    text = _part(
+        _printed(make_whole(report), 100), "against gaussian at the same noise level", "what"
+    )
     heading = " ".join(text.splitlines()[1].split())
     assert heading == "setting deployed ± as trained ± clean ±"
     found = {
@@ -87,7 +89,7 @@ def test_against_noise_like_is_compared_with_like(report: Report, make_whole: Ma
         if (item.setting.label, item.baseline.model) == ("class_code rms=0.2", "gaussian")
     }
     expected = ["class_code", "rms=0.2"]
-    for metric in ("mse", "mse_own", "mse_clean"):
+    for metric in ("mse", "mse_as_trained", "mse_clean"):
         change = found[metric].equivalence.change
         expected += [f"{100 * change.mean:+z.1f}", "±", f"{100 * change.half:.1f}"]
         expected += found[metric].outcome.split()
@@ -98,7 +100,7 @@ def test_against_noise_like_is_compared_with_like(report: Report, make_whole: Ma
 def test_a_narrow_console_has_every_condition_and_its_verdict(
     report: Report, make_whole: MakeWhole
 ) -> None:
-    text = _part(_printed(make_whole(report)), "against gaussian at the same power", "what")
+    text = _part(_printed(make_whole(report)), "against gaussian at the same noise level", "what")
     words = _rows(text, "class_code", "rms=0.2")[0].split()
     assert (len(words), words[3], words[7]) == (8, "better", "equiv.")
 
@@ -107,7 +109,7 @@ def test_a_baseline_without_noise_has_a_table_of_differences(
     report: Report, make_report: MakeReport, make_whole: MakeWhole
 ) -> None:
     made = make_report(evaluate={"baselines": ["none", "frozen"]})
-    text = _part(_printed(make_whole(made)), "against frozen at the same power", "what each")
+    text = _part(_printed(make_whole(made)), "against frozen at the same noise level", "what each")
     assert "difference ±" in text
     assert _rows(text, "pca", "rms=0.1")[0].split()[-1] == "better"
     assert len(_rows(text, "gaussian")) == 3
@@ -129,7 +131,7 @@ def test_the_legend_says_what_was_compared_and_corrected(
     assert "half the 95% interval over seeds" in text
     assert "Holm-corrected" in text
     assert "(none 12, gaussian 9)" in text
-    assert "Not told apart does not mean equal" in text
+    assert "Inconclusive does not mean equal" in text
     assert "diverged: pca rms=0.2, 1 of 10 runs" in text
 
 
@@ -143,7 +145,7 @@ def test_who_is_not_compared_is_said_but_of_the_baselines(
         "wide": {"system": "ensemble"},
     }
     text = _printed(make_whole(make_report(models=models)))
-    assert "no power to match gaussian by: wide\n" in text
+    assert "no noise level to match gaussian by: wide\n" in text
     assert "no gaussian setting that matches: pca rms=0.3\n" in text
     assert "no none" not in text
 
@@ -239,8 +241,8 @@ def test_where_every_run_diverged_that_is_all_that_is_said(
     make_report: MakeReport, make_whole: MakeWhole
 ) -> None:
     made = make_report(seeds=2, diverged=True)
-    nothing = Findings([], [], [], [], [])
-    text = _printed(make_whole(made, findings=nothing, curves=[], samples="none"))
+    nothing = dict.fromkeys(FINDINGS, ())
+    text = _printed(make_whole(made, curves=[], samples="none", **nothing))
     assert "diverged: none, 2 of 2 runs" in text
     assert _rows(text, "none")[0].split() == ["none", "-", "diverged"]
     assert "nan" not in text

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,12 +14,17 @@ from typing import Any
 import pytest
 import yaml
 
+from offset_autoencoder.config.offset_kinds import OFFSETS
+from offset_autoencoder.offsets.registry import KINDS
+from offset_autoencoder.stages.offset_code import code_of_kind
+
 ROOT = Path(__file__).parent.parent.parent
 PACKAGE = "offset_autoencoder"
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
-# `publish` runs every time: it needs no dependency on code.
-CHECKED = sorted(set(STAGES) - {"publish"})
+# `publish` runs every time: it needs no dependency on code. Of `offsets` each kind has its own.
+OFFSETS_OF_KIND = [f"offsets of kind {kind}" for kind in KINDS]
+CHECKED = [*sorted(set(STAGES) - {"publish", "offsets"}), *OFFSETS_OF_KIND]
 # For users' own functions, which params.yaml names.
 USERS_OWN = "src/custom"
 
@@ -39,10 +46,23 @@ LAYERS = (
 )
 
 
+def module_of(stage: str) -> str:
+    return f"{PACKAGE}.stages.{stage.partition(' ')[0]}"
+
+
 def code_deps(stage: str) -> list[str]:
-    entry = STAGES[stage]
+    """The code that a stage depends on; of an offset by its file of ``data/offset_code``, too."""
+    name, _, kind = stage.partition(" of kind ")
+    entry = STAGES[name]
     deps = entry.get("do", entry)["deps"]
-    return [dep for dep in deps if dep.startswith("src/")]
+    code = [dep for dep in deps if dep.startswith("src/")]
+    if name == "offsets":
+        assert "data/offset_code/${key}" in deps
+    return [*code, *digested(kind)] if kind else code
+
+
+def digested(kind: str) -> list[str]:
+    return [f"src/{PACKAGE}/{name}" for name in code_of_kind(kind)]
 
 
 def covers(dep: str, file: str) -> bool:
@@ -59,8 +79,10 @@ def says_nothing(path: Path) -> bool:
 
 def code_of(stage: str, import_graph: Any) -> set[str]:
     """The files under src/ that a stage can import, as dvc.yaml writes them."""
-    modules = import_graph.reached(f"{PACKAGE}.stages.{stage}") & import_graph.files.keys()
-    files = [import_graph.files[module] for module in modules]
+    _, _, kind = stage.partition(" of kind ")
+    graph = import_graph.of_kind(kind) if kind else import_graph
+    modules = graph.reached(module_of(stage)) & graph.files.keys()
+    files = [graph.files[module] for module in modules]
     return {file.relative_to(ROOT).as_posix() for file in files if not says_nothing(file)}
 
 
@@ -68,17 +90,105 @@ def code_of(stage: str, import_graph: Any) -> set[str]:
 def test_a_stage_depends_on_all_the_code_it_can_import(stage: str, import_graph: Any) -> None:
     deps = code_deps(stage)
     files = code_of(stage, import_graph)
-    assert f"src/{PACKAGE}/stages/{stage}.py" in files
+    assert f"src/{module_of(stage).replace('.', '/')}.py" in files
     assert [file for file in sorted(files) if not any(covers(dep, file) for dep in deps)] == []
 
 
 @pytest.mark.parametrize("stage", CHECKED)
 def test_a_stage_depends_on_no_other_code(stage: str, import_graph: Any) -> None:
     files = code_of(stage, import_graph)
+    if stage == "offset_code":  # reads it
+        read = {dep for kind in KINDS for dep in digested(kind)}
+        files |= {f"{dep}/" if (ROOT / dep).is_dir() else dep for dep in read}
+    elif stage in OFFSETS_OF_KIND:  # what any kind can import beside its own module
+        kind = stage.rpartition(" ")[2]
+        of_others = {dep for other in KINDS for dep in digested(other)} - set(digested(kind))
+        files |= {
+            file
+            for file in code_of("offsets", import_graph)
+            if not any(covers(dep, file) for dep in of_others)
+        }
     deps = [dep for dep in code_deps(stage) if dep != USERS_OWN]
     assert [dep for dep in deps if not any(covers(dep, file) for file in files)] == []
     assert len(set(deps)) == len(deps)
     assert all((ROOT / dep).exists() for dep in deps)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_trainer_decides_the_offsets_that_train_and_no_other(
+    kind: str, import_graph: Any
+) -> None:
+    training = f"src/{PACKAGE}/training"
+    files = code_of(f"offsets of kind {kind}", import_graph)
+    assert any(covers(training, file) for file in files) == OFFSETS[kind].trains
+    assert (training in digested(kind)) == OFFSETS[kind].trains
+    assert training not in code_deps("offsets")
+
+
+def copy_of_the_pipeline(folder: Path) -> None:
+    """A project with an offset of each kind, whose stages have all been done."""
+    for name in ("src", ".dvcignore"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
+        copy(ROOT / name, folder / name)
+    keys = {"file": {"path": "vectors.npy"}, "function": {"function": "custom.mine:f"}}
+    params = {
+        "seeds": 2,
+        "offsets": {f"of_{kind}": {"kind": kind, **keys.get(kind, {})} for kind in KINDS},
+        "models": {"none": {"offset": "of_zero"}},
+        **{section: {} for section in ("split", "network", "train", "evaluate", "tracking")},
+        "data": {"source": "digits"},
+    }
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    document = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+    del document["plots"]
+    for name, stage in document["stages"].items():
+        entry = stage.get("do", stage)
+        files = [out for out in entry.get("outs", []) if isinstance(out, str)]
+        if name != "offset_code":
+            entry["cmd"] = "mkdir -p models && touch models/x" if name == "train" else "true"
+            entry["cmd"] += "".join(f" && mkdir -p {out} && touch {out}/x" for out in files)
+            entry.pop("metrics", None)
+    for name in ("evaluate", "publish"):
+        del document["stages"][name]
+    (folder / "dvc.yaml").write_text(yaml.safe_dump(document))
+    (folder / "data" / "raw").mkdir(parents=True)
+
+
+def dvc(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        },
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_a_change_to_the_trainer_reruns_no_offset_that_does_not_train(tmp_path: Path) -> None:
+    copy_of_the_pipeline(tmp_path)
+    dvc(tmp_path, "init", "--no-scm", "--quiet")
+    dvc(tmp_path, "repro", "--quiet")
+    assert json.loads(dvc(tmp_path, "status", "--json")) == {}
+    trainer = next((tmp_path / "src" / PACKAGE / "training").glob("*.py"))
+    trainer.write_text(trainer.read_text() + "\n# A comment, and the same code.\n")
+    dvc(tmp_path, "repro", "--quiet", "offset_code")
+    assert set(json.loads(dvc(tmp_path, "status", "--json"))) == {"train"}
+    trainer.write_text(trainer.read_text() + "\nCHANGED = True\n")
+    assert set(json.loads(dvc(tmp_path, "status", "--json"))) == {"offset_code", "train"}
+    dvc(tmp_path, "repro", "--quiet", "offset_code")
+    training = {f"offsets@of_{kind}" for kind in KINDS if OFFSETS[kind].trains}
+    assert set(json.loads(dvc(tmp_path, "status", "--json"))) == {"train"} | training
+    done = dvc(tmp_path, "repro")
+    assert {line.split("'")[1] for line in done.splitlines() if line.startswith("Running")} == {
+        "train",
+        *training,
+    }
 
 
 def test_no_stage_takes_anything_from_the_outermost_package(import_graph: Any) -> None:
@@ -99,7 +209,7 @@ found = {stage: {} for stage in stages}
 def start(stage):
     for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
         del sys.modules[name]
-    importlib.import_module(f"{PACKAGE}.stages.{stage}")
+    importlib.import_module(f"{PACKAGE}.stages.{stage.partition(' ')[0]}")
 
 for stage in stages:
     start(stage)
@@ -117,14 +227,15 @@ print(json.dumps(found))
 @pytest.fixture(scope="module")
 def imported(import_graph: Any) -> dict[str, dict[str, list[str]]]:
     """What a process has imported, stage by stage, at its start and when all code has run."""
-    stages = ("prepare", "offsets", "train", "evaluate")  # TensorFlow comes in with the last
-    wanted = {
-        stage: sorted(import_graph.reached(f"{PACKAGE}.stages.{stage}") & import_graph.files.keys())
+    stages = sorted(CHECKED, key=lambda stage: stage in {"train", "evaluate"})
+    stages.sort(key="evaluate".__eq__)  # TensorFlow comes in with the last
+    paths = {path: name for name, path in import_graph.files.items()}
+    needed = {
+        stage: sorted(paths[ROOT / file] for file in code_of(stage, import_graph))
         for stage in stages
     }
-    assert set(wanted) == set(CHECKED)
     done = subprocess.run(
-        [sys.executable, "-c", PROBE, json.dumps(wanted)],
+        [sys.executable, "-c", PROBE, json.dumps(needed)],
         capture_output=True,
         text=True,
         check=True,
@@ -146,7 +257,7 @@ def test_what_is_read_from_the_statements_is_what_is_imported(
 
 def test_stages_start_light(imported: dict[str, dict[str, list[str]]]) -> None:
     heavy = {"tensorflow", "keras", "sklearn", "pandas", "scipy", "matplotlib", "pyarrow", "mlflow"}
-    for stage in ("prepare", "offsets", "train"):
+    for stage in set(CHECKED) - {"evaluate"}:
         assert not heavy & set(imported[stage]["at_start"]), stage
     assert not {"tensorflow", "keras", "mlflow"} & set(imported["evaluate"]["at_start"])
 
@@ -182,7 +293,7 @@ def test_only_tracking_knows_mlflow(import_graph: Any) -> None:
     }
     assert knowing <= {"tracking"}
     for stage in CHECKED:
-        reached = import_graph.reached(f"{PACKAGE}.stages.{stage}")
+        reached = import_graph.reached(module_of(stage))
         # A training only starts the process that follows it.
         follows = {f"{PACKAGE}.tracking", f"{PACKAGE}.tracking.following"}
         tracking = {name for name in reached if name.startswith(f"{PACKAGE}.tracking")}

@@ -15,6 +15,10 @@ import pytest
 
 from offset_autoencoder import load_params, load_prepared, load_run, load_table
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.evaluation.examples import Reconstructions, codes, reconstructions
+from offset_autoencoder.evaluation.finished_runs import load_finished
+from offset_autoencoder.evaluation.results import first_runs
+from offset_autoencoder.reporting.intervals import with_power
 from offset_autoencoder.stages import evaluate
 
 Experiment = Any  # conftest's, which tests cannot import
@@ -90,12 +94,12 @@ def test_every_report_is_there(project: Path, experiment: Experiment) -> None:
 
 def test_every_run_is_a_row_with_every_metric_that_applies(project: Path) -> None:
     rows, index = table("reports/runs.csv"), table("models/index.csv")
-    columns = [f"{name}{suffix}" for name in METRICS for suffix in ("", "_own", "_clean")]
+    columns = [f"{name}{suffix}" for name in METRICS for suffix in ("", "_as_trained", "_clean")]
     columns.append("trainable_parameters")
-    named = ["id", "model", "learning_rate", "stddev", "seed", "status"]
+    named = ["id", "model", "setting", "learning_rate", "stddev", "seed", "status"]
     assert list(rows[0]) == [*named, *columns]
     for row, indexed in zip(rows, index, strict=True):
-        for key in named:
+        for key in (name for name in named if name in indexed):
             same = row[key] == indexed[key]
             assert same or float(row[key]) == float(indexed[key]), key
         there = [column for column in columns if row[column]]
@@ -123,7 +127,7 @@ def test_the_numbers_are_those_of_the_loaded_run(project: Path, label: str) -> N
         train = np.asarray(vectors.train, np.float64) * spec["offset_factor"]
         assert np.sqrt((train**2).mean()) == pytest.approx(run.setting.spec.rms)
     model = load_run(row["id"])
-    for suffix, added in (("", own), ("_own", own + stddev * noise), ("_clean", 0 * own)):
+    for suffix, added in (("", own), ("_as_trained", own + stddev * noise), ("_clean", 0 * own)):
         out = np.asarray(model.predict({"x": x, "offset": added}, verbose=0), np.float64)
         error = ((out - x) ** 2).mean()
         assert float(row[f"mse{suffix}"]) == pytest.approx(error, rel=1e-5)
@@ -189,14 +193,23 @@ def test_a_second_evaluation_is_the_same_bytes(
     assert experiment.contents("reports") == before
 
 
+def trained(runs: Any) -> dict[str, Any]:
+    return {run_id: (run, load_finished(Path("models"), run_id)) for run_id, run in runs}
+
+
+def pictured(data: Any, runs: Any) -> Reconstructions | None:
+    names = [(with_power(run.setting), run_id) for run_id, run in runs]
+    return reconstructions(data, trained(runs), names, evaluate.offsets_of(data))
+
+
 def test_the_pictures_show_each_class_once_by_the_first_seed(project: Path) -> None:
     data, params = load_prepared(), load_params()
     pairs = zip(table("models/index.csv"), params.runs, strict=True)
     chosen = [(row["id"], run) for row, run in pairs if run.setting.label in ("none", "both")]
     shared = [(i, run) for i, run in chosen if run.setting.label == "none"]
     noise = next(run for run in params.runs if run.setting.label == "noise stddev=0")
-    first = evaluate.first_runs([*chosen, (shared[0][0], noise)])
-    images = evaluate.reconstructions(data, first)
+    first = first_runs([*chosen, (shared[0][0], noise)])
+    images = pictured(data, first)
     assert images is not None
     assert images.data_range == (0.0, 1.0)
     assert [label for label, _ in images.rows] == ["none", "both rms=0.5", "noise stddev=0"]
@@ -214,8 +227,9 @@ def test_the_pictures_show_each_class_once_by_the_first_seed(project: Path) -> N
         images.rows[1][1].reshape(10, 64), np.asarray(expected), rtol=1e-4, atol=1e-6
     )
     np.testing.assert_array_equal(images.rows[0][1], images.rows[2][1])
-    points = evaluate.codes(data, first)
-    assert {point["setting"] for point in points} == {run.setting.label for _, run in first}
+    names = [(run.setting.label, run_id) for run_id, run in first]
+    points = codes(data, trained(first), names, evaluate.offsets_of(data))
+    assert {point.setting for point in points} == {run.setting.label for _, run in first}
 
 
 def test_samples_that_are_no_images_are_shown_as_they_are(project: Path) -> None:
@@ -223,10 +237,8 @@ def test_samples_that_are_no_images_are_shown_as_they_are(project: Path) -> None
     data = load_prepared()
     data = replace(data, schema=replace(data.schema, image_shape=None))
     pairs = zip(table("models/index.csv"), params.runs, strict=True)
-    first = evaluate.first_runs(
-        [(row["id"], run) for row, run in pairs if run.setting.label == "none"]
-    )
-    shown = evaluate.reconstructions(data, first)
+    first = first_runs([(row["id"], run) for row, run in pairs if run.setting.label == "none"])
+    shown = pictured(data, first)
     assert shown is not None
     assert shown.originals.shape == (5, 64)
     assert [(name, row.shape) for name, row in shown.rows] == [("none", (5, 64))]
@@ -237,10 +249,8 @@ def test_where_labels_are_few_more_samples_of_each_are_shown(project: Path) -> N
     assert data.test.y is not None
     few = replace(data, test=replace(data.test, y=data.test.y % 2))
     pairs = zip(table("models/index.csv"), load_params().runs, strict=True)
-    first = evaluate.first_runs(
-        [(row["id"], run) for row, run in pairs if run.setting.label == "none"]
-    )
-    shown = evaluate.reconstructions(few, first)
+    first = first_runs([(row["id"], run) for row, run in pairs if run.setting.label == "none"])
+    shown = pictured(few, first)
     assert shown is not None
     x = np.asarray(data.test.x).reshape(-1, 8, 8)
     rows = [int(np.flatnonzero((x == each).all(axis=(1, 2)))[0]) for each in shown.originals]
@@ -250,7 +260,7 @@ def test_where_labels_are_few_more_samples_of_each_are_shown(project: Path) -> N
 
 
 def test_no_run_finished_no_pictures(project: Path) -> None:
-    assert evaluate.reconstructions(load_prepared(), []) is None
+    assert pictured(load_prepared(), []) is None
 
 
 def stale_seeds(experiment: Experiment) -> None:
@@ -318,7 +328,15 @@ def test_a_metric_that_no_run_has_is_one_line(
     experiment.write(
         models=MODELS, evaluate={"baselines": ["none"], "metric": "binary_crossentropy"}
     )
-    monkeypatch.setattr(evaluate, "metric_names", lambda _: ["mse"])
+    evaluate_all = evaluate.evaluate_all
+
+    def only_mse(*arguments: Any) -> Any:
+        return {
+            run_id: replace(item, metrics={"mse": item.metrics["mse"]})
+            for run_id, item in evaluate_all(*arguments).items()
+        }
+
+    monkeypatch.setattr(evaluate, "evaluate_all", only_mse)
     with pytest.raises(InputError, match=r"params\.yaml: evaluate\.metric: binary_crossentropy is"):
         evaluate.main()
     assert experiment.contents("reports") == before

@@ -22,6 +22,7 @@ from offset_autoencoder.data.shared_samples import sample_digests
 from offset_autoencoder.data.sources import load_source
 from offset_autoencoder.data.splits import assign
 from offset_autoencoder.data.writing import SplitRows, WrittenSplit
+from offset_autoencoder.evaluation.metrics import check_metrics
 from offset_autoencoder.io.arrays import RowSubset, chunks
 from offset_autoencoder.offsets.file import read_tables
 from offset_autoencoder.offsets.kind import PreparedIds
@@ -38,6 +39,7 @@ def check() -> None:
             of vectors or the name of a function under ``offsets:``.
     """
     params = load_params(paths.PARAMS)
+    check_metrics(params)
     if params.tracking.uri is None:
         check_environment()
     print(said_of(params))

@@ -242,7 +242,7 @@ class Evaluate(Section):
 
     Attributes:
         baselines: The models that every other is compared with.
-        metric: What is compared.
+        metric: What is compared, the name of one of :data:`.evaluation.metrics.METRICS`.
         confidence: Of every interval; 1 - confidence is the level of every test.
         margin: Differences within this share of the baseline's mean count as equivalent.
         power: For which the number of seeds needed is stated.
@@ -253,7 +253,7 @@ class Evaluate(Section):
     """
 
     baselines: Annotated[list[Name], *FEW] = Field(default_factory=lambda: ["none", "gaussian"])
-    metric: Metric = "mse"
+    metric: str = "mse"
     confidence: Share = 0.95
     margin: Share = 0.05
     power: Share = 0.8
@@ -290,5 +290,5 @@ class Tracking(Section):
         Annotated[str, StringConstraints(pattern=r"^[^/:'\"\s]+$", max_length=250)] | None,
         BeforeValidator(null_word),
     ] = "offset-autoencoder"
-    champion_metric: Annotated[Metric | None, BeforeValidator(null_word)] = None
+    champion_metric: Annotated[str | None, BeforeValidator(null_word)] = None
     live_after: Annotated[NonNegative | None, BeforeValidator(null_word)] = 30.0

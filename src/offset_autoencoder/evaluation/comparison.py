@@ -1,37 +1,37 @@
 """Every setting against the baselines: ``reports/comparison.csv``.
 
 A family of tests is one metric and one baseline, since each baseline asks its own question:
-does it help at all (``none``), and does it help more than noise of the same power (``gaussian``).
+does it help at all (``none``), and does it help more than noise of the same level (``gaussian``).
 Each family is corrected by itself; with ten seeds the smallest p there is, 2/2¹⁰ = 0.002, would
 never come below 0.05 were every metric and baseline thrown into one.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offset_autoencoder.config import Setting
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.evaluation import statistics
-from offset_autoencoder.evaluation.equivalence import Equivalence, equivalences, relative_change
-from offset_autoencoder.evaluation.matching import match_baseline
 from offset_autoencoder.evaluation.metrics import higher_is_better
-from offset_autoencoder.evaluation.power import SeedsNeeded, seeds_needed
 from offset_autoencoder.evaluation.runs_table import (
-    finished,
+    RunRow,
     metric_columns,
-    rows_of,
+    noise_level,
+    rows_by_setting,
     values_of,
 )
-from offset_autoencoder.evaluation.statistics import Estimate, Wins
-from offset_autoencoder.evaluation.verdict import Lost, Outcome, judge, say
+from offset_autoencoder.evaluation.sample_size import SeedsNeeded, seeds_needed
+from offset_autoencoder.evaluation.statistics import Equivalence, Estimate, Wins
+from offset_autoencoder.evaluation.verdict_wording import Lost, Outcome, describe_outcome, judge
 
-if TYPE_CHECKING:
-    import pandas as pd
+_NOISE_KEYS = ("rms", "stddev")
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Comparison:
     """A setting against a baseline's setting, in one metric.
 
     Attributes:
-        setting: What is compared.
-        baseline: What it is compared with.
+        setting: The setting compared.
+        baseline: The setting it is compared with.
         metric: The metric's column in ``runs.csv``.
         difference: Setting − baseline over the seeds that both finished. Below zero is better
             for mse, mae and binary_crossentropy, above zero for psnr and explained_variance.
@@ -76,16 +76,18 @@ class Comparison:
 
 @dataclass(frozen=True)
 class _Pairing:
+    """The runs of a setting and its baseline at the seeds that both finished, in their order."""
+
     setting: Setting
     baseline: Setting
-    own: pd.DataFrame
-    other: pd.DataFrame
+    own: list[RunRow]
+    other: list[RunRow]
     left_out: int
     lost: Lost
 
 
 def compare(
-    runs: pd.DataFrame,
+    rows: Sequence[RunRow],
     settings: Sequence[Setting],
     *,
     baselines: Sequence[str],
@@ -97,7 +99,7 @@ def compare(
     """Compare every setting with its match in each baseline, seed by seed.
 
     Args:
-        runs: The table of runs (``reports/runs.csv``): model, swept keys, seed, status, metrics.
+        rows: The runs.
         settings: The settings, in the order of the report.
         baselines: Names of models; one that there is no setting of is passed over.
         metric: The metric that is asked for: compared in every condition, the others as
@@ -110,47 +112,57 @@ def compare(
         By metric, then baseline, then setting. A setting without a match has none.
 
     Raises:
-        InputError: where the metric that is asked for is not known for these data.
+        InputError: where the metric that is asked for is not defined for these data.
     """
-    columns = metric_columns(runs, metric)
-    check_metric(runs, metric)
-    rows = [rows_of(runs, setting) for setting in settings]
+    columns = metric_columns(rows, metric)
+    check_metric(rows, metric)
+    groups = rows_by_setting(rows, settings)
     comparisons: list[Comparison] = []
     for baseline in baselines:
         pairings = []
-        for setting, own in zip(settings, rows, strict=True):
+        for setting, own in zip(settings, groups, strict=True):
             match = match_baseline(setting, settings, baseline)
             if match is not None:
-                pairings.append(_pair(setting, match, own, rows[list(settings).index(match)]))
+                other = groups[list(settings).index(match)]
+                pairings.append(_pair(setting, match, own, other))
         for column in columns:
             comparisons += _family(pairings, column, confidence, margin, power)
     order = {column: index for index, column in enumerate(columns)}
     return sorted(comparisons, key=lambda comparison: order[comparison.metric])
 
 
-def check_metric(runs: pd.DataFrame, metric: str) -> None:
+def check_metric(rows: Sequence[RunRow], metric: str) -> None:
     """Refuse a metric that these runs cannot have.
 
     Raises:
         InputError: where runs finished and none has a value of the metric.
     """
-    known = metric_columns(runs, metric)
-    if metric not in known and (runs["status"] == "finished").any():
+    columns = metric_columns(rows, metric)
+    if metric not in columns and any(row.finished for row in rows):
         raise InputError(
             "params.yaml: evaluate.metric",
             f"{metric} is not defined for these data and this network",
-            f"one of {', '.join(column for column in known if not column.startswith(metric))}",
+            f"one of {', '.join(column for column in columns if not column.startswith(metric))}",
         )
 
 
-def _pair(setting: Setting, baseline: Setting, own: pd.DataFrame, other: pd.DataFrame) -> _Pairing:
-    first, second = finished(own), finished(other)
-    seeds = sorted(set(first.index) & set(second.index))
-    left_out = len(set(own["seed"]) & set(other["seed"])) - len(seeds)
-    lost: Lost = "neither" if len(first) and len(second) else "baseline"
-    if not len(first):
+def _pair(
+    setting: Setting, baseline: Setting, own: Sequence[RunRow], other: Sequence[RunRow]
+) -> _Pairing:
+    first, second = ({row.run.seed: row for row in rows if row.finished} for rows in (own, other))
+    seeds = sorted(first.keys() & second.keys())
+    both = {row.run.seed for row in own} & {row.run.seed for row in other}
+    lost: Lost = "neither" if first and second else "baseline"
+    if not first:
         lost = "setting"
-    return _Pairing(setting, baseline, first.loc[seeds], second.loc[seeds], left_out, lost)
+    return _Pairing(
+        setting,
+        baseline,
+        [first[seed] for seed in seeds],
+        [second[seed] for seed in seeds],
+        len(both) - len(seeds),
+        lost,
+    )
 
 
 def _family(
@@ -163,8 +175,8 @@ def _family(
     p = np.array([statistics.sign_flip_p(difference) for difference in paired], dtype=np.float64)
     corrected = statistics.holm(p)
     family = int(np.sum(~np.isnan(p)))
-    changes = [relative_change(own, other, column) for own, other in sides]
-    equivalent = equivalences(changes, margin, confidence)
+    changes = [statistics.relative_change(own, other, column) for own, other in sides]
+    equivalent = statistics.equivalences(changes, margin, confidence)
     better_is_higher = higher_is_better(column)
     comparisons = []
     for index, (pairing, difference) in enumerate(zip(pairings, paired, strict=True)):
@@ -187,7 +199,7 @@ def _family(
             higher_is_better=better_is_higher,
             lost=pairing.lost,
         )
-        verdict = say(
+        verdict = describe_outcome(
             outcome,
             pairing.baseline.label,
             estimate,
@@ -220,8 +232,73 @@ def _family(
     return comparisons
 
 
-def _within_reach(p: np.ndarray[Any, Any], index: int, pairs: int) -> float:
+def _within_reach(p: NDArray[np.float64], index: int, pairs: int) -> float:
     """The corrected p had all pairs of this comparison been on one side, the others as they are."""
     most_extreme = p.copy()
     most_extreme[index] = statistics.smallest_p(pairs)
     return float(statistics.holm(most_extreme)[index])
+
+
+def match_baseline(setting: Setting, settings: Sequence[Setting], baseline: str) -> Setting | None:
+    """The setting of the baseline model that a setting is compared with.
+
+    It agrees with the setting in every key that the baseline sweeps, the noise level apart, and
+    it has the same level if it has any. So where ``latent_dim`` is swept for all models, both sides
+    have the same; where ``gaussian`` sweeps ``stddev``, it is taken at the level of the
+    setting; and a key in which a model differs by design (``wide: {hidden: [64]}``) keeps nothing
+    from being compared, as long as the baseline does not sweep it. Of several that are left,
+    the one with the same ``stddev`` and ``rms`` is taken.
+
+    Args:
+        setting: What is compared.
+        settings: All settings.
+        baseline: The name of the baseline model.
+
+    Returns:
+        The baseline's setting; None where there is none, where it is the setting itself, or
+        where several would do.
+    """
+    candidates = [
+        other
+        for other in settings
+        if other.model == baseline
+        and all(same_value(value, _value(setting, key)) for key, value in _fixed(other))
+        and _same_level(setting, other)
+    ]
+    if len(candidates) > 1:
+        candidates = [
+            other
+            for other in candidates
+            if all(same_value(_value(other, key), _value(setting, key)) for key in _NOISE_KEYS)
+        ]
+    if len(candidates) != 1 or candidates[0] == setting:
+        return None
+    return candidates[0]
+
+
+def same_value(first: Any, second: Any) -> bool:
+    """Whether two values of a key are the same; numbers to nine digits."""
+    numbers = [
+        value for value in (first, second) if isinstance(value, (int, float)) and value is not None
+    ]
+    if len(numbers) == 2 and not any(isinstance(value, bool) for value in numbers):
+        return math.isclose(numbers[0], numbers[1], rel_tol=1e-9)
+    if isinstance(first, (list, tuple)) and isinstance(second, (list, tuple)):
+        return tuple(first) == tuple(second)
+    return bool(first == second)
+
+
+def _fixed(setting: Setting) -> list[tuple[str, Any]]:
+    return [(key, value) for key, value in setting.sweep if key not in _NOISE_KEYS]
+
+
+def _same_level(setting: Setting, baseline: Setting) -> bool:
+    needed = noise_level(baseline)
+    return needed is None or same_value(needed, noise_level(setting))
+
+
+def _value(setting: Setting, key: str) -> Any:
+    for section in (setting.spec, setting.network, setting.train):
+        if key in type(section).model_fields:
+            return getattr(section, key)
+    raise KeyError(key)

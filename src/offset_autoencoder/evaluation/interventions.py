@@ -1,48 +1,193 @@
-"""What the decoder does when what is added to the code is taken away, swapped, scaled or shaken.
+"""Interventions: what is added to the code taken away, swapped, scaled or shaken at test time.
 
-The weights stay as they are: an intervention changes what a trained run is given, at test time.
+The weights stay as they are: an intervention changes the inputs of a trained decoder. To add
+one, add its record to ``_KINDS``; its column, tables and pictures follow from the record.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from offset_autoencoder.evaluation.decoded import Array, Decode, Given, decoded_metrics
-from offset_autoencoder.evaluation.draws import Draws
+from offset_autoencoder.config import Run, Setting
+from offset_autoencoder.config.schema import Evaluate
+from offset_autoencoder.errors import did_you_mean
+from offset_autoencoder.evaluation.metrics import (
+    Array,
+    Decode,
+    DecoderInput,
+    Domain,
+    decoded_metrics,
+)
+from offset_autoencoder.evaluation.runs_table import runs_by_setting
+from offset_autoencoder.evaluation.statistics import (
+    Estimate,
+    differences,
+    mean_and_interval,
+    relative_change,
+)
+
+ENOUGH_ROWS = 4096
+
+Inputs = Iterable[tuple[Array | None, Array]]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Permutations and noise for the samples of one split, the same for every run of a seed.
+
+    Attributes:
+        sources: Whose offset each sample gets when they are permuted, never its own, int64
+            (draws, n); without rows where there is but one sample.
+        replacement: Standard normal numbers in place of an offset, float32 (draws, n, L).
+        noise: Standard normal numbers to put on a code, float32 (draws, n, L).
+    """
+
+    sources: NDArray[np.int64]
+    replacement: NDArray[np.float32]
+    noise: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class InterventionKind:
+    """An intervention of whatever level.
+
+    Attributes:
+        name: Its name in ``interventions.csv``.
+        label: Its name in tables and pictures.
+        inputs: From code (n, L) or None, offset (n, L), draws and level to the decoder's inputs,
+            a pair of code and offset per draw; one pair where it does not draw. No pair: it does
+            not apply.
+        plot: The file of ``reports/plots/`` that shows it, without its ending; None: none does.
+        needs_offset: Whether it is left out for a run without an offset.
+        levels: The key of ``evaluate`` in params.yaml that holds its levels; None without levels.
+        same_as: Names of the interventions that its levels are equal to by definition.
+    """
+
+    name: str
+    label: str
+    inputs: Callable[[Array | None, Array, Draws, float], Inputs]
+    plot: Literal["interventions", "offset_scales", "robustness"] | None
+    needs_offset: bool = True
+    levels: str | None = None
+    same_as: Mapping[float, str] | None = None
+
+
+def _own(code: Array | None, offset: Array, draws: Draws, level: float) -> Inputs:
+    """Each sample's own offset: nothing is changed."""
+    yield code, offset
+
+
+def _omitted(code: Array | None, offset: Array, draws: Draws, level: float) -> Inputs:
+    """No offset."""
+    yield code, np.zeros_like(offset)
+
+
+def _permuted(code: Array | None, offset: Array, draws: Draws, level: float) -> Inputs:
+    """Another sample's offset: the offsets stay the same, who they belong to does not."""
+    for sources in draws.sources:
+        yield code, offset[sources]
+
+
+def _gaussian(code: Array | None, offset: Array, draws: Draws, level: float) -> Inputs:
+    """Gaussian noise with the offset's mean and standard deviation in each coordinate."""
+    mean = offset.mean(axis=0, dtype=np.float64).astype(np.float32)
+    spread = offset.std(axis=0, dtype=np.float64).astype(np.float32)
+    for normal in draws.replacement:
+        yield code, mean + spread * normal
+
+
+def _offset_only(code: Array | None, offset: Array, draws: Draws, level: float) -> Inputs:
+    """The offset without the code."""
+    if code is not None:
+        yield np.zeros_like(code), offset
+
+
+def _scaled(code: Array | None, offset: Array, draws: Draws, level: float) -> Inputs:
+    """The offset times the level."""
+    yield code, np.float32(level) * offset
+
+
+def _noise(code: Array | None, offset: Array, draws: Draws, level: float) -> Inputs:
+    """Gaussian noise of the level's standard deviation on top of the code, the offset as it is."""
+    for normal in draws.noise:
+        noise = np.float32(level) * normal
+        yield (None, offset + noise) if code is None else (code + noise, offset)
+
+
+_KINDS = (
+    InterventionKind("own", "its own", _own, None, needs_offset=False),
+    InterventionKind("omitted", "no offset", _omitted, "interventions"),
+    InterventionKind("permuted", "another sample's", _permuted, "interventions"),
+    InterventionKind("gaussian", "Gaussian noise", _gaussian, "interventions"),
+    InterventionKind("offset_only", "no code", _offset_only, "interventions"),
+    InterventionKind(
+        "scaled",
+        "offset scaled",
+        _scaled,
+        "offset_scales",
+        levels="offset_scales",
+        same_as={0.0: "omitted", 1.0: "own"},
+    ),
+    InterventionKind(
+        "noise",
+        "Gaussian noise on the code",
+        _noise,
+        "robustness",
+        needs_offset=False,
+        levels="noise_stddevs",
+        same_as={0.0: "own"},
+    ),
+)
+INTERVENTIONS: dict[str, InterventionKind] = {kind.name: kind for kind in _KINDS}
 
 
 @dataclass(frozen=True)
 class Intervention:
-    """What is done to a run at test time.
+    """An intervention at one level.
 
     Attributes:
-        name: ``own``: nothing. ``none``: no offset. ``permuted``: another sample's offset, so
-            the offsets stay the same and who they belong to does not. ``gaussian``: in place of
-            the offset, Gaussian noise with its mean and its standard deviation, and so its
-            power, in each coordinate. ``alone``: the offset without the code. ``scaled``: the
-            offset times ``level``. ``noise``: Gaussian noise of the standard deviation
-            ``level`` on top of the code, the offset as it is.
-        level: The factor or the standard deviation, None for the others.
+        name: Of :data:`INTERVENTIONS`.
+        level: The factor or the standard deviation; None for those without levels.
     """
 
     name: str
     level: float | None = None
 
     @property
+    def kind(self) -> InterventionKind:
+        """Its record.
+
+        Raises:
+            ValueError: where there is none, naming those that there are.
+        """
+        if self.name not in INTERVENTIONS:
+            nearest = did_you_mean(self.name, INTERVENTIONS)
+            raise ValueError(f"unknown intervention {self.name!r}; {nearest}")
+        return INTERVENTIONS[self.name]
+
+    @property
     def label(self) -> str:
         """``"permuted"``, ``"scaled 0.5"``."""
         return self.name if self.level is None else f"{self.name} {self.level:g}"
 
+    @property
+    def canonical(self) -> Intervention:
+        """The intervention that this one is equal to by definition, itself for most."""
+        same = (self.kind.same_as or {}).get(self.level) if self.level is not None else None
+        return self if same is None else Intervention(same)
+
 
 OWN = Intervention("own")
-NONE = Intervention("none")
+OMITTED = Intervention("omitted")
 PERMUTED = Intervention("permuted")
 GAUSSIAN = Intervention("gaussian")
-ALONE = Intervention("alone")
+OFFSET_ONLY = Intervention("offset_only")
 
 
 def scaled(factor: float) -> Intervention:
@@ -55,97 +200,191 @@ def noisy(stddev: float) -> Intervention:
     return Intervention("noise", float(stddev))
 
 
+def chosen_interventions(evaluate: Evaluate) -> list[Intervention]:
+    """Every intervention that params.yaml asks for, in the order of the reports."""
+    return [
+        Intervention(kind.name, level)
+        for kind in INTERVENTIONS.values()
+        for level in (map(float, getattr(evaluate, kind.levels)) if kind.levels else (None,))
+    ]
+
+
 def intervene(
     x: Array,
     code: Array | None,
     offset: Array,
     decode: Decode,
     draws: Draws,
+    interventions: Sequence[Intervention],
     *,
-    scales: Sequence[float],
-    stddevs: Sequence[float],
-    wanted: Sequence[str] = ("mse",),
-    data_range: tuple[float, float] | None = None,
+    metrics: Sequence[str] = ("mse",),
+    domain: Domain,
 ) -> dict[Intervention, dict[str, float]]:
-    """A run's metrics under each intervention, the mean over the draws where there is chance.
+    """A run's metrics under each intervention, the mean over the draws where it draws.
 
     Args:
         x: The samples, (n, features).
         code: Their codes, (n, L), or None where the architecture names none.
         offset: What is added to the codes, or stands beside them, (n, L).
         decode: From codes and offsets to reconstructions, called as
-            :func:`.decoded.decoded_metrics` says.
-        draws: :func:`.draws.draw` for the run's seed and these shapes.
-        scales: Factors of the offset, also negative ones.
-        stddevs: Standard deviations of the noise on top of the code.
-        wanted: The metrics, of :data:`.metrics.METRICS`.
-        data_range: Lowest and highest value that the data can take, for psnr.
+            :func:`.metrics.decoded_metrics` says.
+        draws: :func:`draw` for the run's seed and these shapes.
+        interventions: The interventions, their own offsets (``OWN``) first.
+        metrics: The names of the metrics.
+        domain: The range of the values.
 
     Returns:
-        The metrics by intervention, ``own`` first. What does not apply is not in it: all that
-        changes the offset where that is zero, ``alone`` without codes, ``permuted`` for one
-        sample. Without codes, ``noise`` is put on the offset.
+        The metrics by intervention, in order. What does not apply is not in it: all that
+        changes an offset for a run without one, ``offset_only`` without a code, ``permuted``
+        with a single sample.
 
     Raises:
-        ValueError: where arrays do not fit each other, or psnr is wanted without a range.
+        ValueError: where shapes do not fit, or an intervention is unknown.
     """
     if code is not None and code.shape != offset.shape:
         raise ValueError(f"code and offset differ in shape: {code.shape} and {offset.shape}")
-    if not len(x) == len(offset) == draws.noise.shape[1] or draws.noise.shape[2:] != (
-        offset.shape[1],
-    ):
+    if len(x) != len(offset) or draws.noise.shape[1:] != offset.shape:
         raise ValueError(
             f"samples {x.shape}, offset {offset.shape} and draws {draws.noise.shape} do not fit"
         )
-    given = _given(code, offset, draws, scales, stddevs)
-    found: dict[object, list[dict[str, float]]] = defaultdict(list)
-    for name, metrics in decoded_metrics(x, given, decode, wanted, data_range):
-        found[name].append(metrics)
-    averaged = {
-        name: {metric: float(np.mean([one[metric] for one in each])) for metric in wanted}
-        for name, each in found.items()
+    has_offset = bool(offset.any())
+    applied = [item for item in interventions if has_offset or not item.kind.needs_offset]
+    inputs = (
+        DecoderInput(item, *pair)
+        for item in dict.fromkeys(item.canonical for item in applied)
+        for pair in item.kind.inputs(code, offset, draws, item.level or 0.0)
+    )
+    values: dict[object, list[dict[str, float]]] = defaultdict(list)
+    for item, measured in decoded_metrics(x, inputs, decode, metrics, domain):
+        values[item].append(measured)
+    means = {
+        item: {name: float(np.mean([one[name] for one in drawn])) for name in metrics}
+        for item, drawn in values.items()
     }
-    return _in_order(averaged, scales, stddevs)
+    return {item: means[item.canonical] for item in applied if item.canonical in means}
 
 
-def _given(
-    code: Array | None,
-    offset: Array,
-    draws: Draws,
-    scales: Sequence[float],
-    stddevs: Sequence[float],
-) -> Iterator[Given]:
-    """What the decoder is given; an intervention comes once a draw."""
-    yield Given(OWN, code, offset)
-    if offset.any():
-        yield Given(NONE, code, np.zeros_like(offset))
-        for sources in draws.sources:
-            yield Given(PERMUTED, code, offset[sources])
-        mean = offset.mean(axis=0, dtype=np.float64).astype(np.float32)
-        spread = offset.std(axis=0, dtype=np.float64).astype(np.float32)
-        for normal in draws.replacement:
-            yield Given(GAUSSIAN, code, mean + spread * normal)
-        if code is not None:
-            yield Given(ALONE, np.zeros_like(code), offset)
-        for factor in dict.fromkeys(map(float, scales)):
-            if factor not in (0, 1):
-                yield Given(scaled(factor), code, np.float32(factor) * offset)
-    for stddev in dict.fromkeys(map(float, stddevs)):
-        for normal in draws.noise if stddev else ():
-            noise = np.float32(stddev) * normal
-            if code is None:
-                yield Given(noisy(stddev), None, offset + noise)
-            else:
-                yield Given(noisy(stddev), code + noise, offset)
+def draw(count: int, *, seed: int, run_seed: int, samples: int, latent_dim: int) -> Draws:
+    """Draw for the runs of a seed.
+
+    Runs of one seed get the same draws, so that what they differ in is not chance; runs of
+    different seeds get others, so that the interval over seeds knows of it.
+
+    Args:
+        count: How many draws are averaged, at most: no more than bring :data:`ENOUGH_ROWS`
+            samples together.
+        seed: Seed of all draws.
+        run_seed: The runs' seed.
+        samples: How many samples, n.
+        latent_dim: The offset's length, L.
+
+    Raises:
+        ValueError: where there is nothing to draw.
+    """
+    if min(count, samples, latent_dim) < 1:
+        raise ValueError(f"nothing to draw: {count} draws of ({samples}, {latent_dim})")
+    count = min(count, -(-ENOUGH_ROWS // samples))
+    permuting, replacing, shaking = (
+        np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(run_seed, stream)))
+        for stream in range(3)
+    )
+    shape = (count, samples, latent_dim)
+    sources = [_derangement(permuting, samples) for _ in range(count if samples > 1 else 0)]
+    return Draws(
+        sources=np.array(sources, dtype=np.int64).reshape(-1, samples),
+        replacement=replacing.standard_normal(shape, dtype=np.float32),
+        noise=shaking.standard_normal(shape, dtype=np.float32),
+    )
 
 
-def _in_order(
-    found: Mapping[object, dict[str, float]], scales: Sequence[float], stddevs: Sequence[float]
-) -> dict[Intervention, dict[str, float]]:
-    """The same in order, and the levels that are another intervention by definition."""
-    same = {scaled(0): NONE, scaled(1): OWN, noisy(0): OWN}
-    order = [OWN, NONE, PERMUTED, GAUSSIAN, ALONE]
-    if NONE in found:
-        order += map(scaled, scales)
-    order += map(noisy, stddevs)
-    return {one: found[same.get(one, one)] for one in order if same.get(one, one) in found}
+def _derangement(rng: np.random.Generator, samples: int) -> NDArray[np.int64]:
+    """A permutation without fixed points: one cycle through all, in random order."""
+    order = rng.permutation(samples)
+    sources = np.empty(samples, dtype=np.int64)
+    sources[order] = np.roll(order, 1)
+    return sources
+
+
+@dataclass(frozen=True)
+class InterventionSummary:
+    """One metric of a setting under an intervention, over the seeds that finished.
+
+    Attributes:
+        setting: The setting.
+        intervention: The intervention on its runs.
+        metric: The metric.
+        seeds: The seeds, ascending.
+        values: The metric under the intervention, float64, one per seed.
+        own: The metric of the same runs left as they are, float64, one per seed.
+        estimate: Mean and interval of ``values``.
+        difference: Mean and interval of ``values − own``, seed by seed.
+        relative: Mean and interval of the change of the error behind the metric, seed by seed
+            and as a share of the own, as :func:`.statistics.relative_change`: 0.05 is 5 % worse.
+    """
+
+    setting: Setting
+    intervention: Intervention
+    metric: str
+    seeds: tuple[int, ...]
+    values: NDArray[np.float64]
+    own: NDArray[np.float64]
+    estimate: Estimate
+    difference: Estimate
+    relative: Estimate
+
+
+def summarise_interventions(
+    finished: Sequence[tuple[str, Run]],
+    measured: Mapping[str, Mapping[Intervention, Mapping[str, float]]],
+    *,
+    confidence: float,
+) -> list[InterventionSummary]:
+    """Every intervention of every setting, in every metric it was measured in.
+
+    Args:
+        finished: Ids and runs, in the order of the report.
+        measured: :func:`intervene` of each id. A run that lacks an intervention is left out of
+            it; a run that is not here is left out altogether.
+        confidence: The share of intervals that hold the true mean.
+
+    Returns:
+        By setting, then intervention, then metric, each in the order in which it came.
+    """
+    summaries = []
+    for setting, members in runs_by_setting(finished, measured):
+        by_seed = {run.seed: measured[run_id] for run_id, run in members}
+        pairs = dict.fromkeys(
+            (intervention, metric)
+            for interventions in by_seed.values()
+            for intervention, metrics in interventions.items()
+            for metric in metrics
+        )
+        for intervention, metric in pairs:
+            seeds = [s for s, one in by_seed.items() if metric in one.get(intervention, {})]
+            values = np.array([by_seed[seed][intervention][metric] for seed in seeds])
+            own = np.array([by_seed[seed][OWN][metric] for seed in seeds])
+            summaries.append(
+                InterventionSummary(
+                    setting=setting,
+                    intervention=intervention,
+                    metric=metric,
+                    seeds=tuple(seeds),
+                    values=values,
+                    own=own,
+                    estimate=mean_and_interval(values, confidence),
+                    difference=mean_and_interval(differences(values, own), confidence),
+                    relative=mean_and_interval(relative_change(values, own, metric), confidence),
+                )
+            )
+    return summaries
+
+
+def find_intervention(
+    summaries: Sequence[InterventionSummary],
+    setting: Setting,
+    intervention: Intervention,
+    metric: str,
+) -> InterventionSummary | None:
+    """A setting's summary of one intervention in one metric; None where it does not apply."""
+    key = (setting.label, intervention, metric)
+    return next((s for s in summaries if (s.setting.label, s.intervention, s.metric) == key), None)

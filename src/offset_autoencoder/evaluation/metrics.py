@@ -1,60 +1,108 @@
-"""How near a reconstruction is to what was put in: one number a metric and run, in float64."""
+"""Reconstruction metrics: one record per metric, computed in float64 over samples and features.
+
+To add a metric, add its record to ``_ALL``: params.yaml then accepts its name, and every table,
+picture and comparison has it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-METRICS = ("mse", "mae", "binary_crossentropy", "psnr", "explained_variance")
-HIGHER_IS_BETTER = frozenset({"psnr", "explained_variance"})
+from offset_autoencoder.config import Params
+from offset_autoencoder.errors import InputError, did_you_mean, short_repr
 
-# What is added to the code when a metric is measured, as the suffix of its column: the run's
+Array = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+Decode = Callable[[Array | None, Array], Array]
+
+# What is added to the code when a metric is measured, by the suffix of its column: the run's
 # own offset as deployed; its own offset and its own Gaussian noise, as in training; neither.
-CONDITIONS = {"": "deployed", "_own": "as trained", "_clean": "clean"}
+CONDITIONS = {"": "deployed", "_as_trained": "as trained", "_clean": "clean"}
 
+# The evidence lower bound of a variational autoencoder and its parts, in nats per sample.
+BOUND = ("elbo", "nll", "kl")
+
+BLOCK_BYTES = 64 * 2**20
+_BLOCK_VALUES = 2**17  # of an array at a time, so that its float64 copies stay in the cache
 _CLIP = 1e-7
 
 
-def split_condition(column: str) -> tuple[str, str]:
-    """A column of ``runs.csv`` as metric and condition suffix: ``mse_own`` → ``mse``, ``_own``."""
-    for suffix in CONDITIONS:
-        if suffix and column.endswith(suffix):
-            return column.removesuffix(suffix), suffix
-    return column, ""
+@dataclass(frozen=True)
+class Domain:
+    """Range of the values that samples and reconstructions take.
+
+    Attributes:
+        data_range: Lowest and highest value that the data can take, or None where unknown.
+        in_unit_interval: Whether x and the network's output both lie in [0, 1].
+    """
+
+    data_range: tuple[float, float] | None
+    in_unit_interval: bool = False
 
 
-def higher_is_better(column: str) -> bool:
-    """Whether a larger value of this column, in whatever condition, is the better one."""
-    return split_condition(column)[0] in HIGHER_IS_BETTER
+def _always(domain: Domain) -> bool:
+    return True
+
+
+def _ratio_of_errors(values: Float64, baseline: Float64) -> Float64:
+    ratio = np.full(values.shape, np.nan)
+    return np.divide(values, baseline, out=ratio, where=baseline > 0)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A reconstruction metric.
+
+    Attributes:
+        name: Its column in ``runs.csv`` and its name in params.yaml.
+        label: Its name in pictures, with its unit.
+        function: From x and reconstruction, both float64 (n, features), to its value.
+        higher_is_better: Whether larger values are better.
+        applies: Whether it is defined for values of a domain.
+        error_ratio: From values and baseline values, float64 (n,), to the ratio of the errors
+            behind them, NaN where the baseline has no error.
+        error_label: The name of that error in pictures.
+        from_mse: From the mean squared error, the variance of x (mean over the features) and the
+            domain to the value; None for a mean over samples, which is averaged over blocks.
+    """
+
+    name: str
+    label: str
+    function: Callable[[Float64, Float64, Domain], float]
+    higher_is_better: bool = False
+    applies: Callable[[Domain], bool] = _always
+    error_ratio: Callable[[Float64, Float64], Float64] = _ratio_of_errors
+    error_label: str = ""
+    from_mse: Callable[[float, float, Domain], float] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.error_label:
+            object.__setattr__(self, "error_label", self.label.partition(",")[0])
 
 
 def mse(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
     """Mean squared error over samples and features: ``mean((x' − x)²)``.
 
     Args:
-        x: What was put in, (n, features).
-        reconstruction: What came out, (n, features).
+        x: Samples, (n, features).
+        reconstruction: Their reconstructions, (n, features).
 
     Raises:
-        ValueError: where the shapes differ, or nothing is given.
+        ValueError: where the shapes differ, or there is no sample.
     """
-    x, reconstruction = _both(x, reconstruction)
+    x, reconstruction = _checked(x, reconstruction)
     return float(np.mean(np.square(reconstruction - x)))
 
 
 def mae(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
-    """Mean absolute error over samples and features: ``mean(|x' − x|)``.
-
-    Args:
-        x: What was put in, (n, features).
-        reconstruction: What came out, (n, features).
-
-    Raises:
-        ValueError: where the shapes differ, or nothing is given.
-    """
-    x, reconstruction = _both(x, reconstruction)
+    """Mean absolute error over samples and features: ``mean(|x' − x|)``; arguments as in `mse`."""
+    x, reconstruction = _checked(x, reconstruction)
     return float(np.mean(np.abs(reconstruction - x)))
 
 
@@ -65,13 +113,13 @@ def binary_crossentropy(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
     For x strictly between 0 and 1 its least value is the entropy of x, not zero.
 
     Args:
-        x: What was put in, (n, features), in [0, 1].
-        reconstruction: What came out, (n, features), in [0, 1].
+        x: Samples, (n, features), in [0, 1].
+        reconstruction: Their reconstructions, (n, features), in [0, 1].
 
     Raises:
-        ValueError: where the shapes differ, nothing is given, or x is outside [0, 1].
+        ValueError: where the shapes differ, there is no sample, or x is outside [0, 1].
     """
-    x, reconstruction = _both(x, reconstruction)
+    x, reconstruction = _checked(x, reconstruction)
     if np.min(x) < 0 or np.max(x) > 1:
         raise ValueError(f"x must lie in [0, 1], got [{np.min(x):g}, {np.max(x):g}]")
     clipped = np.clip(reconstruction, _CLIP, 1 - _CLIP)
@@ -86,21 +134,17 @@ def psnr(
     Of the mean squared error over all samples, so it is not the mean of the samples' ratios.
 
     Args:
-        x: What was put in, (n, features).
-        reconstruction: What came out, (n, features).
+        x: Samples, (n, features).
+        reconstruction: Their reconstructions, (n, features).
         data_range: Lowest and highest value that the data can take.
 
     Returns:
         Decibels; infinity for a perfect reconstruction.
 
     Raises:
-        ValueError: where the shapes differ, nothing is given, or the range is empty.
+        ValueError: where the shapes differ, there is no sample, or the range is empty.
     """
-    low, high = data_range
-    if not high > low:
-        raise ValueError(f"data_range must be low < high, got {data_range}")
-    error = mse(x, reconstruction)
-    return float("inf") if error == 0 else float(10 * np.log10((high - low) ** 2 / error))
+    return _psnr_of_mse(mse(x, reconstruction), data_range)
 
 
 def explained_variance(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
@@ -111,59 +155,223 @@ def explained_variance(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
     better than that mean. Residuals of a constant feature count: they are error all the same.
 
     Args:
-        x: What was put in, (n, features).
-        reconstruction: What came out, (n, features).
+        x: Samples, (n, features).
+        reconstruction: Their reconstructions, (n, features).
 
     Returns:
         The share; NaN where x does not vary at all.
 
     Raises:
-        ValueError: where the shapes differ, or nothing is given.
+        ValueError: where the shapes differ, or there is no sample.
     """
-    x, reconstruction = _both(x, reconstruction)
+    x, reconstruction = _checked(x, reconstruction)
     total = float(np.sum(np.square(x - np.mean(x, axis=0))))
     if total == 0:
         return float("nan")
     return float(1 - np.sum(np.square(reconstruction - x)) / total)
 
 
-def reconstruction_metrics(
-    x: NDArray[Any],
-    reconstruction: NDArray[Any],
-    *,
-    data_range: tuple[float, float] | None,
-    cross_entropy: bool,
-) -> dict[str, float]:
-    """Every metric that applies, for the reconstruction of one run.
+def _psnr_of_mse(error: float, data_range: tuple[float, float] | None) -> float:
+    if data_range is None:
+        raise ValueError("psnr needs the range of the data")
+    low, high = data_range
+    if not high > low:
+        raise ValueError(f"data_range must be low < high, got {data_range}")
+    return float("inf") if error == 0 else float(10 * np.log10((high - low) ** 2 / error))
 
-    Args:
-        x: What was put in, (n, features).
-        reconstruction: What came out, (n, features).
-        data_range: Lowest and highest value that the data can take, or None where that is not
-            known: no PSNR then.
-        cross_entropy: Whether x and the network's output both lie in [0, 1]: binary
-            cross-entropy then.
 
-    Returns:
-        The metrics, in the order of :data:`METRICS`.
+_ALL = (
+    Metric("mse", "mean squared error", lambda x, y, _: mse(x, y)),
+    Metric("mae", "mean absolute error", lambda x, y, _: mae(x, y)),
+    Metric(
+        "binary_crossentropy",
+        "binary cross-entropy, nats",
+        lambda x, y, _: binary_crossentropy(x, y),
+        applies=lambda domain: domain.in_unit_interval,
+    ),
+    Metric(
+        "psnr",
+        "PSNR, dB",
+        lambda x, y, domain: _psnr_of_mse(mse(x, y), domain.data_range),
+        higher_is_better=True,
+        applies=lambda domain: domain.data_range is not None,
+        # A PSNR of d decibels is a mean squared error of 10^(−d / 10) squared data ranges.
+        error_ratio=lambda values, baseline: 10 ** ((baseline - values) / 10),
+        error_label="mean squared error",
+        from_mse=lambda error, _, domain: _psnr_of_mse(error, domain.data_range),
+    ),
+    Metric(
+        "explained_variance",
+        "explained variance, share",
+        lambda x, y, _: explained_variance(x, y),
+        higher_is_better=True,
+        error_ratio=lambda values, baseline: _ratio_of_errors(1 - values, 1 - baseline),
+        error_label="mean squared error",
+        from_mse=lambda error, variance, _: 1 - error / variance if variance else float("nan"),
+    ),
+)
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+
+
+def metric_named(name: str) -> Metric:
+    """The record of a metric.
 
     Raises:
-        ValueError: where the shapes differ, nothing is given, or x is outside [0, 1] though
-            cross-entropy is asked for.
+        ValueError: where there is none, naming those that there are.
     """
-    x, reconstruction = _both(x, reconstruction)
-    values = {"mse": mse(x, reconstruction), "mae": mae(x, reconstruction)}
-    if cross_entropy:
-        values["binary_crossentropy"] = binary_crossentropy(x, reconstruction)
-    if data_range is not None:
-        values["psnr"] = psnr(x, reconstruction, data_range=data_range)
-    values["explained_variance"] = explained_variance(x, reconstruction)
-    return values
+    if name not in METRICS:
+        raise ValueError(f"unknown metric {name!r}; {did_you_mean(name, METRICS)}")
+    return METRICS[name]
 
 
-def _both(
-    x: NDArray[Any], reconstruction: NDArray[Any]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def check_metrics(params: Params) -> None:
+    """Refuse params.yaml where a metric that it names is unknown.
+
+    Raises:
+        InputError: naming the key and the nearest metric.
+    """
+    named = {
+        "evaluate.metric": params.evaluate.metric,
+        "tracking.champion_metric": params.tracking.champion_metric,
+    }
+    for key, name in named.items():
+        if name is not None and name not in METRICS:
+            raise InputError(
+                f"params.yaml: {key}",
+                f"unknown value {short_repr(name)}",
+                did_you_mean(name, METRICS),
+            )
+
+
+def split_condition(column: str) -> tuple[str, str]:
+    """Metric and condition suffix of a column: ``mse_as_trained`` → ``mse``, ``_as_trained``."""
+    for suffix in CONDITIONS:
+        if suffix and column.endswith(suffix):
+            return column.removesuffix(suffix), suffix
+    return column, ""
+
+
+def metric_of(column: str) -> Metric:
+    """The metric of a column of ``runs.csv``, in whatever condition.
+
+    Raises:
+        ValueError: where it is the column of no metric.
+    """
+    return metric_named(split_condition(column)[0])
+
+
+def higher_is_better(column: str) -> bool:
+    """Whether a larger value of this column, in whatever condition, is the better one."""
+    return metric_of(column).higher_is_better
+
+
+def reconstruction_metrics(
+    x: NDArray[Any], reconstruction: NDArray[Any], domain: Domain
+) -> dict[str, float]:
+    """Every metric that applies, by name, in the order of :data:`METRICS`.
+
+    Args:
+        x: Samples, (n, features).
+        reconstruction: Their reconstructions, (n, features).
+        domain: The range of the values.
+
+    Raises:
+        ValueError: where the shapes differ, there is no sample, or x is outside the domain.
+    """
+    x, reconstruction = _checked(x, reconstruction)
+    return {
+        name: metric.function(x, reconstruction, domain)
+        for name, metric in METRICS.items()
+        if metric.applies(domain)
+    }
+
+
+@dataclass(frozen=True)
+class DecoderInput:
+    """Codes and offsets of all samples, under a name of the caller's.
+
+    Attributes:
+        name: The name.
+        code: (n, L), or None where the architecture names no code.
+        offset: (n, L).
+    """
+
+    name: object
+    code: Array | None
+    offset: Array
+
+
+def decoded_metrics(
+    x: Array,
+    inputs: Iterator[DecoderInput],
+    decode: Decode,
+    names: Sequence[str],
+    domain: Domain,
+) -> Iterator[tuple[object, dict[str, float]]]:
+    """Metrics of many ways to decode the same samples, a few blocks of rows at a time.
+
+    Args:
+        x: The samples, (n, features).
+        inputs: Inputs of the decoder, all with codes or all without, of the same shape.
+        decode: From codes and offsets to reconstructions, (rows, features). It is called on as
+            many rows as :data:`BLOCK_BYTES` hold, several inputs stacked; without codes on None
+            and the offsets of all n samples in order.
+        names: Names of metrics.
+        domain: The range of the values.
+
+    Yields:
+        For each input, in order, its name and the metrics: to rounding those of
+        :func:`reconstruction_metrics`.
+
+    Raises:
+        ValueError: where shapes do not fit, or psnr is asked for without a range.
+    """
+    metrics = [metric_named(name) for name in names]
+    means = [METRICS["mse"]]
+    means += [m for m in dict.fromkeys(metrics) if m.from_mse is None and m is not means[0]]
+    variance = float(np.mean(np.var(x, axis=0, dtype=np.float64)))
+    samples = len(x)
+    while first := next(inputs, None):
+        most = max(1, BLOCK_BYTES // (8 * x.shape[1] + 16 * first.offset.shape[1]))
+        rows = samples if first.code is None else min(samples, most)
+        group = [first]
+        if first.code is not None:
+            group += islice(inputs, most // rows - 1)
+        sums = np.zeros((len(group), len(means)))
+        for start in range(0, samples, rows):
+            block = x[start : start + rows]
+            codes = [item.code[start : start + rows] for item in group if item.code is not None]
+            output = decode(
+                np.concatenate(codes) if codes else None,
+                np.concatenate([item.offset[start : start + rows] for item in group]),
+            )
+            if output.shape != (len(group) * len(block), x.shape[1]):
+                raise ValueError(
+                    f"decoding must give {(len(group) * len(block), x.shape[1])}, "
+                    f"it gave {output.shape}"
+                )
+            for index, part in enumerate(output.reshape(len(group), *block.shape)):
+                sums[index] += _sums(block, part, means, domain)
+        for item, row in zip(group, sums / samples, strict=True):
+            values = {metric.name: float(mean) for metric, mean in zip(means, row, strict=True)}
+            for metric in metrics:
+                if metric.from_mse is not None:
+                    values[metric.name] = metric.from_mse(values["mse"], variance, domain)
+            yield item.name, {name: values[name] for name in names}
+
+
+def _sums(x: Array, output: Array, metrics: Sequence[Metric], domain: Domain) -> Float64:
+    """Each metric's mean over samples times their number, a few rows at a time."""
+    step = max(1, _BLOCK_VALUES // x.shape[1])
+    sums = np.zeros(len(metrics))
+    for start in range(0, len(x), step):
+        rows = slice(start, start + step)
+        block, out = _checked(x[rows], output[rows])
+        sums += [len(block) * metric.function(block, out, domain) for metric in metrics]
+    return sums
+
+
+def _checked(x: NDArray[Any], reconstruction: NDArray[Any]) -> tuple[Float64, Float64]:
     if x.shape != reconstruction.shape or x.ndim != 2 or not x.size:
         raise ValueError(
             f"x and reconstruction must both be (n, features), got the shapes {x.shape} "

@@ -1,67 +1,136 @@
-"""Whether an offset is noise to the network, or a second encoder's code.
+"""Verdict on each offset: noise to the network, or a second encoder's code.
 
 The rule, on the test split, over seeds. An offset is a **second encoder** where another
 sample's offset raises the error by more than the margin, and so does leaving it out; x can be
-told from the offset; and with another sample's the output moves towards that sample: the decoder
-reads x from the offset, and needs to. It is **noise** where it makes no difference whose offset a
-sample is given, nor whether it is given Gaussian noise of the same power instead, while leaving
-the offset out does: to a network that cannot tell a fixed vector from a fresh draw, the three are
-one. It is **neither** where something else is shown: its own offset does more harm than another
-sample's (as an adversary's), it matters whose it is but the decoder reads no x from it (the
-encoder allows for it), the decoder reads x from it but does as well without, it matters only how
-it is distributed, or it does not matter at all. It is **undecided** where an interval reaches
-across the margin, or the seeds are too few.
+decoded linearly from the offset; and with another sample's the output moves towards that sample:
+the decoder reads x from the offset, and needs to. It is **noise** where it makes no difference
+whose offset a sample is given, nor whether it is given Gaussian noise of the same rms instead,
+while leaving the offset out does: to a network that cannot tell a fixed vector from a fresh draw,
+the three are one. It is **neither** where something else is shown: its own offset does more harm
+than another sample's (as an adversary's), it matters whose it is but the decoder reads no x from
+it (the encoder allows for it), the decoder reads x from it but does as well without, it matters
+only how it is distributed, or it does not matter at all. The verdict is **inconclusive** where an
+interval reaches across the margin, or the seeds are too few.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from offset_autoencoder.config import Setting
-from offset_autoencoder.evaluation.offset_effects import Effect, OffsetEffects, exchange_effects
-from offset_autoencoder.evaluation.power import seeds_for_difference, seeds_for_equivalence
-from offset_autoencoder.evaluation.statistics import Estimate, mean_and_interval, smallest_p
-from offset_autoencoder.evaluation.verdict import change_percent, percent, share_percent
+from offset_autoencoder.config import Run, Setting
+from offset_autoencoder.evaluation.interventions import (
+    GAUSSIAN,
+    OMITTED,
+    PERMUTED,
+    InterventionSummary,
+)
+from offset_autoencoder.evaluation.probes import ProbeSummary
+from offset_autoencoder.evaluation.runs_table import runs_by_setting
+from offset_autoencoder.evaluation.sample_size import seeds_for_difference, seeds_for_equivalence
+from offset_autoencoder.evaluation.statistics import (
+    Equivalence,
+    Estimate,
+    beyond_margin_p,
+    equivalences,
+    holm,
+    mean_and_interval,
+    relative_change,
+    smallest_p,
+)
+from offset_autoencoder.evaluation.verdict_wording import change_percent, percent, share_percent
 
-OffsetWord = Literal["noise", "second encoder", "neither", "undecided"]
+OffsetWord = Literal["noise", "second encoder", "neither", "inconclusive"]
+Shift = Literal["more", "less", "same", "inconclusive"]
+Exchange = Literal["permuted", "gaussian", "omitted"]
 
 # The least share of the variance of x, or of the way to another sample, that counts as some.
 LEAST = 0.01
 
 
 @dataclass(frozen=True)
-class OffsetVerdict:
-    """What the offset of a setting is to its network.
+class OffsetEffects:
+    """Measurements of a setting's offset, one value per seed.
 
     Attributes:
-        setting: Which setting.
+        setting: The setting; it adds or concatenates an offset that is not zero.
+        metric: The metric of the arrays.
+        own: The metric with each sample's own offset, (n,).
+        permuted: With another sample's, (n,).
+        gaussian: With Gaussian noise of the same rms in its place, (n,).
+        omitted: Without the offset, (n,).
+        linear_decodability: Share of the variance of x that a ridge regression explains from
+            the offset alone, on the test split, with its interval.
+        donor_shift: Share of the way to another sample that its offset takes the
+            reconstruction, (n,), as :func:`.encoder_adaptation.donor_shift`.
+    """
+
+    setting: Setting
+    metric: str
+    own: NDArray[np.float64]
+    permuted: NDArray[np.float64]
+    gaussian: NDArray[np.float64]
+    omitted: NDArray[np.float64]
+    linear_decodability: Estimate
+    donor_shift: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ExchangeEffect:
+    """The relative change of the error by an exchange of the offset, against the margin.
+
+    Attributes:
+        within: The change, and the test that it is within the margin.
+        p_more: Corrected p that the error rises by more than the margin.
+        p_less: Corrected p that it falls by more than the margin.
+        shift: ``more`` or ``less`` error by more than the margin, the ``same`` within it, or
+            ``inconclusive``.
+    """
+
+    within: Equivalence
+    p_more: float
+    p_less: float
+    shift: Shift
+
+    @property
+    def change(self) -> Estimate:
+        """The change as a share of the error with its own offset."""
+        return self.within.change
+
+
+@dataclass(frozen=True)
+class OffsetVerdict:
+    """Verdict on the offset of a setting.
+
+    Attributes:
+        setting: The setting.
         metric: The metric that the changes were measured in.
         word: The verdict in a word.
         sentence: The verdict in a sentence, with its figures.
-        permuted: What another sample's offset changes.
-        gaussian: What Gaussian noise of the same power in its place changes.
-        none: What leaving it out changes.
-        tells: Share of the variance of x that is explained from the offset alone.
-        pull: Share of the way to another sample.
-        seeds_needed: Where the verdict is undecided for it is open whether it matters whose
-            offset it is: how many seeds would settle that, if the change is as seen; else, or
-            where not known, None.
+        permuted: The effect of another sample's offset.
+        gaussian: The effect of Gaussian noise of the same rms in its place.
+        omitted: The effect of leaving it out.
+        linear_decodability: Share of the variance of x that is explained from the offset alone.
+        donor_shift: Share of the way to another sample.
+        seeds_needed: Where the verdict is inconclusive since it is not clear whether it matters
+            whose offset it is: how many seeds would settle that, if the change is as seen; else,
+            or where not known, None.
     """
 
     setting: Setting
     metric: str
     word: OffsetWord
     sentence: str
-    permuted: Effect
-    gaussian: Effect
-    none: Effect
-    tells: Estimate
-    pull: Estimate
+    permuted: ExchangeEffect
+    gaussian: ExchangeEffect
+    omitted: ExchangeEffect
+    linear_decodability: Estimate
+    donor_shift: Estimate
     seeds_needed: int | None
 
     @property
@@ -72,13 +141,90 @@ class OffsetVerdict:
 
 @dataclass(frozen=True)
 class _Evidence:
-    permuted: Effect
-    gaussian: Effect
-    none: Effect
-    tells: Estimate
-    pull: Estimate
+    permuted: ExchangeEffect
+    gaussian: ExchangeEffect
+    omitted: ExchangeEffect
+    linear_decodability: Estimate
+    donor_shift: Estimate
     constant: bool
     too_few: bool
+
+
+def offset_effects(
+    finished: Sequence[tuple[str, Run]],
+    donor_shifts: Mapping[str, float],
+    interventions: Sequence[InterventionSummary],
+    probes: Sequence[ProbeSummary],
+    *,
+    metric: str,
+) -> list[OffsetEffects]:
+    """Bring together the measurements of each setting's offset.
+
+    Args:
+        finished: Ids and runs, in the order of the report.
+        donor_shifts: :func:`.encoder_adaptation.donor_shift` of each run that has an offset.
+        interventions: The interventions over seeds.
+        probes: The probes over seeds.
+        metric: The metric to take of the interventions.
+
+    Returns:
+        By setting, in order; a setting without an offset, or without another sample to take
+        one from, has none.
+    """
+    summaries = {(s.setting.label, s.intervention): s for s in interventions if s.metric == metric}
+    explained = {probe.setting.label: probe.explained for probe in probes if probe.part == "offset"}
+    effects = []
+    for setting, members in runs_by_setting(finished, donor_shifts):
+        label = setting.label
+        permuted, gaussian, omitted = (
+            summaries.get((label, exchange)) for exchange in (PERMUTED, GAUSSIAN, OMITTED)
+        )
+        if permuted is None or gaussian is None or omitted is None or label not in explained:
+            continue
+        effects.append(
+            OffsetEffects(
+                setting=setting,
+                metric=metric,
+                own=permuted.own,
+                permuted=permuted.values,
+                gaussian=gaussian.values,
+                omitted=omitted.values,
+                linear_decodability=explained[label],
+                donor_shift=np.array([donor_shifts[run_id] for run_id, _ in members]),
+            )
+        )
+    return effects
+
+
+def exchange_effects(
+    measured: Sequence[OffsetEffects], exchange: Exchange, *, margin: float, confidence: float
+) -> list[ExchangeEffect]:
+    """The effect of one exchange on the error, for each offset.
+
+    ``more``, ``less`` and ``same`` each need a one-sided sign-flip p of at most
+    ``1 − confidence``, and the whole interval on that side of the margin. Each of the three is
+    Holm-corrected by itself over the offsets, so that the chance of even one false ``more`` is
+    at most ``1 − confidence``, and so for the others.
+
+    Args:
+        measured: The offsets.
+        exchange: The replacement of their own.
+        margin: The largest change of the error that counts as equal, as a share of it.
+        confidence: The share of intervals that hold the true change.
+
+    Raises:
+        ValueError: where arrays of an offset differ in length, or the margin is not above zero.
+    """
+    changes = [relative_change(getattr(item, exchange), item.own, item.metric) for item in measured]
+    more = holm(np.array([beyond_margin_p(change, margin, "greater") for change in changes]))
+    less = holm(np.array([beyond_margin_p(change, margin, "less") for change in changes]))
+    within = equivalences(changes, margin, confidence)
+    return [
+        ExchangeEffect(
+            test, float(p_more), float(p_less), _shift(test, p_more, p_less, 1 - confidence)
+        )
+        for test, p_more, p_less in zip(within, more, less, strict=True)
+    ]
 
 
 def judge_offsets(
@@ -93,93 +239,112 @@ def judge_offsets(
         power: The chance with which the seeds said to be needed settle an open question.
 
     Returns:
-        One an offset, in order.
+        One per offset, in order.
 
     Raises:
         ValueError: where arrays of an offset differ in length, or the margin is not above zero.
     """
-    permuted, gaussian, none = (
+    exchanges: tuple[Exchange, ...] = ("permuted", "gaussian", "omitted")
+    effects = [
         exchange_effects(measured, exchange, margin=margin, confidence=confidence)
-        for exchange in ("permuted", "gaussian", "none")
-    )
+        for exchange in exchanges
+    ]
     verdicts = []
-    for index, one in enumerate(measured):
+    for item, permuted, gaussian, omitted in zip(measured, *effects, strict=True):
         evidence = _Evidence(
-            permuted=permuted[index],
-            gaussian=gaussian[index],
-            none=none[index],
-            tells=one.tells,
-            pull=mean_and_interval(one.pull, confidence),
-            constant=len(one.own) > 0 and np.allclose(one.permuted, one.own, rtol=1e-7, atol=0),
-            too_few=not len(measured) * smallest_p(len(one.own), "greater") <= 1 - confidence,
+            permuted=permuted,
+            gaussian=gaussian,
+            omitted=omitted,
+            linear_decodability=item.linear_decodability,
+            donor_shift=mean_and_interval(item.donor_shift, confidence),
+            constant=len(item.own) > 0 and np.allclose(item.permuted, item.own, rtol=1e-7, atol=0),
+            too_few=not len(measured) * smallest_p(len(item.own), "greater") <= 1 - confidence,
         )
         word, reason = _rule(evidence)
         needed = None
-        if word == "undecided" and evidence.permuted.shift == "open":
-            needed = _seeds_needed(evidence.permuted, len(measured), confidence, power)
+        if word == "inconclusive" and permuted.shift == "inconclusive":
+            needed = _seeds_needed(permuted, len(measured), confidence, power)
+        sentence = _sentence(item.setting.label, word, reason, evidence, confidence, needed)
         verdicts.append(
             OffsetVerdict(
-                setting=one.setting,
-                metric=one.metric,
+                setting=item.setting,
+                metric=item.metric,
                 word=word,
-                sentence=_sentence(one.setting.label, word, reason, evidence, confidence, needed),
-                permuted=evidence.permuted,
-                gaussian=evidence.gaussian,
-                none=evidence.none,
-                tells=evidence.tells,
-                pull=evidence.pull,
+                sentence=sentence,
+                permuted=permuted,
+                gaussian=gaussian,
+                omitted=omitted,
+                linear_decodability=evidence.linear_decodability,
+                donor_shift=evidence.donor_shift,
                 seeds_needed=needed,
             )
         )
     return verdicts
 
 
-def _rule(seen: _Evidence) -> tuple[OffsetWord, str]:
-    shift = seen.permuted.shift
-    if seen.constant:
+def _shift(within: Equivalence, p_more: float, p_less: float, level: float) -> Shift:
+    if within.shown:
+        return "same"
+    if p_more <= level and within.change.low > within.margin:
+        return "more"
+    return "less" if p_less <= level and within.change.high < -within.margin else "inconclusive"
+
+
+def _rule(evidence: _Evidence) -> tuple[OffsetWord, str]:
+    """The verdict in a word, and its reason."""
+    permuted, gaussian, omitted = (
+        effect.shift for effect in (evidence.permuted, evidence.gaussian, evidence.omitted)
+    )
+    if evidence.constant:
         return "neither", "another sample's does the very same"
-    if shift == "open":
-        if seen.too_few:
-            return "undecided", "too few seeds"
-        return "undecided", "it is open whether it matters whose it is"
-    if shift == "less":
+    if permuted == "inconclusive":
+        if evidence.too_few:
+            return "inconclusive", "too few seeds"
+        return "inconclusive", "it is not clear whether it matters whose it is"
+    if permuted == "less":
         return "neither", "its own does more harm than another sample's"
-    if shift == "more":
-        return _read(seen)
-    if seen.none.shift == "same":
+    if permuted == "more":
+        return _rule_where_it_matters_whose_it_is(evidence)
+    no_matter = "it does not matter whose it is"
+    if omitted == "same":
         return "neither", "it does not matter, not even left out"
-    if seen.gaussian.shift == "open":
-        return "undecided", "it does not matter whose it is; it is open whether noise does the same"
-    if seen.gaussian.shift != "same":
-        return "neither", "it does not matter whose it is, but how it is distributed"
-    if seen.none.shift == "open":
-        return "undecided", "it does not matter whose it is; it is open whether it matters at all"
-    return "noise", "it does not matter whose it is, nor that it is fixed"
+    if gaussian == "inconclusive":
+        return "inconclusive", f"{no_matter}; it is not clear whether noise does the same"
+    if gaussian != "same":
+        return "neither", f"{no_matter}, but how it is distributed"
+    if omitted == "inconclusive":
+        return "inconclusive", f"{no_matter}; it is not clear whether it matters at all"
+    return "noise", f"{no_matter}, nor that it is fixed"
 
 
-def _read(seen: _Evidence) -> tuple[OffsetWord, str]:
-    """The verdict on an offset of which it matters whose it is."""
-    if seen.tells.low >= LEAST and seen.pull.low >= LEAST:
-        if seen.none.shift == "more":
+def _rule_where_it_matters_whose_it_is(evidence: _Evidence) -> tuple[OffsetWord, str]:
+    decodability, shift = evidence.linear_decodability, evidence.donor_shift
+    omitted = evidence.omitted
+    if decodability.low >= LEAST and shift.low >= LEAST:
+        if omitted.shift == "more":
             return "second encoder", "the decoder reads x from it"
-        if seen.none.shift == "less":
+        if omitted.shift == "less":
             return "neither", "the decoder reads x from it, yet does better without"
-        # Not "same" alone: how much better it does without may be open.
-        if seen.none.change.high < seen.none.within.margin:
+        # Not "same" alone: how much better it does without may not be clear.
+        if omitted.change.high < omitted.within.margin:
             return "neither", "the decoder reads x from it, yet does as well without"
-        return "undecided", "the decoder reads x from it; it is open whether it needs to"
-    if seen.tells.high < LEAST:
-        return "neither", "it matters whose it is, but it says nothing linear of x"
-    if seen.pull.high < LEAST:
-        return "neither", "it matters whose it is, but the decoder reads no x from it"
-    return "undecided", "it matters whose it is; it is open whether the decoder reads x from it"
+        return (
+            "inconclusive",
+            "the decoder reads x from it; it is not clear whether it needs to",
+        )
+    matters = "it matters whose it is"
+    if decodability.high < LEAST:
+        return "neither", f"{matters}, but it says nothing linear of x"
+    if shift.high < LEAST:
+        return "neither", f"{matters}, but the decoder reads no x from it"
+    return "inconclusive", f"{matters}; it is not clear whether the decoder reads x from it"
 
 
 def _sentence(
     label: str,
     word: OffsetWord,
     reason: str,
-    seen: _Evidence,
+    evidence: _Evidence,
     confidence: float,
     needed: int | None,
 ) -> str:
@@ -187,29 +352,32 @@ def _sentence(
         "noise": "behaves as noise",
         "second encoder": "behaves as a second encoder",
         "neither": "behaves as neither noise nor a second encoder",
-        "undecided": "undecided",
+        "inconclusive": "inconclusive",
     }[word]
     changes = [
-        f"{what} {change_percent(effect.change)}"
-        for what, effect in (
-            ("another sample's", seen.permuted),
-            ("Gaussian noise in its place", seen.gaussian),
-            ("none", seen.none),
+        f"{exchange} {change_percent(effect.change)}"
+        for exchange, effect in (
+            ("another sample's", evidence.permuted),
+            ("Gaussian noise in its place", evidence.gaussian),
+            ("omitted", evidence.omitted),
         )
         if math.isfinite(effect.change.mean)
     ]
-    intervals = f", {percent(confidence)} intervals" if math.isfinite(seen.none.change.half) else ""
+    finite = math.isfinite(evidence.omitted.change.half)
+    intervals = f", {percent(confidence)} intervals" if finite else ""
     parts = [f"error{intervals}: {', '.join(changes)}"] if changes else []
-    parts.append(f"margin {percent(seen.permuted.within.margin)}")
-    if math.isfinite(seen.tells.mean):
-        parts.append(f"tells {share_percent(seen.tells.mean)} of x")
-    if math.isfinite(seen.pull.mean):
-        parts.append(f"pulls {share_percent(seen.pull.mean)} of the way")
+    parts.append(f"margin {percent(evidence.permuted.within.margin)}")
+    if math.isfinite(evidence.linear_decodability.mean):
+        parts.append(f"linear decodability {share_percent(evidence.linear_decodability.mean)}")
+    if math.isfinite(evidence.donor_shift.mean):
+        parts.append(f"donor shift {share_percent(evidence.donor_shift.mean)}")
     more = f"; about {needed} seeds would settle it if that is as seen" if needed else ""
     return f"{label}: {behaves}: {reason} ({'; '.join(parts)}){more}"
 
 
-def _seeds_needed(effect: Effect, family: int, confidence: float, power: float) -> int | None:
+def _seeds_needed(
+    effect: ExchangeEffect, family: int, confidence: float, power: float
+) -> int | None:
     margin, change, level = effect.within.margin, effect.change, (1 - confidence) / family
     # The interval, which must be on one side of the margin as well, is that of half the level.
     level = min(level, (1 - confidence) / 2)

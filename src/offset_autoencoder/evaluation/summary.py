@@ -1,22 +1,34 @@
-"""Each setting over its seeds: ``reports/metrics.json`` and the means in tables and pictures."""
+"""Each setting over its seeds: means and intervals, generalization gaps, learning curves."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from offset_autoencoder.config import Setting, format_value
-from offset_autoencoder.evaluation.matching import power
-from offset_autoencoder.evaluation.runs_table import finished, metric_columns, rows_of, values_of
-from offset_autoencoder.evaluation.statistics import Estimate, mean_and_interval
+import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    import pandas as pd
+from offset_autoencoder.config import Run, Setting, format_value
+from offset_autoencoder.evaluation.metrics import BOUND, higher_is_better
+from offset_autoencoder.evaluation.runs_table import (
+    RunRow,
+    has_values,
+    metric_columns,
+    noise_level,
+    rows_by_setting,
+    runs_by_setting,
+    values_of,
+)
+from offset_autoencoder.evaluation.statistics import (
+    Estimate,
+    differences,
+    mean_and_interval,
+    relative_change,
+)
 
-# The evidence lower bound of a variational autoencoder and its parts, in nats a sample.
-BOUND = ("elbo", "nll", "kl")
+MOST_POINTS = 100
 
 
 @dataclass(frozen=True)
@@ -24,7 +36,7 @@ class SettingSummary:
     """One metric of a setting over the seeds that finished.
 
     Attributes:
-        setting: Which setting.
+        setting: The setting.
         metric: The metric's column in ``runs.csv``.
         estimate: Its mean and interval.
         diverged: How many runs of the setting diverged and are not in the mean.
@@ -37,26 +49,27 @@ class SettingSummary:
 
 
 def summarise(
-    runs: pd.DataFrame, settings: Sequence[Setting], metric: str, confidence: float
+    rows: Sequence[RunRow], settings: Sequence[Setting], metric: str, confidence: float
 ) -> list[SettingSummary]:
     """One metric's mean and interval for each setting, in the order of the settings.
 
     Args:
-        runs: The table of runs (``reports/runs.csv``).
+        rows: The runs.
         settings: The settings.
-        metric: A metric's column of that table.
+        metric: A metric's column of ``runs.csv``.
         confidence: The share of intervals that hold the true mean.
     """
-    return [_summary(rows_of(runs, setting), setting, metric, confidence) for setting in settings]
+    groups = zip(rows_by_setting(rows, settings), settings, strict=True)
+    return [_summary(own, setting, metric, confidence) for own, setting in groups]
 
 
 def summarise_bounds(
-    runs: pd.DataFrame, settings: Sequence[Setting], confidence: float
+    rows: Sequence[RunRow], settings: Sequence[Setting], confidence: float
 ) -> list[SettingSummary]:
     """The evidence lower bound and its parts, :data:`BOUND`, of the settings that have them.
 
     Args:
-        runs: The table of runs (``reports/runs.csv``).
+        rows: The runs.
         settings: The settings.
         confidence: The share of intervals that hold the true mean.
 
@@ -64,55 +77,60 @@ def summarise_bounds(
         By setting, then in the order of :data:`BOUND`.
     """
     return [
-        _summary(rows, setting, column, confidence)
-        for setting in settings
-        for rows in [rows_of(runs, setting)]
+        _summary(own, setting, column, confidence)
+        for own, setting in zip(rows_by_setting(rows, settings), settings, strict=True)
         for column in BOUND
-        if _known(rows, column)
+        if has_values(own, column)
     ]
 
 
-def at_one_power(summaries: Sequence[SettingSummary]) -> list[SettingSummary]:
-    """For each model one setting, all at the same power where they sweep it.
+def at_one_rms(summaries: Sequence[SettingSummary]) -> list[SettingSummary]:
+    """For each model one setting, all at the same noise level where they sweep it.
 
-    That is the middle of the powers that any model sweeps (the upper one of two); a model that
-    lacks it is shown at the power nearest to it in ratio. Chosen without a look at how well any
+    That is the middle of the levels that any model sweeps (the upper one of two); a model that
+    lacks it is shown at the level nearest to it in ratio. Chosen without a look at how well any
     of them does, so that none is flattered.
 
     Args:
         summaries: The settings in one metric.
 
     Returns:
-        In the order of the models; of several settings of a model at that power the first. A
+        In the order of the models; of several settings of a model at that level the first. A
         model without any finite mean has none.
     """
-    of_model: dict[str, set[float | None]] = {}
-    for one in summaries:
-        of_model.setdefault(one.setting.model, set()).add(power(one.setting))
+    levels_of_model: dict[str, set[float | None]] = {}
+    for item in summaries:
+        levels_of_model.setdefault(item.setting.model, set()).add(noise_level(item.setting))
     swept = sorted(
-        {own for powers in of_model.values() if len(powers) > 1 for own in powers if own}
+        {
+            level
+            for levels in levels_of_model.values()
+            if len(levels) > 1
+            for level in levels
+            if level
+        }
     )
     chosen: dict[str, tuple[float, SettingSummary]] = {}
-    for one in summaries:
-        if not math.isfinite(one.estimate.mean):
+    for item in summaries:
+        if not math.isfinite(item.estimate.mean):
             continue
-        own = power(one.setting)
-        away = math.inf if swept else 0.0
-        if own and swept:
-            away = abs(math.log(own / swept[len(swept) // 2]))
-        known = chosen.get(one.setting.model)
-        if known is None or away < known[0]:
-            chosen[one.setting.model] = (away, one)
-    return [one for _, one in chosen.values()]
+        level = noise_level(item.setting)
+        distance = math.inf if swept else 0.0
+        if level and swept:
+            distance = abs(math.log(level / swept[len(swept) // 2]))
+        nearest = chosen.get(item.setting.model)
+        if nearest is None or distance < nearest[0]:
+            chosen[item.setting.model] = (distance, item)
+    return [item for _, item in chosen.values()]
 
 
 def metrics_tree(
-    runs: pd.DataFrame, settings: Sequence[Setting], *, metric: str, confidence: float
+    rows: Sequence[RunRow], settings: Sequence[Setting], *, metric: str, confidence: float
 ) -> dict[str, Any]:
-    """What ``reports/metrics.json`` holds.
+    """The content of ``reports/metrics.json``.
 
     Args:
-        runs: The table of runs (``reports/runs.csv``).
+        rows: The runs.
         settings: The settings, in the order of the report.
         metric: The metric that is given in every condition; the others as deployed.
         confidence: The share of intervals that hold the true mean.
@@ -125,15 +143,14 @@ def metrics_tree(
         is over. What is not finite is None.
     """
     tree: dict[str, Any] = {}
-    columns = (*metric_columns(runs, metric), *BOUND)
-    for setting in settings:
-        rows = rows_of(runs, setting)
-        diverged = int((rows["status"] == "diverged").sum())
+    columns = (*metric_columns(rows, metric), *BOUND)
+    for own, setting in zip(rows_by_setting(rows, settings), settings, strict=True):
         leaf: dict[str, Any] = {}
+        diverged = sum(row.status == "diverged" for row in own)
         for column in columns:
-            if _known(rows, column):
-                summary = _summary(rows, setting, column, confidence)
-                leaf[column] = _node(summary.estimate, say_runs=diverged > 0)
+            if has_values(own, column):
+                estimate = _summary(own, setting, column, confidence).estimate
+                leaf[column] = _node(estimate, with_runs=diverged > 0)
         if diverged:
             leaf["diverged"] = diverged
         if setting.sweep:
@@ -151,21 +168,187 @@ def sweep_label(setting: Setting, *, without: Sequence[str] = ()) -> str:
 
 
 def _summary(
-    rows: pd.DataFrame, setting: Setting, metric: str, confidence: float
+    rows: Sequence[RunRow], setting: Setting, metric: str, confidence: float
 ) -> SettingSummary:
     return SettingSummary(
         setting=setting,
         metric=metric,
-        estimate=mean_and_interval(values_of(finished(rows), metric), confidence),
-        diverged=int((rows["status"] == "diverged").sum()),
+        estimate=mean_and_interval(
+            values_of([row for row in rows if row.finished], metric), confidence
+        ),
+        diverged=sum(row.status == "diverged" for row in rows),
     )
 
 
-def _known(rows: pd.DataFrame, column: str) -> bool:
-    return column in rows.columns and bool(rows[column].notna().any())
-
-
-def _node(estimate: Estimate, *, say_runs: bool) -> dict[str, float | int | None]:
+def _node(estimate: Estimate, *, with_runs: bool) -> dict[str, float | int | None]:
     numbers = {name: getattr(estimate, name) for name in ("mean", "low", "high")}
     finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
-    return {**finite, "runs": estimate.count} if say_runs else finite
+    return {**finite, "runs": estimate.count} if with_runs else finite
+
+
+@dataclass(frozen=True)
+class GeneralizationGap:
+    """The gap between training and test of a setting, over the seeds that finished.
+
+    Attributes:
+        setting: The setting.
+        metric: The metric.
+        train: Mean and interval on the training split.
+        test: Mean and interval on the test split.
+        gap: Mean and interval of the gap, seed by seed; above zero, training is better.
+        relative: How much larger the error is on test than in training, as
+            :func:`.statistics.relative_change`: 0.05 is 5 %.
+    """
+
+    setting: Setting
+    metric: str
+    train: Estimate
+    test: Estimate
+    gap: Estimate
+    relative: Estimate
+
+
+def generalization_gaps(
+    train: NDArray[Any], test: NDArray[Any], metric: str
+) -> NDArray[np.float64]:
+    """How much better the metric is on the training split than on the test split, seed by seed.
+
+    ``test − train`` for an error, ``train − test`` for what is better when higher: above zero a
+    run does better on what it has seen. An offset that is a key to memorised samples opens the
+    gap; one that is used by a rule leaves it.
+
+    Args:
+        train: One value per seed, (n,).
+        test: At the same seeds, (n,).
+        metric: The metric's name.
+
+    Raises:
+        ValueError: where the two differ in length.
+    """
+    first, second = (train, test) if higher_is_better(metric) else (test, train)
+    return differences(first, second)
+
+
+def summarise_generalization_gaps(
+    finished: Sequence[tuple[str, Run]],
+    train: Mapping[str, float],
+    test: Mapping[str, float],
+    *,
+    metric: str,
+    confidence: float,
+) -> list[GeneralizationGap]:
+    """The gap of every setting, in the order of the settings.
+
+    Args:
+        finished: Ids and runs, in the order of the report.
+        train: The metric on the training split as deployed, by id.
+        test: The metric on the test split as deployed, by id.
+        metric: The metric's name.
+        confidence: The share of intervals that hold the true mean.
+    """
+    summaries = []
+    for setting, members in runs_by_setting(finished, train.keys() & test.keys()):
+        on_train = np.array([train[run_id] for run_id, _ in members], dtype=np.float64)
+        on_test = np.array([test[run_id] for run_id, _ in members], dtype=np.float64)
+        gap = generalization_gaps(on_train, on_test, metric)
+        relative = relative_change(on_test, on_train, metric)
+        estimates = (
+            mean_and_interval(values, confidence) for values in (on_train, on_test, gap, relative)
+        )
+        summaries.append(GeneralizationGap(setting, metric, *estimates))
+    return summaries
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The best validation loss so far, over the runs of a setting.
+
+    Attributes:
+        setting: The setting.
+        epochs: The epochs shown, from 1, int64 (points,).
+        mean: Mean over the runs, float64 (points,).
+        low: Lower end of its interval, float64 (points,); NaN with a single run.
+        high: Upper end.
+        runs: How many runs.
+    """
+
+    setting: Setting
+    epochs: NDArray[np.int64]
+    mean: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    runs: int
+
+
+def best_so_far(val_loss: NDArray[Any], epochs: int) -> NDArray[np.float64]:
+    """The validation loss of the weights that a run would keep, were it to end at each epoch.
+
+    ``best(t) = min over s ≤ min(t, T) of val_loss(s)`` for a run of T epochs: a run that stopped
+    keeps its best weights, so it keeps its best loss while others go on. Averaging only the runs
+    still in training would make the mean jump whenever one stops.
+
+    Args:
+        val_loss: The validation loss of each epoch, (T,).
+        epochs: How many epochs to give.
+
+    Returns:
+        float64 (epochs,).
+
+    Raises:
+        ValueError: where there is no epoch.
+    """
+    val_loss = np.asarray(val_loss, dtype=np.float64)
+    if val_loss.ndim != 1 or not len(val_loss):
+        raise ValueError(f"needs one value per epoch, (epochs,), got the shape {val_loss.shape}")
+    best = np.fmin.accumulate(val_loss)[:epochs]
+    return np.concatenate([best, np.full(epochs - len(best), best[-1])])
+
+
+def learning_curves(
+    histories: Iterable[tuple[Setting, Sequence[NDArray[Any]]]],
+    *,
+    confidence: float,
+    most_points: int = MOST_POINTS,
+) -> list[Curve]:
+    """The curve of each setting, up to the last epoch that a run of it reached.
+
+    Args:
+        histories: For each setting the validation losses of its finished runs, each (epochs,)
+            from the first epoch on. A setting without runs has no curve.
+        confidence: The share of intervals that hold the true mean.
+        most_points: The most epochs that a curve shows, the first and the last among them,
+            denser towards the first.
+
+    Raises:
+        ValueError: where a run has no epoch.
+    """
+    curves = []
+    for setting, losses in histories:
+        if not losses:
+            continue
+        last = max(len(loss) for loss in losses)
+        best = np.stack([best_so_far(loss, last) for loss in losses])
+        epochs = shown_epochs(last, most_points)
+        estimates = [mean_and_interval(best[:, epoch - 1], confidence) for epoch in epochs]
+        mean, low, high = (
+            np.array([getattr(estimate, name) for estimate in estimates])
+            for name in ("mean", "low", "high")
+        )
+        curves.append(Curve(setting, epochs, mean, low, high, runs=len(losses)))
+    return curves
+
+
+def shown_epochs(last: int, most_points: int = MOST_POINTS) -> NDArray[np.int64]:
+    """The epochs of a curve, ascending, from 1 to ``last``; all of them where they are few.
+
+    Half are equally far apart, half at equal ratios, since a curve bends most at its start.
+
+    Args:
+        last: The last epoch.
+        most_points: The most epochs to give, at least 2.
+    """
+    if last <= most_points:
+        return np.arange(1, last + 1)
+    even = np.linspace(1, last, most_points // 2)
+    ratio = np.geomspace(1, last, most_points - most_points // 2)
+    return np.unique(np.rint(np.concatenate([even, ratio])).astype(np.int64))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from offset_autoencoder.config import Setting
-from offset_autoencoder.evaluation.verdict import OUTCOMES
+from offset_autoencoder.evaluation.verdict_wording import OUTCOMES
 from offset_autoencoder.reporting.figure import PALETTE
 from offset_autoencoder.reporting.intervals import swept_values
 

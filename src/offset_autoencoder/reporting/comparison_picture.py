@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from offset_autoencoder.evaluation.comparison import Comparison
-from offset_autoencoder.evaluation.verdict import OUTCOMES, percent
+from offset_autoencoder.evaluation.verdict_wording import OUTCOMES, percent
 from offset_autoencoder.reporting.axes import ROW_HEIGHT, draw_row, percent_axis, rows_by_name
 from offset_autoencoder.reporting.colours import OUTCOME_COLOURS
 from offset_autoencoder.reporting.comparisons import shown_comparisons

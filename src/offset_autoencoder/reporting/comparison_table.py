@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.text import Text
 
 from offset_autoencoder.evaluation.comparison import Comparison
-from offset_autoencoder.evaluation.matching import power
 from offset_autoencoder.evaluation.metrics import higher_is_better
+from offset_autoencoder.evaluation.runs_table import noise_level
 from offset_autoencoder.evaluation.summary import SettingSummary
-from offset_autoencoder.evaluation.verdict import Outcome, percent, probability
+from offset_autoencoder.evaluation.verdict_wording import Outcome, percent, probability
 from offset_autoencoder.reporting.console_table import (
     Column,
     plus_minus,
@@ -26,7 +26,7 @@ STYLES: dict[Outcome, str] = {
     "better": "green",
     "worse": "red",
     "equivalent": "cyan",
-    "not told apart": "dim",
+    "inconclusive": "dim",
     "too few seeds": "yellow",
     "not comparable": "yellow",
     "diverged": "red",
@@ -102,12 +102,12 @@ def print_unmatched(
         and summary.estimate.count
     ]
     by_power = any(
-        power(summary.setting) for summary in summaries if summary.setting.model == baseline
+        noise_level(summary.setting) for summary in summaries if summary.setting.model == baseline
     )
-    without = [each.label for each in left if by_power and power(each) is None]
+    without = [each.label for each in left if by_power and noise_level(each) is None]
     others = [each.label for each in left if each.label not in without]
     if without:
-        print_note(console, f"no power to match {baseline} by: {', '.join(without)}")
+        print_note(console, f"no noise level to match {baseline} by: {', '.join(without)}")
     if others:
         print_note(console, f"no {baseline} setting that matches: {', '.join(others)}")
 
@@ -137,7 +137,7 @@ def print_note_on_comparison(
             f"Holm-corrected over all comparisons with a baseline ({', '.join(families)}). wins: "
             f"seeds at which it is better. better, worse: p at most {1 - confidence:.2g} and the "
             f"interval on one side of zero. equivalent, < {margin}: the error is shown to change "
-            f"by less than {margin} (two one-sided tests, corrected likewise). Not told apart "
+            f"by less than {margin} (two one-sided tests, corrected likewise). Inconclusive "
             "does not mean equal."
         )
     print_note(console, note)
@@ -146,7 +146,7 @@ def print_note_on_comparison(
 def in_common(family: Sequence[Comparison]) -> str:
     """What the baseline has in common with each setting it is compared with."""
     keys = dict.fromkeys(
-        "power" if key in ("rms", "stddev", "ebn0_db") else key
+        "noise level" if key in ("rms", "stddev", "ebn0_db") else key
         for item in family
         for key, _ in item.baseline.sweep
     )

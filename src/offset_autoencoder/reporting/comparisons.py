@@ -9,7 +9,7 @@ from typing import Any
 from offset_autoencoder.config import Setting
 from offset_autoencoder.evaluation.comparison import Comparison
 from offset_autoencoder.evaluation.metrics import CONDITIONS
-from offset_autoencoder.evaluation.runs_table import sweep_cells, sweep_keys
+from offset_autoencoder.evaluation.runs_table import setting_cells, sweep_keys
 
 COMPARISON_COLUMNS = (
     "baseline",
@@ -58,8 +58,8 @@ def comparison_rows(
     ``needed_for`` says what ``seeds_needed`` seeds would show.
     """
     keys = sweep_keys(settings)
-    rows = [{**_cells(item), **sweep_cells(item.setting, keys)} for item in comparisons]
-    return ["model", *keys, *COMPARISON_COLUMNS], rows
+    rows = [{**_cells(item), **setting_cells(item.setting, keys)} for item in comparisons]
+    return ["model", "setting", *keys, *COMPARISON_COLUMNS], rows
 
 
 def difference_rows(comparisons: Sequence[Comparison], metric: str) -> list[dict[str, Any]]:
@@ -126,7 +126,6 @@ def trained_with_noise(setting: Setting) -> bool:
 def _cells(item: Comparison) -> dict[str, Any]:
     equivalence = item.equivalence
     return {
-        "model": item.setting.model,
         "baseline": item.baseline.model,
         "baseline_setting": item.baseline.label,
         "metric": item.metric,

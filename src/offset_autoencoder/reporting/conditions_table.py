@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from offset_autoencoder.evaluation.comparison import Comparison
-from offset_autoencoder.evaluation.verdict import Outcome
+from offset_autoencoder.evaluation.verdict_wording import Outcome
 from offset_autoencoder.reporting.comparison_table import STYLES, in_common
 from offset_autoencoder.reporting.comparisons import shown_comparisons
 from offset_autoencoder.reporting.console_table import (
@@ -22,7 +22,7 @@ from offset_autoencoder.reporting.interval_text import decimals_of, mean_and_hal
 
 _SHORT: dict[Outcome, str] = {
     "equivalent": "equiv.",
-    "not told apart": "open",
+    "inconclusive": "inconcl.",
     "too few seeds": "few",
     "not comparable": "-",
 }
@@ -63,7 +63,7 @@ def print_conditions(
     print_note(
         console,
         "deployed: the offset stays on, the noise is off. Like for like: as trained, both on; "
-        "clean, both off. Below zero is better. open: not told apart.",
+        "clean, both off. Below zero is better.",
     )
 
 
@@ -86,5 +86,5 @@ def _columns(
 def _word(item: Comparison | None, short: bool) -> Text:
     if item is None:
         return Text("")
-    word = "open" if item.outcome == "not told apart" else item.outcome
-    return Text(_SHORT.get(item.outcome, word) if short else word, style=STYLES[item.outcome])
+    word = _SHORT.get(item.outcome, item.outcome) if short else item.outcome
+    return Text(word, style=STYLES[item.outcome])

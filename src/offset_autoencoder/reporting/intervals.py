@@ -1,4 +1,4 @@
-"""The data behind the plot of settings by the power of what is added."""
+"""The data behind the plot of settings by the noise_level of what is added."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from offset_autoencoder.config import Setting, format_value
-from offset_autoencoder.evaluation.matching import power
+from offset_autoencoder.evaluation.runs_table import noise_level
 from offset_autoencoder.evaluation.summary import SettingSummary, sweep_label
 
 SETTING_COLUMNS = (
@@ -14,7 +14,7 @@ SETTING_COLUMNS = (
     "model",
     "series",
     "shown_as",
-    "power",
+    "noise_level",
     "metric",
     "mean",
     "low",
@@ -30,10 +30,10 @@ ShownAs = Literal["reference", "line", "point"]
 
 
 def series(setting: Setting) -> str:
-    """The line a setting belongs to when it is drawn against its power.
+    """The line a setting belongs to when it is drawn against its noise_level.
 
     The model and what else it sweeps: ``"pca"``, ``"pca latent_dim=8"``. A model with both rms
-    and noise has its power from rms, so its stddev stays in the name.
+    and noise has its noise_level from rms, so its stddev stays in the name.
     """
     axis = ("rms",) if setting.spec.rms is not None else ("stddev", "ebn0_db")
     values = sweep_label(setting, without=axis)
@@ -41,29 +41,30 @@ def series(setting: Setting) -> str:
 
 
 def swept_values(setting: Setting) -> str:
-    """A setting's swept values, the same word for rms and stddev: ``"power=0.1"``.
+    """A setting's swept values, the same word for rms and stddev: ``"noise_level=0.1"``.
 
-    So settings that add the same power have one colour, whichever key it comes from.
+    So settings that add the same noise_level have one colour, whichever key it comes from.
     """
     axis = "rms" if setting.spec.rms is not None else "stddev"
     return " ".join(
-        f"{'power' if key == axis else key}={format_value(value)}" for key, value in setting.sweep
+        f"{'noise_level' if key == axis else key}={format_value(value)}"
+        for key, value in setting.sweep
     )
 
 
 def with_power(setting: Setting) -> str:
-    """A setting's label, and the power it has without sweeping it: ``"centroid rms=0.1"``."""
-    added = power(setting)
+    """A setting's label, and the noise_level it has without sweeping it: ``"centroid rms=0.1"``."""
+    added = noise_level(setting)
     if added is None or _POWER_KEYS & dict(setting.sweep).keys():
         return setting.label
     return f"{setting.label} {'rms' if setting.spec.rms is not None else 'stddev'}={added:g}"
 
 
 def shown_as(summaries: Sequence[SettingSummary], baselines: Sequence[str]) -> list[ShownAs]:
-    """How each setting is drawn against its power.
+    """How each setting is drawn against its noise_level.
 
     On a ``line`` where its series has several powers; as a ``reference`` across the whole
-    picture where it is a baseline without a power; else as a ``point`` by its own name.
+    picture where it is a baseline without a noise_level; else as a ``point`` by its own name.
 
     Args:
         summaries: The settings in one metric.
@@ -71,14 +72,14 @@ def shown_as(summaries: Sequence[SettingSummary], baselines: Sequence[str]) -> l
     """
     powers: dict[str, set[float]] = {}
     for summary in summaries:
-        if (added := power(summary.setting)) is not None:
+        if (added := noise_level(summary.setting)) is not None:
             powers.setdefault(series(summary.setting), set()).add(added)
     drawn: list[ShownAs] = []
     for summary in summaries:
         setting = summary.setting
-        if len(powers.get(series(setting), ())) > 1 and power(setting) is not None:
+        if len(powers.get(series(setting), ())) > 1 and noise_level(setting) is not None:
             drawn.append("line")
-        elif setting.model in baselines and power(setting) is None:
+        elif setting.model in baselines and noise_level(setting) is None:
             drawn.append("reference")
         else:
             drawn.append("point")
@@ -88,7 +89,7 @@ def shown_as(summaries: Sequence[SettingSummary], baselines: Sequence[str]) -> l
 def setting_rows(
     summaries: Sequence[SettingSummary], *, baselines: Sequence[str], colours: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """Rows of ``reports/plots/settings.csv``; no power where nothing is added or it is unknown.
+    """Rows of ``reports/plots/settings.csv``; no level where nothing is added or it is unknown.
 
     Args:
         summaries: The settings in one metric.
@@ -102,7 +103,7 @@ def setting_rows(
             "model": summary.setting.model,
             "series": series(summary.setting),
             "shown_as": how,
-            "power": power(summary.setting),
+            "noise_level": noise_level(summary.setting),
             "metric": summary.metric,
             "mean": summary.estimate.mean,
             "low": summary.estimate.low,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from offset_autoencoder.evaluation.intervention_summary import InterventionSummary
+from offset_autoencoder.evaluation.interventions import InterventionSummary
 from offset_autoencoder.evaluation.metrics import higher_is_better
-from offset_autoencoder.evaluation.verdict import percent
+from offset_autoencoder.evaluation.verdict_wording import percent
 from offset_autoencoder.reporting.axes import ROW_HEIGHT, draw_row, percent_axis, rows_by_name
 from offset_autoencoder.reporting.figure import WIDTH, written_figure
 from offset_autoencoder.reporting.interventions import levels_of, shown_changes
@@ -18,10 +18,10 @@ from offset_autoencoder.reporting.metric_names import METRIC_NAMES, error_name
 from offset_autoencoder.reporting.model_panels import Line, draw_model_panels
 
 _TITLES = {
-    "none": "no offset",
+    "omitted": "no offset",
     "permuted": "another sample's",
     "gaussian": "Gaussian noise",
-    "alone": "no code",
+    "offset_only": "no code",
 }
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from offset_autoencoder.config import Setting
-from offset_autoencoder.evaluation.intervention_summary import InterventionSummary
-from offset_autoencoder.evaluation.runs_table import sweep_cells, sweep_keys
+from offset_autoencoder.evaluation.interventions import InterventionSummary
+from offset_autoencoder.evaluation.runs_table import setting_cells, sweep_keys
 from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.reporting.intervals import swept_values
 
@@ -47,8 +47,7 @@ def intervention_rows(
     keys = sweep_keys(settings)
     rows = [
         {
-            "model": item.setting.model,
-            **sweep_cells(item.setting, keys),
+            **setting_cells(item.setting, keys),
             "intervention": item.intervention.name,
             "level": item.intervention.level,
             "metric": item.metric,
@@ -62,7 +61,7 @@ def intervention_rows(
     after = ["mean", "low", "high"]
     for name in ("difference", "relative"):
         after += [name, f"{name}_low", f"{name}_high"]
-    return ["model", *keys, "intervention", "level", "metric", *after, "runs"], rows
+    return ["model", "setting", *keys, "intervention", "level", "metric", *after, "runs"], rows
 
 
 def shown_changes(

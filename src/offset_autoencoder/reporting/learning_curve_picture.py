@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from offset_autoencoder.evaluation.verdict import percent
-from offset_autoencoder.reporting.curves import Curve
+from offset_autoencoder.evaluation.summary import Curve
+from offset_autoencoder.evaluation.verdict_wording import percent
 from offset_autoencoder.reporting.model_panels import Line, draw_model_panels
 
 

@@ -1,4 +1,4 @@
-"""The picture of the test metric against the power of what is added to the code."""
+"""The picture of the test metric against the noise_level of what is added to the code."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from offset_autoencoder.evaluation.matching import power
 from offset_autoencoder.evaluation.metrics import higher_is_better
+from offset_autoencoder.evaluation.runs_table import noise_level
 from offset_autoencoder.evaluation.summary import SettingSummary
-from offset_autoencoder.evaluation.verdict import percent
+from offset_autoencoder.evaluation.verdict_wording import percent
 from offset_autoencoder.reporting.axes import log_axis
 from offset_autoencoder.reporting.figure import MARKERS, WIDTH, written_figure
 from offset_autoencoder.reporting.intervals import series, shown_as, with_power
@@ -21,7 +21,7 @@ from offset_autoencoder.reporting.metric_names import METRIC_NAMES
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_DODGE = 0.02  # of the power: enough to tell two intervals apart, not enough to read another
+_DODGE = 0.02  # of the noise_level: enough to tell two intervals apart, not enough to read another
 _STYLES = ("-", "--", ":", "-.")  # of the series of one model
 _MOST_TICKS = 8
 _HEIGHT = 6.0  # inches
@@ -36,10 +36,10 @@ def draw_test_metric(
     colours: Mapping[str, str],
     confidence: float,
 ) -> bool:
-    """Draw a metric against the power of what is added to the code.
+    """Draw a metric against the noise_level of what is added to the code.
 
     At the left one line a series of several powers, at the right one point a setting for all
-    others, by name. A baseline without a power is a line across both, its interval a band.
+    others, by name. A baseline without a noise_level is a line across both, its interval a band.
 
     Args:
         path: Where the PNG goes.
@@ -125,7 +125,9 @@ def _draw_lines(
         panel.xaxis.set_major_locator(FixedLocator(powers))
         panel.xaxis.set_minor_locator(NullLocator())
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    panel.set_xlabel("power: root mean square, a coordinate of the code,\nof what is added to it")
+    panel.set_xlabel(
+        "noise level: root mean square per coordinate of the code,\nof what is added to it"
+    )
 
 
 def _name_lines(
@@ -198,4 +200,4 @@ def _draw_points(panel: Axes, points: Sequence[SettingSummary], colours: Mapping
 
 
 def _power(item: SettingSummary) -> float:
-    return power(item.setting) or 0.0
+    return noise_level(item.setting) or 0.0

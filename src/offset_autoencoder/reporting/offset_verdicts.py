@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.text import Text
 
 from offset_autoencoder.config import Setting
+from offset_autoencoder.evaluation.encoder_adaptation import EncoderAdaptationSummary
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict
-from offset_autoencoder.evaluation.response import ResponseSummary
-from offset_autoencoder.evaluation.runs_table import sweep_cells, sweep_keys
+from offset_autoencoder.evaluation.runs_table import setting_cells, sweep_keys
 from offset_autoencoder.evaluation.statistics import Estimate
-from offset_autoencoder.evaluation.verdict import percent
+from offset_autoencoder.evaluation.verdict_wording import percent
 from offset_autoencoder.reporting.console_table import (
     Column,
     plus_minus,
@@ -24,8 +24,8 @@ from offset_autoencoder.reporting.console_table import (
 )
 from offset_autoencoder.reporting.interval_text import mean_and_half
 
-_STYLES = {"noise": "yellow", "second encoder": "green", "neither": "red", "undecided": "dim"}
-_ANSWERS = {"not told from zero": "open", "unknown": "-"}
+_STYLES = {"noise": "yellow", "second encoder": "green", "neither": "red", "inconclusive": "dim"}
+_ANSWERS = {"unknown": "-"}
 
 
 def verdict_rows(
@@ -33,27 +33,27 @@ def verdict_rows(
 ) -> tuple[list[str], list[dict[str, Any]]]:
     """Columns and rows of ``reports/verdicts.csv``.
 
-    For each of ``permuted``, ``gaussian`` and ``none`` the change of the error as a share of
+    For each of ``permuted``, ``gaussian`` and ``omitted`` the change of the error as a share of
     that with its own offset, its interval, the corrected one-sided p that it is above the
     margin, below its negative and within it, and which of them is shown; then what the offset
-    ``tells`` of x and how far it ``pulls`` the reconstruction, with their intervals.
+    says linearly of x and how far it shifts the reconstruction to its donor, with their intervals.
     """
     keys = sweep_keys(settings)
-    columns = ["model", *keys, "verdict", "metric", "seeds", "margin"]
-    for name in ("permuted", "gaussian", "none"):
+    columns = ["model", "setting", *keys, "verdict", "metric", "seeds", "margin"]
+    for name in ("permuted", "gaussian", "omitted"):
         columns += [name, f"{name}_low", f"{name}_high"]
         columns += [f"{name}_p_{claim}" for claim in ("more", "less", "same")]
         columns.append(f"{name}_shift")
-    for name in ("tells", "pull"):
+    for name in ("linear_decodability", "donor_shift"):
         columns += [name, f"{name}_low", f"{name}_high"]
     columns += ["seeds_needed", "sentence"]
-    return columns, [{**sweep_cells(item.setting, keys), **_cells(item)} for item in verdicts]
+    return columns, [{**setting_cells(item.setting, keys), **_cells(item)} for item in verdicts]
 
 
 def print_verdicts(
     console: Console,
     verdicts: Sequence[OffsetVerdict],
-    responses: Sequence[ResponseSummary],
+    responses: Sequence[EncoderAdaptationSummary],
     *,
     confidence: float,
 ) -> None:
@@ -69,14 +69,14 @@ def print_verdicts(
     if not verdicts:
         return
     pm = plus_minus(console)
-    answers = {item.setting.label: item.answer for item in responses}
+    answers = {item.setting.label: item.word for item in responses}
     columns = [
         setting_column([item.setting for item in verdicts]),
         Column(f"another's {pm}", [_percent(item.permuted.change, pm) for item in verdicts]),
         Column(f"Gaussian {pm}", [_percent(item.gaussian.change, pm) for item in verdicts]),
-        Column("none", [_percent(item.none.change, "") for item in verdicts]),
-        Column("tells", [_share(item.tells) for item in verdicts]),
-        Column("pull", [_share(item.pull) for item in verdicts]),
+        Column("none", [_percent(item.omitted.change, "") for item in verdicts]),
+        Column("tells", [_share(item.linear_decodability) for item in verdicts]),
+        Column("pull", [_share(item.donor_shift) for item in verdicts]),
         Column("verdict", [Text(v.word, style=_STYLES[v.word]) for v in verdicts], right=False),
     ]
     known = [answers.get(item.setting.label, "unknown") for item in verdicts]
@@ -84,7 +84,10 @@ def print_verdicts(
     title = "what each offset is to its network; change of the error with another, in %"
     narrow = list(columns)
     narrow[2] = Column("Gaussian", [_percent(item.gaussian.change, "") for item in verdicts])
-    shown = print_table(console, title, [*columns[:-1], encoder, columns[-1]], columns, narrow)
+    narrowest = list(narrow)
+    narrowest[1] = Column("another's", [_percent(item.permuted.change, "") for item in verdicts])
+    wide = [*columns[:-1], encoder, columns[-1]]
+    shown = print_table(console, title, wide, columns, narrow, narrowest)
     note = _note(verdicts[0], confidence, pm)
     if encoder.heading in shown:
         note += " encoder: its code reinforces, cancels or ignores the offset."
@@ -105,7 +108,6 @@ def _note(first: OffsetVerdict, confidence: float, pm: str) -> str:
 
 def _cells(item: OffsetVerdict) -> dict[str, Any]:
     cells: dict[str, Any] = {
-        "model": item.setting.model,
         "verdict": item.word,
         "metric": item.metric,
         "seeds": item.seeds,
@@ -113,14 +115,15 @@ def _cells(item: OffsetVerdict) -> dict[str, Any]:
         "seeds_needed": item.seeds_needed,
         "sentence": item.sentence,
     }
-    effects = {"permuted": item.permuted, "gaussian": item.gaussian, "none": item.none}
+    effects = {"permuted": item.permuted, "gaussian": item.gaussian, "omitted": item.omitted}
     for name, effect in effects.items():
         cells |= _estimate(name, effect.change)
         cells[f"{name}_p_more"] = effect.p_more
         cells[f"{name}_p_less"] = effect.p_less
         cells[f"{name}_p_same"] = effect.within.p_corrected
         cells[f"{name}_shift"] = effect.shift
-    return cells | _estimate("tells", item.tells) | _estimate("pull", item.pull)
+    cells |= _estimate("linear_decodability", item.linear_decodability)
+    return cells | _estimate("donor_shift", item.donor_shift)
 
 
 def _estimate(name: str, estimate: Estimate) -> dict[str, float]:

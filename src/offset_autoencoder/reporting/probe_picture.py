@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from offset_autoencoder.evaluation.probe_summary import ProbeSummary
-from offset_autoencoder.evaluation.probes import PARTS
-from offset_autoencoder.evaluation.verdict import percent
+from offset_autoencoder.evaluation.probes import PARTS, ProbeSummary
+from offset_autoencoder.evaluation.verdict_wording import percent
 from offset_autoencoder.reporting.axes import ROW_HEIGHT, draw_row, rows_by_name
 from offset_autoencoder.reporting.figure import WIDTH, written_figure
 

@@ -6,18 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from offset_autoencoder.config import Setting
-from offset_autoencoder.evaluation.gap import GapSummary
-from offset_autoencoder.evaluation.probe_summary import ProbeSummary
-from offset_autoencoder.evaluation.probes import PARTS
-from offset_autoencoder.evaluation.response import ResponseSummary
-from offset_autoencoder.evaluation.runs_table import sweep_cells, sweep_keys
+from offset_autoencoder.evaluation.encoder_adaptation import EncoderAdaptationSummary
+from offset_autoencoder.evaluation.probes import PARTS, ProbeSummary
+from offset_autoencoder.evaluation.runs_table import setting_cells, sweep_keys
 from offset_autoencoder.evaluation.statistics import Estimate
+from offset_autoencoder.evaluation.summary import GeneralizationGap
 
 
 def probe_rows(
     probes: Sequence[ProbeSummary],
-    responses: Sequence[ResponseSummary],
-    gaps: Sequence[GapSummary],
+    adaptations: Sequence[EncoderAdaptationSummary],
+    gaps: Sequence[GeneralizationGap],
     settings: Sequence[Setting],
 ) -> tuple[list[str], list[dict[str, Any]]]:
     """Columns and rows of ``reports/probes.csv``.
@@ -26,13 +25,14 @@ def probe_rows(
     of the variance of x that a ridge regression reads from it on the test split, and
     ``PART_accuracy`` the share of the labels; ``offset_over`` says whether the offset's
     intervals are over seeds or, for one table shared by all seeds, over test samples. ``slope``
-    to ``code_explained_by_offset`` are how the encoder answers the offset; ``answer`` is the word
-    for ``learnt_slope``, ``unknown`` without one. ``gap`` is what training is better by. A cell is
-    empty where a setting has no such part.
+    to ``code_explained_by_offset`` are how the encoder adapts to the offset;
+    ``encoder_adaptation`` is the word for ``learnt_slope``, ``unknown`` without one.
+    ``generalization_gap`` is what training is better by. A cell is empty where a setting has no
+    such part.
 
     Args:
         probes: What the parts tell.
-        responses: How the encoders answer.
+        adaptations: How the encoders answer.
         gaps: The gaps between training and test, in one metric.
         settings: The settings, in the order of the report; one without any finding has no row.
     """
@@ -42,10 +42,14 @@ def probe_rows(
         f"{part}_{what}" for part in PARTS for what in ("explained", "accuracy")[: 1 + accuracy]
     ]
     names += ["slope", "plain_slope", "learnt_slope", "code_explained_by_offset"]
-    columns = ["model", *keys, "runs", "offset_over", "answer"]
+    columns = ["model", "setting", *keys, "runs", "offset_over", "encoder_adaptation"]
     columns += [name + end for name in names for end in ("", "_low", "_high")]
-    columns += ["gap_metric", "train", "train_low", "train_high"]
-    columns += [name + end for name in ("gap", "gap_relative") for end in ("", "_low", "_high")]
+    columns += ["generalization_gap_metric", "train", "train_low", "train_high"]
+    columns += [
+        name + end
+        for name in ("generalization_gap", "generalization_gap_relative")
+        for end in ("", "_low", "_high")
+    ]
     cells: dict[str, dict[str, Any]] = {}
     for item in probes:
         row = cells.setdefault(item.setting.label, {"runs": item.explained.count})
@@ -54,25 +58,25 @@ def probe_rows(
             row |= _cells(f"{item.part}_accuracy", item.accuracy)
         if item.part == "offset":
             row["offset_over"] = item.over
-    for answer in responses:
+    for answer in adaptations:
         row = cells.setdefault(answer.setting.label, {"runs": answer.slope.count})
         row |= {
             **_cells("slope", answer.slope),
             **_cells("plain_slope", answer.plain_slope),
-            **_cells("learnt_slope", answer.learnt),
+            **_cells("learnt_slope", answer.learnt_slope),
             **_cells("code_explained_by_offset", answer.explained),
-            "answer": answer.answer,
+            "encoder_adaptation": answer.word,
         }
     for gap in gaps:
         row = cells.setdefault(gap.setting.label, {"runs": gap.gap.count})
         row |= {
-            "gap_metric": gap.metric,
+            "generalization_gap_metric": gap.metric,
             **_cells("train", gap.train),
-            **_cells("gap", gap.gap),
-            **_cells("gap_relative", gap.relative),
+            **_cells("generalization_gap", gap.gap),
+            **_cells("generalization_gap_relative", gap.relative),
         }
     rows = [
-        {"model": setting.model, **sweep_cells(setting, keys), **cells[setting.label]}
+        {**setting_cells(setting, keys), **cells[setting.label]}
         for setting in settings
         if setting.label in cells
     ]

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from offset_autoencoder.config import Setting
-from offset_autoencoder.config.schema import Evaluate
-from offset_autoencoder.evaluation.comparison import Comparison
-from offset_autoencoder.evaluation.evidence import Findings
-from offset_autoencoder.evaluation.summary import SettingSummary
+from offset_autoencoder.evaluation.examples import CODE_COLUMNS, Reconstructions
+from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.io.files import write_json
 from offset_autoencoder.io.tables import write_csv
 from offset_autoencoder.reporting.colours import model_colours, swept_colours
@@ -22,7 +18,7 @@ from offset_autoencoder.reporting.comparisons import (
     comparison_rows,
     difference_rows,
 )
-from offset_autoencoder.reporting.curves import CURVE_COLUMNS, Curve, curve_rows
+from offset_autoencoder.reporting.curves import CURVE_COLUMNS, curve_rows
 from offset_autoencoder.reporting.intervals import SETTING_COLUMNS, setting_rows
 from offset_autoencoder.reporting.intervention_pictures import (
     draw_interventions,
@@ -45,77 +41,25 @@ from offset_autoencoder.reporting.profiles import draw_profiles
 from offset_autoencoder.reporting.reconstructions import draw_image_rows, draw_reconstructions
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    pass
 
 
-@dataclass(frozen=True)
-class Reconstructions:
-    """Samples and what came out for them.
-
-    Attributes:
-        originals: (n, height, width) or (n, height, width, channels) float32 where samples are
-            images, else (n, features).
-        rows: For each setting shown its label and its reconstructions, the same shape.
-        prior: For each variational autoencoder shown its label and what it decodes from its
-            prior, the same shape.
-        data_range: What is black and what is white; of other samples, the least and the most
-            that is drawn.
-    """
-
-    originals: NDArray[np.float32]
-    rows: Sequence[tuple[str, NDArray[np.float32]]]
-    prior: Sequence[tuple[str, NDArray[np.float32]]]
-    data_range: tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Report:
-    """What is reported.
-
-    Attributes:
-        run_columns: The columns of ``runs.csv``.
-        run_rows: Its rows.
-        tree: ``metrics.json``.
-        settings: The settings, in order.
-        comparisons: All of them.
-        summaries: The settings in the metric that is asked for.
-        curves: Their learning curves.
-        findings: What was found out about offsets and codes.
-        reconstructions: Some test samples and what came out for them; None where no run finished.
-        evaluate: The section of params.yaml.
-        unconverged: How many runs were still improving at their last epoch.
-        bounds: The evidence lower bounds of variational autoencoders, and their parts.
-    """
-
-    run_columns: Sequence[str]
-    run_rows: Sequence[dict[str, Any]]
-    tree: dict[str, Any]
-    settings: Sequence[Setting]
-    comparisons: Sequence[Comparison]
-    summaries: Sequence[SettingSummary]
-    curves: Sequence[Curve]
-    findings: Findings
-    reconstructions: Reconstructions | None
-    evaluate: Evaluate
-    unconverged: int = 0
-    bounds: Sequence[SettingSummary] = ()
-
-
-def write_reports(folder: Path, report: Report) -> None:
+def write_reports(folder: Path, report: ExperimentResults) -> None:
     """Write ``metrics.json``, the tables, and ``plots/`` anew."""
     plots, metric = folder / "plots", report.evaluate.metric
     shutil.rmtree(plots, ignore_errors=True)
-    findings, settings = report.findings, report.settings
+    settings = report.settings
     write_csv(folder / "runs.csv", report.run_columns, report.run_rows)
     write_csv(folder / "comparison.csv", *comparison_rows(report.comparisons, settings))
-    write_csv(folder / "verdicts.csv", *verdict_rows(findings.verdicts, settings))
-    write_csv(folder / "interventions.csv", *intervention_rows(findings.interventions, settings))
+    write_csv(folder / "verdicts.csv", *verdict_rows(report.verdicts, settings))
+    write_csv(folder / "interventions.csv", *intervention_rows(report.interventions, settings))
     write_csv(
         folder / "probes.csv",
-        *probe_rows(findings.probes, findings.responses, findings.gaps, settings),
+        *probe_rows(
+            report.probes, report.encoder_adaptations, report.generalization_gaps, settings
+        ),
     )
-    write_json(folder / "metrics.json", report.tree)
+    write_json(folder / "metrics.json", report.metrics_tree)
     by_model = model_colours(settings, report.evaluate.baselines)
     by_values = swept_colours(settings)
     write_csv(plots / "learning_curves.csv", CURVE_COLUMNS, curve_rows(report.curves, by_values))
@@ -127,18 +71,22 @@ def write_reports(folder: Path, report: Report) -> None:
         SETTING_COLUMNS,
         setting_rows(report.summaries, baselines=report.evaluate.baselines, colours=by_model),
     )
-    changes = change_rows(findings.interventions, metric, by_model)
+    write_csv(plots / "codes.csv", CODE_COLUMNS, map(vars, report.codes))
+    changes = change_rows(report.interventions, metric, by_model)
     write_csv(plots / "interventions.csv", CHANGE_COLUMNS, changes)
     for name, file in (("noise", "robustness"), ("scaled", "offset_scales")):
-        rows = level_rows(findings.interventions, metric, name, by_values)
+        rows = level_rows(report.interventions, metric, name, by_values)
         write_csv(plots / f"{file}.csv", LEVEL_COLUMNS, rows)
     _draw(plots, report, by_model, by_values)
 
 
 def _draw(
-    plots: Path, report: Report, by_model: Mapping[str, str], by_values: Mapping[str, str]
+    plots: Path,
+    report: ExperimentResults,
+    by_model: Mapping[str, str],
+    by_values: Mapping[str, str],
 ) -> None:
-    evaluate, findings = report.evaluate, report.findings
+    evaluate = report.evaluate
     metric, confidence = evaluate.metric, evaluate.confidence
     draw_comparison(
         plots / "comparison.png", report.comparisons, metric=metric, confidence=confidence
@@ -155,17 +103,17 @@ def _draw(
     )
     draw_interventions(
         plots / "interventions.png",
-        findings.interventions,
+        report.interventions,
         metric=metric,
         colours=by_model,
         confidence=confidence,
         margin=evaluate.margin,
     )
-    draw_probes(plots / "probes.png", findings.probes, colours=by_model, confidence=confidence)
+    draw_probes(plots / "probes.png", report.probes, colours=by_model, confidence=confidence)
     for name, draw in (("robustness", draw_robustness), ("offset_scales", draw_offset_scales)):
         draw(
             plots / f"{name}.png",
-            findings.interventions,
+            report.interventions,
             metric=metric,
             colours=by_values,
             confidence=confidence,

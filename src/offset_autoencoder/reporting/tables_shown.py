@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.paths import REPORTS
 from offset_autoencoder.reporting.bounds import print_bounds
 from offset_autoencoder.reporting.comparison_table import (
@@ -16,22 +17,23 @@ from offset_autoencoder.reporting.comparisons import trained_with_noise
 from offset_autoencoder.reporting.conditions_table import print_conditions
 from offset_autoencoder.reporting.console_table import print_note
 from offset_autoencoder.reporting.offset_verdicts import print_verdicts
-from offset_autoencoder.reporting.reports import Report
 
 
-def print_everything(console: Console, report: Report) -> None:
+def print_everything(console: Console, report: ExperimentResults) -> None:
     """Print the comparisons, the verdict on each offset at the end, and where the rest is."""
-    evaluate, findings = report.evaluate, report.findings
+    evaluate = report.evaluate
     if report.summaries:
         _print_comparisons(console, report)
     if report.bounds:
         print_bounds(console, report.bounds)
         console.print()
-    print_verdicts(console, findings.verdicts, findings.responses, confidence=evaluate.confidence)
+    print_verdicts(
+        console, report.verdicts, report.encoder_adaptations, confidence=evaluate.confidence
+    )
     _print_files(console)
 
 
-def _print_comparisons(console: Console, report: Report) -> None:
+def _print_comparisons(console: Console, report: ExperimentResults) -> None:
     evaluate, summaries = report.evaluate, report.summaries
     models = {summary.setting.model for summary in summaries}
     baselines = [baseline for baseline in evaluate.baselines if baseline in models]
@@ -59,7 +61,7 @@ def _print_comparisons(console: Console, report: Report) -> None:
             console.print()
 
 
-def _print_unfinished(console: Console, report: Report) -> None:
+def _print_unfinished(console: Console, report: ExperimentResults) -> None:
     """Which runs diverged, and how many would have gone on."""
     for summary in report.summaries:
         if summary.diverged:
@@ -67,7 +69,7 @@ def _print_unfinished(console: Console, report: Report) -> None:
             note = f"diverged: {summary.setting.label}, {summary.diverged} of {runs} runs"
             print_note(console, note, style="red")
     if report.unconverged:
-        runs = len(report.run_rows)
+        runs = len(report.runs)
         were = "run was" if runs == 1 else "runs were"
         print_note(
             console,

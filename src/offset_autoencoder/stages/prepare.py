@@ -26,6 +26,7 @@ from offset_autoencoder.data.sources import load_source
 from offset_autoencoder.data.splits import assign
 from offset_autoencoder.data.writing import SplitRows, WrittenSplit, in_order, write_splits
 from offset_autoencoder.errors import run_command
+from offset_autoencoder.evaluation.metrics import check_metrics
 from offset_autoencoder.io.arrays import RowSubset
 from offset_autoencoder.io.files import open_npy, replace_folder, sha256_of_array
 from offset_autoencoder.models.resolve import resolve_architectures
@@ -45,6 +46,7 @@ def main() -> None:
     paths.copy_into_clone(paths.RAW)
     paths.copy_into_clone(paths.CUSTOM)
     params = load_params(paths.PARAMS)
+    check_metrics(params)
     if params.tracking.uri is None:
         check_environment()
     samples = gather(load_source(params.data, paths.RAW), params.data)

@@ -13,7 +13,7 @@ from typing import Any
 
 from offset_autoencoder.config import Params, Run, Setting
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.evaluation.matching import power
+from offset_autoencoder.evaluation.runs_table import noise_level
 from offset_autoencoder.io.files import read_json
 from offset_autoencoder.paths import MODELS, REPORTS
 from offset_autoencoder.tracking.datasets import DataSet, offset_dataset
@@ -118,8 +118,8 @@ def run_key(model: str, run_id: str) -> str:
 def setting_params(params: Params, setting: Setting) -> dict[str, str]:
     """The params of a setting and of each of its runs; one that is not given is left out.
 
-    ``power`` is the root mean square a coordinate of what is added, rms or stddev: the one axis
-    that offsets and noise have in common.
+    ``noise_level`` is the root mean square per coordinate of what is added, rms or stddev: the one
+    axis that offsets and noise have in common.
     """
     spec = setting.spec
     offset = params.offsets[spec.offset].model_dump() if spec.offset else {}
@@ -130,7 +130,7 @@ def setting_params(params: Params, setting: Setting) -> dict[str, str]:
         **{f"offset_{name}": value for name, value in offset.items()},
         "rms": spec.rms,
         "stddev": spec.stddev,
-        "power": power(setting),
+        "noise_level": noise_level(setting),
         **spec.options,
         **setting.network.relevant,
         **setting.train.relevant,

@@ -24,9 +24,9 @@ _STATISTICS = {"mean": "", "low": "_low", "high": "_high"}
 _OF_VERDICTS = {
     "permuted": "offset/of_another",
     "gaussian": "offset/as_noise",
-    "none": "offset/left_out",
-    "tells": "offset/tells",
-    "pull": "offset/pull",
+    "omitted": "offset/left_out",
+    "linear_decodability": "offset/linear_decodability",
+    "donor_shift": "offset/donor_shift",
 }
 
 

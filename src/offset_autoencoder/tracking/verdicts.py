@@ -10,13 +10,13 @@ _REASON = re.compile(r" by [\d.]| \(")
 
 def short_verdict(row: Mapping[str, str]) -> str:
     """A row of ``comparison.csv`` without its figures: ``"worse than none"``."""
-    return _REASON.split(row.get("verdict", ""), maxsplit=1)[0].partition(", nor ")[0]
+    return _REASON.split(row.get("verdict", ""), maxsplit=1)[0].partition(", neither ")[0]
 
 
 def verdict_word(row: Mapping[str, str]) -> str:
     """The same without the baseline: ``"worse"``, ``"equivalent within 5 %"``."""
     named = row.get("baseline_setting") or row.get("baseline", "")
-    return re.sub(rf" (than|to|from) {re.escape(named)}(?= |$)", "", short_verdict(row))
+    return re.sub(rf" (than|to|against|from) {re.escape(named)}(?= |$)", "", short_verdict(row))
 
 
 def signed_percent(share: str) -> str:

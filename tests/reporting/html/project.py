@@ -10,15 +10,13 @@ from unittest.mock import patch
 
 import numpy as np
 import yaml
-from tests.reporting.conftest import _make_report, _make_whole
+from tests.reporting.conftest import FINDINGS, _make_report, _make_whole
 
 from offset_autoencoder.config import Params
-from offset_autoencoder.evaluation.evidence import Findings
+from offset_autoencoder.evaluation.examples import CODE_COLUMNS, Reconstructions, code_points
 from offset_autoencoder.io.tables import write_csv
 from offset_autoencoder.reporting import reports
-from offset_autoencoder.reporting.html.code_points import CODE_COLUMNS, code_points
 from offset_autoencoder.reporting.html.page import write_report
-from offset_autoencoder.reporting.reports import Reconstructions
 
 SECRET = "postgresql://user:hunter2@example.test/runs"
 DOCUMENT = {"seeds": 3, "data": {"source": "digits"}, "tracking": {"uri": SECRET}}
@@ -70,12 +68,8 @@ def make_project(
     made = _make_report(diverged=diverged, **{"seeds": 3, **sections})
     whole = _make_whole(made, samples=samples)
     if diverged:
-        nothing = Findings([], [], [], [], [])
-        whole = replace(whole, curves=[], findings=nothing, reconstructions=None)
-    whole = replace(
-        whole, run_rows=[{"id": f"{i:064x}", **row} for i, row in enumerate(whole.run_rows)]
-    )
-    whole = replace(whole, run_columns=["id", *whole.run_columns])
+        nothing: dict[str, Any] = dict.fromkeys(FINDINGS, ())
+        whole = replace(whole, curves=[], reconstructions=None, **nothing)
     with patch.object(reports, "_draw"):  # the pictures beside the page take seconds
         reports.write_reports(root / "reports", replace(whole, reconstructions=None))
     if codes:
@@ -86,9 +80,9 @@ def make_project(
         info = {"kind": offset.kind, "rms": 0.5, "digests": {"train": "a" * 64, "test": "b" * 64}}
         _write_json(root / "data" / "offsets" / name / "offset.json", info)
     trained_by = {"versions": {"keras": "3.15.1"}, "code": "c" * 64}
-    for row in whole.run_rows:
-        spec = {"id": row["id"], "fingerprint": trained_by}
-        _write_json(root / "models" / "runs" / row["id"] / "spec.json", spec)
+    for row in whole.runs:
+        spec = {"id": row.id, "fingerprint": trained_by}
+        _write_json(root / "models" / "runs" / row.id / "spec.json", spec)
     return Project(root, made.params, whole.reconstructions)
 
 
@@ -101,7 +95,7 @@ def _write_codes(path: Path, params: Params, labels: list[str] | None) -> None:
         for setting in params.settings[:3]
         for row in code_points(setting.label, rng.normal(size=(12, 4)), ids, own)
     ]
-    write_csv(path, CODE_COLUMNS, rows)
+    write_csv(path, CODE_COLUMNS, map(vars, rows))
 
 
 def _schema(source: str, labels: list[str] | None) -> dict[str, Any]:

@@ -174,7 +174,7 @@ def test_every_verdict_is_said(project: MakeProject) -> None:
     assert "noise: it does not matter whose it is" in cards[0].text
     assert sum(len(card.all("tr")) - len(card.all("table")) for card in cards) == 9
     changes = read(made.reports / "verdicts.csv")[0]
-    assert f"{100 * float(changes['none']):.0f}".replace("-", "−") in cards[0].text
+    assert f"{100 * float(changes['omitted']):.0f}".replace("-", "−") in cards[0].text
 
 
 def test_what_a_user_wrote_stays_text(project: MakeProject) -> None:

@@ -33,8 +33,8 @@ def test_means_are_those_of_the_runs(project: MakeProject) -> None:
     setting = made.params.settings[1]
     with (made.reports / "runs.csv").open(newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if row["model"] == "gaussian"]
-    own = [float(row["mse_own"]) for row in rows if row["stddev"] == "0.05"]
-    assert source.estimate(setting, "mse_own").mean == pytest.approx(sum(own) / len(own))
+    own = [float(row["mse_as_trained"]) for row in rows if row["stddev"] == "0.05"]
+    assert source.estimate(setting, "mse_as_trained").mean == pytest.approx(sum(own) / len(own))
     unknown = source.estimate(setting, "nothing")
     assert unknown.mean != unknown.mean
 
@@ -44,7 +44,7 @@ def test_a_row_of_other_params_is_refused(project: MakeProject) -> None:
     params = made.params
     source = read_source(made.reports, params)
     with pytest.raises(InputError, match="of no setting"):
-        source.labels([{"model": next(iter(other))}])
+        source.labels([{"model": next(iter(other)), "setting": "other"}])
 
 
 @pytest.mark.parametrize("content", [b"a,b\n1,2,3\n", b"a\n\xff\n"])

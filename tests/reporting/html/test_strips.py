@@ -5,8 +5,8 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 
+from offset_autoencoder.evaluation.examples import Reconstructions
 from offset_autoencoder.reporting.html.strips import sample_strips
-from offset_autoencoder.reporting.reports import Reconstructions
 
 _SVG = "{http://www.w3.org/2000/svg}"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from offset_autoencoder.config import Setting
 from offset_autoencoder.evaluation.metrics import CONDITIONS
 from offset_autoencoder.evaluation.statistics import Estimate
-from offset_autoencoder.evaluation.verdict import percent, probability
+from offset_autoencoder.evaluation.verdict_wording import percent, probability
 from offset_autoencoder.reporting.html.interval_picture import (
     Axis,
     Mark,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from offset_autoencoder.evaluation.statistics import Estimate
-from offset_autoencoder.evaluation.verdict import percent
+from offset_autoencoder.evaluation.verdict_wording import percent
 from offset_autoencoder.reporting.html.interval_picture import (
     Mark,
     Shape,
@@ -24,8 +24,8 @@ FILE = "reports/interventions.csv"
 EXCHANGES: dict[str, tuple[str, Shape]] = {
     "permuted": ("another sample's", "circle"),
     "gaussian": ("Gaussian noise", "square"),
-    "none": ("no offset", "triangle"),
-    "alone": ("no code", "diamond"),
+    "omitted": ("no offset", "triangle"),
+    "offset_only": ("no code", "diamond"),
 }
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from offset_autoencoder.evaluation.metrics import higher_is_better
-from offset_autoencoder.evaluation.verdict import percent
+from offset_autoencoder.evaluation.verdict_wording import percent
 from offset_autoencoder.reporting.html.chart import Chart, switches_of
 from offset_autoencoder.reporting.html.curve_rows import (
     by_setting,
@@ -54,15 +54,15 @@ def power_chart(source: Source, palette: Palette) -> Chart | None:
     What adds nothing of a set power is a level line across all of them.
     """
     rows = [row for row in source.plots["settings"] if math.isfinite(number(row, "mean"))]
-    powers = sorted({number(row, "power") for row in rows if row["power"]})
+    powers = sorted({number(row, "noise_level") for row in rows if row["noise_level"]})
     if len(powers) < 2:
         return None
     series: dict[tuple[str, bool], list[Row]] = {}
     for row in rows:
-        added = bool(row["power"])
+        added = bool(row["noise_level"])
         series.setdefault((row["series"] if added else row["setting"], added), []).append(row)
     lines = [
-        _series_line(name, sorted(group, key=lambda row: number(row, "power")), powers)
+        _series_line(name, sorted(group, key=lambda row: number(row, "noise_level")), powers)
         for (name, _), group in sorted(series.items(), key=lambda item: not item[0][1])
     ]
     title = "power (root mean square) of what is added"
@@ -80,8 +80,8 @@ def power_chart(source: Source, palette: Palette) -> Chart | None:
 
 def _series_line(name: str, rows: Sequence[Row], powers: Sequence[float]) -> Line:
     model = rows[0]["model"]
-    if rows[0]["power"]:
-        places = [number(row, "power") for row in rows]
+    if rows[0]["noise_level"]:
+        places = [number(row, "noise_level") for row in rows]
         return line_through(name, model, "by power", places, [mean_of(row) for row in rows])
     level = [mean_of(rows[0])] * 2
     return line_through(name, model, "no power to set", [powers[0], powers[-1]], level)

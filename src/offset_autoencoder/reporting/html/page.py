@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from offset_autoencoder.evaluation.verdict import percent
+from offset_autoencoder.evaluation.verdict_wording import percent
 from offset_autoencoder.io.files import write_text
 from offset_autoencoder.reporting.html.code_chart import code_chart, label_colours, labels_of
 from offset_autoencoder.reporting.html.comparison_tables import comparison_tables
@@ -25,7 +25,7 @@ from offset_autoencoder.reporting.html.verdict_cards import count_verdicts, verd
 
 if TYPE_CHECKING:
     from offset_autoencoder.config import Params
-    from offset_autoencoder.reporting.reports import Reconstructions
+    from offset_autoencoder.evaluation.examples import Reconstructions
 
 PAGE = "index.html"
 _TEMPLATES = Path(__file__).parent / "templates"

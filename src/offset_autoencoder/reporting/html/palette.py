@@ -17,7 +17,7 @@ VERDICT_COLOURS = {
     "noise": "#E69F00",
     "second encoder": "#0072B2",
     "neither": "#D55E00",
-    "undecided": "#777777",
+    "inconclusive": "#777777",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from offset_autoencoder.evaluation.probes import PARTS
-from offset_autoencoder.evaluation.verdict import percent
+from offset_autoencoder.evaluation.verdict_wording import percent
 from offset_autoencoder.reporting.html.source import Source, estimate, number
 from offset_autoencoder.reporting.html.table import Cell, Column, Table, estimate_cell, table
 
@@ -25,8 +25,8 @@ def probe_table(source: Source) -> Table:
     ]
     cells: list[Sequence[Cell]] = []
     for row, label in zip(rows, source.labels(rows), strict=True):
-        gap = estimate(row, "gap_relative")
-        answer = row.get("answer", "")
+        gap = estimate(row, "generalization_gap_relative")
+        answer = row.get("encoder_adaptation", "")
         cells.append(
             [
                 Cell(source.names[label]),

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from offset_autoencoder.evaluation.metrics import higher_is_better
-from offset_autoencoder.evaluation.verdict import percent
+from offset_autoencoder.evaluation.verdict_wording import percent
 from offset_autoencoder.reporting.html.interval_picture import (
     Mark,
     draw_axis,

@@ -11,7 +11,6 @@ from typing import Any
 
 from offset_autoencoder.config import Params, Setting
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.evaluation.runs_table import sweep_cells, sweep_keys
 from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.evaluation.summary import sweep_label
 from offset_autoencoder.io.files import read_json
@@ -49,23 +48,17 @@ class Source:
         return {setting.label: with_power(setting) for setting in self.params.settings}
 
     def labels(self, rows: Sequence[Row]) -> list[str]:
-        """The label of each row's setting, of a table with a column a swept key.
+        """The label of each row's setting.
 
         Raises:
             InputError: where a row is of no setting of params.yaml.
         """
-        settings = self.params.settings
-        keys = sweep_keys(settings)
-        known = {_identity(setting, keys): setting.label for setting in settings}
-        found = []
         for row in rows:
-            identity = (row["model"], *(_canonical(row.get(key, "")) for key in keys))
-            if identity not in known:
+            if row["setting"] not in self.names:
                 raise InputError(
                     "reports", f"a row of {row['model']} is of no setting", "run dvc repro"
                 )
-            found.append(known[identity])
-        return found
+        return [row["setting"] for row in rows]
 
     def estimate(self, setting: Setting, column: str) -> Estimate:
         """A metric of ``metrics.json``; NaN where it is not there."""
@@ -151,17 +144,3 @@ def _float(cell: Any) -> float:
         return float(cell)
     except (TypeError, ValueError):
         return NAN
-
-
-def _identity(setting: Setting, keys: Sequence[str]) -> tuple[str, ...]:
-    cells = sweep_cells(setting, keys)
-    texts = ("" if cells[key] is None else str(cells[key]) for key in keys)
-    return (setting.model, *map(_canonical, texts))
-
-
-def _canonical(cell: str) -> str:
-    """One text for a number however it is written: ``0.10`` and ``0.1``, ``8.0`` and ``8``."""
-    try:
-        return f"{float(cell):.12g}"
-    except ValueError:
-        return cell

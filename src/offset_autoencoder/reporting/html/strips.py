@@ -9,7 +9,7 @@ from offset_autoencoder.reporting.html.profile_strips import profile_strip
 from offset_autoencoder.reporting.html.strip import Strip
 
 if TYPE_CHECKING:
-    from offset_autoencoder.reporting.reports import Reconstructions
+    from offset_autoencoder.evaluation.examples import Reconstructions
 
 
 def sample_strips(shown: Reconstructions | None) -> tuple[list[Strip], list[Strip]]:

@@ -11,9 +11,9 @@ from offset_autoencoder.reporting.html.palette import Palette
 from offset_autoencoder.reporting.html.source import Row, Source, estimate
 from offset_autoencoder.reporting.html.table import Cell, estimate_cell
 
-WORDS = ("second encoder", "noise", "neither", "undecided")
-EXCHANGES = ("permuted", "gaussian", "none")
-SHARES = ("tells", "pull")
+WORDS = ("second encoder", "noise", "neither", "inconclusive")
+EXCHANGES = ("permuted", "gaussian", "omitted")
+SHARES = ("linear_decodability", "donor_shift")
 _FEW_PERCENT = 0.1
 
 

@@ -1,26 +1,17 @@
-"""What a comparison allows to be said, in a word and in a sentence; no more than its numbers."""
+"""Wording of a comparison's verdict, in a word and in a sentence: no more than its numbers show."""
 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
-from offset_autoencoder.evaluation.equivalence import Equivalence
-from offset_autoencoder.evaluation.power import SeedsNeeded
-from offset_autoencoder.evaluation.statistics import Estimate, Wins
+from offset_autoencoder.evaluation.sample_size import SeedsNeeded
+from offset_autoencoder.evaluation.statistics import Equivalence, Estimate, Wins
 
 Outcome = Literal[
-    "better", "worse", "equivalent", "not told apart", "too few seeds", "not comparable", "diverged"
+    "better", "worse", "equivalent", "inconclusive", "too few seeds", "not comparable", "diverged"
 ]
-OUTCOMES: tuple[Outcome, ...] = (
-    "better",
-    "worse",
-    "equivalent",
-    "not told apart",
-    "too few seeds",
-    "not comparable",
-    "diverged",
-)
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 # Which side has no finished run: of a comparison without a single pair.
 Lost = Literal["setting", "baseline", "neither"]
@@ -66,10 +57,10 @@ def judge(
         return "equivalent"
     if not p_within_reach <= level:
         return "too few seeds"
-    return "not told apart"
+    return "inconclusive"
 
 
-def say(
+def describe_outcome(
     outcome: Outcome,
     baseline: str,
     difference: Estimate,
@@ -136,7 +127,10 @@ def say(
             f"too few seeds to tell apart from {baseline}: {seeds} cannot reach a corrected p of "
             f"{1 - confidence:.2g} among {among} ({numbers}){more}{after}"
         )
-    return f"not told apart from {baseline}, nor equivalent {within} ({numbers}){more}{after}"
+    return (
+        f"inconclusive against {baseline}, neither different nor equivalent {within} ({numbers})"
+        f"{more}{after}"
+    )
 
 
 def number(value: float) -> str:

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
-from offset_autoencoder.reporting.html.code_points import (
+from offset_autoencoder.evaluation.examples import (
     CODE_COLUMNS,
-    MOST_SAMPLES,
+    MOST_CODES,
     code_points,
-    shown_samples,
+    spread_rows,
 )
 
 
@@ -18,47 +18,45 @@ def test_points_are_principal_components() -> None:
     rng = np.random.default_rng(0)
     code = rng.normal(size=(40, 5)) * [3, 2, 1, 1, 1] @ rng.normal(size=(5, 5))
     rows = code_points("pca", code.astype(np.float32), np.arange(40), list("ab" * 20))
-    assert list(rows[0]) == list(CODE_COLUMNS)
+    assert list(vars(rows[0])) == list(CODE_COLUMNS)
     expected = PCA(2).fit(code)
-    found = np.array([[row["c1"], row["c2"]] for row in rows])
+    found = np.array([[row.c1, row.c2] for row in rows])
     places = expected.transform(code)
     signs = np.sign(expected.components_[[0, 1], np.abs(expected.components_).argmax(axis=1)])
     np.testing.assert_allclose(found, places * signs, rtol=1e-4, atol=1e-5)
-    shares = [rows[0]["share1"], rows[0]["share2"]]
+    shares = np.array([rows[0].share1, rows[0].share2], dtype=np.float64)
     np.testing.assert_allclose(shares, expected.explained_variance_ratio_, rtol=1e-5)
-    assert [row["label"] for row in rows[:2]] == ["a", "b"]
+    assert [row.label for row in rows[:2]] == ["a", "b"]
 
 
 def test_mirrored_codes_give_the_same_points() -> None:
     code = np.random.default_rng(1).normal(size=(20, 3))
     first, second = (code_points("a", each, range(20), None) for each in (code, code[:, ::-1]))
-    np.testing.assert_allclose(
-        [row["c1"] for row in first], [row["c1"] for row in second], atol=1e-12
-    )
+    np.testing.assert_allclose([row.c1 for row in first], [row.c1 for row in second], atol=1e-12)
 
 
 def test_one_dimension_has_no_second_component() -> None:
     rows = code_points("a", np.array([[1.0], [3.0]]), [7, 8], None)
-    assert [(row["c1"], row["c2"]) for row in rows] == [(-1, 0), (1, 0)]
-    assert (rows[0]["share1"], rows[0]["share2"]) == (1, 0)
+    assert [(row.c1, row.c2) for row in rows] == [(-1, 0), (1, 0)]
+    assert (rows[0].share1, rows[0].share2) == (1, 0)
 
 
 @pytest.mark.parametrize("code", [np.ones((3, 4)), np.zeros((1, 2))])
 def test_codes_without_variance_stand_in_one_place(code: np.ndarray) -> None:
     rows = code_points("a", code, range(len(code)), None)
-    assert {(row["c1"], row["c2"], row["share1"]) for row in rows} == {(0.0, 0.0, None)}
+    assert {(row.c1, row.c2, row.share1) for row in rows} == {(0.0, 0.0, None)}
 
 
 def test_what_is_not_finite_is_left_out() -> None:
     code = np.array([[0.0, 1.0], [np.nan, 1.0], [2.0, 5.0], [np.inf, 0.0]])
-    assert [row["sample"] for row in code_points("a", code, list("wxyz"), None)] == ["w", "y"]
+    assert [row.sample for row in code_points("a", code, list("wxyz"), None)] == ["w", "y"]
     assert code_points("a", np.full((2, 2), np.nan), [1, 2], None) == []
     assert code_points("a", np.zeros((0, 2)), [], None) == []
 
 
 @given(st.integers(0, 5000), st.integers(2, 400))
 def test_samples_shown_are_spread_evenly(samples: int, most: int) -> None:
-    shown = shown_samples(samples, most)
+    shown = spread_rows(samples, most)
     assert len(shown) == min(samples, most)
     assert (np.diff(shown) > 0).all()
     if samples:
@@ -66,4 +64,4 @@ def test_samples_shown_are_spread_evenly(samples: int, most: int) -> None:
         assert shown[-1] == samples - 1
     if samples > most:
         assert np.ptp(np.diff(shown)) <= 1
-    assert len(shown_samples(10**6)) == MOST_SAMPLES
+    assert len(spread_rows(10**6)) == MOST_CODES

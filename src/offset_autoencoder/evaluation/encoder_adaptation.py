@@ -1,7 +1,8 @@
-"""How the encoder answers the offset: does the code take it back, repeat it, or let it be?
+"""Adaptation to the offset: of the encoder, and of the decoder by what it reads from it.
 
 An encoder that sees x can compute f(x). Trained with it, its code may carry ``−f(x)``, which
-cancels the offset, or ``+f(x)``, which reinforces it. The slope of the code on the offset tells.
+cancels the offset, or ``+f(x)``, which reinforces it: the slope of the code on the offset. A
+decoder that reads x from the offset moves towards the donor of another sample's offset.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import Run, Setting
-from offset_autoencoder.evaluation.by_setting import runs_by_setting
+from offset_autoencoder.evaluation.metrics import Array, Decode
+from offset_autoencoder.evaluation.runs_table import runs_by_setting
 from offset_autoencoder.evaluation.statistics import Estimate, mean_and_interval
 
 Float64 = NDArray[np.float64]
-Answer = Literal["cancels", "reinforces", "ignores", "not told from zero", "unknown"]
+AdaptationWord = Literal["cancels", "reinforces", "ignores", "inconclusive", "unknown"]
 
 # A slope this near zero moves the code by less than a twentieth of the offset.
 SMALL_SLOPE = 0.05
@@ -27,8 +29,8 @@ _ROUNDING = float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)
-class Response:
-    """How the codes of one run go with its offset, over the samples.
+class EncoderAdaptation:
+    """Dependence of one run's codes on its offset, over the samples.
 
     Attributes:
         slope: b of ``code ≈ a + b·offset``: one number for all coordinates, each about its own
@@ -47,10 +49,10 @@ class Response:
     plain_slope: float | None
 
 
-def respond(
+def encoder_adaptation(
     code: NDArray[Any], offset: NDArray[Any], plain_code: NDArray[Any] | None = None
-) -> Response | None:
-    """How the codes of a run go with its offset.
+) -> EncoderAdaptation | None:
+    """Measure how the codes of a run depend on its offset.
 
     Args:
         code: The codes of the samples, (n, L).
@@ -63,7 +65,7 @@ def respond(
     Raises:
         ValueError: where the shapes differ.
     """
-    if any(each.shape != offset.shape for each in (code, plain_code) if each is not None):
+    if any(codes is not None and codes.shape != offset.shape for codes in (code, plain_code)):
         raise ValueError("codes and offset differ in shape")
     centred = _centred(offset)
     size = float(np.sum(np.square(offset, dtype=np.float64)))
@@ -71,14 +73,14 @@ def respond(
         return None
     plain = None if plain_code is None else _slope(_centred(plain_code), centred)
     own = _centred(code)
-    return Response(_slope(own, centred), _explained(own, centred), plain)
+    return EncoderAdaptation(_slope(own, centred), _explained(own, centred), plain)
 
 
-def answer(slope: Estimate, *, small: float = SMALL_SLOPE) -> Answer:
+def adaptation_word(slope: Estimate, *, small: float = SMALL_SLOPE) -> AdaptationWord:
     """The word for a slope over seeds, by its interval.
 
     ``ignores``: all of it lies within ± ``small``. Else ``cancels`` where all of it lies below
-    zero, ``reinforces`` where above, ``not told from zero`` where it holds zero. ``unknown``
+    zero, ``reinforces`` where above, ``inconclusive`` where it holds zero. ``unknown``
     without an interval.
 
     Args:
@@ -91,62 +93,95 @@ def answer(slope: Estimate, *, small: float = SMALL_SLOPE) -> Answer:
         return "ignores"
     if slope.high < 0:
         return "cancels"
-    return "reinforces" if slope.low > 0 else "not told from zero"
+    return "reinforces" if slope.low > 0 else "inconclusive"
 
 
 @dataclass(frozen=True)
-class ResponseSummary:
-    """How the encoder answers the offset of a setting, over the seeds that finished.
+class EncoderAdaptationSummary:
+    """Adaptation of a setting's encoder to its offset, over the seeds that finished.
 
     Attributes:
-        setting: Which setting.
+        setting: The setting.
         slope: The slope.
-        plain_slope: The slope without training with the offset; count 0 where not known.
-        learnt: The slope less the plain slope, seed by seed; count 0 where not known.
+        plain_slope: The slope without training with the offset; count 0 where unknown.
+        learnt_slope: The slope less the plain slope, seed by seed; count 0 where unknown.
         explained: Share of the code's variance that the offset explains linearly.
-        answer: The word for ``learnt``; ``unknown`` where that is: ``slope`` alone is there by
-            chance too.
+        word: The word for ``learnt_slope``; ``unknown`` where that is: ``slope`` alone is there
+            by chance too.
     """
 
     setting: Setting
     slope: Estimate
     plain_slope: Estimate
-    learnt: Estimate
+    learnt_slope: Estimate
     explained: Estimate
-    answer: Answer
+    word: AdaptationWord
 
 
-def summarise_responses(
+def summarise_encoder_adaptation(
     finished: Sequence[tuple[str, Run]],
-    responses: Mapping[str, Response | None],
+    adaptations: Mapping[str, EncoderAdaptation | None],
     *,
     confidence: float,
-) -> list[ResponseSummary]:
-    """The answer of every setting that has one, in the order of the settings.
+) -> list[EncoderAdaptationSummary]:
+    """The adaptation of every setting that has one, in the order of the settings.
 
     Args:
         finished: Ids and runs, in the order of the report.
-        responses: What :func:`respond` gave for each id; a run may be missing.
+        adaptations: :func:`encoder_adaptation` of each id; a run may be missing.
         confidence: The share of intervals that hold the true mean.
     """
-    known = {run_id: found for run_id, found in responses.items() if found is not None}
+    present = {run_id: item for run_id, item in adaptations.items() if item is not None}
     summaries = []
-    for setting, members in runs_by_setting(finished, known):
-        found = [known[run_id] for run_id, _ in members]
-        plain = [one.plain_slope for one in found if one.plain_slope is not None]
-        slope, plain_slope, learnt, explained = (
+    for setting, members in runs_by_setting(finished, present):
+        items = [present[run_id] for run_id, _ in members]
+        pairs = [(item.slope, item.plain_slope) for item in items if item.plain_slope is not None]
+        slope, plain_slope, learnt_slope, explained = (
             mean_and_interval(np.array(values, dtype=np.float64), confidence)
             for values in (
-                [one.slope for one in found],
-                plain,
-                [one.slope - one.plain_slope for one in found if one.plain_slope is not None],
-                [one.explained for one in found],
+                [item.slope for item in items],
+                [plain for _, plain in pairs],
+                [own - plain for own, plain in pairs],
+                [item.explained for item in items],
             )
         )
         summaries.append(
-            ResponseSummary(setting, slope, plain_slope, learnt, explained, answer(learnt))
+            EncoderAdaptationSummary(
+                setting, slope, plain_slope, learnt_slope, explained, adaptation_word(learnt_slope)
+            )
         )
     return summaries
+
+
+def donor_shift(
+    x: Array, code: Array | None, offset: Array, decode: Decode, sources: NDArray[np.int64]
+) -> float:
+    """The share of the way to another sample, the donor, that its offset takes a reconstruction.
+
+    The slope of the output's shift on the samples' difference, over all samples i, their
+    sources j and all features: ``Σ (x'ᵢⱼ − x'ᵢᵢ)·(xⱼ − xᵢ) / Σ ‖xⱼ − xᵢ‖²``, where ``x'ᵢⱼ`` is
+    decoded from the code of i and the offset of j. 0: the output does not move that way,
+    whatever else happens to it; 1: it is the other sample's. Only where the decoder reads x from
+    the offset is it above zero. An encoder that merely takes a known offset back is thrown off
+    by another one just as much, but not towards the other sample.
+
+    Args:
+        x: The samples, (n, features).
+        code: Their codes, (n, L), or None where the architecture names none.
+        offset: What is added to the codes, or stands beside them, (n, L).
+        decode: From codes and offsets of all n samples to reconstructions, (n, features).
+        sources: Whose offset each sample gets, (draws, n): :attr:`.interventions.Draws.sources`.
+
+    Returns:
+        The share; NaN where there are no sources, or all samples are alike.
+    """
+    own = decode(code, offset).astype(np.float64)
+    moved, whole = 0.0, 0.0
+    for source in sources:
+        way = x[source].astype(np.float64) - x
+        moved += float(np.sum((decode(code, offset[source]) - own) * way))
+        whole += float(np.sum(np.square(way)))
+    return moved / whole if whole > 0 else float("nan")
 
 
 def _centred(rows: NDArray[Any]) -> Float64:

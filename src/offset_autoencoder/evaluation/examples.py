@@ -1,0 +1,221 @@
+"""Test samples that are pictured: their reconstructions, and their codes in two dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offset_autoencoder.config import Run, SplitName
+from offset_autoencoder.data.prepared import PreparedData
+from offset_autoencoder.evaluation.opened import FinishedRun, OpenedRun, open_runs
+from offset_autoencoder.models.inference import Encoded
+
+Array = NDArray[np.float32]
+Offsets = Callable[[Run, float, SplitName], Array]
+
+MOST_CODES = 250
+_MOST_IMAGES, _MOST_PROFILES = 10, 5
+
+
+@dataclass(frozen=True)
+class Reconstructions:
+    """Samples and their reconstructions.
+
+    Attributes:
+        originals: (n, height, width) or (n, height, width, channels) float32 where samples are
+            images, else (n, features).
+        rows: For each setting shown and its reconstructions, the same shape.
+        prior: For each variational autoencoder shown and what it decodes from its prior, the
+            same shape.
+        data_range: The values that are black and white; of other samples, the least and the
+            most that is drawn.
+    """
+
+    originals: Array
+    rows: Sequence[tuple[str, Array]]
+    prior: Sequence[tuple[str, Array]]
+    data_range: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class CodePoint:
+    """A sample's code along the first two principal components of a setting's codes.
+
+    Attributes:
+        setting: The setting's label.
+        sample: The sample's id.
+        label: Its label as it came, or None.
+        c1: Along the first component.
+        c2: Along the second; 0 for codes of one dimension.
+        share1: Share of the codes' variance along the first; None where they have none.
+        share2: Along the second.
+    """
+
+    setting: str
+    sample: Any
+    label: Any
+    c1: float
+    c2: float
+    share1: float | None
+    share2: float | None
+
+
+CODE_COLUMNS = tuple(field.name for field in fields(CodePoint))
+
+
+def reconstructions(
+    data: PreparedData,
+    runs: Mapping[str, tuple[Run, FinishedRun]],
+    names: Sequence[tuple[str, str]],
+    offsets: Offsets,
+) -> Reconstructions | None:
+    """The same test samples reconstructed by each run, one of each class where there are labels.
+
+    Args:
+        data: The prepared data.
+        runs: The runs by id.
+        names: The name of each picture and its run's id; settings can share a run.
+        offsets: As :func:`.run_evaluation.evaluate_runs` takes them.
+
+    Returns:
+        None without runs.
+    """
+    image_shape, known_range = data.schema.image_shape, data.schema.range
+    if not runs:
+        return None
+    shape, most = (
+        (image_shape, _MOST_IMAGES) if image_shape else ((data.schema.input_dim,), _MOST_PROFILES)
+    )
+    labels = data.test.y
+    rows = np.arange(min(most, len(data.test.x)))
+    if labels is not None:
+        one_each = np.unique(labels, return_index=True)[1][:most]
+        others = np.setdiff1d(np.arange(len(labels)), one_each)
+        rows = np.concatenate([one_each, others[: most - len(one_each)]])
+    x = np.asarray(data.test.x[rows])
+    outputs, prior = {}, {}
+    for run_id, opened, encoded in _encoded_rows(data, runs, rows, offsets):
+        decode = opened.decoder(x)
+        outputs[run_id] = decode(encoded.code, encoded.offset).reshape(-1, *shape)
+        if encoded.log_variance is not None:
+            rng = np.random.default_rng(opened.run.seed)
+            drawn = rng.standard_normal(encoded.log_variance.shape, dtype=np.float32)
+            prior[run_id] = decode(drawn, np.zeros_like(drawn)).reshape(-1, *shape)
+    low, high = known_range or (float(x.min()), float(x.max()))
+    return Reconstructions(
+        originals=x.reshape(-1, *shape),
+        rows=[(name, outputs[run_id]) for name, run_id in names],
+        prior=[(name, prior[run_id]) for name, run_id in names if run_id in prior],
+        data_range=(low, high),
+    )
+
+
+def codes(
+    data: PreparedData,
+    runs: Mapping[str, tuple[Run, FinishedRun]],
+    names: Sequence[tuple[str, str]],
+    offsets: Offsets,
+) -> list[CodePoint]:
+    """The codes of test samples by each run, in two dimensions; arguments as in `reconstructions`.
+
+    A run whose architecture names no code has none.
+    """
+    test, classes = data.test, data.schema.classes
+    rows = spread_rows(len(test.x))
+    labels = None if classes is None or test.y is None else [classes[i] for i in test.y[rows]]
+    by_id = {
+        run_id: encoded.code
+        for run_id, _, encoded in _encoded_rows(data, runs, rows, offsets)
+        if encoded.code is not None
+    }
+    return [
+        point
+        for name, run_id in names
+        if run_id in by_id
+        for point in code_points(name, by_id[run_id], test.ids[rows], labels)
+    ]
+
+
+def spread_rows(samples: int, most: int = MOST_CODES) -> NDArray[np.int64]:
+    """The rows of the test split whose codes are shown: all where they are few, else evenly apart.
+
+    Args:
+        samples: How many rows the split has.
+        most: The most to show.
+
+    Returns:
+        int64 (shown,), ascending, each once.
+    """
+    if samples <= most:
+        return np.arange(samples)
+    return np.unique(np.rint(np.linspace(0, samples - 1, most)).astype(np.int64))
+
+
+def code_points(
+    setting: str,
+    code: NDArray[Any],
+    ids: Sequence[Any] | NDArray[Any],
+    labels: Sequence[Any] | None,
+) -> list[CodePoint]:
+    """A setting's codes along their first two principal components.
+
+    Components are those of the codes given; each points to where its largest weight is positive.
+
+    Args:
+        setting: The setting's label.
+        code: (n, L), one row per sample; rows that are not finite are left out.
+        ids: The samples' ids, (n,).
+        labels: Their labels as they came, (n,), or None.
+    """
+    code = np.asarray(code, dtype=np.float64)
+    kept = np.isfinite(code).all(axis=1)
+    centred = code[kept] - code[kept].mean(axis=0) if kept.any() else code[kept]
+    places, shares = _principal(centred)
+    return [
+        CodePoint(
+            setting=setting,
+            sample=ids[row],
+            label=None if labels is None else labels[row],
+            c1=float(place[0]),
+            c2=float(place[1]),
+            share1=shares[0],
+            share2=shares[1],
+        )
+        for row, place in zip(np.flatnonzero(kept).tolist(), places, strict=True)
+    ]
+
+
+def _encoded_rows(
+    data: PreparedData,
+    runs: Mapping[str, tuple[Run, FinishedRun]],
+    rows: NDArray[np.int64],
+    offsets: Offsets,
+) -> Iterator[tuple[str, OpenedRun, Encoded]]:
+    """The runs, each opened once although settings can share it, and the codes of some rows."""
+    x = np.asarray(data.test.x[rows])
+    for run_id, opened in open_runs({run_id: trained for run_id, (_, trained) in runs.items()}):
+        run, trained = runs[run_id]
+        offset = offsets(run, trained.offset_factor, "test")[rows]
+        yield run_id, opened, opened.encode(x, offset)
+
+
+def _principal(
+    centred: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], tuple[float | None, float | None]]:
+    """Coordinates along the first two components, (n, 2), and their shares of the variance."""
+    places = np.zeros((len(centred), 2))
+    if not len(centred) or not centred.any():
+        return places, (None, None)
+    _, sizes, directions = np.linalg.svd(centred, full_matrices=False)
+    directions = directions[:2]
+    largest = np.abs(directions).argmax(axis=1)
+    signs = np.sign(directions[np.arange(len(directions)), largest])
+    directions = directions * signs[:, None]
+    places[:, : len(directions)] = centred @ directions.T
+    shares = np.square(sizes) / np.square(sizes).sum()
+    second = float(shares[1]) if len(shares) > 1 else 0.0
+    return places, (float(shares[0]), second)

@@ -1,0 +1,338 @@
+"""Evaluation of finished runs: everything measured of each, in one pass over it."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from offset_autoencoder.config import SPLITS, Run, SplitName
+from offset_autoencoder.config.registries import LOSSES
+from offset_autoencoder.config.schema import Evaluate
+from offset_autoencoder.evaluation.encoder_adaptation import (
+    EncoderAdaptation,
+    donor_shift,
+    encoder_adaptation,
+)
+from offset_autoencoder.evaluation.interventions import (
+    Draws,
+    Intervention,
+    chosen_interventions,
+    draw,
+    intervene,
+)
+from offset_autoencoder.evaluation.metrics import (
+    CONDITIONS,
+    Domain,
+    reconstruction_metrics,
+)
+from offset_autoencoder.evaluation.opened import FinishedRun, OpenedRun, open_runs
+from offset_autoencoder.evaluation.probes import Probe, Splits, Targets, probe_parts
+from offset_autoencoder.models.inference import Decode, Encoded
+
+Array = NDArray[np.float32]
+
+DEPLOYED, AS_TRAINED, CLEAN = CONDITIONS
+
+
+@dataclass(frozen=True)
+class RunEvaluation:
+    """Everything measured of one run.
+
+    Attributes:
+        metrics: Its columns of ``runs.csv``: every metric on the test split.
+        train_metric: The metric that is compared, on the training split as deployed.
+        interventions: Metrics on the test split under each intervention.
+        probes: What is read linearly from its code and its offset, by part.
+        encoder_adaptation: How its code goes with its offset on the test split; None without one.
+        donor_shift: How far another sample's offset takes the reconstruction towards that sample;
+            None without an offset.
+    """
+
+    metrics: dict[str, float]
+    train_metric: float
+    interventions: dict[Intervention, dict[str, float]]
+    probes: dict[str, Probe]
+    encoder_adaptation: EncoderAdaptation | None
+    donor_shift: float | None
+
+
+@dataclass(frozen=True)
+class EvaluationSamples:
+    """The samples that runs are evaluated on.
+
+    Attributes:
+        x: The samples of each split, (n, D) float32.
+        targets: What the probes read.
+        data_range: Lowest and highest value that the data can take, where known.
+    """
+
+    x: Mapping[SplitName, Array]
+    targets: Targets
+    data_range: tuple[float, float] | None
+
+
+def evaluate_runs(
+    runs: Mapping[str, tuple[Run, FinishedRun]],
+    offsets: Callable[[Run, float, SplitName], Array],
+    samples: EvaluationSamples,
+    evaluate: Evaluate,
+) -> Iterator[tuple[str, RunEvaluation]]:
+    """Evaluate runs, as many at a time as there are cores.
+
+    The result of a run depends neither on the others nor on the number of cores.
+
+    Args:
+        runs: By id the runs as params.yaml names them and as they were trained.
+        offsets: :class:`.finished_runs.OffsetsOf`: from a run, the factor of its table and a
+            split to f(x) as it is added, (n, L) float32.
+        samples: The samples.
+        evaluate: The section of params.yaml.
+
+    Yields:
+        Id and evaluation of each run, those without anything added first.
+    """
+    cores = os.cpu_count() or 1
+    waiting: deque[tuple[str, Future[RunEvaluation]]] = deque()
+    # Products are small, and all cores have runs of their own to evaluate.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(cores) as pool:
+        for run_id, arguments in _encoded_runs(runs, offsets, samples, evaluate):
+            waiting.append((run_id, pool.submit(_evaluate, samples, evaluate, *arguments)))
+            if not arguments[0].stays_open:
+                waiting[-1][1].result()
+            while len(waiting) > cores:
+                done, future = waiting.popleft()
+                yield done, future.result()
+        for done, future in waiting:
+            yield done, future.result()
+
+
+def _encoded_runs(
+    runs: Mapping[str, tuple[Run, FinishedRun]],
+    offsets: Callable[[Run, float, SplitName], Array],
+    samples: EvaluationSamples,
+    evaluate: Evaluate,
+) -> Iterator[tuple[str, tuple[OpenedRun, Mapping[SplitName, Encoded], Draws, Array | None]]]:
+    plain_codes: dict[str, Array] = {}
+    drawn: dict[tuple[int, int], Draws] = {}
+    # Runs without anything added come first: the adaptation of the others is measured from theirs.
+    ordered = sorted(runs, key=lambda run_id: not _is_plain(runs[run_id][0]))
+    for run_id, opened in open_runs({run_id: runs[run_id][1] for run_id in ordered}):
+        run = runs[run_id][0]
+        encoded = {
+            name: opened.encode(samples.x[name], offsets(run, opened.run.offset_factor, name))
+            for name in SPLITS
+        }
+        test = encoded["test"]
+        twin = _twin_of(run)
+        if _is_plain(run) and twin and test.code is not None and not test.offset.any():
+            plain_codes[twin] = test.code
+        shape = (run.seed, test.offset.shape[1])
+        if shape not in drawn:
+            drawn[shape] = draw(
+                evaluate.draws,
+                seed=evaluate.seed,
+                run_seed=run.seed,
+                samples=len(samples.x["test"]),
+                latent_dim=shape[1],
+            )
+        plain_code = plain_codes.get(twin) if twin else None
+        yield run_id, (opened, encoded, drawn[shape], plain_code)
+
+
+def _evaluate(
+    samples: EvaluationSamples,
+    evaluate: Evaluate,
+    opened: OpenedRun,
+    encoded: Mapping[SplitName, Encoded],
+    draws: Draws,
+    plain_code: Array | None,
+) -> RunEvaluation:
+    run, test, train = opened.run, encoded["test"], encoded["train"]
+    x, decode = samples.x["test"], opened.decoder(samples.x["test"])
+    domain = domain_of(run, x, samples.data_range)
+    metrics = run_metrics(run, x, test, decode, domain, noise_seed=evaluate.seed)
+    metric = evaluate.metric if evaluate.metric in metrics else "mse"
+    metrics["trainable_parameters"] = opened.trainable_parameters
+    if test.log_variance is not None:
+        metrics |= evidence_lower_bound(
+            run.architecture.network.loss,
+            x,
+            test,
+            decode,
+            draws=evaluate.draws,
+            seed=evaluate.seed,
+        )
+    x_train = samples.x["train"]
+    reconstruction = opened.decoder(x_train)(train.code, train.offset)
+    has_offset = bool(test.offset.any())
+    return RunEvaluation(
+        metrics=metrics,
+        train_metric=reconstruction_metrics(x_train, reconstruction, domain)[metric],
+        interventions=intervene(
+            x,
+            test.code,
+            test.offset,
+            decode,
+            draws,
+            chosen_interventions(evaluate),
+            metrics=tuple(dict.fromkeys(["mse", metric])),
+            domain=domain,
+        ),
+        probes=probe_parts(
+            _splits(encoded, "code") if test.code is not None else None,
+            _splits(encoded, "offset") if has_offset else None,
+            samples.targets,
+        ),
+        encoder_adaptation=(
+            encoder_adaptation(test.code, test.offset, plain_code)
+            if test.code is not None and has_offset
+            else None
+        ),
+        donor_shift=(
+            donor_shift(x, test.code, test.offset, decode, draws.sources) if has_offset else None
+        ),
+    )
+
+
+def _splits(encoded: Mapping[SplitName, Encoded], part: str) -> Splits:
+    train, validation, test = (getattr(encoded[name], part) for name in SPLITS)
+    return Splits(train=train, validation=validation, test=test)
+
+
+def _is_plain(run: Run) -> bool:
+    """Whether nothing is added to the run's code, as params.yaml has it."""
+    spec = run.setting.spec
+    return spec.system == "additive" and spec.rms is None and spec.stddev == 0
+
+
+def _twin_of(run: Run) -> str | None:
+    """A key that is equal for runs that differ in what is added alone: same encoder and seed.
+
+    None for a system whose encoder is not that of a plain run.
+    """
+    setting = run.setting
+    if not setting.spec.system_record.starts_as_plain:
+        return None
+    return repr((setting.network, setting.train, run.seed))
+
+
+def domain_of(run: FinishedRun, x: Array, data_range: tuple[float, float] | None) -> Domain:
+    """The range of the samples (n, D) and of what the run makes of them."""
+    in_unit_interval = bool(x.min() >= 0 and x.max() <= 1)
+    return Domain(data_range, in_unit_interval and run.architecture.network.output != "linear")
+
+
+def run_metrics(
+    run: FinishedRun,
+    x: Array,
+    encoded: Encoded,
+    decode: Decode,
+    domain: Domain,
+    *,
+    noise_seed: int,
+) -> dict[str, float]:
+    """Every metric of a run under every condition.
+
+    As deployed: the run's own offset. As trained: that and its own noise, the same draws
+    for every run of a seed; of a variational autoencoder a code drawn from its posterior. Clean:
+    neither.
+
+    Args:
+        run: The run.
+        x: (n, D) float32 samples.
+        encoded: Their codes and offsets.
+        decode: The run's decoder.
+        domain: The range of the values.
+        noise_seed: Seed of the noise of the condition "as trained".
+
+    Returns:
+        The columns of ``runs.csv``: ``mse`` as deployed, ``mse_as_trained``, ``mse_clean``, and
+        so on for the metrics that apply.
+    """
+
+    def metrics(code: Array | None, offset: Array) -> dict[str, float]:
+        return reconstruction_metrics(x, decode(code, offset), domain)
+
+    values = {DEPLOYED: metrics(encoded.code, encoded.offset)}
+    noisy = as_trained(run, encoded, noise_seed)
+    values[AS_TRAINED] = values[DEPLOYED] if noisy is None else metrics(*noisy)
+    zero = np.zeros_like(encoded.offset)
+    values[CLEAN] = metrics(encoded.code, zero) if encoded.offset.any() else values[DEPLOYED]
+    return {
+        f"{name}{condition}": values[condition][name]
+        for name in values[DEPLOYED]
+        for condition in CONDITIONS
+    }
+
+
+def as_trained(
+    run: FinishedRun, encoded: Encoded, noise_seed: int
+) -> tuple[Array | None, Array] | None:
+    """Code and offset with the noise of training on them; None for a run without noise."""
+    if run.stddev == 0 and encoded.log_variance is None:
+        return None
+    seeds = np.random.SeedSequence(noise_seed, spawn_key=(run.seed,))
+    noise = np.random.default_rng(seeds).standard_normal(encoded.offset.shape, dtype=np.float32)
+    if encoded.code is not None and encoded.log_variance is not None:
+        noise *= np.exp(encoded.log_variance / 2)
+        return encoded.code + noise, encoded.offset
+    noise *= np.float32(run.stddev)
+    # A model of the user's own was trained with its noise on the offset, whatever it does with it.
+    if encoded.code is None or run.architecture.system == "function":
+        return encoded.code, encoded.offset + noise
+    return encoded.code + noise, encoded.offset
+
+
+def kl_divergence(mean: NDArray[np.floating], log_variance: NDArray[np.floating]) -> float:
+    """KL(N(mean, variance) ‖ N(0, 1)) in nats, summed over coordinates, averaged over samples.
+
+    ``½ Σ (mean² + variance − log variance − 1)`` (Kingma & Welling 2014, appendix B).
+
+    Args:
+        mean: (n, L).
+        log_variance: (n, L).
+    """
+    mean, log_variance = np.asarray(mean, np.float64), np.asarray(log_variance, np.float64)
+    each = np.square(mean) + np.exp(log_variance) - log_variance - 1
+    return float(np.mean(np.sum(each, axis=1)) / 2)
+
+
+def evidence_lower_bound(
+    loss: str, x: Array, encoded: Encoded, decode: Decode, *, draws: int, seed: int
+) -> dict[str, float]:
+    """``elbo = −nll − kl`` of samples, in nats per sample.
+
+    Args:
+        loss: The network's loss.
+        x: (n, D) samples.
+        encoded: Mean and log variance of their codes.
+        decode: The run's decoder.
+        draws: Codes drawn per sample for the expected log likelihood.
+        seed: Of the draws.
+
+    Returns:
+        ``elbo``, ``nll`` and ``kl``; the divergence is exact, the likelihood the mean over the
+        draws. Whatever beta the run was trained with, this is the bound itself.
+
+    Raises:
+        ValueError: for a run that is no variational autoencoder.
+    """
+    if encoded.code is None or encoded.log_variance is None:
+        raise ValueError("only a variational autoencoder has an evidence lower bound")
+    rng = np.random.default_rng(seed)
+    spread = np.exp(encoded.log_variance / 2)
+    likelihoods = []
+    for _ in range(draws):
+        noise = rng.standard_normal(spread.shape, dtype=np.float32)
+        noise *= spread
+        drawn = decode(encoded.code + noise, encoded.offset)
+        likelihoods.append(LOSSES[loss].negative_log_likelihood(x, drawn))
+    nll, kl = float(np.mean(likelihoods)), kl_divergence(encoded.code, encoded.log_variance)
+    return {"elbo": -nll - kl, "nll": nll, "kl": kl}
