@@ -71,7 +71,7 @@ def test_bad_input_is_one_line(
 
 
 def test_ctrl_c_says_so(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from offset_autoencoder.cli import check
+    from offset_autoencoder.stages import check
 
     def interrupted() -> None:
         raise KeyboardInterrupt

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from tests.cli.conftest import DOCUMENT, frame, write_project
 
-from offset_autoencoder.cli.check import check
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io import arrays
 from offset_autoencoder.stages import prepare
+from offset_autoencoder.stages.check import check
 
 DATA = DOCUMENT["data"]
 NETWORK = DOCUMENT["network"]

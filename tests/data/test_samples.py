@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.schema import Data
-from offset_autoencoder.data.samples import Samples, gather
+from offset_autoencoder.data.samples import Samples, load_samples
 from offset_autoencoder.data.sources import load_source
 from offset_autoencoder.errors import InputError
 
@@ -20,7 +20,7 @@ LABELS = np.arange(12) % 3
 
 def read(raw: Path, **keys: Any) -> Samples:
     data = Data.model_validate({"source": "file", **keys})
-    return gather(load_source(data, raw), data)
+    return load_samples(data, raw)
 
 
 def save(raw: Path, **arrays: NDArray[Any]) -> None:
@@ -30,7 +30,7 @@ def save(raw: Path, **arrays: NDArray[Any]) -> None:
 
 def test_digits() -> None:
     data = Data()
-    samples = gather(load_source(data), data)
+    samples = load_samples(data)
     assert samples.x.shape == (1797, 64)
     assert samples.image_shape == (8, 8)
     assert samples.classes == list(range(10))
@@ -48,12 +48,12 @@ def test_keras_data_sets_bring_their_test_split(monkeypatch: pytest.MonkeyPatch)
         )
         monkeypatch.setitem(sys.modules, "keras", fake)
         data = Data.model_validate({"source": name})
-        samples = gather(load_source(data), data)
+        samples = load_samples(data)
         np.testing.assert_array_equal(samples.x[:], images.reshape(10, 4))
         assert samples.image_shape == (2, 2)
         assert samples.splits is not None
         assert samples.splits.tolist() == ["train"] * 8 + ["test"] * 2
-        assert samples.place(9) == f"{name}, test, row 1"
+        assert samples.location(9) == f"{name}, test, row 1"
 
 
 def test_data_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +107,7 @@ def test_a_file_a_split(tmp_path: Path) -> None:
     np.testing.assert_array_equal(samples.x[:], X)
     assert samples.splits is not None
     assert samples.splits.tolist() == ["train"] * 8 + ["test"] * 4
-    assert samples.place(8, 2) == f"{tmp_path / 'b.npy'}, row 0, column 2"
+    assert samples.location(8, 2) == f"{tmp_path / 'b.npy'}, row 0, column 2"
 
 
 def test_one_npz_that_holds_an_array_a_split(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_labels_and_ids_that_are_none(tmp_path: Path) -> None:
     )
     for key, name, message in [
         ("label", "short", r"short\.npy: holds 11 values for 12 samples"),
-        ("label", "wide", r"wide\.npy: has shape \(12, 2\), expected one label a sample"),
+        ("label", "wide", r"wide\.npy: has shape \(12, 2\), expected one label per sample"),
         ("label", "floats", r"row 0: label 0\.5 names no class"),
         ("label", "nan", r"row 0: label nan names no class"),
         ("label", "bytes", "labels are .S1, expected integers or text"),
@@ -295,7 +295,7 @@ def test_ids_twice_in_two_files(tmp_path: Path) -> None:
         ),
         (
             {"path": {"train": "x.npy", "test": "x.npy"}, "label": "x.npy"},
-            r"data\.label: data\.path names a file a split, so this must, too",
+            r"data\.label: data\.path names a file per split, so this must, too",
         ),
         (
             {"path": {"train": "x.npy", "test": "x.npy"}, "label": {"train": "l.npy"}},
@@ -303,7 +303,7 @@ def test_ids_twice_in_two_files(tmp_path: Path) -> None:
         ),
         (
             {"path": "x.npy", "label": {"train": "x.npy"}},
-            r"data\.label: names a value a split, but data\.path is one file",
+            r"data\.label: names a value per split, but data\.path is one file",
         ),
         (
             {"path": {"train": "x.npy", "test": "../x.npy"}},

@@ -109,7 +109,7 @@ def test_constant_features_are_named(data: Data) -> None:
         match=rf"data\.scale: {data.scale}: .*'b'.* is 0\.1 in every training sample.*"
         r"'d'.*'e'.* and 1 more.*data\.scale: unit",
     ):
-        fit_scale(data, x, name_of=lambda i: f"column {names[8 + i]!r}")
+        fit_scale(data, x, feature_name=lambda i: f"column {names[8 + i]!r}")
 
 
 @pytest.mark.parametrize("kind", ["minmax", "standard"])

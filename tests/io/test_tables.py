@@ -53,7 +53,7 @@ def test_a_damaged_table_is_named(tmp_path: Path, content: bytes | None, message
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(InputError, match=message) as caught:
-        read_csv(path, mend="make it anew")
+        read_csv(path, hint="make it anew")
     assert "make it anew" in str(caught.value)
 
 

@@ -11,8 +11,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.schema import Data
-from offset_autoencoder.data.scaling import fit_scale
-from offset_autoencoder.serving.scaling_back import unscale
+from offset_autoencoder.data.scaling import fit_scale, inverse_scale
 
 
 @given(
@@ -24,5 +23,5 @@ def test_unscaling_undoes_the_scale_also_of_constant_features(
 ) -> None:
     raw[:, 1] = 5
     scale = fit_scale(Data(source="digits", scale=kind), raw)
-    back = unscale(scale.apply(raw), (scale.shift, scale.factor))
+    back = inverse_scale(scale.apply(raw), (scale.shift, scale.factor))
     np.testing.assert_allclose(back, raw, rtol=1e-5, atol=1e-4)

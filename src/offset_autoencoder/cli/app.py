@@ -205,9 +205,9 @@ def _apply(
     **options: Any,
 ) -> None:
     from offset_autoencoder.cli.apply import apply_model
-    from offset_autoencoder.cli.chosen_columns import Named
+    from offset_autoencoder.data.new_samples import ColumnOptions
 
-    apply_model(operation, model, *paths, Named(*columns), **options)
+    apply_model(operation, model, *paths, ColumnOptions(*columns), **options)
 
 
 @app.command()
@@ -276,7 +276,7 @@ def check() -> None:
 
     What is refused here is what the stage prepare refuses.
     """
-    from offset_autoencoder.cli.check import check
+    from offset_autoencoder.stages.check import check
 
     check()
 

@@ -14,27 +14,31 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.cli.beside import Extras, find_extras
-from offset_autoencoder.cli.chosen_columns import Named
-from offset_autoencoder.cli.new_samples import check_input, read_new
 from offset_autoencoder.config import load_params
 from offset_autoencoder.config.schema import Tracking
-from offset_autoencoder.data.scaling import apply_scale
+from offset_autoencoder.data.new_samples import (
+    ColumnOptions,
+    SideInputs,
+    check_input,
+    choose_side_inputs,
+    read_new_samples,
+)
+from offset_autoencoder.data.scaling import apply_scale, inverse_scale
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import ConcatenatedRows, chunks
 from offset_autoencoder.io.files import atomic_write, npy_writer
 from offset_autoencoder.paths import MODELS, PARAMS, PREPARED, run_store
 from offset_autoencoder.reporting.progress import progress
 from offset_autoencoder.runs.load import find_run
-from offset_autoencoder.serving.applied import AppliedModel, Beside
+from offset_autoencoder.serving.applied import AppliedModel
 from offset_autoencoder.serving.facts import FACTS
 from offset_autoencoder.serving.folder import IN_MLFLOW, load_model_folder
 from offset_autoencoder.serving.from_run import open_run
-from offset_autoencoder.serving.scaling_back import unscale
 from offset_autoencoder.tracking.location import locate
 
 Operation = Literal["reconstruct", "encode", "offsets"]
 Array = NDArray[np.float32]
+Inputs = dict[str, Any]
 Append = Callable[[Array, slice], None]
 """Writes the next rows, ``(k, columns)``, and takes which of all rows they are."""
 
@@ -53,7 +57,7 @@ def apply_model(
     model: str,
     source: Path,
     output: Path,
-    named: Named,
+    named: ColumnOptions,
     *,
     offset: Path | None = None,
     is_scaled: bool = False,
@@ -85,7 +89,7 @@ def apply_model(
                 "adds no offset that is computed beforehand: there is none to write",
             )
         labelled = operation != "encode" and facts.needs == "labels"
-        table = read_new(source, named, labelled=labelled, trained_on=facts.columns)
+        table = read_new_samples(source, named, labelled=labelled, trained_on=facts.columns)
         x = ConcatenatedRows((table.x,))
         if x.shape[1] != facts.input_dim:
             raise InputError(
@@ -97,13 +101,21 @@ def apply_model(
         else:
             columns = _numbered("code" if operation == "encode" else "offset", facts.latent_dim)
         # The code depends on x alone.
-        extras = (
-            Extras(is_scaled)
+        side_inputs = (
+            SideInputs(is_scaled)
             if operation == "encode"
-            else find_extras(facts, table, offset, is_scaled=is_scaled)
+            else choose_side_inputs(
+                table,
+                offset,
+                needs=facts.needs,
+                offset_kind=facts.offset_kind,
+                latent_dim=facts.latent_dim,
+                text_ids=facts.text_ids,
+                is_scaled=is_scaled,
+            )
         )
         squared_errors: list[float] = []
-        operations: dict[Operation, Callable[[Array, Beside], Array]] = {
+        operations: dict[Operation, Callable[[Array, Inputs], Array]] = {
             "reconstruct": lambda rows, inputs: _reconstruct(opened, rows, inputs, squared_errors),
             "encode": lambda rows, inputs: opened.encode(rows, **inputs),
             "offsets": lambda rows, inputs: opened.offset(rows, **inputs),
@@ -114,7 +126,7 @@ def apply_model(
         ):
             for start, block in chunks(x, len(columns)):
                 rows = slice(start, start + len(block))
-                append(operations[operation](block, extras.of(rows)), rows)
+                append(operations[operation](block, side_inputs.of(rows)), rows)
                 report(float(rows.stop), rows.stop)
     line = f"{output}: {len(x)} × {len(columns)}"
     if operation == "reconstruct":
@@ -127,7 +139,7 @@ def _numbered(name: str, count: int) -> tuple[str, ...]:
 
 
 def _reconstruct(
-    opened: AppliedModel, block: Array, inputs: Beside, squared_errors: list[float]
+    opened: AppliedModel, block: Array, inputs: Inputs, squared_errors: list[float]
 ) -> Array:
     """Reconstructions in the units of the samples; their squared error as scaled is appended."""
     is_scaled = inputs.get("is_scaled", False)
@@ -135,7 +147,7 @@ def _reconstruct(
     inputs["is_scaled"] = True
     values = opened.reconstruct(scaled, **inputs)
     squared_errors.append(float(np.square(values - scaled.astype(np.float64)).sum()))
-    return values if is_scaled else unscale(values, opened.scale).astype(np.float32)
+    return values if is_scaled else inverse_scale(values, opened.scale).astype(np.float32)
 
 
 @contextlib.contextmanager

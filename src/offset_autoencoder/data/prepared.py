@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,13 @@ from numpy.typing import NDArray
 
 from offset_autoencoder import paths
 from offset_autoencoder.config.schema import SPLITS, SplitName
+from offset_autoencoder.data.scaling import Scale, ShiftAndFactor
+from offset_autoencoder.data.splits import Digests, sample_digests
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.arrays import ConcatenatedRows, Rows, chunks, reorder
 from offset_autoencoder.io.files import (
+    NpyWriter,
+    npy_writer,
     open_npy,
     read_json,
     read_npz,
@@ -23,6 +29,8 @@ from offset_autoencoder.io.files import (
     write_npy,
     write_npz,
 )
+
+SplitRows = Mapping[SplitName, Rows]
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ class PreparedSplit:
 
     @property
     def digests(self) -> dict[str, str | None]:
-        """The SHA-256 of each array, None where there are no labels."""
+        """SHA-256 of each array, None where there are no labels."""
         return {
             "x": sha256_of_array(self.x),
             "y": None if self.y is None else sha256_of_array(self.y),
@@ -51,19 +59,19 @@ class PreparedSplit:
 
 @dataclass(frozen=True)
 class Schema:
-    """What ``schema.json`` says, key by key.
+    """Content of ``schema.json``, key by key.
 
     Attributes:
         source: ``digits``, ``mnist``, ``fashion_mnist``, or the files' names.
-        samples: How many of each split.
-        input_dim: Features of a sample.
+        samples: Number of samples of each split.
+        input_dim: Number of features of a sample.
         image_shape: ``[h, w]`` or ``[h, w, c]`` of a sample, or None.
-        scale: ``{"kind": ...}`` and its facts: ``divisor`` (unit), or ``constant_features``, how
-            many features of a built-in data set were set to 0 (minmax, standard).
+        scale: ``{"kind": ...}``, and ``divisor`` (unit), or ``constant_features``: the number of
+            features of a built-in data set that were set to 0 (minmax, standard).
         range: ``[0, 1]`` where the scale is made for it (unit, minmax) and every value of
             every split keeps to it; None where values have no range to rely on.
         classes: The labels as they came, in order of class index, or None.
-        ids: ``given`` where the user's, ``rows`` where row numbers.
+        ids: ``given`` where they are the user's, ``rows`` where they are row numbers.
         digests: Of ``x``, ``y`` and ``ids`` of each split.
         columns: The features' names, where the files have names.
     """
@@ -82,7 +90,7 @@ class Schema:
 
 @dataclass(frozen=True)
 class PreparedData:
-    """What ``data/prepared`` holds."""
+    """Splits and schema of ``data/prepared``."""
 
     train: PreparedSplit
     validation: PreparedSplit
@@ -90,12 +98,115 @@ class PreparedData:
     schema: Schema
 
     def split(self, name: SplitName) -> PreparedSplit:
-        """The split of a name."""
+        """Split of a name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
 
+@dataclass(frozen=True)
+class SplitStatistics:
+    """Statistics of a split's scaled samples.
+
+    Attributes:
+        low: Smallest value, NaN where one is.
+        high: Largest value, likewise.
+        samples: Digest of each sample.
+        sha256: Digest of x as written; None where it was only read.
+    """
+
+    low: float
+    high: float
+    samples: Digests
+    sha256: str | None = None
+
+
+def in_order(x: ConcatenatedRows, rows: SplitRows) -> tuple[ConcatenatedRows, SplitRows]:
+    """The matrix, and the rows of each split in it, such that the rows of a split ascend.
+
+    They do where ids are row numbers; where the user gave ids, all rows are put in the order of
+    the splits, one after the other.
+    """
+    if all(bool(np.all(part[1:] > part[:-1])) for part in rows.values()):
+        return x, rows
+    ends = np.cumsum([len(rows[name]) for name in SPLITS])
+    new_rows = zip(SPLITS, np.split(np.arange(ends[-1]), ends[:-1]), strict=True)
+    return reorder(x, np.concatenate([rows[name] for name in SPLITS])), dict(new_rows)
+
+
+def write_splits(
+    folder: Path, x: ConcatenatedRows, rows: SplitRows, scale: Scale
+) -> dict[SplitName, SplitStatistics]:
+    """Scale all samples and write ``SPLIT/x.npy`` for every split, in one pass.
+
+    Args:
+        folder: Where to.
+        x: ``(n, D)`` raw samples.
+        rows: The rows of each split, ascending.
+        scale: The fitted scale.
+    """
+    with contextlib.ExitStack() as stack:
+        writers = {
+            name: stack.enter_context(
+                npy_writer(folder / name / "x.npy", (len(rows[name]), x.shape[1]))
+            )
+            for name in SPLITS
+        }
+        return scan_splits(x, rows, scale, writers)
+
+
+def scan_splits(
+    x: ConcatenatedRows,
+    rows: SplitRows,
+    scale: Scale,
+    writers: Mapping[SplitName, NpyWriter] | None = None,
+    report: Callable[[int], None] = lambda rows: None,
+) -> dict[SplitName, SplitStatistics]:
+    """Scale all samples in one pass, and write them where there are writers.
+
+    Args:
+        x: ``(n, D)`` raw samples.
+        rows: The rows of each split, ascending.
+        scale: The fitted scale.
+        writers: Writer of each split.
+        report: Called with the number of rows read so far.
+    """
+    scans = {name: _Scan(rows[name], writers[name] if writers else None) for name in SPLITS}
+    for start, chunk in chunks(x):
+        for scan in scans.values():
+            scan.add(start, chunk, scale)
+        report(start + len(chunk))
+    return {name: scan.statistics for name, scan in scans.items()}
+
+
+class _Scan:
+    """Statistics of a split so far."""
+
+    def __init__(self, rows: Rows, writer: NpyWriter | None) -> None:
+        self._rows, self._writer = rows, writer
+        self._samples = np.empty(len(rows), dtype=np.uint64)
+        self._low, self._high = np.inf, -np.inf
+
+    def add(self, start: int, chunk: NDArray[Any], scale: Scale) -> None:
+        """Scale the split's rows of a chunk, which begins at row ``start``."""
+        first, end = np.searchsorted(self._rows, (start, start + len(chunk)))
+        if first == end:
+            return
+        scaled = scale.apply(chunk[self._rows[first:end] - start])
+        # Of NumPy's, since Python's own drop NaN.
+        self._low = np.minimum(self._low, scaled.min())
+        self._high = np.maximum(self._high, scaled.max())
+        self._samples[first:end] = sample_digests(scaled)
+        if self._writer is not None:
+            self._writer.append(scaled)
+
+    @property
+    def statistics(self) -> SplitStatistics:
+        """Statistics of the rows added."""
+        sha256 = None if self._writer is None else self._writer.digest
+        return SplitStatistics(float(self._low), float(self._high), self._samples, sha256)
+
+
 def load_prepared(folder: Path = paths.PREPARED) -> PreparedData:
-    """Open what ``prepare`` wrote; ``x`` is mapped, so that opening costs nothing.
+    """Open ``data/prepared``; ``x`` is mapped, so that opening costs nothing.
 
     Raises:
         InputError: where a file is missing, damaged, or not what the schema says.
@@ -111,10 +222,8 @@ def load_prepared(folder: Path = paths.PREPARED) -> PreparedData:
     return PreparedData(**splits, schema=schema)
 
 
-def load_scale(
-    folder: Path = paths.PREPARED,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The shift and the factor that new raw samples need; see :func:`.scaling.apply_scale`.
+def load_scale(folder: Path = paths.PREPARED) -> ShiftAndFactor:
+    """Read the shift and the factor of :func:`.scaling.apply_scale`, for new raw samples.
 
     Raises:
         InputError: where ``scale.npz`` is missing or damaged.
@@ -133,14 +242,14 @@ def write_prepared(
     factor: NDArray[np.float64],
     latent_dims: Mapping[str, Sequence[int]],
 ) -> None:
-    """Write the folder whole: it takes the place of the old one when all of it is written.
+    """Write the folder, whole or not at all.
 
     Args:
         folder: Where to.
         data: Splits and schema.
         shift: float64 ``(1,)`` or ``(input_dim,)``.
         factor: Likewise.
-        latent_dims: Of each offset, the latent dims that it is needed in.
+        latent_dims: Latent dims that each offset is needed in.
     """
     with replace_folder(folder) as new:
         for name in SPLITS:
@@ -156,7 +265,7 @@ def write_all_but_x(
     factor: NDArray[np.float64],
     latent_dims: Mapping[str, Sequence[int]],
 ) -> None:
-    """Write what belongs beside the splits' ``x.npy``; arguments as of :func:`write_prepared`."""
+    """Write all but the splits' ``x.npy``; arguments as of :func:`write_prepared`."""
     for name in SPLITS:
         split = data.split(name)
         write_npy(folder / name / "ids.npy", split.ids)
@@ -170,7 +279,7 @@ def write_all_but_x(
 
 
 def digests_of(splits: Mapping[SplitName, PreparedSplit]) -> dict[SplitName, dict[str, str | None]]:
-    """The digests of every split, as the schema holds them."""
+    """Digests of every split, as in the schema."""
     return {name: splits[name].digests for name in SPLITS}
 
 

@@ -1,36 +1,38 @@
-"""Raw tables → one checked data set: flat features, class indices, unique ids."""
+"""One checked data set from the raw tables: flat features, class indices, unique ids."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from offset_autoencoder import paths
 from offset_autoencoder.config.schema import Data
-from offset_autoencoder.data.sources import Tables
-from offset_autoencoder.data.table import Table
-from offset_autoencoder.data.validation import as_ids, as_labels, as_splits, check_features
+from offset_autoencoder.data.checks import as_ids, as_labels, as_splits, check_features
+from offset_autoencoder.data.readers.base import Table
+from offset_autoencoder.data.sources import Tables, load_source
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import ConcatenatedRows
 
 
 @dataclass(frozen=True)
 class Samples:
-    """A data set before it is split and scaled.
+    """Data set before it is split and scaled.
 
     Attributes:
         x: ``(n, D)`` raw features, read where they lie; images are flattened in C order.
         ids: ``(n,)`` int64 or text, each once.
-        ids_given: Whether the ids are the user's; if not they are the rows' numbers.
+        ids_given: Whether the ids are the user's; otherwise they are row numbers.
         y: ``(n,)`` int64 index into ``classes``, or None.
         classes: The labels as they came, ascending, or None.
-        splits: ``(n,)`` the split that a sample comes in, or None where it comes in none.
+        splits: ``(n,)`` name of the split that the source assigns, or None where it assigns none.
         image_shape: ``(h, w)`` or ``(h, w, c)`` of a sample, or None.
-        tables: Where the rows come from, in order.
+        tables: Sources of the rows, in order.
     """
 
     x: ConcatenatedRows
@@ -42,25 +44,31 @@ class Samples:
     image_shape: tuple[int, ...] | None
     tables: tuple[Table, ...]
 
-    def place(self, row: int, feature: int | None = None) -> str:
-        """A row of the whole in words, as its own file counts."""
+    def location(self, row: int, feature: int | None = None) -> str:
+        """Location of a row of the whole, as its own file counts."""
         for table in self.tables:
             if row < len(table.x):
-                return table.place(row, feature)
+                return table.location(row, feature)
             row -= len(table.x)
         raise IndexError(row)
 
 
-def gather(tables: Tables, data: Data) -> Samples:
-    """Check the tables and make one data set of them.
+def load_samples(data: Data, raw: Path = paths.RAW) -> Samples:
+    """Read the data set that params.yaml names, check it and join its files.
 
     Rows follow each other in the order train, validation, test; without ids a sample's id is
     its row in the whole.
 
+    Args:
+        data: The section ``data`` of params.yaml.
+        raw: The folder that files are named relative to.
+
     Raises:
-        InputError: where a table is not fit (see :mod:`.validation`), the tables do not fit
-            together, an id stands twice, or ``data.image_shape`` does not fit.
+        InputError: where something cannot be read (see :func:`.load_source`), a table is not fit
+            (see :mod:`.checks`), the tables do not fit together, an id stands twice, or
+            ``data.image_shape`` does not fit.
     """
+    tables = load_source(data, raw)
     parts = tuple(tables.values())
     for table in parts:
         check_features(table)
@@ -128,33 +136,34 @@ def _splits(tables: Tables) -> NDArray[np.str_] | None:
 
 
 def _image_shape(
-    given: Sequence[int] | None, shape: tuple[int, ...], features: int
+    image_shape: Sequence[int] | None, shape: tuple[int, ...], features: int
 ) -> tuple[int, ...] | None:
-    if given is None:
+    if image_shape is None:
         return tuple(shape) if len(shape) in (2, 3) else None
-    if len(given) not in (2, 3):
-        raise InputError(
-            "params.yaml: data.image_shape", f"is [h, w] or [h, w, channels], got {list(given)}"
-        )
-    if math.prod(given) != features:
+    if len(image_shape) not in (2, 3):
         raise InputError(
             "params.yaml: data.image_shape",
-            f"{list(given)} has {math.prod(given)} values, a sample has {features}",
+            f"is [h, w] or [h, w, channels], got {list(image_shape)}",
         )
-    return tuple(given)
+    if math.prod(image_shape) != features:
+        raise InputError(
+            "params.yaml: data.image_shape",
+            f"{list(image_shape)} has {math.prod(image_shape)} values, a sample has {features}",
+        )
+    return tuple(image_shape)
 
 
 def _check_unique(samples: Samples) -> None:
     if not samples.ids_given:
         return
     order = np.argsort(samples.ids, kind="stable")
-    again = (samples.ids[order[1:]] == samples.ids[order[:-1]]).nonzero()[0]
-    if len(again):
-        at = again[np.argmin(order[again + 1])]
-        first, second = int(order[at]), int(order[at + 1])
+    repeats = (samples.ids[order[1:]] == samples.ids[order[:-1]]).nonzero()[0]
+    if len(repeats):
+        position = repeats[np.argmin(order[repeats + 1])]
+        first, second = int(order[position]), int(order[position + 1])
         raise InputError(
-            samples.place(second),
+            samples.location(second),
             f"id {samples.ids[second].item()!r} stands twice: it is that of "
-            f"{samples.place(first)}, too",
+            f"{samples.location(first)}, too",
             "ids must be unique",
         )

@@ -1,4 +1,4 @@
-"""How raw values become network inputs: ``scaled = (raw − shift) · factor``, in float32."""
+"""Scaling of raw values to network inputs: ``scaled = (raw − shift) · factor``, in float32."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config.schema import Data
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.arrays import Matrix, chunks
+from offset_autoencoder.io.arrays import Matrix, RowSubset, chunks
 
 _NAMED = 3
 _BLOCK_VALUES = 1 << 18  # converted at a time: they stay in fast memory
 _FULL_SCALE = {"uint8": 255.0, "uint16": 65535.0, "bool": 1.0}
+
+
+ShiftAndFactor = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Fitted scale as in ``scale.npz``, each ``(1,)`` or ``(D,)``."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Scale:
         kind: ``none``, ``unit``, ``minmax`` or ``standard``.
         shift: float64 ``(1,)`` or ``(D,)``.
         factor: float64, of the same shape.
-        facts: What else is worth recording: the divisor of ``unit``, the number of constant
+        facts: Further facts for the schema: the divisor of ``unit``, the number of constant
             features that ``minmax`` and ``standard`` set to 0.
     """
 
@@ -45,9 +49,9 @@ def fit_scale(
     train: Matrix,
     *,
     full_scale: float | None = None,
-    name_of: Callable[[int], str] = "column {}".format,
+    feature_name: Callable[[int], str] = "column {}".format,
 ) -> Scale:
-    """Fit a scale on the training split, gone through once, a chunk at a time.
+    """Fit a scale on the training split, in one pass, chunk by chunk.
 
     - ``none``: values as they came.
     - ``unit``: all features by one divisor. Where the full scale is known it is that: 255
@@ -65,8 +69,8 @@ def fit_scale(
     Args:
         data: The section ``data`` of params.yaml.
         train: ``(n, D)`` raw training split, any numeric dtype.
-        full_scale: The largest value that the kind of data can take, where it is known.
-        name_of: A feature's name, for messages.
+        full_scale: Largest value that the kind of data can take, where it is known.
+        feature_name: Function from a feature's index to its name, for messages.
 
     Raises:
         InputError: for a feature of the user's own that is constant over the training split,
@@ -78,14 +82,16 @@ def fit_scale(
         divisor = full_scale or _FULL_SCALE.get(train.dtype.name) or _largest(train)
         return Scale("unit", np.zeros(1), np.array([1 / divisor]), {"divisor": divisor})
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        found = _survey(train, moments=data.scale == "standard")
-        low, high = found.low, found.high
-        shift, spread = (low, high - low) if data.scale == "minmax" else (found.mean, found.stddev)
+        survey = _survey(train, moments=data.scale == "standard")
+        low, high = survey.low, survey.high
+        shift, spread = (
+            (low, high - low) if data.scale == "minmax" else (survey.mean, survey.stddev)
+        )
         factor = 1 / spread
     # Rounding gives a constant feature a deviation of 1e-17: minimum and maximum tell.
     constant = (low == high) | ~np.isfinite(factor)
     if data.source == "file":
-        _check_spread(data.scale, constant, low, name_of)
+        _check_spread(data.scale, constant, low, feature_name)
     factor[constant] = 0
     facts = {"constant_features": float(constant.sum())} if constant.any() else {}
     return Scale(data.scale, shift, factor, facts)
@@ -96,7 +102,7 @@ def apply_scale(
 ) -> NDArray[np.float32]:
     """Scale raw samples as the training split was: ``(x − shift) · factor``.
 
-    Computed in float64 a block of rows at a time, then rounded to float32; a value too large
+    Computed in float64 block by block, then rounded to float32; a value too large
     for float32 becomes infinite.
 
     Args:
@@ -125,6 +131,55 @@ def apply_scale(
     return scaled
 
 
+def inverse_scale(x: NDArray[np.float32], scale: ShiftAndFactor) -> NDArray[np.float64]:
+    """Undo :func:`apply_scale`; a feature that had no spread gets its one value.
+
+    Args:
+        x: Scaled samples ``(n, D)``.
+        scale: Shift and factor, ``(1,)`` or ``(D,)``.
+
+    Returns:
+        float64 ``(n, D)``.
+    """
+    shift, factor = scale
+    with np.errstate(divide="ignore"):
+        inverse = np.where(factor == 0, 0.0, 1 / factor)
+    return x.astype(np.float64) * inverse + shift
+
+
+@dataclass(frozen=True)
+class ScaledRows:
+    """Samples of a split as the network sees them, scaled on access.
+
+    Attributes:
+        x: The raw samples.
+        scale: The fitted scale.
+    """
+
+    x: RowSubset
+    scale: Scale
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(n, D)``."""
+        return self.x.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32."""
+        return np.dtype(np.float32)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Rows ``(k, D)`` of a slice; or the value at ``(row, feature)``."""
+        if isinstance(index, slice):
+            return self.scale.apply(self.x[index])
+        row, feature = index
+        return self[row : row + 1][0, feature]
+
+
 def _blocks(x: NDArray[Any]) -> Iterator[slice]:
     rows = max(1, _BLOCK_VALUES // max(1, x.shape[1]))
     return (slice(start, start + rows) for start in range(0, len(x), rows))
@@ -138,7 +193,7 @@ def _largest(train: Matrix) -> float:
 
 @dataclass(frozen=True)
 class _Survey:
-    """Of each feature minimum and maximum and, where asked for, mean and standard deviation."""
+    """Minimum and maximum and, where requested, mean and standard deviation of each feature."""
 
     low: NDArray[np.float64]
     high: NDArray[np.float64]
@@ -147,7 +202,7 @@ class _Survey:
 
 
 def _survey(train: Matrix, *, moments: bool) -> _Survey:
-    """One pass; means and sums of squared deviations of blocks are joined as they come.
+    """Compute in one pass; means and sums of squared deviations of blocks are joined.
 
     The joining is that of Chan, Golub & LeVeque 1983, Am. Stat. 37, 242.
     """
@@ -172,17 +227,17 @@ def _check_spread(
     kind: str,
     constant: NDArray[np.bool_],
     values: NDArray[np.float64],
-    name_of: Callable[[int], str],
+    feature_name: Callable[[int], str],
 ) -> None:
     features = constant.nonzero()[0].tolist()
     if not features:
         return
-    others = ", ".join(name_of(index) for index in features[1:_NAMED])
+    others = ", ".join(feature_name(index) for index in features[1:_NAMED])
     if len(features) > _NAMED:
         others += f" and {len(features) - _NAMED} more"
     raise InputError(
         f"params.yaml: data.scale: {kind}",
-        f"{name_of(features[0])} is {values[features[0]]:g} in every training sample and cannot "
-        f"be scaled" + (f"; so are {others}" if others else ""),
+        f"{feature_name(features[0])} is {values[features[0]]:g} in every training sample and "
+        "cannot be scaled" + (f"; so are {others}" if others else ""),
         "leave constant features out, or set data.scale: unit",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,45 +13,43 @@ from numpy.typing import NDArray
 
 from offset_autoencoder import paths
 from offset_autoencoder.config.schema import SPLITS, Data, PathOrSplits, SplitName
-from offset_autoencoder.data.npz import check_length, read_npz_table
-from offset_autoencoder.data.raw_files import format_of, locate
-from offset_autoencoder.data.table import Roles, Table
+from offset_autoencoder.data.readers import find_reader, read_array_table
+from offset_autoencoder.data.readers.base import ColumnRoles, Table
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.arrays import row_major, rows_per_chunk
-from offset_autoencoder.io.files import open_npy
+from offset_autoencoder.io.arrays import rows_per_chunk
 
 Tables = dict[SplitName | None, Table]
-"""One table a split, or the whole data set under None."""
+"""One table per split, or the whole data set under None."""
 
+_LISTED = 8
 _CACHED = {"mnist": "mnist.npz", "fashion_mnist": "fashion-mnist/"}
 
 
 def load_source(data: Data, raw: Path = paths.RAW) -> Tables:
-    """Read the data set that params.yaml names, as it came.
+    """Read the data set that params.yaml names, unscaled.
 
     Args:
         data: The section ``data`` of params.yaml.
         raw: The folder that files are named relative to.
 
     Returns:
-        The whole data set under None or, where it brings its own splits as files, a table
-        a split.
+        The whole data set under None or, where it brings its own splits as files, one table
+        per split.
 
     Raises:
         InputError: where something named is missing, damaged, or cannot be fetched.
     """
-    if data.source == "digits":
-        return {None: _digits()}
     if data.source == "file":
         return _files(data, raw)
-    return _keras(data.source)
+    return _BUILT_IN[data.source]()
 
 
-def _digits() -> Table:
+def _digits() -> Tables:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    return Table(x=digits.images, origin="digits", labels=digits.target, full_scale=16.0)
+    table = Table(x=digits.images, origin="digits", labels=digits.target, full_scale=16.0)
+    return {None: table}
 
 
 def _keras(source: str) -> Tables:
@@ -75,16 +74,23 @@ def _keras(source: str) -> Tables:
     }
 
 
+_BUILT_IN: dict[str, Callable[[], Tables]] = {
+    "digits": _digits,
+    "mnist": lambda: _keras("mnist"),
+    "fashion_mnist": lambda: _keras("fashion_mnist"),
+}
+
+
 def _files(data: Data, raw: Path) -> Tables:
     if isinstance(data.path, str):
         return {None: _file(data, raw, None)}
-    parts = [name for name in SPLITS if name in (data.path or {})]
-    if "train" not in parts:
-        raise InputError("params.yaml: data.path", f"names no file for train, only for {parts}")
+    splits = [name for name in SPLITS if name in (data.path or {})]
+    if "train" not in splits:
+        raise InputError("params.yaml: data.path", f"names no file for train, only for {splits}")
     tables: Tables = {}
-    for part in parts:
-        tables[part] = _file(data, raw, part, tables.get("train"))
-    for first, second in itertools.combinations(parts, 2):
+    for split in splits:
+        tables[split] = _file(data, raw, split, tables.get("train"))
+    for first, second in itertools.combinations(splits, 2):
         _check_different(data, raw, first, second, tables)
     return tables
 
@@ -93,17 +99,17 @@ def _check_different(
     data: Data, raw: Path, first: SplitName, second: SplitName, tables: Tables
 ) -> None:
     """Refuse one file for two splits; one npz may hold an array of each."""
-    one, other = (raw / str(_pick("path", data.path, part)) for part in (first, second))
-    if one.samefile(other) and _equal(tables[first].x, tables[second].x):
+    path, other = (raw / str(_value("path", data.path, split)) for split in (first, second))
+    if path.samefile(other) and _is_equal(tables[first].x, tables[second].x):
         raise InputError(
             f"params.yaml: data.path.{second}",
             f"{other} holds the samples of {first}, too",
             "give each split samples of its own",
         )
-    if format_of(one) not in ("npy", "idx"):
+    if find_reader(path).layout != "array":
         return
     for key in ("label", "id"):
-        names = [_pick(key, getattr(data, key), part) for part in (first, second)]
+        names = [_value(key, getattr(data, key), split) for split in (first, second)]
         if None not in names and (raw / str(names[0])).samefile(raw / str(names[1])):
             raise InputError(
                 f"params.yaml: data.{key}.{second}",
@@ -112,7 +118,7 @@ def _check_different(
             )
 
 
-def _equal(x: NDArray[Any], other: NDArray[Any]) -> bool:
+def _is_equal(x: NDArray[Any], other: NDArray[Any]) -> bool:
     if x.shape != other.shape or not x.size:
         return x.shape == other.shape
     starts = range(0, len(x), rows_per_chunk(x[0].size))
@@ -120,45 +126,33 @@ def _equal(x: NDArray[Any], other: NDArray[Any]) -> bool:
     return all(np.array_equal(x[piece], other[piece]) for piece in pieces)
 
 
-def _file(data: Data, raw: Path, part: SplitName | None, train: Table | None = None) -> Table:
+def _file(data: Data, raw: Path, split: SplitName | None, train: Table | None = None) -> Table:
     assert data.path is not None
-    path = locate(raw, _pick("path", data.path, part) or "", _key("path", part))
-    kind = format_of(path)
-    label, identity = _pick("label", data.label, part), _pick("id", data.id, part)
-    if kind in ("npy", "idx"):
-        return _with_files(data, raw, part, path, {"label": label, "id": identity})
+    path = locate(raw, _value("path", data.path, split) or "", _key("path", split))
+    reader = find_reader(path)
+    label, identity = _value("label", data.label, split), _value("id", data.id, split)
+    if reader.layout == "array":
+        return _with_files(data, raw, split, path, {"label": label, "id": identity})
     features = (data.features,) if isinstance(data.features, str) else data.features
-    roles = Roles(
+    roles = ColumnRoles(
         features=None if features is None else tuple(features),
         label=label,
         id=identity,
         split=data.split,
     )
-    if kind == "npz":
-        return read_npz_table(path, roles, part)
-    table = _read_columns(kind, path, roles)
+    table = reader.read(path, roles, split)
     if train is not None and train.columns and table.columns:
         _check_same_columns(train, table)
         if table.columns != train.columns:
-            table = _read_columns(kind, path, Roles(train.columns, label, identity))
+            table = reader.read(path, ColumnRoles(train.columns, label, identity), split)
     return table
 
 
-def _read_columns(kind: str, path: Path, roles: Roles) -> Table:
-    if kind == "csv":
-        from offset_autoencoder.data.csv_file import read_csv_table
-
-        return read_csv_table(path, roles)
-    from offset_autoencoder.data.parquet import read_parquet_table
-
-    return read_parquet_table(path, roles)
-
-
 def _check_same_columns(train: Table, table: Table) -> None:
-    ours, theirs = set(table.columns or ()), set(train.columns or ())
-    if missing := sorted(theirs - ours):
+    names, expected = set(table.columns or ()), set(train.columns or ())
+    if missing := sorted(expected - names):
         raise InputError(table.origin, f"has no column {missing[0]!r}, {train.origin} has")
-    if extra := sorted(ours - theirs):
+    if extra := sorted(names - expected):
         raise InputError(
             table.origin,
             f"has a column {extra[0]!r} that {train.origin} has not",
@@ -167,68 +161,90 @@ def _check_same_columns(train: Table, table: Table) -> None:
 
 
 def _with_files(
-    data: Data, raw: Path, part: SplitName | None, path: Path, others: dict[str, str | None]
+    data: Data, raw: Path, split: SplitName | None, path: Path, names: dict[str, str | None]
 ) -> Table:
-    """A table whose labels, ids and splits stand in files of their own."""
+    """Table whose labels, ids and splits are in files of their own."""
     if data.features is not None:
         raise InputError(
             "params.yaml: data.features", f"{path} holds one array: there is nothing to name"
         )
-    for key in ("label", "id"):
-        if part is not None and isinstance(getattr(data, key), str):
+    for key in names:
+        if split is not None and isinstance(getattr(data, key), str):
             raise InputError(
                 f"params.yaml: data.{key}",
-                "data.path names a file a split, so this must, too",
+                "data.path names a file per split, so this must, too",
                 f"{key}: {{train: ..., test: ...}}",
             )
-    x = row_major(read_array(path))
-    values = {}
-    for key, name in {**others, "split": data.split}.items():
-        if name is not None:
-            file = locate(raw, name, _key(key, part if key != "split" else None))
-            values[key] = read_array(file)
-            check_length(values[key], x, str(file), key)
-    return Table(
-        x=x,
-        origin=str(path),
-        labels=values.get("label"),
-        ids=values.get("id"),
-        splits=values.get("split"),
-    )
+    files = {
+        key: locate(raw, name, _key(key, split if key != "split" else None))
+        for key, name in {**names, "split": data.split}.items()
+        if name is not None
+    }
+    return read_array_table(path, files)
 
 
-def read_array(path: Path, beside: str = "features") -> NDArray[Any]:
-    """Labels or ids in a file of their own.
-
-    Args:
-        path: The file, npy or idx.
-        beside: What they stand beside, for the error.
-
-    Raises:
-        InputError: where the file is of another format, or cannot be read.
-    """
-    kind = format_of(path)
-    if kind == "npy":
-        return open_npy(path)
-    if kind == "idx":
-        from offset_autoencoder.data.idx import read_idx
-
-        return read_idx(path)
-    raise InputError(str(path), f"is {kind}, expected npy or idx beside {beside} in npy or idx")
-
-
-def _pick(key: str, value: PathOrSplits | None, part: SplitName | None) -> str | None:
-    """What a key says for a split: the same for all, or one value a split."""
+def _value(key: str, value: PathOrSplits | None, split: SplitName | None) -> str | None:
+    """Value of a key for a split: the same for all, or one value per split."""
     if value is None or isinstance(value, str):
         return value
-    if part is None:
+    if split is None:
         raise InputError(
-            f"params.yaml: data.{key}", "names a value a split, but data.path is one file"
+            f"params.yaml: data.{key}", "names a value per split, but data.path is one file"
         )
-    if part not in value:
-        raise InputError(f"params.yaml: data.{key}", f"has no {part}, data.path has")
-    return value[part]
+    if split not in value:
+        raise InputError(f"params.yaml: data.{key}", f"has no {split}, data.path has")
+    return value[split]
 
 
-def _key(key: str, part: SplitName | None) -> str:
-    return f"data.{key}" if part is None else f"data.{key}.{part}"
+def _key(key: str, split: SplitName | None) -> str:
+    return f"data.{key}" if split is None else f"data.{key}.{split}"
+
+
+def locate(raw: Path, name: str, key: str) -> Path:
+    """Path of a file that params.yaml names relative to ``data/raw``.
+
+    A symbolic link inside the folder may point out of it (DVC's cache links files so); a
+    name may not. What a temporary clone lacks is brought in from the project it is made of.
+
+    Args:
+        raw: The folder.
+        name: The file's name in it.
+        key: The key that names it, for messages: ``"data.path"``.
+
+    Raises:
+        InputError: where the name leaves the folder, or is not a file that can be read.
+    """
+    where = f"params.yaml: {key}"
+    inside = os.path.normpath(name)
+    if not name.strip() or Path(name).is_absolute() or os.pardir in Path(inside).parts[:1]:
+        raise InputError(
+            where, f"{name!r} is not inside {raw}", f"put the file there and name it from {raw} on"
+        )
+    path = raw / inside
+    if not path.exists():
+        paths.copy_into_clone(raw)
+    if path.is_dir():
+        raise InputError(where, f"{path} is a folder, expected a file", _holds(path))
+    if not path.exists():
+        tracked = path.with_name(f"{path.name}.dvc").exists()
+        hint = "DVC knows it: run dvc pull" if tracked else _holds(raw)
+        raise InputError(where, f"there is no file {path}", hint)
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise InputError(where, f"{path} cannot be read: {error.strerror}") from None
+    return path
+
+
+def _holds(folder: Path) -> str:
+    names = sorted(
+        path.relative_to(folder).as_posix()
+        for path in (folder.rglob("*") if folder.is_dir() else ())
+        if path.is_file()
+        and path.suffix != ".dvc"
+        and not any(p.startswith(".") for p in path.relative_to(folder).parts)
+    )
+    if not names:
+        return f"{folder} is empty"
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"{folder} holds {', '.join(names[:_LISTED])}{more}"

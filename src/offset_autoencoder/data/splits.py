@@ -1,4 +1,4 @@
-"""Which sample goes into which split: a function of its id, its class and a seed.
+"""Assignment of samples to splits: a function of id, class and a seed; leakage between splits.
 
 Samples are ordered by the SHA-256 of seed and id, and the first of each class are held out.
 So a sample's split does not depend on the order of the file, and no generator's stream is
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ from offset_autoencoder.config.schema import SPLITS, Split, SplitName
 from offset_autoencoder.errors import InputError
 
 Rows = NDArray[np.int64]
+Digests = NDArray[np.uint64]
+"""64 bits per sample, equal where all values of two samples are."""
 
 _HASHED = 1 << 16  # ids at a time: bounds the memory
 
@@ -33,9 +35,9 @@ def assign(
     classes: Sequence[int | str] | None = None,
     given: NDArray[np.str_] | None = None,
 ) -> dict[SplitName, Rows]:
-    """Cut a data set in three.
+    """Split a data set in three.
 
-    Splits that the data set brings are kept; what it lacks is cut from its train rows, with
+    Splits that the data set brings are kept; those that it lacks are cut from its train rows, with
     the shares of ``split`` taken of those rows.
 
     Args:
@@ -43,7 +45,7 @@ def assign(
         split: Shares, seed, and whether to stratify (by ``y``, where it is given).
         y: ``(n,)`` index of the class.
         classes: The classes' names, for messages.
-        given: ``(n,)`` the split that each sample comes in.
+        given: ``(n,)`` name of the split that the source assigns to each sample.
 
     Returns:
         The rows of each split in ascending order of id; together they are all rows, once.
@@ -78,7 +80,7 @@ def assign(
 
 
 def hash_order(ids: NDArray[Any], seed: int) -> Rows:
-    """The order of ids by the SHA-256 of ``"seed:id"``: random, and the same whatever theirs.
+    """Order of ids by the SHA-256 of ``"seed:id"``: random, and independent of their own order.
 
     Args:
         ids: ``(n,)`` integers or text; 7 and "7" are the same id.
@@ -96,7 +98,7 @@ def hash_order(ids: NDArray[Any], seed: int) -> Rows:
 
 
 def _words(ids: NDArray[Any], seed: int, count: int) -> NDArray[np.uint64]:
-    """The first so many of the four 64-bit words of each id's digest, ``(n, count)``."""
+    """First words of the four 64-bit words of each id's digest, ``(n, count)``."""
     words = np.empty((len(ids), count), dtype=np.uint64)
     for start in range(0, len(ids), _HASHED):
         digests = b"".join(
@@ -109,7 +111,7 @@ def _words(ids: NDArray[Any], seed: int, count: int) -> NDArray[np.uint64]:
 
 
 def allocate(sizes: Sequence[int], totals: Sequence[int]) -> NDArray[np.int64]:
-    """How many of each class go into each part: a controlled rounding of the exact shares.
+    """Number of samples of each class in each part: a controlled rounding of the exact shares.
 
     The exact share of class c in part j is ``sizes[c] · totals[j] / Σ totals``. Each count is
     its share rounded up or down, each row sums to ``sizes``, each column to ``totals``. Such
@@ -146,7 +148,7 @@ def allocate(sizes: Sequence[int], totals: Sequence[int]) -> NDArray[np.int64]:
 def _path(
     up: NDArray[np.bool_], open_cells: NDArray[np.bool_], source: int, excess: Rows
 ) -> list[int]:
-    """The shortest way, from part to part, to hand one sample on to a part that lacks one."""
+    """Shortest way, from part to part, to hand one sample on to a part that lacks one."""
     paths = [[source]]
     seen = {source}
     for path in paths:  # grows while it is gone through: a breadth-first search
@@ -161,7 +163,7 @@ def _path(
 
 
 def _cheapest(up: NDArray[np.bool_], fractions: NDArray[Any], start: int, end: int) -> int:
-    """The class whose rounding suffers least when one sample moves from part to part."""
+    """Class whose rounding suffers least when one sample moves from part to part."""
     rows = np.nonzero(up[:, start] & ~up[:, end] & (fractions[:, end] > 0))[0]
     return int(max(rows, key=lambda row: (fractions[row, end] - fractions[row, start], -row)))
 
@@ -201,3 +203,27 @@ def _check_classes(
                 f"{', '.join(names)} needs at least {len(names)} of each class",
                 "give more of it, leave it out, or set split.stratify: false",
             )
+
+
+def split_leakage(digests: Mapping[SplitName, Digests]) -> dict[SplitName, int]:
+    """Number of samples of validation, and of test, that an earlier split contains, too.
+
+    Args:
+        digests: Of each sample of each split, see :func:`sample_digests`.
+
+    Returns:
+        For validation those that stand in train, for test those in train or in validation.
+    """
+    return {
+        name: int(np.isin(digests[name], np.concatenate([digests[n] for n in SPLITS[:i]])).sum())
+        for i, name in enumerate(SPLITS)
+        if i
+    }
+
+
+def sample_digests(x: NDArray[np.float32]) -> Digests:
+    """Digests of samples ``(n, D)``."""
+    content = bytearray()
+    for row in x + np.float32(0):  # -0 and 0 are one value
+        content += hashlib.blake2b(row.data, digest_size=8).digest()
+    return np.frombuffer(bytes(content), dtype=np.uint64)

@@ -51,13 +51,13 @@ def _cell(value: Any, nan: str) -> str:
     return str(value)
 
 
-def read_csv(path: Path, required: Sequence[str] = (), *, mend: str = "run dvc repro") -> list[Row]:
+def read_csv(path: Path, required: Sequence[str] = (), *, hint: str = "run dvc repro") -> list[Row]:
     """Read a csv file with a header, every cell as text.
 
     Args:
         path: The file.
         required: Columns that must be there.
-        mend: Remedy to name in errors.
+        hint: Remedy to name in errors.
 
     Returns:
         One mapping of column to cell per row.
@@ -70,16 +70,16 @@ def read_csv(path: Path, required: Sequence[str] = (), *, mend: str = "run dvc r
         with path.open(newline="", encoding="utf-8") as stream:
             header, *rows = [row for row in csv.reader(stream, strict=True) if row] or [[]]
     except FileNotFoundError:
-        raise InputError(str(path), "no such file", mend) from None
+        raise InputError(str(path), "no such file", hint) from None
     except (OSError, csv.Error, UnicodeDecodeError) as error:
-        raise InputError(str(path), f"is not a table: {error}", mend) from None
+        raise InputError(str(path), f"is not a table: {error}", hint) from None
     for column in required:
         if column not in header:
-            raise InputError(str(path), f"has no column {column!r}", mend)
+            raise InputError(str(path), f"has no column {column!r}", hint)
     for number, row in enumerate(rows, start=1):
         if len(row) != len(header):
             raise InputError(
-                f"{path}, row {number}", f"has {len(row)} cells, expected {len(header)}", mend
+                f"{path}, row {number}", f"has {len(row)} cells, expected {len(header)}", hint
             )
     return [dict(zip(header, row, strict=True)) for row in rows]
 
@@ -89,7 +89,7 @@ def read_rows(
     parse: Callable[[Row], T],
     required: Sequence[str] = (),
     *,
-    mend: str = "run dvc repro",
+    hint: str = "run dvc repro",
 ) -> list[T]:
     """Read a csv file whose rows are records, such as a dataclass.
 
@@ -97,19 +97,19 @@ def read_rows(
         path: The file.
         parse: Converts a row of texts to a record; may raise KeyError, TypeError or ValueError.
         required: Columns that must be there.
-        mend: Remedy to name in errors.
+        hint: Remedy to name in errors.
 
     Raises:
         InputError: as :func:`read_csv`, and where a row cannot be parsed.
     """
     records = []
-    for number, row in enumerate(read_csv(path, required, mend=mend), start=1):
+    for number, row in enumerate(read_csv(path, required, hint=hint), start=1):
         try:
             records.append(parse(row))
         except KeyError as error:
-            raise InputError(str(path), f"has no column {error}", mend) from None
+            raise InputError(str(path), f"has no column {error}", hint) from None
         except (TypeError, ValueError) as error:
-            raise InputError(f"{path}, row {number}", str(error), mend) from None
+            raise InputError(f"{path}, row {number}", str(error), hint) from None
     return records
 
 

@@ -19,22 +19,12 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.config.offset_kinds import FileOffset
-from offset_autoencoder.data.csv_file import read_csv_table
-from offset_autoencoder.data.npz import check_length, read_npz_table
-from offset_autoencoder.data.parquet import read_parquet_table
-from offset_autoencoder.data.raw_files import Format, format_of, locate
-from offset_autoencoder.data.table import Roles, Table
-from offset_autoencoder.data.validation import first_where
+from offset_autoencoder.data.checks import first_where
+from offset_autoencoder.data.readers import READERS, find_reader, read_array_table
+from offset_autoencoder.data.readers.base import ColumnRoles, Layout, Reader, RoleKeys, Table
+from offset_autoencoder.data.sources import locate
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.arrays import (
-    ConcatenatedRows,
-    Matrix,
-    RowSubset,
-    chunks,
-    reorder,
-    row_major,
-)
-from offset_autoencoder.io.files import open_npy
+from offset_autoencoder.io.arrays import ConcatenatedRows, Matrix, RowSubset, chunks, reorder
 from offset_autoencoder.offsets.kind import (
     Float32,
     Int64,
@@ -46,7 +36,6 @@ from offset_autoencoder.offsets.kind import (
     Vectors,
 )
 
-_READERS = {"npz": read_npz_table, "csv": read_csv_table, "parquet": read_parquet_table}
 _NAMED = 5  # ids that an error names
 
 
@@ -162,56 +151,41 @@ def _vectors(x: Matrix) -> Vectors:
 
 def _read(path_key: str, key: str, params: FileOffset, name: str, raw: Path) -> Table:
     path = locate(raw, name, path_key)
-    kind = format_of(path)
-    _check_keys(key, params, kind, path)
-    if kind == "npy":
-        return _read_npy(key, params, path, raw)
-    if kind == "idx":
-        raise InputError(str(path), "idx holds images", "give the offset as npy, npz, csv, parquet")
+    reader = find_reader(path)
+    _check_keys(key, params, reader, path)
+    if reader.layout == "array":
+        return _read_array(key, params, path, raw)
     named = params.columns if params.array is None else [params.array]
-    roles = Roles(features=None if named is None else tuple(named), id=params.id)
-    try:
-        return _READERS[kind](path, roles)
-    except InputError as error:
-        own = f"{key}.array" if kind == "npz" else f"{key}.columns"
-        raise _in_terms_of_the_offset(error, own, f"{key}.id") from None
+    features = f"{key}.array" if reader.layout == "arrays" else f"{key}.columns"
+    keys = RoleKeys(features=features, id=f"{key}.id", label=None, split=None)
+    roles = ColumnRoles(features=None if named is None else tuple(named), id=params.id, keys=keys)
+    return reader.read(path, roles, None)
 
 
-def _in_terms_of_the_offset(error: InputError, features: str, ids: str) -> InputError:
-    """The readers speak of the data set's keys, the user of the offset's."""
-
-    def translate(text: str) -> str:
-        text = text.replace("data.features, data.label and data.id", f"{features} and {ids}")
-        return text.replace("data.features", features).replace("data.id", ids)
-
-    mend = None if error.hint is None else translate(error.hint)
-    return InputError(translate(error.where), error.what, mend)
-
-
-def _check_keys(key: str, params: FileOffset, kind: Format, path: Path) -> None:
-    goes_with = {"array": ("npz",), "columns": ("csv", "parquet")}
-    for part, kinds in goes_with.items():
-        if getattr(params, part) is not None and kind not in kinds:
+def _check_keys(key: str, params: FileOffset, reader: Reader, path: Path) -> None:
+    if reader.name == "idx":
+        raise InputError(str(path), "idx holds images", "give the offset as npy, npz, csv, parquet")
+    layouts: dict[str, Layout] = {"array": "arrays", "columns": "columns"}
+    for part, layout in layouts.items():
+        if getattr(params, part) is not None and reader.layout != layout:
+            names = " and ".join(other.name for other in READERS if other.layout == layout)
             raise InputError(
-                f"params.yaml: {key}.{part}", f"goes with {' and '.join(kinds)}, {path} is {kind}"
+                f"params.yaml: {key}.{part}", f"goes with {names}, {path} is {reader.name}"
             )
 
 
-def _read_npy(key: str, params: FileOffset, path: Path, raw: Path) -> Table:
-    values = row_major(open_npy(path))
+def _read_array(key: str, params: FileOffset, path: Path, raw: Path) -> Table:
     if params.id is None:
-        return Table(x=values, origin=str(path))
+        return read_array_table(path, {})
     where = f"params.yaml: {key}.id"
     if not isinstance(params.path, str):
         raise InputError(
             where, "the ids of npy tables, one a split, have no place", "give npz, csv or parquet"
         )
-    beside = locate(raw, params.id, f"{key}.id")
-    if format_of(beside) != "npy":
-        raise InputError(where, f"the ids of an npy table are an npy file, got {beside}")
-    ids = open_npy(beside)
-    check_length(ids, values, str(beside), "id")
-    return Table(x=values, origin=str(path), ids=ids)
+    ids = locate(raw, params.id, f"{key}.id")
+    if find_reader(ids).name != "npy":
+        raise InputError(where, f"the ids of an npy table are an npy file, got {ids}")
+    return read_array_table(path, {"id": ids})
 
 
 def _check_values(table: Table, latent_dim: int) -> None:
@@ -231,7 +205,7 @@ def _check_values(table: Table, latent_dim: int) -> None:
     if found := first_where(x, _is_no_float32):
         row, column = found
         raise InputError(
-            table.place(row, column),
+            table.location(row, column),
             f"{x[row : row + 1][0, column]} is not a finite float32 number",
         )
 

@@ -9,12 +9,11 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from offset_autoencoder.data.scaling import apply_scale
+from offset_autoencoder.data.scaling import ShiftAndFactor, apply_scale, inverse_scale
 from offset_autoencoder.errors import InputError, short_repr
 from offset_autoencoder.models.inference import KerasNetwork
 from offset_autoencoder.offsets.kind import Float32, Int64, Samples, check_finite
 from offset_autoencoder.serving.facts import Facts
-from offset_autoencoder.serving.scaling_back import Scale, unscale
 
 Offset = Callable[[Samples], Float32]
 
@@ -62,7 +61,11 @@ class AppliedModel:
     """
 
     def __init__(
-        self, facts: Facts, scale: Scale, offset: Offset | None, network: Callable[[], KerasNetwork]
+        self,
+        facts: Facts,
+        scale: ShiftAndFactor,
+        offset: Offset | None,
+        network: Callable[[], KerasNetwork],
     ) -> None:
         self.facts = facts
         self.scale = scale
@@ -96,9 +99,9 @@ class AppliedModel:
         }
         return found | ({"code": self.network.code(scaled)} if self.network.has_code else {})
 
-    def unscale(self, x: Float32) -> NDArray[np.float64]:
+    def inverse_scale(self, x: Float32) -> NDArray[np.float64]:
         """Scaled samples (n, D) in the units of the data set."""
-        return unscale(x, self.scale)
+        return inverse_scale(x, self.scale)
 
     def _reconstruct(self, scaled: Float32, beside: Beside) -> Float32:
         # As the runs were trained: float32 times float32.
@@ -106,7 +109,7 @@ class AppliedModel:
         output = self.network.reconstruct(scaled, added)
         if beside.get("is_scaled"):
             return output
-        return unscale(output, self.scale).astype(np.float32)
+        return inverse_scale(output, self.scale).astype(np.float32)
 
     def _scaled(self, x: ArrayLike, beside: Beside) -> Float32:
         array, first_row = _numbers("x", x), beside.get("first_row", 0)

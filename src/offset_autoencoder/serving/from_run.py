@@ -9,6 +9,7 @@ from typing import Any
 
 from offset_autoencoder.config import SplitName
 from offset_autoencoder.data.prepared import load_prepared, load_scale
+from offset_autoencoder.data.scaling import ShiftAndFactor
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.models.inference import KerasNetwork
@@ -18,7 +19,6 @@ from offset_autoencoder.runs.files import read_saved_run
 from offset_autoencoder.runs.load import find_run, load_run
 from offset_autoencoder.serving.applied import AppliedModel
 from offset_autoencoder.serving.facts import FORMAT, Facts, needs_of_kind
-from offset_autoencoder.serving.scaling_back import Scale
 from offset_autoencoder.serving.stored_offset import stored_offset
 
 _TRAINED_ON: tuple[SplitName, ...] = ("train", "validation")
@@ -37,7 +37,7 @@ class RunParts:
 
     folder: Path
     facts: Facts
-    scale: Scale
+    scale: ShiftAndFactor
     offset: Path | None
 
 

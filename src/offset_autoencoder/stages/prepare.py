@@ -3,41 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offset_autoencoder import paths
 from offset_autoencoder.config import SPLITS, Params, load_params
 from offset_autoencoder.config.offset_kinds import ClassCodeOffset
 from offset_autoencoder.config.schema import Data, SplitName
 from offset_autoencoder.config.tracking_uri import check_environment
+from offset_autoencoder.data.checks import Extremes, check_shape, check_values
 from offset_autoencoder.data.prepared import (
     PreparedData,
     PreparedSplit,
     Schema,
+    SplitRows,
+    SplitStatistics,
+    in_order,
     write_all_but_x,
+    write_splits,
 )
-from offset_autoencoder.data.requirements import Extremes, check_shape, check_values
-from offset_autoencoder.data.samples import Samples, gather
+from offset_autoencoder.data.samples import Samples, load_samples
 from offset_autoencoder.data.scaling import Scale, fit_scale
-from offset_autoencoder.data.shared_samples import count_shared
-from offset_autoencoder.data.sources import load_source
-from offset_autoencoder.data.splits import assign
-from offset_autoencoder.data.writing import SplitRows, WrittenSplit, in_order, write_splits
+from offset_autoencoder.data.splits import assign, split_leakage
 from offset_autoencoder.errors import run_command
 from offset_autoencoder.evaluation.metrics import check_metrics
-from offset_autoencoder.io.arrays import RowSubset
+from offset_autoencoder.io.arrays import ConcatenatedRows, RowSubset
 from offset_autoencoder.io.files import open_npy, replace_folder, sha256_of_array
 from offset_autoencoder.models.resolve import resolve_architectures
 
-Written = Mapping[SplitName, WrittenSplit]
+Statistics = Mapping[SplitName, SplitStatistics]
 
 
 def main() -> None:
-    """Write ``data/prepared`` from ``data/raw`` or a built-in data set, and say what it holds.
+    """Write ``data/prepared`` from ``data/raw`` or a built-in data set, and print a summary.
 
-    What can be found wrong without training is found here, before anything takes its place.
+    All that can be wrong without training is found here, before anything takes its place.
 
     Raises:
         InputError: for the first thing wrong with params.yaml, with the data, or with the one
@@ -45,31 +47,14 @@ def main() -> None:
     """
     paths.copy_into_clone(paths.RAW)
     paths.copy_into_clone(paths.CUSTOM)
-    params = load_params(paths.PARAMS)
-    check_metrics(params)
-    if params.tracking.uri is None:
-        check_environment()
-    samples = gather(load_source(params.data, paths.RAW), params.data)
-    rows = assign(
-        samples.ids, params.split, y=samples.y, classes=samples.classes, given=samples.splits
-    )
-    check_before_reading(params, samples, rows)
-
-    def place(name: SplitName, row: int, feature: int | None) -> str:
-        return samples.place(int(rows[name][row]), feature)
-
-    x, rows_of_x = in_order(samples.x, rows)
-    first = samples.tables[0]
-    scale = fit_scale(
-        params.data,
-        RowSubset(x, rows_of_x["train"]),
-        full_scale=first.full_scale,
-        name_of=first.name_of,
-    )
+    params = load_checked_params()
+    source = Source.load(params)
+    x, rows = in_order(source.samples.x, source.rows)
+    scale = source.fit_scale(x, rows)
     with replace_folder(paths.PREPARED) as folder:
-        written = write_splits(folder, x, rows_of_x, scale)
-        data = describe(params.data, samples, rows, scale, folder, written)
-        check_values(params, data, _extremes(written), place)
+        statistics = write_splits(folder, x, rows, scale)
+        scaled = {name: open_npy(folder / name / "x.npy") for name in SPLITS}
+        data = source.check(scaled, scale, statistics)
         write_all_but_x(
             folder,
             data,
@@ -77,18 +62,120 @@ def main() -> None:
             factor=scale.factor,
             latent_dims={name: params.latent_dims(name) for name in params.offsets},
         )
-    print(summary(data.schema))
-    if shared := shared_samples(data.schema, written):
-        print(shared)
+    print(f"prepared: {summary(data.schema)}")
+    if warning := leakage_warning(data.schema, statistics):
+        print(warning)
+
+
+def load_checked_params() -> Params:
+    """Read params.yaml, and check the environment that it relies on.
+
+    Raises:
+        InputError: for a mistake in either.
+    """
+    params = load_params(paths.PARAMS)
+    check_metrics(params)
+    if params.tracking.uri is None:
+        check_environment()
+    return params
+
+
+@dataclass(frozen=True)
+class Source:
+    """The raw data set of params.yaml, and the rows of each split.
+
+    Attributes:
+        params: params.yaml.
+        samples: The data set.
+        rows: The rows of each split, in ascending order of id.
+    """
+
+    params: Params
+    samples: Samples
+    rows: SplitRows
+
+    @classmethod
+    def load(cls, params: Params) -> Source:
+        """Read the data set, split it, and check it against params.yaml as far as its shape tells.
+
+        Raises:
+            InputError: for what is wrong with the data, its splits or its shape.
+        """
+        samples = load_samples(params.data, paths.RAW)
+        rows = assign(
+            samples.ids, params.split, y=samples.y, classes=samples.classes, given=samples.splits
+        )
+        source = cls(params, samples, rows)
+        source._check_shape()
+        return source
+
+    def _check_shape(self) -> None:
+        """Check what needs shape and labels alone, before a large file is read."""
+        samples, train = self.samples, self.rows["train"]
+        check_shape(
+            self.params,
+            paths.RAW,
+            samples=len(train),
+            features=samples.x.shape[1],
+            labelled=samples.y is not None,
+        )
+        _check_class_codes(self.params, samples)
+        resolve_architectures(
+            self.params.settings,
+            input_dim=samples.x.shape[1],
+            image_shape=samples.image_shape,
+            samples=len(train),
+        )
+
+    def fit_scale(self, x: ConcatenatedRows, rows: SplitRows) -> Scale:
+        """Fit the scale on the training split.
+
+        Args:
+            x: ``(n, D)`` raw samples, perhaps in another order than the data set's.
+            rows: The rows of each split in them.
+        """
+        first = self.samples.tables[0]
+        return fit_scale(
+            self.params.data,
+            RowSubset(x, rows["train"]),
+            full_scale=first.full_scale,
+            feature_name=first.feature_name,
+        )
+
+    def check(
+        self, x: Mapping[SplitName, NDArray[np.float32]], scale: Scale, statistics: Statistics
+    ) -> PreparedData:
+        """Check scaled samples against params.yaml, and describe them.
+
+        Args:
+            x: Scaled samples of each split.
+            scale: The fitted scale.
+            statistics: Statistics of each split.
+
+        Raises:
+            InputError: for a value that a loss or the metric cannot work with.
+        """
+        data = describe(self.params.data, self.samples, self.rows, x, scale, statistics)
+
+        def locate(name: SplitName, row: int, feature: int | None) -> str:
+            return self.samples.location(int(self.rows[name][row]), feature)
+
+        check_values(self.params, data, _extremes(statistics), locate)
+        return data
 
 
 def describe(
-    data: Data, samples: Samples, rows: SplitRows, scale: Scale, folder: Path, written: Written
+    data: Data,
+    samples: Samples,
+    rows: SplitRows,
+    x: Mapping[SplitName, NDArray[np.float32]],
+    scale: Scale,
+    statistics: Statistics,
 ) -> PreparedData:
-    """What was written, x mapped from its files, with labels, ids and schema."""
+    """Scaled samples of each split with labels, ids and schema."""
     splits: dict[SplitName, PreparedSplit] = {
         name: PreparedSplit(
-            x=open_npy(folder / name / "x.npy"),
+            x=x[name],
             y=None if samples.y is None else samples.y[rows[name]],
             ids=samples.ids[rows[name]],
         )
@@ -96,17 +183,17 @@ def describe(
     }
     columns = samples.tables[0].columns
     schema = Schema(
-        source=source_name(data),
-        samples={name: len(splits[name].x) for name in SPLITS},
+        source=_source_name(data),
+        samples={name: len(rows[name]) for name in SPLITS},
         input_dim=samples.x.shape[1],
         image_shape=None if samples.image_shape is None else list(samples.image_shape),
         scale={"kind": scale.kind, **scale.facts},
-        range=value_range(scale.kind, _extremes(written)),
+        range=_value_range(scale.kind, _extremes(statistics)),
         classes=samples.classes,
         ids="given" if samples.ids_given else "rows",
         digests={
             name: {
-                "x": written[name].digest,
+                "x": statistics[name].sha256,
                 "y": None if split.y is None else sha256_of_array(split.y),
                 "ids": sha256_of_array(split.ids),
             }
@@ -118,65 +205,44 @@ def describe(
 
 
 def summary(schema: Schema) -> str:
-    """One line: ``"prepared: digits, 1797 × 64, train 1168 / validation 270 / ..."``."""
+    """One line: ``"digits, 1797 × 64, train 1168 / validation 270 / test 359, 10 classes"``."""
     counts = " / ".join(f"{name} {schema.samples[name]}" for name in SPLITS)
     classes = "no labels" if schema.classes is None else f"{len(schema.classes)} classes"
     size = f"{sum(schema.samples.values())} × {schema.input_dim}"
-    line = f"prepared: {schema.source}, {size}, {counts}, {classes}"
+    line = f"{schema.source}, {size}, {counts}, {classes}"
     constant = int(schema.scale.get("constant_features", 0))
     if constant:
         line += f", {constant} constant feature{'s' * (constant != 1)} set to 0"
     return line
 
 
-def shared_samples(schema: Schema, written: Written) -> str | None:
-    """A warning where samples stand in more than one split: ``"warning: 3 of 270 ..."``."""
-    found = [
-        f"{count} of {schema.samples[name]} in {name}"
-        for name, count in count_shared({name: written[name].samples for name in SPLITS}).items()
-        if count
+def leakage_warning(schema: Schema, statistics: Statistics) -> str | None:
+    """Warning where samples stand in more than one split: ``"warning: 3 of 270 ..."``."""
+    leakage = split_leakage({name: statistics[name].samples for name in SPLITS})
+    counts = [
+        f"{count} of {schema.samples[name]} in {name}" for name, count in leakage.items() if count
     ]
-    if not found:
+    if not counts:
         return None
-    return f"warning: samples that also stand in an earlier split: {', '.join(found)}"
+    return f"warning: samples that also stand in an earlier split: {', '.join(counts)}"
 
 
-def source_name(data: Data) -> str:
-    """Where the samples came from, as ``schema.json`` says it."""
+def _source_name(data: Data) -> str:
     if data.source != "file":
         return data.source
-    paths = data.path if isinstance(data.path, dict) else {"train": data.path}
-    return " + ".join(dict.fromkeys(str(paths[name]) for name in SPLITS if name in paths))
+    names = data.path if isinstance(data.path, dict) else {"train": data.path}
+    return " + ".join(dict.fromkeys(str(names[name]) for name in SPLITS if name in names))
 
 
-def _extremes(written: Written) -> Extremes:
-    return {name: (split.low, split.high) for name, split in written.items()}
+def _extremes(statistics: Statistics) -> Extremes:
+    return {name: (split.low, split.high) for name, split in statistics.items()}
 
 
-def value_range(kind: str, extremes: Extremes) -> list[float] | None:
-    """The range that scaled samples are known to keep to, if any."""
+def _value_range(kind: str, extremes: Extremes) -> list[float] | None:
+    """Range that scaled samples are known to keep to, if any."""
     if kind not in ("unit", "minmax"):
         return None
     return [0.0, 1.0] if all(low >= 0 and high <= 1 for low, high in extremes.values()) else None
-
-
-def check_before_reading(params: Params, samples: Samples, rows: SplitRows) -> None:
-    """What needs the data's shape and labels alone: found before a large file is gone through."""
-    train = rows["train"]
-    check_shape(
-        params,
-        paths.RAW,
-        samples=len(train),
-        features=samples.x.shape[1],
-        labelled=samples.y is not None,
-    )
-    _check_class_codes(params, samples)
-    resolve_architectures(
-        params.settings,
-        input_dim=samples.x.shape[1],
-        image_shape=samples.image_shape,
-        samples=len(train),
-    )
 
 
 def _check_class_codes(params: Params, samples: Samples) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from offset_autoencoder.data.prepared import load_prepared, load_scale
+from offset_autoencoder.data.scaling import inverse_scale
 from offset_autoencoder.paths import PREPARED
 from offset_autoencoder.serving.facts import NAME_IN_MLFLOW, Facts, read_facts
-from offset_autoencoder.serving.scaling_back import unscale
 
 _EXAMPLES = 2
 # What a served model imports; its own code comes with it.
@@ -83,7 +83,7 @@ def example(facts: Facts, root: Path) -> dict[str, Any]:
     """The first test samples, in the units of the data set, with what goes with them."""
     data = load_prepared(root / PREPARED)
     rows = slice(0, _EXAMPLES)
-    found: dict[str, Any] = {"x": unscale(data.test.x[rows], load_scale(root / PREPARED))}
+    found: dict[str, Any] = {"x": inverse_scale(data.test.x[rows], load_scale(root / PREPARED))}
     if facts.needs == "offset":
         found["offset"] = np.zeros((len(found["x"]), facts.latent_dim))
     elif facts.needs == "labels" and data.test.y is not None:

@@ -1,29 +1,36 @@
-"""parquet files, read a row group at a time, and of a large group some columns at a time."""
+"""parquet files, read by row group, and a large group some columns at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.data.columns import (
+from offset_autoencoder.config.schema import SplitName
+from offset_autoencoder.data.readers.base import (
+    ColumnRoles,
+    Columns,
+    Reader,
+    RoleKeys,
+    Table,
     choose_features,
     common_dtype,
     first_null,
-    numbers,
     to_matrix,
+    to_numbers,
     to_values,
 )
-from offset_autoencoder.data.table import Roles, Table
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import TempArray, chunks, rows_per_chunk
 
 
-def read_parquet_table(path: Path, roles: Roles) -> Table:
-    """Read features, and labels, ids and splits where they are named, from a parquet file.
+def read_parquet_table(path: Path, roles: ColumnRoles, split: SplitName | None = None) -> Table:
+    """Read features, and labels, ids and splits where they are assigned, from a parquet file.
 
     An index that pandas stored beside the columns is not a feature, unless it is named.
 
@@ -31,54 +38,58 @@ def read_parquet_table(path: Path, roles: Roles) -> Table:
         InputError: where the file is damaged, a column is missing, or a feature's cell is
             null or no number.
     """
+    with _open(path) as file:
+        features = choose_features(_columns(file.schema_arrow), roles, str(path))
+        values = {role: _values(path, file, role, name) for role, name in roles.named.items()}
+        x = _matrix(path, file, features, roles.keys)
+    return Table.from_roles(x, path, values, columns=features)
+
+
+def read_parquet_columns(path: Path) -> Columns:
+    """Read the columns of a parquet file.
+
+    Raises:
+        InputError: where the file is damaged.
+    """
+    with _open(path) as file:
+        return _columns(file.schema_arrow)
+
+
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            free = _without_index(file.schema_arrow) if roles.features is None else names
-            features = choose_features([*free, *_only_named(names, free, roles)], roles, str(path))
-            values = {part: _values(path, file, part, name) for part, name in roles.named.items()}
-            x = _matrix(path, file, features)
+            yield file
     except (pa.ArrowException, OSError) as error:
         raise InputError(
             str(path), f"is damaged, truncated or not parquet: {error}", "write or copy it again"
         ) from None
-    return Table(
-        x=x,
-        origin=str(path),
-        labels=values.get("label"),
-        ids=values.get("id"),
-        splits=values.get("split"),
-        columns=features,
-    )
 
 
-def _without_index(schema: Any) -> list[str]:
+def _columns(schema: Any) -> Columns:
     index = (schema.pandas_metadata or {}).get("index_columns", [])
-    return [name for name in schema.names if name not in index]
+    # An index that is a range is stored as a mapping, not as a column.
+    return Columns(tuple(schema.names), frozenset(name for name in index if isinstance(name, str)))
 
 
-def _only_named(names: list[str], free: list[str], roles: Roles) -> list[str]:
-    return [name for name in names if name not in free and name in roles.named.values()]
-
-
-def _values(path: Path, file: Any, part: str, name: str) -> NDArray[Any]:
-    """The labels, ids or splits of all rows."""
-    found, rows = [], 0
+def _values(path: Path, file: Any, role: str, name: str) -> NDArray[Any]:
+    """Labels, ids or splits of all rows."""
+    blocks, rows = [], 0
     for group in range(file.num_row_groups):
         column = file.read_row_group(group, columns=[name])[name]
         if (null := first_null(column)) is not None:
-            raise InputError(f"{path}, row {rows + null}, column {name!r}", f"the {part} is null")
-        found.append(to_values(column))
+            raise InputError(f"{path}, row {rows + null}, column {name!r}", f"the {role} is null")
+        blocks.append(to_values(column))
         rows += len(column)
-    return np.concatenate(found) if found else np.empty(0, dtype=np.str_)
+    return np.concatenate(blocks) if blocks else np.empty(0, dtype=np.str_)
 
 
-def _matrix(path: Path, file: Any, features: Sequence[str]) -> NDArray[Any]:
+def _matrix(path: Path, file: Any, features: Sequence[str], keys: RoleKeys) -> NDArray[Any]:
     """Features of all rows ``(n, D)``, one row group after the other."""
-    dtype = common_dtype([_field(path, file, name) for name in features])
+    dtype = common_dtype([_field(path, file, name, keys) for name in features])
     matrix, rows = TempArray(), 0
     for group in range(file.num_row_groups):
         block = _group(path, file, group, features, dtype, rows)
@@ -103,36 +114,37 @@ def _group(
         names = features[first : first + step]
         table = file.read_row_group(group, columns=list(names))
         columns = [_as_number(table[name]) for name in names]
-        found = [(first_null(column), first + i) for i, column in enumerate(columns)]
-        nulls += [(at, index) for at, index in found if at is not None]
+        first_nulls = [(first_null(column), first + i) for i, column in enumerate(columns)]
+        nulls += [(null, index) for null, index in first_nulls if null is not None]
         if nulls:
             continue
         if step == len(features):
             return to_matrix(columns).astype(dtype, copy=False)
         for column in columns:
-            by_column.write(numbers(column).astype(dtype, copy=False))
+            by_column.write(to_numbers(column).astype(dtype, copy=False))
     if nulls:
-        at, index = min(nulls)
-        raise InputError(f"{path}, row {row + at}, column {features[index]!r}", "the cell is null")
+        null, index = min(nulls)
+        where = f"{path}, row {row + null}, column {features[index]!r}"
+        raise InputError(where, "the cell is null")
     return by_column.array(dtype, (rows, len(features)), order="F")
 
 
-def _field(path: Path, file: Any, name: str) -> Any:
-    """The field of a column of numbers, as it is read."""
+def _field(path: Path, file: Any, name: str, keys: RoleKeys) -> Any:
+    """Field of a column of numbers, with the type that it is read as."""
     import pyarrow as pa
 
     field = file.schema_arrow.field(name)
     if pa.types.is_decimal(field.type):
         return pa.field(name, pa.float64())
-    of_numbers = pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean
-    if any(is_one(field.type) for is_one in of_numbers):
+    types = pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean
+    if any(is_type(field.type) for is_type in types):
         return field
     rows = file.metadata.num_rows
     first = file.read_row_group(0, columns=[name])[name][0].as_py() if rows else None
     raise InputError(
         f"{path}, row 0, column {name!r}",
         f"{first!r} is not a number: the column's type is {field.type}",
-        "name the columns to use in data.features, data.label and data.id",
+        f"name the columns to use in {keys.all}",
     )
 
 
@@ -140,3 +152,13 @@ def _as_number(column: Any) -> Any:
     import pyarrow as pa
 
     return column.cast(pa.float64()) if pa.types.is_decimal(column.type) else column
+
+
+PARQUET = Reader(
+    "parquet",
+    ".parquet",
+    re.compile(r"\.(parquet|pq)$"),
+    "columns",
+    read_parquet_table,
+    read_parquet_columns,
+)

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from offset_autoencoder.data.idx import read_idx
-from offset_autoencoder.data.npz import read_npz_table
-from offset_autoencoder.data.table import Roles
+from offset_autoencoder.data.readers.array_files import read_idx
+from offset_autoencoder.data.readers.base import ColumnRoles
+from offset_autoencoder.data.readers.npz import read_npz_table
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import open_npy
 
@@ -55,14 +55,14 @@ def test_objects_and_pickles_are_never_loaded(tmp_path: Path) -> None:
             open_npy(tmp_path / name)
     for name in ("objects.npz", "pickle.npz"):
         with pytest.raises(InputError, match="pickled Python objects, which are never loaded"):
-            read_npz_table(tmp_path / name, Roles())
+            read_npz_table(tmp_path / name, ColumnRoles())
 
 
 def test_npz_roles(tmp_path: Path) -> None:
     labels, ids = np.arange(20) % 2, np.array([f"s{i}" for i in range(20)])
     path = tmp_path / "a.npz"
     np.savez(path, data=X, kind=labels, name=ids, other=np.ones((20, 2)))
-    table = read_npz_table(path, Roles(features=("data",), label="kind", id="name"))
+    table = read_npz_table(path, ColumnRoles(features=("data",), label="kind", id="name"))
     np.testing.assert_array_equal(table.x, X)
     assert table.labels is not None
     assert table.ids is not None
@@ -73,29 +73,29 @@ def test_npz_roles(tmp_path: Path) -> None:
 def test_npz_features_by_default(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     np.savez(path, x=X, other=np.ones((20, 2)))
-    np.testing.assert_array_equal(read_npz_table(path, Roles()).x, X)
+    np.testing.assert_array_equal(read_npz_table(path, ColumnRoles()).x, X)
     np.savez(path, pixels=X, y=np.ones(20))
-    np.testing.assert_array_equal(read_npz_table(path, Roles()).x, X)
+    np.testing.assert_array_equal(read_npz_table(path, ColumnRoles()).x, X)
     np.savez(path, a=X, b=X)
     with pytest.raises(
         InputError, match=r"data\.features: which array .* a \(20, 3\), b \(20, 3\)"
     ):
-        read_npz_table(path, Roles())
+        read_npz_table(path, ColumnRoles())
 
 
 def test_npz_mistakes(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     np.savez(path, x=X, labels=np.arange(19), wide=np.ones((20, 2)))
     with pytest.raises(InputError, match=r"data\.label: .* no array 'lables' \(did you mean 'lab"):
-        read_npz_table(path, Roles(label="lables"))
+        read_npz_table(path, ColumnRoles(label="lables"))
     with pytest.raises(InputError, match=r"data\.features: .* has no array 'y'"):
-        read_npz_table(path, Roles(features=("y",)))
+        read_npz_table(path, ColumnRoles(features=("y",)))
     with pytest.raises(InputError, match=r"names one array"):
-        read_npz_table(path, Roles(features=("x", "wide")))
+        read_npz_table(path, ColumnRoles(features=("x", "wide")))
     with pytest.raises(InputError, match=r"array 'labels': holds 19 values for 20 samples"):
-        read_npz_table(path, Roles(label="labels"))
+        read_npz_table(path, ColumnRoles(label="labels"))
     with pytest.raises(InputError, match=r"array 'wide': has shape \(20, 2\), expected one id"):
-        read_npz_table(path, Roles(id="wide"))
+        read_npz_table(path, ColumnRoles(id="wide"))
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -108,7 +108,7 @@ def test_damaged_npz(tmp_path: Path, compressed: bool) -> None:
     for damaged in (content[: len(content) // 2], content[:-5], b"", bytes(flipped)):
         path.write_bytes(damaged)
         with pytest.raises(InputError, match=r"a\.npz: is damaged"):
-            read_npz_table(path, Roles())
+            read_npz_table(path, ColumnRoles())
 
 
 def idx(array: np.ndarray, code: int) -> bytes:

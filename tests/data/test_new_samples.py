@@ -7,12 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.cli.conftest import FEATURES, frame
+from tests.cli.conftest import FEATURES, frame, write_project
 
-from offset_autoencoder.cli.chosen_columns import Named
-from offset_autoencoder.cli.new_samples import read_new
-from offset_autoencoder.data.table import Table
+from offset_autoencoder.data.new_samples import ColumnOptions, read_new_samples
+from offset_autoencoder.data.readers.base import Table
 from offset_autoencoder.errors import InputError
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project that has its data and params, and nothing else; the working directory."""
+    write_project(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture
@@ -29,7 +36,9 @@ def read(
     trained_on: Sequence[str] | None = None,
     **named: str,
 ) -> Table:
-    return read_new(Path(path), Named(**named), labelled=labelled, trained_on=trained_on)
+    return read_new_samples(
+        Path(path), ColumnOptions(**named), labelled=labelled, trained_on=trained_on
+    )
 
 
 def test_every_format_gives_the_same(elsewhere: Path) -> None:

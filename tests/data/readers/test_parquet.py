@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from offset_autoencoder.data.parquet import read_parquet_table
-from offset_autoencoder.data.table import Roles
+from offset_autoencoder.data.readers.base import ColumnRoles
+from offset_autoencoder.data.readers.parquet import read_parquet_table
 from offset_autoencoder.errors import InputError
 
 
@@ -22,7 +22,7 @@ def test_roles_and_dtype(path: Path) -> None:
     frame["kind"] = pd.Categorical(["cat", "dog"])
     frame["name"] = ["u", "v"]
     frame.to_parquet(path)
-    table = read_parquet_table(path, Roles(label="kind", id="name"))
+    table = read_parquet_table(path, ColumnRoles(label="kind", id="name"))
     np.testing.assert_array_equal(table.x, [[1, 3], [255, 4]])
     assert table.x.dtype == np.uint8
     assert table.labels is not None
@@ -35,11 +35,11 @@ def test_an_index_is_no_feature_but_may_be_the_id(path: Path) -> None:
     pd.DataFrame({"a": [1.0, 2], "b": [3.0, 4]}, index=pd.Index(["u", "v"], name="key")).to_parquet(
         path
     )
-    table = read_parquet_table(path, Roles(id="key"))
+    table = read_parquet_table(path, ColumnRoles(id="key"))
     assert table.columns == ("a", "b")
     assert table.ids is not None
     assert table.ids.tolist() == ["u", "v"]
-    assert read_parquet_table(path, Roles()).columns == ("a", "b")
+    assert read_parquet_table(path, ColumnRoles()).columns == ("a", "b")
 
 
 def test_mixed_numbers(path: Path) -> None:
@@ -48,22 +48,30 @@ def test_mixed_numbers(path: Path) -> None:
         path,
     )
     np.testing.assert_array_equal(
-        read_parquet_table(path, Roles()).x, [[1, 0.5, 1, 1.25], [2, 1.5, 0, 1.25]]
+        read_parquet_table(path, ColumnRoles()).x, [[1, 0.5, 1, 1.25], [2, 1.5, 0, 1.25]]
     )
 
 
 @pytest.mark.parametrize(
     ("columns", "roles", "message"),
     [
-        ({"a": [1, None]}, Roles(), "row 1, column 'a': the cell is null"),
-        ({"a": ["x", "y"]}, Roles(), "row 0, column 'a': 'x' is not a number"),
-        ({"a": [[1.0], [2.0]]}, Roles(), r"row 0, column 'a': \[1\.0\] is not a number.*list"),
-        ({"a": [1, 2], "l": ["x", None]}, Roles(label="l"), "row 1, column 'l': the label is null"),
-        ({"a": [1, 2]}, Roles(label="b"), "has no column 'b'"),
+        ({"a": [1, None]}, ColumnRoles(), "row 1, column 'a': the cell is null"),
+        ({"a": ["x", "y"]}, ColumnRoles(), "row 0, column 'a': 'x' is not a number"),
+        (
+            {"a": [[1.0], [2.0]]},
+            ColumnRoles(),
+            r"row 0, column 'a': \[1\.0\] is not a number.*list",
+        ),
+        (
+            {"a": [1, 2], "l": ["x", None]},
+            ColumnRoles(label="l"),
+            "row 1, column 'l': the label is null",
+        ),
+        ({"a": [1, 2]}, ColumnRoles(label="b"), "has no column 'b'"),
     ],
 )
 def test_mistakes_are_placed(
-    path: Path, columns: dict[str, list[object]], roles: Roles, message: str
+    path: Path, columns: dict[str, list[object]], roles: ColumnRoles, message: str
 ) -> None:
     pq.write_table(pa.table(columns), path)
     with pytest.raises(InputError, match=message):
@@ -76,4 +84,4 @@ def test_truncated(path: Path) -> None:
     for kept in (0, 3, 1000, len(content) - 10):
         path.write_bytes(content[:kept])
         with pytest.raises(InputError, match=r"x\.parquet: is damaged, truncated or not parquet"):
-            read_parquet_table(path, Roles())
+            read_parquet_table(path, ColumnRoles())

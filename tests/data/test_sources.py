@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from offset_autoencoder.data.raw_files import format_of, locate
+from offset_autoencoder.data.readers import find_reader
+from offset_autoencoder.data.sources import locate
 from offset_autoencoder.errors import InputError
 
 
@@ -22,13 +23,13 @@ from offset_autoencoder.errors import InputError
     ],
 )
 def test_format_is_told_by_the_name(name: str, expected: str) -> None:
-    assert format_of(Path(name)) == expected
+    assert find_reader(Path(name)).name == expected
 
 
 @pytest.mark.parametrize("name", ["x.txt", "x", "x.npy.gz", "x.pkl"])
 def test_unknown_formats_are_refused_with_those_known(name: str) -> None:
     with pytest.raises(InputError, match=r"known are \.npy, \.npz, \.csv"):
-        format_of(Path(name))
+        find_reader(Path(name))
 
 
 @pytest.mark.parametrize("name", ["../x.npy", "/etc/passwd", "a/../../x.npy", "..", " "])

@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from offset_autoencoder.data.csv_file import read_csv_table
-from offset_autoencoder.data.table import Roles
+from offset_autoencoder.data.readers.base import ColumnRoles
+from offset_autoencoder.data.readers.csv_file import read_csv_table
 from offset_autoencoder.errors import InputError
 
 
@@ -17,7 +17,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_roles(path: Path) -> None:
     path.write_text("name,a,kind,b,part\nu,1,cat,2.5,train\nv,3,dog,-4e2,test\n")
-    table = read_csv_table(path, Roles(label="kind", id="name", split="part"))
+    table = read_csv_table(path, ColumnRoles(label="kind", id="name", split="part"))
     np.testing.assert_array_equal(table.x, [[1, 2.5], [3, -400]])
     assert table.columns == ("a", "b")
     assert table.labels is not None
@@ -33,37 +33,37 @@ def test_gzipped(tmp_path: Path, ending: str) -> None:
     text = "a,b\n" + "1,2\n" * 5000 + "0.5,7\n"
     zipped = tmp_path / f"x.csv.{ending}"
     zipped.write_bytes(gzip.compress(text.encode()))
-    assert read_csv_table(zipped, Roles()).x[-1].tolist() == [0.5, 7]
+    assert read_csv_table(zipped, ColumnRoles()).x[-1].tolist() == [0.5, 7]
     zipped.write_bytes(gzip.compress((text + "x,1\n").encode()))
     with pytest.raises(InputError, match=r"row 5001 \(line 5003\), column 'a': 'x' is not a"):
-        read_csv_table(zipped, Roles())
+        read_csv_table(zipped, ColumnRoles())
     for damaged in (gzip.compress(text.encode())[:-20], text.encode(), b""):
         zipped.write_bytes(damaged)
         with pytest.raises(InputError, match=r"x\.csv\.(gz|GZ): (is empty|is a damaged)"):
-            read_csv_table(zipped, Roles())
+            read_csv_table(zipped, ColumnRoles())
 
 
 def test_features_in_the_order_named(path: Path) -> None:
     path.write_text("a,text,b\n1,x,2\n3,y,4\n")
-    table = read_csv_table(path, Roles(features=("b", "a")))
+    table = read_csv_table(path, ColumnRoles(features=("b", "a")))
     np.testing.assert_array_equal(table.x, [[2, 1], [4, 3]])
 
 
 def test_integer_ids_are_integers_and_others_stay_as_written(path: Path) -> None:
     path.write_text("id,a\n10,1\n-2,2\n")
-    ids = read_csv_table(path, Roles(id="id")).ids
+    ids = read_csv_table(path, ColumnRoles(id="id")).ids
     assert ids is not None
     assert ids.dtype == np.int64
     for text in ("007", "2020-01-01", "1.0", "99999999999999999999"):
         path.write_text(f"id,a\n10,1\n{text},2\n")
-        ids = read_csv_table(path, Roles(id="id")).ids
+        ids = read_csv_table(path, ColumnRoles(id="id")).ids
         assert ids is not None
         assert ids.tolist() == ["10", text]
 
 
 def test_integers_that_become_floats_late_in_a_long_file(path: Path) -> None:
     path.write_text("a,b\n" + "1,2\n" * 300_000 + "0.5,7\n")
-    x = read_csv_table(path, Roles()).x
+    x = read_csv_table(path, ColumnRoles()).x
     assert x.shape == (300_001, 2)
     np.testing.assert_array_equal(x[-1], [0.5, 7])
 
@@ -71,15 +71,15 @@ def test_integers_that_become_floats_late_in_a_long_file(path: Path) -> None:
 def test_what_pandas_writes_is_read(path: Path) -> None:
     values = np.random.default_rng(0).normal(size=(50, 4))
     pd.DataFrame(values).to_csv(path, index=False)
-    np.testing.assert_array_equal(read_csv_table(path, Roles()).x, values)
+    np.testing.assert_array_equal(read_csv_table(path, ColumnRoles()).x, values)
 
 
 def test_bom_crlf_quotes_and_empty_lines(path: Path) -> None:
     path.write_bytes(b'\xef\xbb\xbfa,"b,c"\r\n"1",2\r\n\r\n3,4\r\n')
-    table = read_csv_table(path, Roles())
+    table = read_csv_table(path, ColumnRoles())
     np.testing.assert_array_equal(table.x, [[1, 2], [3, 4]])
     assert table.columns == ("a", "b,c")
-    assert table.place(1, 1).endswith("x.csv, row 1 (line 4), column 'b,c'")
+    assert table.location(1, 1).endswith("x.csv, row 1 (line 4), column 'b,c'")
 
 
 @pytest.mark.parametrize(
@@ -103,34 +103,37 @@ def test_bom_crlf_quotes_and_empty_lines(path: Path) -> None:
 def test_mistakes_are_placed(path: Path, text: str, message: str) -> None:
     path.write_text(text)
     with pytest.raises(InputError, match=message):
-        read_csv_table(path, Roles())
+        read_csv_table(path, ColumnRoles())
 
 
 def test_a_bad_cell_far_down_is_placed(path: Path) -> None:
     path.write_text("a,b\n" + "1,2\n" * 200_000 + "1,oops\n" + "1,2\n" * 10)
     with pytest.raises(InputError, match=r"row 200000 \(line 200002\), column 'b': 'oops'"):
-        read_csv_table(path, Roles())
+        read_csv_table(path, ColumnRoles())
 
 
 def test_not_utf8(path: Path) -> None:
     path.write_bytes(b"\xe9t\xe9,b\n1,2\n")
     with pytest.raises(InputError, match="is not UTF-8"):
-        read_csv_table(path, Roles())
+        read_csv_table(path, ColumnRoles())
 
 
 @pytest.mark.parametrize(
     ("roles", "message"),
     [
-        (Roles(label="lable"), r"data\.label: .* no column 'lable' \(did you mean 'label'"),
-        (Roles(id="z"), r"data\.id: .* no column 'z' \(known are 'a', 'b', 'label'\)"),
-        (Roles(features=("a", "c")), r"data\.features\[1\]: .* no column 'c'"),
-        (Roles(features=("a", "a")), r"data\.features\[1\]: names column 'a' twice"),
-        (Roles(features=()), r"data\.features: names no column"),
-        (Roles(features=("label",), label="label"), "column 'label' is the label, not a feature"),
-        (Roles(label="empty"), "no column 'empty'"),
+        (ColumnRoles(label="lable"), r"data\.label: .* no column 'lable' \(did you mean 'label'"),
+        (ColumnRoles(id="z"), r"data\.id: .* no column 'z' \(known are 'a', 'b', 'label'\)"),
+        (ColumnRoles(features=("a", "c")), r"data\.features\[1\]: .* no column 'c'"),
+        (ColumnRoles(features=("a", "a")), r"data\.features\[1\]: names column 'a' twice"),
+        (ColumnRoles(features=()), r"data\.features: names no column"),
+        (
+            ColumnRoles(features=("label",), label="label"),
+            "column 'label' is the label, not a feature",
+        ),
+        (ColumnRoles(label="empty"), "no column 'empty'"),
     ],
 )
-def test_wrong_roles(path: Path, roles: Roles, message: str) -> None:
+def test_wrong_roles(path: Path, roles: ColumnRoles, message: str) -> None:
     path.write_text("a,b,label\n1,2,x\n")
     with pytest.raises(InputError, match=message):
         read_csv_table(path, roles)
@@ -139,10 +142,10 @@ def test_wrong_roles(path: Path, roles: Roles, message: str) -> None:
 def test_empty_labels_and_ids_are_placed(path: Path) -> None:
     path.write_text("a,label\n1,x\n2,\n")
     with pytest.raises(InputError, match=r"row 1 \(line 3\), column 'label': the label is empty"):
-        read_csv_table(path, Roles(label="label"))
+        read_csv_table(path, ColumnRoles(label="label"))
 
 
 def test_no_feature_left(path: Path) -> None:
     path.write_text("a,b\n1,x\n")
     with pytest.raises(InputError, match="no column left for the features"):
-        read_csv_table(path, Roles(label="a", id="b"))
+        read_csv_table(path, ColumnRoles(label="a", id="b"))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.config import SplitName, parse_params
+from offset_autoencoder.data.checks import check_shape, check_values
 from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, Schema, digests_of
-from offset_autoencoder.data.requirements import check_shape, check_values
 from offset_autoencoder.errors import InputError
 
 SIZES: dict[SplitName, int] = {"train": 20, "validation": 4, "test": 6}
