@@ -35,14 +35,14 @@ _ROOT = Path(__file__).parent.parent
 
 
 def child(folder: Path, runs: int, limit: int | None) -> dict[str, float]:
-    """Train, and return the seconds per epoch and run and the bytes held beyond those at first."""
+    """Train, and tell the seconds an epoch and run and the bytes held beyond those at first."""
     import time
 
     from offset_autoencoder.config.schema import Network
     from offset_autoencoder.models.architecture import Architecture
-    from offset_autoencoder.training.job import Job
+    from offset_autoencoder.training.pool import train_population
     from offset_autoencoder.training.population import Population
-    from offset_autoencoder.training.trainer import train_population
+    from offset_autoencoder.training.state import Job
 
     network = Network(latent_dim=LATENT_DIM, hidden=[HIDDEN])
     population = Population(Architecture(network=network, input_dim=FEATURES), BATCH, "adam", limit)
@@ -104,25 +104,23 @@ def measure(folder: Path, runs: int, limit: int | None) -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks.out_of_core", "--child", str(folder)]
     command += ["--runs", str(runs), "--limit", str(limit or 0)]
     spent = run(command, _ROOT, os.environ)
-    result: dict[str, float] = json.loads(spent.output.splitlines()[-1])
-    return result
+    found: dict[str, float] = json.loads(spent.output.splitlines()[-1])
+    return found
 
 
-def table_of(measured: Mapping[str, Sequence[Mapping[str, float]]], size: int) -> Table:
-    """A row per case; ratios are taken within each repeat."""
+def table_of(found: Mapping[str, Sequence[Mapping[str, float]]], size: int) -> Table:
+    """A row a case; ratios are taken within each repeat."""
     table = Table(title=f"{size / _MB:.0f} MB of samples, hidden {HIDDEN}: median (range)")
-    for column in ("memory allowed", "epoch per run, ms", "of in memory", "held, MB"):
+    for column in ("memory allowed", "epoch a run, ms", "of in memory", "held, MB"):
         table.add_column(column, justify="left" if column == "memory allowed" else "right")
-    whole = next(iter(measured.values()))
-    for name, results in measured.items():
-        ratios = [
-            result["seconds"] / base["seconds"] for result, base in zip(results, whole, strict=True)
-        ]
+    whole = next(iter(found.values()))
+    for name, results in found.items():
+        ratios = [one["seconds"] / of["seconds"] for one, of in zip(results, whole, strict=True)]
         table.add_row(
             name,
-            median_and_range([1000 * result["seconds"] for result in results]),
+            median_and_range([1000 * one["seconds"] for one in results]),
             median_and_range(ratios),
-            median_and_range([result["bytes"] / _MB for result in results]),
+            median_and_range([one["bytes"] / _MB for one in results]),
         )
     return table
 
@@ -150,14 +148,14 @@ def main() -> None:
             title: partial(measure, folder, arguments.runs, limit)
             for title, limit in limits.items()
         }
-        measured = in_turns(cases, arguments.repeats)
-    Console().print(table_of(measured, size))
+        found = in_turns(cases, arguments.repeats)
+    Console().print(table_of(found, size))
     if arguments.json:
         medians = {
-            title: statistics.median(result["seconds"] for result in results)
-            for title, results in measured.items()
+            title: statistics.median(one["seconds"] for one in results)
+            for title, results in found.items()
         }
-        report = {"machine": machine(), "found": measured, "medians": medians}
+        report = {"machine": machine(), "found": found, "medians": medians}
         arguments.json.write_text(json.dumps(report, indent=2) + "\n")
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from offset_autoencoder.errors import InputError, did_you_mean, run_command, short_repr
 
 
-def test_says_where_what_and_how_to_mend() -> None:
+def test_says_where_what_and_how_to_fix_it() -> None:
     error = InputError("params.yaml: seeds", "must be positive", "write seeds: 10")
     assert str(error) == "params.yaml: seeds: must be positive (write seeds: 10)"
     assert (error.where, error.what, error.hint) == (
@@ -22,8 +22,8 @@ def test_says_where_what_and_how_to_mend() -> None:
 
 
 @given(st.text(), st.text(), st.none() | st.text())
-def test_is_one_line_whatever_it_holds(where: str, what: str, mend: str | None) -> None:
-    assert len(str(InputError(where, what, mend)).splitlines()) <= 1
+def test_is_one_line_whatever_it_holds(where: str, what: str, hint: str | None) -> None:
+    assert len(str(InputError(where, what, hint)).splitlines()) <= 1
 
 
 def test_names_the_nearest_word_or_all() -> None:

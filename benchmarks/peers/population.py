@@ -1,6 +1,6 @@
 """This project: the runs of a population, trained side by side.
 
-Each turn trains a population from the beginning. A run's own time per epoch is taken from its
+Each turn trains a population from the beginning. A run's own time an epoch is taken from its
 second epoch on, so that neither compilation nor the building of a run counts, and divided by
 the number of runs that train at once.
 """
@@ -21,9 +21,9 @@ def start(task: Task) -> Turn:
     """A turn of the trainer: all runs, an epoch more than are timed."""
     from offset_autoencoder.config.schema import Network
     from offset_autoencoder.models.architecture import Architecture
-    from offset_autoencoder.training.job import Job
+    from offset_autoencoder.training.pool import train_population
     from offset_autoencoder.training.population import Population
-    from offset_autoencoder.training.trainer import train_population
+    from offset_autoencoder.training.state import Job
 
     x, validation = task.x, task.validation
     network = Network(latent_dim=task.latent_dim, hidden=list(task.hidden))
@@ -70,18 +70,16 @@ def start(task: Task) -> Turn:
 
 
 def seconds_a_run(ended: Groups) -> float:
-    """Seconds per epoch and run, from when the epochs of each group of runs ended.
+    """Seconds an epoch and run, from when the epochs of each group of runs ended.
 
     Args:
         ended: By the runs that trained in step: the times at which their epochs ended, at least
             two. What came before the first does not count.
 
     Returns:
-        The mean over the groups of their time per epoch and run, over the groups at work at once.
+        The mean over the groups of their time an epoch and run, over the groups at work at once.
     """
     spans = [(times[0], times[-1]) for times in ended.values()]
     at_once = max(sum(first <= moment < last for first, last in spans) for moment, _ in spans)
-    seconds = [
-        (times[-1] - times[0]) / (len(times) - 1) / len(runs) for runs, times in ended.items()
-    ]
-    return float(np.mean(seconds)) / at_once
+    each = [(times[-1] - times[0]) / (len(times) - 1) / len(runs) for runs, times in ended.items()]
+    return float(np.mean(each)) / at_once

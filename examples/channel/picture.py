@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from channel.monte_carlo import BlockErrors
 from channel.theory import Theory
-from offset_autoencoder.reporting.figure import MARKERS, PALETTE, panels_of, written_figure
+from offset_autoencoder.reporting.palette import PALETTE
+from offset_autoencoder.reporting.rendering import write_png
 
-_STYLES = ("--", "-.", "-", ":")
+_DASHES = ([6, 4], [6, 3, 2, 3], [1, 0], [2, 2])
 
 
 def draw_block_error_rate(
@@ -35,34 +33,35 @@ def draw_block_error_rate(
         title: What is sent.
         confidence: The share of intervals that hold the true rate.
     """
-    with written_figure(path, (8.0, 5.0)) as figure:
-        (axes,) = panels_of(figure, 1, 1)
-        styles = _STYLES[-len(theory.curves) :] if len(theory.curves) > 2 else ("-", ":")
-        for (name, curve), style in zip(theory.curves.items(), styles, strict=True):
-            axes.plot(ebn0_db, curve, style, color="black", linewidth=1.2, label=name)
-        for index, (name, points) in enumerate(measured.items()):
-            axes.errorbar(
-                ebn0_db,
-                [point.rate for point in points],
-                yerr=_bars(points, confidence),
-                color=PALETTE[index % len(PALETTE)],
-                marker=MARKERS[index % len(MARKERS)],
-                markersize=6,
-                linewidth=1.2,
-                elinewidth=1.8,
-                label=name,
-            )
-        axes.set_yscale("log")
-        axes.set_ylim(float(theory.bound.min()) / 2, 1.0)
-        axes.set_xlabel("Eb/N0, dB")
-        axes.set_ylabel("block error rate")
-        axes.grid(color="#e5e5e5")
-        axes.set_title(title, loc="left", fontweight="bold")
-        axes.legend(loc="lower left", frameon=False)
+    import altair as alt
 
-
-def _bars(points: Sequence[BlockErrors], confidence: float) -> NDArray[Any]:
-    ends = [(point.rate, *point.interval(confidence)) for point in points]
-    return np.array(
-        [[rate - low for rate, low, _ in ends], [high - rate for rate, _, high in ends]]
+    rows: list[dict[str, Any]] = [
+        {"name": name, "kind": "theory", "ebn0": at, "rate": float(rate)}
+        for name, curve in theory.curves.items()
+        for at, rate in zip(ebn0_db, curve, strict=True)
+    ]
+    for name, points in measured.items():
+        for at, point in zip(ebn0_db, points, strict=True):
+            low, high = point.interval(confidence)
+            ends = {"rate": point.rate, "low": low, "high": high}
+            rows.append({"name": name, "kind": "measured", "ebn0": at, **ends})
+    lines, names = list(theory.curves), list(measured)
+    dashes = _DASHES[-len(lines) :] if len(lines) > 2 else ([1, 0], [2, 2])
+    axis: dict[str, Any] = {"format": "~e", "tickCount": 6}
+    scale: dict[str, Any] = {"type": "log", "domain": [float(theory.bound.min()) / 2, 1.0]}
+    rate = alt.Y("rate:Q").title("block error rate").scale(**scale).axis(**axis)
+    base = alt.Chart(alt.NamedData(name="rows")).encode(alt.X("ebn0:Q").title("Eb/N0, dB"))
+    known = base.transform_filter("datum.kind == 'theory'").mark_line(color="#000000", clip=True)
+    dash = alt.StrokeDash("name:N").title(None).scale(domain=lines, range=list(dashes))
+    colour = alt.Color("name:N").title(None).scale(domain=names, range=list(PALETTE[: len(names)]))
+    counted = base.transform_filter("datum.kind == 'measured'").encode(colour)
+    bars = counted.mark_rule(strokeWidth=1.8, clip=True).encode(
+        alt.Y("low:Q").scale(**scale), y2="high:Q"
     )
+    through = counted.mark_line(strokeWidth=1.2, clip=True).encode(rate)
+    marks = counted.mark_point(filled=True, size=50, opacity=1, clip=True).encode(
+        rate, shape=alt.Shape("name:N").title(None).scale(domain=names)
+    )
+    chart = alt.layer(known.encode(rate, dash), bars, through, marks)
+    chart = chart.resolve_scale(color="independent", strokeDash="independent")
+    write_png(path, chart.properties(width=560, height=400, title=title), rows)

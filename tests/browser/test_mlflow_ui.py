@@ -13,7 +13,7 @@ import pytest
 from tests.tracking.conftest import Project
 from tests.tracking.servers import Server
 
-from offset_autoencoder.reporting.html.image_strips import png
+from offset_autoencoder.reporting.rendering import png
 from offset_autoencoder.tracking.publish import publish
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import pytest
 import yaml
 from tests.reporting.html.project import make_project
 
-from offset_autoencoder.reporting.html.palette import DARK_PAGE, contrast
 from offset_autoencoder.reporting.html.scripts import vega_script
+from offset_autoencoder.reporting.palette import DARK_PAGE, contrast
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

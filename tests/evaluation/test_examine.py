@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.config import SPLITS, Params, Run, SplitName
-from offset_autoencoder.evaluation.opened import FinishedRun
 from offset_autoencoder.evaluation.probes import Splits, prepare_targets
 from offset_autoencoder.evaluation.run_evaluation import EvaluationSamples, evaluate_runs
 from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.models.resolve import architecture_of
+from offset_autoencoder.runs.load import FinishedRun
 
 D, L = 9, 3
 RNG = np.random.default_rng(0)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.config.schema import Network
-from offset_autoencoder.evaluation.opened import FinishedRun, open_runs
 from offset_autoencoder.evaluation.run_evaluation import (
     as_trained,
     domain_of,
@@ -16,6 +15,7 @@ from offset_autoencoder.evaluation.run_evaluation import (
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.models.inference import Encoded
+from offset_autoencoder.runs.load import FinishedRun, open_runs
 
 N, D, L = 40, 6, 3
 RNG = np.random.default_rng(0)
@@ -66,10 +66,11 @@ CASES = {
 def measured_again(cases: dict[str, Case], **options: Any) -> dict[str, dict[str, float]]:
     options = {"data_range": (0.0, 1.0), **options}
     found = {}
-    for name, opened in open_runs({name: case.run for name, case in cases.items()}):
+    runs = {name: case.run for name, case in cases.items()}
+    for name, opened in open_runs(runs):
         encoded = opened.encode(X, cases[name].offset)
-        domain = domain_of(opened.run, X, **options)
-        found[name] = run_metrics(opened.run, X, encoded, opened.decoder(X), domain, noise_seed=7)
+        domain = domain_of(runs[name], X, **options)
+        found[name] = run_metrics(runs[name], X, encoded, opened.decoder(X), domain, noise_seed=7)
     return found
 
 
@@ -100,7 +101,7 @@ def metrics_by_hand(out: Any, *, cross_entropy: bool) -> dict[str, float]:
 
 
 def outputs(case: Case) -> dict[str, Any]:
-    """What the Keras model makes of the samples under each condition."""
+    """Metrics of the Keras model's own outputs under each condition."""
     plain = build_model(case.architecture, case.seed)
     noise = np.float32(case.stddev) * draws(case.seed)
     own, nothing = {"x": X, "offset": case.offset}, {"x": X, "offset": 0 * case.offset}

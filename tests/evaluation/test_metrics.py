@@ -99,8 +99,8 @@ def test_a_metric_that_there_is_not_is_refused(
     with pytest.raises(InputError, match=expected):
         metrics.check_metrics(make_params(**{section: {name: "rmse"}}))
     metrics.check_metrics(make_params(**{section: {name: "mae"}}))
-    with pytest.raises(ValueError, match="unknown metric 'rmse'; did you mean 'mse'"):
-        metrics.metric_named("rmse")
+    with pytest.raises(InputError, match=r"metric: unknown value 'rmse' \(did you mean 'mse'"):
+        metrics.metric_of("rmse_clean")
 
 
 @pytest.mark.parametrize(

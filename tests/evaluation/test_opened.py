@@ -10,10 +10,11 @@ import pytest
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.evaluation.interventions import OMITTED, OWN, PERMUTED, draw, intervene
 from offset_autoencoder.evaluation.metrics import Domain
-from offset_autoencoder.evaluation.opened import FinishedRun, OpenedRun, open_runs
 from offset_autoencoder.evaluation.run_evaluation import run_metrics
+from offset_autoencoder.models import inference
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.autoencoder import build_model
+from offset_autoencoder.runs.load import FinishedRun, open_runs
 
 N, L = 30, 4
 RNG = np.random.default_rng(0)
@@ -56,7 +57,7 @@ def samples(architecture: Architecture) -> Any:
     return RNG.random((N, architecture.input_dim), dtype=np.float32)
 
 
-def opened_run(run: FinishedRun) -> OpenedRun:
+def opened_run(run: FinishedRun) -> inference.RunInference:
     ((_, opened),) = open_runs({"run": run})
     return opened
 

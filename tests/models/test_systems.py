@@ -1,4 +1,4 @@
-"""What every system computes, beside its definition in plain NumPy."""
+"""Every system against its definition in plain NumPy."""
 
 from __future__ import annotations
 

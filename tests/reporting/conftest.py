@@ -40,7 +40,7 @@ from offset_autoencoder.evaluation.summary import (
     summarise,
     summarise_generalization_gaps,
 )
-from offset_autoencoder.reporting.colours import model_colours, swept_colours
+from offset_autoencoder.reporting.palette import model_colours, swept_colours
 
 FINDINGS = (
     "interventions",

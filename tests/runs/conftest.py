@@ -64,7 +64,7 @@ def make_runs() -> Callable[..., list[IdentifiedRun]]:
 
 @pytest.fixture(scope="session")
 def make_trained() -> Callable[..., tuple[TrainedRun, list[str]]]:
-    """What a training of such a run could leave, and the names of its weights."""
+    """A result of such a run's training, and the names of its weights."""
 
     def make(
         seed: int = 0,

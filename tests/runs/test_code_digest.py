@@ -1,16 +1,25 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import offset_autoencoder
-from offset_autoencoder.runs import code_digest as module
-from offset_autoencoder.runs.code_digest import code_digest, digest_of_sources, library_versions
+from offset_autoencoder.runs import code_digest as code_digest_module
+from offset_autoencoder.runs.code_digest import (
+    WEIGHT_CODE,
+    code_digest,
+    digest_of,
+    digest_of_sources,
+    library_versions,
+)
 
 SOURCE = '''
 """What it does."""
@@ -154,29 +163,81 @@ DECIDES_NOTHING = {
     "errors",  # messages
     "io",  # a docstring
     "io.files",  # how results are written
+    "models",  # a docstring
+    "models.losses",  # likelihoods of evaluated runs
+    "models.resolve",  # resolves what stands in the id
     "paths",  # names of folders
-    "training",  # a docstring
     "runs",  # a docstring
     "runs.code_digest",  # names a run
     "runs.files",  # writes results
     "runs.spec",  # names a run
+    "training",  # a docstring
     "training.mapped",  # tells the system what will be read
+    "training.pool",  # when and where a run trains
+    "training.schedule",  # groups runs and writes results
     "user_code",  # finds the user's own, whose digest stands in the id
 }
+PACKAGE = Path(offset_autoencoder.__file__).parent
+LAZY = re.compile(r'"(offset_autoencoder[\w.]+):\w+"')
+
+
+def deciding_files(package: Path = PACKAGE) -> set[str]:
+    paths = [package / name.replace(".", "/") for name in WEIGHT_CODE]
+    files = [sorted(p.glob("*.py")) if p.is_dir() else [p.with_suffix(".py")] for p in paths]
+    return {file.relative_to(package).as_posix() for group in files for file in group}
 
 
 def test_covers_all_that_the_trainer_imports(import_graph: Any) -> None:
-    package = Path(offset_autoencoder.__file__).parent
-    deciding: set[str] = set()
-    for entry in vars(module)["_DECIDING"]:
-        path = package / entry
-        files = sorted(path.glob("*.py")) if path.is_dir() else [path]
-        deciding |= {file.relative_to(package).with_suffix("").as_posix() for file in files}
-    deciding = {name.removesuffix("/__init__").replace("/", ".") for name in deciding}
+    config = [name for name in import_graph.files if ".config" in name]
+    lazy = {
+        name for module in config for name in LAZY.findall(import_graph.files[module].read_text())
+    }
+    assert "offset_autoencoder.training.numba_engine.engine" in lazy
     reached = {
         name.removeprefix("offset_autoencoder.")
-        for name in import_graph.reached("offset_autoencoder.training.schedule")
+        for name in import_graph.reached("offset_autoencoder.training.schedule", *lazy)
         if name in import_graph.files and ".config" not in name
     }
-    # Started as a process of its own, so that nothing imports it.
-    assert reached | {"training.fused.compile_all"} == deciding | DECIDES_NOTHING
+    deciding = {name.removesuffix(".py").removesuffix("/__init__") for name in deciding_files()}
+    assert reached == {name.replace("/", ".") for name in deciding} | DECIDES_NOTHING
+
+
+@pytest.fixture
+def edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """Digest after an edit of one file of the package."""
+    shutil.copytree(PACKAGE, tmp_path / "package", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(code_digest_module, "_PACKAGE", tmp_path / "package")
+
+    def edit(name: str) -> str:
+        path = tmp_path / "package" / name
+        text = path.read_text()
+        path.write_text(f"{text}\nEDITED = 1\n")
+        digest = digest_of(WEIGHT_CODE)
+        path.write_text(text)
+        return digest
+
+    return edit
+
+
+def test_an_edit_changes_ids_where_it_decides_weights_and_nowhere_else(
+    edited: Callable[[str], str],
+) -> None:
+    deciding = deciding_files()
+    changing = {name for name in deciding if edited(name) != code_digest()}
+    assert changing == deciding
+    assert {
+        "models/layers.py",  # what a layer computes
+        "training/batches.py",  # order and noise
+        "training/keras_programs.py",  # arithmetic
+        "training/numba_engine/kernels.py",
+        "training/state.py",  # the rule by which a run stops
+    } <= changing
+    others: dict[str, str] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = path.relative_to(PACKAGE).as_posix()
+        if name not in deciding and not name.endswith("__init__.py"):
+            others.setdefault(name.partition("/")[0], name)  # one file of each other package
+    scheduling = ["training/pool.py", "training/schedule.py", "runs/store.py", "runs/files.py"]
+    assert {"tracking", "reporting", "evaluation", "cli", "data", "io"} <= others.keys()
+    for name in [*others.values(), *scheduling]:
+        assert edited(name) == code_digest(), name

@@ -16,7 +16,7 @@ import yaml
 from offset_autoencoder.runs.files import TrainedRun
 
 if TYPE_CHECKING:
-    from offset_autoencoder.training.hall import Work
+    from offset_autoencoder.training.pool import PopulationJobs
 
 FUNCTION = """
 import numpy as np
@@ -85,7 +85,7 @@ def untrained() -> Iterator[None]:
     from offset_autoencoder.training import schedule
 
     def pretend(
-        works: Sequence[Work], x: Any, x_validation: Any, on_epoch: Any, checkpoints: Any
+        works: Sequence[PopulationJobs], x: Any, x_validation: Any, on_epoch: Any, checkpoints: Any
     ) -> None:
         loss, times = np.ones(1, np.float32), np.ones(1)
         for work in works:

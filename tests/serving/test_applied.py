@@ -21,7 +21,7 @@ from offset_autoencoder.serving.saving import save_model_folder
 
 
 def beside(model: AppliedModel, rows: Any) -> dict[str, Any]:
-    """What goes with digits beside x."""
+    """Side inputs of the digits."""
     if model.facts.needs == "labels":
         return {"labels": load_digits().target[rows]}
     if model.facts.needs == "ids":

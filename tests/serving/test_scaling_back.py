@@ -1,4 +1,4 @@
-"""What is scaled back is what was scaled."""
+"""The inverse of the scaling."""
 
 from __future__ import annotations
 

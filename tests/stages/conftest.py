@@ -15,7 +15,7 @@ import yaml
 from offset_autoencoder.runs.files import TrainedRun
 
 if TYPE_CHECKING:
-    from offset_autoencoder.training.hall import Work
+    from offset_autoencoder.training.pool import PopulationJobs
 
 DOCUMENT: dict[str, Any] = {
     "seeds": 2,
@@ -102,7 +102,7 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     from offset_autoencoder.training import schedule
 
     def pretend(
-        works: Sequence[Work], x: Any, x_validation: Any, on_epoch: Any, checkpoints: Any
+        works: Sequence[PopulationJobs], x: Any, x_validation: Any, on_epoch: Any, checkpoints: Any
     ) -> None:
         loss, times = np.ones(1, np.float32), np.ones(1)
         for work in works:

@@ -70,7 +70,7 @@ def covers(dep: str, file: str) -> bool:
 
 
 def says_nothing(path: Path) -> bool:
-    """Whether a module is at most a docstring."""
+    """True if a module is at most a docstring."""
     return all(
         isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         for node in ast.parse(path.read_text()).body
@@ -226,7 +226,7 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def imported(import_graph: Any) -> dict[str, dict[str, list[str]]]:
-    """What a process has imported, stage by stage, at its start and when all code has run."""
+    """Modules that a process has imported at the start of a stage and when all code has run."""
     stages = sorted(CHECKED, key=lambda stage: stage in {"train", "evaluate"})
     stages.sort(key="evaluate".__eq__)  # TensorFlow comes in with the last
     paths = {path: name for name, path in import_graph.files.items()}

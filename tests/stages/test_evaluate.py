@@ -16,9 +16,9 @@ import pytest
 from offset_autoencoder import load_params, load_prepared, load_run, load_table
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.evaluation.examples import Reconstructions, codes, reconstructions
-from offset_autoencoder.evaluation.finished_runs import load_finished
 from offset_autoencoder.evaluation.results import first_runs
-from offset_autoencoder.reporting.intervals import with_power
+from offset_autoencoder.reporting.wording import full_label
+from offset_autoencoder.runs.load import load_finished_run
 from offset_autoencoder.stages import evaluate
 
 Experiment = Any  # conftest's, which tests cannot import
@@ -194,11 +194,11 @@ def test_a_second_evaluation_is_the_same_bytes(
 
 
 def trained(runs: Any) -> dict[str, Any]:
-    return {run_id: (run, load_finished(Path("models"), run_id)) for run_id, run in runs}
+    return {run_id: (run, load_finished_run(Path("models"), run_id)) for run_id, run in runs}
 
 
 def pictured(data: Any, runs: Any) -> Reconstructions | None:
-    names = [(with_power(run.setting), run_id) for run_id, run in runs]
+    names = [(full_label(run.setting), run_id) for run_id, run in runs]
     return reconstructions(data, trained(runs), names, evaluate.offsets_of(data))
 
 

@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 from tests.runs.conftest import make_runs
 
+from offset_autoencoder.config.registries import ENGINES
+from offset_autoencoder.training import engine as engine_module
+
 __all__ = ["make_runs"]
 
 
@@ -17,21 +20,20 @@ def programs() -> dict[str, Any]:
 @pytest.fixture
 def compiled_once(programs: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Within a test, a population that was compiled before is not compiled again."""
-    from offset_autoencoder.training.stacked import crew, epoch
+    from offset_autoencoder.training import keras_engine, keras_programs
 
-    def compile_epoch(population: Any) -> Any:
+    def compiled(population: Any) -> Any:
         if population.key not in programs:
-            programs[population.key] = epoch.compile_epoch(population)
+            programs[population.key] = keras_programs.Programs(population)
         return programs[population.key]
 
-    monkeypatch.setattr(crew, "compile_epoch", compile_epoch)
+    monkeypatch.setattr(keras_engine, "Programs", compiled)
 
 
-@pytest.fixture(params=["fused", "stacked"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both ways to train a network of dense layers."""
-    from offset_autoencoder.training.population import Population
-
-    if request.param == "stacked":
-        monkeypatch.setattr(Population, "fused", None)
-    return str(request.param)
+@pytest.fixture(params=list(ENGINES))
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every engine in turn: the one that ``auto`` prefers; what it cannot train, Keras does."""
+    name = str(request.param)
+    preferred = {member: ENGINES[member] for member in (name, "keras")}
+    monkeypatch.setattr(engine_module, "ENGINES", preferred)
+    return name

@@ -16,18 +16,19 @@ from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.models.backend import keras
 from offset_autoencoder.runs.files import TrainedRun
 from offset_autoencoder.training.batches import epoch_noise, epoch_order
-from offset_autoencoder.training.job import Job
+from offset_autoencoder.training.pool import train_population
 from offset_autoencoder.training.population import Population
-from offset_autoencoder.training.trainer import train_population
+from offset_autoencoder.training.state import Job
 
 N, M, L, BATCH = 70, 30, 4, 14
 RNG = np.random.default_rng(0)
 TABLE = RNG.normal(size=(N, L)).astype(np.float32)
 TABLE_VALIDATION = RNG.normal(size=(M, L)).astype(np.float32)
-pytestmark = pytest.mark.usefixtures("compiled_once", "way")
+pytestmark = pytest.mark.usefixtures("compiled_once", "engine")
 OPTIMIZERS = {
     "adam": keras.optimizers.Adam,
     "adamw": keras.optimizers.AdamW,
+    "adagrad": keras.optimizers.Adagrad,
     "rmsprop": keras.optimizers.RMSprop,
     "sgd": keras.optimizers.SGD,
 }
@@ -132,6 +133,7 @@ def check_equal(one: TrainedRun, other: TrainedRun) -> None:
         ({"hidden": [8, 6], "activation": "tanh", "normalize": False}, "rmsprop", 16),
         ({"hidden": [], "output": "linear", "loss": "mean_squared_error"}, "sgd", BATCH),
         ({"output": "softmax", "loss": "categorical_crossentropy"}, "adamw", BATCH),
+        ({}, "adagrad", BATCH),  # has no kernel: Keras trains it
     ],
 )
 def test_every_network_agrees(network: dict[str, Any], optimizer: str, batch_size: int) -> None:

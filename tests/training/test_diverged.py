@@ -12,9 +12,9 @@ from offset_autoencoder.config.schema import Network
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.autoencoder import Variables
 from offset_autoencoder.runs.files import TrainedRun
-from offset_autoencoder.training.job import Job
+from offset_autoencoder.training.pool import train_population
 from offset_autoencoder.training.population import Population
-from offset_autoencoder.training.trainer import train_population
+from offset_autoencoder.training.state import Job
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 N, M, D, L, BATCH = 70, 30, 12, 4, 16
@@ -72,7 +72,7 @@ def check_diverged(run: TrainedRun, epochs: int = 1) -> None:
     assert not np.isfinite([run.loss[-1], run.val_loss[-1]]).all()
 
 
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_an_offset_that_is_no_number(value: float) -> None:
     runs = [
@@ -88,13 +88,13 @@ def test_an_offset_that_is_no_number(value: float) -> None:
     np.testing.assert_array_equal(results["good"].loss, train([job("good")])["good"].loss)
 
 
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("engine")
 def test_a_sample_that_is_no_number() -> None:
     check_diverged(train([job("x")], x=with_one(X, np.nan))["x"])
     check_diverged(train([job("x")], x_validation=with_one(X_VALIDATION, np.nan))["x"])
 
 
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("layer", [0, 2])
 def test_weights_that_are_no_numbers(layer: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those before the unit norm too, which gives a code without direction zeros."""

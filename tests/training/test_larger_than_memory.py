@@ -15,9 +15,9 @@ import pytest
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.runs.files import TrainedRun
-from offset_autoencoder.training.job import Job
+from offset_autoencoder.training.pool import train_population
 from offset_autoencoder.training.population import Population
-from offset_autoencoder.training.trainer import train_population
+from offset_autoencoder.training.state import Job
 
 # Twenty chunks of three blocks of a batch, and one block is not full.
 N, M, D, L, BATCH, LIMIT = 954, 100, 12, 4, 16, 40_000
@@ -71,7 +71,7 @@ def mapped(path: Path, array: Any) -> Any:
     return np.load(path, mmap_mode="r")
 
 
-@pytest.mark.usefixtures("compiled_once", "way")
+@pytest.mark.usefixtures("compiled_once", "engine")
 def test_neither_the_file_nor_the_company_changes_a_run(tmp_path: Path) -> None:
     chunks = Population(Architecture(network=NETWORK, input_dim=D), BATCH, "adam", LIMIT).chunks(X)
     assert chunks is not None
@@ -108,9 +108,9 @@ from pathlib import Path
 import numpy as np
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.config.schema import Network
-from offset_autoencoder.training.job import Job
+from offset_autoencoder.training.state import Job
 from offset_autoencoder.training.population import Population
-from offset_autoencoder.training.trainer import train_population
+from offset_autoencoder.training.pool import train_population
 
 folder, limit = Path(sys.argv[1]), int(sys.argv[2])
 x, table = (np.load(folder / name, mmap_mode="r") for name in ("x.npy", "table.npy"))

@@ -17,13 +17,12 @@ from offset_autoencoder.io.files import write_npz
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.runs.files import Checkpoints, TrainedRun
 from offset_autoencoder.runs.spec import Chunks
+from offset_autoencoder.training import keras_engine
 from offset_autoencoder.training.batches import draw_noise, epoch_chunks
-from offset_autoencoder.training.fused import crew as fused_crew
-from offset_autoencoder.training.hall import Hall
-from offset_autoencoder.training.job import Job
+from offset_autoencoder.training.numba_engine import engine as numba_engine
+from offset_autoencoder.training.pool import Trainer, train_population
 from offset_autoencoder.training.population import Population
-from offset_autoencoder.training.stacked import crew as stacked_crew
-from offset_autoencoder.training.trainer import train_population
+from offset_autoencoder.training.state import Job
 
 N, M, D, L, BATCH = 70, 30, 12, 4, 16
 RNG = np.random.default_rng(0)
@@ -114,7 +113,7 @@ def total_epochs(whole: dict[str, TrainedRun]) -> int:
     return sum(run.epochs for run in whole.values())
 
 
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("last", [1, 2, 6, 7, 10, 14])
 def test_a_run_that_was_cut_off_ends_with_the_bytes_of_one_that_was_not(
     tmp_path: Path, last: int
@@ -161,7 +160,7 @@ def test_the_state_of_every_optimizer_and_a_warm_up_goes_on(
     check_same(results, whole)
 
 
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("engine")
 def test_a_run_cut_off_between_its_last_epoch_and_its_end(tmp_path: Path) -> None:
     """Its checkpoint says that it has ended: it is not trained on."""
     jobs = [
@@ -190,7 +189,7 @@ def test_a_run_cut_off_between_its_last_epoch_and_its_end(tmp_path: Path) -> Non
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("engine")
 def test_a_checkpoint_that_cannot_be_used_is_ignored(tmp_path: Path) -> None:
     jobs = [job("damaged"), job("foreign", seed=1)]
     whole, results = train(jobs, None), {}
@@ -217,10 +216,10 @@ def press_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]
     """Has the user press Ctrl-C, and waits until the training knows of it."""
     known, lock, main = threading.Event(), threading.Lock(), threading.main_thread().ident
     assert main is not None
-    end = Hall.end
+    end = Trainer.end
 
-    def end_and_tell(hall: Hall) -> None:
-        end(hall)
+    def end_and_tell(trainer: Trainer) -> None:
+        end(trainer)
         known.set()
 
     def press() -> None:
@@ -229,13 +228,13 @@ def press_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]
                 signal.pthread_kill(main, signal.SIGINT)
             assert known.wait(30)
 
-    monkeypatch.setattr(Hall, "end", end_and_tell)
+    monkeypatch.setattr(Trainer, "end", end_and_tell)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield press
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_ctrl_c_leaves_a_checkpoint_of_every_run_in_training(
     tmp_path: Path, workers: int, press_ctrl_c: Callable[[], None]
@@ -265,7 +264,7 @@ def test_ctrl_c_leaves_a_checkpoint_of_every_run_in_training(
 @pytest.mark.parametrize("epoch", [1, 3])
 def test_ctrl_c_in_the_middle_of_a_long_epoch(
     tmp_path: Path,
-    way: str,
+    engine: str,
     epoch: int,
     press_ctrl_c: Callable[[], None],
     monkeypatch: pytest.MonkeyPatch,
@@ -284,8 +283,8 @@ def test_ctrl_c_in_the_middle_of_a_long_epoch(
             press_ctrl_c()
         return draw_noise(*arguments)
 
-    crew = fused_crew if way == "fused" else stacked_crew
-    monkeypatch.setattr(crew, "draw_noise", draw)
+    module = {"numba": numba_engine, "keras": keras_engine}[engine]
+    monkeypatch.setattr(module, "draw_noise", draw)
     before, after = Epochs(), Epochs()
     with pytest.raises(KeyboardInterrupt):
         train(jobs, tmp_path, before, **limited)

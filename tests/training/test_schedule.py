@@ -16,13 +16,9 @@ from offset_autoencoder.runs.files import (
 )
 from offset_autoencoder.runs.spec import IdentifiedRun
 from offset_autoencoder.training import schedule
-from offset_autoencoder.training.hall import Work
-from offset_autoencoder.training.schedule import (
-    TrainingData,
-    group_into_populations,
-    make_jobs,
-    train_runs,
-)
+from offset_autoencoder.training.pool import PopulationJobs
+from offset_autoencoder.training.schedule import group_into_populations, train_runs
+from offset_autoencoder.training.state import TrainingData, make_jobs
 
 MakeRuns = Callable[..., list[IdentifiedRun]]
 D, L, N, M = 6, 3, 30, 10
@@ -255,7 +251,7 @@ def test_runs_that_are_cut_off_keep_those_that_had_ended(
 ) -> None:
     runs = make_runs(seeds=4)
 
-    def killed(works: Sequence[Work], *_: Any, **options: Any) -> None:
+    def killed(works: Sequence[PopulationJobs], *_: Any, **options: Any) -> None:
         (work,) = works
         weights = work.population.initial(0).weights
         loss, times = np.zeros(2, np.float32), np.ones(2)

@@ -13,12 +13,12 @@ from offset_autoencoder.config.schema import Network
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.runs.files import TrainedRun
-from offset_autoencoder.training.hall import Work
-from offset_autoencoder.training.job import Job, Progress
+from offset_autoencoder.training.keras_engine import runs_per_stack
+from offset_autoencoder.training.pool import PopulationJobs, train_population, train_populations
 from offset_autoencoder.training.population import Population
-from offset_autoencoder.training.trainer import train_population, train_populations
+from offset_autoencoder.training.state import Job, Progress
 
-pytestmark = pytest.mark.usefixtures("compiled_once", "way")
+pytestmark = pytest.mark.usefixtures("compiled_once", "engine")
 N, M, D, L, BATCH = 70, 30, 12, 4, 16
 RNG = np.random.default_rng(0)
 X = RNG.random((N, D), dtype=np.float32)
@@ -148,8 +148,10 @@ def test_an_error_while_keeping_a_run_ends_the_training() -> None:
 
     kept: list[str] = []
     works = [
-        Work(population(), [job("x")], fail),
-        Work(population(LINEAR), [job("y", epochs=100_000)], lambda j, _: kept.append(j.id)),
+        PopulationJobs(population(), [job("x")], fail),
+        PopulationJobs(
+            population(LINEAR), [job("y", epochs=100_000)], lambda j, _: kept.append(j.id)
+        ),
     ]
     with pytest.raises(OSError, match="disk full"):
         train_populations(works, X, X_VALIDATION, workers=2)
@@ -162,10 +164,14 @@ def test_populations_side_by_side_leave_what_each_leaves_alone(workers: int) -> 
     jobs = {name: [job(f"{name}{seed}", seed, epochs=2) for seed in range(20)] for name in networks}
     found: dict[str, TrainedRun] = {}
     works = [
-        Work(population(network), jobs[name], lambda job, run: found.__setitem__(job.id, run))
+        PopulationJobs(
+            population(network), jobs[name], lambda job, run: found.__setitem__(job.id, run)
+        )
         for name, network in networks.items()
     ]
-    train_populations([*works, Work(population(), [], print)], X, X_VALIDATION, workers=workers)
+    train_populations(
+        [*works, PopulationJobs(population(), [], print)], X, X_VALIDATION, workers=workers
+    )
     assert found.keys() == {job.id for each in jobs.values() for job in each}
     alone = train(jobs["b"][7:8], LINEAR)["b7"]
     np.testing.assert_array_equal(found["b7"].val_loss, alone.val_loss)
@@ -177,12 +183,12 @@ def test_nothing_to_train_is_no_error() -> None:
 
 
 def test_large_networks_train_in_smaller_stacks() -> None:
-    assert population().stack == 16
+    assert runs_per_stack(population()) == 16
     large = Architecture(network=Network(hidden=[128], latent_dim=32), input_dim=784)
-    assert Population(large, 128, "adam").stack == 1
+    assert runs_per_stack(Population(large, 128, "adam")) == 1
     images = Network(kind="convolutional", filters=[2])
     small = Architecture(network=images, input_dim=16, image_shape=[4, 4])
-    assert Population(small, 128, "adam").stack == 1
+    assert runs_per_stack(Population(small, 128, "adam")) == 1
 
 
 def test_a_run_has_all_its_weights_by_name() -> None:
@@ -202,9 +208,9 @@ def test_patience_and_the_best_weights_wait_for_the_end_of_the_warm_up() -> None
     """A loss that only rises would end a run after two epochs, and keep its first weights."""
     place = Progress(job("x", epochs=9, patience=2, warmup=5))
     for epoch in range(1, 8):
-        assert epoch == 1 or not place.ends
+        assert epoch == 1 or not place.should_stop
         place.record([1.0, float(epoch), float(epoch)], 0.0, 0.0)
-    assert (place.best_epoch, place.ends) == (5, True)
+    assert (place.best_epoch, place.should_stop) == (5, True)
     rising: dict[str, Any] = {"learning_rate": 1e-6, "patience": 1, "epochs": 6}
     waits = train([job("waits", warmup=4, **rising), job("ends", **rising)])
     assert waits["waits"].epochs >= 5

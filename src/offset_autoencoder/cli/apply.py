@@ -57,7 +57,7 @@ def apply_model(
     model: str,
     source: Path,
     output: Path,
-    named: ColumnOptions,
+    column_options: ColumnOptions,
     *,
     offset: Path | None = None,
     is_scaled: bool = False,
@@ -70,7 +70,7 @@ def apply_model(
         model: A run, a saved model's folder or a ``models:/`` address.
         source: The samples.
         output: The file to write.
-        named: The columns or arrays that are features, labels and ids.
+        column_options: The columns or arrays that are features, labels and ids.
         offset: A file of f(x) to use instead of the computed one, or None.
         is_scaled: Whether the samples are as in ``data/prepared``, and the result likewise.
         force: Whether to overwrite an output that exists.
@@ -81,15 +81,17 @@ def apply_model(
     """
     check_input(source)
     check_output(output, source, force=force)
-    with open_model(model) as opened:
-        facts = opened.facts
+    with open_model(model) as inference_model:
+        facts = inference_model.facts
         if operation == "offsets" and facts.offset_kind is None:
             raise InputError(
                 f"model {model}",
                 "adds no offset that is computed beforehand: there is none to write",
             )
         labelled = operation != "encode" and facts.needs == "labels"
-        table = read_new_samples(source, named, labelled=labelled, trained_on=facts.columns)
+        table = read_new_samples(
+            source, column_options, labelled=labelled, trained_on=facts.columns
+        )
         x = ConcatenatedRows((table.x,))
         if x.shape[1] != facts.input_dim:
             raise InputError(
@@ -116,9 +118,11 @@ def apply_model(
         )
         squared_errors: list[float] = []
         operations: dict[Operation, Callable[[Array, Inputs], Array]] = {
-            "reconstruct": lambda rows, inputs: _reconstruct(opened, rows, inputs, squared_errors),
-            "encode": lambda rows, inputs: opened.encode(rows, **inputs),
-            "offsets": lambda rows, inputs: opened.offset(rows, **inputs),
+            "reconstruct": lambda rows, inputs: _reconstruct(
+                inference_model, rows, inputs, squared_errors
+            ),
+            "encode": lambda rows, inputs: inference_model.encode(rows, **inputs),
+            "offsets": lambda rows, inputs: inference_model.offset(rows, **inputs),
         }
         with (
             _output_file(output, columns, len(x), table.ids) as append,
@@ -139,15 +143,15 @@ def _numbered(name: str, count: int) -> tuple[str, ...]:
 
 
 def _reconstruct(
-    opened: AppliedModel, block: Array, inputs: Inputs, squared_errors: list[float]
+    inference_model: AppliedModel, block: Array, inputs: Inputs, squared_errors: list[float]
 ) -> Array:
     """Reconstructions in the units of the samples; their squared error as scaled is appended."""
     is_scaled = inputs.get("is_scaled", False)
-    scaled = block if is_scaled else apply_scale(block, *opened.scale)
+    scaled = block if is_scaled else apply_scale(block, *inference_model.scale)
     inputs["is_scaled"] = True
-    values = opened.reconstruct(scaled, **inputs)
+    values = inference_model.reconstruct(scaled, **inputs)
     squared_errors.append(float(np.square(values - scaled.astype(np.float64)).sum()))
-    return values if is_scaled else inverse_scale(values, opened.scale).astype(np.float32)
+    return values if is_scaled else inverse_scale(values, inference_model.scale).astype(np.float32)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from offset_autoencoder.config.schema import Tracking
 from offset_autoencoder.errors import InputError, did_you_mean
 from offset_autoencoder.io.tables import number, read_csv
 from offset_autoencoder.paths import MODELS, PARAMS, REPORTS
-from offset_autoencoder.reporting.console_table import Column, print_table, report_console
+from offset_autoencoder.reporting.terminal import Column, print_table, report_console
 from offset_autoencoder.runs.store import IndexedRun, read_index
 from offset_autoencoder.tracking.location import Location, locate
 from offset_autoencoder.tracking.state import Present, read_state

@@ -19,7 +19,7 @@ from offset_autoencoder.config import load_params
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.tables import number, read_csv
 from offset_autoencoder.paths import MODELS, PARAMS, REPORTS, run_store
-from offset_autoencoder.reporting.console_table import report_console
+from offset_autoencoder.reporting.terminal import report_console
 from offset_autoencoder.runs.files import is_valid, read_history, read_saved_run
 from offset_autoencoder.runs.load import find_run
 from offset_autoencoder.runs.store import IndexedRun, read_index
@@ -73,7 +73,7 @@ def show_run(name: str, *, as_json: bool, in_browser: bool) -> None:
 def _test_metrics(run_id: str, entries: Sequence[IndexedRun]) -> dict[str, dict[str, float]]:
     """Test metrics of each of the run's names."""
     path = REPORTS / "runs.csv"
-    rows = read_csv(path, ("id", "model")) if path.exists() else []
+    rows = read_csv(path, ("id", "setting")) if path.exists() else []
     return {
         run.label: {
             key: number(path, position, key, cell)
@@ -82,7 +82,7 @@ def _test_metrics(run_id: str, entries: Sequence[IndexedRun]) -> dict[str, dict[
         }
         for run in entries
         for position, row in enumerate(rows, start=1)
-        if (row["id"], row["model"]) == (run_id, run.model)
+        if (row["id"], row["setting"]) == (run_id, run.setting)
     }
 
 

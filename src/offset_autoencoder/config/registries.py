@@ -1,4 +1,4 @@
-"""Losses, optimizers and activations that params.yaml may name, a record each.
+"""Losses, optimizers, engines and activations that params.yaml may name, a record each.
 
 Records are light: what computes is named by ``module:function`` and imported when it is called.
 Names are Keras's own, so that a member is one line here wherever Keras is enough for it; the
@@ -102,6 +102,19 @@ class Optimizer:
     slots: int
 
 
+@dataclass(frozen=True)
+class Engine:
+    """Engine that trains runs.
+
+    Attributes:
+        name: Name in params.yaml.
+        implementation: ``module:class``, a subclass of ``training.engine.Engine``.
+    """
+
+    name: str
+    implementation: str
+
+
 LOSSES: Registry[Loss] = Registry(
     "loss",
     [
@@ -125,6 +138,15 @@ LOSSES: Registry[Loss] = Registry(
 OPTIMIZERS: Registry[Optimizer] = Registry(
     "optimizer",
     [Optimizer("adam", 2), Optimizer("adamw", 2), Optimizer("rmsprop", 1), Optimizer("sgd", 0)],
+)
+
+# ``auto`` takes the first that can train a network: a new one stands last.
+ENGINES: Registry[Engine] = Registry(
+    "train.engine",
+    [
+        Engine("numba", "offset_autoencoder.training.numba_engine.engine:NumbaEngine"),
+        Engine("keras", "offset_autoencoder.training.keras_engine:KerasEngine"),
+    ],
 )
 
 # Keras's names: of hidden layers, and of the reconstruction.

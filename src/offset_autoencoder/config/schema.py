@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from offset_autoencoder.config.registries import (
+    ENGINES,
     LOSSES,
     METRICS,
     OPTIMIZERS,
@@ -200,6 +201,10 @@ class Network(Section):
         return self.model_dump(exclude=others - {*self.kind_record.keys})
 
 
+def _current_engine_name(value: Any) -> Any:
+    return "keras" if value == "tensorflow" else value
+
+
 class Train(Section):
     """``train:``, how a run is trained. ``patience: null`` trains every epoch.
 
@@ -209,9 +214,9 @@ class Train(Section):
         optimizer: Keras's, with its defaults.
         learning_rate: Of the optimizer.
         patience: Epochs without a lower validation loss after which a run stops.
-        engine: ``auto`` trains networks of known dense layers by the project's own compiled loop,
-            on the CPU, and others by TensorFlow; ``tensorflow`` trains all by TensorFlow, on
-            whatever device it finds.
+        engine: ``numba``, the project's own compiled loop, trains networks of known dense layers
+            on the CPU; ``keras`` trains any, on whatever device TensorFlow finds; ``auto`` takes
+            the first that can. ``tensorflow`` is an older name of ``keras``.
         memory_limit: Bytes of training samples in memory, ``500 MB`` say; where there are more,
             they are read chunk by chunk while a run trains.
         checkpoint_seconds: Between two checkpoints of a run in training.
@@ -222,7 +227,9 @@ class Train(Section):
     optimizer: Annotated[str, member_of(OPTIMIZERS)] = "adam"
     learning_rate: Positive = 1e-3
     patience: Annotated[Count | None, BeforeValidator(null_word)] = 10
-    engine: Literal["auto", "tensorflow"] = "auto"
+    engine: Annotated[str, member_of(("auto", *ENGINES)), BeforeValidator(_current_engine_name)] = (
+        "auto"
+    )
     memory_limit: Annotated[Bytes | None, BeforeValidator(null_word)] = None
     checkpoint_seconds: Positive = 30.0
 

@@ -104,7 +104,7 @@ class System:
 
     @property
     def can_be_matched(self) -> bool:
-        """Whether another model can be widened to its number of parameters."""
+        """True if another model can be widened to its number of parameters."""
         return not (self.matches_parameters or self.is_users)
 
 

@@ -1,4 +1,4 @@
-"""Whether MLflow can open a tracking URI, told by its form, without importing MLflow."""
+"""Check of the form of a tracking URI, without importing MLflow."""
 
 from __future__ import annotations
 

@@ -169,7 +169,7 @@ def as_mapping(where: str, value: Any) -> dict[str, Any]:
 
 
 def _explain(error: Any, value: Any) -> tuple[str, str | None]:
-    """What is wrong, and how to mend it."""
+    """Text of an error, and a hint how to fix it."""
     kind, context, given = error["type"], error.get("ctx", {}), error["input"]
     if kind == "literal_error" and len(error["loc"]) <= 2:
         known = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")

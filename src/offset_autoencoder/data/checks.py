@@ -68,7 +68,7 @@ def check_features(table: Table) -> None:
             raise InputError(
                 table.location(row, feature),
                 f"{flat[row : row + 1][0, feature]} is not a finite number",
-                "mend or drop the row",
+                "fix or drop the row",
             )
 
 
@@ -241,7 +241,7 @@ def check_values(
             raise InputError(
                 locate_value(name, *cell),
                 f"is too large for float32 after data.scale: {data.schema.scale['kind']}",
-                "set data.scale: minmax or standard, or mend the value",
+                "set data.scale: minmax or standard, or fix the value",
             )
     losses = _losses(params)
     if "binary_crossentropy" in losses:

@@ -1,1 +1,1 @@
-"""What the runs reached, and what may be said of their differences."""
+"""Evaluation of trained runs: metrics, interventions, probes, comparisons and verdicts."""

@@ -70,7 +70,7 @@ class Comparison:
 
     @property
     def pairs(self) -> int:
-        """How many seeds both sides finished."""
+        """Number of seeds that both sides finished."""
         return self.difference.count
 
 
@@ -250,7 +250,7 @@ def match_baseline(setting: Setting, settings: Sequence[Setting], baseline: str)
     the one with the same ``stddev`` and ``rms`` is taken.
 
     Args:
-        setting: What is compared.
+        setting: The setting compared.
         settings: All settings.
         baseline: The name of the baseline model.
 
@@ -277,7 +277,7 @@ def match_baseline(setting: Setting, settings: Sequence[Setting], baseline: str)
 
 
 def same_value(first: Any, second: Any) -> bool:
-    """Whether two values of a key are the same; numbers to nine digits."""
+    """Equality of two values of a key; numbers to nine digits."""
     numbers = [
         value for value in (first, second) if isinstance(value, (int, float)) and value is not None
     ]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import Run, SplitName
 from offset_autoencoder.data.prepared import PreparedData
-from offset_autoencoder.evaluation.opened import FinishedRun, OpenedRun, open_runs
-from offset_autoencoder.models.inference import Encoded
+from offset_autoencoder.models.inference import Encoded, RunInference
+from offset_autoencoder.runs.load import FinishedRun, open_runs
 
 Array = NDArray[np.float32]
 Offsets = Callable[[Run, float, SplitName], Array]
@@ -73,7 +73,7 @@ def reconstructions(
     names: Sequence[tuple[str, str]],
     offsets: Offsets,
 ) -> Reconstructions | None:
-    """The same test samples reconstructed by each run, one of each class where there are labels.
+    """Test samples reconstructed by each run, one of each class where there are labels.
 
     Args:
         data: The prepared data.
@@ -98,11 +98,11 @@ def reconstructions(
         rows = np.concatenate([one_each, others[: most - len(one_each)]])
     x = np.asarray(data.test.x[rows])
     outputs, prior = {}, {}
-    for run_id, opened, encoded in _encoded_rows(data, runs, rows, offsets):
-        decode = opened.decoder(x)
+    for run_id, inference, encoded in _encoded_rows(data, runs, rows, offsets):
+        decode = inference.decoder(x)
         outputs[run_id] = decode(encoded.code, encoded.offset).reshape(-1, *shape)
         if encoded.log_variance is not None:
-            rng = np.random.default_rng(opened.run.seed)
+            rng = np.random.default_rng(runs[run_id][1].seed)
             drawn = rng.standard_normal(encoded.log_variance.shape, dtype=np.float32)
             prior[run_id] = decode(drawn, np.zeros_like(drawn)).reshape(-1, *shape)
     low, high = known_range or (float(x.min()), float(x.max()))
@@ -194,13 +194,13 @@ def _encoded_rows(
     runs: Mapping[str, tuple[Run, FinishedRun]],
     rows: NDArray[np.int64],
     offsets: Offsets,
-) -> Iterator[tuple[str, OpenedRun, Encoded]]:
+) -> Iterator[tuple[str, RunInference, Encoded]]:
     """The runs, each opened once although settings can share it, and the codes of some rows."""
     x = np.asarray(data.test.x[rows])
-    for run_id, opened in open_runs({run_id: trained for run_id, (_, trained) in runs.items()}):
+    for run_id, inference in open_runs({run_id: trained for run_id, (_, trained) in runs.items()}):
         run, trained = runs[run_id]
         offset = offsets(run, trained.offset_factor, "test")[rows]
-        yield run_id, opened, opened.encode(x, offset)
+        yield run_id, inference, inference.encode(x, offset)
 
 
 def _principal(

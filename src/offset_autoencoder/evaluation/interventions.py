@@ -1,7 +1,8 @@
 """Interventions: what is added to the code taken away, swapped, scaled or shaken at test time.
 
 The weights stay as they are: an intervention changes the inputs of a trained decoder. To add
-one, add its record to ``_KINDS``; its column, tables and pictures follow from the record.
+one, add its record to
+:data:`INTERVENTIONS`; its column, tables and pictures follow from the record.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import Run, Setting
+from offset_autoencoder.config.registries import Registry
 from offset_autoencoder.config.schema import Evaluate
-from offset_autoencoder.errors import did_you_mean
 from offset_autoencoder.evaluation.metrics import (
     Array,
     Decode,
@@ -120,31 +121,33 @@ def _noise(code: Array | None, offset: Array, draws: Draws, level: float) -> Inp
         yield (None, offset + noise) if code is None else (code + noise, offset)
 
 
-_KINDS = (
-    InterventionKind("own", "its own", _own, None, needs_offset=False),
-    InterventionKind("omitted", "no offset", _omitted, "interventions"),
-    InterventionKind("permuted", "another sample's", _permuted, "interventions"),
-    InterventionKind("gaussian", "Gaussian noise", _gaussian, "interventions"),
-    InterventionKind("offset_only", "no code", _offset_only, "interventions"),
-    InterventionKind(
-        "scaled",
-        "offset scaled",
-        _scaled,
-        "offset_scales",
-        levels="offset_scales",
-        same_as={0.0: "omitted", 1.0: "own"},
-    ),
-    InterventionKind(
-        "noise",
-        "Gaussian noise on the code",
-        _noise,
-        "robustness",
-        needs_offset=False,
-        levels="noise_stddevs",
-        same_as={0.0: "own"},
-    ),
+INTERVENTIONS: Registry[InterventionKind] = Registry(
+    "intervention",
+    [
+        InterventionKind("own", "its own", _own, None, needs_offset=False),
+        InterventionKind("omitted", "no offset", _omitted, "interventions"),
+        InterventionKind("permuted", "another sample's", _permuted, "interventions"),
+        InterventionKind("gaussian", "Gaussian noise", _gaussian, "interventions"),
+        InterventionKind("offset_only", "no code", _offset_only, "interventions"),
+        InterventionKind(
+            "scaled",
+            "offset scaled",
+            _scaled,
+            "offset_scales",
+            levels="offset_scales",
+            same_as={0.0: "omitted", 1.0: "own"},
+        ),
+        InterventionKind(
+            "noise",
+            "Gaussian noise on the code",
+            _noise,
+            "robustness",
+            needs_offset=False,
+            levels="noise_stddevs",
+            same_as={0.0: "own"},
+        ),
+    ],
 )
-INTERVENTIONS: dict[str, InterventionKind] = {kind.name: kind for kind in _KINDS}
 
 
 @dataclass(frozen=True)
@@ -164,11 +167,8 @@ class Intervention:
         """Its record.
 
         Raises:
-            ValueError: where there is none, naming those that there are.
+            InputError: where there is none, naming the nearest.
         """
-        if self.name not in INTERVENTIONS:
-            nearest = did_you_mean(self.name, INTERVENTIONS)
-            raise ValueError(f"unknown intervention {self.name!r}; {nearest}")
         return INTERVENTIONS[self.name]
 
     @property

@@ -1,7 +1,7 @@
 """Reconstruction metrics: one record per metric, computed in float64 over samples and features.
 
-To add a metric, add its record to ``_ALL``: params.yaml then accepts its name, and every table,
-picture and comparison has it.
+To add a metric, add its record to :data:`METRICS`: params.yaml then accepts its name, and every
+table, picture and comparison has it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import Params
+from offset_autoencoder.config.registries import Registry
 from offset_autoencoder.errors import InputError, did_you_mean, short_repr
 
 Array = NDArray[np.float32]
@@ -180,48 +181,39 @@ def _psnr_of_mse(error: float, data_range: tuple[float, float] | None) -> float:
     return float("inf") if error == 0 else float(10 * np.log10((high - low) ** 2 / error))
 
 
-_ALL = (
-    Metric("mse", "mean squared error", lambda x, y, _: mse(x, y)),
-    Metric("mae", "mean absolute error", lambda x, y, _: mae(x, y)),
-    Metric(
-        "binary_crossentropy",
-        "binary cross-entropy, nats",
-        lambda x, y, _: binary_crossentropy(x, y),
-        applies=lambda domain: domain.in_unit_interval,
-    ),
-    Metric(
-        "psnr",
-        "PSNR, dB",
-        lambda x, y, domain: _psnr_of_mse(mse(x, y), domain.data_range),
-        higher_is_better=True,
-        applies=lambda domain: domain.data_range is not None,
-        # A PSNR of d decibels is a mean squared error of 10^(−d / 10) squared data ranges.
-        error_ratio=lambda values, baseline: 10 ** ((baseline - values) / 10),
-        error_label="mean squared error",
-        from_mse=lambda error, _, domain: _psnr_of_mse(error, domain.data_range),
-    ),
-    Metric(
-        "explained_variance",
-        "explained variance, share",
-        lambda x, y, _: explained_variance(x, y),
-        higher_is_better=True,
-        error_ratio=lambda values, baseline: _ratio_of_errors(1 - values, 1 - baseline),
-        error_label="mean squared error",
-        from_mse=lambda error, variance, _: 1 - error / variance if variance else float("nan"),
-    ),
+METRICS: Registry[Metric] = Registry(
+    "metric",
+    [
+        Metric("mse", "mean squared error", lambda x, y, _: mse(x, y)),
+        Metric("mae", "mean absolute error", lambda x, y, _: mae(x, y)),
+        Metric(
+            "binary_crossentropy",
+            "binary cross-entropy, nats",
+            lambda x, y, _: binary_crossentropy(x, y),
+            applies=lambda domain: domain.in_unit_interval,
+        ),
+        Metric(
+            "psnr",
+            "PSNR, dB",
+            lambda x, y, domain: _psnr_of_mse(mse(x, y), domain.data_range),
+            higher_is_better=True,
+            applies=lambda domain: domain.data_range is not None,
+            # A PSNR of d decibels is a mean squared error of 10^(−d / 10) squared data ranges.
+            error_ratio=lambda values, baseline: 10 ** ((baseline - values) / 10),
+            error_label="mean squared error",
+            from_mse=lambda error, _, domain: _psnr_of_mse(error, domain.data_range),
+        ),
+        Metric(
+            "explained_variance",
+            "explained variance, share",
+            lambda x, y, _: explained_variance(x, y),
+            higher_is_better=True,
+            error_ratio=lambda values, baseline: _ratio_of_errors(1 - values, 1 - baseline),
+            error_label="mean squared error",
+            from_mse=lambda error, variance, _: 1 - error / variance if variance else float("nan"),
+        ),
+    ],
 )
-METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
-
-
-def metric_named(name: str) -> Metric:
-    """The record of a metric.
-
-    Raises:
-        ValueError: where there is none, naming those that there are.
-    """
-    if name not in METRICS:
-        raise ValueError(f"unknown metric {name!r}; {did_you_mean(name, METRICS)}")
-    return METRICS[name]
 
 
 def check_metrics(params: Params) -> None:
@@ -255,13 +247,13 @@ def metric_of(column: str) -> Metric:
     """The metric of a column of ``runs.csv``, in whatever condition.
 
     Raises:
-        ValueError: where it is the column of no metric.
+        InputError: where it is the column of no metric, naming the nearest.
     """
-    return metric_named(split_condition(column)[0])
+    return METRICS[split_condition(column)[0]]
 
 
 def higher_is_better(column: str) -> bool:
-    """Whether a larger value of this column, in whatever condition, is the better one."""
+    """True if larger values of a column, in whatever condition, are better."""
     return metric_of(column).higher_is_better
 
 
@@ -326,7 +318,7 @@ def decoded_metrics(
     Raises:
         ValueError: where shapes do not fit, or psnr is asked for without a range.
     """
-    metrics = [metric_named(name) for name in names]
+    metrics = [METRICS[name] for name in names]
     means = [METRICS["mse"]]
     means += [m for m in dict.fromkeys(metrics) if m.from_mse is None and m is not means[0]]
     variance = float(np.mean(np.var(x, axis=0, dtype=np.float64)))

@@ -1,6 +1,6 @@
-"""How much of a sample a linear probe reads from the offset, from the code, and from both.
+"""Linear probes: x and its label, read from the offset, from the code, and from both.
 
-One ridge regression a part, fitted on the training split, its strength chosen on the
+One ridge regression per part, fitted on the training split, its strength chosen on the
 validation split, scored on the test split. The label is read by ridge classification: a
 least-squares regression of the one-hot labels, of which the largest prediction counts. A
 multinomial logistic regression would do a little better and take a hundred times as long.
@@ -47,7 +47,7 @@ class Splits:
 
 @dataclass(frozen=True)
 class Targets:
-    """What is read, prepared once for all runs.
+    """Targets of the probes, prepared once for all runs.
 
     Attributes:
         x: The samples' features, each split (n, features).
@@ -64,11 +64,11 @@ class Targets:
 
 @dataclass(frozen=True)
 class Probe:
-    """What one part tells, on the test split.
+    """Result of probing one part, on the test split.
 
     Attributes:
         explained: Share of the variance of x that is explained, over all features together, as
-            :func:`.metrics.explained_variance`. Below zero it tells less than the mean does.
+            :func:`.metrics.explained_variance`. Below zero it says less than the mean does.
         explained_error: Standard error of that share over test samples.
         accuracy: Share of the labels that are right; None without labels.
         accuracy_error: Standard error of that share over test samples.
@@ -81,19 +81,19 @@ class Probe:
 
 
 def prepare_targets(x: Splits, y: Splits | None) -> Targets:
-    """Prepare what is read.
+    """Prepare the targets of the probes.
 
     Args:
         x: The samples' features, each split (n, features).
         y: Their labels as indices of classes, each split (n,), or None.
 
     Raises:
-        ValueError: where there is not one label a sample.
+        ValueError: where there is not one label per sample.
     """
     labels = None
     if y is not None:
         if [len(split) for split in y] != [len(split) for split in x]:
-            raise ValueError("there must be one label a sample")
+            raise ValueError("there must be one label per sample")
         one_hot = np.eye(1 + max(int(split.max()) for split in y), dtype=np.float32)
         labels = Splits(*(one_hot[split] for split in y))
     centre = x.test.mean(axis=0, dtype=np.float64)
@@ -111,12 +111,12 @@ def probe(features: Splits, targets: Targets, strengths: Sequence[float] = STREN
 
     Args:
         features: The part, each split (n, k). Its unit does not matter: a table scaled to
-            another rms tells the same.
-        targets: What is read.
+            another rms gives the same.
+        targets: As :func:`prepare_targets` gives them.
         strengths: Ridge strengths to choose from, as :func:`.ridge.fit` takes them.
 
     Raises:
-        ValueError: where there is not one row a sample.
+        ValueError: where there is not one row per sample.
     """
     return _score(features, *_moments(features, targets), targets, strengths)
 
@@ -133,7 +133,7 @@ def probe_parts(
         code: The run's codes, each split (n, L), or None where its architecture names none.
         offset: What is added to the codes or stands beside them, each split (n, L); None or
             zeros where nothing does.
-        targets: What is read.
+        targets: As :func:`prepare_targets` gives them.
         strengths: As in :func:`probe`.
 
     Returns:
@@ -142,7 +142,7 @@ def probe_parts(
         run does not have are not in it.
 
     Raises:
-        ValueError: where there is not one row a sample.
+        ValueError: where there is not one row per sample.
     """
     if offset is not None and not any(split.any() for split in offset):
         offset = None
@@ -196,7 +196,9 @@ def _score(
     width = targets.x.train.shape[1]
     to_x, to_label = slice(0, width), slice(width, None)
     held_out = validation.target(to_x)
-    best = min(fit(train.target(to_x), strengths), key=lambda one: squared_error(one, held_out))
+    best = min(
+        fit(train.target(to_x), strengths), key=lambda linear: squared_error(linear, held_out)
+    )
     explained, explained_error = _explained(best, features.test, targets)
     if targets.labels is None:
         return Probe(explained, explained_error, None, None)
@@ -204,7 +206,7 @@ def _score(
     # The strongest ridge of those that are equally good.
     classifier = max(
         reversed(fit(train.target(to_label), sorted(strengths))),
-        key=lambda one: int(np.sum(one(features.validation).argmax(axis=1) == truth[1])),
+        key=lambda linear: int(np.sum(linear(features.validation).argmax(axis=1) == truth[1])),
     )
     accuracy = float(np.mean(classifier(features.test).argmax(axis=1) == truth[2]))
     error = float(np.sqrt(accuracy * (1 - accuracy) / len(truth[2])))
@@ -221,11 +223,11 @@ def _explained(linear: Linear, features: NDArray[Any], targets: Targets) -> tupl
     total, count = float(targets.variation.sum()), len(errors)
     if not total:
         return float("nan"), float("nan")
-    left = float(errors.sum()) / total
+    unexplained = float(errors.sum()) / total
     if count < 2:
-        return 1 - left, float("nan")
-    spread = float(np.std(errors - left * targets.variation, ddof=1))
-    return 1 - left, spread * float(np.sqrt(count)) / total
+        return 1 - unexplained, float("nan")
+    spread = float(np.std(errors - unexplained * targets.variation, ddof=1))
+    return 1 - unexplained, spread * float(np.sqrt(count)) / total
 
 
 def _blocks(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
@@ -235,15 +237,15 @@ def _blocks(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
 
 @dataclass(frozen=True)
 class ProbeSummary:
-    """What one part of a setting tells, over the seeds that finished.
+    """Result of probing one part of a setting, over the seeds that finished.
 
     Attributes:
-        setting: Which setting.
-        part: Which part, of :data:`.probes.PARTS`.
-        values: Share of the variance of x that is explained, float64, one a seed.
+        setting: The setting.
+        part: The part, of :data:`PARTS`.
+        values: Share of the variance of x that is explained, float64, one per seed.
         explained: Its mean and interval.
         accuracy: Mean and interval of the share of labels that are right; None without labels.
-        over: What the intervals are over. ``seeds``, unless the part is one table for all of
+        over: The source of the intervals: ``seeds``, unless the part is one table for all of
             them: then the seeds say nothing of how well it is known, and ``samples`` of the
             test split do.
     """
@@ -266,7 +268,7 @@ def summarise_probes(
 
     Args:
         finished: Ids and runs, in the order of the report.
-        probes: What :func:`.probes.probe_parts` gave for each id; a run may be missing.
+        probes: :func:`probe_parts` of each id; a run may be missing.
         confidence: The share of intervals that hold the true value.
     """
     return [
@@ -280,21 +282,20 @@ def summarise_probes(
 
 
 def _summary(
-    setting: Setting, part: str, found: Sequence[Probe], confidence: float
+    setting: Setting, part: str, probes: Sequence[Probe], confidence: float
 ) -> ProbeSummary:
-    values = np.array([one.explained for one in found], dtype=np.float64)
-    right = [one.accuracy for one in found if one.accuracy is not None]
+    values = np.array([probe.explained for probe in probes], dtype=np.float64)
+    shares = [probe.accuracy for probe in probes if probe.accuracy is not None]
     if part == "offset" and len(set(values)) == 1:
-        first = found[0]
+        first, count = probes[0], len(probes)
         accuracy = None
         if first.accuracy is not None and first.accuracy_error is not None:
-            accuracy = _over_samples(first.accuracy, first.accuracy_error, len(found), confidence)
-        explained = _over_samples(first.explained, first.explained_error, len(found), confidence)
+            accuracy = _over_samples(first.accuracy, first.accuracy_error, count, confidence)
+        explained = _over_samples(first.explained, first.explained_error, count, confidence)
         return ProbeSummary(setting, part, values, explained, accuracy, "samples")
-    accuracy = mean_and_interval(np.array(right, dtype=np.float64), confidence) if right else None
-    return ProbeSummary(
-        setting, part, values, mean_and_interval(values, confidence), accuracy, "seeds"
-    )
+    accuracy = mean_and_interval(np.array(shares, dtype=np.float64), confidence) if shares else None
+    explained = mean_and_interval(values, confidence)
+    return ProbeSummary(setting, part, values, explained, accuracy, "seeds")
 
 
 def _over_samples(value: float, error: float, count: int, confidence: float) -> Estimate:

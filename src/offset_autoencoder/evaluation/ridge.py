@@ -38,7 +38,7 @@ class Moments:
     cross: Float64
 
     def mixed(self, mixing: Float64) -> Moments:
-        """Those of ``features @ mixing``, (k, j)."""
+        """The moments of ``features @ mixing``, (k, j)."""
         return Moments(
             self.count,
             self.mean @ mixing,
@@ -48,7 +48,7 @@ class Moments:
         )
 
     def target(self, columns: slice) -> Moments:
-        """Those with some of the targets."""
+        """The moments with some of the targets."""
         return Moments(
             self.count,
             self.mean,
@@ -100,9 +100,9 @@ def moments(
     for start in range(0, len(features), BLOCK_ROWS):
         block = slice(start, start + BLOCK_ROWS)
         centred = features[block] - mean
-        wanted = np.concatenate([target[block] for target in targets], axis=1) - target_mean
+        rows = np.concatenate([target[block] for target in targets], axis=1)
         squares += centred.T @ centred
-        cross += centred.T @ wanted
+        cross += centred.T @ (rows - target_mean)
     return Moments(len(features), mean, target_mean, squares, cross)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +34,11 @@ from offset_autoencoder.evaluation.metrics import (
     Domain,
     reconstruction_metrics,
 )
-from offset_autoencoder.evaluation.opened import FinishedRun, OpenedRun, open_runs
 from offset_autoencoder.evaluation.probes import Probe, Splits, Targets, probe_parts
-from offset_autoencoder.models.inference import Decode, Encoded
+from offset_autoencoder.models.inference import Decode, Encoded, RunInference
+from offset_autoencoder.offsets.table import load_table
+from offset_autoencoder.runs.load import FinishedRun, open_runs
+from offset_autoencoder.training.added_offset import no_offset, scale_offset
 
 Array = NDArray[np.float32]
 
@@ -78,6 +82,29 @@ class EvaluationSamples:
     data_range: tuple[float, float] | None
 
 
+class RunOffsets:
+    """Offsets f(x) of a run's samples as they are added to their codes.
+
+    Args:
+        offsets: ``data/offsets``.
+        samples: How many samples each split has.
+    """
+
+    def __init__(self, offsets: Path, samples: Mapping[SplitName, int]) -> None:
+        self._samples = samples
+        self._table = functools.cache(functools.partial(load_table, offsets))
+
+    def __call__(self, run: Run, factor: float, split: SplitName) -> Array:
+        """The scaled table's rows of a split, (n, L) float32; zeros for a run without offset."""
+        name, latent_dim = run.setting.spec.offset, run.setting.network.latent_dim
+        if name is None:
+            return no_offset(self._samples[split], latent_dim)
+        return scale_offset(self._table(name, latent_dim).split(split), factor)
+
+
+_Arguments = tuple[FinishedRun, RunInference, Mapping[SplitName, Encoded], Draws, Array | None]
+
+
 def evaluate_runs(
     runs: Mapping[str, tuple[Run, FinishedRun]],
     offsets: Callable[[Run, float, SplitName], Array],
@@ -90,7 +117,7 @@ def evaluate_runs(
 
     Args:
         runs: By id the runs as params.yaml names them and as they were trained.
-        offsets: :class:`.finished_runs.OffsetsOf`: from a run, the factor of its table and a
+        offsets: :class:`RunOffsets`: from a run, the factor of its table and a
             split to f(x) as it is added, (n, L) float32.
         samples: The samples.
         evaluate: The section of params.yaml.
@@ -104,7 +131,7 @@ def evaluate_runs(
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(cores) as pool:
         for run_id, arguments in _encoded_runs(runs, offsets, samples, evaluate):
             waiting.append((run_id, pool.submit(_evaluate, samples, evaluate, *arguments)))
-            if not arguments[0].stays_open:
+            if not arguments[1].stays_open:
                 waiting[-1][1].result()
             while len(waiting) > cores:
                 done, future = waiting.popleft()
@@ -118,15 +145,15 @@ def _encoded_runs(
     offsets: Callable[[Run, float, SplitName], Array],
     samples: EvaluationSamples,
     evaluate: Evaluate,
-) -> Iterator[tuple[str, tuple[OpenedRun, Mapping[SplitName, Encoded], Draws, Array | None]]]:
+) -> Iterator[tuple[str, _Arguments]]:
     plain_codes: dict[str, Array] = {}
     drawn: dict[tuple[int, int], Draws] = {}
     # Runs without anything added come first: the adaptation of the others is measured from theirs.
     ordered = sorted(runs, key=lambda run_id: not _is_plain(runs[run_id][0]))
-    for run_id, opened in open_runs({run_id: runs[run_id][1] for run_id in ordered}):
-        run = runs[run_id][0]
+    for run_id, inference in open_runs({run_id: runs[run_id][1] for run_id in ordered}):
+        run, trained = runs[run_id]
         encoded = {
-            name: opened.encode(samples.x[name], offsets(run, opened.run.offset_factor, name))
+            name: inference.encode(samples.x[name], offsets(run, trained.offset_factor, name))
             for name in SPLITS
         }
         test = encoded["test"]
@@ -143,23 +170,24 @@ def _encoded_runs(
                 latent_dim=shape[1],
             )
         plain_code = plain_codes.get(twin) if twin else None
-        yield run_id, (opened, encoded, drawn[shape], plain_code)
+        yield run_id, (trained, inference, encoded, drawn[shape], plain_code)
 
 
 def _evaluate(
     samples: EvaluationSamples,
     evaluate: Evaluate,
-    opened: OpenedRun,
+    run: FinishedRun,
+    inference: RunInference,
     encoded: Mapping[SplitName, Encoded],
     draws: Draws,
     plain_code: Array | None,
 ) -> RunEvaluation:
-    run, test, train = opened.run, encoded["test"], encoded["train"]
-    x, decode = samples.x["test"], opened.decoder(samples.x["test"])
+    test, train = encoded["test"], encoded["train"]
+    x, decode = samples.x["test"], inference.decoder(samples.x["test"])
     domain = domain_of(run, x, samples.data_range)
     metrics = run_metrics(run, x, test, decode, domain, noise_seed=evaluate.seed)
     metric = evaluate.metric if evaluate.metric in metrics else "mse"
-    metrics["trainable_parameters"] = opened.trainable_parameters
+    metrics["trainable_parameters"] = inference.trainable_parameters
     if test.log_variance is not None:
         metrics |= evidence_lower_bound(
             run.architecture.network.loss,
@@ -170,7 +198,7 @@ def _evaluate(
             seed=evaluate.seed,
         )
     x_train = samples.x["train"]
-    reconstruction = opened.decoder(x_train)(train.code, train.offset)
+    reconstruction = inference.decoder(x_train)(train.code, train.offset)
     has_offset = bool(test.offset.any())
     return RunEvaluation(
         metrics=metrics,
@@ -207,7 +235,7 @@ def _splits(encoded: Mapping[SplitName, Encoded], part: str) -> Splits:
 
 
 def _is_plain(run: Run) -> bool:
-    """Whether nothing is added to the run's code, as params.yaml has it."""
+    """True if nothing is added to the run's code, as params.yaml has it."""
     spec = run.setting.spec
     return spec.system == "additive" and spec.rms is None and spec.stddev == 0
 
@@ -285,7 +313,7 @@ def as_trained(
         return encoded.code + noise, encoded.offset
     noise *= np.float32(run.stddev)
     # A model of the user's own was trained with its noise on the offset, whatever it does with it.
-    if encoded.code is None or run.architecture.system == "function":
+    if encoded.code is None or run.architecture.system_record.is_users:
         return encoded.code, encoded.offset + noise
     return encoded.code + noise, encoded.offset
 

@@ -34,7 +34,7 @@ class RunRow:
 
     @property
     def finished(self) -> bool:
-        """Whether the run has weights to measure."""
+        """True if the run has weights to measure."""
         return self.status == "finished"
 
 
@@ -89,7 +89,7 @@ def metric_columns(rows: Sequence[RunRow], metric: str) -> tuple[str, ...]:
 
 
 def has_values(rows: Sequence[RunRow], column: str) -> bool:
-    """Whether any of the runs has a number in a column."""
+    """True if any of the runs has a number in a column."""
     return bool(np.any(~np.isnan(values_of(rows, column))))
 
 

@@ -1,4 +1,4 @@
-"""How many seeds an answer needs: the power of the paired t test and of the test of equivalence.
+"""Sample size: the seeds that an answer needs, by the power of the paired t tests.
 
 A plan, not a finding: it takes the mean and the spread that were seen for the true ones, and
 with few seeds both are known roughly. The t tests stand for the sign-flip tests that are made;
@@ -27,11 +27,11 @@ _FAR = 9.0  # standard deviations beyond which no normal value is ever seen
 
 @dataclass(frozen=True)
 class SeedsNeeded:
-    """How many seeds an answer needs, and which answer.
+    """Number of seeds that an answer needs, and the answer.
 
     Attributes:
-        seeds: How many; None where it is not known, or above 100,000.
-        finds: What they find: a difference, or equivalence; None where seeds is None.
+        seeds: Their number; None where it is not known, or above 100,000.
+        finds: Their answer: a difference, or equivalence; None where seeds is None.
     """
 
     seeds: int | None
@@ -47,7 +47,7 @@ def seeds_needed(
     confidence: float,
     power: float,
 ) -> SeedsNeeded:
-    """The fewest seeds that tell a setting from its baseline or show the two equivalent.
+    """The fewest seeds that find a difference from the baseline or show the two equivalent.
 
     Both as if the difference and the spread seen were the true ones. Each test is taken at the
     level ``(1 − confidence) / family``: the strictest step of Holm's correction, so that the
@@ -94,10 +94,11 @@ def seeds_for_difference(mean: float, std: float, *, level: float, power: float)
     if not (math.isfinite(mean) and math.isfinite(std)) or mean == 0:
         return None
     if std == 0:
-        return _reach(level, "two-sided")
+        return _fewest_to_reach(level, "two-sided")
     effect = abs(mean) / std
     return _fewest(
-        lambda seeds: difference_power(effect, seeds, level) >= power, _reach(level, "two-sided")
+        lambda seeds: difference_power(effect, seeds, level) >= power,
+        _fewest_to_reach(level, "two-sided"),
     )
 
 
@@ -124,10 +125,10 @@ def seeds_for_equivalence(
     if not (math.isfinite(mean) and math.isfinite(std)) or abs(mean) >= margin:
         return None
     if std == 0:
-        return _reach(level, "greater")
+        return _fewest_to_reach(level, "greater")
     return _fewest(
         lambda seeds: equivalence_power(mean, std, margin, seeds, level) >= power,
-        _reach(level, "greater"),
+        _fewest_to_reach(level, "greater"),
     )
 
 
@@ -213,7 +214,7 @@ def _quadrature() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return nodes, weights
 
 
-def _reach(level: float, alternative: Alternative) -> int | None:
+def _fewest_to_reach(level: float, alternative: Alternative) -> int | None:
     """The fewest pairs with which a sign-flip test can reach a level."""
     return next((n for n in range(2, EXACT_UP_TO + 1) if smallest_p(n, alternative) <= level), None)
 

@@ -52,7 +52,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Wins:
-    """How many pairs each side takes."""
+    """Numbers of pairs that each side takes."""
 
     wins: int
     ties: int
@@ -192,7 +192,7 @@ def count_wins(paired: NDArray[Any], *, higher_is_better: bool) -> Wins:
 
 
 def _patterns_above(paired: NDArray[np.float64], threshold: float) -> int:
-    """How many of the 2ⁿ patterns of signs have a sum of at least ``threshold``."""
+    """Number of the 2ⁿ patterns of signs whose sum is at least ``threshold``."""
     middle = len(paired) // 2
     # A search for sorted values walks through memory once instead of jumping about in it.
     first, second = (np.sort(_all_sums(half)) for half in (paired[:middle], paired[middle:]))

@@ -211,7 +211,7 @@ class GeneralizationGap:
 def generalization_gaps(
     train: NDArray[Any], test: NDArray[Any], metric: str
 ) -> NDArray[np.float64]:
-    """How much better the metric is on the training split than on the test split, seed by seed.
+    """Advantage of the training split over the test split in a metric, seed by seed.
 
     ``test − train`` for an error, ``train − test`` for what is better when higher: above zero a
     run does better on what it has seen. An offset that is a key to memorised samples opens the

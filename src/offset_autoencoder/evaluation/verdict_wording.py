@@ -13,7 +13,7 @@ Outcome = Literal[
 ]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
-# Which side has no finished run: of a comparison without a single pair.
+# The side without a finished run, of a comparison without a single pair.
 Lost = Literal["setting", "baseline", "neither"]
 
 
@@ -31,7 +31,7 @@ def judge(
 
     ``better`` and ``worse`` need both: a corrected p of at most ``1 − confidence``, and an
     interval on one side of zero. ``equivalent`` is what is neither, and shown to be within the
-    margin. A small difference can be both told apart and within the margin; its word is then
+    margin. A small difference can be both shown and within the margin; its word is then
     ``better`` or ``worse``. Without a seed that finished on both sides there is nothing to
     compare: ``diverged`` where the setting itself has no finished run, else ``not comparable``.
 

@@ -253,7 +253,7 @@ class TempArray:
 
 
 def row_major(x: NDArray[Any]) -> NDArray[Any]:
-    """The same samples in C order, where they are many and in Fortran order; else unchanged.
+    """Samples in C order, where they are many and in Fortran order; otherwise unchanged.
 
     A mapped array in Fortran order holds a row in as many places as it has values: reading some
     rows of the file is reading most of it.

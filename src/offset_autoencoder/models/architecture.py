@@ -70,7 +70,7 @@ class Architecture(Section):
         return self.network.kind_record.is_dense and not self.system_record.is_users
 
     def dump(self) -> dict[str, Any]:
-        """What decides it and nothing else, as plain values: a run's id is made of this."""
+        """Values that decide it and no others, from which a run's id is made."""
         own = self.model_dump(mode="json", exclude_none=True, exclude={"network"})
         return {**own, "network": self.network.relevant}
 

@@ -141,7 +141,7 @@ class KerasNetwork(RunInference):
 
     @property
     def has_code(self) -> bool:
-        """Whether it names a code that depends on x alone."""
+        """True if it names a code that depends on x alone."""
         return self._halves is not None
 
     @property

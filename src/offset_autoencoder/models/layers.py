@@ -97,7 +97,7 @@ class CodeNoise(keras.layers.Layer):  # type: ignore[misc]
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """What rebuilds the layer."""
+        """Arguments that rebuild the layer."""
         return {**super().get_config(), "stddev": self.stddev, "seed": self.seed}
 
 
@@ -174,7 +174,7 @@ class SampledCode(keras.layers.Layer):  # type: ignore[misc]
         return input_shape[0]
 
     def get_config(self) -> dict[str, Any]:
-        """What rebuilds the layer."""
+        """Arguments that rebuild the layer."""
         own = {
             "beta": self.beta,
             "scale": self.scale,
@@ -220,5 +220,5 @@ class UnitNorm(keras.layers.Layer):  # type: ignore[misc]
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """What rebuilds the layer."""
+        """Arguments that rebuild the layer."""
         return {**super().get_config(), "epsilon": self.epsilon}

@@ -276,7 +276,7 @@ def match_ids(where: str, table_ids: NDArray[Any], sample_ids: NDArray[Any], wha
         raise InputError(
             where,
             f"has {_count(unknown, 'id')} of no sample of the {what}: {_list(unknown)}",
-            "remove these rows or mend their ids",
+            "remove these rows or fix their ids",
         )
     rows: Int64 = order[np.searchsorted(ordered, sample_ids)].astype(np.int64)
     return rows

@@ -149,7 +149,7 @@ def _fit_once(
 
 
 def _copy(target: Any) -> Any:
-    """What ``fit`` leaves on the object itself would be missing in the next process."""
+    """Copy of an object, as state that ``fit`` leaves on it is lost to the next process."""
     return target if isinstance(target, ModuleType) else copy.copy(target)
 
 

@@ -88,7 +88,7 @@ def _project_many(x: Float32, matrix: Float32, shift: Float32, result: Float32) 
 
 
 def _is_far(x: Float32, mean: Float64) -> bool:
-    """Whether some of the rows, spread over all, lie far from the origin but near the mean."""
+    """True if some of the rows, spread over all, lie far from the origin but near the mean."""
     some = x[:: max(1, len(x) // _PROBED)].astype(np.float64)
     return bool(np.linalg.norm(some) > _FAR * np.linalg.norm(some - mean))
 

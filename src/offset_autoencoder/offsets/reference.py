@@ -29,7 +29,7 @@ def fit_reference_state(
     Raises:
         InputError: where the training diverged.
     """
-    from offset_autoencoder.training.reference import fit_reference
+    from offset_autoencoder.training.fits import fit_reference
 
     keys = params.model_dump(include=set(Reference.model_fields))
     shape = {key: value for key, value in keys.items() if key in Network.model_fields}

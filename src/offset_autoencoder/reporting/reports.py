@@ -1,130 +1,263 @@
-"""Everything under ``reports/``, written once all of it is known."""
+"""Everything under ``reports/`` but the page: tables and pictures."""
 
 from __future__ import annotations
 
+import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from offset_autoencoder.evaluation.examples import CODE_COLUMNS, Reconstructions
+from offset_autoencoder.evaluation.examples import CODE_COLUMNS
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.io.files import write_json
 from offset_autoencoder.io.tables import write_csv
-from offset_autoencoder.reporting.colours import model_colours, swept_colours
-from offset_autoencoder.reporting.comparison_picture import draw_comparison
-from offset_autoencoder.reporting.comparisons import (
-    DIFFERENCE_COLUMNS,
+from offset_autoencoder.reporting import charts
+from offset_autoencoder.reporting.images import sample_strips, write_strips
+from offset_autoencoder.reporting.palette import OUTCOME_COLOURS, model_colours, swept_colours
+from offset_autoencoder.reporting.plot_rows import (
+    change_plot,
+    comparison_plot,
+    curve_plot,
+    is_logarithmic,
+    level_plot,
+    probe_plot,
+    setting_plot,
+)
+from offset_autoencoder.reporting.rendering import write_png
+from offset_autoencoder.reporting.rows import (
+    Row,
+    Rows,
     comparison_rows,
-    difference_rows,
-)
-from offset_autoencoder.reporting.curves import CURVE_COLUMNS, curve_rows
-from offset_autoencoder.reporting.intervals import SETTING_COLUMNS, setting_rows
-from offset_autoencoder.reporting.intervention_pictures import (
-    draw_interventions,
-    draw_offset_scales,
-    draw_robustness,
-)
-from offset_autoencoder.reporting.interventions import (
-    CHANGE_COLUMNS,
-    LEVEL_COLUMNS,
-    change_rows,
     intervention_rows,
-    level_rows,
+    probe_rows,
+    verdict_rows,
 )
-from offset_autoencoder.reporting.learning_curve_picture import draw_learning_curves
-from offset_autoencoder.reporting.metric_picture import draw_test_metric
-from offset_autoencoder.reporting.offset_verdicts import verdict_rows
-from offset_autoencoder.reporting.probe_picture import draw_probes
-from offset_autoencoder.reporting.probes import probe_rows
-from offset_autoencoder.reporting.profiles import draw_profiles
-from offset_autoencoder.reporting.reconstructions import draw_image_rows, draw_reconstructions
-
-if TYPE_CHECKING:
-    pass
+from offset_autoencoder.reporting.wording import (
+    better_word,
+    error_name,
+    first_epoch,
+    metric_name,
+    over_seeds,
+)
 
 
-def write_reports(folder: Path, report: ExperimentResults) -> None:
+def write_reports(folder: Path, results: ExperimentResults) -> None:
     """Write ``metrics.json``, the tables, and ``plots/`` anew."""
-    plots, metric = folder / "plots", report.evaluate.metric
+    plots = folder / "plots"
     shutil.rmtree(plots, ignore_errors=True)
-    settings = report.settings
-    write_csv(folder / "runs.csv", report.run_columns, report.run_rows)
-    write_csv(folder / "comparison.csv", *comparison_rows(report.comparisons, settings))
-    write_csv(folder / "verdicts.csv", *verdict_rows(report.verdicts, settings))
-    write_csv(folder / "interventions.csv", *intervention_rows(report.interventions, settings))
-    write_csv(
-        folder / "probes.csv",
-        *probe_rows(
-            report.probes, report.encoder_adaptations, report.generalization_gaps, settings
+    settings = results.settings
+    tables: dict[str, Rows] = {
+        "runs": (list(results.run_columns), list(results.run_rows)),
+        "comparison": comparison_rows(results.comparisons, settings),
+        "verdicts": verdict_rows(results.verdicts, settings),
+        "interventions": intervention_rows(results.interventions, settings),
+        "probes": probe_rows(
+            results.probes, results.encoder_adaptations, results.generalization_gaps, settings
         ),
-    )
-    write_json(folder / "metrics.json", report.metrics_tree)
-    by_model = model_colours(settings, report.evaluate.baselines)
-    by_values = swept_colours(settings)
-    write_csv(plots / "learning_curves.csv", CURVE_COLUMNS, curve_rows(report.curves, by_values))
-    write_csv(
-        plots / "comparison.csv", DIFFERENCE_COLUMNS, difference_rows(report.comparisons, metric)
-    )
-    write_csv(
-        plots / "settings.csv",
-        SETTING_COLUMNS,
-        setting_rows(report.summaries, baselines=report.evaluate.baselines, colours=by_model),
-    )
-    write_csv(plots / "codes.csv", CODE_COLUMNS, map(vars, report.codes))
-    changes = change_rows(report.interventions, metric, by_model)
-    write_csv(plots / "interventions.csv", CHANGE_COLUMNS, changes)
-    for name, file in (("noise", "robustness"), ("scaled", "offset_scales")):
-        rows = level_rows(report.interventions, metric, name, by_values)
-        write_csv(plots / f"{file}.csv", LEVEL_COLUMNS, rows)
-    _draw(plots, report, by_model, by_values)
+    }
+    for name, rows in tables.items():
+        write_csv(folder / f"{name}.csv", *rows)
+    write_json(folder / "metrics.json", dict(results.metrics_tree))
+    plotted = plot_tables(results)
+    for name, rows in plotted.items():
+        write_csv(plots / f"{name}.csv", *rows)
+    draw_pictures(plots, results, {name: rows for name, (_, rows) in plotted.items()})
 
 
-def _draw(
-    plots: Path,
-    report: ExperimentResults,
-    by_model: Mapping[str, str],
-    by_values: Mapping[str, str],
-) -> None:
-    evaluate = report.evaluate
-    metric, confidence = evaluate.metric, evaluate.confidence
-    draw_comparison(
-        plots / "comparison.png", report.comparisons, metric=metric, confidence=confidence
-    )
-    draw_test_metric(
-        plots / "test_metric.png",
-        report.summaries,
-        baselines=evaluate.baselines,
-        colours=by_model,
-        confidence=confidence,
-    )
-    draw_learning_curves(
-        plots / "learning_curves.png", report.curves, colours=by_values, confidence=confidence
-    )
-    draw_interventions(
-        plots / "interventions.png",
-        report.interventions,
-        metric=metric,
-        colours=by_model,
-        confidence=confidence,
-        margin=evaluate.margin,
-    )
-    draw_probes(plots / "probes.png", report.probes, colours=by_model, confidence=confidence)
-    for name, draw in (("robustness", draw_robustness), ("offset_scales", draw_offset_scales)):
-        draw(
-            plots / f"{name}.png",
-            report.interventions,
-            metric=metric,
-            colours=by_values,
-            confidence=confidence,
+def plot_tables(results: ExperimentResults) -> dict[str, Rows]:
+    """Columns and rows of each csv file of ``plots/``, by its stem."""
+    metric, baselines = results.evaluate.metric, results.evaluate.baselines
+    interventions = results.interventions
+    by_model = model_colours(results.settings, baselines)
+    by_values = swept_colours(results.settings)
+    return {
+        "learning_curves": curve_plot(results.curves, by_values),
+        "comparison": comparison_plot(results.comparisons, metric),
+        "settings": setting_plot(results.summaries, baselines=baselines, colours=by_model),
+        "interventions": change_plot(interventions, metric, by_model),
+        "robustness": level_plot(interventions, metric, "robustness", by_values),
+        "offset_scales": level_plot(interventions, metric, "offset_scales", by_values),
+        "codes": (list(CODE_COLUMNS), [asdict(point) for point in results.codes]),
+    }
+
+
+Plots = Mapping[str, Sequence[Row]]
+"""Rows of the csv files of ``plots/``, by their stem."""
+
+Drawn = tuple[Any, Sequence[Row]] | None
+"""A chart and its rows; None where there is nothing to show."""
+
+
+def draw_pictures(folder: Path, results: ExperimentResults, plots: Plots) -> None:
+    """Draw the pictures; what has nothing to show gets none.
+
+    Args:
+        folder: ``reports/plots``.
+        results: The results.
+        plots: Rows of the csv files there.
+    """
+    for name, picture in PICTURES.items():
+        if (drawn := picture(results, plots)) is not None:
+            write_png(folder / f"{name}.png", *drawn)
+    strips, prior = sample_strips(results.reconstructions, dark=False)
+    lines = results.reconstructions is not None and results.reconstructions.originals.ndim == 2
+    title = ""
+    if lines and results.reconstructions is not None:
+        low, high = results.reconstructions.data_range
+        title = (
+            "grey: sample, blue: reconstruction; features in their order, "
+            f"values from {low:.3g} to {high:.3g}"
         )
-    if report.reconstructions:
-        _draw_samples(plots, report.reconstructions)
+    write_strips(folder / "reconstructions.png", strips, title=title)
+    write_strips(folder / "prior_samples.png", prior)
 
 
-def _draw_samples(plots: Path, shown: Reconstructions) -> None:
-    are_images = shown.originals.ndim > 2
-    draw = draw_reconstructions if are_images else draw_profiles
-    draw(plots / "reconstructions.png", shown.originals, shown.rows, data_range=shown.data_range)
-    if are_images:
-        draw_image_rows(plots / "prior_samples.png", shown.prior, data_range=shown.data_range)
+def _comparison(results: ExperimentResults, plots: Plots) -> Drawn:
+    rows, evaluate = plots["comparison"], results.evaluate
+    if not rows:
+        return None
+    margin = 100 * evaluate.margin
+    title = (
+        f"setting against baseline at the same seed, {over_seeds(evaluate.confidence)};",
+        f"left of zero is better; grey: within ± {margin:g} %",
+    )
+    x_label = f"change of the {error_name(evaluate.metric)}, % of the baseline's"
+    given = {row["verdict"] for row in rows}
+    outcomes = [outcome for outcome in OUTCOME_COLOURS if outcome in given]
+    chart = charts.comparison_chart(title, x_label, margin=margin, outcomes=outcomes)
+    return chart, rows
+
+
+def _interventions(results: ExperimentResults, plots: Plots) -> Drawn:
+    rows, evaluate = plots["interventions"], results.evaluate
+    if not rows:
+        return None
+    margin = 100 * evaluate.margin
+    title = (
+        f"the offset exchanged at test time, {over_seeds(evaluate.confidence)};",
+        f"right of zero is worse; grey: within ± {margin:g} %",
+    )
+    x_label = f"change of the {error_name(evaluate.metric)}, % of that with the own offset"
+    return charts.intervention_chart(title, x_label, margin=margin), rows
+
+
+def _probes(results: ExperimentResults, plots: Plots) -> Drawn:
+    colours = model_colours(results.settings, results.evaluate.baselines)
+    rows = probe_plot(results.probes, colours)
+    if not rows:
+        return None
+    said = over_seeds(results.evaluate.confidence)
+    title = (
+        f"share that a linear probe reads from each part, {said};",
+        "filled circles: variance of x, open diamonds: labels read right",
+    )
+    return charts.probe_chart(title, "share on the test split, %"), rows
+
+
+def _test_metric(results: ExperimentResults, plots: Plots) -> Drawn:
+    rows = [row for row in plots["settings"] if math.isfinite(row["mean"])]
+    if not rows:
+        return None
+    metric = results.evaluate.metric
+    lines = [row["shown_as"] == "line" for row in rows]
+    chart = charts.setting_chart(
+        over_seeds(results.evaluate.confidence),
+        "noise level: rms per coordinate of the code of what is added to it",
+        f"{metric_name(metric)} on the test split ({better_word(metric)} is better)",
+        y_scale=_scale(rows, log=is_logarithmic(results.summaries)),
+        panels=["line"] * any(lines) + ["point"] * (not all(lines)),
+    )
+    return chart, rows
+
+
+def _learning_curves(results: ExperimentResults, plots: Plots) -> Drawn:
+    rows = plots["learning_curves"]
+    if not rows:
+        return None
+    said = over_seeds(results.evaluate.confidence)
+    title = f"best validation loss so far (a run that stopped keeps its best), {said}"
+    first = first_epoch(max(row["epoch"] for row in rows))
+    x_label = "epoch" if first == 1 else f"epoch, from {first} on"
+    return _curves(title, "epoch", x_label, "validation loss", rows, log=False)
+
+
+def _robustness(results: ExperimentResults, plots: Plots) -> Drawn:
+    said = over_seeds(results.evaluate.confidence)
+    title = f"Gaussian noise on top of the code at test time, {said}"
+    x_label = "standard deviation of the noise, per coordinate of the code"
+    return _levels(results, title, x_label, plots["robustness"])
+
+
+def _offset_scales(results: ExperimentResults, plots: Plots) -> Drawn:
+    said = over_seeds(results.evaluate.confidence)
+    title = f"the offset scaled at test time (1: as it is, 0: omitted), {said}"
+    return _levels(results, title, "factor of the offset", plots["offset_scales"])
+
+
+PICTURES: dict[str, Callable[[ExperimentResults, Plots], Drawn]] = {
+    "comparison": _comparison,
+    "test_metric": _test_metric,
+    "learning_curves": _learning_curves,
+    "interventions": _interventions,
+    "probes": _probes,
+    "robustness": _robustness,
+    "offset_scales": _offset_scales,
+}
+"""The charts by the name of their PNG; to add one, add it here."""
+
+
+def _levels(results: ExperimentResults, title: str, x_label: str, rows: Sequence[Row]) -> Drawn:
+    """Curves over the levels of an intervention."""
+    finite = [row for row in rows if math.isfinite(row["mean"])]
+    if len({row["level"] for row in finite}) < 2:
+        return None
+    log = is_logarithmic(results.summaries) and all(row["mean"] > 0 for row in finite)
+    y_label = f"{metric_name(results.evaluate.metric)}, test split"
+    return _curves(title, "level", x_label, y_label, finite, log=log)
+
+
+def _curves(
+    title: str, x: str, x_label: str, y_label: str, rows: Sequence[Row], *, log: bool
+) -> Drawn:
+    """Curves in a panel per model, the first model's again in those of the others."""
+    every, compared = with_reference(rows)
+    chart = charts.curve_chart(
+        [title, *([f"dashed: {compared}, for comparison"] if compared else [])],
+        x,
+        x_label,
+        y_label,
+        y_scale=_scale(rows, log=log),
+        without_start=x == "epoch",
+        points=x != "epoch",
+        reference=bool(compared),
+    )
+    return chart, every
+
+
+def with_reference(rows: Sequence[Row]) -> tuple[list[Row], str]:
+    """Rows of curves, and the first model's curve again in the panel of every other model.
+
+    Args:
+        rows: The rows, with ``model`` and ``setting``.
+
+    Returns:
+        All rows, those that are for comparison with ``reference``; and the name of that model,
+        empty where it has several curves or is the only one.
+    """
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    first = [row for row in rows if row["model"] == models[0]]
+    if len(models) == 1 or len({row["setting"] for row in first}) > 1:
+        return list(rows), ""
+    copies = [{**row, "model": model, "reference": True} for model in models[1:] for row in first]
+    return [*rows, *copies], models[0]
+
+
+def _scale(rows: Sequence[Row], *, log: bool) -> dict[str, Any]:
+    """Options of a scale that holds all means and intervals; its zero is not of interest."""
+    if not log:
+        return {"zero": False}
+    ends = [row[end] for row in rows for end in ("mean", "low", "high")]
+    positive = [end for end in ends if math.isfinite(end) and end > 0]
+    return {"type": "log", "domain": [min(positive) / 1.08, max(positive) * 1.08]}

@@ -1,4 +1,4 @@
-"""A digest of the code that trains: what it does, not how it is written down."""
+"""Digest of the code that decides weights: what it does, not how it is written down."""
 
 from __future__ import annotations
 
@@ -11,42 +11,53 @@ from pathlib import Path
 
 _PACKAGE = Path(__file__).parent.parent
 
-# What decides a run's weights. The rest of training/ names, keeps and finds runs.
-_DECIDING = (
-    "models",
-    "training/added_offset.py",
-    "training/batches.py",
-    "training/fused",
-    "training/hall.py",
-    "training/helpers.py",
-    "training/job.py",
-    "training/population.py",
-    "training/schedule.py",
-    "training/stacked",
-    "training/trainer.py",
+WEIGHT_CODE = (
+    "models.architecture",
+    "models.autoencoder",
+    "models.backend",
+    "models.layers",
+    "models.systems",
+    "training.batches",
+    "training.engine",
+    "training.keras_engine",
+    "training.keras_programs",
+    "training.numba_engine",
+    "training.population",
+    "training.state",
 )
+"""Modules and packages that decide a run's weights.
+
+These are the model's layers and their initial weights, the batches, the arithmetic of the
+engines, and the rule by which a run stops. Whatever only schedules, keeps, finds or reports runs
+is not among them, so that an edit of it trains no run again.
+"""
 # SciPy brings the matrix products, Numba and llvmlite compile what is between them.
 _LIBRARIES = ("tensorflow", "keras", "numpy", "numba", "llvmlite", "scipy")
 
 
 @functools.cache
 def code_digest() -> str:
-    """The SHA-256 of the code that decides a run's weights."""
+    """SHA-256 of the code that decides a run's weights."""
+    return digest_of(WEIGHT_CODE)
+
+
+def digest_of(modules: Iterable[str]) -> str:
+    """SHA-256 of modules and packages, by their dotted names within this package."""
     files: list[Path] = []
-    for entry in _DECIDING:
-        path = _PACKAGE / entry
-        files += sorted(path.glob("*.py")) if path.is_dir() else [path]
+    for module in modules:
+        path = _PACKAGE / module.replace(".", "/")
+        files += sorted(path.glob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
     return digest_of_sources((f.relative_to(_PACKAGE).as_posix(), f.read_text()) for f in files)
 
 
 @functools.cache
 def library_versions() -> dict[str, str]:
-    """The versions of the libraries that decide a run's weights, read without importing them."""
+    """Versions of the libraries that decide a run's weights, read without importing them."""
     return {name: importlib.metadata.version(name) for name in _LIBRARIES}
 
 
 def digest_of_sources(sources: Iterable[tuple[str, str]]) -> str:
-    """The SHA-256 of Python sources by name, blind to comments, docstrings and layout."""
+    """SHA-256 of Python sources by name, blind to comments, docstrings and layout."""
     digest = hashlib.sha256()
     for name, text in sources:
         digest.update(f"{name}\n{_structure(ast.parse(text))}\n".encode())

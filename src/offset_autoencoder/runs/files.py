@@ -65,7 +65,7 @@ class TrainedRun:
 
     @property
     def adds_losses(self) -> bool:
-        """Whether anything but the reconstruction is part of the loss."""
+        """True if anything but the reconstruction is part of the loss."""
         return not np.array_equal(self.val_loss, self.val_reconstruction, equal_nan=True)
 
     @property
@@ -130,7 +130,7 @@ def _take_place(temporary: Path, folder: Path) -> None:
 
 
 def is_valid(folder: Path) -> bool:
-    """Whether a folder holds a run that can be used: its spec, its history and its weights."""
+    """True if a folder holds a run that can be used: its spec, its history and its weights."""
     try:
         saved = read_saved_run(folder)
         if folder.name != saved.id:

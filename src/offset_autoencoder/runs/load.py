@@ -1,16 +1,29 @@
-"""Trained runs, found by id and opened as Keras models."""
+"""Trained runs: found by id, loaded as Keras models, opened for inference."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.models.architecture import Architecture
+from offset_autoencoder.models.inference import RunInference, open_inference
 from offset_autoencoder.paths import MODELS
 from offset_autoencoder.runs.files import SPEC, read_saved_run, read_weights
 from offset_autoencoder.runs.store import runs_folder
 
-__all__ = ["find_run", "load_run", "read_saved_run"]
+__all__ = [
+    "FinishedRun",
+    "find_run",
+    "load_finished_run",
+    "load_run",
+    "open_runs",
+    "read_saved_run",
+]
 
 _DIGITS = 12
 _LISTED = 4
@@ -81,3 +94,45 @@ def load_run(run: str | Path, models: str | Path = MODELS) -> Any:
     for name, value in weights.items():
         own[name].assign(value)
     return model
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A finished run in memory.
+
+    Attributes:
+        architecture: Its layers.
+        seed: Its seed.
+        weights: Its weights by name.
+        stddev: Standard deviation of the Gaussian noise in its training.
+        offset_factor: The factor of its offset table.
+    """
+
+    architecture: Architecture
+    seed: int
+    weights: Mapping[str, NDArray[Any]]
+    stddev: float
+    offset_factor: float = 1.0
+
+
+def load_finished_run(models: Path, run_id: str) -> FinishedRun:
+    """Load a finished run.
+
+    Raises:
+        InputError: where its files are missing or damaged.
+    """
+    folder = runs_folder(models) / run_id
+    spec = read_saved_run(folder).spec
+    return FinishedRun(
+        architecture=spec.architecture,
+        seed=spec.seed,
+        weights=read_weights(folder),
+        stddev=spec.stddev,
+        offset_factor=spec.offset_factor,
+    )
+
+
+def open_runs(runs: Mapping[str, FinishedRun]) -> Iterator[tuple[str, RunInference]]:
+    """Open run after run for inference, as :func:`.inference.open_inference` does."""
+    architectures = {run_id: run.architecture for run_id, run in runs.items()}
+    return open_inference(architectures, lambda run_id: runs[run_id].weights)

@@ -1,4 +1,4 @@
-"""What determines a run, its id, and what a training made of it."""
+"""Run specifications: what determines a run, its id, and the outcome of its training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Status = Literal["finished", "diverged"]
 
 @dataclass(frozen=True)
 class Chunks:
-    """How samples larger than memory are cut: a run has one chunk in hand, and reads one ahead.
+    """Chunks of samples larger than memory: a run has one chunk in hand, and reads one ahead.
 
     Attributes:
         block: Adjoining rows that are always read together, a multiple of the batch size.

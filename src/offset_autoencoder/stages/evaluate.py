@@ -12,9 +12,7 @@ from offset_autoencoder.config import SPLITS, Params, Run, Setting, load_params
 from offset_autoencoder.data.prepared import PreparedData, load_prepared
 from offset_autoencoder.errors import InputError, run_command
 from offset_autoencoder.evaluation.examples import codes, reconstructions
-from offset_autoencoder.evaluation.finished_runs import OffsetsOf, load_finished
 from offset_autoencoder.evaluation.metrics import check_metrics
-from offset_autoencoder.evaluation.opened import FinishedRun
 from offset_autoencoder.evaluation.probes import Splits, prepare_targets
 from offset_autoencoder.evaluation.results import (
     ExperimentResults,
@@ -24,17 +22,20 @@ from offset_autoencoder.evaluation.results import (
 from offset_autoencoder.evaluation.run_evaluation import (
     EvaluationSamples,
     RunEvaluation,
+    RunOffsets,
     evaluate_runs,
 )
 from offset_autoencoder.evaluation.runs_table import RunRow
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, PREPARED, REPORTS
-from offset_autoencoder.reporting.console_table import report_console
-from offset_autoencoder.reporting.html.page import write_report
-from offset_autoencoder.reporting.intervals import with_power
+from offset_autoencoder.reporting.html.page import write_page
+from offset_autoencoder.reporting.html.provenance import read_provenance
 from offset_autoencoder.reporting.progress import progress
 from offset_autoencoder.reporting.reports import write_reports
-from offset_autoencoder.reporting.tables_shown import print_everything
+from offset_autoencoder.reporting.terminal import report_console
+from offset_autoencoder.reporting.terminal_report import print_report
+from offset_autoencoder.reporting.wording import full_label
 from offset_autoencoder.runs.files import read_history, read_saved_run
+from offset_autoencoder.runs.load import FinishedRun, load_finished_run
 from offset_autoencoder.runs.store import IndexedRun, read_index, runs_folder
 
 TrainedRuns = Mapping[str, tuple[Run, FinishedRun]]
@@ -49,8 +50,9 @@ def main() -> None:
     check_index(index, params.runs)
     results = evaluate(params, data, index)
     write_reports(REPORTS, results)
-    write_report(REPORTS, params, reconstructions=results.reconstructions)
-    print_everything(report_console(), results)
+    provenance = read_provenance(params, data.schema, [row.id for row in results.runs])
+    write_page(REPORTS, results, provenance)
+    print_report(report_console(), results)
 
 
 def evaluate(params: Params, data: PreparedData, index: Sequence[IndexedRun]) -> ExperimentResults:
@@ -62,7 +64,7 @@ def evaluate(params: Params, data: PreparedData, index: Sequence[IndexedRun]) ->
     """
     pairs = list(zip(index, params.runs, strict=True))
     finished = [(row.id, run) for row, run in pairs if row.status == "finished"]
-    trained = {run_id: (run, load_finished(MODELS, run_id)) for run_id, run in finished}
+    trained = {run_id: (run, load_finished_run(MODELS, run_id)) for run_id, run in finished}
     evaluations = evaluate_all(params, data, trained)
     rows = [
         RunRow(row.id, run, row.status, evaluations[row.id].metrics)
@@ -79,7 +81,7 @@ def evaluate(params: Params, data: PreparedData, index: Sequence[IndexedRun]) ->
     )
     pictured = pictured_runs(results)
     chosen = {run_id: trained[run_id] for run_id, _ in pictured}
-    named = [(with_power(run.setting), run_id) for run_id, run in pictured]
+    named = [(full_label(run.setting), run_id) for run_id, run in pictured]
     labelled = [(run.setting.label, run_id) for run_id, run in pictured]
     offsets = offsets_of(data)
     return replace(
@@ -109,9 +111,9 @@ def evaluate_all(
     return evaluations
 
 
-def offsets_of(data: PreparedData) -> OffsetsOf:
+def offsets_of(data: PreparedData) -> RunOffsets:
     """The offsets of the data's samples."""
-    return OffsetsOf(OFFSETS, {name: len(data.split(name).x) for name in SPLITS})
+    return RunOffsets(OFFSETS, {name: len(data.split(name).x) for name in SPLITS})
 
 
 def check_index(index: Sequence[IndexedRun], runs: Sequence[Run]) -> None:
@@ -144,7 +146,7 @@ def validation_losses(
 
 
 def still_improving(run_id: str, run: Run) -> bool:
-    """Whether a run had its best epoch within its patience of the last, and was not stopped."""
+    """True if a run had its best epoch within its patience of the last, and was not stopped."""
     patience = run.setting.train.patience
     saved = read_saved_run(runs_folder(MODELS) / run_id)
     if patience is None or saved.stopped_early or saved.best_epoch is None:

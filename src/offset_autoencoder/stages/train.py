@@ -82,7 +82,8 @@ def identify_runs(params: Params, data: PreparedData, tables: Tables) -> list[Id
 def train(runs: list[IdentifiedRun], data: PreparedData, tables: Tables) -> None:
     """Train runs into the run store. Only here is TensorFlow imported."""
     print(f"training {len(runs)} {'run' if len(runs) == 1 else 'runs'}", flush=True)
-    from offset_autoencoder.training.schedule import TrainingData, train_runs
+    from offset_autoencoder.training.schedule import train_runs
+    from offset_autoencoder.training.state import TrainingData
 
     arrays = TrainingData(
         x=data.train.x,

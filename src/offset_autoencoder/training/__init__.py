@@ -1,1 +1,1 @@
-"""Training populations of runs, and keeping every run that was ever trained."""
+"""Training of populations of runs by the engines, side by side on all cores."""

@@ -1,4 +1,4 @@
-"""What a run sees in an epoch: the order of the samples, and the noise on their codes.
+"""Batches of an epoch: the order of the samples, and the noise on their codes.
 
 Both depend on the seed and the epoch alone, so that runs which share a seed share them,
 whatever their model (common random numbers), and a run does not depend on its company.
@@ -17,11 +17,11 @@ Rows = NDArray[np.int32]
 
 _ORDER, _NOISE = 0, 1
 
-# So many chunks are in memory at most: of eight runs, one in training and one read ahead each.
+# Chunks in memory at most: of eight runs, one in training and one read ahead each.
 _CHUNKS_IN_MEMORY = 16
 MOST_CHUNKED_RUNS = _CHUNKS_IN_MEMORY // 2
 # Scattered over the file, so that a file in some order does not make chunks of one kind.
-_BLOCKS_A_CHUNK = 8
+_BLOCKS_PER_CHUNK = 8
 
 
 def _generator(seed: int, stream: int, epoch: int) -> np.random.Generator:
@@ -31,28 +31,28 @@ def _generator(seed: int, stream: int, epoch: int) -> np.random.Generator:
 def chunks_of(
     memory_limit: int | None, samples: int, row_bytes: int, batch_size: int
 ) -> Chunks | None:
-    """How the samples are cut; None where they fit into the memory allowed.
+    """Cut samples into chunks; None where they fit into the memory allowed.
 
     Args:
         memory_limit: Bytes of samples that may be in memory; None for no limit.
-        samples: How many there are.
-        row_bytes: Bytes of one.
-        batch_size: Samples a step: no chunk is smaller.
+        samples: Number of samples.
+        row_bytes: Bytes per sample.
+        batch_size: Samples per step: no chunk is smaller.
     """
     if memory_limit is None or samples * row_bytes <= memory_limit:
         return None
     batches = max(1, memory_limit // (_CHUNKS_IN_MEMORY * row_bytes * batch_size))
-    blocks = min(_BLOCKS_A_CHUNK, batches)
+    blocks = min(_BLOCKS_PER_CHUNK, batches)
     return Chunks(block=batches // blocks * batch_size, blocks=blocks)
 
 
 def epoch_order(seed: int, epoch: int, samples: int) -> Rows:
-    """The rows of one epoch, batch after batch: a permutation, (samples,) int32."""
+    """Rows of one epoch, batch after batch: a permutation, (samples,) int32."""
     return _generator(seed, _ORDER, epoch).permutation(samples).astype(np.int32)
 
 
 def epoch_chunks(seed: int, epoch: int, samples: int, chunks: Chunks | None) -> Iterator[Rows]:
-    """The rows of one epoch, chunk after chunk, int32: together a permutation of all rows.
+    """Rows of one epoch, chunk after chunk, int32: together a permutation of all rows.
 
     Blocks are shuffled across the file, and rows within each chunk of them. Without chunks it
     is :func:`epoch_order` in one piece.
@@ -72,8 +72,24 @@ def epoch_chunks(seed: int, epoch: int, samples: int, chunks: Chunks | None) -> 
         yield generator.permutation(rows)
 
 
+def with_next(chunks: Iterator[Rows]) -> Iterator[tuple[Rows, Rows | None]]:
+    """Each chunk of rows, with the one that follows it."""
+    chunk = next(chunks, None)
+    while chunk is not None:
+        following = next(chunks, None)
+        yield chunk, following
+        chunk = following
+
+
+def slices(samples: int, chunks: Chunks | None) -> Iterator[slice]:
+    """Samples in their own order, as many at a time as a chunk holds."""
+    step = samples if chunks is None else chunks.rows
+    for start in range(0, samples, max(1, step)):
+        yield slice(start, min(start + step, samples))
+
+
 def noise_generator(seed: int, epoch: int) -> np.random.Generator:
-    """The generator of an epoch's noise, for :func:`draw_noise`."""
+    """Generator of an epoch's noise, for :func:`draw_noise`."""
     return _generator(seed, _NOISE, epoch)
 
 
@@ -85,5 +101,5 @@ def draw_noise(
 
 
 def epoch_noise(seed: int, epoch: int, samples: int, latent_dim: int) -> NDArray[np.float32]:
-    """The noise of a whole epoch, (samples, latent_dim) float32; chunks draw the same."""
+    """Noise of a whole epoch, (samples, latent_dim) float32; chunks draw the same."""
     return draw_noise(noise_generator(seed, epoch), samples, latent_dim)

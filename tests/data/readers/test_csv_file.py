@@ -90,7 +90,7 @@ def test_bom_crlf_quotes_and_empty_lines(path: Path) -> None:
         ("a,b\n1,NaN\n,4\n", r"row 0 \(line 2\), column 'b': 'NaN' is not a finite number"),
         ("a,b\n1,2\n2020-01-01,4\n", r"row 1 \(line 3\), column 'a': '2020-01-01' is not"),
         ("a,b\n\n1,2\ntrue,4\n", r"row 1 \(line 4\), column 'a': 'true' is not"),
-        ("a,b\n1,test\n", r"'test' is not a finite .*column in data\.split if it tells the splits"),
+        ("a,b\n1,test\n", r"'test' is not a finite .*column in data\.split if it names the splits"),
         ("a,b\n1,2\n3\n", r"line 3: has 1 cells, the header has 2 .*truncated"),
         ("a,b\n1,2\n3,4,5\n", r"line 3: has 3 cells, the header has 2"),
         ("a,a\n1,2\n", "names column 'a' twice"),

@@ -1,4 +1,4 @@
-"""What every registered reader must do."""
+"""Promises of every registered reader."""
 
 import gzip
 import struct

@@ -12,11 +12,13 @@ import numpy as np
 import yaml
 from tests.reporting.conftest import FINDINGS, _make_report, _make_whole
 
-from offset_autoencoder.config import Params
-from offset_autoencoder.evaluation.examples import CODE_COLUMNS, Reconstructions, code_points
-from offset_autoencoder.io.tables import write_csv
+from offset_autoencoder.config import SPLITS, Params
+from offset_autoencoder.data.prepared import Schema
+from offset_autoencoder.evaluation.examples import CodePoint, code_points
+from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.reporting import reports
-from offset_autoencoder.reporting.html.page import write_report
+from offset_autoencoder.reporting.html.page import write_page
+from offset_autoencoder.reporting.html.provenance import read_provenance
 
 SECRET = "postgresql://user:hunter2@example.test/runs"
 DOCUMENT = {"seeds": 3, "data": {"source": "digits"}, "tracking": {"uri": SECRET}}
@@ -27,8 +29,8 @@ class Project:
     """Where it is, and what its report takes."""
 
     root: Path
-    params: Params
-    reconstructions: Reconstructions | None
+    results: ExperimentResults
+    schema: Schema
 
     @property
     def reports(self) -> Path:
@@ -36,9 +38,9 @@ class Project:
 
     def write(self, **more: Any) -> str:
         """Write the report and read it."""
-        write_report(
-            self.reports, self.params, root=self.root, reconstructions=self.reconstructions, **more
-        )
+        params, ids = self.results.params, [row.id for row in self.results.runs]
+        provenance = read_provenance(params, self.schema, ids, root=self.root, **more)
+        write_page(self.reports, self.results, provenance)
         return (self.reports / "index.html").read_text(encoding="utf-8")
 
 
@@ -70,12 +72,11 @@ def make_project(
     if diverged:
         nothing: dict[str, Any] = dict.fromkeys(FINDINGS, ())
         whole = replace(whole, curves=[], reconstructions=None, **nothing)
-    with patch.object(reports, "_draw"):  # the pictures beside the page take seconds
-        reports.write_reports(root / "reports", replace(whole, reconstructions=None))
-    if codes:
-        _write_codes(root / "reports" / "plots" / "codes.csv", made.params, labels)
+    points = _codes(made.params, labels) if codes else []
+    whole = replace(whole, codes=points)
+    with patch.object(reports, "draw_pictures"):  # the pictures beside the page take seconds
+        reports.write_reports(root / "reports", whole)
     (root / "params.yaml").write_text(yaml.safe_dump(document))
-    _write_json(root / "data" / "prepared" / "schema.json", _schema(source, labels))
     for name, offset in made.params.offsets.items():
         info = {"kind": offset.kind, "rms": 0.5, "digests": {"train": "a" * 64, "test": "b" * 64}}
         _write_json(root / "data" / "offsets" / name / "offset.json", info)
@@ -83,33 +84,33 @@ def make_project(
     for row in whole.runs:
         spec = {"id": row.id, "fingerprint": trained_by}
         _write_json(root / "models" / "runs" / row.id / "spec.json", spec)
-    return Project(root, made.params, whole.reconstructions)
+    return Project(root, whole, _schema(source, labels))
 
 
-def _write_codes(path: Path, params: Params, labels: list[str] | None) -> None:
+def _codes(params: Params, labels: list[str] | None) -> list[CodePoint]:
     rng = np.random.default_rng(0)
     ids = np.arange(12)
     own = labels and [labels[i % len(labels)] for i in ids]
-    rows = [
-        row
+    return [
+        point
         for setting in params.settings[:3]
-        for row in code_points(setting.label, rng.normal(size=(12, 4)), ids, own)
+        for point in code_points(setting.label, rng.normal(size=(12, 4)), ids, own)
     ]
-    write_csv(path, CODE_COLUMNS, map(vars, rows))
 
 
-def _schema(source: str, labels: list[str] | None) -> dict[str, Any]:
+def _schema(source: str, labels: list[str] | None) -> Schema:
     digests = {"x": "1" * 64, "y": "2" * 64 if labels else None, "ids": "3" * 64}
-    splits = ("train", "validation", "test")
-    return {
-        "source": source,
-        "samples": dict.fromkeys(splits, 1234),
-        "input_dim": 64,
-        "image_shape": [8, 8],
-        "scale": {"kind": "unit"},
-        "classes": labels,
-        "digests": dict.fromkeys(splits, digests),
-    }
+    return Schema(
+        source=source,
+        samples=dict.fromkeys(SPLITS, 1234),
+        input_dim=64,
+        image_shape=[8, 8],
+        scale={"kind": "unit"},
+        range=[0, 1],
+        classes=labels,
+        ids="rows",
+        digests=dict.fromkeys(SPLITS, digests),
+    )
 
 
 def _write_json(path: Path, value: Any) -> None:

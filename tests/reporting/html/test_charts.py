@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +13,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.reporting.html.project import Project, make_project
 
-from offset_autoencoder.reporting.html import learning_curve_chart as learning
-from offset_autoencoder.reporting.html.chart import Chart, json_text, short
-from offset_autoencoder.reporting.html.curve_rows import thinned
-from offset_autoencoder.reporting.html.learning_curve_chart import learning_curve_chart
-from offset_autoencoder.reporting.html.metric_charts import level_chart, power_chart
-from offset_autoencoder.reporting.html.palette import palette_of
-from offset_autoencoder.reporting.html.source import Source, read_source
+from offset_autoencoder.reporting.html import figures
+from offset_autoencoder.reporting.html.charts import Chart, json_text, short
+from offset_autoencoder.reporting.html.figures import (
+    learning_curve_chart,
+    level_chart,
+    noise_level_chart,
+    thinned,
+)
+from offset_autoencoder.reporting.palette import palette_of
+from offset_autoencoder.reporting.reports import plot_tables
+from offset_autoencoder.reporting.wording import full_label
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return make_project(tmp_path_factory.mktemp("project"), seeds=4)
-
-
-@pytest.fixture
-def source(made: Project) -> Source:
-    return read_source(made.reports, made.params)
 
 
 def lines_of(chart: Chart | None) -> dict[str, dict[str, Any]]:
@@ -44,17 +42,22 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def drawn(source: Source, make: Callable[..., Chart | None], *more: str) -> Any:
-    palette = palette_of(source.params.settings, source.params.evaluate.baselines)
-    return make(source, palette, *more)
+def drawn(made: Project, plot: str) -> Chart | None:
+    results = made.results
+    evaluate, rows = results.evaluate, plot_tables(results)[plot][1]
+    palette = palette_of(results.settings, evaluate.baselines)
+    names = {setting.label: full_label(setting) for setting in results.settings}
+    if plot == "learning_curves":
+        return learning_curve_chart(rows, names, evaluate, palette)
+    if plot == "settings":
+        return noise_level_chart(rows, evaluate, palette)
+    return level_chart(plot, rows, names, evaluate, palette)
 
 
-def test_learning_curves_are_those_of_the_file_after_the_first_tenth(
-    made: Project, source: Source
-) -> None:
+def test_learning_curves_are_those_of_the_file_after_the_first_tenth(made: Project) -> None:
     rows = read(made.reports / "plots" / "learning_curves.csv")
     last = max(int(row["epoch"]) for row in rows)
-    lines = lines_of(drawn(source, learning_curve_chart))
+    lines = lines_of(drawn(made, "learning_curves"))
     assert list(lines) == list(dict.fromkeys(row["setting"] for row in rows))
     for setting, line in lines.items():
         own = [row for row in rows if row["setting"] == setting and 10 * int(row["epoch"]) >= last]
@@ -64,10 +67,11 @@ def test_learning_curves_are_those_of_the_file_after_the_first_tenth(
 
 
 def test_many_curves_are_thinned_out_and_the_text_says_so(
-    source: Source, monkeypatch: pytest.MonkeyPatch
+    made: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(learning, "MOST_POINTS", 15 * len(source.params.settings))
-    chart = drawn(source, learning_curve_chart)
+    monkeypatch.setattr(figures, "MOST_POINTS", 15 * len(made.results.settings))
+    chart = drawn(made, "learning_curves")
+    assert chart is not None
     whole = lines_of(chart)
     assert {len(line["x"]) for line in whole.values()} == {15}
     assert "through 15 of its epochs at most" in chart.caption
@@ -81,10 +85,10 @@ def test_thinning_keeps_both_ends(count: int, most: int) -> None:
     assert (kept[0], kept[-1]) == (rows[0], rows[-1])
 
 
-def test_levels_are_those_of_the_file(made: Project, source: Source) -> None:
+def test_levels_are_those_of_the_file(made: Project) -> None:
     for plot in ("robustness", "offset_scales"):
         rows = read(made.reports / "plots" / f"{plot}.csv")
-        lines = lines_of(drawn(source, level_chart, plot))
+        lines = lines_of(drawn(made, plot))
         assert [name for name, line in lines.items() for _ in line["x"]] == [
             row["setting"] for row in rows
         ]
@@ -93,8 +97,8 @@ def test_levels_are_those_of_the_file(made: Project, source: Source) -> None:
             np.testing.assert_allclose(found, [float(row[column]) for row in rows], rtol=1e-4)
 
 
-def test_what_has_no_power_is_level_across_all_powers(source: Source) -> None:
-    lines = lines_of(drawn(source, power_chart))
+def test_what_has_no_noise_level_is_level_across_all(made: Project) -> None:
+    lines = lines_of(drawn(made, "settings"))
     assert lines["none"]["x"] == [0.05, 0.2]
     assert len(set(lines["none"]["mean"])) == 1
     assert lines["pca"]["x"] == [0.05, 0.1, 0.2]
@@ -103,7 +107,7 @@ def test_what_has_no_power_is_level_across_all_powers(source: Source) -> None:
 
 def test_a_single_seed_has_no_band(tmp_path: Path) -> None:
     made = make_project(tmp_path, seeds=1)
-    lines = lines_of(drawn(read_source(made.reports, made.params), learning_curve_chart))
+    lines = lines_of(drawn(made, "learning_curves"))
     assert {end for line in lines.values() for end in line["low"] + line["high"]} == {None}
 
 

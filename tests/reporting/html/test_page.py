@@ -87,8 +87,8 @@ def test_tables_pictures_and_controls_are_named(page: Element) -> None:
 def test_every_chart_has_its_numbers_in_a_table(page: Element) -> None:
     charts = [each.attributes["data-chart"] for each in page.all("figure")]
     tables = {each.attributes.get("id") for each in page.all("table")}
-    assert charts == ["power", "learning-curves", "robustness", "offset-scales", "codes"]
-    numbers = {"power": "settings", "codes": "code-numbers", "learning-curves": None}
+    assert charts == ["noise-level", "learning-curves", "robustness", "offset-scales", "codes"]
+    numbers = {"noise-level": "settings", "codes": "code-numbers", "learning-curves": None}
     for chart in charts:
         named = numbers.get(chart) or f"{chart.removesuffix('s')}-numbers"
         assert named in tables or f"{chart}-numbers" in tables
@@ -136,15 +136,16 @@ def test_another_process_gives_the_same_bytes(project: MakeProject, tmp_path: Pa
     first = made.write()
     code = (
         "import sys; from pathlib import Path\n"
-        "from offset_autoencoder.config import parse_params\n"
-        "from offset_autoencoder.reporting.html.page import write_report\n"
-        "from tests.reporting.conftest import _make_report\n"
-        "root = Path(sys.argv[1])\n"
-        "write_report(root / 'reports', _make_report(3).params, root=root)\n"
+        "from tests.reporting.html.project import make_project\n"
+        "made = make_project(Path(sys.argv[1]), labels=['a', 'b'], samples='none')\n"
+        "made.write()\n"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(Path.cwd())}
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=environment, check=True)
-    assert (made.reports / "index.html").read_text(encoding="utf-8") == first
+    subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "other")], env=environment, check=True
+    )
+    other = tmp_path / "other" / "reports" / "index.html"
+    assert other.read_text(encoding="utf-8") == first
 
 
 def test_the_tables_say_what_the_files_say(project: MakeProject) -> None:
@@ -152,7 +153,7 @@ def test_the_tables_say_what_the_files_say(project: MakeProject) -> None:
     page = parse(made.write())
     settings = read(made.reports / "plots" / "settings.csv")
     shown = rows_of(page, "settings")
-    assert [row[0] for row in shown] == [row["setting"] for row in settings]
+    assert [row[0] for row in shown] == [row["name"] for row in settings]
     for row, expected in zip(shown, settings, strict=True):
         mean, _, half = row[1].partition(" ± ")
         width = float(expected["high"]) - float(expected["low"])
@@ -248,8 +249,8 @@ def test_a_diverged_run_is_said(page: Element) -> None:
 
 def test_a_missing_file_is_named(project: MakeProject) -> None:
     made = project()
-    (made.reports / "verdicts.csv").unlink()
-    with pytest.raises(InputError, match=r"verdicts\.csv: no such file"):
+    (made.root / "data" / "offsets" / "pca" / "offset.json").unlink()
+    with pytest.raises(InputError, match=r"offset\.json: no such file"):
         made.write()
 
 

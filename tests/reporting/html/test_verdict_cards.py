@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from offset_autoencoder.reporting.html.verdict_cards import reason_of
+from offset_autoencoder.reporting.html.page import reason_of
 
 
 @pytest.mark.parametrize(
     ("sentence", "reason"),
     [
         ("pca: behaves as noise: why (error: a (b) +1 %; margin 5 %)", "why"),
-        ("pca: undecided: open (margin 5 %); about 8 seeds more", "open; about 8 seeds more"),
+        ("pca: inconclusive: open (margin 5 %); about 8 seeds more", "open; about 8 seeds more"),
         ("pca: said in another way", "said in another way"),
         ("pca: no: figures", "no: figures"),
     ],

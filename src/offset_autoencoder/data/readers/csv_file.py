@@ -174,9 +174,9 @@ def _locate_error(
             continue
         for name, position in positions:
             if not _NUMBER.fullmatch(cell := cells[position]):
-                hint = f"mend it, or name the columns to use in {keys.all}"
+                hint = f"fix it, or name the columns to use in {keys.all}"
                 if cell.strip() in SPLITS and keys.split is not None:
-                    hint = f"name the column in {keys.split} if it tells the splits; else {hint}"
+                    hint = f"name the column in {keys.split} if it names the splits; else {hint}"
                 return InputError(
                     f"{path}, row {row} (line {line}), column {name!r}",
                     f"{cell!r} is not a finite number" if cell.strip() else "the cell is empty",

@@ -1,0 +1,203 @@
+"""Colours of models, swept values, verdicts and interventions, on white and on a dark page.
+
+One meaning has one colour in the pictures, the plots of DVC, the page and, as a style of rich,
+in the terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from offset_autoencoder.config import Setting
+from offset_autoencoder.evaluation.verdict_wording import Outcome
+from offset_autoencoder.reporting.wording import swept_values
+
+# Okabe and Ito's palette, which the common kinds of colour blindness tell apart.
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#999999")
+# Its six that have a hue, then darker ones after Paul Tol's "muted" scheme.
+_HUES = (
+    *PALETTE[:6],
+    *("#332288", "#882255", "#999933", "#44AA99", "#661100", "#AA4499", "#117733", "#DDCC77"),
+)
+_GREYS = ("#000000", "#777777", "#AAAAAA")
+_NOTHING_SWEPT = "#444444"
+# Of labels: both schemes again, neighbours far apart.
+LABELS = (
+    *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#332288", "#999933"),
+    *("#882255", "#44AA99", "#661100", "#777777"),
+)
+
+OUTCOME_COLOURS: dict[Outcome, str] = {
+    "better": "#0072B2",
+    "worse": "#D55E00",
+    "equivalent": "#009E73",
+    "inconclusive": "#777777",
+    "too few seeds": "#E69F00",
+    "not comparable": "#CC79A7",
+    "diverged": "#000000",
+}
+VERDICT_COLOURS = {
+    "noise": "#E69F00",
+    "second encoder": "#0072B2",
+    "neither": "#D55E00",
+    "inconclusive": "#777777",
+}
+TERMINAL_STYLES = {
+    "better": "green",
+    "worse": "red",
+    "equivalent": "cyan",
+    "inconclusive": "dim",
+    "too few seeds": "yellow",
+    "not comparable": "yellow",
+    "diverged": "red",
+    "noise": "yellow",
+    "second encoder": "green",
+    "neither": "red",
+}
+"""Styles of rich by the word of a verdict."""
+
+DARK_PAGE = "#14171c"
+_LEAST_CONTRAST = 4.5  # that WCAG 2.2 asks of text; of graphics it asks 3
+_STEP = 0.02
+
+
+@dataclass(frozen=True)
+class Colour:
+    """A colour with a name in the style sheet.
+
+    Attributes:
+        name: That of the custom property, without its dashes, and of the class that has it.
+        light: On a white page, ``#RRGGBB``.
+        dark: On a dark one.
+    """
+
+    name: str
+    light: str
+    dark: str
+
+    @property
+    def reference(self) -> str:
+        """As a style sheet or a picture refers to it."""
+        return f"var(--{self.name})"
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Colours of the page.
+
+    Attributes:
+        models: By model.
+        words: By the word of a comparison's or an offset's verdict.
+        labels: By label of the data.
+    """
+
+    models: dict[str, Colour]
+    words: dict[str, Colour]
+    labels: dict[str, Colour]
+
+    @property
+    def all(self) -> list[Colour]:
+        """All of them, for the style sheet."""
+        groups = (self.models, self.words, self.labels)
+        return [colour for group in groups for colour in group.values()]
+
+    def css(self, word: str) -> str:
+        """The class of a verdict's word; empty for a word that has none."""
+        return self.words[word].name if word in self.words else ""
+
+
+def palette_of(
+    settings: Sequence[Setting], baselines: Sequence[str], labels: Sequence[str] = ()
+) -> Palette:
+    """The colours of an experiment, those of its pictures; twelve labels, then around again."""
+    return Palette(
+        models=_named("model", model_colours(settings, baselines)),
+        words=_named("outcome", OUTCOME_COLOURS) | _named("verdict", VERDICT_COLOURS),
+        labels=_named("label", {label: LABELS[i % len(LABELS)] for i, label in enumerate(labels)}),
+    )
+
+
+def model_colours(settings: Sequence[Setting], baselines: Sequence[str]) -> dict[str, str]:
+    """A colour for each model, by their order: greys for the baselines, hues for the others.
+
+    Args:
+        settings: The settings, in the order of the results.
+        baselines: The models that others are compared with.
+    """
+    models = list(dict.fromkeys(setting.model for setting in settings))
+    compared = [model for model in baselines if model in models]
+    others = [model for model in models if model not in compared]
+    return {
+        **{model: _nth(_GREYS, place) for place, model in enumerate(compared)},
+        **{model: _nth(_HUES, place) for place, model in enumerate(others)},
+    }
+
+
+def swept_colours(settings: Sequence[Setting]) -> dict[str, str]:
+    """A colour for each of :func:`.wording.swept_values`, in order of appearance."""
+    values = dict.fromkeys(swept_values(setting) for setting in settings)
+    swept = [value for value in values if value]
+    return {"": _NOTHING_SWEPT} | {value: _nth(_HUES, i) for i, value in enumerate(swept)}
+
+
+def on_dark(colour: str, page: str = DARK_PAGE) -> str:
+    """The colour nearest to one that is legible on a dark page.
+
+    A grey changes sides, so that black becomes white; what then lacks contrast is mixed with
+    white until it has the 4.5 to 1 that WCAG asks of text.
+
+    Args:
+        colour: ``#RRGGBB``.
+        page: What it stands on.
+    """
+    red, green, blue = _channels(colour)
+    if red == green == blue:
+        red = green = blue = 255 - red
+    mixed, share = (red, green, blue), 0.0
+    while contrast(_text(mixed), page) < _LEAST_CONTRAST:
+        share += _STEP
+        mixed = (_mix(red, share), _mix(green, share), _mix(blue, share))
+    return _text(mixed)
+
+
+def contrast(first: str, second: str) -> float:
+    """The contrast ratio of two colours, 1 to 21, as WCAG 2.2 defines it."""
+    lighter, darker = sorted((_luminance(first), _luminance(second)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _nth(colours: Sequence[str], place: int) -> str:
+    """The colours once around, then again and again in lighter shades."""
+    turn, index = divmod(place, len(colours))
+    channels = (round(255 - (255 - c) * 0.6**turn) for c in _channels(colours[index]))
+    return "#" + "".join(f"{channel:02X}" for channel in channels)
+
+
+def _named(kind: str, colours: Mapping[Any, str]) -> dict[str, Colour]:
+    return {
+        key: Colour(f"{kind}-{place}", colour, on_dark(colour))
+        for place, (key, colour) in enumerate(colours.items())
+    }
+
+
+def _luminance(colour: str) -> float:
+    shares = (channel / 255 for channel in _channels(colour))
+    red, green, blue = (
+        share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _channels(colour: str) -> tuple[int, int, int]:
+    red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
+    return red, green, blue
+
+
+def _mix(channel: int, share: float) -> int:
+    return round(channel + (255 - channel) * share)
+
+
+def _text(channels: tuple[int, int, int]) -> str:
+    return "#" + "".join(f"{channel:02x}" for channel in channels)

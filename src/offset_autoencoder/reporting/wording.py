@@ -1,0 +1,152 @@
+"""Words and numbers of the reports: names of settings and metrics, means with their intervals."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+
+from offset_autoencoder.config import Setting, format_value
+from offset_autoencoder.evaluation.metrics import METRICS
+from offset_autoencoder.evaluation.runs_table import noise_level
+from offset_autoencoder.evaluation.statistics import Estimate
+from offset_autoencoder.evaluation.summary import sweep_label
+from offset_autoencoder.evaluation.verdict_wording import percent
+
+PARTS = {"offset": "offset", "code": "code", "sum": "code + offset", "both": "side by side"}
+"""Names of the parts that are probed."""
+
+PLUS_MINUS = "±"
+_NOISE_KEYS = frozenset({"rms", "stddev", "ebn0_db"})
+_MOST_DECIMALS = 6
+_MOST_FOR_HALF = 3
+
+
+def metric_name(metric: str) -> str:
+    """A metric's name, with its unit."""
+    return METRICS[metric].label
+
+
+def error_name(metric: str) -> str:
+    """The name of the error behind a metric, without its unit."""
+    return METRICS[metric].error_label
+
+
+def better_word(metric: str) -> str:
+    """``lower`` or ``higher``: which values of a metric are better."""
+    return "higher" if METRICS[metric].higher_is_better else "lower"
+
+
+def over_seeds(confidence: float) -> str:
+    """``mean and 95 % interval over seeds``."""
+    return f"mean and {percent(confidence)} interval over seeds"
+
+
+def first_epoch(last: int) -> int:
+    """The first epoch that is drawn of learning curves whose longest ends at ``last``.
+
+    Of long curves the first tenth is left out: it falls from so far above that it would flatten
+    all that follows.
+    """
+    return math.ceil(last / 10) if last > 20 else 1
+
+
+def series(setting: Setting) -> str:
+    """The line a setting belongs to when it is drawn against its noise level.
+
+    The model and what else it sweeps: ``"pca"``, ``"pca latent_dim=8"``. A model with both rms
+    and noise has its level from rms, so its stddev stays in the name.
+    """
+    axis = ("rms",) if setting.spec.rms is not None else ("stddev", "ebn0_db")
+    values = sweep_label(setting, without=axis)
+    return f"{setting.model} {values}".strip()
+
+
+def swept_values(setting: Setting) -> str:
+    """A setting's swept values, one word for rms and stddev: ``"noise_level=0.1"``.
+
+    So settings that add as much to the code have one colour, whichever key it comes from.
+    """
+    axis = "rms" if setting.spec.rms is not None else "stddev"
+    swept = {("noise_level" if key == axis else key): value for key, value in setting.sweep}
+    return " ".join(f"{key}={format_value(value)}" for key, value in swept.items())
+
+
+def full_label(setting: Setting) -> str:
+    """A setting's label, and the noise level it has without sweeping it: ``"centroid rms=0.1"``."""
+    added = noise_level(setting)
+    if added is None or _NOISE_KEYS & dict(setting.sweep).keys():
+        return setting.label
+    return f"{setting.label} {'rms' if setting.spec.rms is not None else 'stddev'}={added:g}"
+
+
+def mean_and_half(
+    estimate: Estimate | None,
+    pm: str = PLUS_MINUS,
+    *,
+    decimals: int,
+    factor: float = 1,
+    signed: bool = False,
+) -> str:
+    """``"+650.2 ± 14.1"``; ``-`` for what is not known, a mean alone where it has no interval.
+
+    Args:
+        estimate: The mean and its interval.
+        pm: The sign between mean and half interval; an empty one leaves out both.
+        decimals: How many decimals both have; more, but at most three, where that would show
+            a half interval that is not zero as zero.
+        factor: What both are multiplied by: 100 for percent.
+        signed: Whether a mean above zero has its sign.
+    """
+    if estimate is None:
+        return "-"
+    half = factor * estimate.half
+    with_half = bool(pm) and math.isfinite(half)
+    while with_half and half and decimals < _MOST_FOR_HALF and not round(half, decimals):
+        decimals += 1
+    mean = _number(factor * estimate.mean, decimals, signed=signed)
+    return f"{mean} {pm} {_number(half, decimals)}" if with_half else mean
+
+
+def exponent_of(means: Iterable[float]) -> int:
+    """The power of a thousand to show very small or large values in; 0 for those between."""
+    sizes = [abs(mean) for mean in means if math.isfinite(mean) and mean]
+    if not sizes:
+        return 0
+    size = statistics.median(sizes)
+    return 0 if 0.1 <= size < 1e5 else 3 * math.floor(math.log10(10 * size) / 3)
+
+
+def in_unit(name: str, exponent: int) -> str:
+    """A heading that says in which power of ten its numbers are."""
+    return f"{name}, 1e{exponent}".replace("1e-", "1e−") if exponent else name
+
+
+def decimals_of(estimates: Sequence[Estimate], *, factor: float = 1) -> int:
+    """Decimals that give the typical half interval two digits, or the typical mean four.
+
+    Args:
+        estimates: What stands in one column.
+        factor: What all are multiplied by before they are shown.
+    """
+    halves = [item.half for item in estimates if math.isfinite(item.half) and item.half > 0]
+    means = [abs(item.mean) for item in estimates if math.isfinite(item.mean) and item.mean]
+    if halves:
+        return max(0, 1 - _magnitude(factor * statistics.median(halves)))
+    if means:
+        return max(0, 3 - _magnitude(factor * statistics.median(means)))
+    return 0
+
+
+def _magnitude(size: float) -> int:
+    # Rounded first: a thousandth times 0.1 is a little less than 1e-4.
+    return math.floor(round(math.log10(size), 9))
+
+
+def _number(value: float, decimals: int, *, signed: bool = False) -> str:
+    if not math.isfinite(value):
+        return "-" if math.isnan(value) else f"{value}"
+    sign = "+" if signed else ""
+    if decimals > _MOST_DECIMALS or abs(value) >= 1e6:
+        return f"{value:{sign}.2e}"
+    return f"{value:{sign}z.{decimals}f}"

@@ -1,0 +1,1 @@
+"""Engine of dense networks: one compiled loop per run, no framework in between."""

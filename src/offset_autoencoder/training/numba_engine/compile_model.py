@@ -1,0 +1,283 @@
+"""Compilation of a Keras model to the program that trains it, where all its layers are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from offset_autoencoder.models.backend import keras
+from offset_autoencoder.models.layers import SampledCode, UnitNorm
+from offset_autoencoder.training.numba_engine.kernels import LOGITS_OF, LOSSES
+from offset_autoencoder.training.numba_engine.program import (
+    ACTIVATE,
+    ACTIVATIONS,
+    COMBINE,
+    DENSE,
+    LINEAR,
+    NEED_INPUT,
+    NOISE,
+    SAMPLE,
+    UNIT_NORM,
+    Layout,
+    Operation,
+    Program,
+)
+
+_SOFTMAX = -2  # stands only before a loss that takes its logits
+_ACTIVATIONS = {**ACTIVATIONS, "softmax": _SOFTMAX}
+
+
+class _UnknownPart(Exception):
+    """The model or its loss has a part that the compiled loop does not know."""
+
+
+def compile_model(model: Any, loss: str) -> tuple[Program, Layout] | None:
+    """Compile a functional Keras model to a program, and lay out its weights.
+
+    Args:
+        model: Functional, with the inputs ``x``, ``offset`` and possibly ``noise``.
+        loss: A loss of the ``network:`` section.
+
+    Returns:
+        None where a layer is not one of those that the compiled loop knows, or is used in a way
+        that it does not know: such a model is trained by another engine.
+    """
+    try:
+        return _Compilation(model).finish(loss)
+    except _UnknownPart:
+        return None
+
+
+@dataclass
+class _Compilation:
+    model: Any
+    operations: list[Operation] = field(default_factory=list)
+    constants: list[float] = field(default_factory=list)
+    widths: list[int] = field(default_factory=list)
+    values: dict[int, int] = field(default_factory=dict)
+    kl_weight: float = 0.0
+    warmup_steps: int = 0
+    steps_at: int = -1
+
+    def finish(self, loss: str) -> tuple[Program, Layout]:
+        model = self.model
+        if not type(model).__module__.startswith("keras."):
+            raise _UnknownPart  # a class of the user's may call its layers otherwise
+        variables = [*model.trainable_variables, *model.non_trainable_weights]
+        sizes = [int(np.prod(v.shape)) for v in variables]
+        starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int).tolist()
+        self.starts = {v.path: start for v, start in zip(variables, starts, strict=False)}
+        self.trains = {v.path for v in model.trainable_variables}
+        if any(v.dtype != "float32" for v in variables):
+            raise _UnknownPart
+        self._take_inputs()
+        self._take_layers()
+        program = self._program(loss, sum(int(np.prod(v.shape)) for v in model.trainable_variables))
+        layout = Layout(
+            paths=tuple(v.path for v in variables),
+            shapes=tuple(tuple(v.shape) for v in variables),
+            starts=tuple(starts[:-1]),
+            size=starts[-1],
+        )
+        return program, layout
+
+    def _take_inputs(self) -> None:
+        inputs, names = self.model.input, ("x", "offset", "noise")
+        if not isinstance(inputs, dict) or not {"x", "offset"} <= set(inputs) <= set(names):
+            raise _UnknownPart
+        for name in names:
+            self.widths.append(inputs[name].shape[-1] if name in inputs else 0)
+            if name in inputs:
+                self.values[id(inputs[name])] = len(self.widths) - 1
+
+    def _take_layers(self) -> None:
+        waiting = [
+            layer for layer in self.model.layers if not isinstance(layer, keras.layers.InputLayer)
+        ]
+        while waiting:
+            ready = [layer for layer in waiting if all(self._known(t) for t in _inputs(layer))]
+            if not ready:
+                raise _UnknownPart
+            for layer in ready:
+                self._take(layer)
+            waiting = [layer for layer in waiting if layer not in ready]
+        if not self._known(self.model.output):
+            raise _UnknownPart
+
+    def _known(self, tensor: Any) -> bool:
+        return id(tensor) in self.values
+
+    def _take(self, layer: Any) -> None:
+        take = _LAYERS.get(type(layer))
+        if take is None or layer.dtype_policy.name != "float32" or layer.activity_regularizer:
+            raise _UnknownPart
+        take(self, layer, [self.values[id(tensor)] for tensor in _inputs(layer)])
+
+    def _new_value(self, layer: Any) -> int:
+        shape = tuple(layer.output.shape)
+        if len(shape) != 2 or shape[1] is None:
+            raise _UnknownPart
+        self.widths.append(int(shape[1]))
+        self.values[id(layer.output)] = len(self.widths) - 1
+        return len(self.widths) - 1
+
+    def _constant(self, value: float) -> int:
+        self.constants.append(value)
+        return len(self.constants) - 1
+
+    def dense(self, layer: Any, inputs: list[int]) -> None:
+        config = layer.get_config()
+        extras = [
+            key
+            for key, value in config.items()
+            if value is not None and key.endswith(("_regularizer", "_constraint"))
+        ]
+        if extras or config.get("lora_rank") or config.get("quantization_mode"):
+            raise _UnknownPart
+        parts = [layer.kernel] if layer.bias is None else [layer.kernel, layer.bias]
+        if len({part.path in self.trains for part in parts}) > 1:
+            raise _UnknownPart
+        activation = _activation(layer.activation)
+        out = before = self._new_value(layer)
+        if activation in NEED_INPUT:
+            self.widths.append(self.widths[out])
+            before = len(self.widths) - 1
+        self.operations.append(
+            Operation(
+                DENSE,
+                before,
+                inputs[0],
+                kernel=self.starts[layer.kernel.path],
+                bias=-1 if layer.bias is None else self.starts[layer.bias.path],
+                trains=int(layer.kernel.path in self.trains),
+                activation=activation if before == out else LINEAR,
+            )
+        )
+        if before != out:
+            self.operations.append(Operation(ACTIVATE, out, before, activation=activation))
+
+    def activate(self, layer: Any, inputs: list[int]) -> None:
+        kind = _activation(layer.activation)
+        self.operations.append(
+            Operation(ACTIVATE, self._new_value(layer), inputs[0], activation=kind)
+        )
+
+    def unit_norm(self, layer: Any, inputs: list[int]) -> None:
+        shortest = self._constant(layer.epsilon)
+        self.operations.append(
+            Operation(UNIT_NORM, self._new_value(layer), inputs[0], constant=shortest)
+        )
+
+    def combine(self, layer: Any, inputs: list[int], factor: float = 1.0) -> None:
+        out, constant = self._new_value(layer), self._constant(factor)
+        if any(self.widths[value] != self.widths[out] for value in inputs):
+            raise _UnknownPart
+        for number, value in enumerate(inputs):
+            self.operations.append(
+                Operation(COMBINE, out, value, constant=constant, adds=int(number > 0))
+            )
+
+    def average(self, layer: Any, inputs: list[int]) -> None:
+        self.combine(layer, inputs, 1.0 / len(inputs))
+
+    def rescale(self, layer: Any, inputs: list[int]) -> None:
+        if np.ndim(layer.scale) or np.any(layer.offset):
+            raise _UnknownPart
+        self.combine(layer, inputs, float(layer.scale))
+
+    def concatenate(self, layer: Any, inputs: list[int]) -> None:
+        if layer.axis not in (-1, 1):
+            raise _UnknownPart
+        out, constant, column = self._new_value(layer), self._constant(1.0), 0
+        for value in inputs:
+            self.operations.append(Operation(COMBINE, out, value, constant=constant, column=column))
+            column += self.widths[value]
+
+    def sample(self, layer: Any, inputs: list[int]) -> None:
+        if len(inputs) != 3 or inputs[2] != NOISE or self.kl_weight:
+            raise _UnknownPart
+        self.kl_weight, self.warmup_steps = layer.beta * layer.scale, layer.warmup_steps
+        self.steps_at = -1 if layer.step is None else self.starts[layer.step.path]
+        self.operations.append(Operation(SAMPLE, self._new_value(layer), *inputs))
+
+    def _program(self, loss: str, trained: int) -> Program:
+        operations = list(self.operations)
+        last = operations[-1]
+        if last.out != self.values[id(self.model.output)] or last.kind not in (DENSE, ACTIVATE):
+            raise _UnknownPart
+        if any(last.out in (op.first, op.second, op.third) for op in operations):
+            raise _UnknownPart
+        if loss not in LOSSES:
+            raise _UnknownPart
+        kind = LOSSES[loss]
+        if kind in LOGITS_OF:
+            if last.activation != _ACTIVATIONS[LOGITS_OF[kind]]:
+                raise _UnknownPart
+            operations[-1] = last._replace(activation=LINEAR)
+        if any(op.activation == _SOFTMAX for op in operations):
+            raise _UnknownPart
+        return Program(
+            operations=np.array(_with_gradients(operations), np.int64),
+            constants=np.array(self.constants or [0.0], np.float32),
+            columns=np.concatenate([[0], np.cumsum(self.widths)]).astype(np.int64),
+            widths=np.array(self.widths, np.int64),
+            trained=trained,
+            loss=kind,
+            kl_weight=float(self.kl_weight),
+            warmup_steps=self.warmup_steps,
+            steps_at=self.steps_at,
+        )
+
+
+def _inputs(layer: Any) -> list[Any]:
+    """A layer's inputs; a layer that is used twice has no single ones."""
+    try:
+        inputs = layer.input
+    except AttributeError:
+        raise _UnknownPart from None
+    return list(inputs) if isinstance(inputs, list | tuple) else [inputs]
+
+
+def _activation(function: Any) -> int:
+    # Not by its name, which a function of the user's may have too.
+    for name, kind in _ACTIVATIONS.items():
+        if function is getattr(keras.activations, name):
+            return kind
+    raise _UnknownPart
+
+
+def _with_gradients(operations: list[Operation]) -> list[Operation]:
+    """Mark in the operations which values need a gradient, and who comes to each first."""
+    needed: set[int] = set()
+    for op in operations:
+        if op.trains or {op.first, op.second} & needed:
+            needed.add(op.out)
+    marked: list[Operation] = []
+    reached: set[int] = set()
+    for op in reversed(operations):
+        gradient = int(bool({op.first, op.second} & needed))
+        overwrites = int(gradient and op.first not in reached)
+        reached.add(op.first)
+        overwrites_second = int(op.second >= 0 and op.second not in reached)
+        reached.add(op.second)
+        marked.append(
+            op._replace(
+                gradient=gradient, overwrites=overwrites, overwrites_second=overwrites_second
+            )
+        )
+    return marked[::-1]
+
+
+_LAYERS: dict[type, Callable[[_Compilation, Any, list[int]], None]] = {
+    keras.layers.Dense: _Compilation.dense,
+    keras.layers.Activation: _Compilation.activate,
+    keras.layers.Add: _Compilation.combine,
+    keras.layers.Average: _Compilation.average,
+    keras.layers.Rescaling: _Compilation.rescale,
+    keras.layers.Concatenate: _Compilation.concatenate,
+    UnitNorm: _Compilation.unit_norm,
+    SampledCode: _Compilation.sample,
+}

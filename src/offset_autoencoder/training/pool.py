@@ -1,0 +1,403 @@
+"""Training of populations side by side, as many runs at a time as there are cores.
+
+The pool decides which run trains when and on which thread, stops it, and writes its checkpoints.
+A run's bytes depend on none of that.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+
+from threadpoolctl import threadpool_limits
+
+from offset_autoencoder.models.autoencoder import Variables
+from offset_autoencoder.runs.files import Checkpoints, TrainedRun
+from offset_autoencoder.training.batches import MOST_CHUNKED_RUNS
+from offset_autoencoder.training.engine import (
+    Array,
+    Interrupted,
+    Piece,
+    Samples,
+    Slots,
+    make_engine,
+)
+from offset_autoencoder.training.population import Population
+from offset_autoencoder.training.state import Job, Progress
+
+OnEpoch = Callable[[Sequence[Job]], None]
+
+
+@dataclass(frozen=True)
+class PopulationJobs:
+    """The runs of one population that are to be trained.
+
+    Attributes:
+        population: What the jobs share.
+        jobs: The runs.
+        on_result: Takes each run as it ends, one call at a time; its errors end the training.
+    """
+
+    population: Population
+    jobs: Sequence[Job]
+    on_result: Callable[[Job, TrainedRun], None]
+
+
+def train_populations(
+    populations: Sequence[PopulationJobs],
+    x: Array,
+    x_validation: Array,
+    on_epoch: OnEpoch = lambda jobs: None,
+    workers: int | None = None,
+    *,
+    checkpoints: Checkpoints = Checkpoints(),  # noqa: B008 - frozen
+) -> None:
+    """Train every job of every population, handing each over as soon as it has ended.
+
+    A run's bytes depend neither on the others nor on the number of workers. One population
+    compiles while another trains.
+
+    Args:
+        populations: The populations and their jobs.
+        x: (n, D) float32 training samples, in memory or mapped from a file.
+        x_validation: (m, D) float32 validation samples.
+        on_epoch: Told, after each epoch, which runs trained in it.
+        workers: Threads that train side by side; by default one per core.
+        checkpoints: Checkpoints that runs in training write, and go on from.
+
+    Raises:
+        InputError: where the engine that a population names cannot train it.
+        KeyboardInterrupt: after Ctrl-C, when every worker has finished the epoch in hand.
+    """
+    workers = workers or os.cpu_count() or 1
+    trainer = Trainer(Samples(x, x_validation), on_epoch, checkpoints)
+    trainer.queues = [_Queue(trainer, jobs) for jobs in populations if jobs.jobs]
+    if any(queue.population.chunks(x) for queue in trainer.queues):
+        workers = min(workers, MOST_CHUNKED_RUNS)
+    if not trainer.queues:
+        return
+    # A product that several threads share rounds otherwise than one of a thread alone.
+    with (
+        threadpool_limits(1, user_api="blas"),
+        ThreadPoolExecutor(workers, thread_name_prefix="worker") as executor,
+    ):
+        trainer.idle.working = workers
+        futures = [executor.submit(trainer.work) for _ in range(workers)]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            trainer.end()
+            raise
+
+
+def train_population(
+    population: Population,
+    jobs: Iterable[Job],
+    x: Array,
+    x_validation: Array,
+    on_result: Callable[[Job, TrainedRun], None],
+    on_epoch: OnEpoch = lambda jobs: None,
+    workers: int | None = None,
+    *,
+    checkpoints: Checkpoints = Checkpoints(),  # noqa: B008 - frozen
+) -> None:
+    """:func:`train_populations` of a single one."""
+    populations = [PopulationJobs(population, list(jobs), on_result)]
+    train_populations(populations, x, x_validation, on_epoch, workers, checkpoints=checkpoints)
+
+
+@dataclass
+class Trainer:
+    """State that all workers share.
+
+    Attributes:
+        samples: What all runs train on.
+        on_epoch: Told, after each epoch, which runs trained in it.
+        checkpoints: Checkpoints of the runs in training.
+        queues: One per population.
+        stop: Set when the training is to end.
+        lock: Held while a run's result is handed over.
+        change: Notified when a queue becomes ready, or an idle worker is asked to help.
+        idle: The workers without a run.
+    """
+
+    samples: Samples
+    on_epoch: OnEpoch
+    checkpoints: Checkpoints
+    queues: list[_Queue] = field(default_factory=list)
+    stop: threading.Event = field(default_factory=threading.Event)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    change: threading.Condition = field(default_factory=threading.Condition)
+    idle: IdleWorkers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.idle = IdleWorkers(self.change, self.stop)
+
+    def work(self) -> None:
+        """Train run after run, until none is left to start; then help with those of others."""
+        try:
+            while (queue := self._next_queue()) and not self.stop.is_set():
+                queue.train()
+        except Interrupted:
+            pass
+        except BaseException:
+            self.end()
+            raise
+        finally:
+            self.idle.leave()
+        self.idle.help_others()
+
+    def end(self) -> None:
+        """Have every worker end after the epoch in hand."""
+        self.stop.set()
+        with self.change:
+            self.change.notify_all()
+
+    def _next_queue(self) -> _Queue | None:
+        with self.change:
+            while not self.stop.is_set():
+                waiting = [queue for queue in self.queues if queue.jobs]
+                if not waiting:
+                    return None
+                # What nobody prepares yet comes first: it gets ready while others train.
+                for queue in waiting:
+                    if not queue.ready and not queue.preparing:
+                        queue.preparing = True
+                        return queue
+                for queue in waiting:
+                    if queue.ready:
+                        return queue
+                self.change.wait()
+        return None
+
+
+class _Queue:
+    """The runs of one population that wait for their training.
+
+    Attributes:
+        jobs: The runs.
+        ready: Whether a worker can train at once, with nothing to compile.
+        preparing: Whether one compiles.
+    """
+
+    def __init__(self, trainer: Trainer, jobs: PopulationJobs) -> None:
+        self.trainer, self.population, self.on_result = trainer, jobs.population, jobs.on_result
+        self.jobs = deque(jobs.jobs)
+        self.engine = make_engine(self.population, trainer.samples, trainer.idle)
+        self.ready, self.preparing = self.engine.is_compiled, False
+        self._initial: dict[int, Variables] = {}
+
+    def train(self) -> None:
+        """Train runs side by side, as many as the engine takes, until all of them have ended.
+
+        A slot is taken by the next run as soon as its run has ended, so that early stopping
+        frees the machine at once; the others go on untouched.
+        """
+        jobs = [job for _ in range(self.engine.slots) if (job := self._next_job())]
+        if not jobs:
+            return
+        # Slots that no run needs train a copy.
+        spare = jobs[0]
+        empty = [None] * (self.engine.slots - len(jobs))
+        runs: list[Progress | None] = [*map(Progress, jobs), *empty]
+        slots = self.engine.start(
+            [self._variables((run.job if run else spare).seed) for run in runs]
+        )
+        for slot in range(len(runs)):
+            self._restore(slots, slot, runs)
+        self._end_runs(slots, runs)
+        while any(runs):
+            try:
+                self._train_epoch(slots, runs, spare)
+            except Interrupted:
+                self._checkpoint(slots, runs)  # as the epoch found them
+                raise
+            stopping = self.trainer.stop.is_set()
+            self._checkpoint(slots, runs, due=not stopping)
+            if stopping:
+                return
+            self._end_runs(slots, runs)
+
+    def _train_epoch(self, slots: Slots, runs: Sequence[Progress | None], spare: Job) -> None:
+        started = time.perf_counter()
+        losses = slots.train_epoch(
+            [run.job if run else spare for run in runs],
+            [len(run.epochs) + 1 if run else 1 for run in runs],
+        )
+        training = [run for run in runs if run]
+        seconds, ended = (time.perf_counter() - started) / len(training), time.time()
+        slots.keep_best(
+            [
+                run is not None and run.record(losses[:, slot].tolist(), ended, seconds)
+                for slot, run in enumerate(runs)
+            ]
+        )
+        if not self.ready:
+            with self.trainer.change:
+                self.ready = True
+                self.trainer.change.notify_all()
+        self.trainer.on_epoch([run.job for run in training])
+
+    def _end_runs(self, slots: Slots, runs: list[Progress | None]) -> None:
+        """Hand over every run that has ended, and put those that wait in their slots."""
+        for slot in range(len(runs)):
+            # One that goes on from a checkpoint may have ended before.
+            while (run := runs[slot]) and run.should_stop:
+                self._hand_over(run, slots, slot)
+                runs[slot] = None
+                # Where no other is left, the worker looks first whether one is to be compiled.
+                if any(runs) and (job := self._next_job()):
+                    runs[slot] = Progress(job)
+                    slots.put(slot, self._variables(job.seed))
+                    self._restore(slots, slot, runs)
+
+    def _hand_over(self, run: Progress, slots: Slots, slot: int) -> None:
+        weights = slots.best(slot)
+        with self.trainer.lock:
+            self.on_result(run.job, run.result(weights))
+        self.trainer.checkpoints.remove(run.job.id)
+
+    def _checkpoint(
+        self, slots: Slots, runs: Sequence[Progress | None], *, due: bool = False
+    ) -> None:
+        """Write checkpoints of the runs: of all of them, or of those of which one is due."""
+        for slot, run in enumerate(runs):
+            if run and (run.checkpoint_due or not due):
+                state = {**slots.state(slot), **run.state()}
+                self.trainer.checkpoints.write(run.job.id, state)
+                run.checkpoint = time.monotonic()
+
+    def _restore(self, slots: Slots, slot: int, runs: Sequence[Progress | None]) -> None:
+        if run := runs[slot]:
+            like = {**slots.state(slot), **run.state()}
+            state = self.trainer.checkpoints.read(run.job.id, like)
+            if state is not None:
+                run.restore(state)
+                slots.restore(slot, state)
+
+    def _next_job(self) -> Job | None:
+        with self.trainer.change:
+            return self.jobs.popleft() if self.jobs else None
+
+    def _variables(self, seed: int) -> Variables:
+        """Initial variables of a run of this seed, made once."""
+        with self.trainer.lock:
+            if seed not in self._initial:
+                self._initial[seed] = self.population.initial(seed)
+            return self._initial[seed]
+
+
+@dataclass(frozen=True)
+class _Request:
+    """A piece of work that an idle worker was asked to do, and the future of its asker."""
+
+    piece: Callable[[], None]
+    done: Future[None]
+
+    def do(self) -> BaseException | None:
+        """Do it; an error goes to the asker."""
+        try:
+            self.piece()
+        except BaseException as error:
+            return error
+        return None
+
+
+@dataclass
+class _Idle:
+    """An idle worker."""
+
+    request: _Request | None = None
+
+
+@dataclass
+class IdleWorkers:
+    """Workers with no run of their own, which help with a run that several threads can train.
+
+    Attributes:
+        change: Held while the others are looked at; notified when one of them changes.
+        stop: Set when the training is to end.
+        working: Number of workers that still have runs; when none has, the idle ones end.
+    """
+
+    change: threading.Condition
+    stop: threading.Event
+    working: int = 0
+    _idle: list[_Idle] = field(default_factory=list)
+
+    @property
+    def has_idle(self) -> bool:
+        """Whether there is anybody to ask, just now."""
+        return bool(self._idle)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the training is to end."""
+        return self.stop.is_set()
+
+    def help_others(self) -> None:
+        """Help whoever asks, until nobody has a run any more or the training is to end.
+
+        A worker that was asked does what it was asked for, whatever ends meanwhile: others wait
+        for it.
+        """
+        worker = _Idle()
+        with self.change:
+            self._idle.append(worker)
+        while True:
+            with self.change:
+                self.change.wait_for(
+                    lambda: worker.request or not self.working or self.stop.is_set()
+                )
+                request, worker.request = worker.request, None
+                if request is None:
+                    self._idle.remove(worker)
+                    return
+            error = request.do()
+            # It can be asked again before anybody hears that it is done: whoever asked it has
+            # more to do at once.
+            with self.change:
+                self._idle.append(worker)
+            if error is None:
+                request.done.set_result(None)
+            else:
+                request.done.set_exception(error)
+
+    def leave(self) -> None:
+        """Take note that a worker has no run any more."""
+        with self.change:
+            self.working -= 1
+            self.change.notify_all()
+
+    def share(self, piece: Piece, most: int) -> None:
+        """Do a piece of work with as many idle workers as there are.
+
+        Args:
+            piece: Called with the number of a thread and the number of threads, by each of them.
+            most: Number of threads that may share it.
+
+        Raises:
+            Exception: what ``piece`` raises; where several do, the first thread's.
+        """
+        with self.change:
+            helping = [self._idle.pop() for _ in range(min(most - 1, len(self._idle)))]
+            threads = 1 + len(helping)
+            done = [Future[None]() for _ in helping]
+            for thread, worker in enumerate(helping, start=1):
+                worker.request = _Request(partial(piece, thread, threads), done[thread - 1])
+            if helping:
+                self.change.notify_all()
+        try:
+            piece(0, threads)
+        finally:
+            errors = [future.exception() for future in done]
+        for error in errors:
+            if error is not None:
+                raise error

@@ -1,0 +1,189 @@
+"""State of runs in training: what is asked of one, how far it has come, and when it stops."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offset_autoencoder.runs.files import TrainedRun
+from offset_autoencoder.runs.spec import IdentifiedRun
+
+Array = NDArray[np.float32]
+Weights = list[NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to train.
+
+    Attributes:
+        id: The run's id.
+        seed: Seed of initial weights, batches and noise.
+        offset: f(x) of the training samples, (n, L) float32.
+        offset_validation: The same of the validation samples, (m, L) float32.
+        stddev: Gaussian noise per coordinate of the code, in training; 1 for a system that
+            scales its noise itself.
+        learning_rate: The optimizer's.
+        epochs: Number of epochs at most.
+        patience: Epochs without a lower validation loss after which it stops; None: never.
+        warmup: Epochs in which its loss is not yet the one that is asked for: they end without
+            patience, and no weights of theirs are the best but the last.
+        offset_factor: Factor of the offset as it is added.
+        checkpoint_seconds: Seconds between two checkpoints.
+    """
+
+    id: str
+    seed: int
+    offset: Array
+    offset_validation: Array
+    stddev: float
+    learning_rate: float
+    epochs: int
+    patience: int | None
+    warmup: int = 0
+    offset_factor: float = 1.0
+    checkpoint_seconds: float = 30.0
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Samples and offset tables that every run trains on.
+
+    Attributes:
+        x: (n, D) float32 training samples, in memory or mapped from a file.
+        x_validation: (m, D) float32 validation samples.
+        tables: By (offset, latent dim): f(x) of both, (n, L) and (m, L) float32, unscaled.
+    """
+
+    x: Array
+    x_validation: Array
+    tables: Mapping[tuple[str, int], tuple[Array, Array]]
+
+    def table(self, offset: str | None, latent_dim: int) -> tuple[Array, Array]:
+        """The table of an offset, zeros where there is none."""
+        if offset is not None:
+            return self.tables[offset, latent_dim]
+        # Pages that the system makes only when they are written.
+        sizes = (len(self.x), len(self.x_validation))
+        train, validation = (np.zeros((size, latent_dim), np.float32) for size in sizes)
+        return train, validation
+
+
+def make_jobs(runs: Sequence[IdentifiedRun], data: TrainingData) -> list[Job]:
+    """Jobs of runs, those of one seed side by side."""
+    jobs = []
+    for run in sorted(runs, key=lambda run: run.run.seed):
+        setting = run.run.setting
+        spec, train = setting.spec, setting.train
+        offset, offset_validation = data.table(spec.offset, setting.network.latent_dim)
+        jobs.append(
+            Job(
+                id=run.id,
+                seed=run.run.seed,
+                offset=offset,
+                offset_validation=offset_validation,
+                # A system that learns its noise scales standard normal draws itself.
+                stddev=1.0 if spec.system_record.learns_noise else spec.stddev,
+                learning_rate=train.learning_rate,
+                epochs=train.epochs,
+                patience=train.patience,
+                warmup=spec.warmup,
+                offset_factor=run.spec.offset_factor,
+                checkpoint_seconds=train.checkpoint_seconds,
+            )
+        )
+    return jobs
+
+
+@dataclass
+class Progress:
+    """Progress of a run in training.
+
+    Attributes:
+        job: The run.
+        epochs: For each epoch trained: loss, validation loss, the reconstruction's share of
+            that, the Unix time at which it ended, and its seconds.
+        best: The validation loss of its best weights.
+        best_epoch: The epoch of those.
+        checkpoint: Time of its last checkpoint, or of the beginning of its training, by
+            ``time.monotonic()``.
+    """
+
+    job: Job
+    epochs: list[tuple[float, float, float, float, float]] = field(default_factory=list)
+    best: float = float("inf")
+    best_epoch: int = 0
+    checkpoint: float = field(default_factory=time.monotonic)
+
+    def record(self, losses: Sequence[float], ended: float, seconds: float) -> bool:
+        """Record an epoch: loss, validation loss, and the reconstruction's share of that.
+
+        Returns:
+            Whether its weights are the best so far.
+        """
+        loss, val_loss, val_reconstruction = losses
+        keeps_last = self.keeps_last
+        self.epochs.append((loss, val_loss, val_reconstruction, ended, seconds))
+        better = val_loss < self.best or (keeps_last and bool(np.isfinite(val_loss)))
+        if better:
+            self.best, self.best_epoch = val_loss, len(self.epochs)
+        return better
+
+    @property
+    def keeps_last(self) -> bool:
+        """Whether the weights of the epoch to come count as the best, whatever its loss."""
+        return self.job.patience is None or len(self.epochs) < self.job.warmup
+
+    @property
+    def diverged(self) -> bool:
+        """Whether a loss of the last epoch was not finite."""
+        return bool(self.epochs) and not np.all(np.isfinite(self.epochs[-1][:2]))
+
+    @property
+    def patience_exhausted(self) -> bool:
+        """Whether the validation loss has not fallen for as long as the run may wait."""
+        patience = self.job.patience
+        return patience is not None and len(self.epochs) - self.best_epoch >= patience
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether the last epoch was its last."""
+        return self.diverged or self.patience_exhausted or len(self.epochs) >= self.job.epochs
+
+    @property
+    def checkpoint_due(self) -> bool:
+        """Whether it is time for its next checkpoint."""
+        return time.monotonic() - self.checkpoint >= self.job.checkpoint_seconds
+
+    def result(self, weights: Weights) -> TrainedRun:
+        """Result of the training."""
+        columns = np.array(self.epochs).T
+        loss, val_loss, val_reconstruction = columns[:3].astype(np.float32)
+        return TrainedRun(
+            status="diverged" if self.diverged else "finished",
+            weights=None if self.diverged else weights,
+            loss=loss,
+            val_loss=val_loss,
+            val_reconstruction=val_reconstruction,
+            best_epoch=None if self.diverged else self.best_epoch,
+            stopped_early=not self.diverged and len(self.epochs) < self.job.epochs,
+            ended=columns[3].copy(),
+            seconds=columns[4].copy(),
+        )
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Content of its checkpoint."""
+        return {
+            "epochs": np.array(self.epochs, np.float64).reshape(-1, 5),
+            "best": np.array([self.best, self.best_epoch], np.float64),
+        }
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from the content of a checkpoint."""
+        self.epochs = [tuple(row) for row in state["epochs"].tolist()]
+        self.best, self.best_epoch = float(state["best"][0]), int(state["best"][1])

@@ -1,0 +1,150 @@
+"""What is left to TensorFlow: models that the compiled loop would train otherwise than Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from offset_autoencoder.models.backend import keras
+from offset_autoencoder.models.layers import SampledCode, UnitNorm
+from offset_autoencoder.training.numba_engine.compile_model import compile_model
+
+D, L = 6, 3
+layers = keras.layers
+
+
+def model(
+    between: Callable[[Any], Any] = lambda hidden: hidden,
+    *,
+    first: Any = "relu",
+    output: Any = "sigmoid",
+    kind: Any = keras.Model,
+) -> Any:
+    """A plain autoencoder with something between its hidden layer and its code."""
+    x, offset = keras.Input((D,), name="x"), keras.Input((L,), name="offset")
+    hidden = between(layers.Dense(5, first, name="hidden")(x))
+    z = layers.Add()([layers.Dense(L, name="code")(hidden), offset])
+    y = layers.Dense(D, output, name="reconstruction")(z)
+    return kind({"x": x, "offset": offset}, y)
+
+
+def elu(x: Any) -> Any:
+    """Of the user's own, under a name that Keras has too."""
+    return keras.ops.elu(x, 0.5)
+
+
+class Halved(keras.Model):  # type: ignore[misc]
+    def call(self, inputs: Any, **options: Any) -> Any:
+        return 0.5 * super().call(inputs, **options)
+
+
+def shared_layer(hidden: Any) -> Any:
+    layer = layers.Dense(5)
+    return layer(layer(hidden))
+
+
+def mixed_precision(hidden: Any) -> Any:
+    return layers.Dense(4, dtype="mixed_bfloat16")(hidden)
+
+
+def regularized_elsewhere(hidden: Any) -> Any:
+    return layers.Activation("relu", activity_regularizer="l2")(hidden)
+
+
+BETWEEN: dict[str, Callable[[Any], Any]] = {
+    "batch normalisation": lambda h: layers.BatchNormalization()(h),
+    "kernel regulariser": lambda h: layers.Dense(4, kernel_regularizer="l2")(h),
+    "bias regulariser": lambda h: layers.Dense(4, bias_regularizer="l1")(h),
+    "activity regulariser": lambda h: layers.Dense(4, activity_regularizer="l2")(h),
+    "activity regulariser elsewhere": regularized_elsewhere,
+    "constraint": lambda h: layers.Dense(4, kernel_constraint="non_neg")(h),
+    "dropout": lambda h: layers.Dropout(0.1)(h),
+    "nested model": lambda h: keras.Sequential([layers.Dense(4)])(h),
+    "layer used twice": shared_layer,
+    "rescaling with an offset": lambda h: layers.Rescaling(2.0, offset=0.1)(h),
+    "rescaling of each column": lambda h: layers.Rescaling([1.0, 2.0, 3.0, 4.0, 5.0])(h),
+    "another activation": lambda h: layers.Dense(4, "mish")(h),
+    "an activation layer of another kind": lambda h: layers.LeakyReLU(0.1)(h),
+    "a function of the user's": lambda h: layers.Dense(4, elu)(h),
+    "an operation of Keras": lambda h: layers.Dense(4, keras.ops.gelu)(h),  # approximate
+    "a layer of that": lambda h: layers.Activation(elu)(h),
+    "softmax inside": lambda h: layers.Dense(4, "softmax")(h),
+    "mixed precision": mixed_precision,
+    "double precision": lambda h: layers.Dense(4, dtype="float64")(h),
+    "an operation without a layer": lambda h: 2 * h,
+    "columns of different width": lambda h: layers.Add()([h, layers.Dense(1)(h)]),
+    "noise of its own": lambda h: layers.GaussianNoise(0.1)(h),
+    "a code that draws its own noise": lambda h: SampledCode()([h, h]),
+}
+
+
+def test_the_plain_model_is_translated() -> None:
+    """Or no refusal below would say anything."""
+    assert compile_model(model(), "binary_crossentropy")
+    assert compile_model(model(lambda h: UnitNorm()(layers.Rescaling(2)(h))), "binary_crossentropy")
+    assert compile_model(model(first=keras.activations.elu), "binary_crossentropy")
+
+
+@pytest.mark.parametrize("what", BETWEEN)
+def test_what_the_loop_does_not_know_is_left_to_tensorflow(what: str) -> None:
+    assert compile_model(model(BETWEEN[what]), "binary_crossentropy") is None
+
+
+@pytest.mark.parametrize(
+    ("loss", "output"),
+    [
+        ("binary_crossentropy", "linear"),
+        ("binary_crossentropy", "tanh"),
+        ("categorical_crossentropy", "sigmoid"),
+        ("mean_squared_error", "softmax"),
+    ],
+)
+def test_a_loss_of_something_that_is_no_probability(loss: str, output: str) -> None:
+    assert compile_model(model(output=output), loss) is None
+
+
+def test_a_model_that_calls_its_layers_otherwise() -> None:
+    assert compile_model(model(kind=Halved), "binary_crossentropy") is None
+
+
+def test_an_output_that_is_used_again() -> None:
+    plain = model()
+    y = plain.output
+    for outputs in ([y, layers.Dense(2)(y)], {"y": y}):
+        assert compile_model(keras.Model(plain.input, outputs), "mean_squared_error") is None
+    last = layers.Concatenate()([layers.Activation("linear")(y), y])
+    assert compile_model(keras.Model(plain.input, last), "mean_squared_error") is None
+
+
+def test_inputs_of_other_names() -> None:
+    x, offset = keras.Input((D,), name="x"), keras.Input((L,), name="offset")
+    y = layers.Dense(D)(layers.Concatenate()([x, offset]))
+    assert compile_model(keras.Model([x, offset], y), "mean_squared_error") is None
+    assert compile_model(keras.Model({"x": x}, layers.Dense(D)(x)), "mean_squared_error") is None
+
+
+@pytest.mark.parametrize("part", ["kernel", "bias"])
+def test_a_layer_of_which_a_part_is_frozen(part: str) -> None:
+    """Else its bias would be looked for among the gradients of what trains."""
+    plain = model()
+    getattr(plain.get_layer("code"), part).trainable = False
+    assert compile_model(plain, "binary_crossentropy") is None
+
+
+def test_weights_come_apart_as_they_were_put_together() -> None:
+    plain = model()
+    plain.get_layer("hidden").trainable = False
+    fused = compile_model(plain, "binary_crossentropy")
+    assert fused is not None
+    program, layout = fused
+    variables = [*plain.trainable_variables, *plain.non_trainable_variables]
+    arrays = [np.random.default_rng(0).normal(size=v.shape).astype("f4") for v in variables]
+    flat = layout.flatten(arrays)
+    assert flat.shape == (layout.size,) == (plain.count_params(),)
+    assert program.trained == layout.size - 5 * (D + 1)
+    for name, array, again in zip(layout.paths, arrays, layout.split(flat), strict=True):
+        np.testing.assert_array_equal(array, again, err_msg=name)
+        assert not np.shares_memory(flat, again)  # it goes on changing
