@@ -221,7 +221,7 @@ def download_model(address: str, folder: Path) -> Path:
         raise InputError(address, f"names no model, expected {expected}")
     location = locate(load_params(PARAMS).tracking if PARAMS.exists() else Tracking())
     if location.database is not None and not location.database.exists():
-        raise InputError(address, f"there is no MLflow store {location.shown}", "run dvc repro")
+        raise InputError(address, f"there is no MLflow store {location.safe_uri}", "run dvc repro")
     command = [sys.executable, "-m", "mlflow", "artifacts", "download"]
     done = subprocess.run(
         [*command, "--artifact-uri", address, "--dst-path", str(folder)],
@@ -237,8 +237,10 @@ def download_model(address: str, folder: Path) -> Path:
         check=False,
     )
     if done.returncode:
-        reason = _reason(done.stderr).replace(location.uri.rstrip("/"), location.shown.rstrip("/"))
-        raise InputError(address, f"{location.shown} does not give it: {reason}")
+        reason = _reason(done.stderr).replace(
+            location.uri.rstrip("/"), location.safe_uri.rstrip("/")
+        )
+        raise InputError(address, f"{location.safe_uri} does not give it: {reason}")
     return folder
 
 

@@ -152,4 +152,3 @@ ENGINES: Registry[Engine] = Registry(
 # Keras's names: of hidden layers, and of the reconstruction.
 ACTIVATIONS = ("relu", "tanh", "sigmoid", "elu", "gelu", "selu", "silu", "linear")
 OUTPUTS = ("sigmoid", "linear", "softmax")
-METRICS = ("mse", "mae", "binary_crossentropy", "psnr", "explained_variance")

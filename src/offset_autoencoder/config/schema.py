@@ -11,7 +11,6 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from offset_autoencoder.config.registries import (
     ENGINES,
     LOSSES,
-    METRICS,
     OPTIMIZERS,
     OUTPUTS,
     Registry,
@@ -43,7 +42,6 @@ SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 Output = Annotated[str, member_of(OUTPUTS)]
 Loss = Annotated[str, member_of(LOSSES)]
-Metric = Annotated[str, member_of(METRICS)]
 
 
 def check_output(loss: str, output: str) -> None:
@@ -249,7 +247,7 @@ class Evaluate(Section):
 
     Attributes:
         baselines: The models that every other is compared with.
-        metric: What is compared, the name of one of :data:`.evaluation.metrics.METRICS`.
+        metric: Name of the metric compared, one of :data:`.evaluation.metrics.METRICS`.
         confidence: Of every interval; 1 - confidence is the level of every test.
         margin: Differences within this share of the baseline's mean count as equivalent.
         power: For which the number of seeds needed is stated.
