@@ -121,23 +121,28 @@ class KerasNetwork(RunInference):
         model: Inputs ``x`` and ``offset``.
         system: Name of the system that built it.
         where: The place that errors name.
+        eager: Call the layers one by one. A graph fuses product and bias, which rounds otherwise
+            for a few rows than for many: a sample's values would depend on the batch it comes in.
     """
 
     stays_open = False
 
-    def __init__(self, model: Any, system: str, where: str = "model") -> None:
+    def __init__(
+        self, model: Any, system: str, where: str = "model", *, eager: bool = False
+    ) -> None:
         self.model = model
+        self._eager = eager
         self._system = system
         self._where = where
 
     @functools.cached_property
     def _halves(self) -> EncoderDecoder | None:
         halves = split_encoder_decoder(self.model, self._system)
-        return halves and EncoderDecoder(_Compiled(halves.encoder), _Compiled(halves.decoder))
+        return halves and EncoderDecoder(*(_InBlocks(half, eager=self._eager) for half in halves))
 
     @functools.cached_property
-    def _whole(self) -> _Compiled:
-        return _Compiled(self.model)
+    def _whole(self) -> _InBlocks:
+        return _InBlocks(self.model, eager=self._eager)
 
     @property
     def has_code(self) -> bool:
@@ -213,7 +218,7 @@ def load_network(path: Path, system: str, function: str | None) -> KerasNetwork:
     except Exception as error:  # Keras raises whatever its parts raise
         message = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(str(path), f"cannot be loaded: {message:.200}") from error
-    return KerasNetwork(model, system, str(path))
+    return KerasNetwork(model, system, str(path), eager=True)
 
 
 class EncoderDecoder(NamedTuple):
@@ -263,17 +268,20 @@ def split_encoder_decoder(model: Any, system: str) -> EncoderDecoder | None:
         return None
 
 
-class _Compiled:
-    """A graph of a model, traced once whatever the number of rows, called block by block."""
+class _InBlocks:
+    """A model called block by block, as a graph that is traced once unless it is to be eager."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, *, eager: bool) -> None:
         self._model = model
+        self._eager = eager
 
     @functools.cached_property
     def _graph(self) -> Any:
         from offset_autoencoder.models.backend import tf
 
         model = self._model
+        if self._eager:
+            return functools.partial(model, training=False)
         signature = tf.nest.map_structure(
             lambda tensor: tf.TensorSpec((None, *tensor.shape[1:]), tf.float32), model.input
         )
