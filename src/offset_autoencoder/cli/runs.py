@@ -77,12 +77,6 @@ def read_published(tracking: Tracking) -> PublishedRuns | None:
     location = locate(tracking)
     try:
         state = read_state(location, tracking.experiment)
-        if state is None:
-            from offset_autoencoder.tracking import state_client
-            from offset_autoencoder.tracking.store import explained
-
-            with explained(location):
-                state = state_client.read(location, tracking.experiment)
     except InputError as error:
         print(f"warning: what is published is not known: {error}", file=sys.stderr)
         return None
