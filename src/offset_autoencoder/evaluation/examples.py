@@ -43,24 +43,14 @@ class Reconstructions:
 
 @dataclass(frozen=True)
 class CodePoint:
-    """A sample's code along the first two principal components of a setting's codes.
+    """A sample's code along the first two principal components of a setting's codes."""
 
-    Attributes:
-        setting: The setting's label.
-        sample: The sample's id.
-        label: Its label as it came, or None.
-        c1: Along the first component.
-        c2: Along the second; 0 for codes of one dimension.
-        share1: Share of the codes' variance along the first; None where they have none.
-        share2: Along the second.
-    """
-
-    setting: str
-    sample: Any
-    label: Any
+    setting: str  # its label
+    sample: Any  # its id
+    label: Any  # as it came, or None
     c1: float
-    c2: float
-    share1: float | None
+    c2: float  # 0 for codes of one dimension
+    share1: float | None  # of the codes' variance; None where they have none
     share2: float | None
 
 
@@ -143,12 +133,8 @@ def codes(
 def spread_rows(samples: int, most: int = MOST_CODES) -> NDArray[np.int64]:
     """The rows of the test split whose codes are shown: all where they are few, else evenly apart.
 
-    Args:
-        samples: How many rows the split has.
-        most: The most to show.
-
     Returns:
-        int64 (shown,), ascending, each once.
+        int64, at most ``most``, ascending, each once.
     """
     if samples <= most:
         return np.arange(samples)
@@ -161,15 +147,10 @@ def code_points(
     ids: Sequence[Any] | NDArray[Any],
     labels: Sequence[Any] | None,
 ) -> list[CodePoint]:
-    """A setting's codes along their first two principal components.
+    """A setting's codes (n, L) along their first two principal components.
 
     Components are those of the codes given; each points to where its largest weight is positive.
-
-    Args:
-        setting: The setting's label.
-        code: (n, L), one row per sample; rows that are not finite are left out.
-        ids: The samples' ids, (n,).
-        labels: Their labels as they came, (n,), or None.
+    Rows that are not finite are left out; ids and labels are those of all n samples.
     """
     code = np.asarray(code, dtype=np.float64)
     kept = np.isfinite(code).all(axis=1)

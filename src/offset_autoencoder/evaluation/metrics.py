@@ -36,19 +36,10 @@ _CLIP = 1e-7
 
 @dataclass(frozen=True)
 class Domain:
-    """Range of the values that samples and reconstructions take.
+    """Range of the values that samples and reconstructions take."""
 
-    Attributes:
-        data_range: Lowest and highest value that the data can take, or None where unknown.
-        in_unit_interval: Whether x and the network's output both lie in [0, 1].
-    """
-
-    data_range: tuple[float, float] | None
-    in_unit_interval: bool = False
-
-
-def _always(domain: Domain) -> bool:
-    return True
+    data_range: tuple[float, float] | None  # None where unknown
+    in_unit_interval: bool = False  # of x and of the network's output
 
 
 def _ratio_of_errors(values: Float64, baseline: Float64) -> Float64:
@@ -77,7 +68,7 @@ class Metric:
     label: str
     function: Callable[[Float64, Float64, Domain], float]
     higher_is_better: bool = False
-    applies: Callable[[Domain], bool] = _always
+    applies: Callable[[Domain], bool] = lambda domain: True
     error_ratio: Callable[[Float64, Float64], Float64] = _ratio_of_errors
     error_label: str = ""
     from_mse: Callable[[float, float, Domain], float] | None = None
@@ -102,23 +93,19 @@ def mse(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
 
 
 def mae(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
-    """Mean absolute error over samples and features: ``mean(|x' − x|)``; arguments as in `mse`."""
+    """Mean absolute error over samples and features: ``mean(|x' − x|)``; as `mse`."""
     x, reconstruction = _checked(x, reconstruction)
     return float(np.mean(np.abs(reconstruction - x)))
 
 
 def binary_crossentropy(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
-    """Binary cross-entropy in nats, the mean over samples and features.
+    """Binary cross-entropy in nats, the mean over samples and features; arguments as in `mse`.
 
     ``mean(−x·ln(x') − (1 − x)·ln(1 − x'))``, with x' clipped to [1e-7, 1 − 1e-7] as Keras does.
     For x strictly between 0 and 1 its least value is the entropy of x, not zero.
 
-    Args:
-        x: Samples, (n, features), in [0, 1].
-        reconstruction: Their reconstructions, (n, features), in [0, 1].
-
     Raises:
-        ValueError: where the shapes differ, there is no sample, or x is outside [0, 1].
+        ValueError: as `mse`, and where x is outside [0, 1].
     """
     x, reconstruction = _checked(x, reconstruction)
     if np.min(x) < 0 or np.max(x) > 1:
@@ -127,43 +114,13 @@ def binary_crossentropy(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
     return float(-np.mean(x * np.log(clipped) + (1 - x) * np.log1p(-clipped)))
 
 
-def psnr(
-    x: NDArray[Any], reconstruction: NDArray[Any], *, data_range: tuple[float, float]
-) -> float:
-    """Peak signal-to-noise ratio in decibels: ``10·log10((high − low)² / mse)``.
-
-    Of the mean squared error over all samples, so it is not the mean of the samples' ratios.
-
-    Args:
-        x: Samples, (n, features).
-        reconstruction: Their reconstructions, (n, features).
-        data_range: Lowest and highest value that the data can take.
-
-    Returns:
-        Decibels; infinity for a perfect reconstruction.
-
-    Raises:
-        ValueError: where the shapes differ, there is no sample, or the range is empty.
-    """
-    return _psnr_of_mse(mse(x, reconstruction), data_range)
-
-
 def explained_variance(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
     """Share of the variance that the reconstruction explains, over all features together.
 
     ``1 − Σᵢⱼ (x'ᵢⱼ − xᵢⱼ)² / Σᵢⱼ (xᵢⱼ − meanᵢ(xᵢⱼ))²``: the coefficient of determination against
     the best constant, the mean of each feature of these very samples. 1 is perfect, 0 is no
     better than that mean. Residuals of a constant feature count: they are error all the same.
-
-    Args:
-        x: Samples, (n, features).
-        reconstruction: Their reconstructions, (n, features).
-
-    Returns:
-        The share; NaN where x does not vary at all.
-
-    Raises:
-        ValueError: where the shapes differ, or there is no sample.
+    NaN where x does not vary at all. Arguments and errors as in `mse`.
     """
     x, reconstruction = _checked(x, reconstruction)
     total = float(np.sum(np.square(x - np.mean(x, axis=0))))
@@ -172,7 +129,11 @@ def explained_variance(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
     return float(1 - np.sum(np.square(reconstruction - x)) / total)
 
 
-def _psnr_of_mse(error: float, data_range: tuple[float, float] | None) -> float:
+def _psnr(error: float, data_range: tuple[float, float] | None) -> float:
+    """Peak signal-to-noise ratio in decibels: ``10·log10((high − low)² / mse)``.
+
+    Of the mean squared error over all samples, so it is not the mean of the samples' ratios.
+    """
     if data_range is None:
         raise ValueError("psnr needs the range of the data")
     low, high = data_range
@@ -195,13 +156,13 @@ METRICS: Registry[Metric] = Registry(
         Metric(
             "psnr",
             "PSNR, dB",
-            lambda x, y, domain: _psnr_of_mse(mse(x, y), domain.data_range),
+            lambda x, y, domain: _psnr(mse(x, y), domain.data_range),
             higher_is_better=True,
             applies=lambda domain: domain.data_range is not None,
             # A PSNR of d decibels is a mean squared error of 10^(−d / 10) squared data ranges.
             error_ratio=lambda values, baseline: 10 ** ((baseline - values) / 10),
             error_label="mean squared error",
-            from_mse=lambda error, _, domain: _psnr_of_mse(error, domain.data_range),
+            from_mse=lambda error, _, domain: _psnr(error, domain.data_range),
         ),
         Metric(
             "explained_variance",
@@ -235,21 +196,14 @@ def check_metrics(params: Params) -> None:
             )
 
 
-def split_condition(column: str) -> tuple[str, str]:
-    """Metric and condition suffix of a column: ``mse_as_trained`` → ``mse``, ``_as_trained``."""
-    for suffix in CONDITIONS:
-        if suffix and column.endswith(suffix):
-            return column.removesuffix(suffix), suffix
-    return column, ""
-
-
 def metric_of(column: str) -> Metric:
     """The metric of a column of ``runs.csv``, in whatever condition.
 
     Raises:
         InputError: where it is the column of no metric, naming the nearest.
     """
-    return METRICS[split_condition(column)[0]]
+    suffix = next((name for name in CONDITIONS if name and column.endswith(name)), "")
+    return METRICS[column.removesuffix(suffix)]
 
 
 def higher_is_better(column: str) -> bool:
@@ -260,12 +214,7 @@ def higher_is_better(column: str) -> bool:
 def reconstruction_metrics(
     x: NDArray[Any], reconstruction: NDArray[Any], domain: Domain
 ) -> dict[str, float]:
-    """Every metric that applies, by name, in the order of :data:`METRICS`.
-
-    Args:
-        x: Samples, (n, features).
-        reconstruction: Their reconstructions, (n, features).
-        domain: The range of the values.
+    """Every metric that applies to x and reconstruction, both (n, features), by name.
 
     Raises:
         ValueError: where the shapes differ, there is no sample, or x is outside the domain.
@@ -280,17 +229,11 @@ def reconstruction_metrics(
 
 @dataclass(frozen=True)
 class DecoderInput:
-    """Codes and offsets of all samples, under a name of the caller's.
-
-    Attributes:
-        name: The name.
-        code: (n, L), or None where the architecture names no code.
-        offset: (n, L).
-    """
+    """Codes and offsets of all samples, under a name of the caller's."""
 
     name: object
-    code: Array | None
-    offset: Array
+    code: Array | None  # (n, L), or None where the architecture names no code
+    offset: Array  # (n, L)
 
 
 def decoded_metrics(
@@ -312,8 +255,7 @@ def decoded_metrics(
         domain: The range of the values.
 
     Yields:
-        For each input, in order, its name and the metrics: to rounding those of
-        :func:`reconstruction_metrics`.
+        Each input's name and metrics, to rounding those of :func:`reconstruction_metrics`.
 
     Raises:
         ValueError: where shapes do not fit, or psnr is asked for without a range.
@@ -337,11 +279,8 @@ def decoded_metrics(
                 np.concatenate(codes) if codes else None,
                 np.concatenate([item.offset[start : start + rows] for item in group]),
             )
-            if output.shape != (len(group) * len(block), x.shape[1]):
-                raise ValueError(
-                    f"decoding must give {(len(group) * len(block), x.shape[1])}, "
-                    f"it gave {output.shape}"
-                )
+            if output.shape != (shape := (len(group) * len(block), x.shape[1])):
+                raise ValueError(f"decoding must give {shape}, it gave {output.shape}")
             for index, part in enumerate(output.reshape(len(group), *block.shape)):
                 sums[index] += _sums(block, part, means, domain)
         for item, row in zip(group, sums / samples, strict=True):

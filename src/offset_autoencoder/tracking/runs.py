@@ -13,7 +13,7 @@ from typing import Any
 
 from offset_autoencoder.config import Params, Run, Setting
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.evaluation.runs_table import noise_level
+from offset_autoencoder.evaluation.summary import noise_level
 from offset_autoencoder.io.files import read_json
 from offset_autoencoder.paths import MODELS, REPORTS
 from offset_autoencoder.tracking.datasets import DataSet, offset_dataset
