@@ -47,12 +47,15 @@ def draw_block_error_rate(
             rows.append({"name": name, "kind": "measured", "ebn0": at, **ends})
     lines, names = list(theory.curves), list(measured)
     dashes = _DASHES[-len(lines) :] if len(lines) > 2 else ([1, 0], [2, 2])
-    axis: dict[str, Any] = {"format": "~e", "tickCount": 6}
+    axis: dict[str, Any] = {"format": "~g", "values": [10.0**power for power in range(-9, 1)]}
     scale: dict[str, Any] = {"type": "log", "domain": [float(theory.bound.min()) / 2, 1.0]}
     rate = alt.Y("rate:Q").title("block error rate").scale(**scale).axis(**axis)
-    base = alt.Chart(alt.NamedData(name="rows")).encode(alt.X("ebn0:Q").title("Eb/N0, dB"))
+    base = alt.Chart(alt.NamedData(name="rows")).encode(
+        alt.X("ebn0:Q").title("Eb/N0, dB").scale(padding=8).axis(values=list(ebn0_db), format="~g")
+    )
     known = base.transform_filter("datum.kind == 'theory'").mark_line(color="#000000", clip=True)
     dash = alt.StrokeDash("name:N").title(None).scale(domain=lines, range=list(dashes))
+    dash = dash.legend(symbolSize=900)
     colour = alt.Color("name:N").title(None).scale(domain=names, range=list(PALETTE[: len(names)]))
     counted = base.transform_filter("datum.kind == 'measured'").encode(colour)
     bars = counted.mark_rule(strokeWidth=1.8, clip=True).encode(
@@ -63,5 +66,4 @@ def draw_block_error_rate(
         rate, shape=alt.Shape("name:N").title(None).scale(domain=names)
     )
     chart = alt.layer(known.encode(rate, dash), bars, through, marks)
-    chart = chart.resolve_scale(color="independent", strokeDash="independent")
     write_png(path, chart.properties(width=560, height=400, title=title), rows)

@@ -59,7 +59,7 @@ def shown_comparisons(
 
 
 def trained_with_noise(setting: Setting) -> bool:
-    """Whether training draws noise that the deployed model is without."""
+    """True if training draws noise that the deployed model is without."""
     return setting.spec.stddev > 0 or setting.spec.system_record.learns_noise
 
 
@@ -207,7 +207,7 @@ def curve_plot(curves: Sequence[Curve], colours: Mapping[str, str]) -> Rows:
 
 
 def shown_as(summaries: Sequence[SettingSummary], baselines: Sequence[str]) -> list[ShownAs]:
-    """How each setting is drawn against its noise level.
+    """Marks of the settings against their noise level.
 
     On a ``line`` where its series has several levels; as a ``reference`` across the whole
     picture where it is a baseline without a level; else as a ``point`` by its own name.
@@ -290,7 +290,7 @@ def _label_places(
 
 
 def is_logarithmic(summaries: Sequence[SettingSummary]) -> bool:
-    """Whether the axis of these metrics is logarithmic: errors, all of them above zero."""
+    """True if the axis of these metrics is logarithmic: errors, all of them above zero."""
     means = [item.estimate.mean for item in summaries if math.isfinite(item.estimate.mean)]
     return not higher_is_better(summaries[0].metric) and all(mean > 0 for mean in means)
 

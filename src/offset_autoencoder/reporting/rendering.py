@@ -142,7 +142,7 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def recompressed(data: bytes) -> bytes:
-    """The same picture in a third of the bytes, where a file was written in a hurry."""
+    """Picture with the same pixels in fewer bytes, where it was compressed in a hurry."""
     header, lines, place = b"", b"", len(_SIGNATURE)
     while place < len(data):
         (size,) = struct.unpack(">I", data[place : place + 4])

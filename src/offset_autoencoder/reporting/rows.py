@@ -37,7 +37,7 @@ def estimate_fields(name: str, get: Callable[[T], Estimate], factor: float = 1) 
 
 
 def interval_fields(name: str, get: Callable[[T], Estimate], factor: float = 1) -> Fields[T]:
-    """The same with the ends called ``low`` and ``high``."""
+    """Fields of an estimate with the ends called ``low`` and ``high``."""
     return {
         column: _end(get, end, factor)
         for column, end in ((name, "mean"), ("low", "low"), ("high", "high"))
@@ -49,7 +49,7 @@ def _end(get: Callable[[T], Estimate], end: str, factor: float) -> Callable[[T],
 
 
 def _exchange(name: str) -> Fields[OffsetVerdict]:
-    """What an exchange of the offset does."""
+    """Fields of an exchange of the offset."""
     return {
         **estimate_fields(name, attrgetter(f"{name}.change")),
         f"{name}_p_more": attrgetter(f"{name}.p_more"),

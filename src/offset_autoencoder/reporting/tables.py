@@ -88,7 +88,7 @@ class Table:
 
     @property
     def sortable(self) -> bool:
-        """Whether there is anything to sort."""
+        """True if there is anything to sort."""
         return len(self.rows) > 1
 
     @property

@@ -68,7 +68,7 @@ _ARRAYS = ("x", "mean", "low", "high")
 
 @dataclass(frozen=True)
 class Switch:
-    """What a reader can switch on and off in a chart.
+    """Switch of a chart, which its reader turns on and off.
 
     Attributes:
         value: Of the parameter :data:`SHOWN`, and what it is called.
@@ -165,7 +165,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Labels:
-    """What is written at a chart.
+    """Texts of a chart.
 
     Attributes:
         x: Title of the axis.

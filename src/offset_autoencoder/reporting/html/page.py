@@ -39,7 +39,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 @dataclass(frozen=True)
 class _Counts:
-    """How much there is of everything; ``diverged`` runs by the name of their setting."""
+    """Counts of an experiment; ``diverged`` runs by the name of their setting."""
 
     models: int
     settings: int
@@ -185,7 +185,7 @@ def verdict_cards(results: ExperimentResults, palette: Palette) -> list[Card]:
 
 
 def count_verdicts(verdicts: Sequence[OffsetVerdict]) -> list[tuple[str, int]]:
-    """How many settings got each word, words without any left out."""
+    """Number of settings got each word, words without any left out."""
     counted = Counter[str](verdict.word for verdict in verdicts)
     return [(word, counted[word]) for word in WORDS if counted[word]]
 

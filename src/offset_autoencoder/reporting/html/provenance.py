@@ -29,7 +29,7 @@ _STATISTICS = ("offset-autoencoder", "scipy", "scikit-learn")
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a report comes from.
+    """Provenance of a report.
 
     Attributes:
         params: params.yaml, but for where results are sent.

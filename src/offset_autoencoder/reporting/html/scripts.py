@@ -51,7 +51,7 @@ def source_of_script(script: str) -> str:
 
 
 def _kept(place: Path) -> str | None:
-    """What the cache holds; None where it holds nothing, or not what was written."""
+    """Content of the cache; None where it holds nothing, or not what was written."""
     try:
         digest, _, script = place.read_text(encoding="utf-8").partition("\n")
     except (OSError, UnicodeDecodeError):
