@@ -81,14 +81,10 @@ def compare(
 ) -> list[Comparison]:
     """Compare every setting with its match in each baseline, seed by seed.
 
-    Args:
-        rows: The runs.
-        settings: The settings, in the order of the report.
-        baselines: Names of models; one that there is no setting of is passed over.
-        metric: Compared in every condition, the other metrics as deployed.
-        confidence: The share of intervals that hold the true difference.
-        margin: The largest change that counts as equal, as a share of the baseline's error.
-        power: The chance with which the seeds said to be needed give an answer.
+    ``metric`` is compared in every condition, the others as deployed. The margin is the largest
+    change that counts as equal, as a share of the baseline's error; ``power`` the chance with
+    which the seeds said to be needed give an answer. A baseline that there is no setting of is
+    passed over.
 
     Returns:
         By metric, then baseline, then setting. A setting without a match has none.

@@ -36,12 +36,10 @@ class EncoderAdaptation:
         slope: b of ``code ≈ a + b·offset``: one number for all coordinates, each about its own
             mean. −1: the code takes the offset back; 0: it does not know of it; 1: it repeats it.
         explained: Share of the code's variance that a linear map of the whole offset explains,
-            adjusted for the number of coordinates: about 0 for an offset that has nothing to do
-            with the code.
-        plain_slope: The slope of another run's code on the same offset, a run of the same seed
-            that was trained without it. Whatever says something of x goes with any code by
-            chance, and this is how much. None where there is no such run, or where its encoder
-            is another.
+            adjusted for the number of coordinates: about 0 where the two are unrelated.
+        plain_slope: The slope of the code of a run of the same seed that was trained without the
+            offset: what says something of x goes with any code by chance, and this is how much.
+            None where there is no such run, or where its encoder is another.
     """
 
     slope: float
@@ -52,15 +50,9 @@ class EncoderAdaptation:
 def encoder_adaptation(
     code: NDArray[Any], offset: NDArray[Any], plain_code: NDArray[Any] | None = None
 ) -> EncoderAdaptation | None:
-    """Measure how the codes (n, L) of a run depend on its offset (n, L).
+    """Measure how the codes of a run depend on its offset, both (n, L); None if that is constant.
 
-    Args:
-        code: The codes of the samples.
-        offset: Their offsets.
-        plain_code: Their codes by the run of the same seed trained without an offset.
-
-    Returns:
-        None where the offset does not vary.
+    ``plain_code`` is the samples' code by the run of the same seed trained without an offset.
 
     Raises:
         ValueError: where the shapes differ.
@@ -152,10 +144,7 @@ def donor_shift(
         code: Their codes, (n, L), or None where the architecture names none.
         offset: What is added to the codes, or stands beside them, (n, L).
         decode: From codes and offsets of all n samples to reconstructions, (n, features).
-        sources: Whose offset each sample gets, (draws, n): :attr:`.interventions.Draws.sources`.
-
-    Returns:
-        The share; NaN where there are no sources, or all samples are alike.
+        sources: Whose offset each sample gets, (draws, n); without any the share is NaN.
     """
     own = decode(code, offset).astype(np.float64)
     moved, whole = 0.0, 0.0

@@ -25,19 +25,13 @@ _MOST_IMAGES, _MOST_PROFILES = 10, 5
 class Reconstructions:
     """Samples and their reconstructions.
 
-    Attributes:
-        originals: (n, height, width) or (n, height, width, channels) float32 where samples are
-            images, else (n, features).
-        rows: For each setting shown and its reconstructions, the same shape.
-        prior: For each variational autoencoder shown and what it decodes from its prior, the
-            same shape.
-        data_range: The values that are black and white; of other samples, the least and the
-            most that is drawn.
+    Arrays are (n, height, width) or (n, height, width, channels) float32 where samples are images,
+    else (n, features); the data range is black and white, or else the least and the most drawn.
     """
 
     originals: Array
-    rows: Sequence[tuple[str, Array]]
-    prior: Sequence[tuple[str, Array]]
+    rows: Sequence[tuple[str, Array]]  # by setting
+    prior: Sequence[tuple[str, Array]]  # decoded from the prior of a variational autoencoder
     data_range: tuple[float, float]
 
 
@@ -67,12 +61,9 @@ def reconstructions(
 
     Args:
         data: The prepared data.
-        runs: The runs by id.
+        runs: The runs by id; without any there is None to show.
         names: The name of each picture and its run's id; settings can share a run.
         offsets: As :func:`.run_evaluation.evaluate_runs` takes them.
-
-    Returns:
-        None without runs.
     """
     image_shape, known_range = data.schema.image_shape, data.schema.range
     if not runs:
@@ -157,16 +148,8 @@ def code_points(
     centred = code[kept] - code[kept].mean(axis=0) if kept.any() else code[kept]
     places, shares = _principal(centred)
     return [
-        CodePoint(
-            setting=setting,
-            sample=ids[row],
-            label=None if labels is None else labels[row],
-            c1=float(place[0]),
-            c2=float(place[1]),
-            share1=shares[0],
-            share2=shares[1],
-        )
-        for row, place in zip(np.flatnonzero(kept).tolist(), places, strict=True)
+        CodePoint(setting, ids[row], None if labels is None else labels[row], c1, c2, *shares)
+        for row, (c1, c2) in zip(np.flatnonzero(kept).tolist(), places.tolist(), strict=True)
     ]
 
 

@@ -245,18 +245,11 @@ def intervene(
 
 
 def draw(count: int, *, seed: int, run_seed: int, samples: int, latent_dim: int) -> Draws:
-    """Draw for the runs of a seed.
+    """Draw for the runs of a seed, ``samples`` vectors of ``latent_dim`` numbers.
 
     Runs of one seed get the same draws, so that what they differ in is not chance; runs of
-    different seeds get others, so that the interval over seeds knows of it.
-
-    Args:
-        count: How many draws are averaged, at most: no more than bring :data:`ENOUGH_ROWS`
-            samples together.
-        seed: Seed of all draws.
-        run_seed: The runs' seed.
-        samples: How many samples, n.
-        latent_dim: The offset's length, L.
+    different seeds get others, so that the interval over seeds knows of it. Of ``count`` draws
+    no more are made than bring :data:`ENOUGH_ROWS` samples together.
 
     Raises:
         ValueError: where there is nothing to draw.
@@ -308,11 +301,8 @@ def summarise_interventions(
 ) -> list[InterventionSummary]:
     """Every intervention of every setting, in every metric it was measured in.
 
-    Args:
-        finished: Ids and runs, in the order of the report.
-        measured: :func:`intervene` of each id. A run that lacks an intervention is left out of
-            it; a run that is not here is left out altogether.
-        confidence: The share of intervals that hold the true mean.
+    From :func:`intervene` of each id: a run that lacks an intervention is left out of it; a run
+    that is not here is left out altogether.
 
     Returns:
         By setting, then intervention, then metric, each in the order in which it came.

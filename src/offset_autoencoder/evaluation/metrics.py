@@ -49,28 +49,22 @@ def _ratio_of_errors(values: Float64, baseline: Float64) -> Float64:
 
 @dataclass(frozen=True)
 class Metric:
-    """A reconstruction metric.
+    """A reconstruction metric; arrays are float64, samples (n, features) and values (n,).
 
     Attributes:
-        name: Its column in ``runs.csv`` and its name in params.yaml.
-        label: Its name in pictures, with its unit.
-        function: From x and reconstruction, both float64 (n, features), to its value.
-        higher_is_better: Whether larger values are better.
-        applies: Whether it is defined for values of a domain.
-        error_ratio: From values and baseline values, float64 (n,), to the ratio of the errors
-            behind them, NaN where the baseline has no error.
-        error_label: The name of that error in pictures.
+        error_ratio: From values and baseline values to the ratio of the errors behind them, NaN
+            where the baseline has no error.
         from_mse: From the mean squared error, the variance of x (mean over the features) and the
             domain to the value; None for a mean over samples, which is averaged over blocks.
     """
 
-    name: str
-    label: str
-    function: Callable[[Float64, Float64, Domain], float]
+    name: str  # its column in runs.csv, and its name in params.yaml
+    label: str  # in pictures, with its unit
+    function: Callable[[Float64, Float64, Domain], float]  # of x and reconstruction
     higher_is_better: bool = False
     applies: Callable[[Domain], bool] = lambda domain: True
     error_ratio: Callable[[Float64, Float64], Float64] = _ratio_of_errors
-    error_label: str = ""
+    error_label: str = ""  # the name of that error in pictures
     from_mse: Callable[[float, float, Domain], float] | None = None
 
     def __post_init__(self) -> None:
@@ -183,17 +177,13 @@ def check_metrics(params: Params) -> None:
     Raises:
         InputError: naming the key and the nearest metric.
     """
-    named = {
-        "evaluate.metric": params.evaluate.metric,
-        "tracking.champion_metric": params.tracking.champion_metric,
-    }
-    for key, name in named.items():
+    for key, name in (
+        ("evaluate.metric", params.evaluate.metric),
+        ("tracking.champion_metric", params.tracking.champion_metric),
+    ):
         if name is not None and name not in METRICS:
-            raise InputError(
-                f"params.yaml: {key}",
-                f"unknown value {short_repr(name)}",
-                did_you_mean(name, METRICS),
-            )
+            unknown = f"unknown value {short_repr(name)}"
+            raise InputError(f"params.yaml: {key}", unknown, did_you_mean(name, METRICS))
 
 
 def metric_of(column: str) -> Metric:

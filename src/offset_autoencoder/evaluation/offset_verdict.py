@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,9 +86,8 @@ class ExchangeEffect:
 class OffsetVerdict:
     """Verdict on the offset of a setting; its figures as in :class:`OffsetEffects`.
 
-    ``seeds_needed``: where the verdict is inconclusive since it is not clear whether it matters
-    whose offset it is, how many seeds would settle that, if the change is as seen; else, or where
-    not known, None.
+    The seeds needed would settle whether it matters whose offset it is, if the change is as seen;
+    None where the verdict does not hang on that, or where their number is not known.
     """
 
     setting: Setting
@@ -116,14 +115,7 @@ def offset_effects(
     *,
     metric: str,
 ) -> list[OffsetEffects]:
-    """Bring together the measurements of each setting's offset.
-
-    Args:
-        finished: Ids and runs, in the order of the report.
-        donor_shifts: :func:`.encoder_adaptation.donor_shift` of each run that has an offset.
-        interventions: The interventions over seeds.
-        probes: The probes over seeds.
-        metric: The metric to take of the interventions.
+    """Bring together the measurements of each setting's offset, in one metric.
 
     Returns:
         By setting, in order; a setting without an offset, or without another sample to take
@@ -139,18 +131,9 @@ def offset_effects(
         )
         if permuted is None or gaussian is None or omitted is None or label not in explained:
             continue
-        effects.append(
-            OffsetEffects(
-                setting=setting,
-                metric=metric,
-                own=permuted.own,
-                permuted=permuted.values,
-                gaussian=gaussian.values,
-                omitted=omitted.values,
-                linear_decodability=explained[label],
-                donor_shift=np.array([shift for _, shift in members]),
-            )
-        )
+        metrics = (permuted.own, permuted.values, gaussian.values, omitted.values)
+        shifts = np.array([shift for _, shift in members])
+        effects.append(OffsetEffects(setting, metric, *metrics, explained[label], shifts))
     return effects
 
 
@@ -189,10 +172,9 @@ def judge_offsets(
     Raises:
         ValueError: where arrays of an offset differ in length, or the margin is not above zero.
     """
-    exchanges: tuple[Exchange, ...] = ("permuted", "gaussian", "omitted")
     effects = [
         exchange_effects(measured, exchange, margin=margin, confidence=confidence)
-        for exchange in exchanges
+        for exchange in get_args(Exchange)
     ]
     verdicts = []
     word: OffsetWord

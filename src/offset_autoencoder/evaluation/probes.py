@@ -75,10 +75,7 @@ def moments(
 ) -> Moments:
     """The sums that a ridge regression needs, in float64, a block of samples at a time.
 
-    Args:
-        features: (n, k).
-        targets: Arrays that side by side are the targets, each (n, ·).
-        target_mean: Their means, float64 (m,): computed once where many regressions share them.
+    ``targets`` (n, ·) are side by side; their means (m,) are computed once for all regressions.
 
     Raises:
         ValueError: where there are not as many samples of each.
@@ -166,11 +163,7 @@ class Probe:
 
 
 def prepare_targets(x: Splits, y: Splits | None) -> Targets:
-    """Prepare the targets of the probes.
-
-    Args:
-        x: The samples' features, each split (n, features).
-        y: Their labels as indices of classes, each split (n,), or None.
+    """Prepare the targets: features (n, D) and labels (n,) as indices of classes of each split.
 
     Raises:
         ValueError: where there is not one label per sample.

@@ -100,7 +100,7 @@ def experiment_results(
     Args:
         params: params.yaml, validated.
         runs: The rows of ``runs.csv``.
-        evaluations: The evaluation of each finished run, by id.
+        evaluations: By id of the finished runs.
         histories: For each setting the validation losses of its finished runs.
         unconverged: How many runs were still improving at their last epoch.
 

@@ -103,10 +103,7 @@ def seeds_for_equivalence(
 def difference_power(effect: float, seeds: int, level: float) -> float:
     """Power of the two-sided paired t test: two tails of the noncentral t distribution.
 
-    Args:
-        effect: The true mean difference over its standard deviation, at least 0.
-        seeds: How many pairs, at least 2.
-        level: The level of the test.
+    The effect is the true mean difference over its standard deviation; at least 2 seeds.
     """
     from scipy.special import ndtr, stdtrit
 

@@ -133,9 +133,7 @@ def by_setting(
 ) -> list[tuple[Setting, list[tuple[int, T]]]]:
     """The seeds and values of each setting's runs, by ascending seed, in the order of the runs.
 
-    Args:
-        finished: Ids and runs.
-        values: By id; a run without one counts as if it were not there.
+    ``values`` are by id; a run without one counts as if it were not there.
     """
     groups: dict[str, tuple[Setting, list[tuple[int, T]]]] = {}
     for run_id, run in finished:
@@ -314,10 +312,6 @@ def best_so_far(val_loss: NDArray[Any], epochs: int) -> NDArray[np.float64]:
     keeps its best weights, so it keeps its best loss while others go on. Averaging only the runs
     still in training would make the mean jump whenever one stops.
 
-    Args:
-        val_loss: The validation loss of each epoch, (T,).
-        epochs: How many epochs to give.
-
     Raises:
         ValueError: where there is no epoch.
     """
@@ -333,10 +327,8 @@ def learning_curves(
 ) -> list[Curve]:
     """The curve of each setting, up to the last epoch that a run of it reached.
 
-    Args:
-        histories: For each setting the validation losses of its finished runs, each (epochs,)
-            from the first epoch on. A setting without runs has no curve.
-        confidence: The share of intervals that hold the true mean.
+    Of the validation losses of its finished runs, each (epochs,) from the first epoch on. A
+    setting without runs has no curve.
 
     Raises:
         ValueError: where a run has no epoch.
