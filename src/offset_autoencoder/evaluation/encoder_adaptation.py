@@ -144,7 +144,7 @@ def donor_shift(
         code: Their codes, (n, L), or None where the architecture names none.
         offset: What is added to the codes, or stands beside them, (n, L).
         decode: From codes and offsets of all n samples to reconstructions, (n, features).
-        sources: Whose offset each sample gets, (draws, n); without any the share is NaN.
+        sources: Whose offset each sample gets, (draws, n); NaN comes of none.
     """
     own = decode(code, offset).astype(np.float64)
     moved, whole = 0.0, 0.0

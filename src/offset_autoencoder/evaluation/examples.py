@@ -122,11 +122,7 @@ def codes(
 
 
 def spread_rows(samples: int, most: int = MOST_CODES) -> NDArray[np.int64]:
-    """The rows of the test split whose codes are shown: all where they are few, else evenly apart.
-
-    Returns:
-        int64, at most ``most``, ascending, each once.
-    """
+    """The test rows whose codes are shown: all where they are few, else ``most`` evenly apart."""
     if samples <= most:
         return np.arange(samples)
     return np.unique(np.rint(np.linspace(0, samples - 1, most)).astype(np.int64))

@@ -205,8 +205,7 @@ def intervene(
         x: The samples, (n, features).
         code: Their codes, (n, L), or None where the architecture names none.
         offset: What is added to the codes, or stands beside them, (n, L).
-        decode: From codes and offsets to reconstructions, called as
-            :func:`.metrics.decoded_metrics` says.
+        decode: The decoder, called as :func:`.metrics.decoded_metrics` says.
         draws: :func:`draw` for the run's seed and these shapes.
         interventions: The interventions, ``OWN`` first.
         metrics: The names of the metrics.

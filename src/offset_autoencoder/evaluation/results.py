@@ -97,12 +97,8 @@ def experiment_results(
 ) -> ExperimentResults:
     """Summarise, compare and judge the runs; the pictures' samples are added by the caller.
 
-    Args:
-        params: params.yaml, validated.
-        runs: The rows of ``runs.csv``.
-        evaluations: By id of the finished runs.
-        histories: For each setting the validation losses of its finished runs.
-        unconverged: How many runs were still improving at their last epoch.
+    Evaluations are by id of the finished runs; histories hold the validation losses of each
+    setting's finished runs.
 
     Raises:
         InputError: where the metric that is asked for is not defined for these data.

@@ -90,16 +90,11 @@ def evaluate_runs(
     samples: EvaluationSamples,
     evaluate: Evaluate,
 ) -> Iterator[tuple[str, RunEvaluation]]:
-    """Evaluate runs, as many at a time as there are cores.
+    """Evaluate runs, by id as params.yaml names them and as trained, on all cores.
 
-    The result of a run depends neither on the others nor on the number of cores.
-
-    Args:
-        runs: By id the runs as params.yaml names them and as they were trained.
-        offsets: :class:`RunOffsets`: from a run, the factor of its table and a
-            split to f(x) as it is added, (n, L) float32.
-        samples: The samples.
-        evaluate: The section of params.yaml.
+    The result of a run depends neither on the others nor on the number of cores. ``offsets``,
+    :class:`RunOffsets`, gives f(x) as it is added, (n, L) float32, from a run, the factor of its
+    table and a split.
 
     Yields:
         Id and evaluation of each run, those without anything added first.
@@ -207,8 +202,7 @@ def _evaluate(
 
 
 def _splits(encoded: Mapping[SplitName, Encoded], part: str) -> Splits:
-    train, validation, test = (getattr(encoded[name], part) for name in SPLITS)
-    return Splits(train=train, validation=validation, test=test)
+    return Splits(**{name: getattr(encoded[name], part) for name in SPLITS})
 
 
 def _is_plain(run: Run) -> bool:

@@ -218,18 +218,13 @@ class Equivalence:
 def relative_change(
     values: NDArray[Any], baseline: NDArray[Any], column: str
 ) -> NDArray[np.float64]:
-    """The change of the error as a share of the baseline's, seed by seed.
+    """The change of the error as a share of the baseline's, seed by seed, of a column's values.
 
     Each metric is taken back to the error behind it, so that one margin means the same in all
     of them: mse, mae and cross-entropy are errors themselves, explained variance leaves
     ``1 − share`` unexplained, and a PSNR of d decibels is a mean squared error of
     ``10^(−d / 10)`` in units of the squared data range. mse, psnr and explained_variance of the
     same reconstructions thus change alike.
-
-    Args:
-        values: The metric, one value per seed, (n,).
-        baseline: The baseline's at the same seeds, (n,).
-        column: The metric's column in ``runs.csv``.
 
     Returns:
         ``error / baseline error − 1``, float64 (n,): above zero is worse, for every metric. NaN

@@ -47,9 +47,7 @@ def judge(
         return "better" if (difference.mean > 0) == higher_is_better else "worse"
     if equivalent:
         return "equivalent"
-    if not p_within_reach <= level:
-        return "too few seeds"
-    return "inconclusive"
+    return "inconclusive" if p_within_reach <= level else "too few seeds"
 
 
 def describe_outcome(
