@@ -5,7 +5,7 @@ import pytest
 
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.autoencoder import build_model
-from offset_autoencoder.training.population import Population
+from offset_autoencoder.training.engine import Population
 
 
 @pytest.mark.parametrize("seed", [0, 7])
