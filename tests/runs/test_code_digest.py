@@ -164,7 +164,6 @@ DECIDES_NOTHING = {
     "io",  # a docstring
     "io.files",  # how results are written
     "models",  # a docstring
-    "models.losses",  # likelihoods of evaluated runs
     "models.resolve",  # resolves what stands in the id
     "paths",  # names of folders
     "runs",  # a docstring

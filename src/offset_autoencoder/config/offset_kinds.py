@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from offset_autoencoder.config.schema import Loss, Output, PathOrSplits, check_output
 from offset_autoencoder.config.validation import (
+    NOT_BOOL,
     Activation,
     Count,
     Epochs,
+    FunctionName,
+    Nullable,
     Number,
     Positive,
     Section,
     Seed,
     Width,
     WrongTogether,
-    null_word,
-    refuse_bool,
 )
 
 SideInput = Literal["labels", "ids", "offset"]
@@ -66,7 +67,7 @@ class PcaOffset(OffsetSection):
 
 
 class ClassCodeOffset(OffsetSection):
-    """One vector a label; ``random`` suits any latent dim, the others have theirs."""
+    """One vector per label; ``random`` suits any latent dim, the others have theirs."""
 
     needs = "labels"
     kind: Literal["class_code"] = "class_code"
@@ -75,11 +76,7 @@ class ClassCodeOffset(OffsetSection):
 
 
 class KmeansOffset(OffsetSection):
-    """One vector a cluster of the training split, that of the nearest centroid.
-
-    ``vectors: random`` are directions drawn by the seed, ``pca`` the centroids' own principal
-    components.
-    """
+    """One vector per cluster of the training split: drawn, or the centroids' own PCA."""
 
     kind: Literal["kmeans"] = "kmeans"
     n_clusters: Count = 10
@@ -90,14 +87,14 @@ class KmeansOffset(OffsetSection):
 class InterferenceOffset(OffsetSection):
     """A known signal that depends on the sample's id alone.
 
-    ``frequency`` is in cycles a coordinate and ``phase`` in radians, both of the sinusoid;
+    ``frequency`` is in cycles per coordinate and ``phase`` in radians, both of the sinusoid;
     ``points`` is the constellation's alphabet and ``seed`` draws from it.
     """
 
     needs = "ids"
     kind: Literal["interference"] = "interference"
     signal: Literal["sinusoid", "constellation"] = "sinusoid"
-    frequency: Annotated[float, BeforeValidator(refuse_bool), Field(gt=0, lt=0.5)] = 0.0618
+    frequency: Annotated[float, NOT_BOOL, Field(gt=0, lt=0.5)] = 0.0618
     phase: Number = 0.0
     points: Literal["bpsk", "qpsk", "psk8", "qam16"] = "bpsk"
     seed: Seed = 0
@@ -114,7 +111,7 @@ class InterferenceOffset(OffsetSection):
 class Reference(OffsetSection):
     """The autoencoder that an offset fits for itself; keys as in ``network:`` and ``train:``."""
 
-    hidden: list[Width] = Field(default_factory=lambda: [32])
+    hidden: list[Width] = Field([32])
     activation: Activation = "relu"
     output: Output = "sigmoid"
     loss: Loss = "binary_crossentropy"
@@ -122,7 +119,7 @@ class Reference(OffsetSection):
     epochs: Epochs = 100
     batch_size: Count = 32
     learning_rate: Positive = 1e-3
-    patience: Annotated[Count | None, BeforeValidator(null_word)] = 10
+    patience: Nullable[Count] = 10
     seed: Seed = 0
 
     @model_validator(mode="after")
@@ -139,7 +136,7 @@ class EncoderOffset(Reference):
 
     trains = True
     kind: Literal["encoder"] = "encoder"
-    path: Annotated[str | None, BeforeValidator(null_word)] = None
+    path: Nullable[str] = None
     layer: str = "code"
 
     @model_validator(mode="after")
@@ -158,7 +155,7 @@ class EncoderOffset(Reference):
 class AdversarialOffset(Reference):
     """The direction that most hurts a reference autoencoder, sample by sample.
 
-    ``radius`` is the root mean square a coordinate at which it is sought, ``step`` the length
+    ``radius`` is the root mean square per coordinate at which it is sought, ``step`` the length
     of a step on the unit sphere.
     """
 
@@ -166,7 +163,7 @@ class AdversarialOffset(Reference):
     kind: Literal["adversarial"] = "adversarial"
     radius: Positive = 0.1
     steps: Count = 30
-    step: Annotated[float, BeforeValidator(refuse_bool), Field(gt=0, lt=2)] = 1.0
+    step: Annotated[float, NOT_BOOL, Field(gt=0, lt=2)] = 1.0
     restarts: Count = 2
 
 
@@ -186,20 +183,13 @@ class FunctionOffset(OffsetSection):
 
     user_code = True
     kind: Literal["function"] = "function"
-    function: Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")]
+    function: FunctionName
     seed: Seed = 0
 
 
 OFFSETS: dict[str, type[OffsetSection]] = {
-    "zero": ZeroOffset,
-    "hash": HashOffset,
-    "random_projection": RandomProjectionOffset,
-    "pca": PcaOffset,
-    "class_code": ClassCodeOffset,
-    "kmeans": KmeansOffset,
-    "interference": InterferenceOffset,
-    "encoder": EncoderOffset,
-    "adversarial": AdversarialOffset,
-    "file": FileOffset,
-    "function": FunctionOffset,
+    section.model_fields["kind"].default: section
+    for base in (OffsetSection, Reference)
+    for section in base.__subclasses__()
+    if "kind" in section.model_fields
 }
