@@ -30,10 +30,13 @@ from offset_autoencoder.io.files import atomic_write, npy_writer
 from offset_autoencoder.paths import MODELS, PARAMS, PREPARED, run_store
 from offset_autoencoder.reporting.progress import progress
 from offset_autoencoder.runs.load import find_run
-from offset_autoencoder.serving.applied import AppliedModel
-from offset_autoencoder.serving.facts import FACTS
-from offset_autoencoder.serving.folder import IN_MLFLOW, load_model_folder
-from offset_autoencoder.serving.from_run import open_run
+from offset_autoencoder.serving.inference_model import (
+    IN_MLFLOW,
+    InferenceModel,
+    load_model_folder,
+    open_run,
+)
+from offset_autoencoder.serving.metadata import METADATA
 from offset_autoencoder.tracking.location import locate
 
 Operation = Literal["reconstruct", "encode", "offsets"]
@@ -82,7 +85,7 @@ def apply_model(
     check_input(source)
     check_output(output, source, force=force)
     with open_model(model) as inference_model:
-        facts = inference_model.facts
+        facts = inference_model.metadata
         if operation == "offsets" and facts.offset_kind is None:
             raise InputError(
                 f"model {model}",
@@ -143,7 +146,7 @@ def _numbered(name: str, count: int) -> tuple[str, ...]:
 
 
 def _reconstruct(
-    inference_model: AppliedModel, block: Array, inputs: Inputs, squared_errors: list[float]
+    inference_model: InferenceModel, block: Array, inputs: Inputs, squared_errors: list[float]
 ) -> Array:
     """Reconstructions in the units of the samples; their squared error as scaled is appended."""
     is_scaled = inputs.get("is_scaled", False)
@@ -155,7 +158,7 @@ def _reconstruct(
 
 
 @contextlib.contextmanager
-def open_model(name: str) -> Iterator[AppliedModel]:
+def open_model(name: str) -> Iterator[InferenceModel]:
     """Open a model, to be used within the block.
 
     Args:
@@ -170,7 +173,7 @@ def open_model(name: str) -> Iterator[AppliedModel]:
     if name.startswith(_SCHEME):
         with tempfile.TemporaryDirectory(prefix="offset-autoencoder-") as folder:
             yield load_model_folder(download_model(name, Path(folder)))
-    elif any((Path(name) / place / FACTS).is_file() for place in (".", IN_MLFLOW)):
+    elif any((Path(name) / place / METADATA).is_file() for place in (".", IN_MLFLOW)):
         yield load_model_folder(name)
     else:
         run = find_run(name, MODELS, run_store())

@@ -92,7 +92,7 @@ def open_inference(
             continue
         from offset_autoencoder.models.autoencoder import build_model
 
-        shared = KerasNetwork(build_model(architecture), architecture.system)
+        shared = KerasNetwork(build_model(architecture), architecture.system, compiled=True)
         for run_id in members:
             shared.load(weights_of(run_id))
             yield run_id, shared
@@ -108,28 +108,30 @@ class KerasNetwork(RunInference):
         model: Inputs ``x`` and ``offset``.
         system: Name of the system that built it.
         where: The place that errors name.
-        eager: Call the layers one by one. A graph fuses product and bias, which rounds otherwise
-            for a few rows than for many: a sample's values would depend on the batch it comes in.
+        compiled: Run as a graph. It is faster, but fuses product and bias, which rounds otherwise
+            for a few rows than for many: a sample's values depend on the batch that it comes in.
     """
 
     stays_open = False
 
     def __init__(
-        self, model: Any, system: str, where: str = "model", *, eager: bool = False
+        self, model: Any, system: str, where: str = "model", *, compiled: bool = False
     ) -> None:
         self.model = model
-        self._eager = eager
+        self._compiled = compiled
         self._system = system
         self._where = where
 
     @functools.cached_property
     def _halves(self) -> EncoderDecoder | None:
         halves = split_encoder_decoder(self.model, self._system)
-        return halves and EncoderDecoder(*(_InBlocks(half, eager=self._eager) for half in halves))
+        return halves and EncoderDecoder(
+            *(_InBlocks(half, compiled=self._compiled) for half in halves)
+        )
 
     @functools.cached_property
     def _whole(self) -> _InBlocks:
-        return _InBlocks(self.model, eager=self._eager)
+        return _InBlocks(self.model, compiled=self._compiled)
 
     @property
     def has_code(self) -> bool:
@@ -205,7 +207,7 @@ def load_network(path: Path, system: str, function: str | None) -> KerasNetwork:
     except Exception as error:  # Keras raises whatever its parts raise
         message = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(str(path), f"cannot be loaded: {message:.200}") from error
-    return KerasNetwork(model, system, str(path), eager=True)
+    return KerasNetwork(model, system, str(path))
 
 
 class EncoderDecoder(NamedTuple):
@@ -252,18 +254,18 @@ def split_encoder_decoder(model: Any, system: str) -> EncoderDecoder | None:
 
 
 class _InBlocks:
-    """A model called block by block, as a graph that is traced once unless it is to be eager."""
+    """A model called block by block, compiled to a graph that is traced once, or layer by layer."""
 
-    def __init__(self, model: Any, *, eager: bool) -> None:
+    def __init__(self, model: Any, *, compiled: bool) -> None:
         self._model = model
-        self._eager = eager
+        self._compiled = compiled
 
     @functools.cached_property
     def _graph(self) -> Any:
         from offset_autoencoder.models.backend import tf
 
         model = self._model
-        if self._eager:
+        if not self._compiled:
             return functools.partial(model, training=False)
         signature = tf.nest.map_structure(
             lambda tensor: tf.TensorSpec((None, *tensor.shape[1:]), tf.float32), model.input

@@ -19,8 +19,12 @@ from offset_autoencoder.data.prepared import load_prepared, load_scale
 from offset_autoencoder.data.scaling import inverse_scale
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.paths import CUSTOM, PREPARED
-from offset_autoencoder.serving.facts import NAME_IN_MLFLOW, Facts, read_facts
-from offset_autoencoder.serving.order import Order
+from offset_autoencoder.serving.metadata import (
+    NAME_IN_MLFLOW,
+    ExportOrder,
+    ModelMetadata,
+    read_metadata,
+)
 from offset_autoencoder.tracking.record_types import CONTENT, CURRENT, KEY
 from offset_autoencoder.tracking.serving_diff import (
     LOGGED,
@@ -111,7 +115,7 @@ def exporting(runs: Sequence[ServedRun], root: Path) -> Iterator[Exports]:
         folders = {
             run.key: Path(place) / str(number) / NAME_IN_MLFLOW for number, run in enumerate(runs)
         }
-        orders = [Order(run.run, run.model, str(folders[run.key]), run.test) for run in runs]
+        orders = [ExportOrder(run.run, run.model, str(folders[run.key]), run.test) for run in runs]
         stderr = Path(place) / "stderr.txt"
         with stderr.open("w") as stream:
             process = subprocess.Popen(
@@ -257,13 +261,13 @@ def save_mlflow_model(path: Path, folder: Path, root: Path, model: LoggedModel) 
     import mlflow.pyfunc
     from mlflow.models import Model
 
-    facts = read_facts(folder)
-    is_custom = facts.function is not None or facts.offset_kind == "function"
+    facts = read_metadata(folder)
+    package, custom = Path(__file__).parents[1], root / CUSTOM
     mlflow.pyfunc.save_model(
         path,
         python_model=str(Path(__file__).with_name("served_model.py")),
         artifacts={NAME_IN_MLFLOW: str(folder)},
-        code_paths=[str(Path(__file__).parents[1]), *([str(root / CUSTOM)] if is_custom else [])],
+        code_paths=[str(package), *([str(custom)] if facts.user_code and custom.is_dir() else [])],
         mlflow_model=Model(
             artifact_path=model.artifact_location,
             run_id=model.source_run_id,
@@ -276,7 +280,7 @@ def save_mlflow_model(path: Path, folder: Path, root: Path, model: LoggedModel) 
     )
 
 
-def _signature(facts: Facts) -> Any:
+def _signature(facts: ModelMetadata) -> Any:
     """Named tensors, any number of rows: ``x`` and what its offset needs beside it.
 
     x is float64, in which every number that a data set holds is exact: of a sample that was
@@ -309,7 +313,7 @@ def _signature(facts: Facts) -> Any:
     return ModelSignature(Schema(inputs), Schema(outputs), offset)
 
 
-def _example(facts: Facts, root: Path) -> dict[str, Any]:
+def _example(facts: ModelMetadata, root: Path) -> dict[str, Any]:
     """The first test samples, in the units of the data set, with their side inputs."""
     data = load_prepared(root / PREPARED)
     rows = slice(0, _EXAMPLES)

@@ -23,7 +23,7 @@ class Predictor:
     def load_context(self, context: Any) -> None:
         """Load the folder ``model`` of the artifacts, with its network."""
         # Named only now: publishing reads this file too, and must not reach TensorFlow.
-        serving = importlib.import_module("offset_autoencoder.serving.folder")
+        serving = importlib.import_module("offset_autoencoder.serving.inference_model")
         self.applied = serving.load_model_folder(Path(context.artifacts["model"]))
         self.applied.network  # noqa: B018  loaded now, not by the first request
 
@@ -45,7 +45,7 @@ class Predictor:
         try:
             given = np.asarray((params or {}).get("offset", ()), dtype=np.float64)
             if given.size:
-                rows, width = len(model_input["x"]), self.applied.facts.latent_dim
+                rows, width = len(model_input["x"]), self.applied.metadata.latent_dim
                 if given.size != rows * width:
                     raise InputError(
                         "params: offset", f"has {given.size} numbers, expected {rows} × {width}"

@@ -14,7 +14,7 @@ from offset_autoencoder.config import Params
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import read_json
 from offset_autoencoder.paths import PREPARED, project_root
-from offset_autoencoder.serving.facts import needs_of_kind
+from offset_autoencoder.serving.metadata import needs_of_kind
 from offset_autoencoder.tracking.champion import ChampionSelection
 from offset_autoencoder.tracking.location import locate, publisher_lock
 from offset_autoencoder.tracking.logged_models import (

@@ -12,7 +12,7 @@ from offset_autoencoder.evaluation.metrics import METRICS, higher_is_better
 from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.io.tables import number, read_csv
 from offset_autoencoder.paths import REPORTS
-from offset_autoencoder.serving.facts import FORMAT
+from offset_autoencoder.serving.metadata import FORMAT
 from offset_autoencoder.tracking.record_types import ROLE, run_key
 from offset_autoencoder.tracking.store import StoredRun, StoreState
 

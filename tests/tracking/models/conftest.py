@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from tests.prepared_data import digests, write_prepared
 
 from offset_autoencoder.config import Params, load_params
-from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, Schema, write_prepared
+from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, Schema
 from offset_autoencoder.io.files import sha256_of_json, write_json, write_npz
 from offset_autoencoder.offsets.table import INFO, STATE
-from offset_autoencoder.serving.facts import FORMAT, Facts, write_facts
+from offset_autoencoder.serving.metadata import FORMAT, ModelMetadata, write_metadata
 from offset_autoencoder.tracking import served_models
 from offset_autoencoder.tracking.logged_models import Exports, NotServable
 from offset_autoencoder.tracking.serving_diff import ServedRun
@@ -109,13 +110,11 @@ class Project:
             range=None,
             classes=[7, 9],
             ids="rows",
-            digests=dict.fromkeys(("train", "validation", "test"), split.digests),
+            digests=dict.fromkeys(("train", "validation", "test"), digests(split)),
         )
         write_prepared(
             self.root / "data" / "prepared",
             PreparedData(split, split, split, schema),
-            shift=np.zeros(1),
-            factor=np.ones(1),
             latent_dims={},
         )
         self._publish_runs()
@@ -195,7 +194,7 @@ class FakeExports(Exports):
         if wanted.model in self.refused:
             raise NotServable("its network cannot be saved")
         kind = KIND[wanted.model]
-        facts = Facts(
+        facts = ModelMetadata(
             format=FORMAT,
             run=wanted.run,
             model=wanted.model,
@@ -215,7 +214,7 @@ class FakeExports(Exports):
             test_samples_sha256="",
             test=wanted.test,
         )
-        write_facts(folder, facts)
+        write_metadata(folder, facts)
         write_npz(folder / "scale.npz", {"shift": np.zeros(1), "factor": np.ones(1)})
         info = dict.fromkeys(("name", "params", "rms", "largest", "digests", "data"))
         write_json(
