@@ -117,23 +117,21 @@ class NetworkKind:
     check: str | None = None
 
 
-_SYSTEMS = "offset_autoencoder.models.systems"
-
 NETWORK_KINDS: Registry[NetworkKind] = Registry(
     "network.kind",
     [
         NetworkKind(
             "dense",
             keys=("hidden",),
-            encode=f"{_SYSTEMS}:encode_dense",
-            decode=f"{_SYSTEMS}:decode_dense",
+            encode="offset_autoencoder.models.systems:encode_dense",
+            decode="offset_autoencoder.models.systems:decode_dense",
             is_dense=True,
         ),
         NetworkKind(
             "convolutional",
             keys=("filters", "kernel_size"),
-            encode=f"{_SYSTEMS}:encode_convolutional",
-            decode=f"{_SYSTEMS}:decode_convolutional",
+            encode="offset_autoencoder.models.systems:encode_convolutional",
+            decode="offset_autoencoder.models.systems:decode_convolutional",
             reads_images=True,
             check="offset_autoencoder.models.resolve:check_images",
         ),
