@@ -34,6 +34,7 @@ from offset_autoencoder.config.validation import (
     member_of,
     null_word,
 )
+from offset_autoencoder.errors import InputError
 
 SplitName = Literal["train", "validation", "test"]
 PathOrSplits = str | dict[SplitName, str]
@@ -116,7 +117,7 @@ class NetworkKind:
             their parameters can be matched, and they run without TensorFlow.
         reads_images: Whether samples must have an image shape.
         check: ``module:function`` from (where, network, image_shape), which raises an InputError
-            where the samples do not suit the network; None: all suit.
+            where images do not suit the network; None: all suit.
     """
 
     name: str
@@ -135,6 +136,12 @@ class NetworkKind:
         Raises:
             InputError: naming ``where``.
         """
+        if self.reads_images and image_shape is None:
+            raise InputError(
+                where,
+                f"network.kind: {self.name} needs samples that are images",
+                "set data.image_shape: [height, width]",
+            )
         if self.check is not None:
             load(self.check)(where, network, image_shape)
 

@@ -41,10 +41,12 @@ class Domain:
     Attributes:
         data_range: Lowest and highest value that the data can take, or None where unknown.
         in_unit_interval: Whether x and the network's output both lie in [0, 1].
+        image_shape: ``(h, w)`` or ``(h, w, c)`` of a sample, or None.
     """
 
     data_range: tuple[float, float] | None
     in_unit_interval: bool = False
+    image_shape: tuple[int, ...] | None = None
 
 
 def _always(domain: Domain) -> bool:
