@@ -26,7 +26,7 @@ from offset_autoencoder.training.engine import (
     Slots,
     Workers,
 )
-from offset_autoencoder.training.keras_programs import Programs, convolves
+from offset_autoencoder.training.keras_programs import Programs, convolves, recurs
 from offset_autoencoder.training.mapped import give_back, read_ahead
 from offset_autoencoder.training.population import Population
 from offset_autoencoder.training.state import Job, Weights
@@ -70,7 +70,7 @@ class KerasEngine(Engine):
 
 def runs_per_stack(population: Population) -> int:
     """Runs per stack: a power of two, from 16 for small networks down to 1 for large ones."""
-    if convolves(population.model):
+    if convolves(population.model) or recurs(population.model):
         return 1
     share = max(1, _STACKED_PARAMETERS // max(1, population.model.count_params()))
     largest = min(_LARGEST_STACK, population.most_slots or _LARGEST_STACK)

@@ -195,6 +195,12 @@ def convolves(model: Any) -> bool:
     return any("Conv" in type(layer).__name__ for layer in _all_layers(model))
 
 
+def recurs(model: Any) -> bool:
+    """True if a model has recurrent layers, whose loop ``tf.vectorized_map`` cannot map."""
+    kinds = (keras.layers.RNN, keras.layers.Bidirectional)
+    return any(isinstance(layer, kinds) for layer in _all_layers(model))
+
+
 def _all_layers(model: Any) -> Iterator[Any]:
     """The layers of a model, and of the models that are layers of it."""
     for layer in model.layers:
