@@ -26,7 +26,7 @@ MODELS: dict[str, Any] = {
     "vae": {"system": "vae", "warmup": 1},
     "pictures": {"kind": "convolutional", "filters": [2]},
     "mine": {"system": "function", "function": "users_stage:build", "stddev": 0.1},
-    "recurrent": {"system": "function", "function": "users_stage:recurrent"},
+    "recurrent": {"system": "function", "function": "users_recurrent:build"},
 }
 USERS_OWN = """
 import keras
@@ -38,9 +38,12 @@ def build(input_dim, latent_dim, seed):
     code = keras.layers.Dense(latent_dim)(keras.layers.Dropout(0.2)(hidden))
     y = keras.layers.Dense(input_dim, "sigmoid")(keras.layers.Add()([code, offset]))
     return keras.Model({"x": x, "offset": offset}, y)
+"""
+RECURRENT = """
+import keras
 
 
-def recurrent(input_dim, latent_dim, seed):
+def build(input_dim, latent_dim, seed):
     x, offset = keras.Input((input_dim,), name="x"), keras.Input((latent_dim,), name="offset")
     rows = keras.layers.Reshape((8, input_dim // 8))(x)
     code = keras.layers.Dense(latent_dim)(keras.layers.Bidirectional(keras.layers.GRU(3))(rows))
@@ -56,6 +59,7 @@ def project(
     """A project, as the working folder, in which a run of every system was trained."""
     folder = tmp_path_factory.mktemp("systems")
     (folder / "users_stage.py").write_text(USERS_OWN)
+    (folder / "users_recurrent.py").write_text(RECURRENT)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("DVC_ROOT", raising=False)
@@ -68,6 +72,7 @@ def project(
         )
         yield folder, experiment.train()
     sys.modules.pop("users_stage", None)
+    sys.modules.pop("users_recurrent", None)
 
 
 def runs() -> dict[str, str]:
@@ -102,7 +107,7 @@ def test_a_loaded_run_has_the_validation_loss_that_was_recorded(name: str) -> No
 def test_a_second_time_trains_none(experiment: Experiment) -> None:
     before = experiment.contents("models")
     with experiment.without_training():
-        assert experiment.train() == ["runs: 9 (0 trained, 9 reused)"]
+        assert experiment.train() == ["runs: 10 (0 trained, 10 reused)"]
     assert experiment.contents("models") == before
 
 
@@ -115,7 +120,7 @@ def test_a_users_own_model_is_trained_again_alone_and_to_the_same_bytes(
     run = runs()["mine"]
     for place in (Path("models/runs"), run_store()):
         (place / run / "weights.npz").write_bytes(b"")
-    assert experiment.train() == ["training 1 run", "runs: 9 (1 trained, 8 reused)"]
+    assert experiment.train() == ["training 1 run", "runs: 10 (1 trained, 9 reused)"]
     assert experiment.contents("models", times=False) == before
 
 
@@ -126,6 +131,6 @@ def test_a_change_of_the_users_code_trains_its_runs_alone(
     before = runs()
     source = project[0] / "users_stage.py"
     source.write_text(source.read_text().replace("Dense(9", "Dense(8"))
-    assert experiment.train() == ["training 1 run", "runs: 9 (1 trained, 8 reused)"]
+    assert experiment.train() == ["training 1 run", "runs: 10 (1 trained, 9 reused)"]
     after = runs()
     assert [name for name in MODELS if after[name] != before[name]] == ["mine"]
