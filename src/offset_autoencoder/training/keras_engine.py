@@ -218,12 +218,6 @@ def convolves(model: Any) -> bool:
     return any("Conv" in type(layer).__name__ for layer in _all_layers(model))
 
 
-def recurs(model: Any) -> bool:
-    """True if a model has recurrent layers, whose loop ``tf.vectorized_map`` cannot map."""
-    kinds = (keras.layers.RNN, keras.layers.Bidirectional)
-    return any(isinstance(layer, kinds) for layer in _all_layers(model))
-
-
 def _all_layers(model: Any) -> Iterator[Any]:
     """The layers of a model, and of the models that are layers of it."""
     for layer in model.layers:
@@ -236,8 +230,7 @@ def _stateless_optimizer(name: str, model: Any) -> Any:
     """Keras's optimizer of a name, as a function of its variables and the model's."""
     kind = type(keras.optimizers.get(name))
     (base,) = (base for base in kind.__mro__ if base.__name__ == "BaseOptimizer")
-    methods = {method: vars(base)[method] for method in _STATELESS}
-    optimizer = type(kind.__name__, (kind,), methods)()
+    optimizer = type(kind.__name__, (kind,), {name: vars(base)[name] for name in _STATELESS})()
     optimizer.build(model.trainable_variables)
     return optimizer
 
@@ -295,9 +288,10 @@ class KerasEngine(Engine):
 
 def runs_per_stack(population: Population) -> int:
     """Runs per stack: a power of two, from 16 for small networks down to 1 for large ones."""
-    if convolves(population.model) or recurs(population.model):
-        return 1
-    share = max(1, _STACKED_PARAMETERS // max(1, population.model.count_params()))
+    model, recurrent = population.model, (keras.layers.RNN, keras.layers.Bidirectional)
+    if convolves(model) or any(isinstance(layer, recurrent) for layer in _all_layers(model)):
+        return 1  # tf.vectorized_map cannot map the loop of a recurrent layer
+    share = max(1, _STACKED_PARAMETERS // max(1, model.count_params()))
     largest = min(_LARGEST_STACK, population.most_slots or _LARGEST_STACK)
     return int(min(largest, 2 ** (share.bit_length() - 1)))
 
