@@ -230,7 +230,8 @@ def _stateless_optimizer(name: str, model: Any) -> Any:
     """Keras's optimizer of a name, as a function of its variables and the model's."""
     kind = type(keras.optimizers.get(name))
     (base,) = (base for base in kind.__mro__ if base.__name__ == "BaseOptimizer")
-    optimizer = type(kind.__name__, (kind,), {name: vars(base)[name] for name in _STATELESS})()
+    methods = {method: vars(base)[method] for method in _STATELESS}
+    optimizer = type(kind.__name__, (kind,), methods)()
     optimizer.build(model.trainable_variables)
     return optimizer
 
@@ -288,10 +289,9 @@ class KerasEngine(Engine):
 
 def runs_per_stack(population: Population) -> int:
     """Runs per stack: a power of two, from 16 for small networks down to 1 for large ones."""
-    model, recurrent = population.model, (keras.layers.RNN, keras.layers.Bidirectional)
-    if convolves(model) or any(isinstance(layer, recurrent) for layer in _all_layers(model)):
-        return 1  # tf.vectorized_map cannot map the loop of a recurrent layer
-    share = max(1, _STACKED_PARAMETERS // max(1, model.count_params()))
+    if convolves(population.model):
+        return 1
+    share = max(1, _STACKED_PARAMETERS // max(1, population.model.count_params()))
     largest = min(_LARGEST_STACK, population.most_slots or _LARGEST_STACK)
     return int(min(largest, 2 ** (share.bit_length() - 1)))
 
