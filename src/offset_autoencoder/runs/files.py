@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import shutil
 import tempfile
 import uuid
@@ -16,7 +18,6 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import read_json, read_npz, write_json, write_npz, write_text
-from offset_autoencoder.io.tables import csv_text, read_csv
 from offset_autoencoder.runs.spec import RunSpec, SavedRun, Status
 
 SPEC, WEIGHTS, HISTORY, TIMES = "spec.json", "weights.npz", "history.csv", "times.npz"
@@ -177,24 +178,32 @@ def read_history(folder: Path) -> dict[str, NDArray[np.float64]]:
         InputError: where the file is missing or damaged.
     """
     path = folder / HISTORY
-    rows = read_csv(path, _COLUMNS)
-    columns = (*_COLUMNS, *(column for column in _PARTS if rows and column in rows[0]))
     try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        parts = [column for column in _PARTS if rows and column in rows[0]]
+        columns = (*_COLUMNS, *parts)
         return {column: np.array([float(row[column]) for row in rows]) for column in columns}
-    except ValueError:
+    except FileNotFoundError:
+        raise InputError(str(path), "no such file", "run dvc repro") from None
+    except (OSError, csv.Error, KeyError, TypeError, ValueError):
         raise InputError(
             str(path), f"is not a table of the numbers {', '.join(_COLUMNS)}", "run dvc repro"
         ) from None
 
 
 def _history_text(trained: TrainedRun) -> str:
-    arrays = {"loss": trained.loss, "val_loss": trained.val_loss}
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = [trained.loss, trained.val_loss]
     if trained.adds_losses:
         rest = trained.val_loss - trained.val_reconstruction
-        arrays |= dict(zip(_PARTS, (trained.val_reconstruction, rest), strict=True))
-    epochs = enumerate(zip(*arrays.values(), strict=True), start=1)
-    rows = ({"epoch": n, **dict(zip(arrays, values, strict=True))} for n, values in epochs)
-    return csv_text(["epoch", *arrays], rows, nan="nan")
+        columns += [trained.val_reconstruction, rest]
+    writer.writerow([*_COLUMNS, *(_PARTS if trained.adds_losses else ())])
+    for epoch, values in enumerate(zip(*columns, strict=True), start=1):
+        # A float32's own shortest form: read back, it is the same number.
+        writer.writerow([epoch, *(str(value) for value in values)])
+    return text.getvalue()
 
 
 @dataclass(frozen=True)
