@@ -105,7 +105,7 @@ class NetworkKind:
             their parameters can be matched, and they run without TensorFlow.
         reads_images: Whether samples must have an image shape.
         check: ``module:function`` from (where, network, image_shape), which raises an InputError
-            where the samples do not suit the network; None: all suit.
+            where images do not suit the network; None: all suit.
     """
 
     name: str

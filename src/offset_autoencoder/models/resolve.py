@@ -68,6 +68,12 @@ def resolve_architectures(
     def resolve(setting: Setting, encoder_hidden: Sequence[int] | None = None) -> Architecture:
         where = f"params.yaml: models.{setting.model}"
         network, spec = setting.network, setting.spec
+        if network.kind_record.reads_images and image_shape is None:
+            raise InputError(
+                where,
+                f"network.kind: {network.kind} needs samples that are images",
+                "set data.image_shape: [height, width]",
+            )
         if network.kind_record.check is not None:
             load(network.kind_record.check)(where, network, image_shape)
         digest = None
@@ -183,18 +189,12 @@ def _steps(widths: list[int]) -> list[list[int]]:
     return [widths, *neighbours]
 
 
-def check_images(where: str, network: Network, image_shape: Sequence[int] | None) -> None:
-    """Refuse samples that a convolutional network cannot read.
+def check_images(where: str, network: Network, image_shape: Sequence[int]) -> None:
+    """Refuse images that a convolutional network cannot read.
 
     Raises:
-        InputError: where they are no images, or smaller than filters or kernel allow.
+        InputError: where they are smaller than filters or kernel allow.
     """
-    if image_shape is None:
-        raise InputError(
-            where,
-            f"network.kind: {network.kind} needs samples that are images",
-            "set data.image_shape: [height, width]",
-        )
     height, width = image_shape[:2]
     longest = max(height, width)
     halvings = (longest - 1).bit_length()  # ceil(log2(longest))

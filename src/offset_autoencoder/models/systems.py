@@ -190,7 +190,7 @@ def decode_convolutional(architecture: Architecture, code: Tensor, seed: int) ->
 def _image(architecture: Architecture) -> tuple[int, int, int]:
     shape = architecture.image_shape
     if shape is None or len(shape) not in (2, 3):
-        raise ValueError("a convolutional network needs samples with an image shape")
+        raise ValueError(f"a {architecture.network.kind} network needs samples with an image shape")
     height, width, channels = (*shape, 1)[:3]
     return height, width, channels
 
