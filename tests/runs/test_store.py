@@ -266,23 +266,26 @@ def test_a_run_of_two_models_is_kept_once_and_listed_twice(
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "problem"),
     [
-        "model,setting,seed,id\na,a,0,x\n",
-        "model,seed,id,status\na,0,x,finished\n",
-        "model,setting,seed,id,status\na,a,zero,x,finished\n",
-        "model,setting,seed,id,status\na,a,0,x\n",
-        "model,setting,seed,id,status\na,a,0,x,finished,more\n",
-        'model,setting,seed,id,status\na,a,0,"x',
-        "model,setting,seed,id,status\n\xff",
+        ("model,setting,seed,id\na,a,0,x\n", ": has no column 'status'"),
+        ("model,seed,id,status\na,0,x,finished\n", ": has no column 'setting'"),
+        (
+            "model,setting,seed,id,status\na,a,zero,x,finished\n",
+            ", row 1: invalid .*'zero'",
+        ),
+        ("model,setting,seed,id,status\na,a,0,x\n", ", row 1: has 4 cells, expected 5"),
+        ("model,setting,seed,id,status\na,a,0,x,finished,more\n", ", row 1: has 6 cells"),
+        ('model,setting,seed,id,status\na,a,0,"x', ": is not a table: unexpected end"),
+        ("model,setting,seed,id,status\n\xff", ": is not a table: .*utf-8"),
     ],
 )
-def test_a_damaged_index_is_one_line(models: Path, text: str) -> None:
+def test_a_damaged_index_is_one_line(models: Path, text: str, problem: str) -> None:
     models.mkdir()
     with pytest.raises(InputError, match=r"index\.csv: no such file \(run dvc repro\)"):
         read_index(models)
     (models / "index.csv").write_bytes(text.encode("latin-1"))
-    with pytest.raises(InputError, match=r"index\.csv: is not an index of runs"):
+    with pytest.raises(InputError, match=rf"index\.csv{problem}.* \(run dvc repro\)"):
         read_index(models)
 
 

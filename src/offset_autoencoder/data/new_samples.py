@@ -35,10 +35,8 @@ _OPTIONS = RoleKeys(features="--features", label="--label", id="--id", split=Non
 class ColumnOptions:
     """Options of a command that assign the columns of a file to roles.
 
-    Attributes:
-        features: Columns of the features, separated by commas, or the array of an npz.
-        label: Column, array, or (npy, idx) file of the labels.
-        id: Likewise, of the ids.
+    ``features`` are columns separated by commas, or the array of an npz; ``label`` and ``id`` a
+    column, an array, or (npy, idx) a file.
     """
 
     features: str | None = None
@@ -70,13 +68,7 @@ def read_new_samples(
 
     Of a csv or parquet file the features are, failing ``options.features``, the columns that the
     model was trained on, in their order, wherever they stand; failing these too, all columns that
-    have no other role.
-
-    Args:
-        path: The file.
-        options: Options of the command.
-        labelled: Whether the labels are needed; they are not read otherwise.
-        trained_on: Names of the features that the model was trained on, where it knows them.
+    have no other role. Labels are read only where they are needed (``labelled``).
 
     Raises:
         InputError: where the file, a column or an array is missing or damaged, and where a value

@@ -93,13 +93,10 @@ class PreparedData:
 
 @dataclass(frozen=True)
 class SplitStatistics:
-    """Statistics of a split's scaled samples.
+    """Statistics of a split's scaled samples: extremes (NaN where a value is) and digests.
 
-    Attributes:
-        low: Smallest value, NaN where one is.
-        high: Largest value, likewise.
-        samples: Digest of each sample.
-        sha256: Digest of x as written; None where it was only read.
+    ``samples`` holds a digest of each sample, ``sha256`` that of x as written; None where x was
+    only read.
     """
 
     low: float
@@ -126,11 +123,7 @@ def write_splits(
 ) -> dict[SplitName, SplitStatistics]:
     """Scale all samples and write ``SPLIT/x.npy`` for every split, in one pass.
 
-    Args:
-        folder: Where to.
-        x: ``(n, D)`` raw samples.
-        rows: The rows of each split, ascending.
-        scale: The fitted scale.
+    Arguments as of :func:`scan_splits`.
     """
     with contextlib.ExitStack() as stack:
         writers = {
@@ -167,15 +160,12 @@ def scan_splits(
 
 
 class _Scan:
-    """Statistics of a split so far."""
-
     def __init__(self, rows: Rows, writer: NpyWriter | None) -> None:
         self._rows, self._writer = rows, writer
         self._samples = np.empty(len(rows), dtype=np.uint64)
         self._low, self._high = np.inf, -np.inf
 
     def add(self, start: int, chunk: NDArray[Any], scale: Scale) -> None:
-        """Scale the split's rows of a chunk, which begins at row ``start``."""
         first, end = np.searchsorted(self._rows, (start, start + len(chunk)))
         if first == end:
             return
@@ -189,7 +179,6 @@ class _Scan:
 
     @property
     def statistics(self) -> SplitStatistics:
-        """Statistics of the rows added."""
         sha256 = None if self._writer is None else self._writer.digest
         return SplitStatistics(float(self._low), float(self._high), self._samples, sha256)
 
@@ -229,14 +218,7 @@ def write_all_but_x(
     scale: ShiftAndFactor,
     latent_dims: Mapping[str, Sequence[int]],
 ) -> None:
-    """Write all but the splits' ``x.npy``.
-
-    Args:
-        folder: Where to.
-        data: Splits and schema.
-        scale: Shift and factor.
-        latent_dims: Latent dims that each offset is needed in.
-    """
+    """Write all but the splits' ``x.npy``, with the latent dims that each offset is needed in."""
     for name in SPLITS:
         split = data.split(name)
         write_npy(folder / name / "ids.npy", split.ids)

@@ -67,13 +67,9 @@ def load_samples(data: Data, raw: Path = paths.RAW) -> Samples:
     Rows follow each other in the order train, validation, test; without ids a sample's id is
     its row in the whole.
 
-    Args:
-        data: The section ``data`` of params.yaml.
-        raw: The folder that files are named relative to.
-
     Raises:
-        InputError: where something cannot be read (see :func:`.load_source`), a table is not fit
-            (see :mod:`.checks`), the tables do not fit together, an id stands twice, or
+        InputError: where something cannot be read (see :func:`load_source`), a table is not fit
+            (see :mod:`.readers.base`), the tables do not fit together, an id stands twice, or
             ``data.image_shape`` does not fit.
     """
     tables = load_source(data, raw)
@@ -186,10 +182,6 @@ _CACHED = {"mnist": "mnist.npz", "fashion_mnist": "fashion-mnist/"}
 
 def load_source(data: Data, raw: Path = paths.RAW) -> Tables:
     """Read the data set that params.yaml names, unscaled.
-
-    Args:
-        data: The section ``data`` of params.yaml.
-        raw: The folder that files are named relative to.
 
     Returns:
         The whole data set under None or, where it brings its own splits as files, one table
@@ -360,15 +352,10 @@ def _key(key: str, split: SplitName | None) -> str:
 
 
 def locate(raw: Path, name: str, key: str) -> Path:
-    """Path of a file that params.yaml names relative to ``data/raw``.
+    """Path of a file that params.yaml names under ``key``, relative to ``data/raw``.
 
     A symbolic link inside the folder may point out of it (DVC's cache links files so); a
     name may not. What a temporary clone lacks is brought in from the project it is made of.
-
-    Args:
-        raw: The folder.
-        name: The file's name in it.
-        key: The key that names it, for messages: ``"data.path"``.
 
     Raises:
         InputError: where the name leaves the folder, or is not a file that can be read.

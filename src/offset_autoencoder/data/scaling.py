@@ -24,10 +24,10 @@ ShiftAndFactor = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Scale:
-    """A fitted scale.
+    """A fitted scale: ``none``, ``unit``, ``minmax`` or ``standard``.
 
     Attributes:
-        kind: ``none``, ``unit``, ``minmax`` or ``standard``.
+        kind: Its name.
         shift: float64 ``(1,)`` or ``(D,)``.
         factor: float64, of the same shape.
         facts: Further facts for the schema: the divisor of ``unit``, the number of constant
@@ -132,14 +132,9 @@ def apply_scale(
 
 
 def inverse_scale(x: NDArray[np.float32], scale: ShiftAndFactor) -> NDArray[np.float64]:
-    """Undo :func:`apply_scale`; a feature that had no spread gets its one value.
+    """Undo :func:`apply_scale`, as float64 ``(n, D)``.
 
-    Args:
-        x: Scaled samples ``(n, D)``.
-        scale: Shift and factor, ``(1,)`` or ``(D,)``.
-
-    Returns:
-        float64 ``(n, D)``.
+    A feature that had no spread gets its one value.
     """
     shift, factor = scale
     with np.errstate(divide="ignore"):
@@ -149,12 +144,7 @@ def inverse_scale(x: NDArray[np.float32], scale: ShiftAndFactor) -> NDArray[np.f
 
 @dataclass(frozen=True)
 class ScaledRows:
-    """Samples of a split as the network sees them, scaled on access.
-
-    Attributes:
-        x: The raw samples.
-        scale: The fitted scale.
-    """
+    """Samples of a split as the network sees them, scaled on access."""
 
     x: RowSubset
     scale: Scale

@@ -80,14 +80,9 @@ def assign(
 
 
 def hash_order(ids: NDArray[Any], seed: int) -> Rows:
-    """Order of ids by the SHA-256 of ``"seed:id"``: random, and independent of their own order.
+    """Order of ids by the SHA-256 of ``"seed:id"``, as ``(n,)`` indices.
 
-    Args:
-        ids: ``(n,)`` integers or text; 7 and "7" are the same id.
-        seed: Another seed gives another order.
-
-    Returns:
-        ``(n,)`` indices into ``ids``.
+    It is random, and independent of the ids' own order; 7 and "7" are the same id.
     """
     words = _words(ids, seed, 1)[:, 0]
     order: Rows = np.argsort(words, kind="stable")
@@ -169,7 +164,6 @@ def _cheapest(up: NDArray[np.bool_], fractions: NDArray[Any], start: int, end: i
 
 
 def _totals(samples: int, split: Split, cut: Sequence[SplitName]) -> list[int]:
-    """Samples of each part that is cut, then of train."""
     totals = []
     for name in cut:
         share = getattr(split, name)
@@ -208,11 +202,8 @@ def _check_classes(
 def split_leakage(digests: Mapping[SplitName, Digests]) -> dict[SplitName, int]:
     """Number of samples of validation, and of test, that an earlier split contains, too.
 
-    Args:
-        digests: Of each sample of each split, see :func:`sample_digests`.
-
-    Returns:
-        For validation those that stand in train, for test those in train or in validation.
+    For validation those that stand in train, for test those in train or in validation, by the
+    :func:`sample_digests` of each split.
     """
     return {
         name: int(np.isin(digests[name], np.concatenate([digests[n] for n in SPLITS[:i]])).sum())

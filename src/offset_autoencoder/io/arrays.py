@@ -61,9 +61,8 @@ def rows_per_block(width: int) -> int:
 def chunks(x: Matrix, width: int = 0) -> Iterator[tuple[int, NDArray[Any]]]:
     """Iterate over consecutive chunks of rows, each with the index of its first row.
 
-    Args:
-        x: ``(n, D)``. The memory of a mapped file's chunk is released when the next is requested.
-        width: Values per row where that is more than D.
+    The memory of a mapped file's chunk is released when the next is requested. ``width`` is the
+    number of values per row where that is more than D.
     """
     rows = rows_per_chunk(max(x.shape[1], width))
     for start in range(0, len(x), rows):
@@ -77,9 +76,7 @@ def first_where(
 ) -> tuple[int, int] | None:
     """First row, and in it the first column, of ``(n, D)`` where a test is true.
 
-    Args:
-        x: The matrix, read in chunks.
-        test: Function from a chunk of rows to bools of its shape.
+    The test is a function from a chunk of rows to bools of its shape.
     """
     for start, chunk in chunks(x):
         hits = test(chunk)
@@ -101,10 +98,6 @@ def take(array: NDArray[Any], rows: Rows) -> NDArray[Any]:
 
     A mapped file is read from front to back, a chunk at a time, so that rows far apart do not
     bring all that lies between them into memory.
-
-    Args:
-        array: ``(n, ...)``.
-        rows: ``(k,)`` row indices.
     """
     if _mapping(array) is None or not len(rows):
         return array[rows]
@@ -168,10 +161,9 @@ def _mapping(array: NDArray[Any]) -> mmap.mmap | None:
 
 @dataclass(frozen=True)
 class ConcatenatedRows:
-    """Concatenation of arrays of samples, read on access; a sample is flattened in C order.
+    """Concatenation of ``(n_i, ...)`` arrays in memory or mapped, read on access.
 
-    Attributes:
-        parts: ``(n_i, ...)`` each, in memory or mapped, with samples of one shape.
+    A sample is flattened in C order.
     """
 
     parts: tuple[NDArray[Any], ...]
@@ -222,12 +214,7 @@ class ConcatenatedRows:
 
 @dataclass(frozen=True)
 class RowSubset:
-    """Some rows of a matrix, in an order of their own.
-
-    Attributes:
-        x: The matrix.
-        rows: ``(k,)`` row indices.
-    """
+    """Some rows of a matrix, in an order of their own."""
 
     x: ConcatenatedRows
     rows: Rows
@@ -293,10 +280,7 @@ class TempArray:
     ) -> NDArray[Any]:
         """Everything written, as a read-only array, mapped where it is on disk.
 
-        Args:
-            dtype: Dtype of the values.
-            shape: Shape of the array.
-            order: Whether rows (C) or columns (F) were written.
+        ``order`` says whether rows (C) or columns (F) were written.
         """
         if self._size > bytes_in_memory():
             return mapped(self._file, dtype, shape, order)

@@ -63,8 +63,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 def replace_folder(folder: Path) -> Iterator[Path]:
     """Build a folder that takes the place of another, whole or not at all.
 
-    Yields:
-        An empty folder to write to; it becomes ``folder`` if the block ends without an error.
+    Yields an empty folder to write to; it becomes ``folder`` if the block ends without an error.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -123,10 +122,7 @@ def write_npy(path: Path, array: NDArray[Any]) -> None:
 
 
 def open_npy(path: Path) -> NDArray[Any]:
-    """Memory-map an npy file for reading.
-
-    Returns:
-        The array, of any shape and dtype but object.
+    """Memory-map an npy file, of any shape and dtype but object, for reading.
 
     Raises:
         InputError: where the file is missing, truncated, not npy, or holds pickled objects.
@@ -151,12 +147,7 @@ def open_npy(path: Path) -> NDArray[Any]:
 
 
 class NpyWriter:
-    """Writer of one float32 array, block by block, with its digest.
-
-    Args:
-        stream: Destination.
-        shape: ``(n, columns)`` of the whole array.
-    """
+    """Writer of one float32 array ``(n, columns)``, block by block, with its digest."""
 
     def __init__(self, stream: IO[bytes], shape: tuple[int, int]) -> None:
         dtype = np.dtype(np.float32)

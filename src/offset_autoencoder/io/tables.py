@@ -27,13 +27,8 @@ def write_csv(
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, nan: str = "") -> str:
     """Rows as csv: a header, line feeds, floats in full.
 
-    Floats are written with as many digits as give the same float (or NumPy float32) back; None
-    as an empty cell, infinity as ``inf``.
-
-    Args:
-        columns: The columns in order; a row lacking one has an empty cell there.
-        rows: The rows.
-        nan: Cell of a NaN.
+    Floats are written with as many digits as give the same float (or NumPy float32) back, NaN as
+    ``nan``, infinity as ``inf``; None, and a column that a row lacks, as an empty cell.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -52,15 +47,12 @@ def _cell(value: Any, nan: str) -> str:
 
 
 def read_csv(path: Path, required: Sequence[str] = (), *, hint: str = "run dvc repro") -> list[Row]:
-    """Read a csv file with a header, every cell as text.
+    """Read a csv file with a header as one mapping of column to cell per row, all text.
 
     Args:
         path: The file.
         required: Columns that must be there.
         hint: Remedy to name in errors.
-
-    Returns:
-        One mapping of column to cell per row.
 
     Raises:
         InputError: where the file is missing, no csv, lacks a column, or where a row has not one
@@ -93,11 +85,7 @@ def read_rows(
 ) -> list[T]:
     """Read a csv file whose rows are records, such as a dataclass.
 
-    Args:
-        path: The file.
-        parse: Converts a row of texts to a record; may raise KeyError, TypeError or ValueError.
-        required: Columns that must be there.
-        hint: Remedy to name in errors.
+    ``parse`` converts a row of texts; it may raise KeyError, TypeError or ValueError.
 
     Raises:
         InputError: as :func:`read_csv`, and where a row cannot be parsed.

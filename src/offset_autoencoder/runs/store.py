@@ -10,8 +10,6 @@ first is right.
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import shutil
 import time
 from collections.abc import Container, Sequence
@@ -19,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from offset_autoencoder.config import format_value
-from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import write_text
+from offset_autoencoder.io.tables import Row, csv_text, read_rows
 from offset_autoencoder.runs.files import (
     CHECKPOINTS,
     TEMPORARY,
@@ -149,34 +147,27 @@ def read_index(models: Path) -> list[IndexedRun]:
     Raises:
         InputError: where it is missing or damaged.
     """
-    path = models / INDEX
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            return [_indexed(row) for row in csv.DictReader(stream, strict=True)]
-    except FileNotFoundError:
-        raise InputError(str(path), "no such file", "run dvc repro") from None
-    except (OSError, csv.Error, KeyError, TypeError, ValueError):
-        raise InputError(str(path), "is not an index of runs", "run dvc repro") from None
+    return read_rows(models / INDEX, _indexed, _COLUMNS)
 
 
 def _index_text(folder: Path, runs: Sequence[IdentifiedRun]) -> str:
     """Content of ``index.csv``: model, setting, swept keys, seed, id, status; a row per run."""
     swept = list(dict.fromkeys(key for run in runs for key, _ in run.run.setting.sweep))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["model", "setting", *swept, "seed", "id", "status"])
-    for run in runs:
-        setting = run.run.setting
-        values = dict(setting.sweep)
-        cells = [format_value(values[key]) if key in values else "" for key in swept]
-        status = read_saved_run(folder / run.id).status
-        writer.writerow([setting.model, setting.label, *cells, run.run.seed, run.id, status])
-    return text.getvalue()
+    rows = [
+        {
+            "model": run.run.setting.model,
+            "setting": run.run.setting.label,
+            **{key: format_value(value) for key, value in run.run.setting.sweep},
+            "seed": run.run.seed,
+            "id": run.id,
+            "status": read_saved_run(folder / run.id).status,
+        }
+        for run in runs
+    ]
+    return csv_text(["model", "setting", *swept, "seed", "id", "status"], rows)
 
 
-def _indexed(row: dict[str, str]) -> IndexedRun:
-    if None in row or None in row.values():
-        raise ValueError("a row has more or fewer cells than there are columns")
+def _indexed(row: Row) -> IndexedRun:
     return IndexedRun(
         model=row["model"],
         setting=row["setting"],

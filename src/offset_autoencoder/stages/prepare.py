@@ -44,8 +44,6 @@ from offset_autoencoder.io.files import open_npy, replace_folder, sha256_of_arra
 from offset_autoencoder.models.resolve import resolve_architectures
 
 Statistics = Mapping[SplitName, SplitStatistics]
-Extremes = Mapping[SplitName, tuple[float, float]]
-"""Smallest and largest value of each split."""
 LocateValue = Callable[[SplitName, int, int | None], str]
 """Function from split, row of it, and feature or None to the location in the user's files."""
 
@@ -93,13 +91,7 @@ def load_checked_params() -> Params:
 
 @dataclass(frozen=True)
 class Source:
-    """The raw data set of params.yaml, and the rows of each split.
-
-    Attributes:
-        params: params.yaml.
-        samples: The data set.
-        rows: The rows of each split, in ascending order of id.
-    """
+    """The raw data set of params.yaml, and the rows of each split in ascending order of id."""
 
     params: Params
     samples: Samples
@@ -116,33 +108,24 @@ class Source:
         rows = assign(
             samples.ids, params.split, y=samples.y, classes=samples.classes, given=samples.splits
         )
-        source = cls(params, samples, rows)
-        source._check_shape()
-        return source
-
-    def _check_shape(self) -> None:
-        """Check what needs shape and labels alone, before a large file is read."""
-        samples, train = self.samples, self.rows["train"]
         classes = None if samples.classes is None else len(samples.classes)
-        shape = DataShape(len(train), samples.x.shape[1], classes)
-        for name, offset in self.params.offsets.items():
-            where = f"params.yaml: offsets.{name}"
-            offset.check_shape(where, shape, self.params.latent_dims(name))
+        shape = DataShape(len(rows["train"]), samples.x.shape[1], classes)
+        for name, offset in params.offsets.items():
+            offset.check_shape(f"params.yaml: offsets.{name}", shape, params.latent_dims(name))
             for key, path in offset.files.items():
                 locate(paths.RAW, path, f"offsets.{name}.{key}")
         resolve_architectures(
-            self.params.settings,
+            params.settings,
             input_dim=shape.features,
             image_shape=samples.image_shape,
             samples=shape.samples,
         )
+        return cls(params, samples, rows)
 
     def fit_scale(self, x: ConcatenatedRows, rows: SplitRows) -> Scale:
-        """Fit the scale on the training split.
+        """Fit the scale on the training split of ``(n, D)`` raw samples.
 
-        Args:
-            x: ``(n, D)`` raw samples, perhaps in another order than the data set's.
-            rows: The rows of each split in them.
+        ``rows`` are those of each split in x, perhaps in another order than the data set's.
         """
         first = self.samples.tables[0]
         return fit_scale(
@@ -155,12 +138,7 @@ class Source:
     def check(
         self, x: Mapping[SplitName, NDArray[np.float32]], scale: Scale, statistics: Statistics
     ) -> PreparedData:
-        """Check scaled samples against params.yaml, and describe them.
-
-        Args:
-            x: Scaled samples of each split.
-            scale: The fitted scale.
-            statistics: Statistics of each split.
+        """Check scaled samples of each split against params.yaml, and describe them.
 
         Raises:
             InputError: for a value that a loss or the metric cannot work with.
@@ -170,7 +148,7 @@ class Source:
         def locate(name: SplitName, row: int, feature: int | None) -> str:
             return self.samples.location(int(self.rows[name][row]), feature)
 
-        _check_values(self.params, data, _extremes(statistics), locate)
+        _check_values(self.params, data, statistics, locate)
         return data
 
 
@@ -198,7 +176,7 @@ def describe(
         input_dim=samples.x.shape[1],
         image_shape=None if samples.image_shape is None else list(samples.image_shape),
         scale={"kind": scale.kind, **scale.facts},
-        range=_value_range(scale.kind, _extremes(statistics)),
+        range=_value_range(scale.kind, statistics),
         classes=samples.classes,
         ids="given" if samples.ids_given else "rows",
         digests={
@@ -244,22 +222,16 @@ def _source_name(data: Data) -> str:
     return " + ".join(dict.fromkeys(str(names[name]) for name in SPLITS if name in names))
 
 
-def _extremes(statistics: Statistics) -> Extremes:
-    return {name: (split.low, split.high) for name, split in statistics.items()}
-
-
-def _value_range(kind: str, extremes: Extremes) -> list[float] | None:
-    """Range that scaled samples are known to keep to, if any."""
-    if kind not in ("unit", "minmax"):
-        return None
-    return [0.0, 1.0] if all(low >= 0 and high <= 1 for low, high in extremes.values()) else None
+def _value_range(kind: str, statistics: Statistics) -> list[float] | None:
+    is_kept = all(split.low >= 0 and split.high <= 1 for split in statistics.values())
+    return [0.0, 1.0] if kind in ("unit", "minmax") and is_kept else None
 
 
 def _check_values(
-    params: Params, data: PreparedData, extremes: Extremes, locate_value: LocateValue
+    params: Params, data: PreparedData, statistics: Statistics, locate_value: LocateValue
 ) -> None:
     for name in SPLITS:
-        if np.isfinite(extremes[name]).all():
+        if np.isfinite(statistics[name].low) and np.isfinite(statistics[name].high):
             continue
         if cell := first_not_finite(data.split(name).x):
             raise InputError(
@@ -270,10 +242,11 @@ def _check_values(
     for loss, (user, section) in _losses(params).items():
         needs = f"which loss: {loss} of {user} needs"
         if LOSSES[loss].targets == "unit_interval":
-            _check_unit_interval(needs, section, params.data.scale, data, extremes, locate_value)
+            _check_unit_interval(needs, section, params.data.scale, data, statistics, locate_value)
         elif LOSSES[loss].targets == "distribution":
             _check_distributions(needs, section, data, locate_value)
-    check_metric_inputs(MetricInputs(params, data.schema.range, *extremes["test"]))
+    test = statistics["test"]
+    check_metric_inputs(MetricInputs(params, data.schema.range, test.low, test.high))
 
 
 def _losses(params: Params) -> dict[str, tuple[str, str]]:
@@ -293,14 +266,13 @@ def _check_unit_interval(
     section: str,
     scale: str,
     data: PreparedData,
-    extremes: Extremes,
+    statistics: Statistics,
     locate_value: LocateValue,
 ) -> None:
     for name in SPLITS:
-        low, high = extremes[name]
-        if low >= 0 and high <= 1:
-            continue
         x = data.split(name).x
+        if statistics[name].low >= 0 and statistics[name].high <= 1:
+            continue
         cell = first_where(x, lambda block: (block < 0) | (block > 1))
         if cell is None:
             continue

@@ -35,10 +35,7 @@ def find_reader(path: Path) -> Reader:
 def read_table(path: Path, roles: ColumnRoles, split: SplitName | None = None) -> Table:
     """Read a file of any format.
 
-    Args:
-        path: The file.
-        roles: Roles of its columns or arrays.
-        split: The split that the file was named for, if any: an npz may hold an array of each.
+    An npz may hold an array of each split: ``split`` is the one that the file was named for.
 
     Raises:
         InputError: where the file is of no known format or damaged, or lacks a column or array.
@@ -49,9 +46,7 @@ def read_table(path: Path, roles: ColumnRoles, split: SplitName | None = None) -
 def read_array(path: Path, context: str = "features") -> NDArray[Any]:
     """Read a file that holds one array, such as the labels of samples in another file.
 
-    Args:
-        path: The file.
-        context: What the array goes with, for messages.
+    ``context`` is what the array goes with, for messages.
 
     Raises:
         InputError: where the file is of another layout, or cannot be read.
@@ -67,11 +62,6 @@ def read_array(path: Path, context: str = "features") -> NDArray[Any]:
 
 def read_array_table(path: Path, others: Mapping[str, Path], context: str = "features") -> Table:
     """Read samples from a file of one array, and their labels, ids or splits from other files.
-
-    Args:
-        path: File of the samples.
-        others: File per role: ``{"label": Path("data/raw/y.npy")}``.
-        context: What the other files go with, for messages.
 
     Raises:
         InputError: where a file cannot be read, or holds not one value per sample.

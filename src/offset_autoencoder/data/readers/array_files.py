@@ -115,11 +115,6 @@ def read_npz_table(path: Path, roles: ColumnRoles, split: SplitName | None = Non
     Unless named, the features are the array ``x`` or, failing that, ``x_train`` for train
     and so on, or else the only one of two or more dimensions that has no other role.
 
-    Args:
-        path: The file; its arrays may be compressed.
-        roles: Roles of its arrays.
-        split: The split that the file was named for, if any.
-
     Raises:
         InputError: where the file is damaged, or an array is missing, pickled, or of a
             length other than the features'.
@@ -154,7 +149,6 @@ def _features(
     path: Path,
     split: SplitName | None,
 ) -> str:
-    """Name of the array that holds the features."""
     key = roles.keys.location("features")
     if roles.features is not None:
         if len(roles.features) != 1:
@@ -206,10 +200,7 @@ def _open(archive: zipfile.ZipFile, name: str, path: Path) -> IO[bytes]:
 
 
 def _header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, Fortran order or not, and dtype of the npy that begins here.
-
-    Afterwards the stream stands at the first value.
-    """
+    """Shape, Fortran order or not, and dtype of an npy; the stream then is at its values."""
     try:
         version = np.lib.format.read_magic(stream)
         if version == (1, 0):

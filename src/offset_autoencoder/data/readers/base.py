@@ -33,12 +33,7 @@ Layout = Literal["columns", "arrays", "array"]
 class RoleKeys:
     """Settings by which the user assigns columns to roles, as error texts name them.
 
-    Attributes:
-        features: Setting of the features' columns.
-        id: Setting of the id.
-        label: Setting of the label; None where there is none.
-        split: Setting of the column of splits, likewise.
-        file: File that the settings are in; None for options of a command.
+    ``label`` or ``split`` is None where there is none; ``file`` for options of a command.
     """
 
     features: str = "data.features"
@@ -63,7 +58,7 @@ class RoleKeys:
 
 @dataclass(frozen=True)
 class ColumnRoles:
-    """ColumnRoles of the columns (csv, parquet) or arrays (npz) of a file.
+    """Roles of the columns (csv, parquet) or arrays (npz) of a file.
 
     Attributes:
         features: Columns of the features, or the one array; None: all without another role.
@@ -127,9 +122,7 @@ class Table:
     def location(self, row: int, feature: int | None = None) -> str:
         """Location of a value: ``"data/raw/x.csv, row 3 (line 5), column 'b'"``.
 
-        Args:
-            row: The row, from 0.
-            feature: The feature, from 0; of an image, counted over the flattened array.
+        Rows and features count from 0; features of an image are those of the flattened array.
         """
         words = f"{self.origin}, row {row}"
         if self.line_of is not None:
@@ -143,12 +136,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Columns:
-    """Columns of a file.
-
-    Attributes:
-        names: All names, in the file's order.
-        index: Names that pandas stored as the index of the table.
-    """
+    """Names of a file's columns in its order, and those that pandas stored as the index."""
 
     names: tuple[str, ...]
     index: frozenset[str] = frozenset()
@@ -196,10 +184,7 @@ def check_length(array: NDArray[Any], x: NDArray[Any], origin: str, role: str) -
 def choose_features(columns: Columns, roles: ColumnRoles, origin: str) -> tuple[str, ...]:
     """Columns of the features: those named, or all without another role, in the file's order.
 
-    Args:
-        columns: The file's columns; an index that pandas stored is a feature only if named.
-        roles: The roles that the user assigned.
-        origin: The file, for messages.
+    An index that pandas stored is a feature only if named. ``origin`` is the file, for messages.
 
     Raises:
         InputError: where a named column is missing, stands twice, or has two roles, or where no
@@ -278,10 +263,9 @@ def as_ids(table: Table, values: NDArray[Any]) -> NDArray[Any]:
     Raises:
         InputError: for ids of another kind, or an empty one.
     """
-    kind = values.dtype.kind
-    if kind in "iu" and (kind == "i" or not len(values) or values.max() < 2**63):
+    if _fits_int64(values):
         return np.asarray(values, dtype=np.int64)
-    if kind == "U":
+    if values.dtype.kind == "U":
         if len(empty := (values == "").nonzero()[0]):
             raise InputError(table.location(int(empty[0])), "the id is empty")
         return np.asarray(values)
@@ -290,6 +274,11 @@ def as_ids(table: Table, values: NDArray[Any]) -> NDArray[Any]:
         f"ids are {values.dtype}, expected integers or text",
         "write them as int64 or as str",
     )
+
+
+def _fits_int64(values: NDArray[Any]) -> bool:
+    kind = values.dtype.kind
+    return kind == "i" or (kind == "u" and bool(np.all(values < 2**63)))
 
 
 def as_labels(table: Table, values: NDArray[Any]) -> NDArray[Any]:
@@ -310,7 +299,7 @@ def as_labels(table: Table, values: NDArray[Any]) -> NDArray[Any]:
                 "leave data.label out where the labels are measurements",
             )
         return np.asarray(values, dtype=np.int64)
-    if kind in "bi" or (kind == "u" and (not len(values) or values.max() < 2**63)):
+    if kind == "b" or _fits_int64(values):
         return np.asarray(values, dtype=np.int64)
     raise InputError(table.origin, f"labels are {values.dtype}, expected integers or text")
 

@@ -77,7 +77,6 @@ def read_csv_table(path: Path, roles: ColumnRoles, split: SplitName | None = Non
 
 
 def _batches(path: Path, features: tuple[str, ...], others: tuple[str, ...]) -> Iterator[Any]:
-    """Arrow record batches, features as float64 and other columns as text."""
     import pyarrow as pa
     from pyarrow import csv as arrow
 
@@ -331,14 +330,7 @@ PARQUET = Reader(
 
 
 def _to_matrix(columns: Sequence[Any]) -> NDArray[Any]:
-    """Convert Arrow columns of numbers to one array, column by column.
-
-    Args:
-        columns: Arrow arrays of n integers, floats or booleans each, no nulls.
-
-    Returns:
-        ``(n, columns)`` in the smallest dtype that holds every column's values.
-    """
+    """Arrow columns of n numbers each, no nulls, as ``(n, columns)`` of the smallest dtype."""
     matrix = np.empty((len(columns[0]), len(columns)), dtype=_common_dtype(columns))
     for index, column in enumerate(columns):
         matrix[:, index] = _to_numbers(column)
@@ -351,7 +343,6 @@ def _common_dtype(columns: Sequence[Any]) -> np.dtype[Any]:
 
 
 def _to_numbers(column: Any) -> NDArray[Any]:
-    """Convert an Arrow column of numbers or booleans, no nulls, to ``(n,)``."""
     import pyarrow as pa
 
     if isinstance(column, pa.ChunkedArray):
@@ -371,7 +362,6 @@ def _to_values(column: Any) -> NDArray[Any]:
 
 
 def _first_null(column: Any) -> int | None:
-    """First row of an Arrow column that is null; None where none is."""
     import pyarrow.compute as pc
 
     return int(pc.index(pc.is_null(column), True).as_py()) if column.null_count else None
