@@ -19,7 +19,15 @@ import numpy as np
 
 from offset_autoencoder.config.offset_kinds import ClassCodeOffset
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.offsets.kind import Float32, Float64, OffsetKind, Samples, State, Training
+from offset_autoencoder.offsets.kind import (
+    Float32,
+    Float64,
+    OffsetKind,
+    Samples,
+    State,
+    Training,
+    unit_directions,
+)
 
 
 def fit(where: str, params: ClassCodeOffset, training: Training, latent_dim: int) -> State:
@@ -35,9 +43,10 @@ def fit(where: str, params: ClassCodeOffset, training: Training, latent_dim: int
             "name them in data.label, or take another kind",
         )
     if params.code == "random":
-        code = random(params.seed, training.n_classes, latent_dim)
+        generator = np.random.default_rng(params.seed)
+        code = unit_directions(generator, training.n_classes, latent_dim)
     else:
-        build = {"one_hot": one_hot, "hadamard": hadamard, "simplex": simplex}[params.code]
+        build = {"one_hot": _one_hot, "hadamard": _hadamard, "simplex": _simplex}[params.code]
         code = build(where, training.n_classes, latent_dim)
     return {"code": code.astype(np.float32)}
 
@@ -60,29 +69,13 @@ def apply(where: str, state: State, samples: Samples) -> Float32:
     return code[y]
 
 
-def random(seed: int, n_classes: int, latent_dim: int) -> Float64:
-    """Directions uniform on the unit sphere, (n_classes, latent_dim): Gaussian, normalised."""
-    rows = np.random.default_rng(seed).standard_normal((n_classes, latent_dim))
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-
-def one_hot(where: str, n_classes: int, latent_dim: int) -> Float64:
-    """Unit vectors, (n_classes, latent_dim).
-
-    Raises:
-        InputError: where latent_dim < n_classes.
-    """
+def _one_hot(where: str, n_classes: int, latent_dim: int) -> Float64:
     if latent_dim < n_classes:
         raise _too_short(where, "one_hot", n_classes, latent_dim, f"at least {n_classes}")
     return np.eye(n_classes, latent_dim)
 
 
-def hadamard(where: str, n_classes: int, latent_dim: int) -> Float64:
-    """Orthogonal rows of ±1/sqrt(latent_dim), (n_classes, latent_dim).
-
-    Raises:
-        InputError: where latent_dim is not a power of two, or is below n_classes.
-    """
+def _hadamard(where: str, n_classes: int, latent_dim: int) -> Float64:
     if latent_dim < n_classes or latent_dim & (latent_dim - 1):
         next_power = 1 << (max(latent_dim, n_classes) - 1).bit_length()
         raise _too_short(
@@ -94,16 +87,9 @@ def hadamard(where: str, n_classes: int, latent_dim: int) -> Float64:
     return rows
 
 
-def simplex(where: str, n_classes: int, latent_dim: int) -> Float64:
-    """Vertices of a regular simplex centred on the origin, (n_classes, latent_dim).
-
-    The Helmert contrasts are K − 1 orthonormal rows, each orthogonal to the ones; the columns
-    of that matrix are K vectors with inner products δ_ij − 1/K, which sqrt(K/(K − 1)) makes
-    unit vectors.
-
-    Raises:
-        InputError: where there are fewer than two classes, or latent_dim < n_classes − 1.
-    """
+def _simplex(where: str, n_classes: int, latent_dim: int) -> Float64:
+    # The Helmert contrasts are K − 1 orthonormal rows, each orthogonal to the ones; the columns of
+    # that matrix are K vectors with inner products δ_ij − 1/K: sqrt(K/(K − 1)) makes them unit.
     if n_classes < 2:
         raise InputError(f"{where}.code", f"a simplex needs two classes, the data has {n_classes}")
     if latent_dim < n_classes - 1:
