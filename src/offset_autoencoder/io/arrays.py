@@ -11,7 +11,7 @@ import itertools
 import math
 import mmap
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any, Literal, Protocol
 
@@ -26,6 +26,8 @@ CHUNK_VALUES = 1 << 24
 _CHUNK_ROWS = 1 << 20  # what is kept of each row (an id, a digest) takes memory, too
 # Fast memory holds a block of this many rows of usual width, a matrix product is still efficient.
 _BLOCK_ROWS = 4096
+# Linux brings in what is around a page that is touched: up to the huge page that it lies in.
+_HUGE_PAGE = 2 * 2**20
 
 
 class Matrix(Protocol):
@@ -70,6 +72,30 @@ def chunks(x: Matrix, width: int = 0) -> Iterator[tuple[int, NDArray[Any]]]:
         release(chunk)
 
 
+def first_where(
+    x: Matrix, test: Callable[[NDArray[Any]], NDArray[np.bool_]]
+) -> tuple[int, int] | None:
+    """First row, and in it the first column, of ``(n, D)`` where a test is true.
+
+    Args:
+        x: The matrix, read in chunks.
+        test: Function from a chunk of rows to bools of its shape.
+    """
+    for start, chunk in chunks(x):
+        hits = test(chunk)
+        if hits.any():
+            row, column = np.unravel_index(int(hits.argmax()), hits.shape)
+            return start + int(row), int(column)
+    return None
+
+
+def first_not_finite(x: Matrix) -> tuple[int, int] | None:
+    """First row, and in it the first column, of ``(n, D)`` that is NaN or infinite."""
+    # NaN goes through minimum and maximum, which need no array of their own.
+    finite = all(np.isfinite(c.min()) and np.isfinite(c.max()) for _, c in chunks(x))
+    return None if finite else first_where(x, lambda chunk: ~np.isfinite(chunk))
+
+
 def take(array: NDArray[Any], rows: Rows) -> NDArray[Any]:
     """Rows of an array, in memory, in the order requested.
 
@@ -101,6 +127,33 @@ def release(array: NDArray[Any]) -> None:
     """
     if (mapping := _mapping(array)) is not None:
         mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def read_ahead(array: NDArray[Any], rows: NDArray[np.integer[Any]]) -> None:
+    """Have the system read rows of a read-only mapped file while something else is computed."""
+    _advise(array, rows, "MADV_WILLNEED", around=0)
+
+
+def release_rows(array: NDArray[Any], rows: NDArray[np.integer[Any]]) -> None:
+    """Release the resident memory of some rows, as :func:`release` does that of all."""
+    _advise(array, rows, "MADV_DONTNEED", around=_HUGE_PAGE)
+
+
+def _advise(array: NDArray[Any], rows: NDArray[Any], advice: str, around: int) -> None:
+    mapping = _mapping(array)
+    if mapping is None or not len(rows) or not array.flags.c_contiguous:
+        return
+    whole = np.frombuffer(mapping, np.uint8)
+    if whole.flags.writeable:
+        return  # it may hold what its file does not
+    first = array.ctypes.data - whole.ctypes.data
+    width = array.strides[0]
+    ordered = np.sort(rows)
+    for stretch in np.split(ordered, np.flatnonzero(np.diff(ordered) > 1) + 1):
+        start, stop = int(stretch[0]), int(stretch[-1]) + 1
+        begin = max(0, first + start * width - around) // mmap.PAGESIZE * mmap.PAGESIZE
+        end = min(first + stop * width + around, len(mapping))
+        mapping.madvise(getattr(mmap, advice), begin, end - begin)
 
 
 def _mapping(array: NDArray[Any]) -> mmap.mmap | None:

@@ -13,9 +13,8 @@ from offset_autoencoder.evaluation.comparison import Comparison
 from offset_autoencoder.evaluation.interventions import InterventionSummary
 from offset_autoencoder.evaluation.metrics import CONDITIONS, higher_is_better
 from offset_autoencoder.evaluation.probes import ProbeSummary
-from offset_autoencoder.evaluation.runs_table import noise_level
 from offset_autoencoder.evaluation.statistics import Estimate
-from offset_autoencoder.evaluation.summary import Curve, SettingSummary
+from offset_autoencoder.evaluation.summary import Curve, SettingSummary, noise_level
 from offset_autoencoder.reporting.rows import Fields, Row, Rows, interval_fields, row_of
 from offset_autoencoder.reporting.wording import (
     PARTS,

@@ -16,9 +16,8 @@ from offset_autoencoder.evaluation.encoder_adaptation import EncoderAdaptationSu
 from offset_autoencoder.evaluation.interventions import InterventionSummary
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict
 from offset_autoencoder.evaluation.probes import PARTS, ProbeSummary
-from offset_autoencoder.evaluation.runs_table import setting_cells, sweep_keys
 from offset_autoencoder.evaluation.statistics import Estimate
-from offset_autoencoder.evaluation.summary import GeneralizationGap
+from offset_autoencoder.evaluation.summary import GeneralizationGap, setting_cells, sweep_keys
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
