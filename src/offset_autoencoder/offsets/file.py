@@ -65,13 +65,6 @@ def read_tables(
 ) -> dict[SplitName, Vectors]:
     """Read and check the table of every split.
 
-    Args:
-        name: The name under ``offsets:``.
-        params: Its section of params.yaml.
-        ids: The samples.
-        latent_dim: Length that the vectors must have.
-        raw: ``data/raw``.
-
     Returns:
         The vectors of each split, row-aligned with its samples; of a large file mapped.
 

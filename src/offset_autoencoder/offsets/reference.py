@@ -59,10 +59,7 @@ def fit_reference_state(
 
 
 def encode(where: str, state: State, x: Float32) -> Float64:
-    """Code of samples under the reference, in float64: (n, latent_dim).
-
-    In float64 a sample's code is the same alone as among others, but for rounding far below
-    that of float32.
+    """Code of samples under the reference, (n, latent_dim), in float64: so it is the same alone.
 
     Raises:
         InputError: where x has another number of features than the training split.

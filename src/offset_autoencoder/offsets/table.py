@@ -27,8 +27,6 @@ class OffsetTable:
 
     Attributes:
         name: The name under ``offsets:``.
-        kind: Its kind.
-        latent_dim: Length of the vectors.
         rms: Root mean square of a coordinate over the training split,
             sqrt(mean(train²)) over all rows and columns.
         train: float32 (n_train, latent_dim), read-only.
@@ -104,7 +102,7 @@ def write_table(
         params: Its section of params.yaml, as plain values.
         latent_dim: Length of the vectors.
         input_dim: Number of features of the samples.
-        tables: Vectors of each split.
+        tables: Vectors per split.
         state: Arrays that determine f(x) of new samples.
         data_digests: SHA-256 of the x of each split that the table belongs to.
 
