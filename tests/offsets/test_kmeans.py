@@ -108,11 +108,6 @@ def test_more_clusters_than_different_samples() -> None:
         fit(np.repeat(X[:3], 20, axis=0))
 
 
-def test_other_features_than_it_was_fitted_on() -> None:
-    with pytest.raises(InputError, match="was fitted on 8 features, x has 7"):
-        vectors(fit(), X[:, :7])
-
-
 @pytest.mark.slow
 def test_two_processes_and_any_number_of_threads_give_the_same_bytes(tmp_path: Path) -> None:
     program = """

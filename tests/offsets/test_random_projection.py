@@ -5,7 +5,6 @@ import pytest
 from scipy import stats
 
 from offset_autoencoder.config.offset_kinds import RandomProjectionOffset
-from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets import linear, random_projection
 from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
 
@@ -64,21 +63,6 @@ def test_seed_decides_and_shared_numbers_are_not_drawn_elsewhere() -> None:
     assert not np.array_equal(fit(x, 4)["projection"], fit(x, 4, seed=1)["projection"])
     plain = np.random.default_rng(0).standard_normal((12, 4)) / 2
     assert not np.any(np.isclose(fit(x, 4)["projection"], plain))
-
-
-def test_a_sample_has_the_same_vector_alone_as_among_others() -> None:
-    # float64 products rounded to float32: equal but for the last bit of one in 10^8.
-    x = samples(5000, 64)
-    state = fit(x, 16)
-    table = random_projection.apply(WHERE, state, Samples(x))
-    for row in (0, 17, 4095, 4096, 4999):
-        alone = random_projection.apply(WHERE, state, Samples(x[row : row + 1]))
-        np.testing.assert_allclose(alone[0], table[row], rtol=2e-7, atol=1e-9)
-
-
-def test_other_number_of_features_is_refused() -> None:
-    with pytest.raises(InputError, match="fitted on 7 features, x has 8"):
-        random_projection.apply(WHERE, fit(samples(4, 7), 3), Samples(samples(2, 8)))
 
 
 def test_many_rows_are_multiplied_in_float32_and_as_exact(monkeypatch: pytest.MonkeyPatch) -> None:

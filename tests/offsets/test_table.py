@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import sha256_of_array
-from offset_autoencoder.offsets.kind import Float32
+from offset_autoencoder.offsets.kind import Float32, Vectors
 from offset_autoencoder.offsets.table import (
     OffsetTable,
     folder_of,
@@ -22,6 +24,13 @@ from offset_autoencoder.offsets.table import (
 )
 
 SIZES: dict[SplitName, int] = {"train": 30, "validation": 5, "test": 7}
+
+
+def vectors(arrays: Mapping[SplitName, NDArray[Any]]) -> dict[SplitName, Vectors]:
+    def one(array: NDArray[Any]) -> Vectors:
+        return Vectors((len(array), 4), lambda: [array])
+
+    return {split: one(array) for split, array in arrays.items()}
 
 
 def tables(latent_dim: int = 4, scale: float = 3.0) -> dict[SplitName, Float32]:
@@ -43,7 +52,8 @@ def write(folder: Path, latent_dim: int = 4, **changes: Any) -> float:
         "state": {"seed": np.array(0)},
         "data_digests": dict.fromkeys(SPLITS, "abc"),
     }
-    return write_table(folder, **(given | changes))
+    given |= changes
+    return write_table(folder, **(given | {"tables": vectors(given["tables"])}))
 
 
 @pytest.mark.parametrize("swept", [False, True])
@@ -153,7 +163,7 @@ def test_table_that_is_not_finite_writes_nothing(tmp_path: Path, bad: float) -> 
     broken["test"][3, 2] = bad
     with pytest.raises(InputError, match=r"offsets.mine, test split: row 3, column 2 is"):
         write(tmp_path / "mine", tables=broken)
-    assert not (tmp_path / "mine").exists()
+    assert not (tmp_path / "mine" / "offset.json").exists()
 
 
 def test_table_of_another_shape_is_refused(tmp_path: Path) -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,7 @@ from sklearn.datasets import load_digits
 from tests.serving.small_project import runs_of
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.serving.export import save_model_folder, write_code
+from offset_autoencoder.serving.export import save_model_folder
 from offset_autoencoder.serving.inference_model import (
     find_servable_run,
     load_model_folder,
@@ -102,31 +99,3 @@ def test_a_run_whose_offset_is_gone_is_refused(project: Path, tmp_path: Path) ->
         subprocess.run(["cp", "-r", project / name, tmp_path / name], check=True)
     with pytest.raises(InputError, match="does not hold the offset that it was trained with"):
         open_run(runs_of(project)["pca"]["id"], tmp_path)
-
-
-def test_the_code_beside_it_is_the_same_every_time_and_is_enough(tmp_path: Path) -> None:
-    custom = tmp_path / "src" / "custom"
-    custom.mkdir(parents=True)
-    (custom / "__init__.py").touch()
-    (custom / "mine.py").write_text("ANSWER = 42\n")
-    for name in ("a.zip", "b.zip"):
-        write_code(tmp_path / name, tmp_path, is_custom=True)
-    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
-    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
-        assert "custom/mine.py" in archive.namelist()
-    program = (
-        "import sys; sys.path.insert(0, 'a.zip')\n"
-        "import offset_autoencoder.serving.inference_model as folder, custom.mine\n"
-        "print(folder.__file__, custom.mine.ANSWER, 'tensorflow' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=tmp_path,
-        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    file, answer, has_tensorflow = done.stdout.split()
-    assert "a.zip/offset_autoencoder" in file
-    assert (answer, has_tensorflow) == ("42", "False")

@@ -92,7 +92,7 @@ def given(**changes: Any) -> dict[str, Any]:
         ("pca", given(x=np.ones((3, 63))), "x: has shape (3, 63), expected (samples, 64)"),
         ("pca", given(x=np.ones(64)), "x: has shape (64,), expected (samples, 64)"),
         ("pca", given(x=[["a"] * 64]), "x: must hold real numbers, its dtype is <U1"),
-        ("pca", given(x=[[1.0], [1.0, 2.0]]), "x: its rows are not of one length"),
+        ("pca", given(x=[[1.0], [1.0, 2.0]]), "x: is not an array: its rows are not of one length"),
         ("pca", given(x=np.full((3, 64), np.nan), first_row=40), "x: row 40, column 0 is nan"),
         ("pca", given(x=np.full((3, 64), 1e300)), "x, scaled: row 0, column 0 is inf"),
         ("pca", given(offset=np.ones((3, 5))), "offset: has shape (3, 5), expected (3, 4)"),

@@ -15,9 +15,9 @@ import pytest
 import yaml
 
 from offset_autoencoder.config.offset_kinds import OFFSETS
+from offset_autoencoder.config.offset_kinds import OFFSETS as KINDS
 from offset_autoencoder.config.registries import ENGINES
 from offset_autoencoder.config.systems import SYSTEMS
-from offset_autoencoder.offsets.registry import KINDS
 from offset_autoencoder.stages.offset_code import code_of_kind
 
 ROOT = Path(__file__).parent.parent.parent

@@ -26,6 +26,7 @@ import numpy as np
 
 from offset_autoencoder.config.offset_kinds import AdversarialOffset
 from offset_autoencoder.offsets.kind import (
+    Apply,
     Float32,
     Float64,
     OffsetKind,
@@ -33,6 +34,7 @@ from offset_autoencoder.offsets.kind import (
     State,
     Training,
     random_stream,
+    unit_directions,
 )
 from offset_autoencoder.offsets.reference import encode, fit_reference_state, layers_of
 
@@ -46,22 +48,29 @@ Tensor = Any
 def fit(where: str, params: AdversarialOffset, training: Training, latent_dim: int) -> State:
     """Layers of the reference, starts (restarts, latent_dim), and settings of the ascent.
 
+    The starts are uniform on the unit sphere, and the same for all samples.
+
     Raises:
         InputError: where the reference's training diverged.
     """
+    generator = random_stream("adversarial", params.seed)
     return {
         **fit_reference_state(where, params, training, latent_dim),
         "output": np.array(params.output),
         "loss": np.array(params.loss),
-        "starts": _starts(params.seed, params.restarts, latent_dim),
+        "starts": unit_directions(generator, params.restarts, latent_dim),
         "radius": np.array(params.radius),
         "steps": np.array(params.steps, dtype=np.int64),
         "step": np.array(params.step),
     }
 
 
-def load(where: str, state: State) -> Callable[[Samples], Float32]:
-    """Compile the ascent, and return the function that :func:`apply` calls."""
+def load(where: str, state: State) -> Apply:
+    """Worst direction found for each sample, float32 (n, latent_dim); the ascent is compiled.
+
+    Raises:
+        InputError: when called, where x has another number of features than the training split.
+    """
     climb = _compile_climb(state)
 
     def directions(samples: Samples) -> Float32:
@@ -74,21 +83,6 @@ def load(where: str, state: State) -> Callable[[Samples], Float32]:
         return table
 
     return directions
-
-
-def apply(where: str, state: State, samples: Samples) -> Float32:
-    """Worst direction found for each sample, float32 (n, latent_dim).
-
-    Raises:
-        InputError: where x has another number of features than the training split.
-    """
-    return load(where, state)(samples)
-
-
-def _starts(seed: int, restarts: int, latent_dim: int) -> Float64:
-    """Directions uniform on the unit sphere, (restarts, latent_dim), the same for all samples."""
-    rows = random_stream("adversarial", seed).standard_normal((restarts, latent_dim))
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def _compile_climb(state: State) -> Callable[[Float64, Float64], Float64]:
@@ -152,4 +146,4 @@ def _compile_climb(state: State) -> Callable[[Float64, Float64], Float64]:
     return lambda x, code: np.asarray(concrete(tf.constant(x), tf.constant(code)))
 
 
-KIND = OffsetKind(fit, apply, load)
+KIND = OffsetKind(fit, load=load)

@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from offset_autoencoder.config import SPLITS, SplitName
+from offset_autoencoder.config.offset_kinds import OFFSETS
 from offset_autoencoder.data.prepared import PreparedData, PreparedSplit
-from offset_autoencoder.errors import InputError
+from offset_autoencoder.errors import InputError, did_you_mean
 from offset_autoencoder.io.arrays import chunks
 from offset_autoencoder.io.files import read_npz, replace_folder
 from offset_autoencoder.offsets.kind import (
     Apply,
     Float32,
     Int64,
+    OffsetKind,
     PreparedIds,
     Samples,
     State,
     Training,
     Vectors,
-    check_finite,
+    finite_float32,
+    real_array,
+    sample_ids,
 )
-from offset_autoencoder.offsets.registry import find_kind
 from offset_autoencoder.offsets.table import INFO, STATE, folder_of, read_info, write_table
+
+
+def find_kind(where: str, name: str) -> OffsetKind:
+    """Kind of an offset by its name; its module is imported only when asked for.
+
+    Raises:
+        InputError: where there is no such kind, naming the nearest.
+    """
+    if name not in OFFSETS:
+        raise InputError(where, f"unknown kind {name!r}", did_you_mean(name, tuple(OFFSETS)))
+    kind: OffsetKind = importlib.import_module(f"{__package__}.{name}").KIND
+    return kind
 
 
 def build_offset(
@@ -75,13 +91,6 @@ def compute_tables(
     name: str, params: Any, data: PreparedData, latent_dim: int, raw: Path
 ) -> tuple[State, dict[SplitName, Vectors]]:
     """Fit an offset on the training split; it is applied when its vectors are written.
-
-    Args:
-        name: The name under ``offsets:``.
-        params: Its section of params.yaml, validated.
-        data: The prepared data.
-        latent_dim: Length of the vectors.
-        raw: ``data/raw``, for the kinds that read files.
 
     Returns:
         State that determines f(x) of new samples, and the vectors of each split.
@@ -146,62 +155,31 @@ def apply_offset(
         raise InputError(str(folder), f"holds several tables: take one of {', '.join(tables)}")
     info = read_info(folder)
     apply = stored_applier(folder, info["kind"])
-    array = _samples(x, int(info["input_dim"]))
-    samples = Samples(
-        array,
-        y=None if y is None else _labels(y, len(array)),
-        ids=None if ids is None else _ids(ids, len(array)),
+    array, input_dim = real_array("x", x), int(info["input_dim"])
+    if array.ndim != 2 or array.shape[1] != input_dim:
+        raise InputError("x", f"must have shape (n, {input_dim}), it has {array.shape}")
+    return apply(
+        Samples(
+            finite_float32("x", array),
+            y=None if y is None else _class_indices(y, len(array)),
+            ids=None if ids is None else sample_ids(ids, len(array)),
+        )
     )
-    return apply(samples)
 
 
 def stored_applier(folder: Path, kind: str) -> Apply:
-    """Function f of new samples of a stored table, to be called for chunk after chunk.
-
-    Args:
-        folder: Folder with the table's state.npz.
-        kind: Its kind.
+    """Function f of new samples of the table in a folder, to be called for chunk after chunk.
 
     Raises:
-        InputError: where the state is missing or damaged.
+        InputError: where its state is missing or damaged.
     """
     return find_kind(str(folder), kind).applier(str(folder), read_npz(folder / STATE))
 
 
-def _samples(x: ArrayLike, input_dim: int) -> Float32:
-    array = _array("x", x)
-    if array.dtype.kind not in "fiub":
-        raise InputError("x", f"must hold real numbers, its dtype is {array.dtype}")
-    if array.ndim != 2 or array.shape[1] != input_dim:
-        raise InputError("x", f"must have shape (n, {input_dim}), it has {array.shape}")
-    with np.errstate(over="ignore"):  # too large for float32 is infinity, which is refused below
-        samples = np.ascontiguousarray(array, dtype=np.float32)
-    check_finite("x", samples)
-    return samples
-
-
-def _labels(y: ArrayLike, n: int) -> Int64:
-    array = _array("y", y)
+def _class_indices(y: ArrayLike, n: int) -> Int64:
+    array = real_array("y", y)
     if array.shape != (n,) or array.dtype.kind not in "iu":
         raise InputError(
             "y", f"must be {n} class indices, whole numbers, it is {array.dtype} {array.shape}"
         )
     return array.astype(np.int64)
-
-
-def _ids(ids: ArrayLike, n: int) -> NDArray[Any]:
-    array = _array("ids", ids)
-    if array.shape != (n,) or array.dtype.kind not in "iuU":
-        raise InputError(
-            "ids", f"must be {n} whole numbers or texts, they are {array.dtype} {array.shape}"
-        )
-    if array.dtype.kind == "u" and len(array) and array.max() >= 2**63:
-        raise InputError("ids", f"must be below 2**63, the largest is {array.max()}")
-    return array if array.dtype.kind == "U" else array.astype(np.int64)
-
-
-def _array(where: str, values: ArrayLike) -> NDArray[Any]:
-    try:
-        return np.asarray(values)
-    except ValueError as error:
-        raise InputError(where, f"is not an array: {error}") from None

@@ -19,7 +19,15 @@ import numpy as np
 
 from offset_autoencoder.config.offset_kinds import ClassCodeOffset, DataShape
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.offsets.kind import Float32, Float64, OffsetKind, Samples, State, Training
+from offset_autoencoder.offsets.kind import (
+    Float32,
+    Float64,
+    OffsetKind,
+    Samples,
+    State,
+    Training,
+    unit_directions,
+)
 
 
 def fit(where: str, params: ClassCodeOffset, training: Training, latent_dim: int) -> State:
@@ -33,7 +41,7 @@ def fit(where: str, params: ClassCodeOffset, training: Training, latent_dim: int
     params.check_shape(where, shape, [latent_dim])
     assert n_classes is not None
     if params.code == "random":
-        code = random(params.seed, n_classes, latent_dim)
+        code = unit_directions(np.random.default_rng(params.seed), n_classes, latent_dim)
     elif params.code == "one_hot":
         code = np.eye(n_classes, latent_dim)
     elif params.code == "hadamard":
@@ -59,12 +67,6 @@ def apply(where: str, state: State, samples: Samples) -> Float32:
         first, row = wrong[0], samples.first_row + wrong[0]
         raise InputError(where, f"y[{row}] is {y[first]}, no class index from 0 to {len(code) - 1}")
     return code[y]
-
-
-def random(seed: int, n_classes: int, latent_dim: int) -> Float64:
-    """Directions uniform on the unit sphere, (n_classes, latent_dim): Gaussian, normalised."""
-    rows = np.random.default_rng(seed).standard_normal((n_classes, latent_dim))
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def hadamard(n_classes: int, latent_dim: int) -> Float64:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import tempfile
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,15 @@ import numpy as np
 from offset_autoencoder.config.offset_kinds import EncoderOffset
 from offset_autoencoder.data.samples import locate
 from offset_autoencoder.errors import InputError, did_you_mean
-from offset_autoencoder.io.arrays import rows_per_block
-from offset_autoencoder.offsets.kind import Float32, OffsetKind, Samples, State, Training
+from offset_autoencoder.offsets.kind import (
+    Apply,
+    Float32,
+    OffsetKind,
+    Samples,
+    State,
+    Training,
+    row_blocks,
+)
 from offset_autoencoder.offsets.reference import encode, fit_reference_state
 
 
@@ -33,51 +39,37 @@ def fit(where: str, params: EncoderOffset, training: Training, latent_dim: int) 
             (n, input_dim) to (n, latent_dim) at that layer.
     """
     if params.path is not None:
-        input_dim = training.x.shape[1]
-        return _read_model(where, params.path, params.layer, training.raw, input_dim, latent_dim)
+        return _read_model(where, params, training, latent_dim)
     state = fit_reference_state(where, params, training, latent_dim)
     return {key: array for key, array in state.items() if not key.startswith("decoder.")}
 
 
-def load(where: str, state: State) -> Callable[[Samples], Float32]:
-    """Load the user's model, if it is one, and return the function that :func:`apply` calls."""
-    if "model" in state:
-        layer = _load_layer(where, state)
-        return lambda samples: layer(samples.x)
-    return lambda samples: encode(where, state, samples.x).astype(np.float32)
-
-
-def apply(where: str, state: State, samples: Samples) -> Float32:
-    """Code of samples, float32 (n, latent_dim).
+def load(where: str, state: State) -> Apply:
+    """Code of samples, float32 (n, latent_dim); the user's model is loaded, if it is one.
 
     Raises:
-        InputError: where x has another number of features than the encoder.
+        InputError: where the stored model cannot be loaded, or, when called, where x has another
+            number of features than the encoder.
     """
-    return load(where, state)(samples)
+    if "model" not in state:
+        return lambda samples: encode(where, state, samples.x).astype(np.float32)
+    encoder = _open_layer(where, state["model"].tobytes(), where, state["layer"].item())
+
+    def apply(samples: Samples) -> Float32:
+        x = samples.x
+        table = np.empty((len(x), encoder.output_shape[1]), dtype=np.float32)
+        for block in row_blocks(*x.shape):
+            table[block] = np.asarray(encoder(x[block], training=False))
+        return table
+
+    return apply
 
 
-def _read_model(
-    where: str, path: str, layer: str, raw: Path, input_dim: int, latent_dim: int
-) -> State:
-    """Read a ``.keras`` file, and make sure that it can be applied.
-
-    Args:
-        where: The offset's place in params.yaml.
-        path: The file, relative to ``raw``.
-        layer: The name of the layer whose output is f(x).
-        raw: ``data/raw``.
-        input_dim: Features of a sample.
-        latent_dim: Length that the vectors must have.
-
-    Returns:
-        The file's bytes, uint8, and the layer's name.
-
-    Raises:
-        InputError: where there is no such file or layer, the file cannot be loaded in safe
-            mode, or the layer does not map (n, input_dim) to (n, latent_dim).
-    """
-    file = locate(raw, path, f"{where.removeprefix('params.yaml: ')}.path")
-    content = file.read_bytes()
+def _read_model(where: str, params: EncoderOffset, training: Training, latent_dim: int) -> State:
+    """Bytes of a ``.keras`` file, uint8, and the layer's name, after a trial that it suits."""
+    assert params.path is not None
+    file = locate(training.raw, params.path, f"{where.removeprefix('params.yaml: ')}.path")
+    content, layer, input_dim = file.read_bytes(), params.layer, training.x.shape[1]
     encoder = _open_layer(str(file), content, f"{where}.layer", layer)
     shapes = tuple(encoder.input_shape), tuple(encoder.output_shape)
     if shapes != ((None, input_dim), (None, latent_dim)):
@@ -88,25 +80,6 @@ def _read_model(
             "name another layer, or set the latent_dim of its models",
         )
     return {"model": np.frombuffer(content, dtype=np.uint8), "layer": np.array(layer)}
-
-
-def _load_layer(where: str, state: State) -> Callable[[Float32], Float32]:
-    """Function from samples to the layer's output, float32 (n, latent_dim).
-
-    Raises:
-        InputError: where the stored model cannot be loaded.
-    """
-    encoder = _open_layer(where, state["model"].tobytes(), where, state["layer"].item())
-
-    def apply(x: Float32) -> Float32:
-        table = np.empty((len(x), encoder.output_shape[1]), dtype=np.float32)
-        rows = rows_per_block(x.shape[1])
-        for start in range(0, len(x), rows):
-            block = slice(start, start + rows)
-            table[block] = np.asarray(encoder(x[block], training=False))
-        return table
-
-    return apply
 
 
 def _open_layer(where: str, content: bytes, where_layer: str, layer: str) -> Any:
@@ -147,4 +120,4 @@ def _shape(shape: tuple[int | None, ...]) -> str:
     return f"({', '.join('n' if size is None else str(size) for size in shape)})"
 
 
-KIND = OffsetKind(fit, apply, load)
+KIND = OffsetKind(fit, load=load)

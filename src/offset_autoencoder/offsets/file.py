@@ -11,6 +11,7 @@ validation, test where it has several (whole data set), or with the rows of
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +52,7 @@ def fit(where: str, params: FileOffset, training: Training, latent_dim: int) -> 
 
 
 def apply(where: str, state: State, samples: Samples) -> Float32:
-    """Refuse: a table has vectors for known samples only.
-
-    Raises:
-        InputError: always.
-    """
+    """Refuse, always: a table has vectors for known samples only."""
     raise InputError(
         where,
         "kind file is a table of vectors for known samples: nothing computes f(x) of a new one",
@@ -68,13 +65,6 @@ def read_tables(
 ) -> dict[SplitName, Vectors]:
     """Read and check the table of every split.
 
-    Args:
-        name: The name under ``offsets:``.
-        params: Its section of params.yaml.
-        ids: The samples.
-        latent_dim: Length that the vectors must have.
-        raw: ``data/raw``.
-
     Returns:
         The vectors of each split, row-aligned with its samples; of a large file mapped.
 
@@ -83,69 +73,105 @@ def read_tables(
             or rows, holds what is not a finite number, or lacks an id, has it twice, or has
             one that no sample has.
     """
-    key = f"offsets.{name}"
-    if isinstance(params.path, str):
-        return _whole(key, params, params.path, ids, latent_dim, raw)
-    for split in SPLITS:
-        if split not in params.path:
+    source = _TableSource(f"offsets.{name}", params, latent_dim, raw)
+    where = f"params.yaml: {source.key}"
+    if not isinstance(params.path, str):
+        vectors: dict[SplitName, Vectors] = {}
+        if missing := [split for split in SPLITS if split not in params.path]:
             raise InputError(
-                f"params.yaml: {key}.path",
-                f"names no file for the {split} split",
+                f"{where}.path",
+                f"names no file for the {missing[0]} split",
                 "name one for each of train, validation and test, or one for the whole data set",
             )
-    return {
-        split: _one_split(f"{key}.path.{split}", key, params, split, ids, latent_dim, raw)
-        for split in SPLITS
-    }
-
-
-def _whole(
-    key: str, params: FileOffset, path: str, ids: PreparedIds, latent_dim: int, raw: Path
-) -> dict[SplitName, Vectors]:
-    wanted = np.concatenate([ids.splits[split] for split in SPLITS])
+        for split in SPLITS:
+            table = source.read(f"{source.key}.path.{split}", params.path[split])
+            vectors[split] = _vectors(source.align(table, ids.splits[split], f"{split} split"))
+        return vectors
+    sample_ids = np.concatenate([ids.splits[split] for split in SPLITS])
     if params.id is None and not ids.are_rows:
         raise InputError(
-            f"params.yaml: {key}",
+            where,
             "the data has ids of its own (data.id), so that its samples are not told by row",
-            f"name the ids of the table in {key}.id, or give one file a split",
+            f"name the ids of the table in {source.key}.id, or give one file a split",
         )
-    if params.id is None and not np.array_equal(np.sort(wanted), np.arange(len(wanted))):
+    if params.id is None and not np.array_equal(np.sort(sample_ids), np.arange(len(sample_ids))):
         raise InputError(
-            f"params.yaml: {key}.path",
+            f"{where}.path",
             "the rows of the data do not count from 0 through all splits",
             "give one file a split",
         )
-    table = _read(f"{key}.path", key, params, path, raw)
-    _check_values(table, latent_dim)
+    x = source.align(source.read(f"{source.key}.path", params.path), sample_ids, "data set")
     if params.id is None:
-        _check_rows(key, table, len(wanted), "samples of the whole data set")
-        rows = wanted.astype(np.int64)
-    else:
-        rows = match_ids(table.origin, _ids(table), wanted, "data set")
+        x = reorder(x, sample_ids.astype(np.int64))
     ends = np.cumsum([len(ids.splits[split]) for split in SPLITS])
-    ordered = reorder(ConcatenatedRows((table.x,)), rows)
-    places = zip(SPLITS, np.split(np.arange(len(rows)), ends[:-1]), strict=True)
-    return {split: _vectors(RowSubset(ordered, part)) for split, part in places}
+    parts = zip(SPLITS, np.split(np.arange(len(x)), ends[:-1]), strict=True)
+    return {split: _vectors(RowSubset(x, part)) for split, part in parts}
 
 
-def _one_split(
-    path_key: str,
-    key: str,
-    params: FileOffset,
-    split: SplitName,
-    ids: PreparedIds,
-    latent_dim: int,
-    raw: Path,
-) -> Vectors:
-    assert not isinstance(params.path, str)
-    wanted = ids.splits[split]
-    table = _read(path_key, key, params, params.path[split], raw)
-    _check_values(table, latent_dim)
-    x = ConcatenatedRows((table.x,))
-    if params.id is None:
-        _check_rows(key, table, len(wanted), f"samples of the {split} split")
-        return _vectors(x)
-    return _vectors(reorder(x, match_ids(table.origin, _ids(table), wanted, f"{split} split")))
+@dataclass(frozen=True)
+class _TableSource:
+    key: str
+    params: FileOffset
+    latent_dim: int
+    raw: Path
+
+    def read(self, path_key: str, name: str) -> Table:
+        """Read a file and check its vectors."""
+        path = locate(self.raw, name, path_key)
+        reader = find_reader(path)
+        self._check_keys(reader, path)
+        key, params = self.key, self.params
+        if reader.layout == "array":
+            table = read_array_table(path, {} if params.id is None else {"id": self._id_file()})
+        else:
+            names = params.columns if params.array is None else [params.array]
+            features = f"{key}.array" if reader.layout == "arrays" else f"{key}.columns"
+            keys = RoleKeys(features=features, id=f"{key}.id", label=None, split=None)
+            features_named = None if names is None else tuple(names)
+            table = reader.read(path, ColumnRoles(features_named, id=params.id, keys=keys), None)
+        _check_values(table, self.latent_dim)
+        return table
+
+    def align(self, table: Table, sample_ids: NDArray[Any], samples: str) -> ConcatenatedRows:
+        """Vectors in the order of the samples' ids, or, without ids, as they came."""
+        x = ConcatenatedRows((table.x,))
+        if self.params.id is not None:
+            return reorder(x, match_ids(table.origin, _ids(table), sample_ids, samples))
+        if len(x) != len(sample_ids):
+            whole = "whole " if samples == "data set" else ""
+            raise InputError(
+                table.origin,
+                f"holds {len(x)} rows, there are {len(sample_ids)} samples of the {whole}{samples}",
+                f"give each sample one row, or align by id: name the table's ids in {self.key}.id",
+            )
+        return x
+
+    def _check_keys(self, reader: Reader, path: Path) -> None:
+        if reader.name == "idx":
+            raise InputError(
+                str(path), "idx holds images", "give the offset as npy, npz, csv, parquet"
+            )
+        layouts: dict[str, Layout] = {"array": "arrays", "columns": "columns"}
+        for part, layout in layouts.items():
+            if getattr(self.params, part) is not None and reader.layout != layout:
+                names = " and ".join(other.name for other in READERS if other.layout == layout)
+                raise InputError(
+                    f"params.yaml: {self.key}.{part}",
+                    f"goes with {names}, {path} is {reader.name}",
+                )
+
+    def _id_file(self) -> Path:
+        where = f"params.yaml: {self.key}.id"
+        if not isinstance(self.params.path, str):
+            raise InputError(
+                where,
+                "the ids of npy tables, one a split, have no place",
+                "give npz, csv or parquet",
+            )
+        ids = locate(self.raw, self.params.id or "", f"{self.key}.id")
+        if find_reader(ids).name != "npy":
+            raise InputError(where, f"the ids of an npy table are an npy file, got {ids}")
+        return ids
 
 
 def _vectors(x: Matrix) -> Vectors:
@@ -153,45 +179,6 @@ def _vectors(x: Matrix) -> Vectors:
         return (np.ascontiguousarray(chunk, dtype=np.float32) for _, chunk in chunks(x))
 
     return Vectors((len(x), x.shape[1]), converted)
-
-
-def _read(path_key: str, key: str, params: FileOffset, name: str, raw: Path) -> Table:
-    path = locate(raw, name, path_key)
-    reader = find_reader(path)
-    _check_keys(key, params, reader, path)
-    if reader.layout == "array":
-        return _read_array(key, params, path, raw)
-    named = params.columns if params.array is None else [params.array]
-    features = f"{key}.array" if reader.layout == "arrays" else f"{key}.columns"
-    keys = RoleKeys(features=features, id=f"{key}.id", label=None, split=None)
-    roles = ColumnRoles(features=None if named is None else tuple(named), id=params.id, keys=keys)
-    return reader.read(path, roles, None)
-
-
-def _check_keys(key: str, params: FileOffset, reader: Reader, path: Path) -> None:
-    if reader.name == "idx":
-        raise InputError(str(path), "idx holds images", "give the offset as npy, npz, csv, parquet")
-    layouts: dict[str, Layout] = {"array": "arrays", "columns": "columns"}
-    for part, layout in layouts.items():
-        if getattr(params, part) is not None and reader.layout != layout:
-            names = " and ".join(other.name for other in READERS if other.layout == layout)
-            raise InputError(
-                f"params.yaml: {key}.{part}", f"goes with {names}, {path} is {reader.name}"
-            )
-
-
-def _read_array(key: str, params: FileOffset, path: Path, raw: Path) -> Table:
-    if params.id is None:
-        return read_array_table(path, {})
-    where = f"params.yaml: {key}.id"
-    if not isinstance(params.path, str):
-        raise InputError(
-            where, "the ids of npy tables, one a split, have no place", "give npz, csv or parquet"
-        )
-    ids = locate(raw, params.id, f"{key}.id")
-    if find_reader(ids).name != "npy":
-        raise InputError(where, f"the ids of an npy table are an npy file, got {ids}")
-    return read_array_table(path, {"id": ids})
 
 
 def _check_values(table: Table, latent_dim: int) -> None:
@@ -231,17 +218,8 @@ def _ids(table: Table) -> NDArray[Any]:
     return table.ids if table.ids.dtype.kind == "U" else table.ids.astype(np.int64)
 
 
-def _check_rows(key: str, table: Table, n: int, what: str) -> None:
-    if len(table.x) != n:
-        raise InputError(
-            table.origin,
-            f"holds {len(table.x)} rows, there are {n} {what}",
-            f"give each sample one row, or align by id: name the table's ids in {key}.id",
-        )
-
-
 def match_ids(where: str, table_ids: NDArray[Any], sample_ids: NDArray[Any], what: str) -> Int64:
-    """Row of a table that each sample's id names.
+    """Row of a table that each sample's id names, with ``table_ids[rows] == sample_ids``.
 
     Whole numbers and text are compared as text where one side has the one and the other the
     other, as when a csv of numbers belongs to data whose ids were text.
@@ -251,9 +229,6 @@ def match_ids(where: str, table_ids: NDArray[Any], sample_ids: NDArray[Any], wha
         table_ids: The table's ids, whole numbers or text (m,).
         sample_ids: The samples' ids, whole numbers or text (n,), each once.
         what: What the samples are, for messages: ``"train split"``.
-
-    Returns:
-        Rows (n,) with ``table_ids[rows] == sample_ids``.
 
     Raises:
         InputError: where an id stands twice in the table, is missing from it, or belongs to
@@ -268,7 +243,7 @@ def match_ids(where: str, table_ids: NDArray[Any], sample_ids: NDArray[Any], wha
         first, second = order[again[0]], order[again[0] + 1]
         raise InputError(
             f"{where}, rows {first} and {second}",
-            f"the id {_name(table_ids[first])} stands twice, each must stand once",
+            f"the id {table_ids[first].item()!r} stands twice, each must stand once",
         )
     missing = sample_ids[~np.isin(sample_ids, table_ids)]
     if missing.size:
@@ -293,12 +268,8 @@ def _count(ids: NDArray[Any], noun: str) -> str:
 
 
 def _list(ids: NDArray[Any]) -> str:
-    shown = ", ".join(_name(value) for value in ids[:_NAMED])
-    return f"id {shown}" + (", ..." if len(ids) > _NAMED else "")
-
-
-def _name(value: Any) -> str:
-    return repr(value.item())
+    names = ", ".join(repr(value.item()) for value in ids[:_NAMED])
+    return f"id {names}" + (", ..." if len(ids) > _NAMED else "")
 
 
 KIND = OffsetKind(fit, apply, read=read_tables)

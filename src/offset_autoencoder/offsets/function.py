@@ -36,7 +36,7 @@ from offset_autoencoder.offsets.kind import (
     Samples,
     State,
     Training,
-    check_finite,
+    finite_float32,
 )
 from offset_autoencoder.user_code import blame_user_code, find_target
 
@@ -96,10 +96,7 @@ def fit(where: str, params: FunctionOffset, training: Training, latent_dim: int)
 
 
 def apply(where: str, state: State, samples: Samples) -> Float32:
-    """Call the user's function on samples.
-
-    Returns:
-        float32 (n, latent_dim).
+    """Call the user's function on samples: float32 (n, latent_dim).
 
     Raises:
         InputError: where the function is not found, raises, or returns something else than
@@ -131,7 +128,9 @@ def _fit_once(
         return state
     name = f"{params.function}.fit"
     x, generator = _read_only(training.x), _generator(state["seed"])
-    own = _call(where, name, _copy(target).fit, x, latent_dim, generator)
+    # A copy, as state that ``fit`` leaves on the object is lost to the next process.
+    fitted = target if isinstance(target, ModuleType) else copy.copy(target)
+    own = _call(where, name, fitted.fit, x, latent_dim, generator)
     if not isinstance(own, Mapping):
         raise InputError(
             where, f"{name} must return a dict of arrays, it returned a {type(own).__name__}"
@@ -146,11 +145,6 @@ def _fit_once(
             )
         state[_FITTED + key] = array
     return state
-
-
-def _copy(target: Any) -> Any:
-    """Copy of an object, as state that ``fit`` leaves on it is lost to the next process."""
-    return target if isinstance(target, ModuleType) else copy.copy(target)
 
 
 def _is_fitted(target: Any) -> bool:
@@ -173,7 +167,7 @@ def _call(where: str, name: str, function: Callable[..., Any], *arguments: Any) 
 
 
 def _table(where: str, name: str, result: Any, shape: tuple[int, int], first_row: int) -> Float32:
-    array = _call(where, name, np.asarray, result)
+    array: NDArray[Any] = _call(where, name, np.asarray, result)
     if array.dtype.kind not in "fiub":
         raise InputError(
             where, f"{name} must return an array of real numbers, its dtype is {array.dtype}"
@@ -182,11 +176,7 @@ def _table(where: str, name: str, result: Any, shape: tuple[int, int], first_row
         raise InputError(
             where, f"{name} must return shape {shape} (n, latent_dim), it returned {array.shape}"
         )
-    check_finite(f"{where}: what {name} returned", array, first_row)
-    with np.errstate(over="ignore"):  # too large for float32 is infinity, which is refused below
-        table = np.ascontiguousarray(array, dtype=np.float32)
-    check_finite(f"{where}: what {name} returned, as float32", table, first_row)
-    return table
+    return finite_float32(f"{where}: what {name} returned", array, first_row)
 
 
 def _equal_up_to_rounding(a: Float32, b: Float32) -> bool:

@@ -25,8 +25,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.offset_kinds import HashOffset
-from offset_autoencoder.io.arrays import rows_per_block
-from offset_autoencoder.offsets.kind import Float32, OffsetKind, Samples, State, Training
+from offset_autoencoder.offsets.kind import (
+    Float32,
+    OffsetKind,
+    Samples,
+    State,
+    Training,
+    row_blocks,
+)
 
 
 def fit(where: str, params: HashOffset, training: Training, latent_dim: int) -> State:
@@ -38,16 +44,10 @@ def fit(where: str, params: HashOffset, training: Training, latent_dim: int) -> 
 
 
 def apply(where: str, state: State, samples: Samples) -> Float32:
-    """Independent N(0, 1) coordinates that are a function of each sample's content.
-
-    Returns:
-        float32 (n, latent_dim).
-    """
+    """N(0, 1) coordinates as a function of each sample's content, float32 (n, latent_dim)."""
     x, seed, latent_dim = samples.x, state["seed"].item(), state["latent_dim"].item()
     table = np.empty((len(x), latent_dim), dtype=np.float32)
-    rows = rows_per_block(max(x.shape[1], latent_dim))
-    for start in range(0, len(x), rows):
-        block = slice(start, start + rows)
+    for block in row_blocks(len(x), max(x.shape[1], latent_dim)):
         table[block] = _standard_normal(_bits(x[block], seed, latent_dim))[:, :latent_dim]
     return table
 

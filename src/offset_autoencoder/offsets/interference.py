@@ -32,17 +32,12 @@ from offset_autoencoder.offsets.kind import Float32, Float64, OffsetKind, Sample
 
 def fit(where: str, params: InterferenceOffset, training: Training, latent_dim: int) -> State:
     """Keep what params.yaml says: nothing is learned."""
-    state: State = {
-        "latent_dim": np.array(latent_dim, dtype=np.int64),
-        "signal": np.array(params.signal),
-    }
+    kept: dict[str, Any] = {"latent_dim": latent_dim, "signal": params.signal}
     if params.signal == "sinusoid":
-        return {**state, "frequency": np.array(params.frequency), "phase": np.array(params.phase)}
-    return {
-        **state,
-        "alphabet": alphabet(params.points),
-        "seed": np.array(params.seed, dtype=np.int64),
-    }
+        kept |= {"frequency": params.frequency, "phase": params.phase}
+    else:
+        kept |= {"alphabet": alphabet(params.points), "seed": params.seed}
+    return {key: np.array(value) for key, value in kept.items()}
 
 
 def apply(where: str, state: State, samples: Samples) -> Float32:
@@ -59,41 +54,32 @@ def apply(where: str, state: State, samples: Samples) -> Float32:
     if state["signal"].item() == "sinusoid":
         signal = sinusoid(samples.ids, latent_dim, state["frequency"].item(), state["phase"].item())
     else:
-        signal = symbols(samples.ids, latent_dim, state["alphabet"], state["seed"].item())
+        signal = _symbols(samples.ids, latent_dim, state["alphabet"], state["seed"].item())
     return signal.astype(np.float32)
 
 
 def sinusoid(ids: NDArray[Any], latent_dim: int, frequency: float, phase: float) -> Float64:
-    """Wave at each id, (n, latent_dim).
-
-    Cycles are counted in whole numbers, so that a large id loses no digits of its phase.
-
-    Args:
-        ids: Whole numbers or text (n,).
-        latent_dim: Coordinates per sample.
-        frequency: Cycles per coordinate.
-        phase: Radians.
-    """
+    """Wave at each id, (n, latent_dim); frequency in cycles per coordinate, phase in radians."""
+    # Cycles are counted in whole numbers, so that a large id loses no digits of its phase.
     cycles, whole = frequency.as_integer_ratio()
-    begins = [_integer_of(name) * latent_dim * cycles % whole / whole for name in ids.tolist()]
+    numbers = [
+        name
+        if isinstance(name, int)
+        else int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+        for name in ids.tolist()
+    ]
+    begins = [number * latent_dim * cycles % whole / whole for number in numbers]
     turns = np.array(begins)[:, None] + frequency * np.arange(latent_dim)
     wave: Float64 = np.sqrt(2.0) * np.sin(2.0 * np.pi * turns + phase)
     return wave
 
 
-def symbols(ids: NDArray[Any], latent_dim: int, alphabet: Float64, seed: int) -> Float64:
-    """Symbols of each id, (n, latent_dim).
-
-    Args:
-        ids: Whole numbers or text (n,).
-        latent_dim: Coordinates per sample; a last symbol that does not fit is cut.
-        alphabet: Points (2^k, coordinates per symbol), at most 256 of them.
-        seed: Which draw.
-    """
+def _symbols(ids: NDArray[Any], latent_dim: int, alphabet: Float64, seed: int) -> Float64:
     count = -(-latent_dim // alphabet.shape[1])
     prefix = seed.to_bytes(8, "little")
     drawn = (hashlib.shake_128(prefix + str(name).encode()).digest(count) for name in ids.tolist())
-    # The alphabet's size divides 256, so that a byte modulo it is uniform.
+    # The alphabet's size divides 256, so that a byte modulo it is uniform. A last symbol that does
+    # not fit is cut.
     index = np.frombuffer(b"".join(drawn), dtype=np.uint8).reshape(len(ids), count) % len(alphabet)
     return alphabet[index].reshape(len(ids), -1)[:, :latent_dim]
 
@@ -109,12 +95,6 @@ def alphabet(points: str) -> Float64:
     levels = signs if points == "qpsk" else np.array([-3.0, -1.0, 1.0, 3.0]) / np.sqrt(5.0)
     grid = np.meshgrid(levels, levels, indexing="ij")
     return np.stack(grid, axis=-1).reshape(-1, 2)
-
-
-def _integer_of(name: int | str) -> int:
-    if isinstance(name, int):
-        return name
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
 
 
 KIND = OffsetKind(fit, apply)

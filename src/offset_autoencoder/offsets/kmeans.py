@@ -51,7 +51,8 @@ def fit(where: str, params: KmeansOffset, training: Training, latent_dim: int) -
     if params.vectors == "pca":
         vectors = centroids @ axes.components.T
     else:
-        vectors = _directions(params.seed, params.n_clusters, latent_dim)
+        rows = random_stream("kmeans", params.seed).standard_normal((params.n_clusters, latent_dim))
+        vectors = rows * np.sqrt(latent_dim) / np.linalg.norm(rows, axis=1, keepdims=True)
     return {"mean": mean, "centroids": centroids, "vectors": vectors.astype(np.float32)}
 
 
@@ -67,13 +68,7 @@ def apply(where: str, state: State, samples: Samples) -> Float32:
 
 
 def nearest(x: Float32, mean: Float64, centroids: Float64) -> Int64:
-    """Index of the centroid nearest to each sample, the first of equally near ones: (n,).
-
-    Args:
-        x: float32 (n, input_dim).
-        mean: (input_dim,).
-        centroids: (clusters, input_dim), less the mean.
-    """
+    """Index of the centroid (less the mean) nearest to each sample, the first of equals: (n,)."""
     result = np.empty(len(x), dtype=np.int64)
     for block, centred in centred_blocks(x, mean):
         result[block] = _nearest(centred, centroids)
@@ -90,11 +85,9 @@ def _centroids(where: str, params: KmeansOffset, x: Float32, mean: Float64) -> F
         raise _too_few(where, params.n_clusters, f"{len(x)} samples")
     rows = rows_per_chunk(x.shape[1])
     if len(x) > _CHUNKS_AT_ONCE * rows:
-        some = random_stream("kmeans", params.seed).choice(
-            len(x), size=rows, replace=False, shuffle=False
-        )
-        start = _centroids_at_once(where, params, take(x, some), mean)
-        return _moved_to_means(x, mean, start)
+        generator = random_stream("kmeans", params.seed)
+        part = generator.choice(len(x), size=rows, replace=False, shuffle=False)
+        return _moved_to_means(x, mean, _centroids_at_once(where, params, take(x, part), mean))
     return _centroids_at_once(where, params, x, mean)
 
 
@@ -109,10 +102,7 @@ def _centroids_at_once(where: str, params: KmeansOffset, x: Float32, mean: Float
 
 
 def _moved_to_means(x: Float32, mean: Float64, centroids: Float64) -> Float64:
-    """Lloyd's algorithm over all samples, a block at a time; an empty cluster stays where it is.
-
-    It ends, as scikit-learn's does, when the centroids move by less than 1e-4 of the variance.
-    """
+    """Lloyd's algorithm over all samples; ends as scikit-learn's does, an empty cluster stays."""
     for _ in range(_PASSES):
         sums, counts, squares = np.zeros_like(centroids), np.zeros(len(centroids)), 0.0
         for _, centred in centred_blocks(x, mean):
@@ -138,11 +128,6 @@ def _cluster(centred: Float64, n_clusters: int, seed: int) -> Int64:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # too few samples: said by the caller
         return kmeans.fit_predict(centred).astype(np.int64)
-
-
-def _directions(seed: int, n: int, latent_dim: int) -> Float64:
-    rows = random_stream("kmeans", seed).standard_normal((n, latent_dim))
-    return rows * np.sqrt(latent_dim) / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def _too_few(where: str, n_clusters: int, there_are: str) -> InputError:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.arrays import chunks, release, rows_per_block, rows_per_chunk
-from offset_autoencoder.offsets.kind import Float32, Float64, check_features
+from offset_autoencoder.io.arrays import chunks, release, rows_per_chunk
+from offset_autoencoder.offsets.kind import Float32, Float64, check_features, row_blocks
 
 # So many values and more are multiplied as float32; fewer cost too little time to lose digits.
 _MANY_VALUES = 1 << 22
@@ -38,15 +38,13 @@ def training_mean(x: Float32) -> Float64:
 
 def centred_blocks(x: Float32, mean: Float64) -> Iterator[tuple[slice, Float64]]:
     """Blocks of rows of x − mean, and where they stand: bounds the memory for a mapped x."""
-    rows = rows_per_block(x.shape[1])
-    for start in range(0, len(x), rows):
-        block = slice(start, start + rows)
+    for block in row_blocks(*x.shape):
         yield block, x[block].astype(np.float64) - mean
         release(x)
 
 
 def project(where: str, x: Float32, mean: Float64, matrix: Float64) -> Float32:
-    """(x − mean) @ matrix, rounded to float32.
+    """(x − mean) @ matrix, rounded to float32 (n, latent_dim).
 
     Few rows are multiplied in float64. The order in which a matrix product sums changes with
     the number of rows; in float64 that is 1e-16 of the result, so that after rounding to float32
@@ -64,27 +62,21 @@ def project(where: str, x: Float32, mean: Float64, matrix: Float64) -> Float32:
         mean: (input_dim,).
         matrix: (input_dim, latent_dim).
 
-    Returns:
-        float32 (n, latent_dim).
-
     Raises:
         InputError: where x has another number of features than the map was fitted on.
     """
     check_features(where, x, len(mean))
     result: Float32 = np.empty((len(x), matrix.shape[1]), dtype=np.float32)
     if x.size >= _MANY_VALUES and not _is_far(x, mean):
-        _project_many(x, matrix.astype(np.float32), (mean @ matrix).astype(np.float32), result)
+        narrow, shift = matrix.astype(np.float32), (mean @ matrix).astype(np.float32)
+        for start in range(0, len(x), _PRODUCT_ROWS):
+            part = result[start : start + _PRODUCT_ROWS]
+            np.matmul(x[start : start + _PRODUCT_ROWS], narrow, out=part)
+            part -= shift
         return result
     for block, centred in centred_blocks(x, mean):
         result[block] = centred @ matrix
     return result
-
-
-def _project_many(x: Float32, matrix: Float32, shift: Float32, result: Float32) -> None:
-    for start in range(0, len(x), _PRODUCT_ROWS):
-        part = result[start : start + _PRODUCT_ROWS]
-        np.matmul(x[start : start + _PRODUCT_ROWS], matrix, out=part)
-        part -= shift
 
 
 def _is_far(x: Float32, mean: Float64) -> bool:
@@ -137,18 +129,11 @@ def principal_components(where: str, x: Float32, latent_dim: int) -> PrincipalCo
 
 
 def _principal_axes(x: Float32, mean: Float64, count: int) -> tuple[Float64, Float64]:
-    """Variances (count,), descending, and unit axes (count, input_dim).
-
-    Args:
-        x: float32 (n, input_dim).
-        mean: (input_dim,).
-        count: How many, at most min(n, input_dim).
-    """
+    """Variances (count,), descending, and unit axes (count, input_dim)."""
     n, input_dim = x.shape
     degrees = max(n - 1, 1)
     if n >= input_dim:
-        variances, axes = _largest_eigenvectors(_covariance(x, mean, degrees), count)
-        return variances, axes
+        return _largest_eigenvectors(_covariance(x, mean, degrees), count)
     if n <= rows_per_chunk(input_dim):
         _, singular, axes = np.linalg.svd(x.astype(np.float64) - mean, full_matrices=False)
         return (singular**2 / degrees)[:count], axes[:count].copy()
@@ -199,9 +184,7 @@ def _centred_columns(x: Float32, mean: Float64) -> Iterator[tuple[slice, Float64
 def _largest_eigenvectors(matrix: Float64, count: int) -> tuple[Float64, Float64]:
     """Largest eigenvalues (count,), descending, and their eigenvectors as rows.
 
-    Args:
-        matrix: Symmetric; of a large one only the lower half counts, and it is overwritten.
-        count: How many.
+    Of a large symmetric matrix only the lower half counts, and it is overwritten.
     """
     order = len(matrix)
     if order <= _LARGE_ORDER:

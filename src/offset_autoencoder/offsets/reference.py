@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,15 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config.offset_kinds import Reference
 from offset_autoencoder.config.schema import Network, Train
-from offset_autoencoder.io.arrays import rows_per_block
 from offset_autoencoder.models.dense import forward, unit_norm
-from offset_autoencoder.offsets.kind import Float32, Float64, State, Training, check_features
+from offset_autoencoder.offsets.kind import (
+    Float32,
+    Float64,
+    State,
+    Training,
+    check_features,
+    row_blocks,
+)
 
 Layer = tuple[NDArray[Any], NDArray[Any]]
 
@@ -44,16 +49,17 @@ def fit_reference_state(
     return {
         "activation": np.array(params.activation),
         "normalize": np.array(params.normalize),
-        **_pack("encoder", fitted.encoder),
-        **_pack("decoder", fitted.decoder),
+        **{
+            f"{part}.{number}.{name}": array
+            for part, layers in (("encoder", fitted.encoder), ("decoder", fitted.decoder))
+            for number, layer in enumerate(layers, start=1)
+            for name, array in zip(("kernel", "bias"), layer, strict=True)
+        },
     }
 
 
 def encode(where: str, state: State, x: Float32) -> Float64:
-    """Code of samples under the reference, in float64: (n, latent_dim).
-
-    In float64 a sample's code is the same alone as among others, but for rounding far below
-    that of float32.
+    """Code of samples under the reference, (n, latent_dim), in float64: so it is the same alone.
 
     Raises:
         InputError: where x has another number of features than the training split.
@@ -64,9 +70,7 @@ def encode(where: str, state: State, x: Float32) -> Float64:
     activations = [state["activation"].item()] * (len(layers) - 1) + ["linear"]
     with_activation = [(*layer, name) for layer, name in zip(layers, activations, strict=True)]
     code = np.empty((len(x), latent_dim))
-    rows = rows_per_block(inputs)
-    for start in range(0, len(x), rows):
-        block = slice(start, start + rows)
+    for block in row_blocks(len(x), inputs):
         code[block] = forward(x[block].astype(np.float64), with_activation)
     return unit_norm(code) if state["normalize"].item() else code
 
@@ -78,11 +82,3 @@ def layers_of(part: str, state: State) -> list[Layer]:
         (state[f"{part}.{number}.kernel"], state[f"{part}.{number}.bias"])
         for number in range(1, count + 1)
     ]
-
-
-def _pack(part: str, layers: Sequence[Layer]) -> State:
-    state: State = {}
-    for number, (kernel, bias) in enumerate(layers, start=1):
-        state[f"{part}.{number}.kernel"] = kernel
-        state[f"{part}.{number}.bias"] = bias
-    return state

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.arrays import chunks
-from offset_autoencoder.io.files import npy_writer, read_json, write_json, write_npz
+from offset_autoencoder.io.files import npy_writer, open_npy, read_json, write_json, write_npz
 from offset_autoencoder.offsets.kind import Float32, State, Vectors, check_finite
 
 INFO = "offset.json"
 STATE = "state.npz"
-_KEYS = (
-    *("name", "kind", "params", "latent_dim", "input_dim"),
-    *("rms", "largest", "digests", "data"),
-)
+_KEYS = ["name", "kind", "params", "latent_dim", "input_dim", "rms", "largest", "digests", "data"]
+_AGAIN = "run the offsets stage again"
 
 
 @dataclass(frozen=True)
@@ -30,8 +27,6 @@ class OffsetTable:
 
     Attributes:
         name: The name under ``offsets:``.
-        kind: Its kind.
-        latent_dim: Length of the vectors.
         rms: Root mean square of a coordinate over the training split,
             sqrt(mean(train²)) over all rows and columns.
         train: float32 (n_train, latent_dim), read-only.
@@ -58,14 +53,7 @@ class OffsetTable:
 
 
 def scale_factor(table: OffsetTable, rms: float | None) -> float:
-    """Factor that brings a table's training split to a root mean square.
-
-    Args:
-        table: The table as it is stored.
-        rms: Root mean square of a coordinate to reach; None takes the vectors as they came.
-
-    Returns:
-        rms / table.rms; 1 for None.
+    """Factor that brings the training split to a root mean square; 1 for None, as they came.
 
     Raises:
         InputError: where the table is zero on the whole training split, or float32 cannot hold
@@ -101,20 +89,20 @@ def write_table(
     params: Mapping[str, Any],
     latent_dim: int,
     input_dim: int,
-    tables: Mapping[SplitName, Float32 | Vectors],
+    tables: Mapping[SplitName, Vectors],
     state: State,
     data_digests: Mapping[str, str],
 ) -> float:
     """Write a table's five files into a folder; offset.json, without which it is none, last.
 
     Args:
-        folder: Where; made if need be.
+        folder: Made if need be.
         name: The name under ``offsets:``.
         kind: Its kind.
         params: Its section of params.yaml, as plain values.
         latent_dim: Length of the vectors.
         input_dim: Number of features of the samples.
-        tables: float32 (n, latent_dim) per split, or the chunks that make it.
+        tables: Vectors per split.
         state: Arrays that determine f(x) of new samples.
         data_digests: SHA-256 of the x of each split that the table belongs to.
 
@@ -122,47 +110,57 @@ def write_table(
         The root mean square of a coordinate over the training split.
 
     Raises:
-        InputError: where a table has another shape than its split needs, or is not finite; none
-            of the files is then left.
+        InputError: where vectors have another shape than their split needs, or are not finite.
     """
-    with _removed_after_an_error(folder):
-        written = {
-            split: _write_vectors(
-                folder / f"{split}.npy",
-                f"params.yaml: offsets.{name}, {split} split",
-                tables[split],
-                latent_dim,
-            )
-            for split in SPLITS
-        }
-        write_npz(folder / STATE, state)
-        info = {
-            "name": name,
-            "kind": kind,
-            "params": dict(params),
-            "latent_dim": latent_dim,
-            "input_dim": input_dim,
-            "rms": written["train"].rms,
-            "largest": max(split.largest for split in written.values()),
-            "digests": {split: written[split].digest for split in SPLITS},
-            "data": dict(data_digests),
-        }
-        write_json(folder / INFO, info)
+    written = {
+        split: _write_vectors(
+            folder / f"{split}.npy",
+            f"params.yaml: offsets.{name}, {split} split",
+            tables[split],
+            latent_dim,
+        )
+        for split in SPLITS
+    }
+    write_npz(folder / STATE, state)
+    info = {
+        "name": name,
+        "kind": kind,
+        "params": dict(params),
+        "latent_dim": latent_dim,
+        "input_dim": input_dim,
+        "rms": written["train"].rms,
+        "largest": max(split.largest for split in written.values()),
+        "digests": {split: written[split].digest for split in SPLITS},
+        "data": dict(data_digests),
+    }
+    write_json(folder / INFO, info)
     return written["train"].rms
 
 
-@contextlib.contextmanager
-def _removed_after_an_error(folder: Path) -> Iterator[None]:
-    was_there = folder.exists()
-    try:
-        yield
-    except BaseException:
-        for name in (*(f"{split}.npy" for split in SPLITS), STATE, INFO):
-            (folder / name).unlink(missing_ok=True)
-        if not was_there:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-        raise
+class _Written(NamedTuple):
+    digest: str
+    rms: float
+    largest: float
+
+
+def _write_vectors(path: Path, where: str, vectors: Vectors, latent_dim: int) -> _Written:
+    """Write the vectors of a split, each chunk checked before it is written."""
+    squares, largest, n = 0.0, 0.0, vectors.shape[0]
+    with npy_writer(path, (n, latent_dim)) as writer:
+        for chunk in vectors.chunks():
+            _check_shape(where, chunk, latent_dim)
+            check_finite(where, chunk, writer.rows)
+            squares += float(np.sum(np.square(chunk, dtype=np.float64)))
+            largest = max(largest, float(np.abs(chunk).max(initial=0)))
+            writer.append(chunk)
+    return _Written(writer.digest, float(np.sqrt(squares / (n * latent_dim))), largest)
+
+
+def _check_shape(where: str, array: NDArray[Any], latent_dim: int, hint: str | None = None) -> None:
+    if array.dtype != np.float32 or array.ndim != 2 or array.shape[1] != latent_dim:
+        raise InputError(
+            where, f"must be float32 (n, {latent_dim}), it is {array.dtype} {array.shape}", hint
+        )
 
 
 def folder_of(root: Path, name: str, latent_dim: int, *, swept: bool) -> Path:
@@ -171,12 +169,7 @@ def folder_of(root: Path, name: str, latent_dim: int, *, swept: bool) -> Path:
 
 
 def load_table(root: Path, name: str, latent_dim: int) -> OffsetTable:
-    """Load the table of an offset at a latent dim, memory-mapped.
-
-    Args:
-        root: ``data/offsets``.
-        name: The name under ``offsets:``.
-        latent_dim: Length of the vectors.
+    """Load the table of an offset at a latent dim, memory-mapped; ``root`` is ``data/offsets``.
 
     Raises:
         InputError: where there is no such table, or its files are damaged.
@@ -190,15 +183,13 @@ def load_table(root: Path, name: str, latent_dim: int) -> OffsetTable:
             f"holds no table of offset {name!r} at latent dim {latent_dim}",
             f"run dvc repro offsets@{name}",
         )
-    train, validation, test = (_map_array(folder / f"{split}.npy", latent_dim) for split in SPLITS)
+    arrays = {split: _map_array(folder / f"{split}.npy", latent_dim) for split in SPLITS}
     return OffsetTable(
         name=info["name"],
         kind=info["kind"],
         latent_dim=latent_dim,
         rms=float(info["rms"]),
-        train=train,
-        validation=validation,
-        test=test,
+        **arrays,
         digests=dict(info["digests"]),
         info=info,
     )
@@ -213,75 +204,11 @@ def read_info(folder: Path) -> dict[str, Any]:
     info = read_json(folder / INFO)
     missing = [key for key in _KEYS if not isinstance(info, dict) or key not in info]
     if missing:
-        raise InputError(str(folder / INFO), f"lacks {missing[0]!r}", "run the offsets stage again")
+        raise InputError(str(folder / INFO), f"lacks {missing[0]!r}", _AGAIN)
     return dict(info)
 
 
 def _map_array(path: Path, latent_dim: int) -> Float32:
-    again = "run the offsets stage again"
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise InputError(str(path), "no such file", again) from None
-    except (ValueError, OSError, EOFError) as error:
-        raise InputError(str(path), f"is not a readable npy: {error}", again) from None
-    if array.dtype != np.float32 or array.ndim != 2 or array.shape[1] != latent_dim:
-        raise InputError(
-            str(path),
-            f"must be float32 (n, {latent_dim}), it is {array.dtype} {array.shape}",
-            again,
-        )
-    table: Float32 = array
+    table: Float32 = open_npy(path)
+    _check_shape(str(path), table, latent_dim, _AGAIN)
     return table
-
-
-@dataclass(frozen=True)
-class _Written:
-    """Digest and magnitudes of a split's vectors, taken while they were written.
-
-    Attributes:
-        digest: SHA-256 (:func:`.files.sha256_of_array`).
-        rms: Root mean square of a coordinate, summed in float64.
-        largest: The largest magnitude of a coordinate.
-    """
-
-    digest: str
-    rms: float
-    largest: float
-
-
-def _write_vectors(path: Path, where: str, table: Float32 | Vectors, latent_dim: int) -> _Written:
-    """Write the vectors of a split as an npy file, a chunk at a time, each checked before.
-
-    Args:
-        path: The file.
-        where: The place that errors name.
-        table: float32 (n, latent_dim), or the chunks that make it.
-        latent_dim: Length that the vectors must have.
-
-    Raises:
-        InputError: where they have another shape, or are not finite; the file is then not there.
-    """
-    squares, largest = 0.0, 0.0
-    n = table.shape[0]
-    with npy_writer(path, (n, latent_dim)) as writer:
-        for chunk in _chunks_of(table):
-            if chunk.ndim != 2 or chunk.shape[1] != latent_dim or chunk.dtype != np.float32:
-                raise InputError(
-                    where,
-                    f"must be float32 (n, {latent_dim}), it is {chunk.dtype} {chunk.shape}",
-                )
-            check_finite(where, chunk, writer.rows)
-            squares += float(np.sum(np.square(chunk, dtype=np.float64)))
-            largest = max(largest, float(np.abs(chunk).max(initial=0)))
-            writer.append(chunk)
-    return _Written(writer.digest, float(np.sqrt(squares / (n * latent_dim))), largest)
-
-
-def _chunks_of(table: Float32 | Vectors) -> Iterator[Float32]:
-    if isinstance(table, Vectors):
-        yield from table.chunks()
-    elif table.ndim != 2:
-        yield table
-    else:
-        yield from (chunk for _, chunk in chunks(table))

@@ -2,8 +2,7 @@
 
 Run as ``python -m offset_autoencoder.serving.export`` in the project's folder. It reads a JSON list
 of :class:`ExportOrder` from its input and answers each with a line of JSON: ``{"error": null}``, or
-the reason why not. The package's own source goes along as one file, since a served model is
-computed by the code it came with; Python imports from a zip file as from a folder.
+the reason why not.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import json
 import math
 import shutil
 import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +19,10 @@ import numpy as np
 from offset_autoencoder.data.prepared import PreparedData, load_prepared
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import chunks
-from offset_autoencoder.io.files import atomic_write, replace_folder, write_npz
+from offset_autoencoder.io.files import replace_folder, write_npz
 from offset_autoencoder.models.inference import KerasNetwork
 from offset_autoencoder.offsets.table import INFO, STATE
-from offset_autoencoder.paths import CUSTOM, PREPARED
+from offset_autoencoder.paths import PREPARED
 from offset_autoencoder.runs.load import load_run
 from offset_autoencoder.serving.inference_model import (
     NETWORK,
@@ -37,9 +35,7 @@ from offset_autoencoder.serving.inference_model import (
 )
 from offset_autoencoder.serving.metadata import ExportOrder, write_metadata
 
-CODE = "code.zip"
 _SCALE = "scale.npz"
-_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 # Sums over samples in another order differ by some 1e-7.
 _TOLERANCE = 1e-4
@@ -64,7 +60,6 @@ def export(order: ExportOrder, root: Path, data: PreparedData) -> None:
                 f"evaluate measured {order.test['mse']:.6g}",
                 "run dvc repro evaluate",
             )
-        write_code(folder / CODE, root, is_custom=run.metadata.user_code)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -109,23 +104,6 @@ def test_mse(model: InferenceModel, data: PreparedData, run: ServableRun) -> flo
         error = model.reconstruct(x, **side) - x.astype(np.float64)
         total += float(np.square(error).sum())
     return total / split.x.size
-
-
-def write_code(path: Path, root: Path, *, is_custom: bool) -> None:
-    """Write the archive of the source; the same sources give the same bytes.
-
-    Args:
-        path: The archive.
-        root: The project's folder.
-        is_custom: Whether the user's ``src/custom`` is needed too.
-    """
-    packages = [Path(__file__).parents[1], *([root / CUSTOM] if is_custom else [])]
-    with atomic_write(path) as stream, zipfile.ZipFile(stream, "w") as archive:
-        for package in packages:
-            for source in sorted(package.rglob("*.py")):
-                name = f"{package.name}/{source.relative_to(package).as_posix()}"
-                member = zipfile.ZipInfo(name, _ZIP_EPOCH)
-                archive.writestr(member, source.read_bytes(), zipfile.ZIP_DEFLATED)
 
 
 def main() -> None:

@@ -23,7 +23,17 @@ from offset_autoencoder.errors import InputError, short_repr
 from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.models.inference import KerasNetwork, load_network
 from offset_autoencoder.offsets.build import stored_applier
-from offset_autoencoder.offsets.kind import Apply, Float32, Int64, Samples, check_finite
+from offset_autoencoder.offsets.kind import (
+    Apply,
+    Float32,
+    Int64,
+    Samples,
+    check_finite,
+    finite_float32,
+    id_column,
+    real_array,
+    sample_ids,
+)
 from offset_autoencoder.offsets.table import INFO, read_info
 from offset_autoencoder.paths import MODELS, OFFSETS, PREPARED
 from offset_autoencoder.runs.files import read_saved_run
@@ -59,7 +69,7 @@ class SideInputs(TypedDict, total=False):
         ids: (n,) whole numbers or text, for an offset of kind ``interference``.
         offset: (n, L) f(x) as in ``data/offsets`` and as :meth:`InferenceModel.offset` gives it,
             in the place of the computed one; it is multiplied by the run's factor as that is.
-        is_scaled: Whether x is scaled already as in ``data/prepared``; what comes out is so too.
+        is_scaled: True where x is scaled already as in ``data/prepared``; what comes out is so too.
         first_row: Row of the first sample in the whole, for messages.
     """
 
@@ -139,7 +149,7 @@ class InferenceModel:
         return inverse_scale(output, self.scale).astype(np.float32)
 
     def _scaled(self, x: ArrayLike, side: SideInputs) -> Float32:
-        array, first_row = _numbers("x", x), side.get("first_row", 0)
+        array, first_row = real_array("x", x), side.get("first_row", 0)
         features = int(np.prod(array.shape[1:]))
         if array.ndim < 2 or features != self.metadata.input_dim:
             raise InputError(
@@ -156,16 +166,12 @@ class InferenceModel:
         n, metadata, first_row = len(scaled), self.metadata, side.get("first_row", 0)
         computed_elsewhere = side.get("offset")
         if computed_elsewhere is not None:
-            array = _numbers("offset", computed_elsewhere)
+            array = real_array("offset", computed_elsewhere)
             if array.shape != (n, metadata.latent_dim):
                 raise InputError(
                     "offset", f"has shape {array.shape}, expected {(n, metadata.latent_dim)}"
                 )
-            check_finite("offset", array, first_row)
-            with np.errstate(over="ignore"):
-                vectors = array.astype(np.float32)
-            check_finite("offset, as float32", vectors, first_row)
-            return vectors
+            return finite_float32("offset", array, first_row)
         if metadata.needs is not None and side.get(metadata.needs) is None:
             raise InputError(metadata.needs, "missing", _HOW_TO_GIVE[metadata.needs])
         if self._offset is None:
@@ -174,14 +180,14 @@ class InferenceModel:
         samples = Samples(
             scaled,
             y=self._classes_of(labels, n, first_row) if metadata.needs == "labels" else None,
-            ids=_ids(ids, n) if metadata.needs == "ids" else None,
+            ids=None if ids is None or metadata.needs != "ids" else sample_ids(ids, n),
             first_row=first_row,
         )
         return self._offset(samples)
 
     def _classes_of(self, labels: Any, n: int, first_row: int) -> Int64:
         classes = list(self.metadata.classes or ())
-        values = _column("labels", labels, n).tolist()
+        values = id_column("labels", labels, n).tolist()
         index = {label: number for number, label in enumerate(classes)}
         for row, label in enumerate(values):
             if label not in index:
@@ -192,42 +198,8 @@ class InferenceModel:
         return np.array([index[label] for label in values], np.int64)
 
 
-def _numbers(where: str, values: ArrayLike) -> NDArray[Any]:
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        raise InputError(where, "its rows are not of one length") from None
-    if array.dtype.kind not in "fiub":
-        raise InputError(where, f"must hold real numbers, its dtype is {array.dtype}")
-    return array
-
-
-def _column(where: str, values: ArrayLike, n: int) -> NDArray[Any]:
-    array = np.asarray(values)
-    if array.shape != (n,):
-        raise InputError(where, f"has shape {array.shape}, expected ({n},), one per sample")
-    if array.dtype.kind not in "iuU":
-        raise InputError(where, f"must be whole numbers or text, its dtype is {array.dtype}")
-    return array
-
-
-def _ids(ids: Any, n: int) -> NDArray[Any]:
-    array = _column("ids", ids, n)
-    if array.dtype.kind == "u" and n and array.max() >= 2**63:
-        raise InputError("ids", f"must be below 2**63, the largest is {array.max()}")
-    return array if array.dtype.kind == "U" else array.astype(np.int64)
-
-
 def _stored_offset(folder: Path | None, metadata: ModelMetadata) -> Apply | None:
-    """Function that computes f(x) of scaled samples, loaded at its first call; None without one.
-
-    Args:
-        folder: Folder with ``offset.json`` and ``state.npz``; None for a run without offset.
-        metadata: The model that the offset is added in.
-
-    Raises:
-        InputError: where the folder is damaged, or belongs to another model.
-    """
+    """Function that computes f(x) of scaled samples, loaded at its first call; None without one."""
     if folder is None or metadata.needs == "offset":
         return None
     info = read_info(folder)
@@ -246,12 +218,9 @@ def _stored_offset(folder: Path | None, metadata: ModelMetadata) -> Apply | None
 
 
 def load_model_folder(folder: str | Path) -> InferenceModel:
-    """Load a folder that :func:`.export.save_model_folder` wrote.
+    """Load a folder that :func:`.export.save_model_folder` wrote, or the MLflow model around it.
 
     Its network is loaded when it is first needed.
-
-    Args:
-        folder: It, or the MLflow model that it is part of.
 
     Raises:
         InputError: where it is no such folder, or is damaged.
@@ -302,7 +271,9 @@ def open_run(run: str | Path, root: Path = Path(), model: str | None = None) -> 
         servable.metadata,
         servable.scale,
         _stored_offset(servable.offset, servable.metadata),
-        functools.partial(_load_trained, servable),
+        lambda: KerasNetwork(
+            load_run(servable.folder), servable.metadata.system, str(servable.folder)
+        ),
     )
 
 
@@ -348,10 +319,6 @@ def find_servable_run(
         test={},
     )
     return ServableRun(folder, metadata, load_scale(root / PREPARED), offset)
-
-
-def _load_trained(run: ServableRun) -> KerasNetwork:
-    return KerasNetwork(load_run(run.folder), run.metadata.system, str(run.folder))
 
 
 def _find_table(offsets: Path, digest: str, latent_dim: int, run: Path) -> Path:

@@ -26,7 +26,7 @@ class ModelMetadata:
         format: Of the folder.
         run: The run's id.
         model: The model's name in params.yaml; None where it was not taken by name.
-        system: What built its network.
+        system: System that built its network.
         function: The user's function that built it, else None.
         seed: The run's seed.
         input_dim: Features of a sample.
@@ -34,11 +34,11 @@ class ModelMetadata:
         image_shape: Of a sample that is an image, else None.
         latent_dim: Length of code and offset.
         offset_kind: Kind of its offset; None for a run without one.
-        offset_factor: What f(x) is multiplied by before it is added.
+        offset_factor: Factor of f(x) before it is added.
         scale: Kind of the scale.
         classes: The labels as they came, in order of class index, or None.
-        text_ids: Whether the data's ids are text.
-        has_code: Whether its network names a code that depends on x alone.
+        text_ids: True where the data's ids are text.
+        has_code: True where its network names a code that depends on x alone.
         test_samples_sha256: Digest of the scaled test samples.
         test: Test metrics, as evaluate measured them; empty where they are not known.
     """
@@ -69,7 +69,7 @@ class ModelMetadata:
 
     @property
     def user_code(self) -> bool:
-        """Whether applying it runs functions of the user's ``src/custom``."""
+        """True where applying it runs functions of the user's ``src/custom``."""
         kind = OFFSETS.get(self.offset_kind or "")
         return self.function is not None or (kind is not None and kind.user_code)
 
@@ -117,13 +117,13 @@ def _check(path: Path, document: dict[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class ExportOrder:
-    """ExportOrder to export a run as a served model's folder.
+    """Request to export a run as a served model's folder.
 
     Attributes:
         run: Its id.
         model: The model's name.
         folder: Where to.
-        test: What ``evaluate`` measured on the test split; ``mse`` is measured again.
+        test: Metrics of ``evaluate`` on the test split; ``mse`` is measured again.
     """
 
     run: str

@@ -1,0 +1,51 @@
+"""Prepared samples, and offsets built on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tests.prepared_data import digests_of
+
+from offset_autoencoder.config import SplitName
+from offset_autoencoder.config.offset_kinds import OFFSETS
+from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, Schema
+from offset_autoencoder.offsets.build import build_offset
+
+SIZES: dict[SplitName, int] = {"train": 150, "validation": 11, "test": 40}
+
+
+def prepared(seed: int = 0, *, labelled: bool = True) -> PreparedData:
+    generator = np.random.default_rng(seed)
+    ids = np.split(generator.permutation(sum(SIZES.values())), np.cumsum(list(SIZES.values())))
+    splits = {
+        split: PreparedSplit(
+            x=generator.random((n, 12), dtype=np.float32),
+            y=generator.integers(0, 4, n) if labelled else None,
+            ids=np.sort(some),
+        )
+        for (split, n), some in zip(SIZES.items(), ids, strict=False)
+    }
+    schema = Schema(
+        source="file",
+        samples=SIZES,
+        input_dim=12,
+        image_shape=None,
+        scale={"kind": "none"},
+        range=None,
+        classes=[1, 2, 3, 4] if labelled else None,
+        ids="rows",
+        digests=digests_of(splits),
+    )
+    return PreparedData(
+        train=splits["train"], validation=splits["validation"], test=splits["test"], schema=schema
+    )
+
+
+def offset(keys: dict[str, Any]) -> Any:
+    return OFFSETS[keys["kind"]].model_validate(keys)
+
+
+def build(root: Path, keys: dict[str, Any], data: PreparedData, *latent_dims: int) -> None:
+    build_offset(root, "mine", offset(keys), data, latent_dims, root / "raw")
