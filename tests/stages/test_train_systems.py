@@ -26,6 +26,7 @@ MODELS: dict[str, Any] = {
     "vae": {"system": "vae", "warmup": 1},
     "pictures": {"kind": "convolutional", "filters": [2]},
     "mine": {"system": "function", "function": "users_stage:build", "stddev": 0.1},
+    "recurrent": {"system": "function", "function": "users_stage:build_recurrent"},
 }
 USERS_OWN = """
 import keras
@@ -35,6 +36,14 @@ def build(input_dim, latent_dim, seed):
     x, offset = keras.Input((input_dim,), name="x"), keras.Input((latent_dim,), name="offset")
     hidden = keras.layers.BatchNormalization()(keras.layers.Dense(9, "relu")(x))
     code = keras.layers.Dense(latent_dim)(keras.layers.Dropout(0.2)(hidden))
+    y = keras.layers.Dense(input_dim, "sigmoid")(keras.layers.Add()([code, offset]))
+    return keras.Model({"x": x, "offset": offset}, y)
+
+
+def build_recurrent(input_dim, latent_dim, seed):
+    x, offset = keras.Input((input_dim,), name="x"), keras.Input((latent_dim,), name="offset")
+    series = keras.layers.Reshape((-1, 4))(x)
+    code = keras.layers.Dense(latent_dim, name="code")(keras.layers.GRU(5)(series))
     y = keras.layers.Dense(input_dim, "sigmoid")(keras.layers.Add()([code, offset]))
     return keras.Model({"x": x, "offset": offset}, y)
 """
@@ -67,7 +76,7 @@ def runs() -> dict[str, str]:
 
 
 def test_all_train(project: tuple[Path, list[str]]) -> None:
-    assert project[1] == ["training 9 runs", "runs: 9 (9 trained, 0 reused)"]
+    assert project[1] == ["training 10 runs", "runs: 10 (10 trained, 0 reused)"]
     assert list(runs()) == list(MODELS)
 
 

@@ -117,7 +117,7 @@ class Programs:
         self._optimizer = _stateless_optimizer(population.optimizer, self._model)
         self._initial_optimizer = [np.asarray(v) for v in self._optimizer.variables]
         # XLA has slow convolutions only on a CPU.
-        compiled = not convolves(self._model)
+        compiled = not has_layer(self._model, "Conv")
         self.train = tf.function(self._train, jit_compile=compiled, autograph=False)
         self.validate = tf.function(self._validate, jit_compile=compiled, autograph=False)
         self.keep_best = tf.function(_keep_best, autograph=False)
@@ -213,13 +213,13 @@ class Programs:
         return _map_runs(losses, runs, int(offset.shape[0]))
 
 
-def convolves(model: Any) -> bool:
-    """True if a model has convolutions."""
-    return any("Conv" in type(layer).__name__ for layer in _all_layers(model))
+def has_layer(model: Any, *kinds: str) -> bool:
+    """True if a layer's class, or a base of it, has one of the texts in its name."""
+    names = {base.__name__ for layer in _all_layers(model) for base in type(layer).__mro__}
+    return any(kind in name for kind in kinds for name in names)
 
 
 def _all_layers(model: Any) -> Iterator[Any]:
-    """The layers of a model, and of the models that are layers of it."""
     for layer in model.layers:
         yield layer
         if hasattr(layer, "layers"):
@@ -289,8 +289,8 @@ class KerasEngine(Engine):
 
 def runs_per_stack(population: Population) -> int:
     """Runs per stack: a power of two, from 16 for small networks down to 1 for large ones."""
-    if convolves(population.model):
-        return 1
+    if has_layer(population.model, "Conv", "RNN", "Bidirectional"):
+        return 1  # vectorized_map cannot map the loop of a recurrent layer
     share = max(1, _STACKED_PARAMETERS // max(1, population.model.count_params()))
     largest = min(_LARGEST_STACK, population.most_slots or _LARGEST_STACK)
     return int(min(largest, 2 ** (share.bit_length() - 1)))
