@@ -14,24 +14,22 @@ from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.io.files import write_json
 from offset_autoencoder.io.tables import write_csv
 from offset_autoencoder.reporting import charts
-from offset_autoencoder.reporting.images import sample_strips, write_strips
+from offset_autoencoder.reporting.curves import curve_chart
 from offset_autoencoder.reporting.palette import OUTCOME_COLOURS, model_colours, swept_colours
-from offset_autoencoder.reporting.plot_rows import (
-    change_plot,
-    comparison_plot,
-    curve_plot,
-    is_logarithmic,
-    level_plot,
-    probe_plot,
-    setting_plot,
-)
-from offset_autoencoder.reporting.rendering import write_png
+from offset_autoencoder.reporting.rendering import sample_strips, write_png, write_strips
 from offset_autoencoder.reporting.rows import (
     Row,
     Rows,
+    change_plot,
+    comparison_plot,
     comparison_rows,
+    curve_plot,
     intervention_rows,
+    is_logarithmic,
+    level_plot,
+    probe_plot,
     probe_rows,
+    setting_plot,
     verdict_rows,
 )
 from offset_autoencoder.reporting.wording import (
@@ -223,7 +221,7 @@ def _curves(
 ) -> Drawn:
     """Curves in a panel per model, the first model's again in those of the others."""
     every, compared = with_reference(rows)
-    chart = charts.curve_chart(
+    chart = curve_chart(
         [title, *([f"dashed: {compared}, for comparison"] if compared else [])],
         x,
         x_label,

@@ -16,26 +16,24 @@ from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.evaluation.summary import sweep_label
 from offset_autoencoder.evaluation.verdict_wording import percent, probability
-from offset_autoencoder.reporting.inline_intervals import (
-    Mark,
-    Shape,
-    draw_axis,
-    draw_key,
-    draw_row,
-    percent_axis,
-    value_axis,
-)
 from offset_autoencoder.reporting.palette import Palette
-from offset_autoencoder.reporting.plot_rows import shown_changes, shown_comparisons
+from offset_autoencoder.reporting.rows import shown_changes, shown_comparisons
 from offset_autoencoder.reporting.tables import (
     NAN,
     UNKNOWN,
     Cell,
     Column,
+    Mark,
+    Shape,
     Table,
+    draw_axis,
+    draw_key,
+    draw_row,
     estimate_cell,
+    percent_axis,
     percent_cell,
     setting_cell,
+    value_axis,
 )
 from offset_autoencoder.reporting.wording import (
     PARTS,

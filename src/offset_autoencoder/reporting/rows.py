@@ -1,24 +1,27 @@
-"""Rows of the csv files under ``reports/``.
+"""Rows of the csv files under ``reports/``; those of ``plots/`` are the data of the charts too.
 
 A file is a table of fields: of each column its name, and what it takes from a result.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from offset_autoencoder.config import Setting
 from offset_autoencoder.evaluation.comparison import Comparison
 from offset_autoencoder.evaluation.encoder_adaptation import EncoderAdaptationSummary
 from offset_autoencoder.evaluation.interventions import InterventionSummary
+from offset_autoencoder.evaluation.metrics import CONDITIONS, higher_is_better
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict
-from offset_autoencoder.evaluation.probes import PARTS, ProbeSummary
-from offset_autoencoder.evaluation.runs_table import setting_cells, sweep_keys
+from offset_autoencoder.evaluation.probes import ProbeSummary
+from offset_autoencoder.evaluation.runs_table import noise_level, setting_cells, sweep_keys
 from offset_autoencoder.evaluation.statistics import Estimate
-from offset_autoencoder.evaluation.summary import GeneralizationGap
+from offset_autoencoder.evaluation.summary import Curve, GeneralizationGap, SettingSummary
+from offset_autoencoder.reporting.wording import PARTS, full_label, series, swept_values
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
@@ -26,22 +29,26 @@ Rows = tuple[Sequence[str], Sequence[Row]]
 """Columns and rows of a csv file; a row may lack a column."""
 
 Fields = Mapping[str, Callable[[T], Any]]
-_ENDS = ("", "_low", "_high")
+Colours = Mapping[str, str]
+"""By model, or by :func:`.wording.swept_values`."""
+
+ShownAs = Literal["reference", "line", "point"]
+_LABEL_HEIGHT = 0.036  # of a name beside a line, as a share of the height of its chart
 
 
-def estimate_fields(name: str, get: Callable[[T], Estimate], factor: float = 1) -> Fields[T]:
+def _estimate(name: str, get: Callable[[T], Estimate], factor: float = 1) -> Fields[T]:
     """A mean and the ends of its interval: ``NAME``, ``NAME_low`` and ``NAME_high``."""
     return {
-        f"{name}{ending}": _end(get, end, factor)
-        for ending, end in (("", "mean"), ("_low", "low"), ("_high", "high"))
+        column: _end(get, end, factor)
+        for column, end in ((name, "mean"), (f"{name}_low", "low"), (f"{name}_high", "high"))
     }
 
 
-def interval_fields(name: str, get: Callable[[T], Estimate], factor: float = 1) -> Fields[T]:
+def _interval(name: str, get: Callable[[T], Estimate], factor: float = 1) -> Fields[T]:
     """The same with the ends called ``low`` and ``high``."""
     return {
-        column: _end(get, end, factor)
-        for column, end in ((name, "mean"), ("low", "low"), ("high", "high"))
+        column.removeprefix(f"{name}_"): cell
+        for column, cell in _estimate(name, get, factor).items()
     }
 
 
@@ -50,9 +57,8 @@ def _end(get: Callable[[T], Estimate], end: str, factor: float) -> Callable[[T],
 
 
 def _exchange(name: str) -> Fields[OffsetVerdict]:
-    """What an exchange of the offset does."""
     return {
-        **estimate_fields(name, attrgetter(f"{name}.change")),
+        **_estimate(name, attrgetter(f"{name}.change")),
         f"{name}_p_more": attrgetter(f"{name}.p_more"),
         f"{name}_p_less": attrgetter(f"{name}.p_less"),
         f"{name}_p_same": attrgetter(f"{name}.within.p_corrected"),
@@ -64,10 +70,10 @@ _COMPARISON: Fields[Comparison] = {
     "baseline": attrgetter("baseline.model"),
     "baseline_setting": attrgetter("baseline.label"),
     "metric": attrgetter("metric"),
-    **interval_fields("difference", attrgetter("difference")),
+    **_interval("difference", attrgetter("difference")),
     "p": attrgetter("p"),
     "p_corrected": attrgetter("p_corrected"),
-    **estimate_fields("change", attrgetter("equivalence.change")),
+    **_estimate("change", attrgetter("equivalence.change")),
     "margin": attrgetter("equivalence.margin"),
     "p_equivalence": attrgetter("equivalence.p"),
     "p_equivalence_corrected": attrgetter("equivalence.p_corrected"),
@@ -86,8 +92,8 @@ _VERDICT: Fields[OffsetVerdict] = {
     **_exchange("permuted"),
     **_exchange("gaussian"),
     **_exchange("omitted"),
-    **estimate_fields("linear_decodability", attrgetter("linear_decodability")),
-    **estimate_fields("donor_shift", attrgetter("donor_shift")),
+    **_estimate("linear_decodability", attrgetter("linear_decodability")),
+    **_estimate("donor_shift", attrgetter("donor_shift")),
     "seeds_needed": attrgetter("seeds_needed"),
     "sentence": attrgetter("sentence"),
 }
@@ -95,41 +101,45 @@ _INTERVENTION: Fields[InterventionSummary] = {
     "intervention": attrgetter("intervention.name"),
     "level": attrgetter("intervention.level"),
     "metric": attrgetter("metric"),
-    **interval_fields("mean", attrgetter("estimate")),
-    **estimate_fields("difference", attrgetter("difference")),
-    **estimate_fields("relative", attrgetter("relative")),
+    **_interval("mean", attrgetter("estimate")),
+    **_estimate("difference", attrgetter("difference")),
+    **_estimate("relative", attrgetter("relative")),
     "runs": attrgetter("estimate.count"),
 }
 _ADAPTATION: Fields[EncoderAdaptationSummary] = {
-    **estimate_fields("slope", attrgetter("slope")),
-    **estimate_fields("plain_slope", attrgetter("plain_slope")),
-    **estimate_fields("learnt_slope", attrgetter("learnt_slope")),
-    **estimate_fields("code_explained_by_offset", attrgetter("explained")),
+    **_estimate("slope", attrgetter("slope")),
+    **_estimate("plain_slope", attrgetter("plain_slope")),
+    **_estimate("learnt_slope", attrgetter("learnt_slope")),
+    **_estimate("code_explained_by_offset", attrgetter("explained")),
 }
 _GAP: Fields[GeneralizationGap] = {
     "generalization_gap_metric": attrgetter("metric"),
-    **estimate_fields("train", attrgetter("train")),
-    **estimate_fields("generalization_gap", attrgetter("gap")),
-    **estimate_fields("generalization_gap_relative", attrgetter("relative")),
+    **_estimate("train", attrgetter("train")),
+    **_estimate("generalization_gap", attrgetter("gap")),
+    **_estimate("generalization_gap_relative", attrgetter("relative")),
 }
 
 
-def _rows(fields: Fields[T], items: Sequence[T], settings: Sequence[Setting]) -> Rows:
-    """A row per item, led by its model, its setting and the values of all swept keys."""
-    keys = sweep_keys(settings)
-    setting_of = attrgetter("setting")
-    return [*_leading(keys), *fields], [
-        {**setting_cells(setting_of(item), keys), **row_of(fields, item)} for item in items
-    ]
+_PLOT: Fields[Any] = {
+    "setting": attrgetter("setting.label"),
+    "model": attrgetter("setting.model"),
+}
 
 
-def row_of(fields: Fields[T], item: T) -> dict[str, Any]:
-    """The cells of one item."""
+def _row(fields: Fields[T], item: T) -> dict[str, Any]:
     return {column: get(item) for column, get in fields.items()}
 
 
-def _leading(keys: Sequence[str]) -> list[str]:
-    return ["model", "setting", *keys]
+def _table(fields: Fields[T], items: Sequence[T]) -> Rows:
+    return list(fields), [_row(fields, item) for item in items]
+
+
+def _rows(fields: Fields[Any], items: Sequence[Any], settings: Sequence[Setting]) -> Rows:
+    """A row per item, led by its model, its setting and the values of all swept keys."""
+    keys = sweep_keys(settings)
+    return ["model", "setting", *keys, *fields], [
+        {**setting_cells(item.setting, keys), **_row(fields, item)} for item in items
+    ]
 
 
 def comparison_rows(comparisons: Sequence[Comparison], settings: Sequence[Setting]) -> Rows:
@@ -169,7 +179,7 @@ def probe_rows(
     gaps: Sequence[GeneralizationGap],
     settings: Sequence[Setting],
 ) -> Rows:
-    """``probes.csv``, a row per setting.
+    """``probes.csv``, a row per setting that has any result, in the order of the settings.
 
     For each part (offset, code, their sum, both side by side) ``PART_explained`` is the share
     of the variance of x that a ridge regression reads from it on the test split, and
@@ -179,35 +189,264 @@ def probe_rows(
     ``encoder_adaptation`` is the word for ``learnt_slope``, ``unknown`` without one.
     ``generalization_gap`` is by what the training split is better. A cell is empty where a
     setting has no such part.
-
-    Args:
-        probes: Results of the probes.
-        adaptations: Adaptation of the encoders to the offsets.
-        gaps: Gaps between training and test, in one metric.
-        settings: The settings, in the order of the report; one without any result has no row.
     """
     keys = sweep_keys(settings)
     kinds = ("explained", "accuracy")[: 1 + any(item.accuracy is not None for item in probes)]
-    names = [f"{part}_{kind}{end}" for part in PARTS for kind in kinds for end in _ENDS]
-    columns = [*_leading(keys), "runs", "offset_over", "encoder_adaptation"]
-    columns += [*names, *_ADAPTATION, *_GAP]
+    shares: dict[tuple[str, str], Fields[ProbeSummary]] = {
+        (part, kind): _estimate(f"{part}_{kind}", attrgetter(kind))
+        for part in PARTS
+        for kind in kinds
+    }
     cells: dict[str, dict[str, Any]] = {}
     for probe in probes:
         row = cells.setdefault(probe.setting.label, {"runs": probe.explained.count})
         for kind in kinds:
             if getattr(probe, kind) is not None:
-                fields: Fields[Any] = estimate_fields(f"{probe.part}_{kind}", attrgetter(kind))
-                row |= row_of(fields, probe)
+                row |= _row(shares[probe.part, kind], probe)
         if probe.part == "offset":
             row["offset_over"] = probe.over
     for adaptation in adaptations:
         row = cells.setdefault(adaptation.setting.label, {"runs": adaptation.slope.count})
-        row |= {**row_of(_ADAPTATION, adaptation), "encoder_adaptation": adaptation.word}
+        row |= {**_row(_ADAPTATION, adaptation), "encoder_adaptation": adaptation.word}
     for gap in gaps:
         row = cells.setdefault(gap.setting.label, {"runs": gap.gap.count})
-        row |= row_of(_GAP, gap)
+        row |= _row(_GAP, gap)
+    columns = ["model", "setting", *keys, "runs", "offset_over", "encoder_adaptation"]
+    columns += [name for fields in (*shares.values(), _ADAPTATION, _GAP) for name in fields]
     return columns, [
         {**setting_cells(setting, keys), **cells[setting.label]}
         for setting in settings
         if setting.label in cells
     ]
+
+
+def shown_comparisons(
+    comparisons: Sequence[Comparison], metric: str
+) -> dict[tuple[str, str], list[Comparison]]:
+    """The comparisons in a metric that are shown, by baseline model and condition.
+
+    As deployed; against a baseline that is trained with noise also as trained and clean, since
+    as deployed its noise is off while an offset is on.
+
+    Returns:
+        By the baseline model and what :data:`.metrics.CONDITIONS` calls the condition.
+    """
+    shown: dict[tuple[str, str], list[Comparison]] = {}
+    baselines = dict.fromkeys(item.baseline.model for item in comparisons)
+    noisy = {item.baseline.model for item in comparisons if trained_with_noise(item.baseline)}
+    for baseline in baselines:
+        for suffix, condition in CONDITIONS.items():
+            items = [
+                item
+                for item in comparisons
+                if item.baseline.model == baseline and item.metric == metric + suffix
+            ]
+            if items and (not suffix or baseline in noisy):
+                shown[baseline, condition] = items
+    return shown
+
+
+def trained_with_noise(setting: Setting) -> bool:
+    """True if training draws noise that the deployed model is without."""
+    return setting.spec.stddev > 0 or setting.spec.system_record.learns_noise
+
+
+def comparison_plot(comparisons: Sequence[Comparison], metric: str) -> Rows:
+    """``plots/comparison.csv``, of one metric; ``verdict`` is the word.
+
+    ``change``, ``low`` and ``high`` are the change of the error in percent of the baseline's;
+    ``difference`` is that of the metric itself.
+    """
+    fields: Fields[Comparison] = {
+        **_PLOT,
+        "baseline": attrgetter("baseline.model"),
+        "baseline_setting": attrgetter("baseline.label"),
+        "metric": lambda _: metric,
+        "condition": lambda item: CONDITIONS[item.metric.removeprefix(metric)],
+        **_interval("change", attrgetter("equivalence.change"), 100),
+        "difference": attrgetter("difference.mean"),
+        "p_corrected": attrgetter("p_corrected"),
+        "verdict": attrgetter("outcome"),
+    }
+    families = shown_comparisons(comparisons, metric).values()
+    return _table(fields, [item for family in families for item in family])
+
+
+def shown_changes(
+    summaries: Sequence[InterventionSummary], metric: str
+) -> list[InterventionSummary]:
+    """The interventions that are shown as changes, in one metric."""
+    return [
+        summary
+        for summary in summaries
+        if summary.metric == metric and summary.intervention.kind.plot == "interventions"
+    ]
+
+
+def change_plot(summaries: Sequence[InterventionSummary], metric: str, colours: Colours) -> Rows:
+    """``plots/interventions.csv``: changes of the error behind a metric, in % of the own."""
+    fields: Fields[InterventionSummary] = {
+        **_PLOT,
+        "intervention": attrgetter("intervention.name"),
+        "panel": attrgetter("intervention.kind.label"),
+        "metric": attrgetter("metric"),
+        **_interval("change", attrgetter("relative"), 100),
+        "runs": attrgetter("relative.count"),
+        "colour": lambda item: colours[item.setting.model],
+    }
+    return _table(fields, shown_changes(summaries, metric))
+
+
+def probe_plot(probes: Sequence[ProbeSummary], colours: Colours) -> list[Row]:
+    """Rows of the picture of the probes: shares in %, those of labels read right ``open``."""
+    rows: list[Row] = []
+    for probe in probes:
+        for kind in ("accuracy", "explained"):
+            if getattr(probe, kind) is not None:
+                fields: Fields[ProbeSummary] = _interval("mean", attrgetter(kind), 100)
+                setting, panel = probe.setting, PARTS[probe.part]
+                row = {"setting": setting.label, "panel": panel, "open": kind == "accuracy"}
+                rows.append({**row, **_row(fields, probe), "colour": colours[setting.model]})
+    return rows
+
+
+def level_plot(
+    summaries: Sequence[InterventionSummary], metric: str, plot: str, colours: Colours
+) -> Rows:
+    """``plots/robustness.csv`` and ``plots/offset_scales.csv``, by setting and ascending level.
+
+    Args:
+        summaries: The interventions.
+        metric: The metric.
+        plot: Which of them, as the interventions name it.
+        colours: By :func:`.wording.swept_values`.
+    """
+    fields: Fields[InterventionSummary] = {
+        **_PLOT,
+        "values": lambda item: swept_values(item.setting),
+        "level": attrgetter("intervention.level"),
+        "metric": attrgetter("metric"),
+        **_interval("mean", attrgetter("estimate")),
+        "runs": attrgetter("estimate.count"),
+        "colour": lambda item: colours[swept_values(item.setting)],
+    }
+    groups: dict[str, list[InterventionSummary]] = {}
+    for item in summaries:
+        if item.metric == metric and item.intervention.kind.plot == plot:
+            groups.setdefault(item.setting.label, []).append(item)
+    items = [
+        item
+        for group in groups.values()
+        for item in sorted(group, key=lambda item: item.intervention.level or 0.0)
+    ]
+    return _table(fields, items)
+
+
+def curve_plot(curves: Sequence[Curve], colours: Colours) -> Rows:
+    """``plots/learning_curves.csv``, a row per point."""
+    columns = ["setting", "model", "values", "epoch", "mean", "low", "high", "runs", "colour"]
+    rows = []
+    for curve in curves:
+        values = swept_values(curve.setting)
+        lead = {**_row(_PLOT, curve), "values": values}
+        rest = {"runs": curve.runs, "colour": colours[values]}
+        for epoch, mean, low, high in zip(
+            *(part.tolist() for part in (curve.epochs, curve.mean, curve.low, curve.high)),
+            strict=True,
+        ):
+            rows.append({**lead, "epoch": epoch, "mean": mean, "low": low, "high": high, **rest})
+    return columns, rows
+
+
+def shown_as(summaries: Sequence[SettingSummary], baselines: Sequence[str]) -> list[ShownAs]:
+    """The form in which each setting is drawn against its noise level.
+
+    On a ``line`` where its series has several levels; as a ``reference`` across the whole
+    picture where it is a baseline without a level; else as a ``point`` by its own name.
+    """
+    levels: dict[str, set[float]] = {}
+    for summary in summaries:
+        if (added := noise_level(summary.setting)) is not None:
+            levels.setdefault(series(summary.setting), set()).add(added)
+    drawn: list[ShownAs] = []
+    for setting in (summary.setting for summary in summaries):
+        if noise_level(setting) is None:
+            drawn.append("reference" if setting.model in baselines else "point")
+        else:
+            drawn.append("line" if len(levels[series(setting)]) > 1 else "point")
+    return drawn
+
+
+def setting_plot(
+    summaries: Sequence[SettingSummary], *, baselines: Sequence[str], colours: Colours
+) -> Rows:
+    """``plots/settings.csv``; no noise level where nothing is added or it is unknown.
+
+    ``label_at`` is where on the axis of the metric the name of a line stands, in the row of its
+    end; empty elsewhere.
+    """
+    drawn = shown_as(summaries, baselines)
+    names = _label_places(summaries, drawn)
+    fields: Fields[tuple[SettingSummary, ShownAs]] = {
+        "setting": lambda at: at[0].setting.label,
+        "model": lambda at: at[0].setting.model,
+        "series": lambda at: series(at[0].setting),
+        "name": lambda at: full_label(at[0].setting),
+        "shown_as": lambda at: at[1],
+        "noise_level": lambda at: noise_level(at[0].setting),
+        "metric": lambda at: at[0].metric,
+        **_interval("mean", lambda at: at[0].estimate),
+        "runs": lambda at: at[0].estimate.count,
+        "diverged": lambda at: at[0].diverged,
+        "label_at": lambda at: names.get(at[0].setting.label),
+        "colour": lambda at: colours[at[0].setting.model],
+    }
+    return _table(fields, list(zip(summaries, drawn, strict=True)))
+
+
+def _label_places(
+    summaries: Sequence[SettingSummary], drawn: Sequence[ShownAs]
+) -> dict[str, float]:
+    """By setting, at which value the name of the line that ends there stands; apart from others."""
+    finite = [
+        (item, how)
+        for item, how in zip(summaries, drawn, strict=True)
+        if math.isfinite(item.estimate.mean)
+    ]
+    ends: dict[str, SettingSummary] = {}
+    for item, how in sorted(finite, key=lambda at: noise_level(at[0].setting) or 0):
+        if how != "point":
+            ends[series(item.setting) if how == "line" else item.setting.label] = item
+    if "line" not in drawn or not ends:
+        return {}
+    log = is_logarithmic(summaries)
+    forth, back = (math.log10, functools.partial(pow, 10.0)) if log else (float, float)
+    places = [forth(item.estimate.mean) for item, _ in finite]
+    apart = _LABEL_HEIGHT * ((max(places) - min(places)) or 1.0)
+    ordered = sorted(ends.values(), key=lambda item: item.estimate.mean)
+    moved = spread([forth(item.estimate.mean) for item in ordered], apart)
+    return {item.setting.label: back(at) for item, at in zip(ordered, moved, strict=True)}
+
+
+def is_logarithmic(summaries: Sequence[SettingSummary]) -> bool:
+    """True if the axis of these metrics is logarithmic: errors, all of them above zero."""
+    means = [item.estimate.mean for item in summaries if math.isfinite(item.estimate.mean)]
+    return not higher_is_better(summaries[0].metric) and all(mean > 0 for mean in means)
+
+
+def spread(places: Sequence[float], apart: float) -> list[float]:
+    """Ascending places, moved as little as it takes for each to be ``apart`` from the next."""
+
+    def bottom(group: Sequence[float]) -> float:
+        return sum(group) / len(group) - apart * (len(group) - 1) / 2
+
+    def top(group: Sequence[float]) -> float:
+        return bottom(group) + apart * (len(group) - 1)
+
+    groups: list[list[float]] = []
+    for place in places:
+        groups.append([place])
+        while len(groups) > 1 and bottom(groups[-1]) < top(groups[-2]) + apart:
+            last = groups.pop()
+            groups[-1] += last
+    return [bottom(group) + apart * index for group in groups for index in range(len(group))]

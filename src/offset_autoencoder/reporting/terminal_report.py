@@ -15,7 +15,6 @@ from offset_autoencoder.evaluation.summary import SettingSummary
 from offset_autoencoder.evaluation.verdict_wording import percent
 from offset_autoencoder.paths import REPORTS
 from offset_autoencoder.reporting.palette import TERMINAL_STYLES, Palette, palette_of
-from offset_autoencoder.reporting.plot_rows import trained_with_noise
 from offset_autoencoder.reporting.result_tables import (
     Against,
     comparison_tables,
@@ -23,6 +22,7 @@ from offset_autoencoder.reporting.result_tables import (
     unit_of,
     verdict_table,
 )
+from offset_autoencoder.reporting.rows import trained_with_noise
 from offset_autoencoder.reporting.tables import Cell, Table
 from offset_autoencoder.reporting.terminal import Column, encodable, print_note, print_table
 from offset_autoencoder.reporting.wording import (

@@ -1,28 +1,19 @@
-"""Charts of the page: lines that can be switched and hovered, and codes in two dimensions."""
+"""Figures of the page: charts that can be switched and hovered, with their captions and numbers."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation.statistics import Estimate
-from offset_autoencoder.reporting.html.charts import (
-    ROWS,
-    SHOWN,
-    Chart,
-    Labels,
-    Line,
-    Switch,
-    line_chart,
-    short,
-    spec_text,
-    switches_of,
-)
+from offset_autoencoder.reporting.curves import PANEL, code_chart, switched_curve_chart
 from offset_autoencoder.reporting.palette import Colour, Palette
 from offset_autoencoder.reporting.tables import NAN, UNKNOWN, Cell, Column, Table, estimate_cell
 from offset_autoencoder.reporting.wording import (
@@ -49,12 +40,69 @@ LEVELS = {
 }
 """Of each plot of levels what it shows, and what a level is."""
 
+FILE = "reports/plots/codes.csv"
 _FEWEST_POINTS = 12
+_PANEL_AXIS = 60  # pixels beside a panel of codes
+_MOST_SWITCHES = 20
+_MOST_PANELS = 24
+_UNLABELLED = "all samples"
+_FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif'
+_TEXT = {"titleColor": "currentColor", "titleFontSize": 12, "titleFontWeight": "normal"}
+_LABEL = {"labelColor": "currentColor", "labelFontSize": 12}
+# The colours of the page: so a chart turns dark with it, and light in print, without being redrawn.
+_CONFIG: dict[str, Any] = {
+    "background": None,
+    "font": _FONT,
+    "axis": {
+        **_TEXT,
+        **_LABEL,
+        "domainColor": "var(--line)",
+        "gridColor": "var(--grid)",
+        "labelOverlap": "greedy",
+        "tickColor": "var(--line)",
+        "titlePadding": 8,
+    },
+    "header": {**_LABEL, "labelFontWeight": "bold", "title": None},
+    "legend": {
+        **_TEXT,
+        **_LABEL,
+        "columns": 4,
+        "labelLimit": 220,
+        "orient": "top",
+        "symbolSize": 800,
+        "symbolStrokeColor": "currentColor",
+        "symbolStrokeWidth": 2,
+    },
+    "view": {"stroke": None},
+}
 
 
-def learning_curve_chart(
+@dataclass(frozen=True)
+class Figure:
+    """A chart and what belongs to it.
+
+    Attributes:
+        name: Its id on the page.
+        caption: What it shows, and what its axes are.
+        spec: Its specification, JSON that is safe within a script element.
+        switches: What can be switched on and off, each with the class of its colour.
+        switched: What these are: ``models``.
+        table: The numbers behind it.
+        facet_width: The width of a panel where there are several, pixels; 0 for a single one.
+    """
+
+    name: str
+    caption: str
+    spec: Markup
+    switches: Sequence[tuple[str, str]]
+    switched: str = "models"
+    table: Table | None = None
+    facet_width: int = 0
+
+
+def learning_curve_figure(
     rows: Sequence[Row], names: Names, evaluate: Evaluate, palette: Palette
-) -> Chart | None:
+) -> Figure | None:
     """The best validation loss so far over the epochs; None where no run finished."""
     groups = by_setting(rows)
     if not groups:
@@ -71,39 +119,28 @@ def learning_curve_chart(
         f"{over_seeds(evaluate.confidence)}"
     )
     caption += f", from epoch {first} on." if first > 1 else "."
-    points = max(len(line.x) for line in lines)
+    points = max(len(line["x"]) for line in lines)
     if points < last - first + 1:
         caption += f" A curve is drawn through {points} of its epochs at most."
-    return Chart(
-        name="learning-curves",
-        caption=caption,
-        spec=line_chart(lines, palette.models, Labels("epoch", "validation loss")),
-        switches=switches_of((line.model for line in lines), palette.models),
-        switched="models",
-        table=_epoch_table(groups, names, last),
-    )
+    table = _epoch_table(groups, names, last)
+    return _curves("learning-curves", caption, lines, palette, "epoch", "validation loss", table)
 
 
-def level_chart(
+def level_figure(
     plot: str, rows: Sequence[Row], names: Names, evaluate: Evaluate, palette: Palette
-) -> Chart | None:
+) -> Figure | None:
     """The test metric over the levels of an intervention, one of :data:`LEVELS`; None without."""
     groups = by_setting(rows)
     if not groups:
         return None
-    content, title = LEVELS[plot]
+    content, x_label = LEVELS[plot]
     lines = [_line(names[label], group, "level") for label, group in groups.items()]
-    return Chart(
-        name=plot.replace("_", "-"),
-        caption=f"{content}: {_measure(evaluate)}.",
-        spec=line_chart(lines, palette.models, Labels(title, _metric(evaluate)), points=True),
-        switches=switches_of((line.model for line in lines), palette.models),
-        switched="models",
-        table=_level_table(groups, names, plot, title, evaluate),
-    )
+    name, caption = plot.replace("_", "-"), f"{content}: {_measure(evaluate)}."
+    table = _level_table(groups, names, plot, x_label, evaluate)
+    return _curves(name, caption, lines, palette, x_label, _metric(evaluate), table, points=True)
 
 
-def noise_level_chart(rows: Sequence[Row], evaluate: Evaluate, palette: Palette) -> Chart | None:
+def noise_level_figure(rows: Sequence[Row], evaluate: Evaluate, palette: Palette) -> Figure | None:
     """The test metric by the noise level; None where there are no two levels.
 
     What adds nothing of a set rms is a level line across all of them.
@@ -116,20 +153,115 @@ def noise_level_chart(rows: Sequence[Row], evaluate: Evaluate, palette: Palette)
     for row in finite:
         added = bool(row["noise_level"])
         groups.setdefault((added, row["series"] if added else row["setting"]), []).append(row)
-    lines = [
-        _series_line(name, group, levels)
-        for (_, name), group in sorted(groups.items(), key=lambda item: item[0][0])
-    ]
-    labels = Labels("noise level: rms of what is added", _metric(evaluate))
-    return Chart(
-        name="noise-level",
-        caption="The test metric by the noise level, the root mean square of what is added to a "
-        f"coordinate of the code: {_measure(evaluate)}.",
-        spec=line_chart(lines, palette.models, labels, log_x=True, points=True),
-        switches=switches_of((line.model for line in lines), palette.models),
-        switched="models",
-        table=None,
+    lines = []
+    for (added, name), group in sorted(groups.items(), key=lambda item: item[0][0]):
+        ordered: Sequence[Row] = sorted(group, key=lambda row: row["noise_level"] or 0)
+        if not added:
+            ordered = [{**group[0], "noise_level": level} for level in (levels[0], levels[-1])]
+        values = "by noise level" if added else "no noise level to set"
+        lines.append(
+            _line(name, [{**row, "values": values, "runs": ""} for row in ordered], "noise_level")
+        )
+    caption = (
+        "The test metric by the noise level, the root mean square of what is added to a coordinate "
+        f"of the code: {_measure(evaluate)}."
     )
+    x_label, y_label = "noise level: rms of what is added", _metric(evaluate)
+    return _curves(
+        "noise-level", caption, lines, palette, x_label, y_label, None, log_x=True, points=True
+    )
+
+
+def code_figure(rows: Sequence[Row], names: Names, colours: Mapping[str, Colour]) -> Figure | None:
+    """Codes in two dimensions; None without rows.
+
+    Args:
+        rows: Those of ``codes.csv``.
+        names: What each setting is called on the page, by its label.
+        colours: Of :func:`labels_of`.
+    """
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row["setting"], []).append(row)
+    if not groups:
+        return None
+    shown = dict(itertools.islice(groups.items(), _MOST_PANELS))
+    labels = list(colours)
+    labelled = labels != [_UNLABELLED]
+    caption = (
+        "Codes of the same test samples, before anything is added to them, along their own first "
+        "two principal components, first seed of each setting. Each panel has axes of its own."
+    )
+    if labelled:
+        caption += " Colour: label."
+    if len(groups) > len(shown):
+        caption += f" The other {len(groups) - len(shown)} settings are in {FILE}."
+    panels: list[dict[str, Any]] = [
+        {
+            "setting": names.get(setting, setting),
+            "sample": [str(row["sample"]) for row in group],
+            "label": [_label(row) for row in group],
+            "c1": [short(row["c1"]) for row in group],
+            "c2": [short(row["c2"]) for row in group],
+        }
+        for setting, group in shown.items()
+    ]
+    references = {label: colour.reference for label, colour in colours.items()}
+    chart = code_chart([panel["setting"] for panel in panels], references, coloured=labelled)
+    switchable = labelled and len(labels) <= _MOST_SWITCHES
+    return Figure(
+        name="codes",
+        caption=caption,
+        spec=spec_text(chart, panels),
+        switches=_switches(labels, colours) if switchable else [],
+        switched="labels",
+        table=_code_table(shown, names, labels if switchable else []),
+        facet_width=PANEL + _PANEL_AXIS,
+    )
+
+
+def _curves(
+    name: str,
+    caption: str,
+    lines: Sequence[Row],
+    palette: Palette,
+    x_label: str,
+    y_label: str,
+    table: Table | None,
+    **axes: bool,
+) -> Figure:
+    references = {model: colour.reference for model, colour in palette.models.items()}
+    chart = switched_curve_chart(lines, references, x_label, y_label, **axes)
+    switches = _switches((line["model"] for line in lines), palette.models)
+    return Figure(name, caption, spec_text(chart, lines), switches, table=table)
+
+
+def _switches(values: Iterable[str], colours: Mapping[str, Colour]) -> list[tuple[str, str]]:
+    """Each value once, in the order of the colours."""
+    present = set(values)
+    return [(value, colour.name) for value, colour in colours.items() if value in present]
+
+
+def spec_text(chart: Any, rows: Sequence[Row]) -> Markup:
+    """The specification of an Altair chart with its rows, in the page's colours and fonts."""
+    # The rows are added last: Altair would look through all of them several times.
+    spec = {**chart.to_dict(), "config": _CONFIG, "datasets": {"rows": rows}}
+    spec.pop("$schema", None)
+    return json_text(spec)
+
+
+def json_text(value: Any) -> Markup:
+    """JSON that no HTML parser takes for the end of the script element that it stands in.
+
+    Raises:
+        ValueError: for NaN and infinities, which are not JSON.
+    """
+    return htmlsafe_json_dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def short(value: float) -> float | None:
+    """A number to five digits, which is more than can be seen; None where it is not finite."""
+    return float(f"{value:.5g}") if math.isfinite(value) else None
 
 
 def by_setting(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -149,28 +281,16 @@ def thinned(rows: Sequence[Row], most: int) -> list[Row]:
     return [rows[place] for place in sorted(places)]
 
 
-def _line(name: str, rows: Sequence[Row], x: str) -> Line:
-    """A setting's line through its rows, at the column ``x``."""
-    return Line(
-        setting=name,
-        model=rows[0]["model"],
-        values=rows[0]["values"],
-        x=[row[x] for row in rows],
-        mean=[row["mean"] for row in rows],
-        low=[row["low"] for row in rows],
-        high=[row["high"] for row in rows],
-        runs=str(rows[0]["runs"]),
-    )
-
-
-def _series_line(name: str, rows: Sequence[Row], levels: Sequence[float]) -> Line:
-    added = bool(rows[0]["noise_level"])
-    if added:
-        ordered = sorted(rows, key=lambda row: row["noise_level"])
-    else:
-        ordered = [{**rows[0], "noise_level": level} for level in (levels[0], levels[-1])]
-    values = "by noise level" if added else "no noise level to set"
-    return _line(name, [{**row, "values": values, "runs": ""} for row in ordered], "noise_level")
+def _line(name: str, rows: Sequence[Row], x: str) -> Row:
+    """A curve through its rows at the column ``x``: as lists, a third of the bytes of its rows."""
+    columns = {"x": x, "mean": "mean", "low": "low", "high": "high"}
+    return {
+        "setting": name,
+        "model": rows[0]["model"],
+        "values": rows[0]["values"] or "nothing swept",
+        "runs": str(rows[0]["runs"]),
+        **{key: [short(row[column]) for row in rows] for key, column in columns.items()},
+    }
 
 
 def _epoch_table(groups: Mapping[str, Sequence[Row]], names: Names, last: int) -> Table:
@@ -245,106 +365,12 @@ def _measure(evaluate: Evaluate) -> str:
     return f"{over_seeds(evaluate.confidence)}; {better_word(evaluate.metric)} is better"
 
 
-FILE = "reports/plots/codes.csv"
-PANEL = 150  # pixels
-_AXIS = 60  # what a panel's axis takes
-_MOST_SWITCHES = 20
-_LONGEST_LETTERS = 2
-_MOST_PANELS = 24
-_UNLABELLED = "all samples"
-
-
 def labels_of(rows: Sequence[Row]) -> list[str]:
     """The labels of the codes, ascending, numbers as numbers; one word where there are none."""
     return sorted(dict.fromkeys(map(_label, rows)), key=lambda text: (*_as_number(text), text))
 
 
-def code_chart(
-    rows: Sequence[Row], names: Mapping[str, str], colours: Mapping[str, Colour]
-) -> Chart | None:
-    """The chart; None without rows.
-
-    Args:
-        rows: Those of ``codes.csv``.
-        names: What each setting is called on the page, by its label.
-        colours: Of :func:`labels_of`.
-    """
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(row["setting"], []).append(row)
-    if not groups:
-        return None
-    shown = dict(itertools.islice(groups.items(), _MOST_PANELS))
-    labels = list(colours)
-    labelled = labels != [_UNLABELLED]
-    caption = (
-        "Codes of the same test samples, before anything is added to them, along their own first "
-        "two principal components, first seed of each setting. Each panel has axes of its own."
-    )
-    if labelled:
-        caption += " Colour: label."
-    if len(groups) > len(shown):
-        caption += f" The other {len(groups) - len(shown)} settings are in {FILE}."
-    switchable = labelled and len(labels) <= _MOST_SWITCHES
-    return Chart(
-        name="codes",
-        caption=caption,
-        spec=_facets(shown, names, colours),
-        switches=[Switch(label, colours[label].name) for label in labels] if switchable else [],
-        switched="labels",
-        table=_table(shown, names, labels if switchable else []),
-        facet_width=PANEL + _AXIS,
-    )
-
-
-def _facets(
-    groups: Mapping[str, Sequence[Row]], names: Mapping[str, str], colours: Mapping[str, Colour]
-) -> Markup:
-    import altair as alt
-
-    labels = list(colours)
-    rows: list[dict[str, Any]] = [
-        {
-            "setting": names.get(setting, setting),
-            "sample": [str(row["sample"]) for row in group],
-            "label": [_label(row) for row in group],
-            "c1": [short(row["c1"]) for row in group],
-            "c2": [short(row["c2"]) for row in group],
-        }
-        for setting, group in groups.items()
-    ]
-    # A label of a letter or two is drawn as itself: it is read where colours are not told apart.
-    letters = labels != [_UNLABELLED] and max(map(len, labels)) <= _LONGEST_LETTERS
-    base = alt.Chart()
-    marks = (
-        base.mark_text(fontSize=10, fontWeight="bold")
-        if letters
-        else base.mark_circle(size=18, opacity=0.8)
-    )
-    axis: dict[str, Any] = {"grid": False, "tickCount": 3, "titleFontSize": 11, "format": ".6~g"}
-    encoded = marks.encode(
-        x=alt.X("c1:Q").title("first component").axis(**axis).scale(zero=False),
-        y=alt.Y("c2:Q").title("second component").axis(**axis, minExtent=26).scale(zero=False),
-        color=alt.Color("label:N")
-        .scale(domain=labels, range=[colours[label].reference for label in labels])
-        .legend(None),
-        tooltip=[alt.Tooltip("setting:N"), alt.Tooltip("sample:N"), alt.Tooltip("label:N")],
-    )
-    if letters:
-        encoded = encoded.encode(text="label:N")
-    order = [row["setting"] for row in rows]
-    facets = (
-        encoded.properties(width=PANEL, height=PANEL)
-        .facet(facet=alt.Facet("setting:N").sort(order), columns=4, data=alt.NamedData(name=ROWS))
-        .transform_flatten(["sample", "label", "c1", "c2"])
-        .transform_filter(f"indexof({SHOWN}, datum.label) >= 0")
-        .resolve_scale(x="independent", y="independent")
-        .add_params(alt.param(name=SHOWN, value=labels))
-    )
-    return spec_text(facets, rows)
-
-
-def _table(
+def _code_table(
     groups: Mapping[str, Sequence[Row]], names: Mapping[str, str], labels: Sequence[str]
 ) -> Table:
     """The variance in the two components of each setting's codes, and each label's mean."""
