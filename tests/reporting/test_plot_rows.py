@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from offset_autoencoder.evaluation.interventions import find_intervention, scaled
 from offset_autoencoder.evaluation.summary import learning_curves
 from offset_autoencoder.io.tables import write_csv
+from offset_autoencoder.reporting.charts import spread
 from offset_autoencoder.reporting.palette import model_colours
 from offset_autoencoder.reporting.rows import (
     change_plot,
@@ -21,7 +22,6 @@ from offset_autoencoder.reporting.rows import (
     curve_plot,
     level_plot,
     setting_plot,
-    spread,
 )
 from offset_autoencoder.reporting.wording import series
 

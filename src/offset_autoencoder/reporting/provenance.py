@@ -29,13 +29,13 @@ _STATISTICS = ("offset-autoencoder", "scipy", "scikit-learn")
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a report comes from.
+    """Origin of a report.
 
     Attributes:
         params: params.yaml, but for where results are sent.
         schema: That of the prepared data.
-        offsets: Of each offset table that a model uses the content of its ``offset.json``.
-        versions: What was used, and in which version.
+        offsets: The ``offset.json`` of each offset table that a model uses.
+        versions: Names of what was used, each with its version.
         commit: The git commit that the project stood at; None where it is not known.
     """
 
@@ -120,7 +120,7 @@ def read_provenance(
         params: The params of the results.
         schema: That of the prepared data.
         run_ids: The ids of its runs, which say what trained them.
-        root: The project's folder, for params.yaml, ``models`` and ``data/offsets``.
+        root: The project's folder.
         commit: The git commit, where it is known.
 
     Raises:

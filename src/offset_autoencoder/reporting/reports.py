@@ -89,13 +89,7 @@ Drawn = tuple[Any, Sequence[Row]] | None
 
 
 def draw_pictures(folder: Path, results: ExperimentResults, plots: Plots) -> None:
-    """Draw the pictures; what has nothing to show gets none.
-
-    Args:
-        folder: ``reports/plots``.
-        results: The results.
-        plots: Rows of the csv files there.
-    """
+    """Draw the pictures of ``reports/plots`` from its rows; what has nothing to show gets none."""
     for name, picture in PICTURES.items():
         if (drawn := picture(results, plots)) is not None:
             write_png(folder / f"{name}.png", *drawn)
@@ -236,9 +230,6 @@ def _curves(
 
 def with_reference(rows: Sequence[Row]) -> tuple[list[Row], str]:
     """Rows of curves, and the first model's curve again in the panel of every other model.
-
-    Args:
-        rows: The rows, with ``model`` and ``setting``.
 
     Returns:
         All rows, those that are for comparison with ``reference``; and the name of that model,

@@ -62,14 +62,7 @@ _CONDITIONS = {
 
 @dataclass(frozen=True)
 class Against:
-    """The comparisons with one baseline under one condition.
-
-    Attributes:
-        baseline: The baseline's model.
-        condition: As :data:`.metrics.CONDITIONS` calls it.
-        family: The comparisons.
-        table: The same as rows.
-    """
+    """The comparisons with one baseline model under one of :data:`.metrics.CONDITIONS`."""
 
     baseline: str
     condition: str
@@ -359,12 +352,12 @@ def _mean(tree: Mapping[str, Any], setting: Setting, metric: str) -> Estimate:
     if setting.sweep:
         leaf = leaf.get(sweep_label(setting), {})
     node = leaf.get(metric) or {}
-    ends = (NAN if node.get(key) is None else node[key] for key in ("mean", "low", "high"))
-    mean, low, high = ends
+    mean, low, high = (
+        NAN if node.get(key) is None else node[key] for key in ("mean", "low", "high")
+    )
     return Estimate(mean, NAN, low, high, int(node.get("runs") or 0))
 
 
 def _scaled(estimate: Estimate, factor: float) -> Estimate:
-    ends = (factor * end for end in (estimate.mean, estimate.low, estimate.high))
-    mean, low, high = ends
+    mean, low, high = (factor * end for end in (estimate.mean, estimate.low, estimate.high))
     return Estimate(mean, NAN, low, high, estimate.count)

@@ -21,6 +21,7 @@ from offset_autoencoder.evaluation.probes import ProbeSummary
 from offset_autoencoder.evaluation.runs_table import noise_level, setting_cells, sweep_keys
 from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.evaluation.summary import Curve, GeneralizationGap, SettingSummary
+from offset_autoencoder.reporting.charts import spread
 from offset_autoencoder.reporting.wording import PARTS, full_label, series, swept_values
 
 T = TypeVar("T")
@@ -36,24 +37,16 @@ ShownAs = Literal["reference", "line", "point"]
 _LABEL_HEIGHT = 0.036  # of a name beside a line, as a share of the height of its chart
 
 
-def _estimate(name: str, get: Callable[[T], Estimate], factor: float = 1) -> Fields[T]:
-    """A mean and the ends of its interval: ``NAME``, ``NAME_low`` and ``NAME_high``."""
+def _estimate(
+    name: str, get: Callable[[T], Estimate], factor: float = 1, *, ends: str | None = None
+) -> Fields[T]:
+    """A mean and its interval: ``NAME``, ``NAME_low``, ``NAME_high``, or with ``ends`` for NAME_."""
+    start = f"{name}_" if ends is None else ends
     return {
-        column: _end(get, end, factor)
-        for column, end in ((name, "mean"), (f"{name}_low", "low"), (f"{name}_high", "high"))
+        name: lambda item: factor * get(item).mean,
+        f"{start}low": lambda item: factor * get(item).low,
+        f"{start}high": lambda item: factor * get(item).high,
     }
-
-
-def _interval(name: str, get: Callable[[T], Estimate], factor: float = 1) -> Fields[T]:
-    """The same with the ends called ``low`` and ``high``."""
-    return {
-        column.removeprefix(f"{name}_"): cell
-        for column, cell in _estimate(name, get, factor).items()
-    }
-
-
-def _end(get: Callable[[T], Estimate], end: str, factor: float) -> Callable[[T], float]:
-    return lambda item: factor * getattr(get(item), end)
 
 
 def _exchange(name: str) -> Fields[OffsetVerdict]:
@@ -70,7 +63,7 @@ _COMPARISON: Fields[Comparison] = {
     "baseline": attrgetter("baseline.model"),
     "baseline_setting": attrgetter("baseline.label"),
     "metric": attrgetter("metric"),
-    **_interval("difference", attrgetter("difference")),
+    **_estimate("difference", attrgetter("difference"), ends=""),
     "p": attrgetter("p"),
     "p_corrected": attrgetter("p_corrected"),
     **_estimate("change", attrgetter("equivalence.change")),
@@ -101,7 +94,7 @@ _INTERVENTION: Fields[InterventionSummary] = {
     "intervention": attrgetter("intervention.name"),
     "level": attrgetter("intervention.level"),
     "metric": attrgetter("metric"),
-    **_interval("mean", attrgetter("estimate")),
+    **_estimate("mean", attrgetter("estimate"), ends=""),
     **_estimate("difference", attrgetter("difference")),
     **_estimate("relative", attrgetter("relative")),
     "runs": attrgetter("estimate.count"),
@@ -124,6 +117,9 @@ _PLOT: Fields[Any] = {
     "setting": attrgetter("setting.label"),
     "model": attrgetter("setting.model"),
 }
+
+
+_label = attrgetter("setting.label")
 
 
 def _row(fields: Fields[T], item: T) -> dict[str, Any]:
@@ -228,8 +224,6 @@ def shown_comparisons(
     As deployed; against a baseline that is trained with noise also as trained and clean, since
     as deployed its noise is off while an offset is on.
 
-    Returns:
-        By the baseline model and what :data:`.metrics.CONDITIONS` calls the condition.
     """
     shown: dict[tuple[str, str], list[Comparison]] = {}
     baselines = dict.fromkeys(item.baseline.model for item in comparisons)
@@ -263,7 +257,7 @@ def comparison_plot(comparisons: Sequence[Comparison], metric: str) -> Rows:
         "baseline_setting": attrgetter("baseline.label"),
         "metric": lambda _: metric,
         "condition": lambda item: CONDITIONS[item.metric.removeprefix(metric)],
-        **_interval("change", attrgetter("equivalence.change"), 100),
+        **_estimate("change", attrgetter("equivalence.change"), 100, ends=""),
         "difference": attrgetter("difference.mean"),
         "p_corrected": attrgetter("p_corrected"),
         "verdict": attrgetter("outcome"),
@@ -290,7 +284,7 @@ def change_plot(summaries: Sequence[InterventionSummary], metric: str, colours: 
         "intervention": attrgetter("intervention.name"),
         "panel": attrgetter("intervention.kind.label"),
         "metric": attrgetter("metric"),
-        **_interval("change", attrgetter("relative"), 100),
+        **_estimate("change", attrgetter("relative"), 100, ends=""),
         "runs": attrgetter("relative.count"),
         "colour": lambda item: colours[item.setting.model],
     }
@@ -303,7 +297,7 @@ def probe_plot(probes: Sequence[ProbeSummary], colours: Colours) -> list[Row]:
     for probe in probes:
         for kind in ("accuracy", "explained"):
             if getattr(probe, kind) is not None:
-                fields: Fields[ProbeSummary] = _interval("mean", attrgetter(kind), 100)
+                fields: Fields[ProbeSummary] = _estimate("mean", attrgetter(kind), 100, ends="")
                 setting, panel = probe.setting, PARTS[probe.part]
                 row = {"setting": setting.label, "panel": panel, "open": kind == "accuracy"}
                 rows.append({**row, **_row(fields, probe), "colour": colours[setting.model]})
@@ -313,32 +307,19 @@ def probe_plot(probes: Sequence[ProbeSummary], colours: Colours) -> list[Row]:
 def level_plot(
     summaries: Sequence[InterventionSummary], metric: str, plot: str, colours: Colours
 ) -> Rows:
-    """``plots/robustness.csv`` and ``plots/offset_scales.csv``, by setting and ascending level.
-
-    Args:
-        summaries: The interventions.
-        metric: The metric.
-        plot: Which of them, as the interventions name it.
-        colours: By :func:`.wording.swept_values`.
-    """
+    """``plots/robustness.csv`` and ``plots/offset_scales.csv``, by setting and ascending level."""
     fields: Fields[InterventionSummary] = {
         **_PLOT,
         "values": lambda item: swept_values(item.setting),
         "level": attrgetter("intervention.level"),
         "metric": attrgetter("metric"),
-        **_interval("mean", attrgetter("estimate")),
+        **_estimate("mean", attrgetter("estimate"), ends=""),
         "runs": attrgetter("estimate.count"),
         "colour": lambda item: colours[swept_values(item.setting)],
     }
-    groups: dict[str, list[InterventionSummary]] = {}
-    for item in summaries:
-        if item.metric == metric and item.intervention.kind.plot == plot:
-            groups.setdefault(item.setting.label, []).append(item)
-    items = [
-        item
-        for group in groups.values()
-        for item in sorted(group, key=lambda item: item.intervention.level or 0.0)
-    ]
+    items = [i for i in summaries if i.metric == metric and i.intervention.kind.plot == plot]
+    places = {label: place for place, label in enumerate(dict.fromkeys(map(_label, items)))}
+    items.sort(key=lambda item: (places[_label(item)], item.intervention.level or 0.0))
     return _table(fields, items)
 
 
@@ -395,7 +376,7 @@ def setting_plot(
         "shown_as": lambda at: at[1],
         "noise_level": lambda at: noise_level(at[0].setting),
         "metric": lambda at: at[0].metric,
-        **_interval("mean", lambda at: at[0].estimate),
+        **_estimate("mean", lambda at: at[0].estimate, ends=""),
         "runs": lambda at: at[0].estimate.count,
         "diverged": lambda at: at[0].diverged,
         "label_at": lambda at: names.get(at[0].setting.label),
@@ -432,21 +413,3 @@ def is_logarithmic(summaries: Sequence[SettingSummary]) -> bool:
     """True if the axis of these metrics is logarithmic: errors, all of them above zero."""
     means = [item.estimate.mean for item in summaries if math.isfinite(item.estimate.mean)]
     return not higher_is_better(summaries[0].metric) and all(mean > 0 for mean in means)
-
-
-def spread(places: Sequence[float], apart: float) -> list[float]:
-    """Ascending places, moved as little as it takes for each to be ``apart`` from the next."""
-
-    def bottom(group: Sequence[float]) -> float:
-        return sum(group) / len(group) - apart * (len(group) - 1) / 2
-
-    def top(group: Sequence[float]) -> float:
-        return bottom(group) + apart * (len(group) - 1)
-
-    groups: list[list[float]] = []
-    for place in places:
-        groups.append([place])
-        while len(groups) > 1 and bottom(groups[-1]) < top(groups[-2]) + apart:
-            last = groups.pop()
-            groups[-1] += last
-    return [bottom(group) + apart * index for group in groups for index in range(len(group))]

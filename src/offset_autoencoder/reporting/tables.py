@@ -29,7 +29,7 @@ class Cell:
     Attributes:
         text: What is read in it; ``-`` where a number is not known.
         sort: What its column is sorted by where that is a number; cells without one come last.
-        short: The same where there is little room: a mean without its interval.
+        short: The text where there is little room: a mean without its interval.
         word: The verdict whose colour it has.
         picture: Drawn instead of the text.
     """
@@ -85,11 +85,6 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     file: str = ""
     legend: Sequence[tuple[Markup, str]] = field(default_factory=tuple)
-
-    @property
-    def sortable(self) -> bool:
-        """Whether there is anything to sort."""
-        return len(self.rows) > 1
 
     @property
     def shown(self) -> Sequence[Sequence[Cell]]:
@@ -163,13 +158,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Mark:
-    """A mean and its interval in a row.
-
-    Attributes:
-        estimate: What is drawn, in the units of the axis.
-        css: The class that has its colour.
-        shape: Of the mean.
-    """
+    """A mean and its interval in the units of an axis, and the class that has its colour."""
 
     estimate: Estimate
     css: str
@@ -191,9 +180,7 @@ def percent_axis(estimates: Iterable[Estimate]) -> Axis:
 def value_axis(estimates: Iterable[Estimate], factor: float) -> Axis:
     """The axis of a metric that holds all of these; logarithmic where all are above zero.
 
-    Args:
-        estimates: What is drawn.
-        factor: What values are multiplied by in the numbers of the axis.
+    Its numbers are multiplied by ``factor``.
     """
     finite = _finite(estimates)
     if not finite:
@@ -226,9 +213,14 @@ def draw_row(
         band: Values between which the row is shaded.
         line: A value that is marked by a line.
     """
-    parts = [_frame(band and (axis.place(band[0]), axis.place(band[1])), axis, HEIGHT)]
+    parts = []
+    if band:
+        left, right = (axis.place(end) for end in band)
+        shade = Markup('<rect class="band" x="{:.1f}" width="{:.1f}" height="{}"/>')
+        parts.append(shade.format(left, right - left, HEIGHT))
+    parts += [_vertical("grid", axis.place(value)) for value, _ in axis.ticks]
     if line is not None:
-        parts.append(_vertical("zero", axis.place(line), HEIGHT))
+        parts.append(_vertical("zero", axis.place(line)))
     for place, mark in enumerate(marks):
         if math.isfinite(mark.estimate.mean):
             # Several marks stand a little apart, so that none hides another.
@@ -255,10 +247,9 @@ def draw_axis(axis: Axis) -> Markup:
 
 def draw_key(css: str, shape: Shape = "circle") -> Markup:
     """A mark by itself, for a legend."""
-    mark = _shape(shape, 7, 7)
     return Markup(
         '<svg class="key {}" viewBox="0 0 14 14" width="14" height="14" aria-hidden="true">{}</svg>'
-    ).format(css, mark)
+    ).format(css, _shape(shape, 7, 7))
 
 
 def _stretched(scale: Scale, value: float) -> float:
@@ -306,18 +297,8 @@ def _numbered(axis: Axis, ticks: Sequence[tuple[float, str]]) -> Axis:
     return Axis(axis.scale, axis.low, axis.high, tuple((value, kept[value]) for value, _ in ticks))
 
 
-def _frame(band: tuple[float, float] | None, axis: Axis, height: int) -> Markup:
-    lines = [_vertical("grid", axis.place(value), height) for value, _ in axis.ticks]
-    shade = Markup("")
-    if band:
-        shade = Markup('<rect class="band" x="{:.1f}" width="{:.1f}" height="{}"/>').format(
-            band[0], band[1] - band[0], height
-        )
-    return shade + Markup("").join(lines)
-
-
-def _vertical(css: str, x: float, height: int) -> Markup:
-    return Markup('<path class="{}" d="M{:.1f} 0V{}"/>').format(css, x, height)
+def _vertical(css: str, x: float) -> Markup:
+    return Markup('<path class="{}" d="M{:.1f} 0V{}"/>').format(css, x, HEIGHT)
 
 
 def _mark(axis: Axis, mark: Mark, y: float) -> Markup:

@@ -123,12 +123,7 @@ def in_unit(name: str, exponent: int) -> str:
 
 
 def decimals_of(estimates: Sequence[Estimate], *, factor: float = 1) -> int:
-    """Decimals that give the typical half interval two digits, or the typical mean four.
-
-    Args:
-        estimates: What stands in one column.
-        factor: What all are multiplied by before they are shown.
-    """
+    """Decimals that give a column's typical half interval two digits, or its typical mean four."""
     halves = [item.half for item in estimates if math.isfinite(item.half) and item.half > 0]
     means = [abs(item.mean) for item in estimates if math.isfinite(item.mean) and item.mean]
     if halves:
