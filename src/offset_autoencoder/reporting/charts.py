@@ -64,10 +64,7 @@ def intervention_chart(
     margin: float | None = None,
     revisions: bool = False,
 ) -> Chart:
-    """The change of each setting's error under each intervention on its offset.
-
-    Arguments as in :func:`comparison_chart`.
-    """
+    """The change of each setting's error under each intervention; see :func:`comparison_chart`."""
     return _interval_panels(
         "datum.panel",
         own_colour(),
@@ -80,12 +77,7 @@ def intervention_chart(
 
 
 def probe_chart(title: Sequence[str] | str, x_label: str) -> Chart:
-    """The shares in % that a linear probe reads from each part: of x, and of the labels.
-
-    Args:
-        title: Above the chart, a line or several.
-        x_label: Title of the axis.
-    """
+    """The shares in % that a linear probe reads from each part: of x, and of the labels."""
     return _interval_panels(
         "datum.panel",
         own_colour(),
@@ -165,7 +157,7 @@ def _interval_panels(
     at = alt.X(value, type="quantitative")
     mean = base.mark_point(filled=True, opacity=1, size=45).encode(at)
     if revisions:
-        mean = mean.encode(alt.Shape("rev:N").sort(None).title("revision"))
+        mean = mean.encode(_revision_shape())
     if hints:
         mean = mean.encode(tooltip=tooltip(["rev", *hints]))
     closed = " && !datum.open" if order else ""
@@ -209,7 +201,7 @@ def _level_panel(
     )
     if revisions:
         line = line.encode(strokeDash=alt.StrokeDash("rev:N").sort(None).legend(None))
-        point = point.encode(shape=alt.Shape("rev:N").sort(None).title("revision"))
+        point = point.encode(_revision_shape())
     else:
         point = point.encode(shape=alt.Shape("series:N").sort(None).legend(None))
     # The names stand beside the ends of their lines, moved apart, and joined to them.
@@ -243,7 +235,7 @@ def _point_panel(y_label: str | None, y_scale: Mapping[str, Any], *, revisions: 
     if revisions:
         offset = alt.XOffset("rev:N").sort(None)
         bar = bar.encode(xOffset=offset)
-        point = point.encode(xOffset=offset, shape=alt.Shape("rev:N").sort(None).title("revision"))
+        point = point.encode(_revision_shape(), xOffset=offset)
     return alt.layer(*_references(y_scale, y_label), bar, point).properties(
         width=alt.Step(24), height=_HEIGHT
     )
@@ -258,6 +250,10 @@ def _references(y_scale: Mapping[str, Any], y_label: str | None) -> list[Chart]:
         base.mark_rect(opacity=0.12).encode(low, y2="high:Q", **across),
         base.mark_rule(strokeDash=[6, 4]).encode(mean, **across),
     ]
+
+
+def _revision_shape() -> Chart:
+    return alt.Shape("rev:N").sort(None).title("revision")
 
 
 def means(

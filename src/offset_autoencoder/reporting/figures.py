@@ -85,8 +85,8 @@ class Figure:
         name: Its id on the page.
         caption: What it shows, and what its axes are.
         spec: Its specification, JSON that is safe within a script element.
-        switches: What can be switched on and off, each with the class of its colour.
-        switched: What these are: ``models``.
+        switches: Models, or labels, to switch on and off, each with the class of its colour.
+        switched: What these are.
         table: The numbers behind it.
         facet_width: The width of a panel where there are several, pixels; 0 for a single one.
     """
@@ -173,13 +173,7 @@ def noise_level_figure(rows: Sequence[Row], evaluate: Evaluate, palette: Palette
 
 
 def code_figure(rows: Sequence[Row], names: Names, colours: Mapping[str, Colour]) -> Figure | None:
-    """Codes in two dimensions; None without rows.
-
-    Args:
-        rows: Those of ``codes.csv``.
-        names: What each setting is called on the page, by its label.
-        colours: Of :func:`labels_of`.
-    """
+    """Codes in two dimensions, coloured by :func:`labels_of`; None without rows."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(row["setting"], []).append(row)
@@ -297,18 +291,18 @@ def _epoch_table(groups: Mapping[str, Sequence[Row]], names: Names, last: int) -
     """The loss at a few epochs, at equal ratios, and at the end of each curve."""
     epochs = [epoch for epoch in (1, 10, 100, 1000) if epoch < last]
     losses = {
-        label: [_estimate(_reached(rows, epoch)) for epoch in epochs] + [_estimate(rows[-1])]
+        label: [
+            _estimate([row for row in rows if row["epoch"] <= epoch][-1])
+            for epoch in (*epochs, math.inf)
+        ]
         for label, rows in groups.items()
     }
     decimals = decimals_of([loss for row in losses.values() for loss in row])
-    cells = [
-        [
-            Cell(names[label]),
-            *(estimate_cell(loss, decimals=decimals) for loss in row),
-            Cell(f"{groups[label][-1]['epoch']}", groups[label][-1]["epoch"]),
-        ]
-        for label, row in losses.items()
-    ]
+    cells = []
+    for label, row in losses.items():
+        end = groups[label][-1]["epoch"]
+        means = (estimate_cell(loss, decimals=decimals) for loss in row)
+        cells.append([Cell(names[label]), *means, Cell(f"{end}", end)])
     columns = [
         Column("setting", "setting", "text"),
         *(Column(f"epoch_{epoch}", f"by epoch {epoch}, ±") for epoch in epochs),
@@ -328,16 +322,11 @@ def _level_table(
     exponent = exponent_of(estimate.mean for estimate in at.values())
     factor = 10.0**-exponent
     decimals = decimals_of(list(at.values()), factor=factor)
-    cells = [
-        [
-            Cell(names[label]),
-            *(
-                estimate_cell(at.get((label, level), UNKNOWN), decimals=decimals, factor=factor)
-                for level in levels
-            ),
-        ]
-        for label in groups
-    ]
+    cells = []
+    for label in groups:
+        means = [at.get((label, level), UNKNOWN) for level in levels]
+        row = (estimate_cell(mean, decimals=decimals, factor=factor) for mean in means)
+        cells.append([Cell(names[label]), *row])
     columns = [
         Column("setting", "setting", "text"),
         *(Column(f"level_{level:g}", f"at {level:g}, ±") for level in levels),
@@ -346,11 +335,6 @@ def _level_table(
     caption = f"{unit}: mean and half its interval over seeds. Columns: {title}."
     name = f"{plot.replace('_', '-')}-numbers"
     return Table(name, caption, columns, cells, f"reports/plots/{plot}.csv")
-
-
-def _reached(rows: Sequence[Row], epoch: float) -> Row:
-    """The last point that is not after an epoch."""
-    return [row for row in rows if row["epoch"] <= epoch][-1]
 
 
 def _estimate(row: Row) -> Estimate:

@@ -8,7 +8,7 @@ import functools
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -56,9 +56,7 @@ class Verdict:
         word: The verdict.
         css: The class of its colour.
         reason: Why, and what would settle it where it is open.
-        figures: For each setting its swept values, then the change of the error in % with the
-            offset permuted, replaced by Gaussian noise and omitted, then linear decodability and
-            donor shift in %.
+        figures: Swept values of each setting, with its three changes of the error and two shares.
     """
 
     word: str
@@ -106,7 +104,15 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
         colours=palette.all,
         scripts=scripts,
         script_sources=" ".join(source_of_script(script) for script in scripts),
-        counts=_counts(results, names),
+        counts={
+            "models": len(results.params.models),
+            "settings": len(results.settings),
+            "seeds": len(results.params.seeds),
+            "runs": len(results.runs),
+            "diverged": {
+                names[s.setting.label]: s.diverged for s in results.summaries if s.diverged
+            },
+        },
         interval=percent(evaluate.confidence),
         margin=percent(evaluate.margin),
         verdicts=count_verdicts(results.verdicts),
@@ -127,18 +133,6 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
         provenance=provenance,
     )
     write_text(folder / "index.html", text)
-
-
-def _counts(results: ExperimentResults, names: Mapping[str, str]) -> dict[str, object]:
-    """The numbers of everything; ``diverged`` runs by the name of their setting."""
-    params, summaries = results.params, results.summaries
-    return {
-        "models": len(params.models),
-        "settings": len(params.settings),
-        "seeds": len(params.seeds),
-        "runs": len(results.runs),
-        "diverged": {names[s.setting.label]: s.diverged for s in summaries if s.diverged},
-    }
 
 
 def _with_minus_sign(text: str) -> str:

@@ -17,7 +17,7 @@ from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.evaluation.summary import sweep_label
 from offset_autoencoder.evaluation.verdict_wording import percent, probability
 from offset_autoencoder.reporting.palette import Palette
-from offset_autoencoder.reporting.rows import shown_changes, shown_comparisons
+from offset_autoencoder.reporting.rows import shown_comparisons, shown_in
 from offset_autoencoder.reporting.tables import (
     NAN,
     UNKNOWN,
@@ -232,7 +232,7 @@ def verdict_table(results: ExperimentResults) -> Table:
 def intervention_table(results: ExperimentResults, palette: Palette) -> Table:
     """A row per setting that has an offset: the change of its error with each exchange, in %."""
     evaluate = results.evaluate
-    items = shown_changes(results.interventions, evaluate.metric)
+    items = shown_in("interventions", results.interventions, evaluate.metric)
     changes = {(item.setting.label, item.intervention.name): item.relative for item in items}
     kinds = list({item.intervention.name: item.intervention.kind for item in items}.values())
     shapes = {kind.name: shape for kind, shape in zip(kinds, itertools.cycle(_SHAPES))}

@@ -40,7 +40,7 @@ _LABEL_HEIGHT = 0.036  # of a name beside a line, as a share of the height of it
 def _estimate(
     name: str, get: Callable[[T], Estimate], factor: float = 1, *, ends: str | None = None
 ) -> Fields[T]:
-    """A mean and its interval: ``NAME``, ``NAME_low``, ``NAME_high``, or with ``ends`` for NAME_."""
+    """A mean and its interval: ``NAME``, ``NAME_low`` and ``NAME_high``, or ``ends`` for NAME_."""
     start = f"{name}_" if ends is None else ends
     return {
         name: lambda item: factor * get(item).mean,
@@ -266,15 +266,11 @@ def comparison_plot(comparisons: Sequence[Comparison], metric: str) -> Rows:
     return _table(fields, [item for family in families for item in family])
 
 
-def shown_changes(
-    summaries: Sequence[InterventionSummary], metric: str
+def shown_in(
+    plot: str, summaries: Sequence[InterventionSummary], metric: str
 ) -> list[InterventionSummary]:
-    """The interventions that are shown as changes, in one metric."""
-    return [
-        summary
-        for summary in summaries
-        if summary.metric == metric and summary.intervention.kind.plot == "interventions"
-    ]
+    """The interventions that a plot shows in one metric."""
+    return [i for i in summaries if i.metric == metric and i.intervention.kind.plot == plot]
 
 
 def change_plot(summaries: Sequence[InterventionSummary], metric: str, colours: Colours) -> Rows:
@@ -288,7 +284,7 @@ def change_plot(summaries: Sequence[InterventionSummary], metric: str, colours: 
         "runs": attrgetter("relative.count"),
         "colour": lambda item: colours[item.setting.model],
     }
-    return _table(fields, shown_changes(summaries, metric))
+    return _table(fields, shown_in("interventions", summaries, metric))
 
 
 def probe_plot(probes: Sequence[ProbeSummary], colours: Colours) -> list[Row]:
@@ -317,7 +313,7 @@ def level_plot(
         "runs": attrgetter("estimate.count"),
         "colour": lambda item: colours[swept_values(item.setting)],
     }
-    items = [i for i in summaries if i.metric == metric and i.intervention.kind.plot == plot]
+    items = shown_in(plot, summaries, metric)
     places = {label: place for place, label in enumerate(dict.fromkeys(map(_label, items)))}
     items.sort(key=lambda item: (places[_label(item)], item.intervention.level or 0.0))
     return _table(fields, items)
@@ -389,12 +385,8 @@ def _label_places(
     summaries: Sequence[SettingSummary], drawn: Sequence[ShownAs]
 ) -> dict[str, float]:
     """By setting, at which value the name of the line that ends there stands; apart from others."""
-    finite = [
-        (item, how)
-        for item, how in zip(summaries, drawn, strict=True)
-        if math.isfinite(item.estimate.mean)
-    ]
     ends: dict[str, SettingSummary] = {}
+    finite = [at for at in zip(summaries, drawn, strict=True) if _is_finite(at[0])]
     for item, how in sorted(finite, key=lambda at: noise_level(at[0].setting) or 0):
         if how != "point":
             ends[series(item.setting) if how == "line" else item.setting.label] = item
@@ -409,7 +401,11 @@ def _label_places(
     return {item.setting.label: back(at) for item, at in zip(ordered, moved, strict=True)}
 
 
+def _is_finite(summary: SettingSummary) -> bool:
+    return math.isfinite(summary.estimate.mean)
+
+
 def is_logarithmic(summaries: Sequence[SettingSummary]) -> bool:
     """True if the axis of these metrics is logarithmic: errors, all of them above zero."""
-    means = [item.estimate.mean for item in summaries if math.isfinite(item.estimate.mean)]
+    means = [item.estimate.mean for item in filter(_is_finite, summaries)]
     return not higher_is_better(summaries[0].metric) and all(mean > 0 for mean in means)
