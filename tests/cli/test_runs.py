@@ -16,8 +16,8 @@ from offset_autoencoder.cli.runs import PublishedRuns, list_runs, read_test_metr
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.runs.store import IndexedRun
 from offset_autoencoder.tracking.location import Location
-from offset_autoencoder.tracking.records import CONTENT, CURRENT, KEY, ROLE
-from offset_autoencoder.tracking.state import Present
+from offset_autoencoder.tracking.record_types import CONTENT, CURRENT, KEY, ROLE
+from offset_autoencoder.tracking.store import StoredRun
 
 
 def test_every_run_has_its_row(command: Any, runs: pd.DataFrame) -> None:
@@ -122,7 +122,7 @@ def indexed(model: str, run_id: str, seed: int = 0, **sweep: str) -> IndexedRun:
 
 def present(
     model: str, run_id: str, setting: str = "", *, whole: bool = True, seed: int = 0
-) -> Present:
+) -> StoredRun:
     tags = {
         ROLE: "run",
         KEY: f"{model} {run_id}",
@@ -135,10 +135,10 @@ def present(
     }
     if whole:
         tags[CONTENT] = "c"
-    return Present(f"{model}-{run_id}", "FINISHED" if whole else "RUNNING", "", tags)
+    return StoredRun(f"{model}-{run_id}", "FINISHED" if whole else "RUNNING", "", tags)
 
 
-def store(*runs: Present) -> PublishedRuns:
+def store(*runs: StoredRun) -> PublishedRuns:
     return PublishedRuns(NOWHERE, "1", runs)
 
 

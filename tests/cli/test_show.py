@@ -85,7 +85,7 @@ def test_its_page_is_opened_where_the_ui_answers(
     from offset_autoencoder.cli import runs as listing
     from offset_autoencoder.cli import show
     from offset_autoencoder.tracking.location import Location
-    from offset_autoencoder.tracking.state import Present
+    from offset_autoencoder.tracking.store import StoredRun
 
     run_id = runs["id"].iloc[0]
     opened: list[str] = []
@@ -97,7 +97,7 @@ def test_its_page_is_opened_where_the_ui_answers(
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         location = Location(f"http://me:secret@{address}/", None, trained / "lock")
-        record = Present("m1", "FINISHED", "", {"run_id_sha256": run_id})
+        record = StoredRun("m1", "FINISHED", "", {"run_id_sha256": run_id})
         store = listing.PublishedRuns(location, "7", (record,))
         monkeypatch.setattr(show, "read_published", lambda tracking: store)
         monkeypatch.setattr("webbrowser.open", open_page)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from offset_autoencoder.evaluation.run_evaluation import run_metrics
 from offset_autoencoder.models import inference
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.autoencoder import build_model
-from offset_autoencoder.models.backend import keras
 from offset_autoencoder.runs.load import FinishedRun, open_runs
 
 N, L = 30, 4
@@ -25,36 +23,11 @@ USERS_MODEL = """
 import keras
 
 
-def build(input_dim, latent_dim, seed, name):
-    x, offset = keras.Input((input_dim,), name="x"), keras.Input((latent_dim,), name="offset")
-    code = keras.layers.Dense(latent_dim, name=name)(x)
-    y = keras.layers.Dense(input_dim)(keras.layers.Add()([code, offset]))
-    return keras.Model({"x": x, "offset": offset}, y)
-
-
-def named(input_dim, latent_dim, seed):
-    return build(input_dim, latent_dim, seed, "code")
-
-
-def unnamed(input_dim, latent_dim, seed):
-    return build(input_dim, latent_dim, seed, None)
-
-
 def sees_offset(input_dim, latent_dim, seed):
     x, offset = keras.Input((input_dim,), name="x"), keras.Input((latent_dim,), name="offset")
     both = keras.layers.Concatenate()([x, offset])
     code = keras.layers.Dense(latent_dim, name="code")(both)
     y = keras.layers.Dense(input_dim, "sigmoid")(keras.layers.Add()([code, offset]))
-    return keras.Model({"x": x, "offset": offset}, y)
-
-
-def names_for_another_use(input_dim, latent_dim, seed):
-    x, offset = keras.Input((input_dim,), name="x"), keras.Input((latent_dim,), name="offset")
-    h = keras.layers.Dense(latent_dim + 3, name="unit_code")(x)
-    code = keras.layers.Dense(latent_dim, name="code")(h)
-    added = keras.layers.Add()([code, offset])
-    spread = keras.layers.Dense(latent_dim + 1, name="code_log_variance")(added)
-    y = keras.layers.Dense(input_dim, name="second_code_plus_offset")(spread)
     return keras.Model({"x": x, "offset": offset}, y)
 """
 
@@ -89,55 +62,6 @@ def opened_run(run: FinishedRun) -> inference.RunInference:
     return opened
 
 
-def check_whole(architecture: Architecture, opened: inference.RunInference, seed: int) -> None:
-    x = samples(architecture)
-    encoded = opened.encode(x, OFFSET)
-    out = opened.decoder(x)(encoded.code, encoded.offset)
-    expected = build_model(architecture, seed)({"x": x, "offset": OFFSET})
-    np.testing.assert_allclose(out, np.asarray(expected), rtol=1e-5, atol=1e-6)
-    assert type(out) is np.ndarray
-    assert out.dtype == np.float32
-
-
-def test_encoder_and_decoder_make_the_trained_model(architecture: Architecture) -> None:
-    opened = opened_run(finished(architecture, seed=5, stddev=0.1))
-    check_whole(architecture, opened, 5)
-    encoded = opened.encode(samples(architecture), OFFSET)
-    assert encoded.code is not None
-    for part in (encoded.code, encoded.offset):
-        assert type(part) is np.ndarray
-        assert part.dtype == np.float32
-        assert part.shape == (N, L)
-    assert (encoded.log_variance is not None) == (architecture.system == "vae")
-    model = build_model(architecture)
-    trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
-    assert opened.trainable_parameters == trainable
-
-
-@pytest.mark.parametrize("kind", ["named", "unnamed"])
-def test_a_users_own_model_opens_too(users_module: str, kind: str) -> None:
-    architecture = users_own(f"{users_module}:{kind}")
-    opened = opened_run(finished(architecture, seed=2))
-    check_whole(architecture, opened, 2)
-    encoded = opened.encode(samples(architecture), OFFSET)
-    assert (encoded.code is not None) == (kind == "named")
-    np.testing.assert_array_equal(encoded.offset, OFFSET)
-
-
-def test_names_of_our_layers_mean_nothing_in_a_users_model(users_module: str) -> None:
-    architecture = users_own(f"{users_module}:names_for_another_use")
-    run = finished(architecture, seed=2)
-    opened = opened_run(run)
-    check_whole(architecture, opened, 2)
-    x = samples(architecture)
-    encoded = opened.encode(x, OFFSET)
-    assert encoded.code is not None
-    kernels = run.weights["unit_code/kernel"], run.weights["code/kernel"]
-    np.testing.assert_allclose(encoded.code, x @ kernels[0] @ kernels[1], rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(encoded.offset, OFFSET)
-    assert encoded.log_variance is None
-
-
 def test_where_the_code_sees_the_offset_an_exchange_reaches_the_code(users_module: str) -> None:
     architecture = users_own(f"{users_module}:sees_offset")
     run, x = finished(architecture, seed=2), samples(architecture)
@@ -156,115 +80,3 @@ def test_where_the_code_sees_the_offset_an_exchange_reaches_the_code(users_modul
 
     assert clean == found[OMITTED]["mse"] == pytest.approx(error(0 * OFFSET), rel=1e-5)
     assert found[PERMUTED]["mse"] == pytest.approx(error(OFFSET[drawn.sources[0]]), rel=1e-5)
-
-
-def test_a_decoder_takes_any_code_and_offset() -> None:
-    architecture = Architecture(network=Network(latent_dim=L, hidden=[8]), input_dim=12)
-    opened = opened_run(finished(architecture, seed=5))
-    code = RNG.normal(size=(7, L)).astype(np.float32)
-    out = opened.decoder(samples(architecture))(code, OFFSET[:7])
-    model = build_model(architecture, 5)
-    decoder = keras.Model(model.get_layer("code_plus_offset").output, model.output)
-    expected = np.asarray(decoder(code + OFFSET[:7]))
-    np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-6)
-
-
-def test_the_log_variance_is_that_of_the_posterior() -> None:
-    architecture = Architecture(
-        system="vae", network=Network(latent_dim=L, hidden=[]), input_dim=12
-    )
-    run = finished(architecture, seed=5)
-    x = samples(architecture)
-    encoded = opened_run(run).encode(x, OFFSET)
-    kernel = run.weights["code_log_variance/kernel"]
-    assert encoded.log_variance is not None
-    np.testing.assert_allclose(encoded.log_variance, x @ kernel, rtol=1e-4, atol=1e-6)
-
-
-def test_every_run_has_its_own_weights_while_it_is_open() -> None:
-    small = Architecture(network=Network(latent_dim=L, hidden=[8]), input_dim=12)
-    other = Architecture(network=Network(latent_dim=L, hidden=[5]), input_dim=12)
-    runs = {
-        f"{name}{seed}": finished(architecture, seed)
-        for seed in range(2)
-        for name, architecture in (("small", small), ("other", other))
-    }
-    seen = []
-    for run_id, opened in open_runs(runs):
-        check_whole(runs[run_id].architecture, opened, runs[run_id].seed)
-        seen.append(run_id)
-    assert seen == ["small0", "small1", "other0", "other1"]
-    assert list(open_runs({})) == []
-
-
-@pytest.mark.parametrize(
-    "architecture",
-    [
-        Architecture(system="vae", network=Network(latent_dim=L, hidden=[8]), input_dim=12),
-        Architecture(
-            network=Network(kind="convolutional", latent_dim=L, filters=[2]),
-            input_dim=12,
-            image_shape=[4, 3],
-        ),
-    ],
-)
-def test_many_samples_go_through_block_by_block(
-    architecture: Architecture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    x = samples(architecture)
-    opened = opened_run(finished(architecture, seed=5))
-    whole = opened.encode(x, OFFSET)
-    out = opened.decoder(x)(whole.code, OFFSET)
-    for block in ("_DENSE_BLOCK_VALUES", "_KERAS_BLOCK_VALUES"):
-        monkeypatch.setattr(inference, block, 12 * 7)  # 7 samples a block, then 2
-    parts = opened.encode(x, OFFSET)
-    for one, other in zip(vars(parts).values(), vars(whole).values(), strict=True):
-        if one is not None:
-            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
-    again = opened.decoder(x)(parts.code, parts.offset)
-    np.testing.assert_allclose(again, out, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("activation", ["relu", "tanh", "elu", "gelu", "selu", "silu", "sigmoid"])
-@pytest.mark.parametrize("output", ["sigmoid", "softmax", "linear"])
-def test_every_activation_is_that_of_keras(activation: Any, output: Any) -> None:
-    loss: Any = {"sigmoid": "binary_crossentropy", "softmax": "categorical_crossentropy"}
-    network = Network(
-        latent_dim=L,
-        hidden=[8, 6],
-        activation=activation,
-        output=output,
-        loss=loss.get(output, "mean_squared_error"),
-    )
-    architecture = Architecture(network=network, input_dim=12)
-    check_whole(architecture, opened_run(finished(architecture, seed=3)), 3)
-
-
-def test_a_saturated_output_keeps_its_relative_error() -> None:
-    """Values to which the logarithms of cross-entropy are sensitive."""
-    architecture = Architecture(network=Network(latent_dim=L, hidden=[]), input_dim=12)
-    run = finished(architecture)
-    weights = {**run.weights, "reconstruction/bias": np.linspace(-100, 30, 12, dtype=np.float32)}
-    opened = opened_run(FinishedRun(architecture, 0, weights, 0.0))
-    out = opened.decoder(samples(architecture))(np.zeros((1, L), np.float32), OFFSET[:1] * 0)
-    logits = weights["reconstruction/bias"].astype(np.float64)
-    np.testing.assert_allclose(out[0], 1 / (1 + np.exp(-logits)), rtol=2e-6, atol=1e-38)
-
-
-def test_a_code_without_direction_is_zero() -> None:
-    architecture = Architecture(network=Network(latent_dim=L, hidden=[]), input_dim=12)
-    run = finished(architecture)
-    dead = {name: np.zeros_like(weight) for name, weight in run.weights.items()}
-    opened = opened_run(FinishedRun(architecture, 0, dead, 0.0))
-    assert not np.any(opened.encode(samples(architecture), OFFSET).code)
-
-
-def test_offsets_may_be_views_without_memory(tmp_path: Path) -> None:
-    architecture = Architecture(network=Network(latent_dim=L, hidden=[8]), input_dim=12)
-    x = samples(architecture)
-    np.save(tmp_path / "x.npy", x)
-    opened = opened_run(finished(architecture, seed=5))
-    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
-    encoded = opened.encode(mapped, np.broadcast_to(np.float32(0), (N, L)))
-    plain = opened.encode(x, np.zeros((N, L), np.float32))
-    np.testing.assert_array_equal(encoded.code, plain.code)

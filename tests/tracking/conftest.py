@@ -19,6 +19,8 @@ import yaml
 
 from offset_autoencoder.config import Params, Run, format_value, load_params
 from offset_autoencoder.io.files import sha256_of_json, write_npz
+from offset_autoencoder.models.architecture import Architecture
+from offset_autoencoder.runs.spec import RunSpec, SavedRun
 
 STARTED = 1_700_000_000.0
 
@@ -60,14 +62,14 @@ class Project:
         runs = self.params.runs
         swept = list(dict.fromkeys(key for run in runs for key, _ in run.setting.sweep))
         index: list[list[Any]] = [["model", "setting", *swept, "seed", "id", "status"]]
-        report: list[list[Any]] = [["id", "model", *swept, "seed", "status", "mse", "mse_clean"]]
+        report: list[list[Any]] = [["id", *index[0][:-2], "status", "mse", "mse_clean"]]
         for run in runs:
             spec = self.spec(run)
             self.write_run(self.root / "models" / "runs" / spec["id"], spec)
             values = dict(run.setting.sweep)
             cells = [format_value(values[key]) if key in values else "" for key in swept]
-            place = [run.setting.model, *cells, run.seed]
-            index.append([place[0], run.setting.label, *place[1:], spec["id"], spec["status"]])
+            place = [run.setting.model, run.setting.label, *cells, run.seed]
+            index.append([*place, spec["id"], spec["status"]])
             metrics = [self.mse(run), self.mse(run) / 2]
             report.append(
                 [spec["id"], *place, spec["status"]]
@@ -83,28 +85,27 @@ class Project:
 
     def spec(self, run: Run) -> dict[str, Any]:
         setting = run.setting
-        fingerprint = {
-            "network": setting.network.model_dump(),
-            "train": setting.train.model_dump(),
-            "rms": setting.spec.rms,
-            "stddev": setting.spec.stddev,
-            "table": sha256_of_json(self.document["offsets"][setting.spec.offset]),
-            "data": "d" * 64,
-            "seed": run.seed,
-            "code": "c" * 64,
-            "versions": {"keras": "3"},
-        }
+        spec = RunSpec(
+            architecture=Architecture(network=setting.network, input_dim=64),
+            train=setting.train,
+            offset_factor=setting.spec.rms or 1.0,
+            stddev=setting.spec.stddev,
+            table=sha256_of_json(self.document["offsets"][setting.spec.offset]),
+            data="d" * 64,
+            seed=run.seed,
+            code="c" * 64,
+            versions={"keras": "3"},
+        )
         has_diverged = run.label in self.diverged
-        return {
-            "id": sha256_of_json(fingerprint),
-            "fingerprint": fingerprint,
-            "status": "diverged" if has_diverged else "finished",
-            "epochs": self.epochs,
-            "best_epoch": None if has_diverged else self.epochs,
-            "diverged_epoch": self.epochs if has_diverged else None,
-            "stopped_early": False,
-            "parameters": None if has_diverged else 100,
-        }
+        return SavedRun(
+            spec=spec,
+            status="diverged" if has_diverged else "finished",
+            epochs=self.epochs,
+            best_epoch=None if has_diverged else self.epochs,
+            diverged_epoch=self.epochs if has_diverged else None,
+            stopped_early=False,
+            parameters=None if has_diverged else 100,
+        ).dump()
 
     def write_run(self, folder: Path, spec: dict[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -132,12 +133,13 @@ class Project:
             else:
                 tree[setting.model] = node
         (reports / "metrics.json").write_text(json.dumps(tree))
-        head = "model,stddev,baseline,baseline_setting,metric,change,change_low,change_high"
+        head = "model,setting,stddev,baseline,baseline_setting,metric,change,change_low,change_high"
         change = 0.25 + self.shift
+        row = "gaussian,gaussian stddev=0.1,0.1,none,none"
         (reports / "comparison.csv").write_text(
             f"{head},wins,pairs,verdict\n"
-            f"gaussian,0.1,none,none,mse,{change},0.2,0.3,1,2,worse than none by 0.01 (p 0.04)\n"
-            "gaussian,0.1,none,none,mae,0.5,0.4,0.6,1,2,not of the chosen metric\n"
+            f"{row},mse,{change},0.2,0.3,1,2,worse than none by 0.01 (p 0.04)\n"
+            f"{row},mae,0.5,0.4,0.6,1,2,not of the chosen metric\n"
         )
         (reports / "plots").mkdir(exist_ok=True)
         (reports / "plots" / "curves.csv").write_text(f"epoch,runs\n1,{runs}\n")

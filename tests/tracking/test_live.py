@@ -20,10 +20,10 @@ from tests.tracking.servers import free_port
 from offset_autoencoder.config import Run
 from offset_autoencoder.io.files import write_npz
 from offset_autoencoder.tracking.following import following
-from offset_autoencoder.tracking.in_training import TAG, is_in_training, sign
-from offset_autoencoder.tracking.names import run_name
 from offset_autoencoder.tracking.publish import publish
-from offset_autoencoder.tracking.state import Present
+from offset_autoencoder.tracking.records import run_name
+from offset_autoencoder.tracking.store import StoredRun
+from offset_autoencoder.tracking.writer import WRITER, is_being_written, sign_of_life
 
 Make = Callable[..., Any]
 Show = Callable[..., list[Any]]
@@ -204,15 +204,15 @@ def test_a_short_training_starts_nothing(
 
 
 def test_a_sign_of_life_is_believed_while_it_can_be_true() -> None:
-    def present(tag: str, status: str = "RUNNING") -> Present:
-        return Present("1", status, "", {TAG: tag})
+    def present(tag: str, status: str = "RUNNING") -> StoredRun:
+        return StoredRun("1", status, "", {WRITER: tag})
 
-    assert is_in_training(present(sign(os.getpid())))
-    assert not is_in_training(present(sign(os.getpid()), "FINISHED"))
-    assert not is_in_training(present(sign(_ended_process())))
-    assert is_in_training(present(f"elsewhere 1 {int(time.time()) - 60}"))
-    assert not is_in_training(present(f"elsewhere 1 {int(time.time()) - 600}"))
-    assert not is_in_training(present("nonsense"))
+    assert is_being_written(present(sign_of_life(os.getpid())))
+    assert not is_being_written(present(sign_of_life(os.getpid()), "FINISHED"))
+    assert not is_being_written(present(sign_of_life(_ended_process())))
+    assert is_being_written(present(f"elsewhere 1 {int(time.time()) - 60}"))
+    assert not is_being_written(present(f"elsewhere 1 {int(time.time()) - 600}"))
+    assert not is_being_written(present("nonsense"))
 
 
 def _ended_process() -> int:

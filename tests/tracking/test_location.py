@@ -41,5 +41,5 @@ def test_a_server_keeps_its_artifacts_where_it_says() -> None:
 
 def test_password_is_not_shown() -> None:
     location = locate(Tracking(uri="postgresql://me:s3cret@db.example.org/mlflow"))
-    assert location.shown == "postgresql://me:***@db.example.org/mlflow"
+    assert location.safe_uri == "postgresql://me:***@db.example.org/mlflow"
     assert "s3cret" in location.uri

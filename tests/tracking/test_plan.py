@@ -9,15 +9,23 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offset_autoencoder.tracking.plan import Plan, make_plan
-from offset_autoencoder.tracking.records import CONTENT, CURRENT, CURVES, KEY, PARENT, ROLE, Record
-from offset_autoencoder.tracking.state import Present, StoreState
+from offset_autoencoder.tracking.publish import Plan, make_plan
+from offset_autoencoder.tracking.record_types import (
+    CONTENT,
+    CURRENT,
+    CURVES,
+    KEY,
+    PARENT,
+    ROLE,
+    Record,
+)
+from offset_autoencoder.tracking.store import StoredRun, StoreState
 
 EXPERIMENT = Record("experiment", "e", "parent", "FINISHED", {}, {}, {})
 
 
 def setting(key: str) -> Record:
-    return Record("setting", key, key, "FINISHED", {}, {}, {}, parent=EXPERIMENT.which)
+    return Record("setting", key, key, "FINISHED", {}, {}, {}, parent=EXPERIMENT.record_id)
 
 
 def run(key: str, mse: float = 1.0) -> Record:
@@ -28,9 +36,9 @@ def all_of(keys: Iterable[str]) -> list[Record]:
     return [EXPERIMENT, setting("s"), *(run(key) for key in sorted(keys))]
 
 
-def written(record: Record, mlflow_id: str, parent: str | None) -> Present:
+def written(record: Record, mlflow_id: str, parent: str | None) -> StoredRun:
     tags = {ROLE: record.role, KEY: record.key, CURRENT: "true", CONTENT: record.content}
-    return Present(mlflow_id, record.status, "", tags | ({PARENT: parent} if parent else {}))
+    return StoredRun(mlflow_id, record.status, "", tags | ({PARENT: parent} if parent else {}))
 
 
 THERE = (written(EXPERIMENT, "p", None), written(setting("s"), "q", "p"))
@@ -39,13 +47,13 @@ THERE = (written(EXPERIMENT, "p", None), written(setting("s"), "q", "p"))
 def carried_out(plan: Plan, state: StoreState) -> StoreState:
     """What a store would hold after the plan, by its definition."""
     gone = {present.mlflow_id for present in plan.discard}
-    present = {item.mlflow_id: item for item in state.present if item.mlflow_id not in gone}
+    present = {item.mlflow_id: item for item in state.runs if item.mlflow_id not in gone}
     ids: dict[Any, str] = {}
     for step in plan.steps:
-        record, old = step.record, step.present
+        record, old = step.record, step.stored
         parent_id = ids[record.parent] if record.parent else None
         identity = old.mlflow_id if old else f"new-{record.role}-{record.key}"
-        ids[record.which] = identity
+        ids[record.record_id] = identity
         if step.action == "keep":
             assert old is not None
             tags = {key: value for key, value in old.tags.items() if key != PARENT}
@@ -85,26 +93,28 @@ def test_any_store_is_brought_in_line_at_once(state: StoreState, wanted: set[str
     records = all_of(wanted)
     after = carried_out(make_plan(records, state), state)
     assert make_plan(records, after).is_nothing
-    by_id = {item.mlflow_id: item for item in after.present}
-    current = [item for item in after.present if item.is_current]
-    assert sorted(item.which for item in current) == sorted(record.which for record in records)
+    by_id = {item.mlflow_id: item for item in after.runs}
+    current = [item for item in after.runs if item.is_current]
+    assert sorted(item.record_id for item in current) == sorted(
+        record.record_id for record in records
+    )
     for item in current:
-        parent = by_id[item.parent_id].which[0] if item.parent_id else None
-        assert parent == {"run": "setting", "setting": "experiment"}.get(item.which[0])
-    assert len({item.which for item in after.present}) == len(after.present)
-    assert not any(item.status == "RUNNING" for item in after.present)
-    assert all(item.is_complete for item in after.present if item.which[0] != "experiment")
+        parent = by_id[item.parent_id].record_id[0] if item.parent_id else None
+        assert parent == {"run": "setting", "setting": "experiment"}.get(item.record_id[0])
+    assert len({item.record_id for item in after.runs}) == len(after.runs)
+    assert not any(item.status == "RUNNING" for item in after.runs)
+    assert all(item.is_complete for item in after.runs if item.record_id[0] != "experiment")
 
 
 @given(stores())
 @settings(max_examples=50, deadline=None)
 def test_history_is_never_discarded(state: StoreState) -> None:
     plan = make_plan(all_of("a"), state)
-    kept = {item.which for item in state.present} - {item.which for item in plan.discard}
+    kept = {item.record_id for item in state.runs} - {item.record_id for item in plan.discard}
     for item in plan.discard:
-        alone = sum(other.which == item.which for other in state.present) == 1
+        alone = sum(other.record_id == item.record_id for other in state.runs) == 1
         assert not (alone and item.is_complete)
-    assert kept <= {item.which for item in state.present}
+    assert kept <= {item.record_id for item in state.runs}
 
 
 def test_of_doubled_runs_every_publisher_keeps_the_same() -> None:
@@ -112,7 +122,7 @@ def test_of_doubled_runs_every_publisher_keeps_the_same() -> None:
     for order in (doubled, doubled[::-1]):
         plan = make_plan(all_of("a"), StoreState("1", False, (*order, *THERE)))
         assert [item.mlflow_id for item in plan.discard] == ["2"]
-        assert plan.steps[-1].present == doubled[1]
+        assert plan.steps[-1].stored == doubled[1]
 
 
 def test_store_in_line_needs_nothing() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from offset_autoencoder.tracking.provenance import provenance
+from offset_autoencoder.tracking.writer import provenance
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from offset_autoencoder.tracking.location import locate
-from offset_autoencoder.tracking.names import run_name
 from offset_autoencoder.tracking.publish import Outcome, publish
+from offset_autoencoder.tracking.records import run_name
 
 Make = Callable[..., Any]
 Show = Callable[..., list[Any]]
@@ -55,7 +55,7 @@ def test_a_run_holds_params_curves_metrics_and_tags(make_project: Make, shown: S
         "offset": "none",
         "offset_kind": "zero",
         "stddev": "0.2",
-        "power": "0.2",
+        "noise_level": "0.2",
         "latent_dim": "4",
         "hidden": "8",
         "learning_rate": "0.001",

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from offset_autoencoder.tracking.names import run_name
 from offset_autoencoder.tracking.publish import Outcome, publish
+from offset_autoencoder.tracking.records import run_name
 
 Make = Callable[..., Any]
 Show = Callable[..., list[Any]]

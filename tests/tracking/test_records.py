@@ -13,13 +13,12 @@ from hypothesis import strategies as st
 
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import write_npz
-from offset_autoencoder.tracking.curves import read_curves
-from offset_autoencoder.tracking.names import run_name, setting_name
-from offset_autoencoder.tracking.note import experiment_note
-from offset_autoencoder.tracking.records import Record, as_param, as_ranges
-from offset_autoencoder.tracking.tree import read_records
+from offset_autoencoder.tracking.descriptions import experiment_description
+from offset_autoencoder.tracking.record_types import Record, as_param, as_ranges, read_curves
+from offset_autoencoder.tracking.records import read_records, run_name, setting_name
 
 Make = Callable[..., Any]
+INDEX = "model,setting,seed,id,status"
 
 
 @pytest.mark.parametrize(
@@ -65,7 +64,7 @@ def test_records_stand_for_the_rows_of_the_index(make_project: Make) -> None:
     seen = set()
     for record in records:
         assert record.parent is None or record.parent in seen
-        seen.add(record.which)
+        seen.add(record.record_id)
     assert len(seen) == len(records)
     assert all(value for record in records for value in record.params.values())
     assert not any("{" in value for record in records for value in record.params.values())
@@ -107,11 +106,15 @@ def test_report_that_changes_changes_the_content(make_project: Make) -> None:
     ("path", "text", "message"),
     [
         ("models/index.csv", None, "models/index.csv: no such file"),
-        ("models/index.csv", "model,seed,id\n", "has no column 'status'"),
-        ("models/index.csv", "model,seed,id,status\nnone,0\n", "row 1: has 2 cells, expected 4"),
-        ("models/index.csv", "model,seed,id,status\nnone,0,xyz,finished\n", "expected the SHA-256"),
+        ("models/index.csv", "model,setting,seed,id\n", "has no column 'status'"),
+        ("models/index.csv", f"{INDEX}\nnone,none\n", "row 1: has 2 cells, expected 5"),
+        (
+            "models/index.csv",
+            "model,setting,seed,id,status\nnone,none,0,xyz,finished\n",
+            "expected the SHA-256",
+        ),
         ("reports/runs.csv", None, "reports/runs.csv: no such file"),
-        ("reports/runs.csv", "id,model\n", "has no row for none seed=0"),
+        ("reports/runs.csv", "id,setting,seed\n", "has no row for none seed=0"),
         ("reports/metrics.json", "{", "metrics.json: is not JSON"),
         ("reports/metrics.json", "[]", "expected an object of models"),
         ("reports/comparison.csv", None, "comparison.csv: no such file"),
@@ -183,7 +186,7 @@ def test_note_fits_and_counts_what_it_leaves_out() -> None:
         Record("setting", str(i), f"model{i} " * 5, "FINISHED", {}, {"mse": 0.5}, {"setting": "x"})
         for i in range(500)
     ]
-    text = experiment_note(settings, {}, ["none"], "mse", 0.95, 500, 0)
+    text = experiment_description(settings, {}, ["none"], "mse", 0.95, 500, 0)
     assert len(text) <= 8000
     shown = text.count("| 0.5 |")
     assert f"{500 - shown} more settings: reports/metrics.json" in text

@@ -30,10 +30,13 @@ from offset_autoencoder.io.files import atomic_write, npy_writer
 from offset_autoencoder.paths import MODELS, PARAMS, PREPARED, run_store
 from offset_autoencoder.reporting.progress import progress
 from offset_autoencoder.runs.load import find_run
-from offset_autoencoder.serving.applied import AppliedModel
-from offset_autoencoder.serving.facts import FACTS
-from offset_autoencoder.serving.folder import IN_MLFLOW, load_model_folder
-from offset_autoencoder.serving.from_run import open_run
+from offset_autoencoder.serving.inference_model import (
+    IN_MLFLOW,
+    InferenceModel,
+    load_model_folder,
+    open_run,
+)
+from offset_autoencoder.serving.metadata import METADATA
 from offset_autoencoder.tracking.location import locate
 
 Operation = Literal["reconstruct", "encode", "offsets"]
@@ -82,7 +85,7 @@ def apply_model(
     check_input(source)
     check_output(output, source, force=force)
     with open_model(model) as inference_model:
-        facts = inference_model.facts
+        facts = inference_model.metadata
         if operation == "offsets" and facts.offset_kind is None:
             raise InputError(
                 f"model {model}",
@@ -143,7 +146,7 @@ def _numbered(name: str, count: int) -> tuple[str, ...]:
 
 
 def _reconstruct(
-    inference_model: AppliedModel, block: Array, inputs: Inputs, squared_errors: list[float]
+    inference_model: InferenceModel, block: Array, inputs: Inputs, squared_errors: list[float]
 ) -> Array:
     """Reconstructions in the units of the samples; their squared error as scaled is appended."""
     is_scaled = inputs.get("is_scaled", False)
@@ -155,7 +158,7 @@ def _reconstruct(
 
 
 @contextlib.contextmanager
-def open_model(name: str) -> Iterator[AppliedModel]:
+def open_model(name: str) -> Iterator[InferenceModel]:
     """Open a model, to be used within the block.
 
     Args:
@@ -170,7 +173,7 @@ def open_model(name: str) -> Iterator[AppliedModel]:
     if name.startswith(_SCHEME):
         with tempfile.TemporaryDirectory(prefix="offset-autoencoder-") as folder:
             yield load_model_folder(download_model(name, Path(folder)))
-    elif any((Path(name) / place / FACTS).is_file() for place in (".", IN_MLFLOW)):
+    elif any((Path(name) / place / METADATA).is_file() for place in (".", IN_MLFLOW)):
         yield load_model_folder(name)
     else:
         run = find_run(name, MODELS, run_store())
@@ -221,7 +224,7 @@ def download_model(address: str, folder: Path) -> Path:
         raise InputError(address, f"names no model, expected {expected}")
     location = locate(load_params(PARAMS).tracking if PARAMS.exists() else Tracking())
     if location.database is not None and not location.database.exists():
-        raise InputError(address, f"there is no MLflow store {location.shown}", "run dvc repro")
+        raise InputError(address, f"there is no MLflow store {location.safe_uri}", "run dvc repro")
     command = [sys.executable, "-m", "mlflow", "artifacts", "download"]
     done = subprocess.run(
         [*command, "--artifact-uri", address, "--dst-path", str(folder)],
@@ -237,8 +240,10 @@ def download_model(address: str, folder: Path) -> Path:
         check=False,
     )
     if done.returncode:
-        reason = _reason(done.stderr).replace(location.uri.rstrip("/"), location.shown.rstrip("/"))
-        raise InputError(address, f"{location.shown} does not give it: {reason}")
+        reason = _reason(done.stderr).replace(
+            location.uri.rstrip("/"), location.safe_uri.rstrip("/")
+        )
+        raise InputError(address, f"{location.safe_uri} does not give it: {reason}")
     return folder
 
 

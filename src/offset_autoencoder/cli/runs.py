@@ -21,7 +21,7 @@ from offset_autoencoder.paths import MODELS, PARAMS, REPORTS
 from offset_autoencoder.reporting.terminal import Column, print_table, report_console
 from offset_autoencoder.runs.store import IndexedRun, read_index
 from offset_autoencoder.tracking.location import Location, locate
-from offset_autoencoder.tracking.state import Present, read_state
+from offset_autoencoder.tracking.store import StoredRun, read_state
 
 TestMetrics = Mapping[tuple[str, str], float]
 """Model and id → the run's test metric."""
@@ -48,7 +48,7 @@ class PublishedRuns:
 
     location: Location
     experiment_id: str | None
-    records: tuple[Present, ...]
+    records: tuple[StoredRun, ...]
 
     @property
     def ui(self) -> str:
@@ -69,7 +69,7 @@ class PublishedRuns:
 
 
 def read_published(tracking: Tracking) -> PublishedRuns | None:
-    """Read the runs of the store; MLflow is imported only where neither SQL nor HTTP will do.
+    """Read the runs of the store; MLflow is imported only where the store has changed.
 
     Returns:
         The runs; None where the store cannot be read, with a warning on stderr.
@@ -77,17 +77,11 @@ def read_published(tracking: Tracking) -> PublishedRuns | None:
     location = locate(tracking)
     try:
         state = read_state(location, tracking.experiment)
-        if state is None:
-            from offset_autoencoder.tracking import state_client
-            from offset_autoencoder.tracking.client import explained
-
-            with explained(location):
-                state = state_client.read(location, tracking.experiment)
     except InputError as error:
         print(f"warning: what is published is not known: {error}", file=sys.stderr)
         return None
     # Complete ones first: they count where a killed publisher left another.
-    records = [record for record in state.present if "run_id_sha256" in record.tags]
+    records = [record for record in state.runs if "run_id_sha256" in record.tags]
     records.sort(key=lambda record: not record.is_complete)
     return PublishedRuns(location, state.experiment_id, tuple(records))
 
@@ -131,7 +125,7 @@ def list_runs(
         metrics: The test metric of the runs that are evaluated.
         published: The runs of the store; None where it cannot be read.
     """
-    stored: dict[tuple[str, str], list[Present]] = defaultdict(list)
+    stored: dict[tuple[str, str], list[StoredRun]] = defaultdict(list)
     for record in published.records if published else ():
         stored[record.tags.get("model", ""), record.tags["run_id_sha256"]].append(record)
     current = [
@@ -165,7 +159,7 @@ def read_test_metrics(metric: str) -> TestMetrics:
     return {key: value for key, value in values.items() if math.isfinite(value)}
 
 
-def _current(run: IndexedRun, metrics: TestMetrics, records: list[Present] | None) -> ListedRun:
+def _current(run: IndexedRun, metrics: TestMetrics, records: list[StoredRun] | None) -> ListedRun:
     # One id may stand at two settings of a model, where a swept key does not matter.
     record = max(
         records or [], key=lambda record: record.tags.get("setting") == run.setting, default=None
@@ -184,7 +178,7 @@ def _current(run: IndexedRun, metrics: TestMetrics, records: list[Present] | Non
     )
 
 
-def _historical(record: Present) -> ListedRun:
+def _historical(record: StoredRun) -> ListedRun:
     tags = record.tags
     # As Setting.label writes them; no key or value has a space.
     pairs = [word.partition("=") for word in tags.get("setting", "").split()[1:]]
@@ -264,7 +258,7 @@ def _print_table(runs: Sequence[ListedRun], metric: str, published: PublishedRun
         columns.append(Column("current", cells, right=False))
     title = f"{len(runs)} run{'s' * (len(runs) != 1)}"
     if published:
-        title += f", published to {published.location.shown}"
+        title += f", published to {published.location.safe_uri}"
     narrow = [column for column in columns if column.heading != "status"]
     print_table(report_console(), title, columns, narrow)
 

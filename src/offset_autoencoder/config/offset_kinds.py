@@ -66,7 +66,7 @@ class PcaOffset(OffsetSection):
 
 
 class ClassCodeOffset(OffsetSection):
-    """One vector a label; ``random`` suits any latent dim, the others have theirs."""
+    """One vector per label; ``random`` suits any latent dim, the others have theirs."""
 
     needs = "labels"
     kind: Literal["class_code"] = "class_code"

@@ -33,10 +33,6 @@ from offset_autoencoder.config.validation import (
 Options = Callable[["Model", Network, int], dict[str, Any]]
 
 
-def _no_options(spec: Model, network: Network, steps_per_epoch: int) -> dict[str, Any]:
-    return {}
-
-
 def _two_encoder(spec: Model, network: Network, steps_per_epoch: int) -> dict[str, Any]:
     hidden = spec.second_hidden
     if hidden is None and network.kind_record.is_dense:
@@ -49,16 +45,8 @@ def _two_encoder(spec: Model, network: Network, steps_per_epoch: int) -> dict[st
     }
 
 
-def _ensemble(spec: Model, network: Network, steps_per_epoch: int) -> dict[str, Any]:
-    return {"encoders": spec.encoders, "combine": spec.combine}
-
-
 def _vae(spec: Model, network: Network, steps_per_epoch: int) -> dict[str, Any]:
     return {"beta": spec.beta, "warmup_steps": spec.warmup * steps_per_epoch}
-
-
-def _function(spec: Model, network: Network, steps_per_epoch: int) -> dict[str, Any]:
-    return {"function": spec.function}
 
 
 @dataclass(frozen=True)
@@ -71,8 +59,8 @@ class System:
             to the reconstruction.
         keys: The keys of ``models.NAME:`` that this system has and the others have not.
         required: Those of them that must be given.
-        options: Fields of :class:`.models.architecture.Architecture` beside the network's, from
-            (spec, network, steps per epoch).
+        resolve: From (spec, network, steps per epoch) to fields of
+            :class:`.models.architecture.Architecture` beside the network's; None: its own keys.
         resolved_as: The system of its architecture where it is not its own: it then differs in
             how its widths are found, and in nothing else.
         needs_offset: Why it must have an offset; None: it need not.
@@ -94,7 +82,7 @@ class System:
     build: str
     keys: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
-    options: Options = _no_options
+    resolve: Options | None = None
     resolved_as: str | None = None
     needs_offset: str | None = None
     learns_offset: bool = False
@@ -107,6 +95,12 @@ class System:
     code_layers: tuple[str, ...] = ("unit_code", "code")
     offset_layer: str | None = None
     log_variance_layer: str | None = None
+
+    def options(self, spec: Model, network: Network, steps_per_epoch: int) -> dict[str, Any]:
+        """The fields of an architecture of this system beside the network's."""
+        if self.resolve is not None:
+            return self.resolve(spec, network, steps_per_epoch)
+        return {key: getattr(spec, key) for key in self.keys}
 
     @property
     def can_be_matched(self) -> bool:
@@ -132,7 +126,7 @@ SYSTEMS: Registry[System] = Registry(
             "two_encoder",
             f"{_BUILDERS}:two_encoder",
             keys=("second_hidden", "second_activation", "frozen"),
-            options=_two_encoder,
+            resolve=_two_encoder,
             learns_offset=True,
             starts_as_plain=True,
             offset_layer="second_code_plus_offset",
@@ -141,7 +135,6 @@ SYSTEMS: Registry[System] = Registry(
             "ensemble",
             f"{_BUILDERS}:ensemble",
             keys=("encoders", "combine"),
-            options=_ensemble,
             code_layers=("ensemble_code",),
         ),
         System(
@@ -156,7 +149,7 @@ SYSTEMS: Registry[System] = Registry(
             "vae",
             f"{_BUILDERS}:vae",
             keys=("beta", "warmup"),
-            options=_vae,
+            resolve=_vae,
             learns_noise=True,
             noise_is_input=True,
             code_layers=("sampled_code",),
@@ -164,10 +157,9 @@ SYSTEMS: Registry[System] = Registry(
         ),
         System(
             "function",
-            "offset_autoencoder.models.user_function:build_user_model",
+            "offset_autoencoder.models.autoencoder:build_user_model",
             keys=("function",),
             required=("function",),
-            options=_function,
             is_users=True,
             # What else a user's layers are called says nothing of what they do.
             code_layers=("code",),

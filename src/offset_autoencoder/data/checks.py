@@ -18,6 +18,7 @@ from offset_autoencoder.config.offset_kinds import (
     PcaOffset,
     Reference,
 )
+from offset_autoencoder.config.registries import LOSSES
 from offset_autoencoder.data.prepared import PreparedData
 from offset_autoencoder.data.readers.base import Table
 from offset_autoencoder.data.sources import locate
@@ -243,12 +244,12 @@ def check_values(
                 f"is too large for float32 after data.scale: {data.schema.scale['kind']}",
                 "set data.scale: minmax or standard, or fix the value",
             )
-    losses = _losses(params)
-    if "binary_crossentropy" in losses:
-        user, section = losses["binary_crossentropy"]
-        _check_unit_interval(user, section, params.data.scale, data, extremes, locate_value)
-    if "categorical_crossentropy" in losses:
-        _check_distributions(*losses["categorical_crossentropy"], data, locate_value)
+    for loss, (user, section) in _losses(params).items():
+        needs = f"which loss: {loss} of {user} needs"
+        if LOSSES[loss].targets == "unit_interval":
+            _check_unit_interval(needs, section, params.data.scale, data, extremes, locate_value)
+        elif LOSSES[loss].targets == "distribution":
+            _check_distributions(needs, section, data, locate_value)
     if check_metric := _METRIC_CHECKS.get(params.evaluate.metric):
         check_metric(params, data, extremes)
 
@@ -262,11 +263,12 @@ def _losses(params: Params) -> dict[str, tuple[str, str]]:
         if isinstance(offset, Reference)
         and not (isinstance(offset, EncoderOffset) and offset.path is not None)
     ]
-    return {loss: (user, section) for loss, user, section in reversed(users)}
+    firsts = {loss: (user, section) for loss, user, section in reversed(users)}
+    return dict(sorted(firsts.items()))
 
 
 def _check_unit_interval(
-    user: str,
+    needs: str,
     section: str,
     scale: str,
     data: PreparedData,
@@ -286,7 +288,7 @@ def _check_unit_interval(
         raise InputError(
             locate_value(name, *cell),
             f"{x[cell]:g} in the {name} split, scaled by data.scale: {scale}, is outside [0, 1], "
-            f"which loss: binary_crossentropy of {user} needs",
+            f"{needs}",
             f"set {other}{section}.loss: mean_squared_error with output: linear",
         )
 
@@ -304,9 +306,8 @@ def _other_scales(scale: str, *, negative: bool) -> list[str]:
 
 
 def _check_distributions(
-    user: str, section: str, data: PreparedData, locate_value: LocateValue
+    needs: str, section: str, data: PreparedData, locate_value: LocateValue
 ) -> None:
-    needs = f"which loss: categorical_crossentropy of {user} needs"
     hint = f"scale the rows so and set data.scale: none, or take another {section}.loss"
     for name in SPLITS:
         x = data.split(name).x

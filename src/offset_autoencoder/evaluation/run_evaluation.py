@@ -38,7 +38,6 @@ from offset_autoencoder.evaluation.probes import Probe, Splits, Targets, probe_p
 from offset_autoencoder.models.inference import Decode, Encoded, RunInference
 from offset_autoencoder.offsets.table import load_table
 from offset_autoencoder.runs.load import FinishedRun, open_runs
-from offset_autoencoder.training.added_offset import no_offset, scale_offset
 
 Array = NDArray[np.float32]
 
@@ -364,3 +363,13 @@ def evidence_lower_bound(
         likelihoods.append(LOSSES[loss].negative_log_likelihood(x, drawn))
     nll, kl = float(np.mean(likelihoods)), kl_divergence(encoded.code, encoded.log_variance)
     return {"elbo": -nll - kl, "nll": nll, "kl": kl}
+
+
+def scale_offset(table: Array, factor: float) -> Array:
+    """The offset as it is added to the code: the table times the run's factor, float32."""
+    return np.asarray(table, np.float32) * np.float32(factor)
+
+
+def no_offset(samples: int, latent_dim: int) -> Array:
+    """Zeros, (samples, latent_dim) float32, in pages that the system makes only when written."""
+    return np.zeros((samples, latent_dim), np.float32)

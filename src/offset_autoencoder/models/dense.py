@@ -1,18 +1,33 @@
-"""Forward pass of Dense layers in NumPy, in the dtype of its input; it starts no TensorFlow."""
+"""Dense networks in NumPy: the forward pass of Dense layers, and inference by it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from offset_autoencoder.models.architecture import (
+    Architecture,
+    DenseLayer,
+    decoder_layers,
+    dense_layers,
+    encoder_layers,
+    encoder_prefixes,
+    hidden_layers,
+    log_variance_layer,
+    second_encoder_layers,
+)
+from offset_autoencoder.models.inference import Array, Encoded, RunInference, Weights
 
 Floats = NDArray[Any]  # float32 or float64
 
 # Klambauer et al. 2017, equation 14.
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 _SHORTEST = 1e-6
+_BLOCK_VALUES = 2**18  # of the widest layer at a time: 1 MB, which stays in the cache
 
 
 def sigmoid(x: Floats) -> Floats:
@@ -79,3 +94,101 @@ def unit_norm(x: Floats) -> Floats:
     else:  # without an array of squares
         length = np.sqrt(np.einsum("ij,ij->i", x, x))[:, None]
     return np.divide(x, length, out=np.zeros_like(x), where=length > _SHORTEST)
+
+
+def runs_in_numpy(architecture: Architecture) -> bool:
+    """True for Dense layers alone, with activations that NumPy has."""
+    return architecture.is_dense and all(
+        layer.activation in ACTIVATIONS for layer in dense_layers(architecture)
+    )
+
+
+class DenseNetwork(RunInference):
+    """A dense network in NumPy.
+
+    Args:
+        architecture: One that :func:`runs_in_numpy`.
+        weights: Its weights by name, as in the Keras model.
+    """
+
+    stays_open = True
+
+    def __init__(self, architecture: Architecture, weights: Weights) -> None:
+        self._architecture = architecture
+        self._weights = weights
+        self._layers = dense_layers(architecture)
+
+    @property
+    def trainable_parameters(self) -> int:
+        """Number of trainable parameters."""
+        return sum(layer.parameters for layer in self._layers if layer.trains)
+
+    def encode(self, x: Array, offset: Array) -> Encoded:
+        """See :meth:`.RunInference.encode`."""
+        parts = [self._encode(x[rows], offset[rows]) for rows in self._blocks(len(x))]
+        variances = [part.log_variance for part in parts if part.log_variance is not None]
+        return Encoded(
+            np.concatenate([part.code for part in parts if part.code is not None]),
+            np.concatenate([part.offset for part in parts]),
+            np.concatenate(variances) if variances else None,
+        )
+
+    def _encode(self, x: Array, offset: Array) -> Encoded:
+        architecture = self._architecture
+        system = architecture.system_record
+        if system.log_variance_layer:
+            features = self._forward(x, hidden_layers(architecture))
+            mean = self._forward(features, encoder_layers(architecture)[-1:])
+            return Encoded(
+                mean, offset, self._forward(features, [log_variance_layer(architecture)])
+            )
+        codes = [
+            self._forward(x, encoder_layers(architecture, prefix))
+            for prefix in encoder_prefixes(architecture)
+        ]
+        if architecture.network.normalize:
+            codes = [unit_norm(code) for code in codes]
+        code = codes[0]
+        if len(codes) > 1:
+            code = np.sum(codes, axis=0)
+            if architecture.combine != "sum":
+                code /= np.float32(len(codes))
+        return Encoded(code, offset + self._second(x) if system.learns_offset else offset, None)
+
+    def _second(self, x: Array) -> Array:
+        """Output of the second encoder, (n, L)."""
+        architecture = self._architecture
+        second = self._forward(x, second_encoder_layers(architecture))
+        if architecture.second_rms is None:
+            return second
+        norm = architecture.second_rms * math.sqrt(architecture.network.latent_dim)
+        return unit_norm(second) * np.float32(norm)
+
+    def decode(self, x: Array, code: Array | None, offset: Array) -> Array:
+        """See :meth:`.RunInference.decode`; there is always a code."""
+        assert code is not None
+        output = np.empty((len(code), self._architecture.input_dim), np.float32)
+        layers = decoder_layers(self._architecture)
+        for rows in self._blocks(len(code)):
+            if self._architecture.system_record.concatenates:
+                z = np.concatenate([code[rows], offset[rows]], axis=1)
+            else:
+                z = code[rows] + offset[rows]
+            output[rows] = self._forward(z, layers)
+        return output
+
+    def _blocks(self, samples: int) -> Iterator[slice]:
+        """So many samples at a time that a layer's output stays in the cache."""
+        widest = max(self._architecture.input_dim, *(layer.units for layer in self._layers))
+        size = max(1, _BLOCK_VALUES // widest)
+        yield from (slice(start, start + size) for start in range(0, samples, size))
+
+    def _forward(self, x: Array, layers: Sequence[DenseLayer]) -> Array:
+        weights = self._weights
+        return forward(
+            x,
+            (
+                (weights[f"{layer.name}/kernel"], weights[f"{layer.name}/bias"], layer.activation)
+                for layer in layers
+            ),
+        )

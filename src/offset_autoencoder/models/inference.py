@@ -7,8 +7,8 @@ to start; all others are run by Keras. Noise is off in both.
 from __future__ import annotations
 
 import functools
-import math
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -18,26 +18,14 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config.systems import SYSTEMS
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.models.architecture import (
-    Architecture,
-    DenseLayer,
-    decoder_layers,
-    dense_layers,
-    encoder_layers,
-    encoder_prefixes,
-    hidden_layers,
-    log_variance_layer,
-    second_encoder_layers,
-)
-from offset_autoencoder.models.dense import ACTIVATIONS, forward, unit_norm
+from offset_autoencoder.models.architecture import Architecture
 
 Array = NDArray[np.float32]
 Weights = Mapping[str, NDArray[Any]]
 Decode = Callable[[Array | None, Array], Array]
 K = TypeVar("K", bound=Hashable)
 
-_DENSE_BLOCK_VALUES = 2**18  # of the widest layer at a time: 1 MB, which stays in the cache
-_KERAS_BLOCK_VALUES = 2**24  # features of a block of samples: 64 MB of float32
+_BLOCK_VALUES = 2**24  # features of a block of samples: 64 MB of float32
 
 
 @dataclass(frozen=True)
@@ -57,22 +45,21 @@ class Encoded:
     log_variance: Array | None
 
 
-class RunInference:
+class RunInference(ABC):
     """A run's network with its weights in place.
 
     Attributes:
         stays_open: Whether it can be used once the next run's is open.
     """
 
-    def __init__(self, network: DenseNetwork | KerasNetwork, *, stays_open: bool) -> None:
-        self.stays_open = stays_open
-        self._network = network
+    stays_open: bool
 
     @property
+    @abstractmethod
     def trainable_parameters(self) -> int:
         """Number of trainable parameters."""
-        return self._network.trainable_parameters
 
+    @abstractmethod
     def encode(self, x: Array, offset: Array) -> Encoded:
         """Codes and offsets of samples.
 
@@ -80,14 +67,17 @@ class RunInference:
             x: (n, D) float32.
             offset: f(x) as it is added, (n, L) float32.
         """
-        return self._network.encode(x, offset)
+
+    @abstractmethod
+    def decode(self, x: Array, code: Array | None, offset: Array) -> Array:
+        """The reconstructions, (n, D), of codes and offsets, each (n, L).
+
+        Codes may be None for a model without a separable code: x, (n, D), is encoded again.
+        """
 
     def decoder(self, x: Array) -> Decode:
-        """The function from codes and offsets, each (n, L), to reconstructions, (n, D).
-
-        Codes may be None for a model without a separable code: these samples are encoded again.
-        """
-        return lambda code, offset: self._network.decode(x, code, offset)
+        """:meth:`decode` of these samples: from codes and offsets to reconstructions."""
+        return functools.partial(self.decode, x)
 
 
 def open_inference(
@@ -102,6 +92,8 @@ def open_inference(
         architectures: The architecture of each run, by its id.
         weights_of: From an id to the run's weights by name.
     """
+    from offset_autoencoder.models.dense import DenseNetwork, runs_in_numpy
+
     groups: dict[str, list[K]] = {}
     for run_id, architecture in architectures.items():
         groups.setdefault(architecture.key, []).append(run_id)
@@ -109,114 +101,17 @@ def open_inference(
         architecture = architectures[members[0]]
         if runs_in_numpy(architecture):
             for run_id in members:
-                network = DenseNetwork(architecture, weights_of(run_id))
-                yield run_id, RunInference(network, stays_open=True)
+                yield run_id, DenseNetwork(architecture, weights_of(run_id))
             continue
         from offset_autoencoder.models.autoencoder import build_model
 
-        shared = KerasNetwork(build_model(architecture), architecture.system)
+        shared = KerasNetwork(build_model(architecture), architecture.system, compiled=True)
         for run_id in members:
             shared.load(weights_of(run_id))
-            yield run_id, RunInference(shared, stays_open=False)
+            yield run_id, shared
 
 
-def runs_in_numpy(architecture: Architecture) -> bool:
-    """True for Dense layers alone, with activations that NumPy has."""
-    return architecture.is_dense and all(
-        layer.activation in ACTIVATIONS for layer in dense_layers(architecture)
-    )
-
-
-class DenseNetwork:
-    """A dense network in NumPy.
-
-    Args:
-        architecture: One that :func:`runs_in_numpy`.
-        weights: Its weights by name, as in the Keras model.
-    """
-
-    def __init__(self, architecture: Architecture, weights: Weights) -> None:
-        self._architecture = architecture
-        self._weights = weights
-        self._layers = dense_layers(architecture)
-
-    @property
-    def trainable_parameters(self) -> int:
-        """Number of trainable parameters."""
-        return sum(layer.parameters for layer in self._layers if layer.trains)
-
-    def encode(self, x: Array, offset: Array) -> Encoded:
-        """Codes and offsets of samples (n, D) and f(x) as it is added (n, L)."""
-        parts = [self._encode(x[rows], offset[rows]) for rows in self._blocks(len(x))]
-        variances = [part.log_variance for part in parts if part.log_variance is not None]
-        return Encoded(
-            np.concatenate([part.code for part in parts if part.code is not None]),
-            np.concatenate([part.offset for part in parts]),
-            np.concatenate(variances) if variances else None,
-        )
-
-    def _encode(self, x: Array, offset: Array) -> Encoded:
-        architecture = self._architecture
-        system = architecture.system_record
-        if system.log_variance_layer:
-            features = self._forward(x, hidden_layers(architecture))
-            mean = self._forward(features, encoder_layers(architecture)[-1:])
-            return Encoded(
-                mean, offset, self._forward(features, [log_variance_layer(architecture)])
-            )
-        codes = [
-            self._forward(x, encoder_layers(architecture, prefix))
-            for prefix in encoder_prefixes(architecture)
-        ]
-        if architecture.network.normalize:
-            codes = [unit_norm(code) for code in codes]
-        code = codes[0]
-        if len(codes) > 1:
-            code = np.sum(codes, axis=0)
-            if architecture.combine != "sum":
-                code /= np.float32(len(codes))
-        return Encoded(code, offset + self._second(x) if system.learns_offset else offset, None)
-
-    def _second(self, x: Array) -> Array:
-        """Output of the second encoder, (n, L)."""
-        architecture = self._architecture
-        second = self._forward(x, second_encoder_layers(architecture))
-        if architecture.second_rms is None:
-            return second
-        norm = architecture.second_rms * math.sqrt(architecture.network.latent_dim)
-        return unit_norm(second) * np.float32(norm)
-
-    def decode(self, x: Array, code: Array | None, offset: Array) -> Array:
-        """The reconstructions (n, D) of codes and offsets, each (n, L)."""
-        assert code is not None
-        output = np.empty((len(code), self._architecture.input_dim), np.float32)
-        layers = decoder_layers(self._architecture)
-        for rows in self._blocks(len(code)):
-            if self._architecture.system_record.concatenates:
-                z = np.concatenate([code[rows], offset[rows]], axis=1)
-            else:
-                z = code[rows] + offset[rows]
-            output[rows] = self._forward(z, layers)
-        return output
-
-    def _blocks(self, samples: int) -> Iterator[slice]:
-        """So many samples at a time that a layer's output stays in the cache."""
-        widest = max(self._architecture.input_dim, *(layer.units for layer in self._layers))
-        size = max(1, _DENSE_BLOCK_VALUES // widest)
-        yield from (slice(start, start + size) for start in range(0, samples, size))
-
-    def _forward(self, x: Array, layers: Sequence[DenseLayer]) -> Array:
-        weights = self._weights
-        return forward(
-            x,
-            (
-                (weights[f"{layer.name}/kernel"], weights[f"{layer.name}/bias"], layer.activation)
-                for layer in layers
-            ),
-        )
-
-
-class KerasNetwork:
+class KerasNetwork(RunInference):
     """A Keras model on any number of samples; its halves are compiled when first needed.
 
     Once it was used, the model can be called but no longer saved: see
@@ -226,28 +121,30 @@ class KerasNetwork:
         model: Inputs ``x`` and ``offset``.
         system: Name of the system that built it.
         where: The place that errors name.
+        compiled: Run as a graph. It is faster, but fuses product and bias, which rounds otherwise
+            for a few rows than for many: a sample's values depend on the batch that it comes in.
     """
 
-    def __init__(self, model: Any, system: str, where: str = "model") -> None:
+    stays_open = False
+
+    def __init__(
+        self, model: Any, system: str, where: str = "model", *, compiled: bool = False
+    ) -> None:
         self.model = model
+        self._compiled = compiled
         self._system = system
         self._where = where
 
     @functools.cached_property
     def _halves(self) -> EncoderDecoder | None:
-        return split_encoder_decoder(self.model, self._system)
+        halves = split_encoder_decoder(self.model, self._system)
+        return halves and EncoderDecoder(
+            *(_InBlocks(half, compiled=self._compiled) for half in halves)
+        )
 
     @functools.cached_property
-    def _encoder(self) -> _Compiled | None:
-        return self._halves and _Compiled(self._halves.encoder)
-
-    @functools.cached_property
-    def _decoder(self) -> _Compiled | None:
-        return self._halves and _Compiled(self._halves.decoder)
-
-    @functools.cached_property
-    def _whole(self) -> _Compiled:
-        return _Compiled(self.model)
+    def _whole(self) -> _InBlocks:
+        return _InBlocks(self.model, compiled=self._compiled)
 
     @property
     def has_code(self) -> bool:
@@ -265,17 +162,17 @@ class KerasNetwork:
             variable.assign(weights[variable.path])
 
     def encode(self, x: Array, offset: Array) -> Encoded:
-        """Codes and offsets of samples (n, D) and f(x) as it is added (n, L)."""
-        if self._encoder is None:
+        """See :meth:`RunInference.encode`."""
+        if self._halves is None:
             return Encoded(None, offset, None)
-        output = self._encoder({"x": x, "offset": offset})
+        output = self._halves.encoder({"x": x, "offset": offset})
         return Encoded(output["code"], output["offset"], output.get("log_variance"))
 
     def decode(self, x: Array, code: Array | None, offset: Array) -> Array:
-        """The reconstructions (n, D) of codes and offsets, each (n, L)."""
-        if code is None or self._decoder is None:
+        """See :meth:`RunInference.decode`."""
+        if code is None or self._halves is None:
             return self.reconstruct(x, offset)
-        output: Array = self._decoder([code, offset])
+        output: Array = self._halves.decoder([code, offset])
         return output
 
     def reconstruct(self, x: Array, offset: Array) -> Array:
@@ -373,31 +270,40 @@ def split_encoder_decoder(model: Any, system: str) -> EncoderDecoder | None:
         return None
 
 
-class _Compiled:
-    """A graph of a model, traced once whatever the number of rows, called block by block."""
+class _InBlocks:
+    """A model called block by block, compiled to a graph that is traced once, or layer by layer."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, *, compiled: bool) -> None:
+        self._model = model
+        self._compiled = compiled
+
+    @functools.cached_property
+    def _graph(self) -> Any:
         from offset_autoencoder.models.backend import tf
 
+        model = self._model
+        if not self._compiled:
+            return functools.partial(model, training=False)
         signature = tf.nest.map_structure(
             lambda tensor: tf.TensorSpec((None, *tensor.shape[1:]), tf.float32), model.input
         )
         function = tf.function(lambda inputs: model(inputs, training=False), autograph=False)
-        self._call = function.get_concrete_function(signature)
-        self._nest, self._constant = tf.nest, tf.constant
-        tensors = tf.nest.flatten([model.input, model.output])
-        self._width = max(int(np.prod(tensor.shape[1:])) for tensor in tensors)
+        return function.get_concrete_function(signature)
 
     def __call__(self, inputs: Any) -> Any:
         """Outputs as NumPy arrays, in the structure of the model's."""
-        nest, samples = self._nest, len(self._nest.flatten(inputs)[0])
+        from offset_autoencoder.models.backend import tf
+
+        nest, samples = tf.nest, len(tf.nest.flatten(inputs)[0])
         if not samples:  # TensorFlow adds no bias to nothing
             row = nest.map_structure(lambda a: np.zeros((1, a.shape[1]), np.float32), inputs)
             return nest.map_structure(lambda a: a[:0], self(row))
-        size = max(1, _KERAS_BLOCK_VALUES // self._width)
+        tensors = nest.flatten([self._model.input, self._model.output])
+        widest = max(int(np.prod(tensor.shape[1:])) for tensor in tensors)
+        size = max(1, _BLOCK_VALUES // widest)
         blocks = []
         for start in range(0, samples, size):
             rows = slice(start, start + size)
-            block = nest.map_structure(lambda a, rows=rows: self._constant(a[rows]), inputs)
-            blocks.append(nest.map_structure(np.asarray, self._call(block)))
+            block = nest.map_structure(lambda a, rows=rows: tf.constant(a[rows]), inputs)
+            blocks.append(nest.map_structure(np.asarray, self._graph(block)))
         return nest.map_structure(lambda *parts: np.concatenate(parts), *blocks)

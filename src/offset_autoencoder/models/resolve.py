@@ -7,6 +7,7 @@ from typing import Any
 
 from offset_autoencoder.config import Setting
 from offset_autoencoder.config.schema import Network
+from offset_autoencoder.config.systems import SYSTEMS
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.models.architecture import Architecture, count_parameters, steps_per_epoch
 from offset_autoencoder.user_code import digest_of_user_code, find_attribute
@@ -34,10 +35,10 @@ def architecture_of(
         function_sha256: Digest of the user's code, for the user's own function.
     """
     spec, network = setting.spec, setting.network
-    system = spec.system_record
+    system = SYSTEMS[spec.system_record.resolved_as or spec.system]
     reads_image = network.kind_record.reads_images or system.is_users
     return Architecture(
-        system=system.resolved_as or system.name,
+        system=system.name,
         network=network,
         input_dim=input_dim,
         image_shape=list(image_shape) if reads_image and image_shape is not None else None,

@@ -1,1 +1,1 @@
-"""What a person sees: tables, the data behind the plots, pictures."""
+"""Presentation of the results: tables, the data behind the plots, pictures."""

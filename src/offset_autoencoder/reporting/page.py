@@ -157,7 +157,7 @@ def verdict_cards(results: ExperimentResults, palette: Palette) -> list[Card]:
 
 
 def count_verdicts(verdicts: Sequence[OffsetVerdict]) -> list[tuple[str, int]]:
-    """How many settings got each word, words without any left out."""
+    """Number of settings got each word, words without any left out."""
     counted = Counter[str](verdict.word for verdict in verdicts)
     return [(word, counted[word]) for word in WORDS if counted[word]]
 
@@ -209,7 +209,7 @@ def source_of_script(script: str) -> str:
 
 
 def _kept(place: Path) -> str | None:
-    """What the cache holds; None where it holds nothing, or not what was written."""
+    """Content of the cache; None where it holds nothing, or not what was written."""
     try:
         digest, _, script = place.read_text(encoding="utf-8").partition("\n")
     except (OSError, UnicodeDecodeError):

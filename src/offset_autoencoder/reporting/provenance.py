@@ -29,7 +29,7 @@ _STATISTICS = ("offset-autoencoder", "scipy", "scikit-learn")
 
 @dataclass(frozen=True)
 class Provenance:
-    """Origin of a report.
+    """Provenance of a report.
 
     Attributes:
         params: params.yaml, but for where results are sent.

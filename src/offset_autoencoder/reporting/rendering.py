@@ -139,7 +139,7 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def recompressed(data: bytes) -> bytes:
-    """The same picture in a third of the bytes, where a file was written in a hurry."""
+    """Picture with the same pixels in fewer bytes, where it was compressed in a hurry."""
     return _compressed(Image.open(io.BytesIO(data)))
 
 

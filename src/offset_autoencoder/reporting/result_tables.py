@@ -71,7 +71,7 @@ class Against:
 
     @property
     def deployed(self) -> bool:
-        """Whether it is the condition that counts; others are there to be opened."""
+        """True if it is the condition that counts; others are there to be opened."""
         return self.condition == DEPLOYED
 
 

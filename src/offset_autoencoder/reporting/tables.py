@@ -150,7 +150,7 @@ class Axis:
     ticks: tuple[tuple[float, str], ...]
 
     def place(self, value: float) -> float:
-        """Where a value is, in units of the drawing; at the edge where it is beyond the axis."""
+        """Place of a value, in units of the drawing; at the edge where it is beyond the axis."""
         low, high, at = (_stretched(self.scale, v) for v in (self.low, self.high, value))
         share = min(1.0, max(0.0, (at - low) / (high - low)))
         return _EDGE + share * (WIDTH - 2 * _EDGE)

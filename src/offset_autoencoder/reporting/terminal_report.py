@@ -198,7 +198,7 @@ def _print_bounds(console: Console, bounds: Sequence[SettingSummary]) -> None:
 
 
 def _print_unfinished(console: Console, results: ExperimentResults) -> None:
-    """Which runs diverged, and how many would have gone on."""
+    """Note on runs that diverged, and on those that would have gone on."""
     for summary in results.summaries:
         if summary.diverged:
             runs = summary.diverged + summary.estimate.count
@@ -222,7 +222,7 @@ def _print_unmatched(
     baseline: str,
     baselines: Sequence[str],
 ) -> None:
-    """Which settings a baseline is not compared with, and why; other baselines apart."""
+    """Note on settings that a baseline is not compared with, and why; other baselines apart."""
     compared = {item.setting.label for item in against.family} if against else set()
     unmatched = [
         summary.setting
@@ -245,7 +245,7 @@ def _print_unmatched(
 def _print_note_on_comparison(
     console: Console, results: ExperimentResults, comparisons: Sequence[Comparison]
 ) -> None:
-    """What the columns and the verdicts mean."""
+    """Legend of the columns and the verdicts."""
     confidence = results.evaluate.confidence
     interval = percent(confidence).replace(" ", "")
     note = (
@@ -276,7 +276,7 @@ def _heading(results: ExperimentResults) -> str:
 
 
 def _in_common(family: Iterable[Comparison]) -> str:
-    """What the baseline has in common with each setting it is compared with."""
+    """Description of what the baseline shares with each setting it is compared with."""
     keys = dict.fromkeys(
         "noise level" if key in ("rms", "stddev", "ebn0_db") else key
         for item in family

@@ -17,7 +17,6 @@ WEIGHT_CODE = (
     "models.backend",
     "models.layers",
     "models.systems",
-    "models.user_function",
     "training.batches",
     "training.engine",
     "training.keras_engine",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from offset_autoencoder.config import load_params
 from offset_autoencoder.errors import run_command
-from offset_autoencoder.tracking.models.publish import publishing_models
 from offset_autoencoder.tracking.publish import publish
+from offset_autoencoder.tracking.served_models import publishing_models
 
 
 def main() -> None:

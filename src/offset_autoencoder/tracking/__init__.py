@@ -1,5 +1,6 @@
-"""The record of every run in MLflow: what the files say, what the store holds, the difference.
+"""Records of the project's runs in MLflow, brought in line with the files by ``publish``.
 
-``records`` are read from the project's files, ``state`` from the store (without importing
-MLflow), ``plan`` is their difference, and ``publish`` carries it out.
+``records`` builds from the files what MLflow should hold, ``store`` reads what it holds,
+``publish`` carries out the difference by ``writer``, and ``served_models`` logs the best runs as
+models that MLflow serves. ``live`` shows a training while it goes on.
 """

@@ -1,7 +1,8 @@
-"""A training is followed from outside: after a while a process of its own shows its curves.
+"""Start of the process that shows a training in MLflow while it goes on.
 
 That process reads the checkpoints and the finished runs of the run store. The training gives it
-nothing but the names of its runs, and waits for it only to end.
+nothing but the names of its runs, and waits for it only to end. This module is imported by every
+training: it is light.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def following(runs: Sequence[IdentifiedRun], live_after: float | None) -> Iterat
     if live_after is None or not runs:
         yield
         return
-    handed = json.dumps(
+    message = json.dumps(
         {
             "training": os.getpid(),
             "store": str(run_store()),
@@ -50,7 +51,7 @@ def following(runs: Sequence[IdentifiedRun], live_after: float | None) -> Iterat
             ],
         }
     )
-    follower = _Follower(handed)
+    follower = _Follower(message)
     timer = threading.Timer(live_after, follower.start)
     timer.daemon = True
     timer.start()
@@ -64,8 +65,8 @@ def following(runs: Sequence[IdentifiedRun], live_after: float | None) -> Iterat
 class _Follower:
     """The process that follows; it ends when its input does."""
 
-    def __init__(self, handed: str) -> None:
-        self._handed = handed
+    def __init__(self, message: str) -> None:
+        self._message = message
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._has_ended = False
@@ -79,7 +80,7 @@ class _Follower:
                     _COMMAND, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=_environment()
                 )
                 assert self._process.stdin is not None
-                self._process.stdin.write(self._handed.encode() + b"\n")
+                self._process.stdin.write(self._message.encode() + b"\n")
                 self._process.stdin.flush()
             except OSError as error:
                 print(f"warning: the training is not shown in MLflow: {error}", file=sys.stderr)

@@ -1,15 +1,22 @@
-"""Where the MLflow store is: its URI, its artifacts, and the lock that guards it."""
+"""Location of the MLflow store, and the lock that lets one publisher at a time write to it."""
 
 from __future__ import annotations
 
+import contextlib
+import getpass
+import hashlib
 import os
 import re
+import sys
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
 from offset_autoencoder.config.schema import Tracking
 from offset_autoencoder.config.tracking_uri import ENVIRONMENT, check_environment
+from offset_autoencoder.errors import InputError
 from offset_autoencoder.paths import project_root
 
 _SQLITE = "sqlite:///"
@@ -22,7 +29,8 @@ class Location:
     Attributes:
         uri: The tracking URI. A relative SQLite path has been made absolute.
         artifacts: Where the artifacts of a new experiment go, as a URI; None: the server says.
-        lock: The file whose lock a publisher holds while it writes.
+        lock: The file whose lock a publisher holds while it writes: beside an SQLite store, and
+            for a server one per user and machine, whatever the project's folder.
     """
 
     uri: str
@@ -40,7 +48,7 @@ class Location:
         return self.uri.startswith(("http://", "https://"))
 
     @property
-    def shown(self) -> str:
+    def safe_uri(self) -> str:
         """The URI without its password, for messages."""
         return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", self.uri)
 
@@ -71,7 +79,7 @@ def locate(tracking: Tracking) -> Location:
     return Location(
         uri=uri,
         artifacts=None if is_server else (root / "mlartifacts").as_uri(),
-        lock=root / "mlflow.db.lock",
+        lock=_lock_of_server(uri),
     )
 
 
@@ -80,7 +88,42 @@ def sqlite_uri(database: Path) -> str:
     return _SQLITE + str(database).replace("%", "%25").replace("?", "%3F")
 
 
+@contextlib.contextmanager
+def publisher_lock(location: Location) -> Iterator[None]:
+    """Hold the store's lock, saying so where another process on this machine holds it.
+
+    Raises:
+        InputError: where the lock file cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(location.lock)
+    try:
+        location.lock.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            print(f"waiting for another publish (it holds {location.lock})", file=sys.stderr)
+            lock.acquire()
+    except OSError as error:
+        raise InputError(str(location.lock), f"cannot be locked: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def _database(uri: str) -> Path | None:
     if not uri.startswith(_SQLITE):
         return None
     return Path(unquote(uri.removeprefix(_SQLITE).partition("?")[0]))
+
+
+def _lock_of_server(uri: str) -> Path:
+    # Clones of the project in other folders share nothing with this one but the machine.
+    user = "user"
+    with contextlib.suppress(KeyError, OSError):  # some containers have no name for it
+        user = getpass.getuser()
+    server = uri.rpartition("@")[2].rstrip("/")
+    digest = hashlib.sha256(f"{user} {server}".encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"offset-autoencoder-publish-{digest}.lock"

@@ -1,29 +1,45 @@
-"""Bring the MLflow store in line with the project's files."""
+"""Publication: the difference between the project's files and the MLflow store, carried out."""
 
 from __future__ import annotations
 
 import contextlib
-import sys
-from collections.abc import Callable, Iterator
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from offset_autoencoder.config import Params
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.paths import project_root
-from offset_autoencoder.tracking.artifacts import are_lost
-from offset_autoencoder.tracking.in_training import is_in_training
-from offset_autoencoder.tracking.location import Location, locate
-from offset_autoencoder.tracking.moved import old_place, take_along
-from offset_autoencoder.tracking.plan import Plan, Step, is_in_place, make_plan
-from offset_autoencoder.tracking.records import Record, Which
-from offset_autoencoder.tracking.state import StoreState, read_state
-from offset_autoencoder.tracking.tree import read_records
+from offset_autoencoder.tracking.location import Location, locate, publisher_lock
+from offset_autoencoder.tracking.record_types import Record, RecordId
+from offset_autoencoder.tracking.records import read_records
+from offset_autoencoder.tracking.store import (
+    StoredRun,
+    StoreState,
+    create_database,
+    explained,
+    old_artifacts,
+    read_state,
+    relocate,
+    write_back,
+)
+from offset_autoencoder.tracking.writer import (
+    ExperimentWriter,
+    is_being_written,
+    provenance,
+    writing_process,
+)
 
 if TYPE_CHECKING:
-    from offset_autoencoder.tracking.store import Store
+    from mlflow.exceptions import MlflowException
+
+Action = Literal["create", "update", "keep"]
 
 # Fewer are done before a progress bar could be read.
 _WORTH_A_BAR = 5
@@ -32,13 +48,115 @@ _ROUNDS = 3
 
 
 @dataclass(frozen=True)
+class Step:
+    """Treatment of one record.
+
+    Attributes:
+        action: ``keep``: it stands as it should, though maybe not as current or elsewhere.
+        record: The record.
+        stored: The MLflow run that holds it, unless it is created.
+    """
+
+    action: Action
+    record: Record
+    stored: StoredRun | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps that bring the store in line.
+
+    Attributes:
+        steps: One per record, in the order of the records: a parent before what is nested in it.
+        retire: MLflow runs that are no longer in the files: they stay, as not current.
+        discard: MLflow runs that a killed publisher left half-written, or that are doubled.
+        is_workspace: Whether the files are those of the user's own workspace, which alone says
+            what is current, and not those of a temporary clone that DVC runs an experiment in.
+    """
+
+    steps: tuple[Step, ...]
+    retire: tuple[StoredRun, ...]
+    discard: tuple[StoredRun, ...]
+    is_workspace: bool = True
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether the store is in line."""
+        ids = {step.record.record_id: step.stored.mlflow_id for step in self.steps if step.stored}
+        return not (self.retire or self.discard) and all(
+            step.action == "keep"
+            and step.stored is not None
+            and (not self.is_workspace or _is_in_place(step.record, step.stored, ids))
+            for step in self.steps
+        )
+
+    def runs(self, *actions: Action) -> int:
+        """Number of runs among the steps of these kinds."""
+        return sum(step.action in actions and step.record.role == "run" for step in self.steps)
+
+
+def make_plan(
+    records: Sequence[Record],
+    state: StoreState,
+    *,
+    is_workspace: bool = True,
+    is_alive: Callable[[StoredRun], bool] = lambda _: False,
+) -> Plan:
+    """Compare the records with the store.
+
+    A temporary clone adds what is new and leaves alone what is current in the workspace.
+
+    Of several MLflow runs with one key the complete one with the smallest id stays, so that
+    publishers on different machines agree on it: two that create a run at the same moment leave
+    a double, which the next publication of either removes.
+
+    Args:
+        records: Everything that the store should hold, parents first.
+        state: Content of the store.
+        is_workspace: Whether the files are those of the user's own workspace.
+        is_alive: Whether an unfinished MLflow run is still being written by another publisher,
+            or a training that goes on elsewhere; it is left alone.
+    """
+    groups: dict[RecordId, list[StoredRun]] = defaultdict(list)
+    for stored in state.runs:
+        if stored.is_complete or not is_alive(stored):
+            groups[stored.record_id].append(stored)
+    discard, candidates = [], {}
+    for record_id, group in groups.items():
+        first, *others = sorted(group, key=_rank)
+        candidates[record_id] = first
+        discard += others
+    steps = []
+    for record in records:
+        candidate = candidates.pop(record.record_id, None)
+        if candidate is None:
+            steps.append(Step("create", record))
+        elif not (candidate.is_complete or candidate.is_shown_live):
+            discard.append(candidate)
+            steps.append(Step("create", record))
+        elif candidate.holds(record) or (
+            candidate.is_current and candidate.is_complete and not is_workspace
+        ):
+            steps.append(Step("keep", record, candidate))
+        else:
+            steps.append(Step("update", record, candidate))
+    retire = []
+    for stored in candidates.values():
+        if stored.record_id[0] != "experiment" and not stored.is_complete:
+            discard.append(stored)
+        elif is_workspace and (stored.is_current or stored.status == "RUNNING"):
+            retire.append(stored)
+    return Plan(tuple(steps), tuple(retire), tuple(discard), is_workspace)
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """What a publication did.
+    """Result of a publication.
 
     Attributes:
         location: The store.
         experiment: The MLflow experiment's name.
-        plan: What had to be done, and was.
+        plan: The steps that were to be done, and were.
     """
 
     location: Location
@@ -53,21 +171,22 @@ class Outcome:
         runs = "run" if total == 1 else "runs"
         if plan.is_nothing:
             return f"published: {total} {runs}, nothing new"
-        retired = sum(present.which[0] == "run" for present in plan.retire)
+        retired = sum(stored.record_id[0] == "run" for stored in plan.retire)
         counts = {"new": plan.runs("create"), "updated": plan.runs("update"), "retired": retired}
-        said = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+        changes = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
         return (
-            f"published: {total} {runs} ({said or 'the experiment brought in line'}) "
-            f"to {self.location.shown} experiment {self.experiment}"
+            f"published: {total} {runs} ({changes or 'the experiment brought in line'}) "
+            f"to {self.location.safe_uri} experiment {self.experiment}"
         )
 
 
 def publish(params: Params, root: Path = Path()) -> Outcome:
     """Bring the store in line with the files, each run exactly once.
 
-    MLflow is imported only where something is to be done. Publishers on one machine wait for
-    each other; one that was killed leaves at most one half-written run, which the next replaces.
-    What a temporary clone of DVC's publishes is not current, and takes nothing from what is.
+    For an SQLite store MLflow is imported only where something is to be done. Publishers on one
+    machine wait for each other; one that was killed leaves at most one half-written run, which
+    the next replaces. What a temporary clone of DVC's publishes is not current, and takes
+    nothing from what is.
 
     Args:
         params: The project's params.
@@ -85,7 +204,7 @@ def publish(params: Params, root: Path = Path()) -> Outcome:
     )
     _, plan = publication.compare()
     if not plan.is_nothing:
-        with locked(publication.location):
+        with publisher_lock(publication.location):
             plan = publication.carry_out()
     return Outcome(publication.location, publication.experiment, plan)
 
@@ -99,142 +218,120 @@ class _Publication:
     is_workspace: bool
 
     def compare(self) -> tuple[StoreState, Plan]:
-        """What the store holds, and what has to be done."""
-        state = read_any_state(self.location, self.experiment)
+        """Content of the store, and what has to be done."""
+        state = read_state(self.location, self.experiment)
         if state.is_deleted:
             raise InputError(
-                f"MLflow store {self.location.shown}",
+                f"MLflow store {self.location.safe_uri}",
                 f"the experiment {self.experiment!r} is deleted",
                 f"bring it back by 'mlflow experiments restore --experiment-id "
                 f"{state.experiment_id}', or give tracking.experiment another name",
             )
-        plan = make_plan(
-            self.records, state, is_workspace=self.is_workspace, is_alive=is_in_training
+        plan = make_plan(self.records, state, is_workspace=self.is_workspace, is_alive=_is_anothers)
+        has_moved = old_artifacts(self.location, state) is not None
+        steps = tuple(
+            replace(step, action="update")
+            if step.action == "keep" and (has_moved or _lacks_files(step))
+            else step
+            for step in plan.steps
         )
-        if old_place(self.location, state):
-            return state, replace(plan, steps=tuple(map(_again, plan.steps)))
-        return state, replace(plan, steps=tuple(map(_with_files, plan.steps)))
+        return state, replace(plan, steps=steps)
 
     def carry_out(self) -> Plan:
         """Bring the store in line; the caller holds the lock. Gives what was done at first."""
         # Whoever held the lock may have published the same.
         state, plan = self.compare()
-        if (old := old_place(self.location, state)) is not None:
-            take_along(self.location, old)
+        if (old := old_artifacts(self.location, state)) is not None:
+            relocate(self.location, old)
             state, plan = self.compare()
         if plan.is_nothing:
             return plan
-        from offset_autoencoder.tracking import store as mlflow_store
-        from offset_autoencoder.tracking.provenance import provenance
-        from offset_autoencoder.tracking.turns import turn
-        from offset_autoencoder.tracking.write_ahead import write_back
-
         location = self.location
-        with mlflow_store.explained(location), contextlib.ExitStack() as stack:
-            mlflow_store.create_database(location)
-            stack.callback(write_back, location.database)
-            store = mlflow_store.Store.open(
+        with explained(location), contextlib.ExitStack() as stack:
+            create_database(location)
+            stack.callback(write_back, location)
+            writer = ExperimentWriter.open(
                 location,
                 self.experiment,
                 state,
                 provenance(self.root),
                 is_current=self.is_workspace,
             )
-            check: Callable[[], None] = _nothing
-            if location.database is None:
-                check = stack.enter_context(turn(store.client, store.experiment_id))
-                _, plan = self.compare()
+            # A server that answers a call twice, a call whose answer is lost, or a publisher on
+            # another machine may leave a double: what was written is read again.
             left, rounds = plan, 0
-            # A server that answers a call twice, or a call whose answer is lost, may leave a
-            # double: what was written is read again.
             while not left.is_nothing and rounds < _ROUNDS:
-                with _progress(left.runs("create", "update")) as done:
-                    _write(left, store, done, check)
-                _, left = self.compare()
                 rounds += 1
+                with _progress(left.runs("create", "update")) as advance:
+                    _write(left, writer, advance, is_last=rounds == _ROUNDS)
+                write_back(location)
+                _, left = self.compare()
         return plan
 
 
-def read_any_state(location: Location, experiment: str) -> StoreState:
-    """What the store holds, by MLflow's client only where nothing else can read it.
-
-    Raises:
-        InputError: where the store cannot be read or reached.
-    """
-    state = read_state(location, experiment)
-    if state is not None:
-        return state
-    from offset_autoencoder.tracking import store
-
-    with store.explained(location):
-        return store.read_state(location, experiment)
+def _is_in_place(record: Record, stored: StoredRun, ids: dict[RecordId, str]) -> bool:
+    """Whether an MLflow run is tagged as current and nested where its record is."""
+    parent_id = ids.get(record.parent) if record.parent else None
+    return stored.is_current and stored.parent_id == parent_id
 
 
-def _with_files(step: Step) -> Step:
-    """Artifacts of a store on this machine that are gone are sent again."""
-    if step.action != "keep" or step.present is None or not step.record.artifacts:
-        return step
-    lost = are_lost(step.present.artifact_uri, step.record.artifacts)
-    return _again(step) if lost else step
+def _rank(stored: StoredRun) -> tuple[bool, bool, str]:
+    return not stored.is_complete, not stored.is_shown_live, stored.mlflow_id
 
 
-def _again(step: Step) -> Step:
-    return replace(step, action="update") if step.action == "keep" else step
+def _is_anothers(stored: StoredRun) -> bool:
+    return is_being_written(stored) and writing_process(stored) != os.getpid()
 
 
-def _nothing() -> None:
-    pass
+def _lacks_files(step: Step) -> bool:
+    """Whether artifacts of a store on this machine are gone and have to be sent again."""
+    parts = urlsplit(step.stored.artifact_uri if step.stored else "")
+    if parts.scheme not in ("", "file") or not parts.path:
+        return False
+    folder = Path(url2pathname(parts.path))
+    return any(not (folder / artifact.name).is_file() for artifact in step.record.artifacts)
 
 
-@contextmanager
-def locked(location: Location) -> Iterator[None]:
-    """Hold the store's lock, saying so where another process on this machine holds it.
+def _write(
+    plan: Plan, writer: ExperimentWriter, advance: Callable[[], None], *, is_last: bool
+) -> None:
+    """Carry out a plan, as far as a publisher on another machine does not come in between."""
+    from mlflow.exceptions import MlflowException
 
-    Raises:
-        InputError: where the lock file cannot be written.
-    """
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(location.lock)
     try:
-        location.lock.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            print(f"waiting for another publish (it holds {location.lock})", file=sys.stderr)
-            lock.acquire()
-    except OSError as error:
-        raise InputError(str(location.lock), f"cannot be locked: {error.strerror}") from None
-    try:
-        yield
-    finally:
-        lock.release()
+        _carry_out(plan, writer, advance)
+    except MlflowException as error:
+        if is_last or not _is_conflict(error):
+            raise
 
 
-def _write(plan: Plan, store: Store, done: Callable[[], None], check: Callable[[], None]) -> None:
-    for left in plan.discard:
-        store.discard(left)
-    ids: dict[Which, str] = {}
+def _is_conflict(error: MlflowException) -> bool:
+    """Whether a run that was to be written is not there any more."""
+    return error.error_code == "RESOURCE_DOES_NOT_EXIST" or "must be in the 'active'" in str(error)
+
+
+def _carry_out(plan: Plan, writer: ExperimentWriter, advance: Callable[[], None]) -> None:
+    for stored in plan.discard:
+        writer.discard(stored)
+    ids: dict[RecordId, str] = {}
     for step in plan.steps:
-        check()
-        record, present = step.record, step.present
+        record, current = step.record, step.stored
         parent_id = ids.get(record.parent) if record.parent else None
-        if present is None:
-            ids[record.which] = store.create(record, parent_id)
+        if current is None:
+            ids[record.record_id] = writer.create(record, parent_id)
         elif step.action == "update":
-            ids[record.which] = store.update(record, present, parent_id)
+            ids[record.record_id] = writer.update(record, current, parent_id)
         else:
-            ids[record.which] = present.mlflow_id
-        if present is not None and step.action == "keep":
-            if plan.is_workspace and not is_in_place(record, present, ids):
-                store.adopt(present, parent_id)
-        elif record.role == "run":
-            done()
-    for left in plan.retire:
-        store.retire(left)
+            ids[record.record_id] = current.mlflow_id
+            if plan.is_workspace and not _is_in_place(record, current, ids):
+                writer.adopt(current, parent_id)
+        if record.role == "run" and step.action != "keep":
+            advance()
+    for stored in plan.retire:
+        writer.retire(stored)
     for step in plan.steps:
         if step.record.role == "experiment" and step.action != "keep":
-            store.end(ids[step.record.which])
+            writer.end(ids[step.record.record_id])
 
 
 @contextmanager

@@ -1,18 +1,30 @@
-"""The MLflow store, written through MLflow's client."""
+"""The MLflow store, through MLflow's client: opened, read, and what goes wrong in one line.
+
+What an SQLite store held is kept beside it, with the state that its file was in. As long as the
+file is in that state nothing has changed, by whomever, and MLflow (seconds to import) is not
+needed to read it. Of a server nothing as cheap tells, so it is asked each time.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+import json
+import logging
+import os
+import re
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
-from offset_autoencoder.io.files import sha256_of_json
-from offset_autoencoder.tracking import artifacts, write_ahead
-from offset_autoencoder.tracking.client import connect, create_database, explained, now_ms
-from offset_autoencoder.tracking.curves import Curves, Point, read_curves, read_span
-from offset_autoencoder.tracking.location import Location
-from offset_autoencoder.tracking.records import (
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.files import write_text
+from offset_autoencoder.tracking.location import Location, sqlite_uri
+from offset_autoencoder.tracking.record_types import (
     CONTENT,
     CURRENT,
     CURVES,
@@ -20,271 +32,349 @@ from offset_autoencoder.tracking.records import (
     PARENT,
     ROLE,
     Record,
+    RecordId,
 )
-from offset_autoencoder.tracking.state import Present, StoreState
-from offset_autoencoder.tracking.state_client import read as read_state
 
 if TYPE_CHECKING:
-    from mlflow.entities import DatasetInput, Metric, Run
     from mlflow.tracking import MlflowClient
 
-__all__ = [
-    "Store",
-    "connect",
-    "create_database",
-    "explained",
-    "now_ms",
-    "points_digest",
-    "read_state",
-]
+_PAGE = 1000
+_SQLITE_MAGIC = b"SQLite format 3\0"
+_RETRY_LATER = "what was published stays, and 'dvc repro' publishes the rest"
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+# MLflow's tables and columns that hold absolute paths of artifacts.
+_ARTIFACT_COLUMNS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
 
-# MLflow takes 1000 metrics, params and tags together in a call, and 100 params.
-_METRICS_A_CALL = 850
-_PARAMS_A_CALL = 100
-# Has MLflow's UI open the experiment as one of trained models, without what is for language models.
-_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
+@dataclass(frozen=True)
+class StoredRun:
+    """An MLflow run of ours that is in the store and not deleted.
 
-class Store:
-    """An MLflow experiment to write to.
-
-    Args:
-        client: The store.
-        experiment_id: The MLflow experiment's id.
-        provenance: Tags set when a record is first published.
-        is_current: Whether what is written counts as current.
+    Attributes:
+        mlflow_id: Its id in MLflow.
+        status: ``RUNNING``, ``FINISHED``, ``FAILED`` or ``KILLED``.
+        artifact_uri: Where its artifacts are.
+        tags: Its tags, without those that MLflow shows alone.
     """
 
-    def __init__(
-        self,
-        client: MlflowClient,
-        experiment_id: str,
-        provenance: Mapping[str, str],
-        *,
-        is_current: bool = True,
-    ) -> None:
-        self._client = client
-        self._experiment_id = experiment_id
-        self._provenance = provenance
-        self._is_current = is_current
-        self._began = now_ms()
-        self._started = 0
+    mlflow_id: str
+    status: str
+    artifact_uri: str
+    tags: Mapping[str, str]
 
     @property
-    def client(self) -> MlflowClient:
-        """MLflow's client of the store."""
-        return self._client
+    def record_id(self) -> RecordId:
+        """Role and key of the record that it holds."""
+        return self.tags.get(ROLE, ""), self.tags[KEY]
 
     @property
-    def provenance(self) -> Mapping[str, str]:
-        """The tags that say where a record is published from."""
-        return self._provenance
+    def content(self) -> str | None:
+        """The digest of what was published; None until all of it was."""
+        return self.tags.get(CONTENT)
 
     @property
-    def experiment_id(self) -> str:
-        """The MLflow experiment's id."""
-        return self._experiment_id
+    def is_complete(self) -> bool:
+        """Whether it was written to its end."""
+        return self.content is not None and self.status in ("FINISHED", "FAILED")
 
-    @classmethod
-    def open(
-        cls,
-        location: Location,
-        experiment: str,
-        state: StoreState,
-        provenance: Mapping[str, str],
-        *,
-        is_current: bool = True,
-    ) -> Store:
-        """Open the experiment, creating it where the store has none of that name."""
-        write_ahead.turn(on=True)
-        client = connect(location.uri)
-        identity = state.experiment_id
-        if identity is None:
-            from mlflow.exceptions import MlflowException
+    @property
+    def is_shown_live(self) -> bool:
+        """Whether it was shown while its training went on, up to its last epoch."""
+        return self.content is None and CURVES in self.tags and self.status != "KILLED"
 
-            try:
-                identity = client.create_experiment(
-                    experiment, location.artifacts, tags=_EXPERIMENT_TAGS
+    @property
+    def is_current(self) -> bool:
+        """Whether it is tagged as standing in the project's files."""
+        return self.tags.get(CURRENT) == "true"
+
+    @property
+    def parent_id(self) -> str | None:
+        """The MLflow run under which it is nested."""
+        return self.tags.get(PARENT)
+
+    def holds(self, record: Record) -> bool:
+        """Whether it holds this record, whole and as it is now."""
+        return self.is_complete and self.content == record.content
+
+
+@dataclass(frozen=True)
+class StoreState:
+    """Content of a store.
+
+    Attributes:
+        experiment_id: None where the store has no such experiment, or does not exist yet.
+        is_deleted: Whether the experiment is in MLflow's bin.
+        runs: Our runs in it.
+        artifacts: Where the experiment's artifacts go, as a URI.
+    """
+
+    experiment_id: str | None = None
+    is_deleted: bool = False
+    runs: tuple[StoredRun, ...] = ()
+    artifacts: str | None = None
+
+
+def connect(uri: str, *, write_ahead: bool = True) -> MlflowClient:
+    """A client of a store: quiet, without telemetry, giving up on a dead server in seconds.
+
+    Args:
+        uri: The tracking URI.
+        write_ahead: Whether an SQLite store keeps a log beside it while it is written to.
+    """
+    _set_environment()
+    from mlflow.tracking import MlflowClient
+
+    for logger in ("mlflow", "alembic"):
+        logging.getLogger(logger).setLevel(logging.CRITICAL)
+    _set_write_ahead(on=write_ahead)
+    return MlflowClient(tracking_uri=uri)
+
+
+@contextlib.contextmanager
+def explained(location: Location) -> Iterator[None]:
+    """Turn what MLflow and the network raise into one line.
+
+    Raises:
+        InputError: naming the store, what went wrong in it, and how to go on.
+    """
+    _set_environment()
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
+        name = f"MLflow {'server' if location.is_server else 'store'} {location.safe_uri}"
+        text = str(error).strip()
+        # What follows in MLflow's message is the network library's account of every retry.
+        if " failed with exception" in text:
+            reason = re.search(r"\[Errno -?\d+\] [^'\")]+", text)
+            what = f"cannot be reached: {reason[0] if reason else 'it does not answer'}"
+            raise InputError(name, what, _RETRY_LATER) from error
+        if status := re.search(r"failed with error code (\d+)", text):
+            what = f"expected an MLflow server, got HTTP status {status[1]}"
+            raise InputError(name, what, "check tracking.uri and MLFLOW_TRACKING_URI") from error
+        lines = text.splitlines() or [type(error).__name__]
+        raise InputError(name, lines[0], _RETRY_LATER) from error
+
+
+def read_state(location: Location, experiment: str) -> StoreState:
+    """Read what a store holds; MLflow is imported only where the kept state does not count.
+
+    Args:
+        location: The store.
+        experiment: The MLflow experiment's name.
+
+    Raises:
+        InputError: where the store cannot be read or reached.
+    """
+    database = location.database
+    if database is None:
+        return _ask(location, experiment)
+    if not database.exists():
+        return StoreState()
+    _check_magic(database)
+    before = _fingerprint(database)
+    if (kept := _read_kept(location, experiment, before)) is not None:
+        return kept
+    state = _ask(location, experiment)
+    if _fingerprint(database) == before:
+        _keep(location, experiment, before, state)
+    return state
+
+
+def create_database(location: Location) -> None:
+    """Create an SQLite store that does not exist: whole, or not at all.
+
+    MLflow makes its tables in some 50 steps; a process killed among them would leave a file that
+    MLflow refuses. So they are made in another file that is then given its name. The caller
+    holds the lock.
+    """
+    database = location.database
+    if database is None or database.exists():
+        return
+    database.parent.mkdir(parents=True, exist_ok=True)
+    new = database.with_name(f"{database.name}.new")
+    for leftover in database.parent.glob(f"{new.name}*"):
+        leftover.unlink()
+    # The log of a store that was deleted must not be taken for that of the new one.
+    for suffix in ("-wal", "-shm", "-journal"):
+        database.with_name(f"{database.name}{suffix}").unlink(missing_ok=True)
+    # A store that is given its name must be one whole file, without a log beside it.
+    connect(sqlite_uri(new), write_ahead=False).search_experiments(max_results=1)
+    try:
+        os.link(new, database)
+    except FileExistsError:  # 'mlflow ui' was quicker
+        pass
+    except OSError:  # a file system without hard links
+        new.replace(database)
+        return
+    new.unlink()
+
+
+def write_back(location: Location) -> None:
+    """Bring the write-ahead log into the SQLite file, which then says everything by itself.
+
+    Where somebody else is just reading, the log stays, and SQLite reads both as one.
+    """
+    if location.database is not None:
+        with (
+            contextlib.suppress(sqlite3.Error),
+            contextlib.closing(sqlite3.connect(location.database, timeout=5)) as connection,
+        ):
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def old_artifacts(location: Location, state: StoreState) -> str | None:
+    """URI at which an SQLite store believes its artifacts, if they lie beside it instead.
+
+    That is so where the place is one that we gave (a folder ``mlartifacts``), another than the
+    one beside the database, and either gone, or copied along with the store.
+    """
+    here, there = location.artifacts, state.artifacts
+    if location.database is None or here is None or there is None or there == here:
+        return None
+    if _path(there).name != _path(here).name or not there.startswith("file:"):
+        return None
+    return there if _path(here).exists() or not _path(there).exists() else None
+
+
+def relocate(location: Location, old: str) -> None:
+    """Have a store that was moved or copied name its artifacts where they are.
+
+    MLflow writes down absolute paths and offers no call to change them. The caller holds the
+    lock.
+    """
+    assert location.database is not None
+    with contextlib.closing(sqlite3.connect(location.database, timeout=20)) as connection:
+        for table, column in _ARTIFACT_COLUMNS:
+            # A table that this MLflow does not have has nothing to correct.
+            with contextlib.suppress(sqlite3.OperationalError), connection:
+                connection.execute(
+                    f"UPDATE {table} SET {column} = :new || substr({column}, :length)"
+                    f" WHERE {column} = :old OR substr({column}, 1, :length) = :old || '/'",
+                    {"new": location.artifacts, "old": old, "length": len(old) + 1},
                 )
-            except MlflowException:
-                found = client.get_experiment_by_name(experiment)
-                if found is None:
-                    raise
-                identity = found.experiment_id
-        return cls(client, identity, provenance, is_current=is_current)
 
-    def create(self, record: Record, parent_id: str | None = None) -> str:
-        """Write a record as a new MLflow run.
 
-        Its content tag goes with the last batch, which writes tags after metrics, and its status
-        after that: until then it counts as half-written.
+def now_ms() -> int:
+    """The time, in ms since 1970."""
+    return time.time_ns() // 1_000_000
 
-        Returns:
-            The MLflow run's id.
-        """
-        now = now_ms()
-        curves = read_curves(record.folder, now) if record.folder else None
-        start, end = (curves.start, curves.end) if curves else (self._next_start(), now)
-        tags = {**self._tags(record, parent_id), **self._provenance, **_times(record, curves)}
-        run = self._client.create_run(
-            self._experiment_id, start_time=start, tags=tags, run_name=record.name
+
+def _set_environment() -> None:
+    """Set what MLflow is to find in its environment when it is imported, unless the user has."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
+def _path(uri: str) -> Path:
+    return Path(url2pathname(urlsplit(uri).path))
+
+
+def _ask(location: Location, experiment: str) -> StoreState:
+    with explained(location):
+        client = connect(location.uri)
+        found = client.get_experiment_by_name(experiment)
+        if found is None:
+            return StoreState()
+        runs: list[StoredRun] = []
+        token: str | None = None
+        while True:
+            page = client.search_runs(
+                [found.experiment_id], f"tags.`{KEY}` LIKE '%'", max_results=_PAGE, page_token=token
+            )
+            for run in page:
+                tags = {
+                    name: value
+                    for name, value in run.data.tags.items()
+                    if name == PARENT or not name.startswith("mlflow.")
+                }
+                info = run.info
+                runs.append(StoredRun(info.run_id, info.status, info.artifact_uri or "", tags))
+            token = page.token
+            if not token:
+                break
+    is_deleted = found.lifecycle_stage == "deleted"
+    return StoreState(found.experiment_id, is_deleted, tuple(runs), found.artifact_location)
+
+
+def _check_magic(database: Path) -> None:
+    try:
+        with database.open("rb") as stream:
+            head = stream.read(len(_SQLITE_MAGIC))
+    except OSError as error:
+        raise InputError(str(database), f"cannot be read: {error.strerror}", _RETRY_LATER) from None
+    if head and head != _SQLITE_MAGIC:
+        raise InputError(
+            str(database), "is not an SQLite database", "move it away and publish again"
         )
-        mlflow_id = str(run.info.run_id)
-        try:
-            points = list(curves.points) if curves else []
-            points += [Point(point.key, point.value, end, point.step) for point in record.curves]
-            points += _final(record, end)
-            self._client.log_inputs(mlflow_id, datasets=_inputs(record))
-            self._finish(mlflow_id, record, points, record.params)
-            self._client.set_terminated(mlflow_id, record.status, max(end, start))
-        except KeyboardInterrupt:
-            with contextlib.suppress(Exception):
-                self._client.set_terminated(mlflow_id, "KILLED")
-            raise
-        return mlflow_id
-
-    def update(self, record: Record, present: Present, parent_id: str | None = None) -> str:
-        """Bring an MLflow run in line with its record.
-
-        MLflow neither changes a param nor removes a metric: where that would be needed, the run
-        is written anew and the old one goes to MLflow's bin.
-
-        Returns:
-            The id of the MLflow run that now holds the record.
-        """
-        client, mlflow_id = self._client, present.mlflow_id
-        run = client.get_run(mlflow_id)
-        curves = read_curves(record.folder, now_ms()) if record.folder else None
-        if not _can_become(run, record, curves):
-            self.discard(present)
-            return self.create(record, parent_id)
-        is_continued = present.is_continued
-        # A kill from here on must not leave the mark of content that is half overwritten.
-        client.set_tag(mlflow_id, CONTENT, "updating")
-        now = max(now_ms(), (run.info.end_time or 0) + 1)
-        changed = [
-            Point(name, value, now, 0)
-            for name, value in record.metrics.items()
-            if run.data.metrics.get(name) != value
-        ]
-        params = {name: v for name, v in record.params.items() if name not in run.data.params}
-        tags = self._tags(record, parent_id)
-        if is_continued:
-            tags |= {**self._provenance, **_times(record, curves)}
-            client.log_inputs(mlflow_id, datasets=_inputs(record))
-        for name, value in tags.items():
-            if run.data.tags.get(name) != value:
-                client.set_tag(mlflow_id, name, value)
-        if run.info.run_name != record.name:
-            client.update_run(mlflow_id, name=record.name)
-        self._finish(mlflow_id, record, changed, params)
-        if run.info.status != record.status:
-            client.set_terminated(mlflow_id, record.status, curves.end if curves else None)
-        return mlflow_id
-
-    def end(self, mlflow_id: str) -> None:
-        """Have the experiment's MLflow run say how long its publication took."""
-        self._client.set_terminated(mlflow_id, "FINISHED", now_ms())
-
-    def adopt(self, present: Present, parent_id: str | None) -> None:
-        """Tag an MLflow run as current, nested under the parent; None: under nothing."""
-        self._set_current(present, True)
-        if parent_id is None and present.parent_id is not None:
-            self._client.delete_tag(present.mlflow_id, PARENT)
-        elif parent_id is not None and present.parent_id != parent_id:
-            self._client.set_tag(present.mlflow_id, PARENT, parent_id)
-
-    def retire(self, present: Present) -> None:
-        """Tag an MLflow run as no longer in the project's files; it stays as history."""
-        self._set_current(present, False)
-        if present.status == "RUNNING":
-            self._client.set_terminated(present.mlflow_id, "KILLED")
-
-    def discard(self, present: Present) -> None:
-        """Put an MLflow run into MLflow's bin, never leaving it RUNNING."""
-        if present.status == "RUNNING":
-            self._client.set_terminated(present.mlflow_id, "KILLED")
-        self._client.delete_run(present.mlflow_id)
-
-    def _next_start(self) -> int:
-        """When a record that is no run was published, to within ms of it.
-
-        MLflow's UI loads the youngest 100 first, and shows the youngest on top: these are the
-        settings, in their order, and not their runs, which began when they were trained.
-        """
-        self._started += 1
-        return self._began - self._started
-
-    def _set_current(self, present: Present, current: bool) -> None:
-        if present.tags.get(CURRENT) != str(current).lower():
-            self._client.set_tag(present.mlflow_id, CURRENT, str(current).lower())
-
-    def _tags(self, record: Record, parent_id: str | None) -> dict[str, str]:
-        current = str(self._is_current).lower()
-        tags = {**record.tags, ROLE: record.role, KEY: record.key, CURRENT: current}
-        tags |= {CURVES: record.curves_digest} if record.curves else {}
-        return tags | ({PARENT: parent_id} if parent_id else {})
-
-    def _finish(
-        self, mlflow_id: str, record: Record, points: list[Point], params: Mapping[str, str]
-    ) -> None:
-        from mlflow.entities import Metric, Param, RunTag
-
-        if record.artifacts:
-            artifacts.mirror(self._client, mlflow_id, record.artifacts)
-        metrics: list[Metric] = [Metric(*point) for point in points]
-        named = [Param(name, value) for name, value in params.items()]
-        while len(metrics) > _METRICS_A_CALL or len(named) > _PARAMS_A_CALL:
-            self._client.log_batch(mlflow_id, metrics[:_METRICS_A_CALL], named[:_PARAMS_A_CALL])
-            metrics, named = metrics[_METRICS_A_CALL:], named[_PARAMS_A_CALL:]
-        self._client.log_batch(mlflow_id, metrics, named, [RunTag(CONTENT, record.content)])
 
 
-def points_digest(points: Iterable[Point]) -> str:
-    """The SHA-256 of a run's curves with their times."""
-    return sha256_of_json([[p.key, repr(p.value), p.timestamp, p.step] for p in points])
+def _fingerprint(database: Path) -> list[int]:
+    """Identity, size and time of the file and of its log: another after every change."""
+    fingerprint = []
+    for suffix in ("", "-wal", "-journal"):
+        with contextlib.suppress(OSError):
+            status = database.with_name(database.name + suffix).stat()
+            if status.st_size:
+                fingerprint += [status.st_ino, status.st_size, status.st_mtime_ns]
+    return fingerprint
 
 
-def _can_become(run: Run, record: Record, curves: Curves | None) -> bool:
-    """Whether the record can be written over the run without changing or removing anything."""
-    if record.curves and run.data.tags.get(CURVES) != record.curves_digest:
-        return False
-    # What was shown during training: its points are then not written again.
-    if (
-        curves is not None
-        and CONTENT not in run.data.tags
-        and (run.data.tags.get(CURVES) != points_digest(curves.points))
-    ):
-        return False
-    keys = {point.key for point in record.curves} | (curves.keys if curves else set())
-    return all(record.params.get(name) == value for name, value in run.data.params.items()) and all(
-        name in record.metrics or name in keys for name in run.data.metrics
-    )
+def _kept_file(database: Path) -> Path:
+    return database.with_name(f"{database.name}.state.json")
 
 
-def _times(record: Record, curves: Curves | None) -> dict[str, str]:
-    if curves is not None:
-        return {"times": "known" if curves.times_known else "unknown"}
-    span = read_span(record.spans)
-    return {"trained": " to ".join(map(_moment, span))} if span else {}
+def _keep(location: Location, experiment: str, fingerprint: list[int], state: StoreState) -> None:
+    assert location.database is not None
+    kept = [location.uri, experiment, fingerprint, asdict(state)]
+    with contextlib.suppress(OSError):  # only a publication then takes longer
+        write_text(_kept_file(location.database), json.dumps(kept))
 
 
-def _moment(milliseconds: int) -> str:
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+def _read_kept(location: Location, experiment: str, fingerprint: list[int]) -> StoreState | None:
+    assert location.database is not None
+    try:
+        *circumstances, state = json.loads(_kept_file(location.database).read_text())
+        if circumstances != [location.uri, experiment, fingerprint]:
+            return None
+        runs = tuple(StoredRun(**run) for run in state.pop("runs"))
+        return StoreState(**state, runs=runs)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
-def _final(record: Record, end: int) -> list[Point]:
-    return [Point(name, value, end, 0) for name, value in record.metrics.items()]
+def _set_write_ahead(*, on: bool) -> None:
+    """Have SQLite connections that SQLAlchemy opens from now on write ahead, or not.
+
+    MLflow commits several times per run, and each commit would wait twice for the disk. With a
+    log beside the file it need not: a process that is killed loses nothing by it, and a machine
+    that loses power may lose the last runs, never the store; the next publication brings them
+    back.
+    """
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    if on != event.contains(Engine, "connect", _write_ahead):
+        (event.listen if on else event.remove)(Engine, "connect", _write_ahead)
 
 
-def _inputs(record: Record) -> list[DatasetInput]:
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
-    return [
-        DatasetInput(
-            Dataset(d.name, d.digest, "local", d.source, d.schema, d.profile),
-            [InputTag("mlflow.data.context", d.context)],
-        )
-        for d in record.datasets
-    ]
+def _write_ahead(connection: Any, _record: object) -> None:
+    if isinstance(connection, sqlite3.Connection):
+        with contextlib.suppress(sqlite3.Error):  # a store that can only be read
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")

@@ -48,11 +48,11 @@ class Workers(Protocol):
 
     @property
     def has_idle(self) -> bool:
-        """Whether any has no run of its own, just now."""
+        """True if any has no run of its own, just now."""
 
     @property
     def stopping(self) -> bool:
-        """Whether the training is to end."""
+        """True if the training is to end."""
 
     def share(self, piece: Piece, most: int) -> None:
         """Do a piece of work with the idle ones: see :class:`.pool.IdleWorkers`."""

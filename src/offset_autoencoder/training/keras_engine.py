@@ -137,7 +137,7 @@ class _StackedRuns(Slots):
                 raise Interrupted
 
     def _inputs(self, feeds: Sequence[_Feed], orders: Sequence[Rows]) -> dict[str, Any]:
-        """What the model is fed beside the samples, in their order."""
+        """Inputs of the model beside the samples, in their order."""
         offsets, noises = [], []
         for feed, rows in zip(feeds, orders, strict=True):
             offset = feed.job.offset[rows] * np.float32(feed.job.offset_factor)

@@ -101,7 +101,7 @@ class Programs:
 
     @property
     def noise_is_input(self) -> bool:
-        """Whether noise is an input of its own, and not part of what is added to the code."""
+        """True if noise is an input of its own, and not part of what is added to the code."""
         return "noise" in self._model.input
 
     def arrays_of(self, initial: Variables) -> list[NDArray[Any]]:
@@ -191,7 +191,7 @@ class Programs:
 
 
 def convolves(model: Any) -> bool:
-    """Whether a model has convolutions."""
+    """True if a model has convolutions."""
     return any("Conv" in type(layer).__name__ for layer in _all_layers(model))
 
 

@@ -36,10 +36,10 @@ OnEpoch = Callable[[Sequence[Job]], None]
 
 @dataclass(frozen=True)
 class PopulationJobs:
-    """The runs of one population that are to be trained.
+    """Runs of one population to train.
 
     Attributes:
-        population: What the jobs share.
+        population: Settings that the jobs share.
         jobs: The runs.
         on_result: Takes each run as it ends, one call at a time; its errors end the training.
     """
@@ -60,8 +60,7 @@ def train_populations(
 ) -> None:
     """Train every job of every population, handing each over as soon as it has ended.
 
-    A run's bytes depend neither on the others nor on the number of workers. One population
-    compiles while another trains.
+    One population compiles while another trains. A run's bytes depend on no other run.
 
     Args:
         populations: The populations and their jobs.
@@ -203,10 +202,9 @@ class _Queue:
         jobs = [job for _ in range(self.engine.slots) if (job := self._next_job())]
         if not jobs:
             return
-        # Slots that no run needs train a copy.
-        spare = jobs[0]
-        empty = [None] * (self.engine.slots - len(jobs))
-        runs: list[Progress | None] = [*map(Progress, jobs), *empty]
+        spare = jobs[0]  # slots that no run needs train a copy
+        runs: list[Progress | None] = [*map(Progress, jobs)]
+        runs += [None] * (self.engine.slots - len(jobs))
         slots = self.engine.start(
             [self._variables((run.job if run else spare).seed) for run in runs]
         )
@@ -270,15 +268,13 @@ class _Queue:
         """Write checkpoints of the runs: of all of them, or of those of which one is due."""
         for slot, run in enumerate(runs):
             if run and (run.checkpoint_due or not due):
-                state = {**slots.state(slot), **run.state()}
-                self.trainer.checkpoints.write(run.job.id, state)
+                self.trainer.checkpoints.write(run.job.id, {**slots.state(slot), **run.state()})
                 run.checkpoint = time.monotonic()
 
     def _restore(self, slots: Slots, slot: int, runs: Sequence[Progress | None]) -> None:
         if run := runs[slot]:
             like = {**slots.state(slot), **run.state()}
-            state = self.trainer.checkpoints.read(run.job.id, like)
-            if state is not None:
+            if state := self.trainer.checkpoints.read(run.job.id, like):
                 run.restore(state)
                 slots.restore(slot, state)
 
@@ -296,7 +292,7 @@ class _Queue:
 
 @dataclass(frozen=True)
 class _Request:
-    """A piece of work that an idle worker was asked to do, and the future of its asker."""
+    """Piece of work that an idle worker was asked to do, and the future of its asker."""
 
     piece: Callable[[], None]
     done: Future[None]
@@ -334,12 +330,12 @@ class IdleWorkers:
 
     @property
     def has_idle(self) -> bool:
-        """Whether there is anybody to ask, just now."""
+        """True if there is anybody to ask, just now."""
         return bool(self._idle)
 
     @property
     def stopping(self) -> bool:
-        """Whether the training is to end."""
+        """True if the training is to end."""
         return self.stop.is_set()
 
     def help_others(self) -> None:

@@ -136,28 +136,28 @@ class Progress:
 
     @property
     def keeps_last(self) -> bool:
-        """Whether the weights of the epoch to come count as the best, whatever its loss."""
+        """True if the weights of the epoch to come count as the best, whatever its loss."""
         return self.job.patience is None or len(self.epochs) < self.job.warmup
 
     @property
     def diverged(self) -> bool:
-        """Whether a loss of the last epoch was not finite."""
+        """True if a loss of the last epoch was not finite."""
         return bool(self.epochs) and not np.all(np.isfinite(self.epochs[-1][:2]))
 
     @property
     def patience_exhausted(self) -> bool:
-        """Whether the validation loss has not fallen for as long as the run may wait."""
+        """True if the validation loss has not fallen for as long as the run may wait."""
         patience = self.job.patience
         return patience is not None and len(self.epochs) - self.best_epoch >= patience
 
     @property
     def should_stop(self) -> bool:
-        """Whether the last epoch was its last."""
+        """True if the last epoch was its last."""
         return self.diverged or self.patience_exhausted or len(self.epochs) >= self.job.epochs
 
     @property
     def checkpoint_due(self) -> bool:
-        """Whether it is time for its next checkpoint."""
+        """True if it is time for its next checkpoint."""
         return time.monotonic() - self.checkpoint >= self.job.checkpoint_seconds
 
     def result(self, weights: Weights) -> TrainedRun:

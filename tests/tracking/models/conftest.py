@@ -19,10 +19,10 @@ from offset_autoencoder.config import Params, load_params
 from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, Schema, write_prepared
 from offset_autoencoder.io.files import sha256_of_json, write_json, write_npz
 from offset_autoencoder.offsets.table import INFO, STATE
-from offset_autoencoder.serving.facts import FORMAT, Facts, write_facts
-from offset_autoencoder.tracking.models import publish
-from offset_autoencoder.tracking.models.exported import Exports, NotServable
-from offset_autoencoder.tracking.models.wanted import Wanted
+from offset_autoencoder.serving.metadata import FORMAT, ModelMetadata, write_metadata
+from offset_autoencoder.tracking import served_models
+from offset_autoencoder.tracking.logged_models import Exports, NotServable
+from offset_autoencoder.tracking.serving_diff import ServedRun
 
 EXPERIMENT = "trial"
 REGISTERED = "offset-autoencoder"
@@ -154,7 +154,7 @@ class Project:
 
     def publish(self) -> list[str]:
         """Publish the models; the lines that it says."""
-        with publish.publishing_models(self.params, self.root) as publication:
+        with served_models.publishing_models(self.params, self.root) as publication:
             return publication.finish()
 
     def logged(self) -> list[Any]:
@@ -187,15 +187,15 @@ class FakeExports(Exports):
 
     refused: tuple[str, ...] = ()
 
-    def __init__(self, wanted: Sequence[Wanted], place: Path) -> None:
+    def __init__(self, wanted: Sequence[ServedRun], place: Path) -> None:
         super().__init__(None, {one.key: place / one.model / "model" for one in wanted}, place)
 
-    def folder(self, wanted: Wanted) -> Path:
+    def folder(self, wanted: ServedRun) -> Path:
         folder = self._folders[wanted.key]
         if wanted.model in self.refused:
             raise NotServable("its network cannot be saved")
         kind = KIND[wanted.model]
-        facts = Facts(
+        facts = ModelMetadata(
             format=FORMAT,
             run=wanted.run,
             model=wanted.model,
@@ -215,7 +215,7 @@ class FakeExports(Exports):
             test_samples_sha256="",
             test=wanted.test,
         )
-        write_facts(folder, facts)
+        write_metadata(folder, facts)
         write_npz(folder / "scale.npz", {"shift": np.zeros(1), "factor": np.ones(1)})
         info = dict.fromkeys(("name", "params", "rms", "largest", "digests", "data"))
         write_json(
@@ -256,12 +256,12 @@ def project(
     monkeypatch.chdir(root)
 
     @contextlib.contextmanager
-    def exporting(wanted: Sequence[Wanted], root: Path) -> Iterator[FakeExports]:
+    def exporting(wanted: Sequence[ServedRun], root: Path) -> Iterator[FakeExports]:
         place = tmp_path / "exports"
         yield FakeExports(wanted, place)
         shutil.rmtree(place, ignore_errors=True)
 
-    monkeypatch.setattr(publish, "exporting", exporting)
+    monkeypatch.setattr(served_models, "exporting", exporting)
     import mlflow
 
     before = mlflow.get_tracking_uri()

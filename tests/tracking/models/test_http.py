@@ -26,7 +26,7 @@ def test_models_are_logged_registered_and_fetched_through_a_server(
 ) -> None:
     import mlflow
 
-    from offset_autoencoder.serving.folder import load_model_folder
+    from offset_autoencoder.serving.inference_model import load_model_folder
 
     project.tracking = {"uri": server}
     said = project.write().publish()
@@ -41,7 +41,7 @@ def test_models_are_logged_registered_and_fetched_through_a_server(
     place = mlflow.artifacts.download_artifacts(
         "models:/offset-autoencoder@champion", dst_path=str(tmp_path / "fetched")
     )
-    facts = load_model_folder(place).facts
+    facts = load_model_folder(place).metadata
     assert (facts.run, facts.test) == (run_id("none", 1), {"mse": 0.4, "psnr": -0.4})
     project.mse = {("none", 0): 0.3}
     project.write()

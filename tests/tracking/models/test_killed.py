@@ -16,14 +16,14 @@ _PUBLISH = """
 import contextlib, sys
 from pathlib import Path
 import mlflow
-from offset_autoencoder.tracking.models import publish
+from offset_autoencoder.tracking import served_models
 from tests.tracking.models.conftest import FakeExports, Project
 
 @contextlib.contextmanager
 def exporting(wanted, root):
     yield FakeExports(wanted, Path(sys.argv[1]))
 
-publish.exporting = exporting
+served_models.exporting = exporting
 print("ready", flush=True)
 Project(Path()).publish()
 """

@@ -9,7 +9,7 @@ from tests.tracking.models.conftest import DOCUMENT
 
 from offset_autoencoder.config import parse_params
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.tracking.models.wanted import champion_metric
+from offset_autoencoder.tracking.serving_diff import champion_metric
 
 
 def params(**tracking: Any) -> Any:

@@ -12,7 +12,7 @@ import pytest
 from tests.tracking.models.conftest import Project, run_id
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.tracking.models import exported, publish
+from offset_autoencoder.tracking import logged_models, served_models
 
 BEST = sorted(
     [f"none {run_id('none', 1)}", f"frozen {run_id('frozen', 0)}", f"code {run_id('code', 0)}"]
@@ -68,7 +68,7 @@ def test_nothing_new_is_nothing_done_and_imports_no_mlflow(project: Project) -> 
     program = (
         "import sys\n"
         "from offset_autoencoder.config import load_params\n"
-        "from offset_autoencoder.tracking.models.publish import publishing_models\n"
+        "from offset_autoencoder.tracking.served_models import publishing_models\n"
         "with publishing_models(load_params()) as models:\n"
         "    print(models.finish(), {'mlflow', 'tensorflow', 'keras'} & set(sys.modules))"
     )
@@ -226,7 +226,7 @@ def test_a_temporary_clone_serves_nothing(
 
 
 def test_a_writer_that_dies_is_one_line(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publish, "exporting", exported.exporting)
+    monkeypatch.setattr(served_models, "exporting", logged_models.exporting)
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(InputError, match="the process that writes them ended"):
         project.publish()

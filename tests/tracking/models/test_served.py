@@ -20,9 +20,9 @@ from tests.tracking.servers import free_port, serving
 
 from offset_autoencoder.config import load_params
 from offset_autoencoder.data.prepared import load_prepared
-from offset_autoencoder.serving.from_run import open_run
-from offset_autoencoder.tracking.models.publish import publishing_models
+from offset_autoencoder.serving.inference_model import open_run
 from offset_autoencoder.tracking.publish import publish
+from offset_autoencoder.tracking.served_models import publishing_models
 
 pytestmark = pytest.mark.slow
 

@@ -54,7 +54,7 @@ def compiled(function: _Function) -> _Function:
 
 
 def inlined(function: _Function) -> _Function:
-    """The same of one that becomes part of what calls it."""
+    """Compile a function that becomes part of its callers."""
     with _own_cache():
         return cast(_Function, njit(inline="always", **_OPTIONS)(function))
 

@@ -113,7 +113,7 @@ class Program(NamedTuple):
 
     @property
     def has_noise(self) -> bool:
-        """Whether noise is a value of its own, and not part of what is added to the code."""
+        """True if noise is a value of its own, and not part of what is added to the code."""
         return bool(np.any(self.operations[:, 2:5] == NOISE))
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from offset_autoencoder.training.added_offset import no_offset, scale_offset
+from offset_autoencoder.evaluation.run_evaluation import no_offset, scale_offset
 
 
 def test_scaling_keeps_float32_and_the_table() -> None:

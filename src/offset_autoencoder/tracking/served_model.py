@@ -1,13 +1,12 @@
 """What MLflow runs to serve a model: kept with the model as source, never as a pickle.
 
 MLflow executes this file when it loads the model. The package then comes from the model's own
-``code.zip``, unless the process has imported the installed one already.
+``code``, unless the process has imported the installed one already.
 """
 
 from __future__ import annotations
 
 import importlib
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +22,9 @@ class Predictor:
 
     def load_context(self, context: Any) -> None:
         """Load the folder ``model`` of the artifacts, with its network."""
-        folder = Path(context.artifacts["model"])
-        code = folder / "code.zip"
-        if "offset_autoencoder" not in sys.modules and code.is_file():
-            sys.path.insert(0, str(code))
         # Named only now: publishing reads this file too, and must not reach TensorFlow.
-        serving = importlib.import_module("offset_autoencoder.serving.folder")
-        self.applied = serving.load_model_folder(folder)
+        serving = importlib.import_module("offset_autoencoder.serving.inference_model")
+        self.applied = serving.load_model_folder(Path(context.artifacts["model"]))
         self.applied.network  # noqa: B018  loaded now, not by the first request
 
     # Without type hints: MLflow would take them for the signature.
@@ -50,7 +45,7 @@ class Predictor:
         try:
             given = np.asarray((params or {}).get("offset", ()), dtype=np.float64)
             if given.size:
-                rows, width = len(model_input["x"]), self.applied.facts.latent_dim
+                rows, width = len(model_input["x"]), self.applied.metadata.latent_dim
                 if given.size != rows * width:
                     raise InputError(
                         "params: offset", f"has {given.size} numbers, expected {rows} × {width}"

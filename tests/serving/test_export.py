@@ -17,16 +17,18 @@ from sklearn.datasets import load_digits
 from tests.serving.small_project import runs_of
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.serving.code_archive import write_code
-from offset_autoencoder.serving.folder import load_model_folder
-from offset_autoencoder.serving.from_run import open_run, parts_of_run
-from offset_autoencoder.serving.saving import save_model_folder
+from offset_autoencoder.serving.export import save_model_folder, write_code
+from offset_autoencoder.serving.inference_model import (
+    find_servable_run,
+    load_model_folder,
+    open_run,
+)
 
 
 @pytest.fixture
 def folder(project: Path, tmp_path: Path) -> Path:
     """A folder of the model ``pca``."""
-    save_model_folder(tmp_path / "model", parts_of_run(runs_of(project)["pca"]["id"]))
+    save_model_folder(tmp_path / "model", find_servable_run(runs_of(project)["pca"]["id"]))
     return tmp_path / "model"
 
 
@@ -114,7 +116,7 @@ def test_the_code_beside_it_is_the_same_every_time_and_is_enough(tmp_path: Path)
         assert "custom/mine.py" in archive.namelist()
     program = (
         "import sys; sys.path.insert(0, 'a.zip')\n"
-        "import offset_autoencoder.serving.folder as folder, custom.mine\n"
+        "import offset_autoencoder.serving.inference_model as folder, custom.mine\n"
         "print(folder.__file__, custom.mine.ANSWER, 'tensorflow' in sys.modules)"
     )
     done = subprocess.run(

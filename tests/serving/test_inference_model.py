@@ -14,19 +14,22 @@ from tests.serving.small_project import DOCUMENT, runs_of
 from offset_autoencoder.data.prepared import load_prepared
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets.table import load_table
-from offset_autoencoder.serving.applied import AppliedModel
-from offset_autoencoder.serving.folder import load_model_folder
-from offset_autoencoder.serving.from_run import open_run, parts_of_run
-from offset_autoencoder.serving.saving import save_model_folder
+from offset_autoencoder.serving.export import save_model_folder
+from offset_autoencoder.serving.inference_model import (
+    InferenceModel,
+    find_servable_run,
+    load_model_folder,
+    open_run,
+)
 
 
-def beside(model: AppliedModel, rows: Any) -> dict[str, Any]:
-    """Side inputs of the digits."""
-    if model.facts.needs == "labels":
+def beside(model: InferenceModel, rows: Any) -> dict[str, Any]:
+    """What goes with digits beside x."""
+    if model.metadata.needs == "labels":
         return {"labels": load_digits().target[rows]}
-    if model.facts.needs == "ids":
+    if model.metadata.needs == "ids":
         return {"ids": rows}
-    if model.facts.needs == "offset":
+    if model.metadata.needs == "offset":
         return {"offset": np.load("data/raw/vectors.npy")[rows]}
     return {}
 
@@ -36,7 +39,7 @@ def test_raw_test_samples_are_reconstructed_as_evaluate_measured(
     project: Path, tmp_path: Path, name: str
 ) -> None:
     row = runs_of(project)[name]
-    save_model_folder(tmp_path / "model", parts_of_run(row["id"], model=name))
+    save_model_folder(tmp_path / "model", find_servable_run(row["id"], model=name))
     test = load_prepared().test
     raw = load_digits().images[test.ids]  # (n, 8, 8), 0 to 16
     expected = float(row["mse"])
@@ -94,7 +97,7 @@ def given(**changes: Any) -> dict[str, Any]:
         ("pca", given(x=np.full((3, 64), 1e300)), "x, scaled: row 0, column 0 is inf"),
         ("pca", given(offset=np.ones((3, 5))), "offset: has shape (3, 5), expected (3, 4)"),
         ("pca", given(offset=np.full((3, 4), np.inf)), "offset: row 0, column 0 is inf"),
-        ("class_code", given(), "labels: missing (its offset is one vector a label"),
+        ("class_code", given(), "labels: missing (its offset is one vector per label"),
         ("class_code", given(labels=[1, 11, 2], first_row=40), "labels, row 41: is 11"),
         ("class_code", given(labels=[1, 2]), "labels: has shape (2,), expected (3,)"),
         ("interference", given(), "ids: missing"),

@@ -1,4 +1,4 @@
-"""What a served model is: ``served.json`` of its folder."""
+"""Description of a served model: ``served.json`` of its folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from offset_autoencoder.config.systems import SYSTEMS
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import read_json, write_json
 
-FACTS = "served.json"
+METADATA = "served.json"
 FORMAT = 2
 NAME_IN_MLFLOW = "model"
 
@@ -19,8 +19,8 @@ _AGAIN = "make the folder anew, with this version"
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What is known of a served model beside its weights.
+class ModelMetadata:
+    """Description of a served model, beside its weights.
 
     Attributes:
         format: Of the folder.
@@ -64,39 +64,45 @@ class Facts:
 
     @property
     def needs(self) -> SideInput | None:
-        """What must be given beside x for the offset to be known; None: x is enough."""
+        """Input that must be given beside x for the offset to be known; None: x is enough."""
         return needs_of_kind(self.offset_kind)
+
+    @property
+    def user_code(self) -> bool:
+        """Whether applying it runs functions of the user's ``src/custom``."""
+        kind = OFFSETS.get(self.offset_kind or "")
+        return self.function is not None or (kind is not None and kind.user_code)
 
 
 def needs_of_kind(kind: str | None) -> SideInput | None:
-    """What an offset of this kind needs beside x."""
+    """Input that an offset of this kind needs beside x."""
     return OFFSETS[kind].needs if kind in OFFSETS else None
 
 
-def write_facts(folder: Path, facts: Facts) -> None:
+def write_metadata(folder: Path, metadata: ModelMetadata) -> None:
     """Write ``served.json``."""
-    write_json(folder / FACTS, asdict(facts))
+    write_json(folder / METADATA, asdict(metadata))
 
 
-def read_facts(folder: Path) -> Facts:
+def read_metadata(folder: Path) -> ModelMetadata:
     """Read ``served.json``.
 
     Raises:
         InputError: where it is missing, or not of this format.
     """
-    path = folder / FACTS
+    path = folder / METADATA
     if not path.is_file():
-        raise InputError(str(folder), f"is no model's folder: it has no {FACTS}")
+        raise InputError(str(folder), f"is no model's folder: it has no {METADATA}")
     document = read_json(path)
-    found = document.get("format") if isinstance(document, dict) else None
-    if found != FORMAT:
-        raise InputError(str(path), f"has format {found!r}, expected {FORMAT}", _AGAIN)
-    names = {field.name for field in fields(Facts)}
+    version = document.get("format") if isinstance(document, dict) else None
+    if version != FORMAT:
+        raise InputError(str(path), f"has format {version!r}, expected {FORMAT}", _AGAIN)
+    names = {field.name for field in fields(ModelMetadata)}
     if document.keys() != names:
         odd = min(document.keys() ^ names)
         raise InputError(str(path), f"has not the keys expected: {odd!r}", _AGAIN)
     _check(path, document)
-    return Facts(**document)
+    return ModelMetadata(**document)
 
 
 def _check(path: Path, document: dict[str, Any]) -> None:
@@ -107,3 +113,20 @@ def _check(path: Path, document: dict[str, Any]) -> None:
         raise InputError(str(path), "offset_factor is no number", _AGAIN)
     if document["system"] not in SYSTEMS:
         raise InputError(str(path), f"system is {document['system']!r:.40}", _AGAIN)
+
+
+@dataclass(frozen=True)
+class ExportOrder:
+    """ExportOrder to export a run as a served model's folder.
+
+    Attributes:
+        run: Its id.
+        model: The model's name.
+        folder: Where to.
+        test: What ``evaluate`` measured on the test split; ``mse`` is measured again.
+    """
+
+    run: str
+    model: str
+    folder: str
+    test: dict[str, float]

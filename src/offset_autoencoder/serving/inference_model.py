@@ -1,0 +1,371 @@
+"""A trained run applied to new samples: scaled as ``prepare`` did, with its own offset.
+
+It is opened from the project, or from a folder that needs nothing else: ``served.json`` says what
+it is, ``model.keras`` holds the network, ``scale.npz`` the scale and ``offset/`` what computes
+f(x), ``offset.json`` and ``state.npz`` as an offsets stage writes them.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from offset_autoencoder.config import SplitName
+from offset_autoencoder.data.prepared import load_prepared, load_scale
+from offset_autoencoder.data.scaling import ShiftAndFactor, apply_scale, inverse_scale
+from offset_autoencoder.errors import InputError, short_repr
+from offset_autoencoder.io.files import sha256_of_json
+from offset_autoencoder.models.inference import KerasNetwork, load_network
+from offset_autoencoder.offsets.build import stored_applier
+from offset_autoencoder.offsets.kind import Apply, Float32, Int64, Samples, check_finite
+from offset_autoencoder.offsets.table import INFO, read_info
+from offset_autoencoder.paths import MODELS, OFFSETS, PREPARED
+from offset_autoencoder.runs.files import read_saved_run
+from offset_autoencoder.runs.load import find_run, load_run
+from offset_autoencoder.serving.metadata import (
+    FORMAT,
+    METADATA,
+    NAME_IN_MLFLOW,
+    ModelMetadata,
+    needs_of_kind,
+    read_metadata,
+)
+
+NETWORK = "model.keras"
+OFFSET = "offset"
+
+# Where MLflow keeps the folder within a model of its own.
+IN_MLFLOW = Path("artifacts") / NAME_IN_MLFLOW
+
+_TRAINED_ON: tuple[SplitName, ...] = ("train", "validation")
+_HOW_TO_GIVE = {
+    "labels": "its offset is one vector per label: give the labels, one per sample",
+    "ids": "its offset goes by the sample's id: give the ids, one per sample",
+    "offset": "its offset is a table of known samples: give the new ones' vectors, unscaled",
+}
+
+
+class SideInputs(TypedDict, total=False):
+    """Inputs that may be given beside x.
+
+    Attributes:
+        labels: (n,) as the data set's came, for an offset of kind ``class_code``.
+        ids: (n,) whole numbers or text, for an offset of kind ``interference``.
+        offset: (n, L) f(x) as in ``data/offsets`` and as :meth:`InferenceModel.offset` gives it,
+            in the place of the computed one; it is multiplied by the run's factor as that is.
+        is_scaled: Whether x is scaled already as in ``data/prepared``; what comes out is so too.
+        first_row: Row of the first sample in the whole, for messages.
+    """
+
+    labels: ArrayLike | None
+    ids: ArrayLike | None
+    offset: ArrayLike | None
+    is_scaled: bool
+    first_row: int
+
+
+class InferenceModel:
+    """A run with its scale and its offset: codes, offsets and reconstructions of new samples.
+
+    All methods take any number of samples x, (n, D) or images (n, ...), real and finite, in
+    the units of the data set; a large set is best given chunk by chunk.
+
+    Args:
+        metadata: Description of the model.
+        scale: Shift and factor of :func:`.scaling.apply_scale`.
+        offset: f(x) of scaled samples; None where nothing computes it.
+        network: Loads the network, called when it is first needed: only then is TensorFlow
+            imported.
+
+    Raises:
+        InputError: from every method, where the samples or what comes beside them do not suit.
+    """
+
+    def __init__(
+        self,
+        metadata: ModelMetadata,
+        scale: ShiftAndFactor,
+        offset: Apply | None,
+        network: Callable[[], KerasNetwork],
+    ) -> None:
+        self.metadata = metadata
+        self.scale = scale
+        self._offset = offset
+        self._load = network
+
+    @functools.cached_property
+    def network(self) -> KerasNetwork:
+        """Network, loaded when first asked for."""
+        return self._load()
+
+    def offset(self, x: ArrayLike, **side: Unpack[SideInputs]) -> Float32:
+        """f(x), (n, L) float32, as in ``data/offsets``: not yet multiplied by the run's factor."""
+        return self._offset_of(self._scaled(x, side), side)
+
+    def encode(self, x: ArrayLike, **side: Unpack[SideInputs]) -> Float32:
+        """Code, (n, L) float32, before the offset is added; it depends on x alone."""
+        return self.network.code(self._scaled(x, side))
+
+    def reconstruct(self, x: ArrayLike, **side: Unpack[SideInputs]) -> Float32:
+        """Reconstruction, (n, D) float32 in the units of x, noise off."""
+        return self._reconstruct(self._scaled(x, side), side)
+
+    def apply(self, x: ArrayLike, **side: Unpack[SideInputs]) -> dict[str, Float32]:
+        """``reconstruction``, ``offset`` and, where the network names one, ``code``."""
+        scaled = self._scaled(x, side)
+        offset = self._offset_of(scaled, side)
+        outputs = {
+            "reconstruction": self._reconstruct(scaled, {**side, "offset": offset}),
+            "offset": offset,
+        }
+        return outputs | ({"code": self.network.code(scaled)} if self.network.has_code else {})
+
+    def inverse_scale(self, x: Float32) -> NDArray[np.float64]:
+        """Scaled samples (n, D) in the units of the data set."""
+        return inverse_scale(x, self.scale)
+
+    def _reconstruct(self, scaled: Float32, side: SideInputs) -> Float32:
+        # As the runs were trained: float32 times float32.
+        added = self._offset_of(scaled, side) * np.float32(self.metadata.offset_factor)
+        output = self.network.reconstruct(scaled, added)
+        if side.get("is_scaled"):
+            return output
+        return inverse_scale(output, self.scale).astype(np.float32)
+
+    def _scaled(self, x: ArrayLike, side: SideInputs) -> Float32:
+        array, first_row = _numbers("x", x), side.get("first_row", 0)
+        features = int(np.prod(array.shape[1:]))
+        if array.ndim < 2 or features != self.metadata.input_dim:
+            raise InputError(
+                "x", f"has shape {array.shape}, expected (samples, {self.metadata.input_dim})"
+            )
+        flat = array.reshape(len(array), features)
+        check_finite("x", flat, first_row)
+        shift, factor = (np.zeros(1), np.ones(1)) if side.get("is_scaled") else self.scale
+        scaled = apply_scale(flat, shift, factor)
+        check_finite("x, scaled", scaled, first_row)
+        return scaled
+
+    def _offset_of(self, scaled: Float32, side: SideInputs) -> Float32:
+        n, metadata, first_row = len(scaled), self.metadata, side.get("first_row", 0)
+        computed_elsewhere = side.get("offset")
+        if computed_elsewhere is not None:
+            array = _numbers("offset", computed_elsewhere)
+            if array.shape != (n, metadata.latent_dim):
+                raise InputError(
+                    "offset", f"has shape {array.shape}, expected {(n, metadata.latent_dim)}"
+                )
+            check_finite("offset", array, first_row)
+            with np.errstate(over="ignore"):
+                vectors = array.astype(np.float32)
+            check_finite("offset, as float32", vectors, first_row)
+            return vectors
+        if metadata.needs is not None and side.get(metadata.needs) is None:
+            raise InputError(metadata.needs, "missing", _HOW_TO_GIVE[metadata.needs])
+        if self._offset is None:
+            return np.zeros((n, metadata.latent_dim), np.float32)
+        labels, ids = side.get("labels"), side.get("ids")
+        samples = Samples(
+            scaled,
+            y=self._classes_of(labels, n, first_row) if metadata.needs == "labels" else None,
+            ids=_ids(ids, n) if metadata.needs == "ids" else None,
+            first_row=first_row,
+        )
+        return self._offset(samples)
+
+    def _classes_of(self, labels: Any, n: int, first_row: int) -> Int64:
+        classes = list(self.metadata.classes or ())
+        values = _column("labels", labels, n).tolist()
+        index = {label: number for number, label in enumerate(classes)}
+        for row, label in enumerate(values):
+            if label not in index:
+                raise InputError(
+                    f"labels, row {first_row + row}",
+                    f"is {short_repr(label)}, expected one of {short_repr(classes)}",
+                )
+        return np.array([index[label] for label in values], np.int64)
+
+
+def _numbers(where: str, values: ArrayLike) -> NDArray[Any]:
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise InputError(where, "its rows are not of one length") from None
+    if array.dtype.kind not in "fiub":
+        raise InputError(where, f"must hold real numbers, its dtype is {array.dtype}")
+    return array
+
+
+def _column(where: str, values: ArrayLike, n: int) -> NDArray[Any]:
+    array = np.asarray(values)
+    if array.shape != (n,):
+        raise InputError(where, f"has shape {array.shape}, expected ({n},), one per sample")
+    if array.dtype.kind not in "iuU":
+        raise InputError(where, f"must be whole numbers or text, its dtype is {array.dtype}")
+    return array
+
+
+def _ids(ids: Any, n: int) -> NDArray[Any]:
+    array = _column("ids", ids, n)
+    if array.dtype.kind == "u" and n and array.max() >= 2**63:
+        raise InputError("ids", f"must be below 2**63, the largest is {array.max()}")
+    return array if array.dtype.kind == "U" else array.astype(np.int64)
+
+
+def _stored_offset(folder: Path | None, metadata: ModelMetadata) -> Apply | None:
+    """Function that computes f(x) of scaled samples, loaded at its first call; None without one.
+
+    Args:
+        folder: Folder with ``offset.json`` and ``state.npz``; None for a run without offset.
+        metadata: The model that the offset is added in.
+
+    Raises:
+        InputError: where the folder is damaged, or belongs to another model.
+    """
+    if folder is None or metadata.needs == "offset":
+        return None
+    info = read_info(folder)
+    for key, expected in (
+        ("kind", metadata.offset_kind),
+        ("input_dim", metadata.input_dim),
+        ("latent_dim", metadata.latent_dim),
+    ):
+        if info[key] != expected:
+            raise InputError(
+                str(folder), f"its {key} is {info[key]!r}, the model's is {expected!r}"
+            )
+
+    load = functools.cache(lambda: stored_applier(folder, info["kind"]))
+    return lambda samples: load()(samples)
+
+
+def load_model_folder(folder: str | Path) -> InferenceModel:
+    """Load a folder that :func:`.export.save_model_folder` wrote.
+
+    Its network is loaded when it is first needed.
+
+    Args:
+        folder: It, or the MLflow model that it is part of.
+
+    Raises:
+        InputError: where it is no such folder, or is damaged.
+    """
+    folder = Path(folder)
+    if (folder / IN_MLFLOW / METADATA).is_file():
+        folder = folder / IN_MLFLOW
+    metadata, offset = read_metadata(folder), folder / OFFSET
+    return InferenceModel(
+        metadata,
+        load_scale(folder),
+        _stored_offset(offset if metadata.offset_kind is not None else None, metadata),
+        functools.partial(load_network, folder / NETWORK, metadata.system, metadata.function),
+    )
+
+
+@dataclass(frozen=True)
+class ServableRun:
+    """A run with all that applying it takes.
+
+    Attributes:
+        folder: ``models/runs/ID``.
+        metadata: Description of it as a model.
+        scale: Shift and factor.
+        offset: Folder of its offset table; None for a run without one.
+    """
+
+    folder: Path
+    metadata: ModelMetadata
+    scale: ShiftAndFactor
+    offset: Path | None
+
+
+def open_run(run: str | Path, root: Path = Path(), model: str | None = None) -> InferenceModel:
+    """Open a trained run of the project, to be applied to new samples.
+
+    Args:
+        run: The run's id, the first digits of it, or its folder.
+        root: The project's folder, with ``models``, ``data/prepared`` and ``data/offsets``.
+        model: The model's name, where it is known.
+
+    Raises:
+        InputError: where there is no such run, it diverged, or the project no longer holds the
+            data or the offset that it was trained with.
+    """
+    servable = find_servable_run(run, root, model)
+    return InferenceModel(
+        servable.metadata,
+        servable.scale,
+        _stored_offset(servable.offset, servable.metadata),
+        functools.partial(_load_trained, servable),
+    )
+
+
+def find_servable_run(
+    run: str | Path, root: Path = Path(), model: str | None = None
+) -> ServableRun:
+    """Find a run and all that applying it takes; arguments and errors as :func:`open_run`."""
+    folder = find_run(run, root / MODELS)
+    saved = read_saved_run(folder)
+    spec, architecture = saved.spec, saved.spec.architecture
+    if saved.status != "finished":
+        raise InputError(str(folder), "the run diverged: it has no weights")
+    data = load_prepared(root / PREPARED)
+    schema = data.schema
+    if spec.data != sha256_of_json({name: schema.digests[name]["x"] for name in _TRAINED_ON}):
+        raise InputError(
+            str(folder),
+            f"was trained on other samples than {PREPARED} holds: its scale is not known",
+            "put the params of its experiment back and run dvc repro",
+        )
+    latent_dim = architecture.network.latent_dim
+    offset = None
+    if spec.table is not None:
+        offset = _find_table(root / OFFSETS, spec.table, latent_dim, folder)
+    metadata = ModelMetadata(
+        format=FORMAT,
+        run=saved.id,
+        model=model,
+        system=architecture.system,
+        function=architecture.function,
+        seed=spec.seed,
+        input_dim=architecture.input_dim,
+        columns=schema.columns,
+        image_shape=schema.image_shape,
+        latent_dim=latent_dim,
+        offset_kind=None if offset is None else str(read_info(offset)["kind"]),
+        offset_factor=spec.offset_factor,
+        scale=str(schema.scale.get("kind")),
+        classes=schema.classes,
+        text_ids=data.test.ids.dtype.kind == "U",
+        has_code=not architecture.system_record.is_users,
+        test_samples_sha256=str(schema.digests["test"]["x"]),
+        test={},
+    )
+    return ServableRun(folder, metadata, load_scale(root / PREPARED), offset)
+
+
+def _load_trained(run: ServableRun) -> KerasNetwork:
+    return KerasNetwork(load_run(run.folder), run.metadata.system, str(run.folder))
+
+
+def _find_table(offsets: Path, digest: str, latent_dim: int, run: Path) -> Path:
+    """Folder of the table with a digest; of two alike, one that is known for new samples, too."""
+    tables: list[tuple[bool, Path]] = []
+    for path in sorted(offsets.rglob(INFO)):
+        info: dict[str, Any] = read_info(path.parent)
+        digests = {split: info["digests"].get(split) for split in _TRAINED_ON}
+        if info["latent_dim"] == latent_dim and sha256_of_json(digests) == digest:
+            tables.append((needs_of_kind(info["kind"]) == "offset", path.parent))
+    if not tables:
+        raise InputError(
+            str(run),
+            f"{offsets} does not hold the offset that it was trained with",
+            "put the params of its experiment back and run dvc repro",
+        )
+    return min(tables)[1]

@@ -1,0 +1,133 @@
+"""Every member of every registry, and what happens where a name is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from offset_autoencoder.config import parse_params
+from offset_autoencoder.config.registries import LOSSES, OPTIMIZERS, Loss, Optimizer, Registry, load
+from offset_autoencoder.config.schema import NETWORK_KINDS, Network
+from offset_autoencoder.config.systems import SYSTEMS, Model
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.models.architecture import Architecture
+from offset_autoencoder.models.backend import keras
+
+REGISTRIES: list[Registry[Any]] = [LOSSES, OPTIMIZERS, NETWORK_KINDS, SYSTEMS]
+N, D = 30, 6
+RNG = np.random.default_rng(0)
+
+
+def parsed(network: dict[str, Any], train: dict[str, Any], **model: Any) -> Any:
+    document = {
+        "seeds": 1,
+        **{key: {} for key in ("data", "split", "evaluate", "tracking", "offsets")},
+        "network": network,
+        "train": train,
+        "models": {"m": model},
+    }
+    return parse_params(document).settings[0]
+
+
+@pytest.mark.parametrize("registry", REGISTRIES, ids=lambda registry: registry.family)
+def test_members_stand_under_their_names_and_others_are_errors(registry: Registry[Any]) -> None:
+    assert [member.name for member in registry.values()] == list(registry)
+    first = next(iter(registry))
+    with pytest.raises(InputError) as caught:
+        registry[first + "x"]
+    family = registry.family
+    mend = f"(did you mean {first!r}?)"
+    assert str(caught.value) == f"{family}: unknown value {first + 'x'!r} {mend}"
+    with pytest.raises(InputError, match=r"known are|only one known"):
+        registry["0"]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *(loss.likelihood for loss in LOSSES.values() if loss.likelihood),
+        *(system.build for system in SYSTEMS.values()),
+        *(kind.encode for kind in NETWORK_KINDS.values()),
+        *(kind.decode for kind in NETWORK_KINDS.values()),
+        *(kind.check for kind in NETWORK_KINDS.values() if kind.check),
+    ],
+)
+def test_what_a_record_names_is_there(target: str) -> None:
+    assert callable(load(target))
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=lambda loss: loss.name)
+def test_a_loss_is_keras_own_and_a_likelihood_has_its_units(loss: Loss) -> None:
+    x, y = RNG.dirichlet(np.ones(D), N), RNG.dirichlet(np.ones(D), N)
+    ours = keras.losses.get(loss.name)
+    assert loss.output is None or Network(loss=loss.name, output=loss.output).output == loss.output
+    if loss.likelihood is None:
+        with pytest.raises(ValueError, match="no likelihood"):
+            loss.negative_log_likelihood(x, y)
+        return
+    # In nats the loss differs between two reconstructions as the likelihood does.
+    other = RNG.dirichlet(np.ones(D), N)
+    nats = loss.negative_log_likelihood(x, y) - loss.negative_log_likelihood(x, other)
+    keras_loss = [
+        float(np.mean(ours(x.astype(np.float32), r.astype(np.float32)))) for r in (y, other)
+    ]
+    difference = keras_loss[0] - keras_loss[1]
+    assert nats * loss.nats_factor(D) == pytest.approx(difference, rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=lambda optimizer: optimizer.name)
+def test_an_optimizer_is_keras_own_and_carries_its_slots(optimizer: Optimizer) -> None:
+    variable = keras.Variable(np.ones(3, np.float32))
+    stock = keras.optimizers.get(optimizer.name)
+    stock.build([variable])
+    slots = [v for v in stock.variables if tuple(v.shape) == (3,)]
+    assert len(slots) == optimizer.slots
+
+
+@pytest.mark.parametrize("kind", NETWORK_KINDS)
+def test_a_kind_has_keys_of_its_own_that_only_its_runs_depend_on(kind: str) -> None:
+    record = NETWORK_KINDS[kind]
+    others = {key for other in NETWORK_KINDS.values() if other.name != kind for key in other.keys}
+    relevant = set(Network(kind=kind).relevant)
+    assert set(record.keys) <= relevant
+    assert not relevant & (others - set(record.keys))
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_system_resolves_to_fields_of_an_architecture(system: str) -> None:
+    record = SYSTEMS[system]
+    resolved = SYSTEMS[record.resolved_as or system]
+    keys: dict[str, Any] = {"match": "m", "function": "m:f"}
+    model = Model(
+        system=system,
+        offset="o" if record.needs_offset else None,
+        **{key: keys[key] for key in record.required},
+    )
+    options = resolved.options(model, Network(), 7)
+    architecture = Architecture(system=resolved.name, network=Network(), input_dim=D, **options)
+    assert set(options) <= set(Architecture.model_fields)
+    assert Architecture.model_validate(architecture.dump()).key == architecture.key
+
+
+def test_a_loss_of_keras_that_no_engine_knows_is_one_record(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(LOSSES, "huber", Loss("huber"))
+    monkeypatch.setitem(OPTIMIZERS, "lion", Optimizer("lion", 1))
+    setting = parsed({"loss": "huber", "output": "linear"}, {"optimizer": "lion"})
+    assert (setting.network.loss, setting.train.optimizer) == ("huber", "lion")
+    with pytest.raises(InputError, match="huber is no likelihood, which system: vae needs"):
+        parsed({"loss": "huber", "output": "linear"}, {}, system="vae")
+
+
+@pytest.mark.parametrize("section", ["network", "train"])
+def test_a_name_that_no_member_has_is_one_line(section: str) -> None:
+    sections: dict[str, dict[str, Any]] = {"network": {}, "train": {}}
+    key = {"network": "loss", "train": "optimizer"}[section]
+    sections[section][key] = "adan" if key == "optimizer" else "mean_square_error"
+    with pytest.raises(InputError) as caught:
+        parsed(**sections)
+    assert f"params.yaml: {section}.{key}: unknown value" in str(caught.value)
+    assert "did you mean" in str(caught.value)
