@@ -129,12 +129,7 @@ def _template(chart: Any, numbers: Sequence[str]) -> dict[str, Any]:
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
-    """Pixels as a PNG file.
-
-    Args:
-        pixels: (height, width, channels) uint8, 1 to 4 channels: grey, grey and opacity, colour,
-            colour and opacity.
-    """
+    """Pixels, (height, width, channels) uint8, as a PNG file: grey or colour, opacity or none."""
     return _compressed(Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels))
 
 
@@ -158,7 +153,7 @@ class Strip:
         data: The picture as a ``data:`` URI.
         width: Pixels.
         height: Pixels.
-        holds: How many of what: ``"10 images"``.
+        holds: Their number and kind: ``"10 images"``.
     """
 
     name: str
@@ -214,8 +209,9 @@ def write_strips(path: Path, strips: Sequence[Strip], *, title: str = "") -> boo
     if not strips:
         return False
     first = strips[0]
-    pictures = int(first.holds.split()[0])
-    width = min(_STRIP_WIDTH, _MOST_SIDE_DRAWN * pictures) if "image" in first.holds else 720
+    width = _STRIP_WIDTH
+    if "image" in first.holds:
+        width = min(width, _MOST_SIDE_DRAWN * int(first.holds.split()[0]))
     height = round(first.height * width / first.width)
     room = _LETTER * max(len(strip.name) for strip in strips) + 20  # of the names
     base = (
@@ -315,14 +311,10 @@ def feature_line(
 def line_points(
     vectors: NDArray[Any], data_range: tuple[float, float]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Points of samples as lines in a unit square: across by feature, up by value.
+    """Points of samples, (n, features), as lines in a unit square: across by feature, up by value.
 
-    Of many features, as many adjoining ones are averaged as leave at most 256 points. A value
-    that is no number is drawn at the bottom.
-
-    Args:
-        vectors: (n, features).
-        data_range: The values at 0 and at 1; what is beyond is cut off.
+    Of many features, as many adjoining ones are averaged as leave at most 256 points. What is
+    beyond the range is cut off; a value that is no number is drawn at the bottom.
 
     Returns:
         (points,) from 0 to 1, and (n, points) from 0 to 1, float64.
@@ -348,12 +340,11 @@ def _resized(images: NDArray[np.float64]) -> NDArray[np.float64]:
     factor = -(-side // MOST_SIDE)
     if factor == 1:
         return images
-    padded = [(0, 0), (0, -height % factor), (0, -width % factor), (0, 0)]
-    images = np.pad(images, padded, mode="edge")
-    blocks = images.reshape(
+    rest = [(0, 0), (0, -height % factor), (0, -width % factor), (0, 0)]
+    images = np.pad(images, rest, mode="edge")
+    return images.reshape(
         count, images.shape[1] // factor, factor, images.shape[2] // factor, factor, channels
-    )
-    return blocks.mean(axis=(2, 4))
+    ).mean(axis=(2, 4))
 
 
 if __name__ == "__main__":

@@ -94,10 +94,9 @@ def draw_pictures(folder: Path, results: ExperimentResults, plots: Plots) -> Non
         if (drawn := picture(results, plots)) is not None:
             write_png(folder / f"{name}.png", *drawn)
     strips, prior = sample_strips(results.reconstructions, dark=False)
-    lines = results.reconstructions is not None and results.reconstructions.originals.ndim == 2
-    title = ""
-    if lines and results.reconstructions is not None:
-        low, high = results.reconstructions.data_range
+    title, samples = "", results.reconstructions
+    if samples is not None and samples.originals.ndim == 2:
+        low, high = samples.data_range
         title = (
             "grey: sample, blue: reconstruction; features in their order, "
             f"values from {low:.3g} to {high:.3g}"
@@ -116,8 +115,8 @@ def _comparison(results: ExperimentResults, plots: Plots) -> Drawn:
         f"left of zero is better; grey: within ± {margin:g} %",
     )
     x_label = f"change of the {error_name(evaluate.metric)}, % of the baseline's"
-    given = {row["verdict"] for row in rows}
-    outcomes = [outcome for outcome in OUTCOME_COLOURS if outcome in given]
+    verdicts = {row["verdict"] for row in rows}
+    outcomes = [outcome for outcome in OUTCOME_COLOURS if outcome in verdicts]
     chart = charts.comparison_chart(title, x_label, margin=margin, outcomes=outcomes)
     return chart, rows
 

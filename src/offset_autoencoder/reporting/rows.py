@@ -30,9 +30,7 @@ Rows = tuple[Sequence[str], Sequence[Row]]
 """Columns and rows of a csv file; a row may lack a column."""
 
 Fields = Mapping[str, Callable[[T], Any]]
-Colours = Mapping[str, str]
-"""By model, or by :func:`.wording.swept_values`."""
-
+Colours = Mapping[str, str]  # by model, or by what wording.swept_values gives
 ShownAs = Literal["reference", "line", "point"]
 _LABEL_HEIGHT = 0.036  # of a name beside a line, as a share of the height of its chart
 
@@ -119,9 +117,6 @@ _PLOT: Fields[Any] = {
 }
 
 
-_label = attrgetter("setting.label")
-
-
 def _row(fields: Fields[T], item: T) -> dict[str, Any]:
     return {column: get(item) for column, get in fields.items()}
 
@@ -158,15 +153,13 @@ def verdict_rows(verdicts: Sequence[OffsetVerdict], settings: Sequence[Setting])
     return _rows(_VERDICT, verdicts, settings)
 
 
-def intervention_rows(
-    summaries: Sequence[InterventionSummary], settings: Sequence[Setting]
-) -> Rows:
+def intervention_rows(items: Sequence[InterventionSummary], settings: Sequence[Setting]) -> Rows:
     """``interventions.csv``.
 
     ``difference`` is the metric under the intervention − that of the same runs left as they
     are; ``relative`` is the change of the error behind it as a share: 0.05 is 5 % worse.
     """
-    return _rows(_INTERVENTION, summaries, settings)
+    return _rows(_INTERVENTION, items, settings)
 
 
 def probe_rows(
@@ -225,19 +218,16 @@ def shown_comparisons(
     as deployed its noise is off while an offset is on.
 
     """
-    shown: dict[tuple[str, str], list[Comparison]] = {}
-    baselines = dict.fromkeys(item.baseline.model for item in comparisons)
     noisy = {item.baseline.model for item in comparisons if trained_with_noise(item.baseline)}
-    for baseline in baselines:
-        for suffix, condition in CONDITIONS.items():
-            items = [
-                item
-                for item in comparisons
-                if item.baseline.model == baseline and item.metric == metric + suffix
-            ]
-            if items and (not suffix or baseline in noisy):
-                shown[baseline, condition] = items
-    return shown
+    groups: dict[tuple[str, str], list[Comparison]] = {}
+    for item in comparisons:
+        groups.setdefault((item.baseline.model, item.metric), []).append(item)
+    return {
+        (baseline, condition): groups[baseline, metric + suffix]
+        for baseline in dict.fromkeys(item.baseline.model for item in comparisons)
+        for suffix, condition in CONDITIONS.items()
+        if (baseline, metric + suffix) in groups and (not suffix or baseline in noisy)
+    }
 
 
 def trained_with_noise(setting: Setting) -> bool:
@@ -289,15 +279,18 @@ def change_plot(summaries: Sequence[InterventionSummary], metric: str, colours: 
 
 def probe_plot(probes: Sequence[ProbeSummary], colours: Colours) -> list[Row]:
     """Rows of the picture of the probes: shares in %, those of labels read right ``open``."""
-    rows: list[Row] = []
-    for probe in probes:
-        for kind in ("accuracy", "explained"):
-            if getattr(probe, kind) is not None:
-                fields: Fields[ProbeSummary] = _estimate("mean", attrgetter(kind), 100, ends="")
-                setting, panel = probe.setting, PARTS[probe.part]
-                row = {"setting": setting.label, "panel": panel, "open": kind == "accuracy"}
-                rows.append({**row, **_row(fields, probe), "colour": colours[setting.model]})
-    return rows
+    return [
+        {
+            "setting": probe.setting.label,
+            "panel": PARTS[probe.part],
+            "open": kind == "accuracy",
+            **_row(_estimate("mean", attrgetter(kind), 100, ends=""), probe),
+            "colour": colours[probe.setting.model],
+        }
+        for probe in probes
+        for kind in ("accuracy", "explained")
+        if getattr(probe, kind) is not None
+    ]
 
 
 def level_plot(
@@ -314,8 +307,8 @@ def level_plot(
         "colour": lambda item: colours[swept_values(item.setting)],
     }
     items = shown_in(plot, summaries, metric)
-    places = {label: place for place, label in enumerate(dict.fromkeys(map(_label, items)))}
-    items.sort(key=lambda item: (places[_label(item)], item.intervention.level or 0.0))
+    order = [item.setting.label for item in items]
+    items.sort(key=lambda i: (order.index(i.setting.label), i.intervention.level or 0.0))
     return _table(fields, items)
 
 
@@ -325,13 +318,11 @@ def curve_plot(curves: Sequence[Curve], colours: Colours) -> Rows:
     rows = []
     for curve in curves:
         values = swept_values(curve.setting)
-        lead = {**_row(_PLOT, curve), "values": values}
-        rest = {"runs": curve.runs, "colour": colours[values]}
-        for epoch, mean, low, high in zip(
-            *(part.tolist() for part in (curve.epochs, curve.mean, curve.low, curve.high)),
-            strict=True,
-        ):
-            rows.append({**lead, "epoch": epoch, "mean": mean, "low": low, "high": high, **rest})
+        lead = [curve.setting.label, curve.setting.model, values]
+        points = (part.tolist() for part in (curve.epochs, curve.mean, curve.low, curve.high))
+        for point in zip(*points, strict=True):
+            cells = (*lead, *point, curve.runs, colours[values])
+            rows.append(dict(zip(columns, cells, strict=True)))
     return columns, rows
 
 
@@ -386,7 +377,8 @@ def _label_places(
 ) -> dict[str, float]:
     """By setting, at which value the name of the line that ends there stands; apart from others."""
     ends: dict[str, SettingSummary] = {}
-    finite = [at for at in zip(summaries, drawn, strict=True) if _is_finite(at[0])]
+    pairs = zip(summaries, drawn, strict=True)
+    finite = [pair for pair in pairs if math.isfinite(pair[0].estimate.mean)]
     for item, how in sorted(finite, key=lambda at: noise_level(at[0].setting) or 0):
         if how != "point":
             ends[series(item.setting) if how == "line" else item.setting.label] = item
@@ -401,11 +393,8 @@ def _label_places(
     return {item.setting.label: back(at) for item, at in zip(ordered, moved, strict=True)}
 
 
-def _is_finite(summary: SettingSummary) -> bool:
-    return math.isfinite(summary.estimate.mean)
-
-
 def is_logarithmic(summaries: Sequence[SettingSummary]) -> bool:
     """True if the axis of these metrics is logarithmic: errors, all of them above zero."""
-    means = [item.estimate.mean for item in filter(_is_finite, summaries)]
-    return not higher_is_better(summaries[0].metric) and all(mean > 0 for mean in means)
+    means = (item.estimate.mean for item in summaries)
+    positive = all(mean > 0 for mean in means if math.isfinite(mean))
+    return positive and not higher_is_better(summaries[0].metric)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from markupsafe import Markup
@@ -15,7 +15,6 @@ from offset_autoencoder.reporting.wording import full_label, mean_and_half
 
 NAN = float("nan")
 UNKNOWN = Estimate(NAN, NAN, NAN, NAN, 0)
-MOST_ROWS = 500
 
 _FEW_PERCENT = 0.1
 
@@ -84,12 +83,7 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
     file: str = ""
-    legend: Sequence[tuple[Markup, str]] = field(default_factory=tuple)
-
-    @property
-    def shown(self) -> Sequence[Sequence[Cell]]:
-        """The rows that the page has room for."""
-        return self.rows[:MOST_ROWS]
+    legend: Sequence[tuple[Markup, str]] = ()
 
     def column(self, key: str) -> dict[str, Cell]:
         """The cells of a column, by the short text of their row's heading."""
@@ -135,13 +129,9 @@ Shape = Literal["circle", "square", "triangle", "diamond"]
 
 @dataclass(frozen=True)
 class Axis:
-    """An axis from left to right.
+    """An axis from left to right: its ends, and its lines each with a number or an empty text.
 
-    Attributes:
-        scale: ``percent`` is linear up to 10 on both sides of zero, logarithmic beyond.
-        low: The value at the left end.
-        high: That at the right end.
-        ticks: Values that have a line, and those of them that have a number, its text.
+    The scale ``percent`` is linear up to 10 on both sides of zero, logarithmic beyond.
     """
 
     scale: Scale
@@ -170,9 +160,7 @@ def percent_axis(estimates: Iterable[Estimate]) -> Axis:
     finite = _finite(estimates)
     low, high = min([-_LINEAR_PERCENT, *finite]), max([_LINEAR_PERCENT, *finite])
     decades = [10.0**power for power in range(1, 13)]
-    values = (
-        [-v for v in reversed(decades) if -v >= low] + [0.0] + [v for v in decades if v <= high]
-    )
+    values = [v for v in (*(-v for v in reversed(decades)), 0.0, *decades) if low <= v <= high]
     bare = Axis("percent", _ROOM * low, _ROOM * high, ())
     return _numbered(bare, [(value, f"{value:+g}" if value else "0") for value in values])
 
@@ -186,16 +174,17 @@ def value_axis(estimates: Iterable[Estimate], factor: float) -> Axis:
     if not finite:
         return Axis("linear", 0, 1, ())
     low, high = min(finite), max(finite)
-    if low > 0:
+    scale: Scale = "log" if low > 0 else "linear"
+    if scale == "log":
         low, high = low / _ROOM, high * _ROOM
-        bare = Axis("log", low, high, ())
-        values = _decades(low, high) if high > _FAR * low else _even(low, high)
     else:
         room = 0.05 * (high - low) or 1.0
         low, high = low - room, high + room
-        bare = Axis("linear", low, high, ())
-        values = _even(low, high)
-    return _numbered(bare, [(value, f"{factor * value:.4g}") for value in values])
+    decades = scale == "log" and high > _FAR * low
+    values = _decades(low, high) if decades else _even(low, high)
+    return _numbered(
+        Axis(scale, low, high, ()), [(value, f"{factor * value:.4g}") for value in values]
+    )
 
 
 def draw_row(

@@ -33,7 +33,6 @@ from offset_autoencoder.reporting.wording import (
 )
 
 _WORDS = {"mse": "mean squared error", "mae": "mean absolute error", "psnr": "PSNR, dB"}
-_ADAPTATIONS = {"not told from zero": "inconclusive"}
 
 
 def print_report(console: Console, results: ExperimentResults) -> None:
@@ -58,10 +57,7 @@ def _print_comparisons(console: Console, results: ExperimentResults, palette: Pa
     models = {summary.setting.model for summary in summaries}
     baselines = [baseline for baseline in results.evaluate.baselines if baseline in models]
     tables = comparison_tables(results, palette)
-    families = {
-        baseline: [table for table in tables if table.baseline == baseline]
-        for baseline in baselines
-    }
+    families = {name: [table for table in tables if table.baseline == name] for name in baselines}
     deployed = {
         baseline: next((table for table in family if table.deployed), None)
         for baseline, family in families.items()
@@ -149,10 +145,6 @@ def print_verdicts(console: Console, results: ExperimentResults) -> None:
     if not verdicts:
         return
     table, settings = verdict_table(results), [item.setting for item in verdicts]
-    encoder = {
-        label: Cell(_ADAPTATIONS.get(cell.text, cell.text))
-        for label, cell in table.column("encoder").items()
-    }
     columns = [
         _setting_column(settings),
         _column(settings, (table, "permuted"), "permuted ±"),
@@ -162,7 +154,11 @@ def print_verdicts(console: Console, results: ExperimentResults) -> None:
         _column(settings, (table, "shift"), "shift"),
         _column(settings, (table, "verdict"), "verdict", right=False),
     ]
-    wide = [*columns[:-1], _column(settings, encoder, "encoder", right=False), columns[-1]]
+    wide = [
+        *columns[:-1],
+        _column(settings, (table, "encoder"), "encoder", right=False),
+        columns[-1],
+    ]
     narrow = list(columns)
     narrow[2] = _column(settings, (table, "gaussian"), "Gauss.", short=True)
     narrow[3] = _column(settings, (table, "omitted"), "omit.", short=True)
