@@ -10,8 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.schema import Data
-from offset_autoencoder.data.samples import Samples, load_samples
-from offset_autoencoder.data.sources import load_source
+from offset_autoencoder.data.samples import Samples, load_samples, load_source
 from offset_autoencoder.errors import InputError
 
 X = np.random.default_rng(0).normal(size=(12, 4))

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from offset_autoencoder.data.readers import find_reader
-from offset_autoencoder.data.sources import locate
+from offset_autoencoder.data.samples import locate
 from offset_autoencoder.errors import InputError
 
 

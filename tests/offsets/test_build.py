@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.prepared_data import digests_of
 
 from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.config.offset_kinds import OFFSETS
-from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, Schema, digests_of
+from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, Schema
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io import arrays
 from offset_autoencoder.io.files import sha256_of_array

@@ -7,15 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.prepared_data import digests_of, write_prepared
 
 from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.data.prepared import (
     PreparedData,
     PreparedSplit,
     Schema,
-    digests_of,
     load_prepared,
-    write_prepared,
 )
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets.build import apply_offset
@@ -70,8 +69,6 @@ def project(
     write_prepared(
         folder / "data" / "prepared",
         data,
-        shift=np.zeros(1),
-        factor=np.ones(1),
         latent_dims={"none": latent_dims, "mine": latent_dims},
     )
     params = PARAMS.format(offset=offset, latent_dim=list(latent_dims))

@@ -229,7 +229,9 @@ def test_offsets_that_the_data_cannot_serve(project: Path) -> None:
     np.save("data/raw/x.npy", np.random.default_rng(0).random((30, 5)))
     offsets = {"none": {"kind": "zero"}, "mine": {"kind": "class_code"}}
     params(data=file(path="x.npy"), offsets=offsets)
-    refused(project, r"params\.yaml: offsets\.mine: class_code needs labels, and the data has none")
+    refused(
+        project, r"params\.yaml: offsets\.mine: kind class_code needs labels, and the data has none"
+    )
     params(
         data=file(path="x.npy"),
         offsets={"none": {"kind": "zero"}, "mine": {"kind": "pca"}},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
@@ -20,8 +22,18 @@ from offset_autoencoder.config.validation import (
     null_word,
     refuse_bool,
 )
+from offset_autoencoder.errors import InputError
 
 SideInput = Literal["labels", "ids", "offset"]
+
+
+@dataclass(frozen=True)
+class DataShape:
+    """Number of training samples, of features and of classes (None without labels)."""
+
+    samples: int
+    features: int
+    n_classes: int | None
 
 
 class OffsetSection(Section):
@@ -36,6 +48,28 @@ class OffsetSection(Section):
     needs: ClassVar[SideInput | None] = None
     trains: ClassVar[bool] = False
     user_code: ClassVar[bool] = False
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Files in ``data/raw`` that are named, by key: ``{"path.train": "f.npy"}``."""
+        return {}
+
+    @property
+    def functions(self) -> dict[str, str]:
+        """The user's functions that are named, by key: ``{"function": "module:name"}``."""
+        return {}
+
+    @property
+    def fitted_loss(self) -> str | None:
+        """Loss of the autoencoder that is fitted on the samples, if any."""
+        return None
+
+    def check_shape(self, where: str, shape: DataShape, latent_dims: Sequence[int]) -> None:
+        """Refuse data of a shape that the kind cannot serve in these latent dims.
+
+        Raises:
+            InputError: at ``where``, the section's place in params.yaml, or a key of it.
+        """
 
 
 class ZeroOffset(OffsetSection):
@@ -64,6 +98,10 @@ class PcaOffset(OffsetSection):
     kind: Literal["pca"] = "pca"
     whiten: bool = False
 
+    def check_shape(self, where: str, shape: DataShape, latent_dims: Sequence[int]) -> None:
+        """Refuse more components than there are."""
+        _check_components(where, shape, latent_dims)
+
 
 class ClassCodeOffset(OffsetSection):
     """One vector per label; ``random`` suits any latent dim, the others have theirs."""
@@ -72,6 +110,34 @@ class ClassCodeOffset(OffsetSection):
     kind: Literal["class_code"] = "class_code"
     code: Literal["random", "one_hot", "hadamard", "simplex"] = "random"
     seed: Seed = 0
+
+    def check_shape(self, where: str, shape: DataShape, latent_dims: Sequence[int]) -> None:
+        """Refuse data without labels, and latent dims that the code does not have."""
+        classes = shape.n_classes
+        if classes is None:
+            raise InputError(
+                where,
+                "kind class_code needs labels, and the data has none",
+                "name them in data.label, or leave this offset and its models out",
+            )
+        if self.code == "simplex" and classes < 2:
+            raise InputError(
+                f"{where}.code", f"a simplex needs two classes, the data has {classes}"
+            )
+        least = {"random": 1, "simplex": classes - 1}.get(self.code, classes)
+        for latent_dim in latent_dims:
+            expected = f"at least {least}"
+            if self.code == "hadamard":
+                next_power = 1 << (max(latent_dim, classes) - 1).bit_length()
+                expected = f"a power of two, the next is {next_power}"
+            is_power = not latent_dim & (latent_dim - 1)
+            if latent_dim < least or (self.code == "hadamard" and not is_power):
+                raise InputError(
+                    f"{where}.code",
+                    f"code {self.code} of {classes} classes needs a latent_dim of {expected}, "
+                    f"not {latent_dim}",
+                    "change network.latent_dim or take another code",
+                )
 
 
 class KmeansOffset(OffsetSection):
@@ -85,6 +151,17 @@ class KmeansOffset(OffsetSection):
     n_clusters: Count = 10
     vectors: Literal["random", "pca"] = "random"
     seed: Seed = 0
+
+    def check_shape(self, where: str, shape: DataShape, latent_dims: Sequence[int]) -> None:
+        """Refuse more clusters than samples, or more components than there are."""
+        if self.vectors == "pca":
+            _check_components(where, shape, latent_dims)
+        if self.n_clusters > shape.samples:
+            raise InputError(
+                f"{where}.n_clusters",
+                f"{self.n_clusters} clusters of {shape.samples} training samples",
+                "lower n_clusters",
+            )
 
 
 class InterferenceOffset(OffsetSection):
@@ -125,6 +202,11 @@ class Reference(OffsetSection):
     patience: Annotated[Count | None, BeforeValidator(null_word)] = 10
     seed: Seed = 0
 
+    @property
+    def fitted_loss(self) -> str | None:
+        """Loss of the reference."""
+        return self.loss
+
     @model_validator(mode="after")
     def _output_fits_loss(self) -> Self:
         check_output(self.loss, self.output)
@@ -141,6 +223,16 @@ class EncoderOffset(Reference):
     kind: Literal["encoder"] = "encoder"
     path: Annotated[str | None, BeforeValidator(null_word)] = None
     layer: str = "code"
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The user's own model."""
+        return {} if self.path is None else {"path": self.path}
+
+    @property
+    def fitted_loss(self) -> str | None:
+        """Loss of the reference, where the model is not the user's own."""
+        return self.loss if self.path is None else None
 
     @model_validator(mode="after")
     def _keys_go_with_path(self) -> Self:
@@ -180,6 +272,13 @@ class FileOffset(OffsetSection):
     columns: list[str] | None = None
     id: str | None = None
 
+    @property
+    def files(self) -> dict[str, str]:
+        """The table, or that of each split."""
+        if isinstance(self.path, str):
+            return {"path": self.path}
+        return {f"path.{split}": path for split, path in self.path.items()}
+
 
 class FunctionOffset(OffsetSection):
     """The user's own ``f(x, latent_dim, rng)``."""
@@ -188,6 +287,22 @@ class FunctionOffset(OffsetSection):
     kind: Literal["function"] = "function"
     function: Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")]
     seed: Seed = 0
+
+    @property
+    def functions(self) -> dict[str, str]:
+        """The function."""
+        return {"function": self.function}
+
+
+def _check_components(where: str, shape: DataShape, latent_dims: Sequence[int]) -> None:
+    most = min(shape.samples, shape.features)
+    if max(latent_dims) > most:
+        raise InputError(
+            where,
+            f"pca of {shape.samples} training samples with {shape.features} features has at most "
+            f"{most} components, latent_dim {max(latent_dims)} asks for more",
+            "lower its models' latent_dim, or leave this offset and its models out",
+        )
 
 
 OFFSETS: dict[str, type[OffsetSection]] = {

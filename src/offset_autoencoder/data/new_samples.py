@@ -13,9 +13,17 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import load_params
 from offset_autoencoder.config.schema import Data
-from offset_autoencoder.data.checks import as_ids, as_labels, check_features
 from offset_autoencoder.data.readers import find_reader, read_array_table
-from offset_autoencoder.data.readers.base import ColumnRoles, Columns, Reader, RoleKeys, Table
+from offset_autoencoder.data.readers.base import (
+    ColumnRoles,
+    Columns,
+    Reader,
+    RoleKeys,
+    Table,
+    as_ids,
+    as_labels,
+    check_features,
+)
 from offset_autoencoder.errors import InputError, did_you_mean
 from offset_autoencoder.io.files import open_npy
 from offset_autoencoder.paths import PARAMS

@@ -23,8 +23,6 @@ from offset_autoencoder.io.files import (
     open_npy,
     read_json,
     read_npz,
-    replace_folder,
-    sha256_of_array,
     write_json,
     write_npy,
     write_npz,
@@ -46,15 +44,6 @@ class PreparedSplit:
     x: NDArray[np.float32]
     y: NDArray[np.int64] | None
     ids: NDArray[Any]
-
-    @property
-    def digests(self) -> dict[str, str | None]:
-        """SHA-256 of each array, None where there are no labels."""
-        return {
-            "x": sha256_of_array(self.x),
-            "y": None if self.y is None else sha256_of_array(self.y),
-            "ids": sha256_of_array(self.ids),
-        }
 
 
 @dataclass(frozen=True)
@@ -234,53 +223,28 @@ def load_scale(folder: Path = paths.PREPARED) -> ShiftAndFactor:
     return arrays["shift"], arrays["factor"]
 
 
-def write_prepared(
+def write_all_but_x(
     folder: Path,
     data: PreparedData,
-    *,
-    shift: NDArray[np.float64],
-    factor: NDArray[np.float64],
+    scale: ShiftAndFactor,
     latent_dims: Mapping[str, Sequence[int]],
 ) -> None:
-    """Write the folder, whole or not at all.
+    """Write all but the splits' ``x.npy``.
 
     Args:
         folder: Where to.
         data: Splits and schema.
-        shift: float64 ``(1,)`` or ``(input_dim,)``.
-        factor: Likewise.
+        scale: Shift and factor.
         latent_dims: Latent dims that each offset is needed in.
     """
-    with replace_folder(folder) as new:
-        for name in SPLITS:
-            write_npy(new / name / "x.npy", data.split(name).x)
-        write_all_but_x(new, data, shift=shift, factor=factor, latent_dims=latent_dims)
-
-
-def write_all_but_x(
-    folder: Path,
-    data: PreparedData,
-    *,
-    shift: NDArray[np.float64],
-    factor: NDArray[np.float64],
-    latent_dims: Mapping[str, Sequence[int]],
-) -> None:
-    """Write all but the splits' ``x.npy``; arguments as of :func:`write_prepared`."""
     for name in SPLITS:
         split = data.split(name)
         write_npy(folder / name / "ids.npy", split.ids)
         if split.y is not None:
             write_npy(folder / name / "y.npy", split.y)
-    write_npz(folder / "scale.npz", {"shift": shift, "factor": factor})
-    write_json(
-        folder / "latent_dims.json", {name: list(dims) for name, dims in latent_dims.items()}
-    )
+    write_npz(folder / "scale.npz", dict(zip(("shift", "factor"), scale, strict=True)))
+    write_json(folder / "latent_dims.json", {name: list(d) for name, d in latent_dims.items()})
     write_json(folder / "schema.json", asdict(data.schema))
-
-
-def digests_of(splits: Mapping[SplitName, PreparedSplit]) -> dict[SplitName, dict[str, str | None]]:
-    """Digests of every split, as in the schema."""
-    return {name: splits[name].digests for name in SPLITS}
 
 
 def _load_split(folder: Path, name: SplitName, schema: Schema) -> PreparedSplit:

@@ -51,6 +51,27 @@ def _always(domain: Domain) -> bool:
     return True
 
 
+@dataclass(frozen=True)
+class MetricInputs:
+    """What params.yaml and ``data/prepared`` offer to a metric.
+
+    Attributes:
+        params: params.yaml.
+        data_range: Lowest and highest value that the data can take, or None where unknown.
+        low: Smallest value of the test split.
+        high: Its largest value.
+    """
+
+    params: Params
+    data_range: Sequence[float] | None
+    low: float
+    high: float
+
+
+def _lacks_nothing(inputs: MetricInputs) -> None:
+    return None
+
+
 def _ratio_of_errors(values: Float64, baseline: Float64) -> Float64:
     ratio = np.full(values.shape, np.nan)
     return np.divide(values, baseline, out=ratio, where=baseline > 0)
@@ -69,6 +90,7 @@ class Metric:
         error_ratio: From values and baseline values, float64 (n,), to the ratio of the errors
             behind them, NaN where the baseline has no error.
         error_label: The name of that error in pictures.
+        lacks: From the inputs to what no run can do without and none has, and its remedy.
         from_mse: From the mean squared error, the variance of x (mean over the features) and the
             domain to the value; None for a mean over samples, which is averaged over blocks.
     """
@@ -80,6 +102,7 @@ class Metric:
     applies: Callable[[Domain], bool] = _always
     error_ratio: Callable[[Float64, Float64], Float64] = _ratio_of_errors
     error_label: str = ""
+    lacks: Callable[[MetricInputs], tuple[str, str] | None] = _lacks_nothing
     from_mse: Callable[[float, float, Domain], float] | None = None
 
     def __post_init__(self) -> None:
@@ -181,6 +204,24 @@ def _psnr_of_mse(error: float, data_range: tuple[float, float] | None) -> float:
     return float("inf") if error == 0 else float(10 * np.log10((high - low) ** 2 / error))
 
 
+def _lacks_range(inputs: MetricInputs) -> tuple[str, str] | None:
+    if inputs.data_range is not None:
+        return None
+    scale = inputs.params.data.scale
+    needs = f"data of known range, and data.scale: {scale} gave none in [0, 1]"
+    return needs, "set data.scale: unit or minmax, or take mse"
+
+
+def _lacks_unit_interval(inputs: MetricInputs) -> tuple[str, str] | None:
+    if inputs.low < 0 or inputs.high > 1:
+        values = f"the test split has values from {inputs.low:g} to {inputs.high:g}"
+        return f"data in [0, 1], and {values}", "set data.scale: unit or minmax, or take mse"
+    if all(setting.network.output == "linear" for setting in inputs.params.settings):
+        needs = "a reconstruction in [0, 1], and every model has output: linear"
+        return needs, "set output: sigmoid in one, or take mse"
+    return None
+
+
 METRICS: Registry[Metric] = Registry(
     "metric",
     [
@@ -191,6 +232,7 @@ METRICS: Registry[Metric] = Registry(
             "binary cross-entropy, nats",
             lambda x, y, _: binary_crossentropy(x, y),
             applies=lambda domain: domain.in_unit_interval,
+            lacks=_lacks_unit_interval,
         ),
         Metric(
             "psnr",
@@ -198,6 +240,7 @@ METRICS: Registry[Metric] = Registry(
             lambda x, y, domain: _psnr_of_mse(mse(x, y), domain.data_range),
             higher_is_better=True,
             applies=lambda domain: domain.data_range is not None,
+            lacks=_lacks_range,
             # A PSNR of d decibels is a mean squared error of 10^(−d / 10) squared data ranges.
             error_ratio=lambda values, baseline: 10 ** ((baseline - values) / 10),
             error_label="mean squared error",
@@ -233,6 +276,18 @@ def check_metrics(params: Params) -> None:
                 f"unknown value {short_repr(name)}",
                 did_you_mean(name, METRICS),
             )
+
+
+def check_metric_inputs(inputs: MetricInputs) -> None:
+    """Refuse an ``evaluate.metric`` that no run can have.
+
+    Raises:
+        InputError: naming what it needs.
+    """
+    metric = inputs.params.evaluate.metric
+    if lacking := METRICS[metric].lacks(inputs):
+        needs, remedy = lacking
+        raise InputError("params.yaml: evaluate.metric", f"{metric} needs {needs}", remedy)
 
 
 def split_condition(column: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ import itertools
 import math
 import mmap
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any, Literal, Protocol
 
@@ -68,6 +68,30 @@ def chunks(x: Matrix, width: int = 0) -> Iterator[tuple[int, NDArray[Any]]]:
         chunk = x[start : start + rows]
         yield start, chunk
         release(chunk)
+
+
+def first_where(
+    x: Matrix, test: Callable[[NDArray[Any]], NDArray[np.bool_]]
+) -> tuple[int, int] | None:
+    """First row, and in it the first column, of ``(n, D)`` where a test is true.
+
+    Args:
+        x: The matrix, read in chunks.
+        test: Function from a chunk of rows to bools of its shape.
+    """
+    for start, chunk in chunks(x):
+        hits = test(chunk)
+        if hits.any():
+            row, column = np.unravel_index(int(hits.argmax()), hits.shape)
+            return start + int(row), int(column)
+    return None
+
+
+def first_not_finite(x: Matrix) -> tuple[int, int] | None:
+    """First row, and in it the first column, of ``(n, D)`` that is NaN or infinite."""
+    # NaN goes through minimum and maximum, which need no array of their own.
+    finite = all(np.isfinite(c.min()) and np.isfinite(c.max()) for _, c in chunks(x))
+    return None if finite else first_where(x, lambda chunk: ~np.isfinite(chunk))
 
 
 def take(array: NDArray[Any], rows: Rows) -> NDArray[Any]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from offset_autoencoder.config.offset_kinds import ClassCodeOffset
+from offset_autoencoder.config.offset_kinds import ClassCodeOffset, DataShape
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets.kind import Float32, Float64, OffsetKind, Samples, State, Training
 
@@ -28,17 +28,18 @@ def fit(where: str, params: ClassCodeOffset, training: Training, latent_dim: int
     Raises:
         InputError: where the data has no labels, or latent_dim does not suit the code.
     """
-    if training.y is None or training.n_classes is None:
-        raise InputError(
-            where,
-            "kind class_code needs labels, and the data has none",
-            "name them in data.label, or take another kind",
-        )
+    n_classes = None if training.y is None else training.n_classes
+    shape = DataShape(len(training.x), training.x.shape[1], n_classes)
+    params.check_shape(where, shape, [latent_dim])
+    assert n_classes is not None
     if params.code == "random":
-        code = random(params.seed, training.n_classes, latent_dim)
+        code = random(params.seed, n_classes, latent_dim)
+    elif params.code == "one_hot":
+        code = np.eye(n_classes, latent_dim)
+    elif params.code == "hadamard":
+        code = hadamard(n_classes, latent_dim)
     else:
-        build = {"one_hot": one_hot, "hadamard": hadamard, "simplex": simplex}[params.code]
-        code = build(where, training.n_classes, latent_dim)
+        code = simplex(n_classes, latent_dim)
     return {"code": code.astype(np.float32)}
 
 
@@ -66,62 +67,27 @@ def random(seed: int, n_classes: int, latent_dim: int) -> Float64:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def one_hot(where: str, n_classes: int, latent_dim: int) -> Float64:
-    """Unit vectors, (n_classes, latent_dim).
-
-    Raises:
-        InputError: where latent_dim < n_classes.
-    """
-    if latent_dim < n_classes:
-        raise _too_short(where, "one_hot", n_classes, latent_dim, f"at least {n_classes}")
-    return np.eye(n_classes, latent_dim)
-
-
-def hadamard(where: str, n_classes: int, latent_dim: int) -> Float64:
-    """Orthogonal rows of ±1/sqrt(latent_dim), (n_classes, latent_dim).
-
-    Raises:
-        InputError: where latent_dim is not a power of two, or is below n_classes.
-    """
-    if latent_dim < n_classes or latent_dim & (latent_dim - 1):
-        next_power = 1 << (max(latent_dim, n_classes) - 1).bit_length()
-        raise _too_short(
-            where, "hadamard", n_classes, latent_dim, f"a power of two, the next is {next_power}"
-        )
+def hadamard(n_classes: int, latent_dim: int) -> Float64:
+    """Orthogonal rows of ±1/sqrt(latent_dim), (n_classes, latent_dim)."""
     common_bits = np.arange(n_classes)[:, None] & np.arange(latent_dim)
     odd = np.bitwise_count(common_bits) & 1
     rows: Float64 = np.where(odd, -1.0, 1.0) / np.sqrt(latent_dim)
     return rows
 
 
-def simplex(where: str, n_classes: int, latent_dim: int) -> Float64:
+def simplex(n_classes: int, latent_dim: int) -> Float64:
     """Vertices of a regular simplex centred on the origin, (n_classes, latent_dim).
 
     The Helmert contrasts are K − 1 orthonormal rows, each orthogonal to the ones; the columns
     of that matrix are K vectors with inner products δ_ij − 1/K, which sqrt(K/(K − 1)) makes
     unit vectors.
-
-    Raises:
-        InputError: where there are fewer than two classes, or latent_dim < n_classes − 1.
     """
-    if n_classes < 2:
-        raise InputError(f"{where}.code", f"a simplex needs two classes, the data has {n_classes}")
-    if latent_dim < n_classes - 1:
-        raise _too_short(where, "simplex", n_classes, latent_dim, f"at least {n_classes - 1}")
     vertices = np.zeros((n_classes, latent_dim))
     for i in range(1, n_classes):
         vertices[:i, i - 1] = 1.0
         vertices[i, i - 1] = -i
         vertices[:, i - 1] *= np.sqrt(n_classes / (n_classes - 1) / (i * (i + 1)))
     return vertices
-
-
-def _too_short(where: str, code: str, n_classes: int, latent_dim: int, expected: str) -> InputError:
-    return InputError(
-        f"{where}.code",
-        f"code {code} of {n_classes} classes needs a latent_dim of {expected}, not {latent_dim}",
-        "change network.latent_dim or take another code",
-    )
 
 
 KIND = OffsetKind(fit, apply)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from offset_autoencoder.config.offset_kinds import EncoderOffset
-from offset_autoencoder.data.sources import locate
+from offset_autoencoder.data.samples import locate
 from offset_autoencoder.errors import InputError, did_you_mean
 from offset_autoencoder.io.arrays import rows_per_block
 from offset_autoencoder.offsets.kind import Float32, OffsetKind, Samples, State, Training

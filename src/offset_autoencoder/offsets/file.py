@@ -19,12 +19,18 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.config.offset_kinds import FileOffset
-from offset_autoencoder.data.checks import first_where
 from offset_autoencoder.data.readers import READERS, find_reader, read_array_table
 from offset_autoencoder.data.readers.base import ColumnRoles, Layout, Reader, RoleKeys, Table
-from offset_autoencoder.data.sources import locate
+from offset_autoencoder.data.samples import locate
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.arrays import ConcatenatedRows, Matrix, RowSubset, chunks, reorder
+from offset_autoencoder.io.arrays import (
+    ConcatenatedRows,
+    Matrix,
+    RowSubset,
+    chunks,
+    first_where,
+    reorder,
+)
 from offset_autoencoder.offsets.kind import (
     Float32,
     Int64,

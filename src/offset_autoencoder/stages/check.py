@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 
 from offset_autoencoder import paths
 from offset_autoencoder.config import SPLITS, Params
-from offset_autoencoder.config.offset_kinds import FileOffset, FunctionOffset
 from offset_autoencoder.data.prepared import scan_splits
 from offset_autoencoder.data.scaling import ScaledRows
 from offset_autoencoder.io.arrays import RowSubset
-from offset_autoencoder.offsets.file import read_tables
 from offset_autoencoder.offsets.kind import PreparedIds
+from offset_autoencoder.offsets.registry import find_kind
 from offset_autoencoder.reporting.progress import progress
 from offset_autoencoder.stages.prepare import (
     Source,
@@ -62,11 +61,12 @@ def _check_offsets(source: Source) -> None:
         {name: samples.ids[rows[name]] for name in SPLITS}, are_rows=not samples.ids_given
     )
     for name, offset in source.params.offsets.items():
-        if isinstance(offset, FileOffset):
+        where = f"{paths.PARAMS}: offsets.{name}"
+        for key, function in offset.functions.items():
+            find_target(f"{where}.{key}", function)
+        if read := find_kind(where, offset.kind).read:
             for latent_dim in source.params.latent_dims(name):
-                read_tables(name, offset, ids, latent_dim, paths.RAW)
-        elif isinstance(offset, FunctionOffset):
-            find_target(f"{paths.PARAMS}: offsets.{name}.function", offset.function)
+                read(name, offset, ids, latent_dim, paths.RAW)
 
 
 def count_runs(params: Params) -> str:

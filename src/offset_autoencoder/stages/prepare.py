@@ -1,8 +1,8 @@
-"""The stage ``prepare``: params.yaml checked, the data set checked, split and scaled."""
+"""Stage ``prepare``: params.yaml checked, the data set checked, split and scaled."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from offset_autoencoder import paths
 from offset_autoencoder.config import SPLITS, Params, load_params
-from offset_autoencoder.config.offset_kinds import ClassCodeOffset
+from offset_autoencoder.config.offset_kinds import DataShape
+from offset_autoencoder.config.registries import LOSSES
 from offset_autoencoder.config.schema import Data, SplitName
 from offset_autoencoder.config.tracking_uri import check_environment
-from offset_autoencoder.data.checks import Extremes, check_shape, check_values
 from offset_autoencoder.data.prepared import (
     PreparedData,
     PreparedSplit,
@@ -24,16 +24,32 @@ from offset_autoencoder.data.prepared import (
     write_all_but_x,
     write_splits,
 )
-from offset_autoencoder.data.samples import Samples, load_samples
+from offset_autoencoder.data.samples import Samples, load_samples, locate
 from offset_autoencoder.data.scaling import Scale, fit_scale
 from offset_autoencoder.data.splits import assign, split_leakage
-from offset_autoencoder.errors import run_command
-from offset_autoencoder.evaluation.metrics import check_metrics
-from offset_autoencoder.io.arrays import ConcatenatedRows, RowSubset
+from offset_autoencoder.errors import InputError, run_command
+from offset_autoencoder.evaluation.metrics import (
+    MetricInputs,
+    check_metric_inputs,
+    check_metrics,
+)
+from offset_autoencoder.io.arrays import (
+    ConcatenatedRows,
+    RowSubset,
+    chunks,
+    first_not_finite,
+    first_where,
+)
 from offset_autoencoder.io.files import open_npy, replace_folder, sha256_of_array
 from offset_autoencoder.models.resolve import resolve_architectures
 
 Statistics = Mapping[SplitName, SplitStatistics]
+Extremes = Mapping[SplitName, tuple[float, float]]
+"""Smallest and largest value of each split."""
+LocateValue = Callable[[SplitName, int, int | None], str]
+"""Function from split, row of it, and feature or None to the location in the user's files."""
+
+_SUM_TOLERANCE = 1e-4
 
 
 def main() -> None:
@@ -55,13 +71,8 @@ def main() -> None:
         statistics = write_splits(folder, x, rows, scale)
         scaled = {name: open_npy(folder / name / "x.npy") for name in SPLITS}
         data = source.check(scaled, scale, statistics)
-        write_all_but_x(
-            folder,
-            data,
-            shift=scale.shift,
-            factor=scale.factor,
-            latent_dims={name: params.latent_dims(name) for name in params.offsets},
-        )
+        latent_dims = {name: params.latent_dims(name) for name in params.offsets}
+        write_all_but_x(folder, data, (scale.shift, scale.factor), latent_dims)
     print(f"prepared: {summary(data.schema)}")
     if warning := leakage_warning(data.schema, statistics):
         print(warning)
@@ -112,19 +123,18 @@ class Source:
     def _check_shape(self) -> None:
         """Check what needs shape and labels alone, before a large file is read."""
         samples, train = self.samples, self.rows["train"]
-        check_shape(
-            self.params,
-            paths.RAW,
-            samples=len(train),
-            features=samples.x.shape[1],
-            labelled=samples.y is not None,
-        )
-        _check_class_codes(self.params, samples)
+        classes = None if samples.classes is None else len(samples.classes)
+        shape = DataShape(len(train), samples.x.shape[1], classes)
+        for name, offset in self.params.offsets.items():
+            where = f"params.yaml: offsets.{name}"
+            offset.check_shape(where, shape, self.params.latent_dims(name))
+            for key, path in offset.files.items():
+                locate(paths.RAW, path, f"offsets.{name}.{key}")
         resolve_architectures(
             self.params.settings,
-            input_dim=samples.x.shape[1],
+            input_dim=shape.features,
             image_shape=samples.image_shape,
-            samples=len(train),
+            samples=shape.samples,
         )
 
     def fit_scale(self, x: ConcatenatedRows, rows: SplitRows) -> Scale:
@@ -160,7 +170,7 @@ class Source:
         def locate(name: SplitName, row: int, feature: int | None) -> str:
             return self.samples.location(int(self.rows[name][row]), feature)
 
-        check_values(self.params, data, _extremes(statistics), locate)
+        _check_values(self.params, data, _extremes(statistics), locate)
         return data
 
 
@@ -245,19 +255,98 @@ def _value_range(kind: str, extremes: Extremes) -> list[float] | None:
     return [0.0, 1.0] if all(low >= 0 and high <= 1 for low, high in extremes.values()) else None
 
 
-def _check_class_codes(params: Params, samples: Samples) -> None:
-    for name, offset in params.offsets.items():
-        if isinstance(offset, ClassCodeOffset):
-            from offset_autoencoder.offsets import class_code
-            from offset_autoencoder.offsets.kind import Training
-
-            training = Training(
-                np.empty((0, samples.x.shape[1]), dtype=np.float32),
-                samples.y,
-                n_classes=None if samples.classes is None else len(samples.classes),
+def _check_values(
+    params: Params, data: PreparedData, extremes: Extremes, locate_value: LocateValue
+) -> None:
+    for name in SPLITS:
+        if np.isfinite(extremes[name]).all():
+            continue
+        if cell := first_not_finite(data.split(name).x):
+            raise InputError(
+                locate_value(name, *cell),
+                f"is too large for float32 after data.scale: {data.schema.scale['kind']}",
+                "set data.scale: minmax or standard, or fix the value",
             )
-            for latent_dim in params.latent_dims(name):
-                class_code.fit(f"params.yaml: offsets.{name}", offset, training, latent_dim)
+    for loss, (user, section) in _losses(params).items():
+        needs = f"which loss: {loss} of {user} needs"
+        if LOSSES[loss].targets == "unit_interval":
+            _check_unit_interval(needs, section, params.data.scale, data, extremes, locate_value)
+        elif LOSSES[loss].targets == "distribution":
+            _check_distributions(needs, section, data, locate_value)
+    check_metric_inputs(MetricInputs(params, data.schema.range, *extremes["test"]))
+
+
+def _losses(params: Params) -> dict[str, tuple[str, str]]:
+    """First model or offset with each loss, and the section of params.yaml that names it."""
+    users = [(s.network.loss, f"model {s.label}", "network") for s in params.settings]
+    users += [
+        (offset.fitted_loss, f"the reference of offset {name}", f"offsets.{name}")
+        for name, offset in params.offsets.items()
+        if offset.fitted_loss is not None
+    ]
+    firsts = {loss: (user, section) for loss, user, section in reversed(users)}
+    return dict(sorted(firsts.items()))
+
+
+def _check_unit_interval(
+    needs: str,
+    section: str,
+    scale: str,
+    data: PreparedData,
+    extremes: Extremes,
+    locate_value: LocateValue,
+) -> None:
+    for name in SPLITS:
+        low, high = extremes[name]
+        if low >= 0 and high <= 1:
+            continue
+        x = data.split(name).x
+        cell = first_where(x, lambda block: (block < 0) | (block > 1))
+        if cell is None:
+            continue
+        others = _other_scales(scale, negative=bool(x[cell] < 0))
+        other = f"data.scale: {' or '.join(others)}, or " if others else ""
+        raise InputError(
+            locate_value(name, *cell),
+            f"{x[cell]:g} in the {name} split, scaled by data.scale: {scale}, is outside [0, 1], "
+            f"{needs}",
+            f"set {other}{section}.loss: mean_squared_error with output: linear",
+        )
+
+
+def _other_scales(scale: str, *, negative: bool) -> list[str]:
+    """Other scales that may bring a value into [0, 1]."""
+    if scale == "minmax":
+        return ["unit"]
+    if scale == "standard":
+        return ["unit", "minmax"]
+    if negative:
+        return ["minmax"]
+    # Under unit the value is beyond the training split's largest, and so it is under minmax.
+    return ["unit", "minmax"] if scale == "none" else []
+
+
+def _check_distributions(
+    needs: str, section: str, data: PreparedData, locate_value: LocateValue
+) -> None:
+    hint = f"scale the rows so and set data.scale: none, or take another {section}.loss"
+    for name in SPLITS:
+        x = data.split(name).x
+        if cell := first_where(x, lambda block: block < 0):
+            raise InputError(
+                locate_value(name, *cell),
+                f"{x[cell]:g} in the {name} split is not a probability (0 or more), {needs}",
+                hint,
+            )
+        for start, chunk in chunks(x):
+            sums = chunk.sum(axis=1, dtype=np.float64)
+            if len(odd := (np.abs(sums - 1) > _SUM_TOLERANCE).nonzero()[0]):
+                row = int(odd[0])
+                raise InputError(
+                    locate_value(name, start + row, None),
+                    f"sums to {sums[row]:g} in the {name} split, not to 1, {needs}",
+                    hint,
+                )
 
 
 if __name__ == "__main__":

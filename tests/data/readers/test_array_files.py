@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from offset_autoencoder.data.readers.array_files import read_idx
+from offset_autoencoder.data.readers.array_files import read_idx, read_npz_table
 from offset_autoencoder.data.readers.base import ColumnRoles
-from offset_autoencoder.data.readers.npz import read_npz_table
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import open_npy
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from offset_autoencoder.data.readers.base import ColumnRoles
-from offset_autoencoder.data.readers.csv_file import read_csv_table
+from offset_autoencoder.data.readers.column_files import read_csv_table
 from offset_autoencoder.errors import InputError
 
 

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from offset_autoencoder.data.readers.base import ColumnRoles
-from offset_autoencoder.data.readers.parquet import read_parquet_table
+from offset_autoencoder.data.readers.column_files import read_parquet_table
 from offset_autoencoder.errors import InputError
 
 

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from tests.prepared_data import digests, write_prepared
 
 from offset_autoencoder.config import Params, load_params
-from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, Schema, write_prepared
+from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, Schema
 from offset_autoencoder.io.files import sha256_of_json, write_json, write_npz
 from offset_autoencoder.offsets.table import INFO, STATE
 from offset_autoencoder.serving.metadata import FORMAT, ModelMetadata, write_metadata
@@ -109,13 +110,11 @@ class Project:
             range=None,
             classes=[7, 9],
             ids="rows",
-            digests=dict.fromkeys(("train", "validation", "test"), split.digests),
+            digests=dict.fromkeys(("train", "validation", "test"), digests(split)),
         )
         write_prepared(
             self.root / "data" / "prepared",
             PreparedData(split, split, split, schema),
-            shift=np.zeros(1),
-            factor=np.ones(1),
             latent_dims={},
         )
         self._publish_runs()

@@ -9,11 +9,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.schema import SplitName
-from offset_autoencoder.data.readers.array_files import IDX, NPY
+from offset_autoencoder.data.readers.array_files import IDX, NPY, NPZ
 from offset_autoencoder.data.readers.base import ColumnRoles, Reader, Table, check_length
-from offset_autoencoder.data.readers.csv_file import CSV
-from offset_autoencoder.data.readers.npz import NPZ
-from offset_autoencoder.data.readers.parquet import PARQUET
+from offset_autoencoder.data.readers.column_files import CSV, PARQUET
 from offset_autoencoder.errors import InputError
 
 READERS: tuple[Reader, ...] = (NPY, NPZ, CSV, PARQUET, IDX)

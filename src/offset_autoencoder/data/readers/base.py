@@ -1,4 +1,4 @@
-"""Parts that every reader of a file format shares: tables, roles of columns, Arrow conversions."""
+"""Parts that all readers share: roles of columns, and tables with the checks of what they hold."""
 
 from __future__ import annotations
 
@@ -11,8 +11,19 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config.schema import SplitName
+from offset_autoencoder.config.schema import SPLITS, SplitName
 from offset_autoencoder.errors import InputError, did_you_mean
+from offset_autoencoder.io.arrays import ConcatenatedRows, first_not_finite
+
+_NOT_NUMBERS = {
+    "c": "complex numbers",
+    "U": "text",
+    "S": "text",
+    "O": "Python objects",
+    "V": "records",
+    "M": "dates",
+    "m": "time spans",
+}
 
 Layout = Literal["columns", "arrays", "array"]
 """Named columns, several named arrays, or one array whose labels and ids are separate files."""
@@ -230,48 +241,94 @@ def _check_column(names: Sequence[str], name: str, where: str, origin: str) -> N
         raise InputError(where, f"{origin} has no column {name!r}", did_you_mean(name, names))
 
 
-def to_matrix(columns: Sequence[Any]) -> NDArray[Any]:
-    """Convert Arrow columns of numbers to one array, column by column.
+def check_features(table: Table) -> None:
+    """Refuse features that are not a finite number in each of (samples, features) cells.
 
-    Args:
-        columns: Arrow arrays of n integers, floats or booleans each, no nulls.
-
-    Returns:
-        ``(n, columns)`` in the smallest dtype that holds every column's values.
+    Raises:
+        InputError: for a wrong dtype or shape, no samples, no features, NaN or infinity (the
+            first row, and in it the first column, named).
     """
-    matrix = np.empty((len(columns[0]), len(columns)), dtype=common_dtype(columns))
-    for index, column in enumerate(columns):
-        matrix[:, index] = to_numbers(column)
-    return matrix
+    x = table.x
+    if x.dtype.kind in _NOT_NUMBERS:
+        raise InputError(
+            table.origin, f"holds {_NOT_NUMBERS[x.dtype.kind]} ({x.dtype}), expected numbers"
+        )
+    if x.ndim < 2:
+        raise InputError(
+            table.origin, f"has shape {x.shape}, expected (samples, features)", "reshape it"
+        )
+    if not len(x):
+        raise InputError(table.origin, "holds no samples")
+    if not x.size:
+        raise InputError(table.origin, f"has shape {x.shape}: its samples have no features")
+    if x.dtype.kind == "f":
+        flat = ConcatenatedRows((x,))
+        if cell := first_not_finite(flat):
+            row, feature = cell
+            raise InputError(
+                table.location(row, feature),
+                f"{flat[row : row + 1][0, feature]} is not a finite number",
+                "fix or drop the row",
+            )
 
 
-def common_dtype(columns: Sequence[Any]) -> np.dtype[Any]:
-    """Smallest dtype that holds the values of Arrow columns, or of fields of a schema."""
-    return np.result_type(*(np.dtype(column.type.to_pandas_dtype()) for column in columns))
+def as_ids(table: Table, values: NDArray[Any]) -> NDArray[Any]:
+    """Convert ids to int64 or text, ``(n,)``.
+
+    Raises:
+        InputError: for ids of another kind, or an empty one.
+    """
+    kind = values.dtype.kind
+    if kind in "iu" and (kind == "i" or not len(values) or values.max() < 2**63):
+        return np.asarray(values, dtype=np.int64)
+    if kind == "U":
+        if len(empty := (values == "").nonzero()[0]):
+            raise InputError(table.location(int(empty[0])), "the id is empty")
+        return np.asarray(values)
+    raise InputError(
+        table.origin,
+        f"ids are {values.dtype}, expected integers or text",
+        "write them as int64 or as str",
+    )
 
 
-def to_numbers(column: Any) -> NDArray[Any]:
-    """Convert an Arrow column of numbers or booleans, no nulls, to ``(n,)``."""
-    import pyarrow as pa
+def as_labels(table: Table, values: NDArray[Any]) -> NDArray[Any]:
+    """Convert labels to int64 or text, ``(n,)``; whole floats are integers.
 
-    if isinstance(column, pa.ChunkedArray):
-        return column.to_numpy()
-    return column.to_numpy(zero_copy_only=False)
+    Raises:
+        InputError: for labels that name no classes.
+    """
+    kind = values.dtype.kind
+    if kind == "U":
+        return np.asarray(values)
+    if kind == "f":
+        odd = (values != np.floor(values)) | ~np.isfinite(values) | (np.abs(values) >= 2**53)
+        if len(rows := odd.nonzero()[0]):
+            raise InputError(
+                table.location(int(rows[0])),
+                f"label {values[rows[0]]} names no class, expected integers or text",
+                "leave data.label out where the labels are measurements",
+            )
+        return np.asarray(values, dtype=np.int64)
+    if kind in "bi" or (kind == "u" and (not len(values) or values.max() < 2**63)):
+        return np.asarray(values, dtype=np.int64)
+    raise InputError(table.origin, f"labels are {values.dtype}, expected integers or text")
 
 
-def to_values(column: Any) -> NDArray[Any]:
-    """Convert an Arrow column of labels, ids or splits, no nulls, to numbers or text ``(n,)``."""
-    import pyarrow as pa
+def as_splits(table: Table, values: NDArray[Any]) -> NDArray[np.str_]:
+    """Convert names of splits to text, ``(n,)``.
 
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        return np.array(column.to_pylist(), dtype=np.str_)
-    return to_numbers(column)
-
-
-def first_null(column: Any) -> int | None:
-    """First row of an Arrow column that is null; None where none is."""
-    import pyarrow.compute as pc
-
-    return int(pc.index(pc.is_null(column), True).as_py()) if column.null_count else None
+    Raises:
+        InputError: for the first row that names no split.
+    """
+    texts = values.astype(np.str_) if values.dtype.kind in "iufb" else np.asarray(values)
+    if texts.dtype.kind != "U":
+        raise InputError(
+            table.origin, f"splits are {values.dtype}, expected the text {', '.join(SPLITS)}"
+        )
+    if len(odd := np.isin(texts, SPLITS, invert=True).nonzero()[0]):
+        value = str(texts[odd[0]])
+        raise InputError(
+            table.location(int(odd[0])), f"unknown split {value!r}", did_you_mean(value, SPLITS)
+        )
+    return texts
