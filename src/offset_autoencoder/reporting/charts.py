@@ -32,7 +32,7 @@ def comparison_chart(
     """The change of each setting's error against each baseline, a panel per baseline and condition.
 
     Args:
-        title: Above the chart, a line or several.
+        title: A line or several.
         x_label: Title of the axis.
         margin: The change in % within which settings are equivalent: a grey band.
         outcomes: The verdicts to list in the legend.
@@ -100,13 +100,8 @@ def setting_chart(
 ) -> Chart:
     """The test metric against the noise level, and beside it that of settings without a line.
 
-    Args:
-        title: Above the chart, a line or several.
-        x_label: Title of the axis of noise levels.
-        y_label: Title of the axis of the metric.
-        y_scale: Options of its scale.
-        panels: What there is: ``line``, series of several noise levels; ``point``, all others.
-        revisions: Whether rows name a revision, by the column ``rev``.
+    The panel ``line`` has series of several noise levels, ``point`` all others; see
+    :func:`comparison_chart`.
     """
     parts = []
     if "line" in panels:

@@ -49,11 +49,11 @@ def curve_chart(
     """Curves with bands in small panels, one per model, one line per setting.
 
     Args:
-        title: Above the chart, a line or several.
+        title: A line or several.
         x: The column of x.
         x_label: Title of its axis.
         y_label: Title of the other.
-        y_scale: Options of the scale of y.
+        y_scale: Options of its scale.
         without_start: Whether the first tenth of the longest curve is left out, where curves
             fall from far above.
         points: Whether every point has a mark.

@@ -50,13 +50,9 @@ _NOT_IN_A_SCRIPT = ("</script", "<!--")
 
 @dataclass(frozen=True)
 class Verdict:
-    """The verdict on one or more settings of a model, in the same words.
+    """The verdict on one or more settings of a model: its word, class of colour and reason.
 
-    Attributes:
-        word: The verdict.
-        css: The class of its colour.
-        reason: Why, and what would settle it where it is open.
-        figures: Swept values of each setting, with its three changes of the error and two shares.
+    ``figures`` are each setting's swept values, with its three changes of the error and two shares.
     """
 
     word: str
@@ -75,13 +71,7 @@ class Card:
 
 
 def write_page(folder: Path, results: ExperimentResults, provenance: Provenance) -> None:
-    """Write ``index.html``: one file that needs no other. The same results give the same bytes.
-
-    Args:
-        folder: ``reports/``.
-        results: The results.
-        provenance: Where they come from.
-    """
+    """Write ``index.html``: one file that needs no other. The same results give the same bytes."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,

@@ -65,12 +65,9 @@ _STEP = 0.02
 
 @dataclass(frozen=True)
 class Colour:
-    """A colour with a name in the style sheet.
+    """A colour on a white page and on a dark one, ``#RRGGBB``.
 
-    Attributes:
-        name: That of the custom property, without its dashes, and of the class that has it.
-        light: On a white page, ``#RRGGBB``.
-        dark: On a dark one.
+    Its name is that of the custom property, without dashes, and of the class that has it.
     """
 
     name: str

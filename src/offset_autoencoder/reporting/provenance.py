@@ -114,14 +114,7 @@ def read_provenance(
     root: Path = Path(),
     commit: str | None = None,
 ) -> Provenance:
-    """Gather the provenance of a report from the project's files.
-
-    Args:
-        params: The params of the results.
-        schema: That of the prepared data.
-        run_ids: The ids of its runs, which say what trained them.
-        root: The project's folder.
-        commit: The git commit, where it is known.
+    """Gather the provenance of a report from the files of the project whose folder is ``root``.
 
     Raises:
         InputError: where a file is missing or damaged.

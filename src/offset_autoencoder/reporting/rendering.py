@@ -70,12 +70,9 @@ _LINE = "path{fill:none;stroke-width:1.2;stroke-linejoin:round}"
 
 
 def write_png(path: Path, chart: Any, rows: Sequence[Row]) -> None:
-    """Draw a chart with its rows, atomically; the same rows give the same bytes.
+    """Draw an Altair chart of data called ``rows``, atomically; the same rows give the same bytes.
 
-    Args:
-        path: Where the PNG goes.
-        chart: An Altair chart of data called ``rows``.
-        rows: Its data; what is not finite is drawn as if it were not there.
+    What is not finite is drawn as if it were not there.
     """
     plain = [
         {
@@ -146,14 +143,9 @@ def _compressed(image: Image.Image) -> bytes:
 
 @dataclass(frozen=True)
 class Strip:
-    """Small pictures side by side.
+    """Small pictures side by side as a ``data:`` URI of so many pixels.
 
-    Attributes:
-        name: What made them.
-        data: The picture as a ``data:`` URI.
-        width: Pixels.
-        height: Pixels.
-        holds: Their number and kind: ``"10 images"``.
+    ``name`` is what made them, ``holds`` their number and kind: ``"10 images"``.
     """
 
     name: str
@@ -169,14 +161,8 @@ def sample_strips(
     """Strips of each setting's reconstructions, and of what decoders make of their prior.
 
     Images come with a strip of the originals before them; lines over features have the originals
-    drawn into each, and no prior.
-
-    Args:
-        reconstructions: The samples; None where no run finished.
-        dark: Whether lines take lighter colours on a dark screen.
-
-    Returns:
-        Both lists, empty where there is nothing to show.
+    drawn into each, in lighter colours on a ``dark`` screen, and no prior. Both are empty where
+    there is nothing to show.
 
     Raises:
         ValueError: where a row has another shape than the originals.
@@ -249,7 +235,7 @@ def strip_pixels(images: NDArray[Any], data_range: tuple[float, float]) -> NDArr
 
     Args:
         images: (n, height, width) or (n, height, width, channels).
-        data_range: What is black and what is white.
+        data_range: The values of black and of white.
 
     Returns:
         (height, width, 2 or 4) uint8: grey or colour, and opacity.
@@ -282,12 +268,7 @@ def feature_line(
 ) -> Strip:
     """Samples side by side, each a line over its features, its reconstruction over it.
 
-    Args:
-        name: What made the reconstructions.
-        originals: (n, features).
-        reconstructions: (n, features).
-        data_range: The values at the bottom and at the top.
-        dark: Whether the lines take lighter colours on a dark screen.
+    Both are (n, features); the ends of ``data_range`` lie at the bottom and at the top.
     """
     paths = []
     for of_class, vectors in (("x", originals), ("y", reconstructions)):

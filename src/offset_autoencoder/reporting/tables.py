@@ -69,13 +69,8 @@ class Column:
 class Table:
     """A table; the first cell of each row is its heading.
 
-    Attributes:
-        name: Its id on the page.
-        caption: What it shows.
-        columns: The columns.
-        rows: The rows, a cell per column.
-        file: Where the numbers are in full.
-        legend: Marks of its pictures and what they mean.
+    Its name is its id on the page; the numbers are in full in its file, and the legend has the
+    marks of its pictures.
     """
 
     name: str
@@ -196,11 +191,7 @@ def draw_row(
 ) -> Markup:
     """A row: intervals as lines, means as marks. What it says stands in the row as numbers, too.
 
-    Args:
-        axis: The axis of all rows.
-        marks: What is drawn; those without a finite mean are passed over.
-        band: Values between which the row is shaded.
-        line: A value that is marked by a line.
+    Marks without a finite mean are passed over; it is shaded within ``band``, and has a ``line``.
     """
     parts = []
     if band:

@@ -93,9 +93,9 @@ def mean_and_half(
     Args:
         estimate: The mean and its interval.
         pm: The sign between mean and half interval; an empty one leaves out both.
-        decimals: How many decimals both have; more, but at most three, where that would show
-            a half interval that is not zero as zero.
-        factor: What both are multiplied by: 100 for percent.
+        decimals: Of both; more, but at most three, where a half interval that is not zero would
+            be shown as zero.
+        factor: Of both: 100 for percent.
         signed: Whether a mean above zero has its sign.
     """
     if estimate is None:
