@@ -40,8 +40,8 @@ def child(folder: Path, runs: int, limit: int | None) -> dict[str, float]:
 
     from offset_autoencoder.config.schema import Network
     from offset_autoencoder.models.architecture import Architecture
+    from offset_autoencoder.training.engine import Population
     from offset_autoencoder.training.pool import train_population
-    from offset_autoencoder.training.population import Population
     from offset_autoencoder.training.state import Job
 
     network = Network(latent_dim=LATENT_DIM, hidden=[HIDDEN])

@@ -15,8 +15,8 @@ from offset_autoencoder.evaluation.run_evaluation import evidence_lower_bound
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.runs.files import TrainedRun
 from offset_autoencoder.runs.load import FinishedRun, open_runs
+from offset_autoencoder.training.engine import Population
 from offset_autoencoder.training.pool import train_population
-from offset_autoencoder.training.population import Population
 from offset_autoencoder.training.state import Job
 
 LINEAR: dict[str, Any] = {

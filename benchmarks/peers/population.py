@@ -21,8 +21,8 @@ def start(task: Task) -> Turn:
     """A turn of the trainer: all runs, an epoch more than are timed."""
     from offset_autoencoder.config.schema import Network
     from offset_autoencoder.models.architecture import Architecture
+    from offset_autoencoder.training.engine import Population
     from offset_autoencoder.training.pool import train_population
-    from offset_autoencoder.training.population import Population
     from offset_autoencoder.training.state import Job
 
     x, validation = task.x, task.validation

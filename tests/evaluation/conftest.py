@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from offset_autoencoder.config import Params, parse_params
-from offset_autoencoder.evaluation.runs_table import setting_cells, sweep_keys
+from offset_autoencoder.evaluation.summary import setting_cells, sweep_keys
 
 DOCUMENT: dict[str, Any] = {
     "seeds": 10,

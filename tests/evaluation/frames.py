@@ -7,7 +7,7 @@ import math
 import pandas as pd
 
 from offset_autoencoder.config import Params
-from offset_autoencoder.evaluation.runs_table import RunRow
+from offset_autoencoder.evaluation.summary import RunRow
 
 _OTHERS = frozenset({"id", "model", "setting", "seed", "status"})
 

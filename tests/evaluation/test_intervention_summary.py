@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
+from tests.evaluation.interventions import find_intervention, noisy
 
 from offset_autoencoder.config import Params
 from offset_autoencoder.evaluation.interventions import (
     OMITTED,
     OWN,
     PERMUTED,
-    find_intervention,
-    noisy,
     summarise_interventions,
 )
 

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.evaluation.interventions import OFFSET_ONLY, noisy, scaled
 
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation import metrics
 from offset_autoencoder.evaluation.interventions import (
     GAUSSIAN,
-    OFFSET_ONLY,
     OMITTED,
     OWN,
     PERMUTED,
@@ -19,8 +19,6 @@ from offset_autoencoder.evaluation.interventions import (
     chosen_interventions,
     draw,
     intervene,
-    noisy,
-    scaled,
 )
 from offset_autoencoder.evaluation.metrics import METRICS, Domain, reconstruction_metrics
 

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from offset_autoencoder.config import Params
 from offset_autoencoder.evaluation.summary import best_so_far, learning_curves, shown_epochs
 
-Report = Any  # conftest's, which tests cannot import
+MakeParams = Callable[..., Params]
 
 
 @given(st.lists(st.floats(0, 9), min_size=1, max_size=20), st.integers(1, 30))
@@ -37,12 +38,10 @@ def test_shown_epochs_are_few_and_reach_both_ends(last: int) -> None:
         assert len(epochs) == last
 
 
-def test_stopped_runs_stay_in_the_mean(report: Report) -> None:
-    setting = report.params.settings[0]
+def test_stopped_runs_stay_in_the_mean(make_params: MakeParams) -> None:
+    first, second, *_ = make_params().settings
     losses = [np.array([3.0, 1.0, 2.0]), np.array([4.0, 3.0, 3.0, 2.0, 1.0])]
-    (curve,) = learning_curves(
-        [(setting, losses), (report.params.settings[1], [])], confidence=0.95
-    )
+    (curve,) = learning_curves([(first, losses), (second, [])], confidence=0.95)
     assert curve.epochs.tolist() == [1, 2, 3, 4, 5]
     assert curve.mean.tolist() == [3.5, 2.0, 2.0, 1.5, 1.0]
     assert curve.runs == 2

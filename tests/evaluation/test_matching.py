@@ -7,7 +7,7 @@ import pytest
 
 from offset_autoencoder.config import Params
 from offset_autoencoder.evaluation.comparison import match_baseline
-from offset_autoencoder.evaluation.runs_table import noise_level
+from offset_autoencoder.evaluation.summary import noise_level
 
 MakeParams = Callable[..., Params]
 

@@ -55,9 +55,13 @@ def test_cross_entropy_refuses_data_that_are_no_probabilities() -> None:
 
 def test_psnr_in_decibels_of_a_known_error() -> None:
     x = np.zeros((4, 3))
-    assert metrics.psnr(x, x + 0.1, data_range=(0, 1)) == pytest.approx(20)
-    assert metrics.psnr(x, x + 0.1, data_range=(-1, 1)) == pytest.approx(20 + 20 * math.log10(2))
-    assert metrics.psnr(x, x, data_range=(0, 1)) == math.inf
+
+    def psnr(reconstruction: NDArray[np.float64], data_range: tuple[float, float]) -> float:
+        return metrics.METRICS["psnr"].function(x, reconstruction, metrics.Domain(data_range))
+
+    assert psnr(x + 0.1, (0, 1)) == pytest.approx(20)
+    assert psnr(x + 0.1, (-1, 1)) == pytest.approx(20 + 20 * math.log10(2))
+    assert psnr(x, (0, 1)) == math.inf
 
 
 def test_explained_variance_of_the_mean_is_zero_and_of_constant_data_unknown() -> None:
@@ -113,5 +117,5 @@ def test_a_metric_that_there_is_not_is_refused(
     ],
 )
 def test_direction_of_a_column(column: str, metric: str, higher: bool) -> None:
-    assert metrics.split_condition(column)[0] == metric
+    assert metrics.metric_of(column).name == metric
     assert metrics.higher_is_better(column) is higher

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import Ridge, RidgeClassifier
 from sklearn.metrics import r2_score
 
-from offset_autoencoder.evaluation import ridge
+from offset_autoencoder.evaluation import probes
 from offset_autoencoder.evaluation.probes import (
     STRENGTHS,
     Probe,
@@ -132,7 +132,7 @@ def test_the_standard_errors_are_those_of_resampled_test_samples() -> None:
 
 def test_blocks_of_any_size_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = probe_parts(CODE, OFFSET, TARGETS)
-    monkeypatch.setattr(ridge, "BLOCK_ROWS", 37)
+    monkeypatch.setattr(probes, "BLOCK_ROWS", 37)
     for part, found in probe_parts(CODE, OFFSET, TARGETS).items():
         assert found.explained == pytest.approx(whole[part].explained, abs=1e-9)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offset_autoencoder.evaluation.ridge import fit, moments, squared_error
+from offset_autoencoder.evaluation.probes import fit, moments, squared_error
 
 RNG = np.random.default_rng(0)
 FEATURES = RNG.normal(2, 1, size=(200, 3))

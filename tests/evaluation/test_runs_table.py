@@ -8,7 +8,7 @@ import pytest
 from tests.evaluation.frames import run_rows
 
 from offset_autoencoder.config import Params
-from offset_autoencoder.evaluation.runs_table import (
+from offset_autoencoder.evaluation.summary import (
     RunRow,
     metric_columns,
     rows_by_setting,
@@ -38,7 +38,8 @@ def test_every_kind_of_swept_value_has_its_rows_by_ascending_seed(
     models = {"none": {"offset": "none"}, "own": {"offset": "none", **swept}}
     params = make_params(models=models, seeds=[4, 2])
     groups = rows_by_setting(run_rows(params, make_runs(params, {})), params.settings)
-    for setting, rows in zip(params.settings, groups, strict=True):
+    assert [setting for setting, _ in groups] == list(params.settings)
+    for setting, rows in groups:
         assert [row.id for row in rows] == [f"{setting.label}-{seed}" for seed in (2, 4)]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.evaluation.interventions import OFFSET_ONLY, noisy, scaled
 
 from offset_autoencoder.config import Params, Run, Setting, parse_params
 from offset_autoencoder.evaluation.comparison import Comparison, compare
@@ -18,22 +19,19 @@ from offset_autoencoder.evaluation.encoder_adaptation import (
 from offset_autoencoder.evaluation.examples import Reconstructions
 from offset_autoencoder.evaluation.interventions import (
     GAUSSIAN,
-    OFFSET_ONLY,
     OMITTED,
     OWN,
     PERMUTED,
     InterventionSummary,
-    noisy,
-    scaled,
     summarise_interventions,
 )
 from offset_autoencoder.evaluation.offset_verdict import OffsetEffects, OffsetVerdict, judge_offsets
 from offset_autoencoder.evaluation.probes import Probe, ProbeSummary, summarise_probes
 from offset_autoencoder.evaluation.results import ExperimentResults
-from offset_autoencoder.evaluation.runs_table import RunRow
 from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.evaluation.summary import (
     GeneralizationGap,
+    RunRow,
     SettingSummary,
     learning_curves,
     metrics_tree,

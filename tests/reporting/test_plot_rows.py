@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.evaluation.interventions import find_intervention, scaled
 
-from offset_autoencoder.evaluation.interventions import find_intervention, scaled
 from offset_autoencoder.evaluation.summary import learning_curves
 from offset_autoencoder.io.tables import write_csv
 from offset_autoencoder.reporting.charts import spread

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.evaluation.interventions import find_intervention
 
-from offset_autoencoder.evaluation.interventions import PERMUTED, find_intervention
+from offset_autoencoder.evaluation.interventions import PERMUTED
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict
 from offset_autoencoder.io.tables import write_csv
 from offset_autoencoder.reporting.rows import (

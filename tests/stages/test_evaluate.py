@@ -16,7 +16,6 @@ import pytest
 from offset_autoencoder import load_params, load_prepared, load_run, load_table
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.evaluation.examples import Reconstructions, codes, reconstructions
-from offset_autoencoder.evaluation.results import first_runs
 from offset_autoencoder.reporting.wording import full_label
 from offset_autoencoder.runs.load import load_finished_run
 from offset_autoencoder.stages import evaluate
@@ -195,6 +194,13 @@ def test_a_second_evaluation_is_the_same_bytes(
 
 def trained(runs: Any) -> dict[str, Any]:
     return {run_id: (run, load_finished_run(Path("models"), run_id)) for run_id, run in runs}
+
+
+def first_runs(runs: Any) -> Any:
+    first: dict[str, Any] = {}
+    for run_id, run in runs:
+        first.setdefault(run.setting.label, (run_id, run))
+    return list(first.values())
 
 
 def pictured(data: Any, runs: Any) -> Reconstructions | None:

@@ -20,11 +20,13 @@ def programs() -> dict[str, Any]:
 @pytest.fixture
 def compiled_once(programs: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Within a test, a population that was compiled before is not compiled again."""
-    from offset_autoencoder.training import keras_engine, keras_programs
+    from offset_autoencoder.training import keras_engine
+
+    compile_programs = keras_engine.Programs
 
     def compiled(population: Any) -> Any:
         if population.key not in programs:
-            programs[population.key] = keras_programs.Programs(population)
+            programs[population.key] = compile_programs(population)
         return programs[population.key]
 
     monkeypatch.setattr(keras_engine, "Programs", compiled)

@@ -16,8 +16,8 @@ from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.models.backend import keras
 from offset_autoencoder.runs.files import TrainedRun
 from offset_autoencoder.training.batches import epoch_noise, epoch_order
+from offset_autoencoder.training.engine import Population
 from offset_autoencoder.training.pool import train_population
-from offset_autoencoder.training.population import Population
 from offset_autoencoder.training.state import Job
 
 N, M, L, BATCH = 70, 30, 4, 14

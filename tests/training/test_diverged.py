@@ -12,8 +12,8 @@ from offset_autoencoder.config.schema import Network
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.autoencoder import Variables
 from offset_autoencoder.runs.files import TrainedRun
+from offset_autoencoder.training.engine import Population
 from offset_autoencoder.training.pool import train_population
-from offset_autoencoder.training.population import Population
 from offset_autoencoder.training.state import Job
 
 pytestmark = pytest.mark.usefixtures("compiled_once")

@@ -15,8 +15,8 @@ import pytest
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.runs.files import TrainedRun
+from offset_autoencoder.training.engine import Population
 from offset_autoencoder.training.pool import train_population
-from offset_autoencoder.training.population import Population
 from offset_autoencoder.training.state import Job
 
 # Twenty chunks of three blocks of a batch, and one block is not full.
@@ -109,7 +109,7 @@ import numpy as np
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.training.state import Job
-from offset_autoencoder.training.population import Population
+from offset_autoencoder.training.engine import Population
 from offset_autoencoder.training.pool import train_population
 
 folder, limit = Path(sys.argv[1]), int(sys.argv[2])

@@ -19,9 +19,9 @@ from offset_autoencoder.runs.files import Checkpoints, TrainedRun
 from offset_autoencoder.runs.spec import Chunks
 from offset_autoencoder.training import keras_engine
 from offset_autoencoder.training.batches import draw_noise, epoch_chunks
+from offset_autoencoder.training.engine import Population
 from offset_autoencoder.training.numba_engine import engine as numba_engine
 from offset_autoencoder.training.pool import Trainer, train_population
-from offset_autoencoder.training.population import Population
 from offset_autoencoder.training.state import Job
 
 N, M, D, L, BATCH = 70, 30, 12, 4, 16

@@ -13,9 +13,9 @@ from offset_autoencoder.config.schema import Network
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.runs.files import TrainedRun
+from offset_autoencoder.training.engine import Population
 from offset_autoencoder.training.keras_engine import runs_per_stack
 from offset_autoencoder.training.pool import PopulationJobs, train_population, train_populations
-from offset_autoencoder.training.population import Population
 from offset_autoencoder.training.state import Job, Progress
 
 pytestmark = pytest.mark.usefixtures("compiled_once", "engine")

@@ -20,15 +20,15 @@ from offset_autoencoder.config import Setting
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.evaluation import statistics
 from offset_autoencoder.evaluation.metrics import higher_is_better
-from offset_autoencoder.evaluation.runs_table import (
+from offset_autoencoder.evaluation.sample_size import SeedsNeeded, seeds_needed
+from offset_autoencoder.evaluation.statistics import Equivalence, Estimate, Wins
+from offset_autoencoder.evaluation.summary import (
     RunRow,
     metric_columns,
     noise_level,
     rows_by_setting,
     values_of,
 )
-from offset_autoencoder.evaluation.sample_size import SeedsNeeded, seeds_needed
-from offset_autoencoder.evaluation.statistics import Equivalence, Estimate, Wins
 from offset_autoencoder.evaluation.verdict_wording import Lost, Outcome, describe_outcome, judge
 
 _NOISE_KEYS = ("rms", "stddev")
@@ -36,37 +36,20 @@ _NOISE_KEYS = ("rms", "stddev")
 
 @dataclass(frozen=True)
 class Comparison:
-    """A setting against a baseline's setting, in one metric.
-
-    Attributes:
-        setting: The setting compared.
-        baseline: The setting it is compared with.
-        metric: The metric's column in ``runs.csv``.
-        difference: Setting − baseline over the seeds that both finished. Below zero is better
-            for mse, mae and binary_crossentropy, above zero for psnr and explained_variance.
-        p: Exact two-sided p of the sign-flip test.
-        p_corrected: The same, Holm-corrected within (metric, baseline model).
-        equivalence: The relative change of the error, tested against the margin; corrected in
-            the same family, by itself.
-        needed: How many seeds would give an answer, if the difference is as seen.
-        wins: At how many seeds the setting is better.
-        outcome: The verdict in a word.
-        verdict: The verdict in a sentence.
-        family: How many comparisons were corrected together.
-    """
+    """A setting against a baseline's setting, in one metric."""
 
     setting: Setting
     baseline: Setting
-    metric: str
-    difference: Estimate
-    p: float
-    p_corrected: float
-    equivalence: Equivalence
-    needed: SeedsNeeded
+    metric: str  # its column in runs.csv
+    difference: Estimate  # setting − baseline over the seeds that both finished
+    p: float  # exact two-sided p of the sign-flip test
+    p_corrected: float  # Holm-corrected within (metric, baseline model)
+    equivalence: Equivalence  # corrected in the same family, by itself
+    needed: SeedsNeeded  # if the difference is as seen
     wins: Wins
     outcome: Outcome
-    verdict: str
-    family: int
+    verdict: str  # the outcome in a sentence
+    family: int  # how many comparisons were corrected together
 
     @property
     def pairs(self) -> int:
@@ -98,41 +81,13 @@ def compare(
 ) -> list[Comparison]:
     """Compare every setting with its match in each baseline, seed by seed.
 
-    Args:
-        rows: The runs.
-        settings: The settings, in the order of the report.
-        baselines: Names of models; one that there is no setting of is passed over.
-        metric: The metric that is asked for: compared in every condition, the others as
-            deployed.
-        confidence: The share of intervals that hold the true difference.
-        margin: The largest change that counts as equal, as a share of the baseline's error.
-        power: The chance with which the seeds said to be needed give an answer.
+    ``metric`` is compared in every condition, the others as deployed. The margin is the largest
+    change that counts as equal, as a share of the baseline's error; ``power`` the chance with
+    which the seeds said to be needed give an answer. A baseline that there is no setting of is
+    passed over.
 
     Returns:
         By metric, then baseline, then setting. A setting without a match has none.
-
-    Raises:
-        InputError: where the metric that is asked for is not defined for these data.
-    """
-    columns = metric_columns(rows, metric)
-    check_metric(rows, metric)
-    groups = rows_by_setting(rows, settings)
-    comparisons: list[Comparison] = []
-    for baseline in baselines:
-        pairings = []
-        for setting, own in zip(settings, groups, strict=True):
-            match = match_baseline(setting, settings, baseline)
-            if match is not None:
-                other = groups[list(settings).index(match)]
-                pairings.append(_pair(setting, match, own, other))
-        for column in columns:
-            comparisons += _family(pairings, column, confidence, margin, power)
-    order = {column: index for index, column in enumerate(columns)}
-    return sorted(comparisons, key=lambda comparison: order[comparison.metric])
-
-
-def check_metric(rows: Sequence[RunRow], metric: str) -> None:
-    """Refuse a metric that these runs cannot have.
 
     Raises:
         InputError: where runs finished and none has a value of the metric.
@@ -144,6 +99,21 @@ def check_metric(rows: Sequence[RunRow], metric: str) -> None:
             f"{metric} is not defined for these data and this network",
             f"one of {', '.join(column for column in columns if not column.startswith(metric))}",
         )
+    groups = {setting.label: own for setting, own in rows_by_setting(rows, settings)}
+    pairings = [
+        [
+            _pair(setting, match, groups[setting.label], groups[match.label])
+            for setting in settings
+            if (match := match_baseline(setting, settings, baseline)) is not None
+        ]
+        for baseline in baselines
+    ]
+    return [
+        comparison
+        for column in columns
+        for family in pairings
+        for comparison in _family(family, column, confidence, margin, power)
+    ]
 
 
 def _pair(
@@ -152,49 +122,45 @@ def _pair(
     first, second = ({row.run.seed: row for row in rows if row.finished} for rows in (own, other))
     seeds = sorted(first.keys() & second.keys())
     both = {row.run.seed for row in own} & {row.run.seed for row in other}
-    lost: Lost = "neither" if first and second else "baseline"
-    if not first:
-        lost = "setting"
     return _Pairing(
-        setting,
-        baseline,
-        [first[seed] for seed in seeds],
-        [second[seed] for seed in seeds],
-        len(both) - len(seeds),
-        lost,
+        setting=setting,
+        baseline=baseline,
+        own=[first[seed] for seed in seeds],
+        other=[second[seed] for seed in seeds],
+        left_out=len(both) - len(seeds),
+        lost="setting" if not first else "neither" if second else "baseline",
     )
 
 
 def _family(
     pairings: Sequence[_Pairing], column: str, confidence: float, margin: float, power: float
 ) -> list[Comparison]:
-    sides = [
-        (values_of(pairing.own, column), values_of(pairing.other, column)) for pairing in pairings
-    ]
+    sides = [(values_of(item.own, column), values_of(item.other, column)) for item in pairings]
     paired = [statistics.differences(own, other) for own, other in sides]
     p = np.array([statistics.sign_flip_p(difference) for difference in paired], dtype=np.float64)
     corrected = statistics.holm(p)
     family = int(np.sum(~np.isnan(p)))
     changes = [statistics.relative_change(own, other, column) for own, other in sides]
-    equivalent = statistics.equivalences(changes, margin, confidence)
+    equivalences = statistics.equivalences(changes, margin, confidence)
     better_is_higher = higher_is_better(column)
     comparisons = []
-    for index, (pairing, difference) in enumerate(zip(pairings, paired, strict=True)):
-        estimate = statistics.mean_and_interval(difference, confidence)
-        wins = statistics.count_wins(difference, higher_is_better=better_is_higher)
+    for index, (pairing, equivalence) in enumerate(zip(pairings, equivalences, strict=True)):
+        difference = statistics.mean_and_interval(paired[index], confidence)
+        p_corrected = float(corrected[index])
+        wins = statistics.count_wins(paired[index], higher_is_better=better_is_higher)
         needed = seeds_needed(
-            estimate,
-            equivalent[index].change,
+            difference,
+            equivalence.change,
             margin,
             family=family,
             confidence=confidence,
             power=power,
         )
         outcome = judge(
-            estimate,
-            float(corrected[index]),
-            _within_reach(p, index, len(difference)),
-            equivalent=equivalent[index].shown,
+            difference,
+            p_corrected,
+            _within_reach(p, index, len(paired[index])),
+            equivalent=equivalence.shown,
             confidence=confidence,
             higher_is_better=better_is_higher,
             lost=pairing.lost,
@@ -202,10 +168,10 @@ def _family(
         verdict = describe_outcome(
             outcome,
             pairing.baseline.label,
-            estimate,
-            float(corrected[index]),
+            difference,
+            p_corrected,
             wins,
-            equivalent[index],
+            equivalence,
             needed,
             family=family,
             left_out=pairing.left_out,
@@ -215,18 +181,18 @@ def _family(
         )
         comparisons.append(
             Comparison(
-                setting=pairing.setting,
-                baseline=pairing.baseline,
-                metric=column,
-                difference=estimate,
-                p=float(p[index]),
-                p_corrected=float(corrected[index]),
-                equivalence=equivalent[index],
-                needed=needed,
-                wins=wins,
-                outcome=outcome,
-                verdict=verdict,
-                family=family,
+                pairing.setting,
+                pairing.baseline,
+                column,
+                difference,
+                float(p[index]),
+                p_corrected,
+                equivalence,
+                needed,
+                wins,
+                outcome,
+                verdict,
+                family,
             )
         )
     return comparisons
@@ -240,61 +206,46 @@ def _within_reach(p: NDArray[np.float64], index: int, pairs: int) -> float:
 
 
 def match_baseline(setting: Setting, settings: Sequence[Setting], baseline: str) -> Setting | None:
-    """The setting of the baseline model that a setting is compared with.
+    """The baseline model's setting that a setting is compared with.
 
     It agrees with the setting in every key that the baseline sweeps, the noise level apart, and
     it has the same level if it has any. So where ``latent_dim`` is swept for all models, both sides
     have the same; where ``gaussian`` sweeps ``stddev``, it is taken at the level of the
     setting; and a key in which a model differs by design (``wide: {hidden: [64]}``) keeps nothing
     from being compared, as long as the baseline does not sweep it. Of several that are left,
-    the one with the same ``stddev`` and ``rms`` is taken.
-
-    Args:
-        setting: The setting compared.
-        settings: All settings.
-        baseline: The name of the baseline model.
-
-    Returns:
-        The baseline's setting; None where there is none, where it is the setting itself, or
-        where several would do.
+    the one with the same ``stddev`` and ``rms`` is taken. None where there is none, where it is
+    the setting itself, or where several would do.
     """
     candidates = [
         other
         for other in settings
         if other.model == baseline
-        and all(same_value(value, _value(setting, key)) for key, value in _fixed(other))
-        and _same_level(setting, other)
+        and all(
+            _same_value(value, _value(setting, key))
+            for key, value in other.sweep
+            if key not in _NOISE_KEYS
+        )
+        and ((level := noise_level(other)) is None or _same_value(level, noise_level(setting)))
     ]
     if len(candidates) > 1:
         candidates = [
             other
             for other in candidates
-            if all(same_value(_value(other, key), _value(setting, key)) for key in _NOISE_KEYS)
+            if all(_same_value(_value(other, key), _value(setting, key)) for key in _NOISE_KEYS)
         ]
     if len(candidates) != 1 or candidates[0] == setting:
         return None
     return candidates[0]
 
 
-def same_value(first: Any, second: Any) -> bool:
+def _same_value(first: Any, second: Any) -> bool:
     """Equality of two values of a key; numbers to nine digits."""
-    numbers = [
-        value for value in (first, second) if isinstance(value, (int, float)) and value is not None
-    ]
-    if len(numbers) == 2 and not any(isinstance(value, bool) for value in numbers):
-        return math.isclose(numbers[0], numbers[1], rel_tol=1e-9)
-    if isinstance(first, (list, tuple)) and isinstance(second, (list, tuple)):
+    values = (first, second)
+    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
+        return math.isclose(first, second, rel_tol=1e-9)
+    if all(isinstance(value, (list, tuple)) for value in values):
         return tuple(first) == tuple(second)
     return bool(first == second)
-
-
-def _fixed(setting: Setting) -> list[tuple[str, Any]]:
-    return [(key, value) for key, value in setting.sweep if key not in _NOISE_KEYS]
-
-
-def _same_level(setting: Setting, baseline: Setting) -> bool:
-    needed = noise_level(baseline)
-    return needed is None or same_value(needed, noise_level(setting))
 
 
 def _value(setting: Setting, key: str) -> Any:

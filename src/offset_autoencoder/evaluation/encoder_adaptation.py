@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import Run, Setting
 from offset_autoencoder.evaluation.metrics import Array, Decode
-from offset_autoencoder.evaluation.runs_table import runs_by_setting
 from offset_autoencoder.evaluation.statistics import Estimate, mean_and_interval
+from offset_autoencoder.evaluation.summary import by_setting
 
 Float64 = NDArray[np.float64]
 AdaptationWord = Literal["cancels", "reinforces", "ignores", "inconclusive", "unknown"]
@@ -36,12 +36,10 @@ class EncoderAdaptation:
         slope: b of ``code ≈ a + b·offset``: one number for all coordinates, each about its own
             mean. −1: the code takes the offset back; 0: it does not know of it; 1: it repeats it.
         explained: Share of the code's variance that a linear map of the whole offset explains,
-            adjusted for the number of coordinates: about 0 for an offset that has nothing to do
-            with the code.
-        plain_slope: The slope of another run's code on the same offset, a run of the same seed
-            that was trained without it. Whatever says something of x goes with any code by
-            chance, and this is how much. None where there is no such run, or where its encoder
-            is another.
+            adjusted for the number of coordinates: about 0 where the two are unrelated.
+        plain_slope: The slope of the code of a run of the same seed that was trained without the
+            offset: what says something of x goes with any code by chance, and this is how much.
+            None where there is no such run, or where its encoder is another.
     """
 
     slope: float
@@ -52,15 +50,9 @@ class EncoderAdaptation:
 def encoder_adaptation(
     code: NDArray[Any], offset: NDArray[Any], plain_code: NDArray[Any] | None = None
 ) -> EncoderAdaptation | None:
-    """Measure how the codes of a run depend on its offset.
+    """Measure how the codes of a run depend on its offset, both (n, L); None if that is constant.
 
-    Args:
-        code: The codes of the samples, (n, L).
-        offset: Their offsets, (n, L).
-        plain_code: Their codes by the run of the same seed trained without an offset, (n, L).
-
-    Returns:
-        None where the offset does not vary.
+    ``plain_code`` is the samples' code by the run of the same seed trained without an offset.
 
     Raises:
         ValueError: where the shapes differ.
@@ -76,20 +68,16 @@ def encoder_adaptation(
     return EncoderAdaptation(_slope(own, centred), _explained(own, centred), plain)
 
 
-def adaptation_word(slope: Estimate, *, small: float = SMALL_SLOPE) -> AdaptationWord:
-    """The word for a slope over seeds, by its interval.
+def adaptation_word(slope: Estimate) -> AdaptationWord:
+    """The word for a slope less the plain one, over seeds, by its interval.
 
-    ``ignores``: all of it lies within ± ``small``. Else ``cancels`` where all of it lies below
-    zero, ``reinforces`` where above, ``inconclusive`` where it holds zero. ``unknown``
+    ``ignores``: all of it lies within ± :data:`SMALL_SLOPE`. Else ``cancels`` where all of it lies
+    below zero, ``reinforces`` where above, ``inconclusive`` where it holds zero. ``unknown``
     without an interval.
-
-    Args:
-        slope: The slope less the plain one, over seeds.
-        small: The slope that is as good as none.
     """
     if not (math.isfinite(slope.low) and math.isfinite(slope.high)):
         return "unknown"
-    if -small <= slope.low and slope.high <= small:
+    if slope.low >= -SMALL_SLOPE and slope.high <= SMALL_SLOPE:
         return "ignores"
     if slope.high < 0:
         return "cancels"
@@ -100,20 +88,14 @@ def adaptation_word(slope: Estimate, *, small: float = SMALL_SLOPE) -> Adaptatio
 class EncoderAdaptationSummary:
     """Adaptation of a setting's encoder to its offset, over the seeds that finished.
 
-    Attributes:
-        setting: The setting.
-        slope: The slope.
-        plain_slope: The slope without training with the offset; count 0 where unknown.
-        learnt_slope: The slope less the plain slope, seed by seed; count 0 where unknown.
-        explained: Share of the code's variance that the offset explains linearly.
-        word: The word for ``learnt_slope``; ``unknown`` where that is: ``slope`` alone is there
-            by chance too.
+    Its figures are those of :class:`EncoderAdaptation`; ``learnt_slope`` is the slope less the
+    plain slope, seed by seed, which the word is for: ``slope`` alone is there by chance too.
     """
 
     setting: Setting
     slope: Estimate
-    plain_slope: Estimate
-    learnt_slope: Estimate
+    plain_slope: Estimate  # count 0 where unknown
+    learnt_slope: Estimate  # count 0 where unknown
     explained: Estimate
     word: AdaptationWord
 
@@ -124,20 +106,13 @@ def summarise_encoder_adaptation(
     *,
     confidence: float,
 ) -> list[EncoderAdaptationSummary]:
-    """The adaptation of every setting that has one, in the order of the settings.
-
-    Args:
-        finished: Ids and runs, in the order of the report.
-        adaptations: :func:`encoder_adaptation` of each id; a run may be missing.
-        confidence: The share of intervals that hold the true mean.
-    """
-    present = {run_id: item for run_id, item in adaptations.items() if item is not None}
+    """The adaptation of every setting whose runs have one; a run may be missing."""
     summaries = []
-    for setting, members in runs_by_setting(finished, present):
-        items = [present[run_id] for run_id, _ in members]
+    for setting, members in by_setting(finished, adaptations):
+        items = [item for _, item in members]
         pairs = [(item.slope, item.plain_slope) for item in items if item.plain_slope is not None]
         slope, plain_slope, learnt_slope, explained = (
-            mean_and_interval(np.array(values, dtype=np.float64), confidence)
+            mean_and_interval(values, confidence)
             for values in (
                 [item.slope for item in items],
                 [plain for _, plain in pairs],
@@ -145,10 +120,9 @@ def summarise_encoder_adaptation(
                 [item.explained for item in items],
             )
         )
+        word = adaptation_word(learnt_slope)
         summaries.append(
-            EncoderAdaptationSummary(
-                setting, slope, plain_slope, learnt_slope, explained, adaptation_word(learnt_slope)
-            )
+            EncoderAdaptationSummary(setting, slope, plain_slope, learnt_slope, explained, word)
         )
     return summaries
 
@@ -170,10 +144,7 @@ def donor_shift(
         code: Their codes, (n, L), or None where the architecture names none.
         offset: What is added to the codes, or stands beside them, (n, L).
         decode: From codes and offsets of all n samples to reconstructions, (n, features).
-        sources: Whose offset each sample gets, (draws, n): :attr:`.interventions.Draws.sources`.
-
-    Returns:
-        The share; NaN where there are no sources, or all samples are alike.
+        sources: Whose offset each sample gets, (draws, n); NaN comes of none.
     """
     own = decode(code, offset).astype(np.float64)
     moved, whole = 0.0, 0.0

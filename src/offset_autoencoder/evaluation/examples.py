@@ -25,42 +25,26 @@ _MOST_IMAGES, _MOST_PROFILES = 10, 5
 class Reconstructions:
     """Samples and their reconstructions.
 
-    Attributes:
-        originals: (n, height, width) or (n, height, width, channels) float32 where samples are
-            images, else (n, features).
-        rows: For each setting shown and its reconstructions, the same shape.
-        prior: For each variational autoencoder shown and what it decodes from its prior, the
-            same shape.
-        data_range: The values that are black and white; of other samples, the least and the
-            most that is drawn.
+    Arrays are (n, height, width) or (n, height, width, channels) float32 where samples are images,
+    else (n, features); the data range is black and white, or else the least and the most drawn.
     """
 
     originals: Array
-    rows: Sequence[tuple[str, Array]]
-    prior: Sequence[tuple[str, Array]]
+    rows: Sequence[tuple[str, Array]]  # by setting
+    prior: Sequence[tuple[str, Array]]  # decoded from the prior of a variational autoencoder
     data_range: tuple[float, float]
 
 
 @dataclass(frozen=True)
 class CodePoint:
-    """A sample's code along the first two principal components of a setting's codes.
+    """A sample's code along the first two principal components of a setting's codes."""
 
-    Attributes:
-        setting: The setting's label.
-        sample: The sample's id.
-        label: Its label as it came, or None.
-        c1: Along the first component.
-        c2: Along the second; 0 for codes of one dimension.
-        share1: Share of the codes' variance along the first; None where they have none.
-        share2: Along the second.
-    """
-
-    setting: str
-    sample: Any
-    label: Any
+    setting: str  # its label
+    sample: Any  # its id
+    label: Any  # as it came, or None
     c1: float
-    c2: float
-    share1: float | None
+    c2: float  # 0 for codes of one dimension
+    share1: float | None  # of the codes' variance; None where they have none
     share2: float | None
 
 
@@ -77,12 +61,9 @@ def reconstructions(
 
     Args:
         data: The prepared data.
-        runs: The runs by id.
+        runs: The runs by id; without any there is None to show.
         names: The name of each picture and its run's id; settings can share a run.
         offsets: As :func:`.run_evaluation.evaluate_runs` takes them.
-
-    Returns:
-        None without runs.
     """
     image_shape, known_range = data.schema.image_shape, data.schema.range
     if not runs:
@@ -141,15 +122,7 @@ def codes(
 
 
 def spread_rows(samples: int, most: int = MOST_CODES) -> NDArray[np.int64]:
-    """The rows of the test split whose codes are shown: all where they are few, else evenly apart.
-
-    Args:
-        samples: How many rows the split has.
-        most: The most to show.
-
-    Returns:
-        int64 (shown,), ascending, each once.
-    """
+    """The test rows whose codes are shown: all where they are few, else ``most`` evenly apart."""
     if samples <= most:
         return np.arange(samples)
     return np.unique(np.rint(np.linspace(0, samples - 1, most)).astype(np.int64))
@@ -161,31 +134,18 @@ def code_points(
     ids: Sequence[Any] | NDArray[Any],
     labels: Sequence[Any] | None,
 ) -> list[CodePoint]:
-    """A setting's codes along their first two principal components.
+    """A setting's codes (n, L) along their first two principal components.
 
     Components are those of the codes given; each points to where its largest weight is positive.
-
-    Args:
-        setting: The setting's label.
-        code: (n, L), one row per sample; rows that are not finite are left out.
-        ids: The samples' ids, (n,).
-        labels: Their labels as they came, (n,), or None.
+    Rows that are not finite are left out; ids and labels are those of all n samples.
     """
     code = np.asarray(code, dtype=np.float64)
     kept = np.isfinite(code).all(axis=1)
     centred = code[kept] - code[kept].mean(axis=0) if kept.any() else code[kept]
     places, shares = _principal(centred)
     return [
-        CodePoint(
-            setting=setting,
-            sample=ids[row],
-            label=None if labels is None else labels[row],
-            c1=float(place[0]),
-            c2=float(place[1]),
-            share1=shares[0],
-            share2=shares[1],
-        )
-        for row, place in zip(np.flatnonzero(kept).tolist(), places, strict=True)
+        CodePoint(setting, ids[row], None if labels is None else labels[row], c1, c2, *shares)
+        for row, (c1, c2) in zip(np.flatnonzero(kept).tolist(), places.tolist(), strict=True)
     ]
 
 

@@ -1,8 +1,7 @@
 """Interventions: what is added to the code taken away, swapped, scaled or shaken at test time.
 
 The weights stay as they are: an intervention changes the inputs of a trained decoder. To add
-one, add its record to
-:data:`INTERVENTIONS`; its column, tables and pictures follow from the record.
+one, add its record to :data:`INTERVENTIONS`; its tables and pictures follow from the record.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ from offset_autoencoder.evaluation.metrics import (
     Domain,
     decoded_metrics,
 )
-from offset_autoencoder.evaluation.runs_table import runs_by_setting
 from offset_autoencoder.evaluation.statistics import (
     Estimate,
     differences,
     mean_and_interval,
     relative_change,
 )
+from offset_autoencoder.evaluation.summary import by_setting
 
 ENOUGH_ROWS = 4096
 
@@ -46,12 +45,12 @@ class Draws:
         sources: Whose offset each sample gets when they are permuted, never its own, int64
             (draws, n); without rows where there is but one sample.
         replacement: Standard normal numbers in place of an offset, float32 (draws, n, L).
-        noise: Standard normal numbers to put on a code, float32 (draws, n, L).
+        noise: The same, to put on a code.
     """
 
     sources: NDArray[np.int64]
-    replacement: NDArray[np.float32]
-    noise: NDArray[np.float32]
+    replacement: Array
+    noise: Array
 
 
 @dataclass(frozen=True)
@@ -152,23 +151,14 @@ INTERVENTIONS: Registry[InterventionKind] = Registry(
 
 @dataclass(frozen=True)
 class Intervention:
-    """An intervention at one level.
-
-    Attributes:
-        name: Of :data:`INTERVENTIONS`.
-        level: The factor or the standard deviation; None for those without levels.
-    """
+    """An intervention at one level, the factor or the standard deviation; None without levels."""
 
     name: str
     level: float | None = None
 
     @property
     def kind(self) -> InterventionKind:
-        """Its record.
-
-        Raises:
-            InputError: where there is none, naming the nearest.
-        """
+        """Its record; InputError where there is none, naming the nearest."""
         return INTERVENTIONS[self.name]
 
     @property
@@ -187,17 +177,6 @@ OWN = Intervention("own")
 OMITTED = Intervention("omitted")
 PERMUTED = Intervention("permuted")
 GAUSSIAN = Intervention("gaussian")
-OFFSET_ONLY = Intervention("offset_only")
-
-
-def scaled(factor: float) -> Intervention:
-    """The offset times a factor."""
-    return Intervention("scaled", float(factor))
-
-
-def noisy(stddev: float) -> Intervention:
-    """Gaussian noise on top of the code."""
-    return Intervention("noise", float(stddev))
 
 
 def chosen_interventions(evaluate: Evaluate) -> list[Intervention]:
@@ -226,10 +205,9 @@ def intervene(
         x: The samples, (n, features).
         code: Their codes, (n, L), or None where the architecture names none.
         offset: What is added to the codes, or stands beside them, (n, L).
-        decode: From codes and offsets to reconstructions, called as
-            :func:`.metrics.decoded_metrics` says.
+        decode: The decoder, called as :func:`.metrics.decoded_metrics` says.
         draws: :func:`draw` for the run's seed and these shapes.
-        interventions: The interventions, their own offsets (``OWN``) first.
+        interventions: The interventions, ``OWN`` first.
         metrics: The names of the metrics.
         domain: The range of the values.
 
@@ -239,7 +217,8 @@ def intervene(
         with a single sample.
 
     Raises:
-        ValueError: where shapes do not fit, or an intervention is unknown.
+        ValueError: where shapes do not fit.
+        InputError: where an intervention is unknown.
     """
     if code is not None and code.shape != offset.shape:
         raise ValueError(f"code and offset differ in shape: {code.shape} and {offset.shape}")
@@ -265,18 +244,11 @@ def intervene(
 
 
 def draw(count: int, *, seed: int, run_seed: int, samples: int, latent_dim: int) -> Draws:
-    """Draw for the runs of a seed.
+    """Draw for the runs of a seed, ``samples`` vectors of ``latent_dim`` numbers.
 
     Runs of one seed get the same draws, so that what they differ in is not chance; runs of
-    different seeds get others, so that the interval over seeds knows of it.
-
-    Args:
-        count: How many draws are averaged, at most: no more than bring :data:`ENOUGH_ROWS`
-            samples together.
-        seed: Seed of all draws.
-        run_seed: The runs' seed.
-        samples: How many samples, n.
-        latent_dim: The offset's length, L.
+    different seeds get others, so that the interval over seeds knows of it. Of ``count`` draws
+    no more are made than bring :data:`ENOUGH_ROWS` samples together.
 
     Raises:
         ValueError: where there is nothing to draw.
@@ -307,30 +279,17 @@ def _derangement(rng: np.random.Generator, samples: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class InterventionSummary:
-    """One metric of a setting under an intervention, over the seeds that finished.
-
-    Attributes:
-        setting: The setting.
-        intervention: The intervention on its runs.
-        metric: The metric.
-        seeds: The seeds, ascending.
-        values: The metric under the intervention, float64, one per seed.
-        own: The metric of the same runs left as they are, float64, one per seed.
-        estimate: Mean and interval of ``values``.
-        difference: Mean and interval of ``values − own``, seed by seed.
-        relative: Mean and interval of the change of the error behind the metric, seed by seed
-            and as a share of the own, as :func:`.statistics.relative_change`: 0.05 is 5 % worse.
-    """
+    """One metric of a setting under an intervention, over the seeds that finished."""
 
     setting: Setting
     intervention: Intervention
     metric: str
-    seeds: tuple[int, ...]
-    values: NDArray[np.float64]
-    own: NDArray[np.float64]
-    estimate: Estimate
-    difference: Estimate
-    relative: Estimate
+    seeds: tuple[int, ...]  # ascending
+    values: NDArray[np.float64]  # under the intervention, one per seed
+    own: NDArray[np.float64]  # of the same runs left as they are
+    estimate: Estimate  # of values
+    difference: Estimate  # of values − own
+    relative: Estimate  # of the relative change of the error: 0.05 is 5 % worse
 
 
 def summarise_interventions(
@@ -341,34 +300,30 @@ def summarise_interventions(
 ) -> list[InterventionSummary]:
     """Every intervention of every setting, in every metric it was measured in.
 
-    Args:
-        finished: Ids and runs, in the order of the report.
-        measured: :func:`intervene` of each id. A run that lacks an intervention is left out of
-            it; a run that is not here is left out altogether.
-        confidence: The share of intervals that hold the true mean.
+    From :func:`intervene` of each id: a run that lacks an intervention is left out of it; a run
+    that is not here is left out altogether.
 
     Returns:
         By setting, then intervention, then metric, each in the order in which it came.
     """
     summaries = []
-    for setting, members in runs_by_setting(finished, measured):
-        by_seed = {run.seed: measured[run_id] for run_id, run in members}
+    for setting, members in by_setting(finished, measured):
         pairs = dict.fromkeys(
             (intervention, metric)
-            for interventions in by_seed.values()
+            for _, interventions in members
             for intervention, metrics in interventions.items()
             for metric in metrics
         )
         for intervention, metric in pairs:
-            seeds = [s for s, one in by_seed.items() if metric in one.get(intervention, {})]
-            values = np.array([by_seed[seed][intervention][metric] for seed in seeds])
-            own = np.array([by_seed[seed][OWN][metric] for seed in seeds])
+            present = [(s, one) for s, one in members if metric in one.get(intervention, {})]
+            values = np.array([one[intervention][metric] for _, one in present])
+            own = np.array([one[OWN][metric] for _, one in present])
             summaries.append(
                 InterventionSummary(
                     setting=setting,
                     intervention=intervention,
                     metric=metric,
-                    seeds=tuple(seeds),
+                    seeds=tuple(seed for seed, _ in present),
                     values=values,
                     own=own,
                     estimate=mean_and_interval(values, confidence),
@@ -377,14 +332,3 @@ def summarise_interventions(
                 )
             )
     return summaries
-
-
-def find_intervention(
-    summaries: Sequence[InterventionSummary],
-    setting: Setting,
-    intervention: Intervention,
-    metric: str,
-) -> InterventionSummary | None:
-    """A setting's summary of one intervention in one metric; None where it does not apply."""
-    key = (setting.label, intervention, metric)
-    return next((s for s in summaries if (s.setting.label, s.intervention, s.metric) == key), None)

@@ -36,40 +36,20 @@ _CLIP = 1e-7
 
 @dataclass(frozen=True)
 class Domain:
-    """Range of the values that samples and reconstructions take.
+    """Range of the values that samples and reconstructions take."""
 
-    Attributes:
-        data_range: Lowest and highest value that the data can take, or None where unknown.
-        in_unit_interval: Whether x and the network's output both lie in [0, 1].
-    """
-
-    data_range: tuple[float, float] | None
-    in_unit_interval: bool = False
-
-
-def _always(domain: Domain) -> bool:
-    return True
+    data_range: tuple[float, float] | None  # None where unknown
+    in_unit_interval: bool = False  # of x and of the network's output
 
 
 @dataclass(frozen=True)
 class MetricInputs:
-    """What params.yaml and ``data/prepared`` offer to a metric.
-
-    Attributes:
-        params: params.yaml.
-        data_range: Lowest and highest value that the data can take, or None where unknown.
-        low: Smallest value of the test split.
-        high: Its largest value.
-    """
+    """Properties of params.yaml and ``data/prepared`` that decide if a metric can be had."""
 
     params: Params
-    data_range: Sequence[float] | None
-    low: float
+    data_range: Sequence[float] | None  # None where unknown
+    low: float  # smallest value of the test split
     high: float
-
-
-def _lacks_nothing(inputs: MetricInputs) -> None:
-    return None
 
 
 def _ratio_of_errors(values: Float64, baseline: Float64) -> Float64:
@@ -79,30 +59,24 @@ def _ratio_of_errors(values: Float64, baseline: Float64) -> Float64:
 
 @dataclass(frozen=True)
 class Metric:
-    """A reconstruction metric.
+    """A reconstruction metric; arrays are float64, samples (n, features) and values (n,).
 
     Attributes:
-        name: Its column in ``runs.csv`` and its name in params.yaml.
-        label: Its name in pictures, with its unit.
-        function: From x and reconstruction, both float64 (n, features), to its value.
-        higher_is_better: Whether larger values are better.
-        applies: Whether it is defined for values of a domain.
-        error_ratio: From values and baseline values, float64 (n,), to the ratio of the errors
-            behind them, NaN where the baseline has no error.
-        error_label: The name of that error in pictures.
+        error_ratio: From values and baseline values to the ratio of the errors behind them, NaN
+            where the baseline has no error.
         lacks: From the inputs to what no run can do without and none has, and its remedy.
         from_mse: From the mean squared error, the variance of x (mean over the features) and the
             domain to the value; None for a mean over samples, which is averaged over blocks.
     """
 
-    name: str
-    label: str
-    function: Callable[[Float64, Float64, Domain], float]
+    name: str  # its column in runs.csv, and its name in params.yaml
+    label: str  # in pictures, with its unit
+    function: Callable[[Float64, Float64, Domain], float]  # of x and reconstruction
     higher_is_better: bool = False
-    applies: Callable[[Domain], bool] = _always
+    applies: Callable[[Domain], bool] = lambda domain: True
     error_ratio: Callable[[Float64, Float64], Float64] = _ratio_of_errors
-    error_label: str = ""
-    lacks: Callable[[MetricInputs], tuple[str, str] | None] = _lacks_nothing
+    error_label: str = ""  # the name of that error in pictures
+    lacks: Callable[[MetricInputs], tuple[str, str] | None] = lambda inputs: None
     from_mse: Callable[[float, float, Domain], float] | None = None
 
     def __post_init__(self) -> None:
@@ -125,23 +99,19 @@ def mse(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
 
 
 def mae(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
-    """Mean absolute error over samples and features: ``mean(|x' − x|)``; arguments as in `mse`."""
+    """Mean absolute error over samples and features: ``mean(|x' − x|)``; as `mse`."""
     x, reconstruction = _checked(x, reconstruction)
     return float(np.mean(np.abs(reconstruction - x)))
 
 
 def binary_crossentropy(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
-    """Binary cross-entropy in nats, the mean over samples and features.
+    """Binary cross-entropy in nats, the mean over samples and features; arguments as in `mse`.
 
     ``mean(−x·ln(x') − (1 − x)·ln(1 − x'))``, with x' clipped to [1e-7, 1 − 1e-7] as Keras does.
     For x strictly between 0 and 1 its least value is the entropy of x, not zero.
 
-    Args:
-        x: Samples, (n, features), in [0, 1].
-        reconstruction: Their reconstructions, (n, features), in [0, 1].
-
     Raises:
-        ValueError: where the shapes differ, there is no sample, or x is outside [0, 1].
+        ValueError: as `mse`, and where x is outside [0, 1].
     """
     x, reconstruction = _checked(x, reconstruction)
     if np.min(x) < 0 or np.max(x) > 1:
@@ -150,43 +120,13 @@ def binary_crossentropy(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
     return float(-np.mean(x * np.log(clipped) + (1 - x) * np.log1p(-clipped)))
 
 
-def psnr(
-    x: NDArray[Any], reconstruction: NDArray[Any], *, data_range: tuple[float, float]
-) -> float:
-    """Peak signal-to-noise ratio in decibels: ``10·log10((high − low)² / mse)``.
-
-    Of the mean squared error over all samples, so it is not the mean of the samples' ratios.
-
-    Args:
-        x: Samples, (n, features).
-        reconstruction: Their reconstructions, (n, features).
-        data_range: Lowest and highest value that the data can take.
-
-    Returns:
-        Decibels; infinity for a perfect reconstruction.
-
-    Raises:
-        ValueError: where the shapes differ, there is no sample, or the range is empty.
-    """
-    return _psnr_of_mse(mse(x, reconstruction), data_range)
-
-
 def explained_variance(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
     """Share of the variance that the reconstruction explains, over all features together.
 
     ``1 − Σᵢⱼ (x'ᵢⱼ − xᵢⱼ)² / Σᵢⱼ (xᵢⱼ − meanᵢ(xᵢⱼ))²``: the coefficient of determination against
     the best constant, the mean of each feature of these very samples. 1 is perfect, 0 is no
     better than that mean. Residuals of a constant feature count: they are error all the same.
-
-    Args:
-        x: Samples, (n, features).
-        reconstruction: Their reconstructions, (n, features).
-
-    Returns:
-        The share; NaN where x does not vary at all.
-
-    Raises:
-        ValueError: where the shapes differ, or there is no sample.
+    NaN where x does not vary at all. Arguments and errors as in `mse`.
     """
     x, reconstruction = _checked(x, reconstruction)
     total = float(np.sum(np.square(x - np.mean(x, axis=0))))
@@ -195,7 +135,11 @@ def explained_variance(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
     return float(1 - np.sum(np.square(reconstruction - x)) / total)
 
 
-def _psnr_of_mse(error: float, data_range: tuple[float, float] | None) -> float:
+def _psnr(error: float, data_range: tuple[float, float] | None) -> float:
+    """Peak signal-to-noise ratio in decibels: ``10·log10((high − low)² / mse)``.
+
+    Of the mean squared error over all samples, so it is not the mean of the samples' ratios.
+    """
     if data_range is None:
         raise ValueError("psnr needs the range of the data")
     low, high = data_range
@@ -237,14 +181,14 @@ METRICS: Registry[Metric] = Registry(
         Metric(
             "psnr",
             "PSNR, dB",
-            lambda x, y, domain: _psnr_of_mse(mse(x, y), domain.data_range),
+            lambda x, y, domain: _psnr(mse(x, y), domain.data_range),
             higher_is_better=True,
             applies=lambda domain: domain.data_range is not None,
             lacks=_lacks_range,
             # A PSNR of d decibels is a mean squared error of 10^(−d / 10) squared data ranges.
             error_ratio=lambda values, baseline: 10 ** ((baseline - values) / 10),
             error_label="mean squared error",
-            from_mse=lambda error, _, domain: _psnr_of_mse(error, domain.data_range),
+            from_mse=lambda error, _, domain: _psnr(error, domain.data_range),
         ),
         Metric(
             "explained_variance",
@@ -265,17 +209,13 @@ def check_metrics(params: Params) -> None:
     Raises:
         InputError: naming the key and the nearest metric.
     """
-    named = {
-        "evaluate.metric": params.evaluate.metric,
-        "tracking.champion_metric": params.tracking.champion_metric,
-    }
-    for key, name in named.items():
+    for key, name in (
+        ("evaluate.metric", params.evaluate.metric),
+        ("tracking.champion_metric", params.tracking.champion_metric),
+    ):
         if name is not None and name not in METRICS:
-            raise InputError(
-                f"params.yaml: {key}",
-                f"unknown value {short_repr(name)}",
-                did_you_mean(name, METRICS),
-            )
+            unknown = f"unknown value {short_repr(name)}"
+            raise InputError(f"params.yaml: {key}", unknown, did_you_mean(name, METRICS))
 
 
 def check_metric_inputs(inputs: MetricInputs) -> None:
@@ -290,21 +230,14 @@ def check_metric_inputs(inputs: MetricInputs) -> None:
         raise InputError("params.yaml: evaluate.metric", f"{metric} needs {needs}", remedy)
 
 
-def split_condition(column: str) -> tuple[str, str]:
-    """Metric and condition suffix of a column: ``mse_as_trained`` → ``mse``, ``_as_trained``."""
-    for suffix in CONDITIONS:
-        if suffix and column.endswith(suffix):
-            return column.removesuffix(suffix), suffix
-    return column, ""
-
-
 def metric_of(column: str) -> Metric:
     """The metric of a column of ``runs.csv``, in whatever condition.
 
     Raises:
         InputError: where it is the column of no metric, naming the nearest.
     """
-    return METRICS[split_condition(column)[0]]
+    suffix = next((name for name in CONDITIONS if name and column.endswith(name)), "")
+    return METRICS[column.removesuffix(suffix)]
 
 
 def higher_is_better(column: str) -> bool:
@@ -315,12 +248,7 @@ def higher_is_better(column: str) -> bool:
 def reconstruction_metrics(
     x: NDArray[Any], reconstruction: NDArray[Any], domain: Domain
 ) -> dict[str, float]:
-    """Every metric that applies, by name, in the order of :data:`METRICS`.
-
-    Args:
-        x: Samples, (n, features).
-        reconstruction: Their reconstructions, (n, features).
-        domain: The range of the values.
+    """Every metric that applies to x and reconstruction, both (n, features), by name.
 
     Raises:
         ValueError: where the shapes differ, there is no sample, or x is outside the domain.
@@ -335,17 +263,11 @@ def reconstruction_metrics(
 
 @dataclass(frozen=True)
 class DecoderInput:
-    """Codes and offsets of all samples, under a name of the caller's.
-
-    Attributes:
-        name: The name.
-        code: (n, L), or None where the architecture names no code.
-        offset: (n, L).
-    """
+    """Codes and offsets of all samples, under a name of the caller's."""
 
     name: object
-    code: Array | None
-    offset: Array
+    code: Array | None  # (n, L), or None where the architecture names no code
+    offset: Array  # (n, L)
 
 
 def decoded_metrics(
@@ -367,8 +289,7 @@ def decoded_metrics(
         domain: The range of the values.
 
     Yields:
-        For each input, in order, its name and the metrics: to rounding those of
-        :func:`reconstruction_metrics`.
+        Each input's name and metrics, to rounding those of :func:`reconstruction_metrics`.
 
     Raises:
         ValueError: where shapes do not fit, or psnr is asked for without a range.
@@ -392,11 +313,8 @@ def decoded_metrics(
                 np.concatenate(codes) if codes else None,
                 np.concatenate([item.offset[start : start + rows] for item in group]),
             )
-            if output.shape != (len(group) * len(block), x.shape[1]):
-                raise ValueError(
-                    f"decoding must give {(len(group) * len(block), x.shape[1])}, "
-                    f"it gave {output.shape}"
-                )
+            if output.shape != (shape := (len(group) * len(block), x.shape[1])):
+                raise ValueError(f"decoding must give {shape}, it gave {output.shape}")
             for index, part in enumerate(output.reshape(len(group), *block.shape)):
                 sums[index] += _sums(block, part, means, domain)
         for item, row in zip(group, sums / samples, strict=True):

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,6 @@ from offset_autoencoder.evaluation.interventions import (
     InterventionSummary,
 )
 from offset_autoencoder.evaluation.probes import ProbeSummary
-from offset_autoencoder.evaluation.runs_table import runs_by_setting
 from offset_autoencoder.evaluation.sample_size import seeds_for_difference, seeds_for_equivalence
 from offset_autoencoder.evaluation.statistics import (
     Equivalence,
@@ -43,6 +42,7 @@ from offset_autoencoder.evaluation.statistics import (
     relative_change,
     smallest_p,
 )
+from offset_autoencoder.evaluation.summary import by_setting
 from offset_autoencoder.evaluation.verdict_wording import change_percent, percent, share_percent
 
 OffsetWord = Literal["noise", "second encoder", "neither", "inconclusive"]
@@ -55,46 +55,25 @@ LEAST = 0.01
 
 @dataclass(frozen=True)
 class OffsetEffects:
-    """Measurements of a setting's offset, one value per seed.
-
-    Attributes:
-        setting: The setting; it adds or concatenates an offset that is not zero.
-        metric: The metric of the arrays.
-        own: The metric with each sample's own offset, (n,).
-        permuted: With another sample's, (n,).
-        gaussian: With Gaussian noise of the same rms in its place, (n,).
-        omitted: Without the offset, (n,).
-        linear_decodability: Share of the variance of x that a ridge regression explains from
-            the offset alone, on the test split, with its interval.
-        donor_shift: Share of the way to another sample that its offset takes the
-            reconstruction, (n,), as :func:`.encoder_adaptation.donor_shift`.
-    """
+    """Measurements of a setting's offset, which is not zero; arrays hold one value per seed."""
 
     setting: Setting
     metric: str
-    own: NDArray[np.float64]
-    permuted: NDArray[np.float64]
-    gaussian: NDArray[np.float64]
-    omitted: NDArray[np.float64]
-    linear_decodability: Estimate
-    donor_shift: NDArray[np.float64]
+    own: NDArray[np.float64]  # the metric with each sample's own offset
+    permuted: NDArray[np.float64]  # with another sample's
+    gaussian: NDArray[np.float64]  # with Gaussian noise of the same rms in its place
+    omitted: NDArray[np.float64]  # without the offset
+    linear_decodability: Estimate  # share of the variance of x explained by the offset alone
+    donor_shift: NDArray[np.float64]  # share of the way to another sample
 
 
 @dataclass(frozen=True)
 class ExchangeEffect:
-    """The relative change of the error by an exchange of the offset, against the margin.
+    """The relative change of the error by an exchange of the offset, against the margin."""
 
-    Attributes:
-        within: The change, and the test that it is within the margin.
-        p_more: Corrected p that the error rises by more than the margin.
-        p_less: Corrected p that it falls by more than the margin.
-        shift: ``more`` or ``less`` error by more than the margin, the ``same`` within it, or
-            ``inconclusive``.
-    """
-
-    within: Equivalence
-    p_more: float
-    p_less: float
+    within: Equivalence  # the change, and the test that it is within the margin
+    p_more: float  # corrected p that the error rises by more than the margin
+    p_less: float  # corrected p that it falls by more than the margin
     shift: Shift
 
     @property
@@ -105,21 +84,10 @@ class ExchangeEffect:
 
 @dataclass(frozen=True)
 class OffsetVerdict:
-    """Verdict on the offset of a setting.
+    """Verdict on the offset of a setting; its figures as in :class:`OffsetEffects`.
 
-    Attributes:
-        setting: The setting.
-        metric: The metric that the changes were measured in.
-        word: The verdict in a word.
-        sentence: The verdict in a sentence, with its figures.
-        permuted: The effect of another sample's offset.
-        gaussian: The effect of Gaussian noise of the same rms in its place.
-        omitted: The effect of leaving it out.
-        linear_decodability: Share of the variance of x that is explained from the offset alone.
-        donor_shift: Share of the way to another sample.
-        seeds_needed: Where the verdict is inconclusive since it is not clear whether it matters
-            whose offset it is: how many seeds would settle that, if the change is as seen; else,
-            or where not known, None.
+    The seeds needed would settle whether it matters whose offset it is, if the change is as seen;
+    None where the verdict does not hang on that, or where their number is not known.
     """
 
     setting: Setting
@@ -139,33 +107,15 @@ class OffsetVerdict:
         return self.permuted.change.count
 
 
-@dataclass(frozen=True)
-class _Evidence:
-    permuted: ExchangeEffect
-    gaussian: ExchangeEffect
-    omitted: ExchangeEffect
-    linear_decodability: Estimate
-    donor_shift: Estimate
-    constant: bool
-    too_few: bool
-
-
 def offset_effects(
     finished: Sequence[tuple[str, Run]],
-    donor_shifts: Mapping[str, float],
+    donor_shifts: Mapping[str, float | None],
     interventions: Sequence[InterventionSummary],
     probes: Sequence[ProbeSummary],
     *,
     metric: str,
 ) -> list[OffsetEffects]:
-    """Bring together the measurements of each setting's offset.
-
-    Args:
-        finished: Ids and runs, in the order of the report.
-        donor_shifts: :func:`.encoder_adaptation.donor_shift` of each run that has an offset.
-        interventions: The interventions over seeds.
-        probes: The probes over seeds.
-        metric: The metric to take of the interventions.
+    """Bring together the measurements of each setting's offset, in one metric.
 
     Returns:
         By setting, in order; a setting without an offset, or without another sample to take
@@ -174,25 +124,16 @@ def offset_effects(
     summaries = {(s.setting.label, s.intervention): s for s in interventions if s.metric == metric}
     explained = {probe.setting.label: probe.explained for probe in probes if probe.part == "offset"}
     effects = []
-    for setting, members in runs_by_setting(finished, donor_shifts):
+    for setting, members in by_setting(finished, donor_shifts):
         label = setting.label
         permuted, gaussian, omitted = (
             summaries.get((label, exchange)) for exchange in (PERMUTED, GAUSSIAN, OMITTED)
         )
         if permuted is None or gaussian is None or omitted is None or label not in explained:
             continue
-        effects.append(
-            OffsetEffects(
-                setting=setting,
-                metric=metric,
-                own=permuted.own,
-                permuted=permuted.values,
-                gaussian=gaussian.values,
-                omitted=omitted.values,
-                linear_decodability=explained[label],
-                donor_shift=np.array([donor_shifts[run_id] for run_id, _ in members]),
-            )
-        )
+        metrics = (permuted.own, permuted.values, gaussian.values, omitted.values)
+        shifts = np.array([shift for _, shift in members])
+        effects.append(OffsetEffects(setting, metric, *metrics, explained[label], shifts))
     return effects
 
 
@@ -202,15 +143,9 @@ def exchange_effects(
     """The effect of one exchange on the error, for each offset.
 
     ``more``, ``less`` and ``same`` each need a one-sided sign-flip p of at most
-    ``1 − confidence``, and the whole interval on that side of the margin. Each of the three is
-    Holm-corrected by itself over the offsets, so that the chance of even one false ``more`` is
-    at most ``1 − confidence``, and so for the others.
-
-    Args:
-        measured: The offsets.
-        exchange: The replacement of their own.
-        margin: The largest change of the error that counts as equal, as a share of it.
-        confidence: The share of intervals that hold the true change.
+    ``1 − confidence``, and the whole interval on that side of the margin, a share of the error.
+    Each of the three is Holm-corrected by itself over the offsets, so that the chance of even one
+    false ``more`` is at most ``1 − confidence``, and so for the others.
 
     Raises:
         ValueError: where arrays of an offset differ in length, or the margin is not above zero.
@@ -230,55 +165,45 @@ def exchange_effects(
 def judge_offsets(
     measured: Sequence[OffsetEffects], *, margin: float, confidence: float, power: float
 ) -> list[OffsetVerdict]:
-    """Judge each offset by the rule above.
+    """Judge each offset by the rule above; p is corrected over all of them.
 
-    Args:
-        measured: The offsets that are judged together; p is corrected over all of them.
-        margin: The largest change of the error that counts as equal, as a share of it.
-        confidence: The share of intervals that hold the true value.
-        power: The chance with which the seeds said to be needed settle an open question.
-
-    Returns:
-        One per offset, in order.
+    The seeds said to be needed settle an open question with a chance of ``power``.
 
     Raises:
         ValueError: where arrays of an offset differ in length, or the margin is not above zero.
     """
-    exchanges: tuple[Exchange, ...] = ("permuted", "gaussian", "omitted")
     effects = [
         exchange_effects(measured, exchange, margin=margin, confidence=confidence)
-        for exchange in exchanges
+        for exchange in get_args(Exchange)
     ]
     verdicts = []
+    word: OffsetWord
     for item, permuted, gaussian, omitted in zip(measured, *effects, strict=True):
-        evidence = _Evidence(
-            permuted=permuted,
-            gaussian=gaussian,
-            omitted=omitted,
-            linear_decodability=item.linear_decodability,
-            donor_shift=mean_and_interval(item.donor_shift, confidence),
-            constant=len(item.own) > 0 and np.allclose(item.permuted, item.own, rtol=1e-7, atol=0),
-            too_few=not len(measured) * smallest_p(len(item.own), "greater") <= 1 - confidence,
-        )
-        word, reason = _rule(evidence)
+        decodability = item.linear_decodability
+        donor_shift = mean_and_interval(item.donor_shift, confidence)
+        if len(item.own) > 0 and np.allclose(item.permuted, item.own, rtol=1e-7, atol=0):
+            word, reason = "neither", "another sample's does the very same"
+        elif permuted.shift == "more":
+            word, reason = _rule_where_it_matters_whose_it_is(omitted, decodability, donor_shift)
+        else:
+            least_p = len(measured) * smallest_p(len(item.own), "greater")
+            word, reason = _rule(permuted, gaussian, omitted, not least_p <= 1 - confidence)
         needed = None
         if word == "inconclusive" and permuted.shift == "inconclusive":
             needed = _seeds_needed(permuted, len(measured), confidence, power)
-        sentence = _sentence(item.setting.label, word, reason, evidence, confidence, needed)
-        verdicts.append(
-            OffsetVerdict(
-                setting=item.setting,
-                metric=item.metric,
-                word=word,
-                sentence=sentence,
-                permuted=permuted,
-                gaussian=gaussian,
-                omitted=omitted,
-                linear_decodability=evidence.linear_decodability,
-                donor_shift=evidence.donor_shift,
-                seeds_needed=needed,
-            )
+        verdict = OffsetVerdict(
+            setting=item.setting,
+            metric=item.metric,
+            word=word,
+            sentence="",
+            permuted=permuted,
+            gaussian=gaussian,
+            omitted=omitted,
+            linear_decodability=decodability,
+            donor_shift=donor_shift,
+            seeds_needed=needed,
         )
+        verdicts.append(replace(verdict, sentence=_sentence(verdict, reason, confidence)))
     return verdicts
 
 
@@ -290,89 +215,78 @@ def _shift(within: Equivalence, p_more: float, p_less: float, level: float) -> S
     return "less" if p_less <= level and within.change.high < -within.margin else "inconclusive"
 
 
-def _rule(evidence: _Evidence) -> tuple[OffsetWord, str]:
+def _rule(
+    permuted: ExchangeEffect, gaussian: ExchangeEffect, omitted: ExchangeEffect, too_few: bool
+) -> tuple[OffsetWord, str]:
     """The verdict in a word, and its reason."""
-    permuted, gaussian, omitted = (
-        effect.shift for effect in (evidence.permuted, evidence.gaussian, evidence.omitted)
-    )
-    if evidence.constant:
-        return "neither", "another sample's does the very same"
-    if permuted == "inconclusive":
-        if evidence.too_few:
+    if permuted.shift == "inconclusive":
+        if too_few:
             return "inconclusive", "too few seeds"
         return "inconclusive", "it is not clear whether it matters whose it is"
-    if permuted == "less":
+    if permuted.shift == "less":
         return "neither", "its own does more harm than another sample's"
-    if permuted == "more":
-        return _rule_where_it_matters_whose_it_is(evidence)
     no_matter = "it does not matter whose it is"
-    if omitted == "same":
+    if omitted.shift == "same":
         return "neither", "it does not matter, not even left out"
-    if gaussian == "inconclusive":
+    if gaussian.shift == "inconclusive":
         return "inconclusive", f"{no_matter}; it is not clear whether noise does the same"
-    if gaussian != "same":
+    if gaussian.shift != "same":
         return "neither", f"{no_matter}, but how it is distributed"
-    if omitted == "inconclusive":
+    if omitted.shift == "inconclusive":
         return "inconclusive", f"{no_matter}; it is not clear whether it matters at all"
     return "noise", f"{no_matter}, nor that it is fixed"
 
 
-def _rule_where_it_matters_whose_it_is(evidence: _Evidence) -> tuple[OffsetWord, str]:
-    decodability, shift = evidence.linear_decodability, evidence.donor_shift
-    omitted = evidence.omitted
-    if decodability.low >= LEAST and shift.low >= LEAST:
+def _rule_where_it_matters_whose_it_is(
+    omitted: ExchangeEffect, decodability: Estimate, donor_shift: Estimate
+) -> tuple[OffsetWord, str]:
+    if decodability.low >= LEAST and donor_shift.low >= LEAST:
+        reads = "the decoder reads x from it"
         if omitted.shift == "more":
-            return "second encoder", "the decoder reads x from it"
+            return "second encoder", reads
         if omitted.shift == "less":
-            return "neither", "the decoder reads x from it, yet does better without"
+            return "neither", f"{reads}, yet does better without"
         # Not "same" alone: how much better it does without may not be clear.
         if omitted.change.high < omitted.within.margin:
-            return "neither", "the decoder reads x from it, yet does as well without"
-        return (
-            "inconclusive",
-            "the decoder reads x from it; it is not clear whether it needs to",
-        )
+            return "neither", f"{reads}, yet does as well without"
+        return "inconclusive", f"{reads}; it is not clear whether it needs to"
     matters = "it matters whose it is"
     if decodability.high < LEAST:
         return "neither", f"{matters}, but it says nothing linear of x"
-    if shift.high < LEAST:
+    if donor_shift.high < LEAST:
         return "neither", f"{matters}, but the decoder reads no x from it"
     return "inconclusive", f"{matters}; it is not clear whether the decoder reads x from it"
 
 
-def _sentence(
-    label: str,
-    word: OffsetWord,
-    reason: str,
-    evidence: _Evidence,
-    confidence: float,
-    needed: int | None,
-) -> str:
+def _sentence(verdict: OffsetVerdict, reason: str, confidence: float) -> str:
     behaves = {
         "noise": "behaves as noise",
         "second encoder": "behaves as a second encoder",
         "neither": "behaves as neither noise nor a second encoder",
         "inconclusive": "inconclusive",
-    }[word]
+    }[verdict.word]
     changes = [
         f"{exchange} {change_percent(effect.change)}"
         for exchange, effect in (
-            ("another sample's", evidence.permuted),
-            ("Gaussian noise in its place", evidence.gaussian),
-            ("omitted", evidence.omitted),
+            ("another sample's", verdict.permuted),
+            ("Gaussian noise in its place", verdict.gaussian),
+            ("omitted", verdict.omitted),
         )
         if math.isfinite(effect.change.mean)
     ]
-    finite = math.isfinite(evidence.omitted.change.half)
+    finite = math.isfinite(verdict.omitted.change.half)
     intervals = f", {percent(confidence)} intervals" if finite else ""
     parts = [f"error{intervals}: {', '.join(changes)}"] if changes else []
-    parts.append(f"margin {percent(evidence.permuted.within.margin)}")
-    if math.isfinite(evidence.linear_decodability.mean):
-        parts.append(f"linear decodability {share_percent(evidence.linear_decodability.mean)}")
-    if math.isfinite(evidence.donor_shift.mean):
-        parts.append(f"donor shift {share_percent(evidence.donor_shift.mean)}")
+    parts.append(f"margin {percent(verdict.permuted.within.margin)}")
+    for name, share in (
+        ("linear decodability", verdict.linear_decodability.mean),
+        ("donor shift", verdict.donor_shift.mean),
+    ):
+        if math.isfinite(share):
+            parts.append(f"{name} {share_percent(share)}")
+    needed = verdict.seeds_needed
     more = f"; about {needed} seeds would settle it if that is as seen" if needed else ""
-    return f"{label}: {behaves}: {reason} ({'; '.join(parts)}){more}"
+    return f"{verdict.setting.label}: {behaves}: {reason} ({'; '.join(parts)}){more}"
 
 
 def _seeds_needed(

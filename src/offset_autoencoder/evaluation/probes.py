@@ -4,6 +4,10 @@ One ridge regression per part, fitted on the training split, its strength chosen
 validation split, scored on the test split. The label is read by ridge classification: a
 least-squares regression of the one-hot labels, of which the largest prediction counts. A
 multinomial logistic regression would do a little better and take a hundred times as long.
+
+A regression of m targets on k features is solved in closed form, from sums over the samples that
+cost n·k·(k + m); then every strength, and every linear mixture of the features, costs nothing
+that grows with n.
 """
 
 from __future__ import annotations
@@ -16,21 +20,106 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import Run, Setting
-from offset_autoencoder.evaluation.ridge import (
-    BLOCK_ROWS,
-    Linear,
-    Moments,
-    fit,
-    moments,
-    squared_error,
-)
-from offset_autoencoder.evaluation.runs_table import runs_by_setting
 from offset_autoencoder.evaluation.statistics import Estimate, mean_and_interval
+from offset_autoencoder.evaluation.summary import by_setting
 
 Float64 = NDArray[np.float64]
 
+BLOCK_ROWS = 4096
+_ROUNDING = 1e-12  # a feature that varies by less than this share of its mean is constant
 STRENGTHS: tuple[float, ...] = tuple(10.0**power for power in range(-6, 4))
 PARTS = ("offset", "code", "sum", "both")
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums over the n samples of a split, of k features and m targets about their means."""
+
+    count: int
+    mean: Float64  # of the features, (k,)
+    target_mean: Float64  # (m,)
+    squares: Float64  # features by features, (k, k)
+    cross: Float64  # features by targets, (k, m)
+
+    def mixed(self, mixing: Float64) -> Moments:
+        """The moments of ``features @ mixing``, (k, j)."""
+        return Moments(
+            self.count,
+            self.mean @ mixing,
+            self.target_mean,
+            mixing.T @ self.squares @ mixing,
+            mixing.T @ self.cross,
+        )
+
+    def target(self, columns: slice) -> Moments:
+        """The moments with some of the targets."""
+        cross = self.cross[:, columns]
+        return Moments(self.count, self.mean, self.target_mean[columns], self.squares, cross)
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A fitted map from k features to m targets."""
+
+    weights: Float64  # (k, m)
+    mean: Float64  # of the features in training, (k,)
+    target_mean: Float64  # in training, (m,)
+
+    def __call__(self, features: NDArray[Any]) -> Float64:
+        """The targets that it predicts, float64 (n, m)."""
+        return (features - self.mean) @ self.weights + self.target_mean
+
+
+def moments(
+    features: NDArray[Any], targets: Sequence[NDArray[Any]], target_mean: Float64
+) -> Moments:
+    """The sums that a ridge regression needs, in float64, a block of samples at a time.
+
+    ``targets`` (n, ·) are side by side; their means (m,) are computed once for all regressions.
+
+    Raises:
+        ValueError: where there are not as many samples of each.
+    """
+    if any(len(target) != len(features) for target in targets):
+        raise ValueError(f"needs features of {len(targets[0])} samples, got {len(features)}")
+    mean = features.mean(axis=0, dtype=np.float64)
+    squares = np.zeros((len(mean), len(mean)))
+    cross = np.zeros((len(mean), len(target_mean)))
+    for start in range(0, len(features), BLOCK_ROWS):
+        block = slice(start, start + BLOCK_ROWS)
+        centred = features[block] - mean
+        rows = np.concatenate([target[block] for target in targets], axis=1)
+        squares += centred.T @ centred
+        cross += centred.T @ (rows - target_mean)
+    return Moments(len(features), mean, target_mean, squares, cross)
+
+
+def fit(train: Moments, strengths: Sequence[float]) -> list[Linear]:
+    """A ridge regression of each strength, at least 0.
+
+    Minimises ``Σ ‖ŷ − y‖² + strength · v · ‖W‖²`` with v the mean over the features of their sum
+    of squares about the mean, so that the features' unit does not matter; the intercept is free.
+    At strength 0, directions in which the features do not vary get no weight.
+    """
+    values, vectors = np.linalg.eigh(train.squares)
+    rounding = len(values) * np.finfo(np.float64).eps * values[-1]
+    of_means = train.count * np.sum(np.square(_ROUNDING * train.mean))
+    values = np.where(values > max(rounding, of_means), values, 0.0)
+    projected = vectors.T @ train.cross
+    fitted = []
+    for strength in strengths:
+        shrunk = values + strength * float(np.mean(values))
+        inverse = np.divide(1.0, shrunk, out=np.zeros_like(shrunk), where=shrunk > 0)
+        weights = vectors @ (inverse[:, None] * projected)
+        fitted.append(Linear(weights, train.mean, train.target_mean))
+    return fitted
+
+
+def squared_error(linear: Linear, split: Moments) -> float:
+    """``Σ ‖ŷ − y‖²`` over a split, less its targets' own sum of squares about their mean."""
+    off = split.target_mean - linear(split.mean[None, :])[0]
+    within = linear.weights * (split.squares @ linear.weights - 2 * split.cross)
+    return float(np.sum(within) + split.count * np.sum(np.square(off)))
 
 
 @dataclass(frozen=True)
@@ -47,31 +136,24 @@ class Splits:
 
 @dataclass(frozen=True)
 class Targets:
-    """Targets of the probes, prepared once for all runs.
+    """Targets of the probes, prepared once for all runs."""
 
-    Attributes:
-        x: The samples' features, each split (n, features).
-        labels: One-hot labels, each split float32 (n, classes); None where there are none.
-        means: Of features and labels, for training and validation, float64 (features + classes,).
-        variation: ``‖x − mean(x)‖²`` of each test sample, float64 (n_test,).
-    """
-
-    x: Splits
-    labels: Splits | None
-    means: tuple[Float64, Float64]
-    variation: Float64
+    x: Splits  # (n, features)
+    labels: Splits | None  # one-hot, float32 (n, classes)
+    means: tuple[Float64, Float64]  # training and validation, each (features + classes,)
+    variation: Float64  # ‖x − mean(x)‖² of each test sample, (n_test,)
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Result of probing one part, on the test split.
+    """Result of probing one part, on the test split; standard errors are over test samples.
 
     Attributes:
         explained: Share of the variance of x that is explained, over all features together, as
             :func:`.metrics.explained_variance`. Below zero it says less than the mean does.
-        explained_error: Standard error of that share over test samples.
+        explained_error: Its standard error.
         accuracy: Share of the labels that are right; None without labels.
-        accuracy_error: Standard error of that share over test samples.
+        accuracy_error: Its standard error.
     """
 
     explained: float
@@ -81,11 +163,7 @@ class Probe:
 
 
 def prepare_targets(x: Splits, y: Splits | None) -> Targets:
-    """Prepare the targets of the probes.
-
-    Args:
-        x: The samples' features, each split (n, features).
-        y: Their labels as indices of classes, each split (n,), or None.
+    """Prepare the targets: features (n, D) and labels (n,) as indices of classes of each split.
 
     Raises:
         ValueError: where there is not one label per sample.
@@ -107,13 +185,7 @@ def prepare_targets(x: Splits, y: Splits | None) -> Targets:
 
 
 def probe(features: Splits, targets: Targets, strengths: Sequence[float] = STRENGTHS) -> Probe:
-    """Read x and the labels from one part.
-
-    Args:
-        features: The part, each split (n, k). Its unit does not matter: a table scaled to
-            another rms gives the same.
-        targets: As :func:`prepare_targets` gives them.
-        strengths: Ridge strengths to choose from, as :func:`.ridge.fit` takes them.
+    """Read x and the labels from one part, each split (n, k), of whatever unit.
 
     Raises:
         ValueError: where there is not one row per sample.
@@ -121,12 +193,7 @@ def probe(features: Splits, targets: Targets, strengths: Sequence[float] = STREN
     return _score(features, *_moments(features, targets), targets, strengths)
 
 
-def probe_parts(
-    code: Splits | None,
-    offset: Splits | None,
-    targets: Targets,
-    strengths: Sequence[float] = STRENGTHS,
-) -> dict[str, Probe]:
+def probe_parts(code: Splits | None, offset: Splits | None, targets: Targets) -> dict[str, Probe]:
     """Read x and the labels from each part of what a run's decoder gets, in one pass over them.
 
     Args:
@@ -134,7 +201,6 @@ def probe_parts(
         offset: What is added to the codes or stands beside them, each split (n, L); None or
             zeros where nothing does.
         targets: As :func:`prepare_targets` gives them.
-        strengths: As in :func:`probe`.
 
     Returns:
         By part, of :data:`PARTS`: ``offset``; ``code``; ``sum``, what an additive system's
@@ -147,12 +213,8 @@ def probe_parts(
     if offset is not None and not any(split.any() for split in offset):
         offset = None
     if code is None or offset is None:
-        alone = {"offset": offset, "code": code}
-        return {
-            name: probe(part, targets, strengths)
-            for name, part in alone.items()
-            if part is not None
-        }
+        parts = {"offset": offset, "code": code}
+        return {name: probe(part, targets) for name, part in parts.items() if part is not None}
     both = Splits(*(np.concatenate(pair, axis=1) for pair in zip(offset, code, strict=True)))
     summed = Splits(*(a + b for a, b in zip(offset, code, strict=True)))
     train, validation = _moments(both, targets)
@@ -165,24 +227,17 @@ def probe_parts(
         ("both", both, unit),
     )
     return {
-        name: _score(part, train.mixed(mixing), validation.mixed(mixing), targets, strengths)
+        name: _score(part, train.mixed(mixing), validation.mixed(mixing), targets, STRENGTHS)
         for name, part, mixing in mixtures
     }
 
 
 def _moments(features: Splits, targets: Targets) -> tuple[Moments, Moments]:
-    x, labels = targets.x, targets.labels
+    parts = [targets.x] if targets.labels is None else [targets.x, targets.labels]
+    train, validation = targets.means
     return (
-        moments(
-            features.train,
-            [x.train] if labels is None else [x.train, labels.train],
-            targets.means[0],
-        ),
-        moments(
-            features.validation,
-            [x.validation] if labels is None else [x.validation, labels.validation],
-            targets.means[1],
-        ),
+        moments(features.train, [part.train for part in parts], train),
+        moments(features.validation, [part.validation for part in parts], validation),
     )
 
 
@@ -239,22 +294,15 @@ def _blocks(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
 class ProbeSummary:
     """Result of probing one part of a setting, over the seeds that finished.
 
-    Attributes:
-        setting: The setting.
-        part: The part, of :data:`PARTS`.
-        values: Share of the variance of x that is explained, float64, one per seed.
-        explained: Its mean and interval.
-        accuracy: Mean and interval of the share of labels that are right; None without labels.
-        over: The source of the intervals: ``seeds``, unless the part is one table for all of
-            them: then the seeds say nothing of how well it is known, and ``samples`` of the
-            test split do.
+    The intervals are over ``seeds``, unless the part is one table for all of them: then the seeds
+    say nothing of how well it is known, and ``samples`` of the test split do.
     """
 
     setting: Setting
-    part: str
-    values: NDArray[np.float64]
+    part: str  # of PARTS
+    values: Float64  # share of the variance of x that is explained, one per seed
     explained: Estimate
-    accuracy: Estimate | None
+    accuracy: Estimate | None  # share of labels that are right; None without labels
     over: Literal["seeds", "samples"]
 
 
@@ -264,20 +312,12 @@ def summarise_probes(
     *,
     confidence: float,
 ) -> list[ProbeSummary]:
-    """Every part of every setting, by setting and then in the order of the parts.
-
-    Args:
-        finished: Ids and runs, in the order of the report.
-        probes: :func:`probe_parts` of each id; a run may be missing.
-        confidence: The share of intervals that hold the true value.
-    """
+    """Every part of every setting, from :func:`probe_parts` of each id; a run may be missing."""
     return [
-        _summary(
-            setting, part, [probes[i][part] for i, _ in members if part in probes[i]], confidence
-        )
-        for setting, members in runs_by_setting(finished, probes)
+        _summary(setting, part, present, confidence)
+        for setting, members in by_setting(finished, probes)
         for part in PARTS
-        if any(part in probes[run_id] for run_id, _ in members)
+        if (present := [parts[part] for _, parts in members if part in parts])
     ]
 
 
@@ -286,14 +326,15 @@ def _summary(
 ) -> ProbeSummary:
     values = np.array([probe.explained for probe in probes], dtype=np.float64)
     shares = [probe.accuracy for probe in probes if probe.accuracy is not None]
+    accuracy = None
     if part == "offset" and len(set(values)) == 1:
         first, count = probes[0], len(probes)
-        accuracy = None
         if first.accuracy is not None and first.accuracy_error is not None:
             accuracy = _over_samples(first.accuracy, first.accuracy_error, count, confidence)
         explained = _over_samples(first.explained, first.explained_error, count, confidence)
         return ProbeSummary(setting, part, values, explained, accuracy, "samples")
-    accuracy = mean_and_interval(np.array(shares, dtype=np.float64), confidence) if shares else None
+    if shares:
+        accuracy = mean_and_interval(shares, confidence)
     explained = mean_and_interval(values, confidence)
     return ProbeSummary(setting, part, values, explained, accuracy, "seeds")
 

@@ -46,50 +46,30 @@ DEPLOYED, AS_TRAINED, CLEAN = CONDITIONS
 
 @dataclass(frozen=True)
 class RunEvaluation:
-    """Everything measured of one run.
+    """Everything measured of one run, on the test split where nothing else is said."""
 
-    Attributes:
-        metrics: Its columns of ``runs.csv``: every metric on the test split.
-        train_metric: The metric that is compared, on the training split as deployed.
-        interventions: Metrics on the test split under each intervention.
-        probes: What is read linearly from its code and its offset, by part.
-        encoder_adaptation: How its code goes with its offset on the test split; None without one.
-        donor_shift: How far another sample's offset takes the reconstruction towards that sample;
-            None without an offset.
-    """
-
-    metrics: dict[str, float]
-    train_metric: float
+    metrics: dict[str, float]  # its columns of runs.csv
+    train_metric: float  # the metric that is compared, on the training split as deployed
     interventions: dict[Intervention, dict[str, float]]
     probes: dict[str, Probe]
-    encoder_adaptation: EncoderAdaptation | None
-    donor_shift: float | None
+    encoder_adaptation: EncoderAdaptation | None  # None without an offset or a code
+    donor_shift: float | None  # None without an offset
 
 
 @dataclass(frozen=True)
 class EvaluationSamples:
-    """The samples that runs are evaluated on.
+    """The samples that runs are evaluated on."""
 
-    Attributes:
-        x: The samples of each split, (n, D) float32.
-        targets: What the probes read.
-        data_range: Lowest and highest value that the data can take, where known.
-    """
-
-    x: Mapping[SplitName, Array]
+    x: Mapping[SplitName, Array]  # each split (n, D) float32
     targets: Targets
-    data_range: tuple[float, float] | None
+    data_range: tuple[float, float] | None  # of the data, where known
 
 
 class RunOffsets:
-    """Offsets f(x) of a run's samples as they are added to their codes.
-
-    Args:
-        offsets: ``data/offsets``.
-        samples: How many samples each split has.
-    """
+    """Offsets f(x) of a run's samples as they are added to their codes."""
 
     def __init__(self, offsets: Path, samples: Mapping[SplitName, int]) -> None:
+        """Read tables of ``data/offsets``; ``samples`` is how many each split has."""
         self._samples = samples
         self._table = functools.cache(functools.partial(load_table, offsets))
 
@@ -110,16 +90,11 @@ def evaluate_runs(
     samples: EvaluationSamples,
     evaluate: Evaluate,
 ) -> Iterator[tuple[str, RunEvaluation]]:
-    """Evaluate runs, as many at a time as there are cores.
+    """Evaluate runs, by id as params.yaml names them and as trained, on all cores.
 
-    The result of a run depends neither on the others nor on the number of cores.
-
-    Args:
-        runs: By id the runs as params.yaml names them and as they were trained.
-        offsets: :class:`RunOffsets`: from a run, the factor of its table and a
-            split to f(x) as it is added, (n, L) float32.
-        samples: The samples.
-        evaluate: The section of params.yaml.
+    The result of a run depends neither on the others nor on the number of cores. ``offsets``,
+    :class:`RunOffsets`, gives f(x) as it is added, (n, L) float32, from a run, the factor of its
+    table and a split.
 
     Yields:
         Id and evaluation of each run, those without anything added first.
@@ -156,8 +131,9 @@ def _encoded_runs(
             for name in SPLITS
         }
         test = encoded["test"]
-        twin = _twin_of(run)
-        if _is_plain(run) and twin and test.code is not None and not test.offset.any():
+        # Equal for runs that differ in what is added alone: same encoder and seed.
+        twin = repr((run.setting.network, run.setting.train, run.seed))
+        if _is_plain(run) and test.code is not None and not test.offset.any():
             plain_codes[twin] = test.code
         shape = (run.seed, test.offset.shape[1])
         if shape not in drawn:
@@ -168,7 +144,8 @@ def _encoded_runs(
                 samples=len(samples.x["test"]),
                 latent_dim=shape[1],
             )
-        plain_code = plain_codes.get(twin) if twin else None
+        starts_as_plain = run.setting.spec.system_record.starts_as_plain
+        plain_code = plain_codes.get(twin) if starts_as_plain else None
         yield run_id, (trained, inference, encoded, drawn[shape], plain_code)
 
 
@@ -188,13 +165,9 @@ def _evaluate(
     metric = evaluate.metric if evaluate.metric in metrics else "mse"
     metrics["trainable_parameters"] = inference.trainable_parameters
     if test.log_variance is not None:
+        loss = run.architecture.network.loss
         metrics |= evidence_lower_bound(
-            run.architecture.network.loss,
-            x,
-            test,
-            decode,
-            draws=evaluate.draws,
-            seed=evaluate.seed,
+            loss, x, test, decode, draws=evaluate.draws, seed=evaluate.seed
         )
     x_train = samples.x["train"]
     reconstruction = inference.decoder(x_train)(train.code, train.offset)
@@ -229,25 +202,14 @@ def _evaluate(
 
 
 def _splits(encoded: Mapping[SplitName, Encoded], part: str) -> Splits:
-    train, validation, test = (getattr(encoded[name], part) for name in SPLITS)
-    return Splits(train=train, validation=validation, test=test)
+    return Splits(**{name: getattr(encoded[name], part) for name in SPLITS})
 
 
 def _is_plain(run: Run) -> bool:
     """True if nothing is added to the run's code, as params.yaml has it."""
-    spec = run.setting.spec
-    return spec.system == "additive" and spec.rms is None and spec.stddev == 0
-
-
-def _twin_of(run: Run) -> str | None:
-    """A key that is equal for runs that differ in what is added alone: same encoder and seed.
-
-    None for a system whose encoder is not that of a plain run.
-    """
-    setting = run.setting
-    if not setting.spec.system_record.starts_as_plain:
-        return None
-    return repr((setting.network, setting.train, run.seed))
+    spec, system = run.setting.spec, run.setting.spec.system_record
+    additive = system.starts_as_plain and not (system.concatenates or system.learns_offset)
+    return additive and spec.rms is None and spec.stddev == 0
 
 
 def domain_of(run: FinishedRun, x: Array, data_range: tuple[float, float] | None) -> Domain:
@@ -265,19 +227,11 @@ def run_metrics(
     *,
     noise_seed: int,
 ) -> dict[str, float]:
-    """Every metric of a run under every condition.
+    """Every metric of a run under every condition, of samples (n, D) float32.
 
     As deployed: the run's own offset. As trained: that and its own noise, the same draws
     for every run of a seed; of a variational autoencoder a code drawn from its posterior. Clean:
     neither.
-
-    Args:
-        run: The run.
-        x: (n, D) float32 samples.
-        encoded: Their codes and offsets.
-        decode: The run's decoder.
-        domain: The range of the values.
-        noise_seed: Seed of the noise of the condition "as trained".
 
     Returns:
         The columns of ``runs.csv``: ``mse`` as deployed, ``mse_as_trained``, ``mse_clean``, and
@@ -320,11 +274,7 @@ def as_trained(
 def kl_divergence(mean: NDArray[np.floating], log_variance: NDArray[np.floating]) -> float:
     """KL(N(mean, variance) ‖ N(0, 1)) in nats, summed over coordinates, averaged over samples.
 
-    ``½ Σ (mean² + variance − log variance − 1)`` (Kingma & Welling 2014, appendix B).
-
-    Args:
-        mean: (n, L).
-        log_variance: (n, L).
+    ``½ Σ (mean² + variance − log variance − 1)`` (Kingma & Welling 2014, appendix B), both (n, L).
     """
     mean, log_variance = np.asarray(mean, np.float64), np.asarray(log_variance, np.float64)
     each = np.square(mean) + np.exp(log_variance) - log_variance - 1
@@ -334,19 +284,13 @@ def kl_divergence(mean: NDArray[np.floating], log_variance: NDArray[np.floating]
 def evidence_lower_bound(
     loss: str, x: Array, encoded: Encoded, decode: Decode, *, draws: int, seed: int
 ) -> dict[str, float]:
-    """``elbo = −nll − kl`` of samples, in nats per sample.
+    """``elbo = −nll − kl`` of samples (n, D), in nats per sample.
 
-    Args:
-        loss: The network's loss.
-        x: (n, D) samples.
-        encoded: Mean and log variance of their codes.
-        decode: The run's decoder.
-        draws: Codes drawn per sample for the expected log likelihood.
-        seed: Of the draws.
+    The divergence is exact, the likelihood the mean over ``draws`` codes per sample. Whatever beta
+    the run was trained with, this is the bound itself.
 
     Returns:
-        ``elbo``, ``nll`` and ``kl``; the divergence is exact, the likelihood the mean over the
-        draws. Whatever beta the run was trained with, this is the bound itself.
+        ``elbo``, ``nll`` and ``kl``.
 
     Raises:
         ValueError: for a run that is no variational autoencoder.

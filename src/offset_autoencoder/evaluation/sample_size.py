@@ -27,12 +27,7 @@ _FAR = 9.0  # standard deviations beyond which no normal value is ever seen
 
 @dataclass(frozen=True)
 class SeedsNeeded:
-    """Number of seeds that an answer needs, and the answer.
-
-    Attributes:
-        seeds: Their number; None where it is not known, or above 100,000.
-        finds: Their answer: a difference, or equivalence; None where seeds is None.
-    """
+    """Number of seeds that an answer needs, and the answer; None if unknown or above 100,000."""
 
     seeds: int | None
     finds: Literal["difference", "equivalence"] | None
@@ -49,21 +44,11 @@ def seeds_needed(
 ) -> SeedsNeeded:
     """The fewest seeds that find a difference from the baseline or show the two equivalent.
 
-    Both as if the difference and the spread seen were the true ones. Each test is taken at the
-    level ``(1 − confidence) / family``: the strictest step of Holm's correction, so that the
-    number holds whatever the rest of the family shows. Equivalence also needs its interval
-    within the margin, so its level is at most half of ``1 − confidence``.
-
-    Args:
-        difference: The paired difference.
-        change: The relative change of the error.
-        margin: The largest change that counts as equal.
-        family: How many comparisons are corrected together.
-        confidence: The share of intervals that hold the true value.
-        power: The chance that the answer is found, in (0, 1).
-
-    Returns:
-        The smaller of both numbers; neither is known from less than two seeds.
+    Both as if the difference and the spread seen were the true ones; neither is known from less
+    than two seeds. Each test is taken at the level ``(1 − confidence) / family``, ``family``
+    being how many comparisons are corrected together: the strictest step of Holm's correction,
+    so that the number holds whatever the rest of the family shows. Equivalence also needs its
+    interval within the margin, so its level is at most half of ``1 − confidence``.
     """
     level = (1 - confidence) / max(family, 1)
     different = seeds_for_difference(difference.mean, difference.std, level=level, power=power)
@@ -78,14 +63,8 @@ def seeds_needed(
 def seeds_for_difference(mean: float, std: float, *, level: float, power: float) -> int | None:
     """The fewest pairs with which the two-sided paired t test finds a difference.
 
-    Args:
-        mean: The true mean difference.
-        std: The true standard deviation of the differences.
-        level: The level of the test, in (0, 1).
-        power: The chance to find it, in (0, 1).
-
-    Returns:
-        How many; None where mean or spread is not known, or it takes more than 100,000.
+    Mean and standard deviation are the true ones. None where one of them is not known, or it
+    takes more than 100,000.
 
     Raises:
         ValueError: where level or power is outside (0, 1).
@@ -93,13 +72,11 @@ def seeds_for_difference(mean: float, std: float, *, level: float, power: float)
     _check_shares(level, power)
     if not (math.isfinite(mean) and math.isfinite(std)) or mean == 0:
         return None
+    least = _fewest_to_reach(level, "two-sided")
     if std == 0:
-        return _fewest_to_reach(level, "two-sided")
+        return least
     effect = abs(mean) / std
-    return _fewest(
-        lambda seeds: difference_power(effect, seeds, level) >= power,
-        _fewest_to_reach(level, "two-sided"),
-    )
+    return _fewest(lambda seeds: difference_power(effect, seeds, level) >= power, least)
 
 
 def seeds_for_equivalence(
@@ -107,16 +84,9 @@ def seeds_for_equivalence(
 ) -> int | None:
     """The fewest pairs with which two one-sided paired t tests show equivalence.
 
-    Args:
-        mean: The true mean change; 0 asks for settings that are equal.
-        std: The true standard deviation of the changes.
-        margin: The largest change that counts as equal.
-        level: The level of each one-sided test, in (0, 0.5).
-        power: The chance to show it, in (0, 1).
-
-    Returns:
-        How many; None where mean or spread is not known, the mean is not within the margin, or
-        it takes more than 100,000.
+    Mean and standard deviation of the changes are the true ones; the level is that of each test,
+    in (0, 0.5). None where mean or spread is not known, the mean is not within the margin, or it
+    takes more than 100,000.
 
     Raises:
         ValueError: where level or power is outside (0, 1).
@@ -124,21 +94,16 @@ def seeds_for_equivalence(
     _check_shares(level, power)
     if not (math.isfinite(mean) and math.isfinite(std)) or abs(mean) >= margin:
         return None
+    least = _fewest_to_reach(level, "greater")
     if std == 0:
-        return _fewest_to_reach(level, "greater")
-    return _fewest(
-        lambda seeds: equivalence_power(mean, std, margin, seeds, level) >= power,
-        _fewest_to_reach(level, "greater"),
-    )
+        return least
+    return _fewest(lambda n: equivalence_power(mean, std, margin, n, level) >= power, least)
 
 
 def difference_power(effect: float, seeds: int, level: float) -> float:
     """Power of the two-sided paired t test: two tails of the noncentral t distribution.
 
-    Args:
-        effect: The true mean difference over its standard deviation, at least 0.
-        seeds: How many pairs, at least 2.
-        level: The level of the test.
+    The effect is the true mean difference over its standard deviation; at least 2 seeds.
     """
     from scipy.special import ndtr, stdtrit
 
@@ -152,14 +117,9 @@ def difference_power(effect: float, seeds: int, level: float) -> float:
 
 
 def equivalence_power(mean: float, std: float, margin: float, seeds: int, level: float) -> float:
-    """Power of two one-sided paired t tests against ``±margin``.
+    """Power of two one-sided paired t tests, each at ``level``, against ``±margin``.
 
-    Args:
-        mean: The true mean change.
-        std: The true standard deviation of the changes, above zero.
-        margin: The largest change that counts as equal.
-        seeds: How many pairs, at least 2.
-        level: The level of each one-sided test.
+    Mean and standard deviation (above zero) of the changes are the true ones; at least 2 seeds.
     """
     from scipy.special import ndtr, stdtrit
 
@@ -180,14 +140,10 @@ def _over_spread(
 ) -> float:
     """The chance that a t test rejects, over all standard deviations that a sample may show.
 
-    Given that standard deviation, a test rejects where the sample's mean falls into known
-    intervals, which has a normal probability. Its integral over the chi distribution is the
-    noncentral t distribution for one interval's end, and Owen's Q for two.
-
-    Args:
-        chance: That probability, given the sample's standard deviation as a share of the true one.
-        freedom: Degrees of freedom.
-        highest: The share above which there is no chance.
+    Given that standard deviation as a share of the true one, a test rejects where the sample's
+    mean falls into known intervals, which has a normal probability: ``chance``, none above the
+    share ``highest``. Its integral over the chi distribution is the noncentral t distribution for
+    one interval's end, and Owen's Q for two.
     """
     from scipy.special import chdtri, gammaln
 

@@ -28,18 +28,10 @@ Alternative = Literal["two-sided", "greater", "less"]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds and how well it is known.
-
-    Attributes:
-        mean: The mean; NaN without values.
-        std: The standard deviation with ``n − 1``; NaN below two values.
-        low: Lower end of the interval for the mean; NaN below two values.
-        high: Upper end.
-        count: How many values.
-    """
+    """A mean over seeds and its interval; NaN without values, all but the mean below two."""
 
     mean: float
-    std: float
+    std: float  # with n − 1
     low: float
     high: float
     count: int
@@ -59,14 +51,10 @@ class Wins:
     losses: int
 
 
-def mean_and_interval(values: NDArray[Any], confidence: float) -> Estimate:
-    """The mean and Student's interval for it: ``mean ± t(n − 1)·std / √n``.
+def mean_and_interval(values: NDArray[Any] | Sequence[float], confidence: float) -> Estimate:
+    """The mean of values (n,) and Student's interval for it: ``mean ± t(n − 1)·std / √n``.
 
     One value has a mean and no interval; none is invented.
-
-    Args:
-        values: One value per seed, (n,).
-        confidence: The share of such intervals that hold the true mean, in (0, 1).
 
     Raises:
         ValueError: where the values are not one-dimensional, or the confidence is outside (0, 1).
@@ -114,10 +102,6 @@ def sign_flip_p(paired: NDArray[Any], alternative: Alternative = "two-sided") ->
     ``(b + 1) / (m + 1)`` over m = 99,999 patterns drawn with a fixed seed, which is valid too.
     Sums that differ by rounding alone count as equal.
 
-    Args:
-        paired: The paired differences, (n,).
-        alternative: What the mean is if it is not zero: anything else, above, or below.
-
     Returns:
         p in (0, 1]; NaN without pairs, or where a difference is not finite.
     """
@@ -143,12 +127,9 @@ def sign_flip_p(paired: NDArray[Any], alternative: Alternative = "two-sided") ->
 
 
 def smallest_p(pairs: int, alternative: Alternative = "two-sided") -> float:
-    """The smallest p that :func:`sign_flip_p` can give for so many pairs.
+    """The smallest p that :func:`sign_flip_p` can give for so many pairs; NaN without pairs.
 
     Up to 40 pairs that is ``2 / 2ⁿ``, or half of it for a one-sided test.
-
-    Returns:
-        NaN without pairs.
     """
     if pairs <= 0:
         return float("nan")
@@ -158,17 +139,12 @@ def smallest_p(pairs: int, alternative: Alternative = "two-sided") -> float:
 
 
 def holm(p: NDArray[Any]) -> NDArray[np.float64]:
-    """Holm's step-down correction for several tests of one family.
+    """Holm's step-down correction of p (m,), float64, for several tests of one family.
 
     The i-th smallest of m values of p is multiplied by ``m − i + 1``, then made no smaller than
     any before it, and cut at 1. Rejecting what is at most α keeps the chance of even one false
-    rejection in the family at α, whatever the tests have to do with each other.
-
-    Args:
-        p: The p of each test, (m,); NaN is a test that was not made and does not count.
-
-    Returns:
-        The corrected p, float64 (m,), NaN where p is.
+    rejection in the family at α, whatever the tests have to do with each other. NaN is a test
+    that was not made: it does not count, and stays NaN.
     """
     p = _flat(p)
     corrected = np.full(len(p), np.nan)
@@ -180,12 +156,9 @@ def holm(p: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def count_wins(paired: NDArray[Any], *, higher_is_better: bool) -> Wins:
-    """At how many seeds the setting is better than the baseline, ties apart.
+    """Number of seeds at which the setting is better than the baseline, ties apart.
 
-    Args:
-        paired: The paired differences, setting − baseline, (n,). One that is not a number is
-            neither win nor tie nor loss.
-        higher_is_better: Whether larger values of the metric are better.
+    A paired difference, setting − baseline, that is not a number is neither win, tie nor loss.
     """
     gain = _flat(paired) if higher_is_better else -_flat(paired)
     return Wins(int(np.sum(gain > 0)), int(np.sum(gain == 0)), int(np.sum(gain < 0)))
@@ -220,7 +193,7 @@ def _draws_above(paired: NDArray[np.float64], threshold: float, *, both: bool) -
     return above
 
 
-def _flat(values: NDArray[Any]) -> NDArray[np.float64]:
+def _flat(values: NDArray[Any] | Sequence[float]) -> NDArray[np.float64]:
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1:
         raise ValueError(f"needs one value per seed, (n,), got the shape {values.shape}")
@@ -231,37 +204,27 @@ def _flat(values: NDArray[Any]) -> NDArray[np.float64]:
 class Equivalence:
     """The relative change of the error, and whether it is shown to be within the margin.
 
-    Attributes:
-        change: The change as a share of the baseline's error: 0.02 is 2 % more error.
-        margin: The largest change that counts as equal, as such a share.
-        p: p of the two one-sided sign-flip tests; NaN where there is no change to test.
-        p_corrected: The same, Holm-corrected within the family.
-        shown: Whether the error is shown to change by less than the margin: a corrected p of
-            at most ``1 − confidence``, and the whole interval of the change within the margin.
+    It is shown by a corrected p of at most ``1 − confidence``, and the whole interval of the
+    change within the margin.
     """
 
-    change: Estimate
-    margin: float
-    p: float
-    p_corrected: float
+    change: Estimate  # as a share of the baseline's error: 0.02 is 2 % more error
+    margin: float  # the largest change that counts as equal, as such a share
+    p: float  # of the two one-sided sign-flip tests; NaN where there is no change to test
+    p_corrected: float  # Holm-corrected within the family
     shown: bool
 
 
 def relative_change(
     values: NDArray[Any], baseline: NDArray[Any], column: str
 ) -> NDArray[np.float64]:
-    """The change of the error as a share of the baseline's, seed by seed.
+    """The change of the error as a share of the baseline's, seed by seed, of a column's values.
 
     Each metric is taken back to the error behind it, so that one margin means the same in all
     of them: mse, mae and cross-entropy are errors themselves, explained variance leaves
     ``1 − share`` unexplained, and a PSNR of d decibels is a mean squared error of
     ``10^(−d / 10)`` in units of the squared data range. mse, psnr and explained_variance of the
     same reconstructions thus change alike.
-
-    Args:
-        values: The metric, one value per seed, (n,).
-        baseline: The baseline's at the same seeds, (n,).
-        column: The metric's column in ``runs.csv``.
 
     Returns:
         ``error / baseline error − 1``, float64 (n,): above zero is worse, for every metric. NaN
@@ -286,10 +249,6 @@ def equivalence_p(change: NDArray[Any], margin: float) -> float:
     ``margin``, and the larger p of the two. Both are exact sign-flip tests of the change less
     the margin; so they take the changes to scatter alike to either side of their mean.
 
-    Args:
-        change: The relative changes, one per seed, (n,).
-        margin: The largest change that counts as equal, above zero.
-
     Returns:
         p in (0, 1], ``2⁻ⁿ`` at the least; NaN without changes, or where one is not finite.
 
@@ -303,34 +262,20 @@ def equivalence_p(change: NDArray[Any], margin: float) -> float:
 def beyond_margin_p(
     change: NDArray[Any], margin: float, alternative: Literal["greater", "less"]
 ) -> float:
-    """The p of the one-sided sign-flip test that the mean change is beyond the margin.
-
-    Args:
-        change: As in :func:`equivalence_p`.
-        margin: As in :func:`equivalence_p`.
-        alternative: On which side: above ``margin``, or below ``−margin``.
+    """The p of the one-sided test that the mean change is above ``margin``, or below ``−margin``.
 
     Raises:
         ValueError: where the margin is not above zero.
     """
     change = _checked(change, margin)
-    return sign_flip_p(
-        change - margin if alternative == "greater" else change + margin, alternative
-    )
+    beyond = change - margin if alternative == "greater" else change + margin
+    return sign_flip_p(beyond, alternative)
 
 
 def equivalences(
     changes: Sequence[NDArray[Any]], margin: float, confidence: float
 ) -> list[Equivalence]:
-    """Test each change of a family against the margin.
-
-    Args:
-        changes: For each comparison of the family its relative changes, one per seed, (n,).
-        margin: The largest change that counts as equal, above zero.
-        confidence: The share of intervals that hold the true change.
-
-    Returns:
-        One per comparison, in order.
+    """Test each change of a family, (n,) over the seeds, against the margin.
 
     Raises:
         ValueError: where the margin is not above zero, or the confidence outside (0, 1).

@@ -1,26 +1,20 @@
-"""Each setting over its seeds: means and intervals, generalization gaps, learning curves."""
+"""Runs by setting: the rows of ``reports/runs.csv``, and means and intervals over their seeds.
+
+To add a column, add it to :func:`run_columns` and :func:`run_cells`; a metric's is there by itself.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config import Run, Setting, format_value
-from offset_autoencoder.evaluation.metrics import BOUND, higher_is_better
-from offset_autoencoder.evaluation.runs_table import (
-    RunRow,
-    has_values,
-    metric_columns,
-    noise_level,
-    rows_by_setting,
-    runs_by_setting,
-    values_of,
-)
+from offset_autoencoder.config import Run, Setting, SweepValue, format_value
+from offset_autoencoder.evaluation.metrics import BOUND, CONDITIONS, METRICS, higher_is_better
 from offset_autoencoder.evaluation.statistics import (
     Estimate,
     differences,
@@ -30,86 +24,177 @@ from offset_autoencoder.evaluation.statistics import (
 
 MOST_POINTS = 100
 
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run and its test metrics."""
+
+    id: str
+    run: Run
+    status: str  # "finished" or "diverged"
+    metrics: Mapping[str, float] = field(default_factory=dict)  # none where it diverged
+
+    @property
+    def finished(self) -> bool:
+        """True if the run has weights to measure."""
+        return self.status == "finished"
+
+
+def run_columns(rows: Sequence[RunRow], settings: Sequence[Setting]) -> list[str]:
+    """The columns of ``runs.csv``: metrics that any run has, in the order of the metrics.
+
+    Networks differ in what applies to them: one without a linear output has a cross-entropy.
+    """
+    present = dict.fromkeys(name for row in rows for name in row.metrics)
+    metrics = [f"{metric}{condition}" for metric in METRICS for condition in CONDITIONS]
+    ordered = [name for name in metrics if name in present]
+    others = [name for name in present if name not in metrics]
+    return ["id", "model", "setting", *sweep_keys(settings), "seed", "status", *ordered, *others]
+
+
+def run_cells(row: RunRow, keys: Sequence[str]) -> dict[str, Any]:
+    """A row of ``runs.csv`` by column, ``keys`` being the swept ones."""
+    cells = setting_cells(row.run.setting, keys)
+    return {"id": row.id, **cells, "seed": row.run.seed, "status": row.status, **row.metrics}
+
+
+def sweep_keys(settings: Sequence[Setting]) -> tuple[str, ...]:
+    """Every swept key, each once, in order of appearance: the columns of the reports."""
+    return tuple(dict.fromkeys(key for setting in settings for key, _ in setting.sweep))
+
+
+def setting_cells(setting: Setting, keys: Sequence[str]) -> dict[str, Any]:
+    """The cells of every table that say which setting a row is of: model, setting, swept keys.
+
+    Numbers as they are, words as they are shown; None for a key that the setting's model does
+    not sweep, which is written empty.
+    """
+    values = dict(setting.sweep)
+    cells = {key: _cell(values[key]) if key in values else None for key in keys}
+    return {"model": setting.model, "setting": setting.label, **cells}
+
+
+def _cell(value: SweepValue) -> int | float | str:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value
+    return format_value(value)
+
+
+def sweep_label(setting: Setting, *, without: Sequence[str] = ()) -> str:
+    """A setting's swept values: ``"latent_dim=8 stddev=0.1"``; empty where it sweeps nothing."""
+    return " ".join(
+        f"{key}={format_value(value)}" for key, value in setting.sweep if key not in without
+    )
+
+
+def noise_level(setting: Setting) -> float | None:
+    """Root mean square per coordinate of what is added to the code, as params.yaml has it.
+
+    That is ``rms`` where set (the noise added on top of it is the model's own), else
+    ``stddev``; None where nothing is added, or an offset as it came.
+    """
+    if setting.spec.rms is not None:
+        return setting.spec.rms
+    return setting.spec.stddev if setting.spec.stddev > 0 else None
+
+
+def metric_columns(rows: Sequence[RunRow], metric: str) -> tuple[str, ...]:
+    """The columns that are summarised and compared, of those that any run has.
+
+    Every metric as deployed, then the metric that is asked for in the other conditions.
+    """
+    others = [f"{metric}{suffix}" for suffix in CONDITIONS if suffix]
+    return tuple(column for column in (*METRICS, *others) if _has_values(rows, column))
+
+
+def values_of(rows: Sequence[RunRow], column: str) -> NDArray[np.float64]:
+    """A metric's values in the order of the rows, float64 (n,); NaN where a run has none."""
+    return np.array([row.metrics.get(column, np.nan) for row in rows], dtype=np.float64)
+
+
+def _has_values(rows: Sequence[RunRow], column: str) -> bool:
+    return bool(np.any(~np.isnan(values_of(rows, column))))
+
+
+def rows_by_setting(
+    rows: Sequence[RunRow], settings: Sequence[Setting]
+) -> list[tuple[Setting, list[RunRow]]]:
+    """The rows of each setting, by ascending seed, in the order of the settings."""
+    groups: dict[str, list[RunRow]] = {setting.label: [] for setting in settings}
+    for row in sorted(rows, key=lambda row: row.run.seed):
+        groups.setdefault(row.run.setting.label, []).append(row)
+    return [(setting, groups[setting.label]) for setting in settings]
+
+
+def by_setting(
+    finished: Sequence[tuple[str, Run]], values: Mapping[str, T | None]
+) -> list[tuple[Setting, list[tuple[int, T]]]]:
+    """The seeds and values of each setting's runs, by ascending seed, in the order of the runs.
+
+    ``values`` are by id; a run without one counts as if it were not there.
+    """
+    groups: dict[str, tuple[Setting, list[tuple[int, T]]]] = {}
+    for run_id, run in finished:
+        if (value := values.get(run_id)) is not None:
+            _, members = groups.setdefault(run.setting.label, (run.setting, []))
+            members.append((run.seed, value))
+    for _, members in groups.values():
+        members.sort(key=lambda member: member[0])
+    return list(groups.values())
+
 
 @dataclass(frozen=True)
 class SettingSummary:
-    """One metric of a setting over the seeds that finished.
-
-    Attributes:
-        setting: The setting.
-        metric: The metric's column in ``runs.csv``.
-        estimate: Its mean and interval.
-        diverged: How many runs of the setting diverged and are not in the mean.
-    """
+    """One metric of a setting over the seeds that finished."""
 
     setting: Setting
-    metric: str
+    metric: str  # its column in runs.csv
     estimate: Estimate
-    diverged: int
+    diverged: int  # runs of the setting that diverged and are not in the mean
 
 
 def summarise(
     rows: Sequence[RunRow], settings: Sequence[Setting], metric: str, confidence: float
 ) -> list[SettingSummary]:
-    """One metric's mean and interval for each setting, in the order of the settings.
-
-    Args:
-        rows: The runs.
-        settings: The settings.
-        metric: A metric's column of ``runs.csv``.
-        confidence: The share of intervals that hold the true mean.
-    """
-    groups = zip(rows_by_setting(rows, settings), settings, strict=True)
-    return [_summary(own, setting, metric, confidence) for own, setting in groups]
+    """One metric's mean and interval for each setting, in the order of the settings."""
+    groups = rows_by_setting(rows, settings)
+    return [_summary(own, setting, metric, confidence) for setting, own in groups]
 
 
 def summarise_bounds(
     rows: Sequence[RunRow], settings: Sequence[Setting], confidence: float
 ) -> list[SettingSummary]:
-    """The evidence lower bound and its parts, :data:`BOUND`, of the settings that have them.
-
-    Args:
-        rows: The runs.
-        settings: The settings.
-        confidence: The share of intervals that hold the true mean.
-
-    Returns:
-        By setting, then in the order of :data:`BOUND`.
-    """
+    """The evidence lower bound and its parts, :data:`BOUND`, of the settings that have them."""
     return [
         _summary(own, setting, column, confidence)
-        for own, setting in zip(rows_by_setting(rows, settings), settings, strict=True)
+        for setting, own in rows_by_setting(rows, settings)
         for column in BOUND
-        if has_values(own, column)
+        if _has_values(own, column)
     ]
+
+
+def _summary(
+    rows: Sequence[RunRow], setting: Setting, metric: str, confidence: float
+) -> SettingSummary:
+    values = values_of([row for row in rows if row.finished], metric)
+    diverged = sum(row.status == "diverged" for row in rows)
+    return SettingSummary(setting, metric, mean_and_interval(values, confidence), diverged)
 
 
 def at_one_rms(summaries: Sequence[SettingSummary]) -> list[SettingSummary]:
     """For each model one setting, all at the same noise level where they sweep it.
 
     That is the middle of the levels that any model sweeps (the upper one of two); a model that
-    lacks it is shown at the level nearest to it in ratio. Chosen without a look at how well any
-    of them does, so that none is flattered.
-
-    Args:
-        summaries: The settings in one metric.
-
-    Returns:
-        In the order of the models; of several settings of a model at that level the first. A
-        model without any finite mean has none.
+    lacks it is shown at the level nearest to it in ratio, with the first setting of several.
+    Chosen without a look at how well any of them does, so that none is flattered. A model without
+    any finite mean has none.
     """
-    levels_of_model: dict[str, set[float | None]] = {}
+    levels: dict[str, set[float | None]] = {}
     for item in summaries:
-        levels_of_model.setdefault(item.setting.model, set()).add(noise_level(item.setting))
-    swept = sorted(
-        {
-            level
-            for levels in levels_of_model.values()
-            if len(levels) > 1
-            for level in levels
-            if level
-        }
-    )
+        levels.setdefault(item.setting.model, set()).add(noise_level(item.setting))
+    swept = sorted({level for own in levels.values() if len(own) > 1 for level in own if level})
     chosen: dict[str, tuple[float, SettingSummary]] = {}
     for item in summaries:
         if not math.isfinite(item.estimate.mean):
@@ -127,13 +212,7 @@ def at_one_rms(summaries: Sequence[SettingSummary]) -> list[SettingSummary]:
 def metrics_tree(
     rows: Sequence[RunRow], settings: Sequence[Setting], *, metric: str, confidence: float
 ) -> dict[str, Any]:
-    """The content of ``reports/metrics.json``.
-
-    Args:
-        rows: The runs.
-        settings: The settings, in the order of the report.
-        metric: The metric that is given in every condition; the others as deployed.
-        confidence: The share of intervals that hold the true mean.
+    """The content of ``reports/metrics.json``, ``metric`` in every condition, others as deployed.
 
     Returns:
         ``{model: {sweep label: {metric: {mean, low, high}}}}``, without the middle level for a
@@ -144,13 +223,16 @@ def metrics_tree(
     """
     tree: dict[str, Any] = {}
     columns = (*metric_columns(rows, metric), *BOUND)
-    for own, setting in zip(rows_by_setting(rows, settings), settings, strict=True):
+    for setting, own in rows_by_setting(rows, settings):
         leaf: dict[str, Any] = {}
         diverged = sum(row.status == "diverged" for row in own)
         for column in columns:
-            if has_values(own, column):
+            if _has_values(own, column):
                 estimate = _summary(own, setting, column, confidence).estimate
-                leaf[column] = _node(estimate, with_runs=diverged > 0)
+                numbers = {name: getattr(estimate, name) for name in ("mean", "low", "high")}
+                leaf[column] = {n: v if math.isfinite(v) else None for n, v in numbers.items()}
+                if diverged:
+                    leaf[column]["runs"] = estimate.count
         if diverged:
             leaf["diverged"] = diverged
         if setting.sweep:
@@ -160,67 +242,26 @@ def metrics_tree(
     return tree
 
 
-def sweep_label(setting: Setting, *, without: Sequence[str] = ()) -> str:
-    """A setting's swept values: ``"latent_dim=8 stddev=0.1"``; empty where it sweeps nothing."""
-    return " ".join(
-        f"{key}={format_value(value)}" for key, value in setting.sweep if key not in without
-    )
-
-
-def _summary(
-    rows: Sequence[RunRow], setting: Setting, metric: str, confidence: float
-) -> SettingSummary:
-    return SettingSummary(
-        setting=setting,
-        metric=metric,
-        estimate=mean_and_interval(
-            values_of([row for row in rows if row.finished], metric), confidence
-        ),
-        diverged=sum(row.status == "diverged" for row in rows),
-    )
-
-
-def _node(estimate: Estimate, *, with_runs: bool) -> dict[str, float | int | None]:
-    numbers = {name: getattr(estimate, name) for name in ("mean", "low", "high")}
-    finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
-    return {**finite, "runs": estimate.count} if with_runs else finite
-
-
 @dataclass(frozen=True)
 class GeneralizationGap:
-    """The gap between training and test of a setting, over the seeds that finished.
-
-    Attributes:
-        setting: The setting.
-        metric: The metric.
-        train: Mean and interval on the training split.
-        test: Mean and interval on the test split.
-        gap: Mean and interval of the gap, seed by seed; above zero, training is better.
-        relative: How much larger the error is on test than in training, as
-            :func:`.statistics.relative_change`: 0.05 is 5 %.
-    """
+    """The gap between training and test of a setting, over the seeds that finished."""
 
     setting: Setting
     metric: str
     train: Estimate
     test: Estimate
-    gap: Estimate
-    relative: Estimate
+    gap: Estimate  # seed by seed; above zero, training is better
+    relative: Estimate  # how much larger the error is on test: 0.05 is 5 %
 
 
 def generalization_gaps(
     train: NDArray[Any], test: NDArray[Any], metric: str
 ) -> NDArray[np.float64]:
-    """Advantage of the training split over the test split in a metric, seed by seed.
+    """Advantage of the training split over the test split in a metric, seed by seed, (n,).
 
     ``test − train`` for an error, ``train − test`` for what is better when higher: above zero a
     run does better on what it has seen. An offset that is a key to memorised samples opens the
     gap; one that is used by a rule leaves it.
-
-    Args:
-        train: One value per seed, (n,).
-        test: At the same seeds, (n,).
-        metric: The metric's name.
 
     Raises:
         ValueError: where the two differ in length.
@@ -232,28 +273,21 @@ def generalization_gaps(
 def summarise_generalization_gaps(
     finished: Sequence[tuple[str, Run]],
     train: Mapping[str, float],
-    test: Mapping[str, float],
+    test: Mapping[str, float | None],
     *,
     metric: str,
     confidence: float,
 ) -> list[GeneralizationGap]:
-    """The gap of every setting, in the order of the settings.
-
-    Args:
-        finished: Ids and runs, in the order of the report.
-        train: The metric on the training split as deployed, by id.
-        test: The metric on the test split as deployed, by id.
-        metric: The metric's name.
-        confidence: The share of intervals that hold the true mean.
-    """
+    """The gap of every setting, from the metric as deployed on either split, by id."""
+    pairs = {i: (train[i], value) for i, value in test.items() if value is not None and i in train}
     summaries = []
-    for setting, members in runs_by_setting(finished, train.keys() & test.keys()):
-        on_train = np.array([train[run_id] for run_id, _ in members], dtype=np.float64)
-        on_test = np.array([test[run_id] for run_id, _ in members], dtype=np.float64)
+    for setting, members in by_setting(finished, pairs):
+        values = zip(*(pair for _, pair in members), strict=True)
+        on_train, on_test = (np.array(split, dtype=np.float64) for split in values)
         gap = generalization_gaps(on_train, on_test, metric)
         relative = relative_change(on_test, on_train, metric)
         estimates = (
-            mean_and_interval(values, confidence) for values in (on_train, on_test, gap, relative)
+            mean_and_interval(each, confidence) for each in (on_train, on_test, gap, relative)
         )
         summaries.append(GeneralizationGap(setting, metric, *estimates))
     return summaries
@@ -261,21 +295,12 @@ def summarise_generalization_gaps(
 
 @dataclass(frozen=True)
 class Curve:
-    """The best validation loss so far, over the runs of a setting.
-
-    Attributes:
-        setting: The setting.
-        epochs: The epochs shown, from 1, int64 (points,).
-        mean: Mean over the runs, float64 (points,).
-        low: Lower end of its interval, float64 (points,); NaN with a single run.
-        high: Upper end.
-        runs: How many runs.
-    """
+    """The best validation loss so far, over the runs of a setting; arrays are (points,)."""
 
     setting: Setting
-    epochs: NDArray[np.int64]
+    epochs: NDArray[np.int64]  # those shown, from 1
     mean: NDArray[np.float64]
-    low: NDArray[np.float64]
+    low: NDArray[np.float64]  # NaN with a single run
     high: NDArray[np.float64]
     runs: int
 
@@ -286,13 +311,6 @@ def best_so_far(val_loss: NDArray[Any], epochs: int) -> NDArray[np.float64]:
     ``best(t) = min over s ≤ min(t, T) of val_loss(s)`` for a run of T epochs: a run that stopped
     keeps its best weights, so it keeps its best loss while others go on. Averaging only the runs
     still in training would make the mean jump whenever one stops.
-
-    Args:
-        val_loss: The validation loss of each epoch, (T,).
-        epochs: How many epochs to give.
-
-    Returns:
-        float64 (epochs,).
 
     Raises:
         ValueError: where there is no epoch.
@@ -305,19 +323,12 @@ def best_so_far(val_loss: NDArray[Any], epochs: int) -> NDArray[np.float64]:
 
 
 def learning_curves(
-    histories: Iterable[tuple[Setting, Sequence[NDArray[Any]]]],
-    *,
-    confidence: float,
-    most_points: int = MOST_POINTS,
+    histories: Iterable[tuple[Setting, Sequence[NDArray[Any]]]], *, confidence: float
 ) -> list[Curve]:
     """The curve of each setting, up to the last epoch that a run of it reached.
 
-    Args:
-        histories: For each setting the validation losses of its finished runs, each (epochs,)
-            from the first epoch on. A setting without runs has no curve.
-        confidence: The share of intervals that hold the true mean.
-        most_points: The most epochs that a curve shows, the first and the last among them,
-            denser towards the first.
+    Of the validation losses of its finished runs, each (epochs,) from the first epoch on. A
+    setting without runs has no curve.
 
     Raises:
         ValueError: where a run has no epoch.
@@ -328,7 +339,7 @@ def learning_curves(
             continue
         last = max(len(loss) for loss in losses)
         best = np.stack([best_so_far(loss, last) for loss in losses])
-        epochs = shown_epochs(last, most_points)
+        epochs = shown_epochs(last)
         estimates = [mean_and_interval(best[:, epoch - 1], confidence) for epoch in epochs]
         mean, low, high = (
             np.array([getattr(estimate, name) for estimate in estimates])
@@ -338,17 +349,13 @@ def learning_curves(
     return curves
 
 
-def shown_epochs(last: int, most_points: int = MOST_POINTS) -> NDArray[np.int64]:
-    """The epochs of a curve, ascending, from 1 to ``last``; all of them where they are few.
+def shown_epochs(last: int) -> NDArray[np.int64]:
+    """At most :data:`MOST_POINTS` epochs, ascending, from 1 to ``last``; all where they are few.
 
     Half are equally far apart, half at equal ratios, since a curve bends most at its start.
-
-    Args:
-        last: The last epoch.
-        most_points: The most epochs to give, at least 2.
     """
-    if last <= most_points:
+    if last <= MOST_POINTS:
         return np.arange(1, last + 1)
-    even = np.linspace(1, last, most_points // 2)
-    ratio = np.geomspace(1, last, most_points - most_points // 2)
+    even = np.linspace(1, last, MOST_POINTS // 2)
+    ratio = np.geomspace(1, last, MOST_POINTS - MOST_POINTS // 2)
     return np.unique(np.rint(np.concatenate([even, ratio])).astype(np.int64))

@@ -32,18 +32,10 @@ def judge(
     ``better`` and ``worse`` need both: a corrected p of at most ``1 − confidence``, and an
     interval on one side of zero. ``equivalent`` is what is neither, and shown to be within the
     margin. A small difference can be both shown and within the margin; its word is then
-    ``better`` or ``worse``. Without a seed that finished on both sides there is nothing to
-    compare: ``diverged`` where the setting itself has no finished run, else ``not comparable``.
-
-    Args:
-        difference: Setting − baseline.
-        p_corrected: The corrected p of the difference.
-        p_within_reach: The corrected p that the most extreme outcome of as many pairs would
-            have had; above ``1 − confidence`` the seeds are too few to tell any difference.
-        equivalent: Whether the two are shown to be equivalent.
-        confidence: The share of intervals that hold the true difference.
-        higher_is_better: Whether larger values of the metric are better.
-        lost: Which side has no finished run.
+    ``better`` or ``worse``. The seeds are too few to tell any difference where
+    ``p_within_reach``, the corrected p that the most extreme outcome of as many pairs would have
+    had, is above ``1 − confidence``. Without a seed that finished on both sides there is nothing
+    to compare: ``diverged`` where the setting itself has no finished run, else ``not comparable``.
     """
     level = 1 - confidence
     if not difference.count and lost == "setting":
@@ -55,9 +47,7 @@ def judge(
         return "better" if (difference.mean > 0) == higher_is_better else "worse"
     if equivalent:
         return "equivalent"
-    if not p_within_reach <= level:
-        return "too few seeds"
-    return "inconclusive"
+    return "inconclusive" if p_within_reach <= level else "too few seeds"
 
 
 def describe_outcome(
@@ -75,28 +65,19 @@ def describe_outcome(
     power: float,
     lost: Lost = "neither",
 ) -> str:
-    """The sentence for a comparison.
+    """The sentence for a comparison with the baseline's label, after its outcome and its numbers.
 
-    Args:
-        outcome: Its word.
-        baseline: The label of the baseline's setting.
-        difference: Setting − baseline.
-        p_corrected: The corrected p of the difference.
-        wins: Seeds at which the setting is better.
-        equivalence: The test of equivalence.
-        needed: How many seeds an answer needs.
-        family: How many comparisons were corrected together.
-        left_out: Seeds left out because a run of either side diverged.
-        confidence: The share of intervals that hold the true difference.
-        power: The chance with which ``needed`` seeds find the answer.
-        lost: Which side has no finished run.
+    ``family`` comparisons were corrected together; ``left_out`` seeds are not in it, since a run
+    of either side diverged; ``power`` is the chance with which ``needed`` seeds find the answer.
     """
     if outcome == "diverged":
         return f"diverged: no run finished that could be compared with {baseline}"
     if not difference.count:
         what = "no run of it finished" if lost == "baseline" else "no seed finished on both sides"
         return f"not comparable with {baseline}: {what}"
-    after = _left_out(left_out)
+    after = ""
+    if left_out:
+        after = f"; {left_out} {'seed' if left_out == 1 else 'seeds'} left out where a run diverged"
     if outcome == "not comparable":
         return f"not comparable with {baseline}: a value is not finite{after}"
     if outcome in ("better", "worse"):
@@ -109,15 +90,16 @@ def describe_outcome(
         if difference.count > 1:
             numbers += f", {_interval(difference.low, difference.high, confidence)}"
         size = ""
-    numbers += f", corrected p {probability(p_corrected)}, {_wins(wins, difference.count)}"
+    numbers += f", corrected p {probability(p_corrected)}"
+    numbers += f", better at {wins.wins} of {difference.count} seeds"
+    numbers += f", {wins.ties} tied" if wins.ties else ""
     within = f"within {percent(equivalence.margin)}"
+    change = f"error {change_percent(equivalence.change)}, "
+    change += f"corrected p {probability(equivalence.p_corrected)}"
     if outcome == "equivalent":
-        change = _change(equivalence)
         return f"equivalent to {baseline} {within} ({change}; {numbers}){after}"
     if outcome in ("better", "worse"):
-        small = ""
-        if equivalence.shown:
-            small = f", yet equivalent {within} ({_change(equivalence)})"
+        small = f", yet equivalent {within} ({change})" if equivalence.shown else ""
         return f"{outcome} than {baseline}{size} ({numbers}){small}{after}"
     more = _needed(needed, difference.count, equivalence, power)
     if outcome == "too few seeds":
@@ -165,11 +147,6 @@ def _interval(low: float, high: float, confidence: float) -> str:
     return f"{percent(confidence)} interval {number(low)} to {number(high)}"
 
 
-def _change(equivalence: Equivalence) -> str:
-    p = probability(equivalence.p_corrected)
-    return f"error {change_percent(equivalence.change)}, corrected p {p}"
-
-
 def _needed(needed: SeedsNeeded, seeds: int, equivalence: Equivalence, power: float) -> str:
     if needed.seeds is None or needed.seeds <= seeds:
         return ""
@@ -185,14 +162,3 @@ def _needed(needed: SeedsNeeded, seeds: int, equivalence: Equivalence, power: fl
 def _signed(share: float) -> str:
     """A share as a signed percentage: one decimal below ten."""
     return f"{100 * share:+z.{1 if abs(share) < 0.1 else 0}f}"
-
-
-def _wins(wins: Wins, pairs: int) -> str:
-    ties = f", {wins.ties} tied" if wins.ties else ""
-    return f"better at {wins.wins} of {pairs} seeds{ties}"
-
-
-def _left_out(count: int) -> str:
-    if not count:
-        return ""
-    return f"; {count} {'seed' if count == 1 else 'seeds'} left out where a run diverged"

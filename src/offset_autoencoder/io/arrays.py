@@ -26,6 +26,8 @@ CHUNK_VALUES = 1 << 24
 _CHUNK_ROWS = 1 << 20  # what is kept of each row (an id, a digest) takes memory, too
 # Fast memory holds a block of this many rows of usual width, a matrix product is still efficient.
 _BLOCK_ROWS = 4096
+# Linux brings in what is around a page that is touched: up to the huge page that it lies in.
+_HUGE_PAGE = 2 * 2**20
 
 
 class Matrix(Protocol):
@@ -125,6 +127,33 @@ def release(array: NDArray[Any]) -> None:
     """
     if (mapping := _mapping(array)) is not None:
         mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def read_ahead(array: NDArray[Any], rows: NDArray[np.integer[Any]]) -> None:
+    """Have the system read rows of a read-only mapped file while something else is computed."""
+    _advise(array, rows, "MADV_WILLNEED", around=0)
+
+
+def release_rows(array: NDArray[Any], rows: NDArray[np.integer[Any]]) -> None:
+    """Release the resident memory of some rows, as :func:`release` does that of all."""
+    _advise(array, rows, "MADV_DONTNEED", around=_HUGE_PAGE)
+
+
+def _advise(array: NDArray[Any], rows: NDArray[Any], advice: str, around: int) -> None:
+    mapping = _mapping(array)
+    if mapping is None or not len(rows) or not array.flags.c_contiguous:
+        return
+    whole = np.frombuffer(mapping, np.uint8)
+    if whole.flags.writeable:
+        return  # it may hold what its file does not
+    first = array.ctypes.data - whole.ctypes.data
+    width = array.strides[0]
+    ordered = np.sort(rows)
+    for stretch in np.split(ordered, np.flatnonzero(np.diff(ordered) > 1) + 1):
+        start, stop = int(stretch[0]), int(stretch[-1]) + 1
+        begin = max(0, first + start * width - around) // mmap.PAGESIZE * mmap.PAGESIZE
+        end = min(first + stop * width + around, len(mapping))
+        mapping.madvise(getattr(mmap, advice), begin, end - begin)
 
 
 def _mapping(array: NDArray[Any]) -> mmap.mmap | None:

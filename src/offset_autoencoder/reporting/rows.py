@@ -18,9 +18,15 @@ from offset_autoencoder.evaluation.interventions import InterventionSummary
 from offset_autoencoder.evaluation.metrics import CONDITIONS, higher_is_better
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict
 from offset_autoencoder.evaluation.probes import ProbeSummary
-from offset_autoencoder.evaluation.runs_table import noise_level, setting_cells, sweep_keys
 from offset_autoencoder.evaluation.statistics import Estimate
-from offset_autoencoder.evaluation.summary import Curve, GeneralizationGap, SettingSummary
+from offset_autoencoder.evaluation.summary import (
+    Curve,
+    GeneralizationGap,
+    SettingSummary,
+    noise_level,
+    setting_cells,
+    sweep_keys,
+)
 from offset_autoencoder.reporting.charts import spread
 from offset_autoencoder.reporting.wording import PARTS, full_label, series, swept_values
 

@@ -20,9 +20,7 @@ WEIGHT_CODE = (
     "training.batches",
     "training.engine",
     "training.keras_engine",
-    "training.keras_programs",
     "training.numba_engine",
-    "training.population",
     "training.state",
 )
 """Modules and packages that decide a run's weights.

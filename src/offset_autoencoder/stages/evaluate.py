@@ -25,7 +25,7 @@ from offset_autoencoder.evaluation.run_evaluation import (
     RunOffsets,
     evaluate_runs,
 )
-from offset_autoencoder.evaluation.runs_table import RunRow
+from offset_autoencoder.evaluation.summary import RunRow
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, PREPARED, REPORTS
 from offset_autoencoder.reporting.page import write_page
 from offset_autoencoder.reporting.progress import progress

@@ -262,12 +262,12 @@ def save_mlflow_model(path: Path, folder: Path, root: Path, model: LoggedModel) 
     from mlflow.models import Model
 
     facts = read_metadata(folder)
-    is_custom = facts.user_code
+    package, custom = Path(__file__).parents[1], root / CUSTOM
     mlflow.pyfunc.save_model(
         path,
         python_model=str(Path(__file__).with_name("served_model.py")),
         artifacts={NAME_IN_MLFLOW: str(folder)},
-        code_paths=[str(Path(__file__).parents[1]), *([str(root / CUSTOM)] if is_custom else [])],
+        code_paths=[str(package), *([str(custom)] if facts.user_code and custom.is_dir() else [])],
         mlflow_model=Model(
             artifact_path=model.artifact_location,
             run_id=model.source_run_id,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from offset_autoencoder.config import Params, Run, Setting, format_value
-from offset_autoencoder.evaluation.runs_table import noise_level
+from offset_autoencoder.evaluation.summary import noise_level
 from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.io.tables import number
 from offset_autoencoder.paths import REPORTS

@@ -12,8 +12,8 @@ from offset_autoencoder.config.schema import Network, Train
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.runs.files import TrainedRun
+from offset_autoencoder.training.engine import Population
 from offset_autoencoder.training.pool import train_population
-from offset_autoencoder.training.population import Population
 from offset_autoencoder.training.state import Job
 
 # Of samples in memory: what is larger is trained on chunk by chunk.

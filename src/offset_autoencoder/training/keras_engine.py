@@ -1,15 +1,26 @@
-"""The Keras engine: any network, a stack of runs per thread, by Keras on TensorFlow."""
+"""The Keras engine: any network, a stack of runs per thread, by Keras's own parts on TensorFlow.
+
+A Keras model is written once, for one run. Here its variables and its optimizer's get a leading
+axis of runs, ``tf.vectorized_map`` maps a training step over it, and one program loops over the
+batches with all of them as loop variables.
+
+The programs are compiled for a fixed number of runs per stack, which depends on the network
+alone: XLA may round differently for another stack size, and a run must not depend on how
+many others train beside it. Places that no run needs are filled with copies.
+"""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from offset_autoencoder.io.arrays import read_ahead, release_rows
 from offset_autoencoder.models.autoencoder import Variables
-from offset_autoencoder.models.backend import tf
+from offset_autoencoder.models.backend import keras, tf
 from offset_autoencoder.training.batches import (
     Rows,
     draw_noise,
@@ -22,18 +33,229 @@ from offset_autoencoder.training.engine import (
     Array,
     Engine,
     Interrupted,
+    Population,
     Samples,
     Slots,
     Workers,
 )
-from offset_autoencoder.training.keras_programs import Programs, convolves
-from offset_autoencoder.training.mapped import give_back, read_ahead
-from offset_autoencoder.training.population import Population
 from offset_autoencoder.training.state import Job, Weights
 
 # Measured on two cores: a stack pays while all its weights stay in the second-level cache.
 _STACKED_PARAMETERS = 131_072
 _LARGEST_STACK = 16
+
+Tensor = Any
+
+# Methods of Keras's optimizers that its TensorFlow backend replaces by others, which write to
+# variables in place (for tf.distribute). Those of the base class leave that to the variables.
+_STATELESS = (
+    "_apply_weight_decay",
+    "_backend_update_step",
+    "_var_key",
+    "assign",
+    "assign_add",
+    "assign_sub",
+    "stateless_apply",
+)
+
+
+class Stack(NamedTuple):
+    """Runs that one program trains side by side; every array leads with the runs, R.
+
+    Attributes:
+        weights: The weights that train, each (R, ...).
+        state: The model's other variables.
+        optimizer: The optimizer's variables.
+        best_weights: The weights at the lowest validation loss so far.
+        best_state: The other variables there.
+    """
+
+    weights: list[Tensor]
+    state: list[Tensor]
+    optimizer: list[Tensor]
+    best_weights: list[Tensor]
+    best_state: list[Tensor]
+
+    def with_run(self, place: int, arrays: Sequence[NDArray[Any]]) -> Stack:
+        """The stack with another run in a place, from all its arrays."""
+        stacked = [np.array(array) for array in tf.nest.flatten(self)]
+        for array, value in zip(stacked, arrays, strict=True):
+            array[place] = value
+        return tf.nest.pack_sequence_as(self, [tf.constant(array) for array in stacked])
+
+    def run_arrays(self, place: int) -> list[NDArray[Any]]:
+        """All arrays of one run, for :meth:`with_run`."""
+        return [np.array(array[place]) for array in tf.nest.flatten(self)]
+
+    def best_of(self, place: int) -> Variables:
+        """One run's best variables so far."""
+        return Variables(
+            [np.array(array[place]) for array in self.best_weights],
+            [np.array(array[place]) for array in self.best_state],
+        )
+
+
+class Programs:
+    """Programs of a population, compiled when they are first called.
+
+    Attributes:
+        train: ``(stack, x, order, added, learning_rate)`` → ``(stack, loss)``, with x (n, D);
+            order (R, m) int32 rows of x, batch after batch, the last one possibly smaller;
+            added: a dict of what the model is fed beside x at those rows, ``offset`` (R, m, L)
+            and, where noise is an input, ``noise`` (R, m, L); learning_rate (R,); loss (R,)
+            the sum over the m samples.
+        validate: ``(stack, x, offset)`` → ``(loss, reconstruction)``, with x (n, D) and offset
+            (R, n, L): means over the samples, (R,), of the loss and of the reconstruction's
+            share of it.
+        keep_best: ``(stack, better)`` → ``stack``, with the weights of the runs for which
+            better (R,) holds kept as their best.
+    """
+
+    def __init__(self, population: Population) -> None:
+        self.population, self._model = population, population.model
+        self._loss = keras.losses.get(population.architecture.network.loss)
+        self._optimizer = _stateless_optimizer(population.optimizer, self._model)
+        self._initial_optimizer = [np.asarray(v) for v in self._optimizer.variables]
+        # XLA has slow convolutions only on a CPU.
+        compiled = not convolves(self._model)
+        self.train = tf.function(self._train, jit_compile=compiled, autograph=False)
+        self.validate = tf.function(self._validate, jit_compile=compiled, autograph=False)
+        self.keep_best = tf.function(_keep_best, autograph=False)
+
+    @property
+    def noise_is_input(self) -> bool:
+        """True if noise is an input of its own, and not part of what is added to the code."""
+        return "noise" in self._model.input
+
+    def arrays_of(self, initial: Variables) -> list[NDArray[Any]]:
+        """All arrays of a run at its first epoch."""
+        variables = (*initial.weights, *initial.state)
+        return [*variables, *self._initial_optimizer, *variables]
+
+    def stack(self, initial: Sequence[Variables]) -> Stack:
+        """A stack of runs at their first epoch."""
+        runs = zip(*map(self.arrays_of, initial), strict=True)
+        arrays = iter([tf.constant(np.stack(values)) for values in runs])
+        model, optimizer = self._model, self._optimizer
+        weights, state = len(model.trainable_variables), len(model.non_trainable_variables)
+        sizes = (weights, state, len(optimizer.variables), weights, state)
+        return Stack(*([next(arrays) for _ in range(size)] for size in sizes))
+
+    def _losses(self, run: Variables, inputs: dict[str, Tensor], *, training: bool) -> Any:
+        """The reconstruction loss, the loss with those that layers add, and the state moved."""
+        output, state, added = self._model.stateless_call(
+            run.weights, run.state, inputs, training=training, return_losses=True
+        )
+        reconstruction = tf.reduce_mean(self._loss(inputs["x"], output))
+        return reconstruction, reconstruction + sum(added), state
+
+    def _step(self, batch: tuple[Variables, list[Tensor], dict[str, Tensor]]) -> Any:
+        """One step of one run: the batch's mean loss, and all variables after it."""
+        run, optimizer, inputs = batch
+        with tf.GradientTape() as tape:
+            tape.watch(run.weights)
+            _, loss, state = self._losses(run, inputs, training=True)
+        gradients = tape.gradient(loss, run.weights)
+        weights, optimizer = self._optimizer.stateless_apply(optimizer, gradients, run.weights)
+        return loss, weights, list(state), optimizer
+
+    def _train(
+        self,
+        stack: Stack,
+        x: Tensor,
+        order: Tensor,
+        added: dict[str, Tensor],
+        learning_rate: Tensor,
+    ) -> tuple[Stack, Tensor]:
+        runs, samples = order.shape
+        batch_size = self.population.batch_size
+        steps, rest = divmod(samples, batch_size)
+
+        def step(start: Tensor, size: int, weights: Any, state: Any, optimizer: Any) -> Any:
+            inputs = {
+                name: tf.slice(array, [0, start, 0], [runs, size, array.shape[2]])
+                for name, array in added.items()
+            }
+            inputs["x"] = tf.gather(x, tf.slice(order, [0, start], [runs, size]))
+            return _map_runs(self._step, (Variables(weights, state), optimizer, inputs), runs)
+
+        def full_step(number: Tensor, total: Tensor, *carried: Any) -> Any:
+            loss, *carried = step(number * batch_size, batch_size, *carried)
+            return number + 1, total + loss * float(batch_size), *carried
+
+        optimizer = [
+            learning_rate if variable is self._optimizer._learning_rate else value
+            for variable, value in zip(self._optimizer.variables, stack.optimizer, strict=True)
+        ]
+        total, carried = tf.zeros([runs]), (stack.weights, stack.state, optimizer)
+        if steps:
+            _, total, *carried = tf.while_loop(
+                lambda number, *_: number < steps,
+                full_step,
+                (0, total, *carried),
+                maximum_iterations=steps,
+            )
+        if rest:
+            loss, *carried = step(tf.constant(steps * batch_size), rest, *carried)
+            total = total + loss * float(rest)
+        return Stack(*carried, stack.best_weights, stack.best_state), total
+
+    def _validate(self, stack: Stack, x: Tensor, offset: Tensor) -> Any:
+        def losses(batch: tuple[Variables, Tensor]) -> Any:
+            run, offset = batch
+            inputs = {"x": x, "offset": offset}
+            if self.noise_is_input:
+                inputs["noise"] = tf.zeros_like(offset)
+            reconstruction, loss, _ = self._losses(run, inputs, training=False)
+            return loss, reconstruction
+
+        runs = (Variables(stack.weights, stack.state), offset)
+        return _map_runs(losses, runs, int(offset.shape[0]))
+
+
+def convolves(model: Any) -> bool:
+    """True if a model has convolutions."""
+    return any("Conv" in type(layer).__name__ for layer in _all_layers(model))
+
+
+def _all_layers(model: Any) -> Iterator[Any]:
+    """The layers of a model, and of the models that are layers of it."""
+    for layer in model.layers:
+        yield layer
+        if hasattr(layer, "layers"):
+            yield from _all_layers(layer)
+
+
+def _stateless_optimizer(name: str, model: Any) -> Any:
+    """Keras's optimizer of a name, as a function of its variables and the model's."""
+    kind = type(keras.optimizers.get(name))
+    (base,) = (base for base in kind.__mro__ if base.__name__ == "BaseOptimizer")
+    methods = {method: vars(base)[method] for method in _STATELESS}
+    optimizer = type(kind.__name__, (kind,), methods)()
+    optimizer.build(model.trainable_variables)
+    return optimizer
+
+
+def _map_runs(function: Any, stacked: Any, runs: int) -> Any:
+    """A function of one run, mapped over the leading axis; for a single run just called."""
+    if runs > 1:
+        return tf.vectorized_map(function, stacked)
+    result = function(tf.nest.map_structure(lambda array: array[0], stacked))
+    return tf.nest.map_structure(lambda array: tf.expand_dims(array, 0), result)
+
+
+def _keep_best(stack: Stack, better: Tensor) -> Stack:
+    def choose(new: list[Tensor], old: list[Tensor]) -> list[Tensor]:
+        """For each run the new arrays where it is better, else the old ones."""
+        return [
+            tf.where(tf.reshape(better, [-1] + [1] * (len(n.shape) - 1)), n, o)
+            for n, o in zip(new, old, strict=True)
+        ]
+
+    return stack._replace(
+        best_weights=choose(stack.weights, stack.best_weights),
+        best_state=choose(stack.state, stack.best_state),
+    )
 
 
 class KerasEngine(Engine):
@@ -47,7 +269,6 @@ class KerasEngine(Engine):
         # A chunk is as large as memory allows: runs of a stack would need one each.
         self.slots = 1 if self.chunks else runs_per_stack(population)
         self.programs = Programs(population)
-        self._whole: Any = None
 
     @classmethod
     def for_population(
@@ -60,12 +281,10 @@ class KerasEngine(Engine):
         """Begin a stack of runs."""
         return _StackedRuns(self, initial)
 
-    @property
-    def whole(self) -> Any:
-        """All training samples, as a tensor."""
-        if self._whole is None:
-            self._whole = tf.constant(np.asarray(self.samples.x))
-        return self._whole
+    @functools.cached_property
+    def all_samples(self) -> Tensor:
+        """All training samples, (n, D)."""
+        return tf.constant(np.asarray(self.samples.x))
 
 
 def runs_per_stack(population: Population) -> int:
@@ -123,7 +342,7 @@ class _StackedRuns(Slots):
         feeds = [_Feed(job, epoch) for job, epoch in zip(jobs, epochs, strict=True)]
         if engine.chunks is None:
             orders = [next(epoch_chunks(f.job.seed, f.epoch, len(x), None)) for f in feeds]
-            yield engine.whole, tf.constant(np.stack(orders)), self._inputs(feeds, orders)
+            yield engine.all_samples, tf.constant(np.stack(orders)), self._inputs(feeds, orders)
             return
         (feed,) = feeds
         chunks = epoch_chunks(feed.job.seed, feed.epoch, len(x), engine.chunks)
@@ -132,7 +351,7 @@ class _StackedRuns(Slots):
                 read_ahead(x, following)
             order = np.arange(len(rows), dtype=np.int32)[None]
             yield tf.constant(x[rows]), tf.constant(order), self._inputs([feed], [rows])
-            give_back(x, rows)
+            release_rows(x, rows)
             if engine.workers.stopping:
                 raise Interrupted
 

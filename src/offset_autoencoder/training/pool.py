@@ -24,11 +24,11 @@ from offset_autoencoder.training.engine import (
     Array,
     Interrupted,
     Piece,
+    Population,
     Samples,
     Slots,
     make_engine,
 )
-from offset_autoencoder.training.population import Population
 from offset_autoencoder.training.state import Job, Progress
 
 OnEpoch = Callable[[Sequence[Job]], None]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from offset_autoencoder.runs.files import CHECKPOINTS, Checkpoints, TrainedRun, write_run
 from offset_autoencoder.runs.spec import IdentifiedRun
+from offset_autoencoder.training.engine import Population
 from offset_autoencoder.training.pool import PopulationJobs, train_populations
-from offset_autoencoder.training.population import Population
 from offset_autoencoder.training.state import Job, TrainingData, make_jobs
 
 

@@ -75,7 +75,7 @@ def test_compiles_once_a_machine_and_anew_for_an_edited_source(
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == files
 
     # Of a function that is called from another file, which stays as it is.
-    source = other / "training" / "numba_engine" / "elementwise.py"
+    source = other / "training" / "numba_engine" / "kernels.py"
     text = source.read_text()
     assert text.count("return series * _bits_as_float(") == 1
     source.write_text(text.replace("return series * ", "return _HALF * series * "))
@@ -101,7 +101,7 @@ from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.training.numba_engine import epoch
 from offset_autoencoder.training.state import Job
-from offset_autoencoder.training.population import Population
+from offset_autoencoder.training.engine import Population
 from offset_autoencoder.training.pool import train_population
 
 rng = np.random.default_rng(0)

@@ -13,12 +13,12 @@ from numba import njit
 
 from offset_autoencoder.models.backend import keras, tf
 from offset_autoencoder.training.numba_engine import compiler
-from offset_autoencoder.training.numba_engine.elementwise import (
+from offset_autoencoder.training.numba_engine.kernels import (
+    ACTIVATIONS,
     activate,
     exp_of_negative,
     times_derivative,
 )
-from offset_autoencoder.training.numba_engine.program import ACTIVATIONS
 
 EPSILON = float(np.finfo(np.float32).eps)
 INPUTS = arrays.arrays(

@@ -15,8 +15,12 @@ from offset_autoencoder.models.layers import SampledCode, UnitNorm
 from offset_autoencoder.training.numba_engine.compile_model import compile_model
 from offset_autoencoder.training.numba_engine.epoch import new_scratch, train_batches, validate
 from offset_autoencoder.training.numba_engine.kernels import OPTIMIZERS
-from offset_autoencoder.training.numba_engine.partition import new_barrier, partition_batch
-from offset_autoencoder.training.numba_engine.program import Layout, Program
+from offset_autoencoder.training.numba_engine.program import (
+    Layout,
+    Program,
+    new_barrier,
+    partition_batch,
+)
 
 D, L, ROWS, MOST, SAMPLES = 12, 4, 9, 16, 40
 Feed = dict[str, Any]

@@ -14,11 +14,19 @@ from offset_autoencoder.config.schema import Network
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.training.numba_engine.compile_model import compile_model
-from offset_autoencoder.training.numba_engine.epoch import new_scratch, train_batches, validate
+from offset_autoencoder.training.numba_engine.epoch import (
+    most_sharing_threads,
+    new_scratch,
+    train_batches,
+    validate,
+)
 from offset_autoencoder.training.numba_engine.kernels import OPTIMIZERS
-from offset_autoencoder.training.numba_engine.partition import (
+from offset_autoencoder.training.numba_engine.program import (
+    DENSE,
     GROUP_ROWS,
     BatchPartition,
+    Layout,
+    Program,
     first_row,
     give_up,
     groups_of,
@@ -27,8 +35,6 @@ from offset_autoencoder.training.numba_engine.partition import (
     partition_batch,
     wait,
 )
-from offset_autoencoder.training.numba_engine.program import DENSE, Layout, Program
-from offset_autoencoder.training.numba_engine.sharing import most_sharing_threads
 
 D, L, SAMPLES, BATCH = 256, 8, 700, 128
 LARGE = {"latent_dim": L, "hidden": [64]}
@@ -113,14 +119,14 @@ def test_as_many_threads_share_a_run_as_leave_its_bytes_as_they_are() -> None:
 
 
 def test_a_cut_that_changes_a_bit_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    from offset_autoencoder.training.numba_engine import sharing
+    from offset_autoencoder.training.numba_engine import epoch
 
     program, layout = program_of()
 
     def trained(*arguments: Any) -> list[Any]:
         return [np.array([0.1 if arguments[-1] < 2 else np.nextafter(0.1, 1)])]
 
-    monkeypatch.setattr(sharing, "train_randomly", trained)
+    monkeypatch.setattr(epoch, "train_randomly", trained)
     assert most_sharing_threads(program, layout, BATCH, OPTIMIZERS["adam"], (SAMPLES, 1)) == 1
 
 

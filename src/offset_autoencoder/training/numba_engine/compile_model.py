@@ -10,14 +10,17 @@ import numpy as np
 
 from offset_autoencoder.models.backend import keras
 from offset_autoencoder.models.layers import SampledCode, UnitNorm
-from offset_autoencoder.training.numba_engine.kernels import LOGITS_OF, LOSSES
+from offset_autoencoder.training.numba_engine.kernels import (
+    ACTIVATIONS,
+    LINEAR,
+    LOGITS_OF,
+    LOSSES,
+    NEED_INPUT,
+)
 from offset_autoencoder.training.numba_engine.program import (
     ACTIVATE,
-    ACTIVATIONS,
     COMBINE,
     DENSE,
-    LINEAR,
-    NEED_INPUT,
     NOISE,
     SAMPLE,
     UNIT_NORM,

@@ -108,8 +108,9 @@ def compile_ahead() -> None:
             part.unlink(missing_ok=True)  # of a process that was killed at it
         source = str(Path(__file__).parents[3])
         paths = [source, *filter(None, [os.environ.get("PYTHONPATH")])]
+        program = f"from {__package__}.epoch import compile_all; compile_all()"
         done = subprocess.run(
-            [sys.executable, "-m", "offset_autoencoder.training.numba_engine.sharing"],
+            [sys.executable, "-c", program],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), _VARIABLE: str(folder)},
             capture_output=True,
             text=True,

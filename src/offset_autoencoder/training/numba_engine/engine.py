@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from offset_autoencoder.io.arrays import read_ahead, release_rows
 from offset_autoencoder.models.architecture import steps_per_epoch
 from offset_autoencoder.models.autoencoder import Variables
 from offset_autoencoder.training.batches import (
@@ -23,25 +24,29 @@ from offset_autoencoder.training.engine import (
     Array,
     Engine,
     Interrupted,
+    Population,
     Samples,
     Slots,
     Workers,
 )
-from offset_autoencoder.training.mapped import give_back, read_ahead
 from offset_autoencoder.training.numba_engine.compile_model import compile_model
 from offset_autoencoder.training.numba_engine.compiler import compile_ahead
-from offset_autoencoder.training.numba_engine.epoch import new_scratch, train_batches, validate
+from offset_autoencoder.training.numba_engine.epoch import (
+    most_sharing_threads,
+    new_scratch,
+    train_batches,
+    validate,
+)
 from offset_autoencoder.training.numba_engine.kernels import MOMENTS, OPTIMIZERS
-from offset_autoencoder.training.numba_engine.partition import (
+from offset_autoencoder.training.numba_engine.program import (
     BatchPartition,
+    Layout,
+    Program,
     give_up,
     groups_of,
     new_barrier,
     partition_batch,
 )
-from offset_autoencoder.training.numba_engine.program import Layout, Program
-from offset_autoencoder.training.numba_engine.sharing import most_sharing_threads
-from offset_autoencoder.training.population import Population
 from offset_autoencoder.training.state import Job, Weights
 
 _Piece = Callable[[BatchPartition, int, int, NDArray[np.int64]], bool]
@@ -168,8 +173,8 @@ class _Run(Slots):
             self._share(functools.partial(self._train_rows, job, step, rows, noise, losses))
             step += steps_per_epoch(len(rows), self.batch_size)
             if chunks is not None:
-                give_back(self.engine.samples.x, rows)
-                give_back(job.offset, rows)
+                release_rows(self.engine.samples.x, rows)
+                release_rows(job.offset, rows)
                 if self.engine.workers.stopping:
                     raise Interrupted
         return float(losses.sum() / len(x))
@@ -181,7 +186,7 @@ class _Run(Slots):
         for rows in slices(len(x), chunks):
             self._share(functools.partial(self._validate_rows, job, rows, losses))
             if chunks is not None:
-                give_back(x, np.arange(rows.start, rows.stop, dtype=np.int32))
+                release_rows(x, np.arange(rows.start, rows.stop, dtype=np.int32))
         reconstruction, divergence = losses.sum(axis=1) / len(x)
         return float(reconstruction + self.program.kl_weight * divergence), float(reconstruction)
 

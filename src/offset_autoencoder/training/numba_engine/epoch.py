@@ -14,9 +14,32 @@ from offset_autoencoder.training.numba_engine.forward_backward import (
     forward,
     weight_gradients,
 )
-from offset_autoencoder.training.numba_engine.kernels import loss_and_gradient, update
-from offset_autoencoder.training.numba_engine.partition import GROUP_ROWS, first_row, wait
-from offset_autoencoder.training.numba_engine.program import NOISE, OFFSET, Program, X
+from offset_autoencoder.training.numba_engine.kernels import (
+    LOSSES,
+    MOMENTS,
+    OPTIMIZERS,
+    loss_and_gradient,
+    update,
+)
+from offset_autoencoder.training.numba_engine.program import (
+    BIAS,
+    DENSE,
+    GROUP_ROWS,
+    KERNEL,
+    NOISE,
+    OFFSET,
+    OUT,
+    Layout,
+    Operation,
+    Program,
+    X,
+    first_row,
+    groups_of,
+    most_parts,
+    new_barrier,
+    partition_batch,
+    wait,
+)
 
 _f = np.float32
 
@@ -118,7 +141,7 @@ def train_batches(
                 program, number, gradient, workspace, upstream, rows, batch_size
             )
             op = program.operations[number]
-            for at, size in ((op[5], kernel), (op[6], bias)):
+            for at, size in ((op[KERNEL], kernel), (op[BIAS], bias)):
                 end = at + size
                 update(optimizer, weights, gradient, moments, at, end, learning_rate, step)
         waits += 1
@@ -186,7 +209,8 @@ def _add_losses(
 ) -> None:
     """Add these rows' reconstruction losses to their groups', and write their gradients."""
     workspace, upstream, spare, _, _ = scratch
-    last, widest = program.operations[program.operations.shape[0] - 1, 1], program.widths.max()
+    last = program.operations[program.operations.shape[0] - 1, OUT]
+    widest = program.widths.max()
     for start in range(low, high, GROUP_ROWS):
         end = min(start + GROUP_ROWS, high)
         losses[start // GROUP_ROWS] += loss_and_gradient(
@@ -276,9 +300,104 @@ def new_scratch(program: Program, batch_size: int) -> tuple[NDArray[Any], ...]:
         (batch_size,).
     """
     sizes = (
-        batch_size * program.row_width,
-        batch_size * program.row_width,
+        batch_size * int(program.columns[-1]),
+        batch_size * int(program.columns[-1]),
         batch_size * int(program.widths.max()),
         program.trained,
     )
     return (*(np.zeros(size, np.float32) for size in sizes), np.zeros(batch_size))
+
+
+def most_sharing_threads(
+    program: Program, layout: Layout, batch_size: int, optimizer: int, samples: tuple[int, int]
+) -> int:
+    """Number of threads that may train one run.
+
+    BLAS decides by the size of a product how it is done, and so a product of half the rows may be
+    rounded otherwise than half of a product of all. Where a few batches of random numbers, cut
+    into parts, do not come out bit by bit as they do uncut, a run is left to one thread.
+
+    Args:
+        program: The network.
+        layout: Its weights.
+        batch_size: Samples per step.
+        optimizer: Kind of optimizer.
+        samples: Of an epoch, and of its validation; the last batch of each may be smaller.
+
+    Returns:
+        The largest number such that it, and every smaller one, gives the same bytes.
+    """
+    most = most_parts(program, batch_size)
+    if most == 1:
+        return 1
+    rows = tuple(batch_size + (size % batch_size or batch_size) for size in samples)
+    uncut = train_randomly(program, layout, batch_size, optimizer, rows, 1)
+    for parts in range(2, most + 1):
+        cut = train_randomly(program, layout, batch_size, optimizer, rows, parts)
+        if any(a.tobytes() != b.tobytes() for a, b in zip(uncut, cut, strict=True)):
+            return parts - 1
+    return most
+
+
+def train_randomly(
+    program: Program,
+    layout: Layout,
+    batch_size: int,
+    optimizer: int,
+    samples: tuple[int, ...],
+    parts: int,
+) -> list[NDArray[Any]]:
+    """Train on random numbers, cut into parts, by a single thread.
+
+    Args:
+        program: The network.
+        layout: Its weights.
+        batch_size: Samples per step.
+        optimizer: Kind of optimizer.
+        samples: Of the epoch, and of its validation.
+        parts: Number of parts.
+
+    Returns:
+        All that it changes: weights, moments, losses, and the values of the last batch.
+    """
+    rng, (rows, held_out) = np.random.default_rng(0), samples
+    x = rng.random((max(samples), int(program.widths[X])), dtype=np.float32)
+    offset = rng.standard_normal((len(x), int(program.widths[OFFSET])), dtype=np.float32)
+    noise = rng.standard_normal((rows, offset.shape[1]), dtype=np.float32)
+    x.flags.writeable = offset.flags.writeable = False
+    weights = rng.standard_normal(layout.size, dtype=np.float32) / 16
+    moments = np.zeros((MOMENTS[optimizer], program.trained), np.float32)
+    partition, scratch = (
+        partition_batch(program, batch_size, parts),
+        new_scratch(program, batch_size),
+    )
+    losses, validation = np.zeros(groups_of(batch_size)), np.zeros((2, groups_of(batch_size)))
+    order, factor = np.arange(rows, dtype=np.int32)[::-1].copy(), np.float32(0.1)
+    train_batches(
+        program, partition, 0, 1, new_barrier(), optimizer, batch_size, 0.01, 0.1, weights, moments,
+        0, x, offset, factor, order, noise, scratch, losses,
+    )  # fmt: skip
+    validate(
+        program, partition, 0, 1, new_barrier(), batch_size, weights, x[:held_out],
+        offset[:held_out], factor, scratch, validation,
+    )  # fmt: skip
+    return [weights, moments, losses, validation, *scratch[:2]]
+
+
+def compile_all() -> None:
+    """Compile all loops by training the smallest network: all others run the same code."""
+    widths = (2, 1, 0, 2)  # of x, offset, noise, and of the only layer
+    layer = Operation(DENSE, out=3, first=X, kernel=0, bias=4, trains=1)
+    program = Program(
+        operations=np.array([layer], np.int64),
+        constants=np.zeros(1, np.float32),
+        columns=np.concatenate([[0], np.cumsum(widths)]).astype(np.int64),
+        widths=np.array(widths, np.int64),
+        trained=6,
+        loss=LOSSES["mean_squared_error"],
+        kl_weight=0.0,
+        warmup_steps=0,
+        steps_at=-1,
+    )
+    layout = Layout(("kernel", "bias"), ((2, 2), (2,)), (0, 4), 6)
+    train_randomly(program, layout, 2, OPTIMIZERS["adam"], (2, 2), 1)

@@ -7,18 +7,33 @@ from typing import Any
 import numpy as np
 
 from offset_autoencoder.training.numba_engine.compiler import compiled, inlined
-from offset_autoencoder.training.numba_engine.elementwise import (
+from offset_autoencoder.training.numba_engine.kernels import (
+    LINEAR,
+    RELU,
     activate,
     exp_of_negative,
     times_derivative,
 )
 from offset_autoencoder.training.numba_engine.program import (
     ACTIVATE,
+    ACTIVATION,
+    ADDS,
+    BIAS,
+    COLUMN,
     COMBINE,
+    CONSTANT,
     DENSE,
-    LINEAR,
-    RELU,
+    FIRST,
+    GRADIENT,
+    KERNEL,
+    KIND,
+    OUT,
+    OVERWRITES,
+    OVERWRITES_SECOND,
     SAMPLE,
+    SECOND,
+    THIRD,
+    TRAINS,
     UNIT_NORM,
 )
 
@@ -70,15 +85,15 @@ def forward(
     rows = end - start
     for number in range(program.operations.shape[0]):
         op = program.operations[number]
-        kind = op[0]
-        out = block(workspace, program, op[1], start, end, most)
-        first = block(workspace, program, op[2], start, end, most)
+        kind = op[KIND]
+        out = block(workspace, program, op[OUT], start, end, most)
+        first = block(workspace, program, op[FIRST], start, end, most)
         if kind == DENSE:
             inputs, outputs = first.shape[1], out.shape[1]
-            np.dot(first, _kernel(weights, op[5], inputs, outputs), out)
-            if op[6] >= 0:
-                bias = weights[op[6] : op[6] + outputs]
-                if op[8] == RELU:
+            np.dot(first, _kernel(weights, op[KERNEL], inputs, outputs), out)
+            if op[BIAS] >= 0:
+                bias = weights[op[BIAS] : op[BIAS] + outputs]
+                if op[ACTIVATION] == RELU:
                     for i in range(rows):
                         for j in range(outputs):
                             out[i, j] = max(out[i, j] + bias[j], _ZERO)
@@ -86,16 +101,16 @@ def forward(
                 for i in range(rows):
                     for j in range(outputs):
                         out[i, j] += bias[j]
-            if op[8] != LINEAR:
-                activate(op[8], out)
+            if op[ACTIVATION] != LINEAR:
+                activate(op[ACTIVATION], out)
         elif kind == ACTIVATE:
             _accumulate(out, first, True)
-            activate(op[8], out)
+            activate(op[ACTIVATION], out)
         elif kind == UNIT_NORM:
-            _unit_norm(first, out, program.constants[op[11]])
+            _unit_norm(first, out, program.constants[op[CONSTANT]])
         elif kind == COMBINE:
-            factor, column = program.constants[op[11]], op[9]
-            if op[10]:
+            factor, column = program.constants[op[CONSTANT]], op[COLUMN]
+            if op[ADDS]:
                 for i in range(rows):
                     for j in range(first.shape[1]):
                         out[i, column + j] += factor * first[i, j]
@@ -104,8 +119,8 @@ def forward(
                     for j in range(first.shape[1]):
                         out[i, column + j] = factor * first[i, j]
         elif kind == SAMPLE:
-            log_variance = block(workspace, program, op[3], start, end, most)
-            noise = block(workspace, program, op[4], start, end, most)
+            log_variance = block(workspace, program, op[SECOND], start, end, most)
+            noise = block(workspace, program, op[THIRD], start, end, most)
             for i in range(rows):
                 divergence = 0.0
                 for j in range(out.shape[1]):
@@ -181,15 +196,15 @@ def weight_gradients(
         How many floats its kernel and its bias have; 0 where they do not train.
     """
     op = program.operations[number]
-    if op[0] != DENSE or op[7] == 0:
+    if op[KIND] != DENSE or op[TRAINS] == 0:
         return 0, 0
-    first = block(workspace, program, op[2], 0, rows, most)
-    above = block(upstream, program, op[1], 0, rows, most)
+    first = block(workspace, program, op[FIRST], 0, rows, most)
+    above = block(upstream, program, op[OUT], 0, rows, most)
     inputs, outputs = first.shape[1], above.shape[1]
-    np.dot(first.T, above, _kernel(gradient, op[5], inputs, outputs))
-    if op[6] < 0:
+    np.dot(first.T, above, _kernel(gradient, op[KERNEL], inputs, outputs))
+    if op[BIAS] < 0:
         return inputs * outputs, 0
-    of_bias = gradient[op[6] : op[6] + outputs]
+    of_bias = gradient[op[BIAS] : op[BIAS] + outputs]
     of_bias[:] = _ZERO
     for i in range(rows):
         for j in range(outputs):
@@ -231,21 +246,21 @@ def backward(
     rows = end - start
     for number in range(program.operations.shape[0] - 1, -1, -1):
         op = program.operations[number]
-        kind, overwrites = op[0], op[13]
-        if op[12] == 0 and (kind != DENSE or op[7] == 0):
+        kind, overwrites = op[KIND], op[OVERWRITES]
+        if op[GRADIENT] == 0 and (kind != DENSE or op[TRAINS] == 0):
             continue
-        out = block(workspace, program, op[1], start, end, most)
-        above = block(upstream, program, op[1], start, end, most)
-        first = block(workspace, program, op[2], start, end, most)
-        below = block(upstream, program, op[2], start, end, most)
+        out = block(workspace, program, op[OUT], start, end, most)
+        above = block(upstream, program, op[OUT], start, end, most)
+        first = block(workspace, program, op[FIRST], start, end, most)
+        below = block(upstream, program, op[FIRST], start, end, most)
         if kind == DENSE:
-            if op[8] != LINEAR:
-                times_derivative(op[8], out, out, above)
+            if op[ACTIVATION] != LINEAR:
+                times_derivative(op[ACTIVATION], out, out, above)
             if sums:
                 weight_gradients(program, number, gradient, workspace, upstream, rows, most)
-            if op[12]:
+            if op[GRADIENT]:
                 inputs = first.shape[1]
-                kernel = _kernel(weights, op[5], inputs, out.shape[1])
+                kernel = _kernel(weights, op[KERNEL], inputs, out.shape[1])
                 if overwrites:
                     np.dot(above, kernel.T, below)
                 else:
@@ -253,20 +268,22 @@ def backward(
                     np.dot(above, kernel.T, product)
                     _accumulate(below, product, False)
         elif kind == ACTIVATE:
-            times_derivative(op[8], first, out, above)
+            times_derivative(op[ACTIVATION], first, out, above)
             _accumulate(below, above, overwrites != 0)
         elif kind == UNIT_NORM:
-            _unit_norm_gradient(first, out, above, below, program.constants[op[11]], overwrites)
+            _unit_norm_gradient(
+                first, out, above, below, program.constants[op[CONSTANT]], overwrites
+            )
         elif kind == COMBINE:
-            factor, column = program.constants[op[11]], op[9]
+            factor, column = program.constants[op[CONSTANT]], op[COLUMN]
             for i in range(rows):
                 for j in range(first.shape[1]):
                     change = factor * above[i, column + j]
                     below[i, j] = change if overwrites else below[i, j] + change
         elif kind == SAMPLE:
-            log_variance = block(workspace, program, op[3], start, end, most)
-            noise = block(workspace, program, op[4], start, end, most)
-            below_second = block(upstream, program, op[3], start, end, most)
+            log_variance = block(workspace, program, op[SECOND], start, end, most)
+            noise = block(workspace, program, op[THIRD], start, end, most)
+            below_second = block(upstream, program, op[SECOND], start, end, most)
             of_each = _f(kl_weight / samples)
             for i in range(rows):
                 for j in range(out.shape[1]):
@@ -275,4 +292,6 @@ def backward(
                     spread = _HALF * _exp(_HALF * lv)
                     of_lv = g * noise[i, j] * spread + of_each * _HALF * (_exp(lv) - _ONE)
                     below[i, j] = of_mean if overwrites else below[i, j] + of_mean
-                    below_second[i, j] = of_lv if op[14] else below_second[i, j] + of_lv
+                    below_second[i, j] = (
+                        of_lv if op[OVERWRITES_SECOND] else below_second[i, j] + of_lv
+                    )

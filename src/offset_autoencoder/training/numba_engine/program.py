@@ -1,17 +1,33 @@
-"""A dense network as a list of operations: what the compiled loop runs.
+"""Programs: dense networks as lists of operations, and the division of batches among threads.
 
 Every intermediate of a batch is a *value*: (rows, width) float32, a block of one workspace.
 An operation reads one to three values and writes one. All weights lie in one flat array,
 those that train first, so that an optimizer's step is one loop over it.
+
+The rows of a batch fall into *groups* of 64. Losses are summed group by group, however many
+threads there are, and each thread takes whole groups that follow one another; a smaller last batch
+is left to the first. The gradients of the weights are summed over all rows, each by one thread.
+
+A barrier is two int64: how many threads have arrived so far, over all batches, and whether one of
+them gave up. Two waits per batch are too many for Python's own barriers, which take its lock.
 """
 
 from __future__ import annotations
 
+import platform
+import sys
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from offset_autoencoder.training.numba_engine.compiler import compiled, inlined
+from offset_autoencoder.training.numba_engine.kernels import LINEAR
 
 # The first values of every program: what a model is fed.
 X, OFFSET, NOISE = 0, 1, 2
@@ -23,22 +39,10 @@ UNIT_NORM = 2  # out = first / ‖first‖, zeros where it is shorter than const
 COMBINE = 3  # out[:, column : column + width of first] (+)= constant · first
 SAMPLE = 4  # out = first + exp(second / 2) · third in training, first otherwise
 
-# Activations. The derivative of most is told by their output; that of some needs their input,
-# which is why a Dense layer with one of these becomes two operations.
-LINEAR, RELU, SIGMOID, TANH, ELU, SELU, SOFTPLUS, LEAKY_RELU, SILU, GELU = range(10)
-ACTIVATIONS = {
-    "linear": LINEAR,
-    "relu": RELU,
-    "sigmoid": SIGMOID,
-    "tanh": TANH,
-    "elu": ELU,
-    "selu": SELU,
-    "softplus": SOFTPLUS,
-    "leaky_relu": LEAKY_RELU,
-    "silu": SILU,
-    "gelu": GELU,
-}
-NEED_INPUT = frozenset({SILU, GELU})
+# Multiplications per batch from which threads gain more by sharing it than they lose by waiting.
+_WORTH_SHARING = 2_000_000
+# Fewer rows make a product slow, and BLAS treats small products otherwise, which rounds otherwise.
+GROUP_ROWS = 64
 
 
 class Operation(NamedTuple):
@@ -80,6 +84,11 @@ class Operation(NamedTuple):
     overwrites_second: int = 0
 
 
+# Places of an operation's fields in its row, as the compiled loop reads them.
+KIND, OUT, FIRST, SECOND, THIRD, KERNEL, BIAS, TRAINS = range(8)
+ACTIVATION, COLUMN, ADDS, CONSTANT, GRADIENT, OVERWRITES, OVERWRITES_SECOND = range(8, 15)
+
+
 class Program(NamedTuple):
     """A network as the compiled loop takes it; every field a number or an array.
 
@@ -105,16 +114,6 @@ class Program(NamedTuple):
     kl_weight: float
     warmup_steps: int
     steps_at: int
-
-    @property
-    def row_width(self) -> int:
-        """Floats of one row of the workspace."""
-        return int(self.columns[-1])
-
-    @property
-    def has_noise(self) -> bool:
-        """True if noise is a value of its own, and not part of what is added to the code."""
-        return bool(np.any(self.operations[:, 2:5] == NOISE))
 
 
 @dataclass(frozen=True)
@@ -143,3 +142,149 @@ class Layout:
             flat[start : start + int(np.prod(shape))].reshape(shape).copy()
             for start, shape in zip(self.starts, self.shapes, strict=True)
         ]
+
+
+class BatchPartition(NamedTuple):
+    """Division of a batch among threads.
+
+    Attributes:
+        batch_size: Rows of a whole batch.
+        parts: Number of parts that its groups fall into, at least as many as threads.
+        owners: (operations,) int64, the part that sums and applies the gradient of an
+            operation's weights.
+    """
+
+    batch_size: int
+    parts: int
+    owners: NDArray[np.int64]
+
+
+def groups_of(batch_size: int) -> int:
+    """Groups of a whole batch; the last may be smaller."""
+    return -(-batch_size // GROUP_ROWS)
+
+
+def most_parts(program: Program, batch_size: int) -> int:
+    """Into how many parts it is worth cutting a batch: small ones into one."""
+    is_worth_it = batch_size * sum(_sizes(program)) >= _WORTH_SHARING
+    return max(1, batch_size // GROUP_ROWS) if is_worth_it else 1
+
+
+def partition_batch(program: Program, batch_size: int, parts: int) -> BatchPartition:
+    """Cut the batches of a network into parts; the weights go to them as evenly as they can."""
+    sizes = _sizes(program)
+    owners, loads = np.zeros(len(sizes), np.int64), np.zeros(parts)
+    for number in sorted(range(len(sizes)), key=lambda number: -sizes[number]):
+        owners[number] = np.argmin(loads)
+        loads[owners[number]] += sizes[number]
+    return BatchPartition(batch_size, parts, owners)
+
+
+def _sizes(program: Program) -> list[int]:
+    """Weights of each operation's kernel."""
+    return [
+        int(program.widths[op[FIRST]] * program.widths[op[OUT]]) if op[KIND] == DENSE else 0
+        for op in program.operations
+    ]
+
+
+@inlined
+def first_row(partition: Any, part: int, rows: int) -> Any:
+    """The first of a batch's rows that belong to a part; of the part after the last, ``rows``."""
+    if part == 0:
+        return 0
+    if part == partition.parts or rows < partition.batch_size:
+        return rows
+    return (rows // GROUP_ROWS * part // partition.parts) * GROUP_ROWS
+
+
+_ARRIVED, _GIVEN_UP = 0, 1
+# Not typed.
+_at = cast(Any, cgutils.gep_inbounds)
+# So often a thread looks before it sleeps: some tenths of a millisecond. One that sleeps is woken
+# on a core that is free; two that only look can stay on one core for long.
+_SPINS = 3000
+_INT = ir.IntType(64)
+_IS_WINDOWS = sys.platform == "win32"
+# Of Windows in milliseconds, elsewhere in microseconds; 0 of the former gives the core away.
+_sleep: Any = types.ExternalFunction(
+    "Sleep" if _IS_WINDOWS else "usleep", types.int32(types.uint32)
+)
+_SLEEP = np.uint32(0 if _IS_WINDOWS else 20)
+# Lets the other thread of a core have its units meanwhile.
+_HAS_PAUSE = platform.machine().lower() in ("x86_64", "amd64")
+
+
+def new_barrier() -> NDArray[np.int64]:
+    """A barrier that no thread has reached."""
+    return np.zeros(2, np.int64)
+
+
+def give_up(barrier: NDArray[np.int64]) -> None:
+    """Let no thread wait for this one any more."""
+    barrier[_GIVEN_UP] = 1
+
+
+def _address(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    array = context.make_array(signature.args[0])(context, builder, arguments[0])
+    return _at(builder, array.data, arguments[1])
+
+
+@intrinsic
+def _count(context: Any, barrier: Any, index: Any) -> Any:
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        index = _address(context, builder, signature, arguments)
+        return builder.atomic_rmw("add", index, _INT(1), "seq_cst")
+
+    return types.int64(barrier, types.int64), build
+
+
+@intrinsic
+def _look(context: Any, barrier: Any, index: Any) -> Any:
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        index = _address(context, builder, signature, arguments)
+        return builder.load_atomic(index, "seq_cst", 8)
+
+    return types.int64(barrier, types.int64), build
+
+
+@intrinsic
+def _pause(context: Any) -> Any:
+    def build(_context: Any, builder: Any, _signature: Any, _arguments: Any) -> Any:
+        if _HAS_PAUSE:
+            kind = ir.FunctionType(ir.VoidType(), [])
+            builder.call(builder.module.declare_intrinsic("llvm.x86.sse2.pause", (), kind), [])
+        return _context.get_dummy_value()
+
+    return types.void(), build
+
+
+# Numba fills in the first argument itself, which type checkers cannot know.
+_counted, _seen, _paused = (cast(Any, intrinsic_) for intrinsic_ in (_count, _look, _pause))
+
+
+@compiled
+def wait(barrier: Any, threads: int, times: int) -> bool:
+    """Wait until all threads have waited here so many times.
+
+    Args:
+        barrier: As :func:`new_barrier` makes it.
+        threads: Number of threads that wait for each other.
+        times: How often this one has waited, this time included.
+
+    Returns:
+        Whether all came; False where one gave up.
+    """
+    if threads == 1:
+        return True
+    _counted(barrier, _ARRIVED)
+    spins = 0
+    while _seen(barrier, _ARRIVED) < threads * times:
+        if _seen(barrier, _GIVEN_UP) != 0:
+            return False
+        spins += 1
+        if spins > _SPINS:
+            _sleep(_SLEEP)
+        else:
+            _paused()
+    return True

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from offset_autoencoder.training.mapped import Rows, give_back, read_ahead
+from offset_autoencoder.io.arrays import read_ahead, release_rows
 
+Rows = NDArray[np.int32]
 Advise = Callable[[Any, Rows], None]
 MB = 2**20
 only_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -24,7 +26,7 @@ def rows(*numbers: int) -> Rows:
     return np.array(numbers, np.int32)
 
 
-@pytest.fixture(params=[read_ahead, give_back])
+@pytest.fixture(params=[read_ahead, release_rows])
 def advise(request: pytest.FixtureRequest) -> Advise:
     return request.param
 
@@ -42,7 +44,7 @@ def numbers(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_values_stay_what_they_are(numbers: Any, seed: int, count: int, first: int) -> None:
     part = numbers[first:]
     some = np.random.default_rng(seed).integers(len(part), size=count).astype(np.int32)
-    for advise in (read_ahead, give_back, read_ahead):
+    for advise in (read_ahead, release_rows, read_ahead):
         advise(part, some)
         np.testing.assert_array_equal(part[:, 0], 7 * np.arange(first, 10_000, dtype=np.float32))
 
@@ -101,14 +103,14 @@ def test_memory_is_really_given_back(tmp_path: Path) -> None:
     few = np.concatenate([np.arange(n, n + 100) for n in range(500, 65_000, 8_000)]).astype("i4")
     assert large[few].sum() == large[few].size
     assert resident(path) > len(few) * 1024
-    give_back(large, few)
+    release_rows(large, few)
     assert resident(path) < 64 * 1024
     everything = np.arange(len(large), dtype=np.int32)
     assert large.sum() == large.size
     assert resident(path) > 60 * MB
-    give_back(large, everything[::2])  # pages of rows in between go too: they can be read again
-    give_back(large, np.random.default_rng(0).permutation(everything[:40_000]))
+    release_rows(large, everything[::2])  # pages of rows in between go too: they can be read again
+    release_rows(large, np.random.default_rng(0).permutation(everything[:40_000]))
     assert resident(path) < 64 * MB * (1 - 40_000 / 65_536) + MB
-    give_back(large, everything)
+    release_rows(large, everything)
     assert resident(path) < MB
     assert large[12_345, 67] == 1
