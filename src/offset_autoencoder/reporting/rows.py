@@ -1,7 +1,4 @@
-"""Rows of the csv files under ``reports/``; those of ``plots/`` are the data of the charts too.
-
-A file is a table of fields: of each column its name, and what it takes from a result.
-"""
+"""Rows of the csv files under ``reports/``; those of ``plots/`` are the data of the charts too."""
 
 from __future__ import annotations
 
@@ -32,13 +29,10 @@ from offset_autoencoder.reporting.wording import PARTS, full_label, series, swep
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
-Rows = tuple[Sequence[str], Sequence[Row]]
-"""Columns and rows of a csv file; a row may lack a column."""
-
+Rows = tuple[Sequence[str], Sequence[Row]]  # columns and rows; a row may lack a column
 Fields = Mapping[str, Callable[[T], Any]]
 Colours = Mapping[str, str]  # by model, or by what wording.swept_values gives
 ShownAs = Literal["reference", "line", "point"]
-_LABEL_HEIGHT = 0.036  # of a name beside a line, as a share of the height of its chart
 
 
 def _estimate(
@@ -393,7 +387,8 @@ def _label_places(
     log = is_logarithmic(summaries)
     forth, back = (math.log10, functools.partial(pow, 10.0)) if log else (float, float)
     places = [forth(item.estimate.mean) for item, _ in finite]
-    apart = _LABEL_HEIGHT * ((max(places) - min(places)) or 1.0)
+    # The height of a name is this share of that of its chart.
+    apart = 0.036 * ((max(places) - min(places)) or 1.0)
     ordered = sorted(ends.values(), key=lambda item: item.estimate.mean)
     moved = spread([forth(item.estimate.mean) for item in ordered], apart)
     return {item.setting.label: back(at) for item, at in zip(ordered, moved, strict=True)}
@@ -401,6 +396,5 @@ def _label_places(
 
 def is_logarithmic(summaries: Sequence[SettingSummary]) -> bool:
     """True if the axis of these metrics is logarithmic: errors, all of them above zero."""
-    means = (item.estimate.mean for item in summaries)
-    positive = all(mean > 0 for mean in means if math.isfinite(mean))
+    positive = all(s.estimate.mean > 0 for s in summaries if math.isfinite(s.estimate.mean))
     return positive and not higher_is_better(summaries[0].metric)
