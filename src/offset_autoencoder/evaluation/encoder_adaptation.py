@@ -139,12 +139,9 @@ def donor_shift(
     the offset is it above zero. An encoder that merely takes a known offset back is thrown off
     by another one just as much, but not towards the other sample.
 
-    Args:
-        x: The samples, (n, features).
-        code: Their codes, (n, L), or None where the architecture names none.
-        offset: What is added to the codes, or stands beside them, (n, L).
-        decode: From codes and offsets of all n samples to reconstructions, (n, features).
-        sources: Whose offset each sample gets, (draws, n); NaN comes of none.
+    Samples x and reconstructions are (n, features), codes and offsets (n, L), code is None where
+    the architecture names none. ``sources`` (draws, n) is whose offset each sample gets; NaN
+    comes of none, or of samples that are all alike.
     """
     own = decode(code, offset).astype(np.float64)
     moved, whole = 0.0, 0.0

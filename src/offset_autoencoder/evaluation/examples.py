@@ -59,11 +59,8 @@ def reconstructions(
 ) -> Reconstructions | None:
     """Test samples reconstructed by each run, one of each class where there are labels.
 
-    Args:
-        data: The prepared data.
-        runs: The runs by id; without any there is None to show.
-        names: The name of each picture and its run's id; settings can share a run.
-        offsets: As :func:`.run_evaluation.evaluate_runs` takes them.
+    Names are those of each picture and its run's id; settings can share a run. The offsets are
+    those of :class:`.run_evaluation.RunOffsets`. None without runs.
     """
     image_shape, known_range = data.schema.image_shape, data.schema.range
     if not runs:

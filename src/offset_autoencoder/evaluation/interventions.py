@@ -41,41 +41,30 @@ Inputs = Iterable[tuple[Array | None, Array]]
 class Draws:
     """Permutations and noise for the samples of one split, the same for every run of a seed.
 
-    Attributes:
-        sources: Whose offset each sample gets when they are permuted, never its own, int64
-            (draws, n); without rows where there is but one sample.
-        replacement: Standard normal numbers in place of an offset, float32 (draws, n, L).
-        noise: The same, to put on a code.
+    ``sources`` is whose offset each sample gets when they are permuted, never its own.
     """
 
-    sources: NDArray[np.int64]
-    replacement: Array
-    noise: Array
+    sources: NDArray[np.int64]  # (draws, n); without rows where there is but one sample
+    replacement: Array  # standard normal numbers in place of an offset, (draws, n, L)
+    noise: Array  # the same, to put on a code
 
 
 @dataclass(frozen=True)
 class InterventionKind:
     """An intervention of whatever level.
 
-    Attributes:
-        name: Its name in ``interventions.csv``.
-        label: Its name in tables and pictures.
-        inputs: From code (n, L) or None, offset (n, L), draws and level to the decoder's inputs,
-            a pair of code and offset per draw; one pair where it does not draw. No pair: it does
-            not apply.
-        plot: The file of ``reports/plots/`` that shows it, without its ending; None: none does.
-        needs_offset: Whether it is left out for a run without an offset.
-        levels: The key of ``evaluate`` in params.yaml that holds its levels; None without levels.
-        same_as: Names of the interventions that its levels are equal to by definition.
+    ``inputs`` leads from code (n, L) or None, offset (n, L), draws and level to the decoder's
+    inputs, a pair of code and offset per draw; one pair where it does not draw. No pair: it does
+    not apply.
     """
 
-    name: str
-    label: str
+    name: str  # in interventions.csv
+    label: str  # in tables and pictures
     inputs: Callable[[Array | None, Array, Draws, float], Inputs]
-    plot: Literal["interventions", "offset_scales", "robustness"] | None
-    needs_offset: bool = True
-    levels: str | None = None
-    same_as: Mapping[float, str] | None = None
+    plot: Literal["interventions", "offset_scales", "robustness"] | None  # in reports/plots/
+    needs_offset: bool = True  # left out for a run without one
+    levels: str | None = None  # the key of evaluate in params.yaml that holds them
+    same_as: Mapping[float, str] | None = None  # what its levels are equal to by definition
 
 
 def _own(code: Array | None, offset: Array, draws: Draws, level: float) -> Inputs:
@@ -212,9 +201,8 @@ def intervene(
         domain: The range of the values.
 
     Returns:
-        The metrics by intervention, in order. What does not apply is not in it: all that
-        changes an offset for a run without one, ``offset_only`` without a code, ``permuted``
-        with a single sample.
+        By intervention, in order, without what does not apply: all that changes an offset for a run
+        without one, ``offset_only`` without a code, ``permuted`` with a single sample.
 
     Raises:
         ValueError: where shapes do not fit.

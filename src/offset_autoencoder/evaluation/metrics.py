@@ -85,11 +85,7 @@ class Metric:
 
 
 def mse(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
-    """Mean squared error over samples and features: ``mean((x' − x)²)``.
-
-    Args:
-        x: Samples, (n, features).
-        reconstruction: Their reconstructions, (n, features).
+    """Mean squared error of reconstructions of x, both (n, features): ``mean((x' − x)²)``.
 
     Raises:
         ValueError: where the shapes differ, or there is no sample.
@@ -277,16 +273,11 @@ def decoded_metrics(
     names: Sequence[str],
     domain: Domain,
 ) -> Iterator[tuple[object, dict[str, float]]]:
-    """Metrics of many ways to decode the same samples, a few blocks of rows at a time.
+    """Metrics of many ways to decode the same samples x (n, features), a few blocks at a time.
 
-    Args:
-        x: The samples, (n, features).
-        inputs: Inputs of the decoder, all with codes or all without, of the same shape.
-        decode: From codes and offsets to reconstructions, (rows, features). It is called on as
-            many rows as :data:`BLOCK_BYTES` hold, several inputs stacked; without codes on None
-            and the offsets of all n samples in order.
-        names: Names of metrics.
-        domain: The range of the values.
+    Inputs have all codes or all none, and the same shape. ``decode``, from codes and offsets to
+    reconstructions (rows, features), is called on as many rows as :data:`BLOCK_BYTES` hold,
+    several inputs stacked; without codes on None and the offsets of all n samples in order.
 
     Yields:
         Each input's name and metrics, to rounding those of :func:`reconstruction_metrics`.

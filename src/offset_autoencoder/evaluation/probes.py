@@ -148,18 +148,14 @@ class Targets:
 class Probe:
     """Result of probing one part, on the test split; standard errors are over test samples.
 
-    Attributes:
-        explained: Share of the variance of x that is explained, over all features together, as
-            :func:`.metrics.explained_variance`. Below zero it says less than the mean does.
-        explained_error: Its standard error.
-        accuracy: Share of the labels that are right; None without labels.
-        accuracy_error: Its standard error.
+    The share of the variance of x that is explained is that of all features together, as
+    :func:`.metrics.explained_variance`. Below zero it says less than the mean does.
     """
 
     explained: float
-    explained_error: float
-    accuracy: float | None
-    accuracy_error: float | None
+    explained_error: float  # standard error
+    accuracy: float | None  # share of the labels that are right; None without labels
+    accuracy_error: float | None  # standard error
 
 
 def prepare_targets(x: Splits, y: Splits | None) -> Targets:

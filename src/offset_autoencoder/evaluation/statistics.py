@@ -100,10 +100,8 @@ def sign_flip_p(paired: NDArray[Any], alternative: Alternative = "two-sided") ->
     exact up to 40 pairs: the patterns' sums are those of one half of the pairs plus those of
     the other, which a sorted search counts without listing all 2ⁿ. Above, it is
     ``(b + 1) / (m + 1)`` over m = 99,999 patterns drawn with a fixed seed, which is valid too.
-    Sums that differ by rounding alone count as equal.
-
-    Returns:
-        p in (0, 1]; NaN without pairs, or where a difference is not finite.
+    Sums that differ by rounding alone count as equal. NaN without pairs, or where a difference is
+    not finite.
     """
     paired = _flat(paired)
     count = len(paired)
@@ -224,11 +222,8 @@ def relative_change(
     of them: mse, mae and cross-entropy are errors themselves, explained variance leaves
     ``1 − share`` unexplained, and a PSNR of d decibels is a mean squared error of
     ``10^(−d / 10)`` in units of the squared data range. mse, psnr and explained_variance of the
-    same reconstructions thus change alike.
-
-    Returns:
-        ``error / baseline error − 1``, float64 (n,): above zero is worse, for every metric. NaN
-        where the baseline has no error or either is not finite.
+    same reconstructions thus change alike. ``error / baseline error − 1``, float64 (n,), above
+    zero is worse, for every metric. NaN where the baseline has no error or either is not finite.
 
     Raises:
         ValueError: where the two differ in shape.
@@ -247,10 +242,8 @@ def equivalence_p(change: NDArray[Any], margin: float) -> float:
 
     After Schuirmann (1987): one test that the mean is above ``−margin``, one that it is below
     ``margin``, and the larger p of the two. Both are exact sign-flip tests of the change less
-    the margin; so they take the changes to scatter alike to either side of their mean.
-
-    Returns:
-        p in (0, 1], ``2⁻ⁿ`` at the least; NaN without changes, or where one is not finite.
+    the margin; so they take the changes to scatter alike to either side of their mean. p is
+    ``2⁻ⁿ`` at the least; NaN without changes, or where one is not finite.
 
     Raises:
         ValueError: where the margin is not above zero.
