@@ -34,7 +34,7 @@ N, D, L = 40, 6, 3
 RNG = np.random.default_rng(0)
 X = RNG.random((N, D), dtype=np.float32)
 NEAR, FAR = (X + share * (RNG.random((N, D), dtype=np.float32) - X) for share in (0.2, 0.8))
-DOMAIN = Domain((0.0, 1.0), in_unit_interval=True)
+DOMAIN = Domain((0.0, 1.0), in_unit_interval=True, image_shape=(2, 3))
 CODE, OFFSET = (RNG.normal(size=(N, L)).astype(np.float32) for _ in range(2))
 WEIGHTS = RNG.normal(size=(L, D)).astype(np.float32)
 DRAWS = draw(2, seed=0, run_seed=0, samples=N, latent_dim=L)

@@ -38,7 +38,7 @@ def test_every_system_starts_from_the_weights_of_a_stock_model(
 
 
 def encode_recurrent(
-    architecture: Architecture, x: Any, seed: int, prefix: str, activation: str, trainable: bool
+    architecture: Architecture, x: Any, seed: int, prefix: str, *, activation: str, trainable: bool
 ) -> Any:
     sequence = keras.layers.Reshape((architecture.input_dim, 1), name=f"{prefix}sequence")(x)
     name = f"{prefix}encoder_1"

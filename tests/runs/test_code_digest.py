@@ -165,7 +165,6 @@ DECIDES_NOTHING = {
     "io.arrays",  # tells the system what will be read
     "io.files",  # how results are written
     "models",  # a docstring
-    "models.losses",  # likelihoods of evaluated runs
     "models.resolve",  # resolves what stands in the id
     "paths",  # names of folders
     "runs",  # a docstring

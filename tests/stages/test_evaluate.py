@@ -15,6 +15,7 @@ import pytest
 
 from offset_autoencoder import load_params, load_prepared, load_run, load_table
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.evaluation import metrics
 from offset_autoencoder.evaluation.examples import Reconstructions, codes, reconstructions
 from offset_autoencoder.reporting.wording import full_label
 from offset_autoencoder.runs.load import load_finished_run
@@ -346,6 +347,23 @@ def test_a_metric_that_no_run_has_is_one_line(
     with pytest.raises(InputError, match=r"params\.yaml: evaluate\.metric: binary_crossentropy is"):
         evaluate.main()
     assert experiment.contents("reports") == before
+
+
+def test_a_metric_of_images_is_given_their_shape(
+    project: Path, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def corner(x: Any, reconstruction: Any, domain: metrics.Domain) -> float:
+        error = np.abs(reconstruction - x)
+        return float(error.reshape(-1, *(domain.image_shape or ()))[:, 0, 0].mean())
+
+    of_images = metrics.Metric(
+        "corner", "corner", corner, applies=lambda d: d.image_shape == (8, 8)
+    )
+    monkeypatch.setitem(metrics.METRICS, "corner", of_images)
+    experiment.evaluate()
+    finished = [row for row in table("reports/runs.csv") if row["status"] == "finished"]
+    assert finished
+    assert all(0 <= float(row["corner"]) < 1 for row in finished if row["model"] != "linear")
 
 
 def test_all_diverged_is_still_reported(project: Path, experiment: Experiment) -> None:

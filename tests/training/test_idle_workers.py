@@ -85,3 +85,11 @@ def test_who_was_asked_stays_though_all_is_over() -> None:
     workers.idle.share(piece, 2)
     assert done == [2]
     workers.end()
+
+
+def test_a_worker_that_ends_takes_no_other_off_the_list() -> None:
+    workers = Workers(2)
+    first, second = workers.idle._idle
+    assert first != second
+    workers.end()
+    assert workers.idle._idle == []

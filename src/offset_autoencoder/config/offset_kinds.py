@@ -6,21 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from offset_autoencoder.config.schema import Loss, Output, PathOrSplits, check_output
 from offset_autoencoder.config.validation import (
+    NOT_BOOL,
     Activation,
     Count,
     Epochs,
+    FunctionName,
+    Nullable,
     Number,
     Positive,
     Section,
     Seed,
     Width,
     WrongTogether,
-    null_word,
-    refuse_bool,
 )
 from offset_autoencoder.errors import InputError
 
@@ -141,11 +142,7 @@ class ClassCodeOffset(OffsetSection):
 
 
 class KmeansOffset(OffsetSection):
-    """One vector a cluster of the training split, that of the nearest centroid.
-
-    ``vectors: random`` are directions drawn by the seed, ``pca`` the centroids' own principal
-    components.
-    """
+    """One vector per cluster of the training split: drawn, or the centroids' own PCA."""
 
     kind: Literal["kmeans"] = "kmeans"
     n_clusters: Count = 10
@@ -167,14 +164,14 @@ class KmeansOffset(OffsetSection):
 class InterferenceOffset(OffsetSection):
     """A known signal that depends on the sample's id alone.
 
-    ``frequency`` is in cycles a coordinate and ``phase`` in radians, both of the sinusoid;
+    ``frequency`` is in cycles per coordinate and ``phase`` in radians, both of the sinusoid;
     ``points`` is the constellation's alphabet and ``seed`` draws from it.
     """
 
     needs = "ids"
     kind: Literal["interference"] = "interference"
     signal: Literal["sinusoid", "constellation"] = "sinusoid"
-    frequency: Annotated[float, BeforeValidator(refuse_bool), Field(gt=0, lt=0.5)] = 0.0618
+    frequency: Annotated[float, NOT_BOOL, Field(gt=0, lt=0.5)] = 0.0618
     phase: Number = 0.0
     points: Literal["bpsk", "qpsk", "psk8", "qam16"] = "bpsk"
     seed: Seed = 0
@@ -191,7 +188,7 @@ class InterferenceOffset(OffsetSection):
 class Reference(OffsetSection):
     """The autoencoder that an offset fits for itself; keys as in ``network:`` and ``train:``."""
 
-    hidden: list[Width] = Field(default_factory=lambda: [32])
+    hidden: list[Width] = Field([32])
     activation: Activation = "relu"
     output: Output = "sigmoid"
     loss: Loss = "binary_crossentropy"
@@ -199,7 +196,7 @@ class Reference(OffsetSection):
     epochs: Epochs = 100
     batch_size: Count = 32
     learning_rate: Positive = 1e-3
-    patience: Annotated[Count | None, BeforeValidator(null_word)] = 10
+    patience: Nullable[Count] = 10
     seed: Seed = 0
 
     @property
@@ -221,7 +218,7 @@ class EncoderOffset(Reference):
 
     trains = True
     kind: Literal["encoder"] = "encoder"
-    path: Annotated[str | None, BeforeValidator(null_word)] = None
+    path: Nullable[str] = None
     layer: str = "code"
 
     @property
@@ -250,7 +247,7 @@ class EncoderOffset(Reference):
 class AdversarialOffset(Reference):
     """The direction that most hurts a reference autoencoder, sample by sample.
 
-    ``radius`` is the root mean square a coordinate at which it is sought, ``step`` the length
+    ``radius`` is the root mean square per coordinate at which it is sought, ``step`` the length
     of a step on the unit sphere.
     """
 
@@ -258,7 +255,7 @@ class AdversarialOffset(Reference):
     kind: Literal["adversarial"] = "adversarial"
     radius: Positive = 0.1
     steps: Count = 30
-    step: Annotated[float, BeforeValidator(refuse_bool), Field(gt=0, lt=2)] = 1.0
+    step: Annotated[float, NOT_BOOL, Field(gt=0, lt=2)] = 1.0
     restarts: Count = 2
 
 
@@ -285,7 +282,7 @@ class FunctionOffset(OffsetSection):
 
     user_code = True
     kind: Literal["function"] = "function"
-    function: Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")]
+    function: FunctionName
     seed: Seed = 0
 
     @property
@@ -306,15 +303,8 @@ def _check_components(where: str, shape: DataShape, latent_dims: Sequence[int]) 
 
 
 OFFSETS: dict[str, type[OffsetSection]] = {
-    "zero": ZeroOffset,
-    "hash": HashOffset,
-    "random_projection": RandomProjectionOffset,
-    "pca": PcaOffset,
-    "class_code": ClassCodeOffset,
-    "kmeans": KmeansOffset,
-    "interference": InterferenceOffset,
-    "encoder": EncoderOffset,
-    "adversarial": AdversarialOffset,
-    "file": FileOffset,
-    "function": FunctionOffset,
+    section.model_fields["kind"].default: section
+    for base in (OffsetSection, Reference)
+    for section in base.__subclasses__()
+    if "kind" in section.model_fields
 }

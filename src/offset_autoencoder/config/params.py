@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import Field, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
@@ -17,7 +18,6 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from offset_autoencoder.config.offset_kinds import OFFSETS, ZeroOffset
 from offset_autoencoder.config.registries import LOSSES
 from offset_autoencoder.config.schema import Data, Evaluate, Network, Split, Tracking, Train
-from offset_autoencoder.config.sweep import Run, Setting, expand, format_value, is_sweep
 from offset_autoencoder.config.systems import SYSTEMS, Model
 from offset_autoencoder.config.tracking_uri import check_tracking_uri
 from offset_autoencoder.config.validation import (
@@ -52,14 +52,69 @@ _SEED: TypeAdapter[int] = TypeAdapter(Seed)
 _SEED_COUNT: TypeAdapter[int] = TypeAdapter(Annotated[Count, Field(le=MAX_RUNS)])
 
 
+SweepValue = str | int | float | bool | tuple[int, ...] | None
+
+
+def _takes_list(annotation: Any) -> bool:
+    return get_origin(annotation) is list or any(map(_takes_list, get_args(annotation)))
+
+
+# Keys whose single value is itself a list: only a list that holds lists is a sweep.
+_LIST_VALUED = frozenset(
+    key
+    for section in (Network, Train, Model)
+    for key, field in section.model_fields.items()
+    if _takes_list(field.annotation)
+)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One model at one value of every key that it sweeps; with a seed, a run.
+
+    ``sweep`` holds the swept keys and this setting's values, in the order of params.yaml; the
+    sections are the shared ones with the model's own keys taken into account.
+    """
+
+    model: str
+    sweep: tuple[tuple[str, SweepValue], ...]
+    network: Network
+    train: Train
+    spec: Model
+
+    @property
+    def label(self) -> str:
+        """The model's name and its swept values: ``"gaussian stddev=0.1"``."""
+        return self.model + "".join(f" {key}={format_value(value)}" for key, value in self.sweep)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A setting and a seed: what is trained once."""
+
+    setting: Setting
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """The setting's label and the seed: ``"gaussian stddev=0.1 seed=3"``."""
+        return f"{self.setting.label} seed={self.seed}"
+
+
+def format_value(value: SweepValue) -> str:
+    """A swept value as labels, tables and tags have it."""
+    if isinstance(value, float):
+        return f"{value:.12g}"
+    if isinstance(value, tuple):
+        return "-".join(str(item) for item in value) or "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "null" if value is None else str(value)
+
+
 @dataclass(frozen=True)
 class Params:
-    """params.yaml, validated.
-
-    Attributes:
-        settings: Every model at every value that it sweeps, in the order of the file.
-        seeds: The seeds, each once; ``seeds: 10`` is 0 to 9.
-    """
+    """params.yaml, validated; models, sweeps and seeds in the order of the file."""
 
     seeds: tuple[int, ...]
     data: Data
@@ -98,11 +153,7 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
 
 
 def parse_params(document: Mapping[str, Any], origin: str = "params.yaml") -> Params:
-    """Validate what a params file holds.
-
-    Args:
-        document: The sections.
-        origin: The file's name, for messages.
+    """Validate the sections of a params file, which errors call ``origin``.
 
     Raises:
         InputError: for the first thing that is wrong, naming its key.
@@ -122,10 +173,10 @@ def parse_params(document: Mapping[str, Any], origin: str = "params.yaml") -> Pa
     data = validate_section(Data, f"{origin}: data", sections["data"])
     split = validate_section(Split, f"{origin}: split", sections["split"])
     offsets = {
-        check_name(f"{origin}: offsets", name): _offset(f"{origin}: offsets.{name}", value)
+        _check_name(f"{origin}: offsets", name): _offset(f"{origin}: offsets.{name}", value)
         for name, value in sections["offsets"].items()
     }
-    settings = expand_models(origin, sections, offsets, len(seeds))
+    settings = _expand_models(origin, sections, offsets, len(seeds))
     evaluate = validate_section(Evaluate, f"{origin}: evaluate", sections["evaluate"])
     if "baselines" in sections["evaluate"]:
         for index, baseline in enumerate(evaluate.baselines):
@@ -168,39 +219,29 @@ def _seeds(where: str, value: Any) -> tuple[int, ...]:
     return seeds
 
 
-def expand_models(
+def _expand_models(
     origin: str,
     sections: Mapping[str, dict[str, Any]],
     offsets: Mapping[str, Section],
     seeds: int,
 ) -> tuple[Setting, ...]:
-    """Every model at every value that it sweeps, in the order of the file.
-
-    Args:
-        origin: The params file's name, for messages.
-        sections: ``network``, ``train`` and ``models`` as they stand there.
-        offsets: What stands under ``offsets:``, validated.
-        seeds: How many seeds each setting has.
-
-    Raises:
-        InputError: for the first thing that is wrong, naming its key, or where there are more
-            than :data:`MAX_RUNS` runs.
-    """
     if not sections["models"]:
         raise InputError(f"{origin}: models", "names no model")
-    shared = {
-        **_keyed(origin, "network", Network, sections["network"]),
-        **_keyed(origin, "train", Train, sections["train"]),
-    }
+    shared: dict[str, Any] = {}
+    shared_places: dict[str, str] = {}
+    for section, kind in (("network", Network), ("train", Train)):
+        _check_keys(f"{origin}: {section}", sections[section], kind)
+        shared |= sections[section]
+        shared_places |= {key: f"{origin}: {section}.{key}" for key in sections[section]}
     settings: list[Setting] = []
     for name, value in sections["models"].items():
-        where = f"{origin}: models.{check_name(f'{origin}: models', name)}"
+        where = f"{origin}: models.{_check_name(f'{origin}: models', name)}"
         own = as_mapping(where, value)
         _check_keys(where, own, Model, Network, Train)
-        places = {key: place for key, (place, _) in shared.items()}
-        places |= {key: f"{where}.{key}" for key in own}
-        merged = {key: item for key, (_, item) in shared.items() if key not in own} | own
-        sweeps = {key: len(item) for key, item in merged.items() if is_sweep(key, item)}
+        places = shared_places | {key: f"{where}.{key}" for key in own}
+        # A model's own keys stand last: the order is that of the sweep.
+        merged = {key: item for key, item in shared.items() if key not in own} | own
+        sweeps = {key: len(item) for key, item in merged.items() if _is_sweep(key, item)}
         for key, values in sweeps.items():
             if not values:
                 raise InputError(places[key], "a sweep needs at least one value, got an empty list")
@@ -216,12 +257,25 @@ def expand_models(
     return tuple(settings)
 
 
-def check_name(where: str, name: str) -> str:
-    """A name that params.yaml gives, which is also that of a folder.
+def _is_sweep(key: str, value: Any) -> bool:
+    if not isinstance(value, list):
+        return False
+    return key not in _LIST_VALUED or any(isinstance(item, list) for item in value)
 
-    Raises:
-        InputError: where it has other characters than a name may have.
+
+def _expand(mapping: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, int]]]:
+    """Product of a mapping's lists, the last key varying fastest.
+
+    Yields:
+        The mapping with one value per key, and the index taken of each swept key.
     """
+    swept = [key for key, value in mapping.items() if _is_sweep(key, value)]
+    for indices in itertools.product(*(range(len(mapping[key])) for key in swept)):
+        chosen = dict(zip(swept, indices, strict=True))
+        yield {**mapping, **{key: mapping[key][i] for key, i in chosen.items()}}, chosen
+
+
+def _check_name(where: str, name: str) -> str:
     try:
         return _NAME.validate_python(name)
     except ValidationError:
@@ -239,7 +293,7 @@ def _settings_of(
     offsets: Mapping[str, Section],
 ) -> Iterator[Setting]:
     seen: dict[str, dict[str, int]] = {}
-    for combination, indices in expand(merged):
+    for combination, indices in _expand(merged):
         at = {
             key: place + (f"[{indices[key]}]" if key in indices else "")
             for key, place in places.items()
@@ -262,14 +316,6 @@ def _settings_of(
             raise InputError(places[key], f"a sweep names each value once, got {value} twice")
         seen[setting.label] = indices
         yield setting
-
-
-def _keyed(
-    origin: str, section: str, kind: type[Section], mapping: Mapping[str, Any]
-) -> dict[str, tuple[str, Any]]:
-    """Of each key its place and its value."""
-    _check_keys(f"{origin}: {section}", mapping, kind)
-    return {key: (f"{origin}: {section}.{key}", value) for key, value in mapping.items()}
 
 
 def _check_keys(where: str, mapping: Mapping[str, Any], *kinds: type[Section]) -> None:

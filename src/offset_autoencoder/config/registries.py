@@ -8,11 +8,16 @@ engines look a name up among their kernels and leave the others to Keras.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from offset_autoencoder.errors import InputError, did_you_mean, short_repr
+
+Array = NDArray[np.float64]
 
 
 class Named(Protocol):
@@ -20,20 +25,16 @@ class Named(Protocol):
 
     @property
     def name(self) -> str:
-        """The name in params.yaml."""
+        """Name in params.yaml."""
 
 
 N = TypeVar("N", bound=Named)
 
 
 class Registry(dict[str, N]):
-    """Records by their names, in the order in which they are listed.
+    """Records by name, in their order; an unknown name is an InputError that names the nearest.
 
-    Looking up a name that no member has raises an InputError that names the nearest one.
-
-    Args:
-        family: The noun for a member, for that error: ``"loss"``.
-        members: The records.
+    ``family`` is the noun for a member, for that error: ``"loss"``.
     """
 
     def __init__(self, family: str, members: Iterable[N]) -> None:
@@ -59,43 +60,37 @@ class Loss:
         output: Output activation that it needs; None: any.
         is_sum: Whether it is summed over the features, and not averaged.
         targets: What it asks of the data: values in [0, 1], or rows that are distributions.
-        likelihood: ``module:function`` of −log p(x | z) in nats, summed over features and averaged
-            over samples, from (n, D) samples and reconstructions; None: it is no likelihood, so
-            that there is no evidence lower bound.
+        likelihood: −log p(x | z) in nats, summed over features and averaged over samples, from
+            (n, D) float64 samples and reconstructions; None: it is no likelihood, so that there
+            is no evidence lower bound.
     """
 
     name: str
     output: str | None = None
     is_sum: bool = False
     targets: Literal["any", "unit_interval", "distribution"] = "any"
-    likelihood: str | None = None
+    likelihood: Callable[[Array, Array], float] | None = None
 
     def nats_factor(self, features: int) -> float:
         """Factor from nats per sample to the units of this loss."""
         return 1.0 if self.is_sum else 1.0 / features
 
     def negative_log_likelihood(self, x: Any, reconstruction: Any) -> float:
-        """−log p(x | z) in nats, summed over features, averaged over samples.
-
-        Args:
-            x: (n, D).
-            reconstruction: (n, D).
+        """−log p(x | z) in nats of x and reconstructions, (n, D), summed over D, averaged over n.
 
         Raises:
             ValueError: for a loss that is no likelihood.
         """
         if self.likelihood is None:
             raise ValueError(f"{self.name} is no likelihood")
-        return float(load(self.likelihood)(x, reconstruction))
+        return self.likelihood(np.asarray(x, np.float64), np.asarray(reconstruction, np.float64))
 
 
 @dataclass(frozen=True)
 class Optimizer:
-    """Optimizer with Keras's defaults.
+    """Optimizer with Keras's defaults, by Keras's name.
 
-    Attributes:
-        name: Name in params.yaml, and for ``keras.optimizers.get``.
-        slots: Arrays of the weights' shape that it carries from step to step.
+    ``slots`` counts the arrays of the weights' shape that it carries from step to step.
     """
 
     name: str
@@ -104,15 +99,29 @@ class Optimizer:
 
 @dataclass(frozen=True)
 class Engine:
-    """Engine that trains runs.
-
-    Attributes:
-        name: Name in params.yaml.
-        implementation: ``module:class``, a subclass of ``training.engine.Engine``.
-    """
+    """Engine that trains runs: ``module:class``, a subclass of ``training.engine.Engine``."""
 
     name: str
     implementation: str
+
+
+CLIP = 1e-7  # Keras clips a probability to this far from 0 and 1
+
+
+def _bernoulli(x: Array, p: Array) -> float:
+    """Values x in [0, 1] with probabilities p."""
+    p = np.clip(p, CLIP, 1 - CLIP)
+    return x.shape[1] * float(-np.mean(x * np.log(p) + (1 - x) * np.log1p(-p)))
+
+
+def _categorical(x: Array, p: Array) -> float:
+    """Rows of x and p are distributions."""
+    return float(-np.mean(np.sum(x * np.log(np.maximum(p, CLIP)), axis=1)))
+
+
+def _gaussian(x: Array, mean: Array) -> float:
+    """Variance ½: its summed squared error is this likelihood but for a constant."""
+    return x.shape[1] * (float(np.mean(np.square(mean - x))) + float(np.log(np.pi)) / 2)
 
 
 LOSSES: Registry[Loss] = Registry(
@@ -122,16 +131,16 @@ LOSSES: Registry[Loss] = Registry(
             "binary_crossentropy",
             output="sigmoid",
             targets="unit_interval",
-            likelihood="offset_autoencoder.models.losses:bernoulli",
+            likelihood=_bernoulli,
         ),
         Loss(
             "categorical_crossentropy",
             output="softmax",
             is_sum=True,
             targets="distribution",
-            likelihood="offset_autoencoder.models.losses:categorical",
+            likelihood=_categorical,
         ),
-        Loss("mean_squared_error", likelihood="offset_autoencoder.models.losses:gaussian"),
+        Loss("mean_squared_error", likelihood=_gaussian),
     ],
 )
 

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from offset_autoencoder.config.registries import (
-    ENGINES,
-    LOSSES,
-    OPTIMIZERS,
-    OUTPUTS,
-    Registry,
-    load,
-)
+from offset_autoencoder.config.registries import ENGINES, LOSSES, OPTIMIZERS, OUTPUTS, Registry
 from offset_autoencoder.config.validation import (
     FEW,
+    NULL_WORDS,
     Activation,
     Bytes,
     Count,
     Epochs,
     Name,
     NonNegative,
+    Nullable,
     Number,
     Positive,
     Section,
@@ -32,7 +26,6 @@ from offset_autoencoder.config.validation import (
     Width,
     WrongTogether,
     member_of,
-    null_word,
 )
 
 SplitName = Literal["train", "validation", "test"]
@@ -45,11 +38,7 @@ Loss = Annotated[str, member_of(LOSSES)]
 
 
 def check_output(loss: str, output: str) -> None:
-    """Refuse an output that a loss cannot take.
-
-    Raises:
-        WrongTogether: naming the output that it needs.
-    """
+    """Raise :class:`WrongTogether` for an output that a loss cannot take."""
     needed = LOSSES[loss].output
     if needed not in (None, output):
         message = f"loss: {loss} needs output: {needed}, got {output}"
@@ -109,14 +98,14 @@ class NetworkKind:
         name: Name in params.yaml.
         keys: The keys of ``network:`` that this kind has and the others have not.
         encode: ``module:function`` of the encoder up to its last hidden layer, from
-            (architecture, x, seed, prefix, activation, trainable) to (batch, features).
+            (architecture, x, seed, prefix, activation=, trainable=) to (batch, features).
         decode: ``module:function`` of the decoder, from (architecture, code, seed) to the
             reconstruction, (batch, input_dim).
         is_dense: Whether both are Dense layers alone, as :mod:`.models.architecture` lists them:
             their parameters can be matched, and they run without TensorFlow.
         reads_images: Whether samples must have an image shape.
         check: ``module:function`` from (where, network, image_shape), which raises an InputError
-            where the samples do not suit the network; None: all suit.
+            where images do not suit the network; None: all suit.
     """
 
     name: str
@@ -126,17 +115,6 @@ class NetworkKind:
     is_dense: bool = False
     reads_images: bool = False
     check: str | None = None
-
-    def check_samples(
-        self, where: str, network: Network, image_shape: Sequence[int] | None
-    ) -> None:
-        """Refuse samples that do not suit the network.
-
-        Raises:
-            InputError: naming ``where``.
-        """
-        if self.check is not None:
-            load(self.check)(where, network, image_shape)
 
 
 NETWORK_KINDS: Registry[NetworkKind] = Registry(
@@ -174,8 +152,8 @@ class Network(Section):
 
     kind: Annotated[str, member_of(NETWORK_KINDS)] = "dense"
     latent_dim: Width = 16
-    hidden: list[Width] = Field(default_factory=lambda: [32])
-    filters: Annotated[list[Width], Field(min_length=1)] = Field(default_factory=lambda: [16, 32])
+    hidden: list[Width] = Field([32])
+    filters: Annotated[list[Width], Field(min_length=1)] = Field([16, 32])
     kernel_size: Width = 3
     activation: Activation = "relu"
     output: Output = "sigmoid"
@@ -199,18 +177,10 @@ class Network(Section):
         return self.model_dump(exclude=others - {*self.kind_record.keys})
 
 
-def _current_engine_name(value: Any) -> Any:
-    return "keras" if value == "tensorflow" else value
-
-
 class Train(Section):
     """``train:``, how a run is trained. ``patience: null`` trains every epoch.
 
     Attributes:
-        epochs: At most so many.
-        batch_size: Samples a step.
-        optimizer: Keras's, with its defaults.
-        learning_rate: Of the optimizer.
         patience: Epochs without a lower validation loss after which a run stops.
         engine: ``numba``, the project's own compiled loop, trains networks of known dense layers
             on the CPU; ``keras`` trains any, on whatever device TensorFlow finds; ``auto`` takes
@@ -224,22 +194,19 @@ class Train(Section):
     batch_size: Count = 32
     optimizer: Annotated[str, member_of(OPTIMIZERS)] = "adam"
     learning_rate: Positive = 1e-3
-    patience: Annotated[Count | None, BeforeValidator(null_word)] = 10
-    engine: Annotated[str, member_of(("auto", *ENGINES)), BeforeValidator(_current_engine_name)] = (
-        "auto"
-    )
-    memory_limit: Annotated[Bytes | None, BeforeValidator(null_word)] = None
+    patience: Nullable[Count] = 10
+    engine: Annotated[
+        str,
+        member_of(("auto", *ENGINES)),
+        BeforeValidator(lambda name: "keras" if name == "tensorflow" else name),
+    ] = "auto"
+    memory_limit: Nullable[Bytes] = None
     checkpoint_seconds: Positive = 30.0
 
     @property
     def relevant(self) -> dict[str, Any]:
         """The keys that a run's weights depend on, and their values."""
         return self.model_dump(exclude={"memory_limit", "checkpoint_seconds"})
-
-
-def _null_is_none(value: Any) -> Any:
-    """``none`` for what YAML or DVC may write for it."""
-    return "none" if null_word(value) is None else value
 
 
 class Evaluate(Section):
@@ -257,18 +224,14 @@ class Evaluate(Section):
         seed: Of those draws.
     """
 
-    baselines: Annotated[list[Name], *FEW] = Field(default_factory=lambda: ["none", "gaussian"])
+    baselines: Annotated[list[Name], *FEW] = Field(["none", "gaussian"])
     metric: str = "mse"
     confidence: Share = 0.95
     margin: Share = 0.05
     power: Share = 0.8
     draws: Annotated[Count, Field(le=10_000)] = 8
-    offset_scales: Annotated[list[Number], *FEW] = Field(
-        default_factory=lambda: [-1.0, 0.0, 0.5, 1.0, 1.5, 2.0]
-    )
-    noise_stddevs: Annotated[list[NonNegative], *FEW] = Field(
-        default_factory=lambda: [0.0, 0.05, 0.1, 0.2, 0.4]
-    )
+    offset_scales: Annotated[list[Number], *FEW] = Field([-1.0, 0.0, 0.5, 1.0, 1.5, 2.0])
+    noise_stddevs: Annotated[list[NonNegative], *FEW] = Field([0.0, 0.05, 0.1, 0.2, 0.4])
     seed: Seed = 0
 
 
@@ -276,8 +239,6 @@ class Tracking(Section):
     """``tracking:``, the MLflow experiment. ``uri: null`` honours MLFLOW_TRACKING_URI.
 
     Attributes:
-        experiment: Its name.
-        uri: The store.
         models: Which runs are logged as models that can be served: of each model the best, all
             or none.
         registered_model: The registered model whose alias ``champion`` the best of them gets;
@@ -286,14 +247,14 @@ class Tracking(Section):
         live_after: Seconds after which a training shows its curves while it goes on; None: never.
     """
 
-    experiment: Annotated[str, StringConstraints(min_length=1, max_length=250)] = (
-        "offset-autoencoder"
-    )
-    uri: Annotated[str | None, BeforeValidator(null_word)] = None
-    models: Annotated[Literal["best", "all", "none"], BeforeValidator(_null_is_none)] = "best"
-    registered_model: Annotated[
-        Annotated[str, StringConstraints(pattern=r"^[^/:'\"\s]+$", max_length=250)] | None,
-        BeforeValidator(null_word),
+    experiment: str = Field("offset-autoencoder", min_length=1, max_length=250)
+    uri: Nullable[str] = None
+    models: Annotated[
+        Literal["best", "all", "none"],
+        BeforeValidator(lambda word: "none" if word in NULL_WORDS else word),
+    ] = "best"
+    registered_model: Nullable[
+        Annotated[str, StringConstraints(pattern=r"^[^/:'\"\s]+$", max_length=250)]
     ] = "offset-autoencoder"
-    champion_metric: Annotated[str | None, BeforeValidator(null_word)] = None
-    live_after: Annotated[NonNegative | None, BeforeValidator(null_word)] = 30.0
+    champion_metric: Nullable[str] = None
+    live_after: Nullable[NonNegative] = 30.0

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from offset_autoencoder.config.registries import Registry
 from offset_autoencoder.config.schema import Network
@@ -19,15 +19,16 @@ from offset_autoencoder.config.validation import (
     Activation,
     Count,
     Decibels,
+    FunctionName,
     Name,
     NonNegative,
+    Nullable,
     Positive,
     Section,
     WholeNumber,
     Width,
     WrongTogether,
     member_of,
-    null_word,
 )
 
 Options = Callable[["Model", Network, int], dict[str, Any]]
@@ -95,12 +96,6 @@ class System:
     code_layers: tuple[str, ...] = ("unit_code", "code")
     offset_layer: str | None = None
     log_variance_layer: str | None = None
-
-    def options(self, spec: Model, network: Network, steps_per_epoch: int) -> dict[str, Any]:
-        """The fields of an architecture of this system beside the network's."""
-        if self.resolve is not None:
-            return self.resolve(spec, network, steps_per_epoch)
-        return {key: getattr(spec, key) for key in self.keys}
 
     @property
     def can_be_matched(self) -> bool:
@@ -185,34 +180,26 @@ class Model(Section):
         offset: A name under ``offsets:``; null adds none.
         second_hidden: Hidden widths of the second encoder; null: those of the first.
         second_activation: Its activation; null: that of the first.
-        frozen: Whether the second encoder keeps its initial weights.
-        encoders: How many encoders the ensemble has.
-        combine: Whether their codes are averaged or summed.
-        match: The model whose trainable parameters the wide encoder matches.
         beta: Weight of the VAE's KL divergence; 1 is the evidence lower bound, whatever the
             scale of the loss.
         warmup: Epochs over which that weight rises from 0 in a straight line.
-        function: The user's function, which returns a Keras model.
     """
 
     system: Annotated[str, member_of(SYSTEMS)] = "additive"
-    offset: Annotated[Name | None, BeforeValidator(null_word)] = None
-    rms: Annotated[Positive | None, BeforeValidator(null_word)] = None
+    offset: Nullable[Name] = None
+    rms: Nullable[Positive] = None
     stddev: NonNegative = 0.0
-    ebn0_db: Annotated[Decibels | None, BeforeValidator(null_word)] = None
-    bits: Annotated[Positive | None, BeforeValidator(null_word)] = None
-    second_hidden: Annotated[list[Width] | None, BeforeValidator(null_word)] = None
-    second_activation: Annotated[Activation | None, BeforeValidator(null_word)] = None
+    ebn0_db: Nullable[Decibels] = None
+    bits: Nullable[Positive] = None
+    second_hidden: Nullable[list[Width]] = None
+    second_activation: Nullable[Activation] = None
     frozen: bool = False
     encoders: Annotated[Count, Field(ge=2, le=1000)] = 4
     combine: Literal["mean", "sum"] = "mean"
-    match: Annotated[Name | None, BeforeValidator(null_word)] = None
+    match: Nullable[Name] = None
     beta: NonNegative = 1.0
     warmup: WholeNumber = 0
-    function: Annotated[
-        Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")] | None,
-        BeforeValidator(null_word),
-    ] = None
+    function: Nullable[FunctionName] = None
 
     @model_validator(mode="after")
     def _keys_go_with_system(self) -> Self:
@@ -249,7 +236,7 @@ class Model(Section):
                 message = "ebn0_db and stddev both state the noise: leave out one"
                 raise WrongTogether(message, "stddev")
             stddev = 1 / math.sqrt(2 * self.bits * 10 ** (self.ebn0_db / 10))
-            self.__dict__["stddev"] = stddev
+            self.__dict__["stddev"] = stddev  # the model is frozen by now
         return self
 
     @property

@@ -19,12 +19,6 @@ _MEND = "for example sqlite:///mlflow.db, http://127.0.0.1:5000, or null for the
 def check_tracking_uri(where: str, uri: str) -> None:
     """Refuse a URI that MLflow cannot open, before anything is trained.
 
-    Whether there is a store that answers is found out when it is opened.
-
-    Args:
-        where: The place that errors name.
-        uri: What ``tracking.uri`` or the environment says.
-
     Raises:
         InputError: for a scheme that MLflow and its plugins do not know, a URI that lacks its
             server or its file, and MLflow's file store, which MLflow 3 no longer opens.
@@ -50,11 +44,7 @@ def check_tracking_uri(where: str, uri: str) -> None:
 
 
 def check_environment() -> None:
-    """Refuse what ``MLFLOW_TRACKING_URI`` says where MLflow cannot open it.
-
-    Raises:
-        InputError: as :func:`check_tracking_uri`.
-    """
+    """:func:`check_tracking_uri` of what ``MLFLOW_TRACKING_URI`` says."""
     if uri := os.environ.get(ENVIRONMENT):
         check_tracking_uri(ENVIRONMENT, uri)
 

@@ -29,12 +29,7 @@ class Section(BaseModel):
 
 
 class WrongTogether(ValueError):
-    """Keys of one section, each right in itself, that do not go together.
-
-    Args:
-        message: What is wrong.
-        keys: The keys that it is about; the first that is given is where the user looks.
-    """
+    """Keys of one section that do not go together; the first that is given is to blame."""
 
     def __init__(self, message: str, *keys: str) -> None:
         self.keys = keys
@@ -44,16 +39,10 @@ class WrongTogether(ValueError):
 _SMALLEST, _LARGEST = 2.0**-126, 2.0**128 * (1 - 2.0**-24)
 
 
-def refuse_bool(value: Any) -> Any:
-    """A value as it is, unless it is true or false, which Python takes for 1 and 0."""
+def _refuse_bool(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("must be a number, not true or false")
     return value
-
-
-def null_word(value: Any) -> Any:
-    """None for what YAML or DVC may write for it."""
-    return None if value in ("null", "None", "~", "") else value
 
 
 def _fits_float32(value: float) -> float:
@@ -81,25 +70,27 @@ def member_of(names: Collection[str]) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+T = TypeVar("T")
+NULL_WORDS = (None, "null", "None", "~", "")  # what YAML or DVC may write for it
+Nullable = Annotated[
+    T | None, BeforeValidator(lambda value: None if value in NULL_WORDS else value)
+]
+NOT_BOOL = BeforeValidator(_refuse_bool)  # which Python takes for 1 and 0
 FEW = (Field(max_length=100), AfterValidator(_each_once))
+FunctionName = Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=64)]
 # The upper bounds are far beyond use: what exceeds them is a slip that would eat all memory.
-Count = Annotated[int, BeforeValidator(refuse_bool), Field(ge=1, lt=2**31)]
+Count = Annotated[int, NOT_BOOL, Field(ge=1, lt=2**31)]
 Width = Annotated[Count, Field(le=2**20)]
 Epochs = Annotated[Count, Field(le=10**6)]
-WholeNumber = Annotated[int, BeforeValidator(refuse_bool), Field(ge=0, lt=2**31)]
-Seed = Annotated[int, BeforeValidator(refuse_bool), Field(ge=0, lt=2**32)]
-Number = Annotated[
-    float,
-    BeforeValidator(refuse_bool),
-    Field(allow_inf_nan=False),
-    AfterValidator(_fits_float32),
-]
+WholeNumber = Annotated[int, NOT_BOOL, Field(ge=0, lt=2**31)]
+Seed = Annotated[int, NOT_BOOL, Field(ge=0, lt=2**32)]
+Number = Annotated[float, NOT_BOOL, Field(allow_inf_nan=False), AfterValidator(_fits_float32)]
 Positive = Annotated[Number, Field(gt=0)]
 NonNegative = Annotated[Number, Field(ge=0)]
-Bytes = Annotated[ByteSize, BeforeValidator(refuse_bool), Field(ge=2**20)]
-Share = Annotated[float, BeforeValidator(refuse_bool), Field(gt=0, lt=1)]
-Decibels = Annotated[float, BeforeValidator(refuse_bool), Field(ge=-100, le=100)]
+Bytes = Annotated[ByteSize, NOT_BOOL, Field(ge=2**20)]
+Share = Annotated[float, NOT_BOOL, Field(gt=0, lt=1)]
+Decibels = Annotated[float, NOT_BOOL, Field(ge=-100, le=100)]
 Activation = Annotated[str, member_of(ACTIVATIONS)]
 
 S = TypeVar("S", bound=Section)
@@ -108,13 +99,7 @@ S = TypeVar("S", bound=Section)
 def validate_section(
     kind: type[S], where: str, values: Any, places: Mapping[str, str] | None = None
 ) -> S:
-    """Validate the keys of one section.
-
-    Args:
-        kind: The section's model.
-        where: The section's place, for messages: ``"params.yaml: train"``.
-        values: Its keys.
-        places: The place of a key, where it is not ``where.key``.
+    """Validate a section at ``where``, ``"params.yaml: train"``; ``places`` are those of its keys.
 
     Raises:
         InputError: for the first key that is unknown or wrong.
@@ -169,7 +154,6 @@ def as_mapping(where: str, value: Any) -> dict[str, Any]:
 
 
 def _explain(error: Any, value: Any) -> tuple[str, str | None]:
-    """Text of an error, and a hint how to fix it."""
     kind, context, given = error["type"], error.get("ctx", {}), error["input"]
     if kind == "literal_error" and len(error["loc"]) <= 2:
         known = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")

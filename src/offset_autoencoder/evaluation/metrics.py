@@ -36,10 +36,11 @@ _CLIP = 1e-7
 
 @dataclass(frozen=True)
 class Domain:
-    """Range of the values that samples and reconstructions take."""
+    """Values that samples and reconstructions take, and their shape."""
 
     data_range: tuple[float, float] | None  # None where unknown
     in_unit_interval: bool = False  # of x and of the network's output
+    image_shape: tuple[int, ...] | None = None  # of a sample: (h, w) or (h, w, c)
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,7 @@ class EvaluationSamples:
     x: Mapping[SplitName, Array]  # each split (n, D) float32
     targets: Targets
     data_range: tuple[float, float] | None  # of the data, where known
+    image_shape: tuple[int, ...] | None = None  # of a sample: (h, w) or (h, w, c)
 
 
 class RunOffsets:
@@ -160,7 +161,7 @@ def _evaluate(
 ) -> RunEvaluation:
     test, train = encoded["test"], encoded["train"]
     x, decode = samples.x["test"], inference.decoder(samples.x["test"])
-    domain = domain_of(run, x, samples.data_range)
+    domain = domain_of(run, x, samples.data_range, samples.image_shape)
     metrics = run_metrics(run, x, test, decode, domain, noise_seed=evaluate.seed)
     metric = evaluate.metric if evaluate.metric in metrics else "mse"
     metrics["trainable_parameters"] = inference.trainable_parameters
@@ -212,10 +213,16 @@ def _is_plain(run: Run) -> bool:
     return additive and spec.rms is None and spec.stddev == 0
 
 
-def domain_of(run: FinishedRun, x: Array, data_range: tuple[float, float] | None) -> Domain:
-    """The range of the samples (n, D) and of what the run makes of them."""
+def domain_of(
+    run: FinishedRun,
+    x: Array,
+    data_range: tuple[float, float] | None,
+    image_shape: tuple[int, ...] | None = None,
+) -> Domain:
+    """The range and shape of the samples (n, D) and of what the run makes of them."""
     in_unit_interval = bool(x.min() >= 0 and x.max() <= 1)
-    return Domain(data_range, in_unit_interval and run.architecture.network.output != "linear")
+    in_unit_interval &= run.architecture.network.output != "linear"
+    return Domain(data_range, in_unit_interval, image_shape)
 
 
 def run_metrics(

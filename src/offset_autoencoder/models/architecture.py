@@ -6,8 +6,9 @@ Keras models, the NumPy forward pass and parameter counts are made from the same
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from offset_autoencoder.config.schema import Network
@@ -31,16 +32,11 @@ class Architecture(Section):
         image_shape: Height, width and, where there are several, channels of a sample;
             None where it is no image or the network reads none.
         encoder_hidden: Hidden widths of the encoder where they are not the decoder's.
-        second_hidden: Hidden widths of the second encoder.
-        second_activation: Activation of the second encoder.
-        second_rms: Root mean square per coordinate to which its output is scaled; None: free.
+        second_rms: Root mean square per coordinate to which the second encoder's output is
+            scaled; None: free.
         frozen: Whether it keeps its initial weights.
-        encoders: Number of encoders.
-        combine: ``mean`` or ``sum`` of their codes.
-        beta: Weight of the KL divergence.
-        warmup_steps: Training steps over which that weight rises from 0.
-        function: The user's function, ``module:callable``.
-        function_sha256: Digest of the user's code.
+        combine: ``mean`` or ``sum`` of the encoders' codes.
+        warmup_steps: Training steps over which the KL divergence's weight rises from 0.
     """
 
     system: Annotated[str, member_of(SYSTEMS)] = "additive"
@@ -84,13 +80,7 @@ class Architecture(Section):
 class DenseLayer:
     """A Dense layer: ``activation(x @ kernel + bias)``.
 
-    Attributes:
-        name: Its name in the Keras model; its weights are ``name/kernel``, (inputs, units), and
-            ``name/bias``, (units,).
-        inputs: Width of x.
-        units: Width of its output.
-        activation: Keras's name.
-        trains: Whether its weights train.
+    Its weights are ``name/kernel``, (inputs, units), and ``name/bias``, (units,).
     """
 
     name: str
@@ -105,22 +95,12 @@ class DenseLayer:
         return (self.inputs + 1) * self.units
 
 
-def hidden_layers(architecture: Architecture, prefix: str = "") -> list[DenseLayer]:
-    """The hidden layers of a dense encoder; none where its widths are none."""
-    widths = architecture.encoder_hidden or architecture.network.hidden
-    activation = architecture.network.activation
-    return _chain(architecture.input_dim, widths, activation, f"{prefix}encoder_")
-
-
 def encoder_layers(architecture: Architecture, prefix: str = "") -> list[DenseLayer]:
-    """A dense encoder: hidden layers and the linear code.
-
-    Args:
-        architecture: The architecture.
-        prefix: Put before the layers' names, as in :func:`encoder_prefixes`.
-    """
-    hidden = hidden_layers(architecture, prefix)
-    return [*hidden, _after(architecture, hidden, f"{prefix}code")]
+    """A dense encoder: hidden layers and the linear code, named as :func:`encoder_prefixes` say."""
+    network = architecture.network
+    widths = architecture.encoder_hidden or network.hidden
+    names = f"{prefix}encoder_", f"{prefix}code"
+    return _encoder(architecture, widths, network.activation, *names)
 
 
 def encoder_prefixes(architecture: Architecture) -> list[str]:
@@ -131,20 +111,18 @@ def encoder_prefixes(architecture: Architecture) -> list[str]:
 
 def second_encoder_layers(architecture: Architecture) -> list[DenseLayer]:
     """The dense encoder that learns the offset: hidden layers and its linear output."""
-    network, trains = architecture.network, not architecture.frozen
     widths = architecture.second_hidden
     if widths is None:
-        widths = architecture.encoder_hidden or network.hidden
-    activation = architecture.second_activation or network.activation
-    name = "second_encoder_"
-    hidden = _chain(architecture.input_dim, widths, activation, name, trains=trains)
-    return [*hidden, _after(architecture, hidden, "second_code", trains=trains)]
+        widths = architecture.encoder_hidden or architecture.network.hidden
+    activation = architecture.second_activation or architecture.network.activation
+    layers = _encoder(architecture, widths, activation, "second_encoder_", "second_code")
+    return [replace(layer, trains=not architecture.frozen) for layer in layers]
 
 
 def log_variance_layer(architecture: Architecture) -> DenseLayer:
     """The linear layer beside the code that gives the code's log variance."""
     name = str(architecture.system_record.log_variance_layer)
-    return _after(architecture, hidden_layers(architecture), name)
+    return replace(encoder_layers(architecture)[-1], name=name)
 
 
 def decoder_layers(architecture: Architecture) -> list[DenseLayer]:
@@ -177,29 +155,23 @@ def dense_layers(architecture: Architecture) -> list[DenseLayer]:
 
 
 def count_parameters(architecture: Architecture) -> int:
-    """Number of trainable parameters of a dense architecture that is not the user's own.
-
-    Raises:
-        ValueError: as :func:`dense_layers`.
-    """
+    """Number of trainable parameters of a dense architecture, as :func:`dense_layers`."""
     return sum(layer.parameters for layer in dense_layers(architecture) if layer.trains)
 
 
-def _chain(
-    inputs: int, widths: Sequence[int], activation: str, name: str, *, trains: bool = True
+def _encoder(
+    architecture: Architecture, widths: Sequence[int], activation: str, hidden: str, code: str
 ) -> list[DenseLayer]:
-    below = [inputs, *widths]
+    layers = _chain(architecture.input_dim, widths, activation, hidden)
+    inputs = layers[-1].units if layers else architecture.input_dim
+    return [*layers, DenseLayer(code, inputs, architecture.network.latent_dim)]
+
+
+def _chain(inputs: int, widths: Sequence[int], activation: str, name: str) -> list[DenseLayer]:
     return [
-        DenseLayer(f"{name}{number}", below[number - 1], width, activation, trains)
-        for number, width in enumerate(widths, start=1)
+        DenseLayer(f"{name}{number}", below, width, activation)
+        for number, (below, width) in enumerate(itertools.pairwise([inputs, *widths]), start=1)
     ]
-
-
-def _after(
-    architecture: Architecture, hidden: Sequence[DenseLayer], name: str, *, trains: bool = True
-) -> DenseLayer:
-    inputs = hidden[-1].units if hidden else architecture.input_dim
-    return DenseLayer(name, inputs, architecture.network.latent_dim, trains=trains)
 
 
 def steps_per_epoch(samples: int, batch_size: int) -> int:

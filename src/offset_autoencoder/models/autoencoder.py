@@ -15,7 +15,7 @@ from offset_autoencoder.config.schema import Network
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.backend import keras
-from offset_autoencoder.models.layers import SampledCode, initial_kernel
+from offset_autoencoder.models.layers import SampledCode, glorot_uniform
 from offset_autoencoder.user_code import blame_user_code, find_attribute
 
 
@@ -79,7 +79,7 @@ def build_model(
     Args:
         architecture: Its layers.
         seed: Seed of the initial weights and of the noise.
-        stddev: Gaussian noise per coordinate of the code, in training only; 0 adds no layer.
+        stddev: As in :func:`build_autoencoder`.
         noise_input: Whether noise that cannot be folded into the offset is a third input,
             ``noise`` (batch, latent_dim), instead of drawn by a layer.
 
@@ -104,12 +104,7 @@ def build_model(
 
 
 class Variables(NamedTuple):
-    """The variables of one run.
-
-    Attributes:
-        weights: Those that train.
-        state: The others: frozen weights, statistics, counts, states of seed generators.
-    """
+    """The variables of one run: those that train, and all others."""
 
     weights: list[NDArray[Any]]
     state: list[NDArray[Any]]
@@ -118,40 +113,28 @@ class Variables(NamedTuple):
 def initial_variables(architecture: Architecture, model: Any, seed: int) -> Variables:
     """The variables from which a run of this seed starts.
 
-    Args:
-        architecture: The architecture.
-        model: Built of it with ``noise_input``, whatever its seed and its weights now.
-        seed: The run's seed.
+    ``model`` is built of the architecture with ``noise_input``, whatever its seed and weights.
     """
+    layers = keras.layers
+    # The seed of a model decides their kernels and no other of their weights.
+    seeds_kernel_alone = (layers.Dense, layers.Conv2D, layers.Conv2DTranspose, SampledCode)
     weighted = [layer for layer in model.layers if layer.weights]
-    if architecture.system_record.is_users or not all(map(_seeds_kernel_alone, weighted)):
-        return variables_of(build_model(architecture, seed, noise_input=True))
-    # Kernels are drawn in a tenth of the time that a model is built in.
-    kernels = {
-        layer.kernel.path: initial_kernel(layer, seed)
-        for layer in weighted
-        if hasattr(layer, "kernel")
-    }
+    is_users = architecture.system_record.is_users
+    kernels = {}
+    if is_users or any(type(layer) not in seeds_kernel_alone for layer in weighted):
+        model = build_model(architecture, seed, noise_input=True)
+    else:  # kernels are drawn in a tenth of the time that a model is built in
+        with_kernel = [layer for layer in weighted if hasattr(layer, "kernel")]
+        kernels = {
+            layer.kernel.path: glorot_uniform(seed, layer.name)(layer.kernel.shape)
+            for layer in with_kernel
+        }
     return Variables(
         *(
             [np.asarray(kernels.get(variable.path, variable)) for variable in variables]
             for variables in (model.trainable_variables, model.non_trainable_variables)
         )
     )
-
-
-def variables_of(model: Any) -> Variables:
-    """The variables of a Keras model, as arrays."""
-    return Variables(
-        [np.asarray(v) for v in model.trainable_variables],
-        [np.asarray(v) for v in model.non_trainable_variables],
-    )
-
-
-def _seeds_kernel_alone(layer: Any) -> bool:
-    """True where the seed of a model decides the layer's kernel and no other of its weights."""
-    layers = keras.layers
-    return type(layer) in (layers.Dense, layers.Conv2D, layers.Conv2DTranspose, SampledCode)
 
 
 def build_user_model(architecture: Architecture, seed: int) -> Any:

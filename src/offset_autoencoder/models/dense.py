@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from offset_autoencoder.models.architecture import (
     Architecture,
     DenseLayer,
+    count_parameters,
     decoder_layers,
     dense_layers,
     encoder_layers,
     encoder_prefixes,
-    hidden_layers,
     log_variance_layer,
     second_encoder_layers,
 )
@@ -70,15 +70,10 @@ ACTIVATIONS: dict[str, Callable[[Floats], Floats]] = {
 
 
 def forward(x: Floats, layers: Iterable[tuple[Floats, Floats, str]]) -> Floats:
-    """The output of Dense layers.
+    """The output (n, units) of Dense layers for x (n, inputs), all in the dtype of x.
 
-    Args:
-        x: (n, inputs); its dtype is that of all products.
-        layers: Kernel (inputs, units), bias (units,) and activation, a key of
-            :data:`ACTIVATIONS`, of each.
-
-    Returns:
-        (n, units of the last layer), in the dtype of x.
+    ``layers`` are the kernel (inputs, units), bias (units,) and activation, a key of
+    :data:`ACTIVATIONS`, of each.
     """
     for kernel, bias, activation in layers:
         y: Floats = x @ kernel.astype(x.dtype, copy=False)
@@ -104,12 +99,7 @@ def runs_in_numpy(architecture: Architecture) -> bool:
 
 
 class DenseNetwork(RunInference):
-    """A dense network in NumPy.
-
-    Args:
-        architecture: One that :func:`runs_in_numpy`.
-        weights: Its weights by name, as in the Keras model.
-    """
+    """A network that :func:`runs_in_numpy`; its weights are named as in the Keras model."""
 
     stays_open = True
 
@@ -121,7 +111,7 @@ class DenseNetwork(RunInference):
     @property
     def trainable_parameters(self) -> int:
         """Number of trainable parameters."""
-        return sum(layer.parameters for layer in self._layers if layer.trains)
+        return count_parameters(self._architecture)
 
     def encode(self, x: Array, offset: Array) -> Encoded:
         """See :meth:`.RunInference.encode`."""
@@ -137,11 +127,10 @@ class DenseNetwork(RunInference):
         architecture = self._architecture
         system = architecture.system_record
         if system.log_variance_layer:
-            features = self._forward(x, hidden_layers(architecture))
-            mean = self._forward(features, encoder_layers(architecture)[-1:])
-            return Encoded(
-                mean, offset, self._forward(features, [log_variance_layer(architecture)])
-            )
+            *hidden, last = encoder_layers(architecture)
+            features = self._forward(x, hidden)
+            log_variance = self._forward(features, [log_variance_layer(architecture)])
+            return Encoded(self._forward(features, [last]), offset, log_variance)
         codes = [
             self._forward(x, encoder_layers(architecture, prefix))
             for prefix in encoder_prefixes(architecture)
@@ -153,16 +142,13 @@ class DenseNetwork(RunInference):
             code = np.sum(codes, axis=0)
             if architecture.combine != "sum":
                 code /= np.float32(len(codes))
-        return Encoded(code, offset + self._second(x) if system.learns_offset else offset, None)
-
-    def _second(self, x: Array) -> Array:
-        """Output of the second encoder, (n, L)."""
-        architecture = self._architecture
-        second = self._forward(x, second_encoder_layers(architecture))
-        if architecture.second_rms is None:
-            return second
-        norm = architecture.second_rms * math.sqrt(architecture.network.latent_dim)
-        return unit_norm(second) * np.float32(norm)
+        if system.learns_offset:
+            second = self._forward(x, second_encoder_layers(architecture))
+            if architecture.second_rms is not None:
+                norm = architecture.second_rms * math.sqrt(architecture.network.latent_dim)
+                second = unit_norm(second) * np.float32(norm)
+            offset = offset + second
+        return Encoded(code, offset, None)
 
     def decode(self, x: Array, code: Array | None, offset: Array) -> Array:
         """See :meth:`.RunInference.decode`; there is always a code."""
@@ -178,17 +164,12 @@ class DenseNetwork(RunInference):
         return output
 
     def _blocks(self, samples: int) -> Iterator[slice]:
-        """So many samples at a time that a layer's output stays in the cache."""
         widest = max(self._architecture.input_dim, *(layer.units for layer in self._layers))
         size = max(1, _BLOCK_VALUES // widest)
         yield from (slice(start, start + size) for start in range(0, samples, size))
 
-    def _forward(self, x: Array, layers: Sequence[DenseLayer]) -> Array:
-        weights = self._weights
-        return forward(
-            x,
-            (
-                (weights[f"{layer.name}/kernel"], weights[f"{layer.name}/bias"], layer.activation)
-                for layer in layers
-            ),
-        )
+    def _forward(self, x: Array, layers: Iterable[DenseLayer]) -> Array:
+        for layer in layers:
+            kernel, bias = (self._weights[f"{layer.name}/{key}"] for key in ("kernel", "bias"))
+            x = forward(x, [(kernel, bias, layer.activation)])
+        return x

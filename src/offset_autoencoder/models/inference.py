@@ -46,11 +46,7 @@ class Encoded:
 
 
 class RunInference(ABC):
-    """A run's network with its weights in place.
-
-    Attributes:
-        stays_open: Whether it can be used once the next run's is open.
-    """
+    """A run's network with its weights in place; ``stays_open`` once the next run's is open."""
 
     stays_open: bool
 
@@ -61,12 +57,7 @@ class RunInference(ABC):
 
     @abstractmethod
     def encode(self, x: Array, offset: Array) -> Encoded:
-        """Codes and offsets of samples.
-
-        Args:
-            x: (n, D) float32.
-            offset: f(x) as it is added, (n, L) float32.
-        """
+        """Codes and offsets of samples x, (n, D), with f(x) as it is added, (n, L)."""
 
     @abstractmethod
     def decode(self, x: Array, code: Array | None, offset: Array) -> Array:
@@ -83,14 +74,10 @@ class RunInference(ABC):
 def open_inference(
     architectures: Mapping[K, Architecture], weights_of: Callable[[K], Weights]
 ) -> Iterator[tuple[K, RunInference]]:
-    """Open run after run, those of one architecture together.
+    """Open run after run, those of one architecture together; ``weights_of`` an id by name.
 
     Each is to be used before the next, unless it stays open. TensorFlow is started where a
     network needs it, and only there.
-
-    Args:
-        architectures: The architecture of each run, by its id.
-        weights_of: From an id to the run's weights by name.
     """
     from offset_autoencoder.models.dense import DenseNetwork, runs_in_numpy
 
@@ -244,10 +231,6 @@ def split_encoder_decoder(model: Any, system: str) -> EncoderDecoder | None:
     too, so that another offset would need another code, or one whose decoder reads x by another
     way. The model itself can be called afterwards, but no longer saved: its layers then belong
     to several models.
-
-    Args:
-        model: Its inputs are ``x`` and ``offset``.
-        system: Name of the system that built it, as in :class:`.architecture.Architecture`.
     """
     from offset_autoencoder.models.backend import keras
 

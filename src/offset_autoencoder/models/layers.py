@@ -13,59 +13,33 @@ def layer_seed(seed: int, layer: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{layer}".encode()).digest()[:4], "big") >> 1
 
 
-def initial_kernel(layer: Any, seed: int) -> Any:
-    """The kernel that a layer of this name and shape has in a model of another seed."""
-    initializer = keras.initializers.GlorotUniform(seed=layer_seed(seed, layer.name))
-    return initializer(layer.kernel.shape)
+def glorot_uniform(seed: int, layer: str) -> Any:
+    """The initializer of the kernel of a layer of this name."""
+    return keras.initializers.GlorotUniform(seed=layer_seed(seed, layer))
 
 
 def dense(width: int, activation: str, name: str, seed: int, **options: Any) -> Any:
     """A Dense layer: kernel Glorot uniform, seeded by seed and name, bias zero."""
-    initializer = keras.initializers.GlorotUniform(seed=layer_seed(seed, name))
-    return keras.layers.Dense(
-        width, activation=activation, kernel_initializer=initializer, name=name, **options
-    )
+    kernel = glorot_uniform(seed, name)
+    return keras.layers.Dense(width, activation, kernel_initializer=kernel, name=name, **options)
 
 
-def convolution(
-    filters: int, size: int, activation: str, name: str, seed: int, **options: Any
-) -> Any:
-    """A convolution with stride 2, which halves height and width, rounding up."""
-    return _strided(keras.layers.Conv2D, filters, size, activation, name, seed, **options)
-
-
-def transposed_convolution(filters: int, size: int, activation: str, name: str, seed: int) -> Any:
-    """A transposed convolution with stride 2, which doubles height and width."""
-    return _strided(keras.layers.Conv2DTranspose, filters, size, activation, name, seed)
-
-
-def _strided(
-    kind: Any, filters: int, size: int, activation: str, name: str, seed: int, **options: Any
-) -> Any:
-    return kind(
-        filters,
-        size,
-        strides=2,
-        padding="same",
-        activation=activation,
-        kernel_initializer=keras.initializers.GlorotUniform(seed=layer_seed(seed, name)),
-        name=name,
-        **options,
-    )
-
-
-# --- models.code_noise: Gaussian noise on the code, drawn in training.
+def strided(kind: Any, filters: int, size: int, name: str, seed: int, **options: Any) -> Any:
+    """A convolution of stride 2: halves height and width, rounding up; transposed, doubles them."""
+    kernel = glorot_uniform(seed, name)
+    options |= {"strides": 2, "padding": "same", "kernel_initializer": kernel, "name": name}
+    return kind(filters, size, **options)
 
 
 @keras.saving.register_keras_serializable(package="offset_autoencoder")
 class CodeNoise(keras.layers.Layer):  # type: ignore[misc]
-    """Add Gaussian noise in training: ``y = x + stddev · n``, n ~ N(0, 1) a coordinate.
+    """Add Gaussian noise in training: ``y = x + stddev · n``, n ~ N(0, 1) per coordinate.
 
     Unlike ``keras.layers.GaussianNoise`` it takes any standard deviation and always a seed of
     its own, so that adding it to a model leaves the initial weights of the others alone.
 
     Args:
-        stddev: Standard deviation a coordinate, in units of the code.
+        stddev: Standard deviation per coordinate, in units of the code.
         seed: Seed of the noise.
 
     Raises:
@@ -101,14 +75,11 @@ class CodeNoise(keras.layers.Layer):  # type: ignore[misc]
         return {**super().get_config(), "stddev": self.stddev, "seed": self.seed}
 
 
-# --- models.sampled_code: The variational autoencoder's code: drawn around its mean in training.
-
-
 @keras.saving.register_keras_serializable(package="offset_autoencoder")
 class SampledCode(keras.layers.Layer):  # type: ignore[misc]
     """Draw the code and add its KL divergence to the loss (Kingma & Welling 2014).
 
-    In training ``z = mean + exp(½ · log_variance) · n``, n ~ N(0, 1) a coordinate; else the mean.
+    In training ``z = mean + exp(½ · log_variance) · n``, n ~ N(0, 1) per coordinate; else the mean.
     The loss added is ``beta_t · scale · KL``, KL averaged over the batch, with
 
         KL(N(mean, variance) ‖ N(0, 1)) = ½ Σ (mean² + variance − log variance − 1)
@@ -118,8 +89,7 @@ class SampledCode(keras.layers.Layer):  # type: ignore[misc]
 
     Args:
         beta: Weight of the KL divergence (Higgins et al. 2017).
-        scale: What brings nats a sample to the scale of the reconstruction loss: one over the
-            number of features where that loss is a mean over the features.
+        scale: Factor from nats per sample to the units of the reconstruction loss.
         warmup_steps: Batches until ``beta_t`` is ``beta``.
         seed: Seed of the draws.
 
@@ -175,16 +145,8 @@ class SampledCode(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that rebuild the layer."""
-        own = {
-            "beta": self.beta,
-            "scale": self.scale,
-            "warmup_steps": self.warmup_steps,
-            "seed": self.seed,
-        }
+        own = {key: getattr(self, key) for key in ("beta", "scale", "warmup_steps", "seed")}
         return {**super().get_config(), **own}
-
-
-# --- models.unit_norm: The unit L2 norm of the code.
 
 
 @keras.saving.register_keras_serializable(package="offset_autoencoder")

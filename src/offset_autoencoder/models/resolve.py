@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from offset_autoencoder.config import Setting
+from offset_autoencoder.config.registries import load
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.config.systems import SYSTEMS
 from offset_autoencoder.errors import InputError
@@ -32,11 +32,14 @@ def architecture_of(
         image_shape: Shape of a sample, where it is an image.
         steps: Training steps per epoch, for a warm-up.
         encoder_hidden: Widths found for a system that matches parameters.
-        function_sha256: Digest of the user's code, for the user's own function.
+        function_sha256: Digest of the user's code.
     """
     spec, network = setting.spec, setting.network
     system = SYSTEMS[spec.system_record.resolved_as or spec.system]
     reads_image = network.kind_record.reads_images or system.is_users
+    options = {key: getattr(spec, key) for key in system.keys}
+    if system.resolve is not None:
+        options = system.resolve(spec, network, steps)
     return Architecture(
         system=system.name,
         network=network,
@@ -44,7 +47,7 @@ def architecture_of(
         image_shape=list(image_shape) if reads_image and image_shape is not None else None,
         encoder_hidden=None if encoder_hidden is None else list(encoder_hidden),
         function_sha256=function_sha256,
-        **system.options(spec, network, steps),
+        **options,
     )
 
 
@@ -55,13 +58,7 @@ def resolve_architectures(
     image_shape: Sequence[int] | None,
     samples: int,
 ) -> list[Architecture]:
-    """The architecture of each setting, in their order.
-
-    Args:
-        settings: The settings; one of system ``wide`` is matched to the others.
-        input_dim: Features of a sample.
-        image_shape: Shape of a sample, where it is an image.
-        samples: Number of training samples.
+    """The architecture of each setting, for this number of training samples.
 
     Raises:
         InputError: where the samples do not suit the kind of network, no width matches, or the
@@ -71,7 +68,14 @@ def resolve_architectures(
     def resolve(setting: Setting, encoder_hidden: Sequence[int] | None = None) -> Architecture:
         where = f"params.yaml: models.{setting.model}"
         network, spec = setting.network, setting.spec
-        network.kind_record.check_samples(where, network, image_shape)
+        if network.kind_record.reads_images and image_shape is None:
+            raise InputError(
+                where,
+                f"network.kind: {network.kind} needs samples that are images",
+                "set data.image_shape: [height, width]",
+            )
+        if network.kind_record.check is not None:
+            load(network.kind_record.check)(where, network, image_shape)
         digest = None
         if spec.function:
             digest = digest_of_user_code(f"{where}.function", spec.function)
@@ -87,7 +91,7 @@ def resolve_architectures(
 
     def widened(setting: Setting) -> Architecture:
         where = f"params.yaml: models.{setting.model}.match"
-        target = resolve(model_to_match(where, setting, settings))
+        target = resolve(_model_to_match(where, setting, settings))
         if not target.network.kind_record.is_dense:
             what = f"names a {target.network.kind} model: only dense ones can be matched"
             raise InputError(where, what)
@@ -100,13 +104,8 @@ def resolve_architectures(
     ]
 
 
-def model_to_match(where: str, setting: Setting, settings: Sequence[Setting]) -> Setting:
-    """The setting of the model that a wide one names: the one with the same network.
-
-    Raises:
-        InputError: where the model has no setting with this network, or several whose
-            number of parameters differs by design.
-    """
+def _model_to_match(where: str, setting: Setting, settings: Sequence[Setting]) -> Setting:
+    """The setting of the model that a wide one names: the one with the same network."""
     named = [other for other in settings if other.model == setting.spec.match]
     alike = [other for other in named if other.network == setting.network]
     if not alike:
@@ -132,34 +131,19 @@ def _differences(network: Network, others: Sequence[Network]) -> str:
     Where it sweeps such a key, all its values are named.
     """
     own = network.model_dump()
-
-    def different(other: Network) -> list[str]:
-        return [key for key, value in other.model_dump().items() if value != own[key]]
-
+    different = ([key for key, value in own.items() if getattr(o, key) != value] for o in others)
     clauses = []
-    for key in min((different(other) for other in others), key=len):
-        there: list[Any] = []
-        for other in others:
-            if (value := getattr(other, key)) not in there:
-                there.append(value)
-        clauses.append(f"{key} is {' or '.join(map(str, there))} there, {own[key]} here")
+    for key in min(different, key=len):
+        there = dict.fromkeys(str(getattr(other, key)) for other in others)
+        clauses.append(f"{key} is {' or '.join(there)} there, {own[key]} here")
     return "; ".join(clauses)
 
 
 def matching_widths(where: str, network: Network, input_dim: int, target: int) -> list[int]:
-    """Hidden widths of an encoder that bring a model to a number of parameters.
+    """Hidden widths of an encoder that bring a model to ``target`` trainable parameters.
 
     All widths of ``network.hidden`` are stretched by one factor and rounded; of all such
-    encoders the one nearest to the target is taken.
-
-    Args:
-        where: The place that errors name.
-        network: The network; its decoder stays as it is.
-        input_dim: Features of a sample.
-        target: Trainable parameters of the model to match.
-
-    Returns:
-        The widths, one for each of ``network.hidden``.
+    encoders the one nearest to the target is taken. The decoder stays as it is.
 
     Raises:
         InputError: where there is nothing to stretch, or none comes within 1 %.
@@ -197,7 +181,6 @@ def matching_widths(where: str, network: Network, input_dim: int, target: int) -
 
 
 def _steps(widths: list[int]) -> list[list[int]]:
-    """The widths, and those with one of them a step narrower or wider."""
     neighbours = [
         [max(1, width + step * (index == changed)) for index, width in enumerate(widths)]
         for changed in range(len(widths))
@@ -206,18 +189,12 @@ def _steps(widths: list[int]) -> list[list[int]]:
     return [widths, *neighbours]
 
 
-def check_images(where: str, network: Network, image_shape: Sequence[int] | None) -> None:
-    """Refuse samples that a convolutional network cannot read.
+def check_images(where: str, network: Network, image_shape: Sequence[int]) -> None:
+    """Refuse images that a convolutional network cannot read.
 
     Raises:
-        InputError: where they are no images, or smaller than filters or kernel allow.
+        InputError: where they are smaller than filters or kernel allow.
     """
-    if image_shape is None:
-        raise InputError(
-            where,
-            f"network.kind: {network.kind} needs samples that are images",
-            "set data.image_shape: [height, width]",
-        )
     height, width = image_shape[:2]
     longest = max(height, width)
     halvings = (longest - 1).bit_length()  # ceil(log2(longest))

@@ -16,8 +16,8 @@ from offset_autoencoder.models.architecture import (
     Architecture,
     DenseLayer,
     decoder_layers,
+    encoder_layers,
     encoder_prefixes,
-    hidden_layers,
     second_encoder_layers,
 )
 from offset_autoencoder.models.backend import keras
@@ -25,26 +25,22 @@ from offset_autoencoder.models.layers import (
     CodeNoise,
     SampledCode,
     UnitNorm,
-    convolution,
     dense,
     layer_seed,
-    transposed_convolution,
+    strided,
 )
 
 Tensor = Any
+Inputs = dict[str, Tensor]
 
 
-def additive(
-    architecture: Architecture, inputs: dict[str, Tensor], seed: int, stddev: float
-) -> Tensor:
+def additive(architecture: Architecture, inputs: Inputs, seed: int, stddev: float) -> Tensor:
     """The code is ``z = encoder(x) + offset + stddev · n``."""
     code = encode(architecture, inputs["x"], seed)
     return _add_and_decode(architecture, code, inputs["offset"], seed, stddev)
 
 
-def concatenate(
-    architecture: Architecture, inputs: dict[str, Tensor], seed: int, stddev: float
-) -> Tensor:
+def concatenate(architecture: Architecture, inputs: Inputs, seed: int, stddev: float) -> Tensor:
     """The decoder reads [encoder(x) + stddev · n, offset]."""
     code = encode(architecture, inputs["x"], seed)
     if "noise" in inputs:
@@ -55,9 +51,7 @@ def concatenate(
     return decode(architecture, both, seed)
 
 
-def two_encoder(
-    architecture: Architecture, inputs: dict[str, Tensor], seed: int, stddev: float
-) -> Tensor:
+def two_encoder(architecture: Architecture, inputs: Inputs, seed: int, stddev: float) -> Tensor:
     """With f a second encoder, trained or frozen: z = encoder(x) + f(x) + offset + stddev · n.
 
     Where f is scaled, every f(x) has the norm ``second_rms · √L``.
@@ -68,10 +62,8 @@ def two_encoder(
     if network.kind_record.is_dense or architecture.second_hidden is not None:
         second = _through(second_encoder_layers(architecture), x, seed)
     else:
-        activation = architecture.second_activation
-        features = encode_hidden(
-            architecture, x, seed, "second_", activation=activation, trainable=trainable
-        )
+        options = {"activation": architecture.second_activation, "trainable": trainable}
+        features = encode_hidden(architecture, x, seed, "second_", **options)
         second = dense(latent_dim, "linear", "second_code", seed, trainable=trainable)(features)
     if architecture.second_rms is not None:
         second = UnitNorm(name="second_unit_code")(second)
@@ -81,24 +73,19 @@ def two_encoder(
     return _add_and_decode(architecture, code, second, seed, stddev)
 
 
-def ensemble(
-    architecture: Architecture, inputs: dict[str, Tensor], seed: int, stddev: float
-) -> Tensor:
+def ensemble(architecture: Architecture, inputs: Inputs, seed: int, stddev: float) -> Tensor:
     """The code is ``z = combined + offset + stddev · n``, combined over the encoders' codes."""
-    codes = [
-        encode(architecture, inputs["x"], seed, prefix) for prefix in encoder_prefixes(architecture)
-    ]
-    combine = {"mean": keras.layers.Average, "sum": keras.layers.Add}[
-        architecture.combine or "mean"
-    ]
-    code = combine(name="ensemble_code")(codes)
+    prefixes = encoder_prefixes(architecture)
+    codes = [encode(architecture, inputs["x"], seed, prefix) for prefix in prefixes]
+    combine = {"mean": keras.layers.Average, "sum": keras.layers.Add}
+    code = combine[architecture.combine or "mean"](name="ensemble_code")(codes)
     return _add_and_decode(architecture, code, inputs["offset"], seed, stddev)
 
 
-def vae(architecture: Architecture, inputs: dict[str, Tensor], seed: int, stddev: float) -> Tensor:
+def vae(architecture: Architecture, inputs: Inputs, seed: int, stddev: float) -> Tensor:
     """Offset plus a draw from N(mean(x), variance(x)), whose divergence from N(0, 1) is a loss too.
 
-    The KL divergence, in nats a sample, is brought to the scale of the reconstruction loss, so
+    The KL divergence, in nats per sample, is brought to the scale of the reconstruction loss, so
     that beta = 1 is the evidence lower bound for every loss: for binary and categorical
     cross-entropy of the data's likelihood, for squared error of a Gaussian with variance ½.
     """
@@ -128,38 +115,20 @@ def _add_and_decode(
 
 
 def encode_hidden(
-    architecture: Architecture,
-    x: Tensor,
-    seed: int,
-    prefix: str = "",
-    *,
-    activation: str | None = None,
-    trainable: bool = True,
+    architecture: Architecture, x: Tensor, seed: int, prefix: str = "", **options: Any
 ) -> Tensor:
-    """The encoder up to its last hidden layer.
+    """The encoder up to its last hidden layer: features (batch, any width) of x (batch, D).
 
-    Args:
-        architecture: The architecture.
-        x: (batch, input_dim) samples.
-        seed: Seed of the initial weights.
-        prefix: Put before the layers' names, where a model has several encoders.
-        activation: Activation, where it is not that of the network.
-        trainable: Whether the layers train.
-
-    Returns:
-        (batch, features) hidden features.
+    ``prefix`` is put before the layers' names; ``activation`` and ``trainable`` of all these
+    layers may be given, where they are not the network's and true.
     """
-    network = architecture.network
-    build = load(network.kind_record.encode)
-    return build(architecture, x, seed, prefix, activation or network.activation, trainable)
+    options["activation"] = options.get("activation") or architecture.network.activation
+    encode = load(architecture.network.kind_record.encode)
+    return encode(architecture, x, seed, prefix, **{"trainable": True, **options})
 
 
 def encode(architecture: Architecture, x: Tensor, seed: int, prefix: str = "") -> Tensor:
-    """The code: hidden layers, a linear Dense layer and, where asked for, unit L2 norm.
-
-    Returns:
-        (batch, latent_dim).
-    """
+    """The code (batch, L): hidden layers, a linear Dense layer, unit L2 norm if asked for."""
     network = architecture.network
     features = encode_hidden(architecture, x, seed, prefix)
     code = dense(network.latent_dim, "linear", f"{prefix}code", seed)(features)
@@ -167,29 +136,13 @@ def encode(architecture: Architecture, x: Tensor, seed: int, prefix: str = "") -
 
 
 def decode(architecture: Architecture, code: Tensor, seed: int) -> Tensor:
-    """The decoder, which mirrors the encoder.
-
-    Args:
-        architecture: The architecture.
-        code: (batch, any width) what the decoder reads.
-        seed: Seed of the initial weights.
-
-    Returns:
-        (batch, input_dim) the reconstruction.
-    """
+    """The decoder, which mirrors the encoder: from (batch, any width) to (batch, input_dim)."""
     return load(architecture.network.kind_record.decode)(architecture, code, seed)
 
 
-def encode_dense(
-    architecture: Architecture,
-    x: Tensor,
-    seed: int,
-    prefix: str,
-    activation: str,
-    trainable: bool,
-) -> Tensor:
+def encode_dense(architecture: Architecture, x: Tensor, seed: int, prefix: str, **_: Any) -> Tensor:
     """A Dense layer for each hidden width."""
-    return _through(hidden_layers(architecture, prefix), x, seed)
+    return _through(encoder_layers(architecture, prefix)[:-1], x, seed)
 
 
 def decode_dense(architecture: Architecture, code: Tensor, seed: int) -> Tensor:
@@ -198,21 +151,14 @@ def decode_dense(architecture: Architecture, code: Tensor, seed: int) -> Tensor:
 
 
 def encode_convolutional(
-    architecture: Architecture,
-    x: Tensor,
-    seed: int,
-    prefix: str,
-    activation: str,
-    trainable: bool,
+    architecture: Architecture, x: Tensor, seed: int, prefix: str, **options: Any
 ) -> Tensor:
     """A convolution of stride 2 for each number of filters."""
     network = architecture.network
     features = keras.layers.Reshape(_image(architecture), name=f"{prefix}image")(x)
     for number, filters in enumerate(network.filters, start=1):
         name = f"{prefix}encoder_{number}"
-        layer = convolution(
-            filters, network.kernel_size, activation, name, seed, trainable=trainable
-        )
+        layer = strided(keras.layers.Conv2D, filters, network.kernel_size, name, seed, **options)
         features = layer(features)
     return keras.layers.Flatten(name=f"{prefix}flat")(features)
 
@@ -228,17 +174,12 @@ def decode_convolutional(architecture: Architecture, code: Tensor, seed: int) ->
     image = keras.layers.Reshape(start, name="decoder_image")(image)
     outputs = [*reversed(network.filters[:-1]), channels]
     for number, filters in enumerate(outputs, start=1):
-        last = number == halvings
-        image = transposed_convolution(
-            filters,
-            network.kernel_size,
-            "linear" if last else network.activation,
-            "reconstruction_image" if last else f"decoder_{number}",
-            seed,
-        )(image)
-    surplus = [
-        side * 2**halvings - target for side, target in zip(small, (height, width), strict=True)
-    ]
+        name, activation = f"decoder_{number}", network.activation
+        if number == halvings:
+            name, activation = "reconstruction_image", "linear"
+        size, transposed = network.kernel_size, keras.layers.Conv2DTranspose
+        image = strided(transposed, filters, size, name, seed, activation=activation)(image)
+    surplus = [image.shape[1] - height, image.shape[2] - width]
     if any(surplus):
         crop = tuple((extra // 2, extra - extra // 2) for extra in surplus)
         image = keras.layers.Cropping2D(crop, name="crop")(image)
@@ -249,7 +190,7 @@ def decode_convolutional(architecture: Architecture, code: Tensor, seed: int) ->
 def _image(architecture: Architecture) -> tuple[int, int, int]:
     shape = architecture.image_shape
     if shape is None or len(shape) not in (2, 3):
-        raise ValueError("a convolutional network needs samples with an image shape")
+        raise ValueError(f"a {architecture.network.kind} network needs samples with an image shape")
     height, width, channels = (*shape, 1)[:3]
     return height, width, channels
 

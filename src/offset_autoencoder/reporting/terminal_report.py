@@ -29,6 +29,7 @@ from offset_autoencoder.reporting.wording import (
     better_word,
     decimals_of,
     mean_and_half,
+    metric_name,
 )
 
 _WORDS = {"mse": "mean squared error", "mae": "mean absolute error", "psnr": "PSNR, dB"}
@@ -264,10 +265,9 @@ def _print_note_on_comparison(
 def _heading(results: ExperimentResults) -> str:
     """The metric with the unit that its values are written in."""
     metric = results.evaluate.metric
-    name = _WORDS.get(metric, metric.replace("_", " "))
     exponent = unit_of(results)[0]
     unit = f", in 1e{exponent}" if exponent else ""
-    return f"{name} on the test split{unit}"
+    return f"{metric_name(metric)} on the test split{unit}"
 
 
 def _in_common(family: Iterable[Comparison]) -> str:

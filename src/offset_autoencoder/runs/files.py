@@ -83,7 +83,7 @@ def write_run(folder: Path, spec: RunSpec, trained: TrainedRun, names: list[str]
         folder: The run's own folder, named by its id.
         spec: What determined the run.
         trained: The result of its training.
-        names: The names of the weights, in the order of ``model.get_weights()``.
+        names: Those of the weights, in the order of ``model.get_weights()``.
     """
     weights, diverged = trained.weights, trained.status == "diverged"
     saved = SavedRun(

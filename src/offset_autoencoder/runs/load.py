@@ -101,8 +101,6 @@ class FinishedRun:
     """A finished run in memory.
 
     Attributes:
-        architecture: Its layers.
-        seed: Its seed.
         weights: Its weights by name.
         stddev: Standard deviation of the Gaussian noise in its training.
         offset_factor: The factor of its offset table.

@@ -127,7 +127,6 @@ class SavedRun:
     """A trained run as ``spec.json`` describes it.
 
     Attributes:
-        spec: What determined it.
         status: ``"diverged"`` where a loss was not finite; then there are no weights.
         epochs: Epochs trained.
         best_epoch: The epoch of its weights, from 1; None where it diverged.

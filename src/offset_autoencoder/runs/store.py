@@ -42,11 +42,8 @@ class IndexedRun:
     """A row of ``models/index.csv``.
 
     Attributes:
-        model: The model's name.
         setting: The setting's label: ``"gaussian stddev=0.1"``.
         sweep: The swept keys and this run's values as text; keys it does not sweep are absent.
-        seed: The seed.
-        id: The run's id.
         status: ``"finished"`` or ``"diverged"``.
     """
 

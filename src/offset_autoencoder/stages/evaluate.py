@@ -95,12 +95,13 @@ def evaluate_all(
     params: Params, data: PreparedData, trained: TrainedRuns
 ) -> dict[str, RunEvaluation]:
     """The evaluation of every finished run, by id."""
-    known_range, classes = data.schema.range, data.schema.classes
+    known_range, classes, shape = data.schema.range, data.schema.classes, data.schema.image_shape
     x, y = ([getattr(data.split(name), part) for name in SPLITS] for part in ("x", "y"))
     samples = EvaluationSamples(
         x=dict(zip(SPLITS, x, strict=True)),
         targets=prepare_targets(Splits(*x), None if classes is None else Splits(*y)),
         data_range=(known_range[0], known_range[1]) if known_range else None,
+        image_shape=tuple(shape) if shape else None,
     )
     evaluations: dict[str, RunEvaluation] = {}
     with progress("evaluating runs", len(trained), float(len(trained))) as report:

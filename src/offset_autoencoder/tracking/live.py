@@ -25,6 +25,7 @@ from offset_autoencoder.config import Params, load_params
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import read_json
 from offset_autoencoder.paths import project_root
+from offset_autoencoder.runs.spec import RunSpec
 from offset_autoencoder.tracking.location import Location, locate, publisher_lock
 from offset_autoencoder.tracking.record_types import (
     CURRENT,
@@ -214,7 +215,7 @@ def live_runs(
                 key=run_key(run.setting.model, named["id"]),
                 name=run_name(run),
                 params=run_params(params, run),
-                tags=run_tags(run, named["id"], named["fingerprint"]),
+                tags=run_tags(run, RunSpec.parse(named["fingerprint"])),
                 store=store,
             )
         )

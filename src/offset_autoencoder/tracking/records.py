@@ -16,6 +16,7 @@ from offset_autoencoder.evaluation.summary import noise_level
 from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.io.tables import number
 from offset_autoencoder.paths import REPORTS
+from offset_autoencoder.runs.spec import RunSpec
 from offset_autoencoder.tracking.descriptions import (
     experiment_description,
     setting_description,
@@ -97,16 +98,16 @@ def run_params(params: Params, run: Run) -> dict[str, str]:
     return {**_setting_params(params, run.setting), "seed": str(run.seed)}
 
 
-def run_tags(run: Run, run_id: str, fingerprint: Mapping[str, Any]) -> dict[str, str]:
+def run_tags(run: Run, spec: RunSpec) -> dict[str, str]:
     """The tags that a run has from the moment that its training begins."""
     return {
-        "run_id_sha256": run_id,
+        "run_id_sha256": spec.id,
         **_setting_tags(run.setting),
         "seed": str(run.seed),
         "dvc_stage": "train",
-        "data_sha256": str(fingerprint["data"]),
-        "offset_sha256": str(fingerprint["table"]),
-        "code_sha256": str(fingerprint["code"]),
+        "data_sha256": spec.data,
+        "offset_sha256": str(spec.table),
+        "code_sha256": spec.code,
     }
 
 
@@ -203,7 +204,7 @@ def _run_record(
         params=run_params(params, read.run),
         metrics=read.metrics,
         tags={
-            **run_tags(read.run, read.folder.name, read.saved.spec.fingerprint()),
+            **run_tags(read.run, read.saved.spec),
             "status": read.saved.status,
         },
         folder=read.folder,

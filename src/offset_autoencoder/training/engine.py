@@ -36,8 +36,6 @@ class Population:
     """Settings that runs must share to train in the same way.
 
     Attributes:
-        architecture: Their layers, the same for every run.
-        batch_size: Samples per step.
         optimizer: Name of an optimizer of the ``train:`` section.
         memory_limit: Bytes of training samples that may be in memory; None for no limit.
             Where they are more, they are trained on chunk by chunk.

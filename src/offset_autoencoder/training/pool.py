@@ -39,8 +39,6 @@ class PopulationJobs:
     """Runs of one population to train.
 
     Attributes:
-        population: Settings that the jobs share.
-        jobs: The runs.
         on_result: Takes each run as it ends, one call at a time; its errors end the training.
     """
 
@@ -66,7 +64,7 @@ def train_populations(
         populations: The populations and their jobs.
         x: (n, D) float32 training samples, in memory or mapped from a file.
         x_validation: (m, D) float32 validation samples.
-        on_epoch: Told, after each epoch, which runs trained in it.
+        on_epoch: Called after each epoch with the runs that trained in it.
         workers: Threads that train side by side; by default one per core.
         checkpoints: Checkpoints that runs in training write, and go on from.
 
@@ -117,14 +115,10 @@ class Trainer:
     """State that all workers share.
 
     Attributes:
-        samples: What all runs train on.
-        on_epoch: Told, after each epoch, which runs trained in it.
-        checkpoints: Checkpoints of the runs in training.
         queues: One per population.
         stop: Set when the training is to end.
         lock: Held while a run's result is handed over.
         change: Notified when a queue becomes ready, or an idle worker is asked to help.
-        idle: The workers without a run.
     """
 
     samples: Samples
@@ -181,7 +175,6 @@ class _Queue:
     """The runs of one population that wait for their training.
 
     Attributes:
-        jobs: The runs.
         ready: Whether a worker can train at once, with nothing to compile.
         preparing: Whether one compiles.
     """
@@ -306,9 +299,9 @@ class _Request:
         return None
 
 
-@dataclass
+@dataclass(eq=False)
 class _Idle:
-    """An idle worker."""
+    """An idle worker, equal to itself alone: another's place in the list is not its own."""
 
     request: _Request | None = None
 

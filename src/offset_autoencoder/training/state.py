@@ -22,19 +22,16 @@ class Job:
     """One run to train.
 
     Attributes:
-        id: The run's id.
         seed: Seed of initial weights, batches and noise.
         offset: f(x) of the training samples, (n, L) float32.
         offset_validation: The same of the validation samples, (m, L) float32.
         stddev: Gaussian noise per coordinate of the code, in training; 1 for a system that
             scales its noise itself.
-        learning_rate: The optimizer's.
         epochs: Number of epochs at most.
         patience: Epochs without a lower validation loss after which it stops; None: never.
         warmup: Epochs in which its loss is not yet the one that is asked for: they end without
             patience, and no weights of theirs are the best but the last.
         offset_factor: Factor of the offset as it is added.
-        checkpoint_seconds: Seconds between two checkpoints.
     """
 
     id: str
@@ -105,7 +102,6 @@ class Progress:
     """Progress of a run in training.
 
     Attributes:
-        job: The run.
         epochs: For each epoch trained: loss, validation loss, the reconstruction's share of
             that, the Unix time at which it ended, and its seconds.
         best: The validation loss of its best weights.

@@ -13,7 +13,6 @@ from offset_autoencoder.io.arrays import read_ahead, release_rows
 from offset_autoencoder.models.architecture import steps_per_epoch
 from offset_autoencoder.models.autoencoder import Variables
 from offset_autoencoder.training.batches import (
-    Rows,
     draw_noise,
     epoch_chunks,
     noise_generator,
@@ -48,8 +47,6 @@ from offset_autoencoder.training.numba_engine.program import (
     partition_batch,
 )
 from offset_autoencoder.training.state import Job, Weights
-
-_Piece = Callable[[BatchPartition, int, int, NDArray[np.int64]], bool]
 
 _NO_NOISE = np.zeros((0, 0), np.float32)
 
@@ -170,7 +167,23 @@ class _Run(Slots):
             if following is not None:
                 read_ahead(self.engine.samples.x, following)
             noise = draw_noise(draws, len(rows), job.offset.shape[1]) if draws else _NO_NOISE
-            self._share(functools.partial(self._train_rows, job, step, rows, noise, losses))
+            self._share(
+                train_batches,
+                self.engine.optimizer,
+                self.batch_size,
+                float(job.learning_rate),
+                float(job.stddev),
+                self.weights,
+                self.moments,
+                step,
+                self.x,
+                _read_only(job.offset),
+                np.float32(job.offset_factor),
+                rows,
+                noise,
+                self.scratch,
+                losses,
+            )
             step += steps_per_epoch(len(rows), self.batch_size)
             if chunks is not None:
                 release_rows(self.engine.samples.x, rows)
@@ -184,87 +197,38 @@ class _Run(Slots):
         x, chunks = self.x_validation, self.engine.chunks
         losses = np.zeros((2, self.groups))
         for rows in slices(len(x), chunks):
-            self._share(functools.partial(self._validate_rows, job, rows, losses))
+            self._share(
+                validate,
+                self.batch_size,
+                self.weights,
+                x[rows],
+                _read_only(job.offset_validation)[rows],
+                np.float32(job.offset_factor),
+                self.scratch,
+                losses,
+            )
             if chunks is not None:
                 release_rows(x, np.arange(rows.start, rows.stop, dtype=np.int32))
         reconstruction, divergence = losses.sum(axis=1) / len(x)
         return float(reconstruction + self.program.kl_weight * divergence), float(reconstruction)
 
-    def _share(self, work: _Piece) -> None:
-        """Do a piece of the run's work, with the idle workers."""
-        barrier, workers = new_barrier(), self.engine.workers
-        most = self.engine.most_threads if workers.has_idle else 1
-        if most == 1:
-            work(self.engine.partition(1), 0, 1, barrier)
-            return
+    def _share(self, loop: Callable[..., bool], *arguments: Any) -> None:
+        """Run a compiled loop over batches of the run, with the idle workers."""
+        engine, barrier = self.engine, new_barrier()
 
-        def do(thread: int, threads: int) -> None:
+        def work(thread: int, threads: int) -> None:
             try:
-                work(self.engine.partition(threads), thread, threads, barrier)
+                partition = engine.partition(threads)
+                loop(self.program, partition, thread, threads, barrier, *arguments)
             except BaseException:
                 give_up(barrier)
                 raise
 
-        workers.share(do, most)
-
-    def _train_rows(
-        self,
-        job: Job,
-        step: int,
-        rows: Rows,
-        noise: Array,
-        losses: NDArray[np.float64],
-        partition: BatchPartition,
-        thread: int,
-        threads: int,
-        barrier: NDArray[np.int64],
-    ) -> bool:
-        return train_batches(
-            self.program,
-            partition,
-            thread,
-            threads,
-            barrier,
-            self.engine.optimizer,
-            self.batch_size,
-            float(job.learning_rate),
-            float(job.stddev),
-            self.weights,
-            self.moments,
-            step,
-            self.x,
-            _read_only(job.offset),
-            np.float32(job.offset_factor),
-            rows,
-            noise,
-            self.scratch,
-            losses,
-        )
-
-    def _validate_rows(
-        self,
-        job: Job,
-        rows: slice,
-        losses: NDArray[np.float64],
-        partition: BatchPartition,
-        thread: int,
-        threads: int,
-        barrier: NDArray[np.int64],
-    ) -> bool:
-        return validate(
-            self.program,
-            partition,
-            thread,
-            threads,
-            barrier,
-            self.batch_size,
-            self.weights,
-            self.x_validation[rows],
-            _read_only(job.offset_validation)[rows],
-            np.float32(job.offset_factor),
-            self.scratch,
-            losses,
-        )
+        most = engine.most_threads if engine.workers.has_idle else 1
+        if most == 1:
+            work(0, 1)
+        else:
+            engine.workers.share(work, most)
 
 
 def _read_only(array: Array) -> Array:

@@ -69,14 +69,14 @@ def train_batches(
     """Train a run, in place, on samples in a given order: one thread's parts of every batch.
 
     Args:
-        program: The network.
-        partition: How batches are divided.
+        program: A :class:`.program.Program`.
+        partition: A :class:`.program.BatchPartition`.
         thread: Number of this thread among those of the run.
         threads: Number of threads, at most as many as parts.
         barrier: Barrier at which they wait for each other.
-        optimizer: Kind of optimizer.
+        optimizer: A kind of :data:`.kernels.OPTIMIZERS`.
         batch_size: Samples per step; the last step takes what is left.
-        learning_rate: Of the optimizer.
+        learning_rate: η.
         stddev: Factor of the noise.
         weights: Flat, float32.
         moments: (2, trained) float32.
@@ -250,20 +250,9 @@ def validate(
 ) -> bool:
     """The losses as the run is deployed, without noise, codes not drawn: one thread's parts.
 
-    Args:
-        program: The network.
-        partition: How batches are divided.
-        thread: Number of this thread among those of the run.
-        threads: Number of threads, at most as many as parts.
-        barrier: Barrier at which they wait for each other.
-        batch_size: Samples that the workspace is made for.
-        weights: Flat, float32.
-        x: (m, D) float32.
-        offset: (m, L) float32.
-        offset_factor: float32.
-        scratch: As :func:`new_scratch` makes it.
-        losses: (2, groups) float64; the reconstruction losses and the divergences of each group
-            of a batch, summed over its samples, are added.
+    The arguments are those of :func:`train_batches`; ``x`` (m, D) and ``offset`` (m, L) are
+    taken in their order. To ``losses``, (2, groups) float64, the reconstruction losses and the
+    divergences of each group of a batch are added, summed over its samples.
 
     Returns:
         Whether all threads stayed to the end.
@@ -321,7 +310,7 @@ def most_sharing_threads(
         program: The network.
         layout: Its weights.
         batch_size: Samples per step.
-        optimizer: Kind of optimizer.
+        optimizer: A kind of :data:`.kernels.OPTIMIZERS`.
         samples: Of an epoch, and of its validation; the last batch of each may be smaller.
 
     Returns:
@@ -347,15 +336,7 @@ def train_randomly(
     samples: tuple[int, ...],
     parts: int,
 ) -> list[NDArray[Any]]:
-    """Train on random numbers, cut into parts, by a single thread.
-
-    Args:
-        program: The network.
-        layout: Its weights.
-        batch_size: Samples per step.
-        optimizer: Kind of optimizer.
-        samples: Of the epoch, and of its validation.
-        parts: Number of parts.
+    """Train on so many random samples, and validate, cut into parts, by a single thread.
 
     Returns:
         All that it changes: weights, moments, losses, and the values of the last batch.

@@ -72,7 +72,7 @@ def forward(
     """Fill the workspace with every value of some rows of a batch.
 
     Args:
-        program: A :class:`~offset_autoencoder.training.numba_engine.program.Program`.
+        program: A :class:`.program.Program`.
         weights: Flat, float32.
         workspace: Flat, float32, with the inputs' values filled in.
         start: The first of the rows.
@@ -183,14 +183,7 @@ def weight_gradients(
 ) -> tuple[int, int]:
     """Sum the gradient of an operation's weights over the rows of a batch.
 
-    Args:
-        program: A :class:`~offset_autoencoder.training.numba_engine.program.Program`.
-        number: Which operation.
-        gradient: Flat, float32, written.
-        workspace: As the forward pass left it.
-        upstream: As the backward pass left it.
-        rows: Samples of the batch.
-        most: Samples that the workspace is made for.
+    The arguments are those of :func:`backward`; ``rows`` are all of the batch.
 
     Returns:
         How many floats its kernel and its bias have; 0 where they do not train.
@@ -230,7 +223,7 @@ def backward(
     """Turn the gradient of the output into that of every value, for some rows of a batch.
 
     Args:
-        program: A :class:`~offset_autoencoder.training.numba_engine.program.Program`.
+        program: A :class:`.program.Program`.
         weights: Flat, float32.
         gradient: Flat, float32, written where the rows are summed.
         workspace: As the forward pass left it.

@@ -49,13 +49,9 @@ class Operation(NamedTuple):
     """One operation; what a kind does not use is -1, or 0 for flags.
 
     Attributes:
-        kind: What it does.
         out: The value that it writes.
-        first: The value that it reads.
-        second: A second one.
-        third: A third one.
-        kernel: Where its kernel starts among the weights.
-        bias: Where its bias starts; -1 where it has none.
+        first: The value that it reads; so are ``second`` and ``third``.
+        kernel: Where its kernel starts among the weights, and ``bias`` its bias.
         trains: Whether kernel and bias train.
         activation: Of DENSE and ACTIVATE.
         column: Of COMBINE, the first column of ``out`` that it writes.
@@ -122,7 +118,6 @@ class Layout:
 
     Attributes:
         paths: Their names: first those that train, then the others.
-        shapes: Their shapes.
         starts: Where each starts.
         size: Floats in all.
     """
@@ -266,11 +261,6 @@ _counted, _seen, _paused = (cast(Any, intrinsic_) for intrinsic_ in (_count, _lo
 @compiled
 def wait(barrier: Any, threads: int, times: int) -> bool:
     """Wait until all threads have waited here so many times.
-
-    Args:
-        barrier: As :func:`new_barrier` makes it.
-        threads: Number of threads that wait for each other.
-        times: How often this one has waited, this time included.
 
     Returns:
         Whether all came; False where one gave up.
