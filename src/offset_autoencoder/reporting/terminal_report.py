@@ -32,8 +32,6 @@ from offset_autoencoder.reporting.wording import (
     metric_name,
 )
 
-_WORDS = {"mse": "mean squared error", "mae": "mean absolute error", "psnr": "PSNR, dB"}
-
 
 def print_report(console: Console, results: ExperimentResults) -> None:
     """Print the comparisons, the verdict on each offset at the end, and where the rest is."""
