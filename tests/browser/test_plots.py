@@ -14,7 +14,7 @@ import pytest
 import yaml
 from tests.reporting.html.project import make_project
 
-from offset_autoencoder.reporting.html.scripts import vega_script
+from offset_autoencoder.reporting.page import vega_script
 from offset_autoencoder.reporting.palette import DARK_PAGE, contrast
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from offset_autoencoder.evaluation.examples import Reconstructions
-from offset_autoencoder.reporting.images import (
+from offset_autoencoder.reporting.palette import PALETTE
+from offset_autoencoder.reporting.rendering import (
     MOST_POINTS,
     line_points,
     sample_strips,
@@ -21,7 +22,6 @@ from offset_autoencoder.reporting.images import (
     thumbnails,
     write_strips,
 )
-from offset_autoencoder.reporting.palette import PALETTE
 
 _SVG = "{http://www.w3.org/2000/svg}"
 

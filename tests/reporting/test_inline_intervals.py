@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offset_autoencoder.evaluation.statistics import Estimate
-from offset_autoencoder.reporting.inline_intervals import (
+from offset_autoencoder.reporting.tables import (
     WIDTH,
     Mark,
     draw_axis,

@@ -14,14 +14,14 @@ from tests.evaluation.interventions import find_intervention, scaled
 
 from offset_autoencoder.evaluation.summary import learning_curves
 from offset_autoencoder.io.tables import write_csv
+from offset_autoencoder.reporting.charts import spread
 from offset_autoencoder.reporting.palette import model_colours
-from offset_autoencoder.reporting.plot_rows import (
+from offset_autoencoder.reporting.rows import (
     change_plot,
     comparison_plot,
     curve_plot,
     level_plot,
     setting_plot,
-    spread,
 )
 from offset_autoencoder.reporting.wording import series
 

@@ -15,14 +15,14 @@ from offset_autoencoder.evaluation.summary import learning_curves
 from offset_autoencoder.evaluation.verdict_wording import OUTCOMES
 from offset_autoencoder.io.tables import write_csv
 from offset_autoencoder.reporting.palette import OUTCOME_COLOURS
-from offset_autoencoder.reporting.plot_rows import (
+from offset_autoencoder.reporting.rendering import templates, write_templates
+from offset_autoencoder.reporting.rows import (
     change_plot,
     comparison_plot,
     curve_plot,
     level_plot,
     setting_plot,
 )
-from offset_autoencoder.reporting.rendering import templates, write_templates
 
 Report = Any  # conftest's, which tests cannot import
 Findings = Any

@@ -1,7 +1,7 @@
-"""Vega-Lite charts of the rows under ``reports/plots/``: one specification per chart.
+"""Vega-Lite charts of intervals and of settings, from the rows under ``reports/plots/``.
 
-:mod:`.rendering` makes of it the PNG and the template for ``dvc plots``; the page's charts, which
-can be hovered and switched, are in :mod:`.html.charts`.
+Those of curves are in :mod:`.curves`. A specification gives the PNG and the template for
+``dvc plots``, by :mod:`.rendering`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ from offset_autoencoder.reporting.palette import OUTCOME_COLOURS
 from offset_autoencoder.reporting.wording import PARTS
 
 Chart = Any  # of Altair
-_DIGITS = ".6~g"
+DIGITS = ".6~g"
 _PERCENT_TICKS = [-1000, -100, -10, 0, 10, 100, 1000, 10_000, 100_000]
 _LEVEL_TICKS = [share * 10.0**power for power in range(-6, 4) for share in (1, 2, 5)]
-_REFERENCE = "#999999"
 _LINES, _HEIGHT = 390, 400  # of the chart of settings, pixels
-_KEY_COLUMNS = 6
 
 
 def comparison_chart(
@@ -34,7 +32,7 @@ def comparison_chart(
     """The change of each setting's error against each baseline, a panel per baseline and condition.
 
     Args:
-        title: Above the chart, a line or several.
+        title: A line or several.
         x_label: Title of the axis.
         margin: The change in % within which settings are equivalent: a grey band.
         outcomes: The verdicts to list in the legend.
@@ -53,7 +51,7 @@ def comparison_chart(
         colour,
         title,
         x_label,
-        tooltip=[*columns, "p_corrected", "verdict"],
+        hints=[*columns, "p_corrected", "verdict"],
         margin=margin,
         revisions=revisions,
     )
@@ -66,101 +64,29 @@ def intervention_chart(
     margin: float | None = None,
     revisions: bool = False,
 ) -> Chart:
-    """The change of each setting's error under each intervention on its offset.
-
-    Arguments as in :func:`comparison_chart`.
-    """
+    """The change of each setting's error under each intervention; see :func:`comparison_chart`."""
     return _interval_panels(
         "datum.panel",
-        _own_colour(),
+        own_colour(),
         title,
         x_label,
-        tooltip=["setting", "intervention", "metric", "change", "low", "high", "runs"],
+        hints=["setting", "intervention", "metric", "change", "low", "high", "runs"],
         margin=margin,
         revisions=revisions,
     )
 
 
 def probe_chart(title: Sequence[str] | str, x_label: str) -> Chart:
-    """The shares in % that a linear probe reads from each part: of x, and of the labels.
-
-    Args:
-        title: Above the chart, a line or several.
-        x_label: Title of the axis.
-    """
+    """The shares in % that a linear probe reads from each part: of x, and of the labels."""
     return _interval_panels(
         "datum.panel",
-        _own_colour(),
+        own_colour(),
         title,
         x_label,
-        tooltip=[],
+        hints=[],
         order=list(PARTS.values()),
         percent=False,
     )
-
-
-def curve_chart(
-    title: Sequence[str] | str,
-    x: str,
-    x_label: str,
-    y_label: str,
-    *,
-    y_scale: Mapping[str, Any],
-    without_start: bool = False,
-    points: bool = False,
-    reference: bool = False,
-    revisions: bool = False,
-) -> Chart:
-    """Curves with bands in small panels, one per model, one line per setting.
-
-    Args:
-        title: Above the chart, a line or several.
-        x: The column of x.
-        x_label: Title of the axis.
-        y_label: Likewise.
-        y_scale: Options of the scale of y.
-        without_start: Whether the first tenth of the longest curve is left out, where curves
-            fall from far above.
-        points: Whether every point has a mark.
-        reference: Whether there are rows with ``reference``, drawn grey and dashed.
-        revisions: Whether rows name a revision, by the column ``rev``.
-    """
-    axis: dict[str, Any] = {"format": _DIGITS, "tickCount": 6}
-    scale: dict[str, Any] = {"zero": False, "nice": False, "padding": 8}
-    x_axis = alt.X(x, type="quantitative").title(None).scale(**scale).axis(**axis)
-    y_axis = {"format": _DIGITS, "titleLimit": 190, **_ticks(y_scale, 5)}
-    detail = ["setting:N", "rev:N"] if revisions else ["setting:N"]
-    base = alt.Chart().encode(x_axis, _own_colour(), detail=detail)
-    drawn = base.transform_filter("!datum.reference") if reference else base
-    mean = alt.Y("mean:Q").title(y_label).scale(**y_scale).axis(**y_axis)
-    low = alt.Y("low:Q").title(y_label).scale(**y_scale).axis(**y_axis).stack(None)
-    line = drawn.mark_line(strokeWidth=1.8, clip=True).encode(mean)
-    if revisions:
-        line = line.encode(strokeDash=alt.StrokeDash("rev:N").sort(None).title("revision"))
-    layers = [drawn.mark_area(opacity=0.18, clip=True).encode(low, y2="high:Q"), line]
-    if points or revisions:
-        mark = drawn.mark_point(filled=True, opacity=1 if points else 0, size=25, clip=True)
-        columns = ["rev", "setting", x, "mean", "low", "high", "runs"]
-        layers.append(mark.encode(mean, tooltip=_tooltip(columns)))
-    if reference:
-        dashed = base.transform_filter("datum.reference").mark_line(
-            strokeWidth=1.3, strokeDash=[4, 3], clip=True
-        )
-        layers.append(dashed.encode(mean, color=alt.value(_REFERENCE)))
-    facet = alt.Facet("model:N").sort(_first_row()).header(title=None, labelAnchor="start")
-    panels = alt.layer(*layers).properties(width=190, height=150)
-    panels = panels.facet(facet=facet, columns=4, data=_data())
-    panels.data = alt.Undefined  # Altair asks for it; but what follows is done to the data of all
-    panels.title = _below(x_label)
-    chart = alt.vconcat(_swept_key(reference), panels, data=_data()).transform_window(
-        row="row_number()"
-    )
-    if without_start:
-        chart = chart.transform_joinaggregate(last=f"max({x})").transform_filter(
-            f"datum.last <= 20 || datum.{x} >= datum.last / 10"
-        )
-    chart = chart.transform_calculate(swept="datum.values ? datum.values : 'nothing swept'")
-    return chart.properties(title=_titled(title))
 
 
 def setting_chart(
@@ -174,13 +100,8 @@ def setting_chart(
 ) -> Chart:
     """The test metric against the noise level, and beside it that of settings without a line.
 
-    Args:
-        title: Above the chart, a line or several.
-        x_label: Title of the axis of noise levels.
-        y_label: Title of the axis of the metric.
-        y_scale: Options of its scale.
-        panels: What there is: ``line``, series of several noise levels; ``point``, all others.
-        revisions: Whether rows name a revision, by the column ``rev``.
+    The panel ``line`` has series of several noise levels, ``point`` all others; see
+    :func:`comparison_chart`.
     """
     parts = []
     if "line" in panels:
@@ -188,8 +109,8 @@ def setting_chart(
     if "point" in panels:
         title_there = None if parts else y_label
         parts.append(_point_panel(title_there, y_scale, revisions=revisions))
-    chart = alt.hconcat(*parts, data=_data(), spacing=95 if len(parts) > 1 else 20)
-    return chart.resolve_scale(y="shared").properties(title=_titled(title))
+    chart = alt.hconcat(*parts, data=data(), spacing=95 if len(parts) > 1 else 20)
+    return chart.resolve_scale(y="shared").properties(title=titled(title))
 
 
 def _interval_panels(
@@ -198,7 +119,7 @@ def _interval_panels(
     title: Sequence[str] | str,
     x_label: str,
     *,
-    tooltip: Sequence[str],
+    hints: Sequence[str],
     margin: float | None = None,
     order: Sequence[str] | None = None,
     percent: bool = True,
@@ -231,9 +152,9 @@ def _interval_panels(
     at = alt.X(value, type="quantitative")
     mean = base.mark_point(filled=True, opacity=1, size=45).encode(at)
     if revisions:
-        mean = mean.encode(alt.Shape("rev:N").sort(None).title("revision"))
-    if tooltip:
-        mean = mean.encode(tooltip=_tooltip(["rev", *tooltip]))
+        mean = mean.encode(_revision_shape())
+    if hints:
+        mean = mean.encode(tooltip=tooltip(["rev", *hints]))
     closed = " && !datum.open" if order else ""
     layers.append(mean.transform_filter(f"isValid(datum.{value}){closed}"))
     if order:
@@ -241,45 +162,41 @@ def _interval_panels(
         layers.append(hollow.transform_filter(f"isValid(datum.{value}) && datum.open"))
     facet = (
         alt.Facet("panel:N")
-        .sort(order or _first_row())
+        .sort(order or first_row())
         .header(title=None, labelAnchor="start", labelExpr="split(datum.label, '|')")
     )
     columns, width = (2, 330) if revisions else (4, 170)
     panels = alt.layer(*layers).properties(width=width, height=alt.Step(14 if revisions else 20))
     panels = (
-        panels.facet(facet=facet, columns=columns, data=_data(), spacing=14)
+        panels.facet(facet=facet, columns=columns, data=data(), spacing=14)
         .transform_window(row="row_number()")
         .transform_calculate(panel=panel)
-        .properties(title=_below(x_label))
+        .properties(title=shared_title(x_label))
     )
-    return alt.vconcat(panels).properties(title=_titled(title))
+    return alt.vconcat(panels).properties(title=titled(title))
 
 
 def _level_panel(
     x_label: str, y_label: str, y_scale: Mapping[str, Any], *, revisions: bool
 ) -> Chart:
     """Lines over the noise level, their names at the right, references as level lines."""
-    y_axis = {"format": _DIGITS, **_ticks(y_scale, 8)}
     x = (
         alt.X("noise_level:Q")
         .title(x_label)
         .scale(type="log", nice=False, padding=20)
-        .axis(format=_DIGITS, grid=False, values=_LEVEL_TICKS)
+        .axis(format=DIGITS, grid=False, values=_LEVEL_TICKS)
     )
-    mean = alt.Y("mean:Q").title(y_label).scale(**y_scale).axis(**y_axis)
-    low = alt.Y("low:Q").title(y_label).scale(**y_scale).axis(**y_axis)
-    base = alt.Chart().transform_filter("datum.shown_as == 'line'").encode(x, _own_colour())
+    mean, low = means(y_label, y_scale, ticks_of(y_scale, 8))
+    base = alt.Chart().transform_filter("datum.shown_as == 'line'").encode(x, own_colour())
     line = base.mark_line(strokeWidth=1.5).encode(mean, detail="series:N")
     bar = base.mark_rule(strokeWidth=2).encode(low, y2="high:Q")
     point = base.mark_point(filled=True, opacity=1, size=45).encode(
         mean,
-        tooltip=_tooltip(
-            ["rev", "setting", "noise_level", "metric", "mean", "low", "high", "runs"]
-        ),
+        tooltip=tooltip(["rev", "setting", "noise_level", "metric", "mean", "low", "high", "runs"]),
     )
     if revisions:
         line = line.encode(strokeDash=alt.StrokeDash("rev:N").sort(None).legend(None))
-        point = point.encode(shape=alt.Shape("rev:N").sort(None).title("revision"))
+        point = point.encode(_revision_shape())
     else:
         point = point.encode(shape=alt.Shape("series:N").sort(None).legend(None))
     # The names stand beside the ends of their lines, moved apart, and joined to them.
@@ -287,7 +204,7 @@ def _level_panel(
         alt.Chart()
         .transform_filter("isValid(datum.label_at)")
         .transform_aggregate(end="mean(mean)", at="mean(label_at)", groupby=["series", "colour"])
-    ).encode(_own_colour())
+    ).encode(own_colour())
     at = alt.Y("at:Q").title(y_label).scale(**y_scale)
     joined = ends.mark_rule(strokeWidth=0.6).encode(
         x=alt.value(_LINES), x2=alt.value(_LINES + 16), y=alt.Y("end:Q").scale(**y_scale), y2="at:Q"
@@ -302,20 +219,18 @@ def _level_panel(
 def _point_panel(y_label: str | None, y_scale: Mapping[str, Any], *, revisions: bool) -> Chart:
     """Settings side by side, by name."""
     x = alt.X("name:N").sort(None).title(None).axis(labelAngle=-60, labelLimit=240, grid=False)
-    y_axis = {"format": _DIGITS, **_ticks(y_scale, 8)}
-    base = alt.Chart().transform_filter("datum.shown_as != 'line'").encode(x, _own_colour())
-    low = alt.Y("low:Q").title(y_label).scale(**y_scale).axis(**y_axis)
-    mean = alt.Y("mean:Q").title(y_label).scale(**y_scale).axis(**y_axis)
+    base = alt.Chart().transform_filter("datum.shown_as != 'line'").encode(x, own_colour())
+    mean, low = means(y_label, y_scale, ticks_of(y_scale, 8))
     bar = base.mark_rule(strokeWidth=2).encode(low, y2="high:Q")
     point = (
         base.transform_filter("isValid(datum.mean)")
         .mark_point(filled=True, opacity=1, size=45)
-        .encode(mean, tooltip=_tooltip(["rev", "setting", "metric", "mean", "low", "high", "runs"]))
+        .encode(mean, tooltip=tooltip(["rev", "setting", "metric", "mean", "low", "high", "runs"]))
     )
     if revisions:
         offset = alt.XOffset("rev:N").sort(None)
         bar = bar.encode(xOffset=offset)
-        point = point.encode(xOffset=offset, shape=alt.Shape("rev:N").sort(None).title("revision"))
+        point = point.encode(_revision_shape(), xOffset=offset)
     return alt.layer(*_references(y_scale, y_label), bar, point).properties(
         width=alt.Step(24), height=_HEIGHT
     )
@@ -323,49 +238,41 @@ def _point_panel(y_label: str | None, y_scale: Mapping[str, Any], *, revisions: 
 
 def _references(y_scale: Mapping[str, Any], y_label: str | None) -> list[Chart]:
     """Baselines without a noise level: a level line, its interval a band, across all of a panel."""
-    base = alt.Chart().transform_filter("datum.shown_as == 'reference'").encode(_own_colour())
+    base = alt.Chart().transform_filter("datum.shown_as == 'reference'").encode(own_colour())
     across: dict[str, Any] = {"x": alt.value(0), "x2": alt.value("width")}
-    low = alt.Y("low:Q").title(y_label).scale(**y_scale)
-    mean = alt.Y("mean:Q").title(y_label).scale(**y_scale)
+    mean, low = means(y_label, y_scale)
     return [
         base.mark_rect(opacity=0.12).encode(low, y2="high:Q", **across),
         base.mark_rule(strokeDash=[6, 4]).encode(mean, **across),
     ]
 
 
-def _swept_key(reference: bool) -> Chart:
-    """The swept values and their colours, in a line above the panels."""
-    key = alt.Chart().transform_filter("!datum.reference") if reference else alt.Chart()
-    values = (
-        key.transform_aggregate(first="min(row)", groupby=["swept", "colour"])
-        .transform_window(place="row_number()", sort=[alt.SortField("first")])
-        .transform_calculate(
-            column=f"(datum.place - 1) % {_KEY_COLUMNS}",
-            line=f"floor((datum.place - 1) / {_KEY_COLUMNS})",
-        )
-        .encode(
-            alt.X("column:O").axis(None).scale(domain=list(range(_KEY_COLUMNS))),
-            alt.Y("line:O").axis(None),
-        )
-    )
-    mark = values.mark_square(filled=True, opacity=1, size=120).encode(_own_colour())
-    name = values.mark_text(align="left", dx=10, limit=110, fontSize=12).encode(text="swept:N")
-    return alt.layer(mark, name).properties(
-        width=alt.Step(130), height=alt.Step(18), view=alt.ViewConfig(stroke=None)
-    )
+def _revision_shape() -> Chart:
+    return alt.Shape("rev:N").sort(None).title("revision")
 
 
-def _own_colour() -> Chart:
+def means(
+    y_label: str | None, y_scale: Mapping[str, Any], axis: Mapping[str, Any] | None = None
+) -> tuple[Chart, Chart]:
+    """Encodings of a mean and of the lower end of its interval, on one axis."""
+    mean, low = (alt.Y(f"{column}:Q").title(y_label).scale(**y_scale) for column in ("mean", "low"))
+    if axis is None:
+        return mean, low
+    return mean.axis(format=DIGITS, **axis), low.axis(format=DIGITS, **axis)
+
+
+def own_colour() -> Chart:
     """The colour that stands in the row."""
     return alt.Color("colour:N").scale(None)
 
 
-def _first_row() -> Chart:
+def first_row() -> Chart:
     """Panels in the order of their first rows."""
     return alt.EncodingSortField(field="row", op="min")
 
 
-def _tooltip(columns: Sequence[str]) -> list[Chart]:
+def tooltip(columns: Sequence[str]) -> list[Chart]:
+    """Columns as a tooltip, numbers to four digits."""
     words = {"rev": "revision", "baseline_setting": "baseline", "p_corrected": "corrected p"}
     texts = ("rev", "setting", "baseline_setting", "condition", "intervention", "metric", "verdict")
     return [
@@ -376,17 +283,18 @@ def _tooltip(columns: Sequence[str]) -> list[Chart]:
     ]
 
 
-def _titled(title: Sequence[str] | str) -> Chart:
+def titled(title: Sequence[str] | str) -> Chart:
+    """A title of a line or several, at the left."""
     return alt.TitleParams(text=title if isinstance(title, str) else list(title), anchor="start")
 
 
-def _below(label: str) -> Chart:
+def shared_title(label: str) -> Chart:
     """The title of an axis that all panels share."""
     size: dict[str, Any] = {"fontSize": 12, "offset": 8}
     return alt.TitleParams(text=label, orient="bottom", anchor="middle", **size)
 
 
-def _ticks(scale: Mapping[str, Any], count: int) -> dict[str, Any]:
+def ticks_of(scale: Mapping[str, Any], count: int) -> dict[str, Any]:
     """Options of an axis: round values where it is logarithmic and long enough to have some."""
     ticks, domain = _LEVEL_TICKS, scale.get("domain")
     if domain:
@@ -396,5 +304,24 @@ def _ticks(scale: Mapping[str, Any], count: int) -> dict[str, Any]:
     return {"values": ticks, "labelOverlap": True}
 
 
-def _data() -> Chart:
+def data() -> Chart:
+    """The rows, which the renderer puts in."""
     return alt.NamedData(name="rows")
+
+
+def spread(places: Sequence[float], apart: float) -> list[float]:
+    """Ascending places, moved as little as it takes for each to be ``apart`` from the next."""
+
+    def bottom(group: Sequence[float]) -> float:
+        return sum(group) / len(group) - apart * (len(group) - 1) / 2
+
+    def top(group: Sequence[float]) -> float:
+        return bottom(group) + apart * (len(group) - 1)
+
+    groups: list[list[float]] = []
+    for place in places:
+        groups.append([place])
+        while len(groups) > 1 and bottom(groups[-1]) < top(groups[-2]) + apart:
+            last = groups.pop()
+            groups[-1] += last
+    return [bottom(group) + apart * index for group in groups for index in range(len(group))]

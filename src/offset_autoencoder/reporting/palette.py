@@ -6,7 +6,7 @@ in the terminal.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,12 +65,9 @@ _STEP = 0.02
 
 @dataclass(frozen=True)
 class Colour:
-    """A colour with a name in the style sheet.
+    """A colour on a white page and on a dark one, ``#RRGGBB``.
 
-    Attributes:
-        name: That of the custom property, without its dashes, and of the class that has it.
-        light: On a white page, ``#RRGGBB``.
-        dark: On a dark one.
+    Its name is that of the custom property, without dashes, and of the class that has it.
     """
 
     name: str
@@ -85,13 +82,7 @@ class Colour:
 
 @dataclass(frozen=True)
 class Palette:
-    """Colours of the page.
-
-    Attributes:
-        models: By model.
-        words: By the word of a comparison's or an offset's verdict.
-        labels: By label of the data.
-    """
+    """Colours of the page: by model, by the word of a verdict and by label of the data."""
 
     models: dict[str, Colour]
     words: dict[str, Colour]
@@ -100,8 +91,7 @@ class Palette:
     @property
     def all(self) -> list[Colour]:
         """All of them, for the style sheet."""
-        groups = (self.models, self.words, self.labels)
-        return [colour for group in groups for colour in group.values()]
+        return [*self.models.values(), *self.words.values(), *self.labels.values()]
 
     def css(self, word: str) -> str:
         """The class of a verdict's word; empty for a word that has none."""
@@ -120,12 +110,7 @@ def palette_of(
 
 
 def model_colours(settings: Sequence[Setting], baselines: Sequence[str]) -> dict[str, str]:
-    """A colour for each model, by their order: greys for the baselines, hues for the others.
-
-    Args:
-        settings: The settings, in the order of the results.
-        baselines: The models that others are compared with.
-    """
+    """A colour for each model, by their order: greys for the baselines, hues for the others."""
     models = list(dict.fromkeys(setting.model for setting in settings))
     compared = [model for model in baselines if model in models]
     others = [model for model in models if model not in compared]
@@ -142,24 +127,20 @@ def swept_colours(settings: Sequence[Setting]) -> dict[str, str]:
     return {"": _NOTHING_SWEPT} | {value: _nth(_HUES, i) for i, value in enumerate(swept)}
 
 
-def on_dark(colour: str, page: str = DARK_PAGE) -> str:
-    """The colour nearest to one that is legible on a dark page.
+def on_dark(colour: str) -> str:
+    """The colour ``#rrggbb`` nearest to one that is legible on a dark page.
 
     A grey changes sides, so that black becomes white; what then lacks contrast is mixed with
     white until it has the 4.5 to 1 that WCAG asks of text.
-
-    Args:
-        colour: ``#RRGGBB``.
-        page: What it stands on.
     """
-    red, green, blue = _channels(colour)
-    if red == green == blue:
-        red = green = blue = 255 - red
-    mixed, share = (red, green, blue), 0.0
-    while contrast(_text(mixed), page) < _LEAST_CONTRAST:
+    channels = _channels(colour)
+    if len(set(channels)) == 1:
+        channels = [255 - channel for channel in channels]
+    mixed, share = _text(channels), 0.0
+    while contrast(mixed, DARK_PAGE) < _LEAST_CONTRAST:
         share += _STEP
-        mixed = (_mix(red, share), _mix(green, share), _mix(blue, share))
-    return _text(mixed)
+        mixed = _text([round(channel + (255 - channel) * share) for channel in channels])
+    return mixed
 
 
 def contrast(first: str, second: str) -> float:
@@ -172,7 +153,7 @@ def _nth(colours: Sequence[str], place: int) -> str:
     """The colours once around, then again and again in lighter shades."""
     turn, index = divmod(place, len(colours))
     channels = (round(255 - (255 - c) * 0.6**turn) for c in _channels(colours[index]))
-    return "#" + "".join(f"{channel:02X}" for channel in channels)
+    return _text(channels).upper()
 
 
 def _named(kind: str, colours: Mapping[Any, str]) -> dict[str, Colour]:
@@ -190,14 +171,9 @@ def _luminance(colour: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def _channels(colour: str) -> tuple[int, int, int]:
-    red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
-    return red, green, blue
+def _channels(colour: str) -> list[int]:
+    return [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
 
 
-def _mix(channel: int, share: float) -> int:
-    return round(channel + (255 - channel) * share)
-
-
-def _text(channels: tuple[int, int, int]) -> str:
+def _text(channels: Iterable[int]) -> str:
     return "#" + "".join(f"{channel:02x}" for channel in channels)

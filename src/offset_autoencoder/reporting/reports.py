@@ -14,24 +14,22 @@ from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.io.files import write_json
 from offset_autoencoder.io.tables import write_csv
 from offset_autoencoder.reporting import charts
-from offset_autoencoder.reporting.images import sample_strips, write_strips
+from offset_autoencoder.reporting.curves import curve_chart
 from offset_autoencoder.reporting.palette import OUTCOME_COLOURS, model_colours, swept_colours
-from offset_autoencoder.reporting.plot_rows import (
-    change_plot,
-    comparison_plot,
-    curve_plot,
-    is_logarithmic,
-    level_plot,
-    probe_plot,
-    setting_plot,
-)
-from offset_autoencoder.reporting.rendering import write_png
+from offset_autoencoder.reporting.rendering import sample_strips, write_png, write_strips
 from offset_autoencoder.reporting.rows import (
     Row,
     Rows,
+    change_plot,
+    comparison_plot,
     comparison_rows,
+    curve_plot,
     intervention_rows,
+    is_logarithmic,
+    level_plot,
+    probe_plot,
     probe_rows,
+    setting_plot,
     verdict_rows,
 )
 from offset_autoencoder.reporting.wording import (
@@ -91,21 +89,14 @@ Drawn = tuple[Any, Sequence[Row]] | None
 
 
 def draw_pictures(folder: Path, results: ExperimentResults, plots: Plots) -> None:
-    """Draw the pictures; what has nothing to show gets none.
-
-    Args:
-        folder: ``reports/plots``.
-        results: The results.
-        plots: Rows of the csv files there.
-    """
+    """Draw the pictures of ``reports/plots`` from its rows; what has nothing to show gets none."""
     for name, picture in PICTURES.items():
         if (drawn := picture(results, plots)) is not None:
             write_png(folder / f"{name}.png", *drawn)
     strips, prior = sample_strips(results.reconstructions, dark=False)
-    lines = results.reconstructions is not None and results.reconstructions.originals.ndim == 2
-    title = ""
-    if lines and results.reconstructions is not None:
-        low, high = results.reconstructions.data_range
+    title, samples = "", results.reconstructions
+    if samples is not None and samples.originals.ndim == 2:
+        low, high = samples.data_range
         title = (
             "grey: sample, blue: reconstruction; features in their order, "
             f"values from {low:.3g} to {high:.3g}"
@@ -124,8 +115,8 @@ def _comparison(results: ExperimentResults, plots: Plots) -> Drawn:
         f"left of zero is better; grey: within ± {margin:g} %",
     )
     x_label = f"change of the {error_name(evaluate.metric)}, % of the baseline's"
-    given = {row["verdict"] for row in rows}
-    outcomes = [outcome for outcome in OUTCOME_COLOURS if outcome in given]
+    verdicts = {row["verdict"] for row in rows}
+    outcomes = [outcome for outcome in OUTCOME_COLOURS if outcome in verdicts]
     chart = charts.comparison_chart(title, x_label, margin=margin, outcomes=outcomes)
     return chart, rows
 
@@ -223,7 +214,7 @@ def _curves(
 ) -> Drawn:
     """Curves in a panel per model, the first model's again in those of the others."""
     every, compared = with_reference(rows)
-    chart = charts.curve_chart(
+    chart = curve_chart(
         [title, *([f"dashed: {compared}, for comparison"] if compared else [])],
         x,
         x_label,
@@ -238,9 +229,6 @@ def _curves(
 
 def with_reference(rows: Sequence[Row]) -> tuple[list[Row], str]:
     """Rows of curves, and the first model's curve again in the panel of every other model.
-
-    Args:
-        rows: The rows, with ``model`` and ``setting``.
 
     Returns:
         All rows, those that are for comparison with ``reference``; and the name of that model,

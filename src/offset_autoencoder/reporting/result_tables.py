@@ -16,26 +16,24 @@ from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.evaluation.summary import sweep_label
 from offset_autoencoder.evaluation.verdict_wording import percent, probability
-from offset_autoencoder.reporting.inline_intervals import (
-    Mark,
-    Shape,
-    draw_axis,
-    draw_key,
-    draw_row,
-    percent_axis,
-    value_axis,
-)
 from offset_autoencoder.reporting.palette import Palette
-from offset_autoencoder.reporting.plot_rows import shown_changes, shown_comparisons
+from offset_autoencoder.reporting.rows import shown_comparisons, shown_in
 from offset_autoencoder.reporting.tables import (
     NAN,
     UNKNOWN,
     Cell,
     Column,
+    Mark,
+    Shape,
     Table,
+    draw_axis,
+    draw_key,
+    draw_row,
     estimate_cell,
+    percent_axis,
     percent_cell,
     setting_cell,
+    value_axis,
 )
 from offset_autoencoder.reporting.wording import (
     PARTS,
@@ -64,14 +62,7 @@ _CONDITIONS = {
 
 @dataclass(frozen=True)
 class Against:
-    """The comparisons with one baseline under one condition.
-
-    Attributes:
-        baseline: The baseline's model.
-        condition: As :data:`.metrics.CONDITIONS` calls it.
-        family: The comparisons.
-        table: The same as rows.
-    """
+    """The comparisons with one baseline model under one of :data:`.metrics.CONDITIONS`."""
 
     baseline: str
     condition: str
@@ -241,7 +232,7 @@ def verdict_table(results: ExperimentResults) -> Table:
 def intervention_table(results: ExperimentResults, palette: Palette) -> Table:
     """A row per setting that has an offset: the change of its error with each exchange, in %."""
     evaluate = results.evaluate
-    items = shown_changes(results.interventions, evaluate.metric)
+    items = shown_in("interventions", results.interventions, evaluate.metric)
     changes = {(item.setting.label, item.intervention.name): item.relative for item in items}
     kinds = list({item.intervention.name: item.intervention.kind for item in items}.values())
     shapes = {kind.name: shape for kind, shape in zip(kinds, itertools.cycle(_SHAPES))}
@@ -361,12 +352,12 @@ def _mean(tree: Mapping[str, Any], setting: Setting, metric: str) -> Estimate:
     if setting.sweep:
         leaf = leaf.get(sweep_label(setting), {})
     node = leaf.get(metric) or {}
-    ends = (NAN if node.get(key) is None else node[key] for key in ("mean", "low", "high"))
-    mean, low, high = ends
+    mean, low, high = (
+        NAN if node.get(key) is None else node[key] for key in ("mean", "low", "high")
+    )
     return Estimate(mean, NAN, low, high, int(node.get("runs") or 0))
 
 
 def _scaled(estimate: Estimate, factor: float) -> Estimate:
-    ends = (factor * end for end in (estimate.mean, estimate.low, estimate.high))
-    mean, low, high = ends
+    mean, low, high = (factor * end for end in (estimate.mean, estimate.low, estimate.high))
     return Estimate(mean, NAN, low, high, estimate.count)

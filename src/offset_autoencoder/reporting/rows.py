@@ -1,57 +1,55 @@
-"""Rows of the csv files under ``reports/``.
-
-A file is a table of fields: of each column its name, and what it takes from a result.
-"""
+"""Rows of the csv files under ``reports/``; those of ``plots/`` are the data of the charts too."""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from offset_autoencoder.config import Setting
 from offset_autoencoder.evaluation.comparison import Comparison
 from offset_autoencoder.evaluation.encoder_adaptation import EncoderAdaptationSummary
 from offset_autoencoder.evaluation.interventions import InterventionSummary
+from offset_autoencoder.evaluation.metrics import CONDITIONS, higher_is_better
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict
-from offset_autoencoder.evaluation.probes import PARTS, ProbeSummary
+from offset_autoencoder.evaluation.probes import ProbeSummary
 from offset_autoencoder.evaluation.statistics import Estimate
-from offset_autoencoder.evaluation.summary import GeneralizationGap, setting_cells, sweep_keys
+from offset_autoencoder.evaluation.summary import (
+    Curve,
+    GeneralizationGap,
+    SettingSummary,
+    noise_level,
+    setting_cells,
+    sweep_keys,
+)
+from offset_autoencoder.reporting.charts import spread
+from offset_autoencoder.reporting.wording import PARTS, full_label, series, swept_values
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
-Rows = tuple[Sequence[str], Sequence[Row]]
-"""Columns and rows of a csv file; a row may lack a column."""
-
+Rows = tuple[Sequence[str], Sequence[Row]]  # columns and rows; a row may lack a column
 Fields = Mapping[str, Callable[[T], Any]]
-_ENDS = ("", "_low", "_high")
+Colours = Mapping[str, str]  # by model, or by what wording.swept_values gives
+ShownAs = Literal["reference", "line", "point"]
 
 
-def estimate_fields(name: str, get: Callable[[T], Estimate], factor: float = 1) -> Fields[T]:
-    """A mean and the ends of its interval: ``NAME``, ``NAME_low`` and ``NAME_high``."""
+def _estimate(
+    name: str, get: Callable[[T], Estimate], factor: float = 1, *, ends: str | None = None
+) -> Fields[T]:
+    """A mean and its interval: ``NAME``, ``NAME_low`` and ``NAME_high``, or ``ends`` for NAME_."""
+    start = f"{name}_" if ends is None else ends
     return {
-        f"{name}{ending}": _end(get, end, factor)
-        for ending, end in (("", "mean"), ("_low", "low"), ("_high", "high"))
+        name: lambda item: factor * get(item).mean,
+        f"{start}low": lambda item: factor * get(item).low,
+        f"{start}high": lambda item: factor * get(item).high,
     }
-
-
-def interval_fields(name: str, get: Callable[[T], Estimate], factor: float = 1) -> Fields[T]:
-    """Fields of an estimate with the ends called ``low`` and ``high``."""
-    return {
-        column: _end(get, end, factor)
-        for column, end in ((name, "mean"), ("low", "low"), ("high", "high"))
-    }
-
-
-def _end(get: Callable[[T], Estimate], end: str, factor: float) -> Callable[[T], float]:
-    return lambda item: factor * getattr(get(item), end)
 
 
 def _exchange(name: str) -> Fields[OffsetVerdict]:
-    """Fields of an exchange of the offset."""
     return {
-        **estimate_fields(name, attrgetter(f"{name}.change")),
+        **_estimate(name, attrgetter(f"{name}.change")),
         f"{name}_p_more": attrgetter(f"{name}.p_more"),
         f"{name}_p_less": attrgetter(f"{name}.p_less"),
         f"{name}_p_same": attrgetter(f"{name}.within.p_corrected"),
@@ -63,10 +61,10 @@ _COMPARISON: Fields[Comparison] = {
     "baseline": attrgetter("baseline.model"),
     "baseline_setting": attrgetter("baseline.label"),
     "metric": attrgetter("metric"),
-    **interval_fields("difference", attrgetter("difference")),
+    **_estimate("difference", attrgetter("difference"), ends=""),
     "p": attrgetter("p"),
     "p_corrected": attrgetter("p_corrected"),
-    **estimate_fields("change", attrgetter("equivalence.change")),
+    **_estimate("change", attrgetter("equivalence.change")),
     "margin": attrgetter("equivalence.margin"),
     "p_equivalence": attrgetter("equivalence.p"),
     "p_equivalence_corrected": attrgetter("equivalence.p_corrected"),
@@ -85,8 +83,8 @@ _VERDICT: Fields[OffsetVerdict] = {
     **_exchange("permuted"),
     **_exchange("gaussian"),
     **_exchange("omitted"),
-    **estimate_fields("linear_decodability", attrgetter("linear_decodability")),
-    **estimate_fields("donor_shift", attrgetter("donor_shift")),
+    **_estimate("linear_decodability", attrgetter("linear_decodability")),
+    **_estimate("donor_shift", attrgetter("donor_shift")),
     "seeds_needed": attrgetter("seeds_needed"),
     "sentence": attrgetter("sentence"),
 }
@@ -94,41 +92,45 @@ _INTERVENTION: Fields[InterventionSummary] = {
     "intervention": attrgetter("intervention.name"),
     "level": attrgetter("intervention.level"),
     "metric": attrgetter("metric"),
-    **interval_fields("mean", attrgetter("estimate")),
-    **estimate_fields("difference", attrgetter("difference")),
-    **estimate_fields("relative", attrgetter("relative")),
+    **_estimate("mean", attrgetter("estimate"), ends=""),
+    **_estimate("difference", attrgetter("difference")),
+    **_estimate("relative", attrgetter("relative")),
     "runs": attrgetter("estimate.count"),
 }
 _ADAPTATION: Fields[EncoderAdaptationSummary] = {
-    **estimate_fields("slope", attrgetter("slope")),
-    **estimate_fields("plain_slope", attrgetter("plain_slope")),
-    **estimate_fields("learnt_slope", attrgetter("learnt_slope")),
-    **estimate_fields("code_explained_by_offset", attrgetter("explained")),
+    **_estimate("slope", attrgetter("slope")),
+    **_estimate("plain_slope", attrgetter("plain_slope")),
+    **_estimate("learnt_slope", attrgetter("learnt_slope")),
+    **_estimate("code_explained_by_offset", attrgetter("explained")),
 }
 _GAP: Fields[GeneralizationGap] = {
     "generalization_gap_metric": attrgetter("metric"),
-    **estimate_fields("train", attrgetter("train")),
-    **estimate_fields("generalization_gap", attrgetter("gap")),
-    **estimate_fields("generalization_gap_relative", attrgetter("relative")),
+    **_estimate("train", attrgetter("train")),
+    **_estimate("generalization_gap", attrgetter("gap")),
+    **_estimate("generalization_gap_relative", attrgetter("relative")),
 }
 
 
-def _rows(fields: Fields[T], items: Sequence[T], settings: Sequence[Setting]) -> Rows:
-    """A row per item, led by its model, its setting and the values of all swept keys."""
-    keys = sweep_keys(settings)
-    setting_of = attrgetter("setting")
-    return [*_leading(keys), *fields], [
-        {**setting_cells(setting_of(item), keys), **row_of(fields, item)} for item in items
-    ]
+_PLOT: Fields[Any] = {
+    "setting": attrgetter("setting.label"),
+    "model": attrgetter("setting.model"),
+}
 
 
-def row_of(fields: Fields[T], item: T) -> dict[str, Any]:
-    """The cells of one item."""
+def _row(fields: Fields[T], item: T) -> dict[str, Any]:
     return {column: get(item) for column, get in fields.items()}
 
 
-def _leading(keys: Sequence[str]) -> list[str]:
-    return ["model", "setting", *keys]
+def _table(fields: Fields[T], items: Sequence[T]) -> Rows:
+    return list(fields), [_row(fields, item) for item in items]
+
+
+def _rows(fields: Fields[Any], items: Sequence[Any], settings: Sequence[Setting]) -> Rows:
+    """A row per item, led by its model, its setting and the values of all swept keys."""
+    keys = sweep_keys(settings)
+    return ["model", "setting", *keys, *fields], [
+        {**setting_cells(item.setting, keys), **_row(fields, item)} for item in items
+    ]
 
 
 def comparison_rows(comparisons: Sequence[Comparison], settings: Sequence[Setting]) -> Rows:
@@ -151,15 +153,13 @@ def verdict_rows(verdicts: Sequence[OffsetVerdict], settings: Sequence[Setting])
     return _rows(_VERDICT, verdicts, settings)
 
 
-def intervention_rows(
-    summaries: Sequence[InterventionSummary], settings: Sequence[Setting]
-) -> Rows:
+def intervention_rows(items: Sequence[InterventionSummary], settings: Sequence[Setting]) -> Rows:
     """``interventions.csv``.
 
     ``difference`` is the metric under the intervention − that of the same runs left as they
     are; ``relative`` is the change of the error behind it as a share: 0.05 is 5 % worse.
     """
-    return _rows(_INTERVENTION, summaries, settings)
+    return _rows(_INTERVENTION, items, settings)
 
 
 def probe_rows(
@@ -168,7 +168,7 @@ def probe_rows(
     gaps: Sequence[GeneralizationGap],
     settings: Sequence[Setting],
 ) -> Rows:
-    """``probes.csv``, a row per setting.
+    """``probes.csv``, a row per setting that has any result, in the order of the settings.
 
     For each part (offset, code, their sum, both side by side) ``PART_explained`` is the share
     of the variance of x that a ridge regression reads from it on the test split, and
@@ -178,35 +178,223 @@ def probe_rows(
     ``encoder_adaptation`` is the word for ``learnt_slope``, ``unknown`` without one.
     ``generalization_gap`` is by what the training split is better. A cell is empty where a
     setting has no such part.
-
-    Args:
-        probes: Results of the probes.
-        adaptations: Adaptation of the encoders to the offsets.
-        gaps: Gaps between training and test, in one metric.
-        settings: The settings, in the order of the report; one without any result has no row.
     """
     keys = sweep_keys(settings)
     kinds = ("explained", "accuracy")[: 1 + any(item.accuracy is not None for item in probes)]
-    names = [f"{part}_{kind}{end}" for part in PARTS for kind in kinds for end in _ENDS]
-    columns = [*_leading(keys), "runs", "offset_over", "encoder_adaptation"]
-    columns += [*names, *_ADAPTATION, *_GAP]
+    shares: dict[tuple[str, str], Fields[ProbeSummary]] = {
+        (part, kind): _estimate(f"{part}_{kind}", attrgetter(kind))
+        for part in PARTS
+        for kind in kinds
+    }
     cells: dict[str, dict[str, Any]] = {}
     for probe in probes:
         row = cells.setdefault(probe.setting.label, {"runs": probe.explained.count})
         for kind in kinds:
             if getattr(probe, kind) is not None:
-                fields: Fields[Any] = estimate_fields(f"{probe.part}_{kind}", attrgetter(kind))
-                row |= row_of(fields, probe)
+                row |= _row(shares[probe.part, kind], probe)
         if probe.part == "offset":
             row["offset_over"] = probe.over
     for adaptation in adaptations:
         row = cells.setdefault(adaptation.setting.label, {"runs": adaptation.slope.count})
-        row |= {**row_of(_ADAPTATION, adaptation), "encoder_adaptation": adaptation.word}
+        row |= {**_row(_ADAPTATION, adaptation), "encoder_adaptation": adaptation.word}
     for gap in gaps:
         row = cells.setdefault(gap.setting.label, {"runs": gap.gap.count})
-        row |= row_of(_GAP, gap)
+        row |= _row(_GAP, gap)
+    columns = ["model", "setting", *keys, "runs", "offset_over", "encoder_adaptation"]
+    columns += [name for fields in (*shares.values(), _ADAPTATION, _GAP) for name in fields]
     return columns, [
         {**setting_cells(setting, keys), **cells[setting.label]}
         for setting in settings
         if setting.label in cells
     ]
+
+
+def shown_comparisons(
+    comparisons: Sequence[Comparison], metric: str
+) -> dict[tuple[str, str], list[Comparison]]:
+    """The comparisons in a metric that are shown, by baseline model and condition.
+
+    As deployed; against a baseline that is trained with noise also as trained and clean, since
+    as deployed its noise is off while an offset is on.
+
+    """
+    noisy = {item.baseline.model for item in comparisons if trained_with_noise(item.baseline)}
+    groups: dict[tuple[str, str], list[Comparison]] = {}
+    for item in comparisons:
+        groups.setdefault((item.baseline.model, item.metric), []).append(item)
+    return {
+        (baseline, condition): groups[baseline, metric + suffix]
+        for baseline in dict.fromkeys(item.baseline.model for item in comparisons)
+        for suffix, condition in CONDITIONS.items()
+        if (baseline, metric + suffix) in groups and (not suffix or baseline in noisy)
+    }
+
+
+def trained_with_noise(setting: Setting) -> bool:
+    """True if training draws noise that the deployed model is without."""
+    return setting.spec.stddev > 0 or setting.spec.system_record.learns_noise
+
+
+def comparison_plot(comparisons: Sequence[Comparison], metric: str) -> Rows:
+    """``plots/comparison.csv``, of one metric; ``verdict`` is the word.
+
+    ``change``, ``low`` and ``high`` are the change of the error in percent of the baseline's;
+    ``difference`` is that of the metric itself.
+    """
+    fields: Fields[Comparison] = {
+        **_PLOT,
+        "baseline": attrgetter("baseline.model"),
+        "baseline_setting": attrgetter("baseline.label"),
+        "metric": lambda _: metric,
+        "condition": lambda item: CONDITIONS[item.metric.removeprefix(metric)],
+        **_estimate("change", attrgetter("equivalence.change"), 100, ends=""),
+        "difference": attrgetter("difference.mean"),
+        "p_corrected": attrgetter("p_corrected"),
+        "verdict": attrgetter("outcome"),
+    }
+    families = shown_comparisons(comparisons, metric).values()
+    return _table(fields, [item for family in families for item in family])
+
+
+def shown_in(
+    plot: str, summaries: Sequence[InterventionSummary], metric: str
+) -> list[InterventionSummary]:
+    """The interventions that a plot shows in one metric."""
+    return [i for i in summaries if i.metric == metric and i.intervention.kind.plot == plot]
+
+
+def change_plot(summaries: Sequence[InterventionSummary], metric: str, colours: Colours) -> Rows:
+    """``plots/interventions.csv``: changes of the error behind a metric, in % of the own."""
+    fields: Fields[InterventionSummary] = {
+        **_PLOT,
+        "intervention": attrgetter("intervention.name"),
+        "panel": attrgetter("intervention.kind.label"),
+        "metric": attrgetter("metric"),
+        **_estimate("change", attrgetter("relative"), 100, ends=""),
+        "runs": attrgetter("relative.count"),
+        "colour": lambda item: colours[item.setting.model],
+    }
+    return _table(fields, shown_in("interventions", summaries, metric))
+
+
+def probe_plot(probes: Sequence[ProbeSummary], colours: Colours) -> list[Row]:
+    """Rows of the picture of the probes: shares in %, those of labels read right ``open``."""
+    return [
+        {
+            "setting": probe.setting.label,
+            "panel": PARTS[probe.part],
+            "open": kind == "accuracy",
+            **_row(_estimate("mean", attrgetter(kind), 100, ends=""), probe),
+            "colour": colours[probe.setting.model],
+        }
+        for probe in probes
+        for kind in ("accuracy", "explained")
+        if getattr(probe, kind) is not None
+    ]
+
+
+def level_plot(
+    summaries: Sequence[InterventionSummary], metric: str, plot: str, colours: Colours
+) -> Rows:
+    """``plots/robustness.csv`` and ``plots/offset_scales.csv``, by setting and ascending level."""
+    fields: Fields[InterventionSummary] = {
+        **_PLOT,
+        "values": lambda item: swept_values(item.setting),
+        "level": attrgetter("intervention.level"),
+        "metric": attrgetter("metric"),
+        **_estimate("mean", attrgetter("estimate"), ends=""),
+        "runs": attrgetter("estimate.count"),
+        "colour": lambda item: colours[swept_values(item.setting)],
+    }
+    items = shown_in(plot, summaries, metric)
+    order = [item.setting.label for item in items]
+    items.sort(key=lambda i: (order.index(i.setting.label), i.intervention.level or 0.0))
+    return _table(fields, items)
+
+
+def curve_plot(curves: Sequence[Curve], colours: Colours) -> Rows:
+    """``plots/learning_curves.csv``, a row per point."""
+    columns = ["setting", "model", "values", "epoch", "mean", "low", "high", "runs", "colour"]
+    rows = []
+    for curve in curves:
+        values = swept_values(curve.setting)
+        lead = [curve.setting.label, curve.setting.model, values]
+        points = (part.tolist() for part in (curve.epochs, curve.mean, curve.low, curve.high))
+        for point in zip(*points, strict=True):
+            cells = (*lead, *point, curve.runs, colours[values])
+            rows.append(dict(zip(columns, cells, strict=True)))
+    return columns, rows
+
+
+def shown_as(summaries: Sequence[SettingSummary], baselines: Sequence[str]) -> list[ShownAs]:
+    """The form in which each setting is drawn against its noise level.
+
+    On a ``line`` where its series has several levels; as a ``reference`` across the whole
+    picture where it is a baseline without a level; else as a ``point`` by its own name.
+    """
+    levels: dict[str, set[float]] = {}
+    for summary in summaries:
+        if (added := noise_level(summary.setting)) is not None:
+            levels.setdefault(series(summary.setting), set()).add(added)
+    drawn: list[ShownAs] = []
+    for setting in (summary.setting for summary in summaries):
+        if noise_level(setting) is None:
+            drawn.append("reference" if setting.model in baselines else "point")
+        else:
+            drawn.append("line" if len(levels[series(setting)]) > 1 else "point")
+    return drawn
+
+
+def setting_plot(
+    summaries: Sequence[SettingSummary], *, baselines: Sequence[str], colours: Colours
+) -> Rows:
+    """``plots/settings.csv``; no noise level where nothing is added or it is unknown.
+
+    ``label_at`` is where on the axis of the metric the name of a line stands, in the row of its
+    end; empty elsewhere.
+    """
+    drawn = shown_as(summaries, baselines)
+    names = _label_places(summaries, drawn)
+    fields: Fields[tuple[SettingSummary, ShownAs]] = {
+        "setting": lambda at: at[0].setting.label,
+        "model": lambda at: at[0].setting.model,
+        "series": lambda at: series(at[0].setting),
+        "name": lambda at: full_label(at[0].setting),
+        "shown_as": lambda at: at[1],
+        "noise_level": lambda at: noise_level(at[0].setting),
+        "metric": lambda at: at[0].metric,
+        **_estimate("mean", lambda at: at[0].estimate, ends=""),
+        "runs": lambda at: at[0].estimate.count,
+        "diverged": lambda at: at[0].diverged,
+        "label_at": lambda at: names.get(at[0].setting.label),
+        "colour": lambda at: colours[at[0].setting.model],
+    }
+    return _table(fields, list(zip(summaries, drawn, strict=True)))
+
+
+def _label_places(
+    summaries: Sequence[SettingSummary], drawn: Sequence[ShownAs]
+) -> dict[str, float]:
+    """By setting, at which value the name of the line that ends there stands; apart from others."""
+    ends: dict[str, SettingSummary] = {}
+    pairs = zip(summaries, drawn, strict=True)
+    finite = [pair for pair in pairs if math.isfinite(pair[0].estimate.mean)]
+    for item, how in sorted(finite, key=lambda at: noise_level(at[0].setting) or 0):
+        if how != "point":
+            ends[series(item.setting) if how == "line" else item.setting.label] = item
+    if "line" not in drawn or not ends:
+        return {}
+    log = is_logarithmic(summaries)
+    forth, back = (math.log10, functools.partial(pow, 10.0)) if log else (float, float)
+    places = [forth(item.estimate.mean) for item, _ in finite]
+    # The height of a name is this share of that of its chart.
+    apart = 0.036 * ((max(places) - min(places)) or 1.0)
+    ordered = sorted(ends.values(), key=lambda item: item.estimate.mean)
+    moved = spread([forth(item.estimate.mean) for item in ordered], apart)
+    return {item.setting.label: back(at) for item, at in zip(ordered, moved, strict=True)}
+
+
+def is_logarithmic(summaries: Sequence[SettingSummary]) -> bool:
+    """True if the axis of these metrics is logarithmic: errors, all of them above zero."""
+    positive = all(s.estimate.mean > 0 for s in summaries if math.isfinite(s.estimate.mean))
+    return positive and not higher_is_better(summaries[0].metric)

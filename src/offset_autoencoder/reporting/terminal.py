@@ -28,13 +28,7 @@ def report_console() -> Console:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table.
-
-    Attributes:
-        heading: What stands above it.
-        cells: One per row.
-        right: Whether it is set to the right, as numbers are.
-    """
+    """A column of a table, a cell per row, set to the right as numbers are or not."""
 
     heading: str
     cells: Sequence[str | Text]

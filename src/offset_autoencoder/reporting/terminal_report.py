@@ -14,7 +14,6 @@ from offset_autoencoder.evaluation.summary import SettingSummary, noise_level
 from offset_autoencoder.evaluation.verdict_wording import percent
 from offset_autoencoder.paths import REPORTS
 from offset_autoencoder.reporting.palette import TERMINAL_STYLES, Palette, palette_of
-from offset_autoencoder.reporting.plot_rows import trained_with_noise
 from offset_autoencoder.reporting.result_tables import (
     Against,
     comparison_tables,
@@ -22,6 +21,7 @@ from offset_autoencoder.reporting.result_tables import (
     unit_of,
     verdict_table,
 )
+from offset_autoencoder.reporting.rows import trained_with_noise
 from offset_autoencoder.reporting.tables import Cell, Table
 from offset_autoencoder.reporting.terminal import Column, encodable, print_note, print_table
 from offset_autoencoder.reporting.wording import (
@@ -31,8 +31,6 @@ from offset_autoencoder.reporting.wording import (
     mean_and_half,
     metric_name,
 )
-
-_ADAPTATIONS = {"not told from zero": "inconclusive"}
 
 
 def print_report(console: Console, results: ExperimentResults) -> None:
@@ -57,10 +55,7 @@ def _print_comparisons(console: Console, results: ExperimentResults, palette: Pa
     models = {summary.setting.model for summary in summaries}
     baselines = [baseline for baseline in results.evaluate.baselines if baseline in models]
     tables = comparison_tables(results, palette)
-    families = {
-        baseline: [table for table in tables if table.baseline == baseline]
-        for baseline in baselines
-    }
+    families = {name: [table for table in tables if table.baseline == name] for name in baselines}
     deployed = {
         baseline: next((table for table in family if table.deployed), None)
         for baseline, family in families.items()
@@ -88,13 +83,12 @@ def _print_comparisons(console: Console, results: ExperimentResults, palette: Pa
 def _print_means(
     console: Console, results: ExperimentResults, palette: Palette, against: Against | None
 ) -> None:
-    """Every setting's metric, and its difference to a baseline."""
     title, metric = _heading(results), results.evaluate.metric
     if against:
         title += f", and against {against.baseline}{_in_common(against.family)}"
     means = setting_table(results, palette)
     settings = [summary.setting for summary in results.summaries]
-    columns = [_setting_column(settings), _column(settings, means, "mean", f"{metric} ±")]
+    columns = [_setting_column(settings), _column(settings, (means, "mean"), f"{metric} ±")]
     gone = {
         summary.setting.label: Cell("diverged", word="diverged")
         for summary in results.summaries
@@ -103,7 +97,7 @@ def _print_means(
     if against:
         differences = _difference_columns(settings, against.table, gone)
     else:
-        differences = [_cells_column(settings, gone, "verdict", right=False)] if gone else []
+        differences = [_column(settings, gone, "verdict", right=False)] if gone else []
     print_table(console, title, [*columns, *differences], [*columns, *differences[::3]])
 
 
@@ -131,10 +125,8 @@ def _print_conditions(console: Console, family: Sequence[Against]) -> None:
                 for key, cell in against.table.column("verdict").items()
             }
             heading = f"{name} ±" if interval else name
-            columns.append(
-                _cells_column(settings, changes, heading, short=not interval, missing="-")
-            )
-            columns.append(_cells_column(settings, words, "", right=False))
+            columns.append(_column(settings, changes, heading, short=not interval, missing="-"))
+            columns.append(_column(settings, words, "", right=False))
         layouts.append(columns)
     title = f"change of the error against {family[0].baseline}{_in_common(items)}, in %"
     print_table(console, title, *layouts)
@@ -151,26 +143,26 @@ def print_verdicts(console: Console, results: ExperimentResults) -> None:
     if not verdicts:
         return
     table, settings = verdict_table(results), [item.setting for item in verdicts]
-    encoder = {
-        label: Cell(_ADAPTATIONS.get(cell.text, cell.text))
-        for label, cell in table.column("encoder").items()
-    }
     columns = [
         _setting_column(settings),
-        _column(settings, table, "permuted", "permuted ±"),
-        _column(settings, table, "gaussian", "Gaussian ±"),
-        _column(settings, table, "omitted", "omitted", short=True),
-        _column(settings, table, "decodability", "decod."),
-        _column(settings, table, "shift", "shift"),
-        _column(settings, table, "verdict", "verdict", right=False),
+        _column(settings, (table, "permuted"), "permuted ±"),
+        _column(settings, (table, "gaussian"), "Gaussian ±"),
+        _column(settings, (table, "omitted"), "omitted", short=True),
+        _column(settings, (table, "decodability"), "decod."),
+        _column(settings, (table, "shift"), "shift"),
+        _column(settings, (table, "verdict"), "verdict", right=False),
     ]
-    wide = [*columns[:-1], _cells_column(settings, encoder, "encoder", right=False), columns[-1]]
+    wide = [
+        *columns[:-1],
+        _column(settings, (table, "encoder"), "encoder", right=False),
+        columns[-1],
+    ]
     narrow = list(columns)
-    narrow[2] = _column(settings, table, "gaussian", "Gauss.", short=True)
-    narrow[3] = _column(settings, table, "omitted", "omit.", short=True)
+    narrow[2] = _column(settings, (table, "gaussian"), "Gauss.", short=True)
+    narrow[3] = _column(settings, (table, "omitted"), "omit.", short=True)
     title = "verdict on each offset; change of the error with another in its place, in %"
     narrowest = list(narrow)
-    narrowest[1] = _column(settings, table, "permuted", "permuted", short=True)
+    narrowest[1] = _column(settings, (table, "permuted"), "permuted", short=True)
     headings = print_table(console, title, wide, columns, narrow, narrowest)
     margin = percent(verdicts[0].permuted.within.margin)
     confidence = percent(results.evaluate.confidence).replace(" ", "")
@@ -189,7 +181,6 @@ def print_verdicts(console: Console, results: ExperimentResults) -> None:
 
 
 def _print_bounds(console: Console, bounds: Sequence[SettingSummary]) -> None:
-    """The evidence lower bound of variational autoencoders and its parts, a line per setting."""
     for label in dict.fromkeys(bound.setting.label for bound in bounds):
         own = [bound for bound in bounds if bound.setting.label == label]
         decimals = min(decimals_of([bound.estimate]) for bound in own)
@@ -293,10 +284,10 @@ def _difference_columns(
     """Difference, p, wins and verdict; ``gone`` are settings without a finished run."""
     verdicts = {**gone, **table.column("verdict")}
     return [
-        _column(settings, table, "difference", "difference ±"),
-        _column(settings, table, "p", "p"),
-        _column(settings, table, "wins", "wins"),
-        _cells_column(settings, verdicts, "verdict", right=False),
+        _column(settings, (table, "difference"), "difference ±"),
+        _column(settings, (table, "p"), "p"),
+        _column(settings, (table, "wins"), "wins"),
+        _column(settings, verdicts, "verdict", right=False),
     ]
 
 
@@ -311,26 +302,16 @@ def _setting_column(settings: Sequence[Setting]) -> Column:
 
 def _column(
     settings: Sequence[Setting],
-    table: Table,
-    key: str,
-    heading: str,
-    *,
-    short: bool = False,
-    right: bool = True,
-) -> Column:
-    return _cells_column(settings, table.column(key), heading, short=short, right=right)
-
-
-def _cells_column(
-    settings: Sequence[Setting],
-    cells: Mapping[str, Cell],
+    cells: Mapping[str, Cell] | tuple[Table, str],
     heading: str,
     *,
     short: bool = False,
     right: bool = True,
     missing: str = "",
 ) -> Column:
-    """The cells of these settings, by label; empty where a setting has none."""
+    """The cells of these settings, by label or of a table's column; empty where there is none."""
+    if isinstance(cells, tuple):
+        cells = cells[0].column(cells[1])
     texts: list[str | Text] = []
     for setting in settings:
         cell = cells.get(setting.label, Cell(missing, short=missing))

@@ -92,9 +92,9 @@ def mean_and_half(
     Args:
         estimate: The mean and its interval.
         pm: The sign between mean and half interval; an empty one leaves out both.
-        decimals: How many decimals both have; more, but at most three, where that would show
-            a half interval that is not zero as zero.
-        factor: What both are multiplied by: 100 for percent.
+        decimals: Of both; more, but at most three, where a half interval that is not zero would
+            be shown as zero.
+        factor: Of both: 100 for percent.
         signed: Whether a mean above zero has its sign.
     """
     if estimate is None:
@@ -122,12 +122,7 @@ def in_unit(name: str, exponent: int) -> str:
 
 
 def decimals_of(estimates: Sequence[Estimate], *, factor: float = 1) -> int:
-    """Decimals that give the typical half interval two digits, or the typical mean four.
-
-    Args:
-        estimates: What stands in one column.
-        factor: What all are multiplied by before they are shown.
-    """
+    """Decimals that give a column's typical half interval two digits, or its typical mean four."""
     halves = [item.half for item in estimates if math.isfinite(item.half) and item.half > 0]
     means = [abs(item.mean) for item in estimates if math.isfinite(item.mean) and item.mean]
     if halves:

@@ -27,9 +27,9 @@ from offset_autoencoder.evaluation.run_evaluation import (
 )
 from offset_autoencoder.evaluation.summary import RunRow
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, PREPARED, REPORTS
-from offset_autoencoder.reporting.html.page import write_page
-from offset_autoencoder.reporting.html.provenance import read_provenance
+from offset_autoencoder.reporting.page import write_page
 from offset_autoencoder.reporting.progress import progress
+from offset_autoencoder.reporting.provenance import read_provenance
 from offset_autoencoder.reporting.reports import write_reports
 from offset_autoencoder.reporting.terminal import report_console
 from offset_autoencoder.reporting.terminal_report import print_report

@@ -13,12 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.reporting.html.project import Project, make_project
 
-from offset_autoencoder.reporting.html import figures
-from offset_autoencoder.reporting.html.charts import Chart, json_text, short
-from offset_autoencoder.reporting.html.figures import (
-    learning_curve_chart,
-    level_chart,
-    noise_level_chart,
+from offset_autoencoder.reporting import figures
+from offset_autoencoder.reporting.figures import (
+    Figure,
+    json_text,
+    learning_curve_figure,
+    level_figure,
+    noise_level_figure,
+    short,
     thinned,
 )
 from offset_autoencoder.reporting.palette import palette_of
@@ -31,7 +33,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return make_project(tmp_path_factory.mktemp("project"), seeds=4)
 
 
-def lines_of(chart: Chart | None) -> dict[str, dict[str, Any]]:
+def lines_of(chart: Figure | None) -> dict[str, dict[str, Any]]:
     assert chart is not None
     (rows,) = json.loads(chart.spec)["datasets"].values()
     return {row["setting"]: row for row in rows}
@@ -42,16 +44,16 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def drawn(made: Project, plot: str) -> Chart | None:
+def drawn(made: Project, plot: str) -> Figure | None:
     results = made.results
     evaluate, rows = results.evaluate, plot_tables(results)[plot][1]
     palette = palette_of(results.settings, evaluate.baselines)
     names = {setting.label: full_label(setting) for setting in results.settings}
     if plot == "learning_curves":
-        return learning_curve_chart(rows, names, evaluate, palette)
+        return learning_curve_figure(rows, names, evaluate, palette)
     if plot == "settings":
-        return noise_level_chart(rows, evaluate, palette)
-    return level_chart(plot, rows, names, evaluate, palette)
+        return noise_level_figure(rows, evaluate, palette)
+    return level_figure(plot, rows, names, evaluate, palette)
 
 
 def test_learning_curves_are_those_of_the_file_after_the_first_tenth(made: Project) -> None:

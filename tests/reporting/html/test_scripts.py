@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from offset_autoencoder.reporting.html import scripts
-from offset_autoencoder.reporting.html.scripts import source_of_script, vega_script
+from offset_autoencoder.reporting import page
+from offset_autoencoder.reporting.page import source_of_script, vega_script
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(
 def test_a_script_that_would_end_its_element_is_refused(
     bundled: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scripts, "_SNIPPET", "'</script>'")
+    monkeypatch.setattr(page, "_SNIPPET", "'</script>'")
     with pytest.raises(ValueError, match="cannot stand in a page"):
         vega_script()
 

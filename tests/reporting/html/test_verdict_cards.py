@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from offset_autoencoder.reporting.html.page import reason_of
+from offset_autoencoder.reporting.page import reason_of
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,8 @@ class Provenance:
     Attributes:
         params: params.yaml, but for where results are sent.
         schema: That of the prepared data.
-        offsets: Of each offset table that a model uses the content of its ``offset.json``.
-        versions: What was used, and in which version.
+        offsets: The ``offset.json`` of each offset table that a model uses.
+        versions: Names of what was used, each with its version.
         commit: The git commit that the project stood at; None where it is not known.
     """
 
@@ -114,14 +114,7 @@ def read_provenance(
     root: Path = Path(),
     commit: str | None = None,
 ) -> Provenance:
-    """Gather the provenance of a report from the project's files.
-
-    Args:
-        params: The params of the results.
-        schema: That of the prepared data.
-        run_ids: The ids of its runs, which say what trained them.
-        root: The project's folder, for params.yaml, ``models`` and ``data/offsets``.
-        commit: The git commit, where it is known.
+    """Gather the provenance of a report from the files of the project whose folder is ``root``.
 
     Raises:
         InputError: where a file is missing or damaged.
