@@ -102,7 +102,7 @@ def test_a_loaded_run_has_the_validation_loss_that_was_recorded(name: str) -> No
 def test_a_second_time_trains_none(experiment: Experiment) -> None:
     before = experiment.contents("models")
     with experiment.without_training():
-        assert experiment.train() == ["runs: 9 (0 trained, 9 reused)"]
+        assert experiment.train() == ["runs: 10 (0 trained, 10 reused)"]
     assert experiment.contents("models") == before
 
 
