@@ -78,13 +78,8 @@ def curve_chart(
         layers.append(mark.encode(size=alt.value(25), opacity=opacity, tooltip=tooltip(columns)))
     if reference:
         compared = _marks(base.transform_filter("datum.reference"), y_label, y_scale, axis)[1]
-        layers.append(
-            compared.encode(
-                color=alt.value(_REFERENCE),
-                strokeDash=alt.value([4, 3]),
-                strokeWidth=alt.value(1.3),
-            )
-        )
+        dashed = compared.mark_line(strokeWidth=1.3, strokeDash=[4, 3], clip=True)
+        layers.append(dashed.encode(color=alt.value(_REFERENCE)))
     facet = alt.Facet("model:N").sort(first_row()).header(title=None, labelAnchor="start")
     panels = alt.layer(*layers).properties(width=190, height=150)
     panels = panels.facet(facet=facet, columns=4, data=data())
