@@ -26,7 +26,7 @@ MODELS: dict[str, Any] = {
     "vae": {"system": "vae", "warmup": 1},
     "pictures": {"kind": "convolutional", "filters": [2]},
     "mine": {"system": "function", "function": "users_stage:build", "stddev": 0.1},
-    "recurrent": {"system": "function", "function": "users_stage:build_recurrent"},
+    "recurrent": {"system": "function", "function": "users_recurrent:build"},
 }
 USERS_OWN = """
 import keras
@@ -38,9 +38,12 @@ def build(input_dim, latent_dim, seed):
     code = keras.layers.Dense(latent_dim)(keras.layers.Dropout(0.2)(hidden))
     y = keras.layers.Dense(input_dim, "sigmoid")(keras.layers.Add()([code, offset]))
     return keras.Model({"x": x, "offset": offset}, y)
+"""
+USERS_RECURRENT = """
+import keras
 
 
-def build_recurrent(input_dim, latent_dim, seed):
+def build(input_dim, latent_dim, seed):
     x, offset = keras.Input((input_dim,), name="x"), keras.Input((latent_dim,), name="offset")
     series = keras.layers.Reshape((-1, 4))(x)
     code = keras.layers.Dense(latent_dim, name="code")(keras.layers.GRU(5)(series))
@@ -56,6 +59,7 @@ def project(
     """A project, as the working folder, in which a run of every system was trained."""
     folder = tmp_path_factory.mktemp("systems")
     (folder / "users_stage.py").write_text(USERS_OWN)
+    (folder / "users_recurrent.py").write_text(USERS_RECURRENT)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("DVC_ROOT", raising=False)
@@ -115,7 +119,7 @@ def test_a_users_own_model_is_trained_again_alone_and_to_the_same_bytes(
     run = runs()["mine"]
     for place in (Path("models/runs"), run_store()):
         (place / run / "weights.npz").write_bytes(b"")
-    assert experiment.train() == ["training 1 run", "runs: 9 (1 trained, 8 reused)"]
+    assert experiment.train() == ["training 1 run", "runs: 10 (1 trained, 9 reused)"]
     assert experiment.contents("models", times=False) == before
 
 
@@ -126,6 +130,6 @@ def test_a_change_of_the_users_code_trains_its_runs_alone(
     before = runs()
     source = project[0] / "users_stage.py"
     source.write_text(source.read_text().replace("Dense(9", "Dense(8"))
-    assert experiment.train() == ["training 1 run", "runs: 9 (1 trained, 8 reused)"]
+    assert experiment.train() == ["training 1 run", "runs: 10 (1 trained, 9 reused)"]
     after = runs()
     assert [name for name in MODELS if after[name] != before[name]] == ["mine"]
