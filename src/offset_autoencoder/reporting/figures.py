@@ -28,7 +28,7 @@ from offset_autoencoder.reporting.wording import (
 
 Row = Mapping[str, Any]
 Names = Mapping[str, str]
-"""What each setting is called on the page, by its label."""
+"""Names of the settings on the page, by label."""
 
 MOST_POINTS = 6000
 LEVELS = {

@@ -149,12 +149,12 @@ class LiveRun:
 
     @property
     def has_ended(self) -> bool:
-        """Whether its training has."""
+        """True if its training has ended."""
         return (self.folder / "spec.json").exists()
 
     @property
     def has_points(self) -> bool:
-        """Whether there is anything to show of it."""
+        """True if there is anything to show of it."""
         return self.has_ended or self.checkpoint.exists()
 
     @property
@@ -319,7 +319,7 @@ class LiveWriter:
                     self._client.set_terminated(written.mlflow_id, "KILLED")
 
     def _begin(self, run: LiveRun) -> bool:
-        """Whether the run is to be shown: it is not published, nor being written elsewhere."""
+        """True if the run is to be shown: it is not published, nor being written elsewhere."""
         for stored in self._stored.pop(run.key, []):
             is_ours = writing_process(stored) == self._training
             if stored.is_complete or (is_being_written(stored) and not is_ours):

@@ -44,7 +44,7 @@ class Location:
 
     @property
     def is_server(self) -> bool:
-        """Whether the store is reached over HTTP."""
+        """True if the store is reached over HTTP."""
         return self.uri.startswith(("http://", "https://"))
 
     @property

@@ -72,7 +72,7 @@ class Exports:
         self._errors: dict[str, str | None] = {}
 
     def holds(self, run: ServedRun) -> bool:
-        """Whether the run is among those being written."""
+        """True if the run is among those being written."""
         return run.key in self._folders
 
     def folder(self, run: ServedRun) -> Path:

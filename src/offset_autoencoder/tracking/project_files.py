@@ -45,7 +45,7 @@ class ProjectRun:
 
     @property
     def diverged(self) -> bool:
-        """Whether it has no weights."""
+        """True if it has no weights."""
         return self.saved.status == "diverged"
 
 

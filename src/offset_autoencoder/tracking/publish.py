@@ -81,7 +81,7 @@ class Plan:
 
     @property
     def is_nothing(self) -> bool:
-        """Whether the store is in line."""
+        """True if the store is in line."""
         ids = {step.record.record_id: step.stored.mlflow_id for step in self.steps if step.stored}
         return not (self.retire or self.discard) and all(
             step.action == "keep"
@@ -270,7 +270,7 @@ class _Publication:
 
 
 def _is_in_place(record: Record, stored: StoredRun, ids: dict[RecordId, str]) -> bool:
-    """Whether an MLflow run is tagged as current and nested where its record is."""
+    """True if an MLflow run is tagged as current and nested where its record is."""
     parent_id = ids.get(record.parent) if record.parent else None
     return stored.is_current and stored.parent_id == parent_id
 
@@ -284,7 +284,7 @@ def _is_anothers(stored: StoredRun) -> bool:
 
 
 def _lacks_files(step: Step) -> bool:
-    """Whether artifacts of a store on this machine are gone and have to be sent again."""
+    """True if artifacts of a store on this machine are gone and have to be sent again."""
     parts = urlsplit(step.stored.artifact_uri if step.stored else "")
     if parts.scheme not in ("", "file") or not parts.path:
         return False
@@ -306,7 +306,7 @@ def _write(
 
 
 def _is_conflict(error: MlflowException) -> bool:
-    """Whether a run that was to be written is not there any more."""
+    """True if a run that was to be written is not there any more."""
     return error.error_code == "RESOURCE_DOES_NOT_EXIST" or "must be in the 'active'" in str(error)
 
 

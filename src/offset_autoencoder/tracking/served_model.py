@@ -1,4 +1,4 @@
-"""What MLflow runs to serve a model: kept with the model as source, never as a pickle.
+"""Code by which MLflow serves a model: kept with the model as source, never as a pickle.
 
 MLflow executes this file when it loads the model. The package then comes from the model's own
 ``code``, unless the process has imported the installed one already.

@@ -87,17 +87,17 @@ class StoredRun:
 
     @property
     def is_complete(self) -> bool:
-        """Whether it was written to its end."""
+        """True if it was written to its end."""
         return self.content is not None and self.status in ("FINISHED", "FAILED")
 
     @property
     def is_shown_live(self) -> bool:
-        """Whether it was shown while its training went on, up to its last epoch."""
+        """True if it was shown while its training went on, up to its last epoch."""
         return self.content is None and CURVES in self.tags and self.status != "KILLED"
 
     @property
     def is_current(self) -> bool:
-        """Whether it is tagged as standing in the project's files."""
+        """True if it is tagged as standing in the project's files."""
         return self.tags.get(CURRENT) == "true"
 
     @property
@@ -106,7 +106,7 @@ class StoredRun:
         return self.tags.get(PARENT)
 
     def holds(self, record: Record) -> bool:
-        """Whether it holds this record, whole and as it is now."""
+        """True if it holds this record, whole and as it is now."""
         return self.is_complete and self.content == record.content
 
 

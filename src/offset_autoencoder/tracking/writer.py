@@ -256,7 +256,7 @@ def sign_of_life(process: int) -> str:
 
 
 def is_being_written(stored: StoredRun) -> bool:
-    """Whether an unfinished MLflow run is still being written by a publisher or a training.
+    """True if an unfinished MLflow run is still being written by a publisher or a training.
 
     On this machine its process says so. Of another's, a sign of life that is younger than
     :data:`DEAD_SECONDS` does.
@@ -357,7 +357,7 @@ def _files(client: MlflowClient, mlflow_id: str, folder: str) -> Iterator[str]:
 
 
 def _can_become(run: Run, record: Record, curves: Curves | None) -> bool:
-    """Whether the record can be written over the run without changing or removing anything."""
+    """True if the record can be written over the run without changing or removing anything."""
     if record.curves and run.data.tags.get(CURVES) != record.curves_digest:
         return False
     # What was shown during training: its points are then not written again.
