@@ -261,7 +261,7 @@ def test_plots_and_metrics_are_shown(project: Path, tmp_path: Path) -> None:
         "Best validation loss",
         "against each baseline",
         "Test metric of each",
-        "exchanged for at test time",
+        "exchanged at test time",
         "Gaussian noise on top of the code",
         "scaled at test time",
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from offset_autoencoder.config import load_params
 from offset_autoencoder.errors import run_command
+from offset_autoencoder.evaluation.metrics import check_metrics
 from offset_autoencoder.tracking.publish import publish
 from offset_autoencoder.tracking.served_models import publishing_models
 
@@ -12,9 +13,11 @@ def main() -> None:
     """Publish what the stages before made, and say in one line what was new.
 
     Raises:
-        InputError: where a file is missing or damaged, or the store cannot be reached.
+        InputError: where a metric is unknown, a file is missing or damaged, or the store cannot be
+            reached.
     """
     params = load_params()
+    check_metrics(params)  # a change under tracking: reruns no other stage that would check it
     with publishing_models(params) as models:
         print(publish(params).summary)
         for line in models.finish():

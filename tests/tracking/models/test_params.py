@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from tests.tracking.models.conftest import DOCUMENT
 
 from offset_autoencoder.config import parse_params
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.stages import publish
 from offset_autoencoder.tracking.serving_diff import champion_metric
 
 
@@ -36,7 +39,6 @@ def test_null_is_none_however_it_was_written(nothing: str | None) -> None:
     ("key", "value"),
     [
         ("models", "few"),
-        ("champion_metric", "val_loss"),
         ("registered_model", "a/b"),  # MLflow would take it for the URI of a version
         ("registered_model", "a:b"),
         ("registered_model", 3),
@@ -45,3 +47,14 @@ def test_null_is_none_however_it_was_written(nothing: str | None) -> None:
 def test_a_slip_is_named(key: str, value: Any) -> None:
     with pytest.raises(InputError, match=f"tracking.{key}"):
         params(**{key: value})
+
+
+def test_publish_names_an_unknown_champion_metric(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    document = {**DOCUMENT, "tracking": {"champion_metric": "val_loss"}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(document))
+    with pytest.raises(InputError, match="tracking.champion_metric: unknown value 'val_loss'"):
+        publish.main()
+    assert not (tmp_path / "mlflow.db").exists()
