@@ -55,6 +55,6 @@ def test_publish_names_an_unknown_champion_metric(
     monkeypatch.chdir(tmp_path)
     document = {**DOCUMENT, "tracking": {"champion_metric": "val_loss"}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(document))
-    with pytest.raises(InputError, match="tracking.champion_metric: unknown value 'val_loss'"):
+    with pytest.raises(InputError, match=r"tracking.champion_metric: unknown value 'val_loss'"):
         publish.main()
     assert not (tmp_path / "mlflow.db").exists()
