@@ -11,18 +11,14 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tracking.conftest import Make, Show, Stage
 from tests.tracking.servers import free_port, serving
 
 from offset_autoencoder.tracking.records import run_name
-
-Make = Callable[..., Any]
-Stage = Callable[..., subprocess.CompletedProcess[str]]
-Show = Callable[..., list[Any]]
 
 pytestmark = pytest.mark.slow
 
