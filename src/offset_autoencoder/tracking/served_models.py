@@ -23,7 +23,6 @@ from offset_autoencoder.evaluation.metrics import METRICS, higher_is_better
 from offset_autoencoder.io.files import read_json, sha256_of_json
 from offset_autoencoder.io.tables import number, read_csv
 from offset_autoencoder.paths import PREPARED, REPORTS, project_root
-from offset_autoencoder.serving.metadata import needs_of_kind
 from offset_autoencoder.tracking import store
 from offset_autoencoder.tracking.logged_models import (
     LOGGED,
@@ -197,11 +196,10 @@ class ModelPublication:
         name, metric = self.params.tracking.registered_model, champion_metric(self.params)
         if name is None or not diff.served or diff.parent is None:
             return None
-        kinds = {key: offset.kind for key, offset in self.params.offsets.items()}
         needs_only_x = {
             setting.model
             for setting in self.params.settings
-            if needs_of_kind(kinds.get(setting.spec.offset or "")) is None
+            if setting.spec.offset is None or self.params.offsets[setting.spec.offset].needs is None
         }
         path = self.root / PREPARED / "schema.json"
         try:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
 from offset_autoencoder.config.schema import Tracking
-from offset_autoencoder.config.tracking_uri import ENVIRONMENT, check_environment
+from offset_autoencoder.config.values import ENVIRONMENT, check_environment
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import write_text
 from offset_autoencoder.paths import project_root
