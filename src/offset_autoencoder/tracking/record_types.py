@@ -205,8 +205,8 @@ def read_splits(root: Path) -> tuple[DataSet, ...]:
                 name=str(schema.get("source", "data"))[:500],
                 context=split,
                 uri=f"{PREPARED.as_posix()}/{split}/x.npy",
-                shape=(schema["samples"][split], schema["input_dim"]),
                 sha256=str(schema["digests"][split]["x"]),
+                shape=(schema["samples"][split], schema["input_dim"]),
             )
             for split in SPLITS
         )
