@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from offset_autoencoder.errors import InputError
     from offset_autoencoder.models.autoencoder import build_autoencoder
     from offset_autoencoder.models.layers import CodeNoise, UnitNorm
-    from offset_autoencoder.offsets.build import apply_offset
+    from offset_autoencoder.offsets.kind import apply_offset
     from offset_autoencoder.offsets.table import load_table
     from offset_autoencoder.runs.load import load_run
 

@@ -32,11 +32,10 @@ def read(raw: Path, ids: PreparedIds = BY_ROW, latent_dim: int = 3, **keys: Any)
     return read_tables("mine", FileOffset.model_validate(keys), ids, latent_dim, raw)
 
 
-def check(tables: dict[SplitName, Vectors]) -> None:
+def check(vectors: Vectors) -> None:
     for split in SPLITS:
-        table = np.concatenate(list(tables[split].chunks()))
+        table = np.concatenate(list(vectors[split]))
         assert table.dtype == np.float32
-        assert table.shape == tables[split].shape
         np.testing.assert_array_equal(table, VALUES[ROWS[split]].astype(np.float32))
 
 
@@ -200,7 +199,7 @@ def test_ids_of_another_split_are_unknown(tmp_path: Path) -> None:
 
 def test_ids_that_are_not_ids(tmp_path: Path) -> None:
     np.savez(tmp_path / "t.npz", x=VALUES, name=np.linspace(0, 1, N))
-    assert "its ids are float64" in message(tmp_path, BY_ID, path="t.npz", id="name")
+    assert "ids are float64, expected integers" in message(tmp_path, BY_ID, path="t.npz", id="name")
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,6 @@ from offset_autoencoder.data.scaling import ShiftAndFactor, apply_scale, inverse
 from offset_autoencoder.errors import InputError, short_repr
 from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.models.inference import KerasNetwork, load_network
-from offset_autoencoder.offsets.build import stored_applier
 from offset_autoencoder.offsets.kind import (
     Apply,
     Float32,
@@ -33,6 +32,7 @@ from offset_autoencoder.offsets.kind import (
     id_column,
     real_array,
     sample_ids,
+    stored_applier,
 )
 from offset_autoencoder.offsets.table import INFO, read_info
 from offset_autoencoder.paths import MODELS, OFFSETS, PREPARED

@@ -12,8 +12,7 @@ from offset_autoencoder.config import SPLITS, Params
 from offset_autoencoder.data.prepared import scan_splits
 from offset_autoencoder.data.scaling import ScaledRows
 from offset_autoencoder.io.arrays import RowSubset
-from offset_autoencoder.offsets.build import find_kind
-from offset_autoencoder.offsets.kind import PreparedIds
+from offset_autoencoder.offsets.kind import PreparedIds, find_kind
 from offset_autoencoder.reporting.progress import progress
 from offset_autoencoder.stages.prepare import (
     Source,

@@ -10,7 +10,7 @@ from offset_autoencoder.config import load_params
 from offset_autoencoder.data.prepared import load_prepared
 from offset_autoencoder.errors import InputError, did_you_mean, run_command
 from offset_autoencoder.io.files import read_json
-from offset_autoencoder.offsets.build import build_offset
+from offset_autoencoder.offsets.kind import build_offset
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
