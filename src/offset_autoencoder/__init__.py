@@ -23,7 +23,7 @@ _HOMES = {
     "CodeNoise": "models.layers",
     "InputError": "errors",
     "UnitNorm": "models.layers",
-    "apply_offset": "offsets.build",
+    "apply_offset": "offsets.kind",
     "build_autoencoder": "models.autoencoder",
     "load_params": "config",
     "load_prepared": "data.prepared",

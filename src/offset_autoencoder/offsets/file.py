@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import SPLITS
 from offset_autoencoder.config.offset_kinds import FileOffset
-from offset_autoencoder.data.readers import READERS, base, find_reader, read_array_table
+from offset_autoencoder.data.readers import READERS, base, find_reader, read_table
 from offset_autoencoder.data.samples import locate
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io import arrays
@@ -112,14 +112,15 @@ class _TableSource:
         path = locate(self.raw, name, path_key)
         reader, key, params = find_reader(path), self.key, self.params
         self._check_reader(reader, path)
-        if reader.layout == "array":
-            table = read_array_table(path, {} if params.id is None else {"id": self._id_file()})
-        else:
-            names = params.columns if params.array is None else [params.array]
-            features = f"{key}.array" if reader.layout == "arrays" else f"{key}.columns"
-            keys = base.RoleKeys(features=features, id=f"{key}.id", label=None, split=None)
-            named = None if names is None else tuple(names)
-            table = reader.read(path, base.ColumnRoles(named, id=params.id, keys=keys), None)
+        names = params.columns if params.array is None else [params.array]
+        features = f"{key}.array" if reader.layout == "arrays" else f"{key}.columns"
+        roles = base.ColumnRoles(
+            features=None if names is None else tuple(names),
+            id=params.id,
+            keys=base.RoleKeys(features=features, id=f"{key}.id", label=None, split=None),
+            locate=lambda role, name: self._id_file(),
+        )
+        table = read_table(path, roles)
         _check_values(table, self.latent_dim)
         return table
 
@@ -129,8 +130,7 @@ class _TableSource:
         """Vectors in the order of the samples' ids, or, without ids, as they came."""
         x = arrays.ConcatenatedRows((table.x,))
         if table.ids is not None:
-            ids = base.as_ids(table, table.ids)
-            return arrays.reorder(x, match_ids(table.origin, ids, sample_ids, samples))
+            return arrays.reorder(x, match_ids(table.origin, table.ids, sample_ids, samples))
         if len(x) != len(sample_ids):
             whole = "whole " if samples == "data set" else ""
             raise InputError(
