@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import SPLITS
 from offset_autoencoder.config.offset_kinds import FileOffset
+from offset_autoencoder.data.prepared import PreparedData
 from offset_autoencoder.data.readers import READERS, base, find_reader, read_table
 from offset_autoencoder.data.samples import locate
 from offset_autoencoder.errors import InputError
@@ -44,7 +45,7 @@ def apply(where: str, state: kind.State, samples: kind.Samples) -> kind.Float32:
 
 
 def read_tables(
-    name: str, params: FileOffset, ids: kind.PreparedIds, latent_dim: int, raw: Path
+    name: str, params: FileOffset, data: PreparedData, latent_dim: int, raw: Path
 ) -> kind.Vectors:
     """Read and check the table of every split.
 
@@ -58,6 +59,7 @@ def read_tables(
     """
     source = _TableSource(f"offsets.{name}", params, latent_dim, raw)
     where, key = f"params.yaml: {source.key}", f"{source.key}.path"
+    ids = {split: data.split(split).ids for split in SPLITS}
     if not isinstance(params.path, str):
         if missing := [split for split in SPLITS if split not in params.path]:
             raise InputError(
@@ -69,29 +71,23 @@ def read_tables(
             split: _float32(
                 source.align(
                     source.read(f"{key}.{split}", params.path[split]),
-                    ids.splits[split],
+                    ids[split],
                     f"{split} split",
                 )
             )
             for split in SPLITS
         }
-    sample_ids = np.concatenate([ids.splits[split] for split in SPLITS])
-    if params.id is None and not ids.are_rows:
+    sample_ids = np.concatenate([ids[split] for split in SPLITS])
+    if params.id is None and data.schema.ids != "rows":
         raise InputError(
             where,
             "the data has ids of its own (data.id), so that its samples are not told by row",
             f"name the ids of the table in {source.key}.id, or give one file a split",
         )
-    if params.id is None and not np.array_equal(np.sort(sample_ids), np.arange(len(sample_ids))):
-        raise InputError(
-            f"{where}.path",
-            "the rows of the data do not count from 0 through all splits",
-            "give one file a split",
-        )
     x = source.align(source.read(key, params.path), sample_ids, "data set")
-    if params.id is None:
-        x = arrays.reorder(x, sample_ids.astype(np.int64))
-    ends = np.cumsum([len(ids.splits[split]) for split in SPLITS])
+    if params.id is None:  # the ids are all the rows of the data set, once
+        x = arrays.reorder(x, sample_ids)
+    ends = np.cumsum([len(ids[split]) for split in SPLITS])
     parts = zip(SPLITS, np.split(np.arange(len(x)), ends[:-1]), strict=True)
     return {split: _float32(arrays.RowSubset(x, part)) for split, part in parts}
 
@@ -191,16 +187,11 @@ def _is_no_float32(values: NDArray[Any]) -> NDArray[np.bool_]:
 def match_ids(
     where: str, table_ids: NDArray[Any], sample_ids: NDArray[Any], samples: str
 ) -> kind.Int64:
-    """Row of a table that each sample's id names, with ``table_ids[rows] == sample_ids``.
+    """Rows (n,) of a table such that ``table_ids[rows] == sample_ids``, which are (n,), each once.
 
     Whole numbers and text are compared as text where one side has the one and the other the
-    other, as when a csv of numbers belongs to data whose ids were text.
-
-    Args:
-        where: The place that errors name.
-        table_ids: (m,).
-        sample_ids: (n,), each once.
-        samples: Their name in messages: ``"train split"``.
+    other, as when a csv of numbers belongs to data whose ids were text. ``samples`` is what
+    messages call them: ``"train split"``.
 
     Raises:
         InputError: where an id stands twice in the table, is missing from it, or belongs to

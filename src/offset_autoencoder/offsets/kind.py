@@ -62,17 +62,6 @@ class Training(Samples):
     raw: Path = paths.RAW
 
 
-@dataclass(frozen=True)
-class PreparedIds:
-    """Ids of each split's samples, int64 or text (n,), in the order of its x.
-
-    ``are_rows`` where they are row numbers of the data set as it came: params.yaml names no id.
-    """
-
-    splits: Mapping[SplitName, NDArray[Any]]
-    are_rows: bool
-
-
 Apply = Callable[[Samples], Float32]
 Vectors = Mapping[SplitName, Iterable[Float32]]
 """Vectors of each split: chunks (rows, latent_dim) in order, computed or read when asked for."""
@@ -91,14 +80,14 @@ class OffsetKind:
             InputError where the samples cannot be given a vector.
         load: In its place, from (where, state) to such a function of samples, where something must
             be made ready first: a model loaded, a program compiled.
-        read: From (name, section of params.yaml, ids, latent_dim, data/raw) to the vectors of each
-            split, row-aligned with its samples, where they are not computed but read.
+        read: From (name, section of params.yaml, prepared data, latent_dim, data/raw) to the
+            vectors of each split, row-aligned with its samples, where they are read from files.
     """
 
     fit: Callable[[str, Any, Training, int], State]
     apply: Callable[[str, State, Samples], Float32] | None = None
     load: Callable[[str, State], Apply] | None = None
-    read: Callable[[str, Any, PreparedIds, int, Path], Vectors] | None = None
+    read: Callable[[str, Any, PreparedData, int, Path], Vectors] | None = None
 
     def applier(self, where: str, state: State) -> Apply:
         """Function f of one state, to be called for chunk after chunk of samples."""
@@ -125,13 +114,8 @@ def build_offset(
 ) -> dict[int, float]:
     """Build an offset's table for each latent dim, and put them in place all at once.
 
-    Args:
-        root: ``data/offsets``.
-        name: The name under ``offsets:``.
-        params: Its section of params.yaml, validated.
-        data: The prepared data.
-        latent_dims: The latent dims of the models with this offset, each once.
-        raw: ``data/raw``, for the kinds that read files.
+    ``root`` is ``data/offsets``, and ``raw`` is ``data/raw`` with the files that some kinds read;
+    the latent dims are those of the models with this offset, each once.
 
     Returns:
         Root mean square of a training coordinate at each latent dim.
@@ -173,22 +157,15 @@ def compute_vectors(
     """
     where = f"params.yaml: offsets.{name}"
     kind = find_kind(where, params.kind)
-    train, schema = data.train, data.schema
-    n_classes = None if schema.classes is None else len(schema.classes)
-    shape = DataShape(len(train.x), train.x.shape[1], n_classes)
-    params.check_shape(where, shape, [latent_dim])
+    (n, input_dim), y, classes = data.train.x.shape, data.train.y, data.schema.classes
+    n_classes = None if classes is None else len(classes)
+    params.check_shape(where, DataShape(n, input_dim, n_classes), [latent_dim])
     training = Training(
-        train.x,
-        train.y,
-        train.ids,
-        n_classes=n_classes,
-        x_validation=data.validation.x,
-        raw=raw,
+        data.train.x, y, data.train.ids, 0, n_classes, x_validation=data.validation.x, raw=raw
     )
     state = kind.fit(where, params, training, latent_dim)
     if kind.read is not None:
-        ids = PreparedIds({split: data.split(split).ids for split in SPLITS}, schema.ids == "rows")
-        return state, kind.read(name, params, ids, latent_dim, raw)
+        return state, kind.read(name, params, data, latent_dim, raw)
     apply = kind.applier(where, state)
     return state, {
         split: _computed(f"{where}, {split} split", data.split(split), apply, latent_dim)
@@ -206,10 +183,7 @@ def _computed(where: str, split: PreparedSplit, apply: Apply, latent_dim: int) -
 
 
 def apply_offset(
-    folder: str | Path,
-    x: ArrayLike,
-    y: ArrayLike | None = None,
-    ids: ArrayLike | None = None,
+    folder: str | Path, x: ArrayLike, y: ArrayLike | None = None, ids: ArrayLike | None = None
 ) -> Float32:
     """Compute f(x) of any samples with a stored offset.
 
@@ -235,18 +209,15 @@ def apply_offset(
     array, input_dim = real_array("x", x), int(info["input_dim"])
     if array.ndim != 2 or array.shape[1] != input_dim:
         raise InputError("x", f"must have shape (n, {input_dim}), it has {array.shape}")
-    labels = None if y is None else real_array("y", y)
-    if labels is not None and (labels.shape != array.shape[:1] or labels.dtype.kind not in "iu"):
-        raise InputError(
-            "y",
-            f"must be {len(array)} class indices, whole numbers, it is {labels.dtype} "
-            f"{labels.shape}",
-        )
+    n, labels = len(array), None if y is None else real_array("y", y)
+    if labels is not None and (labels.shape != (n,) or labels.dtype.kind not in "iu"):
+        it_is = f"{labels.dtype} {labels.shape}"
+        raise InputError("y", f"must be {n} class indices, whole numbers, it is {it_is}")
     return apply(
         Samples(
             finite_float32("x", array),
             y=None if labels is None else labels.astype(np.int64),
-            ids=None if ids is None else sample_ids(ids, len(array)),
+            ids=None if ids is None else sample_ids(ids, n),
         )
     )
 
@@ -271,10 +242,8 @@ def check_finite(where: str, array: NDArray[Any], first_row: int = 0) -> None:
     if finite.all():
         return
     row, column = np.argwhere(~finite)[0]
-    value = array[row, column]
-    raise InputError(
-        where, f"row {first_row + row}, column {column} is {value}, a finite number is expected"
-    )
+    cell = f"row {first_row + row}, column {column} is {array[row, column]}"
+    raise InputError(where, f"{cell}, a finite number is expected")
 
 
 def real_array(where: str, values: ArrayLike) -> NDArray[Any]:

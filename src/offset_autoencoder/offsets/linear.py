@@ -46,9 +46,8 @@ def project(x: Float32, mean: Float64, matrix: Float64) -> Float32:
     """(x − mean) @ matrix, rounded to float32: (n, latent_dim).
 
     Few rows are multiplied in float64. The order in which a matrix product sums changes with
-    the number of rows; in float64 that is 1e-16 of the result, so that after rounding to float32
-    a sample has the same vector alone as among others, but for about one coordinate in 10^8, which
-    may differ in its last bit.
+    the number of rows; in float64 that is 1e-16 of the result, so that a sample has the same vector
+    alone as among others, but for the last bit of about one coordinate in 10^8.
 
     Many rows (4 million values) are multiplied in float32, as x @ matrix − mean @ matrix, which
     is several times as fast and needs no copy of x: a sample's vector then differs from what it is

@@ -28,11 +28,8 @@ class OffsetTable:
 
     Attributes:
         name: The name under ``offsets:``.
-        rms: Root mean square of a coordinate over the training split,
-            sqrt(mean(train²)) over all rows and columns.
-        train: float32 (n_train, latent_dim), read-only.
-        validation: float32 (n_validation, latent_dim), read-only.
-        test: float32 (n_test, latent_dim), read-only.
+        rms: Root mean square of a coordinate over all rows and columns of the training split.
+        train, validation, test: float32 (n, latent_dim), read-only.
         digests: SHA-256 of each split's array (:func:`.files.sha256_of_array`).
         info: The whole of offset.json.
     """
@@ -93,8 +90,8 @@ def write_table(
 
     Args:
         folder: Made if need be.
-        info: ``name``, ``kind``, ``params``, ``latent_dim``, ``input_dim`` and ``data`` of
-            offset.json; ``data`` is the SHA-256 of the x of each split that the table belongs to.
+        info: ``name``, ``kind``, ``params``, ``latent_dim``, ``input_dim`` and ``data`` (SHA-256 of
+            the x of each split) of offset.json.
         samples: Number of samples of each split.
         vectors: Vectors of each split, finite, in chunks float32 (rows, latent_dim).
         state: Arrays that determine f(x) of new samples.
