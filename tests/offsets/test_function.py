@@ -219,7 +219,7 @@ APPLY = "  def apply(self, state, x): 0"
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ("def g(x, latent_dim, rng): return x", "MODULE has no 'f' .*did you mean 'g'"),
+        ("def ff(x, latent_dim, rng): return x", "MODULE has no 'f' .*did you mean 'ff'"),
         ("import absent_here", "importing MODULE raised ModuleNotFoundError: .* at MODULE.py:2$"),
         ("def f(x) return x", r"SyntaxError: expected ':' \(MODULE.py, line 2\), at MODULE.py:2$"),
         (
