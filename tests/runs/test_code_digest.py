@@ -164,6 +164,7 @@ DECIDES_NOTHING = {
     "io",  # a docstring
     "io.arrays",  # tells the system what will be read
     "io.files",  # how results are written
+    "io.tables",  # how results are written
     "models",  # a docstring
     "models.resolve",  # resolves what stands in the id
     "paths",  # names of folders
