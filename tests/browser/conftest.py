@@ -83,7 +83,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Opened]]:
         )
         opened.page.goto(path.as_uri())
         if drawn:
-            opened.page.wait_for_selector("html[data-drawn]", state="attached", timeout=60_000)
+            opened.page.wait_for_selector("html[data-drawn]", state="attached", timeout=600_000)
         return opened
 
     yield open_it

@@ -175,7 +175,7 @@ def test_it_is_drawn_in_a_frame_that_allows_scripts_alone(
     outer.write_text(f'<iframe sandbox="allow-scripts" srcdoc="{text}"></iframe>', encoding="utf-8")
     opened = open_page(outer, drawn=False)
     frame = opened.page.frame_locator("iframe")
-    frame.locator("html[data-drawn]").wait_for(state="attached", timeout=60_000)
+    frame.locator("html[data-drawn]").wait_for(state="attached", timeout=600_000)
     assert frame.locator("figure svg").count() == 5
     assert opened.errors == []
 

@@ -246,7 +246,6 @@ def stage() -> Callable[..., subprocess.CompletedProcess[str]]:
             env={**os.environ, **environment},
             capture_output=True,
             text=True,
-            timeout=120,
             check=False,
         )
 

@@ -46,10 +46,13 @@ def serving(
 
 
 def stop(server: subprocess.Popen[bytes], how: signal.Signals) -> None:
-    """End a server and the processes that it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(server.pid, how)
-    server.wait(30)
+    """End a server and the processes that it started; one that takes its time is killed."""
+    for signal_number in (how, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, signal_number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(30)
+            return
 
 
 @dataclass

@@ -61,9 +61,14 @@ def test_nothing_to_do_imports_nothing_heavy(make_project: Make, stage: Stage) -
     assert not imported(again.stderr) & (heavy | {"tensorflow", "keras"})
 
 
+def errors_of(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """Lines of stderr that are not progress, which a slow machine has time to show."""
+    return [line for line in done.stderr.splitlines() if not line.startswith("publishing runs")]
+
+
 def test_output_is_one_line_and_stderr_is_empty(make_project: Make, stage: Stage) -> None:
     done = stage(make_project(has_store=False))
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, errors_of(done)) == (0, [])
     assert len(done.stdout.splitlines()) == 1
 
 
@@ -151,7 +156,7 @@ def test_four_publishers_at_once(make_project: Make, has_store: bool) -> None:
         )
         for _ in range(4)
     ]
-    said = [publisher.communicate(timeout=180) for publisher in publishers]
+    said = [publisher.communicate() for publisher in publishers]
     assert [publisher.returncode for publisher in publishers] == [0, 0, 0, 0], said
     assert sorted("(6 new)" in out for out, _ in said) == [False, False, False, True]
     assert "waiting for another publish" in "".join(err for _, err in said)
@@ -171,10 +176,10 @@ def test_over_http(
         stack.callback(server.stop)
         server.start()
         done = stage(project, MLFLOW_TRACKING_URI=uri)
-        assert (done.returncode, done.stderr) == (0, "")
+        assert (done.returncode, errors_of(done)) == (0, [])
         assert done.stdout == f"published: 6 runs (6 new) to {uri} experiment trial\n"
         again = stage(project, MLFLOW_TRACKING_URI=uri)
-        assert (again.stdout, again.stderr) == ("published: 6 runs, nothing new\n", "")
+        assert (again.stdout, errors_of(again)) == ("published: 6 runs, nothing new\n", [])
         project.shift = 1.0
         project.write()
         (project.root / "reports" / "plots" / "curves.csv").unlink()

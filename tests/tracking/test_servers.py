@@ -147,7 +147,7 @@ def test_any_history_ends_with_each_run_once(
 def test_four_clones_at_once(make: Make, shown: Show, server: Server) -> None:
     clones = [make(name, epochs=30) for name in ("one", "two", "three", "four")]
     publishers = [start(clone) for clone in clones]
-    said = [publisher.communicate(timeout=180) for publisher in publishers]
+    said = [publisher.communicate() for publisher in publishers]
     assert [publisher.returncode for publisher in publishers] == [0, 0, 0, 0], said
     assert sorted("(6 new)" in out for out, _ in said) == [False, False, False, True], said
     assert len(shown(clones[0], server.uri)) == 1 + 3 + 6
@@ -159,7 +159,7 @@ def test_a_server_that_goes_away_and_comes_back(make: Make, shown: Show, server:
     publisher = start(project)
     wait_for_runs(project, shown, server, 6)
     server.kill()
-    out, err = publisher.communicate(timeout=180)
+    out, err = publisher.communicate()
     server.start()
     assert publisher.returncode == 1, out
     assert "'dvc repro' publishes the rest" in err
@@ -192,7 +192,7 @@ def test_two_machines_at_once_leave_at_most_a_double_for_the_next(
         with monkeypatch.context() as patch:
             patch.setenv("TMPDIR", str(place))
             publishers.append(start(clone))
-    said = [publisher.communicate(timeout=180) for publisher in publishers]
+    said = [publisher.communicate() for publisher in publishers]
     assert [publisher.returncode for publisher in publishers] == [0, 0], said
     clones[0].publish()
     assert len(shown(clones[0], server.uri)) == 1 + 3 + 6
