@@ -104,7 +104,6 @@ def apply_model(
             offset_kind=facts.offset_kind,
             latent_dim=facts.latent_dim,
             text_ids=facts.text_ids,
-            is_scaled=is_scaled,
         )
         with (
             _output_file(output, columns, len(x), table.ids) as append,
@@ -112,7 +111,8 @@ def apply_model(
         ):
             for start, block in chunks(x, len(columns)):
                 rows = slice(start, start + len(block))
-                inputs = side_inputs.of(rows)
+                inputs: dict[str, Any] = {"is_scaled": is_scaled, "first_row": start}
+                inputs |= {key: np.asarray(column[rows]) for key, column in side_inputs.items()}
                 if operation == "encode":
                     values = model.encode(block, **inputs)
                 elif operation == "offsets":
