@@ -36,7 +36,7 @@ from offset_autoencoder.serving.inference_model import (
     open_run,
 )
 from offset_autoencoder.serving.metadata import METADATA, ModelMetadata
-from offset_autoencoder.tracking.location import locate
+from offset_autoencoder.tracking.store import locate
 
 Array = NDArray[np.float32]
 Append = Callable[[Array, slice], None]
