@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from offset_autoencoder.models.autoencoder import build_autoencoder as build_autoencoder
     from offset_autoencoder.models.layers import CodeNoise as CodeNoise
     from offset_autoencoder.models.layers import UnitNorm as UnitNorm
-    from offset_autoencoder.offsets.build import apply_offset as apply_offset
+    from offset_autoencoder.offsets.kind import apply_offset as apply_offset
     from offset_autoencoder.offsets.table import load_table as load_table
     from offset_autoencoder.runs.load import load_run as load_run
 
@@ -24,7 +24,7 @@ _HOMES = {
     "CodeNoise": "models.layers",
     "InputError": "errors",
     "UnitNorm": "models.layers",
-    "apply_offset": "offsets.build",
+    "apply_offset": "offsets.kind",
     "build_autoencoder": "models.autoencoder",
     "load_params": "config",
     "load_prepared": "data.prepared",
