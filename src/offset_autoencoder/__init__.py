@@ -10,14 +10,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from offset_autoencoder.config import load_params
-    from offset_autoencoder.data.prepared import load_prepared
-    from offset_autoencoder.errors import InputError
-    from offset_autoencoder.models.autoencoder import build_autoencoder
-    from offset_autoencoder.models.layers import CodeNoise, UnitNorm
-    from offset_autoencoder.offsets.kind import apply_offset
-    from offset_autoencoder.offsets.table import load_table
-    from offset_autoencoder.runs.load import load_run
+    from offset_autoencoder.config import load_params as load_params
+    from offset_autoencoder.data.prepared import load_prepared as load_prepared
+    from offset_autoencoder.errors import InputError as InputError
+    from offset_autoencoder.models.autoencoder import build_autoencoder as build_autoencoder
+    from offset_autoencoder.models.layers import CodeNoise as CodeNoise
+    from offset_autoencoder.models.layers import UnitNorm as UnitNorm
+    from offset_autoencoder.offsets.kind import apply_offset as apply_offset
+    from offset_autoencoder.offsets.table import load_table as load_table
+    from offset_autoencoder.runs.load import load_run as load_run
 
 _HOMES = {
     "CodeNoise": "models.layers",
@@ -31,17 +32,7 @@ _HOMES = {
     "load_table": "offsets.table",
 }
 
-__all__ = [
-    "CodeNoise",
-    "InputError",
-    "UnitNorm",
-    "apply_offset",
-    "build_autoencoder",
-    "load_params",
-    "load_prepared",
-    "load_run",
-    "load_table",
-]
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
@@ -51,4 +42,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted(_HOMES)

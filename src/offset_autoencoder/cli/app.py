@@ -5,13 +5,14 @@ Only what help needs is imported here: a command imports its work when it runs.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -72,8 +73,8 @@ class CommandGroup(TyperGroup):
             context = getattr(error, "ctx", None)
             command = context.command_path if context else str(self.name)
             what = error.format_message().rstrip(".")
-            hint = f"{command} --help says more"
-            raise InputError(command, what[:1].lower() + what[1:], hint) from None
+            what = what[:1].lower() + what[1:]
+            raise InputError(command, what, f"{command} --help says more") from None
         # Typer turns Ctrl-C into a status before anyone else sees it.
         if status == _INTERRUPTED:
             raise KeyboardInterrupt("nothing was written")
@@ -97,13 +98,10 @@ def complete_run(incomplete: str) -> list[tuple[str, str]]:
 
 
 def _index_rows() -> Iterator[dict[str, str]]:
-    try:
-        with _INDEX.open(newline="", encoding="utf-8") as stream:
-            yield from (
-                row for row in csv.DictReader(stream) if {"model", "seed", "id"} <= row.keys()
-            )
-    except (OSError, ValueError, csv.Error):
-        return
+    needed = {"model", "seed", "id"}
+    errors = contextlib.suppress(OSError, ValueError, csv.Error)
+    with errors, _INDEX.open(newline="", encoding="utf-8") as stream:
+        yield from (row for row in csv.DictReader(stream) if needed <= row.keys())
 
 
 app = typer.Typer(
@@ -123,6 +121,10 @@ def _argument(metavar: str, text: str, **settings: Any) -> Any:
 
 def _option(metavar: str, text: str, *names: str, **settings: Any) -> Any:
     return typer.Option(*names, metavar=metavar, help=text, show_default=False, **settings)
+
+
+def _flag(name: str, text: str, **settings: Any) -> Any:
+    return typer.Option(name, help=text, **settings)
 
 
 Model = Annotated[
@@ -162,13 +164,10 @@ Id = Annotated[
 ]
 Scaled = Annotated[
     bool,
-    typer.Option(
-        "--scaled",
-        help="The samples are scaled already, as in data/prepared, and so is the result.",
-    ),
+    _flag("--scaled", "The samples are scaled already, as in data/prepared, and so is the result."),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite an output that exists.")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+Force = Annotated[bool, _flag("--force", "Overwrite an output that exists.")]
+AsJson = Annotated[bool, _flag("--json", "JSON instead of a table.")]
 Run = Annotated[
     str,
     _argument(
@@ -189,25 +188,18 @@ def _version(requested: bool) -> None:
 def _help(
     context: typer.Context,
     version: Annotated[
-        bool,
-        typer.Option("--version", help="Print the version.", callback=_version, is_eager=True),
+        bool, _flag("--version", "Print the version.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
     if context.invoked_subcommand is None:
         print(context.get_help())
 
 
-def _apply(
-    operation: Literal["reconstruct", "encode", "offsets"],
-    model: str,
-    paths: tuple[Path, Path],
-    columns: tuple[str | None, str | None, str | None],
-    **options: Any,
-) -> None:
+def _apply(operation: str, model: str, paths: tuple[Path, Path], *columns: Any, **how: Any) -> None:
     from offset_autoencoder.cli.apply import apply_model
     from offset_autoencoder.data.new_samples import ColumnOptions
 
-    apply_model(operation, model, *paths, ColumnOptions(*columns), **options)
+    apply_model(operation, model, *paths, ColumnOptions(*columns), **how)
 
 
 @app.command()
@@ -230,44 +222,36 @@ def reconstruct(
     The values are in the units of the input; the error is that of the values as the network
     sees them, which is what the reports state.
     """
-    columns = (features, label, id)
-    options = {"offset": offset, "is_scaled": scaled, "force": force}
-    _apply("reconstruct", model, (input, output), columns, **options)
+    how = {"offset": offset, "is_scaled": scaled, "force": force}
+    _apply("reconstruct", model, (input, output), features, label, id, **how)
 
 
-@app.command()
-def encode(
-    model: Model,
-    input: Input,
-    output: Output,
-    features: Features = None,
-    label: Label = None,
-    id: Id = None,
-    scaled: Scaled = False,
-    force: Force = False,
-) -> None:
-    """Write a model's codes of samples, before anything is added."""
-    columns = (features, label, id)
-    _apply("encode", model, (input, output), columns, is_scaled=scaled, force=force)
+def _command_of(operation: str) -> Callable[..., None]:
+    """Command that writes what a model computes of samples before it reconstructs them."""
+
+    def command(
+        model: Model,
+        input: Input,
+        output: Output,
+        features: Features = None,
+        label: Label = None,
+        id: Id = None,
+        scaled: Scaled = False,
+        force: Force = False,
+    ) -> None:
+        how = {"is_scaled": scaled, "force": force}
+        _apply(operation, model, (input, output), features, label, id, **how)
+
+    return command
 
 
-@app.command()
-def offsets(
-    model: Model,
-    input: Input,
-    output: Output,
-    features: Features = None,
-    label: Label = None,
-    id: Id = None,
-    scaled: Scaled = False,
-    force: Force = False,
-) -> None:
-    """Write the offsets f(x) of samples that a model adds.
+_ENCODE = "Write a model's codes of samples, before anything is added."
+_OFFSETS = """Write the offsets f(x) of samples that a model adds.
 
-    As in data/offsets: not yet multiplied by the factor that gives them the model's rms.
-    """
-    columns = (features, label, id)
-    _apply("offsets", model, (input, output), columns, is_scaled=scaled, force=force)
+As in data/offsets: not yet multiplied by the factor that gives them the model's rms.
+"""
+app.command("encode", help=_ENCODE)(_command_of("encode"))
+app.command("offsets", help=_OFFSETS)(_command_of("offsets"))
 
 
 @app.command()
@@ -294,7 +278,7 @@ def runs(
         ),
     ] = None,
     current: Annotated[
-        bool, typer.Option("--current", help="Only those in models/, not what was published.")
+        bool, _flag("--current", "Only those in models/, not what was published.")
     ] = False,
     json: AsJson = False,
 ) -> None:
@@ -312,9 +296,7 @@ def runs(
 def show(
     run: Run,
     json: AsJson = False,
-    open: Annotated[
-        bool, typer.Option("--open", help="Open its page in MLflow's UI, in the browser.")
-    ] = False,
+    open: Annotated[bool, _flag("--open", "Open its page in MLflow's UI, in the browser.")] = False,
 ) -> None:
     """Show one run: settings, losses, test metrics, files, page."""
     from offset_autoencoder.cli.show import show_run

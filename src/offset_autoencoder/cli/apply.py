@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from offset_autoencoder.data.new_samples import (
     choose_side_inputs,
     read_new_samples,
 )
-from offset_autoencoder.data.scaling import apply_scale, inverse_scale
+from offset_autoencoder.data.scaling import apply_scale
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import ConcatenatedRows, chunks
 from offset_autoencoder.io.files import atomic_write, npy_writer
@@ -35,12 +35,10 @@ from offset_autoencoder.serving.inference_model import (
     load_model_folder,
     open_run,
 )
-from offset_autoencoder.serving.metadata import METADATA
+from offset_autoencoder.serving.metadata import METADATA, ModelMetadata
 from offset_autoencoder.tracking.store import locate
 
-Operation = Literal["reconstruct", "encode", "offsets"]
 Array = NDArray[np.float32]
-Inputs = dict[str, Any]
 Append = Callable[[Array, slice], None]
 """Writes the next rows, ``(k, columns)``, and takes which of all rows they are."""
 
@@ -55,8 +53,8 @@ _CHAMPION = "champion"
 
 
 def apply_model(
-    operation: Operation,
-    model: str,
+    operation: str,
+    name: str,
     source: Path,
     output: Path,
     column_options: ColumnOptions,
@@ -68,12 +66,12 @@ def apply_model(
     """Apply a model to a file, and print one line on what was written.
 
     Args:
-        operation: What to write of the samples.
-        model: A run, a saved model's folder or a ``models:/`` address.
-        source: The samples.
-        output: The file to write.
-        column_options: The columns or arrays that are features, labels and ids.
-        offset: A file of f(x) to use instead of the computed one, or None.
+        operation: ``"reconstruct"``, ``"encode"`` or ``"offsets"``.
+        name: Model, as :func:`open_model` takes it.
+        source: Samples.
+        output: File to write.
+        column_options: Columns or arrays that are features, labels and ids.
+        offset: File of f(x) to use instead of the computed one.
         is_scaled: Whether the samples are as in ``data/prepared``, and the result likewise.
         force: Whether to overwrite an output that exists.
 
@@ -83,87 +81,71 @@ def apply_model(
     """
     check_input(source)
     check_output(output, source, force=force)
-    with open_model(model) as inference_model:
-        facts = inference_model.metadata
+    squared_error = 0.0
+    with open_model(name) as model:
+        facts = model.metadata
         if operation == "offsets" and facts.offset_kind is None:
-            raise InputError(
-                f"model {model}",
-                "adds no offset that is computed beforehand: there is none to write",
-            )
-        labelled = operation != "encode" and facts.needs == "labels"
+            what = "adds no offset that is computed beforehand: there is none to write"
+            raise InputError(f"model {name}", what)
+        # The code depends on x alone.
+        needs = None if operation == "encode" else facts.needs
         table = read_new_samples(
-            source, column_options, labelled=labelled, trained_on=facts.columns
+            source, column_options, labelled=needs == "labels", trained_on=facts.columns
         )
         x = ConcatenatedRows((table.x,))
         if x.shape[1] != facts.input_dim:
-            raise InputError(
-                table.origin,
-                f"its samples have {x.shape[1]} features, the model takes {facts.input_dim}",
-            )
-        if operation == "reconstruct":
-            columns = table.columns or _numbered("x", facts.input_dim)
-        else:
-            columns = _numbered("code" if operation == "encode" else "offset", facts.latent_dim)
-        # The code depends on x alone.
-        side_inputs = (
-            {}
-            if operation == "encode"
-            else choose_side_inputs(
-                table,
-                offset,
-                needs=facts.needs,
-                offset_kind=facts.offset_kind,
-                latent_dim=facts.latent_dim,
-                text_ids=facts.text_ids,
-            )
+            what = f"its samples have {x.shape[1]} features, the model takes {facts.input_dim}"
+            raise InputError(table.origin, what)
+        columns = _columns(operation, facts, table.columns)
+        side_inputs = choose_side_inputs(
+            table,
+            offset,
+            needs=needs,
+            offset_kind=facts.offset_kind,
+            latent_dim=facts.latent_dim,
+            text_ids=facts.text_ids,
         )
-        squared_errors: list[float] = []
-        operations: dict[Operation, Callable[[Array, Inputs], Array]] = {
-            "reconstruct": lambda rows, inputs: _reconstruct(
-                inference_model, rows, inputs, squared_errors
-            ),
-            "encode": lambda rows, inputs: inference_model.encode(rows, **inputs),
-            "offsets": lambda rows, inputs: inference_model.offset(rows, **inputs),
-        }
         with (
             _output_file(output, columns, len(x), table.ids) as append,
             progress(_PROGRESS[operation], len(x), float(len(x))) as report,
         ):
             for start, block in chunks(x, len(columns)):
                 rows = slice(start, start + len(block))
-                inputs: Inputs = {"is_scaled": is_scaled, "first_row": start}
-                inputs |= {name: np.asarray(values[rows]) for name, values in side_inputs.items()}
-                append(operations[operation](block, inputs), rows)
+                inputs: dict[str, Any] = {"is_scaled": is_scaled, "first_row": start}
+                inputs |= {key: np.asarray(column[rows]) for key, column in side_inputs.items()}
+                if operation == "encode":
+                    values = model.encode(block, **inputs)
+                elif operation == "offsets":
+                    values = model.offset(block, **inputs)
+                else:
+                    scaled = block if is_scaled else apply_scale(block, *model.scale)
+                    values = model.reconstruct(scaled, **{**inputs, "is_scaled": True})
+                    squared_error += float(np.square(values - scaled.astype(np.float64)).sum())
+                    if not is_scaled:
+                        values = model.inverse_scale(values).astype(np.float32)
+                append(values, rows)
                 report(float(rows.stop), rows.stop)
     line = f"{output}: {len(x)} × {len(columns)}"
     if operation == "reconstruct":
-        line += f", mse {sum(squared_errors) / (len(x) * len(columns)):.6g} of the scaled values"
+        line += f", mse {squared_error / (len(x) * len(columns)):.6g} of the scaled values"
     print(line)
 
 
-def _numbered(name: str, count: int) -> tuple[str, ...]:
-    return tuple(f"{name}_{i}" for i in range(count))
-
-
-def _reconstruct(
-    inference_model: InferenceModel, block: Array, inputs: Inputs, squared_errors: list[float]
-) -> Array:
-    """Reconstructions in the units of the samples; their squared error as scaled is appended."""
-    is_scaled = inputs.get("is_scaled", False)
-    scaled = block if is_scaled else apply_scale(block, *inference_model.scale)
-    inputs["is_scaled"] = True
-    values = inference_model.reconstruct(scaled, **inputs)
-    squared_errors.append(float(np.square(values - scaled.astype(np.float64)).sum()))
-    return values if is_scaled else inverse_scale(values, inference_model.scale).astype(np.float32)
+def _columns(
+    operation: str, metadata: ModelMetadata, features: Sequence[str] | None
+) -> Sequence[str]:
+    if operation == "reconstruct":
+        return features or [f"x_{i}" for i in range(metadata.input_dim)]
+    name = {"encode": "code", "offsets": "offset"}[operation]
+    return [f"{name}_{i}" for i in range(metadata.latent_dim)]
 
 
 @contextlib.contextmanager
 def open_model(name: str) -> Iterator[InferenceModel]:
     """Open a model, to be used within the block.
 
-    Args:
-        name: A run's id, the first digits of it or its folder; a saved model's folder;
-            ``models:/NAME/VERSION``, ``models:/NAME@ALIAS`` or ``models:/ID``; or ``champion``.
+    ``name`` is a run's id, the first digits of it or its folder; a saved model's folder;
+    ``models:/NAME/VERSION``, ``models:/NAME@ALIAS`` or ``models:/ID``; or ``champion``.
 
     Raises:
         InputError: where there is no such model, or it cannot be applied.
@@ -181,13 +163,11 @@ def open_model(name: str) -> Iterator[InferenceModel]:
         folders = (Path(), *run.resolve().parents[1:3])
         project = next((folder for folder in folders if (folder / PREPARED).is_dir()), None)
         if project is None:
-            raise InputError(
-                f"model {name}",
-                "is a run: scale and offset are in its project, which is neither here nor "
-                "around it",
-                "name it in the project's folder, or take a model that MLflow serves: "
-                "models:/NAME@ALIAS",
+            what = (
+                "is a run: scale and offset are in its project, which is neither here nor around it"
             )
+            mend = "name it in the project's folder, or take a model that MLflow serves"
+            raise InputError(f"model {name}", what, f"{mend}: models:/NAME@ALIAS")
         yield open_run(run, project)
 
 
@@ -198,9 +178,8 @@ def champion_address(tracking: Tracking) -> str:
         InputError: where the project registers no model.
     """
     if tracking.registered_model is None:
-        raise InputError(
-            f"{PARAMS}: tracking.registered_model", "is null: there is no champion", "name one"
-        )
+        where = f"{PARAMS}: tracking.registered_model"
+        raise InputError(where, "is null: there is no champion", "name one")
     return f"{_SCHEME}{tracking.registered_model}@{_CHAMPION}"
 
 
@@ -209,12 +188,8 @@ def download_model(address: str, folder: Path) -> Path:
 
     MLflow takes seconds to import, and TensorFlow after it: they need not share a process.
 
-    Args:
-        address: ``models:/NAME/VERSION``, ``models:/NAME@ALIAS`` or ``models:/ID``.
-        folder: The folder to write, empty.
-
     Returns:
-        The folder of the model.
+        The folder, of the model then.
 
     Raises:
         InputError: where the store has no such model, or does not answer.
@@ -240,9 +215,8 @@ def download_model(address: str, folder: Path) -> Path:
         check=False,
     )
     if done.returncode:
-        reason = _reason(done.stderr).replace(
-            location.uri.rstrip("/"), location.safe_uri.rstrip("/")
-        )
+        reason = _reason(done.stderr)
+        reason = reason.replace(location.uri.rstrip("/"), location.safe_uri.rstrip("/"))
         raise InputError(address, f"{location.safe_uri} does not give it: {reason}")
     return folder
 
@@ -263,9 +237,8 @@ def check_output(output: Path, source: Path, *, force: bool) -> None:
             of that name, and a file that exists, except with ``force``.
     """
     if output.suffix.lower() not in _SUFFIXES:
-        raise InputError(
-            str(output), f"unknown suffix {output.suffix!r}", f"known are {', '.join(_SUFFIXES)}"
-        )
+        known = f"known are {', '.join(_SUFFIXES)}"
+        raise InputError(str(output), f"unknown suffix {output.suffix!r}", known)
     if output.is_dir():
         raise InputError(str(output), "is a folder, expected the name of a file")
     if not output.parent.is_dir():
@@ -283,14 +256,7 @@ def _output_file(
 ) -> Iterator[Append]:
     """Write float32 rows; the file appears at ``output`` when the block ends without an error.
 
-    Args:
-        output: The file; its suffix is its format.
-        columns: Names of the columns; npy has none.
-        rows: Their number.
-        ids: ``(rows,)`` written as the first column, ``id``, or None; npy has no room for them.
-
-    Raises:
-        InputError: where the disk is full, or the file may not be written.
+    ``ids``, ``(rows,)``, are the first column; npy has no room for them, nor for names of columns.
     """
     try:
         if output.suffix.lower() == ".npy":
@@ -314,10 +280,8 @@ def _table_writer(
     id_array = None if ids is None else pa.array(ids)
     # A feature may have that name already.
     id_name = "id" if "id" not in columns else "id_of_sample"
-    schema = pa.schema(
-        ([] if id_array is None else [pa.field(id_name, id_array.type)])
-        + [pa.field(name, pa.float32()) for name in columns]
-    )
+    fields = [] if id_array is None else [pa.field(id_name, id_array.type)]
+    schema = pa.schema([*fields, *(pa.field(name, pa.float32()) for name in columns)])
     is_csv = output.suffix.lower() == ".csv"
     with (
         atomic_write(output) as stream,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import sys
@@ -86,28 +85,16 @@ def read_published(tracking: Tracking) -> PublishedRuns | None:
 
 
 @dataclass(frozen=True)
-class ListedRun:
-    """A run under one model's name.
+class ListedRun(IndexedRun):
+    """A run under one model's name, of ``models/`` or of the store alone.
 
     Attributes:
-        model: The model's name.
-        setting: The setting's label.
-        sweep: The swept keys and this run's values.
-        seed: The seed.
-        id: The run's id.
-        status: ``"finished"`` or ``"diverged"``.
         metric: Its test metric; None where it is not evaluated, or diverged.
         published: Whether the store holds its complete record; None where it cannot be read.
         current: Whether ``models/`` holds it.
         mlflow_id: The MLflow run, where there is one.
     """
 
-    model: str
-    setting: str
-    sweep: Mapping[str, str]
-    seed: int
-    id: str
-    status: str
     metric: float | None
     published: bool | None
     current: bool
@@ -119,62 +106,32 @@ def list_runs(
 ) -> list[ListedRun]:
     """List the runs of the index in its order, then those that only the store holds.
 
-    Args:
-        index: ``models/index.csv``.
-        metrics: The test metric of the runs that are evaluated.
-        published: The runs of the store; None where it cannot be read.
+    ``published`` is None where the store cannot be read.
     """
     stored: dict[tuple[str, str], list[StoredRun]] = defaultdict(list)
     for record in published.records if published else ():
         stored[record.tags.get("model", ""), record.tags["run_id_sha256"]].append(record)
-    current = [
-        _current(run, metrics, stored[run.model, run.id] if published else None) for run in index
-    ]
+    current = []
+    for run in index:
+        # One id may stand at two settings of a model, where a swept key does not matter.
+        best = max(
+            stored.get((run.model, run.id), ()),
+            key=lambda record: record.tags.get("setting") == run.setting,
+            default=None,
+        )
+        listed = ListedRun(
+            **vars(run),
+            metric=metrics.get((run.model, run.id)),
+            published=best is not None and best.is_complete if published else None,
+            current=True,
+            mlflow_id=None if best is None else best.mlflow_id,
+        )
+        current.append(listed)
     in_models = {(run.model, run.id) for run in index}
-    history = [
-        _historical(record)
-        for key, records in stored.items()
-        if key not in in_models
-        for record in records
-    ]
+    others = [records for key, records in stored.items() if key not in in_models]
+    history = [_historical(record) for records in others for record in records]
     history.sort(key=lambda run: (run.model, tuple(run.sweep.values()), run.seed))
     return current + history
-
-
-def read_test_metrics(metric: str) -> TestMetrics:
-    """Read the test metric of every run in ``reports/runs.csv``; none without such a file.
-
-    Raises:
-        InputError: where the file is damaged.
-    """
-    path = REPORTS / "runs.csv"
-    if not path.exists():
-        return {}
-    values = {
-        (row["model"], row["id"]): number(path, position, metric, row[metric])
-        for position, row in enumerate(read_csv(path, ("id", "model")), start=1)
-        if row.get(metric)
-    }
-    return {key: value for key, value in values.items() if math.isfinite(value)}
-
-
-def _current(run: IndexedRun, metrics: TestMetrics, records: list[StoredRun] | None) -> ListedRun:
-    # One id may stand at two settings of a model, where a swept key does not matter.
-    record = max(
-        records or [], key=lambda record: record.tags.get("setting") == run.setting, default=None
-    )
-    return ListedRun(
-        model=run.model,
-        setting=run.setting,
-        sweep=run.sweep,
-        seed=run.seed,
-        id=run.id,
-        status=run.status,
-        metric=metrics.get((run.model, run.id)),
-        published=None if records is None else record is not None and record.is_complete,
-        current=True,
-        mlflow_id=None if record is None else record.mlflow_id,
-    )
 
 
 def _historical(record: StoredRun) -> ListedRun:
@@ -196,13 +153,28 @@ def _historical(record: StoredRun) -> ListedRun:
     )
 
 
+def read_test_metrics(metric: str) -> TestMetrics:
+    """Read the test metric of every run in ``reports/runs.csv``; none without such a file.
+
+    Raises:
+        InputError: where the file is damaged.
+    """
+    path = REPORTS / "runs.csv"
+    if not path.exists():
+        return {}
+    values = {
+        (row["model"], row["id"]): number(path, position, metric, row[metric])
+        for position, row in enumerate(read_csv(path, ("id", "model")), start=1)
+        if row.get(metric)
+    }
+    return {key: value for key, value in values.items() if math.isfinite(value)}
+
+
 def print_runs(models: Sequence[str], *, only_current: bool, as_json: bool) -> None:
     """Print the runs, and a note on stderr where ``models/`` is not that of params.yaml.
 
-    Args:
-        models: The models whose runs to print; all where it is empty.
-        only_current: Whether to leave out what only the store holds.
-        as_json: Whether to print a JSON list.
+    Runs of these models are printed, or of all where none is named; with ``only_current`` those
+    that the store alone holds are left out.
 
     Raises:
         InputError: where there are no runs yet, a file is damaged, or a model has none.
@@ -212,33 +184,25 @@ def print_runs(models: Sequence[str], *, only_current: bool, as_json: bool) -> N
     index = read_index(MODELS)
     published = read_published(params.tracking)
     runs = list_runs(index, read_test_metrics(metric), published)
-    names = dict.fromkeys(run.model for run in runs)
+    listed = {run.model for run in runs}
     for model in models:
-        if model not in names:
-            raise InputError("--model", f"no run of a model {model!r}", did_you_mean(model, names))
-    runs = [
-        run
-        for run in runs
-        if (not models or run.model in models) and (run.current or not only_current)
-    ]
+        if model not in listed:
+            raise InputError("--model", f"no run of a model {model!r}", did_you_mean(model, listed))
+    shown = models or listed
+    runs = [run for run in runs if run.model in shown and (run.current or not only_current)]
     if as_json:
-        documents = [
-            {
-                f"test_{metric}" if key == "metric" else key: value
-                for key, value in dataclasses.asdict(run).items()
-            }
-            for run in runs
-        ]
+        names = {"metric": f"test_{metric}"}
+        documents = [{names.get(key, key): cell for key, cell in vars(run).items()} for run in runs]
         print(json.dumps(documents, indent=2, allow_nan=False))
     else:
         _print_table(runs, metric, published)
     if [run.label for run in index] != [run.label for run in params.runs]:
-        print(
-            f"note: {MODELS} is not that of {PARAMS} as it is now: run dvc repro", file=sys.stderr
-        )
+        note = f"note: {MODELS} is not that of {PARAMS} as it is now: run dvc repro"
+        print(note, file=sys.stderr)
 
 
 def _print_table(runs: Sequence[ListedRun], metric: str, published: PublishedRuns | None) -> None:
+    metrics = ["" if run.metric is None else f"{run.metric:.4g}" for run in runs]
     swept = list(dict.fromkeys(key for run in runs for key in run.sweep))
     columns = [
         Column("model", [Text(run.model, style="bold") for run in runs], right=False),
@@ -246,10 +210,7 @@ def _print_table(runs: Sequence[ListedRun], metric: str, published: PublishedRun
         Column("seed", [str(run.seed) for run in runs]),
         Column("id", [run.id[:_ID_DIGITS] for run in runs], right=False),
         Column("status", [_status(run) for run in runs], right=False),
-        Column(
-            f"test {metric}",
-            ["" if run.metric is None else f"{run.metric:.4g}" for run in runs],
-        ),
+        Column(f"test {metric}", metrics),
         Column("published", [_PUBLISHED[run.published] for run in runs], right=False),
     ]
     if not all(run.current for run in runs):

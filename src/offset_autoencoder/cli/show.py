@@ -34,10 +34,8 @@ _KB = 1024
 def show_run(name: str, *, as_json: bool, in_browser: bool) -> None:
     """Print what the project's files and the store say of a run.
 
-    Args:
-        name: The run's id, the first digits of it, or its folder.
-        as_json: Whether to print JSON.
-        in_browser: Whether to open its page in MLflow's UI, too.
+    ``name`` is its id, the first digits of it, or its folder; ``in_browser`` opens its page in
+    MLflow's UI, too.
 
     Raises:
         InputError: where no run or more than one answers to the name, a file of it is damaged,
@@ -47,18 +45,17 @@ def show_run(name: str, *, as_json: bool, in_browser: bool) -> None:
     if not is_valid(folder):
         raise InputError(str(folder), "is damaged", "dvc repro mends the runs of params.yaml")
     saved = read_saved_run(folder)
-    run_id = saved.id
     index = read_index(MODELS) if (MODELS / "index.csv").exists() else []
-    entries = [run for run in index if run.id == run_id]
+    entries = [run for run in index if run.id == saved.id]
     published = read_published(load_params(PARAMS).tracking)
-    pages = published.pages(run_id) if published else []
+    pages = published.pages(saved.id) if published else []
     document = {
-        "id": run_id,
+        "id": saved.id,
         "names": [run.label for run in entries],
         "folder": str(folder),
         "spec": saved.dump(),
         "losses": read_history(folder),
-        "metrics": _test_metrics(run_id, entries),
+        "metrics": _test_metrics(entries),
         "files": {path.name: path.stat().st_size for path in sorted(folder.iterdir())},
         "pages": pages,
     }
@@ -70,8 +67,8 @@ def show_run(name: str, *, as_json: bool, in_browser: bool) -> None:
         _open_page(published, pages)
 
 
-def _test_metrics(run_id: str, entries: Sequence[IndexedRun]) -> dict[str, dict[str, float]]:
-    """Test metrics of each of the run's names."""
+def _test_metrics(entries: Sequence[IndexedRun]) -> dict[str, dict[str, float]]:
+    """Test metrics of a run under each of its names."""
     path = REPORTS / "runs.csv"
     rows = read_csv(path, ("id", "setting")) if path.exists() else []
     return {
@@ -82,7 +79,7 @@ def _test_metrics(run_id: str, entries: Sequence[IndexedRun]) -> dict[str, dict[
         }
         for run in entries
         for position, row in enumerate(rows, start=1)
-        if (row["id"], row["setting"]) == (run_id, run.setting)
+        if (row["id"], row["setting"]) == (run.id, run.setting)
     }
 
 
@@ -92,10 +89,9 @@ def _plain(values: NDArray[np.float64]) -> list[float | None]:
 
 def _print(console: Console, document: Mapping[str, Any]) -> None:
     def section(title: str, lines: Mapping[str, str]) -> None:
-        if not lines:
-            return
-        console.print(Text(title, style="bold"), soft_wrap=True)
-        width = max(map(len, lines))
+        if lines:
+            console.print(Text(title, style="bold"), soft_wrap=True)
+        width = max(map(len, lines), default=0)
         for key, value in lines.items():
             line = Text.assemble("  ", (key.ljust(width), "dim"), "  ", value)
             console.print(line, soft_wrap=True, highlight=False)
@@ -167,8 +163,7 @@ def _open_page(published: PublishedRuns | None, pages: Sequence[str]) -> None:
     try:
         socket.create_connection((address.hostname or "", port), timeout=5).close()
     except OSError:
-        raise InputError(
-            published.ui, "no MLflow UI answers there", "start one by offset-autoencoder ui"
-        ) from None
+        mend = "start one by offset-autoencoder ui"
+        raise InputError(published.ui, "no MLflow UI answers there", mend) from None
     if not webbrowser.open(pages[0]):
         raise InputError("--open", f"no browser was found, open {pages[0]} in one of yours")
