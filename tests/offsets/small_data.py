@@ -12,6 +12,7 @@ from offset_autoencoder.config import SplitName
 from offset_autoencoder.config.offset_kinds import OFFSETS
 from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, Schema
 from offset_autoencoder.offsets.kind import build_offset
+from offset_autoencoder.offsets.table import OffsetTable, load_table
 
 SIZES: dict[SplitName, int] = {"train": 150, "validation": 11, "test": 40}
 
@@ -47,5 +48,7 @@ def offset(keys: dict[str, Any]) -> Any:
     return OFFSETS[keys["kind"]].model_validate(keys)
 
 
-def build(root: Path, keys: dict[str, Any], data: PreparedData, *latent_dims: int) -> None:
+def build(root: Path, keys: dict[str, Any], data: PreparedData, *latent_dims: int) -> OffsetTable:
+    """Build an offset, and load its table of the first latent dim."""
     build_offset(root, "mine", offset(keys), data, latent_dims, root / "raw")
+    return load_table(root, "mine", latent_dims[0])

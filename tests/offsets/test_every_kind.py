@@ -17,7 +17,6 @@ from offset_autoencoder.data.prepared import PreparedData
 from offset_autoencoder.io import arrays
 from offset_autoencoder.io.files import sha256_of_array
 from offset_autoencoder.offsets.kind import Float32, State, apply_offset, compute_vectors
-from offset_autoencoder.offsets.table import load_table
 
 SOURCE = """
 import numpy as np
@@ -86,8 +85,7 @@ def test_no_kind_is_left_out() -> None:
 @every_kind
 def test_new_samples_get_what_the_table_holds(tmp_path: Path, keys: dict[str, Any]) -> None:
     data = prepared()
-    build(tmp_path, keys, data, 8)
-    table = load_table(tmp_path, "mine", 8)
+    table = build(tmp_path, keys, data, 8)
     for split in SPLITS:
         samples = data.split(split)
         got = apply_offset(tmp_path / "mine", samples.x, samples.y, samples.ids)
@@ -98,8 +96,7 @@ def test_new_samples_get_what_the_table_holds(tmp_path: Path, keys: dict[str, An
 @every_kind
 def test_a_sample_alone_gets_the_same_vector(tmp_path: Path, keys: dict[str, Any]) -> None:
     data = prepared()
-    build(tmp_path, keys, data, 8)
-    table = load_table(tmp_path, "mine", 8)
+    table = build(tmp_path, keys, data, 8)
     assert data.test.y is not None
     for row in (0, 39):
         one = slice(row, row + 1)
@@ -148,11 +145,9 @@ def test_built_twice_the_files_are_identical(tmp_path: Path, keys: dict[str, Any
 def test_chunks_of_rows_do_not_show(
     tmp_path: Path, keys: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build(tmp_path / "whole", keys, prepared(), 8)
-    whole = load_table(tmp_path / "whole", "mine", 8)
+    whole = build(tmp_path / "whole", keys, prepared(), 8)
     monkeypatch.setattr(arrays, "CHUNK_VALUES", 12 * 17)  # train is 9 chunks
-    build(tmp_path / "parts", keys, prepared(), 8)
-    parts = load_table(tmp_path / "parts", "mine", 8)
+    parts = build(tmp_path / "parts", keys, prepared(), 8)
     for split in SPLITS:
         got, expected = parts.split(split), whole.split(split)
         if keys["kind"] == "kmeans":  # starts from a part of the samples: another local optimum

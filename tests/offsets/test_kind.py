@@ -15,7 +15,6 @@ from offset_autoencoder.config import SPLITS
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io import arrays
 from offset_autoencoder.offsets.kind import apply_offset, find_kind
-from offset_autoencoder.offsets.table import load_table
 
 
 @pytest.fixture(autouse=True)
@@ -78,8 +77,7 @@ def test_a_table_by_id_is_put_in_order_on_disk(
     ids = np.random.default_rng(3).permutation(sum(SIZES.values()))
     np.savez(tmp_path / "raw" / "t.npz", x=ids[:, None] + np.arange(8) / 8, i=ids)
     monkeypatch.setattr(arrays, "CHUNK_VALUES", 8 * 17)
-    build(tmp_path, {"kind": "file", "path": "t.npz", "id": "i"}, data, 8)
-    table = load_table(tmp_path, "mine", 8)
+    table = build(tmp_path, {"kind": "file", "path": "t.npz", "id": "i"}, data, 8)
     for split in SPLITS:
         expected = data.split(split).ids[:, None] + np.arange(8) / 8
         np.testing.assert_array_equal(table.split(split), expected.astype(np.float32))
@@ -89,8 +87,7 @@ def test_table_of_known_vectors_cannot_be_applied(tmp_path: Path) -> None:
     (tmp_path / "raw").mkdir()
     np.save(tmp_path / "raw" / "t.npy", np.ones((sum(SIZES.values()), 8)))
     data = prepared()
-    build(tmp_path, {"kind": "file", "path": "t.npy"}, data, 8)
-    assert (load_table(tmp_path, "mine", 8).train == 1).all()
+    assert (build(tmp_path, {"kind": "file", "path": "t.npy"}, data, 8).train == 1).all()
     with pytest.raises(InputError, match=r"kind file is a table .*nothing computes f\(x\)"):
         apply_offset(tmp_path / "mine", data.test.x)
 

@@ -68,14 +68,8 @@ def read_tables(
                 "name one for each of train, validation and test, or one for the whole data set",
             )
         return {
-            split: _float32(
-                source.align(
-                    source.read(f"{key}.{split}", params.path[split]),
-                    ids[split],
-                    f"{split} split",
-                )
-            )
-            for split in SPLITS
+            split: _float32(source.read(f"{key}.{split}", path, ids[split], f"{split} split"))
+            for split, path in params.path.items()
         }
     sample_ids = np.concatenate([ids[split] for split in SPLITS])
     if params.id is None and data.schema.ids != "rows":
@@ -84,7 +78,7 @@ def read_tables(
             "the data has ids of its own (data.id), so that its samples are not told by row",
             f"name the ids of the table in {source.key}.id, or give one file a split",
         )
-    x = source.align(source.read(key, params.path), sample_ids, "data set")
+    x = source.read(key, params.path, sample_ids, "data set")
     if params.id is None:  # the ids are all the rows of the data set, once
         x = arrays.reorder(x, sample_ids)
     ends = np.cumsum([len(ids[split]) for split in SPLITS])
@@ -103,8 +97,10 @@ class _TableSource:
     latent_dim: int
     raw: Path
 
-    def read(self, path_key: str, name: str) -> base.Table:
-        """Read a file and check its vectors."""
+    def read(
+        self, path_key: str, name: str, sample_ids: NDArray[Any], samples: str
+    ) -> arrays.ConcatenatedRows:
+        """Vectors in the order of the samples' ids, or, without ids, as they came."""
         path = locate(self.raw, name, path_key)
         reader, key, params = find_reader(path), self.key, self.params
         self._check_reader(reader, path)
@@ -118,12 +114,6 @@ class _TableSource:
         )
         table = read_table(path, roles)
         _check_values(table, self.latent_dim)
-        return table
-
-    def align(
-        self, table: base.Table, sample_ids: NDArray[Any], samples: str
-    ) -> arrays.ConcatenatedRows:
-        """Vectors in the order of the samples' ids, or, without ids, as they came."""
         x = arrays.ConcatenatedRows((table.x,))
         if table.ids is not None:
             return arrays.reorder(x, match_ids(table.origin, table.ids, sample_ids, samples))
@@ -132,7 +122,7 @@ class _TableSource:
             raise InputError(
                 table.origin,
                 f"holds {len(x)} rows, there are {len(sample_ids)} samples of the {whole}{samples}",
-                f"give each sample one row, or align by id: name the table's ids in {self.key}.id",
+                f"give each sample one row, or align by id: name the table's ids in {key}.id",
             )
         return x
 
