@@ -1,4 +1,4 @@
-"""``check`` refuses what ``prepare`` and the offsets refuse, and writes nothing."""
+"""``check`` refuses what ``prepare`` and the offsets refuse, and leaves nothing behind."""
 
 from __future__ import annotations
 

@@ -37,42 +37,53 @@ _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 _INTEGER = "^(0|-?[1-9][0-9]{0,17})$"  # as Python writes it: "007" would not come back as it was
 _BLOCK = 1 << 22  # bytes of text that Arrow reads at once, 30 times ahead: no row may be longer
 
-Batch = tuple[NDArray[Any], Callable[[str], Any]]
-"""Features of some rows ``(rows, D)``, and function from the name of another column to it."""
+Group = tuple[int, Callable[[list[str]], Any]]
+"""Some rows of a file: their number, and function from names of columns to an Arrow table."""
 
 
-def _nulls(columns: Iterable[Any], first: int = 0) -> list[tuple[int, int]]:
-    """First row that is null, and position, of each Arrow column that has one."""
+def _read_groups(
+    groups: Iterable[Group],
+    features: tuple[str, ...],
+    roles: ColumnRoles,
+    dtype: np.dtype[Any],
+    null_error: Callable[[int, str, str], InputError],
+) -> tuple[NDArray[Any], dict[str, Any]]:
+    """Features ``(n, D)`` of all groups of rows, and the Arrow column ``(n,)`` of each other role.
+
+    Of a large group some columns are read at a time: a page of each column of a parquet at once
+    may be more than memory holds. ``null_error`` makes the error of the first row that holds
+    nothing in a column, from row, column and its role or ``"cell"``.
+    """
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    return [
-        (pc.index(pc.is_null(column), True).as_py(), position)
-        for position, column in enumerate(columns, first)
-        if column.null_count
-    ]
-
-
-def _collect(
-    batches: Iterable[Batch], features: tuple[str, ...], roles: ColumnRoles
-) -> tuple[NDArray[Any], dict[str, Any]]:
-    """Features ``(n, D)`` of all batches, and the Arrow column ``(n,)`` of each other role."""
-    import pyarrow as pa
-
-    x, dtype, rows = TempArray(), np.dtype(np.float64), 0
-    others: dict[str, list[Any]] = {role: [] for role in roles.named}
-    for block, column in batches:
-        for _, chunk in chunks(block):
+    names = dict.fromkeys(features, "cell") | {name: role for role, name in roles.named.items()}
+    others: dict[str, list[Any]] = {name: [] for name in roles.named.values()}
+    x, row = TempArray(), 0
+    for rows, read in groups:
+        by_column, nulls, step = TempArray(), [], rows_per_chunk(rows)
+        for first in range(0, len(names), step):
+            some = list(names)[first : first + step]
+            table = read(some)
+            for position, name in enumerate(some, first):
+                column = table.column(name)
+                if column.null_count:
+                    nulls.append((pc.index(pc.is_null(column), True).as_py(), position))
+                elif name in others:
+                    others[name] += getattr(column, "chunks", [column])
+                else:
+                    by_column.write(_to_numbers(column).astype(dtype, copy=False))
+        if nulls:
+            null, position = min(nulls)
+            raise null_error(row + null, *list(names.items())[position])
+        for _, chunk in chunks(by_column.array(dtype, (rows, len(features)), order="F")):
             x.write(chunk)
-        dtype, rows = block.dtype, rows + len(block)
-        for role, name in roles.named.items():
-            others[role] += getattr(column(name), "chunks", [column(name)])
-    columns = {role: pa.chunked_array(c, None if c else pa.string()) for role, c in others.items()}
-    return x.array(dtype, (rows, len(features))), columns
-
-
-def _roles_of(features: tuple[str, ...], roles: ColumnRoles) -> dict[str, str]:
-    """Columns to read, features first, and what a cell of each is, for error texts."""
-    return dict.fromkeys(features, "cell") | {name: role for role, name in roles.named.items()}
+        row += rows
+    columns = {
+        role: pa.chunked_array(others[name], None if others[name] else pa.string())
+        for role, name in roles.named.items()
+    }
+    return x.array(dtype, (row, len(features))), columns
 
 
 def _to_numbers(column: Any) -> NDArray[Any]:
@@ -109,25 +120,17 @@ def read_csv_table(path: Path, roles: ColumnRoles) -> Table:
 
     header = _header(path)
     features = choose_features(Columns(header), roles, str(path))
-    names = _roles_of(features, roles)
     locate_error = partial(_locate_error, path, header, features, roles.keys)
 
-    def batches() -> Iterator[Batch]:
-        rows = 0
-        for batch in _csv_batches(path, features, list(names)):
-            if nulls := _nulls(batch.columns):
-                row, position = min(nulls)
-                if position < len(features):
-                    raise locate_error("a cell is empty")
-                name, row = list(names)[position], rows + row
-                where = f"{path}, row {row} (line {line_of(path, row)}), column {name!r}"
-                raise InputError(where, f"the {names[name]} is empty")
-            rows += len(batch)
-            columns = [_to_numbers(batch.column(name)) for name in features]
-            yield np.column_stack(columns), batch.column
+    def null_error(row: int, name: str, role: str) -> InputError:
+        if role == "cell":
+            return locate_error("a cell is empty")
+        where = f"{path}, row {row} (line {line_of(path, row)}), column {name!r}"
+        return InputError(where, f"the {role} is empty")
 
     try:
-        x, columns = _collect(batches(), features, roles)
+        groups = _csv_blocks(path, features, roles)
+        x, columns = _read_groups(groups, features, roles, np.dtype(np.float64), null_error)
     except (pa.ArrowException, OSError) as error:
         raise locate_error(error) from None
     for role, texts in columns.items():
@@ -137,23 +140,25 @@ def read_csv_table(path: Path, roles: ColumnRoles) -> Table:
     return Table.from_roles(x, path, values, columns=features, line_of=partial(line_of, path))
 
 
-def _csv_batches(path: Path, features: tuple[str, ...], names: list[str]) -> Iterator[Any]:
+def _csv_blocks(path: Path, features: tuple[str, ...], roles: ColumnRoles) -> Iterator[Group]:
     import pyarrow as pa
     from pyarrow import csv as arrow
 
-    types = dict.fromkeys(names, pa.string()) | dict.fromkeys(features, pa.float64())
+    types = dict.fromkeys(features, pa.float64())
+    types |= dict.fromkeys(roles.named.values(), pa.string())
     with pa.input_stream(path, compression="gzip" if _is_gzipped(path) else None) as stream:
-        yield from arrow.open_csv(
+        reader = arrow.open_csv(
             stream,
             read_options=arrow.ReadOptions(block_size=_BLOCK),
             parse_options=arrow.ParseOptions(newlines_in_values=True),
             convert_options=arrow.ConvertOptions(
-                include_columns=names,
+                include_columns=list(types),
                 column_types=types,
                 null_values=[""],
                 strings_can_be_null=True,
             ),
         )
+        yield from ((len(batch), lambda names, batch=batch: batch) for batch in reader)
 
 
 def line_of(path: Path, row: int) -> int:
@@ -254,43 +259,20 @@ def read_parquet_table(path: Path, roles: ColumnRoles) -> Table:
         InputError: where the file is damaged, a column is missing, or a feature's cell is
             null or no number.
     """
+
+    def null_error(row: int, name: str, role: str) -> InputError:
+        return InputError(f"{path}, row {row}, column {name!r}", f"the {role} is null")
+
     with _open_parquet(path) as file:
         features = choose_features(_columns(file.schema_arrow), roles, str(path))
-        types = [_number_type(path, file, name, roles.keys) for name in features]
-        batches = _row_groups(path, file, _roles_of(features, roles), np.result_type(*types))
-        x, columns = _collect(batches, features, roles)
+        dtype = np.result_type(*(_number_type(path, file, name, roles.keys) for name in features))
+        groups = (
+            (file.metadata.row_group(group).num_rows, partial(file.read_row_group, group))
+            for group in range(file.num_row_groups)
+        )
+        x, columns = _read_groups(groups, features, roles, dtype, null_error)
     values = {role: _to_values(column) for role, column in columns.items()}
     return Table.from_roles(x, path, values, columns=features)
-
-
-def _row_groups(
-    path: Path, file: Any, names: dict[str, str], dtype: np.dtype[Any]
-) -> Iterator[Batch]:
-    """Batches of a parquet file, a row group each; of a group some columns are read at a time.
-
-    A page of each column at once may be more than memory holds.
-    """
-    width, row = sum(role == "cell" for role in names.values()), 0
-    for group in range(file.num_row_groups):
-        rows = file.metadata.row_group(group).num_rows
-        step, by_column = rows_per_chunk(rows), TempArray()
-        nulls: list[tuple[int, int]] = []
-        others: dict[str, Any] = {}
-        for first in range(0, len(names), step):
-            some = list(names)[first : first + step]
-            table = file.read_row_group(group, columns=some)
-            nulls += _nulls((table[name] for name in some), first)
-            for name in some if not nulls else ():
-                if names[name] == "cell":
-                    by_column.write(_to_numbers(table[name]).astype(dtype, copy=False))
-                else:
-                    others[name] = table[name]
-        if nulls:
-            null, position = min(nulls)
-            name, role = list(names.items())[position]
-            raise InputError(f"{path}, row {row + null}, column {name!r}", f"the {role} is null")
-        yield by_column.array(dtype, (rows, width), order="F"), others.__getitem__
-        row += rows
 
 
 def _parquet_columns(path: Path) -> Columns:
