@@ -113,9 +113,9 @@ def summarise_encoder_adaptation(
             [own - plain for own, plain in pairs],
             [item.explained for item in items],
         )
-        estimates = [mean_and_interval(values, confidence) for values in per_seed]
-        word = adaptation_word(estimates[2])
-        summaries.append(EncoderAdaptationSummary(setting, *estimates, word=word))
+        slope, plain, learnt, explained = (mean_and_interval(v, confidence) for v in per_seed)
+        word = adaptation_word(learnt)
+        summaries.append(EncoderAdaptationSummary(setting, slope, plain, learnt, explained, word))
     return summaries
 
 
