@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tests.evaluation.interventions import OFFSET_ONLY, noisy, scaled
+from scipy import stats
+from tests.evaluation.interventions import OFFSET_ONLY, find_intervention, noisy, scaled
 
+from offset_autoencoder.config import Params, Run
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation import metrics
 from offset_autoencoder.evaluation.interventions import (
@@ -19,6 +24,7 @@ from offset_autoencoder.evaluation.interventions import (
     chosen_interventions,
     draw,
     intervene,
+    summarise_interventions,
 )
 from offset_autoencoder.evaluation.metrics import METRICS, Domain, reconstruction_metrics
 
@@ -185,3 +191,129 @@ def test_what_does_not_fit_is_refused() -> None:
 
 def test_a_label_says_intervention_and_level() -> None:
     assert [OWN.label, scaled(0.5).label, noisy(1).label] == ["own", "scaled 0.5", "noise 1"]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 60), st.integers(1, 5))
+@settings(max_examples=40, deadline=None)
+def test_every_offset_goes_to_exactly_one_other_sample(seed: int, samples: int, count: int) -> None:
+    sources = draw(count, seed=0, run_seed=seed, samples=samples, latent_dim=1).sources
+    assert sources.shape == (count, samples)
+    for source in sources:
+        assert sorted(source) == list(range(samples))
+        assert not np.any(source == np.arange(samples))
+
+
+def test_every_other_sample_is_as_likely() -> None:
+    many = [draw(1, seed=0, run_seed=s, samples=4, latent_dim=1).sources[0] for s in range(3000)]
+    counts = np.array([np.bincount(column, minlength=4) for column in np.array(many).T])
+    assert np.all(np.diag(counts) == 0)
+    assert np.all(np.abs(counts[~np.eye(4, dtype=bool)] - 1000) < 100)
+
+
+def test_runs_of_a_seed_share_their_draws_and_others_do_not() -> None:
+    def drawn(count: int = 4, seed: int = 1, run_seed: int = 2) -> list[np.ndarray]:
+        draws = draw(count, seed=seed, run_seed=run_seed, samples=30, latent_dim=3)
+        return [draws.sources, draws.replacement, draws.noise]
+
+    for one, same, fewer, other, anew in zip(
+        drawn(), drawn(), drawn(count=2), drawn(run_seed=3), drawn(seed=2), strict=True
+    ):
+        np.testing.assert_array_equal(one, same)
+        np.testing.assert_array_equal(one[:2], fewer)  # the first draws stay
+        assert not np.array_equal(one, other)
+        assert not np.array_equal(one, anew)
+        assert not np.array_equal(one[0], one[1])
+    _, replacement, noise = drawn()
+    assert replacement.dtype == noise.dtype == np.float32
+    assert not np.array_equal(replacement, noise)
+
+
+@pytest.mark.parametrize(("samples", "count"), [(360, 8), (1000, 5), (4096, 1), (5000, 1)])
+def test_many_samples_need_few_draws(samples: int, count: int) -> None:
+    draws = draw(8, seed=0, run_seed=0, samples=samples, latent_dim=2)
+    assert len(draws.sources) == len(draws.replacement) == len(draws.noise) == count
+
+
+def test_one_sample_has_no_other() -> None:
+    draws = draw(3, seed=0, run_seed=0, samples=1, latent_dim=2)
+    assert draws.sources.shape == (0, 1)
+    assert draws.noise.shape == (3, 1, 2)
+
+
+@pytest.mark.parametrize("wrong", [{"count": 0}, {"samples": 0}, {"latent_dim": 0}])
+def test_nothing_to_draw_is_refused(wrong: dict[str, int]) -> None:
+    asked = {"count": 2, "samples": 5, "latent_dim": 2, **wrong}
+    with pytest.raises(ValueError, match="nothing to draw"):
+        draw(asked.pop("count"), seed=0, run_seed=0, **asked)
+
+
+MakeParams = Callable[..., Params]
+
+
+def _measured(params: Params, metric: str = "mse") -> list[tuple[Run, Any]]:
+    measured = []
+    for run in reversed(params.runs):  # seeds come out ascending whatever their order
+        rng = np.random.default_rng([run.seed, len(run.setting.label)])
+        own = 1 + rng.random()
+        found = {OWN: {metric: own}, noisy(0.1): {metric: 2 * own}}
+        if run.setting.model == "frozen":
+            found |= {OMITTED: {metric: own - 0.25}, PERMUTED: {metric: own + rng.random()}}
+        measured.append((run, found))
+    return measured
+
+
+def test_costs_are_paired_by_seed(make_params: MakeParams) -> None:
+    params = make_params()
+    measured = _measured(params)
+    summaries = summarise_interventions(measured, confidence=0.9)
+    setting = next(item for item in params.settings if item.label == "frozen rms=0.2")
+    item = find_intervention(summaries, setting, PERMUTED, "mse")
+    assert item is not None
+    by_label = {run.label: found for run, found in measured}
+    runs = [by_label[f"frozen rms=0.2 seed={seed}"] for seed in params.seeds]
+    own = np.array([one[OWN]["mse"] for one in runs])
+    values = np.array([one[PERMUTED]["mse"] for one in runs])
+    np.testing.assert_array_equal(item.own, own)
+    np.testing.assert_array_equal(item.values, values)
+    for estimate, per_seed in (
+        (item.estimate, values),
+        (item.difference, values - own),
+        (item.relative, (values - own) / own),
+    ):
+        interval = stats.ttest_1samp(per_seed, 0).confidence_interval(0.9)
+        assert (estimate.low, estimate.high) == pytest.approx((interval.low, interval.high))
+        assert estimate.mean == pytest.approx(per_seed.mean())
+
+
+def test_every_setting_has_what_applies_to_it(make_params: MakeParams) -> None:
+    params = make_params()
+    measured = _measured(params)
+    summaries = summarise_interventions(measured, confidence=0.95)
+    labels = {
+        label: [i.intervention for i in summaries if i.setting.label == label]
+        for label in {i.setting.label for i in summaries}
+    }
+    assert set(labels) == {setting.label for setting in params.settings}
+    assert labels["none"] == [OWN, noisy(0.1)]
+    assert labels["frozen rms=0.1"] == [OWN, noisy(0.1), OMITTED, PERMUTED]
+    none = params.settings[0]
+    assert find_intervention(summaries, none, PERMUTED, "mse") is None
+    own = find_intervention(summaries, none, OWN, "mse")
+    assert own is not None
+    assert (own.difference.mean, own.relative.high) == (0, 0)
+
+
+def test_a_run_that_diverged_is_left_out(make_params: MakeParams) -> None:
+    measured = _measured(make_params(seeds=3))
+    left = [(run, found) for run, found in measured if run.label != "none seed=1"]
+    first = summarise_interventions(left, confidence=0.95)[-2]
+    assert (first.setting.label, first.intervention) == ("none", OWN)
+    values = [found[OWN]["mse"] for run, found in reversed(left) if run.setting.label == "none"]
+    np.testing.assert_array_equal(first.values, values)
+    assert summarise_interventions([], confidence=0.95) == []
+
+
+def test_one_seed_has_a_mean_and_no_interval(make_params: MakeParams) -> None:
+    for item in summarise_interventions(_measured(make_params(seeds=1)), confidence=0.95):
+        assert np.isfinite(item.relative.mean)
+        assert np.isnan([item.relative.low, item.difference.high]).all()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,22 @@ from numpy.typing import NDArray
 from sklearn.linear_model import Ridge, RidgeClassifier
 from sklearn.metrics import r2_score
 
+from offset_autoencoder.config import Params
 from offset_autoencoder.evaluation import probes
 from offset_autoencoder.evaluation.probes import (
     STRENGTHS,
     Probe,
+    ProbeSummary,
     Splits,
+    fit,
+    moments,
     prepare_targets,
     probe,
     probe_parts,
+    squared_error,
+    summarise_probes,
 )
+from offset_autoencoder.evaluation.statistics import mean_and_interval
 
 RNG = np.random.default_rng(0)
 SIZES = (300, 80, 120)
@@ -152,3 +160,98 @@ def test_rows_that_do_not_fit_are_refused() -> None:
         prepare_targets(X, Splits(Y.train[1:], Y.validation, Y.test))
     with pytest.raises(ValueError, match="300 samples"):
         probe(Splits(CODE.train[1:], CODE.validation, CODE.test), TARGETS)
+
+
+FEATURES = RNG.normal(2, 1, size=(200, 3))
+RESPONSES = FEATURES @ RNG.normal(size=(3, 4)) + RNG.normal(size=(200, 4))
+TRAIN = moments(FEATURES, [RESPONSES], RESPONSES.mean(axis=0))
+
+
+@given(st.floats(0, 100), st.integers(1, 30), st.floats(-3, 3))
+@settings(max_examples=30, deadline=None)
+def test_the_error_of_a_split_needs_no_second_look_at_its_samples(
+    strength: float, count: int, shift: float
+) -> None:
+    rng = np.random.default_rng(count)
+    rows, wanted = rng.normal(shift, 1, size=(count, 3)), rng.normal(size=(count, 4))
+    held_out = moments(rows, [wanted[:, :1], wanted[:, 1:]], wanted.mean(axis=0))
+    (fitted,) = fit(TRAIN, [strength])
+    own = np.square(wanted - wanted.mean(axis=0)).sum()
+    expected = np.square(fitted(rows) - wanted).sum()
+    assert squared_error(fitted, held_out) + own == pytest.approx(expected, rel=1e-9)
+
+
+def test_without_a_penalty_it_is_least_squares_and_no_other_map_does_better() -> None:
+    (fitted,) = fit(TRAIN, [0.0])
+    design = np.c_[np.ones(len(FEATURES)), FEATURES]
+    expected = design @ np.linalg.lstsq(design, RESPONSES, rcond=None)[0]
+    np.testing.assert_allclose(fitted(FEATURES), expected, atol=1e-9)
+
+
+def test_mixed_features_are_those_of_the_mixture() -> None:
+    mixing = RNG.normal(size=(3, 2))
+    mixed, direct = TRAIN.mixed(mixing), moments(FEATURES @ mixing, [RESPONSES], TRAIN.target_mean)
+    for name in ("mean", "squares", "cross"):
+        np.testing.assert_allclose(getattr(mixed, name), getattr(direct, name), atol=1e-9)
+
+
+def test_directions_without_variance_get_no_weight_even_without_a_penalty() -> None:
+    copies = np.repeat(FEATURES[:, :1], 3, axis=1)
+    (fitted,) = fit(moments(copies, [RESPONSES], TRAIN.target_mean), [0.0])
+    (single,) = fit(moments(FEATURES[:, :1], [RESPONSES], TRAIN.target_mean), [0.0])
+    np.testing.assert_allclose(fitted.weights, np.repeat(single.weights, 3, axis=0) / 3, atol=1e-9)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1 / 3, 1e8 / 7])
+def test_what_varies_by_rounding_alone_gets_no_weight(value: float) -> None:
+    constant = np.full((200, 2), value)
+    constant[::2] = np.nextafter(constant[::2], np.inf)
+    for fitted in fit(moments(constant, [RESPONSES], TRAIN.target_mean), [0.0, 1.0]):
+        assert not fitted.weights.any()
+        np.testing.assert_allclose(fitted(constant[:2]), RESPONSES.mean(axis=0)[None].repeat(2, 0))
+
+
+MakeParams = Callable[..., Params]
+
+
+def _summaries(params: Params, *, labels: bool = True) -> dict[tuple[str, str], ProbeSummary]:
+    probes = []
+    for run in params.runs:
+        own = 0.7 + 0.01 * run.seed
+        found = {"code": Probe(own, 0.2, own if labels else None, 0.2 if labels else None)}
+        if run.setting.model == "frozen":
+            shared = Probe(0.4, 0.02, 0.5 if labels else None, 0.05 if labels else None)
+            found |= {"offset": shared, "both": Probe(0.9, 0.1, None, None)}
+        probes.append((run, found))
+    summaries = summarise_probes(probes, confidence=0.95)
+    return {(item.setting.label, item.part): item for item in summaries}
+
+
+def test_intervals_are_over_seeds(make_params: MakeParams) -> None:
+    summaries = _summaries(make_params())
+    item = summaries["none", "code"]
+    shares = 0.7 + 0.01 * np.arange(10)
+    assert item.explained == mean_and_interval(shares, 0.95)
+    assert item.accuracy == item.explained
+    assert item.over == "seeds"
+
+
+def test_a_table_that_all_seeds_share_has_the_interval_of_the_samples(
+    make_params: MakeParams,
+) -> None:
+    item = _summaries(make_params())["frozen rms=0.1", "offset"]
+    assert item.over == "samples"
+    assert item.accuracy is not None
+    assert (item.explained.low, item.explained.high) == pytest.approx(
+        (0.4 - 1.959964 * 0.02, 0.4 + 1.959964 * 0.02)
+    )
+    assert item.accuracy.half == pytest.approx(1.959964 * 0.05)
+    assert item.explained.count == 10
+
+
+def test_a_setting_has_its_own_parts_in_order(make_params: MakeParams) -> None:
+    summaries = _summaries(make_params(), labels=False)
+    parts = [part for label, part in summaries if label == "frozen rms=0.2"]
+    assert parts == ["offset", "code", "both"]
+    assert ("none", "offset") not in summaries
+    assert all(item.accuracy is None for item in summaries.values())

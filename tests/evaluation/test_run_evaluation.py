@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from offset_autoencoder.config import SPLITS, Params, Run, SplitName
+from offset_autoencoder.evaluation import run_evaluation
 from offset_autoencoder.evaluation.probes import Splits, prepare_targets
 from offset_autoencoder.evaluation.run_evaluation import EvaluationSamples, evaluate_runs
 from offset_autoencoder.models.autoencoder import build_model
@@ -91,3 +94,19 @@ def test_the_plain_code_is_that_of_the_same_encoder(
         else:
             assert response is not None
             assert response.plain_slope is None
+
+
+def test_an_offset_is_the_scaled_table_and_zeros_without_one(
+    make_params: Callable[..., Params], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = {"frozen": {"offset": "frozen"}, "second": {"system": "two_encoder"}}
+    frozen, second = make_params(models=models, network={"latent_dim": 3}, seeds=1).runs
+    stored = np.arange(12, dtype=np.float32).reshape(4, 3)
+    stored.flags.writeable = False
+    table = SimpleNamespace(split=lambda _: stored)
+    monkeypatch.setattr(run_evaluation, "load_table", lambda *_: table)
+    offsets = run_evaluation.run_offsets(Path(), {"train": 9, "validation": 5, "test": 4})
+    scaled, zeros = offsets(frozen, 0.1, "test"), offsets(second, 1.0, "validation")
+    assert scaled.dtype == zeros.dtype == np.float32
+    np.testing.assert_array_equal(scaled, stored * np.float32(0.1))
+    np.testing.assert_array_equal(zeros, np.zeros((5, 3)))

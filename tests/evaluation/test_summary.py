@@ -2,18 +2,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.evaluation.frames import run_rows
 
 from offset_autoencoder.config import Params
+from offset_autoencoder.evaluation.statistics import mean_and_interval
 from offset_autoencoder.evaluation.summary import (
+    RunRow,
     at_one_rms,
+    best_so_far,
+    learning_curves,
+    metric_columns,
     metrics_tree,
+    rows_by_setting,
+    runs_table,
+    shown_epochs,
     summarise,
     summarise_bounds,
+    summarise_generalization_gaps,
 )
 from offset_autoencoder.io.files import read_json, write_json
 
@@ -116,3 +128,128 @@ def test_one_setting_a_model_all_at_the_middle_power(
     plain = make_params(models={"none": {"offset": "none", "learning_rate": [1e-3, 1e-2]}})
     summaries = summarise(run_rows(plain, make_runs(plain, {})), plain.settings, "mse", 0.95)
     assert [one.setting.label for one in at_one_rms(summaries)] == ["none learning_rate=0.001"]
+
+
+@pytest.mark.parametrize(
+    "swept",
+    [
+        {"stddev": [0.1, 0.1234567, 0.12345678]},
+        {"latent_dim": [8, 16]},
+        {"hidden": [[64], [64, 32], []]},
+        {"patience": [None, 5]},
+        {"normalize": [True, False]},
+        {"optimizer": ["adam", "sgd"], "batch_size": [16, 32]},
+    ],
+)
+def test_every_kind_of_swept_value_has_its_rows_by_ascending_seed(
+    make_params: MakeParams, make_runs: MakeRuns, swept: dict[str, Any]
+) -> None:
+    models = {"none": {"offset": "none"}, "own": {"offset": "none", **swept}}
+    params = make_params(models=models, seeds=[4, 2])
+    groups = rows_by_setting(run_rows(params, make_runs(params, {})), params.settings)
+    assert [setting for setting, _ in groups] == list(params.settings)
+    for setting, rows in groups:
+        assert [row.id for row in rows] == [f"{setting.label}-{seed}" for seed in (2, 4)]
+
+
+def test_columns_of_metrics_are_those_with_values(
+    make_params: MakeParams, make_runs: MakeRuns
+) -> None:
+    params = make_params()
+    runs = make_runs(params, {})
+    rows = run_rows(params, runs)
+    assert metric_columns(rows, "mse") == ("mse", "psnr", "mse_as_trained", "mse_clean")
+    assert metric_columns(rows, "psnr") == ("mse", "psnr")
+    runs["psnr"] = float("nan")
+    assert "psnr" not in metric_columns(run_rows(params, runs), "mse")
+
+
+def test_the_columns_are_those_of_all_runs(make_params: MakeParams) -> None:
+    params = make_params()
+    named = ["id", "model", "setting", "stddev", "rms", "seed", "status"]
+
+    def columns(*metrics: dict[str, float]) -> list[str]:
+        rows = [RunRow("a", params.runs[0], "finished", item) for item in metrics]
+        found, _ = runs_table(rows, params.settings)
+        assert found[:7] == named
+        return found[7:]
+
+    linear = {"mse_clean": 1.0, "mse": 0.1, "trainable_parameters": 5}
+    assert columns(linear) == ["mse", "mse_clean", "trainable_parameters"]
+    assert columns(linear, {"binary_crossentropy": 0.2, "mse": 0.1, "elbo": -1.0}) == [
+        "mse",
+        "mse_clean",
+        "binary_crossentropy",
+        "trainable_parameters",
+        "elbo",
+    ]
+    assert columns({}) == columns() == []
+
+
+def test_a_run_that_diverged_has_no_metrics(make_params: MakeParams) -> None:
+    params = make_params(models={"none": {"offset": "none"}, "m": {"stddev": [0.1, 0.2]}}, seeds=2)
+    runs = [run for run in params.runs if run.setting.label == "m stddev=0.1"]
+    rows = [RunRow("a", runs[0], "finished", {"mse": 0.5}), RunRow("b", runs[1], "diverged")]
+    named = {"model": "m", "setting": "m stddev=0.1", "stddev": 0.1}
+    assert runs_table(rows, params.settings)[1] == [
+        {"id": "a", **named, "seed": 0, "status": "finished", "mse": 0.5},
+        {"id": "b", **named, "seed": 1, "status": "diverged"},
+    ]
+
+
+@given(st.lists(st.floats(0, 9), min_size=1, max_size=20), st.integers(1, 30))
+@settings(max_examples=40, deadline=None)
+def test_best_so_far_is_the_loss_of_the_weights_that_are_kept(
+    losses: list[float], epochs: int
+) -> None:
+    best = best_so_far(np.array(losses), epochs)
+    assert best.tolist() == [min(losses[: epoch + 1]) for epoch in range(epochs)]
+
+
+def test_a_run_without_an_epoch_is_refused() -> None:
+    with pytest.raises(ValueError, match="epoch"):
+        best_so_far(np.array([]), 3)
+
+
+@given(st.integers(1, 100_000))
+@settings(max_examples=40, deadline=None)
+def test_shown_epochs_are_few_and_reach_both_ends(last: int) -> None:
+    epochs = shown_epochs(last)
+    assert (epochs[0], epochs[-1]) == (1, last)
+    assert len(epochs) <= 100
+    assert np.all(np.diff(epochs) > 0)
+    if last <= 100:
+        assert len(epochs) == last
+
+
+def test_stopped_runs_stay_in_the_mean(make_params: MakeParams) -> None:
+    first, second, *_ = make_params().settings
+    losses = [np.array([3.0, 1.0, 2.0]), np.array([4.0, 3.0, 3.0, 2.0, 1.0])]
+    (curve,) = learning_curves([(first, losses), (second, [])], confidence=0.95)
+    assert curve.epochs.tolist() == [1, 2, 3, 4, 5]
+    assert curve.mean.tolist() == [3.5, 2.0, 2.0, 1.5, 1.0]
+    assert curve.runs == 2
+    assert np.all(curve.low[:4] < curve.mean[:4])
+    assert curve.low[4] == curve.high[4] == 1.0
+
+
+@pytest.mark.parametrize(("metric", "sign"), [("mse", 1), ("explained_variance", -1)])
+def test_gaps_are_paired_by_seed_and_above_zero_where_training_is_better(
+    metric: str, sign: int, make_params: MakeParams
+) -> None:
+    params = make_params()
+    pairs = [
+        (run, (0.01 * (1 + run.seed), 0.015 * (1 + run.seed)))
+        for run in params.runs
+        if run.seed != 4
+    ]
+    summaries = summarise_generalization_gaps(pairs, metric=metric, confidence=0.95)
+    assert [item.setting for item in summaries] == list(params.settings)
+    train = np.array([0.01 * (1 + seed) for seed in range(10) if seed != 4])
+    for item in summaries:
+        assert item.train == mean_and_interval(train, 0.95)
+        assert item.gap.mean == pytest.approx(sign * train.mean() / 2)
+        assert item.gap.half == pytest.approx(item.train.half / 2)
+        if metric == "mse":
+            assert item.relative.mean == pytest.approx(0.5)
+            assert item.relative.half == pytest.approx(0, abs=1e-12)

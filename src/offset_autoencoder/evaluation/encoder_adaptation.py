@@ -107,19 +107,15 @@ def summarise_encoder_adaptation(
     summaries = []
     for setting, items in by_setting(adaptations):
         pairs = [(item.slope, item.plain_slope) for item in items if item.plain_slope is not None]
-        slope, plain_slope, learnt_slope, explained = (
-            mean_and_interval(values, confidence)
-            for values in (
-                [item.slope for item in items],
-                [plain for _, plain in pairs],
-                [own - plain for own, plain in pairs],
-                [item.explained for item in items],
-            )
+        per_seed = (
+            [item.slope for item in items],
+            [plain for _, plain in pairs],
+            [own - plain for own, plain in pairs],
+            [item.explained for item in items],
         )
-        word = adaptation_word(learnt_slope)
-        summaries.append(
-            EncoderAdaptationSummary(setting, slope, plain_slope, learnt_slope, explained, word)
-        )
+        slope, plain, learnt, explained = (mean_and_interval(v, confidence) for v in per_seed)
+        word = adaptation_word(learnt)
+        summaries.append(EncoderAdaptationSummary(setting, slope, plain, learnt, explained, word))
     return summaries
 
 
@@ -130,14 +126,13 @@ def donor_shift(
 
     The slope of the output's shift on the samples' difference, over all samples i, their
     sources j and all features: ``Σ (x'ᵢⱼ − x'ᵢᵢ)·(xⱼ − xᵢ) / Σ ‖xⱼ − xᵢ‖²``, where ``x'ᵢⱼ`` is
-    decoded from the code of i and the offset of j. 0: the output does not move that way,
-    whatever else happens to it; 1: it is the other sample's. Only where the decoder reads x from
-    the offset is it above zero. An encoder that merely takes a known offset back is thrown off
-    by another one just as much, but not towards the other sample.
+    decoded from the code of i and the offset of j. 1: the output is the other sample's; 0: it
+    does not move that way, as where an encoder merely takes a known offset back. Above zero, the
+    decoder reads x from the offset.
 
-    Samples x and reconstructions are (n, features), codes and offsets (n, L), code is None where
-    the architecture names none. ``sources`` (draws, n) is whose offset each sample gets; NaN
-    comes of none, or of samples that are all alike.
+    Samples x and reconstructions are (n, features), codes (or None) and offsets (n, L);
+    ``sources`` (draws, n) is whose offset each sample gets. NaN without sources, or where all
+    samples are alike.
     """
     own = decode(code, offset).astype(np.float64)
     moved, whole = 0.0, 0.0

@@ -126,10 +126,10 @@ def code_points(
     ids: Sequence[Any] | NDArray[Any],
     labels: Sequence[Any] | None,
 ) -> list[CodePoint]:
-    """A setting's codes (n, L) along their first two principal components.
+    """A setting's codes (n, L) along their own first two principal components.
 
-    Components are those of the codes given; each points to where its largest weight is positive.
-    Rows that are not finite are left out; ids and labels are those of all n samples.
+    Each component points to where its largest weight is positive. Rows that are not finite are
+    left out; ids and labels are those of all n samples.
     """
     code = np.asarray(code, dtype=np.float64)
     kept = np.flatnonzero(np.isfinite(code).all(axis=1))

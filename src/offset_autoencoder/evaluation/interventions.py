@@ -48,8 +48,7 @@ class InterventionKind:
     """An intervention of whatever level.
 
     ``inputs`` leads from code (n, L) or None, offset (n, L), draws and level to the decoder's
-    inputs, a pair of code and offset per draw; one pair where it does not draw. No pair: it does
-    not apply.
+    inputs: pairs of code and offset, one per draw or just one; none where it does not apply.
     """
 
     name: str  # in interventions.csv
@@ -59,16 +58,6 @@ class InterventionKind:
     needs_offset: bool = True  # left out for a run without one
     levels: str | None = None  # the key of evaluate in params.yaml that holds them
     same_as: Mapping[float, str] = field(default_factory=dict)  # levels equal by definition
-
-
-def _own(code: Array | None, offset: Array, draws: Draws, level: float) -> Inputs:
-    """Each sample's own offset: nothing is changed."""
-    yield code, offset
-
-
-def _omitted(code: Array | None, offset: Array, draws: Draws, level: float) -> Inputs:
-    """No offset."""
-    yield code, np.zeros_like(offset)
 
 
 def _permuted(code: Array | None, offset: Array, draws: Draws, level: float) -> Inputs:
@@ -85,17 +74,6 @@ def _gaussian(code: Array | None, offset: Array, draws: Draws, level: float) -> 
         yield code, mean + spread * normal
 
 
-def _offset_only(code: Array | None, offset: Array, draws: Draws, level: float) -> Inputs:
-    """The offset without the code."""
-    if code is not None:
-        yield np.zeros_like(code), offset
-
-
-def _scaled(code: Array | None, offset: Array, draws: Draws, level: float) -> Inputs:
-    """The offset times the level."""
-    yield code, np.float32(level) * offset
-
-
 def _noise(code: Array | None, offset: Array, draws: Draws, level: float) -> Inputs:
     """Gaussian noise of the level's standard deviation on top of the code, the offset as it is."""
     for normal in draws.noise:
@@ -106,15 +84,27 @@ def _noise(code: Array | None, offset: Array, draws: Draws, level: float) -> Inp
 INTERVENTIONS: Registry[InterventionKind] = Registry(
     "intervention",
     [
-        InterventionKind("own", "its own", _own, None, needs_offset=False),
-        InterventionKind("omitted", "no offset", _omitted, "interventions"),
+        InterventionKind(
+            "own", "its own", lambda code, offset, *_: [(code, offset)], None, needs_offset=False
+        ),
+        InterventionKind(
+            "omitted",
+            "no offset",
+            lambda code, offset, *_: [(code, np.zeros_like(offset))],
+            "interventions",
+        ),
         InterventionKind("permuted", "another sample's", _permuted, "interventions"),
         InterventionKind("gaussian", "Gaussian noise", _gaussian, "interventions"),
-        InterventionKind("offset_only", "no code", _offset_only, "interventions"),
+        InterventionKind(
+            "offset_only",
+            "no code",
+            lambda code, offset, *_: [] if code is None else [(np.zeros_like(code), offset)],
+            "interventions",
+        ),
         InterventionKind(
             "scaled",
             "offset scaled",
-            _scaled,
+            lambda code, offset, _, level: [(code, np.float32(level) * offset)],
             "offset_scales",
             levels="offset_scales",
             same_as={0.0: "omitted", 1.0: "own"},
@@ -222,9 +212,9 @@ def intervene(
 def draw(count: int, *, seed: int, run_seed: int, samples: int, latent_dim: int) -> Draws:
     """Draw for the runs of a seed, ``samples`` vectors of ``latent_dim`` numbers.
 
-    Runs of one seed get the same draws, so that what they differ in is not chance; runs of
-    different seeds get others, so that the interval over seeds knows of it. Of ``count`` draws
-    no more are made than bring :data:`ENOUGH_ROWS` samples together.
+    Runs of one seed get the same draws, so that what they differ in is not chance; those of
+    another get others. Of ``count`` draws no more are made than bring :data:`ENOUGH_ROWS`
+    samples together.
 
     Raises:
         ValueError: where there is nothing to draw.

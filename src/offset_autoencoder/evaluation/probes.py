@@ -66,7 +66,7 @@ class Linear:
     target_mean: Float64  # in training, (m,)
 
     def __call__(self, features: NDArray[Any]) -> Float64:
-        """The targets that it predicts, float64 (n, m)."""
+        """Predicted targets, float64 (n, m)."""
         return (features - self.mean) @ self.weights + self.target_mean
 
 
@@ -149,9 +149,9 @@ class Probe:
     """
 
     explained: float
-    explained_error: float  # standard error
+    explained_error: float
     accuracy: float | None  # share of the labels that are right; None without labels
-    accuracy_error: float | None  # standard error
+    accuracy_error: float | None
 
 
 def prepare_targets(x: Splits, y: Splits | None) -> Targets:
@@ -168,12 +168,12 @@ def prepare_targets(x: Splits, y: Splits | None) -> Targets:
         labels = Splits(*(one_hot[split] for split in y))
     centre = x.test.mean(axis=0, dtype=np.float64)
     variation = [np.square(rows - centre).sum(axis=1) for rows in _blocks(x.test)]
-    parts = [list(x), *([list(labels)] if labels is not None else [])]
-    means = [
-        np.concatenate([part[split].mean(axis=0, dtype=np.float64) for part in parts])
-        for split in (0, 1)
-    ]
-    return Targets(x, labels, (means[0], means[1]), np.concatenate(variation))
+    parts = [x] if labels is None else [x, labels]
+    train, validation, _ = (
+        np.concatenate([split.mean(axis=0, dtype=np.float64) for split in splits])
+        for splits in zip(*parts, strict=True)
+    )
+    return Targets(x, labels, (train, validation), np.concatenate(variation))
 
 
 def probe(features: Splits, targets: Targets, strengths: Sequence[float] = STRENGTHS) -> Probe:
@@ -182,22 +182,18 @@ def probe(features: Splits, targets: Targets, strengths: Sequence[float] = STREN
     Raises:
         ValueError: where there is not one row per sample.
     """
-    return _score(features, *_moments(features, targets), targets, strengths)
+    return _score(features, _moments(features, targets), targets, strengths)
 
 
 def probe_parts(code: Splits | None, offset: Splits | None, targets: Targets) -> dict[str, Probe]:
     """Read x and the labels from each part of what a run's decoder gets, in one pass over them.
 
-    Args:
-        code: The run's codes, each split (n, L), or None where its architecture names none.
-        offset: What is added to the codes or stands beside them, each split (n, L); None or
-            zeros where nothing does.
-        targets: As :func:`prepare_targets` gives them.
+    Code and offset are (n, L) of each split; None, or an offset of zeros, is a part that the run
+    does not have.
 
     Returns:
-        By part, of :data:`PARTS`: ``offset``; ``code``; ``sum``, what an additive system's
-        decoder gets; ``both`` side by side, what a concatenating system's gets. Parts that a
-        run does not have are not in it.
+        By part, of :data:`PARTS`, that the run has: ``offset``; ``code``; ``sum``, what an
+        additive system's decoder gets; ``both`` side by side, what a concatenating system's gets.
 
     Raises:
         ValueError: where there is not one row per sample.
@@ -205,47 +201,37 @@ def probe_parts(code: Splits | None, offset: Splits | None, targets: Targets) ->
     if offset is not None and not any(split.any() for split in offset):
         offset = None
     if code is None or offset is None:
-        parts = {"offset": offset, "code": code}
-        return {name: probe(part, targets) for name, part in parts.items() if part is not None}
+        alone = {"offset": offset, "code": code}
+        return {name: probe(part, targets) for name, part in alone.items() if part is not None}
     both = Splits(*(np.concatenate(pair, axis=1) for pair in zip(offset, code, strict=True)))
     summed = Splits(*(a + b for a, b in zip(offset, code, strict=True)))
     train, validation = _moments(both, targets)
     unit = np.eye(len(train.mean))
     left, right = np.hsplit(unit, 2)
-    mixtures = (
-        ("offset", offset, left),
-        ("code", code, right),
-        ("sum", summed, left + right),
-        ("both", both, unit),
-    )
+    parts = zip(PARTS, (offset, code, summed, both), (left, right, left + right, unit), strict=True)
     return {
-        name: _score(part, train.mixed(mixing), validation.mixed(mixing), targets, STRENGTHS)
-        for name, part, mixing in mixtures
+        name: _score(part, [train.mixed(mixing), validation.mixed(mixing)], targets, STRENGTHS)
+        for name, part, mixing in parts
     }
 
 
-def _moments(features: Splits, targets: Targets) -> tuple[Moments, Moments]:
+def _moments(features: Splits, targets: Targets) -> list[Moments]:
+    """Those of the training and the validation split."""
     parts = [targets.x] if targets.labels is None else [targets.x, targets.labels]
-    train, validation = targets.means
-    return (
-        moments(features.train, [part.train for part in parts], train),
-        moments(features.validation, [part.validation for part in parts], validation),
-    )
+    return [
+        moments(features[split], [part[split] for part in parts], targets.means[split])
+        for split in (0, 1)
+    ]
 
 
 def _score(
-    features: Splits,
-    train: Moments,
-    validation: Moments,
-    targets: Targets,
-    strengths: Sequence[float],
+    features: Splits, fitted_on: Sequence[Moments], targets: Targets, strengths: Sequence[float]
 ) -> Probe:
+    train, validation = fitted_on
     width = targets.x.train.shape[1]
     to_x, to_label = slice(0, width), slice(width, None)
-    held_out = validation.target(to_x)
-    best = min(
-        fit(train.target(to_x), strengths), key=lambda linear: squared_error(linear, held_out)
-    )
+    maps, held_out = fit(train.target(to_x), strengths), validation.target(to_x)
+    best = min(maps, key=lambda linear: squared_error(linear, held_out))
     explained, explained_error = _explained(best, features.test, targets)
     if targets.labels is None:
         return Probe(explained, explained_error, None, None)

@@ -111,17 +111,8 @@ def _encoded_runs(
     evaluate: Evaluate,
 ) -> Iterator[tuple[str, _Arguments]]:
     plain_codes: dict[str, Array] = {}
-
-    @functools.cache
-    def draws_of(run_seed: int, samples: int, latent_dim: int) -> Draws:
-        return interventions.draw(
-            evaluate.draws,
-            seed=evaluate.seed,
-            run_seed=run_seed,
-            samples=samples,
-            latent_dim=latent_dim,
-        )
-
+    draw = functools.partial(interventions.draw, evaluate.draws, seed=evaluate.seed)
+    draws_of = functools.cache(draw)
     # Runs without anything added come first: the adaptation of the others is measured from theirs.
     ordered = sorted(runs, key=lambda run_id: not _is_plain(runs[run_id][0]))
     for run_id, inference in open_runs({run_id: runs[run_id][1] for run_id in ordered}):
@@ -135,7 +126,8 @@ def _encoded_runs(
         twin = repr((run.setting.network, run.setting.train, run.seed))
         if _is_plain(run) and test.code is not None and not test.offset.any():
             plain_codes[twin] = test.code
-        draws = draws_of(run.seed, *test.offset.shape)
+        count, latent_dim = test.offset.shape
+        draws = draws_of(run_seed=run.seed, samples=count, latent_dim=latent_dim)
         starts_as_plain = run.setting.spec.system_record.starts_as_plain
         plain_code = plain_codes.get(twin) if starts_as_plain else None
         yield run_id, (trained, inference, encoded, draws, plain_code)
@@ -266,9 +258,9 @@ def as_trained(
 
 
 def kl_divergence(mean: NDArray[np.floating], log_variance: NDArray[np.floating]) -> float:
-    """KL(N(mean, variance) ‖ N(0, 1)) in nats, summed over coordinates, averaged over samples.
+    """KL(N(mean, variance) ‖ N(0, 1)) in nats, summed over L, averaged over n; both (n, L).
 
-    ``½ Σ (mean² + variance − log variance − 1)`` (Kingma & Welling 2014, appendix B), both (n, L).
+    ``½ Σ (mean² + variance − log variance − 1)`` (Kingma & Welling 2014, appendix B).
     """
     mean, log_variance = np.asarray(mean, np.float64), np.asarray(log_variance, np.float64)
     each = np.square(mean) + np.exp(log_variance) - log_variance - 1
@@ -278,13 +270,10 @@ def kl_divergence(mean: NDArray[np.floating], log_variance: NDArray[np.floating]
 def evidence_lower_bound(
     loss: str, x: Array, encoded: Encoded, decode: Decode, *, draws: int, seed: int
 ) -> dict[str, float]:
-    """``elbo = −nll − kl`` of samples (n, D), in nats per sample.
+    """``elbo``, ``nll`` and ``kl`` of samples (n, D), in nats per sample: elbo = −nll − kl.
 
     The divergence is exact, the likelihood the mean over ``draws`` codes per sample. Whatever beta
     the run was trained with, this is the bound itself.
-
-    Returns:
-        ``elbo``, ``nll`` and ``kl``.
 
     Raises:
         ValueError: for a run that is no variational autoencoder.

@@ -42,10 +42,9 @@ def seeds_needed(
     """The fewest seeds that find a difference from the baseline or show the two equivalent.
 
     Both as if the difference and the spread seen were the true ones; neither is known from less
-    than two seeds. Each test is taken at the level ``(1 − confidence) / family``, ``family``
-    being how many comparisons are corrected together: the strictest step of Holm's correction,
-    so that the number holds whatever the rest of the family shows. Equivalence also needs its
-    interval within the margin, so its level is at most half of ``1 − confidence``.
+    than two seeds. The level is ``(1 − confidence) / family``, the strictest step of Holm's
+    correction over a family of so many. Equivalence also needs its interval within the margin,
+    so its level is at most half of ``1 − confidence``.
     """
     level = (1 - confidence) / max(family, 1)
     different = seeds_for_difference(difference.mean, difference.std, level=level, power=power)

@@ -222,10 +222,9 @@ def relative_change(
 def equivalence_p(change: NDArray[Any], margin: float) -> float:
     """The p of the two one-sided tests that the mean change lies within ``±margin``.
 
-    After Schuirmann (1987): one test that the mean is above ``−margin``, one that it is below
-    ``margin``, and the larger p of the two. Both are exact sign-flip tests of the change less
-    the margin; so they take the changes to scatter alike to either side of their mean. p is
-    ``2⁻ⁿ`` at the least; NaN without changes, or where one is not finite.
+    After Schuirmann (1987): the larger p of two sign-flip tests, that the mean is above
+    ``−margin`` and below ``margin``; so the changes are taken to scatter alike to either side
+    of their mean. p is ``2⁻ⁿ`` at the least; NaN without changes, or where one is not finite.
 
     Raises:
         ValueError: where the margin is not above zero.

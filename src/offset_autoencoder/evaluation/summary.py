@@ -71,8 +71,7 @@ def sweep_keys(settings: Sequence[Setting]) -> tuple[str, ...]:
 def setting_cells(setting: Setting, keys: Sequence[str]) -> dict[str, Any]:
     """The cells of every table that say which setting a row is of: model, setting, swept keys.
 
-    Numbers as they are, words as they are shown; None for a key that the setting's model does
-    not sweep, which is written empty.
+    None, which is written empty, for a key that the setting's model does not sweep.
     """
     values = dict(setting.sweep)
     cells: dict[str, Any] = dict.fromkeys(keys)
@@ -109,7 +108,7 @@ def metric_columns(rows: Sequence[RunRow], metric: str) -> tuple[str, ...]:
 
 
 def values_of(rows: Sequence[RunRow], column: str) -> NDArray[np.float64]:
-    """A metric's values in the order of the rows, float64 (n,); NaN where a run has none."""
+    """A metric's values, float64 (n,) in the order of the rows; NaN where a run has none."""
     return np.array([row.metrics.get(column, np.nan) for row in rows], dtype=np.float64)
 
 
@@ -198,11 +197,10 @@ def at_one_rms(summaries: Sequence[SettingSummary]) -> list[SettingSummary]:
         if not math.isfinite(item.estimate.mean):
             continue
         level = noise_level(item.setting)
-        distance = math.inf if swept else 0.0
+        distance = math.inf
         if level and swept:
             distance = abs(math.log(level / swept[len(swept) // 2]))
-        nearest = chosen.get(item.setting.model)
-        if nearest is None or distance < nearest[0]:
+        if distance < chosen.setdefault(item.setting.model, (distance, item))[0]:
             chosen[item.setting.model] = (distance, item)
     return [item for _, item in chosen.values()]
 
