@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.models.architecture import Architecture, count_parameters
+from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.resolve import matching_widths
 
 WHERE = "params.yaml: models.wide.match"
@@ -16,15 +16,14 @@ WIDTHS = st.lists(st.integers(1, 40), min_size=1, max_size=3)
 
 
 def parameters_of(network: Network, input_dim: int, widths: list[int]) -> int:
-    return count_parameters(
-        Architecture(network=network, input_dim=input_dim, encoder_hidden=widths)
-    )
+    wide = Architecture(network=network, input_dim=input_dim, encoder_hidden=widths)
+    return wide.trainable_parameters
 
 
 def test_counts_kernels_and_biases() -> None:
     network = Network(latent_dim=3, hidden=[5, 4])
     encoder, decoder = 10 * 5 + 5 + 5 * 4 + 4 + 4 * 3 + 3, 3 * 4 + 4 + 4 * 5 + 5 + 5 * 10 + 10
-    assert count_parameters(Architecture(network=network, input_dim=10)) == encoder + decoder
+    assert Architecture(network=network, input_dim=10).trainable_parameters == encoder + decoder
 
 
 @pytest.mark.parametrize(
@@ -36,7 +35,7 @@ def test_counts_kernels_and_biases() -> None:
 )
 def test_what_it_cannot_count_is_an_error(architecture: Architecture) -> None:
     with pytest.raises(ValueError, match="only dense networks"):
-        count_parameters(architecture)
+        _ = architecture.trainable_parameters
 
 
 @settings(deadline=None)
@@ -72,9 +71,9 @@ def test_an_ensemble_can_be_matched(
 ) -> None:
     assume(min(hidden) >= 16)
     network = Network(latent_dim=latent_dim, hidden=hidden)
-    target = count_parameters(
-        Architecture(system="ensemble", network=network, input_dim=input_dim, encoders=encoders)
-    )
+    target = Architecture(
+        system="ensemble", network=network, input_dim=input_dim, encoders=encoders
+    ).trainable_parameters
     step = parameters_of(network, input_dim, [hidden[0] + 1, *hidden[1:]]) - parameters_of(
         network, input_dim, hidden
     )

@@ -6,7 +6,7 @@ import pytest
 
 from offset_autoencoder.config import parse_params
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.models.architecture import Architecture, count_parameters
+from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.resolve import resolve_architectures
 
 
@@ -54,8 +54,8 @@ def test_a_wide_encoder_has_the_parameters_of_the_model_it_matches(
 ) -> None:
     network = {"latent_dim": 3, "hidden": [40]}
     found = resolve({"m": matched, "wide": {"system": "wide", "match": "m"}}, network=network)
-    target = count_parameters(found["m"])
-    assert count_parameters(found["wide"]) == pytest.approx(target, rel=0.01)
+    target = found["m"].trainable_parameters
+    assert found["wide"].trainable_parameters == pytest.approx(target, rel=0.01)
     assert found["wide"].system == "additive"
 
 
@@ -66,8 +66,8 @@ def test_a_wide_encoder_matches_the_model_with_its_own_network() -> None:
     )
     assert len(found) == 8
     for sweep in ("latent_dim=3 hidden=20", "latent_dim=6 hidden=40-30"):
-        target = count_parameters(found[f"m {sweep}"])
-        assert count_parameters(found[f"wide {sweep}"]) == pytest.approx(target, rel=0.01)
+        target = found[f"m {sweep}"].trainable_parameters
+        assert found[f"wide {sweep}"].trainable_parameters == pytest.approx(target, rel=0.01)
 
 
 def test_what_decides_no_parameter_may_be_swept_by_the_matched_model() -> None:

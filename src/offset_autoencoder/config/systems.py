@@ -1,7 +1,7 @@
 """Systems: how encoder, offset and noise go together; and the ``models.NAME:`` that names one.
 
 Everything that depends on a system is a field of its record, so that a new system is a record
-here and its builder in :mod:`.models.systems`.
+here and its builder in :mod:`.models.autoencoder`.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class System:
         return not (self.matches_parameters or self.is_users)
 
 
-_BUILDERS = "offset_autoencoder.models.systems"
+_BUILDERS = "offset_autoencoder.models.autoencoder"
 
 SYSTEMS: Registry[System] = Registry(
     "system",
@@ -152,7 +152,7 @@ SYSTEMS: Registry[System] = Registry(
         ),
         System(
             "function",
-            "offset_autoencoder.models.autoencoder:build_user_model",
+            f"{_BUILDERS}:build_user_model",
             keys=("function",),
             required=("function",),
             is_users=True,
