@@ -8,7 +8,7 @@ from typing import Annotated
 
 from offset_autoencoder.config.offset_kinds import OFFSETS, OffsetSection, SideInput
 from offset_autoencoder.config.systems import SYSTEMS
-from offset_autoencoder.config.validation import (
+from offset_autoencoder.config.values import (
     Count,
     Number,
     Section,

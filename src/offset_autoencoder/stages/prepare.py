@@ -13,7 +13,7 @@ from offset_autoencoder.config import SPLITS, Params, load_params
 from offset_autoencoder.config.offset_kinds import DataShape
 from offset_autoencoder.config.registries import LOSSES
 from offset_autoencoder.config.schema import Data, SplitName
-from offset_autoencoder.config.tracking_uri import check_environment
+from offset_autoencoder.config.values import check_environment
 from offset_autoencoder.data.prepared import (
     PreparedData,
     PreparedSplit,
