@@ -187,10 +187,7 @@ class KerasNetwork(RunInference):
 def load_network(path: Path, system: str, function: str | None) -> KerasNetwork:
     """Load a ``.keras`` file in Keras's safe mode, which runs no code that the file brings.
 
-    Args:
-        path: The file.
-        system: Name of the system that built the network.
-        function: The user's function that built it, whose module registers its layers.
+    ``system`` and ``function`` built it: the module of a user's function registers its layers.
 
     Raises:
         InputError: where the file is missing, damaged or not safe to load.
