@@ -97,6 +97,8 @@ class DenseNetwork(RunInference):
         self.trainable_parameters = architecture.trainable_parameters
         self._architecture = architecture
         self._weights = weights
+        units = (layer.units for layer in architecture.dense_layers)
+        self._widest = max(architecture.input_dim, *units)
 
     def encode(self, x: Array, offset: Array) -> Encoded:
         """See :meth:`.RunInference.encode`."""
@@ -139,18 +141,17 @@ class DenseNetwork(RunInference):
     def _decode(self, code: Array | None, offset: Array) -> Array:
         assert code is not None
         output = np.empty((len(code), self._architecture.input_dim), np.float32)
+        layers = self._architecture.decoder_layers
         for rows in self._blocks(len(code)):
             if self._architecture.system_record.concatenates:
                 z = np.concatenate([code[rows], offset[rows]], axis=1)
             else:
                 z = code[rows] + offset[rows]
-            output[rows] = self._forward(z, self._architecture.decoder_layers)
+            output[rows] = self._forward(z, layers)
         return output
 
     def _blocks(self, samples: int) -> Iterator[slice]:
-        layers = self._architecture.dense_layers
-        widest = max(self._architecture.input_dim, *(layer.units for layer in layers))
-        size = max(1, _BLOCK_VALUES // widest)
+        size = max(1, _BLOCK_VALUES // self._widest)
         yield from (slice(start, start + size) for start in range(0, samples, size))
 
     def _forward(self, x: Array, layers: Iterable[DenseLayer]) -> Array:
