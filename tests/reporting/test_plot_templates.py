@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from offset_autoencoder.evaluation.comparison import OUTCOMES
 from offset_autoencoder.evaluation.summary import learning_curves
-from offset_autoencoder.evaluation.verdict_wording import OUTCOMES
 from offset_autoencoder.io.tables import write_csv
 from offset_autoencoder.reporting.palette import OUTCOME_COLOURS
 from offset_autoencoder.reporting.rendering import templates, write_templates

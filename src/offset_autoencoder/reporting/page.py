@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict
 from offset_autoencoder.evaluation.results import ExperimentResults
-from offset_autoencoder.evaluation.verdict_wording import percent
+from offset_autoencoder.evaluation.statistics import percent
 from offset_autoencoder.io.files import write_text
 from offset_autoencoder.reporting.figures import (
     code_figure,

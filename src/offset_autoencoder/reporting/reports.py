@@ -11,6 +11,7 @@ from typing import Any
 
 from offset_autoencoder.evaluation.examples import CODE_COLUMNS
 from offset_autoencoder.evaluation.results import ExperimentResults
+from offset_autoencoder.evaluation.summary import runs_table
 from offset_autoencoder.io.files import write_json
 from offset_autoencoder.io.tables import write_csv
 from offset_autoencoder.reporting import charts
@@ -47,7 +48,7 @@ def write_reports(folder: Path, results: ExperimentResults) -> None:
     shutil.rmtree(plots, ignore_errors=True)
     settings = results.settings
     tables: dict[str, Rows] = {
-        "runs": (list(results.run_columns), list(results.run_rows)),
+        "runs": runs_table(results.runs, settings),
         "comparison": comparison_rows(results.comparisons, settings),
         "verdicts": verdict_rows(results.verdicts, settings),
         "interventions": intervention_rows(results.interventions, settings),

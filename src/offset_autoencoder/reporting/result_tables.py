@@ -13,9 +13,8 @@ from offset_autoencoder.evaluation.comparison import Comparison
 from offset_autoencoder.evaluation.metrics import CONDITIONS
 from offset_autoencoder.evaluation.probes import PARTS as PROBED
 from offset_autoencoder.evaluation.results import ExperimentResults
-from offset_autoencoder.evaluation.statistics import Estimate
+from offset_autoencoder.evaluation.statistics import Estimate, percent, probability
 from offset_autoencoder.evaluation.summary import sweep_label
-from offset_autoencoder.evaluation.verdict_wording import percent, probability
 from offset_autoencoder.reporting.palette import Palette
 from offset_autoencoder.reporting.rows import shown_comparisons, shown_in
 from offset_autoencoder.reporting.tables import (
@@ -167,7 +166,7 @@ def _comparison_table(
                 if paired
                 else Cell(),
                 Cell(("-" if math.isnan(p) else probability(p)) if paired else "", p),
-                Cell(f"{item.wins.wins}/{item.pairs}" if paired else "", item.wins.wins),
+                Cell(f"{item.wins}/{item.pairs}" if paired else "", item.wins),
                 _needed_cell(item),
             ]
         )

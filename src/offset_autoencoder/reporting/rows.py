@@ -71,7 +71,7 @@ _COMPARISON: Fields[Comparison] = {
     "equivalent": lambda item: None if math.isnan(item.equivalence.p) else item.equivalence.shown,
     "seeds_needed": attrgetter("needed.seeds"),
     "needed_for": attrgetter("needed.finds"),
-    "wins": attrgetter("wins.wins"),
+    "wins": attrgetter("wins"),
     "pairs": attrgetter("pairs"),
     "verdict": attrgetter("verdict"),
 }
