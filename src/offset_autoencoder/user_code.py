@@ -17,11 +17,7 @@ from offset_autoencoder.paths import CUSTOM, copy_into_clone
 
 
 def find_target(where: str, name: str) -> Any:
-    """Import ``module:attribute``, and instantiate a class that has ``fit`` and ``apply``.
-
-    Args:
-        where: The place that errors name.
-        name: ``"custom.mine:f"``; the attribute may be dotted.
+    """Import as :func:`find_attribute`, and instantiate a class that has ``fit`` and ``apply``.
 
     Raises:
         InputError: as :func:`find_attribute`, or where it cannot be called.
@@ -44,15 +40,11 @@ def find_target(where: str, name: str) -> Any:
 
 
 def find_attribute(where: str, name: str) -> Any:
-    """Import ``module:attribute``.
-
-    Args:
-        where: The place that errors name.
-        name: ``"custom.mine:f"``; the attribute may be dotted.
+    """Import ``module:attribute``, ``"custom.mine:f"``; the attribute may be dotted.
 
     Raises:
-        InputError: where the module is not found or raises when it is imported, or has no such
-            attribute.
+        InputError: at ``where``: the module is not found or raises when it is imported, or has no
+            such attribute.
     """
     module_name, _, attribute = name.partition(":")
     target: Any = _import(where, module_name)

@@ -14,7 +14,7 @@ from offset_autoencoder.evaluation import run_evaluation
 from offset_autoencoder.evaluation.probes import Splits, prepare_targets
 from offset_autoencoder.evaluation.run_evaluation import EvaluationSamples, evaluate_runs
 from offset_autoencoder.models.autoencoder import build_model
-from offset_autoencoder.models.resolve import architecture_of
+from offset_autoencoder.models.resolve import resolve_architecture
 from offset_autoencoder.runs.load import FinishedRun
 
 D, L = 9, 3
@@ -57,8 +57,8 @@ def users_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def finished(run: Run) -> FinishedRun:
     """The run with the weights that it starts from."""
     wide = [7] if run.setting.spec.system == "wide" else None
-    architecture = architecture_of(
-        run.setting, input_dim=D, image_shape=None, steps=1, encoder_hidden=wide
+    architecture = resolve_architecture(
+        run.setting, input_dim=D, image_shape=None, samples=1, encoder_hidden=wide
     )
     model = build_model(architecture, run.seed)
     return FinishedRun(architecture, run.seed, {w.path: np.asarray(w) for w in model.weights}, 0.0)

@@ -7,7 +7,7 @@ import pytest
 
 from offset_autoencoder.config import Setting, parse_params
 from offset_autoencoder.models.architecture import Architecture
-from offset_autoencoder.models.resolve import architecture_of
+from offset_autoencoder.models.resolve import resolve_architecture
 
 DENSE: dict[str, Any] = {"latent_dim": 3, "hidden": [8, 5]}
 IMAGES: dict[str, Any] = {"kind": "convolutional", "latent_dim": 3, "filters": [4]}
@@ -25,7 +25,9 @@ def setting(network: dict[str, Any] = DENSE, **model: Any) -> Setting:
 
 
 def resolved(network: dict[str, Any] = DENSE, **model: Any) -> Architecture:
-    return architecture_of(setting(network, **model), input_dim=24, image_shape=[4, 6], steps=7)
+    return resolve_architecture(
+        setting(network, **model), input_dim=24, image_shape=[4, 6], samples=7 * 32
+    )
 
 
 @pytest.mark.parametrize(
@@ -50,11 +52,11 @@ def test_what_is_left_open_is_filled_in() -> None:
     second = resolved(system="two_encoder", activation="tanh", rms=0.2)
     assert (second.second_activation, second.second_rms, second.frozen) == ("tanh", 0.2, False)
     assert resolved(system="vae", warmup=3).warmup_steps == 21
-    wide = architecture_of(
+    wide = resolve_architecture(
         setting(system="wide", match="plain"),
         input_dim=24,
         image_shape=None,
-        steps=7,
+        samples=7 * 32,
         encoder_hidden=(16, 10),
     )
     assert (wide.system, wide.encoder_hidden) == ("additive", [16, 10])
@@ -112,7 +114,7 @@ def test_every_key_of_a_system_tells_architectures_apart(
         {"system": "two_encoder", "second_hidden": [], "rms": 0.1, "frozen": True},
         {"system": "ensemble"},
         {"system": "vae", "warmup": 2},
-        {"system": "function", "function": "custom.mine:build"},
+        {"system": "function", "function": "json:loads"},
     ],
     ids=str,
 )

@@ -23,9 +23,9 @@ def test_the_halves_make_the_whole(architecture: Any, stddev: float) -> None:
     whole = np.asarray(model({"x": x, "offset": OFFSET}))
     parts = split_encoder_decoder(model, architecture.system)
     assert parts is not None
-    encoded = parts.encoder({"x": x, "offset": OFFSET})
+    encoded = parts[0]({"x": x, "offset": OFFSET})
     assert encoded["code"].shape == encoded["offset"].shape == (N, L)
-    halves = np.asarray(parts.decoder([encoded["code"], encoded["offset"]]))
+    halves = np.asarray(parts[1]([encoded["code"], encoded["offset"]]))
     np.testing.assert_allclose(halves, whole, rtol=1e-5, atol=1e-6)
 
 
@@ -34,7 +34,7 @@ def test_the_code_is_what_it_is_before_anything_is_added(architecture: Any) -> N
     parts = split_encoder_decoder(model, architecture.system)
     assert parts is not None
     x = RNG.random((N, architecture.input_dim), dtype=np.float32)
-    one, other = (parts.encoder({"x": x, "offset": f * OFFSET}) for f in (0.0, 1.0))
+    one, other = (parts[0]({"x": x, "offset": f * OFFSET}) for f in (0.0, 1.0))
     np.testing.assert_array_equal(one["code"], other["code"])
     added = np.asarray(other["offset"]) - np.asarray(one["offset"])
     np.testing.assert_allclose(added, OFFSET, rtol=1e-4, atol=1e-6)
@@ -63,9 +63,9 @@ def test_a_users_model_is_taken_apart_at_the_layer_named_code() -> None:
     whole = np.asarray(model(inputs))
     parts = split_encoder_decoder(model, "function")
     assert parts is not None
-    encoded = parts.encoder(inputs)
+    encoded = parts[0](inputs)
     np.testing.assert_array_equal(encoded["offset"], OFFSET[:3, :2])
-    halves = parts.decoder([encoded["code"], encoded["offset"]])
+    halves = parts[1]([encoded["code"], encoded["offset"]])
     np.testing.assert_allclose(np.asarray(halves), whole, rtol=1e-6)
 
 

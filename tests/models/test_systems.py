@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offset_autoencoder.config.schema import Network
-from offset_autoencoder.models.architecture import Architecture, count_parameters
+from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.models.backend import keras
 
@@ -221,4 +221,4 @@ def test_parameters_are_counted_as_keras_counts_them(
         **own.get(system, {}),
     )
     trainable = sum(int(np.prod(w.shape)) for w in build_model(architecture).trainable_weights)
-    assert count_parameters(architecture) == trainable
+    assert architecture.trainable_parameters == trainable

@@ -1,7 +1,7 @@
 """Systems: how encoder, offset and noise go together; and the ``models.NAME:`` that names one.
 
 Everything that depends on a system is a field of its record, so that a new system is a record
-here and its builder in :mod:`.models.systems`.
+here and its builder in :mod:`.models.autoencoder`.
 """
 
 from __future__ import annotations
@@ -90,10 +90,10 @@ class System:
 SYSTEMS: Registry[System] = Registry(
     "system",
     [
-        System("additive", "offset_autoencoder.models.systems:additive", starts_as_plain=True),
+        System("additive", "offset_autoencoder.models.autoencoder:additive", starts_as_plain=True),
         System(
             "concatenate",
-            "offset_autoencoder.models.systems:concatenate",
+            "offset_autoencoder.models.autoencoder:concatenate",
             needs_offset="the decoder reads it",
             concatenates=True,
             noise_is_input=True,
@@ -101,7 +101,7 @@ SYSTEMS: Registry[System] = Registry(
         ),
         System(
             "two_encoder",
-            "offset_autoencoder.models.systems:two_encoder",
+            "offset_autoencoder.models.autoencoder:two_encoder",
             keys=("second_hidden", "second_activation", "frozen"),
             resolve=_two_encoder,
             learns_offset=True,
@@ -110,13 +110,13 @@ SYSTEMS: Registry[System] = Registry(
         ),
         System(
             "ensemble",
-            "offset_autoencoder.models.systems:ensemble",
+            "offset_autoencoder.models.autoencoder:ensemble",
             keys=("encoders", "combine"),
             code_layers=("ensemble_code",),
         ),
         System(
             "wide",
-            "offset_autoencoder.models.systems:additive",
+            "offset_autoencoder.models.autoencoder:additive",
             keys=("match",),
             required=("match",),
             resolved_as="additive",
@@ -124,7 +124,7 @@ SYSTEMS: Registry[System] = Registry(
         ),
         System(
             "vae",
-            "offset_autoencoder.models.systems:vae",
+            "offset_autoencoder.models.autoencoder:vae",
             keys=("beta", "warmup"),
             resolve=_vae,
             learns_noise=True,

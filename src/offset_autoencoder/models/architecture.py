@@ -6,14 +6,26 @@ Keras models, the NumPy forward pass and parameter counts are made from the same
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.config.systems import SYSTEMS, System
 from offset_autoencoder.config.values import Activation, Count, NonNegative, Section, member_of
+
+
+@dataclass(frozen=True)
+class DenseLayer:
+    """A Dense layer: ``activation(x @ kernel + bias)``.
+
+    Its weights are ``name/kernel``, (inputs, units), and ``name/bias``, (units,).
+    """
+
+    name: str
+    inputs: int
+    units: int
+    activation: str = "linear"
+    trains: bool = True
 
 
 class Architecture(Section):
@@ -28,7 +40,7 @@ class Architecture(Section):
         encoder_hidden: Hidden widths of the encoder where they are not the decoder's.
         second_rms: Root mean square per coordinate to which the second encoder's output is
             scaled; None: free.
-        frozen: Whether it keeps its initial weights.
+        frozen: Whether the second encoder keeps its initial weights.
         combine: ``mean`` or ``sum`` of the encoders' codes.
         warmup_steps: Training steps over which the KL divergence's weight rises from 0.
     """
@@ -69,103 +81,75 @@ class Architecture(Section):
         """Equal for equal architectures, for grouping and sorting."""
         return repr(self.dump())
 
+    @property
+    def encoder_prefixes(self) -> list[str]:
+        """The prefix of each encoder's layers: ``""``, ``"member_2_"`` ..."""
+        return ["", *(f"member_{number}_" for number in range(2, 1 + (self.encoders or 1)))]
 
-@dataclass(frozen=True)
-class DenseLayer:
-    """A Dense layer: ``activation(x @ kernel + bias)``.
-
-    Its weights are ``name/kernel``, (inputs, units), and ``name/bias``, (units,).
-    """
-
-    name: str
-    inputs: int
-    units: int
-    activation: str = "linear"
-    trains: bool = True
+    def encoder_layers(self, prefix: str = "") -> list[DenseLayer]:
+        """A dense encoder: hidden layers and the linear code, named with one of the prefixes."""
+        widths, activation = self.encoder_hidden or self.network.hidden, self.network.activation
+        code = f"{prefix}code", self.network.latent_dim, "linear"
+        return _stack(self.input_dim, widths, activation, f"{prefix}encoder_", code)
 
     @property
-    def parameters(self) -> int:
-        """Number of its weights."""
-        return (self.inputs + 1) * self.units
+    def second_encoder_layers(self) -> list[DenseLayer]:
+        """The dense encoder that learns the offset: hidden layers and its linear output."""
+        widths = self.second_hidden
+        if widths is None:
+            widths = self.encoder_hidden or self.network.hidden
+        activation = self.second_activation or self.network.activation
+        code = "second_code", self.network.latent_dim, "linear"
+        layers = _stack(self.input_dim, widths, activation, "second_encoder_", code)
+        return [replace(layer, trains=not self.frozen) for layer in layers]
+
+    @property
+    def log_variance_layer(self) -> DenseLayer:
+        """The linear layer beside the code that gives the code's log variance."""
+        return replace(self.encoder_layers()[-1], name=str(self.system_record.log_variance_layer))
+
+    @property
+    def decoder_layers(self) -> list[DenseLayer]:
+        """A dense decoder, which mirrors ``network.hidden``."""
+        network = self.network
+        inputs = network.latent_dim * (2 if self.system_record.concatenates else 1)
+        output = "reconstruction", self.input_dim, network.output
+        return _stack(inputs, network.hidden[::-1], network.activation, "decoder_", output)
+
+    @property
+    def dense_layers(self) -> list[DenseLayer]:
+        """Every layer of a dense architecture.
+
+        Raises:
+            ValueError: for another kind of network or the user's own function.
+        """
+        if not self.is_dense:
+            raise ValueError("only dense networks of the project's own systems are counted")
+        layers: list[DenseLayer] = []
+        for prefix in self.encoder_prefixes:
+            layers += self.encoder_layers(prefix)
+        if self.system_record.log_variance_layer:
+            layers.append(self.log_variance_layer)
+        if self.system_record.learns_offset:
+            layers += self.second_encoder_layers
+        return layers + self.decoder_layers
+
+    @property
+    def trainable_parameters(self) -> int:
+        """Number of trainable parameters of a dense architecture; errors as `dense_layers`."""
+        return sum((d.inputs + 1) * d.units for d in self.dense_layers if d.trains)
 
 
-def encoder_layers(architecture: Architecture, prefix: str = "") -> list[DenseLayer]:
-    """A dense encoder: hidden layers and the linear code, named as :func:`encoder_prefixes` say."""
-    network = architecture.network
-    widths = architecture.encoder_hidden or network.hidden
-    names = f"{prefix}encoder_", f"{prefix}code"
-    return _encoder(architecture, widths, network.activation, *names)
-
-
-def encoder_prefixes(architecture: Architecture) -> list[str]:
-    """The prefix of each encoder's layers: ``""``, ``"member_2_"`` ..."""
-    others = range(2, 1 + (architecture.encoders or 1))
-    return ["", *(f"member_{number}_" for number in others)]
-
-
-def second_encoder_layers(architecture: Architecture) -> list[DenseLayer]:
-    """The dense encoder that learns the offset: hidden layers and its linear output."""
-    widths = architecture.second_hidden
-    if widths is None:
-        widths = architecture.encoder_hidden or architecture.network.hidden
-    activation = architecture.second_activation or architecture.network.activation
-    layers = _encoder(architecture, widths, activation, "second_encoder_", "second_code")
-    return [replace(layer, trains=not architecture.frozen) for layer in layers]
-
-
-def log_variance_layer(architecture: Architecture) -> DenseLayer:
-    """The linear layer beside the code that gives the code's log variance."""
-    name = str(architecture.system_record.log_variance_layer)
-    return replace(encoder_layers(architecture)[-1], name=name)
-
-
-def decoder_layers(architecture: Architecture) -> list[DenseLayer]:
-    """A dense decoder, which mirrors ``network.hidden``."""
-    network, code = architecture.network, architecture.network.latent_dim
-    inputs = 2 * code if architecture.system_record.concatenates else code
-    hidden = _chain(inputs, network.hidden[::-1], network.activation, "decoder_")
-    width = hidden[-1].units if hidden else inputs
-    return [*hidden, DenseLayer("reconstruction", width, architecture.input_dim, network.output)]
-
-
-def dense_layers(architecture: Architecture) -> list[DenseLayer]:
-    """Every layer of a dense architecture.
-
-    Raises:
-        ValueError: for another kind of network or the user's own function.
-    """
-    if not architecture.is_dense:
-        raise ValueError("only dense networks of the project's own systems are counted")
-    layers = [
-        layer
-        for prefix in encoder_prefixes(architecture)
-        for layer in encoder_layers(architecture, prefix)
-    ]
-    if architecture.system_record.log_variance_layer:
-        layers.append(log_variance_layer(architecture))
-    if architecture.system_record.learns_offset:
-        layers += second_encoder_layers(architecture)
-    return layers + decoder_layers(architecture)
-
-
-def count_parameters(architecture: Architecture) -> int:
-    """Number of trainable parameters of a dense architecture, as :func:`dense_layers`."""
-    return sum(layer.parameters for layer in dense_layers(architecture) if layer.trains)
-
-
-def _encoder(
-    architecture: Architecture, widths: Sequence[int], activation: str, hidden: str, code: str
+def _stack(
+    inputs: int, widths: list[int], activation: str, name: str, last: tuple[str, int, str]
 ) -> list[DenseLayer]:
-    layers = _chain(architecture.input_dim, widths, activation, hidden)
-    inputs = layers[-1].units if layers else architecture.input_dim
-    return [*layers, DenseLayer(code, inputs, architecture.network.latent_dim)]
-
-
-def _chain(inputs: int, widths: Sequence[int], activation: str, name: str) -> list[DenseLayer]:
-    return [
-        DenseLayer(f"{name}{number}", below, width, activation)
-        for number, (below, width) in enumerate(itertools.pairwise([inputs, *widths]), start=1)
-    ]
+    """Hidden layers, numbered from 1, and the last one: its name, units and activation."""
+    rows = [(f"{name}{number}", width, activation) for number, width in enumerate(widths, start=1)]
+    layers = []
+    for row in [*rows, last]:
+        layers.append(DenseLayer(row[0], inputs, *row[1:]))
+        inputs = row[1]
+    return layers
 
 
 def steps_per_epoch(samples: int, batch_size: int) -> int:

@@ -1,7 +1,13 @@
-"""Keras models: unit(encoder(x)) + offset + noise → decoder, its kin, and the user's own."""
+"""Keras models of architectures: systems, kinds of encoder and decoder, and the user's own.
+
+A builder of a system takes the inputs ``x`` and ``offset`` (and ``noise`` where it is an input) and
+returns the reconstruction. Layers have the same names in every system, so that one seed gives
+the same encoder and decoder in all of them.
+"""
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +19,13 @@ from numpy.typing import NDArray
 from offset_autoencoder.config.registries import LOSSES, load
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.models.architecture import Architecture
+from offset_autoencoder.models import layers
+from offset_autoencoder.models.architecture import Architecture, DenseLayer
 from offset_autoencoder.models.backend import keras
-from offset_autoencoder.models.layers import SampledCode, glorot_uniform
 from offset_autoencoder.user_code import blame_user_code, find_attribute
+
+Tensor = Any
+Inputs = dict[str, Tensor]
 
 
 def build_autoencoder(
@@ -92,13 +101,10 @@ def build_model(
     system = architecture.system_record
     if system.is_users:
         return load(system.build)(architecture, seed)
-    latent_dim = architecture.network.latent_dim
-    inputs = {
-        "x": keras.Input((architecture.input_dim,), name="x"),
-        "offset": keras.Input((latent_dim,), name="offset"),
-    }
+    shapes = {"x": (architecture.input_dim,), "offset": (architecture.network.latent_dim,)}
     if noise_input and system.noise_is_input:
-        inputs["noise"] = keras.Input((latent_dim,), name="noise")
+        shapes["noise"] = shapes["offset"]
+    inputs = {name: keras.Input(shape, name=name) for name, shape in shapes.items()}
     output = load(system.build)(architecture, inputs, seed, stddev)
     return keras.Model(inputs, output, name="offset_autoencoder")
 
@@ -115,26 +121,196 @@ def initial_variables(architecture: Architecture, model: Any, seed: int) -> Vari
 
     ``model`` is built of the architecture with ``noise_input``, whatever its seed and weights.
     """
-    layers = keras.layers
     # The seed of a model decides their kernels and no other of their weights.
-    seeds_kernel_alone = (layers.Dense, layers.Conv2D, layers.Conv2DTranspose, SampledCode)
+    convolutions = keras.layers.Conv2D, keras.layers.Conv2DTranspose
+    seeds_kernel_alone = (keras.layers.Dense, *convolutions, layers.SampledCode)
     weighted = [layer for layer in model.layers if layer.weights]
-    is_users = architecture.system_record.is_users
     kernels = {}
+    is_users = architecture.system_record.is_users
     if is_users or any(type(layer) not in seeds_kernel_alone for layer in weighted):
         model = build_model(architecture, seed, noise_input=True)
     else:  # kernels are drawn in a tenth of the time that a model is built in
-        with_kernel = [layer for layer in weighted if hasattr(layer, "kernel")]
-        kernels = {
-            layer.kernel.path: glorot_uniform(seed, layer.name)(layer.kernel.shape)
-            for layer in with_kernel
-        }
+        for layer in weighted:
+            if hasattr(layer, "kernel"):
+                draw = layers.glorot_uniform(seed, layer.name)
+                kernels[layer.kernel.path] = draw(layer.kernel.shape)
     return Variables(
         *(
             [np.asarray(kernels.get(variable.path, variable)) for variable in variables]
             for variables in (model.trainable_variables, model.non_trainable_variables)
         )
     )
+
+
+def additive(architecture: Architecture, inputs: Inputs, seed: int, stddev: float) -> Tensor:
+    """The code is ``z = encoder(x) + offset + stddev · n``."""
+    code = encode(architecture, inputs["x"], seed)
+    return _add_and_decode(architecture, code, inputs["offset"], seed, stddev)
+
+
+def concatenate(architecture: Architecture, inputs: Inputs, seed: int, stddev: float) -> Tensor:
+    """The decoder reads [encoder(x) + stddev · n, offset]."""
+    code = encode(architecture, inputs["x"], seed)
+    if "noise" in inputs:
+        code = keras.layers.Add(name="code_plus_noise")([code, inputs["noise"]])
+    elif stddev:
+        code = layers.CodeNoise(stddev, layers.layer_seed(seed, "noise"), name="noise")(code)
+    both = keras.layers.Concatenate(name="code_and_offset")([code, inputs["offset"]])
+    return decode(architecture, both, seed)
+
+
+def two_encoder(architecture: Architecture, inputs: Inputs, seed: int, stddev: float) -> Tensor:
+    """With f a second encoder, trained or frozen: z = encoder(x) + f(x) + offset + stddev · n.
+
+    Where f is scaled, every f(x) has the norm ``second_rms · √L``.
+    """
+    network, x, trains = architecture.network, inputs["x"], not architecture.frozen
+    code = encode(architecture, x, seed)
+    if network.kind_record.is_dense or architecture.second_hidden is not None:
+        second = _through(architecture.second_encoder_layers, x, seed)
+    else:
+        activation = architecture.second_activation
+        features = encode_hidden(architecture, x, seed, "second_", activation, trains)
+        last = layers.dense(network.latent_dim, "linear", "second_code", seed, trainable=trains)
+        second = last(features)
+    if architecture.second_rms is not None:
+        second = layers.UnitNorm(name="second_unit_code")(second)
+        norm = architecture.second_rms * math.sqrt(network.latent_dim)
+        second = keras.layers.Rescaling(norm, name="second_scaled_code")(second)
+    second = keras.layers.Add(name="second_code_plus_offset")([second, inputs["offset"]])
+    return _add_and_decode(architecture, code, second, seed, stddev)
+
+
+def ensemble(architecture: Architecture, inputs: Inputs, seed: int, stddev: float) -> Tensor:
+    """The code is ``z = combined + offset + stddev · n``, combined over the encoders' codes."""
+    prefixes = architecture.encoder_prefixes
+    codes = [encode(architecture, inputs["x"], seed, prefix) for prefix in prefixes]
+    combine = {"mean": keras.layers.Average, "sum": keras.layers.Add}
+    code = combine[architecture.combine or "mean"](name="ensemble_code")(codes)
+    return _add_and_decode(architecture, code, inputs["offset"], seed, stddev)
+
+
+def vae(architecture: Architecture, inputs: Inputs, seed: int, stddev: float) -> Tensor:
+    """Offset plus a draw from N(mean(x), variance(x)), whose divergence from N(0, 1) is a loss too.
+
+    The KL divergence, in nats per sample, is brought to the scale of the reconstruction loss, so
+    that beta = 1 is the evidence lower bound for every loss: for binary and categorical
+    cross-entropy of the data's likelihood, for squared error of a Gaussian with variance ½.
+    """
+    network = architecture.network
+    log_variance_name = str(architecture.system_record.log_variance_layer)
+    features = encode_hidden(architecture, inputs["x"], seed)
+    mean = layers.dense(network.latent_dim, "linear", "code", seed)(features)
+    log_variance = layers.dense(network.latent_dim, "linear", log_variance_name, seed)(features)
+    draws = [inputs["noise"]] if "noise" in inputs else []
+    code = layers.SampledCode(
+        beta=1.0 if architecture.beta is None else architecture.beta,
+        scale=LOSSES[network.loss].nats_factor(architecture.input_dim),
+        warmup_steps=architecture.warmup_steps or 0,
+        seed=layers.layer_seed(seed, "sampled_code"),
+        name="sampled_code",
+    )([mean, log_variance, *draws])
+    return _add_and_decode(architecture, code, inputs["offset"], seed, stddev)
+
+
+def _add_and_decode(
+    architecture: Architecture, code: Tensor, offset: Tensor, seed: int, stddev: float
+) -> Tensor:
+    added = keras.layers.Add(name="code_plus_offset")([code, offset])
+    if stddev:
+        added = layers.CodeNoise(stddev, layers.layer_seed(seed, "noise"), name="noise")(added)
+    return decode(architecture, added, seed)
+
+
+def encode_hidden(
+    architecture: Architecture,
+    x: Tensor,
+    seed: int,
+    prefix: str = "",
+    activation: str | None = None,
+    trainable: bool = True,
+) -> Tensor:
+    """The encoder up to its last hidden layer: features (batch, any width) of x (batch, D).
+
+    ``prefix`` is put before the layers' names; ``activation`` None is the network's.
+    """
+    network = architecture.network
+    options = {"activation": activation or network.activation, "trainable": trainable}
+    return load(network.kind_record.encode)(architecture, x, seed, prefix, **options)
+
+
+def encode(architecture: Architecture, x: Tensor, seed: int, prefix: str = "") -> Tensor:
+    """The code (batch, L): hidden layers, a linear Dense layer, unit L2 norm if asked for."""
+    network = architecture.network
+    features = encode_hidden(architecture, x, seed, prefix)
+    code = layers.dense(network.latent_dim, "linear", f"{prefix}code", seed)(features)
+    return layers.UnitNorm(name=f"{prefix}unit_code")(code) if network.normalize else code
+
+
+def decode(architecture: Architecture, code: Tensor, seed: int) -> Tensor:
+    """The decoder, which mirrors the encoder: from (batch, any width) to (batch, input_dim)."""
+    return load(architecture.network.kind_record.decode)(architecture, code, seed)
+
+
+def encode_dense(architecture: Architecture, x: Tensor, seed: int, prefix: str, **_: Any) -> Tensor:
+    """A Dense layer for each hidden width."""
+    return _through(architecture.encoder_layers(prefix)[:-1], x, seed)
+
+
+def decode_dense(architecture: Architecture, code: Tensor, seed: int) -> Tensor:
+    """The hidden widths backwards, then a Dense layer with the output's activation."""
+    return _through(architecture.decoder_layers, code, seed)
+
+
+def encode_convolutional(
+    architecture: Architecture, x: Tensor, seed: int, prefix: str, **options: Any
+) -> Tensor:
+    """A convolution of stride 2 for each number of filters."""
+    network = architecture.network
+    features = keras.layers.Reshape(_image(architecture), name=f"{prefix}image")(x)
+    for number, filters in enumerate(network.filters, start=1):
+        name = f"{prefix}encoder_{number}"
+        kind, size = keras.layers.Conv2D, network.kernel_size
+        features = layers.strided(kind, filters, size, name, seed, **options)(features)
+    return keras.layers.Flatten(name=f"{prefix}flat")(features)
+
+
+def decode_convolutional(architecture: Architecture, code: Tensor, seed: int) -> Tensor:
+    """A Dense layer, then transposed convolutions; what is too large is cropped."""
+    network = architecture.network
+    height, width, channels = _image(architecture)
+    halvings = len(network.filters)
+    small = [-(-side // 2**halvings) for side in (height, width)]
+    start = (*small, network.filters[-1])
+    image = layers.dense(math.prod(start), network.activation, "decoder_dense", seed)(code)
+    image = keras.layers.Reshape(start, name="decoder_image")(image)
+    outputs = [*reversed(network.filters[:-1]), channels]
+    for number, filters in enumerate(outputs, start=1):
+        name, activation = f"decoder_{number}", network.activation
+        if number == halvings:
+            name, activation = "reconstruction_image", "linear"
+        size, transposed = network.kernel_size, keras.layers.Conv2DTranspose
+        image = layers.strided(transposed, filters, size, name, seed, activation=activation)(image)
+    surplus = [image.shape[1] - height, image.shape[2] - width]
+    if any(surplus):
+        crop = tuple((extra // 2, extra - extra // 2) for extra in surplus)
+        image = keras.layers.Cropping2D(crop, name="crop")(image)
+    flat = keras.layers.Reshape((architecture.input_dim,), name="reconstruction_flat")(image)
+    return keras.layers.Activation(network.output, name="reconstruction")(flat)
+
+
+def _image(architecture: Architecture) -> tuple[int, int, int]:
+    shape = architecture.image_shape
+    if shape is None or len(shape) not in (2, 3):
+        raise ValueError(f"a {architecture.network.kind} network needs samples with an image shape")
+    height, width, channels = (*shape, 1)[:3]
+    return height, width, channels
+
+
+def _through(stack: Sequence[DenseLayer], x: Tensor, seed: int) -> Tensor:
+    for layer in stack:
+        x = layers.dense(layer.units, layer.activation, layer.name, seed, trainable=layer.trains)(x)
+    return x
 
 
 def build_user_model(architecture: Architecture, seed: int) -> Any:
@@ -156,7 +332,10 @@ def build_user_model(architecture: Architecture, seed: int) -> Any:
     expected = {"x": (None, architecture.input_dim), "offset": (None, latent_dim)}
     if not isinstance(model, keras.Model):
         raise InputError(where, f"it must return a keras.Model, got a {type(model).__name__}")
-    inputs = _input_shapes(model)
+    try:
+        inputs = keras.tree.map_structure(lambda tensor: tuple(tensor.shape), model.input)
+    except (AttributeError, ValueError):  # subclassed, or a Sequential without an Input
+        inputs = None
     if inputs != expected:
         raise InputError(
             where,
@@ -178,19 +357,6 @@ def build_user_model(architecture: Architecture, seed: int) -> Any:
     if not model.trainable_variables:
         raise InputError(where, "its model has nothing to train: no layer has trainable weights")
     return model
-
-
-def _input_shapes(model: Any) -> Any:
-    """The shapes of a model's inputs by name, as list or alone; None where it was never called."""
-    try:
-        inputs = model.input
-    except (AttributeError, ValueError):  # subclassed, or a Sequential without an Input
-        return None
-    if isinstance(inputs, dict):
-        return {key: tuple(tensor.shape) for key, tensor in inputs.items()}
-    if isinstance(inputs, list | tuple):
-        return [tuple(tensor.shape) for tensor in inputs]
-    return tuple(inputs.shape)
 
 
 def _build_reproducibly(build: Any, input_dim: int, latent_dim: int, seed: int) -> Any:

@@ -9,18 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.models.architecture import (
-    Architecture,
-    DenseLayer,
-    count_parameters,
-    decoder_layers,
-    dense_layers,
-    encoder_layers,
-    encoder_prefixes,
-    log_variance_layer,
-    second_encoder_layers,
-)
-from offset_autoencoder.models.inference import Array, Encoded, RunInference, Weights
+from offset_autoencoder.models.architecture import Architecture, DenseLayer
+from offset_autoencoder.models.inference import Array, Decode, Encoded, RunInference, Weights
 
 Floats = NDArray[Any]  # float32 or float64
 
@@ -94,7 +84,7 @@ def unit_norm(x: Floats) -> Floats:
 def runs_in_numpy(architecture: Architecture) -> bool:
     """True for Dense layers alone, with activations that NumPy has."""
     return architecture.is_dense and all(
-        layer.activation in ACTIVATIONS for layer in dense_layers(architecture)
+        layer.activation in ACTIVATIONS for layer in architecture.dense_layers
     )
 
 
@@ -104,14 +94,11 @@ class DenseNetwork(RunInference):
     stays_open = True
 
     def __init__(self, architecture: Architecture, weights: Weights) -> None:
+        self.trainable_parameters = architecture.trainable_parameters
         self._architecture = architecture
         self._weights = weights
-        self._layers = dense_layers(architecture)
-
-    @property
-    def trainable_parameters(self) -> int:
-        """Number of trainable parameters."""
-        return count_parameters(self._architecture)
+        units = (layer.units for layer in architecture.dense_layers)
+        self._widest = max(architecture.input_dim, *units)
 
     def encode(self, x: Array, offset: Array) -> Encoded:
         """See :meth:`.RunInference.encode`."""
@@ -124,17 +111,14 @@ class DenseNetwork(RunInference):
         )
 
     def _encode(self, x: Array, offset: Array) -> Encoded:
-        architecture = self._architecture
-        system = architecture.system_record
+        architecture, system = self._architecture, self._architecture.system_record
         if system.log_variance_layer:
-            *hidden, last = encoder_layers(architecture)
+            *hidden, last = architecture.encoder_layers()
             features = self._forward(x, hidden)
-            log_variance = self._forward(features, [log_variance_layer(architecture)])
+            log_variance = self._forward(features, [architecture.log_variance_layer])
             return Encoded(self._forward(features, [last]), offset, log_variance)
-        codes = [
-            self._forward(x, encoder_layers(architecture, prefix))
-            for prefix in encoder_prefixes(architecture)
-        ]
+        encoders = map(architecture.encoder_layers, architecture.encoder_prefixes)
+        codes = [self._forward(x, layers) for layers in encoders]
         if architecture.network.normalize:
             codes = [unit_norm(code) for code in codes]
         code = codes[0]
@@ -143,18 +127,21 @@ class DenseNetwork(RunInference):
             if architecture.combine != "sum":
                 code /= np.float32(len(codes))
         if system.learns_offset:
-            second = self._forward(x, second_encoder_layers(architecture))
+            second = self._forward(x, architecture.second_encoder_layers)
             if architecture.second_rms is not None:
                 norm = architecture.second_rms * math.sqrt(architecture.network.latent_dim)
                 second = unit_norm(second) * np.float32(norm)
             offset = offset + second
         return Encoded(code, offset, None)
 
-    def decode(self, x: Array, code: Array | None, offset: Array) -> Array:
-        """See :meth:`.RunInference.decode`; there is always a code."""
+    def decoder(self, x: Array) -> Decode:
+        """See :meth:`.RunInference.decoder`; there is always a code."""
+        return self._decode
+
+    def _decode(self, code: Array | None, offset: Array) -> Array:
         assert code is not None
         output = np.empty((len(code), self._architecture.input_dim), np.float32)
-        layers = decoder_layers(self._architecture)
+        layers = self._architecture.decoder_layers
         for rows in self._blocks(len(code)):
             if self._architecture.system_record.concatenates:
                 z = np.concatenate([code[rows], offset[rows]], axis=1)
@@ -164,12 +151,15 @@ class DenseNetwork(RunInference):
         return output
 
     def _blocks(self, samples: int) -> Iterator[slice]:
-        widest = max(self._architecture.input_dim, *(layer.units for layer in self._layers))
-        size = max(1, _BLOCK_VALUES // widest)
+        size = max(1, _BLOCK_VALUES // self._widest)
         yield from (slice(start, start + size) for start in range(0, samples, size))
 
     def _forward(self, x: Array, layers: Iterable[DenseLayer]) -> Array:
-        for layer in layers:
-            kernel, bias = (self._weights[f"{layer.name}/{key}"] for key in ("kernel", "bias"))
-            x = forward(x, [(kernel, bias, layer.activation)])
-        return x
+        weights = self._weights
+        return forward(
+            x,
+            (
+                (weights[f"{layer.name}/kernel"], weights[f"{layer.name}/bias"], layer.activation)
+                for layer in layers
+            ),
+        )

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 from offset_autoencoder.config.systems import SYSTEMS
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.models.architecture import Architecture
+from offset_autoencoder.user_code import find_attribute
 
 Array = NDArray[np.float32]
 Weights = Mapping[str, NDArray[Any]]
 Decode = Callable[[Array | None, Array], Array]
+Forward = Callable[[Any], Any]  # in the structures of a model's inputs and outputs
 K = TypeVar("K", bound=Hashable)
 
 _BLOCK_VALUES = 2**24  # features of a block of samples: 64 MB of float32
@@ -46,29 +48,26 @@ class Encoded:
 
 
 class RunInference(ABC):
-    """A run's network with its weights in place; ``stays_open`` once the next run's is open."""
+    """A run's network with its weights in place.
+
+    Attributes:
+        stays_open: Whether it can still be used once the next run's is open.
+        trainable_parameters: Number of trainable parameters.
+    """
 
     stays_open: bool
-
-    @property
-    @abstractmethod
-    def trainable_parameters(self) -> int:
-        """Number of trainable parameters."""
+    trainable_parameters: int
 
     @abstractmethod
     def encode(self, x: Array, offset: Array) -> Encoded:
         """Codes and offsets of samples x, (n, D), with f(x) as it is added, (n, L)."""
 
     @abstractmethod
-    def decode(self, x: Array, code: Array | None, offset: Array) -> Array:
-        """The reconstructions, (n, D), of codes and offsets, each (n, L).
-
-        Codes may be None for a model without a separable code: x, (n, D), is encoded again.
-        """
-
     def decoder(self, x: Array) -> Decode:
-        """:meth:`decode` of these samples: from codes and offsets to reconstructions."""
-        return functools.partial(self.decode, x)
+        """Function from codes and offsets, each (n, L), to reconstructions of samples x, (n, D).
+
+        Codes may be None for a model without a separable code: x is encoded again.
+        """
 
 
 def open_inference(
@@ -118,30 +117,27 @@ class KerasNetwork(RunInference):
         self, model: Any, system: str, where: str = "model", *, compiled: bool = False
     ) -> None:
         self.model = model
+        self.where = where
+        self.trainable_parameters = sum(int(np.prod(v.shape)) for v in model.trainable_weights)
         self._compiled = compiled
         self._system = system
-        self.where = where
 
     @functools.cached_property
-    def _halves(self) -> EncoderDecoder | None:
+    def _halves(self) -> tuple[Forward, Forward] | None:
         halves = split_encoder_decoder(self.model, self._system)
-        return halves and EncoderDecoder(
-            *(_InBlocks(half, compiled=self._compiled) for half in halves)
-        )
+        if halves is None:
+            return None
+        encoder, decoder = (_in_blocks(half, self._compiled) for half in halves)
+        return encoder, decoder
 
     @functools.cached_property
-    def _whole(self) -> _InBlocks:
-        return _InBlocks(self.model, compiled=self._compiled)
+    def _whole(self) -> Forward:
+        return _in_blocks(self.model, self._compiled)
 
     @property
     def has_code(self) -> bool:
         """True if it names a code that depends on x alone."""
         return self._halves is not None
-
-    @property
-    def trainable_parameters(self) -> int:
-        """Number of trainable parameters."""
-        return sum(int(np.prod(v.shape)) for v in self.model.trainable_weights)
 
     def load(self, weights: Weights) -> None:
         """Take over the weights of a run, by name."""
@@ -152,15 +148,19 @@ class KerasNetwork(RunInference):
         """See :meth:`RunInference.encode`."""
         if self._halves is None:
             return Encoded(None, offset, None)
-        output = self._halves.encoder({"x": x, "offset": offset})
+        output = self._halves[0]({"x": x, "offset": offset})
         return Encoded(output["code"], output["offset"], output.get("log_variance"))
 
-    def decode(self, x: Array, code: Array | None, offset: Array) -> Array:
-        """See :meth:`RunInference.decode`."""
-        if code is None or self._halves is None:
-            return self.reconstruct(x, offset)
-        output: Array = self._halves.decoder([code, offset])
-        return output
+    def decoder(self, x: Array) -> Decode:
+        """See :meth:`RunInference.decoder`."""
+
+        def decode(code: Array | None, offset: Array) -> Array:
+            if code is None or self._halves is None:
+                return self.reconstruct(x, offset)
+            output: Array = self._halves[1]([code, offset])
+            return output
+
+        return decode
 
     def reconstruct(self, x: Array, offset: Array) -> Array:
         """The reconstructions (n, D) of samples (n, D) with offsets as added (n, L)."""
@@ -173,8 +173,8 @@ class KerasNetwork(RunInference):
         Raises:
             InputError: where the network is the user's own and names no code that x alone decides.
         """
-        nothing = np.zeros(self.model.input["offset"].shape[-1], np.float32)
-        code = self.encode(x, np.broadcast_to(nothing, (len(x), *nothing.shape))).code
+        shape = (len(x), self.model.input["offset"].shape[-1])
+        code = self.encode(x, np.broadcast_to(np.float32(0), shape)).code
         if code is None:
             raise InputError(
                 self.where,
@@ -187,10 +187,7 @@ class KerasNetwork(RunInference):
 def load_network(path: Path, system: str, function: str | None) -> KerasNetwork:
     """Load a ``.keras`` file in Keras's safe mode, which runs no code that the file brings.
 
-    Args:
-        path: The file.
-        system: Name of the system that built the network.
-        function: The user's function that built it, whose module registers its layers.
+    ``system`` and ``function`` built it: the module of a user's function registers its layers.
 
     Raises:
         InputError: where the file is missing, damaged or not safe to load.
@@ -199,8 +196,6 @@ def load_network(path: Path, system: str, function: str | None) -> KerasNetwork:
     from offset_autoencoder.models.backend import keras
 
     if function is not None:
-        from offset_autoencoder.user_code import find_attribute
-
         find_attribute(str(path), function)
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
@@ -210,24 +205,15 @@ def load_network(path: Path, system: str, function: str | None) -> KerasNetwork:
     return KerasNetwork(model, system, str(path))
 
 
-class EncoderDecoder(NamedTuple):
-    """The halves of a model; they share its weights.
+def split_encoder_decoder(model: Any, system: str) -> tuple[Any, Any] | None:
+    """The encoder and the decoder of a model, which share its weights.
 
-    Attributes:
-        encoder: ``{"x", "offset"}`` → ``{"code", "offset"}``, each (batch, L): the code as it
-            is before anything is added, and what is added: the input, or the output of a second
-            encoder plus it. A variational autoencoder's has ``log_variance`` too.
-        decoder: ``[code, offset]`` → the reconstruction (batch, input_dim).
-    """
+    The encoder maps ``{"x", "offset"}`` to ``{"code", "offset"}``, each (batch, L): the code as it
+    is before anything is added, and what is added: the input, or the output of a second encoder
+    plus it. A variational autoencoder's has ``log_variance`` too. The decoder maps
+    ``[code, offset]`` to the reconstruction (batch, input_dim).
 
-    encoder: Any
-    decoder: Any
-
-
-def split_encoder_decoder(model: Any, system: str) -> EncoderDecoder | None:
-    """The halves of a model, or None for one that cannot be split.
-
-    That is a user's model without a layer named ``code``, one whose code depends on the offset
+    None for a user's model without a layer named ``code``, one whose code depends on the offset
     too, so that another offset would need another code, or one whose decoder reads x by another
     way. The model itself can be called afterwards, but no longer saved: its layers then belong
     to several models.
@@ -246,47 +232,42 @@ def split_encoder_decoder(model: Any, system: str) -> EncoderDecoder | None:
         outputs["log_variance"] = layers[record.log_variance_layer].output
     try:
         keras.Model(inputs["x"], code)  # raises where the code needs the offset
-        return EncoderDecoder(
-            keras.Model(inputs, outputs), keras.Model([code, offset], model.output)
-        )
+        return keras.Model(inputs, outputs), keras.Model([code, offset], model.output)
     except ValueError:
         return None
 
 
-class _InBlocks:
-    """A model called block by block, compiled to a graph that is traced once, or layer by layer."""
+def _in_blocks(model: Any, compiled: bool) -> Forward:
+    """A model as a function of NumPy arrays in the structure of its inputs, called block by block.
 
-    def __init__(self, model: Any, *, compiled: bool) -> None:
-        self._model = model
-        self._compiled = compiled
+    It is compiled to a graph that is traced once, at the first call, or run layer by layer.
+    """
+    from offset_autoencoder.models.backend import tf
 
-    @functools.cached_property
-    def _graph(self) -> Any:
-        from offset_autoencoder.models.backend import tf
+    nest = tf.nest
 
-        model = self._model
-        if not self._compiled:
-            return functools.partial(model, training=False)
-        signature = tf.nest.map_structure(
+    def forward(inputs: Any) -> Any:
+        return model(inputs, training=False)
+
+    if compiled:
+        signature = nest.map_structure(
             lambda tensor: tf.TensorSpec((None, *tensor.shape[1:]), tf.float32), model.input
         )
-        function = tf.function(lambda inputs: model(inputs, training=False), autograph=False)
-        return function.get_concrete_function(signature)
+        forward = tf.function(forward, [signature], autograph=False)
+    tensors = nest.flatten([model.input, model.output])
+    widest = max(int(np.prod(tensor.shape[1:])) for tensor in tensors)
 
-    def __call__(self, inputs: Any) -> Any:
-        """Outputs as NumPy arrays, in the structure of the model's."""
-        from offset_autoencoder.models.backend import tf
-
-        nest, samples = tf.nest, len(tf.nest.flatten(inputs)[0])
+    def call(inputs: Any) -> Any:
+        samples = len(nest.flatten(inputs)[0])
         if not samples:  # TensorFlow adds no bias to nothing
             row = nest.map_structure(lambda a: np.zeros((1, a.shape[1]), np.float32), inputs)
-            return nest.map_structure(lambda a: a[:0], self(row))
-        tensors = nest.flatten([self._model.input, self._model.output])
-        widest = max(int(np.prod(tensor.shape[1:])) for tensor in tensors)
+            return nest.map_structure(lambda a: a[:0], call(row))
         size = max(1, _BLOCK_VALUES // widest)
         blocks = []
         for start in range(0, samples, size):
             rows = slice(start, start + size)
             block = nest.map_structure(lambda a, rows=rows: tf.constant(a[rows]), inputs)
-            blocks.append(nest.map_structure(np.asarray, self._graph(block)))
+            blocks.append(nest.map_structure(np.asarray, forward(block)))
         return nest.map_structure(lambda *parts: np.concatenate(parts), *blocks)
+
+    return call

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 from offset_autoencoder.config import Setting
@@ -9,46 +10,10 @@ from offset_autoencoder.config.registries import load
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.config.systems import SYSTEMS
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.models.architecture import Architecture, count_parameters, steps_per_epoch
+from offset_autoencoder.models.architecture import Architecture, steps_per_epoch
 from offset_autoencoder.user_code import digest_of_user_code, find_attribute
 
 TOLERANCE = 0.01
-
-
-def architecture_of(
-    setting: Setting,
-    *,
-    input_dim: int,
-    image_shape: Sequence[int] | None,
-    steps: int,
-    encoder_hidden: Sequence[int] | None = None,
-    function_sha256: str | None = None,
-) -> Architecture:
-    """The architecture of a setting, with what params.yaml leaves open filled in.
-
-    Args:
-        setting: One model at one value of each swept key.
-        input_dim: Features of a sample.
-        image_shape: Shape of a sample, where it is an image.
-        steps: Training steps per epoch, for a warm-up.
-        encoder_hidden: Widths found for a system that matches parameters.
-        function_sha256: Digest of the user's code.
-    """
-    spec, network = setting.spec, setting.network
-    system = SYSTEMS[spec.system_record.resolved_as or spec.system]
-    reads_image = network.kind_record.reads_images or system.is_users
-    options = {key: getattr(spec, key) for key in system.keys}
-    if system.resolve is not None:
-        options = system.resolve(spec, network, steps)
-    return Architecture(
-        system=system.name,
-        network=network,
-        input_dim=input_dim,
-        image_shape=list(image_shape) if reads_image and image_shape is not None else None,
-        encoder_hidden=None if encoder_hidden is None else list(encoder_hidden),
-        function_sha256=function_sha256,
-        **options,
-    )
 
 
 def resolve_architectures(
@@ -61,47 +26,70 @@ def resolve_architectures(
     """The architecture of each setting, for this number of training samples.
 
     Raises:
-        InputError: where the samples do not suit the kind of network, no width matches, or the
-            user's own function is not found.
+        InputError: as :func:`resolve_architecture`, and where no width matches.
     """
+    resolve = functools.partial(
+        resolve_architecture, input_dim=input_dim, image_shape=image_shape, samples=samples
+    )
+    architectures = []
+    for setting in settings:
+        widths = None
+        if setting.spec.system_record.matches_parameters:
+            where = f"params.yaml: models.{setting.model}.match"
+            target = resolve(_model_to_match(where, setting, settings))
+            if not target.network.kind_record.is_dense:
+                what = f"names a {target.network.kind} model: only dense ones can be matched"
+                raise InputError(where, what)
+            parameters = target.trainable_parameters
+            widths = matching_widths(where, setting.network, input_dim, parameters)
+        architectures.append(resolve(setting, encoder_hidden=widths))
+    return architectures
 
-    def resolve(setting: Setting, encoder_hidden: Sequence[int] | None = None) -> Architecture:
-        where = f"params.yaml: models.{setting.model}"
-        network, spec = setting.network, setting.spec
-        if network.kind_record.reads_images and image_shape is None:
-            raise InputError(
-                where,
-                f"network.kind: {network.kind} needs samples that are images",
-                "set data.image_shape: [height, width]",
-            )
-        if network.kind_record.check is not None:
-            load(network.kind_record.check)(where, network, image_shape)
-        digest = None
-        if spec.function:
-            digest = digest_of_user_code(f"{where}.function", spec.function)
-            find_attribute(f"{where}.function", spec.function)
-        return architecture_of(
-            setting,
-            input_dim=input_dim,
-            image_shape=image_shape,
-            steps=steps_per_epoch(samples, setting.train.batch_size),
-            encoder_hidden=encoder_hidden,
-            function_sha256=digest,
+
+def resolve_architecture(
+    setting: Setting,
+    *,
+    input_dim: int,
+    image_shape: Sequence[int] | None,
+    samples: int,
+    encoder_hidden: Sequence[int] | None = None,
+) -> Architecture:
+    """The architecture of a setting, one model at one value of each swept key.
+
+    ``encoder_hidden`` are the widths found for a system that matches parameters.
+
+    Raises:
+        InputError: where the samples do not suit the kind of network, or the user's own function
+            is not found.
+    """
+    spec, network, where = setting.spec, setting.network, f"params.yaml: models.{setting.model}"
+    kind, system = network.kind_record, SYSTEMS[spec.system_record.resolved_as or spec.system]
+    if kind.reads_images and image_shape is None:
+        raise InputError(
+            where,
+            f"network.kind: {network.kind} needs samples that are images",
+            "set data.image_shape: [height, width]",
         )
-
-    def widened(setting: Setting) -> Architecture:
-        where = f"params.yaml: models.{setting.model}.match"
-        target = resolve(_model_to_match(where, setting, settings))
-        if not target.network.kind_record.is_dense:
-            what = f"names a {target.network.kind} model: only dense ones can be matched"
-            raise InputError(where, what)
-        widths = matching_widths(where, setting.network, input_dim, count_parameters(target))
-        return resolve(setting, widths)
-
-    return [
-        widened(setting) if setting.spec.system_record.matches_parameters else resolve(setting)
-        for setting in settings
-    ]
+    if kind.check is not None:
+        load(kind.check)(where, network, image_shape)
+    digest = None
+    if spec.function:
+        digest = digest_of_user_code(f"{where}.function", spec.function)
+        find_attribute(f"{where}.function", spec.function)
+    options = {key: getattr(spec, key) for key in system.keys}
+    if system.resolve is not None:
+        steps = steps_per_epoch(samples, setting.train.batch_size)
+        options = system.resolve(spec, network, steps)
+    shape = image_shape if kind.reads_images or system.is_users else None
+    return Architecture(
+        system=system.name,
+        network=network,
+        input_dim=input_dim,
+        image_shape=None if shape is None else list(shape),
+        encoder_hidden=None if encoder_hidden is None else list(encoder_hidden),
+        function_sha256=digest,
+        **options,
+    )
 
 
 def _model_to_match(where: str, setting: Setting, settings: Sequence[Setting]) -> Setting:
@@ -154,9 +142,8 @@ def matching_widths(where: str, network: Network, input_dim: int, target: int) -
         )
 
     def parameters(widths: Sequence[int]) -> int:
-        return count_parameters(
-            Architecture(network=network, input_dim=input_dim, encoder_hidden=list(widths))
-        )
+        wide = Architecture(network=network, input_dim=input_dim, encoder_hidden=list(widths))
+        return wide.trainable_parameters
 
     def stretched(factor: float) -> list[int]:
         return [max(1, round(factor * width)) for width in network.hidden]

@@ -16,7 +16,6 @@ WEIGHT_CODE = (
     "models.autoencoder",
     "models.backend",
     "models.layers",
-    "models.systems",
     "training.batches",
     "training.engine",
     "training.keras_engine",

@@ -6,16 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from offset_autoencoder.config import values
 from offset_autoencoder.config.offset_kinds import OFFSETS, OffsetSection, SideInput
 from offset_autoencoder.config.systems import SYSTEMS
-from offset_autoencoder.config.values import (
-    Count,
-    Number,
-    Section,
-    Seed,
-    member_of,
-    validate_section,
-)
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import read_json, write_json
 
@@ -26,7 +19,7 @@ NAME_IN_MLFLOW = "model"
 _AGAIN = "make the folder anew, with this version"
 
 
-class ModelMetadata(Section):
+class ModelMetadata(values.Section):
     """Description of a served model, beside its weights.
 
     Attributes:
@@ -52,15 +45,15 @@ class ModelMetadata(Section):
     format: int = FORMAT
     run: str
     model: str | None
-    system: Annotated[str, member_of(SYSTEMS)]
+    system: Annotated[str, values.member_of(SYSTEMS)]
     function: str | None
-    seed: Seed
-    input_dim: Count
+    seed: values.Seed
+    input_dim: values.Count
     columns: list[str] | None
     image_shape: list[int] | None
-    latent_dim: Count
+    latent_dim: values.Count
     offset_kind: str | None
-    offset_factor: Number
+    offset_factor: values.Number
     scale: str
     classes: list[int] | list[str] | None
     text_ids: bool
@@ -103,7 +96,7 @@ def read_metadata(folder: Path) -> ModelMetadata:
     if version != FORMAT:
         raise InputError(str(path), f"has format {version!r}, expected {FORMAT}", _AGAIN)
     try:
-        return validate_section(ModelMetadata, str(path), document)
+        return values.validate_section(ModelMetadata, str(path), document)
     except InputError as error:
         raise InputError(error.where, error.what, _AGAIN) from None
 

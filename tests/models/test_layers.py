@@ -1,3 +1,5 @@
+"""Layers of the project's own: noise on the code, the sampled code, the unit norm."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -10,11 +12,53 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from offset_autoencoder.models.backend import keras, tf
-from offset_autoencoder.models.layers import SampledCode
+from offset_autoencoder.models.layers import CodeNoise, SampledCode, UnitNorm
 
 RNG = np.random.default_rng(0)
 MEAN = RNG.normal(size=(5, 3)).astype(np.float32)
 LOG_VARIANCE = RNG.normal(size=(5, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [
+        (CodeNoise, {"stddev": 1.5, "seed": 9}),
+        (SampledCode, {"beta": 0.5, "scale": 0.1, "warmup_steps": 9, "seed": 4}),
+        (UnitNorm, {"epsilon": 1e-3}),
+    ],
+)
+def test_survives_serialisation(kind: Any, arguments: dict[str, Any]) -> None:
+    before = kind(**arguments, name="layer")
+    layer = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(before))
+    assert type(layer) is kind
+    assert layer.get_config() == before.get_config()
+    assert {name: getattr(layer, name) for name in arguments} == arguments
+    assert layer.name == "layer"
+
+
+def test_adds_nothing_outside_training() -> None:
+    x = np.ones((4, 3), np.float32)
+    np.testing.assert_array_equal(np.asarray(CodeNoise(0.5)(x, training=False)), x)
+
+
+@pytest.mark.parametrize("stddev", [0.1, 2.5])
+def test_noise_has_the_power_asked_for(stddev: float) -> None:
+    noise = np.asarray(CodeNoise(stddev, seed=3)(np.zeros((20_000, 2), np.float32), training=True))
+    np.testing.assert_allclose(noise.std(), stddev, rtol=0.02)
+    np.testing.assert_allclose(noise.mean(), 0, atol=0.03 * stddev)
+
+
+def test_noise_is_drawn_anew_and_repeats_by_seed() -> None:
+    x = np.zeros((8, 3), np.float32)
+    first, second = CodeNoise(1.0, seed=1), CodeNoise(1.0, seed=1)
+    a, b = np.asarray(first(x, training=True)), np.asarray(first(x, training=True))
+    assert not np.array_equal(a, b)
+    np.testing.assert_array_equal(np.asarray(second(x, training=True)), a)
+
+
+def test_refuses_a_negative_stddev() -> None:
+    with pytest.raises(ValueError, match="0 or more"):
+        CodeNoise(-0.1)
 
 
 def loss_of(layer: SampledCode, *inputs: Any, training: bool = True) -> float:
@@ -85,7 +129,7 @@ def test_draws_that_are_given_are_taken() -> None:
     arrays(np.float32, (2, 3), elements=st.floats(-1e4, 1e4, width=32)),
     arrays(np.float32, (2, 3), elements=st.floats(-1e4, 60, width=32)),
 )
-def test_loss_and_gradient_are_finite(mean: Any, log_variance: Any) -> None:
+def test_loss_and_gradient_of_the_sampled_code_are_finite(mean: Any, log_variance: Any) -> None:
     layer, inputs = SampledCode(), [tf.constant(mean), tf.constant(log_variance)]
     with tf.GradientTape() as tape:
         tape.watch(inputs)
@@ -106,9 +150,40 @@ def test_the_gradient_of_the_divergence_agrees_with_the_closed_form() -> None:
     np.testing.assert_allclose(of_log_variance, (np.exp(LOG_VARIANCE) - 1) / 10, atol=1e-6)
 
 
-def test_survives_serialisation() -> None:
-    before = SampledCode(beta=0.5, scale=0.1, warmup_steps=9, seed=4, name="z")
-    layer = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(before))
-    assert isinstance(layer, SampledCode)
-    assert layer.get_config() == before.get_config()
-    assert (layer.beta, layer.scale, layer.warmup_steps, layer.seed) == (0.5, 0.1, 9, 4)
+@settings(max_examples=30, deadline=None)
+@given(arrays(np.float32, (3, 5), elements=st.floats(-100, 100, width=32)))
+def test_the_length_is_one_or_the_vector_has_none(x: np.ndarray) -> None:
+    y = np.asarray(UnitNorm()(x))
+    long_enough = np.linalg.norm(x.astype(float), axis=1) > 2e-6
+    np.testing.assert_allclose(np.linalg.norm(y[long_enough], axis=1), 1, rtol=1e-6)
+    assert np.isfinite(y).all()
+
+
+def test_direction_is_kept() -> None:
+    x = np.array([[3.0, -4.0]], np.float32)
+    np.testing.assert_allclose(np.asarray(UnitNorm()(x)), [[0.6, -0.8]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-30, 1e-7, 1.0, 1e18])
+def test_the_gradient_of_the_unit_norm_is_finite(scale: float) -> None:
+    x = tf.constant(np.full((2, 4), scale, np.float32))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = tf.reduce_sum(UnitNorm()(x) * [[1.0, 2.0, 3.0, 4.0]])
+    gradient = np.asarray(tape.gradient(y, x))
+    assert np.isfinite(gradient).all()
+    if scale < 1e-6:
+        assert not gradient.any()
+
+
+def test_the_gradient_of_the_unit_norm_agrees_with_the_closed_form() -> None:
+    x = np.random.default_rng(0).normal(size=(1, 4))
+    v = np.array([[1.0, -2.0, 0.5, 3.0]])
+    variable = tf.constant(x, tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(variable)
+        y = tf.reduce_sum(UnitNorm()(variable) * v.astype(np.float32))
+    norm = np.linalg.norm(x)
+    unit = x / norm
+    expected = (v - unit * (unit @ v.T)) / norm
+    np.testing.assert_allclose(np.asarray(tape.gradient(y, variable)), expected, rtol=1e-5)
