@@ -307,21 +307,3 @@ def ticks_of(scale: Mapping[str, Any], count: int) -> dict[str, Any]:
 def data() -> Chart:
     """The rows, which the renderer puts in."""
     return alt.NamedData(name="rows")
-
-
-def spread(places: Sequence[float], apart: float) -> list[float]:
-    """Ascending places, moved as little as it takes for each to be ``apart`` from the next."""
-
-    def bottom(group: Sequence[float]) -> float:
-        return sum(group) / len(group) - apart * (len(group) - 1) / 2
-
-    def top(group: Sequence[float]) -> float:
-        return bottom(group) + apart * (len(group) - 1)
-
-    groups: list[list[float]] = []
-    for place in places:
-        groups.append([place])
-        while len(groups) > 1 and bottom(groups[-1]) < top(groups[-2]) + apart:
-            last = groups.pop()
-            groups[-1] += last
-    return [bottom(group) + apart * index for group in groups for index in range(len(group))]

@@ -14,7 +14,7 @@ from offset_autoencoder.data.scaling import ScaledRows
 from offset_autoencoder.io.arrays import RowSubset
 from offset_autoencoder.offsets.build import find_kind
 from offset_autoencoder.offsets.kind import PreparedIds
-from offset_autoencoder.reporting.progress import progress
+from offset_autoencoder.reporting.terminal import progress
 from offset_autoencoder.stages.prepare import (
     Source,
     leakage_warning,

@@ -339,7 +339,7 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
     if total <= _WORTH_A_BAR:
         yield lambda: None
         return
-    from offset_autoencoder.reporting.progress import progress
+    from offset_autoencoder.reporting.terminal import progress
 
     done = 0
     with progress("publishing runs", total, total) as report:
