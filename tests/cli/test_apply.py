@@ -281,14 +281,14 @@ def test_a_saved_folder_and_the_registry_give_the_same_as_the_run(
     from mlflow.tracking import MlflowClient
 
     from offset_autoencoder.serving.export import save_model_folder
-    from offset_autoencoder.serving.inference_model import find_servable_run
+    from offset_autoencoder.serving.inference_model import open_run
 
     outputs = [tmp_path / f"{name}.npy" for name in ("run", "folder", "champion", "version")]
     run = run_of("projection")
     assert command("reconstruct", run, samples_csv, outputs[0]).exit_code == 0
     folder = tmp_path / "logged" / "artifacts" / "model"
     folder.parent.mkdir(parents=True)
-    save_model_folder(folder, find_servable_run(run))
+    save_model_folder(folder, open_run(run))
     store = f"sqlite:///{tmp_path}/mlflow.db"
     client = MlflowClient(tracking_uri=store)
     client.create_registered_model("offset-autoencoder")

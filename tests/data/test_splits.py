@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.schema import SPLITS, Split
-from offset_autoencoder.data import splits
 from offset_autoencoder.data.splits import allocate, assign, hash_order
 from offset_autoencoder.errors import InputError
 
@@ -108,23 +107,6 @@ def test_hash_order_is_that_of_hashlib() -> None:
     ids = np.array(["a", "b", "ä", "c c"])
     expected = sorted(range(4), key=lambda i: hashlib.sha256(f"5:{ids[i]}".encode()).digest())
     assert hash_order(ids, 5).tolist() == expected
-
-
-def test_digests_that_begin_alike_are_told_apart_by_the_rest(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    original = splits._words
-
-    def alike(ids: NDArray[Any], seed: int, count: int) -> NDArray[np.uint64]:
-        words = original(ids, seed, count)
-        words[:, 0] %= 2
-        return words
-
-    monkeypatch.setattr(splits, "_words", alike)
-    ids = np.arange(50)
-    words = alike(ids, 3, 4)
-    expected = sorted(range(50), key=lambda i: tuple(words[i].tolist()))
-    assert hash_order(ids, 3).tolist() == expected
 
 
 def test_seeds_differ_and_repeat() -> None:

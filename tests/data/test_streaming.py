@@ -194,7 +194,7 @@ def test_an_error_leaves_nothing_on_disk(
     def fail(*_: Any, **__: Any) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("offset_autoencoder.stages.prepare.write_all_but_x", fail)
+    monkeypatch.setattr("offset_autoencoder.data.prepared.write_all_but_x", fail)
     with pytest.raises(OSError, match="disk full"):
         prepare(**keys)
     assert [path.name for path in Path("data").iterdir()] == ["raw"]

@@ -200,7 +200,7 @@ def test_ids_of_another_split_are_unknown(tmp_path: Path) -> None:
 
 def test_ids_that_are_not_ids(tmp_path: Path) -> None:
     np.savez(tmp_path / "t.npz", x=VALUES, name=np.linspace(0, 1, N))
-    assert "its ids are float64" in message(tmp_path, BY_ID, path="t.npz", id="name")
+    assert "ids are float64" in message(tmp_path, BY_ID, path="t.npz", id="name")
 
 
 @pytest.mark.parametrize(

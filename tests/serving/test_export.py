@@ -15,17 +15,13 @@ from tests.serving.small_project import runs_of
 
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.serving.export import save_model_folder
-from offset_autoencoder.serving.inference_model import (
-    find_servable_run,
-    load_model_folder,
-    open_run,
-)
+from offset_autoencoder.serving.inference_model import load_model_folder, open_run
 
 
 @pytest.fixture
 def folder(project: Path, tmp_path: Path) -> Path:
     """A folder of the model ``pca``."""
-    save_model_folder(tmp_path / "model", find_servable_run(runs_of(project)["pca"]["id"]))
+    save_model_folder(tmp_path / "model", open_run(runs_of(project)["pca"]["id"]))
     return tmp_path / "model"
 
 
@@ -48,8 +44,18 @@ def pickled(folder: Path) -> None:
         (lambda folder: (folder / "served.json").unlink(), "is no model's folder"),
         (lambda folder: (folder / "served.json").write_text("{"), "is not JSON"),
         (edit(lambda facts: facts.update(format=1)), "has format 1, expected 2"),
-        (edit(lambda facts: facts.pop("seed")), "has not the keys expected: 'seed'"),
-        (edit(lambda facts: facts.update(input_dim=0)), "input_dim is 0"),
+        (
+            edit(lambda facts: facts.pop("seed")),
+            "served.json.seed: is missing (make the",
+        ),
+        (
+            edit(lambda facts: facts.update(more=1)),
+            "served.json.more: unknown key (make",
+        ),
+        (
+            edit(lambda facts: facts.update(input_dim=0)),
+            "input_dim: should be greater than or equal to 1",
+        ),
         (edit(lambda facts: facts.update(latent_dim=5)), "its latent_dim is 4, the model's is 5"),
         (edit(lambda facts: facts.update(offset_kind="hash")), "its kind is 'pca'"),
         (lambda folder: (folder / "offset" / "offset.json").unlink(), "no such file"),

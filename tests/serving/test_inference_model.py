@@ -17,7 +17,6 @@ from offset_autoencoder.offsets.table import load_table
 from offset_autoencoder.serving.export import save_model_folder
 from offset_autoencoder.serving.inference_model import (
     InferenceModel,
-    find_servable_run,
     load_model_folder,
     open_run,
 )
@@ -39,7 +38,7 @@ def test_raw_test_samples_are_reconstructed_as_evaluate_measured(
     project: Path, tmp_path: Path, name: str
 ) -> None:
     row = runs_of(project)[name]
-    save_model_folder(tmp_path / "model", find_servable_run(row["id"], model=name))
+    save_model_folder(tmp_path / "model", open_run(row["id"], model=name))
     test = load_prepared().test
     raw = load_digits().images[test.ids]  # (n, 8, 8), 0 to 16
     expected = float(row["mse"])

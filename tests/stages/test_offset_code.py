@@ -54,7 +54,6 @@ def test_an_edit_of_what_schedules_keeps_or_finds_runs_changes_no_offset(
         "models/layers.py",
         "offsets/reference.py",
         "training/batches.py",
-        "training/fits.py",
         "training/keras_engine.py",
         "training/numba_engine/epoch.py",
         "training/numba_engine/kernels.py",

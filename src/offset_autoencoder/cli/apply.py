@@ -18,7 +18,6 @@ from offset_autoencoder.config import load_params
 from offset_autoencoder.config.schema import Tracking
 from offset_autoencoder.data.new_samples import (
     ColumnOptions,
-    SideInputs,
     check_input,
     choose_side_inputs,
     read_new_samples,
@@ -107,7 +106,7 @@ def apply_model(
             columns = _numbered("code" if operation == "encode" else "offset", facts.latent_dim)
         # The code depends on x alone.
         side_inputs = (
-            SideInputs(is_scaled)
+            {}
             if operation == "encode"
             else choose_side_inputs(
                 table,
@@ -116,7 +115,6 @@ def apply_model(
                 offset_kind=facts.offset_kind,
                 latent_dim=facts.latent_dim,
                 text_ids=facts.text_ids,
-                is_scaled=is_scaled,
             )
         )
         squared_errors: list[float] = []
@@ -133,7 +131,9 @@ def apply_model(
         ):
             for start, block in chunks(x, len(columns)):
                 rows = slice(start, start + len(block))
-                append(operations[operation](block, side_inputs.of(rows)), rows)
+                inputs: Inputs = {"is_scaled": is_scaled, "first_row": start}
+                inputs |= {name: np.asarray(values[rows]) for name, values in side_inputs.items()}
+                append(operations[operation](block, inputs), rows)
                 report(float(rows.stop), rows.stop)
     line = f"{output}: {len(x)} × {len(columns)}"
     if operation == "reconstruct":

@@ -8,21 +8,8 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from offset_autoencoder.config import values
 from offset_autoencoder.config.schema import Loss, Output, PathOrSplits, check_output
-from offset_autoencoder.config.validation import (
-    NOT_BOOL,
-    Activation,
-    Count,
-    Epochs,
-    FunctionName,
-    Nullable,
-    Number,
-    Positive,
-    Section,
-    Seed,
-    Width,
-    WrongTogether,
-)
 from offset_autoencoder.errors import InputError
 
 SideInput = Literal["labels", "ids", "offset"]
@@ -37,8 +24,11 @@ class DataShape:
     n_classes: int | None
 
 
-class OffsetSection(Section):
+class OffsetSection(values.Section):
     """Section of any kind.
+
+    In every kind that has them, the key ``path`` names files in ``data/raw``, ``function`` the
+    user's own function, and ``loss`` that of an autoencoder fitted on the samples.
 
     Attributes:
         needs: What must be given beside a new sample's x for its vector to be known.
@@ -53,17 +43,20 @@ class OffsetSection(Section):
     @property
     def files(self) -> dict[str, str]:
         """Files in ``data/raw`` that are named, by key: ``{"path.train": "f.npy"}``."""
-        return {}
+        path = getattr(self, "path", None)
+        if isinstance(path, dict):
+            return {f"path.{split}": file for split, file in path.items()}
+        return {} if path is None else {"path": path}
 
     @property
     def functions(self) -> dict[str, str]:
         """The user's functions that are named, by key: ``{"function": "module:name"}``."""
-        return {}
+        return {key: value for key, value in self if key == "function"}
 
     @property
     def fitted_loss(self) -> str | None:
-        """Loss of the autoencoder that is fitted on the samples, if any."""
-        return None
+        """Loss of the autoencoder that is fitted on the samples; None: none is."""
+        return None if self.files else getattr(self, "loss", None)
 
     def check_shape(self, where: str, shape: DataShape, latent_dims: Sequence[int]) -> None:
         """Refuse data of a shape that the kind cannot serve in these latent dims.
@@ -83,14 +76,14 @@ class HashOffset(OffsetSection):
     """A Gaussian vector seeded by the content of the sample: frozen noise."""
 
     kind: Literal["hash"] = "hash"
-    seed: Seed = 0
+    seed: values.Seed = 0
 
 
 class RandomProjectionOffset(OffsetSection):
     """A fixed random linear map of the sample."""
 
     kind: Literal["random_projection"] = "random_projection"
-    seed: Seed = 0
+    seed: values.Seed = 0
 
 
 class PcaOffset(OffsetSection):
@@ -110,55 +103,46 @@ class ClassCodeOffset(OffsetSection):
     needs = "labels"
     kind: Literal["class_code"] = "class_code"
     code: Literal["random", "one_hot", "hadamard", "simplex"] = "random"
-    seed: Seed = 0
+    seed: values.Seed = 0
 
     def check_shape(self, where: str, shape: DataShape, latent_dims: Sequence[int]) -> None:
         """Refuse data without labels, and latent dims that the code does not have."""
         classes = shape.n_classes
         if classes is None:
-            raise InputError(
-                where,
-                "kind class_code needs labels, and the data has none",
-                "name them in data.label, or leave this offset and its models out",
-            )
+            what = "kind class_code needs labels, and the data has none"
+            mend = "name them in data.label, or leave this offset and its models out"
+            raise InputError(where, what, mend)
+        place = f"{where}.code"
         if self.code == "simplex" and classes < 2:
-            raise InputError(
-                f"{where}.code", f"a simplex needs two classes, the data has {classes}"
-            )
+            raise InputError(place, f"a simplex needs two classes, the data has {classes}")
         least = {"random": 1, "simplex": classes - 1}.get(self.code, classes)
         for latent_dim in latent_dims:
-            expected = f"at least {least}"
+            expected, is_odd = f"at least {least}", False
             if self.code == "hadamard":
                 next_power = 1 << (max(latent_dim, classes) - 1).bit_length()
                 expected = f"a power of two, the next is {next_power}"
-            is_power = not latent_dim & (latent_dim - 1)
-            if latent_dim < least or (self.code == "hadamard" and not is_power):
-                raise InputError(
-                    f"{where}.code",
-                    f"code {self.code} of {classes} classes needs a latent_dim of {expected}, "
-                    f"not {latent_dim}",
-                    "change network.latent_dim or take another code",
-                )
+                is_odd = bool(latent_dim & (latent_dim - 1))
+            if latent_dim < least or is_odd:
+                what = f"code {self.code} of {classes} classes needs a latent_dim of {expected}"
+                mend = "change network.latent_dim or take another code"
+                raise InputError(place, f"{what}, not {latent_dim}", mend)
 
 
 class KmeansOffset(OffsetSection):
     """One vector per cluster of the training split: drawn, or the centroids' own PCA."""
 
     kind: Literal["kmeans"] = "kmeans"
-    n_clusters: Count = 10
+    n_clusters: values.Count = 10
     vectors: Literal["random", "pca"] = "random"
-    seed: Seed = 0
+    seed: values.Seed = 0
 
     def check_shape(self, where: str, shape: DataShape, latent_dims: Sequence[int]) -> None:
         """Refuse more clusters than samples, or more components than there are."""
         if self.vectors == "pca":
             _check_components(where, shape, latent_dims)
         if self.n_clusters > shape.samples:
-            raise InputError(
-                f"{where}.n_clusters",
-                f"{self.n_clusters} clusters of {shape.samples} training samples",
-                "lower n_clusters",
-            )
+            what = f"{self.n_clusters} clusters of {shape.samples} training samples"
+            raise InputError(f"{where}.n_clusters", what, "lower n_clusters")
 
 
 class InterferenceOffset(OffsetSection):
@@ -171,38 +155,34 @@ class InterferenceOffset(OffsetSection):
     needs = "ids"
     kind: Literal["interference"] = "interference"
     signal: Literal["sinusoid", "constellation"] = "sinusoid"
-    frequency: Annotated[float, NOT_BOOL, Field(gt=0, lt=0.5)] = 0.0618
-    phase: Number = 0.0
+    frequency: Annotated[float, values.NOT_BOOL, Field(gt=0, lt=0.5)] = 0.0618
+    phase: values.Number = 0.0
     points: Literal["bpsk", "qpsk", "psk8", "qam16"] = "bpsk"
-    seed: Seed = 0
+    seed: values.Seed = 0
 
     @model_validator(mode="after")
     def _keys_go_with_signal(self) -> Self:
         others = {"sinusoid": ("points", "seed"), "constellation": ("frequency", "phase")}
         for key in others[self.signal]:
             if key in self.model_fields_set:
-                raise WrongTogether(f"{key} does not go with signal: {self.signal}", key)
+                raise values.WrongTogether(f"{key} does not go with signal: {self.signal}", key)
         return self
 
 
 class Reference(OffsetSection):
     """The autoencoder that an offset fits for itself; keys as in ``network:`` and ``train:``."""
 
-    hidden: list[Width] = Field([32])
-    activation: Activation = "relu"
+    trains = True
+    hidden: list[values.Width] = Field([32])
+    activation: values.Activation = "relu"
     output: Output = "sigmoid"
     loss: Loss = "binary_crossentropy"
     normalize: bool = True
-    epochs: Epochs = 100
-    batch_size: Count = 32
-    learning_rate: Positive = 1e-3
-    patience: Nullable[Count] = 10
-    seed: Seed = 0
-
-    @property
-    def fitted_loss(self) -> str | None:
-        """Loss of the reference."""
-        return self.loss
+    epochs: values.Epochs = 100
+    batch_size: values.Count = 32
+    learning_rate: values.Positive = 1e-3
+    patience: values.Nullable[values.Count] = 10
+    seed: values.Seed = 0
 
     @model_validator(mode="after")
     def _output_fits_loss(self) -> Self:
@@ -216,31 +196,20 @@ class EncoderOffset(Reference):
     ``path`` is a ``.keras`` file relative to ``data/raw``.
     """
 
-    trains = True
     kind: Literal["encoder"] = "encoder"
-    path: Nullable[str] = None
+    path: values.Nullable[str] = None
     layer: str = "code"
-
-    @property
-    def files(self) -> dict[str, str]:
-        """The user's own model."""
-        return {} if self.path is None else {"path": self.path}
-
-    @property
-    def fitted_loss(self) -> str | None:
-        """Loss of the reference, where the model is not the user's own."""
-        return self.loss if self.path is None else None
 
     @model_validator(mode="after")
     def _keys_go_with_path(self) -> Self:
         if self.path is None and "layer" in self.model_fields_set:
-            raise WrongTogether("layer goes with path, a model file of your own", "layer")
+            raise values.WrongTogether("layer goes with path, a model file of your own", "layer")
         given = [key for key in Reference.model_fields if key in self.model_fields_set]
         if self.path is not None and given:
             message = f"{given[0]} does not go with path: that model is fitted already"
-            raise WrongTogether(message, *given)
+            raise values.WrongTogether(message, *given)
         if self.path is not None and not self.path.endswith(".keras"):
-            raise WrongTogether(f"path must name a .keras file, got {self.path!r}", "path")
+            raise values.WrongTogether(f"path must name a .keras file, got {self.path!r}", "path")
         return self
 
 
@@ -251,12 +220,11 @@ class AdversarialOffset(Reference):
     of a step on the unit sphere.
     """
 
-    trains = True
     kind: Literal["adversarial"] = "adversarial"
-    radius: Positive = 0.1
-    steps: Count = 30
-    step: Annotated[float, NOT_BOOL, Field(gt=0, lt=2)] = 1.0
-    restarts: Count = 2
+    radius: values.Positive = 0.1
+    steps: values.Count = 30
+    step: Annotated[float, values.NOT_BOOL, Field(gt=0, lt=2)] = 1.0
+    restarts: values.Count = 2
 
 
 class FileOffset(OffsetSection):
@@ -269,37 +237,23 @@ class FileOffset(OffsetSection):
     columns: list[str] | None = None
     id: str | None = None
 
-    @property
-    def files(self) -> dict[str, str]:
-        """The table, or that of each split."""
-        if isinstance(self.path, str):
-            return {"path": self.path}
-        return {f"path.{split}": path for split, path in self.path.items()}
-
 
 class FunctionOffset(OffsetSection):
     """The user's own ``f(x, latent_dim, rng)``."""
 
     user_code = True
     kind: Literal["function"] = "function"
-    function: FunctionName
-    seed: Seed = 0
-
-    @property
-    def functions(self) -> dict[str, str]:
-        """The function."""
-        return {"function": self.function}
+    function: values.FunctionName
+    seed: values.Seed = 0
 
 
 def _check_components(where: str, shape: DataShape, latent_dims: Sequence[int]) -> None:
     most = min(shape.samples, shape.features)
     if max(latent_dims) > most:
-        raise InputError(
-            where,
-            f"pca of {shape.samples} training samples with {shape.features} features has at most "
-            f"{most} components, latent_dim {max(latent_dims)} asks for more",
-            "lower its models' latent_dim, or leave this offset and its models out",
-        )
+        samples = f"{shape.samples} training samples with {shape.features} features"
+        what = f"has at most {most} components, latent_dim {max(latent_dims)} asks for more"
+        mend = "lower its models' latent_dim, or leave this offset and its models out"
+        raise InputError(where, f"pca of {samples} {what}", mend)
 
 
 OFFSETS: dict[str, type[OffsetSection]] = {

@@ -5,30 +5,21 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from offset_autoencoder.config.offset_kinds import OFFSETS, ZeroOffset
+from offset_autoencoder.config import values
+from offset_autoencoder.config.offset_kinds import OFFSETS, OffsetSection, ZeroOffset
 from offset_autoencoder.config.registries import LOSSES
 from offset_autoencoder.config.schema import Data, Evaluate, Network, Split, Tracking, Train
 from offset_autoencoder.config.systems import SYSTEMS, Model
-from offset_autoencoder.config.tracking_uri import check_tracking_uri
-from offset_autoencoder.config.validation import (
-    Count,
-    Name,
-    Section,
-    Seed,
-    as_mapping,
-    validate_section,
-    validate_value,
-)
 from offset_autoencoder.errors import InputError, did_you_mean, short_repr
 
 SECTIONS = (
@@ -45,12 +36,6 @@ SECTIONS = (
 
 MAX_RUNS = 100_000
 """More than anyone trains: a larger number is a slip of the keyboard."""
-
-S = TypeVar("S", bound=Section)
-_NAME: TypeAdapter[str] = TypeAdapter(Name)
-_SEED: TypeAdapter[int] = TypeAdapter(Seed)
-_SEED_COUNT: TypeAdapter[int] = TypeAdapter(Annotated[Count, Field(le=MAX_RUNS)])
-
 
 SweepValue = str | int | float | bool | tuple[int, ...] | None
 
@@ -160,100 +145,104 @@ def parse_params(document: Mapping[str, Any], origin: str = "params.yaml") -> Pa
     """
     for key in document:
         if key not in SECTIONS:
-            raise InputError(
-                f"{origin}: {key}", "unknown section", did_you_mean(str(key), SECTIONS)
-            )
-    for section in SECTIONS:
-        if section not in document:
-            raise InputError(
-                f"{origin}: {section}", "missing section", f"write '{section}: {{}}' for defaults"
-            )
-    sections = {key: as_mapping(f"{origin}: {key}", document[key]) for key in SECTIONS[1:]}
-    seeds = _seeds(f"{origin}: seeds", document["seeds"])
-    data = validate_section(Data, f"{origin}: data", sections["data"])
-    split = validate_section(Split, f"{origin}: split", sections["split"])
+            hint = did_you_mean(str(key), SECTIONS)
+            raise InputError(f"{origin}: {key}", "unknown section", hint)
+    for key in SECTIONS:
+        if key not in document:
+            hint = f"write '{key}: {{}}' for defaults"
+            raise InputError(f"{origin}: {key}", "missing section", hint)
+    places = {key: f"{origin}: {key}" for key in SECTIONS}
+    sections = {key: values.as_mapping(places[key], document[key]) for key in SECTIONS[1:]}
+    seeds = _seeds(places["seeds"], document["seeds"])
+    data = values.validate_section(Data, places["data"], sections["data"])
+    split = values.validate_section(Split, places["split"], sections["split"])
     offsets = {
-        _check_name(f"{origin}: offsets", name): _offset(f"{origin}: offsets.{name}", value)
+        _check_name(places["offsets"], name): _offset(f"{places['offsets']}.{name}", value)
         for name, value in sections["offsets"].items()
     }
-    settings = _expand_models(origin, sections, offsets, len(seeds))
-    evaluate = validate_section(Evaluate, f"{origin}: evaluate", sections["evaluate"])
+    settings = _expand_models(places, sections, offsets, len(seeds))
+    evaluate = values.validate_section(Evaluate, places["evaluate"], sections["evaluate"])
     if "baselines" in sections["evaluate"]:
         for index, baseline in enumerate(evaluate.baselines):
             if baseline not in sections["models"]:
                 raise InputError(
-                    f"{origin}: evaluate.baselines[{index}]",
+                    f"{places['evaluate']}.baselines[{index}]",
                     f"there is no model {baseline!r}",
                     did_you_mean(baseline, sections["models"]),
                 )
-    tracking = validate_section(Tracking, f"{origin}: tracking", sections["tracking"])
-    if tracking.uri is not None:
-        check_tracking_uri(f"{origin}: tracking.uri", tracking.uri)
+    tracking = values.validate_section(Tracking, places["tracking"], sections["tracking"])
     return Params(seeds, data, split, offsets, settings, evaluate, tracking)
-
-
-def _offset(where: str, value: Any) -> Section:
-    mapping = as_mapping(where, value)
-    if "kind" not in mapping:
-        raise InputError(where, "needs a kind", "for example kind: hash")
-    kind = mapping["kind"]
-    if not isinstance(kind, str) or kind not in OFFSETS:
-        raise InputError(
-            f"{where}.kind",
-            f"unknown kind {short_repr(kind)}",
-            did_you_mean(short_repr(kind), OFFSETS),
-        )
-    return validate_section(OFFSETS[kind], where, mapping)
 
 
 def _seeds(where: str, value: Any) -> tuple[int, ...]:
     if not isinstance(value, list):
-        return tuple(range(validate_value(_SEED_COUNT, where, value)))
+        count = Annotated[values.Count, Field(le=MAX_RUNS)]
+        return tuple(range(values.validate_value(count, where, value)))
     if not 1 <= len(value) <= MAX_RUNS:
         what = f"needs at least one seed and at most {MAX_RUNS:,}, got a list of {len(value):,}"
         raise InputError(where, what)
-    seeds = tuple(validate_value(_SEED, f"{where}[{i}]", seed) for i, seed in enumerate(value))
-    if len(set(seeds)) < len(seeds):
-        twice = next(seed for seed, times in Counter(seeds).items() if times > 1)
+    seeds = values.validate_value(list[values.Seed], where, value)
+    twice, times = Counter(seeds).most_common(1)[0]
+    if times > 1:
         raise InputError(where, f"names each seed once, got {twice} twice")
-    return seeds
+    return tuple(seeds)
+
+
+def _check_name(where: str, name: str) -> str:
+    try:
+        values.validate_value(values.Name, where, name)
+    except InputError:
+        what = "a name is a letter, then letters, digits, '_' or '-', at most 64"
+        raise InputError(f"{where}.{name}", what) from None
+    return name
+
+
+def _offset(where: str, value: Any) -> OffsetSection:
+    mapping = values.as_mapping(where, value)
+    if "kind" not in mapping:
+        raise InputError(where, "needs a kind", "for example kind: hash")
+    kind = mapping["kind"]
+    if not isinstance(kind, str) or kind not in OFFSETS:
+        hint = did_you_mean(short_repr(kind), OFFSETS)
+        raise InputError(f"{where}.kind", f"unknown kind {short_repr(kind)}", hint)
+    return values.validate_section(OFFSETS[kind], where, mapping)
 
 
 def _expand_models(
-    origin: str,
+    section_places: Mapping[str, str],
     sections: Mapping[str, dict[str, Any]],
-    offsets: Mapping[str, Section],
+    offsets: Mapping[str, OffsetSection],
     seeds: int,
 ) -> tuple[Setting, ...]:
     if not sections["models"]:
-        raise InputError(f"{origin}: models", "names no model")
+        raise InputError(section_places["models"], "names no model")
     shared: dict[str, Any] = {}
     shared_places: dict[str, str] = {}
     for section, kind in (("network", Network), ("train", Train)):
-        _check_keys(f"{origin}: {section}", sections[section], kind)
+        values.check_keys(section_places[section], sections[section], kind)
         shared |= sections[section]
-        shared_places |= {key: f"{origin}: {section}.{key}" for key in sections[section]}
+        shared_places |= {key: f"{section_places[section]}.{key}" for key in sections[section]}
     settings: list[Setting] = []
     for name, value in sections["models"].items():
-        where = f"{origin}: models.{_check_name(f'{origin}: models', name)}"
-        own = as_mapping(where, value)
-        _check_keys(where, own, Model, Network, Train)
+        where = f"{section_places['models']}.{_check_name(section_places['models'], name)}"
+        own = values.as_mapping(where, value)
+        values.check_keys(where, own, Model, Network, Train)
         places = shared_places | {key: f"{where}.{key}" for key in own}
         # A model's own keys stand last: the order is that of the sweep.
         merged = {key: item for key, item in shared.items() if key not in own} | own
-        sweeps = {key: len(item) for key, item in merged.items() if _is_sweep(key, item)}
-        for key, values in sweeps.items():
-            if not values:
+        sweeps = {key: item for key, item in merged.items() if _is_sweep(key, item)}
+        for key, sweep in sweeps.items():
+            if not sweep:
                 raise InputError(places[key], "a sweep needs at least one value, got an empty list")
-        runs = (len(settings) + math.prod(sweeps.values())) * seeds
+        runs = (len(settings) + math.prod(map(len, sweeps.values()))) * seeds
         if runs > MAX_RUNS:
             raise InputError(
                 where,
                 f"brings the number of runs to {runs:,}, at most {MAX_RUNS:,} are allowed",
                 "sweep fewer values, or take fewer seeds",
             )
-        settings += _settings_of(str(name), where, places, merged, offsets)
-    _check_matches(origin, settings)
+        settings += _settings_of(name, where, places, merged, sweeps, offsets)
+    _check_matches(section_places["models"], settings)
     return tuple(settings)
 
 
@@ -263,104 +252,67 @@ def _is_sweep(key: str, value: Any) -> bool:
     return key not in _LIST_VALUED or any(isinstance(item, list) for item in value)
 
 
-def _expand(mapping: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, int]]]:
-    """Product of a mapping's lists, the last key varying fastest.
-
-    Yields:
-        The mapping with one value per key, and the index taken of each swept key.
-    """
-    swept = [key for key, value in mapping.items() if _is_sweep(key, value)]
-    for indices in itertools.product(*(range(len(mapping[key])) for key in swept)):
-        chosen = dict(zip(swept, indices, strict=True))
-        yield {**mapping, **{key: mapping[key][i] for key, i in chosen.items()}}, chosen
-
-
-def _check_name(where: str, name: str) -> str:
-    try:
-        return _NAME.validate_python(name)
-    except ValidationError:
-        raise InputError(
-            f"{where}.{name}",
-            "a name is a letter, then letters, digits, '_' or '-', at most 64",
-        ) from None
-
-
 def _settings_of(
     name: str,
     where: str,
     places: Mapping[str, str],
-    merged: Mapping[str, Any],
-    offsets: Mapping[str, Section],
+    keys: Mapping[str, Any],
+    sweeps: Mapping[str, list[Any]],
+    offsets: Mapping[str, OffsetSection],
 ) -> Iterator[Setting]:
-    seen: dict[str, dict[str, int]] = {}
-    for combination, indices in _expand(merged):
-        at = {
-            key: place + (f"[{indices[key]}]" if key in indices else "")
-            for key, place in places.items()
-        }
-        network = _validate_keys(Network, where, at, combination)
-        train = _validate_keys(Train, where, at, combination)
-        spec = _validate_keys(Model, where, at, combination)
+    """Settings of the product of the sweeps, the last key varying fastest."""
+    seen: dict[str, Sequence[int]] = {}
+    for indices in itertools.product(*(range(len(sweep)) for sweep in sweeps.values())):
+        chosen = dict(zip(sweeps, indices, strict=True))
+        single = {**keys, **{key: sweeps[key][index] for key, index in chosen.items()}}
+        at = {**places, **{key: f"{places[key]}[{index}]" for key, index in chosen.items()}}
+        network = values.validate_keys(Network, where, single, at)
+        train = values.validate_keys(Train, where, single, at)
+        spec = values.validate_keys(Model, where, single, at)
         _check_offset(at.get("offset", where), at.get("rms", where), spec, offsets)
         if spec.system_record.learns_noise and LOSSES[network.loss].likelihood is None:
             what = f"loss: {network.loss} is no likelihood, which system: {spec.system} needs"
             raise InputError(at.get("loss", where), what)
         flat = {**network.model_dump(), **train.model_dump(), **spec.model_dump()}
         sweep = tuple(
-            (key, tuple(flat[key]) if isinstance(flat[key], list) else flat[key]) for key in indices
+            (key, tuple(flat[key]) if isinstance(flat[key], list) else flat[key]) for key in sweeps
         )
         setting = Setting(name, sweep, network, train, spec)
         if first := seen.get(setting.label):
-            key = next(key for key in indices if indices[key] != first[key])
-            value = format_value(dict(sweep)[key])
-            raise InputError(places[key], f"a sweep names each value once, got {value} twice")
+            key, value = next(
+                pair for pair, i, j in zip(sweep, indices, first, strict=True) if i != j
+            )
+            what = f"a sweep names each value once, got {format_value(value)} twice"
+            raise InputError(places[key], what)
         seen[setting.label] = indices
         yield setting
 
 
-def _check_keys(where: str, mapping: Mapping[str, Any], *kinds: type[Section]) -> None:
-    known = [key for kind in kinds for key in kind.model_fields]
-    for key in mapping:
-        if key not in known:
-            raise InputError(f"{where}.{key}", "unknown key", did_you_mean(str(key), known))
-
-
-def _check_offset(where: str, where_rms: str, spec: Model, offsets: Mapping[str, Section]) -> None:
+def _check_offset(
+    where: str, where_rms: str, spec: Model, offsets: Mapping[str, OffsetSection]
+) -> None:
     if spec.offset is None:
         return
     if spec.offset not in offsets:
-        raise InputError(
-            where, f"there is no offset {spec.offset!r}", did_you_mean(spec.offset, offsets)
-        )
+        hint = did_you_mean(spec.offset, offsets)
+        raise InputError(where, f"there is no offset {spec.offset!r}", hint)
     if spec.rms is not None and isinstance(offsets[spec.offset], ZeroOffset):
-        raise InputError(
-            where_rms, f"offset {spec.offset!r} is zero: it cannot be scaled to an rms"
-        )
+        what = f"offset {spec.offset!r} is zero: it cannot be scaled to an rms"
+        raise InputError(where_rms, what)
 
 
-def _check_matches(origin: str, settings: Iterable[Setting]) -> None:
+def _check_matches(where: str, settings: Sequence[Setting]) -> None:
     systems = {setting.model: setting.spec.system for setting in settings}
+    others = [name for name, system in systems.items() if SYSTEMS[system].can_be_matched]
     for setting in settings:
-        match, where = setting.spec.match, f"{origin}: models.{setting.model}.match"
-        if match is None:
+        match = setting.spec.match
+        if match is None or match in others:
             continue
-        others = [name for name, system in systems.items() if SYSTEMS[system].can_be_matched]
+        place = f"{where}.{setting.model}.match"
         if match not in systems:
-            raise InputError(where, f"there is no model {match!r}", did_you_mean(match, others))
-        if match not in others:
-            raise InputError(
-                where,
-                f"model {match!r} is of system: {systems[match]}, whose parameters cannot be "
-                "matched",
-                "name a model of another system",
-            )
-
-
-def _validate_keys(
-    kind: type[S], where: str, at: Mapping[str, str], combination: Mapping[str, Any]
-) -> S:
-    values = {key: value for key, value in combination.items() if key in kind.model_fields}
-    return validate_section(kind, where, values, at)
+            raise InputError(place, f"there is no model {match!r}", did_you_mean(match, others))
+        what = f"is of system: {systems[match]}, whose parameters cannot be matched"
+        raise InputError(place, f"model {match!r} {what}", "name a model of another system")
 
 
 def read_document(path: Path) -> dict[str, Any]:

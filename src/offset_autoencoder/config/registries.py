@@ -127,12 +127,7 @@ def _gaussian(x: Array, mean: Array) -> float:
 LOSSES: Registry[Loss] = Registry(
     "loss",
     [
-        Loss(
-            "binary_crossentropy",
-            output="sigmoid",
-            targets="unit_interval",
-            likelihood=_bernoulli,
-        ),
+        Loss("binary_crossentropy", "sigmoid", targets="unit_interval", likelihood=_bernoulli),
         Loss(
             "categorical_crossentropy",
             output="softmax",

@@ -7,45 +7,38 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
+from offset_autoencoder.config import values
 from offset_autoencoder.config.registries import ENGINES, LOSSES, OPTIMIZERS, OUTPUTS, Registry
-from offset_autoencoder.config.validation import (
-    FEW,
-    NULL_WORDS,
-    Activation,
-    Bytes,
-    Count,
-    Epochs,
-    Name,
-    NonNegative,
-    Nullable,
-    Number,
-    Positive,
-    Section,
-    Seed,
-    Share,
-    Width,
-    WrongTogether,
-    member_of,
-)
+from offset_autoencoder.errors import short_repr
 
 SplitName = Literal["train", "validation", "test"]
-PathOrSplits = str | dict[SplitName, str]
-
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
-Output = Annotated[str, member_of(OUTPUTS)]
-Loss = Annotated[str, member_of(LOSSES)]
+
+def _names_splits(path: Any) -> Any:
+    if isinstance(path, dict) and not all(
+        split in SPLITS and isinstance(file, str) for split, file in path.items()
+    ):
+        expected = f"must be a path, or a path for each of {', '.join(SPLITS)}"
+        raise ValueError(f"{expected}, got {short_repr(path)}")
+    return path
+
+
+PathOrSplits = Annotated[str | dict[SplitName, str], BeforeValidator(_names_splits)]
+
+Output = Annotated[str, values.member_of(OUTPUTS)]
+Loss = Annotated[str, values.member_of(LOSSES)]
 
 
 def check_output(loss: str, output: str) -> None:
-    """Raise :class:`WrongTogether` for an output that a loss cannot take."""
+    """Raise :class:`.values.WrongTogether` for an output that a loss cannot take."""
     needed = LOSSES[loss].output
     if needed not in (None, output):
         message = f"loss: {loss} needs output: {needed}, got {output}"
-        raise WrongTogether(message, "output", "loss")
+        raise values.WrongTogether(message, "output", "loss")
 
 
-class Data(Section):
+class Data(values.Section):
     """``data:``, where the samples come from and how they are scaled.
 
     For ``source: file`` the keys ``label``, ``id`` and ``split`` name a column (csv, parquet),
@@ -59,34 +52,34 @@ class Data(Section):
     id: PathOrSplits | None = None
     split: str | None = None
     scale: Literal["none", "unit", "minmax", "standard"] = "unit"
-    image_shape: list[Count] | None = None
+    image_shape: list[values.Count] | None = None
 
     @model_validator(mode="after")
     def _path_goes_with_file(self) -> Self:
         if self.source == "file" and self.path is None:
-            raise WrongTogether("source: file needs a path under data/raw", "source")
+            raise values.WrongTogether("source: file needs a path under data/raw", "source")
         given = [key for key in ("path", "features", "label", "id", "split") if getattr(self, key)]
         if self.source != "file" and given:
             message = f"{given[0]} goes with source: file, not source: {self.source}"
-            raise WrongTogether(message, *given)
+            raise values.WrongTogether(message, *given)
         if self.split is not None and isinstance(self.path, dict):
-            raise WrongTogether("split and one path a split exclude each other", "split")
+            raise values.WrongTogether("split and one path a split exclude each other", "split")
         return self
 
 
-class Split(Section):
+class Split(values.Section):
     """``split:``, the shares cut off where the data set does not bring its own splits."""
 
-    validation: Share = 0.15
-    test: Share = 0.2
-    seed: Seed = 0
+    validation: values.Share = 0.15
+    test: values.Share = 0.2
+    seed: values.Seed = 0
     stratify: bool = True
 
     @model_validator(mode="after")
     def _something_is_left(self) -> Self:
         if self.validation + self.test >= 1:
             message = "validation + test must be below 1: nothing is left to train on"
-            raise WrongTogether(message, "test", "validation")
+            raise values.WrongTogether(message, "test", "validation")
         return self
 
 
@@ -139,7 +132,7 @@ NETWORK_KINDS: Registry[NetworkKind] = Registry(
 )
 
 
-class Network(Section):
+class Network(values.Section):
     """``network:``, the encoder's shape; the decoder mirrors it.
 
     A ``dense`` encoder has a Dense layer for each width of ``hidden``; a ``convolutional`` one,
@@ -150,12 +143,12 @@ class Network(Section):
     features, categorical cross-entropy is the sum over them that its definition asks for.
     """
 
-    kind: Annotated[str, member_of(NETWORK_KINDS)] = "dense"
-    latent_dim: Width = 16
-    hidden: list[Width] = Field([32])
-    filters: Annotated[list[Width], Field(min_length=1)] = Field([16, 32])
-    kernel_size: Width = 3
-    activation: Activation = "relu"
+    kind: Annotated[str, values.member_of(NETWORK_KINDS)] = "dense"
+    latent_dim: values.Width = 16
+    hidden: list[values.Width] = Field([32])
+    filters: Annotated[list[values.Width], Field(min_length=1)] = Field([16, 32])
+    kernel_size: values.Width = 3
+    activation: values.Activation = "relu"
     output: Output = "sigmoid"
     loss: Loss = "binary_crossentropy"
     normalize: bool = True
@@ -177,7 +170,7 @@ class Network(Section):
         return self.model_dump(exclude=others - {*self.kind_record.keys})
 
 
-class Train(Section):
+class Train(values.Section):
     """``train:``, how a run is trained. ``patience: null`` trains every epoch.
 
     Attributes:
@@ -190,18 +183,18 @@ class Train(Section):
         checkpoint_seconds: Between two checkpoints of a run in training.
     """
 
-    epochs: Epochs = 100
-    batch_size: Count = 32
-    optimizer: Annotated[str, member_of(OPTIMIZERS)] = "adam"
-    learning_rate: Positive = 1e-3
-    patience: Nullable[Count] = 10
+    epochs: values.Epochs = 100
+    batch_size: values.Count = 32
+    optimizer: Annotated[str, values.member_of(OPTIMIZERS)] = "adam"
+    learning_rate: values.Positive = 1e-3
+    patience: values.Nullable[values.Count] = 10
     engine: Annotated[
         str,
-        member_of(("auto", *ENGINES)),
+        values.member_of(("auto", *ENGINES)),
         BeforeValidator(lambda name: "keras" if name == "tensorflow" else name),
     ] = "auto"
-    memory_limit: Nullable[Bytes] = None
-    checkpoint_seconds: Positive = 30.0
+    memory_limit: values.Nullable[values.Bytes] = None
+    checkpoint_seconds: values.Positive = 30.0
 
     @property
     def relevant(self) -> dict[str, Any]:
@@ -209,7 +202,7 @@ class Train(Section):
         return self.model_dump(exclude={"memory_limit", "checkpoint_seconds"})
 
 
-class Evaluate(Section):
+class Evaluate(values.Section):
     """``evaluate:``, what is compared with what, and what is done to the offsets at test time.
 
     Attributes:
@@ -224,18 +217,22 @@ class Evaluate(Section):
         seed: Of those draws.
     """
 
-    baselines: Annotated[list[Name], *FEW] = Field(["none", "gaussian"])
+    baselines: Annotated[list[values.Name], *values.FEW] = Field(["none", "gaussian"])
     metric: str = "mse"
-    confidence: Share = 0.95
-    margin: Share = 0.05
-    power: Share = 0.8
-    draws: Annotated[Count, Field(le=10_000)] = 8
-    offset_scales: Annotated[list[Number], *FEW] = Field([-1.0, 0.0, 0.5, 1.0, 1.5, 2.0])
-    noise_stddevs: Annotated[list[NonNegative], *FEW] = Field([0.0, 0.05, 0.1, 0.2, 0.4])
-    seed: Seed = 0
+    confidence: values.Share = 0.95
+    margin: values.Share = 0.05
+    power: values.Share = 0.8
+    draws: Annotated[values.Count, Field(le=10_000)] = 8
+    offset_scales: Annotated[list[values.Number], *values.FEW] = Field(
+        [-1.0, 0.0, 0.5, 1.0, 1.5, 2.0]
+    )
+    noise_stddevs: Annotated[list[values.NonNegative], *values.FEW] = Field(
+        [0.0, 0.05, 0.1, 0.2, 0.4]
+    )
+    seed: values.Seed = 0
 
 
-class Tracking(Section):
+class Tracking(values.Section):
     """``tracking:``, the MLflow experiment. ``uri: null`` honours MLFLOW_TRACKING_URI.
 
     Attributes:
@@ -248,13 +245,13 @@ class Tracking(Section):
     """
 
     experiment: str = Field("offset-autoencoder", min_length=1, max_length=250)
-    uri: Nullable[str] = None
+    uri: values.Nullable[values.TrackingUri] = None
     models: Annotated[
         Literal["best", "all", "none"],
-        BeforeValidator(lambda word: "none" if word in NULL_WORDS else word),
+        BeforeValidator(lambda word: "none" if word in values.NULL_WORDS else word),
     ] = "best"
-    registered_model: Nullable[
+    registered_model: values.Nullable[
         Annotated[str, StringConstraints(pattern=r"^[^/:'\"\s]+$", max_length=250)]
     ] = "offset-autoencoder"
-    champion_metric: Nullable[str] = None
-    live_after: Nullable[NonNegative] = 30.0
+    champion_metric: values.Nullable[str] = None
+    live_after: values.Nullable[values.NonNegative] = 30.0

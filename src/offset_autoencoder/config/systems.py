@@ -13,33 +13,17 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from offset_autoencoder.config import values
 from offset_autoencoder.config.registries import Registry
 from offset_autoencoder.config.schema import Network
-from offset_autoencoder.config.validation import (
-    Activation,
-    Count,
-    Decibels,
-    FunctionName,
-    Name,
-    NonNegative,
-    Nullable,
-    Positive,
-    Section,
-    WholeNumber,
-    Width,
-    WrongTogether,
-    member_of,
-)
 
 Options = Callable[["Model", Network, int], dict[str, Any]]
 
 
 def _two_encoder(spec: Model, network: Network, steps_per_epoch: int) -> dict[str, Any]:
-    hidden = spec.second_hidden
-    if hidden is None and network.kind_record.is_dense:
-        hidden = network.hidden
+    first_hidden = network.hidden if network.kind_record.is_dense else None
     return {
-        "second_hidden": hidden,
+        "second_hidden": first_hidden if spec.second_hidden is None else spec.second_hidden,
         "second_activation": spec.second_activation or network.activation,
         "second_rms": spec.rms,
         "frozen": spec.frozen,
@@ -103,15 +87,13 @@ class System:
         return not (self.matches_parameters or self.is_users)
 
 
-_BUILDERS = "offset_autoencoder.models.systems"
-
 SYSTEMS: Registry[System] = Registry(
     "system",
     [
-        System("additive", f"{_BUILDERS}:additive", starts_as_plain=True),
+        System("additive", "offset_autoencoder.models.systems:additive", starts_as_plain=True),
         System(
             "concatenate",
-            f"{_BUILDERS}:concatenate",
+            "offset_autoencoder.models.systems:concatenate",
             needs_offset="the decoder reads it",
             concatenates=True,
             noise_is_input=True,
@@ -119,7 +101,7 @@ SYSTEMS: Registry[System] = Registry(
         ),
         System(
             "two_encoder",
-            f"{_BUILDERS}:two_encoder",
+            "offset_autoencoder.models.systems:two_encoder",
             keys=("second_hidden", "second_activation", "frozen"),
             resolve=_two_encoder,
             learns_offset=True,
@@ -128,13 +110,13 @@ SYSTEMS: Registry[System] = Registry(
         ),
         System(
             "ensemble",
-            f"{_BUILDERS}:ensemble",
+            "offset_autoencoder.models.systems:ensemble",
             keys=("encoders", "combine"),
             code_layers=("ensemble_code",),
         ),
         System(
             "wide",
-            f"{_BUILDERS}:additive",
+            "offset_autoencoder.models.systems:additive",
             keys=("match",),
             required=("match",),
             resolved_as="additive",
@@ -142,7 +124,7 @@ SYSTEMS: Registry[System] = Registry(
         ),
         System(
             "vae",
-            f"{_BUILDERS}:vae",
+            "offset_autoencoder.models.systems:vae",
             keys=("beta", "warmup"),
             resolve=_vae,
             learns_noise=True,
@@ -163,7 +145,7 @@ SYSTEMS: Registry[System] = Registry(
 )
 
 
-class Model(Section):
+class Model(values.Section):
     """``models.NAME:``, a system, and what is added to its code: an offset, noise, or both.
 
     ``rms`` scales the offset to that root mean square a coordinate (a table over the training
@@ -185,56 +167,55 @@ class Model(Section):
         warmup: Epochs over which that weight rises from 0 in a straight line.
     """
 
-    system: Annotated[str, member_of(SYSTEMS)] = "additive"
-    offset: Nullable[Name] = None
-    rms: Nullable[Positive] = None
-    stddev: NonNegative = 0.0
-    ebn0_db: Nullable[Decibels] = None
-    bits: Nullable[Positive] = None
-    second_hidden: Nullable[list[Width]] = None
-    second_activation: Nullable[Activation] = None
+    system: Annotated[str, values.member_of(SYSTEMS)] = "additive"
+    offset: values.Nullable[values.Name] = None
+    rms: values.Nullable[values.Positive] = None
+    stddev: values.NonNegative = 0.0
+    ebn0_db: values.Nullable[values.Decibels] = None
+    bits: values.Nullable[values.Positive] = None
+    second_hidden: values.Nullable[list[values.Width]] = None
+    second_activation: values.Nullable[values.Activation] = None
     frozen: bool = False
-    encoders: Annotated[Count, Field(ge=2, le=1000)] = 4
+    encoders: Annotated[values.Count, Field(ge=2, le=1000)] = 4
     combine: Literal["mean", "sum"] = "mean"
-    match: Nullable[Name] = None
-    beta: NonNegative = 1.0
-    warmup: WholeNumber = 0
-    function: Nullable[FunctionName] = None
+    match: values.Nullable[values.Name] = None
+    beta: values.NonNegative = 1.0
+    warmup: values.WholeNumber = 0
+    function: values.Nullable[values.FunctionName] = None
 
     @model_validator(mode="after")
     def _keys_go_with_system(self) -> Self:
-        record = self.system_record
-        for system in SYSTEMS.values():
-            for key in system.keys:
+        record, system = self.system_record, f"system: {self.system}"
+        for other in SYSTEMS.values():
+            for key in other.keys:
                 if key in self.model_fields_set and key not in record.keys:
-                    message = f"{key} goes with system: {system.name}, not {self.system}"
-                    raise WrongTogether(message, key)
+                    message = f"{key} goes with system: {other.name}, not {self.system}"
+                    raise values.WrongTogether(message, key)
         for key in record.required:
             if getattr(self, key) is None:
-                message = f"system: {self.system} needs the key {key}"
-                raise WrongTogether(message, key, "system")
+                raise values.WrongTogether(f"{system} needs the key {key}", key, "system")
         if record.needs_offset and self.offset is None:
-            message = f"system: {self.system} needs an offset: {record.needs_offset}"
-            raise WrongTogether(message, "offset", "system")
+            message = f"{system} needs an offset: {record.needs_offset}"
+            raise values.WrongTogether(message, "offset", "system")
         if record.learns_offset and self.offset is not None:
-            message = f"system: {self.system} learns its offset: leave out the key offset"
-            raise WrongTogether(message, "offset")
+            message = f"{system} learns its offset: leave out the key offset"
+            raise values.WrongTogether(message, "offset")
         if record.learns_noise and (self.stddev or self.ebn0_db is not None):
-            message = f"system: {self.system} learns its noise: leave out stddev"
-            raise WrongTogether(message, "stddev", "ebn0_db")
+            message = f"{system} learns its noise: leave out stddev"
+            raise values.WrongTogether(message, "stddev", "ebn0_db")
         if self.rms is not None and self.offset is None and not record.learns_offset:
-            raise WrongTogether("rms scales an offset, and the model names none", "rms")
+            raise values.WrongTogether("rms scales an offset, and the model names none", "rms")
         return self
 
     @model_validator(mode="after")
     def _stddev_of_channel(self) -> Self:
         if (self.ebn0_db is None) != (self.bits is None):
             message = "ebn0_db and bits go together: noise in decibels, bits a code"
-            raise WrongTogether(message, "ebn0_db" if self.bits is None else "bits")
+            raise values.WrongTogether(message, "ebn0_db" if self.bits is None else "bits")
         if self.ebn0_db is not None and self.bits is not None:
             if "stddev" in self.model_fields_set:
                 message = "ebn0_db and stddev both state the noise: leave out one"
-                raise WrongTogether(message, "stddev")
+                raise values.WrongTogether(message, "stddev")
             stddev = 1 / math.sqrt(2 * self.bits * 10 ** (self.ebn0_db / 10))
             self.__dict__["stddev"] = stddev  # the model is frozen by now
         return self

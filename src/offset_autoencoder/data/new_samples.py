@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +12,13 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import load_params
 from offset_autoencoder.config.schema import Data
-from offset_autoencoder.data.readers import find_reader, read_array_table
+from offset_autoencoder.data.readers import find_reader, read_table
 from offset_autoencoder.data.readers.base import (
     ColumnRoles,
     Columns,
     Reader,
     RoleKeys,
     Table,
-    as_ids,
-    as_labels,
     check_features,
 )
 from offset_autoencoder.errors import InputError, did_you_mean
@@ -76,40 +73,28 @@ def read_new_samples(
     """
     try:
         reader = check_input(path)
-        table = _read(reader, path, options, labelled, trained_on)
+        if reader.columns is not None:
+            columns = reader.columns(path)
+            roles = _choose_columns(path, columns, options, trained_on, labelled=labelled)
+        else:
+            roles = ColumnRoles(
+                features=None if options.features is None else (options.features,),
+                label=options.label if labelled else None,
+                id=options.id,
+                keys=_OPTIONS,
+                locate=_locate,
+            )
+        table = read_table(path, roles)
         check_features(table)
-        return dataclasses.replace(
-            table,
-            labels=None if table.labels is None else as_labels(table, table.labels),
-            ids=None if table.ids is None else as_ids(table, table.ids),
-        )
+        return table
     except OSError as error:
         raise InputError(str(path), f"cannot be read: {error.strerror}") from None
 
 
-def _read(
-    reader: Reader,
-    path: Path,
-    options: ColumnOptions,
-    labelled: bool,
-    trained_on: Sequence[str] | None,
-) -> Table:
-    if reader.columns is not None:
-        columns = reader.columns(path)
-        roles = _choose_columns(path, columns, options, trained_on, labelled=labelled)
-        return reader.read(path, roles, None)
-    label = options.label if labelled else None
-    if reader.layout == "arrays":
-        features = None if options.features is None else (options.features,)
-        return reader.read(path, ColumnRoles(features, label, options.id, keys=_OPTIONS), None)
-    if options.features is not None:
-        raise InputError("--features", f"{path} holds one array: there is nothing to name")
-    files = {"label": label, "id": options.id}
-    others = {role: Path(name) for role, name in files.items() if name is not None}
-    for role, file in others.items():
-        if not file.is_file():
-            raise InputError(f"--{role}", f"no such file: {file}")
-    return read_array_table(path, others, "samples")
+def _locate(role: str, name: str) -> Path:
+    if not Path(name).is_file():
+        raise InputError(f"--{role}", f"no such file: {name}")
+    return Path(name)
 
 
 def _choose_columns(
@@ -125,73 +110,28 @@ def _choose_columns(
     A column that is no feature and that nobody asks for is not read: new samples may have
     nothing in it.
     """
-    data = load_params(PARAMS).data if PARAMS.exists() else Data()
-    for option, name in (("label", options.label), ("id", options.id)):
-        if name is not None and name not in columns.names:
-            raise InputError(
-                f"--{option}", f"{path} has no column {name!r}", did_you_mean(name, columns.names)
-            )
+    data, names = load_params(PARAMS).data if PARAMS.exists() else Data(), columns.names
 
     def in_file(name: object) -> str | None:
-        return name if isinstance(name, str) and name in columns.names else None
+        return name if isinstance(name, str) and name in names else None
 
+    named = ColumnRoles(label=options.label, id=options.id, keys=_OPTIONS)
+    named.check_names(names, str(path), "column")
     label, identity = options.label or in_file(data.label), options.id or in_file(data.id)
     others = {name for name in (label, identity, in_file(data.split)) if name is not None}
-    features = _choose_features(path, columns, options, trained_on, others)
-    if features is None and others - {identity} - ({label} if labelled else set()):
-        features = columns.without(others)
-    return ColumnRoles(features, label if labelled else None, identity, keys=_OPTIONS)
-
-
-def _choose_features(
-    path: Path,
-    columns: Columns,
-    options: ColumnOptions,
-    trained_on: Sequence[str] | None,
-    others: set[str],
-) -> tuple[str, ...] | None:
+    features, source = None if trained_on is None else tuple(trained_on), "the model"
     if options.features is not None:
         features = tuple(name.strip() for name in options.features.split(","))
         source = "--features"
-    elif trained_on is not None:
-        features, source = tuple(trained_on), "the model"
-    else:
-        return None
-    for name in features:
-        if name not in columns.names:
-            raise InputError(
-                str(path),
-                f"has no column {name!r}, one of the features of {source}",
-                did_you_mean(name, columns.names),
-            )
+    for name in features or ():
+        if name not in names:
+            what = f"has no column {name!r}, one of the features of {source}"
+            raise InputError(str(path), what, did_you_mean(name, names))
         if name in others:
             raise InputError(str(path), f"column {name!r} is no feature: it is label, id or split")
-    return features
-
-
-@dataclass(frozen=True)
-class SideInputs:
-    """Inputs of a model beside the samples of a file; None is one that it does not need.
-
-    Attributes:
-        is_scaled: Whether the samples are as in ``data/prepared``.
-        labels: ``(n,)``.
-        ids: ``(n,)``.
-        offset: f(x) to use instead of the computed one, ``(n, L)``.
-    """
-
-    is_scaled: bool
-    labels: NDArray[Any] | None = None
-    ids: NDArray[Any] | None = None
-    offset: NDArray[Any] | None = None
-
-    def of(self, rows: slice) -> dict[str, Any]:
-        """Keyword arguments of a served model for some of the rows."""
-        inputs: dict[str, Any] = {"is_scaled": self.is_scaled, "first_row": rows.start}
-        for name in ("labels", "ids", "offset"):
-            if (values := getattr(self, name)) is not None:
-                inputs[name] = np.asarray(values[rows])
-        return inputs
+    if features is None and others - {identity} - ({label} if labelled else set()):
+        features = columns.without(others)
+    return ColumnRoles(features, label if labelled else None, identity, keys=_OPTIONS)
 
 
 def choose_side_inputs(
@@ -202,42 +142,41 @@ def choose_side_inputs(
     offset_kind: str | None,
     latent_dim: int,
     text_ids: bool,
-    is_scaled: bool,
-) -> SideInputs:
-    """Take from a file what a model's offset needs.
+) -> dict[str, NDArray[Any]]:
+    """Take from a file what a model's offset needs beside x: ``labels``, ``ids`` or ``offset``.
 
     Args:
         table: The samples.
-        offset: An npy file of f(x) to use instead of the computed one, or None.
+        offset: An npy file of f(x), ``(n, L)``, to use instead of the computed one, or None.
         needs: What the model's offset needs beside x.
         offset_kind: Kind of its offset, for messages.
         latent_dim: Length of its code.
         text_ids: Whether its data had text for ids.
-        is_scaled: Whether the samples are as in ``data/prepared``.
+
+    Returns:
+        At most one array, of a row per sample.
 
     Raises:
         InputError: naming the option that is missing.
     """
     if offset is not None:
-        return SideInputs(is_scaled, offset=_read_offset(offset, (len(table.x), latent_dim)))
+        return {"offset": _read_offset(offset, (len(table.x), latent_dim))}
+    if needs is None:
+        return {}
     if needs == "offset":
         raise InputError(
             "--offset",
             "missing: the model's offset is a file of vectors for known samples",
             "reconstruct takes a file of those of new ones",
         )
-    if needs is not None and getattr(table, needs) is None:
+    values: NDArray[Any] | None = getattr(table, needs)
+    if values is None:
         raise InputError(
             f"--{needs.removesuffix('s')}",
             f"missing: the model's offset, {offset_kind}, asks for the samples' {needs}",
             f"name where {table.origin} has them",
         )
-    if needs == "labels":
-        return SideInputs(is_scaled, labels=table.labels)
-    if needs == "ids":
-        assert table.ids is not None
-        return SideInputs(is_scaled, ids=table.ids.astype(np.str_) if text_ids else table.ids)
-    return SideInputs(is_scaled)
+    return {needs: values.astype(np.str_) if needs == "ids" and text_ids else values}
 
 
 def _read_offset(path: Path, shape: tuple[int, int]) -> NDArray[Any]:

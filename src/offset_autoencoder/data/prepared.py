@@ -18,7 +18,6 @@ from offset_autoencoder.data.splits import Digests, sample_digests
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import ConcatenatedRows, Rows, chunks, reorder
 from offset_autoencoder.io.files import (
-    NpyWriter,
     npy_writer,
     open_npy,
     read_json,
@@ -93,16 +92,19 @@ class PreparedData:
 
 @dataclass(frozen=True)
 class SplitStatistics:
-    """Statistics of a split's scaled samples: extremes (NaN where a value is) and digests.
+    """Statistics of a split's scaled samples.
 
-    ``samples`` holds a digest of each sample, ``sha256`` that of x as written; None where x was
-    only read.
+    Attributes:
+        low: Smallest value; NaN where a value is.
+        high: Largest value, likewise.
+        samples: Digest of each sample.
+        sha256: Digest of x as written.
     """
 
     low: float
     high: float
     samples: Digests
-    sha256: str | None = None
+    sha256: str
 
 
 def in_order(x: ConcatenatedRows, rows: SplitRows) -> tuple[ConcatenatedRows, SplitRows]:
@@ -119,12 +121,23 @@ def in_order(x: ConcatenatedRows, rows: SplitRows) -> tuple[ConcatenatedRows, Sp
 
 
 def write_splits(
-    folder: Path, x: ConcatenatedRows, rows: SplitRows, scale: Scale
+    folder: Path,
+    x: ConcatenatedRows,
+    rows: SplitRows,
+    scale: Scale,
+    report: Callable[[int], None] = lambda rows: None,
 ) -> dict[SplitName, SplitStatistics]:
     """Scale all samples and write ``SPLIT/x.npy`` for every split, in one pass.
 
-    Arguments as of :func:`scan_splits`.
+    Args:
+        folder: The folder to write to.
+        x: ``(n, D)`` raw samples.
+        rows: The rows of each split, ascending.
+        scale: The fitted scale.
+        report: Called with the number of rows read so far.
     """
+    low, high = dict.fromkeys(SPLITS, np.inf), dict.fromkeys(SPLITS, -np.inf)
+    samples = {name: np.empty(len(rows[name]), dtype=np.uint64) for name in SPLITS}
     with contextlib.ExitStack() as stack:
         writers = {
             name: stack.enter_context(
@@ -132,55 +145,24 @@ def write_splits(
             )
             for name in SPLITS
         }
-        return scan_splits(x, rows, scale, writers)
-
-
-def scan_splits(
-    x: ConcatenatedRows,
-    rows: SplitRows,
-    scale: Scale,
-    writers: Mapping[SplitName, NpyWriter] | None = None,
-    report: Callable[[int], None] = lambda rows: None,
-) -> dict[SplitName, SplitStatistics]:
-    """Scale all samples in one pass, and write them where there are writers.
-
-    Args:
-        x: ``(n, D)`` raw samples.
-        rows: The rows of each split, ascending.
-        scale: The fitted scale.
-        writers: Writer of each split.
-        report: Called with the number of rows read so far.
-    """
-    scans = {name: _Scan(rows[name], writers[name] if writers else None) for name in SPLITS}
-    for start, chunk in chunks(x):
-        for scan in scans.values():
-            scan.add(start, chunk, scale)
-        report(start + len(chunk))
-    return {name: scan.statistics for name, scan in scans.items()}
-
-
-class _Scan:
-    def __init__(self, rows: Rows, writer: NpyWriter | None) -> None:
-        self._rows, self._writer = rows, writer
-        self._samples = np.empty(len(rows), dtype=np.uint64)
-        self._low, self._high = np.inf, -np.inf
-
-    def add(self, start: int, chunk: NDArray[Any], scale: Scale) -> None:
-        first, end = np.searchsorted(self._rows, (start, start + len(chunk)))
-        if first == end:
-            return
-        scaled = scale.apply(chunk[self._rows[first:end] - start])
-        # Of NumPy's, since Python's own drop NaN.
-        self._low = np.minimum(self._low, scaled.min())
-        self._high = np.maximum(self._high, scaled.max())
-        self._samples[first:end] = sample_digests(scaled)
-        if self._writer is not None:
-            self._writer.append(scaled)
-
-    @property
-    def statistics(self) -> SplitStatistics:
-        sha256 = None if self._writer is None else self._writer.digest
-        return SplitStatistics(float(self._low), float(self._high), self._samples, sha256)
+        for start, chunk in chunks(x):
+            for name, part in rows.items():
+                first, end = np.searchsorted(part, (start, start + len(chunk)))
+                if first == end:
+                    continue
+                scaled = scale.apply(chunk[part[first:end] - start])
+                # Of NumPy's, since Python's own drop NaN.
+                low[name] = np.minimum(low[name], scaled.min())
+                high[name] = np.maximum(high[name], scaled.max())
+                samples[name][first:end] = sample_digests(scaled)
+                writers[name].append(scaled)
+            report(start + len(chunk))
+    return {
+        name: SplitStatistics(
+            float(low[name]), float(high[name]), samples[name], writers[name].digest
+        )
+        for name in SPLITS
+    }
 
 
 def load_prepared(folder: Path = paths.PREPARED) -> PreparedData:

@@ -1,4 +1,4 @@
-"""One checked data set from the raw tables: flat features, class indices, unique ids."""
+"""The data set of params.yaml, read from its source: features, ids, classes and splits, checked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder import paths
-from offset_autoencoder.config.schema import SPLITS, Data, PathOrSplits, SplitName
-from offset_autoencoder.data.readers import find_reader, read_array_table
+from offset_autoencoder.config.schema import SPLITS, Data, SplitName
+from offset_autoencoder.data.readers import find_reader, read_table
 from offset_autoencoder.data.readers.base import (
     ColumnRoles,
     Table,
-    as_ids,
-    as_labels,
-    as_splits,
     check_features,
+    choose_features,
 )
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.arrays import ConcatenatedRows, rows_per_chunk
+from offset_autoencoder.io.arrays import ConcatenatedRows, chunks
+
+_LISTED = 8
+_CACHED = {"mnist": "mnist.npz", "fashion_mnist": "fashion-mnist/"}
 
 
 @dataclass(frozen=True)
@@ -68,34 +69,35 @@ def load_samples(data: Data, raw: Path = paths.RAW) -> Samples:
     its row in the whole.
 
     Raises:
-        InputError: where something cannot be read (see :func:`load_source`), a table is not fit
-            (see :mod:`.readers.base`), the tables do not fit together, an id stands twice, or
-            ``data.image_shape`` does not fit.
+        InputError: where something cannot be read (see :func:`load_source`), the tables do not
+            fit together, an id stands twice, or ``data.image_shape`` does not fit.
     """
     tables = load_source(data, raw)
-    parts = tuple(tables.values())
-    for table in parts:
-        check_features(table)
-    _check_alike(parts)
-    x = ConcatenatedRows(tuple(table.x for table in parts))
-    y, classes = _classes(parts)
+    _check_alike(tables)
+    x = ConcatenatedRows(tuple(table.x for table in tables))
+    labels = _join([table.labels for table in tables])
+    ids = _join([table.ids for table in tables])
+    y = classes = None
+    if labels is not None:
+        values, indices = np.unique(labels, return_inverse=True)
+        y, classes = indices.astype(np.int64), values.tolist()
     samples = Samples(
         x=x,
-        ids=_ids(parts, len(x)),
-        ids_given=parts[0].ids is not None,
+        ids=np.arange(len(x), dtype=np.int64) if ids is None else ids,
+        ids_given=ids is not None,
         y=y,
         classes=classes,
-        splits=_splits(tables),
-        image_shape=_image_shape(data.image_shape, parts[0].x.shape[1:], x.shape[1]),
-        tables=parts,
+        splits=_join([table.splits for table in tables]),
+        image_shape=_image_shape(data.image_shape, tables[0].x.shape[1:], x.shape[1]),
+        tables=tables,
     )
     _check_unique(samples)
     return samples
 
 
-def _check_alike(parts: Sequence[Table]) -> None:
-    first = parts[0]
-    for table in parts[1:]:
+def _check_alike(tables: Sequence[Table]) -> None:
+    first = tables[0]
+    for table in tables[1:]:
         if table.x.shape[1:] != first.x.shape[1:]:
             raise InputError(
                 table.origin,
@@ -109,34 +111,11 @@ def _check_alike(parts: Sequence[Table]) -> None:
             )
 
 
-def _join(values: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    if len({array.dtype.kind for array in values}) > 1:
-        values = [array.astype(np.str_) for array in values]
-    return np.concatenate(values)
-
-
-def _classes(
-    parts: Sequence[Table],
-) -> tuple[NDArray[np.int64] | None, list[int] | list[str] | None]:
-    labels = [as_labels(table, table.labels) for table in parts if table.labels is not None]
-    if not labels:
-        return None, None
-    classes, y = np.unique(_join(labels), return_inverse=True)
-    return y.astype(np.int64), classes.tolist()
-
-
-def _ids(parts: Sequence[Table], samples: int) -> NDArray[Any]:
-    ids = [as_ids(table, table.ids) for table in parts if table.ids is not None]
-    return _join(ids) if ids else np.arange(samples, dtype=np.int64)
-
-
-def _splits(tables: Tables) -> NDArray[np.str_] | None:
-    if None in tables:
-        table = tables[None]
-        return None if table.splits is None else as_splits(table, table.splits)
-    return np.repeat(
-        np.array([str(name) for name in tables]), [len(table.x) for table in tables.values()]
-    )
+def _join(parts: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
+    arrays = [array for array in parts if array is not None]
+    if len({array.dtype.kind for array in arrays}) > 1:
+        arrays = [array.astype(np.str_) for array in arrays]
+    return np.concatenate(arrays) if arrays else None
 
 
 def _image_shape(
@@ -144,16 +123,11 @@ def _image_shape(
 ) -> tuple[int, ...] | None:
     if image_shape is None:
         return tuple(shape) if len(shape) in (2, 3) else None
+    where = "params.yaml: data.image_shape"
     if len(image_shape) not in (2, 3):
-        raise InputError(
-            "params.yaml: data.image_shape",
-            f"is [h, w] or [h, w, channels], got {list(image_shape)}",
-        )
-    if math.prod(image_shape) != features:
-        raise InputError(
-            "params.yaml: data.image_shape",
-            f"{list(image_shape)} has {math.prod(image_shape)} values, a sample has {features}",
-        )
+        raise InputError(where, f"is [h, w] or [h, w, channels], got {list(image_shape)}")
+    if (values := math.prod(image_shape)) != features:
+        raise InputError(where, f"{list(image_shape)} has {values} values, a sample has {features}")
     return tuple(image_shape)
 
 
@@ -173,37 +147,25 @@ def _check_unique(samples: Samples) -> None:
         )
 
 
-Tables = dict[SplitName | None, Table]
-"""One table per split, or the whole data set under None."""
-
-_LISTED = 8
-_CACHED = {"mnist": "mnist.npz", "fashion_mnist": "fashion-mnist/"}
-
-
-def load_source(data: Data, raw: Path = paths.RAW) -> Tables:
-    """Read the data set that params.yaml names, unscaled.
-
-    Returns:
-        The whole data set under None or, where it brings its own splits as files, one table
-        per split.
+def load_source(data: Data, raw: Path = paths.RAW) -> tuple[Table, ...]:
+    """Read the data set that params.yaml names, unscaled: a table, or one per split.
 
     Raises:
-        InputError: where something named is missing, damaged, or cannot be fetched.
+        InputError: where something named is missing, damaged or cannot be fetched, and where a
+            file does not hold samples (see :mod:`.readers.base`).
     """
-    if data.source == "file":
-        return _files(data, raw)
-    return _BUILT_IN[data.source]()
+    return _read_files(data, raw) if data.source == "file" else _BUILT_IN[data.source]()
 
 
-def _digits() -> Tables:
+def _digits() -> tuple[Table, ...]:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    table = Table(x=digits.images, origin="digits", labels=digits.target, full_scale=16.0)
-    return {None: table}
+    labels = {"label": digits.target}
+    return (Table.from_roles(digits.images, "digits", labels, full_scale=16.0),)
 
 
-def _keras(source: str) -> Tables:
+def _keras(source: str) -> tuple[Table, ...]:
     # TensorFlow reads these when it is first imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
@@ -219,123 +181,122 @@ def _keras(source: str) -> Tables:
             f"put Keras's own file in its cache as {home}/datasets/{_CACHED[source]}, or any copy "
             f"in {paths.RAW} and set data.source: file",
         ) from None
-    return {
-        "train": Table(x=train[0], labels=train[1], origin=f"{source}, train", full_scale=255.0),
-        "test": Table(x=test[0], labels=test[1], origin=f"{source}, test", full_scale=255.0),
-    }
+    return tuple(
+        Table.from_roles(
+            x,
+            f"{source}, {split}",
+            {"label": labels, "split": np.full(len(x), split)},
+            full_scale=255.0,
+        )
+        for split, (x, labels) in (("train", train), ("test", test))
+    )
 
 
-_BUILT_IN: dict[str, Callable[[], Tables]] = {
+_BUILT_IN: dict[str, Callable[[], tuple[Table, ...]]] = {
     "digits": _digits,
     "mnist": lambda: _keras("mnist"),
     "fashion_mnist": lambda: _keras("fashion_mnist"),
 }
 
 
-def _files(data: Data, raw: Path) -> Tables:
+def _read_files(data: Data, raw: Path) -> tuple[Table, ...]:
     if isinstance(data.path, str):
-        return {None: _file(data, raw, None)}
+        return (_read_file(data, raw, None, None),)
     splits = [name for name in SPLITS if name in (data.path or {})]
     if "train" not in splits:
         raise InputError("params.yaml: data.path", f"names no file for train, only for {splits}")
-    tables: Tables = {}
+    tables: dict[SplitName, Table] = {}
     for split in splits:
-        tables[split] = _file(data, raw, split, tables.get("train"))
+        table = _read_file(data, raw, split, tables.get("train"))
+        tables[split] = replace(table, splits=np.full(len(table.x), split))
     for first, second in itertools.combinations(splits, 2):
         _check_different(data, raw, first, second, tables)
-    return tables
+    return tuple(tables.values())
+
+
+def _read_file(data: Data, raw: Path, split: SplitName | None, train: Table | None) -> Table:
+    """Table of a file; its columns stand in the order of the train file's."""
+
+    def locate_role(role: str, name: str) -> Path:
+        if split is not None and isinstance(getattr(data, role), str):
+            raise InputError(
+                f"params.yaml: data.{role}",
+                "data.path names a file per split, so this must, too",
+                f"{role}: {{train: ..., test: ...}}",
+            )
+        return locate(raw, name, _key(data, role, split))
+
+    path = locate(raw, _value(data, "path", split) or "", _key(data, "path", split))
+    features = [data.features] if isinstance(data.features, str) else data.features
+    roles = ColumnRoles(
+        features=None if features is None else tuple(features),
+        label=_value(data, "label", split),
+        id=_value(data, "id", split),
+        split=data.split,
+        part=split,
+        locate=locate_role,
+    )
+    columns = find_reader(path).columns
+    if train is not None and train.columns and columns is not None:
+        _check_same_columns(train, choose_features(columns(path), roles, str(path)), str(path))
+        roles = replace(roles, features=train.columns)
+    table = read_table(path, roles)
+    check_features(table)
+    return table
+
+
+def _check_same_columns(train: Table, columns: tuple[str, ...], origin: str) -> None:
+    names, expected = set(columns), set(train.columns or ())
+    if missing := sorted(expected - names):
+        raise InputError(origin, f"has no column {missing[0]!r}, {train.origin} has")
+    if extra := sorted(names - expected):
+        raise InputError(
+            origin,
+            f"has a column {extra[0]!r} that {train.origin} has not",
+            "name the columns to use in data.features",
+        )
 
 
 def _check_different(
-    data: Data, raw: Path, first: SplitName, second: SplitName, tables: Tables
+    data: Data, raw: Path, first: SplitName, second: SplitName, tables: dict[SplitName, Table]
 ) -> None:
     """Refuse one file for two splits; one npz may hold an array of each."""
-    path, other = (raw / str(_value("path", data.path, split)) for split in (first, second))
+    files = {
+        key: [raw / str(_value(data, key, split)) for split in (first, second)]
+        for key in ("path", "label", "id")
+        if getattr(data, key) is not None
+    }
+    path, other = files.pop("path")
     if path.samefile(other) and _is_equal(tables[first].x, tables[second].x):
         raise InputError(
             f"params.yaml: data.path.{second}",
             f"{other} holds the samples of {first}, too",
             "give each split samples of its own",
         )
-    if find_reader(path).layout != "array":
+    if any(find_reader(file).layout != "array" for file in (path, other)):
         return
-    for key in ("label", "id"):
-        names = [_value(key, getattr(data, key), split) for split in (first, second)]
-        if None not in names and (raw / str(names[0])).samefile(raw / str(names[1])):
+    for key, (file, other) in files.items():
+        if file.samefile(other):
             raise InputError(
                 f"params.yaml: data.{key}.{second}",
-                f"{raw / str(names[1])} is the {key} of {first}, too",
+                f"{other} is the {key} of {first}, too",
                 "give each split a file of its own",
             )
 
 
 def _is_equal(x: NDArray[Any], other: NDArray[Any]) -> bool:
-    if x.shape != other.shape or not x.size:
-        return x.shape == other.shape
-    starts = range(0, len(x), rows_per_chunk(x[0].size))
-    pieces = [slice(start, start + starts.step) for start in starts]
-    return all(np.array_equal(x[piece], other[piece]) for piece in pieces)
-
-
-def _file(data: Data, raw: Path, split: SplitName | None, train: Table | None = None) -> Table:
-    assert data.path is not None
-    path = locate(raw, _value("path", data.path, split) or "", _key("path", split))
-    reader = find_reader(path)
-    label, identity = _value("label", data.label, split), _value("id", data.id, split)
-    if reader.layout == "array":
-        return _with_files(data, raw, split, path, {"label": label, "id": identity})
-    features = (data.features,) if isinstance(data.features, str) else data.features
-    roles = ColumnRoles(
-        features=None if features is None else tuple(features),
-        label=label,
-        id=identity,
-        split=data.split,
+    if x.shape != other.shape:
+        return False
+    flat = ConcatenatedRows((other,))
+    return all(
+        np.array_equal(chunk, flat[start : start + len(chunk)])
+        for start, chunk in chunks(ConcatenatedRows((x,)))
     )
-    table = reader.read(path, roles, split)
-    if train is not None and train.columns and table.columns:
-        _check_same_columns(train, table)
-        if table.columns != train.columns:
-            table = reader.read(path, ColumnRoles(train.columns, label, identity), split)
-    return table
 
 
-def _check_same_columns(train: Table, table: Table) -> None:
-    names, expected = set(table.columns or ()), set(train.columns or ())
-    if missing := sorted(expected - names):
-        raise InputError(table.origin, f"has no column {missing[0]!r}, {train.origin} has")
-    if extra := sorted(names - expected):
-        raise InputError(
-            table.origin,
-            f"has a column {extra[0]!r} that {train.origin} has not",
-            "name the columns to use in data.features",
-        )
-
-
-def _with_files(
-    data: Data, raw: Path, split: SplitName | None, path: Path, names: dict[str, str | None]
-) -> Table:
-    """Table whose labels, ids and splits are in files of their own."""
-    if data.features is not None:
-        raise InputError(
-            "params.yaml: data.features", f"{path} holds one array: there is nothing to name"
-        )
-    for key in names:
-        if split is not None and isinstance(getattr(data, key), str):
-            raise InputError(
-                f"params.yaml: data.{key}",
-                "data.path names a file per split, so this must, too",
-                f"{key}: {{train: ..., test: ...}}",
-            )
-    files = {
-        key: locate(raw, name, _key(key, split if key != "split" else None))
-        for key, name in {**names, "split": data.split}.items()
-        if name is not None
-    }
-    return read_array_table(path, files)
-
-
-def _value(key: str, value: PathOrSplits | None, split: SplitName | None) -> str | None:
+def _value(data: Data, key: str, split: SplitName | None) -> str | None:
     """Value of a key for a split: the same for all, or one value per split."""
+    value: str | dict[SplitName, str] | None = getattr(data, key)
     if value is None or isinstance(value, str):
         return value
     if split is None:
@@ -347,8 +308,8 @@ def _value(key: str, value: PathOrSplits | None, split: SplitName | None) -> str
     return value[split]
 
 
-def _key(key: str, split: SplitName | None) -> str:
-    return f"data.{key}" if split is None else f"data.{key}.{split}"
+def _key(data: Data, key: str, split: SplitName | None) -> str:
+    return f"data.{key}.{split}" if isinstance(getattr(data, key), dict) else f"data.{key}"
 
 
 def locate(raw: Path, name: str, key: str) -> Path:

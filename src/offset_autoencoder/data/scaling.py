@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config.schema import Data
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.arrays import Matrix, RowSubset, chunks
+from offset_autoencoder.io.arrays import Matrix, chunks
 
 _NAMED = 3
 _BLOCK_VALUES = 1 << 18  # converted at a time: they stay in fast memory
@@ -82,11 +82,8 @@ def fit_scale(
         divisor = full_scale or _FULL_SCALE.get(train.dtype.name) or _largest(train)
         return Scale("unit", np.zeros(1), np.array([1 / divisor]), {"divisor": divisor})
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        survey = _survey(train, moments=data.scale == "standard")
-        low, high = survey.low, survey.high
-        shift, spread = (
-            (low, high - low) if data.scale == "minmax" else (survey.mean, survey.stddev)
-        )
+        low, high, mean, stddev = _survey(train, moments=data.scale == "standard")
+        shift, spread = (low, high - low) if data.scale == "minmax" else (mean, stddev)
         factor = 1 / spread
     # Rounding gives a constant feature a deviation of 1e-17: minimum and maximum tell.
     constant = (low == high) | ~np.isfinite(factor)
@@ -142,34 +139,6 @@ def inverse_scale(x: NDArray[np.float32], scale: ShiftAndFactor) -> NDArray[np.f
     return x.astype(np.float64) * inverse + shift
 
 
-@dataclass(frozen=True)
-class ScaledRows:
-    """Samples of a split as the network sees them, scaled on access."""
-
-    x: RowSubset
-    scale: Scale
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """``(n, D)``."""
-        return self.x.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """float32."""
-        return np.dtype(np.float32)
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def __getitem__(self, index: Any) -> Any:
-        """Rows ``(k, D)`` of a slice; or the value at ``(row, feature)``."""
-        if isinstance(index, slice):
-            return self.scale.apply(self.x[index])
-        row, feature = index
-        return self[row : row + 1][0, feature]
-
-
 def _blocks(x: NDArray[Any]) -> Iterator[slice]:
     rows = max(1, _BLOCK_VALUES // max(1, x.shape[1]))
     return (slice(start, start + rows) for start in range(0, len(x), rows))
@@ -181,20 +150,11 @@ def _largest(train: Matrix) -> float:
     return 1.0 if low >= 0 and high <= 1 else max(abs(low), abs(high))
 
 
-@dataclass(frozen=True)
-class _Survey:
-    """Minimum and maximum and, where requested, mean and standard deviation of each feature."""
+def _survey(train: Matrix, *, moments: bool) -> tuple[NDArray[np.float64], ...]:
+    """Minimum and maximum and, where requested, mean and standard deviation of each feature.
 
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    mean: NDArray[np.float64]
-    stddev: NDArray[np.float64]
-
-
-def _survey(train: Matrix, *, moments: bool) -> _Survey:
-    """Compute in one pass; means and sums of squared deviations of blocks are joined.
-
-    The joining is that of Chan, Golub & LeVeque 1983, Am. Stat. 37, 242.
+    Computed in one pass; means and sums of squared deviations of blocks are joined as in Chan,
+    Golub & LeVeque 1983, Am. Stat. 37, 242.
     """
     features = train.shape[1]
     low, high = np.full(features, np.inf), np.full(features, -np.inf)
@@ -210,7 +170,7 @@ def _survey(train: Matrix, *, moments: bool) -> _Survey:
             squares += np.square(values).sum(axis=0) + delta**2 * (rows * new / (rows + new))
             mean += delta * (new / (rows + new))
             rows += new
-    return _Survey(low, high, mean, np.sqrt(squares / max(rows, 1)))
+    return low, high, mean, np.sqrt(squares / max(rows, 1))
 
 
 def _check_spread(

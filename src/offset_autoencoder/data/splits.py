@@ -84,25 +84,13 @@ def hash_order(ids: NDArray[Any], seed: int) -> Rows:
 
     It is random, and independent of the ids' own order; 7 and "7" are the same id.
     """
-    words = _words(ids, seed, 1)[:, 0]
-    order: Rows = np.argsort(words, kind="stable")
-    ordered = words[order]
-    if np.any(ordered[1:] == ordered[:-1]):  # once in 2^64 pairs
-        order = np.lexsort(_words(ids, seed, 4).T[::-1])
-    return order
-
-
-def _words(ids: NDArray[Any], seed: int, count: int) -> NDArray[np.uint64]:
-    """First words of the four 64-bit words of each id's digest, ``(n, count)``."""
-    words = np.empty((len(ids), count), dtype=np.uint64)
+    digests = np.empty(len(ids), dtype="S32")
     for start in range(0, len(ids), _HASHED):
-        digests = b"".join(
+        digests[start : start + _HASHED] = [
             hashlib.sha256(f"{seed}:{value}".encode("utf-8", "surrogatepass")).digest()
             for value in ids[start : start + _HASHED].tolist()
-        )
-        block = np.frombuffer(digests, dtype=">u8").reshape(-1, 4)
-        words[start : start + len(block)] = block[:, :count]
-    return words
+        ]
+    return np.argsort(digests, kind="stable")
 
 
 def allocate(sizes: Sequence[int], totals: Sequence[int]) -> NDArray[np.int64]:

@@ -242,6 +242,15 @@ def bytes_in_memory() -> int:
     return 4 * CHUNK_VALUES
 
 
+def temporary_folder() -> str | None:
+    """Folder for temporary files: that of ``data/raw``, on the disk that the results go to.
+
+    None, where the system puts them, elsewhere than in a project.
+    """
+    folder = paths.RAW.parent
+    return str(folder) if folder.is_dir() else None
+
+
 def mapped(
     file: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...], order: Literal["C", "F"] = "C"
 ) -> NDArray[Any]:
@@ -252,15 +261,11 @@ def mapped(
 
 
 class TempArray:
-    """Array written front to back, kept in memory while small, else in a temporary file.
-
-    The file lies beside ``data/raw``, on the disk that the results go to; elsewhere than in a
-    project, where the system puts temporary files.
-    """
+    """Array written front to back, kept in memory while small, else in a temporary file."""
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(  # noqa: SIM115
-            max_size=bytes_in_memory(), dir=_folder()
+            max_size=bytes_in_memory(), dir=temporary_folder()
         )
         self._size = 0
 
@@ -322,7 +327,7 @@ def reorder(x: ConcatenatedRows, order: Rows) -> ConcatenatedRows:
     row_bytes = x.shape[1] * x.dtype.itemsize
     if shape[0] * row_bytes <= bytes_in_memory():
         return ConcatenatedRows((x[order],))
-    file = tempfile.TemporaryFile(dir=_folder())  # noqa: SIM115
+    file = tempfile.TemporaryFile(dir=temporary_folder())  # noqa: SIM115
     rows = rows_per_chunk(shape[1])
     _fill_buckets(file, x, order, rows)
     for first in range(0, len(order), rows):
@@ -352,8 +357,3 @@ def _fill_buckets(file: IO[bytes], x: ConcatenatedRows, order: Rows, rows: int) 
             file.seek(int(filled[bucket]) * row_bytes)
             file.write(chunk[by_bucket[first:end]].tobytes())
             filled[bucket] += end - first
-
-
-def _folder() -> str | None:
-    folder = paths.RAW.parent
-    return str(folder) if folder.is_dir() else None

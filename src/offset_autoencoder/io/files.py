@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 import struct
 import tempfile
 import zipfile
@@ -26,21 +25,16 @@ PICKLED = "holds pickled Python objects, which are never loaded: they could run 
 PLAIN = "save plain numbers or text: np.save(path, np.asarray(values, dtype=...))"
 NPY_MAGIC = b"\x93NUMPY"
 
+_FLOAT32 = np.dtype(np.float32).str
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
-# What reading an npz raises for bytes that are none: TypeError for a lone npy, RuntimeError
-# where a damaged flag asks for a password or an unknown way to compress.
-_UNREADABLE = (
-    ValueError,
-    OSError,
-    EOFError,
-    KeyError,
-    TypeError,
-    RuntimeError,
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
+UNREADABLE = (
+    *(ValueError, OSError, EOFError, KeyError, TypeError, RuntimeError, SyntaxError),
+    *(struct.error, zipfile.BadZipFile, zlib.error),
 )
+"""Errors of reading an npz from bytes that are none: TypeError of a lone npy, RuntimeError where a
+damaged flag asks for a password or an unknown way to compress, SyntaxError of a header.
+"""
 
 
 @contextlib.contextmanager
@@ -66,26 +60,18 @@ def replace_folder(folder: Path) -> Iterator[Path]:
     Yields an empty folder to write to; it becomes ``folder`` if the block ends without an error.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        new, old = temporary / "new", temporary / "old"
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
+        new, old = Path(temporary, "new"), Path(temporary, "old")
         new.mkdir()
         yield new
-        _swap(folder, new, old)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _swap(folder: Path, new: Path, old: Path) -> None:
-    if not folder.exists():
-        new.replace(folder)
-        return
-    folder.replace(old)
-    try:
-        new.replace(folder)
-    except BaseException:
-        old.replace(folder)
-        raise
+        if folder.exists():
+            folder.replace(old)
+        try:
+            new.replace(folder)
+        except BaseException:
+            if old.exists():
+                old.replace(folder)
+            raise
 
 
 def write_text(path: Path, text: str) -> None:
@@ -147,21 +133,13 @@ def open_npy(path: Path) -> NDArray[Any]:
 
 
 class NpyWriter:
-    """Writer of one float32 array ``(n, columns)``, block by block, with its digest."""
+    """Writer of one float32 array ``(n, columns)``, block by block."""
 
     def __init__(self, stream: IO[bytes], shape: tuple[int, int]) -> None:
-        dtype = np.dtype(np.float32)
-        header = {
-            "descr": np.lib.format.dtype_to_descr(dtype),
-            "fortran_order": False,
-            "shape": shape,
-        }
+        self.shape, self.rows, self._stream = shape, 0, stream
+        header = {"descr": _FLOAT32, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(stream, header)
-        self.shape = shape
-        self.rows = 0
-        self._stream = stream
-        # As in files.sha256_of_array.
-        self._digest = hashlib.sha256(f"{dtype.str}{shape}".encode())
+        self._digest = _digest_of_header(_FLOAT32, shape)
 
     def append(self, block: NDArray[np.float32]) -> None:
         """Write the next rows, ``(rows, columns)``."""
@@ -175,7 +153,7 @@ class NpyWriter:
 
     @property
     def digest(self) -> str:
-        """Digest of the rows so far: once all are written, :func:`.files.sha256_of_array`."""
+        """Digest of the rows so far: once all are written, :func:`sha256_of_array`."""
         return self._digest.hexdigest()
 
 
@@ -183,7 +161,7 @@ class NpyWriter:
 def npy_writer(path: Path, shape: tuple[int, int]) -> Iterator[NpyWriter]:
     """Write a float32 npy file block by block; it appears at ``path`` once all rows are written.
 
-    The bytes are those of :func:`.files.write_npy`.
+    The bytes are those of :func:`write_npy`.
     """
     with atomic_write(path) as stream:
         writer = NpyWriter(stream, shape)
@@ -215,7 +193,7 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise InputError(str(path), "no such file") from None
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise InputError(str(path), f"is not a readable npz: {error}") from None
 
 
@@ -228,9 +206,13 @@ def sha256_of_file(path: Path) -> str:
 def sha256_of_array(array: NDArray[Any]) -> str:
     """SHA-256 of an array's dtype, shape and C-order bytes; equal arrays, equal digests."""
     contiguous = np.ascontiguousarray(array)
-    digest = hashlib.sha256(f"{contiguous.dtype.str}{contiguous.shape}".encode())
+    digest = _digest_of_header(contiguous.dtype.str, contiguous.shape)
     digest.update(contiguous.data if contiguous.size else b"")
     return digest.hexdigest()
+
+
+def _digest_of_header(dtype: str, shape: tuple[int, ...]) -> hashlib._Hash:
+    return hashlib.sha256(f"{dtype}{shape}".encode())
 
 
 def sha256_of_json(value: Any) -> str:

@@ -13,13 +13,7 @@ from typing import Annotated, Any
 
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.config.systems import SYSTEMS, System
-from offset_autoencoder.config.validation import (
-    Activation,
-    Count,
-    NonNegative,
-    Section,
-    member_of,
-)
+from offset_autoencoder.config.values import Activation, Count, NonNegative, Section, member_of
 
 
 class Architecture(Section):

@@ -120,7 +120,7 @@ class KerasNetwork(RunInference):
         self.model = model
         self._compiled = compiled
         self._system = system
-        self._where = where
+        self.where = where
 
     @functools.cached_property
     def _halves(self) -> EncoderDecoder | None:
@@ -177,7 +177,7 @@ class KerasNetwork(RunInference):
         code = self.encode(x, np.broadcast_to(nothing, (len(x), *nothing.shape))).code
         if code is None:
             raise InputError(
-                self._where,
+                self.where,
                 "its network has no layer 'code' that depends on x alone",
                 "name that layer 'code' in the function that builds it",
             )

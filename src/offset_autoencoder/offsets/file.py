@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.config.offset_kinds import FileOffset
-from offset_autoencoder.data.readers import READERS, find_reader, read_array_table
+from offset_autoencoder.data.readers import READERS, find_reader, read_table
 from offset_autoencoder.data.readers.base import ColumnRoles, Layout, Reader, RoleKeys, Table
 from offset_autoencoder.data.samples import locate
 from offset_autoencoder.errors import InputError
@@ -121,14 +121,15 @@ class _TableSource:
         reader = find_reader(path)
         self._check_keys(reader, path)
         key, params = self.key, self.params
-        if reader.layout == "array":
-            table = read_array_table(path, {} if params.id is None else {"id": self._id_file()})
-        else:
-            names = params.columns if params.array is None else [params.array]
-            features = f"{key}.array" if reader.layout == "arrays" else f"{key}.columns"
-            keys = RoleKeys(features=features, id=f"{key}.id", label=None, split=None)
-            features_named = None if names is None else tuple(names)
-            table = reader.read(path, ColumnRoles(features_named, id=params.id, keys=keys), None)
+        names = params.columns if params.array is None else [params.array]
+        features = f"{key}.array" if reader.layout == "arrays" else f"{key}.columns"
+        roles = ColumnRoles(
+            features=None if names is None else tuple(names),
+            id=params.id,
+            keys=RoleKeys(features=features, id=f"{key}.id", label=None, split=None),
+            locate=lambda role, name: self._id_file(),
+        )
+        table = read_table(path, roles)
         _check_values(table, self.latent_dim)
         return table
 
@@ -136,7 +137,8 @@ class _TableSource:
         """Vectors in the order of the samples' ids, or, without ids, as they came."""
         x = ConcatenatedRows((table.x,))
         if self.params.id is not None:
-            return reorder(x, match_ids(table.origin, _ids(table), sample_ids, samples))
+            assert table.ids is not None
+            return reorder(x, match_ids(table.origin, table.ids, sample_ids, samples))
         if len(x) != len(sample_ids):
             whole = "whole " if samples == "data set" else ""
             raise InputError(
@@ -207,15 +209,6 @@ def _is_no_float32(values: NDArray[Any]) -> NDArray[np.bool_]:
     with np.errstate(over="ignore"):
         finite: NDArray[np.bool_] = np.isfinite(values.astype(np.float32))
     return ~finite
-
-
-def _ids(table: Table) -> NDArray[Any]:
-    assert table.ids is not None
-    if table.ids.dtype.kind not in "iuU":
-        raise InputError(
-            table.origin, f"its ids are {table.ids.dtype}, expected whole numbers or text"
-        )
-    return table.ids if table.ids.dtype.kind == "U" else table.ids.astype(np.int64)
 
 
 def match_ids(where: str, table_ids: NDArray[Any], sample_ids: NDArray[Any], what: str) -> Int64:

@@ -7,11 +7,11 @@ the reason why not.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,22 +20,17 @@ from offset_autoencoder.data.prepared import PreparedData, load_prepared
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import chunks
 from offset_autoencoder.io.files import replace_folder, write_npz
-from offset_autoencoder.models.inference import KerasNetwork
 from offset_autoencoder.offsets.table import INFO, STATE
 from offset_autoencoder.paths import PREPARED
-from offset_autoencoder.runs.load import load_run
 from offset_autoencoder.serving.inference_model import (
     NETWORK,
     OFFSET,
     InferenceModel,
-    ServableRun,
     SideInputs,
-    find_servable_run,
     load_model_folder,
+    open_run,
 )
 from offset_autoencoder.serving.metadata import ExportOrder, write_metadata
-
-_SCALE = "scale.npz"
 
 # Sums over samples in another order differ by some 1e-7.
 _TOLERANCE = 1e-4
@@ -47,12 +42,11 @@ def export(order: ExportOrder, root: Path, data: PreparedData) -> None:
     Raises:
         InputError: where it cannot be written or does not; no folder is then left.
     """
-    run = find_servable_run(order.run, root, order.model)
-    run = dataclasses.replace(run, metadata=dataclasses.replace(run.metadata, test=order.test))
     folder = Path(order.folder)
-    save_model_folder(folder, run)
+    model = open_run(order.run, root, order.model)
+    save_model_folder(folder, model, order.test)
     try:
-        mse = test_mse(load_model_folder(folder), data, run)
+        mse = test_mse(load_model_folder(folder), data, model.offset_folder)
         if not math.isclose(mse, order.test["mse"], rel_tol=_TOLERANCE, abs_tol=1e-12):
             raise InputError(
                 f"model {order.model}, run {order.run[:12]}",
@@ -65,35 +59,42 @@ def export(order: ExportOrder, root: Path, data: PreparedData) -> None:
         raise
 
 
-def save_model_folder(folder: Path, run: ServableRun) -> None:
-    """Write a run as a folder, whole or not at all; one that is there is replaced.
+def save_model_folder(
+    folder: Path, model: InferenceModel, test: Mapping[str, float] | None = None
+) -> None:
+    """Write a model that was not applied yet as a folder, whole or not at all.
+
+    A folder that is there is replaced; ``test`` are the metrics that it is to name.
 
     Raises:
         InputError: where the network cannot be saved.
     """
+    network = model.network
     with replace_folder(folder) as new:
-        model = load_run(run.folder)
         try:
-            model.save(new / NETWORK)
+            network.model.save(new / NETWORK)
         except Exception as error:  # Keras raises whatever its parts raise
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise InputError(str(run.folder), f"its network cannot be saved: {reason}") from error
-        write_npz(new / _SCALE, {"shift": run.scale[0], "factor": run.scale[1]})
-        if run.offset is not None:
+            raise InputError(network.where, f"its network cannot be saved: {reason}") from error
+        write_npz(new / "scale.npz", dict(zip(("shift", "factor"), model.scale, strict=True)))
+        if model.offset_folder is not None:
             (new / OFFSET).mkdir()
             for name in (INFO, STATE):
-                shutil.copyfile(run.offset / name, new / OFFSET / name)
+                shutil.copyfile(model.offset_folder / name, new / OFFSET / name)
         # A model that was split can no longer be saved: only now.
-        has_code = KerasNetwork(model, run.metadata.system).has_code
-        write_metadata(new, dataclasses.replace(run.metadata, has_code=has_code))
+        changes = {"has_code": network.has_code, "test": dict(test or {})}
+        write_metadata(new, model.metadata.model_copy(update=changes))
 
 
-def test_mse(model: InferenceModel, data: PreparedData, run: ServableRun) -> float:
-    """Mean squared error over the scaled test split, gone through a chunk at a time."""
+def test_mse(model: InferenceModel, data: PreparedData, table_folder: Path | None) -> float:
+    """Mean squared error over the scaled test split, gone through a chunk at a time.
+
+    The folder of the run's offset table is read where the model cannot compute its offset.
+    """
     split, classes, total = data.test, data.schema.classes, 0.0
     table = None
-    if run.metadata.needs == "offset" and run.offset is not None:
-        table = np.load(run.offset / "test.npy", mmap_mode="r", allow_pickle=False)
+    if model.metadata.needs == "offset" and table_folder is not None:
+        table = np.load(table_folder / "test.npy", mmap_mode="r", allow_pickle=False)
     for start, x in chunks(split.x):
         rows = slice(start, start + len(x))
         side: SideInputs = {"is_scaled": True, "ids": split.ids[rows]}
@@ -109,13 +110,12 @@ def test_mse(model: InferenceModel, data: PreparedData, run: ServableRun) -> flo
 def main() -> None:
     """Read orders, and answer each as it is done."""
     root = Path()
-    orders = [ExportOrder(**order) for order in json.load(sys.stdin)]
     data: PreparedData | None = None
-    for order in orders:
+    for order in json.load(sys.stdin):
         reason = None
         try:
             data = data or load_prepared(root / PREPARED)
-            export(order, root, data)
+            export(ExportOrder(**order), root, data)
         except InputError as error:
             reason = str(error)
         print(json.dumps({"error": reason}), flush=True)

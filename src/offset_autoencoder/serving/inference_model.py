@@ -22,28 +22,18 @@ from offset_autoencoder.data.scaling import ShiftAndFactor, apply_scale, inverse
 from offset_autoencoder.errors import InputError, short_repr
 from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.models.inference import KerasNetwork, load_network
+from offset_autoencoder.offsets import kind as checks
 from offset_autoencoder.offsets.build import stored_applier
-from offset_autoencoder.offsets.kind import (
-    Apply,
-    Float32,
-    Int64,
-    Samples,
-    check_finite,
-    finite_float32,
-    id_column,
-    real_array,
-    sample_ids,
-)
+from offset_autoencoder.offsets.kind import Apply, Float32, Int64, Samples
 from offset_autoencoder.offsets.table import INFO, read_info
 from offset_autoencoder.paths import MODELS, OFFSETS, PREPARED
 from offset_autoencoder.runs.files import read_saved_run
 from offset_autoencoder.runs.load import find_run, load_run
 from offset_autoencoder.serving.metadata import (
-    FORMAT,
     METADATA,
     NAME_IN_MLFLOW,
     ModelMetadata,
-    needs_of_kind,
+    offset_section,
     read_metadata,
 )
 
@@ -80,39 +70,38 @@ class SideInputs(TypedDict, total=False):
     first_row: int
 
 
+@dataclass(eq=False)
 class InferenceModel:
     """A run with its scale and its offset: codes, offsets and reconstructions of new samples.
 
     All methods take any number of samples x, (n, D) or images (n, ...), real and finite, in
-    the units of the data set; a large set is best given chunk by chunk.
+    the units of the data set; a large set is best given chunk by chunk. They raise InputError
+    where the samples or what comes beside them do not suit.
 
-    Args:
+    Attributes:
         metadata: Description of the model.
         scale: Shift and factor of :func:`.scaling.apply_scale`.
-        offset: f(x) of scaled samples; None where nothing computes it.
-        network: Loads the network, called when it is first needed: only then is TensorFlow
-            imported.
-
-    Raises:
-        InputError: from every method, where the samples or what comes beside them do not suit.
+        offset_folder: Folder of its offset table; None for a run without one.
+        load_network: Called when the network is first needed: only then is TensorFlow imported.
     """
 
-    def __init__(
-        self,
-        metadata: ModelMetadata,
-        scale: ShiftAndFactor,
-        offset: Apply | None,
-        network: Callable[[], KerasNetwork],
-    ) -> None:
-        self.metadata = metadata
-        self.scale = scale
-        self._offset = offset
-        self._load = network
+    metadata: ModelMetadata
+    scale: ShiftAndFactor
+    offset_folder: Path | None
+    load_network: Callable[[], KerasNetwork]
 
     @functools.cached_property
     def network(self) -> KerasNetwork:
         """Network, loaded when first asked for."""
-        return self._load()
+        return self.load_network()
+
+    @functools.cached_property
+    def _apply_offset(self) -> Apply | None:
+        """Function that computes f(x) of scaled samples; None where nothing does."""
+        kind = self.metadata.offset_kind
+        if self.offset_folder is None or kind is None or self.metadata.needs == "offset":
+            return None
+        return stored_applier(self.offset_folder, kind)
 
     def offset(self, x: ArrayLike, **side: Unpack[SideInputs]) -> Float32:
         """f(x), (n, L) float32, as in ``data/offsets``: not yet multiplied by the run's factor."""
@@ -149,45 +138,45 @@ class InferenceModel:
         return inverse_scale(output, self.scale).astype(np.float32)
 
     def _scaled(self, x: ArrayLike, side: SideInputs) -> Float32:
-        array, first_row = real_array("x", x), side.get("first_row", 0)
+        array, first_row = checks.real_array("x", x), side.get("first_row", 0)
         features = int(np.prod(array.shape[1:]))
         if array.ndim < 2 or features != self.metadata.input_dim:
             raise InputError(
                 "x", f"has shape {array.shape}, expected (samples, {self.metadata.input_dim})"
             )
         flat = array.reshape(len(array), features)
-        check_finite("x", flat, first_row)
+        checks.check_finite("x", flat, first_row)
         shift, factor = (np.zeros(1), np.ones(1)) if side.get("is_scaled") else self.scale
         scaled = apply_scale(flat, shift, factor)
-        check_finite("x, scaled", scaled, first_row)
+        checks.check_finite("x, scaled", scaled, first_row)
         return scaled
 
     def _offset_of(self, scaled: Float32, side: SideInputs) -> Float32:
         n, metadata, first_row = len(scaled), self.metadata, side.get("first_row", 0)
         computed_elsewhere = side.get("offset")
         if computed_elsewhere is not None:
-            array = real_array("offset", computed_elsewhere)
+            array = checks.real_array("offset", computed_elsewhere)
             if array.shape != (n, metadata.latent_dim):
                 raise InputError(
                     "offset", f"has shape {array.shape}, expected {(n, metadata.latent_dim)}"
                 )
-            return finite_float32("offset", array, first_row)
+            return checks.finite_float32("offset", array, first_row)
         if metadata.needs is not None and side.get(metadata.needs) is None:
             raise InputError(metadata.needs, "missing", _HOW_TO_GIVE[metadata.needs])
-        if self._offset is None:
+        if self._apply_offset is None:
             return np.zeros((n, metadata.latent_dim), np.float32)
         labels, ids = side.get("labels"), side.get("ids")
         samples = Samples(
             scaled,
             y=self._classes_of(labels, n, first_row) if metadata.needs == "labels" else None,
-            ids=None if ids is None or metadata.needs != "ids" else sample_ids(ids, n),
+            ids=None if ids is None or metadata.needs != "ids" else checks.sample_ids(ids, n),
             first_row=first_row,
         )
-        return self._offset(samples)
+        return self._apply_offset(samples)
 
     def _classes_of(self, labels: Any, n: int, first_row: int) -> Int64:
         classes = list(self.metadata.classes or ())
-        values = id_column("labels", labels, n).tolist()
+        values = checks.id_column("labels", labels, n).tolist()
         index = {label: number for number, label in enumerate(classes)}
         for row, label in enumerate(values):
             if label not in index:
@@ -196,25 +185,6 @@ class InferenceModel:
                     f"is {short_repr(label)}, expected one of {short_repr(classes)}",
                 )
         return np.array([index[label] for label in values], np.int64)
-
-
-def _stored_offset(folder: Path | None, metadata: ModelMetadata) -> Apply | None:
-    """Function that computes f(x) of scaled samples, loaded at its first call; None without one."""
-    if folder is None or metadata.needs == "offset":
-        return None
-    info = read_info(folder)
-    for key, expected in (
-        ("kind", metadata.offset_kind),
-        ("input_dim", metadata.input_dim),
-        ("latent_dim", metadata.latent_dim),
-    ):
-        if info[key] != expected:
-            raise InputError(
-                str(folder), f"its {key} is {info[key]!r}, the model's is {expected!r}"
-            )
-
-    load = functools.cache(lambda: stored_applier(folder, info["kind"]))
-    return lambda samples: load()(samples)
 
 
 def load_model_folder(folder: str | Path) -> InferenceModel:
@@ -228,30 +198,17 @@ def load_model_folder(folder: str | Path) -> InferenceModel:
     folder = Path(folder)
     if (folder / IN_MLFLOW / METADATA).is_file():
         folder = folder / IN_MLFLOW
-    metadata, offset = read_metadata(folder), folder / OFFSET
-    return InferenceModel(
-        metadata,
-        load_scale(folder),
-        _stored_offset(offset if metadata.offset_kind is not None else None, metadata),
-        functools.partial(load_network, folder / NETWORK, metadata.system, metadata.function),
-    )
-
-
-@dataclass(frozen=True)
-class ServableRun:
-    """A run with all that applying it takes.
-
-    Attributes:
-        folder: ``models/runs/ID``.
-        metadata: Description of it as a model.
-        scale: Shift and factor.
-        offset: Folder of its offset table; None for a run without one.
-    """
-
-    folder: Path
-    metadata: ModelMetadata
-    scale: ShiftAndFactor
-    offset: Path | None
+    metadata, offset = read_metadata(folder), None
+    if metadata.offset_kind is not None:
+        offset = folder / OFFSET
+        info = read_info(offset)
+        expected = (metadata.offset_kind, metadata.input_dim, metadata.latent_dim)
+        for key, value in zip(("kind", "input_dim", "latent_dim"), expected, strict=True):
+            if info[key] != value:
+                what = f"its {key} is {info[key]!r}, the model's is {value!r}"
+                raise InputError(str(offset), what)
+    load = functools.partial(load_network, folder / NETWORK, metadata.system, metadata.function)
+    return InferenceModel(metadata, load_scale(folder), offset, load)
 
 
 def open_run(run: str | Path, root: Path = Path(), model: str | None = None) -> InferenceModel:
@@ -266,21 +223,6 @@ def open_run(run: str | Path, root: Path = Path(), model: str | None = None) -> 
         InputError: where there is no such run, it diverged, or the project no longer holds the
             data or the offset that it was trained with.
     """
-    servable = find_servable_run(run, root, model)
-    return InferenceModel(
-        servable.metadata,
-        servable.scale,
-        _stored_offset(servable.offset, servable.metadata),
-        lambda: KerasNetwork(
-            load_run(servable.folder), servable.metadata.system, str(servable.folder)
-        ),
-    )
-
-
-def find_servable_run(
-    run: str | Path, root: Path = Path(), model: str | None = None
-) -> ServableRun:
-    """Find a run and all that applying it takes; arguments and errors as :func:`open_run`."""
     folder = find_run(run, root / MODELS)
     saved = read_saved_run(folder)
     spec, architecture = saved.spec, saved.spec.architecture
@@ -299,7 +241,6 @@ def find_servable_run(
     if spec.table is not None:
         offset = _find_table(root / OFFSETS, spec.table, latent_dim, folder)
     metadata = ModelMetadata(
-        format=FORMAT,
         run=saved.id,
         model=model,
         system=architecture.system,
@@ -318,7 +259,12 @@ def find_servable_run(
         test_samples_sha256=str(schema.digests["test"]["x"]),
         test={},
     )
-    return ServableRun(folder, metadata, load_scale(root / PREPARED), offset)
+    return InferenceModel(
+        metadata,
+        load_scale(root / PREPARED),
+        offset,
+        lambda: KerasNetwork(load_run(folder), architecture.system, str(folder)),
+    )
 
 
 def _find_table(offsets: Path, digest: str, latent_dim: int, run: Path) -> Path:
@@ -328,7 +274,7 @@ def _find_table(offsets: Path, digest: str, latent_dim: int, run: Path) -> Path:
         info: dict[str, Any] = read_info(path.parent)
         digests = {split: info["digests"].get(split) for split in _TRAINED_ON}
         if info["latent_dim"] == latent_dim and sha256_of_json(digests) == digest:
-            tables.append((needs_of_kind(info["kind"]) == "offset", path.parent))
+            tables.append((offset_section(info["kind"]).needs == "offset", path.parent))
     if not tables:
         raise InputError(
             str(run),

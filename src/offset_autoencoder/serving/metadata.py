@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from offset_autoencoder.config.offset_kinds import OFFSETS, SideInput
+from offset_autoencoder.config.offset_kinds import OFFSETS, OffsetSection, SideInput
 from offset_autoencoder.config.systems import SYSTEMS
+from offset_autoencoder.config.values import (
+    Count,
+    Number,
+    Section,
+    Seed,
+    member_of,
+    validate_section,
+)
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import read_json, write_json
 
@@ -18,8 +26,7 @@ NAME_IN_MLFLOW = "model"
 _AGAIN = "make the folder anew, with this version"
 
 
-@dataclass(frozen=True)
-class ModelMetadata:
+class ModelMetadata(Section):
     """Description of a served model, beside its weights.
 
     Attributes:
@@ -28,7 +35,6 @@ class ModelMetadata:
         model: The model's name in params.yaml; None where it was not taken by name.
         system: System that built its network.
         function: The user's function that built it, else None.
-        seed: The run's seed.
         input_dim: Features of a sample.
         columns: The features' names, where the samples that it was trained on had names.
         image_shape: Of a sample that is an image, else None.
@@ -43,18 +49,18 @@ class ModelMetadata:
         test: Test metrics, as evaluate measured them; empty where they are not known.
     """
 
-    format: int
+    format: int = FORMAT
     run: str
     model: str | None
-    system: str
+    system: Annotated[str, member_of(SYSTEMS)]
     function: str | None
-    seed: int
-    input_dim: int
+    seed: Seed
+    input_dim: Count
     columns: list[str] | None
     image_shape: list[int] | None
-    latent_dim: int
+    latent_dim: Count
     offset_kind: str | None
-    offset_factor: float
+    offset_factor: Number
     scale: str
     classes: list[int] | list[str] | None
     text_ids: bool
@@ -65,23 +71,22 @@ class ModelMetadata:
     @property
     def needs(self) -> SideInput | None:
         """Input that must be given beside x for the offset to be known; None: x is enough."""
-        return needs_of_kind(self.offset_kind)
+        return offset_section(self.offset_kind).needs
 
     @property
     def user_code(self) -> bool:
         """True where applying it runs functions of the user's ``src/custom``."""
-        kind = OFFSETS.get(self.offset_kind or "")
-        return self.function is not None or (kind is not None and kind.user_code)
+        return self.function is not None or offset_section(self.offset_kind).user_code
 
 
-def needs_of_kind(kind: str | None) -> SideInput | None:
-    """Input that an offset of this kind needs beside x."""
-    return OFFSETS[kind].needs if kind in OFFSETS else None
+def offset_section(kind: str | None) -> type[OffsetSection]:
+    """Record of a kind of offset; of none and of an unknown one, that of nothing special."""
+    return OFFSETS.get(kind or "", OffsetSection)
 
 
 def write_metadata(folder: Path, metadata: ModelMetadata) -> None:
     """Write ``served.json``."""
-    write_json(folder / METADATA, asdict(metadata))
+    write_json(folder / METADATA, metadata.model_dump())
 
 
 def read_metadata(folder: Path) -> ModelMetadata:
@@ -97,33 +102,17 @@ def read_metadata(folder: Path) -> ModelMetadata:
     version = document.get("format") if isinstance(document, dict) else None
     if version != FORMAT:
         raise InputError(str(path), f"has format {version!r}, expected {FORMAT}", _AGAIN)
-    names = {field.name for field in fields(ModelMetadata)}
-    if document.keys() != names:
-        odd = min(document.keys() ^ names)
-        raise InputError(str(path), f"has not the keys expected: {odd!r}", _AGAIN)
-    _check(path, document)
-    return ModelMetadata(**document)
-
-
-def _check(path: Path, document: dict[str, Any]) -> None:
-    for key in ("seed", "input_dim", "latent_dim"):
-        if type(document[key]) is not int or document[key] < (key != "seed"):
-            raise InputError(str(path), f"{key} is {document[key]!r:.40}, no such number", _AGAIN)
-    if not isinstance(document["offset_factor"], int | float):
-        raise InputError(str(path), "offset_factor is no number", _AGAIN)
-    if document["system"] not in SYSTEMS:
-        raise InputError(str(path), f"system is {document['system']!r:.40}", _AGAIN)
+    try:
+        return validate_section(ModelMetadata, str(path), document)
+    except InputError as error:
+        raise InputError(error.where, error.what, _AGAIN) from None
 
 
 @dataclass(frozen=True)
 class ExportOrder:
-    """Request to export a run as a served model's folder.
+    """Request to export a run, by id and model's name, as a served model's folder.
 
-    Attributes:
-        run: Its id.
-        model: The model's name.
-        folder: Where to.
-        test: Metrics of ``evaluate`` on the test split; ``mse`` is measured again.
+    ``test`` holds the metrics of ``evaluate`` on the test split; ``mse`` is measured again.
     """
 
     run: str

@@ -16,7 +16,7 @@ from offset_autoencoder.io.files import replace_folder
 from offset_autoencoder.runs.code_digest import WEIGHT_CODE, digest_of
 
 # What decides the bytes of a kind that trains, beside what dvc.yaml names for every offset.
-_TRAINING = (*WEIGHT_CODE, "models.dense", "offsets.reference", "training.fits")
+_TRAINING = (*WEIGHT_CODE, "models.dense", "offsets.reference")
 
 
 def main() -> None:

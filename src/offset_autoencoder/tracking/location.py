@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from offset_autoencoder.config.schema import Tracking
-from offset_autoencoder.config.tracking_uri import ENVIRONMENT, check_environment
+from offset_autoencoder.config.values import ENVIRONMENT, check_environment
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.paths import project_root
 

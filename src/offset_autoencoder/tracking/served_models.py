@@ -14,7 +14,6 @@ from offset_autoencoder.config import Params
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import read_json
 from offset_autoencoder.paths import PREPARED, project_root
-from offset_autoencoder.serving.metadata import needs_of_kind
 from offset_autoencoder.tracking.champion import ChampionSelection
 from offset_autoencoder.tracking.location import locate, publisher_lock
 from offset_autoencoder.tracking.logged_models import (
@@ -96,11 +95,11 @@ class ModelPublication:
         name, metric = self._params.tracking.registered_model, champion_metric(self._params)
         if name is None or not served:
             return None
-        kinds = {key: offset.kind for key, offset in self._params.offsets.items()}
         needs_only_x = {
             setting.model
             for setting in self._params.settings
-            if needs_of_kind(kinds.get(setting.spec.offset or "")) is None
+            if setting.spec.offset is None
+            or self._params.offsets[setting.spec.offset].needs is None
         }
         path = self._root / PREPARED / "schema.json"
         try:

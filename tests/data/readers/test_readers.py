@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from offset_autoencoder.data.readers import READERS, find_reader, read_array, read_array_table
+from offset_autoencoder.data.readers import READERS, find_reader, read_array, read_table
 from offset_autoencoder.data.readers.base import ColumnRoles, Reader, RoleKeys
 from offset_autoencoder.errors import InputError
 
@@ -54,7 +54,7 @@ def test_a_file_is_recognised_by_its_name_alone(reader: Reader, path: Path) -> N
 @every_reader
 def test_the_samples_are_read(reader: Reader, path: Path) -> None:
     has_roles = reader.layout != "array"
-    table = reader.read(path, ColumnRoles(label="kind" if has_roles else None), None)
+    table = reader.read(path, ColumnRoles(label="kind" if has_roles else None))
     np.testing.assert_array_equal(table.x, X)
     assert table.origin == str(path)
     assert table.columns == (("a", "b", "c") if reader.layout == "columns" else None)
@@ -75,7 +75,7 @@ def test_the_columns_are_read_where_there_are_any(reader: Reader, path: Path) ->
 def test_a_file_of_something_else_is_named(reader: Reader, path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(InputError) as caught:
-        reader.read(path, ColumnRoles(), None)
+        reader.read(path, ColumnRoles())
     assert str(path) in str(caught.value)
 
 
@@ -86,9 +86,9 @@ def test_a_role_that_the_file_lacks_is_named_by_the_callers_setting(
     if reader.layout == "array":
         return
     with pytest.raises(InputError, match=r"^params\.yaml: mine\.id: .* no (column|array) 'nope'"):
-        reader.read(path, ColumnRoles(id="nope", keys=KEYS), None)
+        reader.read(path, ColumnRoles(id="nope", keys=KEYS))
     with pytest.raises(InputError, match=r"^params\.yaml: mine\.columns.* no (column|array) 'z'"):
-        reader.read(path, ColumnRoles(features=("z",), keys=KEYS), None)
+        reader.read(path, ColumnRoles(features=("z",), keys=KEYS))
 
 
 @every_reader
@@ -103,19 +103,20 @@ def test_labels_are_taken_from_files_of_one_array_only(reader: Reader, path: Pat
 def test_labels_in_another_file_are_one_per_sample(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", X)
     np.save(tmp_path / "y.npy", KINDS)
-    table = read_array_table(tmp_path / "x.npy", {"label": tmp_path / "y.npy"})
+    roles = ColumnRoles(label="y.npy", locate=lambda role, name: tmp_path / name)
+    table = read_table(tmp_path / "x.npy", roles)
     assert table.labels is not None
     np.testing.assert_array_equal(table.labels, KINDS)
     np.save(tmp_path / "y.npy", KINDS[:-1])
     with pytest.raises(InputError, match=r"y\.npy: holds 19 values for 20 samples"):
-        read_array_table(tmp_path / "x.npy", {"label": tmp_path / "y.npy"})
+        read_table(tmp_path / "x.npy", roles)
 
 
 def test_the_callers_settings_stand_in_every_hint(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("a,b\n1,x\n")
     with pytest.raises(InputError, match=r"name the columns to use in mine\.columns, mine\.label"):
-        find_reader(path).read(path, ColumnRoles(keys=KEYS), None)
+        find_reader(path).read(path, ColumnRoles(keys=KEYS))
     options = RoleKeys(features="--features", id="--id", label=None, split=None, file=None)
     with pytest.raises(InputError, match=r"^--features: .* has no column 'z'"):
-        find_reader(path).read(path, ColumnRoles(features=("z",), keys=options), None)
+        find_reader(path).read(path, ColumnRoles(features=("z",), keys=options))

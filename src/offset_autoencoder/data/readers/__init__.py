@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from offset_autoencoder.config.schema import SplitName
 from offset_autoencoder.data.readers.array_files import IDX, NPY, NPZ
 from offset_autoencoder.data.readers.base import ColumnRoles, Reader, Table, check_length
 from offset_autoencoder.data.readers.column_files import CSV, PARQUET
@@ -32,42 +30,38 @@ def find_reader(path: Path) -> Reader:
     raise InputError(str(path), what, f"known are {', '.join(others)}, and {last}")
 
 
-def read_table(path: Path, roles: ColumnRoles, split: SplitName | None = None) -> Table:
-    """Read a file of any format.
+def read_table(path: Path, roles: ColumnRoles) -> Table:
+    """Read samples from a file of any format.
 
-    An npz may hold an array of each split: ``split`` is the one that the file was named for.
+    Beside a file of one array, labels, ids and splits are in files of one array each.
 
     Raises:
-        InputError: where the file is of no known format or damaged, or lacks a column or array.
+        InputError: where the file is of no known format or damaged, lacks a column or array, or
+            holds not one label, id or split per sample.
     """
-    return find_reader(path).read(path, roles, split)
+    reader = find_reader(path)
+    if reader.layout != "array":
+        return reader.read(path, roles)
+    if roles.features is not None:
+        where = roles.keys.location("features")
+        raise InputError(where, f"{path} holds one array: there is nothing to name")
+    files = {role: roles.locate(role, name) for role, name in roles.named.items()}
+    x = read_array(path)
+    values = {role: read_array(file) for role, file in files.items()}
+    for role, array in values.items():
+        check_length(array, x, str(files[role]), role)
+    return Table.from_roles(x, path, values)
 
 
-def read_array(path: Path, context: str = "features") -> NDArray[Any]:
-    """Read a file that holds one array, such as the labels of samples in another file.
-
-    ``context`` is what the array goes with, for messages.
+def read_array(path: Path) -> NDArray[Any]:
+    """Read a file that holds one array: features, or values that go with them.
 
     Raises:
         InputError: where the file is of another layout, or cannot be read.
     """
     reader = find_reader(path)
-    names = " or ".join(other.name for other in READERS if other.layout == "array")
     if reader.layout != "array":
-        raise InputError(
-            str(path), f"is {reader.name}, expected {names} beside {context} in {names}"
-        )
-    return reader.read(path, ColumnRoles(), None).x
-
-
-def read_array_table(path: Path, others: Mapping[str, Path], context: str = "features") -> Table:
-    """Read samples from a file of one array, and their labels, ids or splits from other files.
-
-    Raises:
-        InputError: where a file cannot be read, or holds not one value per sample.
-    """
-    x = read_array(path, context)
-    values = {role: read_array(file, context) for role, file in others.items()}
-    for role, array in values.items():
-        check_length(array, x, str(others[role]), role)
-    return Table.from_roles(x, path, values)
+        names = " or ".join(other.name for other in READERS if other.layout == "array")
+        what = f"is {reader.name}, expected {names} beside features in {names}"
+        raise InputError(str(path), what)
+    return reader.read(path, ColumnRoles()).x

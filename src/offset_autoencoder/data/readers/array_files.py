@@ -6,6 +6,7 @@ dimension as a big-endian uint32, then the values, big-endian.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import math
 import re
@@ -13,18 +14,18 @@ import shutil
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from offset_autoencoder.config.schema import SplitName
 from offset_autoencoder.data.readers.base import ColumnRoles, Reader, Table, check_length
-from offset_autoencoder.errors import InputError, did_you_mean
+from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import TempArray, row_major
-from offset_autoencoder.io.files import NPY_MAGIC, PICKLE, PICKLED, PLAIN, open_npy
+from offset_autoencoder.io.files import NPY_MAGIC, PICKLE, PICKLED, PLAIN, UNREADABLE, open_npy
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _GZIP = b"\x1f\x8b"
@@ -88,7 +89,7 @@ def _read_stream(path: Path, stream: IO[bytes] | gzip.GzipFile) -> NDArray[Any]:
 
 
 def _reader(name: str, file_names: str, pattern: str, read: Callable[[Path], Any]) -> Reader:
-    def read_as_table(path: Path, roles: ColumnRoles, split: SplitName | None) -> Table:
+    def read_as_table(path: Path, roles: ColumnRoles) -> Table:
         return Table(x=row_major(read(path)), origin=str(path))
 
     return Reader(name, file_names, re.compile(pattern), "array", read_as_table)
@@ -103,13 +104,7 @@ IDX = _reader(
 )
 
 
-_DAMAGE = (
-    *(ValueError, OSError, EOFError, KeyError, SyntaxError, RuntimeError),
-    *(zipfile.BadZipFile, zlib.error),
-)
-
-
-def read_npz_table(path: Path, roles: ColumnRoles, split: SplitName | None = None) -> Table:
+def read_npz_table(path: Path, roles: ColumnRoles) -> Table:
     """Read features, and labels, ids and splits where they are assigned, from one npz.
 
     Unless named, the features are the array ``x`` or, failing that, ``x_train`` for train
@@ -129,11 +124,10 @@ def read_npz_table(path: Path, roles: ColumnRoles, split: SplitName | None = Non
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
-            for role, name in roles.named.items():
-                _check_name(names, name, roles.keys.location(role), path)
-            x = row_major(_read(archive, _features(archive, names, roles, path, split), path))
-            values = {role: _read(archive, name, path) for role, name in roles.named.items()}
-    except _DAMAGE as error:
+            roles.check_names(names, str(path), "array")
+            x = row_major(_read(archive, path, _features(archive, path, names, roles)))
+            values = {role: _read(archive, path, name) for role, name in roles.named.items()}
+    except UNREADABLE as error:
         raise InputError(
             str(path), f"is damaged or truncated: {error}", "write or copy it again"
         ) from None
@@ -142,27 +136,20 @@ def read_npz_table(path: Path, roles: ColumnRoles, split: SplitName | None = Non
     return Table.from_roles(x, path, values)
 
 
-def _features(
-    archive: zipfile.ZipFile,
-    names: list[str],
-    roles: ColumnRoles,
-    path: Path,
-    split: SplitName | None,
-) -> str:
+def _features(archive: zipfile.ZipFile, path: Path, names: list[str], roles: ColumnRoles) -> str:
     key = roles.keys.location("features")
     if roles.features is not None:
         if len(roles.features) != 1:
             raise InputError(key, f"names one array of an npz, got {roles.features}")
-        _check_name(names, roles.features[0], key, path)
         return roles.features[0]
     free = [name for name in names if name not in roles.named.values()]
-    for name in ("x", f"x_{split}"):
+    for name in ("x", f"x_{roles.part}"):
         if name in free:
             return name
     shapes = {}
     for name in free:
-        with _open(archive, name, path) as stream:
-            shapes[name] = _header(stream, f"{path}, array {name!r}")[0]
+        with _open(archive, path, name) as (_, shape, *_):
+            shapes[name] = shape
     matrices = [name for name, shape in shapes.items() if len(shape) >= 2]
     if len(matrices) != 1:
         arrays = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
@@ -174,46 +161,32 @@ def _features(
     return matrices[0]
 
 
-def _check_name(names: list[str], name: str, key: str, path: Path) -> None:
-    if name not in names:
-        raise InputError(key, f"{path} has no array {name!r}", did_you_mean(name, names))
-
-
-def _read(archive: zipfile.ZipFile, name: str, path: Path) -> NDArray[Any]:
+def _read(archive: zipfile.ZipFile, path: Path, name: str) -> NDArray[Any]:
     """Array of the archive: in memory or, if large, unpacked to disk and mapped."""
-    with _open(archive, name, path) as stream:
-        shape, is_fortran, dtype = _header(stream, f"{path}, array {name!r}")
-        values = TempArray()
+    values = TempArray()
+    with _open(archive, path, name) as (stream, shape, is_fortran, dtype):
         shutil.copyfileobj(stream, values, _COPIED)
     return values.array(dtype, shape, order="F" if is_fortran else "C")
 
 
-def _open(archive: zipfile.ZipFile, name: str, path: Path) -> IO[bytes]:
+@contextlib.contextmanager
+def _open(
+    archive: zipfile.ZipFile, path: Path, name: str
+) -> Iterator[tuple[IO[bytes], tuple[int, ...], bool, np.dtype[Any]]]:
+    """Stream that is at an array's values, their shape, Fortran order or not, and dtype."""
+    where = f"{path}, array {name!r}"
     member = f"{name}.npy" if f"{name}.npy" in archive.namelist() else name
-    stream = archive.open(member)
-    if stream.read(len(NPY_MAGIC)) != NPY_MAGIC:
-        raise InputError(
-            f"{path}, array {name!r}", "is not an array", "write the file with np.savez"
-        )
-    stream.seek(0)
-    return stream
-
-
-def _header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, Fortran order or not, and dtype of an npy; the stream then is at its values."""
-    try:
-        version = np.lib.format.read_magic(stream)
-        if version == (1, 0):
-            shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    with archive.open(member) as stream:
+        if stream.read(len(NPY_MAGIC)) != NPY_MAGIC:
+            raise InputError(where, "is not an array", "write the file with np.savez")
+        stream.seek(0)
+        if npy_format.read_magic(stream) == (1, 0):
+            shape, is_fortran, dtype = npy_format.read_array_header_1_0(stream)
         else:
-            shape, is_fortran, dtype = np.lib.format.read_array_header_2_0(stream)
-    except ValueError as error:
-        if "Object arrays" in str(error):
-            raise InputError(where, PICKLED, PLAIN) from None
-        raise
-    if dtype.hasobject:
-        raise InputError(where, PICKLED, PLAIN)
-    return shape, is_fortran, dtype
+            shape, is_fortran, dtype = npy_format.read_array_header_2_0(stream)
+        if dtype.hasobject:
+            raise InputError(where, PICKLED, PLAIN)
+        yield stream, shape, is_fortran, dtype
 
 
 NPZ = Reader("npz", ".npz", re.compile(r"\.npz$"), "arrays", read_npz_table)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,12 +42,10 @@ class RoleKeys:
     split: str | None = "data.split"
     file: str | None = "params.yaml"
 
-    def location(self, role: str, index: int | None = None) -> str:
-        """Location of a setting: ``"params.yaml: data.features[1]"``, or ``"--features"``."""
+    def location(self, role: str) -> str:
+        """Location of a setting: ``"params.yaml: data.features"``, or ``"--features"``."""
         name: str = getattr(self, role)
-        if self.file is None:
-            return name
-        return f"{self.file}: {name}" + ("" if index is None else f"[{index}]")
+        return name if self.file is None else f"{self.file}: {name}"
 
     @property
     def all(self) -> str:
@@ -58,27 +56,45 @@ class RoleKeys:
 
 @dataclass(frozen=True)
 class ColumnRoles:
-    """Roles of the columns (csv, parquet) or arrays (npz) of a file.
+    """Roles of the columns (csv, parquet), of the arrays (npz) or of files (npy, idx).
 
     Attributes:
         features: Columns of the features, or the one array; None: all without another role.
         label: Class labels.
         id: Ids of the samples.
         split: ``train``, ``validation`` or ``test`` per sample.
+        part: Split that the file was named for: an npz may hold an array of each.
         keys: Settings that assign the roles, for error texts.
+        locate: Function from role and name to the file of that role, beside a file of one array.
     """
 
     features: tuple[str, ...] | None = None
     label: str | None = None
     id: str | None = None
     split: str | None = None
+    part: SplitName | None = None
     keys: RoleKeys = field(default_factory=RoleKeys)
+    locate: Callable[[str, str], Path] = lambda role, name: Path(name)
 
     @property
     def named(self) -> dict[str, str]:
         """Assigned roles other than features: ``{"label": "species"}``."""
         roles = {"label": self.label, "id": self.id, "split": self.split}
         return {role: name for role, name in roles.items() if name is not None}
+
+    def check_names(self, names: Sequence[str], origin: str, noun: str) -> None:
+        """Refuse a named column or array (the noun) that a file does not have.
+
+        Raises:
+            InputError: naming the setting, and the name that comes nearest.
+        """
+        key, features = self.keys.location("features"), self.features or ()
+        where = [f"{key}[{index}]" if len(features) > 1 else key for index in range(len(features))]
+        named = [(self.keys.location(role), name) for role, name in self.named.items()]
+        for setting, name in [*named, *zip(where, features, strict=True)]:
+            if name not in names:
+                hint = did_you_mean(name, names)
+                raise InputError(setting, f"{origin} has no {noun} {name!r}", hint)
 
 
 @dataclass(frozen=True)
@@ -88,8 +104,8 @@ class Table:
     Attributes:
         x: Features ``(n, ...)``, in the dtype of the file.
         origin: Source, for messages: ``"data/raw/x.csv"``.
-        labels: ``(n,)`` class labels, integers or text, or None.
-        ids: ``(n,)`` ids, integers or text, or None.
+        labels: ``(n,)`` class labels, int64 or text, or None.
+        ids: ``(n,)`` ids, int64 or text, or None.
         splits: ``(n,)`` names of splits, or None.
         columns: Names of the features, where the file has names.
         full_scale: Largest value that the kind of data can take, where it is known.
@@ -100,24 +116,31 @@ class Table:
     origin: str
     labels: NDArray[Any] | None = None
     ids: NDArray[Any] | None = None
-    splits: NDArray[Any] | None = None
+    splits: NDArray[np.str_] | None = None
     columns: tuple[str, ...] | None = None
     full_scale: float | None = None
     line_of: Callable[[int], int] | None = None
 
     @classmethod
     def from_roles(
-        cls, x: NDArray[Any], path: Path, values: Mapping[str, NDArray[Any]], **others: Any
+        cls, x: NDArray[Any], origin: Path | str, values: Mapping[str, NDArray[Any]], **others: Any
     ) -> Table:
-        """Table of a file from its features and the values of each other role."""
-        return cls(
-            x=x,
-            origin=str(path),
-            labels=values.get("label"),
-            ids=values.get("id"),
-            splits=values.get("split"),
-            **others,
-        )
+        """Table of features and the values ``(n,)`` of each other role, converted.
+
+        Integers become int64, and so do whole floats that are labels.
+
+        Raises:
+            InputError: for labels that name no classes, for ids that are neither integers nor
+                text or are empty, and for what names no split.
+        """
+        table = cls(x, str(origin), **others)
+        converted: dict[str, Any] = {
+            f"{role}s": _as_splits(table, array)
+            if role == "split"
+            else _as_names(table, role, array)
+            for role, array in values.items()
+        }
+        return replace(table, **converted)
 
     def location(self, row: int, feature: int | None = None) -> str:
         """Location of a value: ``"data/raw/x.csv, row 3 (line 5), column 'b'"``.
@@ -155,9 +178,8 @@ class Reader:
         file_names: File names of the format, for messages: ``".csv, .csv.gz"``.
         pattern: Matches the end of such a name, in lower case.
         layout: What a file holds.
-        read: Reads features and the other roles that are assigned. Its last argument is the
-            split that the file was named for, or None. The roles do not matter to the layout
-            ``array``.
+        read: Reads features and the other roles that are assigned; of the layout ``array``,
+            features alone.
         columns: Reads the columns' names; only of the layout ``columns``.
     """
 
@@ -165,20 +187,8 @@ class Reader:
     file_names: str
     pattern: re.Pattern[str]
     layout: Layout
-    read: Callable[[Path, ColumnRoles, SplitName | None], Table]
+    read: Callable[[Path, ColumnRoles], Table]
     columns: Callable[[Path], Columns] | None = None
-
-
-def check_length(array: NDArray[Any], x: NDArray[Any], origin: str, role: str) -> None:
-    """Refuse labels, ids or splits that are not one value per sample.
-
-    Raises:
-        InputError: naming the array's origin and both lengths.
-    """
-    if array.ndim != 1:
-        raise InputError(origin, f"has shape {array.shape}, expected one {role} per sample")
-    if x.ndim and len(array) != len(x):
-        raise InputError(origin, f"holds {len(array)} values for {len(x)} samples")
 
 
 def choose_features(columns: Columns, roles: ColumnRoles, origin: str) -> tuple[str, ...]:
@@ -194,8 +204,7 @@ def choose_features(columns: Columns, roles: ColumnRoles, origin: str) -> tuple[
     for index, name in enumerate(names):
         if name in names[:index]:
             raise InputError(origin, f"names column {name!r} twice", "give each its own name")
-    for role, name in roles.named.items():
-        _check_column(names, name, roles.keys.location(role), origin)
+    roles.check_names(names, origin, "column")
     if roles.features is None:
         features = columns.without(roles.named.values())
         if not features:
@@ -208,22 +217,29 @@ def choose_features(columns: Columns, roles: ColumnRoles, origin: str) -> tuple[
                 "its index",
             )
         return features
+    where = roles.keys.location("features")
+    if not roles.features:
+        raise InputError(where, "names no column", "null takes every one")
     for index, name in enumerate(roles.features):
-        where = roles.keys.location("features", index)
-        _check_column(names, name, where, origin)
         if name in roles.features[:index]:
-            raise InputError(where, f"names column {name!r} twice")
+            raise InputError(f"{where}[{index}]", f"names column {name!r} twice")
         for role, other in roles.named.items():
             if name == other:
-                raise InputError(where, f"column {name!r} is the {role}, not a feature")
-    if not roles.features:
-        raise InputError(roles.keys.location("features"), "names no column", "null takes every one")
+                what = f"column {name!r} is the {role}, not a feature"
+                raise InputError(f"{where}[{index}]", what)
     return roles.features
 
 
-def _check_column(names: Sequence[str], name: str, where: str, origin: str) -> None:
-    if name not in names:
-        raise InputError(where, f"{origin} has no column {name!r}", did_you_mean(name, names))
+def check_length(array: NDArray[Any], x: NDArray[Any], origin: str, role: str) -> None:
+    """Refuse labels, ids or splits that are not one value per sample.
+
+    Raises:
+        InputError: naming the array's origin and both lengths.
+    """
+    if array.ndim != 1:
+        raise InputError(origin, f"has shape {array.shape}, expected one {role} per sample")
+    if x.ndim and len(array) != len(x):
+        raise InputError(origin, f"holds {len(array)} values for {len(x)} samples")
 
 
 def check_features(table: Table) -> None:
@@ -246,51 +262,24 @@ def check_features(table: Table) -> None:
         raise InputError(table.origin, "holds no samples")
     if not x.size:
         raise InputError(table.origin, f"has shape {x.shape}: its samples have no features")
-    if x.dtype.kind == "f":
-        flat = ConcatenatedRows((x,))
-        if cell := first_not_finite(flat):
-            row, feature = cell
-            raise InputError(
-                table.location(row, feature),
-                f"{flat[row : row + 1][0, feature]} is not a finite number",
-                "fix or drop the row",
-            )
+    flat = ConcatenatedRows((x,))
+    if x.dtype.kind == "f" and (cell := first_not_finite(flat)):
+        row, feature = cell
+        raise InputError(
+            table.location(row, feature),
+            f"{flat[row : row + 1][0, feature]} is not a finite number",
+            "fix or drop the row",
+        )
 
 
-def as_ids(table: Table, values: NDArray[Any]) -> NDArray[Any]:
-    """Convert ids to int64 or text, ``(n,)``.
-
-    Raises:
-        InputError: for ids of another kind, or an empty one.
-    """
-    if _fits_int64(values):
-        return np.asarray(values, dtype=np.int64)
-    if values.dtype.kind == "U":
-        if len(empty := (values == "").nonzero()[0]):
-            raise InputError(table.location(int(empty[0])), "the id is empty")
-        return np.asarray(values)
-    raise InputError(
-        table.origin,
-        f"ids are {values.dtype}, expected integers or text",
-        "write them as int64 or as str",
-    )
-
-
-def _fits_int64(values: NDArray[Any]) -> bool:
-    kind = values.dtype.kind
-    return kind == "i" or (kind == "u" and bool(np.all(values < 2**63)))
-
-
-def as_labels(table: Table, values: NDArray[Any]) -> NDArray[Any]:
-    """Convert labels to int64 or text, ``(n,)``; whole floats are integers.
-
-    Raises:
-        InputError: for labels that name no classes.
-    """
+def _as_names(table: Table, role: str, values: NDArray[Any]) -> NDArray[Any]:
+    """Ids or labels as int64 or text."""
     kind = values.dtype.kind
     if kind == "U":
+        if role == "id" and len(empty := (values == "").nonzero()[0]):
+            raise InputError(table.location(int(empty[0])), "the id is empty")
         return np.asarray(values)
-    if kind == "f":
+    if kind == "f" and role == "label":
         odd = (values != np.floor(values)) | ~np.isfinite(values) | (np.abs(values) >= 2**53)
         if len(rows := odd.nonzero()[0]):
             raise InputError(
@@ -299,17 +288,16 @@ def as_labels(table: Table, values: NDArray[Any]) -> NDArray[Any]:
                 "leave data.label out where the labels are measurements",
             )
         return np.asarray(values, dtype=np.int64)
-    if kind == "b" or _fits_int64(values):
+    if kind == "i" or (kind == "u" and np.all(values < 2**63)) or (kind, role) == ("b", "label"):
         return np.asarray(values, dtype=np.int64)
-    raise InputError(table.origin, f"labels are {values.dtype}, expected integers or text")
+    raise InputError(
+        table.origin,
+        f"{role}s are {values.dtype}, expected integers or text",
+        "write them as int64 or as str",
+    )
 
 
-def as_splits(table: Table, values: NDArray[Any]) -> NDArray[np.str_]:
-    """Convert names of splits to text, ``(n,)``.
-
-    Raises:
-        InputError: for the first row that names no split.
-    """
+def _as_splits(table: Table, values: NDArray[Any]) -> NDArray[np.str_]:
     texts = values.astype(np.str_) if values.dtype.kind in "iufb" else np.asarray(values)
     if texts.dtype.kind != "U":
         raise InputError(

@@ -1,8 +1,8 @@
 """Files of named columns, read by Arrow: csv with a header, plain or gzipped, and parquet.
 
-Of a csv Arrow reads a block at a time, quickly, but locates errors poorly: a file that it refuses,
-or that holds a cell which is no number, is read once more, row by row, to find the place. Of a
-parquet it reads a row group at a time, and of a large group some columns at a time.
+Both come as batches of rows. Of a csv Arrow reads a block at a time, quickly, but locates errors
+poorly: a file that it refuses, or that holds a cell which is no number, is read once more, row by
+row, to find the place.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import csv
 import gzip
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -20,7 +20,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config.schema import SPLITS, SplitName
+from offset_autoencoder.config.schema import SPLITS
 from offset_autoencoder.data.readers.base import (
     ColumnRoles,
     Columns,
@@ -30,15 +30,70 @@ from offset_autoencoder.data.readers.base import (
     choose_features,
 )
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.arrays import TempArray, chunks, rows_per_chunk
+from offset_autoencoder.io.arrays import TempArray, rows_per_chunk
 
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
-_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
-_CONVERTED = 1 << 16  # texts at a time
+_INTEGER = "^(0|-?[1-9][0-9]{0,17})$"  # as Python writes it: "007" would not come back as it was
 _BLOCK = 1 << 22  # bytes of text that Arrow reads at once, 30 times ahead: no row may be longer
+_BUFFER = 1 << 16  # bytes of a parquet column
+
+NullError = Callable[[int, str, str], InputError]
+"""Error of a cell that holds nothing, from its row, its column and its role, or ``"cell"``."""
 
 
-def read_csv_table(path: Path, roles: ColumnRoles, split: SplitName | None = None) -> Table:
+def _read_batches(
+    batches: Iterable[Any], features: tuple[str, ...], roles: ColumnRoles, null_error: NullError
+) -> tuple[NDArray[Any], dict[str, Any]]:
+    """Read all batches of rows of a file.
+
+    Returns:
+        The features ``(n, D)`` in the smallest dtype that holds them, and the Arrow column
+        ``(n,)`` of each other role.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    x, dtype, rows = TempArray(), np.dtype(np.float64), 0
+    others: dict[str, list[Any]] = {role: [] for role in roles.named}
+    named = [(name, "cell") for name in features]
+    named += [(name, role) for role, name in roles.named.items()]
+    for batch in batches:
+        nulls = [
+            (rows + pc.index(pc.is_null(batch.column(name)), True).as_py(), name, role)
+            for name, role in named
+            if batch.column(name).null_count
+        ]
+        if nulls:
+            raise null_error(*min(nulls, key=lambda null: null[0]))
+        block = np.column_stack([_to_numbers(batch.column(name)) for name in features])
+        x.write(block)
+        dtype, rows = block.dtype, rows + len(batch)
+        for role, name in roles.named.items():
+            others[role].append(batch.column(name))
+    columns = {role: pa.chunked_array(c, None if c else pa.string()) for role, c in others.items()}
+    return x.array(dtype, (rows, len(features))), columns
+
+
+def _to_numbers(column: Any) -> NDArray[Any]:
+    import pyarrow as pa
+
+    numbers = column.cast(pa.float64()) if pa.types.is_decimal(column.type) else column
+    return np.asarray(numbers.to_numpy(zero_copy_only=False))
+
+
+def _to_values(column: Any) -> NDArray[Any]:
+    """Convert an Arrow column of labels, ids or splits, no nulls, to numbers or text ``(n,)``."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        texts = [np.array(chunk.to_pylist(), dtype=np.str_) for chunk in column.chunks]
+        return np.concatenate([np.empty(0, np.str_), *texts])
+    return np.asarray(column.to_numpy())
+
+
+def read_csv_table(path: Path, roles: ColumnRoles) -> Table:
     """Read features, and labels, ids and splits where they are assigned, from a csv with a header.
 
     Features are float64. Labels and ids are text, and integers where every one is. Empty lines
@@ -49,34 +104,31 @@ def read_csv_table(path: Path, roles: ColumnRoles, split: SplitName | None = Non
             too many cells, or a feature's cell is empty or no number.
     """
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     header = _header(path)
     features = choose_features(Columns(header), roles, str(path))
-    matrix, rows = TempArray(), 0
-    blocks: dict[str, list[NDArray[Any]]] = {role: [] for role in roles.named}
+    locate_error = partial(_locate_error, path, header, features, roles.keys)
+
+    def null_error(row: int, name: str, role: str) -> InputError:
+        if role == "cell":
+            return locate_error("a cell is empty")
+        where = f"{path}, row {row} (line {line_of(path, row)}), column {name!r}"
+        return InputError(where, f"the {role} is empty")
+
     try:
-        for batch in _batches(path, features, tuple(roles.named.values())):
-            columns = [batch.column(name) for name in features]
-            if any(column.null_count for column in columns):
-                raise _locate_error(path, header, features, roles.keys, "a cell is empty")
-            matrix.write(_to_matrix(columns))
-            rows += len(batch)
-            for role, name in roles.named.items():
-                blocks[role].append(_to_values(batch.column(name)))
+        batches = _csv_batches(path, features, tuple(roles.named.values()))
+        x, columns = _read_batches(batches, features, roles, null_error)
     except (pa.ArrowException, OSError) as error:
-        raise _locate_error(path, header, features, roles.keys, error) from None
-    values = {role: np.concatenate([np.empty(0, "U1"), *texts]) for role, texts in blocks.items()}
-    for role, texts in values.items():
-        if len(empty := (texts == "").nonzero()[0]):
-            row = f"{path}, row {empty[0]} (line {line_of(path, int(empty[0]))})"
-            raise InputError(f"{row}, column {roles.named[role]!r}", f"the {role} is empty")
-        if role != "split":
-            values[role] = _as_integers(texts)
-    x = matrix.array(np.dtype(np.float64), (rows, len(features)))
+        raise locate_error(error) from None
+    for role, texts in columns.items():
+        if pc.all(pc.match_substring_regex(texts, _INTEGER)).as_py():
+            columns[role] = texts.cast(pa.int64())
+    values = {role: _to_values(column) for role, column in columns.items()}
     return Table.from_roles(x, path, values, columns=features, line_of=partial(line_of, path))
 
 
-def _batches(path: Path, features: tuple[str, ...], others: tuple[str, ...]) -> Iterator[Any]:
+def _csv_batches(path: Path, features: tuple[str, ...], others: tuple[str, ...]) -> Iterator[Any]:
     import pyarrow as pa
     from pyarrow import csv as arrow
 
@@ -87,20 +139,12 @@ def _batches(path: Path, features: tuple[str, ...], others: tuple[str, ...]) -> 
             read_options=arrow.ReadOptions(block_size=_BLOCK),
             parse_options=arrow.ParseOptions(newlines_in_values=True),
             convert_options=arrow.ConvertOptions(
-                include_columns=list(types), column_types=types, strings_can_be_null=False
+                include_columns=list(types),
+                column_types=types,
+                null_values=[""],
+                strings_can_be_null=True,
             ),
         )
-
-
-def _as_integers(texts: NDArray[Any]) -> NDArray[Any]:
-    """Convert text to int64 where every value is an integer as Python writes it.
-
-    ``"007"`` is not: it would not come back as it was.
-    """
-    for start in range(0, len(texts), _CONVERTED):
-        if not all(map(_INTEGER.fullmatch, texts[start : start + _CONVERTED].tolist())):
-            return texts
-    return texts.astype(np.int64)
 
 
 def line_of(path: Path, row: int) -> int:
@@ -169,9 +213,7 @@ def _locate_error(
                 f"has {len(cells)} cells, the header has {len(header)}",
                 "the file may be truncated, or a cell with a comma lacks its quotes",
             )
-        if row < 0:
-            continue
-        for name, position in positions:
+        for name, position in positions if row >= 0 else ():
             if not _NUMBER.fullmatch(cell := cells[position]):
                 hint = f"fix it, or name the columns to use in {keys.all}"
                 if cell.strip() in SPLITS and keys.split is not None:
@@ -194,7 +236,7 @@ CSV = Reader(
 )
 
 
-def read_parquet_table(path: Path, roles: ColumnRoles, split: SplitName | None = None) -> Table:
+def read_parquet_table(path: Path, roles: ColumnRoles) -> Table:
     """Read features, and labels, ids and splits where they are assigned, from a parquet file.
 
     An index that pandas stored beside the columns is not a feature, unless it is named.
@@ -203,10 +245,18 @@ def read_parquet_table(path: Path, roles: ColumnRoles, split: SplitName | None =
         InputError: where the file is damaged, a column is missing, or a feature's cell is
             null or no number.
     """
+
+    def null_error(row: int, name: str, role: str) -> InputError:
+        return InputError(f"{path}, row {row}, column {name!r}", f"the {role} is null")
+
     with _open_parquet(path) as file:
         features = choose_features(_columns(file.schema_arrow), roles, str(path))
-        values = {role: _values(path, file, role, name) for role, name in roles.named.items()}
-        x = _matrix(path, file, features, roles.keys)
+        for name in features:
+            _check_is_number(path, file, name, roles.keys)
+        names = list(dict.fromkeys([*features, *roles.named.values()]))
+        batches = file.iter_batches(rows_per_chunk(len(features)), columns=names)
+        x, columns = _read_batches(batches, features, roles, null_error)
+    values = {role: _to_values(column) for role, column in columns.items()}
     return Table.from_roles(x, path, values, columns=features)
 
 
@@ -226,7 +276,7 @@ def _open_parquet(path: Path) -> Iterator[Any]:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, buffer_size=_BUFFER) as file:
             yield file
     except (pa.ArrowException, OSError) as error:
         raise InputError(
@@ -240,83 +290,20 @@ def _columns(schema: Any) -> Columns:
     return Columns(tuple(schema.names), frozenset(name for name in index if isinstance(name, str)))
 
 
-def _values(path: Path, file: Any, role: str, name: str) -> NDArray[Any]:
-    """Labels, ids or splits of all rows."""
-    blocks, rows = [], 0
-    for group in range(file.num_row_groups):
-        column = file.read_row_group(group, columns=[name])[name]
-        if (null := _first_null(column)) is not None:
-            raise InputError(f"{path}, row {rows + null}, column {name!r}", f"the {role} is null")
-        blocks.append(_to_values(column))
-        rows += len(column)
-    return np.concatenate(blocks) if blocks else np.empty(0, dtype=np.str_)
+def _check_is_number(path: Path, file: Any, name: str, keys: RoleKeys) -> None:
+    from pyarrow import types
 
-
-def _matrix(path: Path, file: Any, features: Sequence[str], keys: RoleKeys) -> NDArray[Any]:
-    """Features of all rows ``(n, D)``, one row group after the other."""
-    dtype = _common_dtype([_field(path, file, name, keys) for name in features])
-    matrix, rows = TempArray(), 0
-    for group in range(file.num_row_groups):
-        block = _group(path, file, group, features, dtype, rows)
-        for _, chunk in chunks(block):
-            matrix.write(chunk)
-        rows += len(block)
-    return matrix.array(dtype, (rows, len(features)))
-
-
-def _group(
-    path: Path, file: Any, group: int, features: Sequence[str], dtype: np.dtype[Any], row: int
-) -> NDArray[Any]:
-    """Features of one row group, ``(rows, D)``; ``row`` is its first.
-
-    A group larger than a chunk is read some columns at a time: a page of each column at once may
-    be more than memory holds.
-    """
-    rows = file.metadata.row_group(group).num_rows
-    by_column, nulls = TempArray(), []
-    step = len(features) if rows <= rows_per_chunk(len(features)) else rows_per_chunk(rows)
-    for first in range(0, len(features), step):
-        names = features[first : first + step]
-        table = file.read_row_group(group, columns=list(names))
-        columns = [_as_number(table[name]) for name in names]
-        first_nulls = [(_first_null(column), first + i) for i, column in enumerate(columns)]
-        nulls += [(null, index) for null, index in first_nulls if null is not None]
-        if nulls:
-            continue
-        if step == len(features):
-            return _to_matrix(columns).astype(dtype, copy=False)
-        for column in columns:
-            by_column.write(_to_numbers(column).astype(dtype, copy=False))
-    if nulls:
-        null, index = min(nulls)
-        where = f"{path}, row {row + null}, column {features[index]!r}"
-        raise InputError(where, "the cell is null")
-    return by_column.array(dtype, (rows, len(features)), order="F")
-
-
-def _field(path: Path, file: Any, name: str, keys: RoleKeys) -> Any:
-    """Field of a column of numbers, with the type that it is read as."""
-    import pyarrow as pa
-
-    field = file.schema_arrow.field(name)
-    if pa.types.is_decimal(field.type):
-        return pa.field(name, pa.float64())
-    types = pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean
-    if any(is_type(field.type) for is_type in types):
-        return field
+    column_type = file.schema_arrow.field(name).type
+    are_numbers = types.is_integer, types.is_floating, types.is_boolean, types.is_decimal
+    if any(is_number(column_type) for is_number in are_numbers):
+        return
     rows = file.metadata.num_rows
     first = file.read_row_group(0, columns=[name])[name][0].as_py() if rows else None
     raise InputError(
         f"{path}, row 0, column {name!r}",
-        f"{first!r} is not a number: the column's type is {field.type}",
+        f"{first!r} is not a number: the column's type is {column_type}",
         f"name the columns to use in {keys.all}",
     )
-
-
-def _as_number(column: Any) -> Any:
-    import pyarrow as pa
-
-    return column.cast(pa.float64()) if pa.types.is_decimal(column.type) else column
 
 
 PARQUET = Reader(
@@ -327,41 +314,3 @@ PARQUET = Reader(
     read_parquet_table,
     read_parquet_columns,
 )
-
-
-def _to_matrix(columns: Sequence[Any]) -> NDArray[Any]:
-    """Arrow columns of n numbers each, no nulls, as ``(n, columns)`` of the smallest dtype."""
-    matrix = np.empty((len(columns[0]), len(columns)), dtype=_common_dtype(columns))
-    for index, column in enumerate(columns):
-        matrix[:, index] = _to_numbers(column)
-    return matrix
-
-
-def _common_dtype(columns: Sequence[Any]) -> np.dtype[Any]:
-    """Smallest dtype that holds the values of Arrow columns, or of fields of a schema."""
-    return np.result_type(*(np.dtype(column.type.to_pandas_dtype()) for column in columns))
-
-
-def _to_numbers(column: Any) -> NDArray[Any]:
-    import pyarrow as pa
-
-    if isinstance(column, pa.ChunkedArray):
-        return column.to_numpy()
-    return column.to_numpy(zero_copy_only=False)
-
-
-def _to_values(column: Any) -> NDArray[Any]:
-    """Convert an Arrow column of labels, ids or splits, no nulls, to numbers or text ``(n,)``."""
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        return np.array(column.to_pylist(), dtype=np.str_)
-    return _to_numbers(column)
-
-
-def _first_null(column: Any) -> int | None:
-    import pyarrow.compute as pc
-
-    return int(pc.index(pc.is_null(column), True).as_py()) if column.null_count else None

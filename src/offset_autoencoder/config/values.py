@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import os
+import re
+from collections.abc import Collection, Iterable, Mapping
+from importlib.metadata import entry_points
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
@@ -93,51 +96,112 @@ Share = Annotated[float, NOT_BOOL, Field(gt=0, lt=1)]
 Decibels = Annotated[float, NOT_BOOL, Field(ge=-100, le=100)]
 Activation = Annotated[str, member_of(ACTIVATIONS)]
 
+ENVIRONMENT = "MLFLOW_TRACKING_URI"
+_SERVERS = ("http", "https")
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+_EXAMPLES = "for example sqlite:///mlflow.db, http://127.0.0.1:5000, or null for the default"
+
+
+def _can_be_opened(uri: str) -> str:
+    """Refuse, without importing MLflow, a URI of a store that MLflow 3 or its plugins lack."""
+    scheme, colon, rest = uri.partition(":")
+    dialect, *drivers = scheme.split("+")
+    schemes = [*_SERVERS, *_DATABASES, "databricks", *_plugins()]
+    wrong, mend = None, _EXAMPLES
+    # One letter is the drive of a path of Windows.
+    if not colon or len(scheme) == 1 or not re.fullmatch(r"[\w.+-]+", scheme) or scheme == "file":
+        allowed = os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("true", "1")
+        if uri != "databricks" and not allowed:
+            wrong = f"{short_repr(uri)} names a folder, which MLflow 3 no longer takes for a store"
+    elif scheme not in schemes and not (dialect in _DATABASES and len(drivers) == 1):
+        wrong = f"MLflow knows no store of the scheme {short_repr(scheme)}"
+        mend = did_you_mean(scheme, schemes)
+    elif dialect == "sqlite" and not re.match(r"///[^?]", rest):
+        wrong = f"{short_repr(uri)} names no file after sqlite:///"
+    elif scheme in _SERVERS and not re.match(r"//[^/?#]", rest):
+        wrong = f"{short_repr(uri)} names no server"
+    if wrong:
+        raise ValueError(f"{wrong} ({mend})")
+    return uri
+
+
+def _plugins() -> list[str]:
+    return [entry.name for entry in entry_points(group="mlflow.tracking_store")]
+
+
+TrackingUri = Annotated[str, AfterValidator(_can_be_opened)]
+
+
+def check_environment() -> None:
+    """Refuse a tracking URI in the environment that MLflow cannot open.
+
+    Raises:
+        InputError: naming the variable.
+    """
+    if uri := os.environ.get(ENVIRONMENT):
+        validate_value(TrackingUri, ENVIRONMENT, uri)
+
+
 S = TypeVar("S", bound=Section)
 
 
-def validate_section(
-    kind: type[S], where: str, values: Any, places: Mapping[str, str] | None = None
-) -> S:
-    """Validate a section at ``where``, ``"params.yaml: train"``; ``places`` are those of its keys.
+def validate_section(kind: type[S], where: str, values: Any) -> S:
+    """Validate a section that stands at ``where``, such as ``"params.yaml: train"``.
 
     Raises:
         InputError: for the first key that is unknown or wrong.
     """
     mapping = as_mapping(where, values)
-    places = {key: f"{where}.{key}" for key in mapping} | dict(places or {})
-    for key in mapping:
-        if key not in kind.model_fields:
-            raise InputError(places[key], "unknown key", did_you_mean(key, kind.model_fields))
-    try:
-        return kind.model_validate(mapping)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        location = first["loc"]
-        name, inner = (str(location[0]), location[1:]) if location else ("", ())
-        place = places.get(name, f"{where}.{name}") if name else where
-        if not name and isinstance(wrong := first.get("ctx", {}).get("error"), WrongTogether):
-            place = next((places[key] for key in wrong.keys if key in mapping), where)
-        # In a union pydantic also names the member that it tried, which is no key.
-        value = mapping.get(name)
-        for part in inner:
-            if isinstance(part, int):
-                place += f"[{part}]"
-            elif isinstance(value, Mapping) and part in value:
-                place += f".{part}"
-        raise InputError(place, *_explain(first, value)) from None
+    check_keys(where, mapping, kind)
+    return validate_keys(kind, where, mapping, {})
 
 
-def validate_value(adapter: TypeAdapter[Any], where: str, value: Any) -> Any:
-    """Validate one value.
+def check_keys(where: str, mapping: Mapping[str, Any], *kinds: type[Section]) -> None:
+    """Refuse keys that no section of these kinds has.
 
     Raises:
-        InputError: where it is wrong.
+        InputError: for the first of them.
+    """
+    known = [key for kind in kinds for key in kind.model_fields]
+    for key in mapping:
+        if key not in known:
+            raise InputError(f"{where}.{key}", "unknown key", did_you_mean(key, known))
+
+
+def validate_keys(
+    kind: type[S], where: str, mapping: Mapping[str, Any], places: Mapping[str, str]
+) -> S:
+    """Validate those keys of a mapping that a section has.
+
+    ``places`` are those of keys that do not stand at ``where``, for errors.
+
+    Raises:
+        InputError: for the first that is wrong.
+    """
+    values = {key: value for key, value in mapping.items() if key in kind.model_fields}
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        wrong = first.get("ctx", {}).get("error")
+        key, *inner = first["loc"] or (None,)
+        if isinstance(wrong, WrongTogether):
+            key = next((key for key in wrong.keys if key in values), None)
+        place = where if key is None else places.get(str(key), f"{where}.{key}")
+        raise InputError(place + _indices(inner), *_explain(first)) from None
+
+
+def validate_value(kind: Any, where: str, value: Any) -> Any:
+    """Validate one value of a type.
+
+    Raises:
+        InputError: where it, or the first item of it, is wrong.
     """
     try:
-        return adapter.validate_python(value)
+        return TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
-        raise InputError(where, *_explain(error.errors(include_url=False)[0], value)) from None
+        first = error.errors(include_url=False)[0]
+        raise InputError(where + _indices(first["loc"]), *_explain(first)) from None
 
 
 def as_mapping(where: str, value: Any) -> dict[str, Any]:
@@ -153,17 +217,19 @@ def as_mapping(where: str, value: Any) -> dict[str, Any]:
     return {str(key): item for key, item in value.items()}
 
 
-def _explain(error: Any, value: Any) -> tuple[str, str | None]:
-    kind, context, given = error["type"], error.get("ctx", {}), error["input"]
-    if kind == "literal_error" and len(error["loc"]) <= 2:
+def _indices(location: Iterable[int | str]) -> str:
+    # In a union pydantic also names the member that it tried, which is no key.
+    return "".join(f"[{part}]" for part in location if isinstance(part, int))
+
+
+def _explain(error: Any) -> tuple[str, str | None]:
+    kind, context, value = error["type"], error.get("ctx", {}), short_repr(error["input"])
+    if kind == "literal_error":
         known = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-        return f"unknown value {short_repr(given)}", did_you_mean(short_repr(given), known)
-    if kind == "literal_error" or (kind == "string_type" and isinstance(value, Mapping)):
-        expected = "must be a path, or a path for each of train, validation, test"
-        return f"{expected}, got {short_repr(value)}", None
+        return f"unknown value {value}", did_you_mean(value, known)
     if kind == "value_error":
         return str(context["error"]), None
     if kind == "missing":
         return "is missing", None
     message = error["msg"].removeprefix("Input ")
-    return f"{message[0].lower()}{message[1:]}, got {short_repr(given)}", None
+    return f"{message[0].lower()}{message[1:]}, got {value}", None

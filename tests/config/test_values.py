@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from offset_autoencoder.config.tracking_uri import check_environment, check_tracking_uri
+from offset_autoencoder.config.values import TrackingUri, check_environment, validate_value
 from offset_autoencoder.errors import InputError
 
 WHERE = "params.yaml: tracking.uri"
@@ -40,26 +40,25 @@ BAD = [
 
 @pytest.mark.parametrize("uri", GOOD)
 def test_what_mlflow_can_open_is_taken(uri: str) -> None:
-    check_tracking_uri(WHERE, uri)
+    validate_value(TrackingUri, WHERE, uri)
 
 
 @pytest.mark.parametrize(("uri", "expected"), BAD)
 def test_what_it_cannot_open_is_one_line(uri: str, expected: str) -> None:
     with pytest.raises(InputError) as caught:
-        check_tracking_uri(WHERE, uri)
+        validate_value(TrackingUri, WHERE, uri)
     assert str(caught.value).startswith(f"{WHERE}: ")
     assert expected in str(caught.value)
 
 
 def test_a_plugins_scheme_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = "offset_autoencoder.config.tracking_uri._plugins"
-    monkeypatch.setattr(module, lambda: ["file-plugin"])
-    check_tracking_uri(WHERE, "file-plugin:///x")
+    monkeypatch.setattr("offset_autoencoder.config.values._plugins", lambda: ["file-plugin"])
+    validate_value(TrackingUri, WHERE, "file-plugin:///x")
 
 
 def test_a_file_store_is_taken_where_mlflow_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    check_tracking_uri(WHERE, "file:///srv/mlruns")
+    validate_value(TrackingUri, WHERE, "file:///srv/mlruns")
 
 
 def test_what_the_environment_says_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
