@@ -15,9 +15,8 @@ import yaml
 from offset_autoencoder.cli.runs import PublishedRuns, list_runs, read_test_metrics
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.runs.store import IndexedRun
-from offset_autoencoder.tracking.location import Location
 from offset_autoencoder.tracking.record_types import CONTENT, CURRENT, KEY, ROLE
-from offset_autoencoder.tracking.store import StoredRun
+from offset_autoencoder.tracking.store import Location, StoredRun
 
 
 def test_every_run_has_its_row(command: Any, runs: pd.DataFrame) -> None:

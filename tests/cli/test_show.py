@@ -84,8 +84,7 @@ def test_its_page_is_opened_where_the_ui_answers(
 ) -> None:
     from offset_autoencoder.cli import runs as listing
     from offset_autoencoder.cli import show
-    from offset_autoencoder.tracking.location import Location
-    from offset_autoencoder.tracking.store import StoredRun
+    from offset_autoencoder.tracking.store import Location, StoredRun
 
     run_id = runs["id"].iloc[0]
     opened: list[str] = []

@@ -53,7 +53,7 @@ def test_pairs_are_by_seed_whatever_the_order_of_the_rows(
     interval = expected.confidence_interval(0.95)
     assert item.difference.mean == pytest.approx((by_seed["frozen"] - by_seed["none"]).mean())
     assert (item.difference.low, item.difference.high) == pytest.approx(tuple(interval))
-    assert (item.wins.wins, item.pairs, item.p) == (10, 10, 2 / 1024)
+    assert (item.wins, item.pairs, item.p) == (10, 10, 2 / 1024)
 
 
 def test_each_baseline_and_metric_is_corrected_by_itself(
@@ -116,7 +116,7 @@ def test_a_seed_that_diverged_on_one_side_is_left_out_and_said(
     runs.loc[gone, "status"] = "diverged"
     runs.loc[gone, ["mse", "psnr", "mse_as_trained", "mse_clean"]] = np.nan
     item = _compare(params, runs)["frozen rms=0.1", "none", "mse"]
-    assert (item.pairs, item.wins.wins, item.outcome) == (9, 9, "better")
+    assert (item.pairs, item.wins, item.outcome) == (9, 9, "better")
     assert item.verdict.endswith("; 1 seed left out where a run diverged")
 
 
@@ -153,6 +153,17 @@ def test_without_a_pair_the_side_that_diverged_is_named(
     others = found.get(("gaussian stddev=0.1", "none", "mse"))
     assert others is not None
     assert (others.outcome == "not comparable") == (len(gone.get("none", ())) == 10)
+
+
+def test_wins_keep_ties_apart(make_params: MakeParams, make_runs: MakeRuns) -> None:
+    params = make_params(models={"none": {"offset": "none"}, "pca": {"offset": "pca"}}, seeds=4)
+    runs = make_runs(params, {}, noise=0)
+    runs.loc[runs["model"] == "pca", "mse"] += [-1, 0, 2, -3]
+    runs.loc[runs["model"] == "pca", "psnr"] += [-1, 0, 2, -3]
+    found = _compare(params, runs)
+    lower, higher = found["pca", "none", "mse"], found["pca", "none", "psnr"]
+    assert [(item.wins, item.ties) for item in (lower, higher)] == [(2, 1), (1, 1)]
+    assert "better at 2 of 4 seeds, 1 tied" in lower.verdict
 
 
 def test_an_infinite_psnr_is_not_compared(make_params: MakeParams, make_runs: MakeRuns) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from offset_autoencoder.config import Params
+from offset_autoencoder.config import Params, Run
 from offset_autoencoder.evaluation.encoder_adaptation import (
     EncoderAdaptation,
     adaptation_word,
@@ -93,17 +93,12 @@ def test_the_word_is_by_the_interval(low: float, high: float, word: str) -> None
 
 def test_the_word_is_for_what_training_with_the_offset_did(make_params: MakeParams) -> None:
     params = make_params()
-    finished = [(run.label, run) for run in params.runs]
-    responses: dict[str, EncoderAdaptation | None] = {}
-    for run_id, run in finished:
-        jitter = 0.001 * run.seed
-        if run.setting.label == "frozen rms=0.1":
-            responses[run_id] = EncoderAdaptation(0.5 + jitter, 0.3, 0.5)
-        elif run.setting.model == "frozen":
-            responses[run_id] = EncoderAdaptation(0.5 + jitter, 0.3, None)
-        else:
-            responses[run_id] = None
-    known, unknown = summarise_encoder_adaptation(finished, responses, confidence=0.95)
+    adaptations: list[tuple[Run, EncoderAdaptation | None]] = []
+    for run in params.runs:
+        plain = 0.5 if run.setting.label == "frozen rms=0.1" else None
+        adapted = EncoderAdaptation(0.5 + 0.001 * run.seed, 0.3, plain)
+        adaptations.append((run, adapted if run.setting.model == "frozen" else None))
+    known, unknown = summarise_encoder_adaptation(adaptations, confidence=0.95)
     assert (known.setting.label, known.word) == ("frozen rms=0.1", "ignores")
     assert (known.learnt_slope.mean, known.plain_slope.mean) == pytest.approx((0.0045, 0.5))
     # Without a run that was trained without it, the same slope may be there by chance.

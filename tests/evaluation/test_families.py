@@ -22,7 +22,6 @@ from offset_autoencoder.evaluation.interventions import (
 from offset_autoencoder.evaluation.metrics import (
     CONDITIONS,
     METRICS,
-    DecoderInput,
     Domain,
     decoded_metrics,
     metric_of,
@@ -76,7 +75,7 @@ def test_a_metric_in_blocks_is_that_of_the_whole(
     metric: metrics.Metric, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(metrics, "_BLOCK_VALUES", 7 * D)
-    inputs = iter([DecoderInput("near", CODE, OFFSET)])
+    inputs = iter([("near", CODE, OFFSET)])
     ((_, values),) = decoded_metrics(X, inputs, lambda *_: NEAR, [metric.name], DOMAIN)
     whole = reconstruction_metrics(X, NEAR, DOMAIN)[metric.name]
     assert values == {metric.name: pytest.approx(whole, rel=1e-6)}
@@ -139,7 +138,7 @@ def test_an_intervention_is_asked_for_and_shown(intervention: Intervention) -> N
     kind = intervention.kind
     assert kind.name in {chosen.name for chosen in chosen_interventions(Evaluate())}
     assert kind.label
-    for level, same in (kind.same_as or {}).items():
+    for level, same in kind.same_as.items():
         assert dataclasses.replace(intervention, level=level).canonical == Intervention(same)
     assert intervention.canonical == intervention
 

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 from tests.evaluation.interventions import find_intervention, noisy
 
-from offset_autoencoder.config import Params
+from offset_autoencoder.config import Params, Run
 from offset_autoencoder.evaluation.interventions import (
     OMITTED,
     OWN,
@@ -19,28 +19,27 @@ from offset_autoencoder.evaluation.interventions import (
 MakeParams = Callable[..., Params]
 
 
-def _measured(params: Params, metric: str = "mse") -> tuple[list[Any], dict[str, Any]]:
-    finished, measured = [], {}
+def _measured(params: Params, metric: str = "mse") -> list[tuple[Run, Any]]:
+    measured = []
     for run in reversed(params.runs):  # seeds come out ascending whatever their order
         rng = np.random.default_rng([run.seed, len(run.setting.label)])
         own = 1 + rng.random()
         found = {OWN: {metric: own}, noisy(0.1): {metric: 2 * own}}
         if run.setting.model == "frozen":
             found |= {OMITTED: {metric: own - 0.25}, PERMUTED: {metric: own + rng.random()}}
-        finished.append((run.label, run))
-        measured[run.label] = found
-    return finished, measured
+        measured.append((run, found))
+    return measured
 
 
 def test_costs_are_paired_by_seed(make_params: MakeParams) -> None:
     params = make_params()
-    finished, measured = _measured(params)
-    summaries = summarise_interventions(finished, measured, confidence=0.9)
+    measured = _measured(params)
+    summaries = summarise_interventions(measured, confidence=0.9)
     setting = next(item for item in params.settings if item.label == "frozen rms=0.2")
     item = find_intervention(summaries, setting, PERMUTED, "mse")
     assert item is not None
-    assert item.seeds == params.seeds
-    runs = [measured[f"frozen rms=0.2 seed={seed}"] for seed in params.seeds]
+    by_label = {run.label: found for run, found in measured}
+    runs = [by_label[f"frozen rms=0.2 seed={seed}"] for seed in params.seeds]
     own = np.array([one[OWN]["mse"] for one in runs])
     values = np.array([one[PERMUTED]["mse"] for one in runs])
     np.testing.assert_array_equal(item.own, own)
@@ -57,8 +56,8 @@ def test_costs_are_paired_by_seed(make_params: MakeParams) -> None:
 
 def test_every_setting_has_what_applies_to_it(make_params: MakeParams) -> None:
     params = make_params()
-    finished, measured = _measured(params)
-    summaries = summarise_interventions(finished, measured, confidence=0.95)
+    measured = _measured(params)
+    summaries = summarise_interventions(measured, confidence=0.95)
     labels = {
         label: [i.intervention for i in summaries if i.setting.label == label]
         for label in {i.setting.label for i in summaries}
@@ -74,23 +73,16 @@ def test_every_setting_has_what_applies_to_it(make_params: MakeParams) -> None:
 
 
 def test_a_run_that_diverged_is_left_out(make_params: MakeParams) -> None:
-    params = make_params(seeds=3)
-    finished, measured = _measured(params)
-    gone = next(run_id for run_id in measured if run_id.startswith("none") and "seed=1" in run_id)
-    del measured[gone]
-    first = find_intervention(
-        summarise_interventions(finished, measured, confidence=0.95),
-        params.settings[0],
-        OWN,
-        "mse",
-    )
-    assert first is not None
-    assert first.seeds == (0, 2)
-    assert summarise_interventions(finished, {}, confidence=0.95) == []
+    measured = _measured(make_params(seeds=3))
+    left = [(run, found) for run, found in measured if run.label != "none seed=1"]
+    first = summarise_interventions(left, confidence=0.95)[-2]
+    assert (first.setting.label, first.intervention) == ("none", OWN)
+    values = [found[OWN]["mse"] for run, found in reversed(left) if run.setting.label == "none"]
+    np.testing.assert_array_equal(first.values, values)
+    assert summarise_interventions([], confidence=0.95) == []
 
 
 def test_one_seed_has_a_mean_and_no_interval(make_params: MakeParams) -> None:
-    finished, measured = _measured(make_params(seeds=1))
-    for item in summarise_interventions(finished, measured, confidence=0.95):
+    for item in summarise_interventions(_measured(make_params(seeds=1)), confidence=0.95):
         assert np.isfinite(item.relative.mean)
         assert np.isnan([item.relative.low, item.difference.high]).all()

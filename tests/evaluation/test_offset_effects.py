@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from offset_autoencoder.config import Params
+from offset_autoencoder.config import Params, Run
 from offset_autoencoder.evaluation.interventions import (
     GAUSSIAN,
     OMITTED,
@@ -25,23 +25,22 @@ def test_what_was_measured_of_a_setting_comes_together_by_seed(
     """Runs out of order and a diverged one; settings without an offset have no effects."""
     params = make_params(seeds=4)
     runs = [run for run in params.runs if run.label != "frozen rms=0.1 seed=2"][::-1]
-    finished = [(f"id {run.label}", run) for run in runs]
-    measured: dict[str, dict[Intervention, dict[str, float]]] = {}
-    pulls, probes = {}, {}
-    for run_id, run in finished:
+    measured: list[tuple[Run, dict[Intervention, dict[str, float]]]] = []
+    shifts: list[tuple[Run, float | None]] = []
+    probes: list[tuple[Run, dict[str, Probe]]] = []
+    for run in runs:
         offset = run.setting.model == "frozen"
         kinds = FACTORS if offset else {OWN: 1.0}
-        measured[run_id] = {
-            kind: {"mse": factor * (run.seed + 1), "mae": 9.0} for kind, factor in kinds.items()
+        values = {
+            kind: {"mse": share * (run.seed + 1), "mae": 9.0} for kind, share in kinds.items()
         }
-        if offset:
-            pulls[run_id] = run.seed / 10
-            probes[run_id] = {"offset": Probe(0.25, 0.01, None, None)}
+        measured.append((run, values))
+        shifts.append((run, run.seed / 10 if offset else None))
+        probes.append((run, {"offset": Probe(0.25, 0.01, None, None)} if offset else {}))
     found = offset_effects(
-        finished,
-        pulls,
-        summarise_interventions(finished, measured, confidence=0.95),
-        summarise_probes(finished, probes, confidence=0.95),
+        shifts,
+        summarise_interventions(measured, confidence=0.95),
+        summarise_probes(probes, confidence=0.95),
         metric="mse",
     )
     labels = {item.setting.label: item for item in found}

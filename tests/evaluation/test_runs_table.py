@@ -12,9 +12,7 @@ from offset_autoencoder.evaluation.summary import (
     RunRow,
     metric_columns,
     rows_by_setting,
-    run_cells,
-    run_columns,
-    sweep_keys,
+    runs_table,
 )
 
 MakeParams = Callable[..., Params]
@@ -61,8 +59,9 @@ def test_the_columns_are_those_of_all_runs(make_params: MakeParams) -> None:
 
     def columns(*metrics: dict[str, float]) -> list[str]:
         rows = [RunRow("a", params.runs[0], "finished", item) for item in metrics]
-        assert run_columns(rows, params.settings)[:7] == named
-        return run_columns(rows, params.settings)[7:]
+        found, _ = runs_table(rows, params.settings)
+        assert found[:7] == named
+        return found[7:]
 
     linear = {"mse_clean": 1.0, "mse": 0.1, "trainable_parameters": 5}
     assert columns(linear) == ["mse", "mse_clean", "trainable_parameters"]
@@ -81,7 +80,7 @@ def test_a_run_that_diverged_has_no_metrics(make_params: MakeParams) -> None:
     runs = [run for run in params.runs if run.setting.label == "m stddev=0.1"]
     rows = [RunRow("a", runs[0], "finished", {"mse": 0.5}), RunRow("b", runs[1], "diverged")]
     named = {"model": "m", "setting": "m stddev=0.1", "stddev": 0.1}
-    assert [run_cells(row, sweep_keys(params.settings)) for row in rows] == [
+    assert runs_table(rows, params.settings)[1] == [
         {"id": "a", **named, "seed": 0, "status": "finished", "mse": 0.5},
         {"id": "b", **named, "seed": 1, "status": "diverged"},
     ]

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from scipy import stats
 
 from offset_autoencoder.evaluation import statistics
@@ -184,9 +183,3 @@ def test_pairing_removes_what_the_seeds_share() -> None:
     assert estimate.half < 0.02
     with pytest.raises(ValueError, match="pairs"):
         statistics.differences(setting, shared[:-1])
-
-
-def test_wins_keep_ties_apart() -> None:
-    paired: NDArray[np.float64] = np.array([-1, 0, 2, -3, math.nan])
-    assert statistics.count_wins(paired, higher_is_better=False) == statistics.Wins(2, 1, 1)
-    assert statistics.count_wins(paired, higher_is_better=True) == statistics.Wins(1, 1, 2)

@@ -139,10 +139,9 @@ class Findings:
 
 def _make_findings(params: Params, metric: str = "mse", labels: bool = True) -> Findings:
     """Made-up interventions and probes for each run; those on the offset where there is one."""
-    finished = [(run.label, run) for run in params.runs]
-    measured, probes, train = {}, {}, {}
-    responses: dict[str, EncoderAdaptation | None] = {}
-    for run_id, run in finished:
+    measured, probes, gaps = [], [], []
+    adaptations: list[tuple[Run, EncoderAdaptation | None]] = []
+    for run in params.runs:
         rng = np.random.default_rng([run.seed, len(run.setting.label)])
         own, spec = 0.01 * (1 + 0.05 * rng.random()), run.setting.spec
         informed = 0.0 if spec.offset == "frozen" else 10 * (spec.rms or 0.1)
@@ -153,22 +152,21 @@ def _make_findings(params: Params, metric: str = "mse", labels: bool = True) -> 
             factors |= {OFFSET_ONLY: 8.0}
             factors |= {scaled(x): 1 + abs(x - 1) * informed for x in (-1.0, 0.0, 1.0, 2.0)}
             found["offset"] = Probe(informed / 4, 0.01, 0.5 if labels else None, 0.02)
-            responses[run_id] = EncoderAdaptation(
-                informed + 0.01 * rng.normal(), 0.5, 0.02 * rng.normal()
-            )
-        measured[run_id] = {
+            adapted = EncoderAdaptation(informed + 0.01 * rng.normal(), 0.5, 0.02 * rng.normal())
+            adaptations.append((run, adapted))
+        changed = {
             key: {metric: own * factor * (1 + 0.02 * rng.normal() * (key != OWN))}
             for key, factor in factors.items()
         }
-        probes[run_id] = found
-        train[run_id] = 0.9 * own
-    test = {run_id: found[OWN][metric] for run_id, found in measured.items()}
+        measured.append((run, changed))
+        probes.append((run, found))
+        gaps.append((run, (0.9 * own, changed[OWN][metric])))
     return Findings(
         params,
-        summarise_interventions(finished, measured, confidence=0.95),
-        summarise_probes(finished, probes, confidence=0.95),
-        summarise_encoder_adaptation(finished, responses, confidence=0.95),
-        summarise_generalization_gaps(finished, train, test, metric=metric, confidence=0.95),
+        summarise_interventions(measured, confidence=0.95),
+        summarise_probes(probes, confidence=0.95),
+        summarise_encoder_adaptation(adaptations, confidence=0.95),
+        summarise_generalization_gaps(gaps, metric=metric, confidence=0.95),
     )
 
 

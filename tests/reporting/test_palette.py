@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from offset_autoencoder.evaluation.comparison import OUTCOMES
 from offset_autoencoder.evaluation.offset_verdict import OffsetWord
-from offset_autoencoder.evaluation.verdict_wording import OUTCOMES
 from offset_autoencoder.reporting.palette import (
     DARK_PAGE,
     OUTCOME_COLOURS,

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from offset_autoencoder.evaluation.comparison import OUTCOMES
 from offset_autoencoder.evaluation.results import ExperimentResults
-from offset_autoencoder.evaluation.verdict_wording import OUTCOMES
 from offset_autoencoder.io.tables import csv_text
 from offset_autoencoder.reporting.palette import OUTCOME_COLOURS
 from offset_autoencoder.reporting.rendering import templates, write_templates

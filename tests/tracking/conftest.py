@@ -21,6 +21,11 @@ from offset_autoencoder.config import Params, Run, format_value, load_params
 from offset_autoencoder.io.files import sha256_of_json, write_npz
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.runs.spec import RunSpec, SavedRun
+from offset_autoencoder.tracking.publish import Outcome, publish
+
+Make = Callable[..., Any]
+Show = Callable[..., list[Any]]
+Stage = Callable[..., subprocess.CompletedProcess[str]]
 
 STARTED = 1_700_000_000.0
 
@@ -52,6 +57,15 @@ class Project:
     @property
     def database(self) -> Path:
         return self.root / "mlflow.db"
+
+    @property
+    def client(self) -> Any:
+        from mlflow.tracking import MlflowClient
+
+        return MlflowClient(tracking_uri=f"sqlite:///{self.database}")
+
+    def publish(self) -> Outcome:
+        return publish(self.params)
 
     def write(self) -> Project:
         """Write all files that the stages before publish leave."""
@@ -172,17 +186,17 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in list(os.environ):
         if name.startswith(("MLFLOW_", "DVC_")):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     yield
     for name in set(os.environ) - set(before):
-        monkeypatch.delenv(name)
+        os.environ.pop(name, None)  # monkeypatch would put it back
 
 
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with MLflow's tables and nothing in them, which take seconds to make."""
     from offset_autoencoder.config.schema import Tracking
-    from offset_autoencoder.tracking.location import locate
-    from offset_autoencoder.tracking.store import create_database
+    from offset_autoencoder.tracking.store import create_database, locate
 
     database = tmp_path_factory.mktemp("store") / "mlflow.db"
     create_database(locate(Tracking(uri=f"sqlite:///{database}")))

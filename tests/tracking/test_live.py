@@ -15,18 +15,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.tracking.conftest import Make, Show
 from tests.tracking.servers import free_port
 
 from offset_autoencoder.config import Run
 from offset_autoencoder.io.files import write_npz
 from offset_autoencoder.tracking.following import following
-from offset_autoencoder.tracking.publish import publish
 from offset_autoencoder.tracking.records import run_name
 from offset_autoencoder.tracking.store import StoredRun
-from offset_autoencoder.tracking.writer import WRITER, is_being_written, sign_of_life
-
-Make = Callable[..., Any]
-Show = Callable[..., list[Any]]
+from offset_autoencoder.tracking.writer import WRITER, is_written_by_another, sign_of_life
 
 
 class Training:
@@ -89,9 +86,7 @@ def wait_for(
 
 
 def history(training: Training, mlflow_id: str) -> list[tuple[int, float, int]]:
-    from mlflow.tracking import MlflowClient
-
-    client = MlflowClient(tracking_uri=f"sqlite:///{training.project.database}")
+    client = training.project.client
     points = client.get_metric_history(mlflow_id, "val_loss")
     return sorted((point.step, point.value, point.timestamp) for point in points)
 
@@ -118,7 +113,7 @@ def test_curves_are_seen_in_training_and_publish_completes_them(
     during = {one.name: one.id for one in shown(training.project)}
     assert {one.status for one in shown(training.project)} == {"FINISHED"}
     training.leave_in_models()
-    publish(training.project.params)
+    training.project.publish()
     runs = {one.name: one for one in shown(training.project) if one.role == "run"}
     assert len(runs) == 6
     assert {name: runs[name].id for name in during} == during
@@ -130,7 +125,7 @@ def test_curves_are_seen_in_training_and_publish_completes_them(
         points = history(training, one.id)
         assert [step for step, _, _ in points] == list(range(1, 41))
         assert points[9] == (10, 0.2, 1_700_000_100_000)
-    assert publish(training.project.params).plan.is_nothing
+    assert training.project.publish().plan.is_nothing
 
 
 @pytest.mark.slow
@@ -141,7 +136,7 @@ def test_a_training_that_is_cut_off_leaves_nothing_running(training: Training, s
         raise KeyboardInterrupt
     assert [run.status for run in shown(training.project)] == ["KILLED"]
     training.leave_in_models()
-    publish(training.project.params)
+    training.project.publish()
     runs = [run for run in shown(training.project) if run.role == "run"]
     assert sorted(run.name for run in runs) == sorted(map(run_name, training.project.params.runs))
     assert {run.status for run in runs} == {"FINISHED"}
@@ -165,7 +160,7 @@ def test_a_follower_that_is_killed_is_mended_by_publish(
         follower.send_signal(signal.SIGKILL)
     assert [run.status for run in shown(training.project)] == ["RUNNING"]
     training.leave_in_models()
-    publish(training.project.params)
+    training.project.publish()
     runs = [run for run in shown(training.project) if run.role == "run"]
     assert len(runs) == 6
     assert {run.status for run in runs} == {"FINISHED"}
@@ -204,15 +199,17 @@ def test_a_short_training_starts_nothing(
 
 
 def test_a_sign_of_life_is_believed_while_it_can_be_true() -> None:
-    def present(tag: str, status: str = "RUNNING") -> StoredRun:
-        return StoredRun("1", status, "", {WRITER: tag})
+    def is_alive(tag: str, status: str = "RUNNING", process: int = 0) -> bool:
+        return is_written_by_another(StoredRun("1", status, "", {WRITER: tag}), process)
 
-    assert is_being_written(present(sign_of_life(os.getpid())))
-    assert not is_being_written(present(sign_of_life(os.getpid()), "FINISHED"))
-    assert not is_being_written(present(sign_of_life(_ended_process())))
-    assert is_being_written(present(f"elsewhere 1 {int(time.time()) - 60}"))
-    assert not is_being_written(present(f"elsewhere 1 {int(time.time()) - 600}"))
-    assert not is_being_written(present("nonsense"))
+    own = sign_of_life(os.getpid())
+    assert is_alive(own)
+    assert not is_alive(own, process=os.getpid())
+    assert not is_alive(own, "FINISHED")
+    assert not is_alive(sign_of_life(_ended_process()))
+    assert is_alive(f"elsewhere 1 {int(time.time()) - 60}")
+    assert not is_alive(f"elsewhere 1 {int(time.time()) - 600}")
+    assert not is_alive("nonsense")
 
 
 def _ended_process() -> int:

@@ -11,18 +11,14 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.tracking.servers import free_port, serving
+from tests.tracking.conftest import Make, Show, Stage
+from tests.tracking.servers import Server, free_port, serving
 
 from offset_autoencoder.tracking.records import run_name
-
-Make = Callable[..., Any]
-Stage = Callable[..., subprocess.CompletedProcess[str]]
-Show = Callable[..., list[Any]]
 
 pytestmark = pytest.mark.slow
 
@@ -165,18 +161,15 @@ def test_four_publishers_at_once(make_project: Make, has_store: bool) -> None:
 def test_over_http(
     make_project: Make, stage: Stage, shown: Show, tmp_path: Path, empty_store: Path
 ) -> None:
-    import shutil
-
     project = make_project(has_store=False, diverged=("gaussian stddev=0.1 seed=0",))
     behind = tmp_path / "server"
     behind.mkdir()
     shutil.copyfile(empty_store, behind / "store.db")
-    uri = f"http://127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "mlflow", "server"]
-    command += ["--backend-store-uri", f"sqlite:///{behind}/store.db"]
-    command += ["--artifacts-destination", f"{behind}/files"]
-    command += ["--host", "127.0.0.1", "--port", uri.rpartition(":")[2], "--workers", "1"]
-    with serving(command, f"{uri}/health", behind):
+    server = Server(f"sqlite:///{behind}/store.db", behind)
+    uri = server.uri
+    with contextlib.ExitStack() as stack:
+        stack.callback(server.stop)
+        server.start()
         done = stage(project, MLFLOW_TRACKING_URI=uri)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout == f"published: 6 runs (6 new) to {uri} experiment trial\n"
@@ -200,6 +193,7 @@ def test_over_http(
             *("comparison.png", "params.yaml"),
         }
     assert not project.database.exists()
+    assert not (project.root / "mlartifacts").exists()
     gone = stage(project, MLFLOW_TRACKING_URI=uri)
     assert (gone.returncode, gone.stdout) == (1, "")
     assert f"MLflow server {uri}: cannot be reached" in gone.stderr

@@ -53,13 +53,12 @@ def test_without_git_the_tags_are_absent(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_later_commit_changes_nothing_that_is_published(
     make_project: Callable[..., Any], shown: Callable[..., list[Any]], repository: Path
 ) -> None:
-    from offset_autoencoder.tracking.publish import publish
 
     project = make_project()
     assert project.root.parent == repository
-    publish(project.params)
+    project.publish()
     first = git(repository, "rev-parse", "HEAD")
     who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
     git(repository, *who, "commit", "--quiet", "--allow-empty", "--message", "second")
-    assert publish(project.params).plan.is_nothing
+    assert project.publish().plan.is_nothing
     assert {run.tags["mlflow.source.git.commit"] for run in shown(project)} == {first}

@@ -6,27 +6,19 @@ import json
 import math
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tracking.conftest import Make, Show
 
-from offset_autoencoder.tracking.location import locate
-from offset_autoencoder.tracking.publish import Outcome, publish
 from offset_autoencoder.tracking.records import run_name
-
-Make = Callable[..., Any]
-Show = Callable[..., list[Any]]
-
-
-def send(project: Any) -> Outcome:
-    return publish(project.params)
+from offset_autoencoder.tracking.store import locate
 
 
 def test_fresh_store_gets_a_parent_and_every_run_once(make_project: Make, shown: Show) -> None:
     project = make_project(has_store=False)
-    outcome = send(project)
+    outcome = project.publish()
     assert outcome.summary.startswith("published: 6 runs (6 new) to sqlite:///")
     assert outcome.summary.endswith("experiment trial")
     runs = shown(project)
@@ -43,10 +35,8 @@ def test_fresh_store_gets_a_parent_and_every_run_once(make_project: Make, shown:
 
 
 def test_a_run_holds_params_curves_metrics_and_tags(make_project: Make, shown: Show) -> None:
-    from mlflow.tracking import MlflowClient
-
     project = make_project()
-    send(project)
+    project.publish()
     of_params = {run_name(run): run for run in project.params.runs}
     (run,) = [run for run in shown(project) if run.name == "gaussian 0.2 seed 1"]
     expected = {
@@ -67,7 +57,7 @@ def test_a_run_holds_params_curves_metrics_and_tags(make_project: Make, shown: S
     mse = project.mse(of_params[run.name])
     assert run.metrics["mse"] == pytest.approx(mse)
     assert run.metrics["mse_clean"] == pytest.approx(mse / 2)
-    client = MlflowClient(tracking_uri=f"sqlite:///{project.database}")
+    client = project.client
     for curve, scale in (("loss", 1.0), ("val_loss", 2.0)):
         history = sorted(client.get_metric_history(run.id, curve), key=lambda point: point.step)
         assert [point.step for point in history] == [1, 2, 3]
@@ -95,7 +85,7 @@ def test_a_run_holds_params_curves_metrics_and_tags(make_project: Make, shown: S
 
 def test_the_parent_holds_params_verdicts_and_reports(make_project: Make, shown: Show) -> None:
     project = make_project()
-    send(project)
+    project.publish()
     (parent,) = [run for run in shown(project) if run.role == "experiment"]
     expected = {
         "seeds": "0-1",
@@ -129,10 +119,8 @@ def test_the_parent_holds_params_verdicts_and_reports(make_project: Make, shown:
 
 
 def test_a_setting_holds_mean_interval_curve_and_verdict(make_project: Make, shown: Show) -> None:
-    from mlflow.tracking import MlflowClient
-
     project = make_project()
-    send(project)
+    project.publish()
     (setting,) = [run for run in shown(project) if run.name == "gaussian 0.1"]
     assert setting.metrics["mse"] == pytest.approx(0.115)
     assert setting.metrics["interval/mse_low"] == pytest.approx(0.015)
@@ -144,7 +132,7 @@ def test_a_setting_holds_mean_interval_curve_and_verdict(make_project: Make, sho
     assert setting.tags["against_none"] == "worse than none"
     assert setting.tags["trained"] == "2023-11-14 22:13:30 UTC to 2023-11-14 22:13:50 UTC"
     assert "**worse** worse than none by 0.01" in setting.tags["mlflow.note.content"]
-    client = MlflowClient(tracking_uri=f"sqlite:///{project.database}")
+    client = project.client
     curve = sorted(
         (p.step, p.value) for p in client.get_metric_history(setting.id, "best_val_loss")
     )
@@ -155,11 +143,9 @@ def test_a_setting_holds_mean_interval_curve_and_verdict(make_project: Make, sho
 
 
 def test_data_sets_are_logged_with_our_digests(make_project: Make, shown: Show) -> None:
-    from mlflow.tracking import MlflowClient
-
     project = make_project()
-    send(project)
-    client = MlflowClient(tracking_uri=f"sqlite:///{project.database}")
+    project.publish()
+    client = project.client
     for run in shown(project):
         inputs = datasets(client, run)
         splits = {"train": "train" * 8, "validation": "validation" * 8, "test": "test" * 8}
@@ -180,9 +166,9 @@ def datasets(client: Any, run: Any) -> dict[str, Any]:
 
 def test_again_adds_nothing(make_project: Make, shown: Show) -> None:
     project = make_project()
-    send(project)
+    project.publish()
     before = shown(project)
-    outcome = send(project)
+    outcome = project.publish()
     assert outcome.summary == "published: 6 runs, nothing new"
     assert shown(project) == before
 
@@ -191,7 +177,7 @@ def test_one_id_under_two_models_is_shown_under_both(make_project: Make, shown: 
     project = make_project()
     project.document["models"]["twin"] = {"offset": "none"}
     project.write()
-    send(project)
+    project.publish()
     runs = [run for run in shown(project) if run.role == "run"]
     twins = [run for run in runs if run.tags["model"] in ("none", "twin")]
     assert len(twins) == 4
@@ -205,15 +191,15 @@ def test_one_id_at_two_settings_of_a_model_is_shown_at_both(
     project.document["offsets"]["nought"] = {"kind": "zero"}
     project.document["models"]["none"] = {"offset": ["none", "nought"]}
     project.write()
-    send(project)
+    project.publish()
     names = Counter(run.name for run in shown(project) if run.role == "run")
     assert names == Counter(run_name(run) for run in project.params.runs)
-    assert send(project).plan.is_nothing
+    assert project.publish().plan.is_nothing
 
 
 def test_diverged_run_is_failed(make_project: Make, shown: Show) -> None:
     project = make_project(diverged=("gaussian stddev=0.2 seed=1",))
-    send(project)
+    project.publish()
     (run,) = [run for run in shown(project) if run.status == "FAILED"]
     assert run.name == "gaussian 0.2 seed 1"
     assert run.tags["status"] == "diverged"
@@ -224,26 +210,26 @@ def test_diverged_run_is_failed(make_project: Make, shown: Show) -> None:
     assert parent.tags["mlflow.note.content"].startswith("6 runs, 1 of them diverged")
     (setting,) = [other for other in shown(project) if other.id == run.parent]
     assert (setting.status, setting.metrics["diverged"]) == ("FINISHED", 1.0)
-    assert send(project).plan.is_nothing
+    assert project.publish().plan.is_nothing
 
 
 def test_runs_without_times_say_so(make_project: Make, shown: Show) -> None:
     project = make_project(timeless=True)
-    send(project)
+    project.publish()
     for run in shown(project):
         if run.role == "run":
             assert run.tags["times"] == "unknown"
             assert run.start == run.end > 1_700_000_030_000
     project.timeless = False
     project.write()
-    assert send(project).plan.is_nothing
+    assert project.publish().plan.is_nothing
 
 
 def test_long_curves_arrive_whole(make_project: Make) -> None:
     project = make_project(epochs=1200)
     del project.document["models"]["gaussian"]
     project.write()
-    send(project)
+    project.publish()
     with sqlite3.connect(project.database) as connection:
         ((points, runs),) = connection.execute(
             "SELECT count(*), count(DISTINCT run_uuid) FROM metrics WHERE key LIKE '%loss'"
@@ -254,8 +240,8 @@ def test_long_curves_arrive_whole(make_project: Make) -> None:
 @pytest.mark.parametrize("name", ["with space ü", "100%20", "why?", "a#b"])
 def test_folder_with_odd_name(make_project: Make, shown: Show, name: str) -> None:
     project = make_project(name)
-    send(project)
-    assert send(project).plan.is_nothing
+    project.publish()
+    assert project.publish().plan.is_nothing
     assert len(shown(project, locate(project.params.tracking).uri)) == 10
     assert list((project.root / "mlartifacts").rglob("comparison.csv"))
 
@@ -267,7 +253,7 @@ def test_temporary_clone_publishes_to_the_project_it_was_made_from(
     clone = make_project("clone", has_store=False)
     monkeypatch.setenv("DVC_ROOT", str(project.root))
     monkeypatch.setenv("DVC_EXP_NAME", "brisk-lark")
-    send(clone)
+    clone.publish()
     assert not clone.database.exists()
     assert not (clone.root / "mlartifacts").exists()
     runs = shown(project)

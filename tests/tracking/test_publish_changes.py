@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
 
 import pytest
+from tests.tracking.conftest import Make, Show
 
-from offset_autoencoder.tracking.publish import Outcome, publish
 from offset_autoencoder.tracking.records import run_name
-
-Make = Callable[..., Any]
-Show = Callable[..., list[Any]]
-
-
-def send(project: Any) -> Outcome:
-    return publish(project.params)
 
 
 def test_changed_metrics_update_the_runs_that_are_there(make_project: Make, shown: Show) -> None:
     project = make_project()
-    send(project)
+    project.publish()
     before = {run.name: run for run in shown(project)}
     project.shift = -0.004
     project.write()
-    outcome = send(project)
+    outcome = project.publish()
     assert "6 updated" in outcome.summary
     assert "new" not in outcome.summary
     after = {run.name: run for run in shown(project)}
@@ -36,16 +27,16 @@ def test_changed_metrics_update_the_runs_that_are_there(make_project: Make, show
         assert after[run_name(run)].metrics["loss"] == before[run_name(run)].metrics["loss"]
     (parent,) = [run for run in after.values() if run.role == "experiment"]
     assert "worse, +24.6 %" in parent.tags["mlflow.note.content"]
-    assert send(project).plan.is_nothing
+    assert project.publish().plan.is_nothing
 
 
 def test_metric_that_is_gone_replaces_the_run(make_project: Make, shown: Show) -> None:
     project = make_project()
-    send(project)
+    project.publish()
     path = project.root / "reports" / "runs.csv"
     rows = [line.rpartition(",")[0] for line in path.read_text().splitlines()]
     path.write_text("\n".join(rows) + "\n")
-    send(project)
+    project.publish()
     runs = [run for run in shown(project) if run.role == "run"]
     assert len(runs) == 6
     assert not any("mse_clean" in run.metrics for run in runs)
@@ -53,20 +44,20 @@ def test_metric_that_is_gone_replaces_the_run(make_project: Make, shown: Show) -
 
 def test_artifact_that_is_gone_is_removed(make_project: Make, shown: Show) -> None:
     project = make_project()
-    send(project)
+    project.publish()
     (project.root / "reports" / "plots" / "curves.csv").unlink()
     (project.root / "reports" / "plots" / "new.csv").write_text("a\n")
-    send(project)
+    project.publish()
     kept = {path.name for path in (project.root / "mlartifacts").rglob("*.csv")}
     assert kept == {"comparison.csv", "runs.csv", "new.csv", "learning_curves.csv"}
 
 
 def test_renamed_model_is_shown_under_its_new_name(make_project: Make, shown: Show) -> None:
     project = make_project()
-    send(project)
+    project.publish()
     project.document["models"]["noisy"] = project.document["models"].pop("gaussian")
     project.write()
-    assert "4 new, 4 retired" in send(project).summary
+    assert "4 new, 4 retired" in project.publish().summary
     runs = [run for run in shown(project) if run.role == "run"]
     current = [run for run in runs if run.tags["current"] == "true"]
     assert Counter(run.tags["model"] for run in current) == {"none": 2, "noisy": 4}
@@ -78,11 +69,11 @@ def test_renamed_model_is_shown_under_its_new_name(make_project: Make, shown: Sh
 
 def test_params_put_back_bring_back_the_first_parent(make_project: Make, shown: Show) -> None:
     project = make_project()
-    send(project)
+    project.publish()
     first = {run.name: run.id for run in shown(project)}
     project.document["models"]["gaussian"]["stddev"] = [0.1, 0.3]
     project.write()
-    assert "6 runs (2 new, 2 retired)" in send(project).summary
+    assert "6 runs (2 new, 2 retired)" in project.publish().summary
     runs = shown(project)
     (parent,) = [run for run in runs if run.role == "experiment" and run.tags["current"] == "true"]
     assert parent.id not in first.values()
@@ -91,7 +82,7 @@ def test_params_put_back_bring_back_the_first_parent(make_project: Make, shown: 
     assert nested == {run_name(run) for run in project.params.runs}
     project.document["models"]["gaussian"]["stddev"] = [0.1, 0.2]
     project.write()
-    send(project)
+    project.publish()
     current = {run.name: run.id for run in shown(project) if run.tags["current"] == "true"}
     assert current == first
     parents = {run.parent for run in shown(project) if run.tags["current"] == "true"}
@@ -102,27 +93,25 @@ def test_swept_and_single_value_are_one_run_under_a_new_name(
     make_project: Make, shown: Show
 ) -> None:
     project = make_project()
-    send(project)
+    project.publish()
     ids = {run.id for run in shown(project) if run.name.startswith("gaussian 0.2 seed")}
     project.document["models"]["gaussian"]["stddev"] = 0.2
     project.write()
-    send(project)
+    project.publish()
     assert {run.id for run in shown(project) if run.name.startswith("gaussian seed ")} == ids
 
 
 def test_runs_of_others_in_the_experiment_are_let_alone(make_project: Make, shown: Show) -> None:
-    from mlflow.tracking import MlflowClient
-
     project = make_project()
-    send(project)
-    client = MlflowClient(tracking_uri=f"sqlite:///{project.database}")
+    project.publish()
+    client = project.client
     experiment = client.get_experiment_by_name("trial")
     assert experiment is not None
     mine = client.create_run(experiment.experiment_id, run_name="mine").info.run_id
-    assert send(project).plan.is_nothing
+    assert project.publish().plan.is_nothing
     project.shift = 1.0
     project.write()
-    send(project)
+    project.publish()
     (run,) = [run for run in shown(project) if run.id == mine]
     assert run.status == "RUNNING"
     assert "current" not in run.tags
@@ -132,14 +121,14 @@ def test_a_temporary_clone_adds_runs_and_takes_nothing_from_the_workspace(
     make_project: Make, shown: Show, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = make_project()
-    send(project)
+    project.publish()
     before = {run.id: run for run in shown(project)}
     monkeypatch.setenv("DVC_ROOT", str(project.root))
     clone = make_project("clone", has_store=False, shift=0.5)
     clone.document["models"]["gaussian"]["stddev"] = [0.1, 0.3]
     clone.write()
-    assert "6 runs (2 new)" in send(clone).summary
-    assert send(clone).plan.is_nothing
+    assert "6 runs (2 new)" in clone.publish().summary
+    assert clone.publish().plan.is_nothing
     after = {run.id: run for run in shown(project)}
     assert {run_id: after[run_id] for run_id in before} == before
     added = [run for run_id, run in after.items() if run_id not in before]
@@ -152,7 +141,7 @@ def test_a_temporary_clone_adds_runs_and_takes_nothing_from_the_workspace(
     monkeypatch.chdir(project.root)
     project.document, project.shift = clone.document, clone.shift
     project.write()
-    assert "new" not in send(project).summary
+    assert "new" not in project.publish().summary
     assert {run.id for run in shown(project)} == set(after)
     current = {
         run.name for run in shown(project) if run.tags["current"] == "true" and run.role == "run"
@@ -164,16 +153,16 @@ def test_a_project_that_is_moved_takes_its_artifacts_along(
     make_project: Make, shown: Show, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = make_project()
-    send(project)
+    project.publish()
     before = {run.id for run in shown(project)}
     old = project.root
     project.root = old.rename(old.with_name("moved"))
     monkeypatch.chdir(project.root)
-    send(project)
-    assert send(project).plan.is_nothing
+    project.publish()
+    assert project.publish().plan.is_nothing
     project.shift = 0.25
     project.write()
-    send(project)
+    project.publish()
     assert not old.exists()
     runs = shown(project)
     assert {run.id for run in runs} == before
@@ -187,7 +176,7 @@ def test_a_project_that_is_copied_leaves_the_first_alone(
     make_project: Make, shown: Show, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = make_project()
-    send(project)
+    project.publish()
     (first,) = (project.root / "mlartifacts").rglob("runs.csv")
     before = first.read_bytes()
     copy = project.root.with_name("copy")
@@ -196,6 +185,6 @@ def test_a_project_that_is_copied_leaves_the_first_alone(
     monkeypatch.chdir(copy)
     project.shift = 0.25
     project.write()
-    send(project)
+    project.publish()
     assert first.read_bytes() == before
     assert all(run.artifact_uri.startswith(copy.as_uri()) for run in shown(project))

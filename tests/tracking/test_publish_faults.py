@@ -6,30 +6,22 @@ import contextlib
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.tracking.conftest import Make, Show
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.tracking.publish import Outcome, publish
 from offset_autoencoder.tracking.records import run_name
-
-Make = Callable[..., Any]
-Show = Callable[..., list[Any]]
-
-
-def send(project: Any) -> Outcome:
-    return publish(project.params)
 
 
 def test_lost_artifacts_come_back(make_project: Make, shown: Show) -> None:
     project = make_project()
-    send(project)
+    project.publish()
     shutil.rmtree(project.root / "mlartifacts")
-    assert not send(project).plan.is_nothing
+    assert not project.publish().plan.is_nothing
     assert list((project.root / "mlartifacts").rglob("comparison.csv"))
-    assert send(project).plan.is_nothing
+    assert project.publish().plan.is_nothing
     assert len(shown(project)) == 10
 
 
@@ -58,8 +50,8 @@ def test_failure_after_any_call_is_mended(
 
             patch.setattr(SqlAlchemyStore, name, limited)
         with contextlib.suppress(InputError):
-            send(project)
-    send(project)
+            project.publish()
+    project.publish()
     runs = shown(project)
     assert Counter(run.name for run in runs if run.role == "run") == Counter(
         run_name(run) for run in project.params.runs
@@ -67,7 +59,7 @@ def test_failure_after_any_call_is_mended(
     assert len(runs) == 4
     assert {run.status for run in runs} == {"FINISHED"}
     assert all(len(run.metrics) == 7 for run in runs if run.role == "run")
-    assert send(project).plan.is_nothing
+    assert project.publish().plan.is_nothing
 
 
 def test_ctrl_c_leaves_nothing_running(
@@ -86,9 +78,9 @@ def test_ctrl_c_leaves_nothing_running(
     with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, "log_batch", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            send(project)
+            project.publish()
     assert Counter(run.status for run in shown(project)) == {"FINISHED": 4, "KILLED": 1}
-    send(project)
+    project.publish()
     assert [run.status for run in shown(project)] == ["FINISHED"] * 10
 
 
@@ -99,7 +91,7 @@ def test_update_that_was_cut_off_is_not_taken_for_done(
     from mlflow.tracking import MlflowClient
 
     project = make_project()
-    send(project)
+    project.publish()
     project.shift = 0.5
     project.write()
     real = MlflowClient.log_batch
@@ -113,10 +105,10 @@ def test_update_that_was_cut_off_is_not_taken_for_done(
     with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, "log_batch", half)
         with pytest.raises(InputError, match=r"gone .*'dvc repro' publishes the rest"):
-            send(project)
+            project.publish()
     project.shift = 0.0
     project.write()
-    send(project)
+    project.publish()
     for run in shown(project):
         if run.role == "run":
             (of_params,) = [other for other in project.params.runs if run_name(other) == run.name]
@@ -124,37 +116,33 @@ def test_update_that_was_cut_off_is_not_taken_for_done(
 
 
 def test_run_deleted_by_hand_comes_back(make_project: Make, shown: Show) -> None:
-    from mlflow.tracking import MlflowClient
-
     project = make_project()
-    send(project)
-    client = MlflowClient(tracking_uri=f"sqlite:///{project.database}")
+    project.publish()
+    client = project.client
     client.delete_run(next(run.id for run in shown(project) if run.role == "run"))
-    assert "(1 new)" in send(project).summary
+    assert "(1 new)" in project.publish().summary
     assert len(shown(project)) == 10
 
 
 def test_deleted_experiment_names_the_way_back(make_project: Make) -> None:
-    from mlflow.tracking import MlflowClient
-
     project = make_project()
-    send(project)
-    client = MlflowClient(tracking_uri=f"sqlite:///{project.database}")
+    project.publish()
+    client = project.client
     experiment = client.get_experiment_by_name("trial")
     assert experiment is not None
     identity = experiment.experiment_id
     client.delete_experiment(identity)
     with pytest.raises(InputError, match=f"restore --experiment-id {identity}"):
-        send(project)
+        project.publish()
     client.restore_experiment(identity)
-    assert send(project).plan.is_nothing
+    assert project.publish().plan.is_nothing
 
 
 def test_file_that_is_no_database_is_named(make_project: Make) -> None:
     project = make_project()
     project.database.write_text("not a database, and long enough to have been one" * 10)
     with pytest.raises(InputError, match=r"mlflow.db: is not an SQLite database"):
-        send(project)
+        project.publish()
 
 
 def test_store_that_mlflow_refuses_is_one_line(
@@ -163,7 +151,7 @@ def test_store_that_mlflow_refuses_is_one_line(
     project = make_project()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "file:./mlruns")
     with pytest.raises(InputError, match=r"MLFLOW_TRACKING_URI: 'file:./mlruns' names a folder"):
-        send(project)
+        project.publish()
 
 
 def test_foreign_sqlite_file_is_one_line(make_project: Make) -> None:
@@ -171,7 +159,7 @@ def test_foreign_sqlite_file_is_one_line(make_project: Make) -> None:
     with sqlite3.connect(project.database) as connection:
         connection.execute("CREATE TABLE experiments (name TEXT)")
     with pytest.raises(InputError, match=r"MLflow store sqlite:///"):
-        send(project)
+        project.publish()
 
 
 def test_a_call_that_is_carried_out_twice_leaves_no_double(
@@ -189,8 +177,8 @@ def test_a_call_that_is_carried_out_twice_leaves_no_double(
 
     with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, "create_run", twice)
-        send(project)
+        project.publish()
     runs = shown(project)
     assert len(runs) == 10
     assert {run.status for run in runs} == {"FINISHED"}
-    assert send(project).plan.is_nothing
+    assert project.publish().plan.is_nothing

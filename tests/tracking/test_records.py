@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,14 +9,15 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.tracking.conftest import Make
 
+from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import write_npz
-from offset_autoencoder.tracking.descriptions import experiment_description
-from offset_autoencoder.tracking.record_types import Record, as_param, as_ranges, read_curves
+from offset_autoencoder.tracking.descriptions import as_param, as_ranges, experiment_description
+from offset_autoencoder.tracking.record_types import Record, read_curves
 from offset_autoencoder.tracking.records import read_records, run_name, setting_name
 
-Make = Callable[..., Any]
 INDEX = "model,setting,seed,id,status"
 
 
@@ -159,26 +159,24 @@ def test_index_of_other_params_is_named(make_project: Make) -> None:
 )
 def test_times_that_do_not_fit_are_unknown(make_project: Make, times: Any) -> None:
     project = make_project(has_store=False)
-    folder = read_records(project.params, project.root)[-1].folder
-    assert folder is not None
+    (folder,) = read_records(project.params, project.root)[-1].folders
     (folder / "times.npz").unlink()
     if times is not None:
         write_npz(folder / "times.npz", times)
-    curves = read_curves(folder, now=5)
-    assert not curves.times_known
-    assert {point.timestamp for point in curves.points} == {5}
-    assert len(curves.points) == 6
+    points, are_times_known = read_curves(folder, now=5)
+    assert not are_times_known
+    assert {point.timestamp for point in points} == {5}
+    assert len(points) == 6
 
 
 def test_times_of_a_run_that_dvc_checked_out_come_from_the_run_store(make_project: Make) -> None:
     project = make_project(has_store=False)
-    folder = read_records(project.params, project.root)[-1].folder
-    assert folder is not None
+    (folder,) = read_records(project.params, project.root)[-1].folders
     known = read_curves(folder, now=5)
     (project.root / ".runs" / folder.name).mkdir(parents=True)
     (folder / "times.npz").rename(project.root / ".runs" / folder.name / "times.npz")
     assert read_curves(folder, now=5) == known
-    assert known.times_known
+    assert known[1]
 
 
 def test_note_fits_and_counts_what_it_leaves_out() -> None:
@@ -186,7 +184,7 @@ def test_note_fits_and_counts_what_it_leaves_out() -> None:
         Record("setting", str(i), f"model{i} " * 5, "FINISHED", {}, {"mse": 0.5}, {"setting": "x"})
         for i in range(500)
     ]
-    text = experiment_description(settings, {}, ["none"], "mse", 0.95, 500, 0)
+    text = experiment_description(settings, {}, Evaluate(baselines=["none"]), 500, 0)
     assert len(text) <= 8000
     shown = text.count("| 0.5 |")
     assert f"{500 - shown} more settings: reports/metrics.json" in text

@@ -6,25 +6,23 @@ Each test begins in an experiment of its own, and ends with the same question: i
 
 from __future__ import annotations
 
+import contextlib
 import random
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tracking.conftest import Make, Show
 from tests.tracking.servers import Server, postgresql
 
-from offset_autoencoder.tracking.publish import publish
 from offset_autoencoder.tracking.records import read_records, run_name
 from offset_autoencoder.tracking.writer import WRITER
-
-Make = Callable[..., Any]
-Show = Callable[..., list[Any]]
 
 pytestmark = pytest.mark.slow
 
@@ -36,17 +34,14 @@ def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
-    if request.param == "sqlite":
-        made = Server(f"sqlite:///{folder}/store.db", folder)
-        made.start()
-        yield made
-        made.stop()
-        return
-    with postgresql() as uri:
-        made = Server(uri, folder)
-        made.start()
-        yield made
-        made.stop()
+    with contextlib.ExitStack() as stack:
+        backend = f"sqlite:///{folder}/store.db"
+        if request.param == "postgresql":
+            backend = stack.enter_context(postgresql())
+        started = Server(backend, folder)
+        stack.callback(started.stop)
+        started.start()
+        yield started
 
 
 @pytest.fixture
@@ -80,7 +75,7 @@ def check(project: Any, shown: Show, server: Server) -> None:
     (parent,) = [run for run in current if run.role == "experiment"]
     assert {run.parent for run in settings.values()} == {parent.id}
     assert all(run.name.startswith(f"{settings[run.parent].name} seed") for run in seeds)
-    assert publish(project.params).plan.is_nothing
+    assert project.publish().plan.is_nothing
 
 
 def start(project: Any) -> subprocess.Popen[str]:
@@ -109,7 +104,7 @@ def test_any_history_ends_with_each_run_once(
 
     client, draw = MlflowClient(tracking_uri=server.uri), random.Random(seed)
     project = make(epochs=60)
-    publish(project.params)
+    project.publish()
 
     def kill_a_publisher() -> None:
         project.shift += 0.01
@@ -144,8 +139,8 @@ def test_any_history_ends_with_each_run_once(
         step()
         project.write()
         if draw.random() < 0.5:
-            publish(project.params)
-    publish(project.params)
+            project.publish()
+    project.publish()
     check(project, shown, server)
 
 
@@ -169,7 +164,7 @@ def test_a_server_that_goes_away_and_comes_back(make: Make, shown: Show, server:
     assert publisher.returncode == 1, out
     assert "'dvc repro' publishes the rest" in err
     assert len(err.strip().splitlines()) == 1
-    publish(project.params)
+    project.publish()
     check(project, shown, server)
 
 
@@ -180,7 +175,7 @@ def test_a_killed_publisher_keeps_nobody_waiting(make: Make, shown: Show, server
     publisher.send_signal(signal.SIGKILL)
     publisher.communicate()
     began = time.monotonic()
-    publish(project.params)
+    project.publish()
     assert time.monotonic() - began < 30
     check(project, shown, server)
 
@@ -199,7 +194,7 @@ def test_two_machines_at_once_leave_at_most_a_double_for_the_next(
             publishers.append(start(clone))
     said = [publisher.communicate(timeout=180) for publisher in publishers]
     assert [publisher.returncode for publisher in publishers] == [0, 0], said
-    publish(clones[0].params)
+    clones[0].publish()
     assert len(shown(clones[0], server.uri)) == 1 + 3 + 6
     check(clones[1], shown, server)
 
@@ -216,20 +211,9 @@ def test_a_run_that_another_machine_is_writing_is_let_alone_until_it_is_dead(
     now = int(time.time())
     tags = {"role": "run", "record_key": record.key, WRITER: f"elsewhere 1 {now}"}
     half = client.create_run(experiment, tags=tags).info.run_id
-    publish(project.params)
-    assert publish(project.params).plan.is_nothing
+    project.publish()
+    assert project.publish().plan.is_nothing
     assert half in {run.id for run in shown(project, server.uri)}
     client.set_tag(half, WRITER, f"elsewhere 1 {now - 600}")
-    publish(project.params)
+    project.publish()
     check(project, shown, server)
-
-
-def test_reports_go_through_the_server(make: Make, shown: Show, server: Server) -> None:
-    project = make()
-    publish(project.params)
-    (parent,) = [run for run in shown(project, server.uri) if run.role == "experiment"]
-    assert parent.artifact_uri.startswith("mlflow-artifacts:")
-    folder = parent.artifact_uri.partition(":/")[2]
-    kept = {path.name for path in Path(server.folder / "files" / folder).rglob("*.*")}
-    assert {"comparison.png", "runs.csv", "params.yaml"} <= kept
-    assert not (project.root / "mlartifacts").exists()

@@ -36,7 +36,7 @@ from offset_autoencoder.serving.inference_model import (
     open_run,
 )
 from offset_autoencoder.serving.metadata import METADATA
-from offset_autoencoder.tracking.location import locate
+from offset_autoencoder.tracking.store import locate
 
 Operation = Literal["reconstruct", "encode", "offsets"]
 Array = NDArray[np.float32]

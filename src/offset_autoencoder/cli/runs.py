@@ -20,8 +20,7 @@ from offset_autoencoder.io.tables import number, read_csv
 from offset_autoencoder.paths import MODELS, PARAMS, REPORTS
 from offset_autoencoder.reporting.terminal import Column, print_table, report_console
 from offset_autoencoder.runs.store import IndexedRun, read_index
-from offset_autoencoder.tracking.location import Location, locate
-from offset_autoencoder.tracking.store import StoredRun, read_state
+from offset_autoencoder.tracking.store import Location, StoredRun, locate, read_state
 
 TestMetrics = Mapping[tuple[str, str], float]
 """Model and id → the run's test metric."""

@@ -10,26 +10,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from offset_autoencoder.config import Setting
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.evaluation import statistics
+from offset_autoencoder.evaluation import statistics, summary
 from offset_autoencoder.evaluation.metrics import higher_is_better
 from offset_autoencoder.evaluation.sample_size import SeedsNeeded, seeds_needed
-from offset_autoencoder.evaluation.statistics import Equivalence, Estimate, Wins
-from offset_autoencoder.evaluation.summary import (
-    RunRow,
-    metric_columns,
-    noise_level,
-    rows_by_setting,
-    values_of,
+from offset_autoencoder.evaluation.statistics import (
+    Equivalence,
+    Estimate,
+    change_percent,
+    number,
+    percent,
+    probability,
 )
-from offset_autoencoder.evaluation.verdict_wording import Lost, Outcome, describe_outcome, judge
+from offset_autoencoder.evaluation.summary import RunRow, noise_level
+
+Outcome = Literal[
+    "better", "worse", "equivalent", "inconclusive", "too few seeds", "not comparable", "diverged"
+]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 _NOISE_KEYS = ("rms", "stddev")
 
@@ -46,10 +50,11 @@ class Comparison:
     p_corrected: float  # Holm-corrected within (metric, baseline model)
     equivalence: Equivalence  # corrected in the same family, by itself
     needed: SeedsNeeded  # if the difference is as seen
-    wins: Wins
-    outcome: Outcome
-    verdict: str  # the outcome in a sentence
+    wins: int  # seeds at which the setting is better
+    ties: int
     family: int  # how many comparisons were corrected together
+    outcome: Outcome
+    verdict: str = ""  # the outcome in a sentence
 
     @property
     def pairs(self) -> int:
@@ -65,8 +70,8 @@ class _Pairing:
     baseline: Setting
     own: list[RunRow]
     other: list[RunRow]
-    left_out: int
-    lost: Lost
+    left_out: int  # seeds at which a run of either side diverged
+    lost: Literal["setting", "baseline", "neither"]  # the side without any finished run
 
 
 def compare(
@@ -92,14 +97,14 @@ def compare(
     Raises:
         InputError: where runs finished and none has a value of the metric.
     """
-    columns = metric_columns(rows, metric)
+    columns = summary.metric_columns(rows, metric)
     if metric not in columns and any(row.finished for row in rows):
         raise InputError(
             "params.yaml: evaluate.metric",
             f"{metric} is not defined for these data and this network",
             f"one of {', '.join(column for column in columns if not column.startswith(metric))}",
         )
-    groups = {setting.label: own for setting, own in rows_by_setting(rows, settings)}
+    groups = {setting.label: own for setting, own in summary.rows_by_setting(rows, settings)}
     pairings = [
         [
             _pair(setting, match, groups[setting.label], groups[match.label])
@@ -112,7 +117,7 @@ def compare(
         comparison
         for column in columns
         for family in pairings
-        for comparison in _family(family, column, confidence, margin, power)
+        for comparison in _compare_family(family, column, confidence, margin, power)
     ]
 
 
@@ -132,10 +137,13 @@ def _pair(
     )
 
 
-def _family(
+def _compare_family(
     pairings: Sequence[_Pairing], column: str, confidence: float, margin: float, power: float
 ) -> list[Comparison]:
-    sides = [(values_of(item.own, column), values_of(item.other, column)) for item in pairings]
+    sides = [
+        (summary.values_of(item.own, column), summary.values_of(item.other, column))
+        for item in pairings
+    ]
     paired = [statistics.differences(own, other) for own, other in sides]
     p = np.array([statistics.sign_flip_p(difference) for difference in paired], dtype=np.float64)
     corrected = statistics.holm(p)
@@ -145,64 +153,127 @@ def _family(
     better_is_higher = higher_is_better(column)
     comparisons = []
     for index, (pairing, equivalence) in enumerate(zip(pairings, equivalences, strict=True)):
+        gain = paired[index] if better_is_higher else -paired[index]
         difference = statistics.mean_and_interval(paired[index], confidence)
-        p_corrected = float(corrected[index])
-        wins = statistics.count_wins(paired[index], higher_is_better=better_is_higher)
-        needed = seeds_needed(
-            difference,
-            equivalence.change,
-            margin,
-            family=family,
-            confidence=confidence,
-            power=power,
-        )
-        outcome = judge(
-            difference,
-            p_corrected,
-            _within_reach(p, index, len(paired[index])),
-            equivalent=equivalence.shown,
-            confidence=confidence,
-            higher_is_better=better_is_higher,
-            lost=pairing.lost,
-        )
-        verdict = describe_outcome(
-            outcome,
-            pairing.baseline.label,
-            difference,
-            p_corrected,
-            wins,
-            equivalence,
-            needed,
-            family=family,
-            left_out=pairing.left_out,
-            confidence=confidence,
-            power=power,
-            lost=pairing.lost,
-        )
-        comparisons.append(
-            Comparison(
-                pairing.setting,
-                pairing.baseline,
-                column,
+        # The corrected p had all pairs of this one been on one side, the others as they are.
+        most_extreme = p.copy()
+        most_extreme[index] = statistics.smallest_p(len(gain))
+        comparison = Comparison(
+            setting=pairing.setting,
+            baseline=pairing.baseline,
+            metric=column,
+            difference=difference,
+            p=float(p[index]),
+            p_corrected=float(corrected[index]),
+            equivalence=equivalence,
+            needed=seeds_needed(
                 difference,
-                float(p[index]),
-                p_corrected,
+                equivalence.change,
+                margin,
+                family=family,
+                confidence=confidence,
+                power=power,
+            ),
+            wins=int(np.sum(gain > 0)),
+            ties=int(np.sum(gain == 0)),
+            family=family,
+            outcome=_outcome(
+                difference,
+                float(corrected[index]),
+                float(statistics.holm(most_extreme)[index]),
                 equivalence,
-                needed,
-                wins,
-                outcome,
-                verdict,
-                family,
-            )
+                1 - confidence,
+                higher_is_better=better_is_higher,
+                lost=pairing.lost == "setting",
+            ),
         )
+        sentence = _sentence(comparison, pairing, confidence, power)
+        comparisons.append(replace(comparison, verdict=sentence))
     return comparisons
 
 
-def _within_reach(p: NDArray[np.float64], index: int, pairs: int) -> float:
-    """The corrected p had all pairs of this comparison been on one side, the others as they are."""
-    most_extreme = p.copy()
-    most_extreme[index] = statistics.smallest_p(pairs)
-    return float(statistics.holm(most_extreme)[index])
+def _outcome(
+    difference: Estimate,
+    p_corrected: float,
+    p_within_reach: float,
+    equivalence: Equivalence,
+    level: float,
+    *,
+    higher_is_better: bool,
+    lost: bool,
+) -> Outcome:
+    """The word for a comparison.
+
+    ``better`` and ``worse`` need both: a corrected p of at most ``level``, and an interval on
+    one side of zero. ``equivalent`` is what is neither, and shown to be within the margin. A
+    small difference can be both shown and within the margin; its word is then ``better`` or
+    ``worse``. The seeds are too few to tell any difference where ``p_within_reach``, the
+    corrected p that the most extreme outcome of as many pairs would have had, is above
+    ``level``. Without a seed that finished on both sides there is nothing to compare:
+    ``diverged`` where the setting itself has no finished run, else ``not comparable``.
+    """
+    if lost:
+        return "diverged"
+    if not math.isfinite(difference.mean):
+        return "not comparable"
+    on_one_side = difference.low > 0 or difference.high < 0
+    if p_corrected <= level and on_one_side:
+        return "better" if (difference.mean > 0) == higher_is_better else "worse"
+    if equivalence.shown:
+        return "equivalent"
+    return "inconclusive" if p_within_reach <= level else "too few seeds"
+
+
+def _sentence(item: Comparison, pairing: _Pairing, confidence: float, power: float) -> str:
+    """The outcome with the numbers behind it: no more than these show."""
+    outcome, difference, equivalence = item.outcome, item.difference, item.equivalence
+    baseline, left_out = item.baseline.label, pairing.left_out
+    if outcome == "diverged":
+        return f"diverged: no run finished that could be compared with {baseline}"
+    if not item.pairs:
+        lost = pairing.lost == "baseline"
+        what = "no run of it finished" if lost else "no seed finished on both sides"
+        return f"not comparable with {baseline}: {what}"
+    after = ""
+    if left_out:
+        after = f"; {left_out} {'seed' if left_out == 1 else 'seeds'} left out where a run diverged"
+    if outcome == "not comparable":
+        return f"not comparable with {baseline}: a value is not finite{after}"
+    shown = outcome in ("better", "worse")
+    sign = -1 if shown and difference.mean < 0 else 1
+    low, high = sorted((sign * difference.low, sign * difference.high))
+    parts = [] if shown else [f"difference {number(difference.mean)}"]
+    if item.pairs > 1:
+        parts.append(f"{percent(confidence)} interval {number(low)} to {number(high)}")
+    parts.append(f"corrected p {probability(item.p_corrected)}")
+    parts.append(f"better at {item.wins} of {item.pairs} seeds")
+    parts += [f"{item.ties} tied"] if item.ties else []
+    numbers = ", ".join(parts)
+    within = f"within {percent(equivalence.margin)}"
+    change = f"error {change_percent(equivalence.change)}, "
+    change += f"corrected p {probability(equivalence.p_corrected)}"
+    if outcome == "equivalent":
+        return f"equivalent to {baseline} {within} ({change}; {numbers}){after}"
+    if shown:
+        size = number(abs(difference.mean))
+        small = f", yet equivalent {within} ({change})" if equivalence.shown else ""
+        return f"{outcome} than {baseline} by {size} ({numbers}){small}{after}"
+    if item.needed.seeds is not None and item.needed.seeds > item.pairs:
+        found = item.needed.finds == "equivalence"
+        finds = f"show them equivalent {within}" if found else "tell them apart"
+        after = (
+            f"; if the difference is as seen, about {item.needed.seeds} seeds would {finds} "
+            f"with {percent(power)} power{after}"
+        )
+    if outcome == "too few seeds":
+        seeds = "1 seed" if item.pairs == 1 else f"{item.pairs} seeds"
+        among = "1 comparison" if item.family == 1 else f"{item.family} comparisons"
+        return (
+            f"too few seeds to tell apart from {baseline}: {seeds} cannot reach a corrected p of "
+            f"{1 - confidence:.2g} among {among} ({numbers}){after}"
+        )
+    against = f"inconclusive against {baseline}, neither different nor equivalent"
+    return f"{against} {within} ({numbers}){after}"
 
 
 def match_baseline(setting: Setting, settings: Sequence[Setting], baseline: str) -> Setting | None:
@@ -216,26 +287,20 @@ def match_baseline(setting: Setting, settings: Sequence[Setting], baseline: str)
     the one with the same ``stddev`` and ``rms`` is taken. None where there is none, where it is
     the setting itself, or where several would do.
     """
+
+    def agrees(other: Setting, keys: Sequence[str]) -> bool:
+        return all(_same_value(_value(other, key), _value(setting, key)) for key in keys)
+
     candidates = [
         other
         for other in settings
         if other.model == baseline
-        and all(
-            _same_value(value, _value(setting, key))
-            for key, value in other.sweep
-            if key not in _NOISE_KEYS
-        )
+        and agrees(other, [key for key, _ in other.sweep if key not in _NOISE_KEYS])
         and ((level := noise_level(other)) is None or _same_value(level, noise_level(setting)))
     ]
     if len(candidates) > 1:
-        candidates = [
-            other
-            for other in candidates
-            if all(_same_value(_value(other, key), _value(setting, key)) for key in _NOISE_KEYS)
-        ]
-    if len(candidates) != 1 or candidates[0] == setting:
-        return None
-    return candidates[0]
+        candidates = [other for other in candidates if agrees(other, _NOISE_KEYS)]
+    return candidates[0] if len(candidates) == 1 and candidates[0] != setting else None
 
 
 def _same_value(first: Any, second: Any) -> bool:

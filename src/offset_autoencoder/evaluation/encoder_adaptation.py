@@ -8,7 +8,7 @@ decoder that reads x from the offset moves towards the donor of another sample's
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -37,9 +37,9 @@ class EncoderAdaptation:
             mean. −1: the code takes the offset back; 0: it does not know of it; 1: it repeats it.
         explained: Share of the code's variance that a linear map of the whole offset explains,
             adjusted for the number of coordinates: about 0 where the two are unrelated.
-        plain_slope: The slope of the code of a run of the same seed that was trained without the
-            offset: what says something of x goes with any code by chance, and this is how much.
-            None where there is no such run, or where its encoder is another.
+        plain_slope: The same of the code of the run of the same seed that was trained without the
+            offset: what goes with any code by chance. None without such a run, or where its
+            encoder is another.
     """
 
     slope: float
@@ -101,15 +101,11 @@ class EncoderAdaptationSummary:
 
 
 def summarise_encoder_adaptation(
-    finished: Sequence[tuple[str, Run]],
-    adaptations: Mapping[str, EncoderAdaptation | None],
-    *,
-    confidence: float,
+    adaptations: Iterable[tuple[Run, EncoderAdaptation | None]], *, confidence: float
 ) -> list[EncoderAdaptationSummary]:
-    """The adaptation of every setting whose runs have one; a run may be missing."""
+    """The adaptation of every setting whose runs have one."""
     summaries = []
-    for setting, members in by_setting(finished, adaptations):
-        items = [item for _, item in members]
+    for setting, items in by_setting(adaptations):
         pairs = [(item.slope, item.plain_slope) for item in items if item.plain_slope is not None]
         slope, plain_slope, learnt_slope, explained = (
             mean_and_interval(values, confidence)
@@ -158,7 +154,7 @@ def _centred(rows: NDArray[Any]) -> Float64:
 
 
 def _slope(code: Float64, offset: Float64) -> float:
-    """Σ cov / Σ var over the coordinates: the least squares of one slope for all."""
+    """Least squares of one slope for all coordinates: Σ cov / Σ var."""
     return float(np.sum(code * offset) / np.sum(np.square(offset)))
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config import Run, SplitName
+from offset_autoencoder.config import Run
 from offset_autoencoder.data.prepared import PreparedData
+from offset_autoencoder.evaluation.run_evaluation import Offsets
 from offset_autoencoder.models.inference import Encoded, RunInference
 from offset_autoencoder.runs.load import FinishedRun, open_runs
 
 Array = NDArray[np.float32]
-Offsets = Callable[[Run, float, SplitName], Array]
 
 MOST_CODES = 250
 _MOST_IMAGES, _MOST_PROFILES = 10, 5
@@ -59,15 +59,13 @@ def reconstructions(
 ) -> Reconstructions | None:
     """Test samples reconstructed by each run, one of each class where there are labels.
 
-    Names are those of each picture and its run's id; settings can share a run. The offsets are
-    those of :class:`.run_evaluation.RunOffsets`. None without runs.
+    Names are those of each picture and its run's id; settings can share a run. None without runs.
     """
-    image_shape, known_range = data.schema.image_shape, data.schema.range
     if not runs:
         return None
-    shape, most = (
-        (image_shape, _MOST_IMAGES) if image_shape else ((data.schema.input_dim,), _MOST_PROFILES)
-    )
+    shape, most = data.schema.image_shape, _MOST_IMAGES
+    if shape is None:
+        shape, most = [data.schema.input_dim], _MOST_PROFILES
     labels = data.test.y
     rows = np.arange(min(most, len(data.test.x)))
     if labels is not None:
@@ -83,7 +81,7 @@ def reconstructions(
             rng = np.random.default_rng(runs[run_id][1].seed)
             drawn = rng.standard_normal(encoded.log_variance.shape, dtype=np.float32)
             prior[run_id] = decode(drawn, np.zeros_like(drawn)).reshape(-1, *shape)
-    low, high = known_range or (float(x.min()), float(x.max()))
+    low, high = data.schema.range or (float(x.min()), float(x.max()))
     return Reconstructions(
         originals=x.reshape(-1, *shape),
         rows=[(name, outputs[run_id]) for name, run_id in names],
@@ -105,16 +103,13 @@ def codes(
     test, classes = data.test, data.schema.classes
     rows = spread_rows(len(test.x))
     labels = None if classes is None or test.y is None else [classes[i] for i in test.y[rows]]
-    by_id = {
-        run_id: encoded.code
-        for run_id, _, encoded in _encoded_rows(data, runs, rows, offsets)
-        if encoded.code is not None
-    }
+    encoded_rows = _encoded_rows(data, runs, rows, offsets)
+    by_id = {run_id: encoded.code for run_id, _, encoded in encoded_rows}
     return [
         point
         for name, run_id in names
-        if run_id in by_id
-        for point in code_points(name, by_id[run_id], test.ids[rows], labels)
+        if (code := by_id[run_id]) is not None
+        for point in code_points(name, code, test.ids[rows], labels)
     ]
 
 
@@ -137,12 +132,11 @@ def code_points(
     Rows that are not finite are left out; ids and labels are those of all n samples.
     """
     code = np.asarray(code, dtype=np.float64)
-    kept = np.isfinite(code).all(axis=1)
-    centred = code[kept] - code[kept].mean(axis=0) if kept.any() else code[kept]
-    places, shares = _principal(centred)
+    kept = np.flatnonzero(np.isfinite(code).all(axis=1))
+    places, shares = _principal(code[kept])
     return [
         CodePoint(setting, ids[row], None if labels is None else labels[row], c1, c2, *shares)
-        for row, (c1, c2) in zip(np.flatnonzero(kept).tolist(), places.tolist(), strict=True)
+        for row, (c1, c2) in zip(kept.tolist(), places.tolist(), strict=True)
     ]
 
 
@@ -161,18 +155,17 @@ def _encoded_rows(
 
 
 def _principal(
-    centred: NDArray[np.float64],
+    code: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], tuple[float | None, float | None]]:
     """Coordinates along the first two components, (n, 2), and their shares of the variance."""
-    places = np.zeros((len(centred), 2))
-    if not len(centred) or not centred.any():
+    places = np.zeros((len(code), 2))
+    centred = code - code.mean(axis=0) if len(code) else code
+    if not centred.any():
         return places, (None, None)
     _, sizes, directions = np.linalg.svd(centred, full_matrices=False)
     directions = directions[:2]
     largest = np.abs(directions).argmax(axis=1)
     signs = np.sign(directions[np.arange(len(directions)), largest])
-    directions = directions * signs[:, None]
-    places[:, : len(directions)] = centred @ directions.T
-    shares = np.square(sizes) / np.square(sizes).sum()
-    second = float(shares[1]) if len(shares) > 1 else 0.0
-    return places, (float(shares[0]), second)
+    places[:, : len(directions)] = centred @ (directions * signs[:, None]).T
+    shares = [*(np.square(sizes) / np.square(sizes).sum()).tolist(), 0.0]
+    return places, (shares[0], shares[1])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -17,13 +17,7 @@ from numpy.typing import NDArray
 from offset_autoencoder.config import Run, Setting
 from offset_autoencoder.config.registries import Registry
 from offset_autoencoder.config.schema import Evaluate
-from offset_autoencoder.evaluation.metrics import (
-    Array,
-    Decode,
-    DecoderInput,
-    Domain,
-    decoded_metrics,
-)
+from offset_autoencoder.evaluation.metrics import Array, Decode, Domain, decoded_metrics
 from offset_autoencoder.evaluation.statistics import (
     Estimate,
     differences,
@@ -64,7 +58,7 @@ class InterventionKind:
     plot: Literal["interventions", "offset_scales", "robustness"] | None  # in reports/plots/
     needs_offset: bool = True  # left out for a run without one
     levels: str | None = None  # the key of evaluate in params.yaml that holds them
-    same_as: Mapping[float, str] | None = None  # what its levels are equal to by definition
+    same_as: Mapping[float, str] = field(default_factory=dict)  # levels equal by definition
 
 
 def _own(code: Array | None, offset: Array, draws: Draws, level: float) -> Inputs:
@@ -158,7 +152,7 @@ class Intervention:
     @property
     def canonical(self) -> Intervention:
         """The intervention that this one is equal to by definition, itself for most."""
-        same = (self.kind.same_as or {}).get(self.level) if self.level is not None else None
+        same = None if self.level is None else self.kind.same_as.get(self.level)
         return self if same is None else Intervention(same)
 
 
@@ -190,15 +184,9 @@ def intervene(
 ) -> dict[Intervention, dict[str, float]]:
     """A run's metrics under each intervention, the mean over the draws where it draws.
 
-    Args:
-        x: The samples, (n, features).
-        code: Their codes, (n, L), or None where the architecture names none.
-        offset: What is added to the codes, or stands beside them, (n, L).
-        decode: The decoder, called as :func:`.metrics.decoded_metrics` says.
-        draws: :func:`draw` for the run's seed and these shapes.
-        interventions: The interventions, ``OWN`` first.
-        metrics: The names of the metrics.
-        domain: The range of the values.
+    Samples x are (n, features), code (or None where the architecture names none) and offset
+    (n, L), ``draws`` for the run's seed and these shapes; ``decode`` is called as
+    :func:`.metrics.decoded_metrics` says.
 
     Returns:
         By intervention, in order, without what does not apply: all that changes an offset for a run
@@ -217,11 +205,11 @@ def intervene(
     has_offset = bool(offset.any())
     applied = [item for item in interventions if has_offset or not item.kind.needs_offset]
     inputs = (
-        DecoderInput(item, *pair)
+        (item, *pair)
         for item in dict.fromkeys(item.canonical for item in applied)
         for pair in item.kind.inputs(code, offset, draws, item.level or 0.0)
     )
-    values: dict[object, list[dict[str, float]]] = defaultdict(list)
+    values: dict[Intervention, list[dict[str, float]]] = defaultdict(list)
     for item, measured in decoded_metrics(x, inputs, decode, metrics, domain):
         values[item].append(measured)
     means = {
@@ -272,8 +260,7 @@ class InterventionSummary:
     setting: Setting
     intervention: Intervention
     metric: str
-    seeds: tuple[int, ...]  # ascending
-    values: NDArray[np.float64]  # under the intervention, one per seed
+    values: NDArray[np.float64]  # under the intervention, one per seed, these ascending
     own: NDArray[np.float64]  # of the same runs left as they are
     estimate: Estimate  # of values
     difference: Estimate  # of values − own
@@ -281,42 +268,33 @@ class InterventionSummary:
 
 
 def summarise_interventions(
-    finished: Sequence[tuple[str, Run]],
-    measured: Mapping[str, Mapping[Intervention, Mapping[str, float]]],
+    measured: Iterable[tuple[Run, Mapping[Intervention, Mapping[str, float]]]],
     *,
     confidence: float,
 ) -> list[InterventionSummary]:
     """Every intervention of every setting, in every metric it was measured in.
 
-    From :func:`intervene` of each id: a run that lacks an intervention is left out of it; a run
-    that is not here is left out altogether.
+    From :func:`intervene` of each run; one that lacks an intervention is left out of it.
 
     Returns:
         By setting, then intervention, then metric, each in the order in which it came.
     """
     summaries = []
-    for setting, members in by_setting(finished, measured):
+    for setting, runs in by_setting(measured):
         pairs = dict.fromkeys(
             (intervention, metric)
-            for _, interventions in members
-            for intervention, metrics in interventions.items()
+            for run in runs
+            for intervention, metrics in run.items()
             for metric in metrics
         )
         for intervention, metric in pairs:
-            present = [(s, one) for s, one in members if metric in one.get(intervention, {})]
-            values = np.array([one[intervention][metric] for _, one in present])
-            own = np.array([one[OWN][metric] for _, one in present])
+            present = [run for run in runs if metric in run.get(intervention, {})]
+            values, own = (
+                np.array([run[one][metric] for run in present]) for one in (intervention, OWN)
+            )
+            per_seed = values, differences(values, own), relative_change(values, own, metric)
+            estimates = (mean_and_interval(each, confidence) for each in per_seed)
             summaries.append(
-                InterventionSummary(
-                    setting=setting,
-                    intervention=intervention,
-                    metric=metric,
-                    seeds=tuple(seed for seed, _ in present),
-                    values=values,
-                    own=own,
-                    estimate=mean_and_interval(values, confidence),
-                    difference=mean_and_interval(differences(values, own), confidence),
-                    relative=mean_and_interval(relative_change(values, own, metric), confidence),
-                )
+                InterventionSummary(setting, intervention, metric, values, own, *estimates)
             )
     return summaries

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from offset_autoencoder.errors import InputError, did_you_mean, short_repr
 Array = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Decode = Callable[[Array | None, Array], Array]
+T = TypeVar("T")
 
 # What is added to the code when a metric is measured, by the suffix of its column: the run's
 # own offset as deployed; its own offset and its own Gaussian noise, as in training; neither.
@@ -258,30 +259,22 @@ def reconstruction_metrics(
     }
 
 
-@dataclass(frozen=True)
-class DecoderInput:
-    """Codes and offsets of all samples, under a name of the caller's."""
-
-    name: object
-    code: Array | None  # (n, L), or None where the architecture names no code
-    offset: Array  # (n, L)
-
-
 def decoded_metrics(
     x: Array,
-    inputs: Iterator[DecoderInput],
+    inputs: Iterator[tuple[T, Array | None, Array]],
     decode: Decode,
     names: Sequence[str],
     domain: Domain,
-) -> Iterator[tuple[object, dict[str, float]]]:
+) -> Iterator[tuple[T, dict[str, float]]]:
     """Metrics of many ways to decode the same samples x (n, features), a few blocks at a time.
 
-    Inputs have all codes or all none, and the same shape. ``decode``, from codes and offsets to
-    reconstructions (rows, features), is called on as many rows as :data:`BLOCK_BYTES` hold,
-    several inputs stacked; without codes on None and the offsets of all n samples in order.
+    An input is the caller's key, codes (n, L) and offsets (n, L); inputs have all codes or all
+    None. ``decode``, from codes and offsets to reconstructions (rows, features), is called on as
+    many rows as :data:`BLOCK_BYTES` hold, several inputs stacked; without codes on None and the
+    offsets of all n samples in order.
 
     Yields:
-        Each input's name and metrics, to rounding those of :func:`reconstruction_metrics`.
+        Each input's key and metrics, to rounding those of :func:`reconstruction_metrics`.
 
     Raises:
         ValueError: where shapes do not fit, or psnr is asked for without a range.
@@ -290,31 +283,30 @@ def decoded_metrics(
     means = [METRICS["mse"]]
     means += [m for m in dict.fromkeys(metrics) if m.from_mse is None and m is not means[0]]
     variance = float(np.mean(np.var(x, axis=0, dtype=np.float64)))
-    samples = len(x)
+    samples, features = x.shape
     while first := next(inputs, None):
-        most = max(1, BLOCK_BYTES // (8 * x.shape[1] + 16 * first.offset.shape[1]))
-        rows = samples if first.code is None else min(samples, most)
-        group = [first]
-        if first.code is not None:
+        _, code, offset = first
+        group, rows = [first], samples
+        if code is not None:
+            most = max(1, BLOCK_BYTES // (8 * features + 16 * offset.shape[1]))
+            rows = min(samples, most)
             group += islice(inputs, most // rows - 1)
         sums = np.zeros((len(group), len(means)))
         for start in range(0, samples, rows):
-            block = x[start : start + rows]
-            codes = [item.code[start : start + rows] for item in group if item.code is not None]
-            output = decode(
-                np.concatenate(codes) if codes else None,
-                np.concatenate([item.offset[start : start + rows] for item in group]),
-            )
-            if output.shape != (shape := (len(group) * len(block), x.shape[1])):
+            block = slice(start, start + rows)
+            codes = [code[block] for _, code, _ in group if code is not None]
+            offsets = np.concatenate([offset[block] for _, _, offset in group])
+            output = decode(np.concatenate(codes) if codes else None, offsets)
+            if output.shape != (shape := (len(offsets), features)):
                 raise ValueError(f"decoding must give {shape}, it gave {output.shape}")
-            for index, part in enumerate(output.reshape(len(group), *block.shape)):
-                sums[index] += _sums(block, part, means, domain)
-        for item, row in zip(group, sums / samples, strict=True):
-            values = {metric.name: float(mean) for metric, mean in zip(means, row, strict=True)}
+            for index, part in enumerate(np.split(output, len(group))):
+                sums[index] += _sums(x[block], part, means, domain)
+        for (key, *_), row in zip(group, (sums / samples).tolist(), strict=True):
+            values = {metric.name: mean for metric, mean in zip(means, row, strict=True)}
             for metric in metrics:
                 if metric.from_mse is not None:
                     values[metric.name] = metric.from_mse(values["mse"], variance, domain)
-            yield item.name, {name: values[name] for name in names}
+            yield key, {name: values[name] for name in names}
 
 
 def _sums(x: Array, output: Array, metrics: Sequence[Metric], domain: Domain) -> Float64:

@@ -3,20 +3,22 @@
 The rule, on the test split, over seeds. An offset is a **second encoder** where another
 sample's offset raises the error by more than the margin, and so does leaving it out; x can be
 decoded linearly from the offset; and with another sample's the output moves towards that sample:
-the decoder reads x from the offset, and needs to. It is **noise** where it makes no difference
-whose offset a sample is given, nor whether it is given Gaussian noise of the same rms instead,
-while leaving the offset out does: to a network that cannot tell a fixed vector from a fresh draw,
-the three are one. It is **neither** where something else is shown: its own offset does more harm
+the decoder reads x from it, and needs to. It is **noise** where it makes no difference whose
+offset a sample is given, nor whether it is given Gaussian noise of the same rms instead, while
+leaving the offset out does: to a network that cannot tell a fixed vector from a fresh draw, the
+three are one. It is **neither** where something else is shown: its own offset does more harm
 than another sample's (as an adversary's), it matters whose it is but the decoder reads no x from
 it (the encoder allows for it), the decoder reads x from it but does as well without, it matters
 only how it is distributed, or it does not matter at all. The verdict is **inconclusive** where an
 interval reaches across the margin, or the seeds are too few.
+
+The rule itself is :func:`apply_rule`; nothing else here decides a word.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -36,14 +38,16 @@ from offset_autoencoder.evaluation.statistics import (
     Equivalence,
     Estimate,
     beyond_margin_p,
+    change_percent,
     equivalences,
     holm,
     mean_and_interval,
+    percent,
     relative_change,
+    share_percent,
     smallest_p,
 )
 from offset_autoencoder.evaluation.summary import by_setting
-from offset_autoencoder.evaluation.verdict_wording import change_percent, percent, share_percent
 
 OffsetWord = Literal["noise", "second encoder", "neither", "inconclusive"]
 Shift = Literal["more", "less", "same", "inconclusive"]
@@ -92,14 +96,14 @@ class OffsetVerdict:
 
     setting: Setting
     metric: str
-    word: OffsetWord
-    sentence: str
     permuted: ExchangeEffect
     gaussian: ExchangeEffect
     omitted: ExchangeEffect
     linear_decodability: Estimate
     donor_shift: Estimate
-    seeds_needed: int | None
+    word: OffsetWord = "inconclusive"
+    sentence: str = ""
+    seeds_needed: int | None = None
 
     @property
     def seeds(self) -> int:
@@ -107,9 +111,63 @@ class OffsetVerdict:
         return self.permuted.change.count
 
 
+def apply_rule(
+    offset: OffsetVerdict, *, without_effect: bool, too_few_seeds: bool
+) -> tuple[OffsetWord, str]:
+    """The verdict in a word, and its reason, from the figures of an offset.
+
+    Args:
+        offset: Its figures; its word is not looked at.
+        without_effect: Another sample's offset gives the same error at every seed.
+        too_few_seeds: No result of so many seeds could show an effect.
+    """
+    permuted, gaussian, omitted = (
+        effect.shift for effect in (offset.permuted, offset.gaussian, offset.omitted)
+    )
+    if without_effect:
+        return "neither", "another sample's does the very same"
+    if permuted == "more":
+        return _rule_where_it_matters_whose_it_is(offset)
+    if permuted == "inconclusive":
+        if too_few_seeds:
+            return "inconclusive", "too few seeds"
+        return "inconclusive", "it is not clear whether it matters whose it is"
+    if permuted == "less":
+        return "neither", "its own does more harm than another sample's"
+    no_matter = "it does not matter whose it is"
+    if omitted == "same":
+        return "neither", "it does not matter, not even left out"
+    if gaussian == "inconclusive":
+        return "inconclusive", f"{no_matter}; it is not clear whether noise does the same"
+    if gaussian != "same":
+        return "neither", f"{no_matter}, but how it is distributed"
+    if omitted == "inconclusive":
+        return "inconclusive", f"{no_matter}; it is not clear whether it matters at all"
+    return "noise", f"{no_matter}, nor that it is fixed"
+
+
+def _rule_where_it_matters_whose_it_is(offset: OffsetVerdict) -> tuple[OffsetWord, str]:
+    decodability, donor_shift = offset.linear_decodability, offset.donor_shift
+    if decodability.low >= LEAST and donor_shift.low >= LEAST:
+        reads = "the decoder reads x from it"
+        if offset.omitted.shift == "more":
+            return "second encoder", reads
+        if offset.omitted.shift == "less":
+            return "neither", f"{reads}, yet does better without"
+        # Not "same" alone: how much better it does without may not be clear.
+        if offset.omitted.change.high < offset.omitted.within.margin:
+            return "neither", f"{reads}, yet does as well without"
+        return "inconclusive", f"{reads}; it is not clear whether it needs to"
+    matters = "it matters whose it is"
+    if decodability.high < LEAST:
+        return "neither", f"{matters}, but it says nothing linear of x"
+    if donor_shift.high < LEAST:
+        return "neither", f"{matters}, but the decoder reads no x from it"
+    return "inconclusive", f"{matters}; it is not clear whether the decoder reads x from it"
+
+
 def offset_effects(
-    finished: Sequence[tuple[str, Run]],
-    donor_shifts: Mapping[str, float | None],
+    donor_shifts: Sequence[tuple[Run, float | None]],
     interventions: Sequence[InterventionSummary],
     probes: Sequence[ProbeSummary],
     *,
@@ -124,16 +182,15 @@ def offset_effects(
     summaries = {(s.setting.label, s.intervention): s for s in interventions if s.metric == metric}
     explained = {probe.setting.label: probe.explained for probe in probes if probe.part == "offset"}
     effects = []
-    for setting, members in by_setting(finished, donor_shifts):
+    for setting, shifts in by_setting(donor_shifts):
         label = setting.label
         permuted, gaussian, omitted = (
             summaries.get((label, exchange)) for exchange in (PERMUTED, GAUSSIAN, OMITTED)
         )
-        if permuted is None or gaussian is None or omitted is None or label not in explained:
-            continue
-        metrics = (permuted.own, permuted.values, gaussian.values, omitted.values)
-        shifts = np.array([shift for _, shift in members])
-        effects.append(OffsetEffects(setting, metric, *metrics, explained[label], shifts))
+        if permuted and gaussian and omitted and label in explained:
+            metrics = (permuted.own, permuted.values, gaussian.values, omitted.values)
+            shares = explained[label], np.array(shifts)
+            effects.append(OffsetEffects(setting, metric, *metrics, *shares))
     return effects
 
 
@@ -155,10 +212,8 @@ def exchange_effects(
     less = holm(np.array([beyond_margin_p(change, margin, "less") for change in changes]))
     within = equivalences(changes, margin, confidence)
     return [
-        ExchangeEffect(
-            test, float(p_more), float(p_less), _shift(test, p_more, p_less, 1 - confidence)
-        )
-        for test, p_more, p_less in zip(within, more, less, strict=True)
+        ExchangeEffect(test, p_more, p_less, _shift(test, p_more, p_less, 1 - confidence))
+        for test, p_more, p_less in zip(within, more.tolist(), less.tolist(), strict=True)
     ]
 
 
@@ -176,33 +231,28 @@ def judge_offsets(
         exchange_effects(measured, exchange, margin=margin, confidence=confidence)
         for exchange in get_args(Exchange)
     ]
+    family = len(measured)
     verdicts = []
-    word: OffsetWord
     for item, permuted, gaussian, omitted in zip(measured, *effects, strict=True):
-        decodability = item.linear_decodability
-        donor_shift = mean_and_interval(item.donor_shift, confidence)
-        if len(item.own) > 0 and np.allclose(item.permuted, item.own, rtol=1e-7, atol=0):
-            word, reason = "neither", "another sample's does the very same"
-        elif permuted.shift == "more":
-            word, reason = _rule_where_it_matters_whose_it_is(omitted, decodability, donor_shift)
-        else:
-            least_p = len(measured) * smallest_p(len(item.own), "greater")
-            word, reason = _rule(permuted, gaussian, omitted, not least_p <= 1 - confidence)
-        needed = None
-        if word == "inconclusive" and permuted.shift == "inconclusive":
-            needed = _seeds_needed(permuted, len(measured), confidence, power)
         verdict = OffsetVerdict(
             setting=item.setting,
             metric=item.metric,
-            word=word,
-            sentence="",
             permuted=permuted,
             gaussian=gaussian,
             omitted=omitted,
-            linear_decodability=decodability,
-            donor_shift=donor_shift,
-            seeds_needed=needed,
+            linear_decodability=item.linear_decodability,
+            donor_shift=mean_and_interval(item.donor_shift, confidence),
         )
+        own = item.own
+        word, reason = apply_rule(
+            verdict,
+            without_effect=len(own) > 0 and np.allclose(item.permuted, own, rtol=1e-7, atol=0),
+            too_few_seeds=not family * smallest_p(len(own), "greater") <= 1 - confidence,
+        )
+        needed = None
+        if word == permuted.shift == "inconclusive":
+            needed = _seeds_needed(permuted, family, confidence, power)
+        verdict = replace(verdict, word=word, seeds_needed=needed)
         verdicts.append(replace(verdict, sentence=_sentence(verdict, reason, confidence)))
     return verdicts
 
@@ -213,49 +263,6 @@ def _shift(within: Equivalence, p_more: float, p_less: float, level: float) -> S
     if p_more <= level and within.change.low > within.margin:
         return "more"
     return "less" if p_less <= level and within.change.high < -within.margin else "inconclusive"
-
-
-def _rule(
-    permuted: ExchangeEffect, gaussian: ExchangeEffect, omitted: ExchangeEffect, too_few: bool
-) -> tuple[OffsetWord, str]:
-    """The verdict in a word, and its reason."""
-    if permuted.shift == "inconclusive":
-        if too_few:
-            return "inconclusive", "too few seeds"
-        return "inconclusive", "it is not clear whether it matters whose it is"
-    if permuted.shift == "less":
-        return "neither", "its own does more harm than another sample's"
-    no_matter = "it does not matter whose it is"
-    if omitted.shift == "same":
-        return "neither", "it does not matter, not even left out"
-    if gaussian.shift == "inconclusive":
-        return "inconclusive", f"{no_matter}; it is not clear whether noise does the same"
-    if gaussian.shift != "same":
-        return "neither", f"{no_matter}, but how it is distributed"
-    if omitted.shift == "inconclusive":
-        return "inconclusive", f"{no_matter}; it is not clear whether it matters at all"
-    return "noise", f"{no_matter}, nor that it is fixed"
-
-
-def _rule_where_it_matters_whose_it_is(
-    omitted: ExchangeEffect, decodability: Estimate, donor_shift: Estimate
-) -> tuple[OffsetWord, str]:
-    if decodability.low >= LEAST and donor_shift.low >= LEAST:
-        reads = "the decoder reads x from it"
-        if omitted.shift == "more":
-            return "second encoder", reads
-        if omitted.shift == "less":
-            return "neither", f"{reads}, yet does better without"
-        # Not "same" alone: how much better it does without may not be clear.
-        if omitted.change.high < omitted.within.margin:
-            return "neither", f"{reads}, yet does as well without"
-        return "inconclusive", f"{reads}; it is not clear whether it needs to"
-    matters = "it matters whose it is"
-    if decodability.high < LEAST:
-        return "neither", f"{matters}, but it says nothing linear of x"
-    if donor_shift.high < LEAST:
-        return "neither", f"{matters}, but the decoder reads no x from it"
-    return "inconclusive", f"{matters}; it is not clear whether the decoder reads x from it"
 
 
 def _sentence(verdict: OffsetVerdict, reason: str, confidence: float) -> str:
@@ -292,9 +299,9 @@ def _sentence(verdict: OffsetVerdict, reason: str, confidence: float) -> str:
 def _seeds_needed(
     effect: ExchangeEffect, family: int, confidence: float, power: float
 ) -> int | None:
-    margin, change, level = effect.within.margin, effect.change, (1 - confidence) / family
+    margin, change = effect.within.margin, effect.change
     # The interval, which must be on one side of the margin as well, is that of half the level.
-    level = min(level, (1 - confidence) / 2)
+    level = min((1 - confidence) / family, (1 - confidence) / 2)
     if abs(change.mean) < margin:
         return seeds_for_equivalence(change.mean, change.std, margin, level=level, power=power)
     beyond = abs(change.mean) - margin

@@ -12,9 +12,9 @@ that grows with n.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,16 +122,12 @@ def squared_error(linear: Linear, split: Moments) -> float:
     return float(np.sum(within) + split.count * np.sum(np.square(off)))
 
 
-@dataclass(frozen=True)
-class Splits:
+class Splits(NamedTuple):
     """The three splits of one array, row-aligned with the prepared samples."""
 
     train: NDArray[Any]
     validation: NDArray[Any]
     test: NDArray[Any]
-
-    def __iter__(self) -> Iterator[NDArray[Any]]:
-        return iter((self.train, self.validation, self.test))
 
 
 @dataclass(frozen=True)
@@ -296,48 +292,42 @@ class ProbeSummary:
 
     setting: Setting
     part: str  # of PARTS
-    values: Float64  # share of the variance of x that is explained, one per seed
-    explained: Estimate
+    explained: Estimate  # share of the variance of x
     accuracy: Estimate | None  # share of labels that are right; None without labels
     over: Literal["seeds", "samples"]
 
 
 def summarise_probes(
-    finished: Sequence[tuple[str, Run]],
-    probes: Mapping[str, Mapping[str, Probe]],
-    *,
-    confidence: float,
+    probes: Iterable[tuple[Run, Mapping[str, Probe]]], *, confidence: float
 ) -> list[ProbeSummary]:
-    """Every part of every setting, from :func:`probe_parts` of each id; a run may be missing."""
+    """Every part of every setting, from :func:`probe_parts` of each run."""
     return [
         _summary(setting, part, present, confidence)
-        for setting, members in by_setting(finished, probes)
+        for setting, runs in by_setting(probes)
         for part in PARTS
-        if (present := [parts[part] for _, parts in members if part in parts])
+        if (present := [parts[part] for parts in runs if part in parts])
     ]
 
 
 def _summary(
     setting: Setting, part: str, probes: Sequence[Probe], confidence: float
 ) -> ProbeSummary:
-    values = np.array([probe.explained for probe in probes], dtype=np.float64)
+    values = [probe.explained for probe in probes]
     shares = [probe.accuracy for probe in probes if probe.accuracy is not None]
-    accuracy = None
     if part == "offset" and len(set(values)) == 1:
-        first, count = probes[0], len(probes)
+        from scipy.special import ndtri
+
+        reach = float(ndtri((1 + confidence) / 2))
+
+        def over_samples(value: float, error: float) -> Estimate:
+            """A value that all runs share, with the normal interval of its standard error."""
+            half = reach * error
+            return Estimate(value, 0.0, value - half, value + half, len(probes))
+
+        first, accuracy = probes[0], None
         if first.accuracy is not None and first.accuracy_error is not None:
-            accuracy = _over_samples(first.accuracy, first.accuracy_error, count, confidence)
-        explained = _over_samples(first.explained, first.explained_error, count, confidence)
-        return ProbeSummary(setting, part, values, explained, accuracy, "samples")
-    if shares:
-        accuracy = mean_and_interval(shares, confidence)
-    explained = mean_and_interval(values, confidence)
-    return ProbeSummary(setting, part, values, explained, accuracy, "seeds")
-
-
-def _over_samples(value: float, error: float, count: int, confidence: float) -> Estimate:
-    """A value that all runs share, with the normal interval of its standard error."""
-    from scipy.special import ndtri
-
-    half = float(ndtri((1 + confidence) / 2)) * error
-    return Estimate(value, 0.0, value - half, value + half, count)
+            accuracy = over_samples(first.accuracy, first.accuracy_error)
+        explained = over_samples(first.explained, first.explained_error)
+        return ProbeSummary(setting, part, explained, accuracy, "samples")
+    accuracy = mean_and_interval(shares, confidence) if shares else None
+    return ProbeSummary(setting, part, mean_and_interval(values, confidence), accuracy, "seeds")

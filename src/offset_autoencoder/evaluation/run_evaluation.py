@@ -17,31 +17,22 @@ from threadpoolctl import threadpool_limits
 from offset_autoencoder.config import SPLITS, Run, SplitName
 from offset_autoencoder.config.registries import LOSSES
 from offset_autoencoder.config.schema import Evaluate
+from offset_autoencoder.evaluation import interventions
 from offset_autoencoder.evaluation.encoder_adaptation import (
     EncoderAdaptation,
     donor_shift,
     encoder_adaptation,
 )
-from offset_autoencoder.evaluation.interventions import (
-    Draws,
-    Intervention,
-    chosen_interventions,
-    draw,
-    intervene,
-)
-from offset_autoencoder.evaluation.metrics import (
-    CONDITIONS,
-    Domain,
-    reconstruction_metrics,
-)
+from offset_autoencoder.evaluation.interventions import Draws, Intervention
+from offset_autoencoder.evaluation.metrics import CONDITIONS, Domain, reconstruction_metrics
 from offset_autoencoder.evaluation.probes import Probe, Splits, Targets, probe_parts
 from offset_autoencoder.models.inference import Decode, Encoded, RunInference
 from offset_autoencoder.offsets.table import load_table
 from offset_autoencoder.runs.load import FinishedRun, open_runs
 
 Array = NDArray[np.float32]
-
-DEPLOYED, AS_TRAINED, CLEAN = CONDITIONS
+# From a run, the factor of its table and a split to f(x) as it is added, (n, L) float32.
+Offsets = Callable[[Run, float, SplitName], Array]
 
 
 @dataclass(frozen=True)
@@ -66,20 +57,20 @@ class EvaluationSamples:
     image_shape: tuple[int, ...] | None = None  # of a sample: (h, w) or (h, w, c)
 
 
-class RunOffsets:
-    """Offsets f(x) of a run's samples as they are added to their codes."""
+def run_offsets(folder: Path, samples: Mapping[SplitName, int]) -> Offsets:
+    """Offsets from the tables of ``data/offsets``; zeros for a run without one.
 
-    def __init__(self, offsets: Path, samples: Mapping[SplitName, int]) -> None:
-        """Read tables of ``data/offsets``; ``samples`` is how many each split has."""
-        self._samples = samples
-        self._table = functools.cache(functools.partial(load_table, offsets))
+    ``samples`` are the numbers of samples of each split.
+    """
+    table = functools.cache(functools.partial(load_table, folder))
 
-    def __call__(self, run: Run, factor: float, split: SplitName) -> Array:
-        """The scaled table's rows of a split, (n, L) float32; zeros for a run without offset."""
+    def offsets(run: Run, factor: float, split: SplitName) -> Array:
         name, latent_dim = run.setting.spec.offset, run.setting.network.latent_dim
         if name is None:
-            return no_offset(self._samples[split], latent_dim)
-        return scale_offset(self._table(name, latent_dim).split(split), factor)
+            return np.zeros((samples[split], latent_dim), np.float32)
+        return np.asarray(table(name, latent_dim).split(split), np.float32) * np.float32(factor)
+
+    return offsets
 
 
 _Arguments = tuple[FinishedRun, RunInference, Mapping[SplitName, Encoded], Draws, Array | None]
@@ -87,15 +78,13 @@ _Arguments = tuple[FinishedRun, RunInference, Mapping[SplitName, Encoded], Draws
 
 def evaluate_runs(
     runs: Mapping[str, tuple[Run, FinishedRun]],
-    offsets: Callable[[Run, float, SplitName], Array],
+    offsets: Offsets,
     samples: EvaluationSamples,
     evaluate: Evaluate,
 ) -> Iterator[tuple[str, RunEvaluation]]:
     """Evaluate runs, by id as params.yaml names them and as trained, on all cores.
 
-    The result of a run depends neither on the others nor on the number of cores. ``offsets``,
-    :class:`RunOffsets`, gives f(x) as it is added, (n, L) float32, from a run, the factor of its
-    table and a split.
+    The result of a run depends neither on the others nor on the number of cores.
 
     Yields:
         Id and evaluation of each run, those without anything added first.
@@ -117,12 +106,22 @@ def evaluate_runs(
 
 def _encoded_runs(
     runs: Mapping[str, tuple[Run, FinishedRun]],
-    offsets: Callable[[Run, float, SplitName], Array],
+    offsets: Offsets,
     samples: EvaluationSamples,
     evaluate: Evaluate,
 ) -> Iterator[tuple[str, _Arguments]]:
     plain_codes: dict[str, Array] = {}
-    drawn: dict[tuple[int, int], Draws] = {}
+
+    @functools.cache
+    def draws_of(run_seed: int, samples: int, latent_dim: int) -> Draws:
+        return interventions.draw(
+            evaluate.draws,
+            seed=evaluate.seed,
+            run_seed=run_seed,
+            samples=samples,
+            latent_dim=latent_dim,
+        )
+
     # Runs without anything added come first: the adaptation of the others is measured from theirs.
     ordered = sorted(runs, key=lambda run_id: not _is_plain(runs[run_id][0]))
     for run_id, inference in open_runs({run_id: runs[run_id][1] for run_id in ordered}):
@@ -136,18 +135,10 @@ def _encoded_runs(
         twin = repr((run.setting.network, run.setting.train, run.seed))
         if _is_plain(run) and test.code is not None and not test.offset.any():
             plain_codes[twin] = test.code
-        shape = (run.seed, test.offset.shape[1])
-        if shape not in drawn:
-            drawn[shape] = draw(
-                evaluate.draws,
-                seed=evaluate.seed,
-                run_seed=run.seed,
-                samples=len(samples.x["test"]),
-                latent_dim=shape[1],
-            )
+        draws = draws_of(run.seed, *test.offset.shape)
         starts_as_plain = run.setting.spec.system_record.starts_as_plain
         plain_code = plain_codes.get(twin) if starts_as_plain else None
-        yield run_id, (trained, inference, encoded, drawn[shape], plain_code)
+        yield run_id, (trained, inference, encoded, draws, plain_code)
 
 
 def _evaluate(
@@ -166,44 +157,41 @@ def _evaluate(
     metric = evaluate.metric if evaluate.metric in metrics else "mse"
     metrics["trainable_parameters"] = inference.trainable_parameters
     if test.log_variance is not None:
-        loss = run.architecture.network.loss
-        metrics |= evidence_lower_bound(
-            loss, x, test, decode, draws=evaluate.draws, seed=evaluate.seed
-        )
+        loss, count = run.architecture.network.loss, evaluate.draws
+        metrics |= evidence_lower_bound(loss, x, test, decode, draws=count, seed=evaluate.seed)
     x_train = samples.x["train"]
     reconstruction = inference.decoder(x_train)(train.code, train.offset)
-    has_offset = bool(test.offset.any())
+    has_code, has_offset = test.code is not None, bool(test.offset.any())
+    adaptation = shift = None
+    if has_offset:
+        shift = donor_shift(x, test.code, test.offset, decode, draws.sources)
+        if test.code is not None:
+            adaptation = encoder_adaptation(test.code, test.offset, plain_code)
     return RunEvaluation(
         metrics=metrics,
         train_metric=reconstruction_metrics(x_train, reconstruction, domain)[metric],
-        interventions=intervene(
+        interventions=interventions.intervene(
             x,
             test.code,
             test.offset,
             decode,
             draws,
-            chosen_interventions(evaluate),
+            interventions.chosen_interventions(evaluate),
             metrics=tuple(dict.fromkeys(["mse", metric])),
             domain=domain,
         ),
         probes=probe_parts(
-            _splits(encoded, "code") if test.code is not None else None,
+            _splits(encoded, "code") if has_code else None,
             _splits(encoded, "offset") if has_offset else None,
             samples.targets,
         ),
-        encoder_adaptation=(
-            encoder_adaptation(test.code, test.offset, plain_code)
-            if test.code is not None and has_offset
-            else None
-        ),
-        donor_shift=(
-            donor_shift(x, test.code, test.offset, decode, draws.sources) if has_offset else None
-        ),
+        encoder_adaptation=adaptation,
+        donor_shift=shift,
     )
 
 
 def _splits(encoded: Mapping[SplitName, Encoded], part: str) -> Splits:
-    return Splits(**{name: getattr(encoded[name], part) for name in SPLITS})
+    return Splits(*(getattr(encoded[name], part) for name in SPLITS))
 
 
 def _is_plain(run: Run) -> bool:
@@ -241,22 +229,21 @@ def run_metrics(
     neither.
 
     Returns:
-        The columns of ``runs.csv``: ``mse`` as deployed, ``mse_as_trained``, ``mse_clean``, and
-        so on for the metrics that apply.
+        The columns of ``runs.csv``: ``mse``, ``mse_as_trained``, ``mse_clean``, and so on.
     """
 
     def metrics(code: Array | None, offset: Array) -> dict[str, float]:
         return reconstruction_metrics(x, decode(code, offset), domain)
 
-    values = {DEPLOYED: metrics(encoded.code, encoded.offset)}
-    noisy = as_trained(run, encoded, noise_seed)
-    values[AS_TRAINED] = values[DEPLOYED] if noisy is None else metrics(*noisy)
-    zero = np.zeros_like(encoded.offset)
-    values[CLEAN] = metrics(encoded.code, zero) if encoded.offset.any() else values[DEPLOYED]
+    deployed = noisy = clean = metrics(encoded.code, encoded.offset)
+    if (drawn := as_trained(run, encoded, noise_seed)) is not None:
+        noisy = metrics(*drawn)
+    if encoded.offset.any():
+        clean = metrics(encoded.code, np.zeros_like(encoded.offset))
     return {
-        f"{name}{condition}": values[condition][name]
-        for name in values[DEPLOYED]
-        for condition in CONDITIONS
+        f"{name}{condition}": values[name]
+        for name in deployed
+        for condition, values in zip(CONDITIONS, (deployed, noisy, clean), strict=True)
     }
 
 
@@ -314,13 +301,3 @@ def evidence_lower_bound(
         likelihoods.append(LOSSES[loss].negative_log_likelihood(x, drawn))
     nll, kl = float(np.mean(likelihoods)), kl_divergence(encoded.code, encoded.log_variance)
     return {"elbo": -nll - kl, "nll": nll, "kl": kl}
-
-
-def scale_offset(table: Array, factor: float) -> Array:
-    """The offset as it is added to the code: the table times the run's factor, float32."""
-    return np.asarray(table, np.float32) * np.float32(factor)
-
-
-def no_offset(samples: int, latent_dim: int) -> Array:
-    """Zeros, (samples, latent_dim) float32, in pages that the system makes only when written."""
-    return np.zeros((samples, latent_dim), np.float32)

@@ -8,11 +8,9 @@ those with which a sign-flip test can reach the level at all.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +23,7 @@ _TAIL = 1e-12
 _FAR = 9.0  # standard deviations beyond which no normal value is ever seen
 
 
-@dataclass(frozen=True)
-class SeedsNeeded:
+class SeedsNeeded(NamedTuple):
     """Number of seeds that an answer needs, and the answer; None if unknown or above 100,000."""
 
     seeds: int | None
@@ -52,9 +49,8 @@ def seeds_needed(
     """
     level = (1 - confidence) / max(family, 1)
     different = seeds_for_difference(difference.mean, difference.std, level=level, power=power)
-    equivalent = seeds_for_equivalence(
-        change.mean, change.std, margin, level=min(level, (1 - confidence) / 2), power=power
-    )
+    level = min(level, (1 - confidence) / 2)
+    equivalent = seeds_for_equivalence(change.mean, change.std, margin, level=level, power=power)
     if equivalent is not None and (different is None or equivalent < different):
         return SeedsNeeded(equivalent, "equivalence")
     return SeedsNeeded(different, None if different is None else "difference")
@@ -72,11 +68,11 @@ def seeds_for_difference(mean: float, std: float, *, level: float, power: float)
     _check_shares(level, power)
     if not (math.isfinite(mean) and math.isfinite(std)) or mean == 0:
         return None
-    least = _fewest_to_reach(level, "two-sided")
-    if std == 0:
-        return least
-    effect = abs(mean) / std
-    return _fewest(lambda seeds: difference_power(effect, seeds, level) >= power, least)
+
+    def enough(seeds: int) -> bool:
+        return std == 0 or difference_power(abs(mean) / std, seeds, level) >= power
+
+    return _fewest(enough, level, "two-sided")
 
 
 def seeds_for_equivalence(
@@ -94,10 +90,11 @@ def seeds_for_equivalence(
     _check_shares(level, power)
     if not (math.isfinite(mean) and math.isfinite(std)) or abs(mean) >= margin:
         return None
-    least = _fewest_to_reach(level, "greater")
-    if std == 0:
-        return least
-    return _fewest(lambda n: equivalence_power(mean, std, margin, n, level) >= power, least)
+
+    def enough(seeds: int) -> bool:
+        return std == 0 or equivalence_power(mean, std, margin, seeds, level) >= power
+
+    return _fewest(enough, level, "greater")
 
 
 def difference_power(effect: float, seeds: int, level: float) -> float:
@@ -145,39 +142,26 @@ def _over_spread(
     share ``highest``. Its integral over the chi distribution is the noncentral t distribution for
     one interval's end, and Owen's Q for two.
     """
+    from scipy.integrate import fixed_quad
     from scipy.special import chdtri, gammaln
 
     low, high = (math.sqrt(float(chdtri(freedom, p)) / freedom) for p in (1 - _TAIL, _TAIL))
     high = min(high, highest)
     if high <= low:
         return 0.0
-    nodes, weights = _quadrature()
-    share = low + (high - low) * (nodes + 1) / 2
-    log_density = (
-        math.log(2)
-        + freedom / 2 * math.log(freedom / 2)
-        - float(gammaln(freedom / 2))
-        + (freedom - 1) * np.log(share)
-        - freedom * share**2 / 2
-    )
-    return float(np.sum(weights * np.exp(log_density) * chance(share)) * (high - low) / 2)
+
+    def density(share: NDArray[np.float64]) -> NDArray[np.float64]:
+        logarithm = math.log(2) + freedom / 2 * math.log(freedom / 2) - gammaln(freedom / 2)
+        return np.exp(logarithm + (freedom - 1) * np.log(share) - freedom * share**2 / 2)
+
+    integral, _ = fixed_quad(lambda share: density(share) * chance(share), low, high, n=_NODES)
+    return float(integral)
 
 
-@functools.cache
-def _quadrature() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Gauss-Legendre nodes in (−1, 1) and their weights."""
-    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
-    return nodes, weights
-
-
-def _fewest_to_reach(level: float, alternative: Alternative) -> int | None:
-    """The fewest pairs with which a sign-flip test can reach a level."""
-    return next((n for n in range(2, EXACT_UP_TO + 1) if smallest_p(n, alternative) <= level), None)
-
-
-def _fewest(enough: Callable[[int], bool], least: int | None) -> int | None:
-    """The smallest number from ``least`` on that is enough, where all above it are, too."""
-    if least is None:
+def _fewest(enough: Callable[[int], bool], level: float, alternative: Alternative) -> int | None:
+    """The smallest number that is enough, as are all above it, and can reach the level at all."""
+    reach = (n for n in range(2, EXACT_UP_TO + 1) if smallest_p(n, alternative) <= level)
+    if (least := next(reach, None)) is None:
         return None
     low, high = least - 1, least
     while not enough(high):

@@ -1,4 +1,4 @@
-"""Statistics over seeds: means with intervals, paired differences, exact tests, equivalence.
+"""Statistics over seeds: means with intervals, paired tests, equivalence; their numbers in words.
 
 What is added to the code is compared by pairs, one per seed: two runs of one seed start from the
 same weights and see the same batches, so their difference says more than the two apart.
@@ -42,15 +42,6 @@ class Estimate:
         return (self.high - self.low) / 2
 
 
-@dataclass(frozen=True)
-class Wins:
-    """Numbers of pairs that each side takes."""
-
-    wins: int
-    ties: int
-    losses: int
-
-
 def mean_and_interval(values: NDArray[Any] | Sequence[float], confidence: float) -> Estimate:
     """The mean of values (n,) and Student's interval for it: ``mean ± t(n − 1)·std / √n``.
 
@@ -65,13 +56,10 @@ def mean_and_interval(values: NDArray[Any] | Sequence[float], confidence: float)
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
     count = len(values)
-    nan = float("nan")
-    if count == 0:
-        return Estimate(nan, nan, nan, nan, 0)
     with np.errstate(invalid="ignore"):
-        mean = float(np.mean(values))
-        if count == 1:
-            return Estimate(mean, nan, nan, nan, 1)
+        mean = float(np.mean(values)) if count else math.nan
+        if count < 2:
+            return Estimate(mean, math.nan, math.nan, math.nan, count)
         std = float(np.std(values, ddof=1))
     half = float(stdtrit(count - 1, (1 + confidence) / 2)) * std / math.sqrt(count)
     return Estimate(mean, std, mean - half, mean + half, count)
@@ -83,12 +71,9 @@ def differences(values: NDArray[Any], baseline: NDArray[Any]) -> NDArray[np.floa
     Raises:
         ValueError: where the two differ in length.
     """
-    values, baseline = _flat(values), _flat(baseline)
-    if len(values) != len(baseline):
-        raise ValueError(f"pairs need as many of both, got {len(values)} and {len(baseline)}")
+    values, baseline = _pairs(values, baseline)
     with np.errstate(invalid="ignore"):
-        difference: NDArray[np.float64] = values - baseline
-    return difference
+        return values - baseline
 
 
 def sign_flip_p(paired: NDArray[Any], alternative: Alternative = "two-sided") -> float:
@@ -106,7 +91,7 @@ def sign_flip_p(paired: NDArray[Any], alternative: Alternative = "two-sided") ->
     paired = _flat(paired)
     count = len(paired)
     if count == 0 or not np.all(np.isfinite(paired)):
-        return float("nan")
+        return math.nan
     scale = float(np.max(np.abs(paired)))
     if scale == 0:
         return 1.0
@@ -130,7 +115,7 @@ def smallest_p(pairs: int, alternative: Alternative = "two-sided") -> float:
     Up to 40 pairs that is ``2 / 2ⁿ``, or half of it for a one-sided test.
     """
     if pairs <= 0:
-        return float("nan")
+        return math.nan
     if pairs > EXACT_UP_TO:
         return 1 / (DRAWN + 1)
     return 2.0 ** (1 - pairs if alternative == "two-sided" else -pairs)
@@ -153,15 +138,6 @@ def holm(p: NDArray[Any]) -> NDArray[np.float64]:
     return corrected
 
 
-def count_wins(paired: NDArray[Any], *, higher_is_better: bool) -> Wins:
-    """Number of seeds at which the setting is better than the baseline, ties apart.
-
-    A paired difference, setting − baseline, that is not a number is neither win, tie nor loss.
-    """
-    gain = _flat(paired) if higher_is_better else -_flat(paired)
-    return Wins(int(np.sum(gain > 0)), int(np.sum(gain == 0)), int(np.sum(gain < 0)))
-
-
 def _patterns_above(paired: NDArray[np.float64], threshold: float) -> int:
     """Number of the 2ⁿ patterns of signs whose sum is at least ``threshold``."""
     middle = len(paired) // 2
@@ -180,6 +156,7 @@ def _all_sums(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _draws_above(paired: NDArray[np.float64], threshold: float, *, both: bool) -> int:
+    """Number of DRAWN random patterns whose sum, or its size, is at least ``threshold``."""
     rng = np.random.default_rng(0)
     above, left = 0, DRAWN
     while left:
@@ -196,6 +173,15 @@ def _flat(values: NDArray[Any] | Sequence[float]) -> NDArray[np.float64]:
     if values.ndim != 1:
         raise ValueError(f"needs one value per seed, (n,), got the shape {values.shape}")
     return values
+
+
+def _pairs(
+    values: NDArray[Any], baseline: NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    values, baseline = _flat(values), _flat(baseline)
+    if len(values) != len(baseline):
+        raise ValueError(f"pairs need as many of both, got {len(values)} and {len(baseline)}")
+    return values, baseline
 
 
 @dataclass(frozen=True)
@@ -218,19 +204,15 @@ def relative_change(
 ) -> NDArray[np.float64]:
     """The change of the error as a share of the baseline's, seed by seed, of a column's values.
 
-    Each metric is taken back to the error behind it, so that one margin means the same in all
-    of them: mse, mae and cross-entropy are errors themselves, explained variance leaves
-    ``1 − share`` unexplained, and a PSNR of d decibels is a mean squared error of
-    ``10^(−d / 10)`` in units of the squared data range. mse, psnr and explained_variance of the
-    same reconstructions thus change alike. ``error / baseline error − 1``, float64 (n,), above
-    zero is worse, for every metric. NaN where the baseline has no error or either is not finite.
+    ``error / baseline error − 1``, float64 (n,): above zero is worse. Each metric is taken back
+    to the error behind it (:attr:`.metrics.Metric.error_ratio`), so that one margin means the
+    same in all of them: mse, psnr and explained_variance of the same reconstructions change
+    alike. NaN where the baseline has no error or either is not finite.
 
     Raises:
-        ValueError: where the two differ in shape.
+        ValueError: where the two differ in length.
     """
-    values, baseline = np.asarray(values, np.float64), np.asarray(baseline, np.float64)
-    if values.shape != baseline.shape:
-        raise ValueError(f"pairs need as many of both, got {values.shape} and {baseline.shape}")
+    values, baseline = _pairs(values, baseline)
     with np.errstate(invalid="ignore", over="ignore"):
         change = metric_of(column).error_ratio(values, baseline) - 1
     change[~np.isfinite(change)] = np.nan
@@ -260,9 +242,8 @@ def beyond_margin_p(
     Raises:
         ValueError: where the margin is not above zero.
     """
-    change = _checked(change, margin)
-    beyond = change - margin if alternative == "greater" else change + margin
-    return sign_flip_p(beyond, alternative)
+    beyond = margin if alternative == "greater" else -margin
+    return sign_flip_p(_checked(change, margin) - beyond, alternative)
 
 
 def equivalences(
@@ -274,15 +255,12 @@ def equivalences(
         ValueError: where the margin is not above zero, or the confidence outside (0, 1).
     """
     p = np.array([equivalence_p(change, margin) for change in changes], dtype=np.float64)
-    corrected = holm(p)
     tested = []
-    for index, change in enumerate(changes):
+    for change, one, corrected in zip(changes, p.tolist(), holm(p).tolist(), strict=True):
         estimate = mean_and_interval(change, confidence)
         within = -margin < estimate.low and estimate.high < margin
-        shown = bool(within and corrected[index] <= 1 - confidence)
-        tested.append(
-            Equivalence(estimate, margin, float(p[index]), float(corrected[index]), shown)
-        )
+        shown = within and corrected <= 1 - confidence
+        tested.append(Equivalence(estimate, margin, one, corrected, shown))
     return tested
 
 
@@ -290,3 +268,36 @@ def _checked(change: NDArray[Any], margin: float) -> NDArray[np.float64]:
     if not margin > 0:
         raise ValueError(f"margin must be above zero, got {margin}")
     return np.asarray(change, dtype=np.float64)
+
+
+def number(value: float) -> str:
+    """A metric's value or difference to three digits."""
+    return f"{value:.3g}"
+
+
+def probability(p: float) -> str:
+    """A p to two digits."""
+    return f"{p:.2g}"
+
+
+def percent(share: float) -> str:
+    """A confidence, a margin or a power as it is written: ``95 %``."""
+    return f"{100 * share:g} %"
+
+
+def share_percent(share: float) -> str:
+    """A measured share: ``4.1 %``, ``84 %``."""
+    return f"{_signed(share).removeprefix('+')} %"
+
+
+def change_percent(change: Estimate) -> str:
+    """A relative change with its interval: ``+0.3 % [-0.2, +0.8]``."""
+    mean = f"{_signed(change.mean)} %"
+    if not math.isfinite(change.half):
+        return mean
+    return f"{mean} [{_signed(change.low)}, {_signed(change.high)}]"
+
+
+def _signed(share: float) -> str:
+    """A share as a signed percentage: one decimal below ten."""
+    return f"{100 * share:+z.{1 if abs(share) < 0.1 else 0}f}"

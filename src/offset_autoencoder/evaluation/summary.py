@@ -1,6 +1,6 @@
 """Runs by setting: the rows of ``reports/runs.csv``, and means and intervals over their seeds.
 
-To add a column, add it to :func:`run_columns` and :func:`run_cells`; a metric's is there by itself.
+To add a column, add it to :func:`runs_table`; a metric's is there by itself.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config import Run, Setting, SweepValue, format_value
+from offset_autoencoder.config import Run, Setting, format_value
 from offset_autoencoder.evaluation.metrics import BOUND, CONDITIONS, METRICS, higher_is_better
 from offset_autoencoder.evaluation.statistics import (
     Estimate,
@@ -42,22 +42,25 @@ class RunRow:
         return self.status == "finished"
 
 
-def run_columns(rows: Sequence[RunRow], settings: Sequence[Setting]) -> list[str]:
-    """The columns of ``runs.csv``: metrics that any run has, in the order of the metrics.
-
-    Networks differ in what applies to them: one without a linear output has a cross-entropy.
-    """
+def runs_table(
+    rows: Sequence[RunRow], settings: Sequence[Setting]
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """Columns and rows of ``runs.csv``: metrics that any run has, in the order of the metrics."""
+    keys = sweep_keys(settings)
     present = dict.fromkeys(name for row in rows for name in row.metrics)
     metrics = [f"{metric}{condition}" for metric in METRICS for condition in CONDITIONS]
     ordered = [name for name in metrics if name in present]
     others = [name for name in present if name not in metrics]
-    return ["id", "model", "setting", *sweep_keys(settings), "seed", "status", *ordered, *others]
-
-
-def run_cells(row: RunRow, keys: Sequence[str]) -> dict[str, Any]:
-    """A row of ``runs.csv`` by column, ``keys`` being the swept ones."""
-    cells = setting_cells(row.run.setting, keys)
-    return {"id": row.id, **cells, "seed": row.run.seed, "status": row.status, **row.metrics}
+    return ["id", "model", "setting", *keys, "seed", "status", *ordered, *others], [
+        {
+            "id": row.id,
+            **setting_cells(row.run.setting, keys),
+            "seed": row.run.seed,
+            "status": row.status,
+            **row.metrics,
+        }
+        for row in rows
+    ]
 
 
 def sweep_keys(settings: Sequence[Setting]) -> tuple[str, ...]:
@@ -72,14 +75,12 @@ def setting_cells(setting: Setting, keys: Sequence[str]) -> dict[str, Any]:
     not sweep, which is written empty.
     """
     values = dict(setting.sweep)
-    cells = {key: _cell(values[key]) if key in values else None for key in keys}
+    cells: dict[str, Any] = dict.fromkeys(keys)
+    for key in cells.keys() & values.keys():
+        value = values[key]
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        cells[key] = value if is_number else format_value(value)
     return {"model": setting.model, "setting": setting.label, **cells}
-
-
-def _cell(value: SweepValue) -> int | float | str:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return value
-    return format_value(value)
 
 
 def sweep_label(setting: Setting, *, without: Sequence[str] = ()) -> str:
@@ -95,9 +96,7 @@ def noise_level(setting: Setting) -> float | None:
     That is ``rms`` where set (the noise added on top of it is the model's own), else
     ``stddev``; None where nothing is added, or an offset as it came.
     """
-    if setting.spec.rms is not None:
-        return setting.spec.rms
-    return setting.spec.stddev if setting.spec.stddev > 0 else None
+    return setting.spec.rms if setting.spec.rms is not None else setting.spec.stddev or None
 
 
 def metric_columns(rows: Sequence[RunRow], metric: str) -> tuple[str, ...]:
@@ -128,21 +127,20 @@ def rows_by_setting(
     return [(setting, groups[setting.label]) for setting in settings]
 
 
-def by_setting(
-    finished: Sequence[tuple[str, Run]], values: Mapping[str, T | None]
-) -> list[tuple[Setting, list[tuple[int, T]]]]:
-    """The seeds and values of each setting's runs, by ascending seed, in the order of the runs.
+def by_setting(values: Iterable[tuple[Run, T | None]]) -> list[tuple[Setting, list[T]]]:
+    """The values of each setting's runs, by ascending seed, in the order of the runs.
 
-    ``values`` are by id; a run without one counts as if it were not there.
+    A run whose value is None counts as if it were not there.
     """
-    groups: dict[str, tuple[Setting, list[tuple[int, T]]]] = {}
-    for run_id, run in finished:
-        if (value := values.get(run_id)) is not None:
-            _, members = groups.setdefault(run.setting.label, (run.setting, []))
-            members.append((run.seed, value))
-    for _, members in groups.values():
-        members.sort(key=lambda member: member[0])
-    return list(groups.values())
+    groups: dict[str, tuple[Setting, dict[int, T]]] = {}
+    for run, value in values:
+        if value is not None:
+            _, by_seed = groups.setdefault(run.setting.label, (run.setting, {}))
+            by_seed[run.seed] = value
+    return [
+        (setting, [by_seed[seed] for seed in sorted(by_seed)])
+        for setting, by_seed in groups.values()
+    ]
 
 
 @dataclass(frozen=True)
@@ -244,7 +242,11 @@ def metrics_tree(
 
 @dataclass(frozen=True)
 class GeneralizationGap:
-    """The gap between training and test of a setting, over the seeds that finished."""
+    """Advantage of a setting on the training split over test, over the seeds that finished.
+
+    An offset that is a key to memorised samples opens the gap; one that is used by a rule
+    leaves it.
+    """
 
     setting: Setting
     metric: str
@@ -254,41 +256,16 @@ class GeneralizationGap:
     relative: Estimate  # how much larger the error is on test: 0.05 is 5 %
 
 
-def generalization_gaps(
-    train: NDArray[Any], test: NDArray[Any], metric: str
-) -> NDArray[np.float64]:
-    """Advantage of the training split over the test split in a metric, seed by seed, (n,).
-
-    ``test − train`` for an error, ``train − test`` for what is better when higher: above zero a
-    run does better on what it has seen. An offset that is a key to memorised samples opens the
-    gap; one that is used by a rule leaves it.
-
-    Raises:
-        ValueError: where the two differ in length.
-    """
-    first, second = (train, test) if higher_is_better(metric) else (test, train)
-    return differences(first, second)
-
-
 def summarise_generalization_gaps(
-    finished: Sequence[tuple[str, Run]],
-    train: Mapping[str, float],
-    test: Mapping[str, float | None],
-    *,
-    metric: str,
-    confidence: float,
+    pairs: Iterable[tuple[Run, tuple[float, float]]], *, metric: str, confidence: float
 ) -> list[GeneralizationGap]:
-    """The gap of every setting, from the metric as deployed on either split, by id."""
-    pairs = {i: (train[i], value) for i, value in test.items() if value is not None and i in train}
+    """The gap of every setting, from each run's metric as deployed on training and test split."""
     summaries = []
-    for setting, members in by_setting(finished, pairs):
-        values = zip(*(pair for _, pair in members), strict=True)
-        on_train, on_test = (np.array(split, dtype=np.float64) for split in values)
-        gap = generalization_gaps(on_train, on_test, metric)
-        relative = relative_change(on_test, on_train, metric)
-        estimates = (
-            mean_and_interval(each, confidence) for each in (on_train, on_test, gap, relative)
-        )
+    for setting, values in by_setting(pairs):
+        train, test = np.array(values, dtype=np.float64).T
+        gap = differences(train, test) if higher_is_better(metric) else differences(test, train)
+        relative = relative_change(test, train, metric)
+        estimates = (mean_and_interval(each, confidence) for each in (train, test, gap, relative))
         summaries.append(GeneralizationGap(setting, metric, *estimates))
     return summaries
 
@@ -309,8 +286,7 @@ def best_so_far(val_loss: NDArray[Any], epochs: int) -> NDArray[np.float64]:
     """The validation loss of the weights that a run would keep, were it to end at each epoch.
 
     ``best(t) = min over s ≤ min(t, T) of val_loss(s)`` for a run of T epochs: a run that stopped
-    keeps its best weights, so it keeps its best loss while others go on. Averaging only the runs
-    still in training would make the mean jump whenever one stops.
+    keeps its best loss while others go on, so that the mean does not jump where one stops.
 
     Raises:
         ValueError: where there is no epoch.
@@ -325,10 +301,9 @@ def best_so_far(val_loss: NDArray[Any], epochs: int) -> NDArray[np.float64]:
 def learning_curves(
     histories: Iterable[tuple[Setting, Sequence[NDArray[Any]]]], *, confidence: float
 ) -> list[Curve]:
-    """The curve of each setting, up to the last epoch that a run of it reached.
+    """The curve of each setting that has runs, up to the last epoch that one of them reached.
 
-    Of the validation losses of its finished runs, each (epochs,) from the first epoch on. A
-    setting without runs has no curve.
+    ``histories`` are the validation losses of its finished runs, (epochs,) from the first on.
 
     Raises:
         ValueError: where a run has no epoch.
@@ -341,10 +316,7 @@ def learning_curves(
         best = np.stack([best_so_far(loss, last) for loss in losses])
         epochs = shown_epochs(last)
         estimates = [mean_and_interval(best[:, epoch - 1], confidence) for epoch in epochs]
-        mean, low, high = (
-            np.array([getattr(estimate, name) for estimate in estimates])
-            for name in ("mean", "low", "high")
-        )
+        mean, low, high = np.array([(each.mean, each.low, each.high) for each in estimates]).T
         curves.append(Curve(setting, epochs, mean, low, high, runs=len(losses)))
     return curves
 

@@ -22,7 +22,7 @@ from offset_autoencoder.config.params import read_document
 from offset_autoencoder.config.schema import SPLITS
 from offset_autoencoder.data.prepared import Schema
 from offset_autoencoder.evaluation.results import ExperimentResults
-from offset_autoencoder.evaluation.verdict_wording import percent
+from offset_autoencoder.evaluation.statistics import percent
 from offset_autoencoder.io.files import read_json, write_text
 from offset_autoencoder.offsets.table import INFO, folder_of
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from offset_autoencoder.config import Setting
-from offset_autoencoder.evaluation.verdict_wording import Outcome
+from offset_autoencoder.evaluation.comparison import Outcome
 from offset_autoencoder.reporting.wording import swept_values
 
 # Okabe and Ito's palette, which the common kinds of colour blindness tell apart.

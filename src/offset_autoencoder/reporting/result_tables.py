@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from offset_autoencoder.evaluation.comparison import Comparison
 from offset_autoencoder.evaluation.metrics import CONDITIONS, METRICS
 from offset_autoencoder.evaluation.results import ExperimentResults
+from offset_autoencoder.evaluation.statistics import percent, probability
 from offset_autoencoder.evaluation.summary import summarise
-from offset_autoencoder.evaluation.verdict_wording import percent, probability
 from offset_autoencoder.reporting import tables
 from offset_autoencoder.reporting.palette import Palette
 from offset_autoencoder.reporting.rows import shown_comparisons, shown_in
@@ -119,7 +119,7 @@ def _comparison_table(
     estimates = {summary.setting.label: summary.estimate for summary in summaries}
     means = [estimates[item.setting.label] for item in family]
     marks = [[Mark(item.equivalence.change, palette.css(item.outcome))] for item in family]
-    wins = [Cell(f"{item.wins.wins}/{item.pairs}", item.wins.wins) for item in family]
+    wins = [Cell(f"{item.wins}/{item.pairs}", item.wins) for item in family]
     of_pairs = [
         tables.estimate_column(
             "difference",

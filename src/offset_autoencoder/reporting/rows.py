@@ -19,6 +19,7 @@ from offset_autoencoder.evaluation.summary import (
     Curve,
     SettingSummary,
     noise_level,
+    runs_table,
     setting_cells,
     sweep_keys,
 )
@@ -72,7 +73,7 @@ _COMPARISON: Fields = {
     "equivalent": lambda item: None if math.isnan(item.equivalence.p) else item.equivalence.shown,
     "seeds_needed": "needed.seeds",
     "needed_for": "needed.finds",
-    "wins": "wins.wins",
+    "wins": "wins",
     "pairs": "pairs",
     "verdict": "verdict",
 }
@@ -141,7 +142,7 @@ def report_tables(results: ExperimentResults) -> dict[str, Rows]:
         return ["model", "setting", *keys, *fields], rows
 
     return {
-        "runs": (results.run_columns, results.run_rows),
+        "runs": runs_table(results.runs, results.settings),
         "comparison": led(_COMPARISON, results.comparisons),
         "verdicts": led(_VERDICT, results.verdicts),
         "interventions": led(_INTERVENTION, results.interventions),

@@ -10,8 +10,8 @@ from rich.text import Text
 from offset_autoencoder.config import Setting
 from offset_autoencoder.evaluation.metrics import METRICS
 from offset_autoencoder.evaluation.results import ExperimentResults
+from offset_autoencoder.evaluation.statistics import percent
 from offset_autoencoder.evaluation.summary import SettingSummary, noise_level
-from offset_autoencoder.evaluation.verdict_wording import percent
 from offset_autoencoder.paths import REPORTS
 from offset_autoencoder.reporting import result_tables
 from offset_autoencoder.reporting.palette import TERMINAL_STYLES, Palette, palette_of

@@ -8,9 +8,8 @@ from collections.abc import Iterable
 
 from offset_autoencoder.config import Setting, format_value
 from offset_autoencoder.evaluation.metrics import METRICS
-from offset_autoencoder.evaluation.statistics import Estimate
+from offset_autoencoder.evaluation.statistics import Estimate, percent
 from offset_autoencoder.evaluation.summary import noise_level, sweep_label
-from offset_autoencoder.evaluation.verdict_wording import percent
 
 PARTS = {"offset": "offset", "code": "code", "sum": "code + offset", "both": "side by side"}
 """Names of the parts that are probed."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from offset_autoencoder.config import SPLITS, Params, Run, Setting, load_params
 from offset_autoencoder.data.prepared import PreparedData, load_prepared
 from offset_autoencoder.errors import InputError, run_command
-from offset_autoencoder.evaluation.examples import codes, reconstructions
+from offset_autoencoder.evaluation import examples, run_evaluation
 from offset_autoencoder.evaluation.metrics import check_metrics
 from offset_autoencoder.evaluation.probes import Splits, prepare_targets
 from offset_autoencoder.evaluation.results import (
@@ -19,12 +19,7 @@ from offset_autoencoder.evaluation.results import (
     experiment_results,
     pictured_runs,
 )
-from offset_autoencoder.evaluation.run_evaluation import (
-    EvaluationSamples,
-    RunEvaluation,
-    RunOffsets,
-    evaluate_runs,
-)
+from offset_autoencoder.evaluation.run_evaluation import RunEvaluation
 from offset_autoencoder.evaluation.summary import RunRow
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, PREPARED, REPORTS
 from offset_autoencoder.reporting.page import read_provenance, write_page
@@ -64,15 +59,10 @@ def evaluate(params: Params, data: PreparedData, index: Sequence[IndexedRun]) ->
     finished = [(row.id, run) for row, run in pairs if row.status == "finished"]
     trained = {run_id: (run, load_finished_run(MODELS, run_id)) for run_id, run in finished}
     evaluations = evaluate_all(params, data, trained)
-    rows = [
-        RunRow(row.id, run, row.status, evaluations[row.id].metrics)
-        if row.id in evaluations
-        else RunRow(row.id, run, row.status)
-        for row, run in pairs
-    ]
+    metrics = {run_id: evaluation.metrics for run_id, evaluation in evaluations.items()}
     results = experiment_results(
         params,
-        rows,
+        [RunRow(row.id, run, row.status, metrics.get(row.id, {})) for row, run in pairs],
         evaluations,
         validation_losses(params, finished),
         unconverged=sum(still_improving(run_id, run) for run_id, run in finished),
@@ -84,8 +74,8 @@ def evaluate(params: Params, data: PreparedData, index: Sequence[IndexedRun]) ->
     offsets = offsets_of(data)
     return replace(
         results,
-        reconstructions=reconstructions(data, chosen, named, offsets),
-        codes=codes(data, chosen, labelled, offsets),
+        reconstructions=examples.reconstructions(data, chosen, named, offsets),
+        codes=examples.codes(data, chosen, labelled, offsets),
     )
 
 
@@ -95,24 +85,25 @@ def evaluate_all(
     """The evaluation of every finished run, by id."""
     known_range, classes, shape = data.schema.range, data.schema.classes, data.schema.image_shape
     x, y = ([getattr(data.split(name), part) for name in SPLITS] for part in ("x", "y"))
-    samples = EvaluationSamples(
+    samples = run_evaluation.EvaluationSamples(
         x=dict(zip(SPLITS, x, strict=True)),
         targets=prepare_targets(Splits(*x), None if classes is None else Splits(*y)),
         data_range=(known_range[0], known_range[1]) if known_range else None,
         image_shape=tuple(shape) if shape else None,
     )
+    evaluated = run_evaluation.evaluate_runs(trained, offsets_of(data), samples, params.evaluate)
     evaluations: dict[str, RunEvaluation] = {}
     with progress("evaluating runs", len(trained), float(len(trained))) as report:
-        offsets = offsets_of(data)
-        for run_id, evaluation in evaluate_runs(trained, offsets, samples, params.evaluate):
+        for run_id, evaluation in evaluated:
             evaluations[run_id] = evaluation
             report(float(len(evaluations)), len(evaluations))
     return evaluations
 
 
-def offsets_of(data: PreparedData) -> RunOffsets:
+def offsets_of(data: PreparedData) -> run_evaluation.Offsets:
     """The offsets of the data's samples."""
-    return RunOffsets(OFFSETS, {name: len(data.split(name).x) for name in SPLITS})
+    samples = {name: len(data.split(name).x) for name in SPLITS}
+    return run_evaluation.run_offsets(OFFSETS, samples)
 
 
 def check_index(index: Sequence[IndexedRun], runs: Sequence[Run]) -> None:
@@ -131,17 +122,11 @@ def validation_losses(
     params: Params, finished: Sequence[tuple[str, Run]]
 ) -> list[tuple[Setting, list[NDArray[np.float64]]]]:
     """The validation losses of each setting's finished runs."""
-    return [
-        (
-            setting,
-            [
-                read_history(runs_folder(MODELS) / run_id)["val_loss"]
-                for run_id, run in finished
-                if run.setting == setting
-            ],
-        )
-        for setting in params.settings
-    ]
+    losses: dict[str, list[NDArray[np.float64]]] = {s.label: [] for s in params.settings}
+    for run_id, run in finished:
+        history = read_history(runs_folder(MODELS) / run_id)
+        losses[run.setting.label].append(history["val_loss"])
+    return [(setting, losses[setting.label]) for setting in params.settings]
 
 
 def still_improving(run_id: str, run: Run) -> bool:

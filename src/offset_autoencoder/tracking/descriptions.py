@@ -1,31 +1,88 @@
-"""Descriptions in MLflow, in Markdown: outcomes of an experiment and of a setting."""
+"""Text that MLflow shows of an experiment and its settings: params, and outcomes in Markdown."""
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from offset_autoencoder.tracking.record_types import Record, as_ranges
+from offset_autoencoder.config import Params, Setting
+from offset_autoencoder.config.schema import Evaluate
+from offset_autoencoder.evaluation.summary import noise_level
+from offset_autoencoder.io.tables import Row
+from offset_autoencoder.tracking.record_types import Record
 
-# MLflow cuts a longer tag off without a word.
+# MLflow cuts a longer tag, and a longer param, off without a word.
 _LONGEST_TAG = 8000
+_LONGEST_PARAM = 6000
+_OF_THE_MODEL = ("system", "offset", "rms", "stddev")
 # Where a verdict's figures and reasons begin.
 _REASON = re.compile(r" by [\d.]|: | \(|, neither ")
 
-Row = Mapping[str, str]
+
+def experiment_params(params: Params) -> dict[str, str]:
+    """The params of an experiment; those in which models differ as ``MODEL.KEY``."""
+    values: dict[str, Any] = {
+        "seeds": as_ranges(params.seeds),
+        "data": params.data.source,
+        "scale": params.data.scale,
+    }
+    for key, value in params.split.model_dump().items():
+        values["split_seed" if key == "seed" else key] = value
+    for name, offset in params.offsets.items():
+        for key, value in offset.model_dump(exclude_none=True).items():
+            values[f"offsets.{name}" if key == "kind" else f"offsets.{name}.{key}"] = value
+    by_model: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for setting in params.settings:
+        spec = setting.spec
+        by_model[setting.model].append(
+            {**setting.network.relevant, **setting.train.relevant, **spec.common, **spec.options}
+        )
+    everywhere = [options for settings in by_model.values() for options in settings]
+    for key in dict.fromkeys(key for options in everywhere for key in options):
+        texts = _distinct(options.get(key) for options in everywhere)
+        if len(texts) == 1 and key not in _OF_THE_MODEL:
+            values[key] = texts[0]
+            continue
+        for model, settings in by_model.items():
+            if of_model := [options[key] for options in settings if key in options]:
+                values[f"{model}.{key}"] = "; ".join(_distinct(of_model))
+    evaluate = params.evaluate
+    values |= {"metric": evaluate.metric, "baselines": evaluate.baselines}
+    values["confidence"] = evaluate.confidence
+    return {name: as_param(value) for name, value in values.items()}
 
 
-def short_verdict(row: Row) -> str:
-    """Verdict of a row of ``comparison.csv`` without its figures: ``"worse than none"``."""
-    return _REASON.split(row.get("verdict", ""), maxsplit=1)[0]
+def setting_params(params: Params, setting: Setting) -> dict[str, str]:
+    """The params of a setting and of each of its runs; one that is not given is left out.
+
+    ``noise_level`` is the root mean square per coordinate of what is added, rms or stddev: the
+    one axis that offsets and noise have in common.
+    """
+    spec = setting.spec
+    offset = params.offsets[spec.offset].model_dump() if spec.offset else {}
+    values: dict[str, Any] = {
+        "model": setting.model,
+        "system": spec.system,
+        "offset": spec.offset,
+        **{f"offset_{name}": value for name, value in offset.items()},
+        "rms": spec.rms,
+        "stddev": spec.stddev,
+        "noise_level": noise_level(setting),
+        **spec.options,
+        **setting.network.relevant,
+        **setting.train.relevant,
+        "data": params.data.source,
+        "scale": params.data.scale,
+    }
+    return {name: as_param(value) for name, value in values.items() if value is not None}
 
 
 def experiment_description(
     settings: Sequence[Record],
     comparisons: Mapping[str, Sequence[Row]],
-    baselines: Sequence[str],
-    metric: str,
-    confidence: float,
+    evaluate: Evaluate,
     runs: int,
     diverged: int,
 ) -> str:
@@ -34,9 +91,7 @@ def experiment_description(
     Args:
         settings: Their records.
         comparisons: Rows of ``reports/comparison.csv`` by the setting's label.
-        baselines: The models that others are compared with.
-        metric: The metric whose means and verdicts are shown.
-        confidence: The intervals' share, 0.95 for 95 %.
+        evaluate: The metric that is shown, the baselines, the share of the intervals.
         runs: Number of runs.
         diverged: Number of those that diverged.
 
@@ -44,18 +99,23 @@ def experiment_description(
         Markdown, at most as long as MLflow keeps; rows that do not fit are counted in its last
         line.
     """
-    head = _counted(runs, diverged)
+    head, metric = _counted(runs, diverged), evaluate.metric
     if not settings:
         return f"{head}.\n"
-    columns = ["setting", f"test {metric}", *(f"against {name}" for name in baselines)]
-    has_offsets = any("offset_used_as" in record.tags for record in settings)
-    columns += ["its offset is used as"] if has_offsets else []
+    columns = ["setting", f"test {metric}", *(f"against {name}" for name in evaluate.baselines)]
+    names_by_use: dict[str, list[str]] = {}
+    for record in settings:
+        if use := record.tags.get("offset_used_as"):
+            names_by_use.setdefault(use, []).append(record.name)
+    uses = [f"**{use}**: {', '.join(names)}" for use, names in sorted(names_by_use.items())]
+    columns += ["its offset is used as"] if uses else []
     text = "\n".join(
         [
-            f"{head}. Test {metric}: mean and {100 * confidence:g} % interval over the seeds; "
-            "changes of it are compared pairwise by seed.",
+            f"{head}. Test {metric}: mean and {100 * evaluate.confidence:g} % interval over the "
+            "seeds; changes of it are compared pairwise by seed.",
             "",
-            *_offset_uses(settings),
+            # MLflow's page shows the beginning of a long description.
+            *(["Offsets are used as " + "; ".join(uses) + ".", ""] if uses else []),
             _line(columns),
             _line(["---"] * len(columns)),
         ]
@@ -63,8 +123,8 @@ def experiment_description(
     for position, record in enumerate(settings):
         rows = comparisons.get(record.tags["setting"], ())
         cells = [record.name, _mean(record.metrics, metric)]
-        cells += [_against(rows, name) for name in baselines]
-        cells += [record.tags.get("offset_used_as", "")] if has_offsets else []
+        cells += [_against(rows, name) for name in evaluate.baselines]
+        cells += [record.tags.get("offset_used_as", "")] if uses else []
         line = "\n" + _line(cells)
         rest = f"\n\n{len(settings) - position} more settings: reports/metrics.json\n"
         if len(text) + len(line) + len(rest) > _LONGEST_TAG:
@@ -76,14 +136,7 @@ def experiment_description(
 def setting_description(
     seeds: Sequence[int], diverged: int, comparisons: Iterable[Row], verdict: Row
 ) -> str:
-    """Describe the outcome of a setting: its verdicts, in sentences.
-
-    Args:
-        seeds: Its seeds.
-        diverged: Number of its runs that diverged.
-        comparisons: Its rows of ``reports/comparison.csv``.
-        verdict: Its row of ``reports/verdicts.csv``; empty where it has no offset.
-    """
+    """Describe the outcome of a setting: its verdicts; ``verdict`` is empty without an offset."""
     sentences = [f"Seeds {as_ranges(seeds)}: {_counted(len(seeds), diverged)}."]
     if sentence := verdict.get("sentence"):
         sentences.append(f"**Its offset is used as: {verdict.get('verdict', '')}.** {sentence}")
@@ -92,21 +145,16 @@ def setting_description(
     return text if len(text) <= _LONGEST_TAG else text[: _LONGEST_TAG - 1] + "…"
 
 
+def short_verdict(row: Row) -> str:
+    """Verdict of a row of ``comparison.csv`` without its figures: ``"worse than none"``."""
+    return _REASON.split(row.get("verdict", ""), maxsplit=1)[0]
+
+
 def _verdict_word(row: Row) -> str:
     """The short verdict without the baseline: ``"worse"``, ``"equivalent within 5 %"``."""
     baseline = row.get("baseline_setting") or row.get("baseline", "")
     pattern = rf" (than|to|from|with|against) {re.escape(baseline)}(?= |$)"
     return re.sub(pattern, "", short_verdict(row))
-
-
-def _offset_uses(settings: Sequence[Record]) -> list[str]:
-    """The part of a long description that MLflow's page shows: offsets by their use."""
-    names: dict[str, list[str]] = {}
-    for record in settings:
-        if verdict := record.tags.get("offset_used_as"):
-            names.setdefault(verdict, []).append(record.name)
-    uses = [f"**{verdict}**: {', '.join(of_use)}" for verdict, of_use in sorted(names.items())]
-    return ["Offsets are used as " + "; ".join(uses) + ".", ""] if uses else []
 
 
 def _counted(runs: int, diverged: int) -> str:
@@ -133,3 +181,42 @@ def _against(rows: Iterable[Row], baseline: str) -> str:
 
 def _line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
+
+
+def as_ranges(numbers: Iterable[int]) -> str:
+    """Whole numbers with neighbours joined: ``0-9``, ``3, 7, 11-20``."""
+    ranges: list[list[int]] = []
+    for value in sorted(numbers):
+        if ranges and value == ranges[-1][1] + 1:
+            ranges[-1][1] = value
+        else:
+            ranges.append([value, value])
+    return _joined([str(low) if low == high else f"{low}-{high}" for low, high in ranges])
+
+
+def _distinct(values: Iterable[Any]) -> list[str]:
+    return list(dict.fromkeys(as_param(value) for value in values))
+
+
+def as_param(value: Any) -> str:
+    """A params value as MLflow shows it: ``0.001``, ``true``, ``null``, ``64, 32``.
+
+    A list too long for MLflow is cut at an item, and says how many there are.
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return _joined([f"{key}={as_param(item)}" for key, item in value.items()])
+    if isinstance(value, list | tuple):
+        return _joined([as_param(item) for item in value])
+    return str(value)
+
+
+def _joined(items: Sequence[str]) -> str:
+    text = ", ".join(items) or "none"
+    if len(text) <= _LONGEST_PARAM:
+        return text
+    tail = f", … ({len(items)} in all)"
+    return text[: text.rindex(", ", 0, _LONGEST_PARAM - len(tail))] + tail

@@ -41,68 +41,47 @@ def following(runs: Sequence[IdentifiedRun], live_after: float | None) -> Iterat
     if live_after is None or not runs:
         yield
         return
-    message = json.dumps(
-        {
-            "training": os.getpid(),
-            "store": str(run_store()),
-            "runs": [
-                {"label": run.run.label, "id": run.id, "fingerprint": run.spec.fingerprint()}
-                for run in runs
-            ],
-        }
-    )
-    follower = _Follower(message)
-    timer = threading.Timer(live_after, follower.start)
+    named = [
+        {"label": run.run.label, "id": run.id, "fingerprint": run.spec.fingerprint()}
+        for run in runs
+    ]
+    message = json.dumps({"training": os.getpid(), "store": str(run_store()), "runs": named})
+    started: list[subprocess.Popen[bytes]] = []
+    timer = threading.Timer(live_after, _start, [message, started])
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
-        follower.end()
+        timer.join()
+        for process in started:
+            _end(process)
 
 
-class _Follower:
-    """The process that follows; it ends when its input does."""
-
-    def __init__(self, message: str) -> None:
-        self._message = message
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._has_ended = False
-
-    def start(self) -> None:
-        with self._lock:
-            if self._has_ended:
-                return
-            try:
-                self._process = subprocess.Popen(
-                    _COMMAND, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=_environment()
-                )
-                assert self._process.stdin is not None
-                self._process.stdin.write(self._message.encode() + b"\n")
-                self._process.stdin.flush()
-            except OSError as error:
-                print(f"warning: the training is not shown in MLflow: {error}", file=sys.stderr)
-
-    def end(self) -> None:
-        with self._lock:
-            self._has_ended = True
-            process = self._process
-        if process is None:
-            return
-        with contextlib.suppress(OSError):
-            assert process.stdin is not None
-            process.stdin.close()
-        try:
-            process.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+def _start(message: str, started: list[subprocess.Popen[bytes]]) -> None:
+    # The training's environment, with this package where the training found it.
+    paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+    try:
+        process = subprocess.Popen(
+            _COMMAND, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment
+        )
+        started.append(process)
+        assert process.stdin is not None
+        process.stdin.write(message.encode() + b"\n")
+        process.stdin.flush()
+    except OSError as error:
+        print(f"warning: the training is not shown in MLflow: {error}", file=sys.stderr)
 
 
-def _environment() -> dict[str, str]:
-    """The training's own, with this package where the training found it."""
-    source = str(Path(__file__).parents[2])
-    paths = [source, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Close its input, on which it ends by itself; kill it where it does not."""
+    assert process.stdin is not None
+    with contextlib.suppress(OSError):
+        process.stdin.close()
+    try:
+        process.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,39 +23,30 @@ import numpy as np
 
 from offset_autoencoder.config import Params, load_params
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.files import read_json
 from offset_autoencoder.paths import project_root
+from offset_autoencoder.runs.files import CHECKPOINTS, SPEC, read_saved_run
 from offset_autoencoder.runs.spec import RunSpec
-from offset_autoencoder.tracking.location import Location, locate, publisher_lock
+from offset_autoencoder.tracking import store
 from offset_autoencoder.tracking.record_types import (
-    CURRENT,
     CURVES,
-    KEY,
-    ROLE,
-    Curves,
     Point,
+    Record,
     milliseconds,
     read_curves,
-    run_key,
 )
-from offset_autoencoder.tracking.records import run_name, run_params, run_tags
-from offset_autoencoder.tracking.store import StoredRun, create_database, now_ms, read_state
+from offset_autoencoder.tracking.records import run_record
 from offset_autoencoder.tracking.writer import (
     WRITER,
     ExperimentWriter,
-    is_being_written,
-    log_in_batches,
+    is_written_by_another,
+    now_ms,
     points_digest,
-    provenance,
     sign_of_life,
-    writing_process,
 )
 
-# As the trainer names it.
-CHECKPOINTS = ".checkpoints"
-POLL_SECONDS = 2.0
+_POLL_SECONDS = 2.0
 # Until a store that did not answer is asked again.
-RETRY_SECONDS = 60.0
+_RETRY_SECONDS = 60.0
 _SIGN_SECONDS = 60.0
 # A core in use gives such a process 1.5 %. MLflow's import and a new store take seconds of one:
 # while all cores are in use curves come late, otherwise at once.
@@ -83,7 +74,14 @@ def main() -> None:
                     flush=True,
                 )
             has_warned = True
-            has_ended.wait(RETRY_SECONDS)
+            has_ended.wait(_RETRY_SECONDS)
+
+
+def _wait_for_end(has_ended: threading.Event) -> None:
+    with contextlib.suppress(OSError):
+        while sys.stdin.read(1):
+            pass
+    has_ended.set()
 
 
 def follow(message: Mapping[str, Any], has_ended: threading.Event) -> None:
@@ -98,80 +96,44 @@ def follow(message: Mapping[str, Any], has_ended: threading.Event) -> None:
         Exception: whatever MLflow raises where the store does not answer.
     """
     params = load_params()
-    runs = live_runs(params, message["runs"], Path(message["store"]))
+    runs = _live_runs(params, message["runs"], Path(message["store"]))
     while not any(run.has_points for run in runs):
-        if has_ended.wait(POLL_SECONDS):
+        if has_ended.wait(_POLL_SECONDS):
             return
-    writer = LiveWriter.open(
-        locate(params.tracking),
-        params.tracking.experiment,
-        message["training"],
-        is_current=Path.cwd() == project_root(),
-    )
-    open_runs = list(runs)
+    writer = _LiveWriter(params, message["training"])
     while not has_ended.is_set():
-        for run in open_runs[:]:
+        for run in runs[:]:
             if not has_ended.is_set() and writer.write(run):
-                open_runs.remove(run)
-        has_ended.wait(POLL_SECONDS)
-    writer.end(open_runs)
+                runs.remove(run)
+        has_ended.wait(_POLL_SECONDS)
+    for run in runs:
+        with contextlib.suppress(Exception):
+            writer.end(run)
 
 
-@dataclass(frozen=True)
-class LiveRun:
-    """A run in training, as the run store shows it: a checkpoint first, then a folder.
+@dataclass
+class _LiveRun:
+    """A run in training: in the run store a checkpoint first, then a folder; and its MLflow run."""
 
-    Attributes:
-        id: Its SHA-256.
-        key: Of its record.
-        name: In the UI.
-        params: As published.
-        tags: As published, as far as they are known.
-        store: The run store.
-    """
-
-    id: str
-    key: str
-    name: str
-    params: Mapping[str, str]
-    tags: Mapping[str, str]
-    store: Path
-
-    @property
-    def checkpoint(self) -> Path:
-        """The trainer's last checkpoint."""
-        return self.store / CHECKPOINTS / f"{self.id}.npz"
-
-    @property
-    def folder(self) -> Path:
-        """Its folder once it has ended."""
-        return self.store / self.id
+    record: Record  # as far as it is known
+    checkpoint: Path
+    folder: Path
+    mlflow_id: str = ""  # until it is begun
+    logged: set[tuple[str, int]] = field(default_factory=set)  # key and step of its points
+    signed: float = 0.0  # last sign of life of the training in it, by time.monotonic()
 
     @property
     def has_ended(self) -> bool:
-        """True if its training has ended."""
-        return (self.folder / "spec.json").exists()
+        return (self.folder / SPEC).exists()
 
     @property
     def has_points(self) -> bool:
-        """True if there is anything to show of it."""
         return self.has_ended or self.checkpoint.exists()
 
-    @property
-    def status(self) -> str:
-        """Status of a run that has ended, in MLflow's words."""
-        spec = read_json(self.folder / "spec.json")
-        return "FINISHED" if spec.get("status") == "finished" else "FAILED"
-
-    def curves(self, now: int) -> Curves:
-        """All of its curves, once it has ended; see :func:`.record_types.read_curves`."""
-        return read_curves(self.folder, now)
-
     def points(self) -> list[Point]:
-        """The points of its last checkpoint; the same that its history will hold.
-
-        Empty where there is no checkpoint, or one that is just being replaced.
-        """
+        """The points of its history, or of its checkpoint; none where that is being replaced."""
+        if self.has_ended:
+            return read_curves(self.folder, now_ms())[0]
         try:
             with np.load(self.checkpoint, allow_pickle=False) as archive:
                 epochs = archive["epochs"]
@@ -190,183 +152,89 @@ class LiveRun:
         ]
 
 
-def live_runs(
-    params: Params, runs: Iterable[Mapping[str, Any]], store: Path
-) -> tuple[LiveRun, ...]:
-    """The runs that a training names.
-
-    Args:
-        params: The project's params.
-        runs: Of each run its label, its id and its fingerprint.
-        store: The run store.
-
-    Raises:
-        InputError: where params.yaml has been changed since, and has no such run.
-    """
+def _live_runs(params: Params, named: Iterable[Mapping[str, Any]], folder: Path) -> list[_LiveRun]:
+    """The runs that a training names by label, id and fingerprint; ``folder``: the run store."""
     by_label = {run.label: run for run in params.runs}
-    live = []
-    for named in runs:
-        run = by_label.get(named["label"])
+    runs = []
+    for name in named:
+        run = by_label.get(name["label"])
         if run is None:
-            raise InputError("params.yaml", f"has no run {named['label']} any more")
-        live.append(
-            LiveRun(
-                id=named["id"],
-                key=run_key(run.setting.model, named["id"]),
-                name=run_name(run),
-                params=run_params(params, run),
-                tags=run_tags(run, RunSpec.parse(named["fingerprint"])),
-                store=store,
-            )
-        )
-    return tuple(live)
+            raise InputError("params.yaml", f"has no run {name['label']} any more")
+        record = run_record(params, run, RunSpec.parse(name["fingerprint"]))
+        checkpoint = folder / CHECKPOINTS / f"{name['id']}.npz"
+        runs.append(_LiveRun(record, checkpoint, folder / name["id"]))
+    return runs
 
 
-@dataclass
-class _Written:
-    """An MLflow run that is being written.
+class _LiveWriter:
+    """The project's MLflow experiment, to which the runs of a training process are written."""
 
-    Attributes:
-        mlflow_id: Its id.
-        points: Keys and steps of the points that it holds.
-        signed: Last sign of life of the training in it, by ``time.monotonic()``.
-    """
-
-    mlflow_id: str
-    points: set[tuple[str, int]] = field(default_factory=set)
-    signed: float = field(default_factory=time.monotonic)
-
-
-class LiveWriter:
-    """An MLflow experiment that runs in training are written to.
-
-    Args:
-        experiment: The experiment.
-        stored: Our runs that it holds already.
-        training: The process id of the training.
-        is_current: Whether the training is that of the user's own workspace.
-    """
-
-    def __init__(
-        self,
-        experiment: ExperimentWriter,
-        stored: Sequence[StoredRun],
-        training: int,
-        *,
-        is_current: bool,
-    ) -> None:
-        self._experiment = experiment
-        self._client = experiment.client
-        self._training = training
-        self._is_current = is_current
-        self._stored: dict[str, list[StoredRun]] = {}
-        for run in stored:
-            self._stored.setdefault(run.tags[KEY], []).append(run)
-        self._written: dict[str, _Written] = {}
-
-    @classmethod
-    def open(
-        cls, location: Location, experiment: str, training: int, *, is_current: bool
-    ) -> LiveWriter:
-        """Open the experiment, creating store and experiment where they are missing.
-
-        Raises:
-            InputError: where the store cannot be reached, or the experiment is deleted.
-        """
+    def __init__(self, params: Params, training: int) -> None:
+        location, name = store.locate(params.tracking), params.tracking.experiment
         if location.database is not None and not location.database.exists():
-            with publisher_lock(location):
-                create_database(location)
-        state = read_state(location, experiment)
+            with store.publisher_lock(location):
+                store.create_database(location)
+        state = store.read_state(location, name)
         if state.is_deleted:
-            raise InputError(f"the experiment {experiment!r}", "is deleted")
-        writer = ExperimentWriter.open(
-            location, experiment, state, provenance(project_root()), is_current=is_current
-        )
-        return cls(writer, state.runs, training, is_current=is_current)
+            raise InputError(f"the experiment {name!r}", "is deleted")
+        root = project_root()
+        self._writer = ExperimentWriter(location, name, state, root, is_current=Path.cwd() == root)
+        self._stored = list(state.runs)
+        self._training = training
 
-    def write(self, run: LiveRun) -> bool:
-        """Write what is new of a run.
-
-        Returns:
-            Whether there is nothing more to come of it.
-        """
-        if not run.has_points:
-            return False
-        if run.key not in self._written and not self._begin(run):
+    def write(self, run: _LiveRun) -> bool:
+        """Write what is new of a run; True where there is nothing more to come of it."""
+        has_ended = run.has_ended
+        if not run.mlflow_id:
+            if not run.has_points:
+                return False
+            if self._is_elsewhere(run):
+                return True
+            points = run.points()
+            if not points:
+                return has_ended
+            self._begin(run, points[0].timestamp)
+        if has_ended:
+            self.end(run)
             return True
-        written = self._written.get(run.key)
-        if written is None:
-            return False
-        if run.has_ended:
-            self._complete(run, written)
-            return True
-        self._log(written, run.points())
-        if time.monotonic() - written.signed > _SIGN_SECONDS:
-            self._client.set_tag(written.mlflow_id, WRITER, sign_of_life(self._training))
-            written.signed = time.monotonic()
+        self._log(run, run.points())
+        if time.monotonic() - run.signed > _SIGN_SECONDS:
+            self._writer.client.set_tag(run.mlflow_id, WRITER, sign_of_life(self._training))
+            run.signed = time.monotonic()
         return False
 
-    def end(self, runs: Sequence[LiveRun]) -> None:
-        """Complete the runs that have ended, and leave none running."""
-        for run in runs:
-            written = self._written.get(run.key)
-            if written is None:
-                continue
-            with contextlib.suppress(Exception):
-                if run.has_ended:
-                    self._complete(run, written)
-                else:
-                    self._client.set_terminated(written.mlflow_id, "KILLED")
+    def end(self, run: _LiveRun) -> None:
+        """Complete a run that has ended, and leave none running."""
+        if not run.mlflow_id:
+            return
+        status, end = "KILLED", None
+        if run.has_ended:
+            points = run.points()
+            self._log(run, points)
+            self._writer.log(run.mlflow_id, (), tags={CURVES: points_digest(points)})
+            is_finished = read_saved_run(run.folder).status == "finished"
+            status, end = "FINISHED" if is_finished else "FAILED", points[-1].timestamp
+        self._writer.client.set_terminated(run.mlflow_id, status, end)
 
-    def _begin(self, run: LiveRun) -> bool:
-        """True if the run is to be shown: it is not published, nor being written elsewhere."""
-        for stored in self._stored.pop(run.key, []):
-            is_ours = writing_process(stored) == self._training
-            if stored.is_complete or (is_being_written(stored) and not is_ours):
-                return False
-            self._experiment.discard(stored)
-        points = run.curves(now_ms()).points if run.has_ended else run.points()
-        if not points:
-            return not run.has_ended
-        tags = {
-            **run.tags,
-            **self._experiment.provenance,
-            ROLE: "run",
-            KEY: run.key,
-            CURRENT: str(self._is_current).lower(),
-            WRITER: sign_of_life(self._training),
-        }
-        begun = self._client.create_run(
-            self._experiment.experiment_id,
-            start_time=points[0].timestamp,
-            tags=tags,
-            run_name=run.name,
-        )
-        written = self._written[run.key] = _Written(str(begun.info.run_id))
-        log_in_batches(self._client, written.mlflow_id, (), run.params)
-        return True
+    def _is_elsewhere(self, run: _LiveRun) -> bool:
+        """True if the run is published, or being written elsewhere; else its remains go."""
+        for stored in [one for one in self._stored if one.record_id == run.record.record_id]:
+            if stored.is_complete or is_written_by_another(stored, self._training):
+                return True
+            self._stored.remove(stored)
+            self._writer.discard(stored)
+        return False
 
-    def _complete(self, run: LiveRun, written: _Written) -> None:
-        from mlflow.entities import RunTag
+    def _begin(self, run: _LiveRun, start: int) -> None:
+        run.mlflow_id = self._writer.begin(run.record, start, self._training, {})
+        run.signed = time.monotonic()
+        self._writer.log(run.mlflow_id, (), run.record.params)
 
-        curves = run.curves(now_ms())
-        self._log(written, curves.points)
-        tags = [RunTag(CURVES, points_digest(curves.points))]
-        self._client.log_batch(written.mlflow_id, tags=tags)
-        self._client.set_terminated(written.mlflow_id, run.status, curves.end)
-
-    def _log(self, written: _Written, points: Iterable[Point]) -> None:
-        new = [point for point in points if (point.key, point.step) not in written.points]
+    def _log(self, run: _LiveRun, points: Iterable[Point]) -> None:
+        new = [point for point in points if (point.key, point.step) not in run.logged]
         if new:
-            log_in_batches(self._client, written.mlflow_id, new)
-            written.points |= {(point.key, point.step) for point in new}
-
-
-def _wait_for_end(has_ended: threading.Event) -> None:
-    with contextlib.suppress(OSError):
-        while sys.stdin.read(1):
-            pass
-    has_ended.set()
+            self._writer.log(run.mlflow_id, new)
+            run.logged |= {(point.key, point.step) for point in new}
 
 
 if __name__ == "__main__":

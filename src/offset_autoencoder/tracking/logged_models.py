@@ -8,7 +8,8 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,28 +19,23 @@ import numpy as np
 from offset_autoencoder.data.prepared import load_prepared, load_scale
 from offset_autoencoder.data.scaling import inverse_scale
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.paths import CUSTOM, PREPARED
-from offset_autoencoder.serving.metadata import (
-    NAME_IN_MLFLOW,
-    ExportOrder,
-    ModelMetadata,
-    read_metadata,
-)
-from offset_autoencoder.tracking.record_types import CONTENT, CURRENT, KEY
-from offset_autoencoder.tracking.serving_diff import (
-    LOGGED,
-    MODEL_ID,
-    REFUSED,
-    RETIRED,
-    ServedRun,
-)
-from offset_autoencoder.tracking.store import StoredRun
+from offset_autoencoder.serving import metadata
+from offset_autoencoder.serving.metadata import NAME_IN_MLFLOW, ExportOrder, ModelMetadata
+from offset_autoencoder.tracking.record_types import CONTENT, CURRENT, KEY, run_key
+from offset_autoencoder.tracking.store import StoredRun, all_pages
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
     from mlflow.tracking import MlflowClient
 
-_PAGE = 100
+# Tags of a run: the content that was logged of it (or was found not to be servable), its model.
+LOGGED = "served_content_sha256"
+MODEL_ID = "served_model"
+REFUSED = "not_served_because"
+RETIRED = "retired"
+
 _READY = "READY"
 _EXAMPLES = 2
 # What a served model imports; its own code comes with it.
@@ -53,13 +49,30 @@ class NotServable(Exception):
     """A run that cannot be served; the message says why."""
 
 
+@dataclass(frozen=True)
+class ServedRun:
+    """A run that is to be served."""
+
+    model: str
+    run: str  # its id
+    test: dict[str, float]  # its test metrics as deployed
+
+    @property
+    def key(self) -> str:
+        """Key of its record."""
+        return run_key(self.model, self.run)
+
+    @property
+    def content(self) -> str:
+        """The SHA-256 of what is logged of it."""
+        test = {name: repr(value) for name, value in self.test.items()}
+        return sha256_of_json([metadata.FORMAT, self.key, test])
+
+
 class Exports:
     """The folders of runs that a process is writing, one after the other.
 
-    Args:
-        process: ``offset_autoencoder.serving.export``; None where nothing is written.
-        folders: By key of the run, in the order in which they are written.
-        stderr: The process's error output.
+    ``folders`` is by key of the run, in the order in which they are written.
     """
 
     def __init__(
@@ -68,8 +81,7 @@ class Exports:
         self._process = process
         self._folders = folders
         self._stderr = stderr
-        self._unread = list(folders)
-        self._errors: dict[str, str | None] = {}
+        self._errors: list[str | None] = []  # of those that are written
 
     def holds(self, run: ServedRun) -> bool:
         """True if the run is among those being written."""
@@ -82,7 +94,8 @@ class Exports:
             NotServable: where it could not be written.
             InputError: where the process came to an end.
         """
-        while run.key in self._unread:
+        position = list(self._folders).index(run.key)
+        while len(self._errors) <= position:
             process = self._process
             line = process.stdout.readline() if process and process.stdout else ""
             if not line:
@@ -92,66 +105,57 @@ class Exports:
                     f"the process that writes them ended: {lines[-1] if lines else 'killed'}",
                     "'dvc repro publish' tries again",
                 )
-            self._errors[self._unread.pop(0)] = json.loads(line)["error"]
-        error = self._errors[run.key]
-        if error is not None:
+            self._errors.append(json.loads(line)["error"])
+        if (error := self._errors[position]) is not None:
             raise NotServable(error)
         return self._folders[run.key]
 
 
 @contextlib.contextmanager
 def exporting(runs: Sequence[ServedRun], root: Path) -> Iterator[Exports]:
-    """Begin to write runs as folders; they are removed, and the process ended, with the block.
-
-    Args:
-        runs: The runs; none starts no process.
-        root: The project's folder.
-    """
+    """Begin to write runs as folders; they are removed, and the process ended, with the block."""
     if not runs:
         yield Exports(None, {}, Path())
         return
-    with tempfile.TemporaryDirectory(prefix="offset-autoencoder-models-") as place:
+    command = [sys.executable, "-m", "offset_autoencoder.serving.export"]
+    with (
+        tempfile.TemporaryDirectory(prefix="offset-autoencoder-models-") as temporary,
+        (Path(temporary) / "stderr.txt").open("w") as stderr,
+        subprocess.Popen(
+            command,
+            cwd=root,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        ) as process,
+    ):
         # The folder's own name is the one that it has within MLflow's model.
         folders = {
-            run.key: Path(place) / str(number) / NAME_IN_MLFLOW for number, run in enumerate(runs)
+            run.key: Path(temporary) / str(number) / NAME_IN_MLFLOW
+            for number, run in enumerate(runs)
         }
         orders = [ExportOrder(run.run, run.model, str(folders[run.key]), run.test) for run in runs]
-        stderr = Path(place) / "stderr.txt"
-        with stderr.open("w") as stream:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "offset_autoencoder.serving.export"],
-                cwd=root,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stream,
-                text=True,
-            )
+        assert process.stdin is not None
         try:
-            if process.stdin is not None:
-                with contextlib.suppress(OSError), process.stdin as stdin:
-                    json.dump([dataclasses.asdict(order) for order in orders], stdin)
-            yield Exports(process, folders, stderr)
+            with contextlib.suppress(OSError), process.stdin as stdin:
+                json.dump([dataclasses.asdict(order) for order in orders], stdin)
+            yield Exports(process, folders, Path(stderr.name))
         finally:
             process.kill()
-            process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
 
 
 class LoggedModels:
-    """The models of an MLflow experiment.
-
-    Args:
-        client: The store.
-        experiment_id: The MLflow experiment's id.
-        root: The project's folder.
-    """
+    """The models of an MLflow experiment."""
 
     def __init__(self, client: MlflowClient, experiment_id: str, root: Path) -> None:
         self._client = client
         self._experiment_id = experiment_id
         self._root = root
-        self._models = list(_search(client, experiment_id))
+        models = all_pages(
+            lambda page: client.search_logged_models([experiment_id], page_token=page)
+        )
+        self._models = [model for model in models if KEY in model.tags]
 
     def log(self, run: ServedRun, folder: Path, stored: StoredRun) -> None:
         """Log a folder as a model of an MLflow run, if none is yet; then mark the run.
@@ -201,67 +205,52 @@ class LoggedModels:
             self._client.set_logged_model_tags(model.model_id, {CURRENT: "false"})
 
     def _create(self, run: ServedRun, folder: Path, stored: StoredRun) -> str:
-        from mlflow.entities import LoggedModelOutput
+        from mlflow.entities import LoggedModelOutput, Metric
 
-        client = self._client
-        tags = {
-            KEY: run.key,
-            CONTENT: run.content,
-            CURRENT: "true",
-            "run_id_sha256": run.run,
-            "setting": stored.tags.get("setting", run.model),
-            "seed": stored.tags.get("seed", ""),
-        }
+        client, mlflow_id = self._client, stored.mlflow_id
         model = client.create_logged_model(
             self._experiment_id,
             name=run.model,
-            source_run_id=stored.mlflow_id,
-            tags=tags,
-            params=dict(client.get_run(stored.mlflow_id).data.params),
+            source_run_id=mlflow_id,
+            tags={
+                KEY: run.key,
+                CONTENT: run.content,
+                CURRENT: "true",
+                "run_id_sha256": run.run,
+                "setting": stored.tags.get("setting", run.model),
+                "seed": stored.tags.get("seed", ""),
+            },
+            params=dict(client.get_run(mlflow_id).data.params),
             model_type="autoencoder",
         )
         model_id = str(model.model_id)
-        with tempfile.TemporaryDirectory() as place:
-            path = Path(place) / "model"
-            save_mlflow_model(path, folder, self._root, model)
+        with tempfile.TemporaryDirectory() as temporary:
+            path = Path(temporary) / "model"
+            _save_mlflow_model(path, folder, self._root, model)
             client.log_model_artifacts(model_id, str(path))
-        client.log_outputs(stored.mlflow_id, [LoggedModelOutput(model_id, step=0)])
-        self._log_metrics(run, model_id, stored.mlflow_id)
+        client.log_outputs(mlflow_id, [LoggedModelOutput(model_id, step=0)])
+        # The run's test metrics are shown with the model: the same points, as the model's own.
+        histories = [client.get_metric_history(mlflow_id, name)[-1:] for name in run.test]
+        metrics = [
+            Metric(p.key, p.value, p.timestamp, p.step, model_id=model_id, run_id=mlflow_id)
+            for points in histories
+            for p in points
+        ]
+        client.log_batch(mlflow_id, metrics)
         self._models.append(client.finalize_logged_model(model_id, "READY"))
         return model_id
 
-    def _log_metrics(self, run: ServedRun, model_id: str, mlflow_id: str) -> None:
-        """Show the run's test metrics with the model: the same points, as the model's own."""
-        from mlflow.entities import Metric
 
-        points = [
-            point
-            for name in run.test
-            for point in self._client.get_metric_history(mlflow_id, name)[-1:]
-        ]
-        metrics = [
-            Metric(p.key, p.value, p.timestamp, p.step, model_id=model_id, run_id=mlflow_id)
-            for p in points
-        ]
-        self._client.log_batch(mlflow_id, metrics)
-
-
-def save_mlflow_model(path: Path, folder: Path, root: Path, model: LoggedModel) -> None:
+def _save_mlflow_model(path: Path, folder: Path, root: Path, model: LoggedModel) -> None:
     """Write a folder as an MLflow model of flavour pyfunc, with this package's code.
 
     Not by ``log_model``: that would load the model with its example, and TensorFlow, here.
     Requirements and signature are given, so that MLflow does not start another to find them.
-
-    Args:
-        path: Where to.
-        folder: The served model's folder.
-        root: The project's folder, whose test samples are the example.
-        model: The logged model that it is written for.
     """
     import mlflow.pyfunc
     from mlflow.models import Model
 
-    facts = read_metadata(folder)
+    facts = metadata.read_metadata(folder)
     package, custom = Path(__file__).parents[1], root / CUSTOM
     mlflow.pyfunc.save_model(
         path,
@@ -294,13 +283,11 @@ def _signature(facts: ModelMetadata) -> Any:
         return TensorSpec(np.dtype(dtype), (-1, *shape), name)
 
     inputs: list[ColSpec | TensorSpec] = [tensor("x", "float64", facts.input_dim)]
+    are_text = {"labels": isinstance((facts.classes or [0])[0], str), "ids": facts.text_ids}
     if facts.needs == "offset":
         inputs.append(tensor("offset", "float64", facts.latent_dim))
-    elif facts.needs == "labels":
-        is_text = isinstance((facts.classes or [0])[0], str)
-        inputs.append(tensor("labels", "str" if is_text else "int64"))
-    elif facts.needs == "ids":
-        inputs.append(tensor("ids", "str" if facts.text_ids else "int64"))
+    elif facts.needs is not None:
+        inputs.append(tensor(facts.needs, "str" if are_text[facts.needs] else "int64"))
     outputs: list[ColSpec | TensorSpec] = [
         tensor("reconstruction", "float32", facts.input_dim),
         tensor("offset", "float32", facts.latent_dim),
@@ -325,13 +312,3 @@ def _example(facts: ModelMetadata, root: Path) -> dict[str, Any]:
     elif facts.needs == "ids":
         example["ids"] = data.test.ids[rows]
     return example
-
-
-def _search(client: MlflowClient, experiment_id: str) -> Iterable[LoggedModel]:
-    token: str | None = None
-    while True:
-        page = client.search_logged_models([experiment_id], max_results=_PAGE, page_token=token)
-        yield from (model for model in page if KEY in model.tags)
-        token = page.token
-        if not token:
-            return

@@ -4,40 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from offset_autoencoder.config import Params
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.paths import project_root
-from offset_autoencoder.tracking.location import Location, locate, publisher_lock
+from offset_autoencoder.tracking import store
 from offset_autoencoder.tracking.record_types import Record, RecordId
 from offset_autoencoder.tracking.records import read_records
-from offset_autoencoder.tracking.store import (
-    StoredRun,
-    StoreState,
-    create_database,
-    explained,
-    old_artifacts,
-    read_state,
-    relocate,
-    write_back,
-)
-from offset_autoencoder.tracking.writer import (
-    ExperimentWriter,
-    is_being_written,
-    provenance,
-    writing_process,
-)
-
-if TYPE_CHECKING:
-    from mlflow.exceptions import MlflowException
+from offset_autoencoder.tracking.store import Location, StoredRun, StoreState
+from offset_autoencoder.tracking.writer import ExperimentWriter, is_written_by_another
 
 Action = Literal["create", "update", "keep"]
 
@@ -45,10 +28,17 @@ Action = Literal["create", "update", "keep"]
 _WORTH_A_BAR = 5
 # Of bringing in line and looking again; one is enough unless others write at the same time.
 _ROUNDS = 3
+# MLflow's tables and columns that hold absolute paths of artifacts.
+_ARTIFACT_COLUMNS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """Treatment of one record.
 
     Attributes:
@@ -82,17 +72,52 @@ class Plan:
     @property
     def is_nothing(self) -> bool:
         """True if the store is in line."""
-        ids = {step.record.record_id: step.stored.mlflow_id for step in self.steps if step.stored}
+        ids = {record.record_id: stored.mlflow_id for _, record, stored in self.steps if stored}
         return not (self.retire or self.discard) and all(
-            step.action == "keep"
-            and step.stored is not None
-            and (not self.is_workspace or _is_in_place(step.record, step.stored, ids))
-            for step in self.steps
+            action == "keep"
+            and stored is not None
+            and (not self.is_workspace or _is_in_place(record, stored, ids))
+            for action, record, stored in self.steps
         )
 
     def runs(self, *actions: Action) -> int:
         """Number of runs among the steps of these kinds."""
         return sum(step.action in actions and step.record.role == "run" for step in self.steps)
+
+
+class Outcome(NamedTuple):
+    """Result of a publication: what was to be done, and was, and one line that says so."""
+
+    plan: Plan
+    summary: str
+
+
+def publish(params: Params, root: Path = Path()) -> Outcome:
+    """Bring the store in line with the files, each run exactly once.
+
+    For an SQLite store MLflow is imported only where something is to be done. Publishers on one
+    machine wait for each other; one that was killed leaves at most one half-written run, which
+    the next replaces. What a temporary clone of DVC's publishes is not current, and takes
+    nothing from what is.
+
+    Raises:
+        InputError: where a file is missing or damaged, or the store cannot be reached.
+    """
+    location, experiment = store.locate(params.tracking), params.tracking.experiment
+    publication = _Publication(read_records(params, root), location, experiment, root)
+    state, plan = publication.compare()
+    if _old_artifacts(location, state) or not plan.is_nothing:
+        with store.publisher_lock(location):
+            plan = publication.carry_out()
+    total = plan.runs("create", "update", "keep")
+    text = f"published: {total} run{'s' * (total != 1)}"
+    if plan.is_nothing:
+        return Outcome(plan, f"{text}, nothing new")
+    retired = sum(stored.record_id[0] == "run" for stored in plan.retire)
+    counts = {"new": plan.runs("create"), "updated": plan.runs("update"), "retired": retired}
+    changes = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    text += f" ({changes or 'the experiment brought in line'})"
+    return Outcome(plan, f"{text} to {location.safe_uri} experiment {experiment}")
 
 
 def make_plan(
@@ -118,30 +143,28 @@ def make_plan(
             or a training that goes on elsewhere; it is left alone.
     """
     groups: dict[RecordId, list[StoredRun]] = defaultdict(list)
-    for stored in state.runs:
+    for stored in sorted(
+        state.runs, key=lambda one: (not one.is_complete, not one.is_shown_live, one.mlflow_id)
+    ):
         if stored.is_complete or not is_alive(stored):
             groups[stored.record_id].append(stored)
-    discard, candidates = [], {}
-    for record_id, group in groups.items():
-        first, *others = sorted(group, key=_rank)
-        candidates[record_id] = first
-        discard += others
     steps = []
+    discard = [stored for group in groups.values() for stored in group[1:]]
     for record in records:
-        candidate = candidates.pop(record.record_id, None)
+        candidate = next(iter(groups.pop(record.record_id, ())), None)
         if candidate is None:
             steps.append(Step("create", record))
         elif not (candidate.is_complete or candidate.is_shown_live):
             discard.append(candidate)
             steps.append(Step("create", record))
-        elif candidate.holds(record) or (
+        elif (candidate.holds(record) and not _lacks_files(record, candidate)) or (
             candidate.is_current and candidate.is_complete and not is_workspace
         ):
             steps.append(Step("keep", record, candidate))
         else:
             steps.append(Step("update", record, candidate))
     retire = []
-    for stored in candidates.values():
+    for stored, *_ in groups.values():
         if stored.record_id[0] != "experiment" and not stored.is_complete:
             discard.append(stored)
         elif is_workspace and (stored.is_current or stored.status == "RUNNING"):
@@ -150,76 +173,15 @@ def make_plan(
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """Result of a publication.
-
-    Attributes:
-        location: The store.
-        experiment: The MLflow experiment's name.
-        plan: The steps that were to be done, and were.
-    """
-
-    location: Location
-    experiment: str
-    plan: Plan
-
-    @property
-    def summary(self) -> str:
-        """One line: ``published: 160 runs (12 new, 3 updated, 2 retired) to ...``."""
-        plan = self.plan
-        total = plan.runs("create", "update", "keep")
-        runs = "run" if total == 1 else "runs"
-        if plan.is_nothing:
-            return f"published: {total} {runs}, nothing new"
-        retired = sum(stored.record_id[0] == "run" for stored in plan.retire)
-        counts = {"new": plan.runs("create"), "updated": plan.runs("update"), "retired": retired}
-        changes = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-        return (
-            f"published: {total} {runs} ({changes or 'the experiment brought in line'}) "
-            f"to {self.location.safe_uri} experiment {self.experiment}"
-        )
-
-
-def publish(params: Params, root: Path = Path()) -> Outcome:
-    """Bring the store in line with the files, each run exactly once.
-
-    For an SQLite store MLflow is imported only where something is to be done. Publishers on one
-    machine wait for each other; one that was killed leaves at most one half-written run, which
-    the next replaces. What a temporary clone of DVC's publishes is not current, and takes
-    nothing from what is.
-
-    Args:
-        params: The project's params.
-        root: The project's folder.
-
-    Raises:
-        InputError: where a file is missing or damaged, or the store cannot be reached.
-    """
-    publication = _Publication(
-        records=read_records(params, root),
-        location=locate(params.tracking),
-        experiment=params.tracking.experiment,
-        root=root,
-        is_workspace=root.resolve() == project_root(),
-    )
-    _, plan = publication.compare()
-    if not plan.is_nothing:
-        with publisher_lock(publication.location):
-            plan = publication.carry_out()
-    return Outcome(publication.location, publication.experiment, plan)
-
-
-@dataclass(frozen=True)
 class _Publication:
     records: tuple[Record, ...]
     location: Location
     experiment: str
     root: Path
-    is_workspace: bool
 
     def compare(self) -> tuple[StoreState, Plan]:
         """Content of the store, and what has to be done."""
-        state = read_state(self.location, self.experiment)
+        state = store.read_state(self.location, self.experiment)
         if state.is_deleted:
             raise InputError(
                 f"MLflow store {self.location.safe_uri}",
@@ -227,44 +189,45 @@ class _Publication:
                 f"bring it back by 'mlflow experiments restore --experiment-id "
                 f"{state.experiment_id}', or give tracking.experiment another name",
             )
-        plan = make_plan(self.records, state, is_workspace=self.is_workspace, is_alive=_is_anothers)
-        has_moved = old_artifacts(self.location, state) is not None
-        steps = tuple(
-            replace(step, action="update")
-            if step.action == "keep" and (has_moved or _lacks_files(step))
-            else step
-            for step in plan.steps
+        is_workspace = self.root.resolve() == project_root()
+        return state, make_plan(
+            self.records,
+            state,
+            is_workspace=is_workspace,
+            is_alive=lambda stored: is_written_by_another(stored, os.getpid()),
         )
-        return state, replace(plan, steps=steps)
 
     def carry_out(self) -> Plan:
         """Bring the store in line; the caller holds the lock. Gives what was done at first."""
         # Whoever held the lock may have published the same.
-        state, plan = self.compare()
-        if (old := old_artifacts(self.location, state)) is not None:
-            relocate(self.location, old)
+        location, (state, plan) = self.location, self.compare()
+        if old := _old_artifacts(location, state):
+            _relocate(location, old)
             state, plan = self.compare()
         if plan.is_nothing:
             return plan
-        location = self.location
-        with explained(location), contextlib.ExitStack() as stack:
-            create_database(location)
-            stack.callback(write_back, location)
-            writer = ExperimentWriter.open(
-                location,
-                self.experiment,
-                state,
-                provenance(self.root),
-                is_current=self.is_workspace,
+        with store.explained(location), contextlib.ExitStack() as stack:
+            from mlflow.exceptions import MlflowException
+
+            store.create_database(location)
+            stack.callback(store.write_back, location)
+            writer = ExperimentWriter(
+                location, self.experiment, state, self.root, is_current=plan.is_workspace
             )
             # A server that answers a call twice, a call whose answer is lost, or a publisher on
             # another machine may leave a double: what was written is read again.
             left, rounds = plan, 0
             while not left.is_nothing and rounds < _ROUNDS:
                 rounds += 1
-                with _progress(left.runs("create", "update")) as advance:
-                    _write(left, writer, advance, is_last=rounds == _ROUNDS)
-                write_back(location)
+                try:
+                    _write(left, writer)
+                except MlflowException as error:
+                    # Unless a run that was to be written is not there any more.
+                    is_gone = "must be in the 'active'" in str(error)
+                    is_gone |= error.error_code == "RESOURCE_DOES_NOT_EXIST"
+                    if rounds == _ROUNDS or not is_gone:
+                        raise
+                store.write_back(location)
                 _, left = self.compare()
         return plan
 
@@ -275,78 +238,67 @@ def _is_in_place(record: Record, stored: StoredRun, ids: dict[RecordId, str]) ->
     return stored.is_current and stored.parent_id == parent_id
 
 
-def _rank(stored: StoredRun) -> tuple[bool, bool, str]:
-    return not stored.is_complete, not stored.is_shown_live, stored.mlflow_id
-
-
-def _is_anothers(stored: StoredRun) -> bool:
-    return is_being_written(stored) and writing_process(stored) != os.getpid()
-
-
-def _lacks_files(step: Step) -> bool:
+def _lacks_files(record: Record, stored: StoredRun) -> bool:
     """True if artifacts of a store on this machine are gone and have to be sent again."""
-    parts = urlsplit(step.stored.artifact_uri if step.stored else "")
-    if parts.scheme not in ("", "file") or not parts.path:
+    if urlsplit(stored.artifact_uri).scheme not in ("", "file") or not stored.artifact_uri:
         return False
-    folder = Path(url2pathname(parts.path))
-    return any(not (folder / artifact.name).is_file() for artifact in step.record.artifacts)
+    folder = _path(stored.artifact_uri)
+    return any(not (folder / artifact.name).is_file() for artifact in record.artifacts)
 
 
-def _write(
-    plan: Plan, writer: ExperimentWriter, advance: Callable[[], None], *, is_last: bool
-) -> None:
-    """Carry out a plan, as far as a publisher on another machine does not come in between."""
-    from mlflow.exceptions import MlflowException
+def _write(plan: Plan, writer: ExperimentWriter) -> None:
+    from offset_autoencoder.reporting.terminal import Report, progress
 
-    try:
-        _carry_out(plan, writer, advance)
-    except MlflowException as error:
-        if is_last or not _is_conflict(error):
-            raise
-
-
-def _is_conflict(error: MlflowException) -> bool:
-    """True if a run that was to be written is not there any more."""
-    return error.error_code == "RESOURCE_DOES_NOT_EXIST" or "must be in the 'active'" in str(error)
-
-
-def _carry_out(plan: Plan, writer: ExperimentWriter, advance: Callable[[], None]) -> None:
-    for stored in plan.discard:
-        writer.discard(stored)
+    silent: contextlib.nullcontext[Report] = contextlib.nullcontext(lambda *_: None)
+    total, done = plan.runs("create", "update"), 0
     ids: dict[RecordId, str] = {}
-    for step in plan.steps:
-        record, current = step.record, step.stored
-        parent_id = ids.get(record.parent) if record.parent else None
-        if current is None:
-            ids[record.record_id] = writer.create(record, parent_id)
-        elif step.action == "update":
-            ids[record.record_id] = writer.update(record, current, parent_id)
-        else:
-            ids[record.record_id] = current.mlflow_id
-            if plan.is_workspace and not _is_in_place(record, current, ids):
-                writer.adopt(current, parent_id)
-        if record.role == "run" and step.action != "keep":
-            advance()
-    for stored in plan.retire:
-        writer.retire(stored)
-    for step in plan.steps:
-        if step.record.role == "experiment" and step.action != "keep":
-            writer.end(ids[step.record.record_id])
+    with progress("publishing runs", total, total) if total > _WORTH_A_BAR else silent as report:
+        for stored in plan.discard:
+            writer.discard(stored)
+        for action, record, current in plan.steps:
+            parent_id = ids.get(record.parent) if record.parent else None
+            if current is None:
+                ids[record.record_id] = writer.create(record, parent_id)
+            elif action == "update":
+                ids[record.record_id] = writer.update(record, current, parent_id)
+            else:
+                ids[record.record_id] = current.mlflow_id
+                if plan.is_workspace and not _is_in_place(record, current, ids):
+                    writer.adopt(current, parent_id)
+            if record.role == "run" and action != "keep":
+                done += 1
+                report(done, done)
+        for stored in plan.retire:
+            writer.retire(stored)
+        for action, record, _ in plan.steps:
+            if record.role == "experiment" and action != "keep":
+                writer.end(ids[record.record_id])
 
 
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    if total <= _WORTH_A_BAR:
-        yield lambda: None
-        return
-    from offset_autoencoder.reporting.terminal import progress
+def _old_artifacts(location: Location, state: StoreState) -> str | None:
+    """URI at which an SQLite store believes its artifacts, if they lie beside it instead."""
+    # So it is where we gave the place (a folder mlartifacts), and it is gone, or was copied along.
+    here, there = location.artifacts, state.artifacts
+    if location.database is None or here is None or there is None or there == here:
+        return None
+    if _path(there).name != _path(here).name or not there.startswith("file:"):
+        return None
+    return there if _path(here).exists() or not _path(there).exists() else None
 
-    done = 0
-    with progress("publishing runs", total, total) as report:
 
-        def advance() -> None:
-            nonlocal done
-            done += 1
-            report(done, done)
+def _relocate(location: Location, old: str) -> None:
+    """Have a store name its artifacts where they are; MLflow offers no call for that."""
+    assert location.database is not None
+    with contextlib.closing(sqlite3.connect(location.database, timeout=20)) as connection:
+        for table, column in _ARTIFACT_COLUMNS:
+            # A table that this MLflow does not have has nothing to correct.
+            with contextlib.suppress(sqlite3.OperationalError), connection:
+                connection.execute(
+                    f"UPDATE {table} SET {column} = :new || substr({column}, :length)"
+                    f" WHERE {column} = :old OR substr({column}, 1, :length) = :old || '/'",
+                    {"new": location.artifacts, "old": old, "length": len(old) + 1},
+                )
 
-        yield advance
+
+def _path(uri: str) -> Path:
+    return Path(url2pathname(urlsplit(uri).path))

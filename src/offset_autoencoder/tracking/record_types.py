@@ -1,25 +1,23 @@
-"""Records that MLflow should hold, and the text that it shows of values."""
+"""Records that MLflow should hold: the type, its parts, and the reading of parts from files."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from offset_autoencoder.config import SPLITS
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.files import read_npz, sha256_of_json
-from offset_autoencoder.io.tables import number, read_csv
-from offset_autoencoder.paths import run_store
+from offset_autoencoder.io.files import read_json, read_npz, sha256_of_file, sha256_of_json
+from offset_autoencoder.paths import PARAMS, PREPARED, REPORTS, run_store
+from offset_autoencoder.runs.files import TIMES, read_history
 
-Role = Literal["experiment", "setting", "run"]
 RecordId = tuple[str, str]
 """Role and key."""
-Status = Literal["FINISHED", "FAILED"]
 
 # The tags that say which MLflow run is which record, and how far it was written.
 KEY = "record_key"
@@ -28,33 +26,17 @@ CONTENT = "content_sha256"
 CURVES = "curves_sha256"
 CURRENT = "current"
 PARENT = "mlflow.parentRunId"
-DESCRIPTION = "mlflow.note.content"
-
-TIMES = "times.npz"
-
-# MLflow cuts a longer param off without a word.
-_LONGEST_PARAM = 6000
-# MLflow keeps 36 characters of a data set's digest.
-_DIGEST_DIGITS = 32
 
 
-@dataclass(frozen=True)
-class Artifact:
-    """A file of the project that is kept with a record.
-
-    Attributes:
-        name: Its path among the artifacts: ``"reports/comparison.csv"``.
-        source: The file.
-        sha256: The digest of its bytes.
-    """
+class Artifact(NamedTuple):
+    """A file that is kept with a record, under a name such as ``"reports/comparison.csv"``."""
 
     name: str
     source: Path
     sha256: str
 
 
-@dataclass(frozen=True)
-class DataSet:
+class DataSet(NamedTuple):
     """A data set that a run used.
 
     Attributes:
@@ -71,38 +53,9 @@ class DataSet:
     shape: tuple[int, int]
     sha256: str
 
-    @property
-    def digest(self) -> str:
-        """The first half of the SHA-256: 32 hex digits."""
-        return self.sha256[:_DIGEST_DIGITS]
-
-    @property
-    def schema(self) -> str:
-        """JSON: dtype and shape, as MLflow writes it for tensors."""
-        shape = [-1, self.shape[1]]
-        features = {"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": shape}}
-        return json.dumps(
-            {"mlflow_tensorspec": {"features": json.dumps([features]), "targets": None}}
-        )
-
-    @property
-    def profile(self) -> str:
-        """JSON: the number of rows, and the whole digest."""
-        return json.dumps(
-            {"num_rows": self.shape[0], "shape": list(self.shape), "sha256": self.sha256}
-        )
-
-
-class CurvePoint(NamedTuple):
-    """One value of a curve over the seeds; ``step`` is the epoch from 1."""
-
-    key: str
-    value: float
-    step: int
-
 
 class Point(NamedTuple):
-    """One value of one curve; ``timestamp`` in ms since 1970, ``step`` the epoch from 1."""
+    """One value of a curve; ``step`` is the epoch from 1, ``timestamp`` in ms since 1970."""
 
     key: str
     value: float
@@ -123,27 +76,26 @@ class Record:
         params: Flat, as MLflow shows them.
         metrics: Final values, one per name.
         tags: Tags that follow from the files.
-        folder: Of a run, ``models/runs/ID``, which holds its curves.
-        artifacts: Files kept with the record.
+        folders: ``models/runs/ID`` of the run, which holds its curves; else of all runs that the
+            record stands for, which hold their times.
         parent: The record that it is nested under.
-        curves: Of a setting, its curves over the seeds.
+        artifacts: Files kept with the record.
+        curves: Of a setting, its curves over the seeds; their timestamp is that of publication.
         datasets: Data that it was trained and tested on. Its key determines them.
-        spans: Of a record that stands for several runs, their folders, which hold their times.
     """
 
-    role: Role
+    role: Literal["experiment", "setting", "run"]
     key: str
     name: str
-    status: Status
+    status: Literal["FINISHED", "FAILED"]
     params: Mapping[str, str]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
-    folder: Path | None = None
-    artifacts: tuple[Artifact, ...] = ()
+    folders: tuple[Path, ...] = ()
     parent: RecordId | None = None
-    curves: tuple[CurvePoint, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+    curves: tuple[Point, ...] = ()
     datasets: tuple[DataSet, ...] = ()
-    spans: tuple[Path, ...] = ()
 
     @property
     def record_id(self) -> RecordId:
@@ -153,7 +105,7 @@ class Record:
     @property
     def curves_digest(self) -> str:
         """The SHA-256 of the curves over the seeds."""
-        return sha256_of_json([[key, repr(value), step] for key, value, step in self.curves])
+        return sha256_of_json([[key, repr(value), step] for key, value, _, step in self.curves])
 
     @property
     def content(self) -> str:
@@ -175,29 +127,12 @@ class Record:
         )
 
 
-@dataclass(frozen=True)
-class Curves:
-    """All curves of a run.
-
-    Attributes:
-        points: Epoch by epoch.
-        start: When the first epoch ended, in ms since 1970.
-        end: When the last epoch ended, in ms since 1970.
-        times_known: Whether these are the times at which it happened.
-    """
-
-    points: tuple[Point, ...]
-    start: int
-    end: int
-    times_known: bool
-
-    @property
-    def keys(self) -> frozenset[str]:
-        """The curves' names."""
-        return frozenset(point.key for point in self.points)
+def run_key(model: str, run_id: str) -> str:
+    """Key of a run's record."""
+    return f"{model} {run_id}"
 
 
-def read_curves(folder: Path, now: int) -> Curves:
+def read_curves(folder: Path, now: int) -> tuple[list[Point], bool]:
     """Read the curves of a run: ``history.csv`` with the times at which its epochs ended.
 
     The times are the machine's own and are not handed on with the run, so a run that DVC has
@@ -208,26 +143,24 @@ def read_curves(folder: Path, now: int) -> Curves:
         folder: ``models/runs/ID``.
         now: The moment of publishing, in ms since 1970.
 
+    Returns:
+        The points epoch by epoch, and whether they carry the times at which it happened.
+
     Raises:
         InputError: where ``history.csv`` is missing or damaged.
     """
-    path = folder / "history.csv"
-    rows = read_csv(path, ("epoch",))
-    ended = _epoch_ends(folder, len(rows))
-    points = []
-    for position, row in enumerate(rows):
-        step = int(number(path, position + 1, "epoch", row["epoch"]))
-        moment = now if ended is None else ended[position]
-        points += [
-            Point(key, number(path, position + 1, key, cell), moment, step)
-            for key, cell in row.items()
-            if key != "epoch" and cell
-        ]
-    start, end = (ended[0], ended[-1]) if ended else (now, now)
-    return Curves(tuple(points), start, end, times_known=ended is not None)
+    history = read_history(folder)
+    epochs = history.pop("epoch").astype(int)
+    ended = _epoch_ends(folder, len(epochs))
+    points = [
+        Point(key, float(values[row]), ended[row] if ended else now, int(step))
+        for row, step in enumerate(epochs)
+        for key, values in history.items()
+    ]
+    return points, ended is not None
 
 
-def read_span(folders: Sequence[Path]) -> tuple[int, int] | None:
+def read_span(folders: Iterable[Path]) -> tuple[int, int] | None:
     """End of the first epoch of the first of several runs, and of the last of the last.
 
     Args:
@@ -252,53 +185,43 @@ def _epoch_ends(folder: Path, epochs: int | None = None) -> list[int] | None:
             ended = read_npz(path)["ended"]
         except (InputError, KeyError):
             continue
-        if (
-            ended.ndim == 1
-            and ended.dtype == np.float64
-            and len(ended)
-            and np.isfinite(ended).all()
-            and epochs in (None, len(ended))
-        ):
+        is_usable = ended.ndim == 1 and ended.dtype == np.float64 and len(ended) > 0
+        if is_usable and np.isfinite(ended).all() and epochs in (None, len(ended)):
             return milliseconds(ended)
     return None
 
 
-def run_key(model: str, run_id: str) -> str:
-    """Key of a run's record."""
-    return f"{model} {run_id}"
+def read_splits(root: Path) -> tuple[DataSet, ...]:
+    """The splits of ``data/prepared``, by ``schema.json``.
 
-
-def as_param(value: Any) -> str:
-    """A params value as MLflow shows it: ``0.001``, ``true``, ``null``, ``64, 32``.
-
-    A list too long for MLflow is cut at an item, and says how many there are.
+    Raises:
+        InputError: where it is missing or damaged.
     """
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Mapping):
-        return _joined([f"{key}={as_param(item)}" for key, item in value.items()])
-    if isinstance(value, list | tuple):
-        return _joined([as_param(item) for item in value])
-    return str(value)
+    path = root / PREPARED / "schema.json"
+    schema = read_json(path)
+    try:
+        return tuple(
+            DataSet(
+                name=str(schema.get("source", "data"))[:500],
+                context=split,
+                uri=f"{PREPARED.as_posix()}/{split}/x.npy",
+                sha256=str(schema["digests"][split]["x"]),
+                shape=(schema["samples"][split], schema["input_dim"]),
+            )
+            for split in SPLITS
+        )
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InputError(str(path), f"lacks {error}", "run 'dvc repro prepare'") from None
 
 
-def as_ranges(numbers: Iterable[int]) -> str:
-    """Whole numbers with neighbours joined: ``0-9``, ``3, 7, 11-20``."""
-    ranges: list[list[int]] = []
-    for value in sorted(numbers):
-        if ranges and value == ranges[-1][1] + 1:
-            ranges[-1][1] = value
-        else:
-            ranges.append([value, value])
-    return _joined(str(low) if low == high else f"{low}-{high}" for low, high in ranges)
-
-
-def _joined(items: Iterable[str]) -> str:
-    parts = list(items)
-    text = ", ".join(parts) or "none"
-    if len(text) <= _LONGEST_PARAM:
-        return text
-    tail = f", … ({len(parts)} in all)"
-    return text[: text.rindex(", ", 0, _LONGEST_PARAM - len(tail))] + tail
+def read_artifacts(root: Path) -> Iterator[Artifact]:
+    """The reports and params.yaml; pictures in a folder of their own, which people open."""
+    reports = root / REPORTS
+    for path in sorted(reports.rglob("*")):
+        inside = path.relative_to(reports)
+        if path.is_file() and not any(part.startswith(".") for part in inside.parts):
+            is_picture = path.suffix == ".png"
+            name = f"pictures/{path.name}" if is_picture else f"reports/{inside.as_posix()}"
+            yield Artifact(name, path, sha256_of_file(path))
+    if (path := root / PARAMS).is_file():
+        yield Artifact(PARAMS.name, path, sha256_of_file(path))

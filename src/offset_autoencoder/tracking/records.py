@@ -1,83 +1,86 @@
 """Records of a project, read from its files: the experiment, its settings, their runs.
 
 To show something more in MLflow, add it to the params, metrics or tags that one of
-:func:`_experiment_record`, :func:`_setting_record` and :func:`_run_record` gives.
+:meth:`_Project.experiment_record`, :meth:`_Project.setting_record` and :func:`run_record` gives.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from offset_autoencoder.config import Params, Run, Setting, format_value
-from offset_autoencoder.evaluation.summary import noise_level
-from offset_autoencoder.io.files import sha256_of_json
-from offset_autoencoder.io.tables import number
-from offset_autoencoder.paths import REPORTS
-from offset_autoencoder.runs.spec import RunSpec
-from offset_autoencoder.tracking.descriptions import (
-    experiment_description,
-    setting_description,
-    short_verdict,
-)
-from offset_autoencoder.tracking.project_files import (
-    ProjectRun,
-    Reports,
-    datasets_of,
-    project_artifacts,
-    read_reports,
-    read_runs,
-    read_splits,
-)
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.evaluation.summary import sweep_label
+from offset_autoencoder.io.files import read_json, sha256_of_json
+from offset_autoencoder.io.tables import Row, number, read_csv
+from offset_autoencoder.paths import MODELS, OFFSETS, REPORTS
+from offset_autoencoder.runs.files import read_saved_run
+from offset_autoencoder.runs.spec import RunSpec, SavedRun
+from offset_autoencoder.runs.store import INDEX, read_index, runs_folder
+from offset_autoencoder.tracking import descriptions
+from offset_autoencoder.tracking.descriptions import as_ranges
 from offset_autoencoder.tracking.record_types import (
-    DESCRIPTION,
-    CurvePoint,
     DataSet,
+    Point,
     Record,
     RecordId,
-    as_param,
-    as_ranges,
+    read_artifacts,
+    read_splits,
+    run_key,
 )
 
-_STATISTICS = {"mean": "", "low": "_low", "high": "_high"}
+_DESCRIPTION = "mlflow.note.content"
+# A mean and the ends of its interval, as the columns of the reports end.
+_ENDINGS = ("", "_low", "_high")
 # Columns of verdicts.csv that are shown as metrics of a setting.
 _OF_OFFSETS = ("permuted", "gaussian", "omitted", "linear_decodability", "donor_shift")
-_OF_THE_MODEL = ("system", "offset", "rms", "stddev")
+_NOT_METRICS = frozenset({"id", "model", "setting", "seed", "status"})
+# Of spec.json, by the metric that shows it.
+_FACTS = {
+    "epochs_trained": "epochs",
+    "best_epoch": "best_epoch",
+    "diverged_epoch": "diverged_epoch",
+    "parameters": "parameters",
+}
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def read_records(params: Params, root: Path) -> tuple[Record, ...]:
     """Everything that MLflow should hold, each record after the one it is nested under.
 
-    Args:
-        params: The project's params.
-        root: The project's folder.
-
     Raises:
         InputError: where a file is missing or damaged, or the files are not of these params.
     """
-    runs = read_runs(params, root)
-    splits = read_splits(root)
-    reports = read_reports(root / REPORTS, params.evaluate.metric)
-    experiment = ("experiment", _experiment_key(params, runs))
-    by_setting: dict[str, list[ProjectRun]] = defaultdict(list)
+    runs = _read_runs(params, root)
+    # MLflow's params never change, so params that change are another experiment, with a record
+    # of its own; when they are put back, the first record is brought back.
+    key = sha256_of_json(
+        [descriptions.experiment_params(params), sorted(read.key for read in runs)]
+    )
+    project = _Project(params, root, key, runs, read_splits(root))
+    reports = _read_reports(root / REPORTS, params.evaluate.metric)
+    by_setting: dict[str, list[_ProjectRun]] = defaultdict(list)
     for read in runs:
         by_setting[read.run.setting.label].append(read)
-    settings = {}
-    keys: set[str] = set()
+    settings: dict[str, Record] = {}
     for label, members in by_setting.items():
-        key = _setting_key(members[0], keys)
-        keys.add(key)
-        settings[label] = _setting_record(params, key, members, reports, splits, experiment)
+        others = {setting.key for setting in settings.values()}
+        settings[label] = project.setting_record(_setting_key(members[0], others), members, reports)
     return (
-        _experiment_record(params, root, runs, tuple(settings.values()), reports, splits),
+        project.experiment_record(tuple(settings.values()), reports.comparisons),
         *settings.values(),
-        *(
-            _run_record(params, read, splits, settings[read.run.setting.label].record_id)
-            for read in runs
-        ),
+        *(project.run_record(read, settings[read.run.setting.label].record_id) for read in runs),
     )
+
+
+def run_name(run: Run) -> str:
+    """The setting's name and the seed: ``"gaussian 0.1 seed 3"``."""
+    return f"{setting_name(run.setting)} seed {run.seed}"
 
 
 def setting_name(setting: Setting) -> str:
@@ -88,145 +91,151 @@ def setting_name(setting: Setting) -> str:
     return setting.label
 
 
-def run_name(run: Run) -> str:
-    """The setting's name and the seed: ``"gaussian 0.1 seed 3"``."""
-    return f"{setting_name(run.setting)} seed {run.seed}"
-
-
-def run_params(params: Params, run: Run) -> dict[str, str]:
-    """The params of a run: its setting's and the seed."""
-    return {**_setting_params(params, run.setting), "seed": str(run.seed)}
-
-
-def run_tags(run: Run, spec: RunSpec) -> dict[str, str]:
-    """The tags that a run has from the moment that its training begins."""
-    return {
-        "run_id_sha256": spec.id,
-        **_setting_tags(run.setting),
-        "seed": str(run.seed),
-        "dvc_stage": "train",
-        "data_sha256": spec.data,
-        "offset_sha256": str(spec.table),
-        "code_sha256": spec.code,
-    }
-
-
-def _experiment_record(
-    params: Params,
-    root: Path,
-    runs: Sequence[ProjectRun],
-    settings: Sequence[Record],
-    reports: Reports,
-    splits: tuple[DataSet, ...],
-) -> Record:
-    diverged = sum(read.diverged for read in runs)
-    evaluate = params.evaluate
-    key = _experiment_key(params, runs)
-    description = experiment_description(
-        settings,
-        reports.comparisons,
-        evaluate.baselines,
-        evaluate.metric,
-        evaluate.confidence,
-        len(runs),
-        diverged,
-    )
-    return Record(
-        role="experiment",
-        key=key,
-        name=f"{params.data.source}: {len(params.models)} models, {len(runs)} runs",
-        status="FINISHED",
-        # Params in which models differ are those of their settings.
-        params={name: value for name, value in _params(params) if "." not in name},
-        metrics={
-            "runs": float(len(runs)),
-            "settings": float(len(settings)),
-            "diverged": float(diverged),
-        },
-        tags={
-            "experiment_sha256": key,
-            "dvc_stage": "publish",
-            **{f"data_{split.context}_sha256": split.sha256 for split in splits},
-            DESCRIPTION: description,
-        },
-        artifacts=tuple(project_artifacts(root, reports.folder)),
-        datasets=splits,
-        spans=tuple(read.folder for read in runs),
-    )
-
-
-def _setting_record(
-    params: Params,
-    key: str,
-    members: Sequence[ProjectRun],
-    reports: Reports,
-    splits: tuple[DataSet, ...],
-    parent: RecordId,
-) -> Record:
-    setting = members[0].run.setting
-    comparisons = reports.comparisons.get(setting.label, ())
-    verdict = next(iter(reports.verdicts.get(setting.label, ())), {})
-    seeds = [read.run.seed for read in members]
-    diverged = sum(read.diverged for read in members)
-    tags = {**_setting_tags(setting), "setting_sha256": key, "seeds": as_ranges(seeds)}
-    if verdict.get("verdict"):
-        tags["offset_used_as"] = verdict["verdict"]
-    tags |= {f"against_{row['baseline']}": short_verdict(row) for row in comparisons}
-    tags[DESCRIPTION] = setting_description(seeds, diverged, comparisons, verdict)
-    return Record(
-        role="setting",
-        key=key,
-        name=setting_name(setting),
-        status="FAILED" if diverged == len(members) else "FINISHED",
-        params=_setting_params(params, setting),
-        metrics={
-            "seeds": float(len(members)),
-            "diverged": float(diverged),
-            **dict(_means(reports.means, setting)),
-            **dict(_effects(reports.folder, comparisons, verdict)),
-        },
-        tags=tags,
-        parent=parent,
-        curves=tuple(_curves(reports, setting)),
-        datasets=datasets_of(members[0], splits),
-        spans=tuple(read.folder for read in members),
-    )
-
-
-def _run_record(
-    params: Params, read: ProjectRun, splits: tuple[DataSet, ...], parent: RecordId
-) -> Record:
+def run_record(params: Params, run: Run, spec: RunSpec) -> Record:
+    """The record of a run as it is known from the moment that its training begins."""
     return Record(
         role="run",
-        key=read.key,
-        name=run_name(read.run),
-        status="FAILED" if read.diverged else "FINISHED",
-        params=run_params(params, read.run),
-        metrics=read.metrics,
+        key=run_key(run.setting.model, spec.id),
+        name=run_name(run),
+        status="FINISHED",
+        params={**descriptions.setting_params(params, run.setting), "seed": str(run.seed)},
+        metrics={},
         tags={
-            **run_tags(read.run, read.saved.spec),
-            "status": read.saved.status,
+            "run_id_sha256": spec.id,
+            **_setting_tags(run.setting),
+            "seed": str(run.seed),
+            "dvc_stage": "train",
+            "data_sha256": spec.data,
+            "offset_sha256": str(spec.table),
+            "code_sha256": spec.code,
         },
-        folder=read.folder,
-        parent=parent,
-        datasets=datasets_of(read, splits),
     )
 
 
-def _experiment_key(params: Params, runs: Sequence[ProjectRun]) -> str:
-    """The digest of the experiment's params and its runs.
+@dataclass(frozen=True)
+class _ProjectRun:
+    """A row of ``models/index.csv`` with its ``spec.json`` and its row of ``reports/runs.csv``."""
 
-    MLflow's params never change, so params that change are another experiment, with a record of
-    its own; when they are put back, the first record is brought back.
-    """
-    return sha256_of_json([dict(_params(params)), sorted(read.key for read in runs)])
+    run: Run
+    key: str  # model and id: a run under two names is shown under both, whatever its metrics
+    saved: SavedRun
+    metrics: Mapping[str, float]  # those of the test, and the facts of its spec
+    folder: Path
 
 
-def _setting_key(read: ProjectRun, others: set[str]) -> str:
-    """The digest of all that its runs' ids follow from, the seed apart.
+@dataclass(frozen=True)
+class _Reports:
+    """Results of the settings: ``metrics.json``, and rows of tables by the setting's label."""
 
-    A setting gets more seeds, and is another when its params, data or the code that trains are.
-    """
+    folder: Path
+    means: Mapping[str, Any]
+    comparisons: Mapping[str, Sequence[Row]]  # of the chosen metric
+    verdicts: Mapping[str, Sequence[Row]]
+    curves: Mapping[str, Sequence[Row]]
+
+
+@dataclass(frozen=True)
+class _Project:
+    """A project's records, as far as they have the same source."""
+
+    params: Params
+    root: Path
+    key: str
+    runs: Sequence[_ProjectRun]
+    splits: tuple[DataSet, ...]
+
+    def experiment_record(
+        self, settings: Sequence[Record], comparisons: Mapping[str, Sequence[Row]]
+    ) -> Record:
+        params, runs, diverged = self.params, len(self.runs), _diverged(self.runs)
+        of_all = descriptions.experiment_params(params)
+        description = descriptions.experiment_description(
+            settings, comparisons, params.evaluate, runs, diverged
+        )
+        return Record(
+            role="experiment",
+            key=self.key,
+            name=f"{params.data.source}: {len(params.models)} models, {runs} runs",
+            status="FINISHED",
+            # Params in which models differ are those of their settings.
+            params={name: value for name, value in of_all.items() if "." not in name},
+            metrics={
+                "runs": float(runs),
+                "settings": float(len(settings)),
+                "diverged": float(diverged),
+            },
+            tags={
+                "experiment_sha256": self.key,
+                "dvc_stage": "publish",
+                **{f"data_{split.context}_sha256": split.sha256 for split in self.splits},
+                _DESCRIPTION: description,
+            },
+            folders=tuple(read.folder for read in self.runs),
+            artifacts=tuple(read_artifacts(self.root)),
+            datasets=self.splits,
+        )
+
+    def setting_record(self, key: str, members: Sequence[_ProjectRun], reports: _Reports) -> Record:
+        setting = members[0].run.setting
+        comparisons = reports.comparisons.get(setting.label, ())
+        verdict = next(iter(reports.verdicts.get(setting.label, ())), {})
+        seeds, diverged = [read.run.seed for read in members], _diverged(members)
+        tags = {**_setting_tags(setting), "setting_sha256": key, "seeds": as_ranges(seeds)}
+        if verdict.get("verdict"):
+            tags["offset_used_as"] = verdict["verdict"]
+        tags |= {
+            f"against_{row['baseline']}": descriptions.short_verdict(row) for row in comparisons
+        }
+        tags[_DESCRIPTION] = descriptions.setting_description(seeds, diverged, comparisons, verdict)
+        return Record(
+            role="setting",
+            key=key,
+            name=setting_name(setting),
+            status="FAILED" if diverged == len(members) else "FINISHED",
+            params=descriptions.setting_params(self.params, setting),
+            metrics={
+                "seeds": float(len(members)),
+                "diverged": float(diverged),
+                **dict(_means(reports.means, setting)),
+                **dict(_effects(reports.folder, comparisons, verdict)),
+            },
+            tags=tags,
+            folders=tuple(read.folder for read in members),
+            parent=("experiment", self.key),
+            curves=tuple(_curves(reports, setting)),
+            datasets=self._datasets(members[0]),
+        )
+
+    def run_record(self, read: _ProjectRun, parent: RecordId) -> Record:
+        record = run_record(self.params, read.run, read.saved.spec)
+        return replace(
+            record,
+            key=read.key,
+            status="FAILED" if _diverged([read]) else "FINISHED",
+            metrics=read.metrics,
+            tags={**record.tags, "status": read.saved.status},
+            folders=(read.folder,),
+            parent=parent,
+            datasets=self._datasets(read),
+        )
+
+    def _datasets(self, read: _ProjectRun) -> tuple[DataSet, ...]:
+        """The splits, and the offset's table over those that it trains on, where there is one."""
+        setting, table = read.run.setting, read.saved.spec.table
+        offset = setting.spec.offset
+        if offset is None or table is None:
+            return self.splits
+        shape = (sum(split.shape[0] for split in self.splits[:2]), setting.network.latent_dim)
+        uri = (OFFSETS / offset).as_posix()
+        return (*self.splits, DataSet(offset, "offset", uri, shape, table))
+
+
+def _diverged(runs: Iterable[_ProjectRun]) -> int:
+    return sum(read.saved.status == "diverged" for read in runs)
+
+
+def _setting_key(read: _ProjectRun, others: set[str]) -> str:
+    """The digest of all that its runs' ids follow from, the seed apart."""
     setting, fingerprint = read.run.setting, read.saved.spec.fingerprint()
     seedless = {name: value for name, value in fingerprint.items() if name != "seed"}
     key = sha256_of_json([setting.model, seedless])
@@ -234,113 +243,125 @@ def _setting_key(read: ProjectRun, others: set[str]) -> str:
     return sha256_of_json([key, setting.label]) if key in others else key
 
 
-def _setting_params(params: Params, setting: Setting) -> dict[str, str]:
-    """The params of a setting and of each of its runs; one that is not given is left out.
-
-    ``noise_level`` is the root mean square per coordinate of what is added, rms or stddev: the
-    one axis that offsets and noise have in common.
-    """
-    spec = setting.spec
-    offset = params.offsets[spec.offset].model_dump() if spec.offset else {}
-    values: dict[str, Any] = {
-        "model": setting.model,
-        "system": spec.system,
-        "offset": spec.offset,
-        **{f"offset_{name}": value for name, value in offset.items()},
-        "rms": spec.rms,
-        "stddev": spec.stddev,
-        "noise_level": noise_level(setting),
-        **spec.options,
-        **setting.network.relevant,
-        **setting.train.relevant,
-        "data": params.data.source,
-        "scale": params.data.scale,
-    }
-    return {name: as_param(value) for name, value in values.items() if value is not None}
-
-
 def _setting_tags(setting: Setting) -> dict[str, str]:
     return {"model": setting.model, "setting": setting.label}
-
-
-def _params(params: Params) -> Iterator[tuple[str, str]]:
-    """The experiment's params; those in which models differ as ``MODEL.KEY``."""
-    yield "seeds", as_ranges(params.seeds)
-    yield "data", params.data.source
-    yield "scale", params.data.scale
-    for key, value in params.split.model_dump().items():
-        yield ("split_seed" if key == "seed" else key), as_param(value)
-    for name, offset in params.offsets.items():
-        for key, value in offset.model_dump(exclude_none=True).items():
-            yield f"offsets.{name}" if key == "kind" else f"offsets.{name}.{key}", as_param(value)
-    by_model: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for setting in params.settings:
-        spec = setting.spec
-        by_model[setting.model].append(
-            {**setting.network.relevant, **setting.train.relevant, **spec.common, **spec.options}
-        )
-    everywhere = [values for settings in by_model.values() for values in settings]
-    for key in dict.fromkeys(key for values in everywhere for key in values):
-        texts = _distinct(values.get(key) for values in everywhere)
-        if len(texts) == 1 and key not in _OF_THE_MODEL:
-            yield key, texts[0]
-            continue
-        for model, settings in by_model.items():
-            if of_model := [values[key] for values in settings if key in values]:
-                yield f"{model}.{key}", "; ".join(_distinct(of_model))
-    yield "metric", params.evaluate.metric
-    yield "baselines", as_param(params.evaluate.baselines)
-    yield "confidence", as_param(params.evaluate.confidence)
-
-
-def _distinct(values: Any) -> list[str]:
-    return list(dict.fromkeys(as_param(value) for value in values))
-
-
-def _statistic_name(metric: str, ending: str) -> str:
-    """``mse`` for a mean, ``interval/mse_low`` for an end of its interval.
-
-    MLflow's charts have a section for what stands before the slash, so that the means are seen
-    side by side and not between their intervals.
-    """
-    return f"interval/{metric.replace('/', '_')}{ending}" if ending else metric
 
 
 def _means(means: Mapping[str, Any], setting: Setting) -> Iterator[tuple[str, float]]:
     """Mean over the seeds of each metric, and the ends of its interval."""
     node = means.get(setting.model, {})
     if setting.sweep and isinstance(node, Mapping):
-        node = node.get(setting.label.removeprefix(setting.model).strip(), {})
+        node = node.get(sweep_label(setting), {})
     if not isinstance(node, Mapping):
         return
     for metric, values in node.items():
-        for statistic, ending in _STATISTICS.items():
+        for statistic, ending in zip(("mean", "low", "high"), _ENDINGS, strict=True):
             value = values.get(statistic) if isinstance(values, Mapping) else None
             if isinstance(value, int | float) and not isinstance(value, bool):
                 yield _statistic_name(metric, ending), float(value)
 
 
 def _effects(
-    reports: Path, comparisons: Sequence[Mapping[str, str]], verdict: Mapping[str, str]
+    reports: Path, comparisons: Iterable[Row], verdict: Row
 ) -> Iterator[tuple[str, float]]:
     """Changes of the error, as shares: against each baseline, and by each intervention."""
     for row in comparisons:
-        for ending in _STATISTICS.values():
-            if cell := row.get(f"change{ending}"):
-                value = number(reports / "comparison.csv", 0, f"change{ending}", cell)
-                yield _statistic_name(f"change/against_{row['baseline']}", ending), value
-    for column in _OF_OFFSETS:
-        for ending in _STATISTICS.values():
-            if cell := verdict.get(f"{column}{ending}"):
-                value = number(reports / "verdicts.csv", 0, f"{column}{ending}", cell)
-                yield _statistic_name(f"offset/{column}", ending), value
+        columns = [f"change{ending}" for ending in _ENDINGS]
+        name = f"change/against_{row['baseline']}"
+        yield from _interval(name, row, columns, reports / "comparison.csv")
+    for name in _OF_OFFSETS:
+        columns = [f"{name}{ending}" for ending in _ENDINGS]
+        yield from _interval(f"offset/{name}", verdict, columns, reports / "verdicts.csv")
 
 
-def _curves(reports: Reports, setting: Setting) -> Iterator[CurvePoint]:
+def _curves(reports: _Reports, setting: Setting) -> Iterator[Point]:
     path = reports.folder / "plots" / "learning_curves.csv"
     for position, row in enumerate(reports.curves.get(setting.label, ()), start=1):
         step = int(number(path, position, "epoch", row.get("epoch", "")))
-        for statistic, ending in _STATISTICS.items():
-            if cell := row.get(statistic):
-                value = number(path, position, statistic, cell)
-                yield CurvePoint(_statistic_name("best_val_loss", ending), value, step)
+        columns = ("mean", "low", "high")
+        for name, value in _interval("best_val_loss", row, columns, path, position):
+            yield Point(name, value, 0, step)
+
+
+def _interval(
+    metric: str, row: Row, columns: Sequence[str], path: Path, position: int = 0
+) -> Iterator[tuple[str, float]]:
+    """A mean and the ends of its interval, where a row has them."""
+    for column, ending in zip(columns, _ENDINGS, strict=True):
+        if cell := row.get(column):
+            yield _statistic_name(metric, ending), number(path, position, column, cell)
+
+
+def _statistic_name(metric: str, ending: str) -> str:
+    """``mse`` for a mean, ``interval/mse_low`` for an end of its interval."""
+    # MLflow's charts have a section for what stands before the slash: means are seen side by side.
+    return f"interval/{metric.replace('/', '_')}{ending}" if ending else metric
+
+
+def _read_runs(params: Params, root: Path) -> list[_ProjectRun]:
+    """Every run of ``models/index.csv``, in its order."""
+    models, path = root / MODELS, root / REPORTS / "runs.csv"
+    of_params = {(run.setting.label, run.seed): run for run in params.runs}
+    reports = {
+        (row["setting"], row["seed"], row["id"]): (position, row)
+        for position, row in enumerate(read_csv(path, ("id", "setting", "seed")), start=1)
+    }
+    seen: Counter[str] = Counter()
+    runs = []
+    for index, indexed in enumerate(read_index(models), start=1):
+        where = f"{models / INDEX}, row {index}"
+        if not _SHA256.fullmatch(indexed.id):
+            raise InputError(where, f"expected the SHA-256 of a run, got {indexed.id!r}")
+        run = of_params.get((indexed.setting, indexed.seed))
+        if run is None:
+            raise InputError(
+                where,
+                f"params.yaml has no such run of model {indexed.model!r}",
+                "run 'dvc repro', which brings models/ in line with params.yaml",
+            )
+        position, report = reports.get((indexed.setting, str(indexed.seed), indexed.id), (0, None))
+        if report is None:
+            raise InputError(str(path), f"has no row for {run.label}", "run 'dvc repro evaluate'")
+        metrics = {
+            column: number(path, position, column, cell)
+            for column, cell in report.items()
+            if cell and column not in _NOT_METRICS | indexed.sweep.keys()
+        }
+        folder = runs_folder(models) / indexed.id
+        saved = read_saved_run(folder)
+        for name, attribute in _FACTS.items():
+            if (fact := getattr(saved, attribute)) is not None:
+                metrics[name] = float(fact)
+        key = run_key(run.setting.model, indexed.id)
+        seen[key] += 1
+        # One id at two settings of one model (a swept key that does not matter).
+        key += f" {run.setting.label}" if seen[key] > 1 else ""
+        runs.append(_ProjectRun(run, key, saved, metrics, folder))
+    return runs
+
+
+def _read_reports(folder: Path, metric: str) -> _Reports:
+    """Read the reports; ``metric`` is the one whose comparisons count."""
+    path = folder / "metrics.json"
+    means = read_json(path)
+    if not isinstance(means, Mapping):
+        raise InputError(str(path), f"expected an object of models, got {means!r:.40}")
+    comparison = read_csv(folder / "comparison.csv")
+    return _Reports(
+        folder,
+        means,
+        comparisons=_by_setting([row for row in comparison if row.get("metric") == metric]),
+        verdicts=_by_setting(_if_written(folder / "verdicts.csv")),
+        curves=_by_setting(_if_written(folder / "plots" / "learning_curves.csv")),
+    )
+
+
+def _if_written(path: Path) -> list[Row]:
+    return read_csv(path) if path.exists() else []
+
+
+def _by_setting(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[row.get("setting", "")].append(row)
+    return groups

@@ -29,29 +29,26 @@ class Predictor:
 
     # Without type hints: MLflow would take them for the signature.
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
-        """Apply the model.
+        """Apply the model to arrays by name, as the signature says.
 
-        Args:
-            context: Unused.
-            model_input: Arrays by name, as the signature says.
-            params: ``offset``, f(x) row by row in one list, in the place of the computed one.
+        The param ``offset``, f(x) row by row in one list, takes the place of the computed one.
 
         Raises:
             MlflowException: status 400, where the samples or what comes with them do not suit.
         """
         from offset_autoencoder.errors import InputError
 
-        beside = {name: value for name, value in model_input.items() if name != "x"}
+        side_inputs = {name: value for name, value in model_input.items() if name != "x"}
         try:
-            given = np.asarray((params or {}).get("offset", ()), dtype=np.float64)
-            if given.size:
+            offset = np.asarray((params or {}).get("offset", ()), dtype=np.float64)
+            if offset.size:
                 rows, width = len(model_input["x"]), self.applied.metadata.latent_dim
-                if given.size != rows * width:
+                if offset.size != rows * width:
                     raise InputError(
-                        "params: offset", f"has {given.size} numbers, expected {rows} × {width}"
+                        "params: offset", f"has {offset.size} numbers, expected {rows} × {width}"
                     )
-                beside["offset"] = given.reshape(rows, width)
-            return self.applied.apply(model_input["x"], **beside)
+                side_inputs["offset"] = offset.reshape(rows, width)
+            return self.applied.apply(model_input["x"], **side_inputs)
         except InputError as error:
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from error
 

@@ -2,57 +2,163 @@
 
 The models are written by another process (TensorFlow's), logged and registered here. What was
 done is noted in tags of the MLflow runs, so that nothing to do is found out like that of runs.
+
+The registered model has a version per champion there was, the alias on the present one. A champion
+is a run that needs nothing but x and had, when it was published, a better test metric than the
+champion before, measured on the same test samples.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from offset_autoencoder.config import Params
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.files import read_json
-from offset_autoencoder.paths import PREPARED, project_root
-from offset_autoencoder.tracking.champion import ChampionSelection
-from offset_autoencoder.tracking.location import locate, publisher_lock
+from offset_autoencoder.evaluation.metrics import METRICS, higher_is_better
+from offset_autoencoder.io.files import read_json, sha256_of_json
+from offset_autoencoder.io.tables import number, read_csv
+from offset_autoencoder.paths import PREPARED, REPORTS, project_root
+from offset_autoencoder.tracking import store
 from offset_autoencoder.tracking.logged_models import (
+    LOGGED,
+    REFUSED,
+    RETIRED,
     Exports,
     LoggedModels,
     NotServable,
+    ServedRun,
     exporting,
 )
-from offset_autoencoder.tracking.serving_diff import (
-    DECIDED,
-    DECISION,
-    ServedRun,
-    ServingDiff,
-    best_run,
-    champion_metric,
-    runs_to_serve,
-    serving_diff,
-)
-from offset_autoencoder.tracking.store import connect, explained, read_state, write_back
+from offset_autoencoder.tracking.record_types import KEY
+from offset_autoencoder.tracking.store import Location, StoredRun, StoreState
+
+if TYPE_CHECKING:
+    from mlflow.entities import LoggedModel
+    from mlflow.tracking import MlflowClient
+
+ALIAS = "champion"
+# Tags of the experiment's MLflow run: what was decided on, and the decision.
+_DECIDED = "champion_sha256"
+_DECISION = "champion"
+# Tag of a registered version.
+_SAMPLES = "test_samples_sha256"
+_OTHER_NAME = "to begin anew, give tracking.registered_model another name"
 
 
-class ModelPublication:
-    """The publication of the models, between its beginning and its end.
+@contextlib.contextmanager
+def publishing_models(params: Params, root: Path = Path()) -> Iterator[ModelPublication]:
+    """Begin to publish the models: what is new is written by a process beside what is done within.
 
-    Args:
-        params: The project's params.
-        root: The project's folder.
-        runs: The runs to be served; None leaves the models as they are.
-        exports: Those of them that are being written.
+    In a temporary clone of DVC's nothing is served: its runs become current when the experiment
+    is applied.
+
+    Raises:
+        InputError: where a report is missing or damaged, or the store cannot be read.
     """
+    is_workspace = root.resolve() == project_root()
+    runs = runs_to_serve(params, root) if is_workspace else None
+    to_export: list[ServedRun] = []
+    if runs:
+        state = store.read_state(store.locate(params.tracking), params.tracking.experiment)
+        diff = _serving_diff(runs, state)
+        to_export = [*(run for run, _ in diff.to_log), *diff.missing]
+    with exporting(to_export, root) as exports:
+        yield ModelPublication(params, root, runs, exports)
 
-    def __init__(
-        self, params: Params, root: Path, runs: tuple[ServedRun, ...] | None, exports: Exports
-    ) -> None:
-        self._params = params
-        self._root = root
-        self._runs = runs
-        self._exports = exports
-        self._location = locate(params.tracking)
+
+def runs_to_serve(params: Params, root: Path) -> tuple[ServedRun, ...]:
+    """The runs to be served: of each model the best, or all, or none.
+
+    The best run is the one with the best test metric of its own; of equals the first.
+
+    Raises:
+        InputError: where ``reports/runs.csv`` is missing or damaged.
+    """
+    if params.tracking.models == "none":
+        return ()
+    path = root / REPORTS / "runs.csv"
+    runs: dict[str, ServedRun] = {}
+    for position, row in enumerate(read_csv(path, ("id", "model", "status", "mse")), start=1):
+        if row["status"] == "finished" and row["model"] in params.models:
+            cells = {metric: cell for metric in METRICS if (cell := row.get(metric))}
+            test = {name: number(path, position, name, cell) for name, cell in cells.items()}
+            run = ServedRun(row["model"], row["id"], test)
+            runs.setdefault(run.key, run)
+    if params.tracking.models == "all":
+        return tuple(runs.values())
+    by_model: dict[str, list[ServedRun]] = {}
+    for run in runs.values():
+        by_model.setdefault(run.model, []).append(run)
+    best = (_best_run(group, champion_metric(params)) for group in by_model.values())
+    return tuple(run for run in best if run is not None)
+
+
+def champion_metric(params: Params) -> str:
+    """The metric by which runs are chosen: ``tracking.champion_metric``, else that of evaluate."""
+    return params.tracking.champion_metric or params.evaluate.metric
+
+
+def _best_run(candidates: Iterable[ServedRun], metric: str) -> ServedRun | None:
+    """The one with the best value of a metric; None where none has a finite one."""
+    finite = [run for run in candidates if math.isfinite(run.test.get(metric, math.nan))]
+    sign = -1.0 if higher_is_better(metric) else 1.0
+    return min(finite, key=lambda run: sign * run.test[metric], default=None)
+
+
+class _ServingDiff(NamedTuple):
+    """Difference between the runs that are to be served and the store."""
+
+    to_log: list[tuple[ServedRun, StoredRun]]
+    missing: list[ServedRun]  # those whose MLflow runs are not in the store yet
+    to_retire: list[StoredRun]
+    served: list[ServedRun]
+    parent: StoredRun | None  # the experiment's current MLflow run
+
+
+def _serving_diff(runs: Iterable[ServedRun], state: StoreState) -> _ServingDiff:
+    """Compare the runs to be served with the tags of the MLflow runs."""
+    experiments = [r for r in state.runs if r.record_id[0] == "experiment" and r.is_current]
+    parent = experiments[0] if len(experiments) == 1 else None
+    diff = _ServingDiff([], [], [], [], parent)
+    ours = set()
+    for run in runs:
+        alike = [
+            stored
+            for stored in state.runs
+            if stored.record_id[0] == "run"
+            and (stored.tags.get("model"), stored.tags.get("run_id_sha256")) == (run.model, run.run)
+            and stored.is_complete
+        ]
+        if not alike:
+            diff.missing.append(run)
+            continue
+        stored = min(alike, key=lambda one: (not one.is_current, one.mlflow_id))
+        ours.add(stored.mlflow_id)
+        if stored.tags.get(LOGGED) != run.content:
+            diff.to_log.append((run, stored))
+        elif not stored.tags.get(REFUSED):
+            diff.served.append(run)
+    diff.to_retire.extend(
+        stored
+        for stored in state.runs
+        if stored.tags.get(LOGGED, RETIRED) != RETIRED and stored.mlflow_id not in ours
+    )
+    return diff
+
+
+@dataclass(frozen=True)
+class ModelPublication:
+    """The publication of the models, between its beginning and its end."""
+
+    params: Params
+    root: Path
+    runs: tuple[ServedRun, ...] | None  # to be served; None leaves the models as they are
+    exports: Exports
 
     def finish(self) -> list[str]:
         """Log what is new, and decide on the champion; the runs have to be published before.
@@ -63,118 +169,167 @@ class ModelPublication:
         Raises:
             InputError: where the store cannot be reached, or the runs cannot be written.
         """
-        if self._runs is None or self._is_nothing(self._compare(self._runs)[1]):
+        location = store.locate(self.params.tracking)
+        if self.runs is None or self._is_nothing(self._compare(location)[1]):
             return []
-        with publisher_lock(self._location):
-            experiment_id, diff = self._compare(self._runs)
+        with store.publisher_lock(location):
+            experiment_id, diff = self._compare(location)
             if experiment_id is None or self._is_nothing(diff):
                 return []
-            with explained(self._location):
+            with store.explained(location):
                 try:
-                    lines = self._write(experiment_id, diff)
+                    lines = self._write(location, experiment_id, diff)
                 finally:
-                    write_back(self._location)
-                self._compare(self._runs)  # which keeps the state for the next publication
+                    store.write_back(location)
+                self._compare(location)  # which keeps the state for the next publication
                 return lines
 
-    def _compare(self, runs: tuple[ServedRun, ...]) -> tuple[str | None, ServingDiff]:
-        state = read_state(self._location, self._params.tracking.experiment)
-        return state.experiment_id, serving_diff(runs, state)
+    def _compare(self, location: Location) -> tuple[str | None, _ServingDiff]:
+        state = store.read_state(location, self.params.tracking.experiment)
+        return state.experiment_id, _serving_diff(self.runs or (), state)
 
-    def _is_nothing(self, diff: ServingDiff) -> bool:
-        if diff.to_log or diff.to_retire:
-            return False
-        return self._is_decided(self._selection(diff.served), diff)
+    def _is_nothing(self, diff: _ServingDiff) -> bool:
+        return not (diff.to_log or diff.to_retire or self._undecided(diff))
 
-    def _is_decided(self, selection: ChampionSelection | None, diff: ServingDiff) -> bool:
-        parent = diff.parent
-        return selection is None or parent is None or parent.tags.get(DECIDED) == selection.content
-
-    def _selection(self, served: tuple[ServedRun, ...]) -> ChampionSelection | None:
-        """The selection among the models that are logged, of those that need nothing but x."""
-        name, metric = self._params.tracking.registered_model, champion_metric(self._params)
-        if name is None or not served:
+    def _undecided(self, diff: _ServingDiff) -> _ChampionSelection | None:
+        """The selection among the models that are logged, unless it is decided already."""
+        name, metric = self.params.tracking.registered_model, champion_metric(self.params)
+        if name is None or not diff.served or diff.parent is None:
             return None
         needs_only_x = {
             setting.model
-            for setting in self._params.settings
-            if setting.spec.offset is None
-            or self._params.offsets[setting.spec.offset].needs is None
+            for setting in self.params.settings
+            if setting.spec.offset is None or self.params.offsets[setting.spec.offset].needs is None
         }
-        path = self._root / PREPARED / "schema.json"
+        path = self.root / PREPARED / "schema.json"
         try:
             samples = str(read_json(path)["digests"]["test"]["x"])
         except (KeyError, TypeError):
             raise InputError(str(path), "has no digests", "run dvc repro prepare") from None
-        candidates = [run for run in served if run.model in needs_only_x]
-        return ChampionSelection(name, metric, samples, best_run(candidates, metric))
+        candidate = _best_run([run for run in diff.served if run.model in needs_only_x], metric)
+        selection = _ChampionSelection(name, metric, samples, candidate)
+        return None if diff.parent.tags.get(_DECIDED) == selection.content else selection
 
-    def _write(self, experiment_id: str, diff: ServingDiff) -> list[str]:
-        client = connect(self._location.uri)
+    def _write(self, location: Location, experiment_id: str, diff: _ServingDiff) -> list[str]:
+        client = store.connect(location.uri)
         import mlflow
 
         # The registry looks a logged model up in MLflow's global store.
-        mlflow.set_tracking_uri(self._location.uri)
-        models = LoggedModels(client, experiment_id, self._root)
-        with contextlib.ExitStack() as stack:
-            exports = self._exports
-            if not all(exports.holds(run) for run, _ in diff.to_log):
-                others = [run for run, _ in diff.to_log]
-                exports = stack.enter_context(exporting(others, self._root))
-            served, lines = _log(models, diff, exports)
-        selection, parent = self._selection(served), diff.parent
-        if selection is None or parent is None or self._is_decided(selection, diff):
+        mlflow.set_tracking_uri(location.uri)
+        models = LoggedModels(client, experiment_id, self.root)
+        lines = self._log(models, diff)
+        selection, parent = self._undecided(diff), diff.parent
+        if selection is None or parent is None:
             return lines
         model = models.current(selection.candidate) if selection.candidate else None
-        if model is not None:
-            line = selection.decide(client, str(model.model_id), str(model.source_run_id))
-            client.set_tag(parent.mlflow_id, DECISION, line)
+        if selection.candidate and model:
+            line = selection.decide(client, selection.candidate, model)
+            client.set_tag(parent.mlflow_id, _DECISION, line)
             lines.append(line)
-        client.set_tag(parent.mlflow_id, DECIDED, selection.content)
+        client.set_tag(parent.mlflow_id, _DECIDED, selection.content)
         return lines
 
+    def _log(self, models: LoggedModels, diff: _ServingDiff) -> list[str]:
+        """Log what is new, which is then served, and retire what is no longer wanted."""
+        to_log = [run for run, _ in diff.to_log]
+        before, refused = len(diff.served), []
+        with contextlib.ExitStack() as stack:
+            exports = self.exports
+            if not all(exports.holds(run) for run in to_log):
+                exports = stack.enter_context(exporting(to_log, self.root))
+            for run, stored in diff.to_log:
+                try:
+                    models.log(run, exports.folder(run), stored)
+                except NotServable as error:
+                    models.refuse(run, str(error), stored)
+                    refused.append(f"not served: {error}")
+                else:
+                    diff.served.append(run)
+        for stored in diff.to_retire:
+            models.retire(stored)
+        new = len(diff.served) - before
+        if not new and not diff.to_retire:
+            return refused
+        retired = f", {len(diff.to_retire)} retired" if diff.to_retire else ""
+        return [f"models: {len(diff.served)} served ({new} new{retired})", *refused]
 
-def _log(
-    models: LoggedModels, diff: ServingDiff, exports: Exports
-) -> tuple[tuple[ServedRun, ...], list[str]]:
-    """Log what is new and retire what is no longer wanted; all that is served, and the lines."""
-    new, refused = [], []
-    for run, stored in diff.to_log:
+
+@dataclass(frozen=True)
+class _ChampionSelection:
+    """Selection of the champion among the runs that need nothing but x."""
+
+    name: str  # the registered model
+    metric: str
+    samples: str  # SHA-256 of the test samples that it was measured on
+    candidate: ServedRun | None
+
+    @property
+    def content(self) -> str:
+        """Equal for selections that come out alike, unless others publish in between."""
+        candidate = self.candidate and [self.candidate.key, repr(self.candidate.test[self.metric])]
+        return sha256_of_json([self.name, self.metric, self.samples, candidate])
+
+    def decide(self, client: MlflowClient, candidate: ServedRun, model: LoggedModel) -> str:
+        """Make the candidate the champion, if it is better; one line that says how it came out."""
+        metric, name, replaced = self.metric, self.name, ""
+        value, present = candidate.test[metric], self._present_version(client)
+        if present is not None:
+            champion = client.get_model_version(name, present)
+            tags, stays = champion.tags, f"champion of {name} stays version {champion.version}"
+            if tags.get(_SAMPLES) != self.samples:
+                return f"{stays}: it was measured on other test samples ({_OTHER_NAME})"
+            if tags.get(KEY) == candidate.key:
+                return stays
+            before = math.nan
+            with contextlib.suppress(ValueError):
+                before = float(tags.get(metric, ""))
+            if not math.isfinite(before):
+                return f"{stays}: its {metric} is not known ({_OTHER_NAME})"
+            if not (value > before if higher_is_better(metric) else value < before):
+                return f"{stays}: {metric} {before:.4g}, the best now is {value:.4g}"
+            replaced = f", before it version {champion.version} with {before:.4g}"
+        version = self._version(client, candidate, model)
+        client.set_registered_model_alias(name, ALIAS, version)
+        outcome = f"version {version}: {candidate.model}, {metric} {value:.4g}"
+        return f"champion of {name} is {outcome}{replaced}"
+
+    def _present_version(self, client: MlflowClient) -> str | None:
+        """Version of the present champion, of a registered model that is there from now on."""
+        from mlflow.exceptions import MlflowException
+
         try:
-            models.log(run, exports.folder(run), stored)
-        except NotServable as error:
-            models.refuse(run, str(error), stored)
-            refused.append(f"not served: {error}")
-        else:
-            new.append(run)
-    for stored in diff.to_retire:
-        models.retire(stored)
-    served = (*diff.served, *new)
-    if not new and not diff.to_retire:
-        return served, refused
-    retired = f", {len(diff.to_retire)} retired" if diff.to_retire else ""
-    return served, [f"models: {len(served)} served ({len(new)} new{retired})", *refused]
+            client.create_registered_model(
+                self.name,
+                description=f"Versions are runs of offset-autoencoder. {ALIAS!r} is the one with "
+                "the best test metric of its own that needs nothing but x.",
+            )
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        version = client.get_registered_model(self.name).aliases.get(ALIAS)
+        return None if version is None else str(version)
 
-
-@contextlib.contextmanager
-def publishing_models(params: Params, root: Path = Path()) -> Iterator[ModelPublication]:
-    """Begin to publish the models: what is new is written by a process beside what is done within.
-
-    In a temporary clone of DVC's nothing is served: its runs become current when the experiment
-    is applied.
-
-    Args:
-        params: The project's params.
-        root: The project's folder.
-
-    Raises:
-        InputError: where a report is missing or damaged, or the store cannot be read.
-    """
-    is_workspace = root.resolve() == project_root()
-    runs = runs_to_serve(params, root) if is_workspace else None
-    to_export: tuple[ServedRun, ...] = ()
-    if runs:
-        state = read_state(locate(params.tracking), params.tracking.experiment)
-        to_export = serving_diff(runs, state).to_export
-    with exporting(to_export, root) as exports:
-        yield ModelPublication(params, root, runs, exports)
+    def _version(self, client: MlflowClient, candidate: ServedRun, model: LoggedModel) -> str:
+        """The version of the candidate's logged model: a killed publisher may have left it."""
+        source = f"models:/{model.model_id}"
+        for version in client.search_model_versions(f"name = '{self.name}'"):
+            if version.source == source:
+                return str(version.version)
+        tags: dict[str, Any] = {
+            KEY: candidate.key,
+            _SAMPLES: self.samples,
+            "run_id_sha256": candidate.run,
+            "chosen_by": self.metric,
+            **{metric: repr(value) for metric, value in candidate.test.items()},
+        }
+        made = client.create_model_version(
+            self.name,
+            source=source,
+            run_id=model.source_run_id,
+            tags=tags,
+            description=f"{candidate.model}, run {candidate.run[:12]}: test {self.metric} "
+            f"{candidate.test[self.metric]:.4g}. Chosen as the best of many runs by that very "
+            "figure, which therefore flatters it a little.",
+            model_id=model.model_id,
+        )
+        return str(made.version)

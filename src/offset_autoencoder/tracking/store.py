@@ -1,4 +1,4 @@
-"""The MLflow store, through MLflow's client: opened, read, and what goes wrong in one line.
+"""The MLflow store: its location and lock, its content by MLflow's client, its errors in one line.
 
 What an SQLite store held is kept beside it, with the state that its file was in. As long as the
 file is in that state nothing has changed, by whomever, and MLflow (seconds to import) is not
@@ -8,37 +8,37 @@ needed to read it. Of a server nothing as cheap tells, so it is asked each time.
 from __future__ import annotations
 
 import contextlib
+import getpass
+import hashlib
 import json
 import logging
 import os
 import re
 import sqlite3
-import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote
 
+from offset_autoencoder.config.schema import Tracking
+from offset_autoencoder.config.values import ENVIRONMENT, check_environment
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import write_text
-from offset_autoencoder.tracking.location import Location, sqlite_uri
-from offset_autoencoder.tracking.record_types import (
-    CONTENT,
-    CURRENT,
-    CURVES,
-    KEY,
-    PARENT,
-    ROLE,
-    Record,
-    RecordId,
-)
+from offset_autoencoder.paths import project_root
+from offset_autoencoder.tracking import record_types
+from offset_autoencoder.tracking.record_types import CONTENT, CURVES, KEY, PARENT, Record, RecordId
 
 if TYPE_CHECKING:
+    from mlflow.store.entities import PagedList
     from mlflow.tracking import MlflowClient
 
-_PAGE = 1000
+T = TypeVar("T")
+
+_SQLITE = "sqlite:///"
+_ARTIFACTS = "mlartifacts"
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _RETRY_LATER = "what was published stays, and 'dvc repro' publishes the rest"
 _ENVIRONMENT = {
@@ -49,14 +49,100 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
     "GIT_PYTHON_REFRESH": "quiet",
 }
-# MLflow's tables and columns that hold absolute paths of artifacts.
-_ARTIFACT_COLUMNS = (
-    ("experiments", "artifact_location"),
-    ("runs", "artifact_uri"),
-    ("logged_models", "artifact_location"),
-    ("model_versions", "source"),
-    ("model_versions", "storage_location"),
-)
+
+
+@dataclass(frozen=True)
+class Location:
+    """Location of an MLflow store.
+
+    Attributes:
+        uri: The tracking URI. A relative SQLite path has been made absolute.
+        artifacts: Where the artifacts of a new experiment go, as a URI; None: the server says.
+        lock: The file whose lock a publisher holds while it writes: beside an SQLite store, and
+            for a server one per user and machine, whatever the project's folder.
+        database: The SQLite file, where the store is one.
+    """
+
+    uri: str
+    artifacts: str | None
+    lock: Path
+    database: Path | None = None
+
+    @property
+    def is_server(self) -> bool:
+        """True if the store is reached over HTTP."""
+        return self.uri.startswith(("http://", "https://"))
+
+    @property
+    def safe_uri(self) -> str:
+        """The URI without its password, for messages."""
+        return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", self.uri)
+
+
+def locate(tracking: Tracking) -> Location:
+    """Find the store: ``tracking.uri``, else ``MLFLOW_TRACKING_URI``, else ``mlflow.db``.
+
+    The default, and every relative SQLite path, lies at the project root, which DVC's temporary
+    clones share. The artifacts of an SQLite store lie beside it, in ``mlartifacts``.
+
+    Raises:
+        InputError: where MLflow cannot open what the environment names.
+    """
+    root = project_root()
+    if tracking.uri is None:
+        check_environment()
+    uri = tracking.uri or os.environ.get(ENVIRONMENT) or sqlite_uri(root / "mlflow.db")
+    if not uri.startswith(_SQLITE):
+        other = Location(uri, (root / _ARTIFACTS).as_uri(), _lock_of_server(uri))
+        return replace(other, artifacts=None) if other.is_server else other
+    path, mark, query = uri.removeprefix(_SQLITE).partition("?")
+    database = root / unquote(path)
+    return Location(
+        sqlite_uri(database) + mark + query,
+        (database.parent / _ARTIFACTS).as_uri(),
+        database.with_name(f"{database.name}.lock"),
+        database,
+    )
+
+
+def sqlite_uri(database: Path) -> str:
+    """The tracking URI of an SQLite file; what has a meaning in a URI is escaped."""
+    return _SQLITE + str(database).replace("%", "%25").replace("?", "%3F")
+
+
+@contextlib.contextmanager
+def publisher_lock(location: Location) -> Iterator[None]:
+    """Hold the store's lock, saying so where another process on this machine holds it.
+
+    Raises:
+        InputError: where the lock file cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(location.lock)
+    try:
+        location.lock.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            print(f"waiting for another publish (it holds {location.lock})", file=sys.stderr)
+            lock.acquire()
+    except OSError as error:
+        raise InputError(str(location.lock), f"cannot be locked: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _lock_of_server(uri: str) -> Path:
+    # Clones of the project in other folders share nothing with this one but the machine.
+    user = "user"
+    with contextlib.suppress(KeyError, OSError):  # some containers have no name for it
+        user = getpass.getuser()
+    server = uri.rpartition("@")[2].rstrip("/")
+    digest = hashlib.sha256(f"{user} {server}".encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"offset-autoencoder-publish-{digest}.lock"
 
 
 @dataclass(frozen=True)
@@ -78,27 +164,22 @@ class StoredRun:
     @property
     def record_id(self) -> RecordId:
         """Role and key of the record that it holds."""
-        return self.tags.get(ROLE, ""), self.tags[KEY]
-
-    @property
-    def content(self) -> str | None:
-        """The digest of what was published; None until all of it was."""
-        return self.tags.get(CONTENT)
+        return self.tags.get(record_types.ROLE, ""), self.tags[KEY]
 
     @property
     def is_complete(self) -> bool:
-        """True if it was written to its end."""
-        return self.content is not None and self.status in ("FINISHED", "FAILED")
+        """True if it was written to its end, which its status says last."""
+        return CONTENT in self.tags and self.status in ("FINISHED", "FAILED")
 
     @property
     def is_shown_live(self) -> bool:
         """True if it was shown while its training went on, up to its last epoch."""
-        return self.content is None and CURVES in self.tags and self.status != "KILLED"
+        return CONTENT not in self.tags and CURVES in self.tags and self.status != "KILLED"
 
     @property
     def is_current(self) -> bool:
         """True if it is tagged as standing in the project's files."""
-        return self.tags.get(CURRENT) == "true"
+        return self.tags.get(record_types.CURRENT) == "true"
 
     @property
     def parent_id(self) -> str | None:
@@ -107,7 +188,7 @@ class StoredRun:
 
     def holds(self, record: Record) -> bool:
         """True if it holds this record, whole and as it is now."""
-        return self.is_complete and self.content == record.content
+        return self.is_complete and self.tags[CONTENT] == record.content
 
 
 @dataclass(frozen=True)
@@ -130,16 +211,17 @@ class StoreState:
 def connect(uri: str, *, write_ahead: bool = True) -> MlflowClient:
     """A client of a store: quiet, without telemetry, giving up on a dead server in seconds.
 
-    Args:
-        uri: The tracking URI.
-        write_ahead: Whether an SQLite store keeps a log beside it while it is written to.
+    ``write_ahead`` has an SQLite store keep a log beside it while it is written to.
     """
     _set_environment()
     from mlflow.tracking import MlflowClient
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
 
     for logger in ("mlflow", "alembic"):
         logging.getLogger(logger).setLevel(logging.CRITICAL)
-    _set_write_ahead(on=write_ahead)
+    if write_ahead != event.contains(Engine, "connect", _write_ahead):
+        (event.listen if write_ahead else event.remove)(Engine, "connect", _write_ahead)
     return MlflowClient(tracking_uri=uri)
 
 
@@ -158,25 +240,30 @@ def explained(location: Location) -> Iterator[None]:
         yield
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
         name = f"MLflow {'server' if location.is_server else 'store'} {location.safe_uri}"
-        text = str(error).strip()
+        text, remedy = str(error).strip(), _RETRY_LATER
+        what = text.splitlines()[0] if text else type(error).__name__
         # What follows in MLflow's message is the network library's account of every retry.
         if " failed with exception" in text:
             reason = re.search(r"\[Errno -?\d+\] [^'\")]+", text)
             what = f"cannot be reached: {reason[0] if reason else 'it does not answer'}"
-            raise InputError(name, what, _RETRY_LATER) from error
-        if status := re.search(r"failed with error code (\d+)", text):
+        elif status := re.search(r"failed with error code (\d+)", text):
             what = f"expected an MLflow server, got HTTP status {status[1]}"
-            raise InputError(name, what, "check tracking.uri and MLFLOW_TRACKING_URI") from error
-        lines = text.splitlines() or [type(error).__name__]
-        raise InputError(name, lines[0], _RETRY_LATER) from error
+            remedy = "check tracking.uri and MLFLOW_TRACKING_URI"
+        raise InputError(name, what, remedy) from error
+
+
+def all_pages(search: Callable[[str | None], PagedList[T]]) -> list[T]:
+    """Everything that one of the client's searches finds, page by page."""
+    page = search(None)
+    found = list(page)
+    while page.token:
+        page = search(page.token)
+        found += page
+    return found
 
 
 def read_state(location: Location, experiment: str) -> StoreState:
     """Read what a store holds; MLflow is imported only where the kept state does not count.
-
-    Args:
-        location: The store.
-        experiment: The MLflow experiment's name.
 
     Raises:
         InputError: where the store cannot be read or reached.
@@ -187,12 +274,16 @@ def read_state(location: Location, experiment: str) -> StoreState:
     if not database.exists():
         return StoreState()
     _check_magic(database)
-    before = _fingerprint(database)
-    if (kept := _read_kept(location, experiment, before)) is not None:
-        return kept
+    kept = database.with_name(f"{database.name}.state.json")
+    before = [location.uri, experiment, _fingerprint(database)]
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        *circumstances, state = json.loads(kept.read_text())
+        if circumstances == before:
+            return StoreState(**state | {"runs": tuple(StoredRun(**r) for r in state["runs"])})
     state = _ask(location, experiment)
-    if _fingerprint(database) == before:
-        _keep(location, experiment, before, state)
+    if _fingerprint(database) == before[-1]:
+        with contextlib.suppress(OSError):  # only a publication then takes longer
+            write_text(kept, json.dumps([*before, asdict(state)]))
     return state
 
 
@@ -238,51 +329,10 @@ def write_back(location: Location) -> None:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
-def old_artifacts(location: Location, state: StoreState) -> str | None:
-    """URI at which an SQLite store believes its artifacts, if they lie beside it instead.
-
-    That is so where the place is one that we gave (a folder ``mlartifacts``), another than the
-    one beside the database, and either gone, or copied along with the store.
-    """
-    here, there = location.artifacts, state.artifacts
-    if location.database is None or here is None or there is None or there == here:
-        return None
-    if _path(there).name != _path(here).name or not there.startswith("file:"):
-        return None
-    return there if _path(here).exists() or not _path(there).exists() else None
-
-
-def relocate(location: Location, old: str) -> None:
-    """Have a store that was moved or copied name its artifacts where they are.
-
-    MLflow writes down absolute paths and offers no call to change them. The caller holds the
-    lock.
-    """
-    assert location.database is not None
-    with contextlib.closing(sqlite3.connect(location.database, timeout=20)) as connection:
-        for table, column in _ARTIFACT_COLUMNS:
-            # A table that this MLflow does not have has nothing to correct.
-            with contextlib.suppress(sqlite3.OperationalError), connection:
-                connection.execute(
-                    f"UPDATE {table} SET {column} = :new || substr({column}, :length)"
-                    f" WHERE {column} = :old OR substr({column}, 1, :length) = :old || '/'",
-                    {"new": location.artifacts, "old": old, "length": len(old) + 1},
-                )
-
-
-def now_ms() -> int:
-    """The time, in ms since 1970."""
-    return time.time_ns() // 1_000_000
-
-
 def _set_environment() -> None:
     """Set what MLflow is to find in its environment when it is imported, unless the user has."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-
-
-def _path(uri: str) -> Path:
-    return Path(url2pathname(urlsplit(uri).path))
 
 
 def _ask(location: Location, experiment: str) -> StoreState:
@@ -291,25 +341,19 @@ def _ask(location: Location, experiment: str) -> StoreState:
         found = client.get_experiment_by_name(experiment)
         if found is None:
             return StoreState()
-        runs: list[StoredRun] = []
-        token: str | None = None
-        while True:
-            page = client.search_runs(
-                [found.experiment_id], f"tags.`{KEY}` LIKE '%'", max_results=_PAGE, page_token=token
-            )
-            for run in page:
-                tags = {
-                    name: value
-                    for name, value in run.data.tags.items()
-                    if name == PARENT or not name.startswith("mlflow.")
-                }
-                info = run.info
-                runs.append(StoredRun(info.run_id, info.status, info.artifact_uri or "", tags))
-            token = page.token
-            if not token:
-                break
+        ids, ours = [found.experiment_id], f"tags.`{KEY}` LIKE '%'"
+        runs = all_pages(lambda page: client.search_runs(ids, ours, page_token=page))
     is_deleted = found.lifecycle_stage == "deleted"
-    return StoreState(found.experiment_id, is_deleted, tuple(runs), found.artifact_location)
+    stored = tuple(
+        StoredRun(
+            run.info.run_id,
+            run.info.status,
+            run.info.artifact_uri or "",
+            {n: v for n, v in run.data.tags.items() if n == PARENT or not n.startswith("mlflow.")},
+        )
+        for run in runs
+    )
+    return StoreState(found.experiment_id, is_deleted, stored, found.artifact_location)
 
 
 def _check_magic(database: Path) -> None:
@@ -335,45 +379,10 @@ def _fingerprint(database: Path) -> list[int]:
     return fingerprint
 
 
-def _kept_file(database: Path) -> Path:
-    return database.with_name(f"{database.name}.state.json")
-
-
-def _keep(location: Location, experiment: str, fingerprint: list[int], state: StoreState) -> None:
-    assert location.database is not None
-    kept = [location.uri, experiment, fingerprint, asdict(state)]
-    with contextlib.suppress(OSError):  # only a publication then takes longer
-        write_text(_kept_file(location.database), json.dumps(kept))
-
-
-def _read_kept(location: Location, experiment: str, fingerprint: list[int]) -> StoreState | None:
-    assert location.database is not None
-    try:
-        *circumstances, state = json.loads(_kept_file(location.database).read_text())
-        if circumstances != [location.uri, experiment, fingerprint]:
-            return None
-        runs = tuple(StoredRun(**run) for run in state.pop("runs"))
-        return StoreState(**state, runs=runs)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return None
-
-
-def _set_write_ahead(*, on: bool) -> None:
-    """Have SQLite connections that SQLAlchemy opens from now on write ahead, or not.
-
-    MLflow commits several times per run, and each commit would wait twice for the disk. With a
-    log beside the file it need not: a process that is killed loses nothing by it, and a machine
-    that loses power may lose the last runs, never the store; the next publication brings them
-    back.
-    """
-    from sqlalchemy import event
-    from sqlalchemy.engine import Engine
-
-    if on != event.contains(Engine, "connect", _write_ahead):
-        (event.listen if on else event.remove)(Engine, "connect", _write_ahead)
-
-
 def _write_ahead(connection: Any, _record: object) -> None:
+    """Have an SQLite connection that SQLAlchemy opens write ahead."""
+    # MLflow commits several times per run, and each commit would wait twice for the disk. With a
+    # log it need not: a kill loses nothing, and a loss of power the last runs, never the store.
     if isinstance(connection, sqlite3.Connection):
         with contextlib.suppress(sqlite3.Error):  # a store that can only be read
             connection.execute("PRAGMA journal_mode=WAL")

@@ -10,7 +10,7 @@ from pathlib import Path
 from offset_autoencoder.config import load_params
 from offset_autoencoder.errors import InputError, run_command
 from offset_autoencoder.paths import project_root
-from offset_autoencoder.tracking.location import locate, publisher_lock
+from offset_autoencoder.tracking.store import locate, publisher_lock
 
 _HOST = "127.0.0.1"
 _PORT = 5000
@@ -22,12 +22,9 @@ def main() -> None:
 
 
 def command(uri: str, artifacts: str | None, arguments: list[str]) -> list[str]:
-    """The command that serves a store.
+    """The command that serves a store; a host or port among the user's arguments counts.
 
-    Args:
-        uri: The store.
-        artifacts: Where the server keeps artifacts, as a URI; None: at the project root.
-        arguments: What the user adds for ``mlflow ui``; a host or port given here counts.
+    ``artifacts`` is where the server keeps artifacts, as a URI; None: at the project root.
     """
     destination = artifacts or (project_root() / "mlartifacts").as_uri()
     given = _options(arguments)
@@ -47,7 +44,15 @@ def _serve(arguments: list[str]) -> None:
         print(f"the store is a server: open {location.safe_uri}")
         return
     if not {"--port", "-p", "--host", "-h", "--help"} & _options(arguments):
-        _check_port_is_free()
+        try:
+            socket.create_server((_HOST, _PORT)).close()
+        except OSError:
+            raise InputError(
+                f"port {_PORT}",
+                "is in use",
+                f"an MLflow UI may be open there already; else: "
+                f"{Path(sys.argv[0]).name} --port {_PORT + 1}",
+            ) from None
         print(f"MLflow UI of {location.safe_uri}: http://{_HOST}:{_PORT} (Ctrl-C stops it)")
     if location.database is not None and not location.database.exists():
         from offset_autoencoder.tracking.store import create_database, explained
@@ -63,17 +68,3 @@ def _serve(arguments: list[str]) -> None:
 
 def _options(arguments: list[str]) -> set[str]:
     return {argument.partition("=")[0] for argument in arguments}
-
-
-def _check_port_is_free() -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_HOST, _PORT))
-        except OSError:
-            raise InputError(
-                f"port {_PORT}",
-                "is in use",
-                f"an MLflow UI may be open there already; else: "
-                f"{Path(sys.argv[0]).name} --port {_PORT + 1}",
-            ) from None

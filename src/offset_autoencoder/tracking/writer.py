@@ -6,6 +6,7 @@ import contextlib
 import getpass
 import json
 import os
+import re
 import socket
 import subprocess
 import time
@@ -15,116 +16,98 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offset_autoencoder.io.files import sha256_of_json
-from offset_autoencoder.tracking.location import Location
-from offset_autoencoder.tracking.record_types import (
-    CONTENT,
-    CURRENT,
-    CURVES,
-    KEY,
-    PARENT,
-    ROLE,
-    Artifact,
-    Curves,
-    Point,
-    Record,
-    read_curves,
-    read_span,
-)
-from offset_autoencoder.tracking.store import StoredRun, StoreState, connect, now_ms
+from offset_autoencoder.tracking import record_types
+from offset_autoencoder.tracking.record_types import CONTENT, CURRENT, CURVES, PARENT, Point, Record
+from offset_autoencoder.tracking.store import Location, StoredRun, StoreState, connect
 
 if TYPE_CHECKING:
-    from mlflow.entities import DatasetInput, Run, RunTag
-    from mlflow.tracking import MlflowClient
+    from mlflow.entities import DatasetInput, Run
+    from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
 WRITER = "written_by"
-DEAD_SECONDS = 180.0
 
-# MLflow takes 1000 metrics, params and tags together in a call, and 100 params.
-_METRICS_PER_CALL = 850
-_PARAMS_PER_CALL = 100
+_DEAD_SECONDS = 180.0
 # Has MLflow's UI open the experiment as one of trained models, without what is for language models.
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+# MLflow keeps 36 characters of a data set's digest.
+_DIGEST_DIGITS = 32
 
 
 class ExperimentWriter:
-    """An MLflow experiment to write to.
+    """An MLflow experiment to write to, created where the store has none of that name.
 
-    Args:
-        client: The store.
-        experiment_id: The MLflow experiment's id.
-        provenance: Tags set when a record is first published.
-        is_current: Whether what is written counts as current.
+    What is written first is marked with the origin of ``root``, the project's folder, and all with
+    ``is_current``.
     """
 
     def __init__(
         self,
-        client: MlflowClient,
-        experiment_id: str,
-        provenance: Mapping[str, str],
-        *,
-        is_current: bool = True,
-    ) -> None:
-        self.client = client
-        self.experiment_id = experiment_id
-        self.provenance = provenance
-        self._is_current = is_current
-        self._began = now_ms()
-        self._started = 0
-
-    @classmethod
-    def open(
-        cls,
         location: Location,
         experiment: str,
         state: StoreState,
-        provenance: Mapping[str, str],
+        root: Path,
         *,
-        is_current: bool = True,
-    ) -> ExperimentWriter:
-        """Open the experiment, creating it where the store has none of that name."""
-        client = connect(location.uri)
-        experiment_id = state.experiment_id
-        if experiment_id is None:
-            from mlflow.exceptions import MlflowException
+        is_current: bool,
+    ) -> None:
+        self.client = connect(location.uri)
+        self.experiment_id = state.experiment_id or self._create_experiment(location, experiment)
+        self._provenance = provenance(root)
+        self._current = str(is_current).lower()
+        self._began = now_ms()
+        self._started = 0
 
-            try:
-                experiment_id = client.create_experiment(
-                    experiment, location.artifacts, tags=_EXPERIMENT_TAGS
-                )
-            except MlflowException:
-                # Another publisher, or a lost answer.
-                existing = client.get_experiment_by_name(experiment)
-                if existing is None:
-                    raise
-                experiment_id = existing.experiment_id
-        return cls(client, experiment_id, provenance, is_current=is_current)
+    def _create_experiment(self, location: Location, name: str) -> str:
+        from mlflow.exceptions import MlflowException
 
-    def create(self, record: Record, parent_id: str | None = None) -> str:
-        """Write a record as a new MLflow run.
+        try:
+            return self.client.create_experiment(name, location.artifacts, tags=_EXPERIMENT_TAGS)
+        except MlflowException:
+            # Another publisher, or a lost answer.
+            existing = self.client.get_experiment_by_name(name)
+            if existing is None:
+                raise
+            return str(existing.experiment_id)
 
-        Its content tag goes with the last batch, which writes tags after metrics, and its status
-        after that: until then it counts as half-written.
+    def begin(self, record: Record, start: int, process: int, tags: Mapping[str, str]) -> str:
+        """Create the MLflow run of a record, with nothing in it but tags; its id.
 
-        Returns:
-            The MLflow run's id.
+        Args:
+            record: The record.
+            start: When it began, in ms since 1970.
+            process: The process that writes it: a publisher, or a training.
+            tags: Tags beside those that say which record it is, and where it comes from.
         """
-        now = now_ms()
-        curves = read_curves(record.folder, now) if record.folder else None
-        start, end = (curves.start, curves.end) if curves else (self._next_start(), now)
-        tags = {**self._tags(record, parent_id), **self.provenance, **_times(record, curves)}
         run = self.client.create_run(
             self.experiment_id,
             start_time=start,
-            tags={**tags, WRITER: sign_of_life(os.getpid())},
+            tags={
+                **self._tags(record, None),
+                **self._provenance,
+                WRITER: sign_of_life(process),
+                **tags,
+            },
             run_name=record.name,
         )
-        mlflow_id = str(run.info.run_id)
+        return str(run.info.run_id)
+
+    def create(self, record: Record, parent_id: str | None = None) -> str:
+        """Write a record as a new MLflow run, half-written until its status is set; its id."""
+        now = now_ms()
+        points, times = _curves_and_times(record, now)
+        if record.role == "run" and points:
+            start, end = points[0].timestamp, points[-1].timestamp
+        else:
+            # MLflow's UI loads the youngest 100 first, and shows the youngest on top: these are
+            # the settings, in their order, and not their runs, which began when they were trained.
+            self._started += 1
+            start, end = self._began - self._started, now
+        tags = {**self._tags(record, parent_id), **times, CONTENT: record.content}
+        mlflow_id = self.begin(record, start, os.getpid(), tags)
         try:
-            points = list(curves.points) if curves else []
-            points += [Point(point.key, point.value, end, point.step) for point in record.curves]
-            points += [Point(name, value, end, 0) for name, value in record.metrics.items()]
             self.client.log_inputs(mlflow_id, datasets=_inputs(record))
-            self._finish(mlflow_id, record, points, record.params)
+            self._mirror(mlflow_id, record)
+            points += [Point(name, value, end, 0) for name, value in record.metrics.items()]
+            self.log(mlflow_id, points, record.params)
             self.client.set_terminated(mlflow_id, record.status, max(end, start))
         except KeyboardInterrupt:
             with contextlib.suppress(Exception):
@@ -133,42 +116,54 @@ class ExperimentWriter:
         return mlflow_id
 
     def update(self, record: Record, stored: StoredRun, parent_id: str | None = None) -> str:
-        """Bring an MLflow run in line with its record.
+        """Bring an MLflow run in line with its record; the id of the one that now holds it.
 
         MLflow neither changes a param nor removes a metric: where that would be needed, the run
         is written anew and the old one goes to MLflow's bin.
-
-        Returns:
-            The id of the MLflow run that now holds the record.
         """
         client, mlflow_id = self.client, stored.mlflow_id
         run = client.get_run(mlflow_id)
-        curves = read_curves(record.folder, now_ms()) if record.folder else None
-        if not _can_become(run, record, curves):
+        points, times = _curves_and_times(record, now_ms())
+        if not _can_become(run, record, points):
             self.discard(stored)
             return self.create(record, parent_id)
         # A kill from here on must not leave the mark of content that is half overwritten.
         client.set_tag(mlflow_id, CONTENT, "updating")
-        now = max(now_ms(), (run.info.end_time or 0) + 1)
-        changed = [
-            Point(name, value, now, 0)
-            for name, value in record.metrics.items()
-            if run.data.metrics.get(name) != value
-        ]
-        params = {name: v for name, v in record.params.items() if name not in run.data.params}
-        tags = self._tags(record, parent_id)
-        if stored.is_shown_live:
-            tags |= {**self.provenance, **_times(record, curves)}
+        tags, end = self._tags(record, parent_id), None
+        if record.role == "run" and "times" not in run.data.tags:  # it was shown in training
             client.log_inputs(mlflow_id, datasets=_inputs(record))
-        for name, value in tags.items():
-            if run.data.tags.get(name) != value:
-                client.set_tag(mlflow_id, name, value)
+            tags |= times
+            end = points[-1].timestamp if points else None
+        now = max(now_ms(), (run.info.end_time or 0) + 1)
+        metrics, params = run.data.metrics, run.data.params
+        changed = [Point(n, v, now, 0) for n, v in record.metrics.items() if metrics.get(n) != v]
+        new = {name: value for name, value in record.params.items() if name not in params}
+        tags = {name: v for name, v in tags.items() if run.data.tags.get(name) != v}
+        self._mirror(mlflow_id, record)
+        self.log(mlflow_id, changed, new, tags)
         if run.info.run_name != record.name:
             client.update_run(mlflow_id, name=record.name)
-        self._finish(mlflow_id, record, changed, params)
         if run.info.status != record.status:
-            client.set_terminated(mlflow_id, record.status, curves.end if curves else None)
+            client.set_terminated(mlflow_id, record.status, end)
+        client.set_tag(mlflow_id, CONTENT, record.content)
         return mlflow_id
+
+    def log(
+        self,
+        mlflow_id: str,
+        points: Iterable[Point],
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Log points, params and tags in as few calls as MLflow allows."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        self.client.log_batch(
+            mlflow_id,
+            [Metric(*point) for point in points],
+            [Param(name, value) for name, value in (params or {}).items()],
+            [RunTag(name, value) for name, value in (tags or {}).items()],
+        )
 
     def end(self, mlflow_id: str) -> None:
         """Have the experiment's MLflow run say how long its publication took."""
@@ -176,15 +171,15 @@ class ExperimentWriter:
 
     def adopt(self, stored: StoredRun, parent_id: str | None) -> None:
         """Tag an MLflow run as current, nested under the parent; None: under nothing."""
-        self._set_current(stored, True)
-        if parent_id is None and stored.parent_id is not None:
+        self._set_tag(stored, CURRENT, "true")
+        if parent_id is not None:
+            self._set_tag(stored, PARENT, parent_id)
+        elif stored.parent_id is not None:
             self.client.delete_tag(stored.mlflow_id, PARENT)
-        elif parent_id is not None and stored.parent_id != parent_id:
-            self.client.set_tag(stored.mlflow_id, PARENT, parent_id)
 
     def retire(self, stored: StoredRun) -> None:
         """Tag an MLflow run as no longer in the project's files; it stays as history."""
-        self._set_current(stored, False)
+        self._set_tag(stored, CURRENT, "false")
         if stored.status == "RUNNING":
             self.client.set_terminated(stored.mlflow_id, "KILLED")
 
@@ -194,51 +189,42 @@ class ExperimentWriter:
             self.client.set_terminated(stored.mlflow_id, "KILLED")
         self.client.delete_run(stored.mlflow_id)
 
-    def _next_start(self) -> int:
-        """Time of publication of a record that is no run, to within ms.
-
-        MLflow's UI loads the youngest 100 first, and shows the youngest on top: these are the
-        settings, in their order, and not their runs, which began when they were trained.
-        """
-        self._started += 1
-        return self._began - self._started
-
-    def _set_current(self, stored: StoredRun, current: bool) -> None:
-        if stored.tags.get(CURRENT) != str(current).lower():
-            self.client.set_tag(stored.mlflow_id, CURRENT, str(current).lower())
+    def _set_tag(self, stored: StoredRun, name: str, value: str) -> None:
+        if stored.tags.get(name) != value:
+            self.client.set_tag(stored.mlflow_id, name, value)
 
     def _tags(self, record: Record, parent_id: str | None) -> dict[str, str]:
-        current = str(self._is_current).lower()
-        tags = {**record.tags, ROLE: record.role, KEY: record.key, CURRENT: current}
+        tags = {
+            **record.tags,
+            record_types.ROLE: record.role,
+            record_types.KEY: record.key,
+            CURRENT: self._current,
+        }
         tags |= {CURVES: record.curves_digest} if record.curves else {}
         return tags | ({PARENT: parent_id} if parent_id else {})
 
-    def _finish(
-        self, mlflow_id: str, record: Record, points: list[Point], params: Mapping[str, str]
-    ) -> None:
-        from mlflow.entities import RunTag
+    def _mirror(self, mlflow_id: str, record: Record) -> None:
+        """Send all files, and remove what else is in the top-level folders that they name."""
+        if not record.artifacts:
+            return
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        if record.artifacts:
-            _mirror(self.client, mlflow_id, record.artifacts)
-        log_in_batches(self.client, mlflow_id, points, params, [RunTag(CONTENT, record.content)])
+        # Not by the client, which remembers where a run's artifacts were.
+        repository = get_artifact_repository(
+            self.client.get_run(mlflow_id).info.artifact_uri, tracking_uri=self.client.tracking_uri
+        )
+        names = {artifact.name for artifact in record.artifacts}
+        for name, source, _ in record.artifacts:
+            folder = name.rpartition("/")[0] or None
+            repository.log_artifact(str(source), folder)  # type: ignore[no-untyped-call]
+        for folder in {name.partition("/")[0] for name in names if "/" in name}:
+            for name in set(_files(repository, folder)) - names:
+                repository.delete_artifacts(name)  # type: ignore[no-untyped-call]
 
 
-def log_in_batches(
-    client: MlflowClient,
-    mlflow_id: str,
-    points: Iterable[Point],
-    params: Mapping[str, str] | None = None,
-    tags: Iterable[RunTag] = (),
-) -> None:
-    """Log points and params in as few calls as MLflow allows, the tags with the last."""
-    from mlflow.entities import Metric, Param
-
-    metrics = [Metric(*point) for point in points]
-    pairs = [Param(name, value) for name, value in (params or {}).items()]
-    while len(metrics) > _METRICS_PER_CALL or len(pairs) > _PARAMS_PER_CALL:
-        client.log_batch(mlflow_id, metrics[:_METRICS_PER_CALL], pairs[:_PARAMS_PER_CALL])
-        metrics, pairs = metrics[_METRICS_PER_CALL:], pairs[_PARAMS_PER_CALL:]
-    client.log_batch(mlflow_id, metrics, pairs, list(tags))
+def now_ms() -> int:
+    """The time, in ms since 1970."""
+    return time.time_ns() // 1_000_000
 
 
 def points_digest(points: Iterable[Point]) -> str:
@@ -247,40 +233,29 @@ def points_digest(points: Iterable[Point]) -> str:
 
 
 def sign_of_life(process: int) -> str:
-    """Value of the tag :data:`WRITER`: machine, process, and the time in s since 1970.
-
-    Args:
-        process: The process that writes the run: a publisher, or a training.
-    """
+    """Value of the tag :data:`WRITER`: machine, process, and the time in s since 1970."""
     return f"{socket.gethostname()} {process} {int(time.time())}"
 
 
-def is_being_written(stored: StoredRun) -> bool:
-    """True if an unfinished MLflow run is still being written by a publisher or a training.
+def is_written_by_another(stored: StoredRun, process: int) -> bool:
+    """True if another process than this one is still writing an unfinished MLflow run.
 
-    On this machine its process says so. Of another's, a sign of life that is younger than
-    :data:`DEAD_SECONDS` does.
+    On this machine the process that writes it says so. Of another machine's, a sign of life that
+    is younger than three minutes does.
     """
-    words = stored.tags.get(WRITER, "").split(" ")
-    if stored.status != "RUNNING" or len(words) != 3 or not all(w.isdecimal() for w in words[1:]):
+    sign = re.fullmatch(r"(\S+) (\d+) (\d+)", stored.tags.get(WRITER, ""))
+    if stored.status != "RUNNING" or sign is None:
         return False
-    host, process, moment = words
+    host, writer, moment = sign[1], int(sign[2]), int(sign[3])
     if host != socket.gethostname():
-        return time.time() - int(moment) < DEAD_SECONDS
+        return time.time() - moment < _DEAD_SECONDS
     try:
-        os.kill(int(process), 0)
+        os.kill(writer, 0)
     except ProcessLookupError:
         return False
     except OSError:
-        return True
-    return True
-
-
-def writing_process(stored: StoredRun) -> int | None:
-    """Process on this machine that wrote an MLflow run; None where it was on another."""
-    host, _, rest = stored.tags.get(WRITER, "").partition(" ")
-    process = rest.partition(" ")[0]
-    return int(process) if host == socket.gethostname() and process.isdecimal() else None
+        pass
+    return writer != process
 
 
 def provenance(root: Path) -> dict[str, str]:
@@ -289,9 +264,6 @@ def provenance(root: Path) -> dict[str, str]:
     They are set when a record is first published and do not make it differ later. The tree
     counts as dirty where a tracked file is changed, ``dvc.lock`` aside: DVC writes that one
     while it runs the stages.
-
-    Args:
-        root: The project's folder.
     """
     tags = {
         "mlflow.source.name": "offset_autoencoder.stages.publish",
@@ -302,82 +274,49 @@ def provenance(root: Path) -> dict[str, str]:
         tags["mlflow.user"] = getpass.getuser()
     if name := os.environ.get("DVC_EXP_NAME"):
         tags["dvc_experiment"] = name
-    commit = _git(root, "rev-parse", "--verify", "HEAD")
-    if commit is None:
-        return tags
-    tags["mlflow.source.git.commit"] = commit
-    only_tracked = ("--porcelain", "--untracked-files=no", "--", ".", ":(exclude)dvc.lock")
-    changed = _git(root, "status", *only_tracked)
-    if changed is not None:
-        tags["git_dirty"] = "true" if changed else "false"
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        tags["mlflow.source.git.commit"] = _git(root, "rev-parse", "--verify", "HEAD")
+        only_tracked = ("--porcelain", "--untracked-files=no", "--", ".", ":(exclude)dvc.lock")
+        tags["git_dirty"] = "true" if _git(root, "status", *only_tracked) else "false"
     return tags
 
 
-def _git(root: Path, *arguments: str) -> str | None:
-    try:
-        answer = subprocess.run(
-            ["git", "--no-optional-locks", *arguments],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.stdout.strip()
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "--no-optional-locks", *arguments]
+    return subprocess.run(
+        command, cwd=root, capture_output=True, text=True, timeout=30, check=True
+    ).stdout.strip()
 
 
-def _mirror(client: MlflowClient, mlflow_id: str, artifacts: Iterable[Artifact]) -> None:
-    """Send all files, and remove what else is in the top-level folders that they name."""
-    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-    by_name = {artifact.name: artifact for artifact in artifacts}
-    # Not by the client, which remembers where a run's artifacts were.
-    repository = get_artifact_repository(
-        client.get_run(mlflow_id).info.artifact_uri, tracking_uri=client.tracking_uri
-    )
-    for name, artifact in by_name.items():
-        folder = name.rpartition("/")[0]
-        repository.log_artifact(  # type: ignore[no-untyped-call]
-            str(artifact.source), folder or None
-        )
-    for folder in {name.partition("/")[0] for name in by_name if "/" in name}:
-        for name in list(_files(client, mlflow_id, folder)):
-            if name not in by_name:
-                repository.delete_artifacts(name)  # type: ignore[no-untyped-call]
-
-
-def _files(client: MlflowClient, mlflow_id: str, folder: str) -> Iterator[str]:
-    for entry in client.list_artifacts(mlflow_id, folder):
+def _files(repository: ArtifactRepository, folder: str) -> Iterator[str]:
+    for entry in repository.list_artifacts(folder):
         if entry.is_dir:
-            yield from _files(client, mlflow_id, entry.path)
+            yield from _files(repository, entry.path)
         else:
             yield entry.path
 
 
-def _can_become(run: Run, record: Record, curves: Curves | None) -> bool:
+def _can_become(run: Run, record: Record, points: Iterable[Point]) -> bool:
     """True if the record can be written over the run without changing or removing anything."""
-    if record.curves and run.data.tags.get(CURVES) != record.curves_digest:
+    data = run.data
+    if record.curves and data.tags.get(CURVES) != record.curves_digest:
         return False
     # What was shown during training: its points are then not written again.
-    if (
-        curves is not None
-        and CONTENT not in run.data.tags
-        and (run.data.tags.get(CURVES) != points_digest(curves.points))
-    ):
+    is_live = record.role == "run" and CONTENT not in data.tags
+    if is_live and data.tags.get(CURVES) != points_digest(points):
         return False
-    keys = {point.key for point in record.curves} | (curves.keys if curves else set())
-    return all(record.params.get(name) == value for name, value in run.data.params.items()) and all(
-        name in record.metrics or name in keys for name in run.data.metrics
-    )
+    names = record.metrics.keys() | {point.key for point in points}
+    return data.params.items() <= record.params.items() and data.metrics.keys() <= names
 
 
-def _times(record: Record, curves: Curves | None) -> dict[str, str]:
-    if curves is not None:
-        return {"times": "known" if curves.times_known else "unknown"}
-    span = read_span(record.spans)
-    return {"trained": " to ".join(map(_moment, span))} if span else {}
+def _curves_and_times(record: Record, now: int) -> tuple[list[Point], dict[str, str]]:
+    """The points of a record's curves, and the tag that says when it was trained."""
+    if record.role == "run":
+        points, are_known = record_types.read_curves(record.folders[0], now)
+        return points, {"times": "known" if are_known else "unknown"}
+    span = record_types.read_span(record.folders)
+    points = [point._replace(timestamp=now) for point in record.curves]
+    return points, {"trained": " to ".join(map(_moment, span))} if span else {}
 
 
 def _moment(milliseconds: int) -> str:
@@ -386,12 +325,20 @@ def _moment(milliseconds: int) -> str:
 
 
 def _inputs(record: Record) -> list[DatasetInput]:
+    """A record's data sets, with schema and profile as MLflow writes them for tensors."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    return [
-        DatasetInput(
-            Dataset(d.name, d.digest, "local", json.dumps({"uri": d.uri}), d.schema, d.profile),
-            [InputTag("mlflow.data.context", d.context)],
+    inputs = []
+    for name, context, uri, (rows, width), sha256 in record.datasets:
+        tensor = {"dtype": "float32", "shape": [-1, width]}
+        features = json.dumps([{"type": "tensor", "tensor-spec": tensor}])
+        dataset = Dataset(
+            name,
+            sha256[:_DIGEST_DIGITS],
+            "local",
+            json.dumps({"uri": uri}),
+            json.dumps({"mlflow_tensorspec": {"features": features, "targets": None}}),
+            json.dumps({"num_rows": rows, "shape": [rows, width], "sha256": sha256}),
         )
-        for d in record.datasets
-    ]
+        inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", context)]))
+    return inputs

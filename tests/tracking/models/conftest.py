@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,8 +21,7 @@ from offset_autoencoder.io.files import sha256_of_json, write_json, write_npz
 from offset_autoencoder.offsets.table import INFO, STATE
 from offset_autoencoder.serving.metadata import FORMAT, ModelMetadata, write_metadata
 from offset_autoencoder.tracking import served_models
-from offset_autoencoder.tracking.logged_models import Exports, NotServable
-from offset_autoencoder.tracking.serving_diff import ServedRun
+from offset_autoencoder.tracking.logged_models import Exports, NotServable, ServedRun
 
 EXPERIMENT = "trial"
 REGISTERED = "offset-autoencoder"
@@ -222,19 +220,6 @@ class FakeExports(Exports):
         )
         write_npz(folder / "offset" / STATE, {"latent_dim": np.array(2)})
         return folder
-
-
-@pytest.fixture(autouse=True)
-def own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No store, root or login of the caller's reaches a test, nor one test's the next."""
-    before = dict(os.environ)
-    for name in list(os.environ):
-        if name.startswith(("MLFLOW_", "DVC_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    yield
-    for name in set(os.environ) - set(before):
-        os.environ.pop(name, None)  # monkeypatch would put it back
 
 
 @pytest.fixture(scope="session")

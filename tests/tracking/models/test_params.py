@@ -12,7 +12,7 @@ from tests.tracking.models.conftest import DOCUMENT
 from offset_autoencoder.config import parse_params
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.stages import publish
-from offset_autoencoder.tracking.serving_diff import champion_metric
+from offset_autoencoder.tracking.served_models import champion_metric
 
 
 def params(**tracking: Any) -> Any:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from offset_autoencoder.config.schema import Tracking
-from offset_autoencoder.tracking.location import locate
+from offset_autoencoder.tracking.store import locate
 
 
 def test_default_lies_at_the_project_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
