@@ -31,12 +31,8 @@ def comparison_chart(
 ) -> Chart:
     """The change of each setting's error against each baseline, a panel per baseline and condition.
 
-    Args:
-        title: A line or several.
-        x_label: Title of the axis.
-        margin: The change in % within which settings are equivalent: a grey band.
-        outcomes: The verdicts to list in the legend.
-        revisions: Whether rows name a revision, by the column ``rev``.
+    The ``margin``, in %, is a grey band; the legend lists the ``outcomes``; with ``revisions``
+    rows name one, by the column ``rev``.
     """
     colours = {outcome: OUTCOME_COLOURS[outcome] for outcome in outcomes}  # type: ignore[index]
     colour = (
@@ -107,8 +103,7 @@ def setting_chart(
     if "line" in panels:
         parts.append(_level_panel(x_label, y_label, y_scale, revisions=revisions))
     if "point" in panels:
-        title_there = None if parts else y_label
-        parts.append(_point_panel(title_there, y_scale, revisions=revisions))
+        parts.append(_point_panel(None if parts else y_label, y_scale, revisions=revisions))
     chart = alt.hconcat(*parts, data=data(), spacing=95 if len(parts) > 1 else 20)
     return chart.resolve_scale(y="shared").properties(title=titled(title))
 

@@ -14,19 +14,11 @@ from markupsafe import Markup
 from offset_autoencoder.evaluation.metrics import METRICS
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.statistics import Estimate
-from offset_autoencoder.reporting import wording
+from offset_autoencoder.reporting import tables, wording
 from offset_autoencoder.reporting.curves import PANEL, code_chart, switched_curve_chart
 from offset_autoencoder.reporting.palette import Colour, Palette
 from offset_autoencoder.reporting.rows import Row
-from offset_autoencoder.reporting.tables import (
-    NAN,
-    UNKNOWN,
-    Cell,
-    Column,
-    Table,
-    estimate_column,
-    text_column,
-)
+from offset_autoencoder.reporting.tables import NAN, UNKNOWN, Cell, Column, Table
 
 MOST_POINTS = 6000
 LEVELS = {
@@ -77,25 +69,15 @@ _CONFIG: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart and what belongs to it.
-
-    Attributes:
-        name: Its id on the page.
-        caption: What it shows, and what its axes are.
-        spec: Its specification, JSON that is safe within a script element.
-        switches: Models, or labels, to switch on and off, each with the class of its colour.
-        switched: What these are.
-        table: The numbers behind it.
-        facet_width: The width of a panel where there are several, pixels; 0 for a single one.
-    """
+    """A chart and what belongs to it; its name is its id on the page."""
 
     name: str
     caption: str
-    spec: Markup
-    switches: Sequence[tuple[str, str]]
+    spec: Markup  # JSON that is safe within a script element
+    switches: Sequence[tuple[str, str]]  # what is switched on and off, each with its colour's class
     switched: str = "models"
-    table: Table | None = None
-    facet_width: int = 0
+    table: Table | None = None  # the numbers behind it
+    facet_width: int = 0  # of a panel where there are several, pixels
 
 
 def learning_curve_figure(
@@ -330,8 +312,10 @@ def _mean_table(
 ) -> Table:
     """A row per setting; means by the headings of their columns, all with as many decimals."""
     decimals = wording.decimals_of(itertools.chain(*means.values()), factor=factor)
-    columns = [text_column("setting", "setting", settings)]
-    columns += [estimate_column(key, key, own, factor, decimals) for key, own in means.items()]
+    columns = [tables.text_column("setting", "setting", settings)]
+    columns += [
+        tables.estimate_column(key, key, own, factor, decimals) for key, own in means.items()
+    ]
     return Table(name, caption, columns, file)
 
 
@@ -361,12 +345,12 @@ def _code_table(groups: Mapping[str, Sequence[Row]], labels: Sequence[str]) -> T
         share = NAN if None in both else sum(both)
         shares.append(Cell(f"{100 * share:.0f}" if math.isfinite(share) else "", share))
     columns = [
-        text_column("setting", "setting", groups),
+        tables.text_column("setting", "setting", groups),
         Column("share", "variance of the codes in the two components, %", shares),
     ]
     for label in labels:
         means = [_mean([row for row in rows if _label(row) == label]) for rows in groups.values()]
-        columns.append(text_column(f"mean_{label}", f"mean of {label}", means))
+        columns.append(tables.text_column(f"mean_{label}", f"mean of {label}", means))
     caption = "Variance of the codes in the two components" + (
         ", and the mean of both over the samples of each label." if labels else "."
     )

@@ -12,17 +12,10 @@ from offset_autoencoder.evaluation.metrics import CONDITIONS, METRICS
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.statistics import percent, probability
 from offset_autoencoder.evaluation.summary import summarise
-from offset_autoencoder.reporting import tables
+from offset_autoencoder.reporting import tables, wording
 from offset_autoencoder.reporting.palette import Palette
 from offset_autoencoder.reporting.rows import shown_comparisons, shown_in
 from offset_autoencoder.reporting.tables import UNKNOWN, Axis, Cell, Column, Mark, Table
-from offset_autoencoder.reporting.wording import (
-    PARTS,
-    better_word,
-    decimals_of,
-    exponent_of,
-    in_unit,
-)
 
 DEPLOYED = CONDITIONS[""]
 _SHAPES: tuple[tables.Shape, ...] = ("triangle", "circle", "square", "diamond")
@@ -50,7 +43,7 @@ class Against:
 
 def unit_of(results: ExperimentResults) -> tuple[int, float]:
     """In which power of ten the metric is written, and the factor that brings it there."""
-    exponent = exponent_of(summary.estimate.mean for summary in results.summaries)
+    exponent = wording.exponent_of(summary.estimate.mean for summary in results.summaries)
     return exponent, 10.0**-exponent
 
 
@@ -61,7 +54,7 @@ def setting_table(results: ExperimentResults, palette: Palette) -> Table:
     caption = (
         f"{name[:1].upper()}{name[1:]} on the test split, as deployed (offset on, noise off): mean "
         f"and half its {percent(evaluate.confidence)} interval over seeds; "
-        f"{better_word(evaluate.metric)} is better."
+        f"{wording.better_word(evaluate.metric)} is better."
     )
     estimates = [summary.estimate for summary in summaries]
     models = [summary.setting.model for summary in summaries]
@@ -75,7 +68,7 @@ def setting_table(results: ExperimentResults, palette: Palette) -> Table:
     reference = means[0] if len(means) == 1 and math.isfinite(means[0]) else None
     if reference is not None:
         caption += f" The line is the mean of {first[0]}."
-    heading = in_unit(name, exponent)
+    heading = wording.in_unit(name, exponent)
     counts = [(item.estimate.count, item.diverged) for item in summaries]
     columns = [
         tables.setting_column(item.setting for item in summaries),
@@ -114,7 +107,7 @@ def _comparison_table(
     evaluate, metric = results.evaluate, METRICS[results.evaluate.metric]
     exponent, factor = unit_of(results)
     changes = [item.equivalence.change for item in family]
-    coarse = min(1, decimals_of(changes, factor=100))
+    coarse = min(1, wording.decimals_of(changes, factor=100))
     summaries = summarise(results.runs, results.settings, family[0].metric, evaluate.confidence)
     estimates = {summary.setting.label: summary.estimate for summary in summaries}
     means = [estimates[item.setting.label] for item in family]
@@ -122,11 +115,7 @@ def _comparison_table(
     wins = [Cell(f"{item.wins}/{item.pairs}", item.wins) for item in family]
     of_pairs = [
         tables.estimate_column(
-            "difference",
-            "difference, ±",
-            [item.difference for item in family],
-            factor,
-            signed=True,
+            "difference", "difference, ±", [item.difference for item in family], factor, signed=True
         ),
         Column("p", "p, corrected", [_p_cell(item.p_corrected) for item in family]),
         Column("wins", "better at", wins),
@@ -142,7 +131,9 @@ def _comparison_table(
             line=0,
         ),
         tables.estimate_column("change", "change, %, ±", changes, 100, coarse, signed=True),
-        tables.estimate_column("mean", f"{in_unit(metric.label, exponent)}, ±", means, factor),
+        tables.estimate_column(
+            "mean", f"{wording.in_unit(metric.label, exponent)}, ±", means, factor
+        ),
         *(
             replace(
                 column,
@@ -190,6 +181,7 @@ def verdict_table(results: ExperimentResults) -> Table:
     """The verdict on each offset, with the figures that it rests on, in %."""
     verdicts, adaptations = results.verdicts, _adaptations(results)
     decodability = [item.linear_decodability for item in verdicts]
+    words = [adaptations.get(item.setting.label, "-") for item in verdicts]
     columns = [
         tables.setting_column(item.setting for item in verdicts),
         tables.change_column("permuted", "permuted ±", [v.permuted.change for v in verdicts]),
@@ -197,9 +189,7 @@ def verdict_table(results: ExperimentResults) -> Table:
         tables.change_column("omitted", "omitted ±", [v.omitted.change for v in verdicts]),
         tables.share_column("decodability", "linear decodability", decodability),
         tables.share_column("shift", "donor shift", [v.donor_shift for v in verdicts]),
-        tables.text_column(
-            "encoder", "encoder", [adaptations.get(v.setting.label, "-") for v in verdicts]
-        ),
+        tables.text_column("encoder", "encoder", words),
         tables.word_column("verdict", [item.word for item in verdicts]),
     ]
     return Table("verdicts", "", columns, "reports/verdicts.csv")
@@ -256,16 +246,13 @@ def probe_table(results: ExperimentResults) -> Table:
     }
     adaptations = _adaptations(results)
     gaps = {item.setting.label: item.relative for item in results.generalization_gaps}
-    measured = {
-        *(label for *_, label in shares),
-        *(item.setting.label for item in results.encoder_adaptations),
-        *gaps,
-    }
+    adapted = (item.setting.label for item in results.encoder_adaptations)
+    measured = {*(label for *_, label in shares), *adapted, *gaps}
     settings = [setting for setting in results.settings if setting.label in measured]
     labels = [setting.label for setting in settings]
     columns = [tables.setting_column(settings)]
     for kind, what in kinds.items():
-        for part, where in PARTS.items():
+        for part, where in wording.PARTS.items():
             own = [shares.get((part, kind, label), UNKNOWN) for label in labels]
             if any(share is not UNKNOWN for share in own):
                 heading = f"{what} from {where}, %, ±"

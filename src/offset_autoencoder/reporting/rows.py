@@ -7,29 +7,21 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Any
 
 from offset_autoencoder.config import Setting
+from offset_autoencoder.evaluation import summary
 from offset_autoencoder.evaluation.comparison import Comparison
 from offset_autoencoder.evaluation.examples import CODE_COLUMNS
 from offset_autoencoder.evaluation.interventions import InterventionSummary
 from offset_autoencoder.evaluation.metrics import CONDITIONS, higher_is_better
 from offset_autoencoder.evaluation.results import ExperimentResults
-from offset_autoencoder.evaluation.summary import (
-    Curve,
-    SettingSummary,
-    noise_level,
-    runs_table,
-    setting_cells,
-    sweep_keys,
-)
 from offset_autoencoder.reporting.palette import model_colours, swept_colours
 from offset_autoencoder.reporting.wording import PARTS, full_label, series, swept_values
 
 Row = Mapping[str, Any]
 Rows = tuple[Sequence[str], Sequence[Row]]  # columns and rows; a row may lack a column
 Fields = Mapping[str, str | Callable[[Any], Any]]  # by column, a value's path in an item
-ShownAs = Literal["reference", "line", "point"]
 
 
 def _estimate(name: str, path: str, *, ends: str | None = None) -> dict[str, str]:
@@ -135,14 +127,16 @@ def report_tables(results: ExperimentResults) -> dict[str, Rows]:
 
     Rows are led by their model, their setting and the values of all swept keys.
     """
-    keys = sweep_keys(results.settings)
+    keys = summary.sweep_keys(results.settings)
 
     def led(fields: Fields, items: Sequence[Any]) -> Rows:
-        rows = [{**setting_cells(item.setting, keys), **_row(fields, item)} for item in items]
+        rows = [
+            {**summary.setting_cells(item.setting, keys), **_row(fields, item)} for item in items
+        ]
         return ["model", "setting", *keys, *fields], rows
 
     return {
-        "runs": runs_table(results.runs, results.settings),
+        "runs": summary.runs_table(results.runs, results.settings),
         "comparison": led(_COMPARISON, results.comparisons),
         "verdicts": led(_VERDICT, results.verdicts),
         "interventions": led(_INTERVENTION, results.interventions),
@@ -183,7 +177,7 @@ def _probe_rows(results: ExperimentResults, keys: Sequence[str]) -> Rows:
     columns = ["model", "setting", *keys, "runs", "offset_over", "encoder_adaptation"]
     columns += [name for fields in every for name in fields]
     return list(dict.fromkeys(columns)), [
-        {**setting_cells(setting, keys), **cells[setting.label]}
+        {**summary.setting_cells(setting, keys), **cells[setting.label]}
         for setting in results.settings
         if setting.label in cells
     ]
@@ -297,7 +291,7 @@ def probe_plot(results: ExperimentResults) -> list[Row]:
     ]
 
 
-def _curve_rows(curves: Sequence[Curve], colours: Mapping[str, str]) -> Rows:
+def _curve_rows(curves: Sequence[summary.Curve], colours: Mapping[str, str]) -> Rows:
     """``plots/learning_curves.csv``, a row per point."""
     columns = ["setting", "model", "values", "epoch", "mean", "low", "high", "runs", "colour"]
     rows = []
@@ -325,7 +319,7 @@ def _setting_rows(results: ExperimentResults, colour: Fields) -> Rows:
         "series": lambda item: series(item.setting),
         "name": lambda item: full_label(item.setting),
         "shown_as": lambda item: shown[item.setting.label],
-        "noise_level": lambda item: noise_level(item.setting),
+        "noise_level": lambda item: summary.noise_level(item.setting),
         "metric": "metric",
         **_estimate("mean", "estimate", ends=""),
         "runs": "estimate.count",
@@ -336,19 +330,21 @@ def _setting_rows(results: ExperimentResults, colour: Fields) -> Rows:
     return _rows(fields, summaries)
 
 
-def _shown_as(summaries: Sequence[SettingSummary], baselines: Sequence[str]) -> dict[str, ShownAs]:
+def _shown_as(
+    summaries: Sequence[summary.SettingSummary], baselines: Sequence[str]
+) -> dict[str, str]:
     """The form in which each setting is drawn against its noise level, by label.
 
     On a ``line`` where its series has several levels; as a ``reference`` across the whole
     picture where it is a baseline without a level; else as a ``point`` by its own name.
     """
-    settings = [summary.setting for summary in summaries]
+    settings = [item.setting for item in summaries]
     levels: dict[str, set[float | None]] = {}
     for setting in settings:
-        levels.setdefault(series(setting), set()).add(noise_level(setting))
+        levels.setdefault(series(setting), set()).add(summary.noise_level(setting))
 
-    def how(setting: Setting) -> ShownAs:
-        if noise_level(setting) is None:
+    def how(setting: Setting) -> str:
+        if summary.noise_level(setting) is None:
             return "reference" if setting.model in baselines else "point"
         return "line" if len(levels[series(setting)] - {None}) > 1 else "point"
 
@@ -356,12 +352,12 @@ def _shown_as(summaries: Sequence[SettingSummary], baselines: Sequence[str]) -> 
 
 
 def _label_places(
-    summaries: Sequence[SettingSummary], shown: Mapping[str, ShownAs]
+    summaries: Sequence[summary.SettingSummary], shown: Mapping[str, str]
 ) -> dict[str, float]:
     """By setting, at which value the name of the line that ends there stands; apart from others."""
     finite = [item for item in summaries if math.isfinite(item.estimate.mean)]
-    ends: dict[str, SettingSummary] = {}
-    for item in sorted(finite, key=lambda item: noise_level(item.setting) or 0):
+    ends: dict[str, summary.SettingSummary] = {}
+    for item in sorted(finite, key=lambda item: summary.noise_level(item.setting) or 0):
         how = shown[item.setting.label]
         if how != "point":
             ends[series(item.setting) if how == "line" else item.setting.label] = item
@@ -395,7 +391,7 @@ def spread(places: Sequence[float], apart: float) -> list[float]:
     return [bottom(group) + apart * index for group in groups for index in range(len(group))]
 
 
-def is_logarithmic(summaries: Sequence[SettingSummary]) -> bool:
+def is_logarithmic(summaries: Sequence[summary.SettingSummary]) -> bool:
     """True if the axis of these metrics is logarithmic: errors, all of them above zero."""
     positive = all(s.estimate.mean > 0 for s in summaries if math.isfinite(s.estimate.mean))
     return positive and not higher_is_better(summaries[0].metric)

@@ -23,21 +23,13 @@ Kind = Literal["text", "number", "verdict", "picture"]
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell.
+    """A cell of a table."""
 
-    Attributes:
-        text: What is read in it; ``-`` where a number is not known.
-        sort: What its column is sorted by where that is a number; cells without one come last.
-        short: The text where there is little room, if another: a mean without its interval.
-        word: The verdict whose colour it has.
-        picture: Drawn instead of the text.
-    """
-
-    text: str = ""
-    sort: float | None = None
-    short: str = ""
-    word: str = ""
-    picture: Markup | None = None
+    text: str = ""  # "-" where a number is not known
+    sort: float | None = None  # a number that its column is sorted by; without one it comes last
+    short: str = ""  # the text where there is little room, if another: a mean alone
+    word: str = ""  # the verdict whose colour it has
+    picture: Markup | None = None  # drawn instead of the text
 
     @property
     def sort_value(self) -> str | None:
@@ -47,19 +39,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table.
+    """A column of a table, a cell per row.
 
-    Attributes:
-        key: What it is picked by.
-        heading: Its heading, with the unit.
-        cells: Its cells, one per row.
-        kind: ``text`` stands left, ``number`` right; a ``verdict`` is a word with a colour; a
-            ``picture`` is not sorted.
-        axis: Drawn below the heading of a picture.
+    ``text`` stands left, ``number`` right; a ``verdict`` is a word with a colour; a ``picture`` is
+    not sorted, and has an axis below its heading.
     """
 
     key: str
-    heading: str
+    heading: str  # with the unit
     cells: Sequence[Cell]
     kind: Kind = "number"
     axis: Markup | None = None
@@ -138,10 +125,9 @@ def share_column(key: str, heading: str, shares: Iterable[Estimate]) -> Column:
 
 
 def _percent_cell(share: Estimate, *, signed: bool) -> Cell:
-    decimals = 1 if abs(share.mean) < _FEW_PERCENT else 0
     if not math.isfinite(share.mean):
         return Cell("-", short="-")
-    return _estimate_cell(share, decimals, 100, signed=signed)
+    return _estimate_cell(share, 1 if abs(share.mean) < _FEW_PERCENT else 0, 100, signed=signed)
 
 
 def _estimate_cell(estimate: Estimate, decimals: int, factor: float, *, signed: bool) -> Cell:

@@ -73,11 +73,7 @@ def encodable(console: Console, text: str) -> str:
 
 def _table(console: Console, columns: Sequence[Column]) -> Table:
     table = Table(
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        collapse_padding=True,
-        padding=(0, 1),
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True, padding=(0, 1)
     )
     for column in columns:
         heading = encodable(console, column.heading)
