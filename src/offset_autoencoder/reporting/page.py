@@ -271,42 +271,23 @@ def vega_script() -> str:
     Raises:
         ValueError: where it could not stand in a script element.
     """
-    place = _cache_folder() / f"vega-{metadata.version(_PACKAGE)}.js"
-    if (kept := _kept(place)) is not None:
-        return kept
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
+    place = Path(base) / "offset-autoencoder" / f"vega-{metadata.version(_PACKAGE)}.js"
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        digest, _, kept = place.read_text(encoding="utf-8").partition("\n")
+        if digest == hashlib.sha256(kept.encode()).hexdigest():
+            return kept
     import vl_convert
 
     script: str = vl_convert.javascript_bundle(_SNIPPET)
     if any(end in script for end in _NOT_IN_A_SCRIPT):
         raise ValueError(f"{_PACKAGE}: its script cannot stand in a page")
     with contextlib.suppress(OSError):
-        write_text(place, f"{_digest(script)}\n{script}")
+        write_text(place, f"{hashlib.sha256(script.encode()).hexdigest()}\n{script}")
     return script
 
 
 def source_of_script(script: str) -> str:
-    """The word by which a page's content security policy allows this very script.
-
-    Args:
-        script: All between the tags of its element.
-    """
+    """The word by which a page's content security policy allows this very script, tags apart."""
     digest = hashlib.sha256(script.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
-
-
-def _kept(place: Path) -> str | None:
-    """Content of the cache; None where it holds nothing, or not what was written."""
-    try:
-        digest, _, script = place.read_text(encoding="utf-8").partition("\n")
-    except (OSError, UnicodeDecodeError):
-        return None
-    return script if digest == _digest(script) else None
-
-
-def _digest(script: str) -> str:
-    return hashlib.sha256(script.encode()).hexdigest()
-
-
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
-    return Path(base) / "offset-autoencoder"

@@ -178,14 +178,13 @@ def sample_strips(
     )
 
 
-def write_strips(path: Path, strips: Sequence[Strip], *, title: str = "") -> bool:
+def write_strips(path: Path, strips: Sequence[Strip], *, title: str = "") -> None:
     """Write strips, all of one size, below each other as a PNG, each with its name at the left.
 
-    Returns:
-        Whether there was anything to draw; nothing is written otherwise.
+    Nothing is written where there are none.
     """
     if not strips:
-        return False
+        return
     first = strips[0]
     width = _STRIP_WIDTH
     if "image" in first.holds:
@@ -208,7 +207,6 @@ def write_strips(path: Path, strips: Sequence[Strip], *, title: str = "") -> boo
     if title:
         chart = chart.properties(title=alt.TitleParams(title, anchor="start"))
     write_png(path, chart, [{"name": strip.name, "url": strip.data} for strip in strips])
-    return True
 
 
 def thumbnails(name: str, images: NDArray[Any], data_range: tuple[float, float]) -> Strip:
