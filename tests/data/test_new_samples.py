@@ -62,12 +62,10 @@ def test_columns_are_found_by_name(project: Path) -> None:
         found = read(name, trained_on=FEATURES)
         assert found.columns == tuple(FEATURES)
         np.testing.assert_array_equal(found.x, table[FEATURES])
-        assert found.ids is not None
-        assert list(found.ids) == list(table["name"])
+        assert np.asarray(found.ids).tolist() == list(table["name"])
         assert found.labels is None
         labels = read(name, labelled=True, trained_on=FEATURES).labels
-        assert labels is not None
-        assert list(labels) == list(table["kind"])
+        assert np.asarray(labels).tolist() == list(table["kind"])
 
 
 def test_labels_that_nobody_needs_may_be_missing(project: Path) -> None:
@@ -111,9 +109,10 @@ def test_labels_and_ids_beside_an_npy_are_files(elsewhere: Path) -> None:
     np.save("y.npy", np.array([4, 5, 6]))
     np.save("few.npy", np.array([4]))
     found = read("x.npy", labelled=True, label="y.npy", id="y.npy")
-    assert found.labels is not None
-    assert found.ids is not None
-    assert (found.labels.tolist(), found.ids.tolist()) == ([4, 5, 6], [4, 5, 6])
+    assert (np.asarray(found.labels).tolist(), np.asarray(found.ids).tolist()) == (
+        [4, 5, 6],
+        [4, 5, 6],
+    )
     with pytest.raises(InputError, match="holds 1 values for 3 samples"):
         read("x.npy", id="few.npy")
     with pytest.raises(InputError, match=r"^--id: no such file: none\.npy"):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from tests.prepared_data import digests, digests_of, write_prepared
 
-from offset_autoencoder.data import prepared
 from offset_autoencoder.data.prepared import (
     PreparedData,
     PreparedSplit,
@@ -15,6 +14,7 @@ from offset_autoencoder.data.prepared import (
     load_scale,
 )
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io import files
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_a_write_that_fails_leaves_the_old_folder(
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(prepared, "write_json", fail)
+    monkeypatch.setattr(files, "write_json", fail)
     with pytest.raises(OSError, match="disk full"):
         write(tmp_path / "p", replace(data, train=data.test))
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before

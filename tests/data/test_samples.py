@@ -50,8 +50,7 @@ def test_keras_data_sets_bring_their_test_split(monkeypatch: pytest.MonkeyPatch)
         samples = load_samples(data)
         np.testing.assert_array_equal(samples.x[:], images.reshape(10, 4))
         assert samples.image_shape == (2, 2)
-        assert samples.splits is not None
-        assert samples.splits.tolist() == ["train"] * 8 + ["test"] * 2
+        assert np.asarray(samples.splits).tolist() == ["train"] * 8 + ["test"] * 2
         assert samples.location(9) == f"{name}, test, row 1"
 
 
@@ -74,8 +73,7 @@ def test_npy_with_labels_and_ids_beside_it(tmp_path: Path) -> None:
     save(tmp_path, x=X, y=LABELS, ids=ids)
     samples = read(tmp_path, path="x.npy", label="y.npy", id="ids.npy")
     np.testing.assert_array_equal(samples.x[:], X)
-    assert samples.y is not None
-    np.testing.assert_array_equal(samples.y, LABELS)
+    np.testing.assert_array_equal(np.asarray(samples.y), LABELS)
     assert samples.ids.tolist() == ids.tolist()
     assert samples.ids_given
     assert samples.splits is None
@@ -104,8 +102,7 @@ def test_a_file_a_split(tmp_path: Path) -> None:
         label={"train": "ya.npy", "test": "yb.npy"},
     )
     np.testing.assert_array_equal(samples.x[:], X)
-    assert samples.splits is not None
-    assert samples.splits.tolist() == ["train"] * 8 + ["test"] * 4
+    assert np.asarray(samples.splits).tolist() == ["train"] * 8 + ["test"] * 4
     assert samples.location(8, 2) == f"{tmp_path / 'b.npy'}, row 0, column 2"
 
 
@@ -119,8 +116,7 @@ def test_one_npz_that_holds_an_array_a_split(tmp_path: Path) -> None:
         label={"train": "y_train", "test": "y_test"},
     )
     np.testing.assert_array_equal(samples.x[:], X)
-    assert samples.y is not None
-    np.testing.assert_array_equal(samples.y, LABELS)
+    np.testing.assert_array_equal(np.asarray(samples.y), LABELS)
 
 
 def test_one_file_for_two_splits_is_refused(tmp_path: Path) -> None:
@@ -157,8 +153,7 @@ def test_csv_files_a_split_may_order_their_columns_differently(tmp_path: Path) -
 def test_a_split_column(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("u,part\n1,train\n2,test\n3,train\n")
     splits = read(tmp_path, path="a.csv", split="part").splits
-    assert splits is not None
-    assert splits.tolist() == ["train", "test", "train"]
+    assert np.asarray(splits).tolist() == ["train", "test", "train"]
     (tmp_path / "a.csv").write_text("u,part\n1,train\n2,tset\n")
     with pytest.raises(
         InputError, match=r"row 1 \(line 3\): unknown split 'tset' \(did you mean 'test'"
@@ -169,8 +164,7 @@ def test_a_split_column(tmp_path: Path) -> None:
 def test_split_names_in_a_file_of_their_own(tmp_path: Path) -> None:
     save(tmp_path, x=X, part=np.array(["train", "test", "validation"] * 4), numbers=LABELS)
     splits = read(tmp_path, path="x.npy", split="part.npy").splits
-    assert splits is not None
-    assert splits[:3].tolist() == ["train", "test", "validation"]
+    assert np.asarray(splits)[:3].tolist() == ["train", "test", "validation"]
     with pytest.raises(InputError, match="row 0: unknown split '0'"):
         read(tmp_path, path="x.npy", split="numbers.npy")
 
@@ -232,9 +226,8 @@ def test_classes(tmp_path: Path, labels: NDArray[Any], classes: list[Any], y: li
     save(tmp_path, x=X[:4], y=labels)
     samples = read(tmp_path, path="x.npy", label="y.npy")
     assert samples.classes == classes
-    assert samples.y is not None
-    assert samples.y.tolist() == y
-    assert samples.y.dtype == np.int64
+    assert np.asarray(samples.y).tolist() == y
+    assert np.asarray(samples.y).dtype == np.int64
 
 
 def test_labels_and_ids_that_are_none(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from offset_autoencoder.config.schema import Data
-from offset_autoencoder.data.scaling import apply_scale, fit_scale
+from offset_autoencoder.data.scaling import apply_scale, fit_scale, inverse_scale
 from offset_autoencoder.errors import InputError
 
 OWN: dict[str, Any] = {"source": "file", "path": "x.npy"}
@@ -137,3 +137,14 @@ def test_apply_takes_images_and_refuses_other_widths() -> None:
 def test_none_changes_nothing_but_the_dtype() -> None:
     x = np.array([[-3, 1000]])
     assert fit_scale(NONE, x).apply(x).tolist() == [[-3.0, 1000.0]]
+
+
+@given(
+    raw=hnp.arrays(np.float64, (7, 3), elements=st.integers(-50, 50).map(float)),
+    kind=st.sampled_from(("none", "unit", "minmax", "standard")),
+)
+def test_unscaling_undoes_the_scale_also_of_constant_features(raw: NDArray[Any], kind: Any) -> None:
+    raw[:, 1] = 5
+    scale = fit_scale(Data(source="digits", scale=kind), raw)
+    back = inverse_scale(scale.apply(raw), (scale.shift, scale.factor))
+    np.testing.assert_allclose(back, raw, rtol=1e-5, atol=1e-4)

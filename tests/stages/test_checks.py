@@ -44,6 +44,17 @@ def prepare(low: float = 0.0, **offset: Any) -> None:
 @pytest.mark.parametrize(
     ("low", "offset", "expected"),
     [
+        (
+            0,
+            {"kind": "class_code"},
+            r"^params\.yaml: offsets\.mine: kind class_code needs labels, and the data has none",
+        ),
+        (
+            0,
+            {"kind": "pca"},
+            r"offsets\.mine: pca of 20 training samples with 5 features has at most 5 components, "
+            r"latent_dim 6 asks for more",
+        ),
         (0, {"kind": "kmeans", "n_clusters": 21}, "n_clusters: 21 clusters of 20 training samples"),
         (0, {"kind": "kmeans", "vectors": "pca"}, "at most 5 components, latent_dim 6 asks for"),
         (

@@ -143,18 +143,10 @@ def choose_side_inputs(
     latent_dim: int,
     text_ids: bool,
 ) -> dict[str, NDArray[Any]]:
-    """Take from a file what a model's offset needs beside x: ``labels``, ``ids`` or ``offset``.
+    """Take from a table what a model's offset needs beside x: at most one array, ``(n, ...)``.
 
-    Args:
-        table: The samples.
-        offset: An npy file of f(x), ``(n, L)``, to use instead of the computed one, or None.
-        needs: What the model's offset needs beside x.
-        offset_kind: Kind of its offset, for messages.
-        latent_dim: Length of its code.
-        text_ids: Whether its data had text for ids.
-
-    Returns:
-        At most one array, of a row per sample.
+    ``offset`` is an npy file of f(x), ``(n, latent_dim)``, to use instead of the computed one.
+    Ids become text where the model's data had text for ids.
 
     Raises:
         InputError: naming the option that is missing.

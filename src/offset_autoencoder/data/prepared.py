@@ -16,16 +16,8 @@ from offset_autoencoder.config.schema import SPLITS, SplitName
 from offset_autoencoder.data.scaling import Scale, ShiftAndFactor
 from offset_autoencoder.data.splits import Digests, sample_digests
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io import files
 from offset_autoencoder.io.arrays import ConcatenatedRows, Rows, chunks, reorder
-from offset_autoencoder.io.files import (
-    npy_writer,
-    open_npy,
-    read_json,
-    read_npz,
-    write_json,
-    write_npy,
-    write_npz,
-)
 
 SplitRows = Mapping[SplitName, Rows]
 
@@ -92,13 +84,9 @@ class PreparedData:
 
 @dataclass(frozen=True)
 class SplitStatistics:
-    """Statistics of a split's scaled samples.
+    """Extremes of a split's scaled values (NaN where a value is), and digests.
 
-    Attributes:
-        low: Smallest value; NaN where a value is.
-        high: Largest value, likewise.
-        samples: Digest of each sample.
-        sha256: Digest of x as written.
+    ``samples`` holds a digest of each sample, ``sha256`` is that of x as written.
     """
 
     low: float
@@ -127,21 +115,16 @@ def write_splits(
     scale: Scale,
     report: Callable[[int], None] = lambda rows: None,
 ) -> dict[SplitName, SplitStatistics]:
-    """Scale all samples and write ``SPLIT/x.npy`` for every split, in one pass.
+    """Scale raw samples ``(n, D)`` and write ``SPLIT/x.npy`` for every split, in one pass.
 
-    Args:
-        folder: The folder to write to.
-        x: ``(n, D)`` raw samples.
-        rows: The rows of each split, ascending.
-        scale: The fitted scale.
-        report: Called with the number of rows read so far.
+    The rows of each split ascend; ``report`` is called with the number of rows read so far.
     """
     low, high = dict.fromkeys(SPLITS, np.inf), dict.fromkeys(SPLITS, -np.inf)
     samples = {name: np.empty(len(rows[name]), dtype=np.uint64) for name in SPLITS}
     with contextlib.ExitStack() as stack:
         writers = {
             name: stack.enter_context(
-                npy_writer(folder / name / "x.npy", (len(rows[name]), x.shape[1]))
+                files.npy_writer(folder / name / "x.npy", (len(rows[name]), x.shape[1]))
             )
             for name in SPLITS
         }
@@ -171,7 +154,7 @@ def load_prepared(folder: Path = paths.PREPARED) -> PreparedData:
     Raises:
         InputError: where a file is missing, damaged, or not what the schema says.
     """
-    document = read_json(folder / "schema.json")
+    document = files.read_json(folder / "schema.json")
     try:
         schema = Schema(**document)
     except TypeError as error:
@@ -188,7 +171,7 @@ def load_scale(folder: Path = paths.PREPARED) -> ShiftAndFactor:
     Raises:
         InputError: where ``scale.npz`` is missing or damaged.
     """
-    arrays = read_npz(folder / "scale.npz")
+    arrays = files.read_npz(folder / "scale.npz")
     if not {"shift", "factor"} <= arrays.keys():
         raise InputError(str(folder / "scale.npz"), "holds no shift and factor")
     return arrays["shift"], arrays["factor"]
@@ -203,27 +186,26 @@ def write_all_but_x(
     """Write all but the splits' ``x.npy``, with the latent dims that each offset is needed in."""
     for name in SPLITS:
         split = data.split(name)
-        write_npy(folder / name / "ids.npy", split.ids)
+        files.write_npy(folder / name / "ids.npy", split.ids)
         if split.y is not None:
-            write_npy(folder / name / "y.npy", split.y)
-    write_npz(folder / "scale.npz", dict(zip(("shift", "factor"), scale, strict=True)))
-    write_json(folder / "latent_dims.json", {name: list(d) for name, d in latent_dims.items()})
-    write_json(folder / "schema.json", asdict(data.schema))
+            files.write_npy(folder / name / "y.npy", split.y)
+    files.write_npz(folder / "scale.npz", dict(zip(("shift", "factor"), scale, strict=True)))
+    files.write_json(folder / "latent_dims.json", dict(latent_dims))
+    files.write_json(folder / "schema.json", asdict(data.schema))
 
 
 def _load_split(folder: Path, name: SplitName, schema: Schema) -> PreparedSplit:
-    x, ids = open_npy(folder / "x.npy"), np.array(open_npy(folder / "ids.npy"))
-    y = np.array(open_npy(folder / "y.npy")) if schema.classes is not None else None
-    expected = (schema.samples[name], schema.input_dim)
-    if x.shape != expected or x.dtype != np.float32:
-        raise InputError(
-            str(folder / "x.npy"),
-            f"is {x.dtype} {x.shape}, schema.json says float32 {expected}",
-            "run dvc repro prepare",
-        )
-    for array, file in ((ids, "ids.npy"), (y, "y.npy")):
-        if array is not None and array.shape != expected[:1]:
+    x, ids = files.open_npy(folder / "x.npy"), np.array(files.open_npy(folder / "ids.npy"))
+    y = np.array(files.open_npy(folder / "y.npy")) if schema.classes is not None else None
+    n = schema.samples[name]
+    for file, array, shape in (("x", x, (n, schema.input_dim)), ("ids", ids, (n,)), ("y", y, (n,))):
+        if array is None:
+            continue
+        dtype = np.dtype(np.float32) if file == "x" else array.dtype
+        if array.shape != shape or array.dtype != dtype:
             raise InputError(
-                str(folder / file), f"has shape {array.shape}, expected {expected[:1]}"
+                str(folder / f"{file}.npy"),
+                f"is {array.dtype} {array.shape}, schema.json says {dtype} {shape}",
+                "run dvc repro prepare",
             )
     return PreparedSplit(x=x, y=y, ids=ids)

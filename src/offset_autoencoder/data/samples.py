@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -154,7 +154,9 @@ def load_source(data: Data, raw: Path = paths.RAW) -> tuple[Table, ...]:
         InputError: where something named is missing, damaged or cannot be fetched, and where a
             file does not hold samples (see :mod:`.readers.base`).
     """
-    return _read_files(data, raw) if data.source == "file" else _BUILT_IN[data.source]()
+    if data.source == "file":
+        return _read_files(data, raw)
+    return _digits() if data.source == "digits" else _keras(data.source)
 
 
 def _digits() -> tuple[Table, ...]:
@@ -190,13 +192,6 @@ def _keras(source: str) -> tuple[Table, ...]:
         )
         for split, (x, labels) in (("train", train), ("test", test))
     )
-
-
-_BUILT_IN: dict[str, Callable[[], tuple[Table, ...]]] = {
-    "digits": _digits,
-    "mnist": lambda: _keras("mnist"),
-    "fashion_mnist": lambda: _keras("fashion_mnist"),
-}
 
 
 def _read_files(data: Data, raw: Path) -> tuple[Table, ...]:

@@ -66,11 +66,8 @@ def fit_scale(
     own files that is an error; in a built-in data set, whose pixels nobody can leave out, it
     becomes 0 in every split.
 
-    Args:
-        data: The section ``data`` of params.yaml.
-        train: ``(n, D)`` raw training split, any numeric dtype.
-        full_scale: Largest value that the kind of data can take, where it is known.
-        feature_name: Function from a feature's index to its name, for messages.
+    ``train`` is ``(n, D)``, raw, of any numeric dtype; ``full_scale`` is the largest value that the
+    kind of data can take, where it is known; ``feature_name`` names a feature in messages.
 
     Raises:
         InputError: for a feature of the user's own that is constant over the training split,
@@ -79,7 +76,11 @@ def fit_scale(
     if data.scale == "none":
         return Scale("none", np.zeros(1), np.ones(1))
     if data.scale == "unit":
-        divisor = full_scale or _FULL_SCALE.get(train.dtype.name) or _largest(train)
+        divisor = full_scale or _FULL_SCALE.get(train.dtype.name)
+        if divisor is None:
+            low, high, *_ = _survey(train, moments=False)
+            largest = float(max(-low.min(), high.max()))
+            divisor = 1.0 if low.min() >= 0 and largest <= 1 else largest
         return Scale("unit", np.zeros(1), np.array([1 / divisor]), {"divisor": divisor})
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         low, high, mean, stddev = _survey(train, moments=data.scale == "standard")
@@ -100,15 +101,8 @@ def apply_scale(
     """Scale raw samples as the training split was: ``(x − shift) · factor``.
 
     Computed in float64 block by block, then rounded to float32; a value too large
-    for float32 becomes infinite.
-
-    Args:
-        x: ``(n, D)`` raw samples of any numeric dtype, or images ``(n, ...)``.
-        shift: ``(1,)`` or ``(D,)``, from ``scale.npz``.
-        factor: Likewise.
-
-    Returns:
-        ``(n, D)`` in C order.
+    for float32 becomes infinite. Samples ``(n, D)`` of any numeric dtype, or images ``(n, ...)``,
+    become ``(n, D)`` in C order; shift and factor are ``(1,)`` or ``(D,)``, from ``scale.npz``.
 
     Raises:
         InputError: where the samples have not D features.
@@ -142,12 +136,6 @@ def inverse_scale(x: NDArray[np.float32], scale: ShiftAndFactor) -> NDArray[np.f
 def _blocks(x: NDArray[Any]) -> Iterator[slice]:
     rows = max(1, _BLOCK_VALUES // max(1, x.shape[1]))
     return (slice(start, start + rows) for start in range(0, len(x), rows))
-
-
-def _largest(train: Matrix) -> float:
-    extremes = [(float(chunk.min()), float(chunk.max())) for _, chunk in chunks(train)]
-    low, high = min(low for low, _ in extremes), max(high for _, high in extremes)
-    return 1.0 if low >= 0 and high <= 1 else max(abs(low), abs(high))
 
 
 def _survey(train: Matrix, *, moments: bool) -> tuple[NDArray[np.float64], ...]:

@@ -12,7 +12,7 @@ import hashlib
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,12 +65,14 @@ def assign(
     # Held-out parts come first, so that a class's first samples are its held-out ones.
     names: list[SplitName] = [*cut, "train"]
     order = pool[hash_order(ids[pool], split.seed)]
-    groups = [order]
-    counts = np.array([totals])
+    groups, counts = [order], np.array([totals])
     if cut and split.stratify and y is not None:
         classes_in_order = y[order]
         groups = [order[classes_in_order == k] for k in np.unique(classes_in_order)]
-        _check_classes([len(g) for g in groups], [int(y[g[0]]) for g in groups], names, classes)
+        for group in groups:
+            if len(group) < len(names):
+                index = int(y[group[0]])
+                _refuse_class(index if classes is None else classes[index], len(group), names)
         counts = allocate([len(group) for group in groups], totals)
     bounds = np.cumsum(counts, axis=1)[:, :-1]
     pieces = [np.split(group, bound) for group, bound in zip(groups, bounds, strict=True)]
@@ -170,21 +172,13 @@ def _totals(samples: int, split: Split, cut: Sequence[SplitName]) -> list[int]:
     return totals
 
 
-def _check_classes(
-    sizes: Sequence[int],
-    indices: Sequence[int],
-    names: Sequence[str],
-    classes: Sequence[int | str] | None,
-) -> None:
-    for size, index in zip(sizes, indices, strict=True):
-        if size < len(names):
-            name = index if classes is None else classes[index]
-            raise InputError(
-                "params.yaml: split.stratify",
-                f"class {name!r} has {size} sample{'s' * (size != 1)}, cutting "
-                f"{', '.join(names)} needs at least {len(names)} of each class",
-                "give more of it, leave it out, or set split.stratify: false",
-            )
+def _refuse_class(name: int | str, size: int, splits: Sequence[str]) -> NoReturn:
+    raise InputError(
+        "params.yaml: split.stratify",
+        f"class {name!r} has {size} sample{'s' * (size != 1)}, cutting {', '.join(splits)} needs "
+        f"at least {len(splits)} of each class",
+        "give more of it, leave it out, or set split.stratify: false",
+    )
 
 
 def split_leakage(digests: Mapping[SplitName, Digests]) -> dict[SplitName, int]:

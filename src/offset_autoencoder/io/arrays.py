@@ -7,7 +7,6 @@ statistics are computed in. Of a mapped file only the current chunk counts as me
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 import mmap
 import tempfile
@@ -184,24 +183,16 @@ class ConcatenatedRows:
         return self.shape[0]
 
     def __getitem__(self, rows: slice | Rows) -> NDArray[Any]:
-        """Rows ``(k, D)`` of a slice with step 1, or of indices, in their order."""
-        ends = list(itertools.accumulate(map(len, self.parts)))
-        spans = list(zip(self.parts, [0, *ends[:-1]], ends, strict=True))
-        if isinstance(rows, slice):
-            first, last, _ = rows.indices(len(self))
-            pieces = [
-                self._flat(part, slice(max(first - start, 0), last - start))
-                for part, start, end in spans
-                if start < last and first < end
-            ]
-            empty = np.empty((0, self.shape[1]), dtype=self.dtype)
-            return pieces[0] if len(pieces) == 1 else np.concatenate([empty, *pieces])
+        """Rows ``(k, D)`` of a slice, or of indices, in their order."""
         if len(self.parts) == 1:
             return self._flat(self.parts[0], rows)
-        taken = np.empty((len(rows), self.shape[1]), dtype=self.dtype)
-        for part, start, end in spans:
-            places = np.flatnonzero((rows >= start) & (rows < end))
-            taken[places] = self._flat(part, rows[places] - start)
+        indices = np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else rows
+        taken = np.empty((len(indices), self.shape[1]), dtype=self.dtype)
+        start = 0
+        for part in self.parts:
+            places = np.flatnonzero((indices >= start) & (indices < start + len(part)))
+            taken[places] = self._flat(part, indices[places] - start)
+            start += len(part)
         return taken
 
     def _flat(self, part: NDArray[Any], rows: slice | Rows) -> NDArray[Any]:
@@ -278,10 +269,7 @@ class TempArray:
         return self._size
 
     def array(
-        self,
-        dtype: np.dtype[Any],
-        shape: tuple[int, ...],
-        order: Literal["C", "F"] = "C",
+        self, dtype: np.dtype[Any], shape: tuple[int, ...], order: Literal["C", "F"] = "C"
     ) -> NDArray[Any]:
         """Everything written, as a read-only array, mapped where it is on disk.
 
@@ -300,9 +288,8 @@ def row_major(x: NDArray[Any]) -> NDArray[Any]:
     A mapped array in Fortran order holds a row in as many places as it has values: reading some
     rows of the file is reading most of it.
     """
-    if x.ndim < 2 or x.flags.c_contiguous or not x.flags.f_contiguous:
-        return x
-    if x.nbytes <= bytes_in_memory():
+    is_fortran = x.ndim >= 2 and x.flags.f_contiguous and not x.flags.c_contiguous
+    if not is_fortran or x.nbytes <= bytes_in_memory():
         return x
     turned = TempArray()
     rows = rows_per_chunk(x[0].size)
@@ -329,31 +316,21 @@ def reorder(x: ConcatenatedRows, order: Rows) -> ConcatenatedRows:
         return ConcatenatedRows((x[order],))
     file = tempfile.TemporaryFile(dir=temporary_folder())  # noqa: SIM115
     rows = rows_per_chunk(shape[1])
-    _fill_buckets(file, x, order, rows)
-    for first in range(0, len(order), rows):
-        position = first * row_bytes
-        bucket = order[first : first + rows]
-        file.seek(position)
-        content = np.frombuffer(file.read(len(bucket) * row_bytes), x.dtype).reshape(-1, shape[1])
-        file.seek(position)
-        file.write(content[np.searchsorted(np.sort(bucket), bucket)].tobytes())
-    return ConcatenatedRows((mapped(file, x.dtype, shape),))
-
-
-def _fill_buckets(file: IO[bytes], x: ConcatenatedRows, order: Rows, rows: int) -> None:
-    """Write each row of x into its bucket; there the rows stand as they do in x."""
-    row_bytes = x.shape[1] * x.dtype.itemsize
     bucket_of = np.full(len(x), -1, dtype=np.int32)
     bucket_of[order] = np.arange(len(order)) // rows
-    filled = np.arange(-(-len(order) // rows)) * rows
-    for start, chunk in chunks(x):
+    firsts = np.arange(0, len(order), rows)
+    filled = firsts.copy()
+    for start, chunk in chunks(x):  # in its bucket a row stands as in x
         row_buckets = bucket_of[start : start + len(chunk)]
-        by_bucket = np.argsort(row_buckets, kind="stable")
-        buckets, firsts = np.unique(row_buckets[by_bucket], return_index=True)
-        ends = np.append(firsts[1:], len(chunk))
-        for bucket, first, end in zip(buckets, firsts, ends, strict=True):
-            if bucket < 0:
-                continue
+        for bucket in np.unique(row_buckets[row_buckets >= 0]):
+            in_bucket = chunk[row_buckets == bucket]
             file.seek(int(filled[bucket]) * row_bytes)
-            file.write(chunk[by_bucket[first:end]].tobytes())
-            filled[bucket] += end - first
+            file.write(in_bucket.tobytes())
+            filled[bucket] += len(in_bucket)
+    for first in firsts.tolist():
+        bucket = order[first : first + rows]
+        file.seek(first * row_bytes)
+        content = np.frombuffer(file.read(len(bucket) * row_bytes), x.dtype).reshape(-1, shape[1])
+        file.seek(first * row_bytes)
+        file.write(content[np.searchsorted(np.sort(bucket), bucket)].tobytes())
+    return ConcatenatedRows((mapped(file, x.dtype, shape),))

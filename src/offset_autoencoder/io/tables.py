@@ -15,6 +15,7 @@ from offset_autoencoder.io.files import write_text
 Row = dict[str, str]
 """One row as read: cell per column."""
 T = TypeVar("T")
+_HINT = "run dvc repro"
 
 
 def write_csv(
@@ -46,17 +47,12 @@ def _cell(value: Any, nan: str) -> str:
     return str(value)
 
 
-def read_csv(path: Path, required: Sequence[str] = (), *, hint: str = "run dvc repro") -> list[Row]:
+def read_csv(path: Path, required: Sequence[str] = (), *, hint: str = _HINT) -> list[Row]:
     """Read a csv file with a header as one mapping of column to cell per row, all text.
 
-    Args:
-        path: The file.
-        required: Columns that must be there.
-        hint: Remedy to name in errors.
-
     Raises:
-        InputError: where the file is missing, no csv, lacks a column, or where a row has not one
-            cell per column.
+        InputError: where the file is missing, no csv, lacks a required column, or where a row has
+            not one cell per column; ``hint`` is the remedy that it names.
     """
     try:
         with path.open(newline="", encoding="utf-8") as stream:
@@ -77,15 +73,9 @@ def read_csv(path: Path, required: Sequence[str] = (), *, hint: str = "run dvc r
 
 
 def read_rows(
-    path: Path,
-    parse: Callable[[Row], T],
-    required: Sequence[str] = (),
-    *,
-    hint: str = "run dvc repro",
+    path: Path, parse: Callable[[Row], T], required: Sequence[str] = (), *, hint: str = _HINT
 ) -> list[T]:
-    """Read a csv file whose rows are records, such as a dataclass.
-
-    ``parse`` converts a row of texts; it may raise KeyError, TypeError or ValueError.
+    """Read a csv file of records; ``parse`` may raise KeyError, TypeError or ValueError.
 
     Raises:
         InputError: as :func:`read_csv`, and where a row cannot be parsed.

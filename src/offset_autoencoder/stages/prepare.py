@@ -20,11 +20,7 @@ from offset_autoencoder.data.samples import Samples, load_samples, locate
 from offset_autoencoder.data.scaling import Scale, fit_scale
 from offset_autoencoder.data.splits import assign, split_leakage
 from offset_autoencoder.errors import InputError, run_command
-from offset_autoencoder.evaluation.metrics import (
-    MetricInputs,
-    check_metric_inputs,
-    check_metrics,
-)
+from offset_autoencoder.evaluation import metrics
 from offset_autoencoder.io.arrays import RowSubset, chunks, first_not_finite, first_where
 from offset_autoencoder.io.files import open_npy, replace_folder, sha256_of_array
 from offset_autoencoder.models.resolve import resolve_architectures
@@ -58,7 +54,7 @@ def load_checked_params() -> Params:
         InputError: for a mistake in either.
     """
     params = load_params(paths.PARAMS)
-    check_metrics(params)
+    metrics.check_metrics(params)
     if params.tracking.uri is None:
         check_environment()
     return params
@@ -180,7 +176,8 @@ class Source:
             elif LOSSES[loss].targets == "distribution":
                 self._check_distributions(data, needs, section)
         test = statistics["test"]
-        check_metric_inputs(MetricInputs(self.params, data.schema.range, test.low, test.high))
+        inputs = metrics.MetricInputs(self.params, data.schema.range, test.low, test.high)
+        metrics.check_metric_inputs(inputs)
 
     def _check_unit_interval(
         self, data: PreparedData, statistics: Statistics, needs: str, section: str

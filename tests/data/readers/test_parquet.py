@@ -25,10 +25,8 @@ def test_roles_and_dtype(path: Path) -> None:
     table = read_parquet_table(path, ColumnRoles(label="kind", id="name"))
     np.testing.assert_array_equal(table.x, [[1, 3], [255, 4]])
     assert table.x.dtype == np.uint8
-    assert table.labels is not None
-    assert table.labels.tolist() == ["cat", "dog"]
-    assert table.ids is not None
-    assert table.ids.tolist() == ["u", "v"]
+    assert np.asarray(table.labels).tolist() == ["cat", "dog"]
+    assert np.asarray(table.ids).tolist() == ["u", "v"]
 
 
 def test_an_index_is_no_feature_but_may_be_the_id(path: Path) -> None:
@@ -37,8 +35,7 @@ def test_an_index_is_no_feature_but_may_be_the_id(path: Path) -> None:
     )
     table = read_parquet_table(path, ColumnRoles(id="key"))
     assert table.columns == ("a", "b")
-    assert table.ids is not None
-    assert table.ids.tolist() == ["u", "v"]
+    assert np.asarray(table.ids).tolist() == ["u", "v"]
     assert read_parquet_table(path, ColumnRoles()).columns == ("a", "b")
 
 

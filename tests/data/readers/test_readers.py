@@ -59,8 +59,7 @@ def test_the_samples_are_read(reader: Reader, path: Path) -> None:
     assert table.origin == str(path)
     assert table.columns == (("a", "b", "c") if reader.layout == "columns" else None)
     if has_roles:
-        assert table.labels is not None
-        np.testing.assert_array_equal(table.labels, KINDS)
+        np.testing.assert_array_equal(np.asarray(table.labels), KINDS)
 
 
 @every_reader
@@ -105,8 +104,7 @@ def test_labels_in_another_file_are_one_per_sample(tmp_path: Path) -> None:
     np.save(tmp_path / "y.npy", KINDS)
     roles = ColumnRoles(label="y.npy", locate=lambda role, name: tmp_path / name)
     table = read_table(tmp_path / "x.npy", roles)
-    assert table.labels is not None
-    np.testing.assert_array_equal(table.labels, KINDS)
+    np.testing.assert_array_equal(np.asarray(table.labels), KINDS)
     np.save(tmp_path / "y.npy", KINDS[:-1])
     with pytest.raises(InputError, match=r"y\.npy: holds 19 values for 20 samples"):
         read_table(tmp_path / "x.npy", roles)
@@ -120,3 +118,27 @@ def test_the_callers_settings_stand_in_every_hint(tmp_path: Path) -> None:
     options = RoleKeys(features="--features", id="--id", label=None, split=None, file=None)
     with pytest.raises(InputError, match=r"^--features: .* has no column 'z'"):
         find_reader(path).read(path, ColumnRoles(features=("z",), keys=options))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("x.npy", "npy"),
+        ("x.NPZ", "npz"),
+        ("a.b.csv", "csv"),
+        ("a.b.csv.GZ", "csv"),
+        ("x.parquet", "parquet"),
+        ("train-images-idx3-ubyte", "idx"),
+        ("train-images-idx3-ubyte.gz", "idx"),
+        ("train-images.idx3-ubyte", "idx"),
+        ("x.idx.gz", "idx"),
+    ],
+)
+def test_format_is_told_by_the_name(name: str, expected: str) -> None:
+    assert find_reader(Path(name)).name == expected
+
+
+@pytest.mark.parametrize("name", ["x.txt", "x", "x.npy.gz", "x.pkl"])
+def test_unknown_formats_are_refused_with_those_known(name: str) -> None:
+    with pytest.raises(InputError, match=r"known are \.npy, \.npz, \.csv"):
+        find_reader(Path(name))

@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from offset_autoencoder.data.readers.array_files import IDX, NPY, NPZ
-from offset_autoencoder.data.readers.base import ColumnRoles, Reader, Table, check_length
+from offset_autoencoder.data.readers.base import ColumnRoles, Reader, Table
 from offset_autoencoder.data.readers.column_files import CSV, PARQUET
 from offset_autoencoder.errors import InputError
 
@@ -48,9 +48,8 @@ def read_table(path: Path, roles: ColumnRoles) -> Table:
     files = {role: roles.locate(role, name) for role, name in roles.named.items()}
     x = read_array(path)
     values = {role: read_array(file) for role, file in files.items()}
-    for role, array in values.items():
-        check_length(array, x, str(files[role]), role)
-    return Table.from_roles(x, path, values)
+    origins = {role: str(file) for role, file in files.items()}
+    return Table.from_roles(x, path, values, origins=origins)
 
 
 def read_array(path: Path) -> NDArray[Any]:

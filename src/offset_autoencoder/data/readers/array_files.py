@@ -22,7 +22,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from offset_autoencoder.data.readers.base import ColumnRoles, Reader, Table, check_length
+from offset_autoencoder.data.readers.base import ColumnRoles, Reader, Table
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import TempArray, row_major
 from offset_autoencoder.io.files import NPY_MAGIC, PICKLE, PICKLED, PLAIN, UNREADABLE, open_npy
@@ -131,9 +131,8 @@ def read_npz_table(path: Path, roles: ColumnRoles) -> Table:
         raise InputError(
             str(path), f"is damaged or truncated: {error}", "write or copy it again"
         ) from None
-    for role, array in values.items():
-        check_length(array, x, f"{path}, array {roles.named[role]!r}", role)
-    return Table.from_roles(x, path, values)
+    origins = {role: f"{path}, array {name!r}" for role, name in roles.named.items()}
+    return Table.from_roles(x, path, values, origins=origins)
 
 
 def _features(archive: zipfile.ZipFile, path: Path, names: list[str], roles: ColumnRoles) -> str:

@@ -123,23 +123,32 @@ class Table:
 
     @classmethod
     def from_roles(
-        cls, x: NDArray[Any], origin: Path | str, values: Mapping[str, NDArray[Any]], **others: Any
+        cls,
+        x: NDArray[Any],
+        origin: Path | str,
+        values: Mapping[str, NDArray[Any]],
+        *,
+        origins: Mapping[str, str] | None = None,
+        **others: Any,
     ) -> Table:
-        """Table of features and the values ``(n,)`` of each other role, converted.
+        """Table of features and the values of each other role, from origins of their own if given.
 
         Integers become int64, and so do whole floats that are labels.
 
         Raises:
-            InputError: for labels that name no classes, for ids that are neither integers nor
-                text or are empty, and for what names no split.
+            InputError: where there is not one value per sample; for labels that name no classes,
+                ids that are neither integers nor text or are empty, and what names no split.
         """
         table = cls(x, str(origin), **others)
-        converted: dict[str, Any] = {
-            f"{role}s": _as_splits(table, array)
-            if role == "split"
-            else _as_names(table, role, array)
-            for role, array in values.items()
-        }
+        converted: dict[str, Any] = {}
+        for role, array in values.items():
+            where = table.origin if origins is None else origins[role]
+            if array.ndim != 1:
+                raise InputError(where, f"has shape {array.shape}, expected one {role} per sample")
+            if x.ndim and len(array) != len(x):
+                raise InputError(where, f"holds {len(array)} values for {len(x)} samples")
+            convert = _as_splits if role == "split" else _as_names
+            converted[f"{role}s"] = convert(table, role, array)
         return replace(table, **converted)
 
     def location(self, row: int, feature: int | None = None) -> str:
@@ -230,18 +239,6 @@ def choose_features(columns: Columns, roles: ColumnRoles, origin: str) -> tuple[
     return roles.features
 
 
-def check_length(array: NDArray[Any], x: NDArray[Any], origin: str, role: str) -> None:
-    """Refuse labels, ids or splits that are not one value per sample.
-
-    Raises:
-        InputError: naming the array's origin and both lengths.
-    """
-    if array.ndim != 1:
-        raise InputError(origin, f"has shape {array.shape}, expected one {role} per sample")
-    if x.ndim and len(array) != len(x):
-        raise InputError(origin, f"holds {len(array)} values for {len(x)} samples")
-
-
 def check_features(table: Table) -> None:
     """Refuse features that are not a finite number in each of (samples, features) cells.
 
@@ -250,18 +247,16 @@ def check_features(table: Table) -> None:
             first row, and in it the first column, named).
     """
     x = table.x
+    what, hint = "", None
     if x.dtype.kind in _NOT_NUMBERS:
-        raise InputError(
-            table.origin, f"holds {_NOT_NUMBERS[x.dtype.kind]} ({x.dtype}), expected numbers"
-        )
-    if x.ndim < 2:
-        raise InputError(
-            table.origin, f"has shape {x.shape}, expected (samples, features)", "reshape it"
-        )
-    if not len(x):
-        raise InputError(table.origin, "holds no samples")
-    if not x.size:
-        raise InputError(table.origin, f"has shape {x.shape}: its samples have no features")
+        what = f"holds {_NOT_NUMBERS[x.dtype.kind]} ({x.dtype}), expected numbers"
+    elif x.ndim < 2:
+        what, hint = f"has shape {x.shape}, expected (samples, features)", "reshape it"
+    elif not x.size:
+        no_features = f"has shape {x.shape}: its samples have no features"
+        what = no_features if len(x) else "holds no samples"
+    if what:
+        raise InputError(table.origin, what, hint)
     flat = ConcatenatedRows((x,))
     if x.dtype.kind == "f" and (cell := first_not_finite(flat)):
         row, feature = cell
@@ -297,7 +292,7 @@ def _as_names(table: Table, role: str, values: NDArray[Any]) -> NDArray[Any]:
     )
 
 
-def _as_splits(table: Table, values: NDArray[Any]) -> NDArray[np.str_]:
+def _as_splits(table: Table, role: str, values: NDArray[Any]) -> NDArray[np.str_]:
     texts = values.astype(np.str_) if values.dtype.kind in "iufb" else np.asarray(values)
     if texts.dtype.kind != "U":
         raise InputError(

@@ -1,8 +1,9 @@
 """Files of named columns, read by Arrow: csv with a header, plain or gzipped, and parquet.
 
-Both come as batches of rows. Of a csv Arrow reads a block at a time, quickly, but locates errors
+Of a csv Arrow reads a block at a time, quickly, but locates errors
 poorly: a file that it refuses, or that holds a cell which is no number, is read once more, row by
-row, to find the place.
+row, to find the place. Of a parquet it reads a row group at a time, and of that some columns at a
+time.
 """
 
 from __future__ import annotations
@@ -30,48 +31,48 @@ from offset_autoencoder.data.readers.base import (
     choose_features,
 )
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.arrays import TempArray, rows_per_chunk
+from offset_autoencoder.io.arrays import TempArray, chunks, rows_per_chunk
 
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 _INTEGER = "^(0|-?[1-9][0-9]{0,17})$"  # as Python writes it: "007" would not come back as it was
 _BLOCK = 1 << 22  # bytes of text that Arrow reads at once, 30 times ahead: no row may be longer
-_BUFFER = 1 << 16  # bytes of a parquet column
 
-NullError = Callable[[int, str, str], InputError]
-"""Error of a cell that holds nothing, from its row, its column and its role, or ``"cell"``."""
+Batch = tuple[NDArray[Any], Callable[[str], Any]]
+"""Features of some rows ``(rows, D)``, and function from the name of another column to it."""
 
 
-def _read_batches(
-    batches: Iterable[Any], features: tuple[str, ...], roles: ColumnRoles, null_error: NullError
-) -> tuple[NDArray[Any], dict[str, Any]]:
-    """Read all batches of rows of a file.
-
-    Returns:
-        The features ``(n, D)`` in the smallest dtype that holds them, and the Arrow column
-        ``(n,)`` of each other role.
-    """
-    import pyarrow as pa
+def _nulls(columns: Iterable[Any], first: int = 0) -> list[tuple[int, int]]:
+    """First row that is null, and position, of each Arrow column that has one."""
     import pyarrow.compute as pc
+
+    return [
+        (pc.index(pc.is_null(column), True).as_py(), position)
+        for position, column in enumerate(columns, first)
+        if column.null_count
+    ]
+
+
+def _collect(
+    batches: Iterable[Batch], features: tuple[str, ...], roles: ColumnRoles
+) -> tuple[NDArray[Any], dict[str, Any]]:
+    """Features ``(n, D)`` of all batches, and the Arrow column ``(n,)`` of each other role."""
+    import pyarrow as pa
 
     x, dtype, rows = TempArray(), np.dtype(np.float64), 0
     others: dict[str, list[Any]] = {role: [] for role in roles.named}
-    named = [(name, "cell") for name in features]
-    named += [(name, role) for role, name in roles.named.items()]
-    for batch in batches:
-        nulls = [
-            (rows + pc.index(pc.is_null(batch.column(name)), True).as_py(), name, role)
-            for name, role in named
-            if batch.column(name).null_count
-        ]
-        if nulls:
-            raise null_error(*min(nulls, key=lambda null: null[0]))
-        block = np.column_stack([_to_numbers(batch.column(name)) for name in features])
-        x.write(block)
-        dtype, rows = block.dtype, rows + len(batch)
+    for block, column in batches:
+        for _, chunk in chunks(block):
+            x.write(chunk)
+        dtype, rows = block.dtype, rows + len(block)
         for role, name in roles.named.items():
-            others[role].append(batch.column(name))
+            others[role] += getattr(column(name), "chunks", [column(name)])
     columns = {role: pa.chunked_array(c, None if c else pa.string()) for role, c in others.items()}
     return x.array(dtype, (rows, len(features))), columns
+
+
+def _roles_of(features: tuple[str, ...], roles: ColumnRoles) -> dict[str, str]:
+    """Columns to read, features first, and what a cell of each is, for error texts."""
+    return dict.fromkeys(features, "cell") | {name: role for role, name in roles.named.items()}
 
 
 def _to_numbers(column: Any) -> NDArray[Any]:
@@ -108,17 +109,25 @@ def read_csv_table(path: Path, roles: ColumnRoles) -> Table:
 
     header = _header(path)
     features = choose_features(Columns(header), roles, str(path))
+    names = _roles_of(features, roles)
     locate_error = partial(_locate_error, path, header, features, roles.keys)
 
-    def null_error(row: int, name: str, role: str) -> InputError:
-        if role == "cell":
-            return locate_error("a cell is empty")
-        where = f"{path}, row {row} (line {line_of(path, row)}), column {name!r}"
-        return InputError(where, f"the {role} is empty")
+    def batches() -> Iterator[Batch]:
+        rows = 0
+        for batch in _csv_batches(path, features, list(names)):
+            if nulls := _nulls(batch.columns):
+                row, position = min(nulls)
+                if position < len(features):
+                    raise locate_error("a cell is empty")
+                name, row = list(names)[position], rows + row
+                where = f"{path}, row {row} (line {line_of(path, row)}), column {name!r}"
+                raise InputError(where, f"the {names[name]} is empty")
+            rows += len(batch)
+            columns = [_to_numbers(batch.column(name)) for name in features]
+            yield np.column_stack(columns), batch.column
 
     try:
-        batches = _csv_batches(path, features, tuple(roles.named.values()))
-        x, columns = _read_batches(batches, features, roles, null_error)
+        x, columns = _collect(batches(), features, roles)
     except (pa.ArrowException, OSError) as error:
         raise locate_error(error) from None
     for role, texts in columns.items():
@@ -128,18 +137,18 @@ def read_csv_table(path: Path, roles: ColumnRoles) -> Table:
     return Table.from_roles(x, path, values, columns=features, line_of=partial(line_of, path))
 
 
-def _csv_batches(path: Path, features: tuple[str, ...], others: tuple[str, ...]) -> Iterator[Any]:
+def _csv_batches(path: Path, features: tuple[str, ...], names: list[str]) -> Iterator[Any]:
     import pyarrow as pa
     from pyarrow import csv as arrow
 
-    types = dict.fromkeys(features, pa.float64()) | dict.fromkeys(others, pa.string())
+    types = dict.fromkeys(names, pa.string()) | dict.fromkeys(features, pa.float64())
     with pa.input_stream(path, compression="gzip" if _is_gzipped(path) else None) as stream:
         yield from arrow.open_csv(
             stream,
             read_options=arrow.ReadOptions(block_size=_BLOCK),
             parse_options=arrow.ParseOptions(newlines_in_values=True),
             convert_options=arrow.ConvertOptions(
-                include_columns=list(types),
+                include_columns=names,
                 column_types=types,
                 null_values=[""],
                 strings_can_be_null=True,
@@ -245,27 +254,46 @@ def read_parquet_table(path: Path, roles: ColumnRoles) -> Table:
         InputError: where the file is damaged, a column is missing, or a feature's cell is
             null or no number.
     """
-
-    def null_error(row: int, name: str, role: str) -> InputError:
-        return InputError(f"{path}, row {row}, column {name!r}", f"the {role} is null")
-
     with _open_parquet(path) as file:
         features = choose_features(_columns(file.schema_arrow), roles, str(path))
-        for name in features:
-            _check_is_number(path, file, name, roles.keys)
-        names = list(dict.fromkeys([*features, *roles.named.values()]))
-        batches = file.iter_batches(rows_per_chunk(len(features)), columns=names)
-        x, columns = _read_batches(batches, features, roles, null_error)
+        types = [_number_type(path, file, name, roles.keys) for name in features]
+        batches = _row_groups(path, file, _roles_of(features, roles), np.result_type(*types))
+        x, columns = _collect(batches, features, roles)
     values = {role: _to_values(column) for role, column in columns.items()}
     return Table.from_roles(x, path, values, columns=features)
 
 
-def read_parquet_columns(path: Path) -> Columns:
-    """Read the columns of a parquet file.
+def _row_groups(
+    path: Path, file: Any, names: dict[str, str], dtype: np.dtype[Any]
+) -> Iterator[Batch]:
+    """Batches of a parquet file, a row group each; of a group some columns are read at a time.
 
-    Raises:
-        InputError: where the file is damaged.
+    A page of each column at once may be more than memory holds.
     """
+    width, row = sum(role == "cell" for role in names.values()), 0
+    for group in range(file.num_row_groups):
+        rows = file.metadata.row_group(group).num_rows
+        step, by_column = rows_per_chunk(rows), TempArray()
+        nulls: list[tuple[int, int]] = []
+        others: dict[str, Any] = {}
+        for first in range(0, len(names), step):
+            some = list(names)[first : first + step]
+            table = file.read_row_group(group, columns=some)
+            nulls += _nulls((table[name] for name in some), first)
+            for name in some if not nulls else ():
+                if names[name] == "cell":
+                    by_column.write(_to_numbers(table[name]).astype(dtype, copy=False))
+                else:
+                    others[name] = table[name]
+        if nulls:
+            null, position = min(nulls)
+            name, role = list(names.items())[position]
+            raise InputError(f"{path}, row {row + null}, column {name!r}", f"the {role} is null")
+        yield by_column.array(dtype, (rows, width), order="F"), others.__getitem__
+        row += rows
+
+
+def _parquet_columns(path: Path) -> Columns:
     with _open_parquet(path) as file:
         return _columns(file.schema_arrow)
 
@@ -276,7 +304,7 @@ def _open_parquet(path: Path) -> Iterator[Any]:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path, buffer_size=_BUFFER) as file:
+        with pq.ParquetFile(path) as file:
             yield file
     except (pa.ArrowException, OSError) as error:
         raise InputError(
@@ -290,13 +318,16 @@ def _columns(schema: Any) -> Columns:
     return Columns(tuple(schema.names), frozenset(name for name in index if isinstance(name, str)))
 
 
-def _check_is_number(path: Path, file: Any, name: str, keys: RoleKeys) -> None:
+def _number_type(path: Path, file: Any, name: str, keys: RoleKeys) -> np.dtype[Any]:
+    """Dtype that a column of numbers is read as."""
     from pyarrow import types
 
     column_type = file.schema_arrow.field(name).type
-    are_numbers = types.is_integer, types.is_floating, types.is_boolean, types.is_decimal
+    if types.is_decimal(column_type):
+        return np.dtype(np.float64)
+    are_numbers = types.is_integer, types.is_floating, types.is_boolean
     if any(is_number(column_type) for is_number in are_numbers):
-        return
+        return np.dtype(column_type.to_pandas_dtype())
     rows = file.metadata.num_rows
     first = file.read_row_group(0, columns=[name])[name][0].as_py() if rows else None
     raise InputError(
@@ -312,5 +343,5 @@ PARQUET = Reader(
     re.compile(r"\.(parquet|pq)$"),
     "columns",
     read_parquet_table,
-    read_parquet_columns,
+    _parquet_columns,
 )

@@ -3,33 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from offset_autoencoder.data.readers import find_reader
 from offset_autoencoder.data.samples import locate
 from offset_autoencoder.errors import InputError
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("x.npy", "npy"),
-        ("x.NPZ", "npz"),
-        ("a.b.csv", "csv"),
-        ("a.b.csv.GZ", "csv"),
-        ("x.parquet", "parquet"),
-        ("train-images-idx3-ubyte", "idx"),
-        ("train-images-idx3-ubyte.gz", "idx"),
-        ("train-images.idx3-ubyte", "idx"),
-        ("x.idx.gz", "idx"),
-    ],
-)
-def test_format_is_told_by_the_name(name: str, expected: str) -> None:
-    assert find_reader(Path(name)).name == expected
-
-
-@pytest.mark.parametrize("name", ["x.txt", "x", "x.npy.gz", "x.pkl"])
-def test_unknown_formats_are_refused_with_those_known(name: str) -> None:
-    with pytest.raises(InputError, match=r"known are \.npy, \.npz, \.csv"):
-        find_reader(Path(name))
 
 
 @pytest.mark.parametrize("name", ["../x.npy", "/etc/passwd", "a/../../x.npy", "..", " "])
