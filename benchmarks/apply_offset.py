@@ -23,8 +23,7 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config.offset_kinds import OFFSETS
 from offset_autoencoder.io.files import read_npz, write_npz
-from offset_autoencoder.offsets.build import find_kind
-from offset_autoencoder.offsets.kind import Samples, State, Training
+from offset_autoencoder.offsets.kind import Samples, State, Training, find_kind
 from offset_autoencoder.offsets.reference import layers_of
 
 FITTED_ON, CLASSES = 4096, 10

@@ -11,7 +11,7 @@ import pytest
 import offset_autoencoder
 from offset_autoencoder.config.offset_kinds import OFFSETS
 from offset_autoencoder.models.architecture import Architecture
-from offset_autoencoder.offsets import build
+from offset_autoencoder.offsets import kind
 
 PACKAGE = "offset_autoencoder"
 SOURCES = Path(offset_autoencoder.__file__).parent.parent
@@ -59,8 +59,8 @@ class ImportGraph:
                         found.add(whole)
                     elif node.module == PACKAGE and home:
                         found.add(f"{PACKAGE}.{home}")
-        if module == build.__name__:  # imports a kind by its name
-            found |= {f"{PACKAGE}.offsets.{kind}" for kind in self.kinds}
+        if module == kind.__name__:  # imports a kind by its name
+            found |= {f"{PACKAGE}.offsets.{name}" for name in self.kinds}
         return frozenset(found)
 
     def reached(self, *modules: str) -> set[str]:

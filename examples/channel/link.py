@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from channel.monte_carlo import Array, Link, Rows
-from offset_autoencoder.offsets.build import apply_offset
+from offset_autoencoder.offsets.kind import apply_offset
 
 _LAST_ID = 2**62
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from offset_autoencoder.errors import InputError
     from offset_autoencoder.models.autoencoder import build_autoencoder
     from offset_autoencoder.models.layers import CodeNoise, UnitNorm
-    from offset_autoencoder.offsets.build import apply_offset
+    from offset_autoencoder.offsets.kind import apply_offset
     from offset_autoencoder.offsets.table import load_table
     from offset_autoencoder.runs.load import load_run
 
@@ -23,7 +23,7 @@ _HOMES = {
     "CodeNoise": "models.layers",
     "InputError": "errors",
     "UnitNorm": "models.layers",
-    "apply_offset": "offsets.build",
+    "apply_offset": "offsets.kind",
     "build_autoencoder": "models.autoencoder",
     "load_params": "config",
     "load_prepared": "data.prepared",

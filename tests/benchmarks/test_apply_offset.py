@@ -9,8 +9,7 @@ from benchmarks.apply_offset import contained_product, fit, measure
 
 from offset_autoencoder.config.offset_kinds import OFFSETS
 from offset_autoencoder.io.files import read_npz
-from offset_autoencoder.offsets.build import find_kind
-from offset_autoencoder.offsets.kind import Samples, Training
+from offset_autoencoder.offsets.kind import Samples, Training, find_kind
 
 X = np.random.default_rng(0).random((200, 12), dtype=np.float32)
 

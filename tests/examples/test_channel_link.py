@@ -9,6 +9,7 @@ from channel.dirty_paper import TRAINED_AT_DB
 from channel.link import codebook, interference_of, make_link, no_interference
 from channel.theory import noise_stddev
 
+from offset_autoencoder.config import SPLITS
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.models.architecture import Architecture
 
@@ -85,24 +86,22 @@ def test_interference_is_new_for_every_block_and_says_nothing_of_the_message(
 ) -> None:
     from offset_autoencoder.config.offset_kinds import InterferenceOffset
     from offset_autoencoder.offsets.interference import fit
-    from offset_autoencoder.offsets.kind import Training, Vectors
+    from offset_autoencoder.offsets.kind import Training
     from offset_autoencoder.offsets.table import write_table
 
     params = InterferenceOffset(signal="constellation")
     x = np.eye(MESSAGES, dtype=np.float32)
     state = fit("", params, Training(x), DIMENSIONS)
-    rows = Vectors((MESSAGES, DIMENSIONS), lambda: [np.zeros((MESSAGES, DIMENSIONS), np.float32)])
-    write_table(
-        tmp_path,
-        name="interference",
-        kind="interference",
-        params=params.model_dump(),
-        latent_dim=DIMENSIONS,
-        input_dim=MESSAGES,
-        tables={"train": rows, "validation": rows, "test": rows},
-        state=state,
-        data_digests={},
-    )
+    rows = [np.zeros((MESSAGES, DIMENSIONS), np.float32)]
+    info = {
+        "name": "interference",
+        "kind": "interference",
+        "params": params.model_dump(),
+        "latent_dim": DIMENSIONS,
+        "input_dim": MESSAGES,
+        "data": {},
+    }
+    write_table(tmp_path, info, dict.fromkeys(SPLITS, MESSAGES), dict.fromkeys(SPLITS, rows), state)
     interfere = interference_of(tmp_path, 0.5, MESSAGES)
     sent = np.repeat(np.arange(MESSAGES), 4000)
     added = interfere(np.random.default_rng(1), sent)

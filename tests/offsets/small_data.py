@@ -11,7 +11,7 @@ from tests.prepared_data import digests_of
 from offset_autoencoder.config import SplitName
 from offset_autoencoder.config.offset_kinds import OFFSETS
 from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, Schema
-from offset_autoencoder.offsets.build import build_offset
+from offset_autoencoder.offsets.kind import build_offset
 
 SIZES: dict[SplitName, int] = {"train": 150, "validation": 11, "test": 40}
 

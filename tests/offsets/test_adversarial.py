@@ -25,7 +25,7 @@ def random_directions(n: int, seed: int = 0) -> NDArray[np.float64]:
 
 def losses(state: State, directions: NDArray[np.floating]) -> NDArray[np.float64]:
     """Binary cross-entropy of each sample, computed here once more, in NumPy."""
-    code = encode(WHERE, state, X) + state["radius"] * directions
+    code = encode(state, X) + state["radius"] * directions
     hidden, output = layers_of("decoder", state)
     logits = forward(code, [(*hidden, "relu"), (*output, "linear")])
     return np.asarray((np.logaddexp(0, logits) - X * logits).mean(axis=1))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import hadamard
 
-from offset_autoencoder.config.offset_kinds import ClassCodeOffset
+from offset_autoencoder.config.offset_kinds import ClassCodeOffset, DataShape
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets import class_code
 from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
@@ -15,10 +15,9 @@ WHERE = "params.yaml: offsets.class_code"
 X = np.zeros((4, 2), dtype=np.float32)
 
 
-def fit(code: str, n_classes: int, latent_dim: int) -> State:
-    params = ClassCodeOffset.model_validate({"code": code})
-    y = np.zeros(4, dtype=np.int64)
-    return class_code.fit(WHERE, params, Training(X, y, n_classes=n_classes), latent_dim)
+def fit(code: str, n_classes: int, latent_dim: int, seed: int = 0) -> State:
+    params = ClassCodeOffset.model_validate({"code": code, "seed": seed})
+    return class_code.fit(WHERE, params, Training(X, n_classes=n_classes), latent_dim)
 
 
 def code_of(code: str, n_classes: int, latent_dim: int) -> Float32:
@@ -51,13 +50,8 @@ def test_random_code_has_no_favourite_direction() -> None:
 
 
 def test_random_code_follows_its_seed() -> None:
-    def seeded(seed: int) -> Float32:
-        params = ClassCodeOffset(seed=seed)
-        training = Training(X, np.zeros(4, np.int64), n_classes=3)
-        table: Float32 = class_code.fit(WHERE, params, training, 5)["code"]
-        return table
-
-    assert not np.array_equal(seeded(0), seeded(1))
+    first, other = (fit("random", 3, 5, seed)["code"] for seed in (0, 1))
+    assert not np.array_equal(first, other)
 
 
 def test_simplex_of_two_is_a_sign() -> None:
@@ -89,8 +83,9 @@ def test_hadamard_rows_are_orthonormal_signs(n_classes: int, latent_dim: int) ->
 def test_latent_dim_that_does_not_suit(
     code: str, n_classes: int, latent_dim: int, expected: str
 ) -> None:
+    params = ClassCodeOffset.model_validate({"code": code})
     with pytest.raises(InputError) as caught:
-        fit(code, n_classes, latent_dim)
+        params.check_shape(WHERE, DataShape(4, 2, n_classes), [latent_dim])
     assert str(caught.value).startswith(f"{WHERE}.code: ")
     assert expected in str(caught.value)
 
@@ -105,7 +100,7 @@ def test_each_sample_has_the_vector_of_its_label() -> None:
 
 def test_missing_labels_name_the_offset_and_the_key() -> None:
     with pytest.raises(InputError, match=r"offsets.class_code: .*needs labels.*data.label"):
-        class_code.fit(WHERE, ClassCodeOffset(), Training(X), 4)
+        ClassCodeOffset().check_shape(WHERE, DataShape(4, 2, None), [4])
     with pytest.raises(InputError, match="needs labels"):
         class_code.apply(WHERE, fit("one_hot", 3, 4), Samples(X))
 

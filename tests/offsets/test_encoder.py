@@ -67,7 +67,7 @@ def test_applying_a_fitted_encoder_needs_no_tensorflow(fitted: State, tmp_path: 
     program = """
 import sys, numpy as np
 from offset_autoencoder.offsets.kind import Samples
-from offset_autoencoder.offsets.build import find_kind
+from offset_autoencoder.offsets.kind import find_kind
 with np.load("state.npz") as state:
     table = find_kind("", "encoder").applier("", dict(state))(Samples(np.load("x.npy")))
 np.save("table.npy", table)

@@ -11,14 +11,12 @@ import numpy as np
 import pytest
 from tests.offsets.small_data import SIZES, build, offset, prepared
 
-from offset_autoencoder.config import SPLITS
+from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.config.offset_kinds import OFFSETS
 from offset_autoencoder.data.prepared import PreparedData
-from offset_autoencoder.errors import InputError
 from offset_autoencoder.io import arrays
-from offset_autoencoder.io.files import read_npz, sha256_of_array, write_npz
-from offset_autoencoder.offsets.build import apply_offset, compute_tables, find_kind
-from offset_autoencoder.offsets.kind import Float32, Samples, Vectors
+from offset_autoencoder.io.files import sha256_of_array
+from offset_autoencoder.offsets.kind import Float32, State, apply_offset, compute_vectors
 from offset_autoencoder.offsets.table import load_table
 
 SOURCE = """
@@ -54,7 +52,7 @@ KINDS: list[dict[str, Any]] = [
     {"kind": "adversarial", "hidden": [8], "epochs": 1, "steps": 5},
 ]
 FILE = {"kind": "file", "path": "t.npy"}
-FITTED = {"random_projection", "pca", "kmeans", "encoder", "adversarial"}
+Tables = dict[SplitName, Float32]
 
 
 def label(keys: dict[str, Any]) -> str:
@@ -64,8 +62,10 @@ def label(keys: dict[str, Any]) -> str:
 every_kind = pytest.mark.parametrize("keys", KINDS, ids=label)
 
 
-def whole(table: Vectors) -> Float32:
-    return np.concatenate(list(table.chunks()))
+def computed(keys: dict[str, Any], data: PreparedData, raw: Path) -> tuple[State, Tables]:
+    """State and vectors of each split, at latent dim 8."""
+    state, vectors = compute_vectors("mine", offset(keys), data, 8, raw)
+    return state, {split: np.concatenate(list(vectors[split])) for split in SPLITS}
 
 
 @pytest.fixture(autouse=True)
@@ -114,12 +114,12 @@ def test_only_the_training_split_is_learned_from(tmp_path: Path, keys: dict[str,
     data = prepared()
     other = prepared(seed=1)
     changed = PreparedData(data.train, other.validation, other.test, data.schema)
-    first, tables = compute_tables("mine", offset(keys), data, 8, tmp_path)
-    second, others = compute_tables("mine", offset(keys), changed, 8, tmp_path)
+    first, tables = computed(keys, data, tmp_path)
+    second, others = computed(keys, changed, tmp_path)
     assert first.keys() == second.keys()
     for key, array in first.items():
         assert array.tobytes() == second[key].tobytes()
-    assert np.array_equal(whole(tables["train"]), whole(others["train"]))
+    assert np.array_equal(tables["train"], others["train"])
 
 
 @pytest.mark.parametrize("keys", KINDS[2:5] + KINDS[8:10] + KINDS[13:])
@@ -128,9 +128,8 @@ def test_fitted_kinds_do_learn_from_the_training_split(
 ) -> None:
     data = prepared()
     changed = PreparedData(prepared(seed=1).train, data.validation, data.test, data.schema)
-    _, tables = compute_tables("mine", offset(keys), data, 8, tmp_path)
-    _, others = compute_tables("mine", offset(keys), changed, 8, tmp_path)
-    assert not np.array_equal(whole(tables["test"]), whole(others["test"]))
+    tables, others = (computed(keys, each, tmp_path)[1] for each in (data, changed))
+    assert not np.array_equal(tables["test"], others["test"])
 
 
 @pytest.mark.parametrize("keys", [*KINDS, FILE], ids=label)
@@ -166,23 +165,3 @@ def test_chunks_of_rows_do_not_show(
     assert parts.rms == pytest.approx(np.sqrt(np.mean(table**2)), rel=1e-12)
     largest = max(float(np.abs(parts.split(split)).max()) for split in SPLITS)
     assert parts.info["largest"] == largest
-
-
-@pytest.mark.parametrize("keys", [keys for keys in KINDS if keys["kind"] in FITTED], ids=label)
-def test_samples_of_other_features_are_refused(tmp_path: Path, keys: dict[str, Any]) -> None:
-    data = prepared()
-    state, _ = compute_tables("mine", offset(keys), data, 8, tmp_path)
-    with pytest.raises(InputError, match="mine: was fitted on 12 features, x has 11"):
-        find_kind("mine", keys["kind"]).applier("mine", state)(Samples(data.test.x[:, :11]))
-
-
-@every_kind
-def test_stored_state_is_all_there_is(tmp_path: Path, keys: dict[str, Any]) -> None:
-    data = prepared()
-    state, tables = compute_tables("mine", offset(keys), data, 8, tmp_path)
-    write_npz(tmp_path / "state.npz", state)
-    stored = read_npz(tmp_path / "state.npz")
-    assert list(stored) == list(state)
-    samples = Samples(data.test.x, data.test.y, data.test.ids)
-    got = find_kind("mine", keys["kind"]).applier("mine", stored)(samples)
-    assert got.tobytes() == whole(tables["test"]).tobytes()

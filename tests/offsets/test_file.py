@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tests.offsets.small_data import prepared
 
 from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.config.offset_kinds import FileOffset
+from offset_autoencoder.data.prepared import PreparedData
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets.file import match_ids, read_tables
-from offset_autoencoder.offsets.kind import PreparedIds, Vectors
+from offset_autoencoder.offsets.kind import Vectors
 
 N = 10
 ROWS: dict[SplitName, list[int]] = {
@@ -23,26 +26,33 @@ ROWS: dict[SplitName, list[int]] = {
     "test": [2, 6, 5],
 }
 VALUES = np.arange(N * 3, dtype=np.float64).reshape(N, 3) / 7
-BY_ROW = PreparedIds({split: np.array(rows) for split, rows in ROWS.items()}, are_rows=True)
 NAMES = np.array([f"sample-{row}" for row in range(N)])
-BY_ID = PreparedIds({split: NAMES[rows] for split, rows in ROWS.items()}, are_rows=False)
 
 
-def read(raw: Path, ids: PreparedIds = BY_ROW, latent_dim: int = 3, **keys: Any) -> Any:
-    return read_tables("mine", FileOffset.model_validate(keys), ids, latent_dim, raw)
+def data_with(ids: NDArray[Any], kind: str) -> PreparedData:
+    data = prepared()
+    splits = {split: replace(data.split(split), ids=ids[rows]) for split, rows in ROWS.items()}
+    return PreparedData(**splits, schema=replace(data.schema, ids=kind))
 
 
-def check(tables: dict[SplitName, Vectors]) -> None:
+BY_ROW = data_with(np.arange(N), "rows")
+BY_ID = data_with(NAMES, "given")
+
+
+def read(raw: Path, data: PreparedData = BY_ROW, latent_dim: int = 3, **keys: Any) -> Any:
+    return read_tables("mine", FileOffset.model_validate(keys), data, latent_dim, raw)
+
+
+def check(vectors: Vectors) -> None:
     for split in SPLITS:
-        table = np.concatenate(list(tables[split].chunks()))
+        table = np.concatenate(list(vectors[split]))
         assert table.dtype == np.float32
-        assert table.shape == tables[split].shape
         np.testing.assert_array_equal(table, VALUES[ROWS[split]].astype(np.float32))
 
 
-def message(raw: Path, ids: PreparedIds = BY_ROW, latent_dim: int = 3, **keys: Any) -> str:
+def message(raw: Path, data: PreparedData = BY_ROW, latent_dim: int = 3, **keys: Any) -> str:
     with pytest.raises(InputError) as caught:
-        read(raw, ids, latent_dim, **keys)
+        read(raw, data, latent_dim, **keys)
     return str(caught.value)
 
 
@@ -101,11 +111,11 @@ def test_one_file_a_split_by_id(tmp_path: Path, suffix: str) -> None:
     check(read(tmp_path, BY_ID, path=paths, id="name"))
 
 
-@pytest.mark.parametrize("ids", [BY_ROW, BY_ID])
-def test_one_file_a_split_by_row_of_the_split(tmp_path: Path, ids: PreparedIds) -> None:
+@pytest.mark.parametrize("data", [BY_ROW, BY_ID])
+def test_one_file_a_split_by_row_of_the_split(tmp_path: Path, data: PreparedData) -> None:
     for split in SPLITS:
         np.save(tmp_path / f"{split}.npy", VALUES[ROWS[split]])
-    check(read(tmp_path, ids, path={split: f"{split}.npy" for split in SPLITS}))
+    check(read(tmp_path, data, path={split: f"{split}.npy" for split in SPLITS}))
 
 
 def test_row_numbers_serve_as_ids(tmp_path: Path) -> None:
@@ -114,10 +124,10 @@ def test_row_numbers_serve_as_ids(tmp_path: Path) -> None:
 
 
 def test_numbers_in_the_table_match_text_in_the_data(tmp_path: Path) -> None:
-    ids = PreparedIds({s: np.array(r).astype(str) for s, r in ROWS.items()}, are_rows=False)
+    data = data_with(np.arange(N).astype(str), "given")
     table = frame().assign(name=range(N))
     table.to_csv(tmp_path / "t.csv", index=False)
-    check(read(tmp_path, ids, path="t.csv", id="name"))
+    check(read(tmp_path, data, path="t.csv", id="name"))
 
 
 def test_own_ids_ask_for_the_tables_ids(tmp_path: Path) -> None:
@@ -200,7 +210,7 @@ def test_ids_of_another_split_are_unknown(tmp_path: Path) -> None:
 
 def test_ids_that_are_not_ids(tmp_path: Path) -> None:
     np.savez(tmp_path / "t.npz", x=VALUES, name=np.linspace(0, 1, N))
-    assert "ids are float64" in message(tmp_path, BY_ID, path="t.npz", id="name")
+    assert "ids are float64, expected integers" in message(tmp_path, BY_ID, path="t.npz", id="name")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -120,74 +121,6 @@ def test_missing_module_says_where_it_is_looked_for() -> None:
     assert "src/custom" in text
 
 
-def test_misspelt_function_names_the_right_one(write: Write) -> None:
-    module = write("def my_offset(x, latent_dim, rng): return x[:, :latent_dim]")
-    assert "did you mean 'my_offset'?" in message(f"{module}:my_ofset")
-
-
-def test_import_that_is_missing_in_the_module_is_not_the_module(write: Write) -> None:
-    module = write("\nimport not_installed_here\n")
-    text = message(f"{module}:f")
-    assert f"importing {module} raised ModuleNotFoundError" in text
-    assert f"at {module}.py:3" in text
-
-
-def test_syntax_error_names_file_and_line(write: Write) -> None:
-    module = write("\ndef f(x, latent_dim, rng) return x\n")
-    assert f"SyntaxError: expected ':' ({module}.py, line 3), at {module}.py:3" in message(
-        f"{module}:f"
-    )
-
-
-def test_exception_names_its_type_and_line(write: Write) -> None:
-    module = write(
-        """
-        def f(x, latent_dim, rng):
-            return inner(x)
-
-        def inner(x):
-            return np.linalg.inv(x)
-        """
-    )
-    text = message(f"{module}:f")
-    assert f"{WHERE}.function: {module}:f raised LinAlgError" in text
-    assert f"at {module}.py:7" in text
-    assert "\n" not in text
-
-
-def test_x_cannot_be_changed(write: Write) -> None:
-    module = write(
-        """
-        def f(x, latent_dim, rng):
-            x *= 2
-            return x[:, :latent_dim]
-        """
-    )
-    before = X.copy()
-    assert "read-only" in message(f"{module}:f")
-    assert np.array_equal(X, before)
-
-
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
-        ("return x", "must return shape (64, 3) (n, latent_dim), it returned (64, 6)"),
-        ("return x[:, 0]", "it returned (64,)"),
-        ("return None", "its dtype is object"),
-        ("return x[:, :3] + 1j", "its dtype is complex"),
-        ("return [['a'] * 3] * len(x)", "its dtype is <U1"),
-        ("return [[1], [1, 2]]", "raised ValueError"),
-        ("return np.where(x == x[1, 2], np.nan, x)[:, :3]", "row 1, column 2 is nan"),
-        ("return np.log(np.zeros((len(x), 3)))", "row 0, column 0 is -inf"),
-        ("return np.full((len(x), 3), 1e300)", "as float32: row 0, column 0 is inf"),
-    ],
-)
-@pytest.mark.filterwarnings("ignore:divide by zero")
-def test_results_that_are_no_table(write: Write, body: str, expected: str) -> None:
-    module = write(f"def f(x, latent_dim, rng): {body}")
-    assert expected in message(f"{module}:f")
-
-
 def test_functions_that_are_not_deterministic_are_refused(write: Write) -> None:
     module = write(
         """
@@ -206,11 +139,6 @@ def test_functions_that_are_not_deterministic_are_refused(write: Write) -> None:
     )
     for name in ("f", "G"):
         assert "other values when it is called again" in message(f"{module}:{name}")
-
-
-def test_statistics_of_the_rows_passed_are_refused(write: Write) -> None:
-    module = write("def f(x, latent_dim, rng): return (x - x.mean(axis=0))[:, :latent_dim]")
-    assert "f(x) is row by row" in message(f"{module}:f")
 
 
 @pytest.mark.parametrize(
@@ -284,28 +212,57 @@ def test_a_temporary_clone_finds_the_projects_own_functions(
     assert not (clone / "src" / "custom" / "helper.py").is_symlink()
 
 
+FIT = "class f:\n  def fit(self, x, latent_dim, rng): return {}\n"
+APPLY = "  def apply(self, state, x): 0"
+
+
 @pytest.mark.parametrize(
-    ("source", "attribute", "expected"),
+    ("source", "expected"),
     [
-        ("f = 3", "f", "is a int: neither a function nor an object with fit and apply"),
-        ("class f:\n  def fit(self, x, latent_dim, rng): return {}", "f", "has fit but no apply"),
+        ("def ff(x, latent_dim, rng): return x", "MODULE has no 'f' .*did you mean 'ff'"),
+        ("import absent_here", "importing MODULE raised ModuleNotFoundError: .* at MODULE.py:2$"),
+        ("def f(x) return x", r"SyntaxError: expected ':' \(MODULE.py, line 2\), at MODULE.py:2$"),
         (
-            "class f:\n  def fit(self, x, latent_dim, rng): return x\n  def apply(self, s, x): 0",
-            "f",
-            "fit must return a dict of arrays, it returned a ndarray",
+            "def f(x, *_):\n  return inner(x)\ndef inner(x):\n  return np.linalg.inv(x)",
+            "MODULE:f raised LinAlgError: .* at MODULE.py:5$",
         ),
-        (
-            "class f:\n  def fit(self, x, latent_dim, rng): return {'a': object()}\n"
-            "  def apply(self, s, x): 0",
-            "f",
-            "its key 'a' holds a object",
-        ),
+        ("f = 3", "is a int: neither a function nor an object with fit and apply"),
+        (FIT, "has fit but no apply"),
+        (FIT.replace("{}", "x") + APPLY, "fit must return a dict of arrays, .* a ndarray"),
+        (FIT.replace("{}", "{'a': object()}") + APPLY, "its key 'a' holds a object"),
     ],
 )
-def test_things_that_are_no_offset(
-    write: Write, source: str, attribute: str, expected: str
+def test_what_is_wrong_with_the_users_code_is_named(
+    write: Write, source: str, expected: str
 ) -> None:
-    assert expected in message(f"{write(source)}:{attribute}")
+    module = write(source)
+    assert re.search(
+        rf"^{WHERE}\.function: .*{expected}".replace("MODULE", module), message(f"{module}:f")
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("x", r"must return shape \(64, 3\) \(n, latent_dim\), it returned \(64, 6\)"),
+        ("x[:, 0]", r"it returned \(64,\)"),
+        ("None", "its dtype is object"),
+        ("x[:, :3] + 1j", "its dtype is complex"),
+        ("[['a'] * 3] * len(x)", "its dtype is <U1"),
+        ("[[1], [1, 2]]", "raised ValueError"),
+        ("np.where(x == x[1, 2], np.nan, x)[:, :3]", "row 1, column 2 is nan"),
+        ("np.log(np.zeros((len(x), 3)))", "row 0, column 0 is -inf"),
+        ("np.full((len(x), 3), 1e300)", "as float32: row 0, column 0 is inf"),
+        ("np.multiply(x, 2, out=x)", "read-only"),
+        ("(x - x.mean(axis=0))[:, :3]", r"f\(x\) is row by row: compute statistics"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_results_that_are_no_offset(write: Write, body: str, expected: str) -> None:
+    before = X.copy()
+    module = write(f"def f(x, latent_dim, rng): return {body}")
+    assert re.search(expected, message(f"{module}:f"))
+    assert np.array_equal(X, before)
 
 
 def test_one_training_sample_is_enough(write: Write) -> None:

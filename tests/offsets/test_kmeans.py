@@ -102,9 +102,7 @@ def test_clusters_without_gaps_that_do_not_fit_are_as_good(
 
 
 def test_more_clusters_than_different_samples() -> None:
-    with pytest.raises(InputError, match=r"mine\.n_clusters: .* has 4 samples, fewer than 6"):
-        fit(X[:4])
-    with pytest.raises(InputError, match="has 3 different samples, fewer than 6 clusters"):
+    with pytest.raises(InputError, match=r"mine\.n_clusters: .* has 3 different samples, fewer"):
         fit(np.repeat(X[:3], 20, axis=0))
 
 

@@ -66,6 +66,11 @@ def test_an_edit_of_arithmetic_changes_the_offsets_that_train_alone(
     assert changed_by_an_edit(package / module) == {"encoder", "adversarial"}
 
 
+def test_an_edit_of_linear_maps_changes_the_offsets_that_use_them_alone(package: Path) -> None:
+    linear = {"kmeans", "pca", "random_projection"}
+    assert changed_by_an_edit(package / "offsets/linear.py") == linear
+
+
 def test_an_edit_of_a_kind_changes_that_kind_alone(package: Path) -> None:
     for kind in OFFSETS:
         assert changed_by_an_edit(package / "offsets" / f"{kind}.py") == {kind}

@@ -17,7 +17,7 @@ from offset_autoencoder.data.prepared import (
     load_prepared,
 )
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.offsets.build import apply_offset
+from offset_autoencoder.offsets.kind import apply_offset
 from offset_autoencoder.offsets.table import load_table
 from offset_autoencoder.stages.offsets import main
 
@@ -148,7 +148,11 @@ def test_own_table_by_id(tmp_path: Path) -> None:
     ("offset", "labelled", "expected"),
     [
         ("{kind: class_code}", False, "params.yaml: offsets.mine: kind class_code needs labels"),
-        ("{kind: pca}", True, "params.yaml: offsets.mine: pca has at most 6 components"),
+        (
+            "{kind: pca}",
+            True,
+            "params.yaml: offsets.mine: pca of 20 training samples",
+        ),
         ("{kind: file, path: a.npy}", True, "params.yaml: offsets.mine: the data has ids"),
         ("{kind: file, path: a.npy, id: b.npy}", True, "params.yaml: offsets.mine.path: there is"),
         (

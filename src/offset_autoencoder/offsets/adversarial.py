@@ -25,17 +25,7 @@ from typing import Any
 import numpy as np
 
 from offset_autoencoder.config.offset_kinds import AdversarialOffset
-from offset_autoencoder.offsets.kind import (
-    Apply,
-    Float32,
-    Float64,
-    OffsetKind,
-    Samples,
-    State,
-    Training,
-    random_stream,
-    unit_directions,
-)
+from offset_autoencoder.offsets import kind
 from offset_autoencoder.offsets.reference import encode, fit_reference_state, layers_of
 
 _ROWS = 1024
@@ -45,7 +35,9 @@ _SAME = 1e-9
 Tensor = Any
 
 
-def fit(where: str, params: AdversarialOffset, training: Training, latent_dim: int) -> State:
+def fit(
+    where: str, params: AdversarialOffset, training: kind.Training, latent_dim: int
+) -> kind.State:
     """Layers of the reference, starts (restarts, latent_dim), and settings of the ascent.
 
     The starts are uniform on the unit sphere, and the same for all samples.
@@ -53,28 +45,24 @@ def fit(where: str, params: AdversarialOffset, training: Training, latent_dim: i
     Raises:
         InputError: where the reference's training diverged.
     """
-    generator = random_stream("adversarial", params.seed)
+    generator = kind.random_stream("adversarial", params.seed)
     return {
         **fit_reference_state(where, params, training, latent_dim),
         "output": np.array(params.output),
         "loss": np.array(params.loss),
-        "starts": unit_directions(generator, params.restarts, latent_dim),
+        "starts": kind.unit_directions(generator, params.restarts, latent_dim),
         "radius": np.array(params.radius),
         "steps": np.array(params.steps, dtype=np.int64),
         "step": np.array(params.step),
     }
 
 
-def load(where: str, state: State) -> Apply:
-    """Worst direction found for each sample, float32 (n, latent_dim); the ascent is compiled.
-
-    Raises:
-        InputError: when called, where x has another number of features than the training split.
-    """
+def load(where: str, state: kind.State) -> kind.Apply:
+    """Worst direction found for each sample, float32 (n, latent_dim); the ascent is compiled."""
     climb = _compile_climb(state)
 
-    def directions(samples: Samples) -> Float32:
-        code = encode(where, state, samples.x)
+    def directions(samples: kind.Samples) -> kind.Float32:
+        code = encode(state, samples.x)
         table = np.empty(code.shape, dtype=np.float32)
         for start in range(0, len(code), _ROWS):
             block = slice(start, start + _ROWS)
@@ -85,7 +73,7 @@ def load(where: str, state: State) -> Apply:
     return directions
 
 
-def _compile_climb(state: State) -> Callable[[Float64, Float64], Float64]:
+def _compile_climb(state: kind.State) -> Callable[[kind.Float64, kind.Float64], kind.Float64]:
     """Function of x (n, D) and codes (n, L) that gives unit directions (n, L), float64."""
     from offset_autoencoder.models.backend import keras, tf
 
@@ -100,15 +88,13 @@ def _compile_climb(state: State) -> Callable[[Float64, Float64], Float64]:
     norm = state["radius"].item() * np.sqrt(latent_dim)
     step = state["step"].item()
 
-    def losses(x: Tensor, code: Tensor) -> Tensor:
-        for kernel, bias in hidden:
-            code = activation(code @ kernel + bias)
-        return sample_losses(x, output(code @ last[0] + last[1]))
-
     def loss_and_gradient(x: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
         with tf.GradientTape() as tape:
             tape.watch(code)
-            loss = losses(x, code)
+            hidden_values = code
+            for kernel, bias in hidden:
+                hidden_values = activation(hidden_values @ kernel + bias)
+            loss = sample_losses(x, output(hidden_values @ last[0] + last[1]))
         return loss, tape.gradient(loss, code)
 
     def one_step(
@@ -146,4 +132,4 @@ def _compile_climb(state: State) -> Callable[[Float64, Float64], Float64]:
     return lambda x, code: np.asarray(concrete(tf.constant(x), tf.constant(code)))
 
 
-KIND = OffsetKind(fit, load=load)
+KIND = kind.OffsetKind(fit, load=load)

@@ -19,19 +19,11 @@ import numpy as np
 from offset_autoencoder.config.offset_kinds import EncoderOffset
 from offset_autoencoder.data.samples import locate
 from offset_autoencoder.errors import InputError, did_you_mean
-from offset_autoencoder.offsets.kind import (
-    Apply,
-    Float32,
-    OffsetKind,
-    Samples,
-    State,
-    Training,
-    row_blocks,
-)
+from offset_autoencoder.offsets import kind
 from offset_autoencoder.offsets.reference import encode, fit_reference_state
 
 
-def fit(where: str, params: EncoderOffset, training: Training, latent_dim: int) -> State:
+def fit(where: str, params: EncoderOffset, training: kind.Training, latent_dim: int) -> kind.State:
     """Layers of the fitted encoder, or the bytes of the user's model.
 
     Raises:
@@ -44,39 +36,43 @@ def fit(where: str, params: EncoderOffset, training: Training, latent_dim: int) 
     return {key: array for key, array in state.items() if not key.startswith("decoder.")}
 
 
-def load(where: str, state: State) -> Apply:
+def load(where: str, state: kind.State) -> kind.Apply:
     """Code of samples, float32 (n, latent_dim); the user's model is loaded, if it is one.
 
     Raises:
-        InputError: where the stored model cannot be loaded, or, when called, where x has another
-            number of features than the encoder.
+        InputError: where the stored model cannot be loaded.
     """
     if "model" not in state:
-        return lambda samples: encode(where, state, samples.x).astype(np.float32)
+        return lambda samples: encode(state, samples.x).astype(np.float32)
     encoder = _open_layer(where, state["model"].tobytes(), where, state["layer"].item())
 
-    def apply(samples: Samples) -> Float32:
+    def apply(samples: kind.Samples) -> kind.Float32:
         x = samples.x
         table = np.empty((len(x), encoder.output_shape[1]), dtype=np.float32)
-        for block in row_blocks(*x.shape):
+        for block in kind.row_blocks(*x.shape):
             table[block] = np.asarray(encoder(x[block], training=False))
         return table
 
     return apply
 
 
-def _read_model(where: str, params: EncoderOffset, training: Training, latent_dim: int) -> State:
+def _read_model(
+    where: str, params: EncoderOffset, training: kind.Training, latent_dim: int
+) -> kind.State:
     """Bytes of a ``.keras`` file, uint8, and the layer's name, after a trial that it suits."""
     assert params.path is not None
     file = locate(training.raw, params.path, f"{where.removeprefix('params.yaml: ')}.path")
     content, layer, input_dim = file.read_bytes(), params.layer, training.x.shape[1]
     encoder = _open_layer(str(file), content, f"{where}.layer", layer)
-    shapes = tuple(encoder.input_shape), tuple(encoder.output_shape)
-    if shapes != ((None, input_dim), (None, latent_dim)):
+    shapes = (encoder.input_shape, encoder.output_shape)
+    maps, needed = (
+        " to ".join(str(tuple(shape)).replace("None", "n") for shape in pair)
+        for pair in (shapes, ((None, input_dim), (None, latent_dim)))
+    )
+    if maps != needed:
         raise InputError(
             f"{where}.layer",
-            f"{layer!r} of {file} maps {_shape(shapes[0])} to {_shape(shapes[1])}, needed is "
-            f"(n, {input_dim}) to (n, {latent_dim})",
+            f"{layer!r} of {file} maps {maps}, needed is {needed}",
             "name another layer, or set the latent_dim of its models",
         )
     return {"model": np.frombuffer(content, dtype=np.uint8), "layer": np.array(layer)}
@@ -116,8 +112,4 @@ def _open_layer(where: str, content: bytes, where_layer: str, layer: str) -> Any
     raise InputError(where_layer, f"{layer!r} is not the output of one of the model's inputs alone")
 
 
-def _shape(shape: tuple[int | None, ...]) -> str:
-    return f"({', '.join('n' if size is None else str(size) for size in shape)})"
-
-
-KIND = OffsetKind(fit, load=load)
+KIND = kind.OffsetKind(fit, load=load)

@@ -18,40 +18,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config import SPLITS, SplitName
+from offset_autoencoder.config import SPLITS
 from offset_autoencoder.config.offset_kinds import FileOffset
-from offset_autoencoder.data.readers import READERS, find_reader, read_table
-from offset_autoencoder.data.readers.base import ColumnRoles, Layout, Reader, RoleKeys, Table
+from offset_autoencoder.data.prepared import PreparedData
+from offset_autoencoder.data.readers import READERS, base, find_reader, read_table
 from offset_autoencoder.data.samples import locate
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.arrays import (
-    ConcatenatedRows,
-    Matrix,
-    RowSubset,
-    chunks,
-    first_where,
-    reorder,
-)
-from offset_autoencoder.offsets.kind import (
-    Float32,
-    Int64,
-    OffsetKind,
-    PreparedIds,
-    Samples,
-    State,
-    Training,
-    Vectors,
-)
+from offset_autoencoder.io import arrays
+from offset_autoencoder.offsets import kind
 
 _NAMED = 5  # ids that an error names
 
 
-def fit(where: str, params: FileOffset, training: Training, latent_dim: int) -> State:
+def fit(where: str, params: FileOffset, training: kind.Training, latent_dim: int) -> kind.State:
     """Fit nothing: the vectors are read."""
     return {}
 
 
-def apply(where: str, state: State, samples: Samples) -> Float32:
+def apply(where: str, state: kind.State, samples: kind.Samples) -> kind.Float32:
     """Refuse, always: a table has vectors for known samples only."""
     raise InputError(
         where,
@@ -61,8 +45,8 @@ def apply(where: str, state: State, samples: Samples) -> Float32:
 
 
 def read_tables(
-    name: str, params: FileOffset, ids: PreparedIds, latent_dim: int, raw: Path
-) -> dict[SplitName, Vectors]:
+    name: str, params: FileOffset, data: PreparedData, latent_dim: int, raw: Path
+) -> kind.Vectors:
     """Read and check the table of every split.
 
     Returns:
@@ -74,38 +58,42 @@ def read_tables(
             one that no sample has.
     """
     source = _TableSource(f"offsets.{name}", params, latent_dim, raw)
-    where = f"params.yaml: {source.key}"
+    where, key = f"params.yaml: {source.key}", f"{source.key}.path"
+    ids = {split: data.split(split).ids for split in SPLITS}
     if not isinstance(params.path, str):
-        vectors: dict[SplitName, Vectors] = {}
         if missing := [split for split in SPLITS if split not in params.path]:
             raise InputError(
                 f"{where}.path",
                 f"names no file for the {missing[0]} split",
                 "name one for each of train, validation and test, or one for the whole data set",
             )
-        for split in SPLITS:
-            table = source.read(f"{source.key}.path.{split}", params.path[split])
-            vectors[split] = _vectors(source.align(table, ids.splits[split], f"{split} split"))
-        return vectors
-    sample_ids = np.concatenate([ids.splits[split] for split in SPLITS])
-    if params.id is None and not ids.are_rows:
+        return {
+            split: _float32(
+                source.align(
+                    source.read(f"{key}.{split}", params.path[split]),
+                    ids[split],
+                    f"{split} split",
+                )
+            )
+            for split in SPLITS
+        }
+    sample_ids = np.concatenate([ids[split] for split in SPLITS])
+    if params.id is None and data.schema.ids != "rows":
         raise InputError(
             where,
             "the data has ids of its own (data.id), so that its samples are not told by row",
             f"name the ids of the table in {source.key}.id, or give one file a split",
         )
-    if params.id is None and not np.array_equal(np.sort(sample_ids), np.arange(len(sample_ids))):
-        raise InputError(
-            f"{where}.path",
-            "the rows of the data do not count from 0 through all splits",
-            "give one file a split",
-        )
-    x = source.align(source.read(f"{source.key}.path", params.path), sample_ids, "data set")
-    if params.id is None:
-        x = reorder(x, sample_ids.astype(np.int64))
-    ends = np.cumsum([len(ids.splits[split]) for split in SPLITS])
+    x = source.align(source.read(key, params.path), sample_ids, "data set")
+    if params.id is None:  # the ids are all the rows of the data set, once
+        x = arrays.reorder(x, sample_ids)
+    ends = np.cumsum([len(ids[split]) for split in SPLITS])
     parts = zip(SPLITS, np.split(np.arange(len(x)), ends[:-1]), strict=True)
-    return {split: _vectors(RowSubset(x, part)) for split, part in parts}
+    return {split: _float32(arrays.RowSubset(x, part)) for split, part in parts}
+
+
+def _float32(x: arrays.Matrix) -> Iterator[kind.Float32]:
+    return (np.ascontiguousarray(chunk, dtype=np.float32) for _, chunk in arrays.chunks(x))
 
 
 @dataclass(frozen=True)
@@ -115,30 +103,30 @@ class _TableSource:
     latent_dim: int
     raw: Path
 
-    def read(self, path_key: str, name: str) -> Table:
+    def read(self, path_key: str, name: str) -> base.Table:
         """Read a file and check its vectors."""
         path = locate(self.raw, name, path_key)
-        reader = find_reader(path)
-        self._check_keys(reader, path)
-        key, params = self.key, self.params
+        reader, key, params = find_reader(path), self.key, self.params
+        self._check_reader(reader, path)
         names = params.columns if params.array is None else [params.array]
         features = f"{key}.array" if reader.layout == "arrays" else f"{key}.columns"
-        roles = ColumnRoles(
+        roles = base.ColumnRoles(
             features=None if names is None else tuple(names),
             id=params.id,
-            keys=RoleKeys(features=features, id=f"{key}.id", label=None, split=None),
+            keys=base.RoleKeys(features=features, id=f"{key}.id", label=None, split=None),
             locate=lambda role, name: self._id_file(),
         )
         table = read_table(path, roles)
         _check_values(table, self.latent_dim)
         return table
 
-    def align(self, table: Table, sample_ids: NDArray[Any], samples: str) -> ConcatenatedRows:
+    def align(
+        self, table: base.Table, sample_ids: NDArray[Any], samples: str
+    ) -> arrays.ConcatenatedRows:
         """Vectors in the order of the samples' ids, or, without ids, as they came."""
-        x = ConcatenatedRows((table.x,))
-        if self.params.id is not None:
-            assert table.ids is not None
-            return reorder(x, match_ids(table.origin, table.ids, sample_ids, samples))
+        x = arrays.ConcatenatedRows((table.x,))
+        if table.ids is not None:
+            return arrays.reorder(x, match_ids(table.origin, table.ids, sample_ids, samples))
         if len(x) != len(sample_ids):
             whole = "whole " if samples == "data set" else ""
             raise InputError(
@@ -148,17 +136,16 @@ class _TableSource:
             )
         return x
 
-    def _check_keys(self, reader: Reader, path: Path) -> None:
+    def _check_reader(self, reader: base.Reader, path: Path) -> None:
         if reader.name == "idx":
             raise InputError(
                 str(path), "idx holds images", "give the offset as npy, npz, csv, parquet"
             )
-        layouts: dict[str, Layout] = {"array": "arrays", "columns": "columns"}
-        for part, layout in layouts.items():
-            if getattr(self.params, part) is not None and reader.layout != layout:
+        for key, layout in (("array", "arrays"), ("columns", "columns")):
+            if getattr(self.params, key) is not None and reader.layout != layout:
                 names = " and ".join(other.name for other in READERS if other.layout == layout)
                 raise InputError(
-                    f"params.yaml: {self.key}.{part}",
+                    f"params.yaml: {self.key}.{key}",
                     f"goes with {names}, {path} is {reader.name}",
                 )
 
@@ -176,52 +163,35 @@ class _TableSource:
         return ids
 
 
-def _vectors(x: Matrix) -> Vectors:
-    def converted() -> Iterator[Float32]:
-        return (np.ascontiguousarray(chunk, dtype=np.float32) for _, chunk in chunks(x))
-
-    return Vectors((len(x), x.shape[1]), converted)
-
-
-def _check_values(table: Table, latent_dim: int) -> None:
-    if table.x.dtype.kind not in "fiub":
-        raise InputError(table.origin, f"holds {table.x.dtype}, expected real numbers")
-    if table.x.ndim != 2:
+def _check_values(table: base.Table, latent_dim: int) -> None:
+    where, x = table.origin, table.x
+    if x.dtype.kind not in "fiub":
+        raise InputError(where, f"holds {x.dtype}, expected real numbers")
+    if x.ndim != 2:
+        raise InputError(where, f"has shape {x.shape}, expected (samples, {latent_dim})")
+    if x.shape[1] != latent_dim:
         raise InputError(
-            table.origin, f"has shape {table.x.shape}, expected (samples, {latent_dim})"
+            where,
+            f"holds vectors of {x.shape[1]} columns, network.latent_dim is {latent_dim}",
+            f"give the models with this offset latent_dim: {x.shape[1]}",
         )
-    if table.x.shape[1] != latent_dim:
-        raise InputError(
-            table.origin,
-            f"holds vectors of {table.x.shape[1]} columns, network.latent_dim is {latent_dim}",
-            f"give the models with this offset latent_dim: {table.x.shape[1]}",
-        )
-    x = ConcatenatedRows((table.x,))
-    if found := first_where(x, _is_no_float32):
-        row, column = found
-        raise InputError(
-            table.location(row, column),
-            f"{x[row : row + 1][0, column]} is not a finite float32 number",
-        )
+    if cell := arrays.first_where(arrays.ConcatenatedRows((x,)), _is_no_float32):
+        raise InputError(table.location(*cell), f"{x[cell]} is not a finite float32 number")
 
 
 def _is_no_float32(values: NDArray[Any]) -> NDArray[np.bool_]:
     with np.errstate(over="ignore"):
-        finite: NDArray[np.bool_] = np.isfinite(values.astype(np.float32))
-    return ~finite
+        return ~np.isfinite(values.astype(np.float32))
 
 
-def match_ids(where: str, table_ids: NDArray[Any], sample_ids: NDArray[Any], what: str) -> Int64:
-    """Row of a table that each sample's id names, with ``table_ids[rows] == sample_ids``.
+def match_ids(
+    where: str, table_ids: NDArray[Any], sample_ids: NDArray[Any], samples: str
+) -> kind.Int64:
+    """Rows (n,) of a table such that ``table_ids[rows] == sample_ids``, which are (n,), each once.
 
     Whole numbers and text are compared as text where one side has the one and the other the
-    other, as when a csv of numbers belongs to data whose ids were text.
-
-    Args:
-        where: The place that errors name.
-        table_ids: The table's ids, whole numbers or text (m,).
-        sample_ids: The samples' ids, whole numbers or text (n,), each once.
-        what: What the samples are, for messages: ``"train split"``.
+    other, as when a csv of numbers belongs to data whose ids were text. ``samples`` is what
+    messages call them: ``"train split"``.
 
     Raises:
         InputError: where an id stands twice in the table, is missing from it, or belongs to
@@ -242,18 +212,17 @@ def match_ids(where: str, table_ids: NDArray[Any], sample_ids: NDArray[Any], wha
     if missing.size:
         raise InputError(
             where,
-            f"has no vector for {_count(missing, 'sample')} of the {what}: {_list(missing)}",
+            f"has no vector for {_count(missing, 'sample')} of the {samples}: {_list(missing)}",
             "every sample needs one",
         )
     unknown = table_ids[~np.isin(table_ids, sample_ids)]
     if unknown.size:
         raise InputError(
             where,
-            f"has {_count(unknown, 'id')} of no sample of the {what}: {_list(unknown)}",
+            f"has {_count(unknown, 'id')} of no sample of the {samples}: {_list(unknown)}",
             "remove these rows or fix their ids",
         )
-    rows: Int64 = order[np.searchsorted(ordered, sample_ids)].astype(np.int64)
-    return rows
+    return order[np.searchsorted(ordered, sample_ids)].astype(np.int64)
 
 
 def _count(ids: NDArray[Any], noun: str) -> str:
@@ -265,4 +234,4 @@ def _list(ids: NDArray[Any]) -> str:
     return f"id {names}" + (", ..." if len(ids) > _NAMED else "")
 
 
-KIND = OffsetKind(fit, apply, read=read_tables)
+KIND = kind.OffsetKind(fit, apply, read=read_tables)

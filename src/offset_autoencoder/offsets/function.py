@@ -25,26 +25,18 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from offset_autoencoder.config.offset_kinds import FunctionOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import rows_per_chunk
-from offset_autoencoder.offsets.kind import (
-    Float32,
-    OffsetKind,
-    Samples,
-    State,
-    Training,
-    finite_float32,
-)
+from offset_autoencoder.offsets import kind
 from offset_autoencoder.user_code import blame_user_code, find_target
 
 _FITTED = "fitted."  # before the names of the user's own arrays
 _TRIAL_ROWS = 64
 
 
-def fit(where: str, params: FunctionOffset, training: Training, latent_dim: int) -> State:
+def fit(where: str, params: FunctionOffset, training: kind.Training, latent_dim: int) -> kind.State:
     """Call the user's ``fit``, where there is one, and test the promises stated above.
 
     Returns:
@@ -55,47 +47,46 @@ def fit(where: str, params: FunctionOffset, training: Training, latent_dim: int)
             said, or is not deterministic or not row by row.
     """
     where = f"{where}.function"
-    target = find_target(where, params.function)
-    state = _fit_once(where, target, params, training, latent_dim)
-    x = _read_only(training.x)
+    x, name = _read_only(training.x), params.function
+    state = _fit_once(where, params, x, latent_dim)
     rows = rows_per_chunk(max(x.shape[1], latent_dim))
-    head = Samples(x[: min(_TRIAL_ROWS, (min(len(x), rows) + 1) // 2)])
-    first = apply(where, state, head)
-    if _is_fitted(target):
-        again = apply(where, _fit_once(where, target, params, training, latent_dim), head)
-    else:
-        again = apply(where, state, head)
+    head = x[: min(_TRIAL_ROWS, (min(len(x), rows) + 1) // 2)]
+    first = apply(where, state, kind.Samples(head))
+    again = apply(where, _fit_once(where, params, x, latent_dim), kind.Samples(head))
     # The last rows, backwards: each among others, and at another place, than it stands in x.
-    backwards = np.ascontiguousarray(x[-len(head.x) :][::-1])
-    last = apply(where, state, Samples(backwards))[::-1]
-    begin = apply(where, state, Samples(x[:rows]))
+    backwards = np.ascontiguousarray(x[-len(head) :][::-1])
+    last = apply(where, state, kind.Samples(backwards))[::-1]
+    begin = apply(where, state, kind.Samples(x[:rows]))
     end = begin
     if len(x) > rows:
-        end = apply(where, state, Samples(x[-rows:], first_row=len(x) - rows))
-    if not _equal_up_to_rounding(first, again):
-        raise InputError(
-            where,
-            f"{params.function} gives other values when it is called again",
+        end = apply(where, state, kind.Samples(x[-rows:], first_row=len(x) - rows))
+    for vectors, others, fault, remedy in (
+        (
+            first,
+            again,
+            "other values when it is called again",
             "an offset is deterministic: draw random numbers from rng alone",
-        )
-    if not _equal_up_to_rounding(first, begin[: len(first)]):
-        raise InputError(
-            where,
-            f"{params.function} gives a sample other values among {len(begin)} rows than among "
-            f"{len(first)}",
+        ),
+        (
+            first,
+            begin[: len(head)],
+            f"a sample other values among {len(begin)} rows than among {len(head)}",
             "f(x) is row by row: compute statistics of all rows in a fit method",
-        )
-    if not _equal_up_to_rounding(last, end[-len(last) :]):
-        raise InputError(
-            where,
-            f"{params.function} gives a sample other values where it stands at another row",
-            "f(x) is row by row: what it draws is the same for all rows, such as weights; noise "
-            "of a sample's own is kind: hash",
-        )
+        ),
+        (
+            last,
+            end[-len(head) :],
+            "a sample other values where it stands at another row",
+            "f(x) is row by row: what it draws is the same for all rows, such as weights; noise of "
+            "a sample's own is kind: hash",
+        ),
+    ):
+        if not _equal_up_to_rounding(vectors, others):
+            raise InputError(where, f"{name} gives {fault}", remedy)
     return state
 
 
-def apply(where: str, state: State, samples: Samples) -> Float32:
+def apply(where: str, state: kind.State, samples: kind.Samples) -> kind.Float32:
     """Call the user's function on samples: float32 (n, latent_dim).
 
     Raises:
@@ -112,25 +103,33 @@ def apply(where: str, state: State, samples: Samples) -> Float32:
         }
         result = _call(where, f"{name}.apply", target.apply, own, x)
     else:
-        result = _call(where, name, target, x, latent_dim, _generator(state["seed"]))
-    return _table(where, name, result, (len(x), latent_dim), samples.first_row)
+        rng = np.random.default_rng(state["seed"].item())
+        result = _call(where, name, target, x, latent_dim, rng)
+    array, shape = _call(where, name, np.asarray, result), (len(x), latent_dim)
+    if array.dtype.kind not in "fiub":
+        raise InputError(
+            where, f"{name} must return an array of real numbers, its dtype is {array.dtype}"
+        )
+    if array.shape != shape:
+        raise InputError(
+            where, f"{name} must return shape {shape} (n, latent_dim), it returned {array.shape}"
+        )
+    return kind.finite_float32(f"{where}: what {name} returned", array, samples.first_row)
 
 
-def _fit_once(
-    where: str, target: Any, params: FunctionOffset, training: Training, latent_dim: int
-) -> State:
-    state: State = {
+def _fit_once(where: str, params: FunctionOffset, x: kind.Float32, latent_dim: int) -> kind.State:
+    state = {
         "function": np.array(params.function),
         "seed": np.array(params.seed, dtype=np.int64),
         "latent_dim": np.array(latent_dim, dtype=np.int64),
     }
+    target = find_target(where, params.function)
     if not _is_fitted(target):
         return state
     name = f"{params.function}.fit"
-    x, generator = _read_only(training.x), _generator(state["seed"])
     # A copy, as state that ``fit`` leaves on the object is lost to the next process.
     fitted = target if isinstance(target, ModuleType) else copy.copy(target)
-    own = _call(where, name, fitted.fit, x, latent_dim, generator)
+    own = _call(where, name, fitted.fit, x, latent_dim, np.random.default_rng(params.seed))
     if not isinstance(own, Mapping):
         raise InputError(
             where, f"{name} must return a dict of arrays, it returned a {type(own).__name__}"
@@ -151,11 +150,7 @@ def _is_fitted(target: Any) -> bool:
     return hasattr(target, "fit") and hasattr(target, "apply")
 
 
-def _generator(seed: NDArray[Any]) -> np.random.Generator:
-    return np.random.default_rng(np.random.SeedSequence(seed.item()))
-
-
-def _read_only(x: Float32) -> Float32:
+def _read_only(x: kind.Float32) -> kind.Float32:
     view = np.asarray(x).view()
     view.flags.writeable = False
     return view
@@ -166,23 +161,10 @@ def _call(where: str, name: str, function: Callable[..., Any], *arguments: Any) 
         return function(*arguments)
 
 
-def _table(where: str, name: str, result: Any, shape: tuple[int, int], first_row: int) -> Float32:
-    array: NDArray[Any] = _call(where, name, np.asarray, result)
-    if array.dtype.kind not in "fiub":
-        raise InputError(
-            where, f"{name} must return an array of real numbers, its dtype is {array.dtype}"
-        )
-    if array.shape != shape:
-        raise InputError(
-            where, f"{name} must return shape {shape} (n, latent_dim), it returned {array.shape}"
-        )
-    return finite_float32(f"{where}: what {name} returned", array, first_row)
-
-
-def _equal_up_to_rounding(a: Float32, b: Float32) -> bool:
+def _equal_up_to_rounding(a: kind.Float32, b: kind.Float32) -> bool:
     # Libraries that sum in several threads differ in the last bits from call to call.
     scale = float(np.sqrt(np.mean(np.square(a, dtype=np.float64))))
     return bool(np.allclose(a, b, rtol=1e-4, atol=1e-4 * scale))
 
 
-KIND = OffsetKind(fit, apply)
+KIND = kind.OffsetKind(fit, apply)

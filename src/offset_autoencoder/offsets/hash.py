@@ -25,17 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.offset_kinds import HashOffset
-from offset_autoencoder.offsets.kind import (
-    Float32,
-    OffsetKind,
-    Samples,
-    State,
-    Training,
-    row_blocks,
-)
+from offset_autoencoder.offsets import kind
 
 
-def fit(where: str, params: HashOffset, training: Training, latent_dim: int) -> State:
+def fit(where: str, params: HashOffset, training: kind.Training, latent_dim: int) -> kind.State:
     """Keep the seed and the latent dim: nothing is learned."""
     return {
         "seed": np.array(params.seed, dtype=np.int64),
@@ -43,16 +36,16 @@ def fit(where: str, params: HashOffset, training: Training, latent_dim: int) -> 
     }
 
 
-def apply(where: str, state: State, samples: Samples) -> Float32:
+def apply(where: str, state: kind.State, samples: kind.Samples) -> kind.Float32:
     """N(0, 1) coordinates as a function of each sample's content, float32 (n, latent_dim)."""
     x, seed, latent_dim = samples.x, state["seed"].item(), state["latent_dim"].item()
     table = np.empty((len(x), latent_dim), dtype=np.float32)
-    for block in row_blocks(len(x), max(x.shape[1], latent_dim)):
+    for block in kind.row_blocks(len(x), max(x.shape[1], latent_dim)):
         table[block] = _standard_normal(_bits(x[block], seed, latent_dim))[:, :latent_dim]
     return table
 
 
-def _bits(x: Float32, seed: int, latent_dim: int) -> NDArray[np.uint64]:
+def _bits(x: kind.Float32, seed: int, latent_dim: int) -> NDArray[np.uint64]:
     """64 bits a coordinate, rounded up to an even number of coordinates."""
     words = latent_dim + latent_dim % 2
     content = np.ascontiguousarray(x + np.float32(0), dtype="<f4")  # −0 + 0 is 0
@@ -70,4 +63,4 @@ def _standard_normal(bits: NDArray[np.uint64]) -> NDArray[np.float64]:
     return pairs.reshape(bits.shape)
 
 
-KIND = OffsetKind(fit, apply)
+KIND = kind.OffsetKind(fit, apply)

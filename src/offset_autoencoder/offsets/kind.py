@@ -1,4 +1,4 @@
-"""Interface of an offset kind: two pure functions, fit and apply.
+"""Kinds of offset: their interface, tables built with one, and f(x) of new samples.
 
 ``where`` always names the place that an :class:`InputError` blames: ``"params.yaml: offsets.pca"``.
 """
@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import importlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from offset_autoencoder import paths
-from offset_autoencoder.config import SplitName
-from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.arrays import rows_per_block
+from offset_autoencoder.config import SPLITS, SplitName
+from offset_autoencoder.config.offset_kinds import OFFSETS, DataShape
+from offset_autoencoder.data.prepared import PreparedData, PreparedSplit
+from offset_autoencoder.errors import InputError, did_you_mean
+from offset_autoencoder.io.arrays import chunks, rows_per_block
+from offset_autoencoder.io.files import read_npz, replace_folder
+from offset_autoencoder.offsets.table import INFO, STATE, folder_of, read_info, write_table
 
 State = dict[str, NDArray[Any]]
 Float32 = NDArray[np.float32]
@@ -57,35 +62,9 @@ class Training(Samples):
     raw: Path = paths.RAW
 
 
-@dataclass(frozen=True)
-class PreparedIds:
-    """Samples that need a vector, by id.
-
-    Attributes:
-        splits: Ids of each split's samples, in the order of its x: int64 or text (n,).
-        are_rows: Whether the ids are row numbers of the data set as it came, because
-            params.yaml names no id.
-    """
-
-    splits: Mapping[SplitName, NDArray[Any]]
-    are_rows: bool
-
-
-@dataclass(frozen=True)
-class Vectors:
-    """Vectors of a split, computed a chunk of rows at a time when they are written.
-
-    Attributes:
-        shape: (n, latent_dim) of all.
-        chunks: float32 (rows, latent_dim) each, in order; it may be called again.
-    """
-
-    shape: tuple[int, int]
-    chunks: Callable[[], Iterable[Float32]]
-
-
 Apply = Callable[[Samples], Float32]
-ReadVectors = Callable[[str, Any, PreparedIds, int, Path], dict[SplitName, Vectors]]
+Vectors = Mapping[SplitName, Iterable[Float32]]
+"""Vectors of each split: chunks (rows, latent_dim) in order, computed or read when asked for."""
 
 
 @dataclass(frozen=True)
@@ -94,20 +73,21 @@ class OffsetKind:
 
     Attributes:
         fit: From (where, section of params.yaml, training split, latent_dim) to all that
-            ``apply`` needs, as named arrays; raises InputError where the kind cannot be had with
-            this data or this latent dim.
+            ``apply`` needs, as named arrays. The section's ``check_shape`` has let the data pass.
+            Raises InputError where the kind cannot be had with this data.
         apply: From (where, state, samples) to f(x), float32 (n, latent_dim), of any samples; a row
-            depends on its own sample alone; raises InputError where they cannot be given one.
+            depends on its own sample alone. x has as many features as the training split. Raises
+            InputError where the samples cannot be given a vector.
         load: In its place, from (where, state) to such a function of samples, where something must
             be made ready first: a model loaded, a program compiled.
-        read: From (name, section of params.yaml, ids, latent_dim, data/raw) to the vectors of each
-            split, row-aligned with its samples, where they are not computed but read.
+        read: From (name, section of params.yaml, prepared data, latent_dim, data/raw) to the
+            vectors of each split, row-aligned with its samples, where they are read from files.
     """
 
     fit: Callable[[str, Any, Training, int], State]
     apply: Callable[[str, State, Samples], Float32] | None = None
     load: Callable[[str, State], Apply] | None = None
-    read: ReadVectors | None = None
+    read: Callable[[str, Any, PreparedData, int, Path], Vectors] | None = None
 
     def applier(self, where: str, state: State) -> Apply:
         """Function f of one state, to be called for chunk after chunk of samples."""
@@ -117,21 +97,138 @@ class OffsetKind:
         return functools.partial(self.apply, where, state)
 
 
-def random_stream(name: str, seed: int) -> np.random.Generator:
-    """Generator of a kind's own: nothing else that is seeded with the number draws the same."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=tuple(name.encode())))
+def find_kind(where: str, name: str) -> OffsetKind:
+    """Kind of an offset by its name; its module is imported only when asked for.
+
+    Raises:
+        InputError: where there is no such kind, naming the nearest.
+    """
+    if name not in OFFSETS:
+        raise InputError(where, f"unknown kind {name!r}", did_you_mean(name, tuple(OFFSETS)))
+    kind: OffsetKind = importlib.import_module(f"{__package__}.{name}").KIND
+    return kind
 
 
-def unit_directions(generator: np.random.Generator, n: int, latent_dim: int) -> Float64:
-    """Directions uniform on the unit sphere, (n, latent_dim): Gaussian, normalised."""
-    rows = generator.standard_normal((n, latent_dim))
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+def build_offset(
+    root: Path, name: str, params: Any, data: PreparedData, latent_dims: Sequence[int], raw: Path
+) -> dict[int, float]:
+    """Build an offset's table for each latent dim, and put them in place all at once.
+
+    ``root`` is ``data/offsets``, and ``raw`` is ``data/raw`` with the files that some kinds read;
+    the latent dims are those of the models with this offset, each once.
+
+    Returns:
+        Root mean square of a training coordinate at each latent dim.
+
+    Raises:
+        InputError: where the offset cannot be had; then nothing has changed.
+    """
+    rms: dict[int, float] = {}
+    info = {
+        "name": name,
+        "kind": params.kind,
+        "params": params.model_dump(mode="json"),
+        "input_dim": data.schema.input_dim,
+        "data": {split: str(data.schema.digests[split]["x"]) for split in SPLITS},
+    }
+    with replace_folder(root / name) as building:
+        for latent_dim in latent_dims:
+            state, vectors = compute_vectors(name, params, data, latent_dim, raw)
+            rms[latent_dim] = write_table(
+                folder_of(building.parent, building.name, latent_dim, swept=len(latent_dims) > 1),
+                {**info, "latent_dim": latent_dim},
+                {split: len(data.split(split).x) for split in SPLITS},
+                vectors,
+                state,
+            )
+    return rms
 
 
-def check_features(where: str, x: Float32, fitted: int) -> None:
-    """Refuse samples of another number of features than a kind was fitted on."""
-    if x.shape[1] != fitted:
-        raise InputError(where, f"was fitted on {fitted} features, x has {x.shape[1]}")
+def compute_vectors(
+    name: str, params: Any, data: PreparedData, latent_dim: int, raw: Path
+) -> tuple[State, Vectors]:
+    """Fit an offset on the training split; it is applied when its vectors are asked for.
+
+    Returns:
+        State that determines f(x) of new samples, and the vectors of each split.
+
+    Raises:
+        InputError: where the offset cannot be had, or a vector that is asked for is not finite.
+    """
+    where = f"params.yaml: offsets.{name}"
+    kind = find_kind(where, params.kind)
+    (n, input_dim), y, classes = data.train.x.shape, data.train.y, data.schema.classes
+    n_classes = None if classes is None else len(classes)
+    params.check_shape(where, DataShape(n, input_dim, n_classes), [latent_dim])
+    training = Training(
+        data.train.x, y, data.train.ids, 0, n_classes, x_validation=data.validation.x, raw=raw
+    )
+    state = kind.fit(where, params, training, latent_dim)
+    if kind.read is not None:
+        return state, kind.read(name, params, data, latent_dim, raw)
+    apply = kind.applier(where, state)
+    return state, {
+        split: _computed(f"{where}, {split} split", data.split(split), apply, latent_dim)
+        for split in SPLITS
+    }
+
+
+def _computed(where: str, split: PreparedSplit, apply: Apply, latent_dim: int) -> Iterator[Float32]:
+    for start, x in chunks(split.x, latent_dim):
+        rows = slice(start, start + len(x))
+        y = None if split.y is None else split.y[rows]
+        vectors = apply(Samples(x, y, split.ids[rows], start))
+        check_finite(where, vectors, start)
+        yield vectors
+
+
+def apply_offset(
+    folder: str | Path, x: ArrayLike, y: ArrayLike | None = None, ids: ArrayLike | None = None
+) -> Float32:
+    """Compute f(x) of any samples with a stored offset.
+
+    Args:
+        folder: The folder of one table, with its offset.json and state.npz.
+        x: Samples (n, input_dim), scaled as those in ``data/prepared``; taken as float32.
+        y: Class indices (n,), for kind ``class_code``.
+        ids: Ids (n,), whole numbers or text, for kind ``interference``.
+
+    Returns:
+        float32 (n, latent_dim), not scaled to any rms.
+
+    Raises:
+        InputError: where the folder holds no such table, the samples do not suit it, or its
+            kind is ``file``, which has vectors for known samples only.
+    """
+    folder = Path(folder)
+    tables = sorted(path.parent.name for path in folder.glob(f"latent_dim_*/{INFO}"))
+    if tables and not (folder / INFO).exists():
+        raise InputError(str(folder), f"holds several tables: take one of {', '.join(tables)}")
+    info = read_info(folder)
+    apply = stored_applier(folder, info["kind"])
+    array, input_dim = real_array("x", x), int(info["input_dim"])
+    if array.ndim != 2 or array.shape[1] != input_dim:
+        raise InputError("x", f"must have shape (n, {input_dim}), it has {array.shape}")
+    n, labels = len(array), None if y is None else real_array("y", y)
+    if labels is not None and (labels.shape != (n,) or labels.dtype.kind not in "iu"):
+        it_is = f"{labels.dtype} {labels.shape}"
+        raise InputError("y", f"must be {n} class indices, whole numbers, it is {it_is}")
+    return apply(
+        Samples(
+            finite_float32("x", array),
+            y=None if labels is None else labels.astype(np.int64),
+            ids=None if ids is None else sample_ids(ids, n),
+        )
+    )
+
+
+def stored_applier(folder: Path, kind: str) -> Apply:
+    """Function f of new samples of the table in a folder, to be called for chunk after chunk.
+
+    Raises:
+        InputError: where its state is missing or damaged.
+    """
+    return find_kind(str(folder), kind).applier(str(folder), read_npz(folder / STATE))
 
 
 def check_finite(where: str, array: NDArray[Any], first_row: int = 0) -> None:
@@ -145,10 +242,8 @@ def check_finite(where: str, array: NDArray[Any], first_row: int = 0) -> None:
     if finite.all():
         return
     row, column = np.argwhere(~finite)[0]
-    value = array[row, column]
-    raise InputError(
-        where, f"row {first_row + row}, column {column} is {value}, a finite number is expected"
-    )
+    cell = f"row {first_row + row}, column {column} is {array[row, column]}"
+    raise InputError(where, f"{cell}, a finite number is expected")
 
 
 def real_array(where: str, values: ArrayLike) -> NDArray[Any]:
@@ -204,6 +299,17 @@ def id_column(where: str, values: ArrayLike, n: int) -> NDArray[Any]:
     if array.dtype.kind not in "iuU":
         raise InputError(where, f"must be whole numbers or text, its dtype is {array.dtype}")
     return array
+
+
+def random_stream(name: str, seed: int) -> np.random.Generator:
+    """Generator of a kind's own: nothing else that is seeded with the number draws the same."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=tuple(name.encode())))
+
+
+def unit_directions(generator: np.random.Generator, n: int, latent_dim: int) -> Float64:
+    """Directions uniform on the unit sphere, (n, latent_dim): Gaussian, normalised."""
+    rows = generator.standard_normal((n, latent_dim))
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def row_blocks(n: int, width: int) -> Iterator[slice]:

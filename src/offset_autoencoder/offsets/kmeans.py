@@ -13,22 +13,15 @@ near vectors.
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from offset_autoencoder.config.offset_kinds import KmeansOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import rows_per_chunk, take
-from offset_autoencoder.offsets.kind import (
-    Float32,
-    Float64,
-    Int64,
-    OffsetKind,
-    Samples,
-    State,
-    Training,
-    check_features,
-    random_stream,
-)
+from offset_autoencoder.offsets import kind
+from offset_autoencoder.offsets.kind import Float32, Float64, Int64
 from offset_autoencoder.offsets.linear import centred_blocks, principal_components, training_mean
 
 _STARTS = 4
@@ -37,32 +30,31 @@ _TOLERANCE = 1e-4
 _CHUNKS_AT_ONCE = 3  # takes up to 1.6 GB
 
 
-def fit(where: str, params: KmeansOffset, training: Training, latent_dim: int) -> State:
+def fit(where: str, params: KmeansOffset, training: kind.Training, latent_dim: int) -> kind.State:
     """Mean (input_dim,), centroids less the mean (clusters, input_dim) and their vectors.
 
     Raises:
-        InputError: where there are fewer different training samples than clusters, or latent_dim
-            is more than ``pca`` has.
+        InputError: where there are fewer different training samples than clusters.
     """
-    if params.vectors == "pca":
-        axes = principal_components(where, training.x, latent_dim)
-    mean = training_mean(training.x)
-    centroids = _centroids(where, params, training.x, mean)
-    if params.vectors == "pca":
-        vectors = centroids @ axes.components.T
+    x, mean = training.x, training_mean(training.x)
+    rows = rows_per_chunk(x.shape[1])
+    if len(x) > _CHUNKS_AT_ONCE * rows:
+        generator = kind.random_stream("kmeans", params.seed)
+        part = take(x, generator.choice(len(x), size=rows, replace=False, shuffle=False))
+        centroids = _moved_to_means(x, mean, _centroids(where, params, part, mean))
     else:
-        rows = random_stream("kmeans", params.seed).standard_normal((params.n_clusters, latent_dim))
-        vectors = rows * np.sqrt(latent_dim) / np.linalg.norm(rows, axis=1, keepdims=True)
+        centroids = _centroids(where, params, x, mean)
+    if params.vectors == "pca":
+        vectors = centroids @ principal_components(x, latent_dim).components.T
+    else:
+        generator = kind.random_stream("kmeans", params.seed)
+        gaussian = generator.standard_normal((params.n_clusters, latent_dim))
+        vectors = gaussian * np.sqrt(latent_dim) / np.linalg.norm(gaussian, axis=1, keepdims=True)
     return {"mean": mean, "centroids": centroids, "vectors": vectors.astype(np.float32)}
 
 
-def apply(where: str, state: State, samples: Samples) -> Float32:
-    """Vector of each sample's nearest centroid, float32 (n, latent_dim).
-
-    Raises:
-        InputError: where x has another number of features than the training split.
-    """
-    check_features(where, samples.x, len(state["mean"]))
+def apply(where: str, state: kind.State, samples: kind.Samples) -> Float32:
+    """Vector of each sample's nearest centroid, float32 (n, latent_dim)."""
     vectors: Float32 = state["vectors"]
     return vectors[nearest(samples.x, state["mean"], state["centroids"])]
 
@@ -81,21 +73,22 @@ def _nearest(centred: Float64, centroids: Float64) -> Int64:
 
 
 def _centroids(where: str, params: KmeansOffset, x: Float32, mean: Float64) -> Float64:
-    if params.n_clusters > len(x):
-        raise _too_few(where, params.n_clusters, f"{len(x)} samples")
-    rows = rows_per_chunk(x.shape[1])
-    if len(x) > _CHUNKS_AT_ONCE * rows:
-        generator = random_stream("kmeans", params.seed)
-        part = generator.choice(len(x), size=rows, replace=False, shuffle=False)
-        return _moved_to_means(x, mean, _centroids_at_once(where, params, take(x, part), mean))
-    return _centroids_at_once(where, params, x, mean)
+    """Centroids less the mean, of samples that fit in memory."""
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
 
-
-def _centroids_at_once(where: str, params: KmeansOffset, x: Float32, mean: Float64) -> Float64:
-    labels = _cluster(x - mean, params.n_clusters, params.seed)
+    kmeans = KMeans(params.n_clusters, n_init=_STARTS, random_state=params.seed, copy_x=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # too few samples: refused below
+        labels = kmeans.fit_predict(x - mean)
     distinct = len(np.unique(labels))
     if distinct < params.n_clusters:
-        raise _too_few(where, params.n_clusters, f"{distinct} different samples")
+        raise InputError(
+            f"{where}.n_clusters",
+            f"the training split has {distinct} different samples, fewer than "
+            f"{params.n_clusters} clusters",
+            "lower n_clusters",
+        )
     # In the order of the samples: scikit-learn's own sums depend on its threads.
     means = [training_mean(x[labels == cluster]) for cluster in range(params.n_clusters)]
     return np.stack(means) - mean
@@ -118,24 +111,4 @@ def _moved_to_means(x: Float32, mean: Float64, centroids: Float64) -> Float64:
     return centroids
 
 
-def _cluster(centred: Float64, n_clusters: int, seed: int) -> Int64:
-    import warnings
-
-    from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
-
-    kmeans = KMeans(n_clusters, n_init=_STARTS, random_state=seed, copy_x=False)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # too few samples: said by the caller
-        return kmeans.fit_predict(centred).astype(np.int64)
-
-
-def _too_few(where: str, n_clusters: int, there_are: str) -> InputError:
-    return InputError(
-        f"{where}.n_clusters",
-        f"the training split has {there_are}, fewer than {n_clusters} clusters",
-        "lower n_clusters",
-    )
-
-
-KIND = OffsetKind(fit, apply)
+KIND = kind.OffsetKind(fit, apply)

@@ -9,14 +9,13 @@ block of rows, memory holds that one matrix: 5 MB at 784 features, 1.2 GB at 12,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
-from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import chunks, release, rows_per_chunk
-from offset_autoencoder.offsets.kind import Float32, Float64, check_features, row_blocks
+from offset_autoencoder.offsets.kind import Float32, Float64, row_blocks
 
 # So many values and more are multiplied as float32; fewer cost too little time to lose digits.
 _MANY_VALUES = 1 << 22
@@ -24,7 +23,7 @@ _PRODUCT_ROWS = 1 << 16  # as fast as all rows at once, and the result is still 
 _PROBED = 64
 _FAR = 16.0
 
-# A larger matrix is decomposed in place, for the needed eigenvectors alone.
+# A larger matrix is summed and decomposed in place, for the needed eigenvectors alone.
 _LARGE_ORDER = 4096
 
 
@@ -43,29 +42,18 @@ def centred_blocks(x: Float32, mean: Float64) -> Iterator[tuple[slice, Float64]]
         release(x)
 
 
-def project(where: str, x: Float32, mean: Float64, matrix: Float64) -> Float32:
-    """(x − mean) @ matrix, rounded to float32 (n, latent_dim).
+def project(x: Float32, mean: Float64, matrix: Float64) -> Float32:
+    """(x − mean) @ matrix, rounded to float32: (n, latent_dim).
 
     Few rows are multiplied in float64. The order in which a matrix product sums changes with
-    the number of rows; in float64 that is 1e-16 of the result, so that after rounding to float32
-    a sample has the same vector alone as among others, but for about one coordinate in 10^8, which
-    may differ in its last bit.
+    the number of rows; in float64 that is 1e-16 of the result, so that a sample has the same vector
+    alone as among others, but for the last bit of about one coordinate in 10^8.
 
     Many rows (4 million values) are multiplied in float32, as x @ matrix − mean @ matrix, which
     is several times as fast and needs no copy of x: a sample's vector then differs from what it is
     alone by about 1e-6 of its length. Where the mean is far larger than what is left without it,
     such a difference would lose digits: then float64 is taken for many rows, too.
-
-    Args:
-        where: The place that errors name.
-        x: float32 (n, input_dim).
-        mean: (input_dim,).
-        matrix: (input_dim, latent_dim).
-
-    Raises:
-        InputError: where x has another number of features than the map was fitted on.
     """
-    check_features(where, x, len(mean))
     result: Float32 = np.empty((len(x), matrix.shape[1]), dtype=np.float32)
     if x.size >= _MANY_VALUES and not _is_far(x, mean):
         narrow, shift = matrix.astype(np.float32), (mean @ matrix).astype(np.float32)
@@ -85,8 +73,7 @@ def _is_far(x: Float32, mean: Float64) -> bool:
     return bool(np.linalg.norm(some) > _FAR * np.linalg.norm(some - mean))
 
 
-@dataclass(frozen=True)
-class PrincipalComponents:
+class PrincipalComponents(NamedTuple):
     """First principal components of the training split.
 
     Attributes:
@@ -104,23 +91,11 @@ class PrincipalComponents:
     rank: int
 
 
-def principal_components(where: str, x: Float32, latent_dim: int) -> PrincipalComponents:
-    """First principal components of samples that need not fit in memory.
-
-    Raises:
-        InputError: where latent_dim exceeds the number of samples or of features.
-    """
-    n, input_dim = x.shape
-    if latent_dim > min(n, input_dim):
-        raise InputError(
-            where,
-            f"pca has at most {min(n, input_dim)} components ({n} training samples of {input_dim} "
-            f"features), fewer than latent_dim {latent_dim}",
-            "take a smaller network.latent_dim or another kind",
-        )
+def principal_components(x: Float32, latent_dim: int) -> PrincipalComponents:
+    """First principal components of samples, which need not fit in memory; at most min(x.shape)."""
     mean = training_mean(x)
     variances, components = _principal_axes(x, mean, latent_dim)
-    threshold = variances[0] * max(n, input_dim) * np.finfo(np.float64).eps
+    threshold = variances[0] * max(x.shape) * np.finfo(np.float64).eps
     rank = int(np.count_nonzero(variances > threshold))
     variances[rank:], components[rank:] = 0.0, 0.0
     largest = np.argmax(np.abs(components), axis=1)
@@ -133,44 +108,18 @@ def _principal_axes(x: Float32, mean: Float64, count: int) -> tuple[Float64, Flo
     n, input_dim = x.shape
     degrees = max(n - 1, 1)
     if n >= input_dim:
-        return _largest_eigenvectors(_covariance(x, mean, degrees), count)
+        rows = (centred for _, centred in centred_blocks(x, mean))
+        return _largest_eigenvectors(_inner_products(rows, input_dim, degrees), count)
     if n <= rows_per_chunk(input_dim):
         _, singular, axes = np.linalg.svd(x.astype(np.float64) - mean, full_matrices=False)
         return (singular**2 / degrees)[:count], axes[:count].copy()
-    variances, directions = _largest_eigenvectors(_inner_products(x, mean, degrees), count)
+    columns = (centred.T for _, centred in _centred_columns(x, mean))
+    variances, directions = _largest_eigenvectors(_inner_products(columns, n, degrees), count)
     axes = np.empty((count, input_dim))
-    for columns, centred in _centred_columns(x, mean):
-        axes[:, columns] = directions @ centred
+    for part, centred in _centred_columns(x, mean):
+        axes[:, part] = directions @ centred
     length = np.linalg.norm(axes, axis=1, keepdims=True)
     return variances, np.divide(axes, length, out=np.zeros_like(axes), where=length > 0)
-
-
-def _covariance(x: Float32, mean: Float64, degrees: int) -> Float64:
-    order = x.shape[1]
-    total = np.zeros((order, order))
-    for _, centred in centred_blocks(x, mean):
-        if order > _LARGE_ORDER:
-            _add_products(total, centred)
-        else:
-            total += centred.T @ centred
-    total /= degrees
-    return total
-
-
-def _inner_products(x: Float32, mean: Float64, degrees: int) -> Float64:
-    total = np.zeros((len(x), len(x)))
-    for _, centred in _centred_columns(x, mean):
-        _add_products(total, centred.T)
-    total /= degrees
-    return total
-
-
-def _add_products(total: Float64, rows: Float64) -> None:
-    """Add rows.T @ rows to the half of a symmetric matrix that is used, in place."""
-    from scipy.linalg.blas import dsyrk
-
-    # BLAS counts columns first: the transposed of a C-order matrix is what it takes as it is.
-    dsyrk(1.0, rows.T, beta=1.0, c=total.T, overwrite_c=1)
 
 
 def _centred_columns(x: Float32, mean: Float64) -> Iterator[tuple[slice, Float64]]:
@@ -179,6 +128,21 @@ def _centred_columns(x: Float32, mean: Float64) -> Iterator[tuple[slice, Float64
         columns = slice(start, start + width)
         yield columns, x[:, columns].astype(np.float64) - mean[columns]
         release(x)
+
+
+def _inner_products(blocks: Iterable[Float64], order: int, degrees: int) -> Float64:
+    """Sum of block.T @ block over blocks (rows, order), over degrees; if large, its lower half."""
+    total = np.zeros((order, order))
+    for block in blocks:
+        if order > _LARGE_ORDER:
+            from scipy.linalg.blas import dsyrk
+
+            # BLAS counts columns first: the transposed of a C-order matrix is what it takes.
+            dsyrk(1.0, block.T, beta=1.0, c=total.T, overwrite_c=1)
+        else:
+            total += block.T @ block
+    total /= degrees
+    return total
 
 
 def _largest_eigenvectors(matrix: Float64, count: int) -> tuple[Float64, Float64]:

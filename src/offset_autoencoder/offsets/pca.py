@@ -23,10 +23,9 @@ def fit(where: str, params: PcaOffset, training: Training, latent_dim: int) -> S
     """Mean (input_dim,), components (latent_dim, input_dim), variances and scale (latent_dim,).
 
     Raises:
-        InputError: where latent_dim exceeds the number of samples or of features, or, with
-            ``whiten``, the rank of the training split.
+        InputError: with ``whiten``, where latent_dim exceeds the rank of the training split.
     """
-    axes = principal_components(where, training.x, latent_dim)
+    axes = principal_components(training.x, latent_dim)
     if params.whiten and latent_dim > axes.rank:
         raise InputError(
             f"{where}.whiten",
@@ -43,12 +42,8 @@ def fit(where: str, params: PcaOffset, training: Training, latent_dim: int) -> S
 
 
 def apply(where: str, state: State, samples: Samples) -> Float32:
-    """Scores of samples on the components, float32 (n, latent_dim).
-
-    Raises:
-        InputError: where x has another number of features than the training split.
-    """
-    return project(where, samples.x, state["mean"], state["components"].T * state["scale"])
+    """Scores of samples on the components, float32 (n, latent_dim)."""
+    return project(samples.x, state["mean"], state["components"].T * state["scale"])
 
 
 KIND = OffsetKind(fit, apply)

@@ -13,31 +13,22 @@ from __future__ import annotations
 import numpy as np
 
 from offset_autoencoder.config.offset_kinds import RandomProjectionOffset
-from offset_autoencoder.offsets.kind import (
-    Float32,
-    OffsetKind,
-    Samples,
-    State,
-    Training,
-    random_stream,
-)
+from offset_autoencoder.offsets import kind
 from offset_autoencoder.offsets.linear import project, training_mean
 
 
-def fit(where: str, params: RandomProjectionOffset, training: Training, latent_dim: int) -> State:
+def fit(
+    where: str, params: RandomProjectionOffset, training: kind.Training, latent_dim: int
+) -> kind.State:
     """Training mean (input_dim,) and P (input_dim, latent_dim), float64."""
-    generator = random_stream("random_projection", params.seed)
+    generator = kind.random_stream("random_projection", params.seed)
     gaussian = generator.standard_normal((training.x.shape[1], latent_dim))
     return {"mean": training_mean(training.x), "projection": gaussian / np.sqrt(latent_dim)}
 
 
-def apply(where: str, state: State, samples: Samples) -> Float32:
-    """(x − mean) P, float32 (n, latent_dim).
-
-    Raises:
-        InputError: where x has another number of features than the training split.
-    """
-    return project(where, samples.x, state["mean"], state["projection"])
+def apply(where: str, state: kind.State, samples: kind.Samples) -> kind.Float32:
+    """(x − mean) P, float32 (n, latent_dim)."""
+    return project(samples.x, state["mean"], state["projection"])
 
 
-KIND = OffsetKind(fit, apply)
+KIND = kind.OffsetKind(fit, apply)

@@ -12,14 +12,7 @@ from offset_autoencoder.config.schema import Network, Train
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.dense import forward, unit_norm
-from offset_autoencoder.offsets.kind import (
-    Float32,
-    Float64,
-    State,
-    Training,
-    check_features,
-    row_blocks,
-)
+from offset_autoencoder.offsets import kind
 
 Layer = tuple[NDArray[Any], NDArray[Any]]
 
@@ -31,8 +24,8 @@ _STREAM = tuple(b"reference")
 
 
 def fit_reference_state(
-    where: str, params: Reference, training: Training, latent_dim: int
-) -> State:
+    where: str, params: Reference, training: kind.Training, latent_dim: int
+) -> kind.State:
     """Fit the reference on the training split; the validation split tells when to stop.
 
     Returns:
@@ -94,24 +87,19 @@ def fit_reference_state(
     }
 
 
-def encode(where: str, state: State, x: Float32) -> Float64:
-    """Code of samples under the reference, (n, latent_dim), in float64: so it is the same alone.
-
-    Raises:
-        InputError: where x has another number of features than the training split.
-    """
+def encode(state: kind.State, x: kind.Float32) -> kind.Float64:
+    """Code of samples under the reference, (n, latent_dim), in float64: so it is the same alone."""
     layers = layers_of("encoder", state)
     inputs, latent_dim = len(layers[0][0]), len(layers[-1][1])
-    check_features(where, x, inputs)
     activations = [state["activation"].item()] * (len(layers) - 1) + ["linear"]
     with_activation = [(*layer, name) for layer, name in zip(layers, activations, strict=True)]
     code = np.empty((len(x), latent_dim))
-    for block in row_blocks(len(x), inputs):
+    for block in kind.row_blocks(len(x), inputs):
         code[block] = forward(x[block].astype(np.float64), with_activation)
     return unit_norm(code) if state["normalize"].item() else code
 
 
-def layers_of(part: str, state: State) -> list[Layer]:
+def layers_of(part: str, state: kind.State) -> list[Layer]:
     """Kernel and bias of each layer of ``"encoder"`` or ``"decoder"``."""
     count = sum(key.startswith(f"{part}.") for key in state) // 2
     return [

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import npy_writer, open_npy, read_json, write_json, write_npz
-from offset_autoencoder.offsets.kind import Float32, State, Vectors, check_finite
+
+Float32 = NDArray[np.float32]
 
 INFO = "offset.json"
 STATE = "state.npz"
@@ -27,11 +28,8 @@ class OffsetTable:
 
     Attributes:
         name: The name under ``offsets:``.
-        rms: Root mean square of a coordinate over the training split,
-            sqrt(mean(train²)) over all rows and columns.
-        train: float32 (n_train, latent_dim), read-only.
-        validation: float32 (n_validation, latent_dim), read-only.
-        test: float32 (n_test, latent_dim), read-only.
+        rms: Root mean square of a coordinate over all rows and columns of the training split.
+        train, validation, test: float32 (n, latent_dim), read-only.
         digests: SHA-256 of each split's array (:func:`.files.sha256_of_array`).
         info: The whole of offset.json.
     """
@@ -83,84 +81,38 @@ def scale_factor(table: OffsetTable, rms: float | None) -> float:
 
 def write_table(
     folder: Path,
-    *,
-    name: str,
-    kind: str,
-    params: Mapping[str, Any],
-    latent_dim: int,
-    input_dim: int,
-    tables: Mapping[SplitName, Vectors],
-    state: State,
-    data_digests: Mapping[str, str],
+    info: Mapping[str, Any],
+    samples: Mapping[SplitName, int],
+    vectors: Mapping[SplitName, Iterable[Float32]],
+    state: Mapping[str, NDArray[Any]],
 ) -> float:
     """Write a table's five files into a folder; offset.json, without which it is none, last.
 
     Args:
         folder: Made if need be.
-        name: The name under ``offsets:``.
-        kind: Its kind.
-        params: Its section of params.yaml, as plain values.
-        latent_dim: Length of the vectors.
-        input_dim: Number of features of the samples.
-        tables: Vectors per split.
+        info: ``name``, ``kind``, ``params``, ``latent_dim``, ``input_dim`` and ``data`` (SHA-256 of
+            the x of each split) of offset.json.
+        samples: Number of samples of each split.
+        vectors: Vectors of each split, finite, in chunks float32 (rows, latent_dim).
         state: Arrays that determine f(x) of new samples.
-        data_digests: SHA-256 of the x of each split that the table belongs to.
 
     Returns:
         The root mean square of a coordinate over the training split.
-
-    Raises:
-        InputError: where vectors have another shape than their split needs, or are not finite.
     """
-    written = {
-        split: _write_vectors(
-            folder / f"{split}.npy",
-            f"params.yaml: offsets.{name}, {split} split",
-            tables[split],
-            latent_dim,
-        )
-        for split in SPLITS
-    }
+    squares, largest, digests = dict.fromkeys(SPLITS, 0.0), 0.0, {}
+    for split in SPLITS:
+        shape = samples[split], info["latent_dim"]
+        with npy_writer(folder / f"{split}.npy", shape) as writer:
+            for chunk in vectors[split]:
+                squares[split] += float(np.sum(np.square(chunk, dtype=np.float64)))
+                largest = max(largest, float(np.abs(chunk).max(initial=0)))
+                writer.append(chunk)
+        digests[split] = writer.digest
     write_npz(folder / STATE, state)
-    info = {
-        "name": name,
-        "kind": kind,
-        "params": dict(params),
-        "latent_dim": latent_dim,
-        "input_dim": input_dim,
-        "rms": written["train"].rms,
-        "largest": max(split.largest for split in written.values()),
-        "digests": {split: written[split].digest for split in SPLITS},
-        "data": dict(data_digests),
-    }
-    write_json(folder / INFO, info)
-    return written["train"].rms
-
-
-class _Written(NamedTuple):
-    digest: str
-    rms: float
-    largest: float
-
-
-def _write_vectors(path: Path, where: str, vectors: Vectors, latent_dim: int) -> _Written:
-    """Write the vectors of a split, each chunk checked before it is written."""
-    squares, largest, n = 0.0, 0.0, vectors.shape[0]
-    with npy_writer(path, (n, latent_dim)) as writer:
-        for chunk in vectors.chunks():
-            _check_shape(where, chunk, latent_dim)
-            check_finite(where, chunk, writer.rows)
-            squares += float(np.sum(np.square(chunk, dtype=np.float64)))
-            largest = max(largest, float(np.abs(chunk).max(initial=0)))
-            writer.append(chunk)
-    return _Written(writer.digest, float(np.sqrt(squares / (n * latent_dim))), largest)
-
-
-def _check_shape(where: str, array: NDArray[Any], latent_dim: int, hint: str | None = None) -> None:
-    if array.dtype != np.float32 or array.ndim != 2 or array.shape[1] != latent_dim:
-        raise InputError(
-            where, f"must be float32 (n, {latent_dim}), it is {array.dtype} {array.shape}", hint
-        )
+    rms = float(np.sqrt(squares["train"] / (samples["train"] * info["latent_dim"])))
+    content = {**info, "rms": rms, "largest": largest, "digests": digests}
+    write_json(folder / INFO, {key: content[key] for key in _KEYS})
+    return rms
 
 
 def folder_of(root: Path, name: str, latent_dim: int, *, swept: bool) -> Path:
@@ -174,25 +126,18 @@ def load_table(root: Path, name: str, latent_dim: int) -> OffsetTable:
     Raises:
         InputError: where there is no such table, or its files are damaged.
     """
-    candidates = [folder_of(root, name, latent_dim, swept=swept) for swept in (False, True)]
-    folder = next((place for place in candidates if (place / INFO).is_file()), None)
-    info = read_info(folder) if folder is not None else None
-    if folder is None or info is None or info["latent_dim"] != latent_dim:
+    folders = [folder_of(root, name, latent_dim, swept=swept) for swept in (False, True)]
+    folder = next((folder for folder in folders if (folder / INFO).is_file()), None)
+    info = read_info(folder) if folder else {}
+    if folder is None or info["latent_dim"] != latent_dim:
         raise InputError(
             str(root / name),
             f"holds no table of offset {name!r} at latent dim {latent_dim}",
             f"run dvc repro offsets@{name}",
         )
-    arrays = {split: _map_array(folder / f"{split}.npy", latent_dim) for split in SPLITS}
-    return OffsetTable(
-        name=info["name"],
-        kind=info["kind"],
-        latent_dim=latent_dim,
-        rms=float(info["rms"]),
-        **arrays,
-        digests=dict(info["digests"]),
-        info=info,
-    )
+    fields = {key: info[key] for key in ("name", "kind", "latent_dim", "rms", "digests")}
+    fields |= {split: _map_array(folder / f"{split}.npy", latent_dim) for split in SPLITS}
+    return OffsetTable(**fields, info=info)
 
 
 def read_info(folder: Path) -> dict[str, Any]:
@@ -202,13 +147,15 @@ def read_info(folder: Path) -> dict[str, Any]:
         InputError: where it is missing or is not what an offsets stage writes.
     """
     info = read_json(folder / INFO)
-    missing = [key for key in _KEYS if not isinstance(info, dict) or key not in info]
-    if missing:
-        raise InputError(str(folder / INFO), f"lacks {missing[0]!r}", _AGAIN)
+    for key in _KEYS:
+        if not isinstance(info, dict) or key not in info:
+            raise InputError(str(folder / INFO), f"lacks {key!r}", _AGAIN)
     return dict(info)
 
 
 def _map_array(path: Path, latent_dim: int) -> Float32:
     table: Float32 = open_npy(path)
-    _check_shape(str(path), table, latent_dim, _AGAIN)
+    if table.dtype != np.float32 or table.ndim != 2 or table.shape[1] != latent_dim:
+        shape = f"{table.dtype} {table.shape}"
+        raise InputError(str(path), f"must be float32 (n, {latent_dim}), it is {shape}", _AGAIN)
     return table

@@ -23,8 +23,7 @@ from offset_autoencoder.errors import InputError, short_repr
 from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.models.inference import KerasNetwork, load_network
 from offset_autoencoder.offsets import kind as checks
-from offset_autoencoder.offsets.build import stored_applier
-from offset_autoencoder.offsets.kind import Apply, Float32, Int64, Samples
+from offset_autoencoder.offsets.kind import Apply, Float32, Int64, Samples, stored_applier
 from offset_autoencoder.offsets.table import INFO, read_info
 from offset_autoencoder.paths import MODELS, OFFSETS, PREPARED
 from offset_autoencoder.runs.files import read_saved_run

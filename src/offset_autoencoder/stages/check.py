@@ -6,11 +6,10 @@ import tempfile
 from pathlib import Path
 
 from offset_autoencoder import paths
-from offset_autoencoder.config import SPLITS, Params
+from offset_autoencoder.config import Params
 from offset_autoencoder.data.prepared import PreparedData
 from offset_autoencoder.io.arrays import temporary_folder
-from offset_autoencoder.offsets.build import find_kind
-from offset_autoencoder.offsets.kind import PreparedIds
+from offset_autoencoder.offsets.kind import find_kind
 from offset_autoencoder.reporting.terminal import progress
 from offset_autoencoder.stages.prepare import Source, load_checked_params
 from offset_autoencoder.user_code import find_target
@@ -39,16 +38,13 @@ def check() -> None:
 
 def _check_offsets(params: Params, data: PreparedData) -> None:
     """Read the user's own vectors, and find the user's own functions."""
-    ids = PreparedIds(
-        {name: data.split(name).ids for name in SPLITS}, are_rows=data.schema.ids == "rows"
-    )
     for name, offset in params.offsets.items():
         where = f"{paths.PARAMS}: offsets.{name}"
         for key, function in offset.functions.items():
             find_target(f"{where}.{key}", function)
         if read := find_kind(where, offset.kind).read:
             for latent_dim in params.latent_dims(name):
-                read(name, offset, ids, latent_dim, paths.RAW)
+                read(name, offset, data, latent_dim, paths.RAW)
 
 
 def count_runs(params: Params) -> str:

@@ -15,8 +15,9 @@ from offset_autoencoder.errors import run_command
 from offset_autoencoder.io.files import replace_folder
 from offset_autoencoder.runs.code_digest import WEIGHT_CODE, digest_of
 
-# What decides the bytes of a kind that trains, beside what dvc.yaml names for every offset.
+# What decides the bytes of some kinds alone, beside what dvc.yaml names for every offset.
 _TRAINING = (*WEIGHT_CODE, "models.dense", "offsets.reference")
+_SHARED = dict.fromkeys(("kmeans", "pca", "random_projection"), ("offsets.linear",))
 
 
 def main() -> None:
@@ -33,7 +34,8 @@ def main() -> None:
 
 def code_of_kind(kind: str) -> tuple[str, ...]:
     """Modules and packages of ours that only this kind, or kinds like it, need."""
-    return (f"offsets.{kind}", *(_TRAINING if OFFSETS[kind].trains else ()))
+    shared = _TRAINING if OFFSETS[kind].trains else _SHARED.get(kind, ())
+    return (f"offsets.{kind}", *shared)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from offset_autoencoder.config import load_params
 from offset_autoencoder.data.prepared import load_prepared
 from offset_autoencoder.errors import InputError, did_you_mean, run_command
 from offset_autoencoder.io.files import read_json
-from offset_autoencoder.offsets.build import build_offset
+from offset_autoencoder.offsets.kind import build_offset
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -34,23 +34,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"there is no offset {name!r}",
             did_you_mean(name, params.offsets),
         )
-    data = load_prepared(paths.PREPARED)
-    kind = params.offsets[name]
-    rms = build_offset(paths.OFFSETS, name, kind, data, _latent_dims(name), paths.RAW)
-    noun = "latent dim" if len(rms) == 1 else "latent dims"
-    dims = ", ".join(str(latent_dim) for latent_dim in rms)
-    values = ", ".join(f"{value:#.3g}" for value in rms.values())
-    print(f"offset {name}: {kind.kind}, {noun} {dims}, rms {values}")
-
-
-def _latent_dims(name: str) -> list[int]:
     # From a file of prepare's and not from params.yaml, so that DVC runs the stage again when
     # the list changes, and only then.
     path = paths.PREPARED / "latent_dims.json"
     latent_dims = read_json(path)
     if not isinstance(latent_dims, dict) or not latent_dims.get(name):
         raise InputError(str(path), f"names no latent dim for {name!r}", "run dvc repro prepare")
-    return [int(latent_dim) for latent_dim in latent_dims[name]]
+    section, data = params.offsets[name], load_prepared(paths.PREPARED)
+    rms = build_offset(paths.OFFSETS, name, section, data, latent_dims[name], paths.RAW)
+    dims = ", ".join(str(latent_dim) for latent_dim in rms)
+    values = ", ".join(f"{value:#.3g}" for value in rms.values())
+    print(f"offset {name}: {section.kind}, latent dim{'s' * (len(rms) > 1)} {dims}, rms {values}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from tests.offsets.small_data import SIZES, build, prepared
 from offset_autoencoder.config import SPLITS
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io import arrays
-from offset_autoencoder.offsets.build import apply_offset, find_kind
+from offset_autoencoder.offsets.kind import apply_offset, find_kind
 from offset_autoencoder.offsets.table import load_table
 
 
@@ -24,6 +25,7 @@ def _module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     sys.modules.pop("mine_for_apply", None)
 
 
+@pytest.mark.filterwarnings("ignore:overflow")
 def test_what_is_wrong_in_a_later_chunk_is_named_by_its_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -44,7 +46,28 @@ def test_what_is_wrong_in_a_later_chunk_is_named_by_its_row(
     data.train.x[70, 2] = 0.5
     with pytest.raises(InputError, match="returned: row 70, column 2 is nan"):
         build(tmp_path, {"kind": "function", "function": "mine_for_apply:f"}, data, 8)
+    data.test.x[35] = 3e38
+    with pytest.raises(InputError, match=r"mine, test split: row 35, column \d is -?inf, a finite"):
+        build(tmp_path, {"kind": "random_projection"}, data, 8)
     assert not list(tmp_path.glob("mine"))
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"kind": "class_code", "code": "one_hot"}, r"mine\.code: .* of 17 classes .*at least 17"),
+        ({"kind": "kmeans", "n_clusters": 151}, r"mine\.n_clusters: 151 clusters of 150 training"),
+        ({"kind": "kmeans", "vectors": "pca"}, "mine: pca of 150 .* 12 features has at most 12"),
+        ({"kind": "pca"}, "mine: pca of 150 training samples with 12 features has at most 12"),
+    ],
+)
+def test_data_of_a_shape_that_the_kind_cannot_serve(
+    tmp_path: Path, keys: dict[str, Any], expected: str
+) -> None:
+    data = prepared()
+    schema = replace(data.schema, classes=list(range(17)))
+    with pytest.raises(InputError, match=expected):
+        build(tmp_path, keys, replace(data, schema=schema), 16)
 
 
 def test_a_table_by_id_is_put_in_order_on_disk(
@@ -138,7 +161,7 @@ def test_stage_starts_without_heavy_libraries_and_other_kinds() -> None:
     program = """
 import sys
 import offset_autoencoder.stages.offsets
-from offset_autoencoder.offsets.build import find_kind
+from offset_autoencoder.offsets.kind import find_kind
 from offset_autoencoder.config.offset_kinds import OFFSETS as KINDS
 for kind in set(KINDS) - {"function", "file"}:
     find_kind("", kind)
