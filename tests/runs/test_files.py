@@ -161,7 +161,7 @@ def test_a_write_that_is_cut_off_leaves_nothing(
 
         return maybe
 
-    writers = ("write_npz", "write_text", "write_json", "_take_place")
+    writers = ("write_npz", "write_csv", "write_json", "_take_place")
     with monkeypatch.context() as patch:
         for name in writers:
             patch.setattr(files, name, cut_off(getattr(files, name)))
@@ -298,10 +298,7 @@ def test_a_damaged_history_is_one_line(write: Write, content: bytes | None) -> N
     (folder / "history.csv").unlink()
     if content is not None:
         (folder / "history.csv").write_bytes(content)
-    if content == b"":
-        assert len(read_history(folder)["epoch"]) == 0
-        return
-    with pytest.raises(InputError, match=r"history\.csv: .*dvc repro"):
+    with pytest.raises(InputError, match=r"history\.csv.*dvc repro"):
         read_history(folder)
 
 

@@ -15,7 +15,7 @@ from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.models.backend import keras
 from offset_autoencoder.runs.files import TrainedRun
-from offset_autoencoder.training.batches import epoch_noise, epoch_order
+from offset_autoencoder.training.batches import draw_noise, epoch_order, noise_generator
 from offset_autoencoder.training.engine import Population
 from offset_autoencoder.training.pool import train_population
 from offset_autoencoder.training.state import Job
@@ -79,7 +79,7 @@ def stock(architecture: Architecture, run: Job, optimizer: str = "adam", size: i
     losses, val_losses = [], []
     for number in range(1, run.epochs + 1):
         order, total = epoch_order(run.seed, number, N), 0.0
-        noise = np.float32(run.stddev) * epoch_noise(run.seed, number, N, L)
+        noise = np.float32(run.stddev) * draw_noise(noise_generator(run.seed, number), N, L)
         for start in range(0, N, size):
             rows, drawn = order[start : start + size], noise[start : start + size]
             inputs = {"x": x[rows], "offset": run.offset[rows]}

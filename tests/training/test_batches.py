@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from offset_autoencoder.models.architecture import steps_per_epoch
 from offset_autoencoder.runs.spec import Chunks
@@ -11,10 +12,13 @@ from offset_autoencoder.training.batches import (
     chunks_of,
     draw_noise,
     epoch_chunks,
-    epoch_noise,
     epoch_order,
     noise_generator,
 )
+
+
+def epoch_noise(seed: int, epoch: int, samples: int, latent_dim: int) -> NDArray[np.float32]:
+    return draw_noise(noise_generator(seed, epoch), samples, latent_dim)
 
 
 @settings(max_examples=40, deadline=None)

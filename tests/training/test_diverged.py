@@ -2,59 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.training.small_runs import (
+    LINEAR,
+    TABLE,
+    TABLE_VALIDATION,
+    X_VALIDATION,
+    X,
+    job,
+    population,
+    train,
+)
 
-from offset_autoencoder.config.schema import Network
-from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.autoencoder import Variables
 from offset_autoencoder.runs.files import TrainedRun
 from offset_autoencoder.training.engine import Population
-from offset_autoencoder.training.pool import train_population
-from offset_autoencoder.training.state import Job
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
-N, M, D, L, BATCH = 70, 30, 12, 4, 16
-RNG = np.random.default_rng(0)
-X = RNG.random((N, D), dtype=np.float32)
-X_VALIDATION = RNG.random((M, D), dtype=np.float32)
-TABLE = RNG.normal(size=(N, L)).astype(np.float32)
-TABLE_VALIDATION = RNG.normal(size=(M, L)).astype(np.float32)
-NETWORK = Network(latent_dim=L, hidden=[8])
-
-
-def job(name: str, **changes: Any) -> Job:
-    values: dict[str, Any] = {
-        "offset": TABLE,
-        "offset_validation": TABLE_VALIDATION,
-        "stddev": 0.0,
-        "learning_rate": 1e-2,
-        "epochs": 4,
-        "patience": 2,
-        **changes,
-    }
-    return Job(id=name, seed=0, **values)
-
-
-def train(
-    jobs: Sequence[Job],
-    network: Network = NETWORK,
-    optimizer: str = "adam",
-    x: Any = X,
-    x_validation: Any = X_VALIDATION,
-) -> dict[str, TrainedRun]:
-    results: dict[str, TrainedRun] = {}
-    train_population(
-        Population(Architecture(network=network, input_dim=D), BATCH, optimizer),
-        jobs,
-        x,
-        x_validation,
-        lambda job, result: results.__setitem__(job.id, result),
-    )
-    return results
 
 
 def with_one(array: Any, value: float) -> Any:
@@ -113,13 +80,7 @@ def test_weights_that_are_no_numbers(layer: int, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd"])
 @pytest.mark.parametrize("activation", ["relu", "gelu", "tanh"])
 def test_a_rate_that_is_far_too_high(optimizer: str, activation: str) -> None:
-    linear = Network(
-        latent_dim=L,
-        hidden=[8],
-        activation=activation,
-        output="linear",
-        loss="mean_squared_error",
-    )
-    run = train([job("x", learning_rate=1e30, epochs=9)], linear, optimizer)["x"]
+    network = LINEAR.model_copy(update={"activation": activation})
+    run = train([job("x", learning_rate=1e30, epochs=9)], population(network, optimizer))["x"]
     check_diverged(run, run.epochs)
     assert run.epochs < 9

@@ -24,7 +24,7 @@ class Workers:
     def see(self, count: int) -> None:
         """Wait until so many wait."""
         for _ in range(3000):
-            if len(self.idle._idle) == count:
+            if self.idle.idle == count:
                 return
             threading.Event().wait(0.01)
         raise AssertionError
@@ -87,9 +87,10 @@ def test_who_was_asked_stays_though_all_is_over() -> None:
     workers.end()
 
 
-def test_a_worker_that_ends_takes_no_other_off_the_list() -> None:
+def test_workers_that_end_cannot_be_asked_any_more() -> None:
     workers = Workers(2)
-    first, second = workers.idle._idle
-    assert first != second
     workers.end()
-    assert workers.idle._idle == []
+    assert not workers.idle.has_idle
+    seen: set[tuple[int, int]] = set()
+    workers.idle.share(lambda thread, threads: seen.add((thread, threads)), 3)
+    assert seen == {(0, 1)}

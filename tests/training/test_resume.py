@@ -11,43 +11,25 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.training.small_runs import BATCH, LINEAR, NETWORK, TABLE, X_VALIDATION, D, X
+from tests.training.small_runs import job as small_job
 
-from offset_autoencoder.config.schema import Network
 from offset_autoencoder.io.files import write_npz
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.runs.files import Checkpoints, TrainedRun
 from offset_autoencoder.runs.spec import Chunks
-from offset_autoencoder.training import keras_engine
+from offset_autoencoder.training import engine as engine_module
 from offset_autoencoder.training.batches import draw_noise, epoch_chunks
 from offset_autoencoder.training.engine import Population
-from offset_autoencoder.training.numba_engine import engine as numba_engine
 from offset_autoencoder.training.pool import Trainer, train_population
 from offset_autoencoder.training.state import Job
 
-N, M, D, L, BATCH = 70, 30, 12, 4, 16
-RNG = np.random.default_rng(0)
-X = RNG.random((N, D), dtype=np.float32)
-X_VALIDATION = RNG.random((M, D), dtype=np.float32)
-TABLE = RNG.normal(size=(N, L)).astype(np.float32)
-TABLE_VALIDATION = RNG.normal(size=(M, L)).astype(np.float32)
-NETWORK = Network(latent_dim=L, hidden=[8])
 OnEpoch = Callable[[Sequence[Job]], None]
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
 def job(name: str, seed: int = 0, **changes: Any) -> Job:
-    values: dict[str, Any] = {
-        "offset": TABLE,
-        "offset_validation": TABLE_VALIDATION,
-        "stddev": 0.0,
-        "learning_rate": 1e-2,
-        "epochs": 6,
-        "patience": None,
-        "offset_factor": 0.1,
-        "checkpoint_seconds": 0.0,
-        **changes,
-    }
-    return Job(id=name, seed=seed, **values)
+    return small_job(name, seed, **{"epochs": 6, "checkpoint_seconds": 0.0, **changes})
 
 
 def train(
@@ -169,8 +151,7 @@ def test_a_run_cut_off_between_its_last_epoch_and_its_end(tmp_path: Path) -> Non
         job("c", epochs=40, patience=2, learning_rate=0.3),
         job("bad", learning_rate=1e30, epochs=9),
     ]
-    linear = Network(latent_dim=L, hidden=[8], output="linear", loss="mean_squared_error")
-    architecture = Architecture(network=linear, input_dim=D)
+    architecture = Architecture(network=LINEAR, input_dim=D)
     whole = train(jobs, None, architecture=architecture)
     assert whole["bad"].status == "diverged"
     results: dict[str, TrainedRun] = {}
@@ -261,10 +242,10 @@ def test_ctrl_c_leaves_a_checkpoint_of_every_run_in_training(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("epoch", [1, 3])
 def test_ctrl_c_in_the_middle_of_a_long_epoch(
     tmp_path: Path,
-    engine: str,
     epoch: int,
     press_ctrl_c: Callable[[], None],
     monkeypatch: pytest.MonkeyPatch,
@@ -283,8 +264,7 @@ def test_ctrl_c_in_the_middle_of_a_long_epoch(
             press_ctrl_c()
         return draw_noise(*arguments)
 
-    module = {"numba": numba_engine, "keras": keras_engine}[engine]
-    monkeypatch.setattr(module, "draw_noise", draw)
+    monkeypatch.setattr(engine_module, "draw_noise", draw)
     before, after = Epochs(), Epochs()
     with pytest.raises(KeyboardInterrupt):
         train(jobs, tmp_path, before, **limited)

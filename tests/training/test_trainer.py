@@ -8,6 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.training.small_runs import (
+    BATCH,
+    LINEAR,
+    NETWORK,
+    TABLE_VALIDATION,
+    X_VALIDATION,
+    D,
+    X,
+    job,
+    population,
+    train,
+)
 
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.models.architecture import Architecture
@@ -19,50 +31,11 @@ from offset_autoencoder.training.pool import PopulationJobs, train_population, t
 from offset_autoencoder.training.state import Job, Progress
 
 pytestmark = pytest.mark.usefixtures("compiled_once", "engine")
-N, M, D, L, BATCH = 70, 30, 12, 4, 16
-RNG = np.random.default_rng(0)
-X = RNG.random((N, D), dtype=np.float32)
-X_VALIDATION = RNG.random((M, D), dtype=np.float32)
-TABLE = RNG.normal(size=(N, L)).astype(np.float32)
-TABLE_VALIDATION = RNG.normal(size=(M, L)).astype(np.float32)
-NETWORK = Network(latent_dim=L, hidden=[8])
-LINEAR = Network(latent_dim=L, hidden=[8], output="linear", loss="mean_squared_error")
-
-
-def population(network: Network = NETWORK, optimizer: str = "adam") -> Population:
-    return Population(Architecture(network=network, input_dim=D), BATCH, optimizer)
-
-
-def job(name: str, seed: int = 0, **changes: Any) -> Job:
-    factor = np.float32(changes.pop("factor", 0.1))
-    values: dict[str, Any] = {
-        "offset": TABLE * factor,
-        "offset_validation": TABLE_VALIDATION * factor,
-        "stddev": 0.0,
-        "learning_rate": 1e-2,
-        "epochs": 4,
-        "patience": None,
-        **changes,
-    }
-    return Job(id=name, seed=seed, **values)
-
-
-def train(jobs: Sequence[Job], network: Network = NETWORK, **options: Any) -> dict[str, TrainedRun]:
-    results: dict[str, TrainedRun] = {}
-    train_population(
-        population(network),
-        jobs,
-        X,
-        X_VALIDATION,
-        lambda job, result: results.__setitem__(job.id, result),
-        **options,
-    )
-    return results
 
 
 def test_a_run_does_not_depend_on_its_company() -> None:
     crowd = [
-        job(f"{seed}/{f}", seed, factor=f, patience=3, epochs=25)
+        job(f"{seed}/{f}", seed, offset_factor=f, patience=3, epochs=25)
         for seed in range(12)
         for f in (0, 1)
     ]
@@ -97,17 +70,6 @@ def test_without_patience_the_last_weights_are_kept() -> None:
     run = train([job("x", epochs=30, learning_rate=0.3)])["x"]
     assert run.epochs == run.best_epoch == 30
     assert run.val_loss.argmin() + 1 < 30
-
-
-def test_a_run_that_diverges_stays_alone() -> None:
-    runs = [job("good"), job("bad", learning_rate=1e30, epochs=9)]
-    results = train(runs, LINEAR)
-    assert results["bad"].status == "diverged"
-    assert results["bad"].weights is None
-    assert results["bad"].best_epoch is None
-    assert results["bad"].epochs < 9
-    alone = train(runs[:1], LINEAR)["good"]
-    np.testing.assert_array_equal(results["good"].val_loss, alone.val_loss)
 
 
 def test_equal_seeds_start_alike() -> None:
@@ -173,7 +135,7 @@ def test_populations_side_by_side_leave_what_each_leaves_alone(workers: int) -> 
         [*works, PopulationJobs(population(), [], print)], X, X_VALIDATION, workers=workers
     )
     assert found.keys() == {job.id for each in jobs.values() for job in each}
-    alone = train(jobs["b"][7:8], LINEAR)["b7"]
+    alone = train(jobs["b"][7:8], population(LINEAR))["b7"]
     np.testing.assert_array_equal(found["b7"].val_loss, alone.val_loss)
 
 

@@ -72,8 +72,7 @@ def _structure(node: object) -> str:
     if not isinstance(node, ast.AST):
         return repr(node)
     fields = []
-    for name in node._fields:
-        value = getattr(node, name, None)
+    for name, value in ast.iter_fields(node):
         if name == "body" and isinstance(value, list):
             value = [item for item in value if not _is_docstring(item)]
         if value is not None and value != []:
@@ -82,8 +81,7 @@ def _structure(node: object) -> str:
 
 
 def _is_docstring(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
+    match node:
+        case ast.Expr(value=ast.Constant(value=str())):
+            return True
+    return False

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import shutil
 import tempfile
-import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.files import read_json, read_npz, write_json, write_npz, write_text
+from offset_autoencoder.io.files import read_json, read_npz, write_json, write_npz
+from offset_autoencoder.io.tables import Row, read_rows, write_csv
 from offset_autoencoder.runs.spec import RunSpec, SavedRun, Status
 
 SPEC, WEIGHTS, HISTORY, TIMES = "spec.json", "weights.npz", "history.csv", "times.npz"
@@ -28,8 +26,6 @@ CHECKPOINTS = ".checkpoints"
 """Folder of the run store that holds the checkpoints of runs in training."""
 
 _COLUMNS = ("epoch", "loss", "val_loss")
-# Only of runs whose loss is not the reconstruction's alone; the two add up to val_loss.
-_PARTS = ("val_reconstruction", "val_regularization")
 
 State = Mapping[str, NDArray[Any]]
 
@@ -78,12 +74,7 @@ def write_run(folder: Path, spec: RunSpec, trained: TrainedRun, names: list[str]
     """Write a run's folder whole or not at all; one that is there already is left as it is.
 
     ``times.npz`` alone differs from one training of a run to the next; DVC does not track it.
-
-    Args:
-        folder: The run's own folder, named by its id.
-        spec: What determined the run.
-        trained: The result of its training.
-        names: Those of the weights, in the order of ``model.get_weights()``.
+    ``names`` are those of the weights, in their order.
     """
     weights, diverged = trained.weights, trained.status == "diverged"
     saved = SavedRun(
@@ -95,26 +86,28 @@ def write_run(folder: Path, spec: RunSpec, trained: TrainedRun, names: list[str]
         stopped_early=trained.stopped_early,
         parameters=None if weights is None else sum(weight.size for weight in weights),
     )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder.parent))
-    try:
-        temporary.chmod(0o755)
+    with _taking_place_of(folder) as temporary:
         if weights is not None:
             write_npz(temporary / WEIGHTS, dict(zip(names, weights, strict=True)))
-        write_text(temporary / HISTORY, _history_text(trained))
+        _write_history(temporary / HISTORY, trained)
         write_npz(temporary / TIMES, {"ended": trained.ended, "seconds": trained.seconds})
         write_json(temporary / SPEC, saved.dump())
-        _take_place(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def copy_run(source: Path, folder: Path) -> None:
     """Copy a run's folder, whole or not at all; one that is there already is left as it is."""
+    with _taking_place_of(folder) as temporary:
+        shutil.copytree(source, temporary, copy_function=shutil.copyfile, dirs_exist_ok=True)
+
+
+@contextlib.contextmanager
+def _taking_place_of(folder: Path) -> Iterator[Path]:
+    """An empty folder that becomes ``folder``, where there is none yet, if the block succeeds."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
+    temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder.parent))
     try:
-        shutil.copytree(source, temporary, copy_function=shutil.copyfile)
+        temporary.chmod(0o755)
+        yield temporary
         _take_place(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -177,33 +170,26 @@ def read_history(folder: Path) -> dict[str, NDArray[np.float64]]:
     Raises:
         InputError: where the file is missing or damaged.
     """
-    path = folder / HISTORY
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
-        parts = [column for column in _PARTS if rows and column in rows[0]]
-        columns = (*_COLUMNS, *parts)
-        return {column: np.array([float(row[column]) for row in rows]) for column in columns}
-    except FileNotFoundError:
-        raise InputError(str(path), "no such file", "run dvc repro") from None
-    except (OSError, csv.Error, KeyError, TypeError, ValueError):
-        raise InputError(
-            str(path), f"is not a table of the numbers {', '.join(_COLUMNS)}", "run dvc repro"
-        ) from None
+    rows = read_rows(folder / HISTORY, _numbers, _COLUMNS)
+    columns = rows[0] if rows else _COLUMNS
+    return {column: np.array([row[column] for row in rows]) for column in columns}
 
 
-def _history_text(trained: TrainedRun) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    columns = [trained.loss, trained.val_loss]
-    if trained.adds_losses:
-        rest = trained.val_loss - trained.val_reconstruction
-        columns += [trained.val_reconstruction, rest]
-    writer.writerow([*_COLUMNS, *(_PARTS if trained.adds_losses else ())])
-    for epoch, values in enumerate(zip(*columns, strict=True), start=1):
-        # A float32's own shortest form: read back, it is the same number.
-        writer.writerow([epoch, *(str(value) for value in values)])
-    return text.getvalue()
+def _numbers(row: Row) -> dict[str, float]:
+    return {column: float(cell) for column, cell in row.items()}
+
+
+def _write_history(path: Path, trained: TrainedRun) -> None:
+    history: dict[str, Sequence[Any] | NDArray[Any]] = {
+        "epoch": range(1, trained.epochs + 1),
+        "loss": trained.loss,
+        "val_loss": trained.val_loss,
+    }
+    if trained.adds_losses:  # the two add up to val_loss
+        history["val_reconstruction"] = trained.val_reconstruction
+        history["val_regularization"] = trained.val_loss - trained.val_reconstruction
+    rows = zip(*history.values(), strict=True)
+    write_csv(path, list(history), (dict(zip(history, row, strict=True)) for row in rows))
 
 
 @dataclass(frozen=True)
@@ -227,15 +213,10 @@ class Checkpoints:
             write_npz(self.folder / f"{run_id}.npz", dict(state))
 
     def read(self, run_id: str, like: State) -> dict[str, NDArray[Any]] | None:
-        """A run's state.
+        """A run's state; None where there is none, or none that can be used.
 
-        Args:
-            run_id: The run's id.
-            like: A state of a run that has not begun: names, dtypes and shapes must be the same,
-                but that what has no rows there may have got some.
-
-        Returns:
-            None where there is none, or none that can be used.
+        Names, dtypes and shapes must be those of ``like``, a state of a run that has not begun,
+        but that what has no rows there may have got some.
         """
         if self.folder is None:
             return None

@@ -16,15 +16,6 @@ from offset_autoencoder.paths import MODELS
 from offset_autoencoder.runs.files import SPEC, read_saved_run, read_weights
 from offset_autoencoder.runs.store import runs_folder
 
-__all__ = [
-    "FinishedRun",
-    "find_run",
-    "load_finished_run",
-    "load_run",
-    "open_runs",
-    "read_saved_run",
-]
-
 _DIGITS = 12
 _LISTED = 4
 
@@ -35,19 +26,20 @@ def find_run(run: str | Path, models: Path, store: Path | None = None) -> Path:
     Args:
         run: The run's id, the first digits of it, or its folder.
         models: The folder that holds ``runs/``.
-        store: A run store to look into, too; what stands in both is taken from ``models``.
+        store: A run store to look into, too; ``models`` is preferred.
 
     Raises:
         InputError: where no run or more than one has such an id.
     """
     if (Path(run) / SPEC).is_file():
         return Path(run)
-    runs: dict[str, Path] = {}
-    folders = [runs_folder(models)] if store is None else [store, runs_folder(models)]
-    for folder in folders:
-        for path in folder.iterdir() if str(run) and folder.is_dir() else ():
-            if path.name.startswith(str(run)) and (path / SPEC).is_file():
-                runs[path.name] = path
+    folders = [folder for folder in (store, runs_folder(models)) if folder and folder.is_dir()]
+    runs = {
+        path.name: path
+        for folder in folders
+        for path in folder.iterdir()
+        if run and path.name.startswith(str(run)) and (path / SPEC).is_file()
+    }
     if len(runs) == 1:
         return next(iter(runs.values()))
     if runs:
@@ -114,20 +106,11 @@ class FinishedRun:
 
 
 def load_finished_run(models: Path, run_id: str) -> FinishedRun:
-    """Load a finished run.
-
-    Raises:
-        InputError: where its files are missing or damaged.
-    """
+    """Load a finished run; an InputError where its files are missing or damaged."""
     folder = runs_folder(models) / run_id
     spec = read_saved_run(folder).spec
-    return FinishedRun(
-        architecture=spec.architecture,
-        seed=spec.seed,
-        weights=read_weights(folder),
-        stddev=spec.stddev,
-        offset_factor=spec.offset_factor,
-    )
+    weights = read_weights(folder)
+    return FinishedRun(spec.architecture, spec.seed, weights, spec.stddev, spec.offset_factor)
 
 
 def open_runs(runs: Mapping[str, FinishedRun]) -> Iterator[tuple[str, RunInference]]:

@@ -72,18 +72,15 @@ class RunSpec:
 
     def fingerprint(self) -> dict[str, Any]:
         """Everything that determines the run, as ``spec.json`` holds it."""
-        fingerprint: dict[str, Any] = {
+        fingerprint = {
+            **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)},
             "architecture": self.architecture.dump(),
             "train": self.train.relevant,
-            "offset_factor": self.offset_factor,
-            "stddev": self.stddev,
-            "table": self.table,
-            "data": self.data,
-            "seed": self.seed,
-            "code": self.code,
             "versions": dict(self.versions),
         }
-        if self.chunks is not None:
+        if self.chunks is None:
+            del fingerprint["chunks"]
+        else:
             fingerprint["chunks"] = dataclasses.asdict(self.chunks)
         return fingerprint
 
@@ -154,12 +151,7 @@ class SavedRun:
             "id": self.id,
             "fingerprint": self.spec.fingerprint(),
             "offset_factor": self.spec.offset_factor,
-            "status": self.status,
-            "epochs": self.epochs,
-            "best_epoch": self.best_epoch,
-            "diverged_epoch": self.diverged_epoch,
-            "stopped_early": self.stopped_early,
-            "parameters": self.parameters,
+            **{key: getattr(self, key) for key in _OUTCOME},
         }
 
     @classmethod
@@ -191,13 +183,8 @@ def identify(
 ) -> IdentifiedRun:
     """Give a run its id.
 
-    Args:
-        run: The run.
-        architecture: The layers of its model.
-        data: Digests of the samples that it trains and validates on.
-        table: Digests of its offset table over the same samples; None where it has none.
-        offset_factor: Factor of the table; the table and rms decide it.
-        chunks: How the samples are cut, where they are larger than the memory allowed.
+    ``data`` and ``table`` are digests, by split or otherwise, that JSON can hold: of the samples
+    that it trains and validates on, and of its offset table over these.
     """
     spec = RunSpec(
         architecture=architecture,

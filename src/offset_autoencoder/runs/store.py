@@ -1,10 +1,9 @@
 """The runs that exist: those of ``models/``, with their index, and those of the run store.
 
-Two places hold runs: ``models/runs/``, which DVC tracks and shares, and the local run store
-``.runs/`` at the project's root, which remembers every run this machine ever trained or
-took in, so that params put back find their runs again. Every run is written there whole, by
-any number of processes at once; a run's id says all that it depends on, so whoever writes it
-first is right.
+DVC tracks and shares ``models/runs/``; the local run store ``.runs/`` remembers every run this
+machine ever trained or took in, so that params put back find their runs again. Every run is
+written there whole, by any number of processes at once; a run's id says all that it depends on,
+so whoever writes it first is right.
 """
 
 from __future__ import annotations
@@ -17,8 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from offset_autoencoder.config import format_value
-from offset_autoencoder.io.files import write_text
-from offset_autoencoder.io.tables import Row, csv_text, read_rows
+from offset_autoencoder.io.tables import Row, read_rows, write_csv
 from offset_autoencoder.runs.files import (
     CHECKPOINTS,
     TEMPORARY,
@@ -66,12 +64,9 @@ def runs_folder(models: Path) -> Path:
 def import_runs(models: Path, store: Path, current: Container[str] = ()) -> frozenset[str]:
     """Copy every run of ``models/`` that the store lacks, or holds damaged, into the store.
 
-    Args:
-        models: The folder that DVC tracks.
-        store: The run store.
-        current: Ids of runs that stay in ``models/``. What the store holds of them is not
-            looked into: reading every run once is most of what a training with nothing to do
-            takes, and before one leaves ``models/`` it is no longer among these.
+    Of the ``current`` ids, which stay in ``models/``, it is not read what the store holds: reading
+    every run once is most of what a training with nothing to do takes, and before a run leaves
+    ``models/`` it is no longer among these.
 
     Returns:
         The ids of the valid runs of ``models/``.
@@ -119,11 +114,8 @@ def export_runs(
 ) -> list[IndexedRun]:
     """Make ``models/`` hold exactly these runs, taken from the store, and their index.
 
-    Args:
-        models: The folder that DVC tracks.
-        store: The run store; it holds every run that ``models/`` lacks.
-        runs: The runs of the params.
-        valid: Ids of runs that are known to be valid in ``models/``.
+    The store holds every run that ``models/`` lacks. Those of the ``valid`` ids are known to be
+    valid there.
 
     Returns:
         The rows of the index.
@@ -137,7 +129,7 @@ def export_runs(
     for run_id in sorted(ids):
         if not (folder / run_id).exists():
             copy_run(store / run_id, folder / run_id)
-    write_text(models / INDEX, _index_text(folder, runs))
+    _write_index(models, runs)
     return read_index(models)
 
 
@@ -150,9 +142,9 @@ def read_index(models: Path) -> list[IndexedRun]:
     return read_rows(models / INDEX, _indexed, _COLUMNS)
 
 
-def _index_text(folder: Path, runs: Sequence[IdentifiedRun]) -> str:
-    """Content of ``index.csv``: model, setting, swept keys, seed, id, status; a row per run."""
-    swept = list(dict.fromkeys(key for run in runs for key, _ in run.run.setting.sweep))
+def _write_index(models: Path, runs: Sequence[IdentifiedRun]) -> None:
+    """Write ``index.csv``: model, setting, swept keys, seed, id, status; a row per run."""
+    swept = dict.fromkeys(key for run in runs for key, _ in run.run.setting.sweep)
     rows = [
         {
             "model": run.run.setting.model,
@@ -160,22 +152,17 @@ def _index_text(folder: Path, runs: Sequence[IdentifiedRun]) -> str:
             **{key: format_value(value) for key, value in run.run.setting.sweep},
             "seed": run.run.seed,
             "id": run.id,
-            "status": read_saved_run(folder / run.id).status,
+            "status": read_saved_run(runs_folder(models) / run.id).status,
         }
         for run in runs
     ]
-    return csv_text(["model", "setting", *swept, "seed", "id", "status"], rows)
+    write_csv(models / INDEX, ["model", "setting", *swept, "seed", "id", "status"], rows)
 
 
 def _indexed(row: Row) -> IndexedRun:
-    return IndexedRun(
-        model=row["model"],
-        setting=row["setting"],
-        sweep={key: value for key, value in row.items() if key not in _COLUMNS and value},
-        seed=int(row["seed"]),
-        id=row["id"],
-        status=row["status"],
-    )
+    sweep = {key: value for key, value in row.items() if key not in _COLUMNS and value}
+    seed = int(row["seed"])
+    return IndexedRun(row["model"], row["setting"], sweep, seed, row["id"], row["status"])
 
 
 def _remove(path: Path) -> None:

@@ -31,13 +31,9 @@ def _generator(seed: int, stream: int, epoch: int) -> np.random.Generator:
 def chunks_of(
     memory_limit: int | None, samples: int, row_bytes: int, batch_size: int
 ) -> Chunks | None:
-    """Cut samples into chunks; None where they fit into the memory allowed.
+    """Cut samples into chunks of at least a batch; None where they fit into the memory allowed.
 
-    Args:
-        memory_limit: Bytes of samples that may be in memory; None for no limit.
-        samples: Number of samples.
-        row_bytes: Bytes per sample.
-        batch_size: Samples per step: no chunk is smaller.
+    Where ``memory_limit`` is None, they do.
     """
     if memory_limit is None or samples * row_bytes <= memory_limit:
         return None
@@ -72,15 +68,6 @@ def epoch_chunks(seed: int, epoch: int, samples: int, chunks: Chunks | None) -> 
         yield generator.permutation(rows)
 
 
-def with_next(chunks: Iterator[Rows]) -> Iterator[tuple[Rows, Rows | None]]:
-    """Each chunk of rows, with the one that follows it."""
-    chunk = next(chunks, None)
-    while chunk is not None:
-        following = next(chunks, None)
-        yield chunk, following
-        chunk = following
-
-
 def slices(samples: int, chunks: Chunks | None) -> Iterator[slice]:
     """Samples in their own order, as many at a time as a chunk holds."""
     step = samples if chunks is None else chunks.rows
@@ -98,8 +85,3 @@ def draw_noise(
 ) -> NDArray[np.float32]:
     """Standard normal noise for the next codes of an epoch, in its order, (samples, latent_dim)."""
     return generator.standard_normal((samples, latent_dim), dtype=np.float32)
-
-
-def epoch_noise(seed: int, epoch: int, samples: int, latent_dim: int) -> NDArray[np.float32]:
-    """Noise of a whole epoch, (samples, latent_dim) float32; chunks draw the same."""
-    return draw_noise(noise_generator(seed, epoch), samples, latent_dim)

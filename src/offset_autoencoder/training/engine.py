@@ -1,7 +1,5 @@
 """Populations, and the interface of the engines that train them.
 
-A population is what runs must share to train in the same way.
-
 An engine is the arithmetic of a training: from the variables of some runs at the beginning of an
 epoch to those at its end, and their losses. Which run trains when, on which thread, and when it
 stops or writes a checkpoint is none of its business. To add one, write its class and name it in
@@ -12,7 +10,8 @@ from __future__ import annotations
 
 import abc
 import functools
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -21,10 +20,17 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config.registries import ENGINES, load
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.arrays import read_ahead, release_rows
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.autoencoder import Variables, build_model, initial_variables
 from offset_autoencoder.runs.spec import Chunks
-from offset_autoencoder.training.batches import chunks_of
+from offset_autoencoder.training.batches import (
+    Rows,
+    chunks_of,
+    draw_noise,
+    epoch_chunks,
+    noise_generator,
+)
 from offset_autoencoder.training.state import Job, Weights
 
 Array = NDArray[np.float32]
@@ -78,14 +84,8 @@ class Population:
     def weights_of(self, variables: Variables) -> Weights:
         """A run's weights in the order of ``weight_names``: seed generators keep none."""
         kept = {weight.path for weight in self.model.non_trainable_weights}
-        state = [
-            value
-            for variable, value in zip(
-                self.model.non_trainable_variables, variables.state, strict=True
-            )
-            if variable.path in kept
-        ]
-        return [*variables.weights, *state]
+        state = zip(self.model.non_trainable_variables, variables.state, strict=True)
+        return [*variables.weights, *(value for v, value in state if v.path in kept)]
 
 
 class Interrupted(Exception):
@@ -120,6 +120,32 @@ class Workers(Protocol):
         """Do a piece of work with the idle ones: see :class:`.pool.IdleWorkers`."""
 
 
+def epoch_pieces(
+    job: Job, epoch: int, x: Array, chunks: Chunks | None, workers: Workers
+) -> Iterator[tuple[Rows, Array | None]]:
+    """Pieces of a run's epoch: all samples at once, or chunk after chunk of a mapped file.
+
+    Yields:
+        Rows of ``x``, batch after batch, (m,) int32, and in their order standard normal noise for
+        their codes, (m, L) float32; None where the run has none.
+
+    Raises:
+        Interrupted: after a chunk, where the training is to end.
+    """
+    draws = noise_generator(job.seed, epoch) if job.stddev else None
+    pieces, ahead = itertools.tee(epoch_chunks(job.seed, epoch, len(x), chunks))
+    next(ahead, None)
+    for rows in pieces:
+        if (following := next(ahead, None)) is not None:
+            read_ahead(x, following)
+        yield rows, draw_noise(draws, len(rows), job.offset.shape[1]) if draws else None
+        if chunks is not None:
+            release_rows(x, rows)
+            release_rows(job.offset, rows)
+            if workers.stopping:
+                raise Interrupted
+
+
 class Slots(abc.ABC):
     """Runs in training on one thread, side by side, a slot each."""
 
@@ -129,11 +155,9 @@ class Slots(abc.ABC):
 
     @abc.abstractmethod
     def train_epoch(self, jobs: Sequence[Job], epochs: Sequence[int]) -> NDArray[np.float64]:
-        """Train an epoch of each run, and validate it.
+        """Train an epoch of each run, slot by slot, and validate it.
 
-        Args:
-            jobs: The runs, slot by slot.
-            epochs: The number of each one's epoch, from 1.
+        ``epochs`` are the numbers of each one's epoch, from 1.
 
         Returns:
             (3, slots): the mean loss over the training samples, the validation loss, and the

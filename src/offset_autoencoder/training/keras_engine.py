@@ -18,25 +18,17 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.io.arrays import read_ahead, release_rows
 from offset_autoencoder.models.autoencoder import Variables
 from offset_autoencoder.models.backend import keras, tf
-from offset_autoencoder.training.batches import (
-    Rows,
-    draw_noise,
-    epoch_chunks,
-    noise_generator,
-    slices,
-    with_next,
-)
+from offset_autoencoder.training.batches import Rows, slices
 from offset_autoencoder.training.engine import (
     Array,
     Engine,
-    Interrupted,
     Population,
     Samples,
     Slots,
     Workers,
+    epoch_pieces,
 )
 from offset_autoencoder.training.state import Job, Weights
 
@@ -304,14 +296,12 @@ class _StackedRuns(Slots):
         self.stack = self.programs.stack(initial)
 
     def put(self, slot: int, variables: Variables) -> None:
-        """Begin a run in the place of one that ended."""
         self.stack = self.stack.with_run(slot, self.programs.arrays_of(variables))
 
     def train_epoch(self, jobs: Sequence[Job], epochs: Sequence[int]) -> NDArray[np.float64]:
-        """Train an epoch of each run, and validate it."""
         stack, total = self.stack, np.zeros(len(jobs))
         rate = tf.constant([job.learning_rate for job in jobs], tf.float32)
-        for x, order, inputs in self._batches(jobs, epochs):
+        for x, order, inputs in self._pieces(jobs, epochs):
             stack, loss = self.programs.train(stack, x, order, inputs, rate)
             total += np.asarray(loss, np.float64)
         self.stack = stack
@@ -319,52 +309,47 @@ class _StackedRuns(Slots):
         return losses.astype(np.float32).astype(np.float64)
 
     def keep_best(self, better: Sequence[bool]) -> None:
-        """Keep the variables of some slots as their best."""
         self.stack = self.programs.keep_best(self.stack, tf.constant(better))
 
     def best(self, slot: int) -> Weights:
-        """The best weights of a run."""
         return self.engine.population.weights_of(self.stack.best_of(slot))
 
     def state(self, slot: int) -> dict[str, NDArray[Any]]:
-        """All arrays of a run."""
         return {f"array_{i}": array for i, array in enumerate(self.stack.run_arrays(slot))}
 
     def restore(self, slot: int, state: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from such a state."""
         self.stack = self.stack.with_run(slot, [state[name] for name in self.state(slot)])
 
-    def _batches(
+    def _pieces(
         self, jobs: Sequence[Job], epochs: Sequence[int]
     ) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
         """Samples, rows of them, and what the model is fed beside them, chunk by chunk."""
         engine, x = self.engine, self.engine.samples.x
-        feeds = [_Feed(job, epoch) for job, epoch in zip(jobs, epochs, strict=True)]
-        if engine.chunks is None:
-            orders = [next(epoch_chunks(f.job.seed, f.epoch, len(x), None)) for f in feeds]
-            yield engine.all_samples, tf.constant(np.stack(orders)), self._inputs(feeds, orders)
-            return
-        (feed,) = feeds
-        chunks = epoch_chunks(feed.job.seed, feed.epoch, len(x), engine.chunks)
-        for rows, following in with_next(chunks):
-            if following is not None:
-                read_ahead(x, following)
-            order = np.arange(len(rows), dtype=np.int32)[None]
-            yield tf.constant(x[rows]), tf.constant(order), self._inputs([feed], [rows])
-            release_rows(x, rows)
-            if engine.workers.stopping:
-                raise Interrupted
+        runs = [
+            epoch_pieces(job, epoch, x, engine.chunks, engine.workers)
+            for job, epoch in zip(jobs, epochs, strict=True)
+        ]
+        for pieces in zip(*runs, strict=True):
+            inputs = self._inputs(jobs, pieces)
+            orders = [rows for rows, _ in pieces]
+            if engine.chunks is None:
+                yield engine.all_samples, tf.constant(np.stack(orders)), inputs
+            else:
+                order = np.arange(len(orders[0]), dtype=np.int32)[None]
+                yield tf.constant(x[orders[0]]), tf.constant(order), inputs
 
-    def _inputs(self, feeds: Sequence[_Feed], orders: Sequence[Rows]) -> dict[str, Any]:
+    def _inputs(
+        self, jobs: Sequence[Job], pieces: Sequence[tuple[Rows, Array | None]]
+    ) -> dict[str, Any]:
         """Inputs of the model beside the samples, in their order."""
         offsets, noises = [], []
-        for feed, rows in zip(feeds, orders, strict=True):
-            offset = feed.job.offset[rows] * np.float32(feed.job.offset_factor)
-            noise = feed.noise(len(rows))
+        for job, (rows, noise) in zip(jobs, pieces, strict=True):
+            offset = job.offset[rows] * np.float32(job.offset_factor)
+            scaled = None if noise is None else np.float32(job.stddev) * noise
             if self.programs.noise_is_input:
-                noises.append(np.zeros_like(offset) if noise is None else noise)
-            elif noise is not None:
-                offset = offset + noise
+                noises.append(np.zeros_like(offset) if scaled is None else scaled)
+            elif scaled is not None:
+                offset = offset + scaled
             offsets.append(offset)
         inputs = {"offset": tf.constant(np.stack(offsets))}
         if noises:
@@ -383,18 +368,3 @@ class _StackedRuns(Slots):
             )
             total += np.asarray(losses, np.float64) * len(offset[0])
         return total / len(x)
-
-
-class _Feed:
-    """One run's epoch: its noise, drawn chunk by chunk."""
-
-    def __init__(self, job: Job, epoch: int) -> None:
-        self.job, self.epoch = job, epoch
-        self._draws = noise_generator(job.seed, epoch) if job.stddev else None
-
-    def noise(self, rows: int) -> Array | None:
-        """The noise of the next rows."""
-        if self._draws is None:
-            return None
-        noise = draw_noise(self._draws, rows, self.job.offset.shape[1])
-        return np.float32(self.job.stddev) * noise

@@ -1,4 +1,4 @@
-"""Training of populations side by side, as many runs at a time as there are cores.
+"""Training of runs: grouped into populations, side by side, as many at a time as there are cores.
 
 The pool decides which run trains when and on which thread, stops it, and writes its checkpoints.
 A run's bytes depend on none of that.
@@ -32,6 +32,7 @@ from offset_autoencoder.training.engine import (
 from offset_autoencoder.training.state import Job, Progress
 
 OnEpoch = Callable[[Sequence[Job]], None]
+Runs = list[Progress | None]  # slot by slot; None where a slot trains none
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,8 @@ def train_population(
     checkpoints: Checkpoints = Checkpoints(),  # noqa: B008 - frozen
 ) -> None:
     """:func:`train_populations` of a single one."""
-    populations = [PopulationJobs(population, list(jobs), on_result)]
-    train_populations(populations, x, x_validation, on_epoch, workers, checkpoints=checkpoints)
+    jobs_of_one = [PopulationJobs(population, list(jobs), on_result)]
+    train_populations(jobs_of_one, x, x_validation, on_epoch, workers, checkpoints=checkpoints)
 
 
 @dataclass
@@ -196,13 +197,12 @@ class _Queue:
         if not jobs:
             return
         spare = jobs[0]  # slots that no run needs train a copy
-        runs: list[Progress | None] = [*map(Progress, jobs)]
-        runs += [None] * (self.engine.slots - len(jobs))
-        slots = self.engine.start(
-            [self._variables((run.job if run else spare).seed) for run in runs]
-        )
-        for slot in range(len(runs)):
-            self._restore(slots, slot, runs)
+        empty = self.engine.slots - len(jobs)
+        runs: Runs = [*map(Progress, jobs), *[None] * empty]
+        slots = self.engine.start([self._variables(job.seed) for job in jobs + [spare] * empty])
+        for slot, run in enumerate(runs):
+            if run:
+                self._restore(slots, slot, run)
         self._end_runs(slots, runs)
         while any(runs):
             try:
@@ -216,7 +216,7 @@ class _Queue:
                 return
             self._end_runs(slots, runs)
 
-    def _train_epoch(self, slots: Slots, runs: Sequence[Progress | None], spare: Job) -> None:
+    def _train_epoch(self, slots: Slots, runs: Runs, spare: Job) -> None:
         started = time.perf_counter()
         losses = slots.train_epoch(
             [run.job if run else spare for run in runs],
@@ -236,7 +236,7 @@ class _Queue:
                 self.trainer.change.notify_all()
         self.trainer.on_epoch([run.job for run in training])
 
-    def _end_runs(self, slots: Slots, runs: list[Progress | None]) -> None:
+    def _end_runs(self, slots: Slots, runs: Runs) -> None:
         """Hand over every run that has ended, and put those that wait in their slots."""
         for slot in range(len(runs)):
             # One that goes on from a checkpoint may have ended before.
@@ -245,9 +245,9 @@ class _Queue:
                 runs[slot] = None
                 # Where no other is left, the worker looks first whether one is to be compiled.
                 if any(runs) and (job := self._next_job()):
-                    runs[slot] = Progress(job)
                     slots.put(slot, self._variables(job.seed))
-                    self._restore(slots, slot, runs)
+                    runs[slot] = run = Progress(job)
+                    self._restore(slots, slot, run)
 
     def _hand_over(self, run: Progress, slots: Slots, slot: int) -> None:
         weights = slots.best(slot)
@@ -255,21 +255,18 @@ class _Queue:
             self.on_result(run.job, run.result(weights))
         self.trainer.checkpoints.remove(run.job.id)
 
-    def _checkpoint(
-        self, slots: Slots, runs: Sequence[Progress | None], *, due: bool = False
-    ) -> None:
+    def _checkpoint(self, slots: Slots, runs: Runs, *, due: bool = False) -> None:
         """Write checkpoints of the runs: of all of them, or of those of which one is due."""
         for slot, run in enumerate(runs):
             if run and (run.checkpoint_due or not due):
                 self.trainer.checkpoints.write(run.job.id, {**slots.state(slot), **run.state()})
                 run.checkpoint = time.monotonic()
 
-    def _restore(self, slots: Slots, slot: int, runs: Sequence[Progress | None]) -> None:
-        if run := runs[slot]:
-            like = {**slots.state(slot), **run.state()}
-            if state := self.trainer.checkpoints.read(run.job.id, like):
-                run.restore(state)
-                slots.restore(slot, state)
+    def _restore(self, slots: Slots, slot: int, run: Progress) -> None:
+        like = {**slots.state(slot), **run.state()}
+        if state := self.trainer.checkpoints.read(run.job.id, like):
+            run.restore(state)
+            slots.restore(slot, state)
 
     def _next_job(self) -> Job | None:
         with self.trainer.change:
@@ -283,29 +280,6 @@ class _Queue:
             return self._initial[seed]
 
 
-@dataclass(frozen=True)
-class _Request:
-    """Piece of work that an idle worker was asked to do, and the future of its asker."""
-
-    piece: Callable[[], None]
-    done: Future[None]
-
-    def do(self) -> BaseException | None:
-        """Do it; an error goes to the asker."""
-        try:
-            self.piece()
-        except BaseException as error:
-            return error
-        return None
-
-
-@dataclass(eq=False)
-class _Idle:
-    """An idle worker, equal to itself alone: another's place in the list is not its own."""
-
-    request: _Request | None = None
-
-
 @dataclass
 class IdleWorkers:
     """Workers with no run of their own, which help with a run that several threads can train.
@@ -314,17 +288,19 @@ class IdleWorkers:
         change: Held while the others are looked at; notified when one of them changes.
         stop: Set when the training is to end.
         working: Number of workers that still have runs; when none has, the idle ones end.
+        idle: Number of workers to ask: they wait, and there is no request for them.
     """
 
     change: threading.Condition
     stop: threading.Event
     working: int = 0
-    _idle: list[_Idle] = field(default_factory=list)
+    idle: int = 0
+    _requests: deque[tuple[Callable[[], None], Future[None]]] = field(default_factory=deque)
 
     @property
     def has_idle(self) -> bool:
         """True if there is anybody to ask, just now."""
-        return bool(self._idle)
+        return self.idle > 0
 
     @property
     def stopping(self) -> bool:
@@ -334,30 +310,29 @@ class IdleWorkers:
     def help_others(self) -> None:
         """Help whoever asks, until nobody has a run any more or the training is to end.
 
-        A worker that was asked does what it was asked for, whatever ends meanwhile: others wait
-        for it.
+        Whatever ends meanwhile, each request finds its worker: others wait for it.
         """
-        worker = _Idle()
         with self.change:
-            self._idle.append(worker)
+            self.idle += 1
         while True:
             with self.change:
                 self.change.wait_for(
-                    lambda: worker.request or not self.working or self.stop.is_set()
+                    lambda: self._requests or not self.working or self.stop.is_set()
                 )
-                request, worker.request = worker.request, None
-                if request is None:
-                    self._idle.remove(worker)
+                if not self._requests:
+                    self.idle -= 1
                     return
-            error = request.do()
+                piece, done = self._requests.popleft()
+            error = None
+            try:
+                piece()
+            except BaseException as raised:
+                error = raised
             # It can be asked again before anybody hears that it is done: whoever asked it has
             # more to do at once.
             with self.change:
-                self._idle.append(worker)
-            if error is None:
-                request.done.set_result(None)
-            else:
-                request.done.set_exception(error)
+                self.idle += 1
+            done.set_exception(error)
 
     def leave(self) -> None:
         """Take note that a worker has no run any more."""
@@ -376,15 +351,15 @@ class IdleWorkers:
             Exception: what ``piece`` raises; where several do, the first thread's.
         """
         with self.change:
-            helping = [self._idle.pop() for _ in range(min(most - 1, len(self._idle)))]
-            threads = 1 + len(helping)
-            done = [Future[None]() for _ in helping]
-            for thread, worker in enumerate(helping, start=1):
-                worker.request = _Request(partial(piece, thread, threads), done[thread - 1])
+            helping = min(most - 1, self.idle)
+            self.idle -= helping
+            done = [Future[None]() for _ in range(helping)]
+            for thread, future in enumerate(done, start=1):
+                self._requests.append((partial(piece, thread, 1 + helping), future))
             if helping:
                 self.change.notify_all()
         try:
-            piece(0, threads)
+            piece(0, 1 + helping)
         finally:
             errors = [future.exception() for future in done]
         for error in errors:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from offset_autoencoder.runs.files import CHECKPOINTS, Checkpoints, TrainedRun, write_run
@@ -20,13 +21,8 @@ def group_into_populations(
     groups: dict[str, tuple[Population, list[IdentifiedRun]]] = {}
     for run in {run.id: run for run in runs}.values():
         train = run.run.setting.train
-        population = Population(
-            run.spec.architecture,
-            train.batch_size,
-            train.optimizer,
-            train.memory_limit,
-            train.engine,
-        )
+        how = (train.batch_size, train.optimizer, train.memory_limit, train.engine)
+        population = Population(run.spec.architecture, *how)
         groups.setdefault(population.key, (population, []))[1].append(run)
     yield from groups.values()
 
@@ -37,30 +33,23 @@ def train_runs(
     store: Path,
     report: Callable[[float, int], None],
 ) -> None:
-    """Train runs, writing each to the store as soon as it has ended.
+    """Train runs, writing each to its folder of the store as soon as it has ended.
 
-    Args:
-        runs: The runs to train.
-        data: What they train on.
-        store: The folder that takes a folder per run.
-        report: Told (epochs done or spared, runs done) after every epoch, and after every run.
+    ``report`` is told (epochs done or spared, runs done) after every epoch, and after every run.
     """
     remaining = {run.id: run.run.setting.train.epochs for run in runs}
     epochs = done = 0
     lock = threading.Lock()
     by_id = {run.id: run for run in runs}
 
-    def keeper(population: Population) -> Callable[[Job, TrainedRun], None]:
-        def keep(job: Job, trained: TrainedRun) -> None:
-            nonlocal epochs, done
-            write_run(store / job.id, by_id[job.id].spec, trained, population.weight_names)
-            with lock:
-                epochs += remaining[job.id]
-                remaining[job.id] = 0
-                done += 1
-                report(epochs, done)
-
-        return keep
+    def keep(population: Population, job: Job, trained: TrainedRun) -> None:
+        nonlocal epochs, done
+        write_run(store / job.id, by_id[job.id].spec, trained, population.weight_names)
+        with lock:
+            epochs += remaining[job.id]
+            remaining[job.id] = 0
+            done += 1
+            report(epochs, done)
 
     def count(jobs: Sequence[Job]) -> None:
         nonlocal epochs
@@ -72,7 +61,7 @@ def train_runs(
 
     train_populations(
         [
-            PopulationJobs(population, make_jobs(members, data), keeper(population))
+            PopulationJobs(population, make_jobs(members, data), partial(keep, population))
             for population, members in group_into_populations(runs)
         ],
         data.x,

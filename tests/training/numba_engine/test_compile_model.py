@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 
 from offset_autoencoder.models.backend import keras
 from offset_autoencoder.models.layers import SampledCode, UnitNorm
-from offset_autoencoder.training.numba_engine.compile_model import compile_model
+from offset_autoencoder.training.numba_engine import compile_model as compilation
+from offset_autoencoder.training.numba_engine.program import Program
 
 D, L = 6, 3
 layers = keras.layers
+
+
+def compile_model(model: Any, loss: str = "binary_crossentropy") -> Program | None:
+    return compilation.compile_model(model, loss, "adam", 8)
 
 
 def model(
@@ -83,14 +87,14 @@ BETWEEN: dict[str, Callable[[Any], Any]] = {
 
 def test_the_plain_model_is_translated() -> None:
     """Or no refusal below would say anything."""
-    assert compile_model(model(), "binary_crossentropy")
-    assert compile_model(model(lambda h: UnitNorm()(layers.Rescaling(2)(h))), "binary_crossentropy")
-    assert compile_model(model(first=keras.activations.elu), "binary_crossentropy")
+    assert compile_model(model())
+    assert compile_model(model(lambda h: UnitNorm()(layers.Rescaling(2)(h))))
+    assert compile_model(model(first=keras.activations.elu))
 
 
 @pytest.mark.parametrize("what", BETWEEN)
 def test_what_the_loop_does_not_know_is_left_to_tensorflow(what: str) -> None:
-    assert compile_model(model(BETWEEN[what]), "binary_crossentropy") is None
+    assert compile_model(model(BETWEEN[what])) is None
 
 
 @pytest.mark.parametrize(
@@ -107,7 +111,7 @@ def test_a_loss_of_something_that_is_no_probability(loss: str, output: str) -> N
 
 
 def test_a_model_that_calls_its_layers_otherwise() -> None:
-    assert compile_model(model(kind=Halved), "binary_crossentropy") is None
+    assert compile_model(model(kind=Halved)) is None
 
 
 def test_an_output_that_is_used_again() -> None:
@@ -131,20 +135,20 @@ def test_a_layer_of_which_a_part_is_frozen(part: str) -> None:
     """Else its bias would be looked for among the gradients of what trains."""
     plain = model()
     getattr(plain.get_layer("code"), part).trainable = False
-    assert compile_model(plain, "binary_crossentropy") is None
+    assert compile_model(plain) is None
 
 
-def test_weights_come_apart_as_they_were_put_together() -> None:
+def test_an_optimizer_without_a_kernel() -> None:
+    assert compilation.compile_model(model(), "binary_crossentropy", "adagrad", 8) is None
+
+
+def test_the_weights_that_train_come_first() -> None:
     plain = model()
     plain.get_layer("hidden").trainable = False
-    fused = compile_model(plain, "binary_crossentropy")
-    assert fused is not None
-    program, layout = fused
-    variables = [*plain.trainable_variables, *plain.non_trainable_variables]
-    arrays = [np.random.default_rng(0).normal(size=v.shape).astype("f4") for v in variables]
-    flat = layout.flatten(arrays)
-    assert flat.shape == (layout.size,) == (plain.count_params(),)
-    assert program.trained == layout.size - 5 * (D + 1)
-    for name, array, again in zip(layout.paths, arrays, layout.split(flat), strict=True):
-        np.testing.assert_array_equal(array, again, err_msg=name)
-        assert not np.shares_memory(flat, again)  # it goes on changing
+    program = compile_model(plain)
+    assert program is not None
+    assert program.size == plain.count_params()
+    assert program.trained == program.size - 5 * (D + 1)
+    frozen, *others = program.operations[program.operations["kernel"] >= 0]
+    assert (frozen["kernel"], frozen["trains"]) == (program.trained, 0)
+    assert [op["kernel"] for op in others] == [0, L * 6]

@@ -13,13 +13,13 @@ from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.models.backend import keras, tf
 from offset_autoencoder.models.layers import SampledCode, UnitNorm
 from offset_autoencoder.training.numba_engine.compile_model import compile_model
-from offset_autoencoder.training.numba_engine.epoch import new_scratch, train_batches, validate
-from offset_autoencoder.training.numba_engine.kernels import OPTIMIZERS
+from offset_autoencoder.training.numba_engine.epoch import train_batches, validate
 from offset_autoencoder.training.numba_engine.program import (
-    Layout,
     Program,
+    Share,
     new_barrier,
-    partition_batch,
+    new_scratch,
+    weight_owners,
 )
 
 D, L, ROWS, MOST, SAMPLES = 12, 4, 9, 16, 40
@@ -38,9 +38,24 @@ def feed(noise: bool, loss: str) -> Feed:
     return given
 
 
+def compiled(model: Any, loss: str) -> Program:
+    program = compile_model(model, loss, "sgd", MOST)
+    assert program is not None
+    return program
+
+
+def variables_of(model: Any) -> list[Any]:
+    return [*model.trainable_variables, *model.non_trainable_weights]
+
+
+def whole(program: Program) -> Share:
+    """All of a batch, by one thread."""
+    return Share(1, weight_owners(program, 1), 0, 1, new_barrier())
+
+
 def scratch(program: Program) -> Any:
     """As a run has it, but full of what an earlier batch may have left."""
-    rng, arrays = np.random.default_rng(2), new_scratch(program, MOST)
+    rng, arrays = np.random.default_rng(2), new_scratch(program)
     for array in arrays:
         array[:] = rng.normal(size=array.shape)
     return arrays
@@ -55,17 +70,16 @@ def by_tensorflow(model: Any, loss: str, given: Feed, *, training: bool) -> tupl
     return float(total), [np.asarray(gradient) for gradient in gradients]
 
 
-def check(model: Any, loss: str, program: Program, layout: Layout, step: int = 0) -> None:
+def check(model: Any, loss: str, step: int = 0) -> None:
     """One batch by both: loss, gradient of every weight, and loss of a validation."""
-    rng = np.random.default_rng(3)
-    for variable in (*model.trainable_variables, *model.non_trainable_weights):
+    program, rng = compiled(model, loss), np.random.default_rng(3)
+    for variable in variables_of(model):
         if variable.path.endswith("step"):
             variable.assign(step)
         else:
             variable.assign(0.4 * rng.normal(size=variable.shape))
-    variables = [*model.trainable_variables, *model.non_trainable_weights]
-    assert layout.paths == tuple(variable.path for variable in variables)
-    weights = layout.flatten([np.asarray(variable) for variable in variables])
+    weights = np.concatenate([np.ravel(np.asarray(v)) for v in variables_of(model)])
+    assert weights.size == program.size
     given = feed("noise" in model.input, loss)
     order = rng.permutation(SAMPLES)[:ROWS].astype(np.int32)
     batch = {name: array[order] for name, array in given.items()}
@@ -76,15 +90,11 @@ def check(model: Any, loss: str, program: Program, layout: Layout, step: int = 0
     half, arrays, before = np.float32(0.5), scratch(program), weights.copy()
 
     in_validation, in_training = np.zeros((2, 1)), np.zeros(1)
-    whole = partition_batch(program, MOST, 1)
-    validate(
-        program, whole, 0, 1, new_barrier(), MOST, weights, given["x"], offset, half, arrays,
-        in_validation,
-    )  # fmt: skip
+    validate(program, whole(program), weights, given["x"], offset, half, arrays, in_validation)
     moments = np.zeros((0, program.trained), np.float32)
     train_batches(
-        program, whole, 0, 1, new_barrier(), OPTIMIZERS["sgd"], MOST, 0.25, 0.25, weights, moments,
-        step, given["x"], offset, half, order, noise, arrays, in_training,
+        program, whole(program), weights, moments, step, 0.25, 0.25, given["x"], offset, half,
+        order, noise, arrays, in_training,
     )  # fmt: skip
     reconstruction, divergence = in_validation.sum(axis=1)
     validation, total = reconstruction + program.kl_weight * divergence, in_training.sum()
@@ -96,10 +106,10 @@ def check(model: Any, loss: str, program: Program, layout: Layout, step: int = 0
     expected, gradients = by_tensorflow(model, loss, batch, training=True)
     np.testing.assert_allclose(total / ROWS, expected, rtol=1e-5)
     flat = np.concatenate([gradient.ravel() for gradient in gradients])
-    np.testing.assert_allclose(arrays[3], flat, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(arrays.gradient, flat, rtol=1e-4, atol=1e-6)
     assert np.abs(flat).max() > 1e-3
     np.testing.assert_allclose(weights[: flat.size], before[: flat.size] - 0.25 * flat, atol=1e-5)
-    kept = [p for p in range(flat.size, layout.size) if p != program.steps_at]
+    kept = [p for p in range(flat.size, program.size) if p != program.steps_at]
     np.testing.assert_array_equal(weights[kept], before[kept])
     assert program.steps_at < 0 or weights[program.steps_at] == step + 1
 
@@ -110,12 +120,10 @@ def test_gradients_of_every_system_are_those_of_tensorflow(
 ) -> None:
     """A variational autoencoder's warm-up lasts seven steps."""
     model, loss = build_model(architecture, noise_input=True), architecture.network.loss
-    fused = compile_model(model, loss)
     if architecture.network.kind == "convolutional":
-        assert fused is None
-        return
-    assert fused is not None
-    check(model, loss, *fused, step=step)
+        assert compile_model(model, loss, "sgd", MOST) is None
+    else:
+        check(model, loss, step)
 
 
 def shared_values(x: Any, offset: Any) -> Any:
@@ -156,9 +164,7 @@ def test_gradients_of_a_users_own_model(body: Callable[[Any, Any], Any], output:
     x, offset = keras.Input((D,), name="x"), keras.Input((L,), name="offset")
     loss, last = OUTPUTS[output]
     model = keras.Model({"x": x, "offset": offset}, last(body(x, offset)))
-    fused = compile_model(model, loss)
-    assert fused is not None
-    check(model, loss, *fused)
+    check(model, loss)
 
 
 @pytest.mark.parametrize("trains", ["code", "log_variance", "both"])
@@ -173,33 +179,29 @@ def test_a_drawn_code_of_which_a_part_is_frozen(trains: str) -> None:
     code = SampledCode(beta=0.3)([mean, log_variance, noise])
     y = layers.Dense(D, "sigmoid")(layers.Add()([code, offset]))
     model = keras.Model({"x": x, "offset": offset, "noise": noise}, y)
-    fused = compile_model(model, "binary_crossentropy")
-    assert fused is not None
-    check(model, "binary_crossentropy", *fused)
+    check(model, "binary_crossentropy")
 
 
 def test_a_code_without_direction_passes_no_gradient_and_no_nan() -> None:
     x, offset = keras.Input((D,), name="x"), keras.Input((L,), name="offset")
     unit = UnitNorm()(layers.Dense(L, "relu", name="dead")(x))
     y = layers.Dense(D)(layers.Add()([unit, offset]))
-    fused = compile_model(keras.Model({"x": x, "offset": offset}, y), "mean_squared_error")
-    assert fused is not None
-    program, layout = fused
-    dead = np.full(L, -9, np.float32)
-    weights = [np.ones(s, np.float32) for s in layout.shapes]
-    weights[layout.paths.index("dead/bias")] = 20 * dead
-    flat, arrays, given = layout.flatten(weights), scratch(program), feed(False, "")
+    model = keras.Model({"x": x, "offset": offset}, y)
+    program = compiled(model, "mean_squared_error")
+    # The first layer's: its kernel, then its bias.
+    of_kernel, of_bias = slice(D * L), slice(D * L, D * L + L)
+    assert [v.path for v in model.variables[:2]] == ["dead/kernel", "dead/bias"]
+    flat, arrays, given = np.ones(program.size, np.float32), scratch(program), feed(False, "")
+    flat[of_bias] = -180
     for name in ("x", "offset"):
         given[name].flags.writeable = False
     no_moments, no_noise = np.zeros((0, program.trained), np.float32), np.zeros((0, 0), np.float32)
-    losses, whole = np.zeros(1), partition_batch(program, MOST, 1)
+    losses, order = np.zeros(1), np.arange(ROWS, dtype=np.int32)
     train_batches(
-        program, whole, 0, 1, new_barrier(), OPTIMIZERS["sgd"], MOST, 0.1, 0.0, flat, no_moments, 0,
-        given["x"], given["offset"], np.float32(1), np.arange(ROWS, dtype=np.int32), no_noise,
-        arrays, losses,
+        program, whole(program), flat, no_moments, 0, 0.1, 0.0, given["x"], given["offset"],
+        np.float32(1), order, no_noise, arrays, losses,
     )  # fmt: skip
     assert np.isfinite(losses).all()
-    gradients = dict(zip(layout.paths, layout.split(arrays[3]), strict=True))
-    assert not gradients["dead/kernel"].any()
-    assert not gradients["dead/bias"].any()
-    assert np.isfinite(arrays[3]).all()
+    assert not arrays.gradient[of_kernel].any()
+    assert not arrays.gradient[of_bias].any()
+    assert np.isfinite(arrays.gradient).all()

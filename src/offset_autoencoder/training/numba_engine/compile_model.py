@@ -10,46 +10,31 @@ import numpy as np
 
 from offset_autoencoder.models.backend import keras
 from offset_autoencoder.models.layers import SampledCode, UnitNorm
-from offset_autoencoder.training.numba_engine.kernels import (
-    ACTIVATIONS,
-    LINEAR,
-    LOGITS_OF,
-    LOSSES,
-    NEED_INPUT,
-)
-from offset_autoencoder.training.numba_engine.program import (
-    ACTIVATE,
-    COMBINE,
-    DENSE,
-    NOISE,
-    SAMPLE,
-    UNIT_NORM,
-    Layout,
-    Operation,
-    Program,
-)
+from offset_autoencoder.training.numba_engine import kernels, program
+from offset_autoencoder.training.numba_engine.program import Operation, Program, make_program
 
 _SOFTMAX = -2  # stands only before a loss that takes its logits
-_ACTIVATIONS = {**ACTIVATIONS, "softmax": _SOFTMAX}
+_ACTIVATIONS = {**kernels.ACTIVATIONS, "softmax": _SOFTMAX}
 
 
 class _UnknownPart(Exception):
     """The model or its loss has a part that the compiled loop does not know."""
 
 
-def compile_model(model: Any, loss: str) -> tuple[Program, Layout] | None:
-    """Compile a functional Keras model to a program, and lay out its weights.
+def compile_model(model: Any, loss: str, optimizer: str, batch_size: int) -> Program | None:
+    """Compile a functional Keras model, with the inputs ``x``, ``offset`` and maybe ``noise``.
 
-    Args:
-        model: Functional, with the inputs ``x``, ``offset`` and possibly ``noise``.
-        loss: A loss of the ``network:`` section.
+    The flat weights are those that train, one after another, and then the others. ``loss`` and
+    ``optimizer`` are names of params.yaml.
 
     Returns:
-        None where a layer is not one of those that the compiled loop knows, or is used in a way
+        None where a part is not one of those that the compiled loop knows, or is used in a way
         that it does not know: such a model is trained by another engine.
     """
+    if loss not in kernels.LOSSES or optimizer not in kernels.OPTIMIZERS:
+        return None
     try:
-        return _Compilation(model).finish(loss)
+        return _Compilation(model).finish(loss, optimizer, batch_size)
     except _UnknownPart:
         return None
 
@@ -65,27 +50,33 @@ class _Compilation:
     warmup_steps: int = 0
     steps_at: int = -1
 
-    def finish(self, loss: str) -> tuple[Program, Layout]:
-        model = self.model
-        if not type(model).__module__.startswith("keras."):
+    def finish(self, loss: str, optimizer: str, batch_size: int) -> Program:
+        if not type(self.model).__module__.startswith("keras."):
             raise _UnknownPart  # a class of the user's may call its layers otherwise
-        variables = [*model.trainable_variables, *model.non_trainable_weights]
-        sizes = [int(np.prod(v.shape)) for v in variables]
-        starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int).tolist()
-        self.starts = {v.path: start for v, start in zip(variables, starts, strict=False)}
-        self.trains = {v.path for v in model.trainable_variables}
+        trained = self.model.trainable_variables
+        variables = [*trained, *self.model.non_trainable_weights]
         if any(v.dtype != "float32" for v in variables):
             raise _UnknownPart
+        ends = np.cumsum([int(np.prod(v.shape)) for v in variables]).tolist()
+        paths = [v.path for v in variables]
+        self.starts = dict(zip(paths, [0, *ends], strict=False))
+        self.trains = set(paths[: len(trained)])
         self._take_inputs()
         self._take_layers()
-        program = self._program(loss, sum(int(np.prod(v.shape)) for v in model.trainable_variables))
-        layout = Layout(
-            paths=tuple(v.path for v in variables),
-            shapes=tuple(tuple(v.shape) for v in variables),
-            starts=tuple(starts[:-1]),
-            size=starts[-1],
+        kind = kernels.LOSSES[loss]
+        return make_program(
+            _with_gradients(self._with_loss(kind)),
+            self.widths,
+            self.constants,
+            trained=ends[len(trained) - 1],
+            size=ends[-1],
+            loss=kind,
+            optimizer=kernels.OPTIMIZERS[optimizer],
+            batch_size=batch_size,
+            kl_weight=float(self.kl_weight),
+            warmup_steps=self.warmup_steps,
+            steps_at=self.steps_at,
         )
-        return program, layout
 
     def _take_inputs(self) -> None:
         inputs, names = self.model.input, ("x", "offset", "noise")
@@ -97,9 +88,8 @@ class _Compilation:
                 self.values[id(inputs[name])] = len(self.widths) - 1
 
     def _take_layers(self) -> None:
-        waiting = [
-            layer for layer in self.model.layers if not isinstance(layer, keras.layers.InputLayer)
-        ]
+        layers = self.model.layers
+        waiting = [layer for layer in layers if not isinstance(layer, keras.layers.InputLayer)]
         while waiting:
             ready = [layer for layer in waiting if all(self._known(t) for t in _inputs(layer))]
             if not ready:
@@ -133,45 +123,44 @@ class _Compilation:
 
     def dense(self, layer: Any, inputs: list[int]) -> None:
         config = layer.get_config()
-        extras = [
-            key
+        regularized = (
+            key.endswith(("_regularizer", "_constraint")) and value is not None
             for key, value in config.items()
-            if value is not None and key.endswith(("_regularizer", "_constraint"))
-        ]
-        if extras or config.get("lora_rank") or config.get("quantization_mode"):
+        )
+        if any(regularized) or config.get("lora_rank") or config.get("quantization_mode"):
             raise _UnknownPart
         parts = [layer.kernel] if layer.bias is None else [layer.kernel, layer.bias]
         if len({part.path in self.trains for part in parts}) > 1:
             raise _UnknownPart
         activation = _activation(layer.activation)
         out = before = self._new_value(layer)
-        if activation in NEED_INPUT:
+        if activation in kernels.NEED_INPUT:
             self.widths.append(self.widths[out])
             before = len(self.widths) - 1
         self.operations.append(
             Operation(
-                DENSE,
+                program.DENSE,
                 before,
                 inputs[0],
                 kernel=self.starts[layer.kernel.path],
                 bias=-1 if layer.bias is None else self.starts[layer.bias.path],
                 trains=int(layer.kernel.path in self.trains),
-                activation=activation if before == out else LINEAR,
+                activation=activation if before == out else kernels.LINEAR,
             )
         )
         if before != out:
-            self.operations.append(Operation(ACTIVATE, out, before, activation=activation))
+            self.operations.append(Operation(program.ACTIVATE, out, before, activation=activation))
 
     def activate(self, layer: Any, inputs: list[int]) -> None:
         kind = _activation(layer.activation)
         self.operations.append(
-            Operation(ACTIVATE, self._new_value(layer), inputs[0], activation=kind)
+            Operation(program.ACTIVATE, self._new_value(layer), inputs[0], activation=kind)
         )
 
     def unit_norm(self, layer: Any, inputs: list[int]) -> None:
         shortest = self._constant(layer.epsilon)
         self.operations.append(
-            Operation(UNIT_NORM, self._new_value(layer), inputs[0], constant=shortest)
+            Operation(program.UNIT_NORM, self._new_value(layer), inputs[0], constant=shortest)
         )
 
     def combine(self, layer: Any, inputs: list[int], factor: float = 1.0) -> None:
@@ -180,7 +169,7 @@ class _Compilation:
             raise _UnknownPart
         for number, value in enumerate(inputs):
             self.operations.append(
-                Operation(COMBINE, out, value, constant=constant, adds=int(number > 0))
+                Operation(program.COMBINE, out, value, constant=constant, adds=int(number > 0))
             )
 
     def average(self, layer: Any, inputs: list[int]) -> None:
@@ -196,43 +185,33 @@ class _Compilation:
             raise _UnknownPart
         out, constant, column = self._new_value(layer), self._constant(1.0), 0
         for value in inputs:
-            self.operations.append(Operation(COMBINE, out, value, constant=constant, column=column))
+            self.operations.append(
+                Operation(program.COMBINE, out, value, constant=constant, column=column)
+            )
             column += self.widths[value]
 
     def sample(self, layer: Any, inputs: list[int]) -> None:
-        if len(inputs) != 3 or inputs[2] != NOISE or self.kl_weight:
+        if len(inputs) != 3 or inputs[2] != program.NOISE or self.kl_weight:
             raise _UnknownPart
         self.kl_weight, self.warmup_steps = layer.beta * layer.scale, layer.warmup_steps
         self.steps_at = -1 if layer.step is None else self.starts[layer.step.path]
-        self.operations.append(Operation(SAMPLE, self._new_value(layer), *inputs))
+        self.operations.append(Operation(program.SAMPLE, self._new_value(layer), *inputs))
 
-    def _program(self, loss: str, trained: int) -> Program:
-        operations = list(self.operations)
-        last = operations[-1]
-        if last.out != self.values[id(self.model.output)] or last.kind not in (DENSE, ACTIVATE):
+    def _with_loss(self, kind: int) -> list[Operation]:
+        """The operations, the last of them as the loss takes it: its logits, where it does."""
+        *operations, last = self.operations
+        is_output = last.out == self.values[id(self.model.output)]
+        if not is_output or last.kind not in (program.DENSE, program.ACTIVATE):
             raise _UnknownPart
-        if any(last.out in (op.first, op.second, op.third) for op in operations):
+        if any(last.out in (op.first, op.second, op.third) for op in self.operations):
             raise _UnknownPart
-        if loss not in LOSSES:
-            raise _UnknownPart
-        kind = LOSSES[loss]
-        if kind in LOGITS_OF:
-            if last.activation != _ACTIVATIONS[LOGITS_OF[kind]]:
+        if kind in kernels.LOGITS_OF:
+            if last.activation != _ACTIVATIONS[kernels.LOGITS_OF[kind]]:
                 raise _UnknownPart
-            operations[-1] = last._replace(activation=LINEAR)
-        if any(op.activation == _SOFTMAX for op in operations):
+            last = last._replace(activation=kernels.LINEAR)
+        if any(op.activation == _SOFTMAX for op in (*operations, last)):
             raise _UnknownPart
-        return Program(
-            operations=np.array(_with_gradients(operations), np.int64),
-            constants=np.array(self.constants or [0.0], np.float32),
-            columns=np.concatenate([[0], np.cumsum(self.widths)]).astype(np.int64),
-            widths=np.array(self.widths, np.int64),
-            trained=trained,
-            loss=kind,
-            kl_weight=float(self.kl_weight),
-            warmup_steps=self.warmup_steps,
-            steps_at=self.steps_at,
-        )
+        return [*operations, last]
 
 
 def _inputs(layer: Any) -> list[Any]:

@@ -59,7 +59,7 @@ def inlined(function: _Function) -> _Function:
         return cast(_Function, njit(inline="always", **_OPTIONS)(function))
 
 
-class SourceDigestLocator:
+class _SourceDigestLocator:
     """Place of Numba's cache of a function: by what all the loops' sources say.
 
     Numba's own locators go by the time of the function's own file. Two clones would compile
@@ -70,23 +70,19 @@ class SourceDigestLocator:
         self._name = name
 
     @classmethod
-    def from_function(cls, function: Any, file: str) -> SourceDigestLocator:
-        """The locator of a function in a file."""
+    def from_function(cls, function: Any, file: str) -> _SourceDigestLocator:
         return cls(Path(file).stem)
 
     def ensure_cache_path(self) -> None:
-        """Nothing to do: the folder was made to find out whether it can be."""
+        pass  # the folder was made to find out whether it can be
 
     def get_cache_path(self) -> str:
-        """The folder."""
         return str(_folder())
 
     def get_source_stamp(self) -> str:
-        """Digest of the sources."""
         return _digest()
 
     def get_disambiguator(self) -> str:
-        """Mark of functions of one name in several files."""
         return self._name
 
 
@@ -124,7 +120,7 @@ def compile_ahead() -> None:
 @contextlib.contextmanager
 def _own_cache() -> Iterator[None]:
     before = _config.CACHE_LOCATOR_CLASSES
-    _config.CACHE_LOCATOR_CLASSES = f"{__name__}.{SourceDigestLocator.__name__}"
+    _config.CACHE_LOCATOR_CLASSES = f"{__name__}.{_SourceDigestLocator.__name__}"
     try:
         yield
     finally:

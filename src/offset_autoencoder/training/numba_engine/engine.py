@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.io.arrays import read_ahead, release_rows
+from offset_autoencoder.io.arrays import release_rows
 from offset_autoencoder.models.architecture import steps_per_epoch
 from offset_autoencoder.models.autoencoder import Variables
-from offset_autoencoder.training.batches import (
-    draw_noise,
-    epoch_chunks,
-    noise_generator,
-    slices,
-    with_next,
-)
+from offset_autoencoder.training.batches import slices
 from offset_autoencoder.training.engine import (
     Array,
     Engine,
@@ -27,24 +22,24 @@ from offset_autoencoder.training.engine import (
     Samples,
     Slots,
     Workers,
+    epoch_pieces,
 )
 from offset_autoencoder.training.numba_engine.compile_model import compile_model
 from offset_autoencoder.training.numba_engine.compiler import compile_ahead
 from offset_autoencoder.training.numba_engine.epoch import (
     most_sharing_threads,
-    new_scratch,
     train_batches,
     validate,
 )
-from offset_autoencoder.training.numba_engine.kernels import MOMENTS, OPTIMIZERS
+from offset_autoencoder.training.numba_engine.kernels import MOMENTS
 from offset_autoencoder.training.numba_engine.program import (
-    BatchPartition,
-    Layout,
     Program,
+    Share,
     give_up,
     groups_of,
     new_barrier,
-    partition_batch,
+    new_scratch,
+    weight_owners,
 )
 from offset_autoencoder.training.state import Job, Weights
 
@@ -58,31 +53,25 @@ class NumbaEngine(Engine):
     is_compiled = True
 
     def __init__(
-        self,
-        population: Population,
-        program: Program,
-        layout: Layout,
-        samples: Samples,
-        workers: Workers,
+        self, population: Population, program: Program, samples: Samples, workers: Workers
     ) -> None:
-        self.population, self.program, self.layout = population, program, layout
-        self.workers, self.chunks = workers, population.chunks(samples.x)
-        self.optimizer = OPTIMIZERS[population.optimizer]
-        self.samples = samples
-        self._partitions: dict[int, BatchPartition] = {}
+        self.population, self.program = population, program
+        self.samples, self.workers = samples, workers
+        self.chunks = population.chunks(samples.x)
+        # The owners of the weights, by number of parts.
+        self.owners = functools.cache(functools.partial(weight_owners, program))
 
     @classmethod
     def for_population(
         cls, population: Population, samples: Samples, workers: Workers
     ) -> Self | None:
-        """The engine of a population; None where a part of its network has no kernel."""
-        if population.optimizer not in OPTIMIZERS:
-            return None
-        compiled = compile_model(population.model, population.architecture.network.loss)
-        if compiled is None:
+        """The engine of a population; None where a part of its training has no kernel."""
+        loss = population.architecture.network.loss
+        program = compile_model(population.model, loss, population.optimizer, population.batch_size)
+        if program is None:
             return None
         compile_ahead()
-        return cls(population, *compiled, samples, workers)
+        return cls(population, program, samples, workers)
 
     def start(self, initial: Sequence[Variables]) -> Slots:
         """Begin a run."""
@@ -93,41 +82,30 @@ class NumbaEngine(Engine):
     def most_threads(self) -> int:
         """Number of threads that may train one run; found out when a second one is idle."""
         samples = (len(self.samples.x), len(self.samples.x_validation))
-        return most_sharing_threads(
-            self.program, self.layout, self.population.batch_size, self.optimizer, samples
-        )
-
-    def partition(self, threads: int) -> BatchPartition:
-        """The part of each of so many threads in a batch."""
-        if threads not in self._partitions:
-            batch_size = self.population.batch_size
-            self._partitions[threads] = partition_batch(self.program, batch_size, threads)
-        return self._partitions[threads]
+        return most_sharing_threads(self.program, samples)
 
 
 class _Run(Slots):
     """One run in training: its arrays, all its own."""
 
     def __init__(self, engine: NumbaEngine, variables: Variables) -> None:
-        self.engine, self.program, self.layout = engine, engine.program, engine.layout
-        self.batch_size = engine.population.batch_size
+        self.engine, self.program, self.chunks = engine, engine.program, engine.chunks
         self.x, self.x_validation = map(_read_only, (engine.samples.x, engine.samples.x_validation))
-        self.scratch = new_scratch(self.program, self.batch_size)
-        self.groups = groups_of(self.batch_size)
+        self.scratch = new_scratch(self.program)
+        self.groups = groups_of(self.program.batch_size)
         self.put(0, variables)
 
     def put(self, slot: int, variables: Variables) -> None:
-        """Begin a run."""
-        size = (MOMENTS[self.engine.optimizer], self.program.trained)
-        self.weights = self.layout.flatten(self.engine.population.weights_of(variables))
-        self.moments = np.zeros(size, np.float32)
+        arrays = self.engine.population.weights_of(variables)
+        self.shapes = [array.shape for array in arrays]
+        self.weights = np.concatenate([array.ravel() for array in arrays]).astype(np.float32)
+        self.moments = np.zeros((MOMENTS[self.program.optimizer], self.program.trained), np.float32)
         self.best_weights = self.weights.copy()
 
     def train_epoch(self, jobs: Sequence[Job], epochs: Sequence[int]) -> NDArray[np.float64]:
-        """Train an epoch and validate it."""
         (job,), (epoch,) = jobs, epochs
         # Only an epoch over chunks is cut off in the middle.
-        before = None if self.engine.chunks is None else (self.weights.copy(), self.moments.copy())
+        before = None if self.chunks is None else (self.weights.copy(), self.moments.copy())
         try:
             loss = self._train_samples(job, epoch)
         except Interrupted:
@@ -137,16 +115,15 @@ class _Run(Slots):
         return np.array([loss, *self._validate(job)])[:, None]
 
     def keep_best(self, better: Sequence[bool]) -> None:
-        """Keep the weights as the best."""
         if better[0]:
             self.best_weights[:] = self.weights
 
     def best(self, slot: int) -> Weights:
-        """The best weights."""
-        return self.layout.split(self.best_weights)
+        ends = np.cumsum([math.prod(shape) for shape in self.shapes])
+        parts = np.split(self.best_weights, ends[:-1])
+        return [p.reshape(shape).copy() for p, shape in zip(parts, self.shapes, strict=True)]
 
     def state(self, slot: int) -> dict[str, NDArray[Any]]:
-        """Weights and moments."""
         return {
             "weights": self.weights,
             "best_weights": self.best_weights,
@@ -154,60 +131,40 @@ class _Run(Slots):
         }
 
     def restore(self, slot: int, state: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from such a state."""
         self.weights, self.best_weights = state["weights"], state["best_weights"]
         self.moments = state["moments"]
 
     def _train_samples(self, job: Job, epoch: int) -> float:
         """The mean loss over the samples of an epoch."""
-        x, losses, chunks = self.x, np.zeros(self.groups), self.engine.chunks
-        step = (epoch - 1) * steps_per_epoch(len(x), self.batch_size)
-        draws = noise_generator(job.seed, epoch) if job.stddev else None
-        for rows, following in with_next(epoch_chunks(job.seed, epoch, len(x), chunks)):
-            if following is not None:
-                read_ahead(self.engine.samples.x, following)
-            noise = draw_noise(draws, len(rows), job.offset.shape[1]) if draws else _NO_NOISE
+        losses, batch_size = np.zeros(self.groups), self.program.batch_size
+        step = (epoch - 1) * steps_per_epoch(len(self.x), batch_size)
+        x, workers = self.engine.samples.x, self.engine.workers
+        for rows, noise in epoch_pieces(job, epoch, x, self.chunks, workers):
             self._share(
                 train_batches,
-                self.engine.optimizer,
-                self.batch_size,
-                float(job.learning_rate),
-                float(job.stddev),
                 self.weights,
                 self.moments,
                 step,
+                float(job.learning_rate),
+                float(job.stddev),
                 self.x,
                 _read_only(job.offset),
                 np.float32(job.offset_factor),
                 rows,
-                noise,
+                _NO_NOISE if noise is None else noise,
                 self.scratch,
                 losses,
             )
-            step += steps_per_epoch(len(rows), self.batch_size)
-            if chunks is not None:
-                release_rows(self.engine.samples.x, rows)
-                release_rows(job.offset, rows)
-                if self.engine.workers.stopping:
-                    raise Interrupted
+            step += steps_per_epoch(len(rows), batch_size)
         return float(losses.sum() / len(x))
 
     def _validate(self, job: Job) -> tuple[float, float]:
         """The validation loss, and the reconstruction's share of it."""
-        x, chunks = self.x_validation, self.engine.chunks
-        losses = np.zeros((2, self.groups))
-        for rows in slices(len(x), chunks):
-            self._share(
-                validate,
-                self.batch_size,
-                self.weights,
-                x[rows],
-                _read_only(job.offset_validation)[rows],
-                np.float32(job.offset_factor),
-                self.scratch,
-                losses,
-            )
-            if chunks is not None:
+        x, offset = self.x_validation, _read_only(job.offset_validation)
+        losses, factor = np.zeros((2, self.groups)), np.float32(job.offset_factor)
+        for rows in slices(len(x), self.chunks):
+            self._share(validate, self.weights, x[rows], offset[rows], factor, self.scratch, losses)
+            if self.chunks is not None:
                 release_rows(x, np.arange(rows.start, rows.stop, dtype=np.int32))
         reconstruction, divergence = losses.sum(axis=1) / len(x)
         return float(reconstruction + self.program.kl_weight * divergence), float(reconstruction)
@@ -218,8 +175,8 @@ class _Run(Slots):
 
         def work(thread: int, threads: int) -> None:
             try:
-                partition = engine.partition(threads)
-                loop(self.program, partition, thread, threads, barrier, *arguments)
+                share = Share(threads, engine.owners(threads), thread, threads, barrier)
+                loop(self.program, share, *arguments)
             except BaseException:
                 give_up(barrier)
                 raise

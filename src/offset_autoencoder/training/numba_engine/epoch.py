@@ -22,23 +22,22 @@ from offset_autoencoder.training.numba_engine.kernels import (
     update,
 )
 from offset_autoencoder.training.numba_engine.program import (
-    BIAS,
     DENSE,
     GROUP_ROWS,
-    KERNEL,
     NOISE,
     OFFSET,
-    OUT,
-    Layout,
     Operation,
     Program,
+    Share,
     X,
     first_row,
     groups_of,
+    make_program,
     most_parts,
     new_barrier,
-    partition_batch,
+    new_scratch,
     wait,
+    weight_owners,
 )
 
 _f = np.float32
@@ -47,17 +46,12 @@ _f = np.float32
 @compiled
 def train_batches(
     program: Any,
-    partition: Any,
-    thread: int,
-    threads: int,
-    barrier: Any,
-    optimizer: int,
-    batch_size: int,
-    learning_rate: float,
-    stddev: float,
+    share: Any,
     weights: Any,
     moments: Any,
     step: int,
+    learning_rate: float,
+    stddev: float,
     x: Any,
     offset: Any,
     offset_factor: Any,
@@ -70,102 +64,75 @@ def train_batches(
 
     Args:
         program: A :class:`.program.Program`.
-        partition: A :class:`.program.BatchPartition`.
-        thread: Number of this thread among those of the run.
-        threads: Number of threads, at most as many as parts.
-        barrier: Barrier at which they wait for each other.
-        optimizer: A kind of :data:`.kernels.OPTIMIZERS`.
-        batch_size: Samples per step; the last step takes what is left.
-        learning_rate: η.
-        stddev: Factor of the noise.
+        share: A :class:`.program.Share`.
         weights: Flat, float32.
         moments: (2, trained) float32.
         step: Steps that the run took before.
+        learning_rate: η.
+        stddev: Factor of the noise.
         x: (n, D) float32.
         offset: (n, L) float32.
         offset_factor: float32, factor of the offset as it is added.
         order: (m,) int, rows of x and offset, batch after batch.
         noise: (m, L) float32 in this order; (0, 0) for none.
-        scratch: As :func:`new_scratch` makes it.
+        scratch: A :class:`.program.Scratch`.
         losses: (groups,) float64; the losses of each group of a batch, summed over its samples,
             are added.
 
     Returns:
         Whether all threads stayed to the end.
     """
-    workspace, upstream, spare, gradient, divergences = scratch
-    samples, parts, waits = order.size, partition.parts, 0
-    for start in range(0, samples, batch_size):
-        rows = min(batch_size, samples - start)
+    samples, parts, waits = order.size, share.parts, 0
+    optimizer, gradient = program.optimizer, scratch.gradient
+    for start in range(0, samples, program.batch_size):
+        rows = min(program.batch_size, samples - start)
         step += 1
         kl_weight = program.kl_weight
         if step < program.warmup_steps:
             kl_weight *= step / program.warmup_steps
-        for part in range(thread, parts, threads):
-            low, high = first_row(partition, part, rows), first_row(partition, part + 1, rows)
+        for part in range(share.thread, parts, share.threads):
+            low = first_row(program.batch_size, parts, part, rows)
+            high = first_row(program.batch_size, parts, part + 1, rows)
             if low == high:
                 continue
             rows_of_x = order[start + low : start + high]
-            _gather(program, workspace, low, batch_size, x, offset, offset_factor, rows_of_x)
-            _add_noise(program, workspace, low, high, batch_size, noise, start, _f(stddev))
-            forward(program, weights, workspace, low, high, batch_size, True, divergences)
-            _add_losses(program, low, high, rows, batch_size, scratch, losses)
+            _gather(program, scratch, low, x, offset, offset_factor, rows_of_x)
+            _add_noise(program, scratch, low, high, noise, start, _f(stddev))
+            forward(program, weights, scratch, low, high, True)
+            _add_losses(program, scratch, low, high, rows, losses)
             if kl_weight != 0.0:
-                _add_divergences(low, high, divergences, kl_weight, losses)
-            own = spare[low * program.widths.max() : high * program.widths.max()]
-            backward(
-                program,
-                weights,
-                gradient,
-                workspace,
-                upstream,
-                own,
-                low,
-                high,
-                rows,
-                batch_size,
-                kl_weight,
-                parts == 1,
-            )
+                _add_divergences(low, high, scratch.divergences, kl_weight, losses)
+            backward(program, weights, scratch, low, high, rows, kl_weight, parts == 1)
         waits += 1
-        if not wait(barrier, threads, waits):
+        if not wait(share.barrier, share.threads, waits):
             return False
         if parts == 1:
-            trained = program.trained
-            update(optimizer, weights, gradient, moments, 0, trained, learning_rate, step)
+            end = program.trained
+            update(optimizer, weights, gradient, moments, 0, end, learning_rate, step)
             continue
-        for number in range(program.operations.shape[0]):
-            if partition.owners[number] % threads != thread:
+        for number in range(program.operations.size):
+            if share.owners[number] % share.threads != share.thread:
                 continue
-            kernel, bias = weight_gradients(
-                program, number, gradient, workspace, upstream, rows, batch_size
-            )
             op = program.operations[number]
-            for at, size in ((op[KERNEL], kernel), (op[BIAS], bias)):
+            kernel, bias = weight_gradients(program, op, scratch, rows)
+            for at, size in ((op.kernel, kernel), (op.bias, bias)):
                 end = at + size
                 update(optimizer, weights, gradient, moments, at, end, learning_rate, step)
         waits += 1
-        if not wait(barrier, threads, waits):
+        if not wait(share.barrier, share.threads, waits):
             return False
-    if program.steps_at >= 0 and thread == 0:
+    if program.steps_at >= 0 and share.thread == 0:
         weights[program.steps_at] = step
     return True
 
 
 @inlined
 def _gather(
-    program: Any,
-    workspace: Any,
-    low: int,
-    most: int,
-    x: Any,
-    offset: Any,
-    offset_factor: Any,
-    rows: Any,
+    program: Any, scratch: Any, low: int, x: Any, offset: Any, offset_factor: Any, rows: Any
 ) -> None:
     """Fill in these rows' samples and offsets from row ``low`` of the workspace on."""
-    batch = block(workspace, program, X, low, low + rows.size, most)
-    added = block(workspace, program, OFFSET, low, low + rows.size, most)
+    batch = block(scratch.workspace, program, X, low, low + rows.size)
+    added = block(scratch.workspace, program, OFFSET, low, low + rows.size)
     for i in range(rows.size):
         row = rows[i]
         for j in range(batch.shape[1]):
@@ -176,19 +143,12 @@ def _gather(
 
 @inlined
 def _add_noise(
-    program: Any,
-    workspace: Any,
-    low: int,
-    high: int,
-    most: int,
-    noise: Any,
-    start: int,
-    factor: Any,
+    program: Any, scratch: Any, low: int, high: int, noise: Any, start: int, factor: Any
 ) -> None:
     """Fill in the noise, or add it to the offset where the network reads both as one."""
     weighted = noise.shape[0] > 0 and factor != _f(0)
-    added = block(workspace, program, OFFSET, low, high, most)
-    drawn = block(workspace, program, NOISE, low, high, most)
+    added = block(scratch.workspace, program, OFFSET, low, high)
+    drawn = block(scratch.workspace, program, NOISE, low, high)
     for i in range(high - low):
         for j in range(drawn.shape[1]):
             drawn[i, j] = factor * noise[start + low + i, j] if weighted else _f(0)
@@ -198,27 +158,18 @@ def _add_noise(
 
 
 @inlined
-def _add_losses(
-    program: Any,
-    low: int,
-    high: int,
-    rows: int,
-    most: int,
-    scratch: Any,
-    losses: Any,
-) -> None:
+def _add_losses(program: Any, scratch: Any, low: int, high: int, rows: int, losses: Any) -> None:
     """Add these rows' reconstruction losses to their groups', and write their gradients."""
-    workspace, upstream, spare, _, _ = scratch
-    last = program.operations[program.operations.shape[0] - 1, OUT]
+    last = program.operations[program.operations.size - 1].out
     widest = program.widths.max()
     for start in range(low, high, GROUP_ROWS):
         end = min(start + GROUP_ROWS, high)
         losses[start // GROUP_ROWS] += loss_and_gradient(
             program.loss,
-            block(workspace, program, X, start, end, most),
-            block(workspace, program, last, start, end, most),
-            block(upstream, program, last, start, end, most),
-            spare[start * widest : end * widest],
+            block(scratch.workspace, program, X, start, end),
+            block(scratch.workspace, program, last, start, end),
+            block(scratch.upstream, program, last, start, end),
+            scratch.spare[start * widest : end * widest],
             rows,
         )
 
@@ -236,11 +187,7 @@ def _add_divergences(low: int, high: int, divergences: Any, weight: float, losse
 @compiled
 def validate(
     program: Any,
-    partition: Any,
-    thread: int,
-    threads: int,
-    barrier: Any,
-    batch_size: int,
+    share: Any,
     weights: Any,
     x: Any,
     offset: Any,
@@ -257,85 +204,53 @@ def validate(
     Returns:
         Whether all threads stayed to the end.
     """
-    workspace, divergences = scratch[0], scratch[4]
-    samples, waits = x.shape[0], 0
+    samples, parts, waits = x.shape[0], share.parts, 0
     none, every = np.zeros((0, 0), np.float32), np.arange(samples)
-    for start in range(0, samples, batch_size):
-        rows = min(batch_size, samples - start)
-        for part in range(thread, partition.parts, threads):
-            low, high = first_row(partition, part, rows), first_row(partition, part + 1, rows)
+    for start in range(0, samples, program.batch_size):
+        rows = min(program.batch_size, samples - start)
+        for part in range(share.thread, parts, share.threads):
+            low = first_row(program.batch_size, parts, part, rows)
+            high = first_row(program.batch_size, parts, part + 1, rows)
             if low == high:
                 continue
             rows_of_x = every[start + low : start + high]
-            _gather(program, workspace, low, batch_size, x, offset, offset_factor, rows_of_x)
-            _add_noise(program, workspace, low, high, batch_size, none, start, _f(0))
-            forward(program, weights, workspace, low, high, batch_size, False, divergences)
-            _add_losses(program, low, high, rows, batch_size, scratch, losses[0])
+            _gather(program, scratch, low, x, offset, offset_factor, rows_of_x)
+            _add_noise(program, scratch, low, high, none, start, _f(0))
+            forward(program, weights, scratch, low, high, False)
+            _add_losses(program, scratch, low, high, rows, losses[0])
             if program.kl_weight != 0.0:
-                _add_divergences(low, high, divergences, 1.0, losses[1])
+                _add_divergences(low, high, scratch.divergences, 1.0, losses[1])
         waits += 1
         # The first thread may take rows of the next batch that another still works on in this.
-        if not wait(barrier, threads, waits):
+        if not wait(share.barrier, share.threads, waits):
             return False
     return True
 
 
-def new_scratch(program: Program, batch_size: int) -> tuple[NDArray[Any], ...]:
-    """Arrays that a run's threads write between reading a batch and changing the weights.
-
-    Returns:
-        Flat arrays: workspace and upstream, float32, of ``batch_size`` rows each; one of as many
-        rows of the widest value; the gradient, float32 (trained,); divergences, float64
-        (batch_size,).
-    """
-    sizes = (
-        batch_size * int(program.columns[-1]),
-        batch_size * int(program.columns[-1]),
-        batch_size * int(program.widths.max()),
-        program.trained,
-    )
-    return (*(np.zeros(size, np.float32) for size in sizes), np.zeros(batch_size))
-
-
-def most_sharing_threads(
-    program: Program, layout: Layout, batch_size: int, optimizer: int, samples: tuple[int, int]
-) -> int:
+def most_sharing_threads(program: Program, samples: tuple[int, int]) -> int:
     """Number of threads that may train one run.
 
     BLAS decides by the size of a product how it is done, and so a product of half the rows may be
     rounded otherwise than half of a product of all. Where a few batches of random numbers, cut
     into parts, do not come out bit by bit as they do uncut, a run is left to one thread.
-
-    Args:
-        program: The network.
-        layout: Its weights.
-        batch_size: Samples per step.
-        optimizer: A kind of :data:`.kernels.OPTIMIZERS`.
-        samples: Of an epoch, and of its validation; the last batch of each may be smaller.
+    ``samples`` are those of an epoch and of its validation: their last batches may be smaller.
 
     Returns:
         The largest number such that it, and every smaller one, gives the same bytes.
     """
-    most = most_parts(program, batch_size)
+    most, size = most_parts(program), program.batch_size
     if most == 1:
         return 1
-    rows = tuple(batch_size + (size % batch_size or batch_size) for size in samples)
-    uncut = train_randomly(program, layout, batch_size, optimizer, rows, 1)
+    rows, held_out = (size + (count % size or size) for count in samples)
+    uncut = train_randomly(program, (rows, held_out), 1)
     for parts in range(2, most + 1):
-        cut = train_randomly(program, layout, batch_size, optimizer, rows, parts)
+        cut = train_randomly(program, (rows, held_out), parts)
         if any(a.tobytes() != b.tobytes() for a, b in zip(uncut, cut, strict=True)):
             return parts - 1
     return most
 
 
-def train_randomly(
-    program: Program,
-    layout: Layout,
-    batch_size: int,
-    optimizer: int,
-    samples: tuple[int, ...],
-    parts: int,
-) -> list[NDArray[Any]]:
+def train_randomly(program: Program, samples: tuple[int, int], parts: int) -> list[NDArray[Any]]:
     """Train on so many random samples, and validate, cut into parts, by a single thread.
 
     Returns:
@@ -346,39 +261,30 @@ def train_randomly(
     offset = rng.standard_normal((len(x), int(program.widths[OFFSET])), dtype=np.float32)
     noise = rng.standard_normal((rows, offset.shape[1]), dtype=np.float32)
     x.flags.writeable = offset.flags.writeable = False
-    weights = rng.standard_normal(layout.size, dtype=np.float32) / 16
-    moments = np.zeros((MOMENTS[optimizer], program.trained), np.float32)
-    partition, scratch = (
-        partition_batch(program, batch_size, parts),
-        new_scratch(program, batch_size),
-    )
-    losses, validation = np.zeros(groups_of(batch_size)), np.zeros((2, groups_of(batch_size)))
+    weights = rng.standard_normal(program.size, dtype=np.float32) / 16
+    moments = np.zeros((MOMENTS[program.optimizer], program.trained), np.float32)
+    scratch, groups = new_scratch(program), groups_of(program.batch_size)
+    losses, validation = np.zeros(groups), np.zeros((2, groups))
     order, factor = np.arange(rows, dtype=np.int32)[::-1].copy(), np.float32(0.1)
+    share = Share(parts, weight_owners(program, parts), 0, 1, new_barrier())
     train_batches(
-        program, partition, 0, 1, new_barrier(), optimizer, batch_size, 0.01, 0.1, weights, moments,
-        0, x, offset, factor, order, noise, scratch, losses,
+        program, share, weights, moments, 0, 0.01, 0.1, x, offset, factor, order, noise, scratch,
+        losses,
     )  # fmt: skip
-    validate(
-        program, partition, 0, 1, new_barrier(), batch_size, weights, x[:held_out],
-        offset[:held_out], factor, scratch, validation,
-    )  # fmt: skip
+    validate(program, share, weights, x[:held_out], offset[:held_out], factor, scratch, validation)
     return [weights, moments, losses, validation, *scratch[:2]]
 
 
 def compile_all() -> None:
     """Compile all loops by training the smallest network: all others run the same code."""
-    widths = (2, 1, 0, 2)  # of x, offset, noise, and of the only layer
     layer = Operation(DENSE, out=3, first=X, kernel=0, bias=4, trains=1)
-    program = Program(
-        operations=np.array([layer], np.int64),
-        constants=np.zeros(1, np.float32),
-        columns=np.concatenate([[0], np.cumsum(widths)]).astype(np.int64),
-        widths=np.array(widths, np.int64),
+    program = make_program(
+        [layer],
+        widths=(2, 1, 0, 2),  # of x, offset, noise, and of the only layer
         trained=6,
+        size=6,
         loss=LOSSES["mean_squared_error"],
-        kl_weight=0.0,
-        warmup_steps=0,
-        steps_at=-1,
+        optimizer=OPTIMIZERS["adam"],
+        batch_size=2,
     )
-    layout = Layout(("kernel", "bias"), ((2, 2), (2,)), (0, 4), 6)
-    train_randomly(program, layout, 2, OPTIMIZERS["adam"], (2, 2), 1)
+    train_randomly(program, (2, 2), 1)

@@ -16,24 +16,9 @@ from offset_autoencoder.training.numba_engine.kernels import (
 )
 from offset_autoencoder.training.numba_engine.program import (
     ACTIVATE,
-    ACTIVATION,
-    ADDS,
-    BIAS,
-    COLUMN,
     COMBINE,
-    CONSTANT,
     DENSE,
-    FIRST,
-    GRADIENT,
-    KERNEL,
-    KIND,
-    OUT,
-    OVERWRITES,
-    OVERWRITES_SECOND,
     SAMPLE,
-    SECOND,
-    THIRD,
-    TRAINS,
     UNIT_NORM,
 )
 
@@ -42,10 +27,10 @@ _ZERO, _HALF, _ONE = _f(0), _f(0.5), _f(1)
 
 
 @inlined
-def block(workspace: Any, program: Any, value: int, first: int, last: int, most: int) -> Any:
-    """Rows ``first`` to ``last`` of a value in a workspace made for ``most``, (rows, width)."""
-    start, width = program.columns[value] * most, program.widths[value]
-    return workspace[start + first * width : start + last * width].reshape((last - first, width))
+def block(values: Any, program: Any, value: int, first: int, last: int) -> Any:
+    """Rows ``first`` to ``last`` of a value in a workspace, or of its gradient, (rows, width)."""
+    start, width = program.columns[value] * program.batch_size, program.widths[value]
+    return values[start + first * width : start + last * width].reshape((last - first, width))
 
 
 @inlined
@@ -59,41 +44,26 @@ def _exp(x: Any) -> Any:
 
 
 @compiled
-def forward(
-    program: Any,
-    weights: Any,
-    workspace: Any,
-    start: int,
-    end: int,
-    most: int,
-    training: bool,
-    divergences: Any,
-) -> None:
-    """Fill the workspace with every value of some rows of a batch.
+def forward(program: Any, weights: Any, scratch: Any, start: int, end: int, training: bool) -> None:
+    """Fill the workspace with every value of the rows ``start`` to ``end`` of a batch.
 
-    Args:
-        program: A :class:`.program.Program`.
-        weights: Flat, float32.
-        workspace: Flat, float32, with the inputs' values filled in.
-        start: The first of the rows.
-        end: The row after the last.
-        most: Samples that the workspace is made for.
-        training: Whether codes are drawn.
-        divergences: (most,) float64, written where codes are drawn: each row's KL divergence
-            from the prior, nats.
+    It holds the inputs' values already. ``program`` is a :class:`.program.Program`, ``scratch`` a
+    :class:`.program.Scratch`, ``weights`` are flat, float32. In training codes are drawn, where
+    there is a distribution of them.
     """
+    workspace = scratch.workspace
     rows = end - start
     for number in range(program.operations.shape[0]):
         op = program.operations[number]
-        kind = op[KIND]
-        out = block(workspace, program, op[OUT], start, end, most)
-        first = block(workspace, program, op[FIRST], start, end, most)
+        kind = op.kind
+        out = block(workspace, program, op.out, start, end)
+        first = block(workspace, program, op.first, start, end)
         if kind == DENSE:
             inputs, outputs = first.shape[1], out.shape[1]
-            np.dot(first, _kernel(weights, op[KERNEL], inputs, outputs), out)
-            if op[BIAS] >= 0:
-                bias = weights[op[BIAS] : op[BIAS] + outputs]
-                if op[ACTIVATION] == RELU:
+            np.dot(first, _kernel(weights, op.kernel, inputs, outputs), out)
+            if op.bias >= 0:
+                bias = weights[op.bias : op.bias + outputs]
+                if op.activation == RELU:
                     for i in range(rows):
                         for j in range(outputs):
                             out[i, j] = max(out[i, j] + bias[j], _ZERO)
@@ -101,16 +71,16 @@ def forward(
                 for i in range(rows):
                     for j in range(outputs):
                         out[i, j] += bias[j]
-            if op[ACTIVATION] != LINEAR:
-                activate(op[ACTIVATION], out)
+            if op.activation != LINEAR:
+                activate(op.activation, out)
         elif kind == ACTIVATE:
             _accumulate(out, first, True)
-            activate(op[ACTIVATION], out)
+            activate(op.activation, out)
         elif kind == UNIT_NORM:
-            _unit_norm(first, out, program.constants[op[CONSTANT]])
+            _unit_norm(first, out, program.constants[op.constant])
         elif kind == COMBINE:
-            factor, column = program.constants[op[CONSTANT]], op[COLUMN]
-            if op[ADDS]:
+            factor, column = program.constants[op.constant], op.column
+            if op.adds:
                 for i in range(rows):
                     for j in range(first.shape[1]):
                         out[i, column + j] += factor * first[i, j]
@@ -119,15 +89,15 @@ def forward(
                     for j in range(first.shape[1]):
                         out[i, column + j] = factor * first[i, j]
         elif kind == SAMPLE:
-            log_variance = block(workspace, program, op[SECOND], start, end, most)
-            noise = block(workspace, program, op[THIRD], start, end, most)
+            log_variance = block(workspace, program, op.second, start, end)
+            noise = block(workspace, program, op.third, start, end)
             for i in range(rows):
                 divergence = 0.0
                 for j in range(out.shape[1]):
                     mean, lv = first[i, j], log_variance[i, j]
                     divergence += _HALF * (mean * mean + _exp(lv) - lv - _ONE)
                     out[i, j] = mean + _exp(_HALF * lv) * noise[i, j] if training else mean
-                divergences[start + i] = divergence
+                scratch.divergences[start + i] = divergence
 
 
 @compiled
@@ -172,32 +142,22 @@ def _unit_norm_gradient(
 
 
 @inlined
-def weight_gradients(
-    program: Any,
-    number: int,
-    gradient: Any,
-    workspace: Any,
-    upstream: Any,
-    rows: int,
-    most: int,
-) -> tuple[int, int]:
-    """Sum the gradient of an operation's weights over the rows of a batch.
-
-    The arguments are those of :func:`backward`; ``rows`` are all of the batch.
+def weight_gradients(program: Any, op: Any, scratch: Any, rows: int) -> tuple[int, int]:
+    """Sum the gradient of an operation's weights over all rows of a batch.
 
     Returns:
         How many floats its kernel and its bias have; 0 where they do not train.
     """
-    op = program.operations[number]
-    if op[KIND] != DENSE or op[TRAINS] == 0:
+    gradient = scratch.gradient
+    if op.kind != DENSE or op.trains == 0:
         return 0, 0
-    first = block(workspace, program, op[FIRST], 0, rows, most)
-    above = block(upstream, program, op[OUT], 0, rows, most)
+    first = block(scratch.workspace, program, op.first, 0, rows)
+    above = block(scratch.upstream, program, op.out, 0, rows)
     inputs, outputs = first.shape[1], above.shape[1]
-    np.dot(first.T, above, _kernel(gradient, op[KERNEL], inputs, outputs))
-    if op[BIAS] < 0:
+    np.dot(first.T, above, _kernel(gradient, op.kernel, inputs, outputs))
+    if op.bias < 0:
         return inputs * outputs, 0
-    of_bias = gradient[op[BIAS] : op[BIAS] + outputs]
+    of_bias = gradient[op.bias : op.bias + outputs]
     of_bias[:] = _ZERO
     for i in range(rows):
         for j in range(outputs):
@@ -209,74 +169,62 @@ def weight_gradients(
 def backward(
     program: Any,
     weights: Any,
-    gradient: Any,
-    workspace: Any,
-    upstream: Any,
     scratch: Any,
     start: int,
     end: int,
     samples: int,
-    most: int,
     kl_weight: float,
     sums: bool,
 ) -> None:
     """Turn the gradient of the output into that of every value, for some rows of a batch.
 
-    Args:
-        program: A :class:`.program.Program`.
-        weights: Flat, float32.
-        gradient: Flat, float32, written where the rows are summed.
-        workspace: As the forward pass left it.
-        upstream: Of its size: the gradient of every value, of which the output's is filled in.
-        scratch: Float32, as large as these rows of the largest value.
-        start: The first of the rows.
-        end: The row after the last.
-        samples: Rows of the whole batch.
-        most: Samples that the workspace is made for.
-        kl_weight: What the divergence of this step is weighted with.
-        sums: Whether these are all rows, and the gradients of the weights are summed, too.
+    The first arguments are those of :func:`forward`; of ``scratch.upstream`` the output's part is
+    filled in. The batch has ``samples`` rows, and the divergence of this step is weighted with
+    ``kl_weight``. Where these are all rows, the gradients of the weights can be summed, too.
     """
+    workspace, upstream = scratch.workspace, scratch.upstream
     rows = end - start
     for number in range(program.operations.shape[0] - 1, -1, -1):
         op = program.operations[number]
-        kind, overwrites = op[KIND], op[OVERWRITES]
-        if op[GRADIENT] == 0 and (kind != DENSE or op[TRAINS] == 0):
+        kind, overwrites = op.kind, op.overwrites
+        if op.gradient == 0 and (kind != DENSE or op.trains == 0):
             continue
-        out = block(workspace, program, op[OUT], start, end, most)
-        above = block(upstream, program, op[OUT], start, end, most)
-        first = block(workspace, program, op[FIRST], start, end, most)
-        below = block(upstream, program, op[FIRST], start, end, most)
+        out = block(workspace, program, op.out, start, end)
+        above = block(upstream, program, op.out, start, end)
+        first = block(workspace, program, op.first, start, end)
+        below = block(upstream, program, op.first, start, end)
         if kind == DENSE:
-            if op[ACTIVATION] != LINEAR:
-                times_derivative(op[ACTIVATION], out, out, above)
+            if op.activation != LINEAR:
+                times_derivative(op.activation, out, out, above)
             if sums:
-                weight_gradients(program, number, gradient, workspace, upstream, rows, most)
-            if op[GRADIENT]:
+                weight_gradients(program, op, scratch, rows)
+            if op.gradient:
                 inputs = first.shape[1]
-                kernel = _kernel(weights, op[KERNEL], inputs, out.shape[1])
+                kernel = _kernel(weights, op.kernel, inputs, out.shape[1])
                 if overwrites:
                     np.dot(above, kernel.T, below)
                 else:
-                    product = scratch[: rows * inputs].reshape((rows, inputs))
+                    at = start * program.widths.max()
+                    product = scratch.spare[at : at + rows * inputs].reshape((rows, inputs))
                     np.dot(above, kernel.T, product)
                     _accumulate(below, product, False)
         elif kind == ACTIVATE:
-            times_derivative(op[ACTIVATION], first, out, above)
+            times_derivative(op.activation, first, out, above)
             _accumulate(below, above, overwrites != 0)
         elif kind == UNIT_NORM:
             _unit_norm_gradient(
-                first, out, above, below, program.constants[op[CONSTANT]], overwrites
+                first, out, above, below, program.constants[op.constant], overwrites
             )
         elif kind == COMBINE:
-            factor, column = program.constants[op[CONSTANT]], op[COLUMN]
+            factor, column = program.constants[op.constant], op.column
             for i in range(rows):
                 for j in range(first.shape[1]):
                     change = factor * above[i, column + j]
                     below[i, j] = change if overwrites else below[i, j] + change
         elif kind == SAMPLE:
-            log_variance = block(workspace, program, op[SECOND], start, end, most)
-            noise = block(workspace, program, op[THIRD], start, end, most)
-            below_second = block(upstream, program, op[SECOND], start, end, most)
+            log_variance = block(workspace, program, op.second, start, end)
+            noise = block(workspace, program, op.third, start, end)
+            below_second = block(upstream, program, op.second, start, end)
             of_each = _f(kl_weight / samples)
             for i in range(rows):
                 for j in range(out.shape[1]):
@@ -286,5 +234,5 @@ def backward(
                     of_lv = g * noise[i, j] * spread + of_each * _HALF * (_exp(lv) - _ONE)
                     below[i, j] = of_mean if overwrites else below[i, j] + of_mean
                     below_second[i, j] = (
-                        of_lv if op[OVERWRITES_SECOND] else below_second[i, j] + of_lv
+                        of_lv if op.overwrites_second else below_second[i, j] + of_lv
                     )

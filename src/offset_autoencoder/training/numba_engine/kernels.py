@@ -291,17 +291,10 @@ def update(
     learning_rate: float,
     step: int,
 ) -> None:
-    """Take one step with some of the weights, in place.
+    """Take step number ``step``, from 1, with the weights from ``start`` to ``end``, in place.
 
-    Args:
-        kind: A kind of :data:`OPTIMIZERS`.
-        weights: Flat, float32, those that train first.
-        gradient: (P,) float32, of those that train.
-        moments: (2, P) float32.
-        start: The first of the weights.
-        end: The one after the last.
-        learning_rate: η.
-        step: Of the run, from 1.
+    ``weights`` are flat, float32, those that train first; ``gradient`` (P,) and ``moments``
+    (2, P) float32, of those that train.
     """
     # Slices, as an index that may be negative keeps a loop from becoming vector code.
     rate, w, gradients = _f(learning_rate), weights[start:end], gradient[start:end]

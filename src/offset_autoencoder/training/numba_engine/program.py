@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -80,78 +80,109 @@ class Operation(NamedTuple):
     overwrites_second: int = 0
 
 
-# Places of an operation's fields in its row, as the compiled loop reads them.
-KIND, OUT, FIRST, SECOND, THIRD, KERNEL, BIAS, TRAINS = range(8)
-ACTIVATION, COLUMN, ADDS, CONSTANT, GRADIENT, OVERWRITES, OVERWRITES_SECOND = range(8, 15)
+_RECORD = np.dtype([(field, np.int64) for field in Operation._fields])
 
 
 class Program(NamedTuple):
-    """A network as the compiled loop takes it; every field a number or an array.
+    """A network and its training as the compiled loop takes them: numbers and arrays.
 
     Attributes:
-        operations: (n, 15) int64, a row per :class:`Operation`, in the order of the forward pass.
+        operations: (n,) records of int64, the fields of each :class:`Operation`, in the order of
+            the forward pass.
         constants: float32, what operations refer to.
         columns: (values + 1,) int64, where each value starts in a workspace of one row; the
             last is a row's total width.
         widths: (values,) int64.
         trained: Number of the flat weights that train; they come first.
+        size: Number of all flat weights.
         loss: Kind of loss; it reads the last operation's ``out``.
+        optimizer: Kind of optimizer.
+        batch_size: Samples per step; the last step of an epoch takes what is left.
         kl_weight: Of a variational autoencoder's divergence, after the warm-up.
         warmup_steps: Steps over which that weight rises.
         steps_at: Where the weights keep the number of steps taken; -1 where none does.
     """
 
-    operations: NDArray[np.int64]
+    operations: NDArray[np.void]
     constants: NDArray[np.float32]
     columns: NDArray[np.int64]
     widths: NDArray[np.int64]
     trained: int
+    size: int
     loss: int
+    optimizer: int
+    batch_size: int
     kl_weight: float
     warmup_steps: int
     steps_at: int
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Places of a model's weights in the flat array.
+def make_program(
+    operations: Sequence[Operation],
+    widths: Sequence[int],
+    constants: Sequence[float] = (),
+    *,
+    kl_weight: float = 0.0,
+    warmup_steps: int = 0,
+    steps_at: int = -1,
+    **numbers: int,
+) -> Program:
+    """A program of operations on values of these widths; ``numbers`` are its other fields."""
+    return Program(
+        operations=np.array(operations, _RECORD),
+        constants=np.array(constants or [0.0], np.float32),
+        columns=np.concatenate([[0], np.cumsum(widths)]).astype(np.int64),
+        widths=np.array(widths, np.int64),
+        kl_weight=kl_weight,
+        warmup_steps=warmup_steps,
+        steps_at=steps_at,
+        **numbers,
+    )
+
+
+class Scratch(NamedTuple):
+    """Arrays that a run's threads write between reading a batch and changing the weights.
 
     Attributes:
-        paths: Their names: first those that train, then the others.
-        starts: Where each starts.
-        size: Floats in all.
+        workspace: Every value of a batch, flat, float32.
+        upstream: The gradient of every value, of the same size.
+        spare: Float32, as many rows of the widest value.
+        gradient: Of the weights that train, float32 (trained,).
+        divergences: Each row's KL divergence from the prior, nats, float64 (batch_size,).
     """
 
-    paths: tuple[str, ...]
-    shapes: tuple[tuple[int, ...], ...]
-    starts: tuple[int, ...]
-    size: int
-
-    def flatten(self, arrays: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """The weights as one array, (size,) float32."""
-        return np.concatenate([np.ravel(array) for array in arrays]).astype(np.float32)
-
-    def split(self, flat: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """The weights one by one, copied."""
-        return [
-            flat[start : start + int(np.prod(shape))].reshape(shape).copy()
-            for start, shape in zip(self.starts, self.shapes, strict=True)
-        ]
+    workspace: NDArray[np.float32]
+    upstream: NDArray[np.float32]
+    spare: NDArray[np.float32]
+    gradient: NDArray[np.float32]
+    divergences: NDArray[np.float64]
 
 
-class BatchPartition(NamedTuple):
-    """Division of a batch among threads.
+def new_scratch(program: Program) -> Scratch:
+    """Zeros of the sizes that a program needs."""
+    row, widest = int(program.columns[-1]), int(program.widths.max())
+    rows = program.batch_size
+    sizes = (rows * row, rows * row, rows * widest, program.trained)
+    workspace, upstream, spare, gradient = (np.zeros(size, np.float32) for size in sizes)
+    return Scratch(workspace, upstream, spare, gradient, np.zeros(rows))
+
+
+class Share(NamedTuple):
+    """One thread's share of every batch.
 
     Attributes:
-        batch_size: Rows of a whole batch.
-        parts: Number of parts that its groups fall into, at least as many as threads.
-        owners: (operations,) int64, the part that sums and applies the gradient of an
-            operation's weights.
+        parts: Number of parts that a batch's groups fall into, at least as many as threads.
+        owners: What :func:`weight_owners` gives.
+        thread: Number of this thread among those of the run.
+        threads: Number of threads.
+        barrier: Barrier at which they wait for each other.
     """
 
-    batch_size: int
     parts: int
     owners: NDArray[np.int64]
+    thread: int
+    threads: int
+    barrier: NDArray[np.int64]
 
 
 def groups_of(batch_size: int) -> int:
@@ -159,38 +190,41 @@ def groups_of(batch_size: int) -> int:
     return -(-batch_size // GROUP_ROWS)
 
 
-def most_parts(program: Program, batch_size: int) -> int:
+def most_parts(program: Program) -> int:
     """Into how many parts it is worth cutting a batch: small ones into one."""
-    is_worth_it = batch_size * sum(_sizes(program)) >= _WORTH_SHARING
-    return max(1, batch_size // GROUP_ROWS) if is_worth_it else 1
+    is_worth_it = program.batch_size * sum(_sizes(program)) >= _WORTH_SHARING
+    return max(1, program.batch_size // GROUP_ROWS) if is_worth_it else 1
 
 
-def partition_batch(program: Program, batch_size: int, parts: int) -> BatchPartition:
-    """Cut the batches of a network into parts; the weights go to them as evenly as they can."""
+def weight_owners(program: Program, parts: int) -> NDArray[np.int64]:
+    """The part that sums and applies the gradient of each operation's weights, (operations,).
+
+    The weights go to the parts as evenly as they can.
+    """
     sizes = _sizes(program)
     owners, loads = np.zeros(len(sizes), np.int64), np.zeros(parts)
     for number in sorted(range(len(sizes)), key=lambda number: -sizes[number]):
         owners[number] = np.argmin(loads)
         loads[owners[number]] += sizes[number]
-    return BatchPartition(batch_size, parts, owners)
+    return owners
 
 
 def _sizes(program: Program) -> list[int]:
     """Weights of each operation's kernel."""
     return [
-        int(program.widths[op[FIRST]] * program.widths[op[OUT]]) if op[KIND] == DENSE else 0
+        int(program.widths[op["first"]] * program.widths[op["out"]]) if op["kind"] == DENSE else 0
         for op in program.operations
     ]
 
 
 @inlined
-def first_row(partition: Any, part: int, rows: int) -> Any:
+def first_row(batch_size: int, parts: int, part: int, rows: int) -> Any:
     """The first of a batch's rows that belong to a part; of the part after the last, ``rows``."""
     if part == 0:
         return 0
-    if part == partition.parts or rows < partition.batch_size:
+    if part == parts or rows < batch_size:
         return rows
-    return (rows // GROUP_ROWS * part // partition.parts) * GROUP_ROWS
+    return (rows // GROUP_ROWS * part // parts) * GROUP_ROWS
 
 
 _ARRIVED, _GIVEN_UP = 0, 1
