@@ -19,7 +19,7 @@ from offset_autoencoder.io.files import write_json
 from offset_autoencoder.io.tables import write_csv
 from offset_autoencoder.offsets.table import folder_of
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, REPORTS
-from offset_autoencoder.reporting.progress import progress
+from offset_autoencoder.reporting.terminal import progress
 from offset_autoencoder.runs.files import read_saved_run
 from offset_autoencoder.runs.store import read_index, runs_folder
 

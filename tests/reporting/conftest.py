@@ -38,7 +38,6 @@ from offset_autoencoder.evaluation.summary import (
     summarise,
     summarise_generalization_gaps,
 )
-from offset_autoencoder.reporting.palette import model_colours, swept_colours
 
 FINDINGS = (
     "interventions",
@@ -177,12 +176,6 @@ def make_findings() -> Callable[..., Findings]:
     return _make_findings
 
 
-@pytest.fixture(scope="session")
-def findings(report: Report) -> Findings:
-    """What was found inside the runs of the report."""
-    return _make_findings(report.params)
-
-
 CHANGES = {"frozen": (0.0, 0.0, -0.3), "pca": (6.8, 6.1, 2.7), "class_code": (1.9, 4.5, 0.9)}
 
 
@@ -204,25 +197,6 @@ def _make_verdicts(params: Params) -> list[OffsetVerdict]:
                 OffsetEffects(setting, "mse", own, permuted, gaussian, none, told, pulls)
             )
     return judge_offsets(measured, margin=0.05, confidence=0.95, power=0.8)
-
-
-@pytest.fixture(scope="session")
-def make_verdicts() -> Callable[..., list[OffsetVerdict]]:
-    """The verdicts on the offsets of these params."""
-    return _make_verdicts
-
-
-@dataclass(frozen=True)
-class Colours:
-    by_model: dict[str, str]
-    by_values: dict[str, str]
-
-
-@pytest.fixture(scope="session")
-def colours(report: Report) -> Colours:
-    """The colours of the report's models and swept values."""
-    settings = report.params.settings
-    return Colours(model_colours(settings, ["none", "gaussian"]), swept_colours(settings))
 
 
 def _make_whole(made: Report, *, samples: str = "images", **changes: Any) -> ExperimentResults:
@@ -257,3 +231,9 @@ def _make_whole(made: Report, *, samples: str = "images", **changes: Any) -> Exp
 def make_whole() -> Callable[..., ExperimentResults]:
     """A report as the stage hands it over."""
     return _make_whole
+
+
+@pytest.fixture(scope="session")
+def whole(report: Report) -> ExperimentResults:
+    """All that is reported of the report."""
+    return _make_whole(report)

@@ -14,7 +14,8 @@ from PIL import Image
 from tests.reporting.conftest import FINDINGS
 
 from offset_autoencoder.evaluation.results import ExperimentResults
-from offset_autoencoder.reporting.reports import PICTURES, draw_pictures, plot_tables
+from offset_autoencoder.reporting.reports import PICTURES, draw_pictures
+from offset_autoencoder.reporting.rows import plot_tables
 
 Report = Any  # conftest's, which tests cannot import
 MakeReport = Callable[..., Report]
@@ -23,7 +24,7 @@ MakeWhole = Callable[..., ExperimentResults]
 
 
 def draw(results: ExperimentResults, folder: Path) -> dict[str, bytes]:
-    draw_pictures(folder, results, {name: rows for name, (_, rows) in plot_tables(results).items()})
+    draw_pictures(folder, results, plot_tables(results))
     return {path.stem: path.read_bytes() for path in sorted(folder.glob("*"))}
 
 
@@ -58,7 +59,7 @@ def test_metrics_of_any_sign_are_drawn(
     interventions = make_findings(made.params, metric).interventions
     summaries = [replace(summary, metric=metric) for summary in made.summaries]
     results = make_whole(made, interventions=interventions, summaries=summaries, comparisons=[])
-    plots = {name: rows for name, (_, rows) in plot_tables(results).items()}
+    plots = plot_tables(results)
     for name in ("test_metric", "interventions", "robustness", "offset_scales"):
         drawn = PICTURES[name](results, plots)
         assert drawn is not None

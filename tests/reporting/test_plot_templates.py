@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -12,51 +13,21 @@ from typing import Any
 import pytest
 
 from offset_autoencoder.evaluation.comparison import OUTCOMES
-from offset_autoencoder.evaluation.summary import learning_curves
-from offset_autoencoder.io.tables import write_csv
+from offset_autoencoder.evaluation.results import ExperimentResults
+from offset_autoencoder.io.tables import csv_text
 from offset_autoencoder.reporting.palette import OUTCOME_COLOURS
 from offset_autoencoder.reporting.rendering import templates, write_templates
-from offset_autoencoder.reporting.rows import (
-    change_plot,
-    comparison_plot,
-    curve_plot,
-    level_plot,
-    setting_plot,
-)
-
-Report = Any  # conftest's, which tests cannot import
-Findings = Any
-Colours = Any
+from offset_autoencoder.reporting.rows import plot_tables
 
 TEMPLATES = Path(__file__).parents[2] / ".dvc" / "plots"
-AXES = {
-    "intervention_changes": ("change", "setting"),
-    "level_curves": ("level", "mean"),
-    "learning_curves": ("epoch", "mean"),
-    "comparison_intervals": ("change", "setting"),
-    "settings_intervals": ("noise_level", "mean"),
+PLOTS = {
+    "intervention_changes": ("interventions", "change", "setting"),
+    "level_curves": ("robustness", "level", "mean"),
+    "learning_curves": ("learning_curves", "epoch", "mean"),
+    "comparison_intervals": ("comparison", "change", "setting"),
+    "settings_intervals": ("settings", "noise_level", "mean"),
 }
-
-
-def _read(
-    path: Path, report: Report, findings: Findings, colours: Colours, template: str
-) -> list[dict[str, str]]:
-    interventions = findings.interventions
-    if template == "intervention_changes":
-        table = change_plot(interventions, "mse", colours.by_model)
-    elif template == "level_curves":
-        table = level_plot(interventions, "mse", "robustness", colours.by_values)
-    elif template == "learning_curves":
-        curves = learning_curves(report.histories, confidence=0.95)
-        table = curve_plot(curves, colours.by_values)
-    elif template == "comparison_intervals":
-        table = comparison_plot(report.comparisons, "mse")
-    else:
-        baselines = ["none", "gaussian"]
-        table = setting_plot(report.summaries, baselines=baselines, colours=colours.by_model)
-    write_csv(path, *table)
-    with path.open(newline="") as stream:
-        return list(csv.DictReader(stream))
+"""By template its csv file, and the columns of its axes."""
 
 
 def _fields(node: Any) -> Iterator[str]:
@@ -94,14 +65,14 @@ def test_the_committed_templates_are_those_of_the_charts(tmp_path: Path) -> None
         )
 
 
-@pytest.mark.parametrize("template", sorted(AXES))
+@pytest.mark.parametrize("template", sorted(PLOTS))
 def test_dvc_fills_the_template_and_every_field_it_names_is_in_the_file(
-    template: str, report: Report, findings: Findings, colours: Colours, tmp_path: Path
+    template: str, whole: ExperimentResults
 ) -> None:
     from dvc_render.vega import VegaRenderer  # type: ignore[import-untyped]
 
-    rows = _read(tmp_path / "data.csv", report, findings, colours, template)
-    x, y = AXES[template]
+    plot, x, y = PLOTS[template]
+    rows = list(csv.DictReader(io.StringIO(csv_text(*plot_tables(whole)[plot]))))
     points = [{**row, "rev": rev} for rev in ("workspace", "HEAD") for row in rows]
     renderer = VegaRenderer(
         points, "plot", template=template, template_dir=str(TEMPLATES), x=x, y=y, title="a title"
@@ -138,18 +109,8 @@ def _colour_encodings(node: Any) -> Iterator[dict[str, Any]]:
             yield from _colour_encodings(item)
 
 
-@pytest.mark.parametrize("template", sorted(set(AXES) - {"comparison_intervals"}))
+@pytest.mark.parametrize("template", sorted(set(PLOTS) - {"comparison_intervals"}))
 def test_every_other_colour_is_taken_from_the_file(template: str) -> None:
     encodings = list(_colour_encodings(templates()[template]))
     assert encodings
     assert all((each["field"], each["scale"]) == ("colour", None) for each in encodings)
-
-
-def test_a_model_has_one_colour_in_every_file(
-    report: Report, findings: Findings, colours: Colours, tmp_path: Path
-) -> None:
-    seen: dict[str, set[str]] = {}
-    for template in ("settings_intervals", "intervention_changes"):
-        for row in _read(tmp_path / "data.csv", report, findings, colours, template):
-            seen.setdefault(row["model"], set()).add(row["colour"])
-    assert seen == {model: {colour} for model, colour in colours.by_model.items()}

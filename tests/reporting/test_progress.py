@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from offset_autoencoder.reporting import progress as module
-from offset_autoencoder.reporting.progress import progress
+from offset_autoencoder.reporting import terminal as module
+from offset_autoencoder.reporting.terminal import progress
 
 Begin = Callable[[], Callable[[], str]]
 

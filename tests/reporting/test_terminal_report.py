@@ -9,15 +9,13 @@ import pytest
 from rich.console import Console
 from tests.reporting.conftest import FINDINGS
 
-from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict
+from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.evaluation.summary import SettingSummary
 from offset_autoencoder.reporting.terminal_report import print_report, print_verdicts
 
-Report = Any  # conftest's, which tests cannot import
-MakeReport = Callable[..., Report]
-MakeWhole = Callable[..., Any]
-MakeVerdicts = Callable[..., list[OffsetVerdict]]
+MakeReport = Callable[..., Any]
+MakeWhole = Callable[..., ExperimentResults]
 
 
 def _printed(whole: Any, width: int = 80, **console: Any) -> str:
@@ -40,15 +38,13 @@ def _part(text: str, start: str, end: str) -> str:
     return text[text.index(start) : text.index(end)]
 
 
-def test_every_setting_has_one_line_a_table_in_80_columns(
-    report: Report, make_whole: MakeWhole
-) -> None:
-    text = _printed(make_whole(report))
+def test_every_setting_has_one_line_a_table_in_80_columns(whole: ExperimentResults) -> None:
+    text = _printed(whole)
     assert "\x1b" not in text
     assert "…" not in text
     assert "−" not in text
     assert max(map(len, text.splitlines())) <= 80
-    for summary in report.summaries:
+    for summary in whole.summaries:
         line = _rows(text, *summary.setting.label.split())[0]
         assert f"{1e3 * summary.estimate.mean:.2f} ± {1e3 * summary.estimate.half:.2f}" in line
     assert text.startswith("mean squared error on the test split, in 1e-3, and against none\n")
@@ -57,10 +53,10 @@ def test_every_setting_has_one_line_a_table_in_80_columns(
 
 
 def test_it_is_short_and_ends_with_the_verdicts_and_where_the_rest_is(
-    report: Report, make_whole: MakeWhole
+    whole: ExperimentResults,
 ) -> None:
     for width in (80, 100):
-        lines = _printed(make_whole(report), width).splitlines()
+        lines = _printed(whole, width).splitlines()
         assert len(lines) <= 13 + 9 + 9 + 32  # the rows of three tables, and all around them
         last = max(index for index, line in enumerate(lines) if line.startswith("class_code"))
         assert lines[last].split()[-2:] == ["second", "encoder"]
@@ -68,13 +64,13 @@ def test_it_is_short_and_ends_with_the_verdicts_and_where_the_rest_is(
             assert file in " ".join(lines[last + 1 :])
 
 
-def test_a_line_says_difference_p_wins_and_verdict(report: Report, make_whole: MakeWhole) -> None:
+def test_a_line_says_difference_p_wins_and_verdict(whole: ExperimentResults) -> None:
     item = next(
         item
-        for item in report.comparisons
+        for item in whole.comparisons
         if (item.setting.label, item.baseline.model) == ("pca rms=0.1", "none")
     )
-    assert _rows(_printed(make_whole(report)), "pca", "rms=0.1")[0].split()[-6:] == [
+    assert _rows(_printed(whole), "pca", "rms=0.1")[0].split()[-6:] == [
         f"{1e3 * item.difference.mean:+.2f}",
         "±",
         f"{1e3 * item.difference.half:.2f}",
@@ -84,15 +80,15 @@ def test_a_line_says_difference_p_wins_and_verdict(report: Report, make_whole: M
     ]
 
 
-def test_against_noise_like_is_compared_with_like(report: Report, make_whole: MakeWhole) -> None:
+def test_against_noise_like_is_compared_with_like(whole: ExperimentResults) -> None:
     """As deployed the noise is off and the offset on: beside it both on, and both off."""
-    text = _printed(make_whole(report), 100)
+    text = _printed(whole, 100)
     text = _part(text, "against gaussian at the same noise level", "verdict on")
     heading = " ".join(text.splitlines()[1].split())
     assert heading == "setting deployed ± as trained ± clean ±"
     found = {
         item.metric: item
-        for item in report.comparisons
+        for item in whole.comparisons
         if (item.setting.label, item.baseline.model) == ("class_code rms=0.2", "gaussian")
     }
     expected = ["class_code", "rms=0.2"]
@@ -104,18 +100,14 @@ def test_against_noise_like_is_compared_with_like(report: Report, make_whole: Ma
     assert _rows(text, "class_code", "rms=0.2")[0].split() == expected
 
 
-def test_a_narrow_console_has_every_condition_and_its_verdict(
-    report: Report, make_whole: MakeWhole
-) -> None:
-    text = _part(
-        _printed(make_whole(report)), "against gaussian at the same noise level", "verdict on"
-    )
+def test_a_narrow_console_has_every_condition_and_its_verdict(whole: ExperimentResults) -> None:
+    text = _part(_printed(whole), "against gaussian at the same noise level", "verdict on")
     words = _rows(text, "class_code", "rms=0.2")[0].split()
     assert (len(words), words[3], words[7]) == (8, "better", "equiv.")
 
 
 def test_a_baseline_without_noise_has_a_table_of_differences(
-    report: Report, make_report: MakeReport, make_whole: MakeWhole
+    make_report: MakeReport, make_whole: MakeWhole
 ) -> None:
     made = make_report(evaluate={"baselines": ["none", "frozen"]})
     text = _part(_printed(make_whole(made)), "against frozen at the same noise level", "verdict on")
@@ -124,19 +116,15 @@ def test_a_baseline_without_noise_has_a_table_of_differences(
     assert len(_rows(text, "gaussian")) == 3
 
 
-def test_equivalent_is_a_word_of_its_own_or_an_addition(
-    report: Report, make_whole: MakeWhole
-) -> None:
-    text = _printed(make_whole(report))
+def test_equivalent_is_a_word_of_its_own_or_an_addition(whole: ExperimentResults) -> None:
+    text = _printed(whole)
     assert _rows(text, "frozen", "rms=0.05")[0].split()[-1] == "equivalent"
     assert _rows(text, "class_code", "rms=0.05")[0].split()[-4:] == ["better", "<", "5", "%"]
     assert "shown to change by less than 5 %" in " ".join(text.split())
 
 
-def test_the_legend_says_what_was_compared_and_corrected(
-    report: Report, make_whole: MakeWhole
-) -> None:
-    text = " ".join(_printed(make_whole(report)).split())
+def test_the_legend_says_what_was_compared_and_corrected(whole: ExperimentResults) -> None:
+    text = " ".join(_printed(whole).split())
     assert "half the 95% interval over seeds" in text
     assert "Holm-corrected" in text
     assert "(none 12, gaussian 9)" in text
@@ -161,28 +149,26 @@ def test_who_is_not_compared_is_said_but_of_the_baselines(
 
 @pytest.mark.parametrize(("count", "said"), [(0, None), (1, "1 of 130"), (24, "24 of 130")])
 def test_runs_that_would_have_gone_on_are_counted(
-    count: int, said: str | None, report: Report, make_whole: MakeWhole
+    count: int, said: str | None, whole: ExperimentResults
 ) -> None:
-    text = _printed(make_whole(report, unconverged=count))
+    text = _printed(replace(whole, unconverged=count))
     assert ("raise train.epochs" in text) == (said is not None)
     assert said is None or f"{said} runs were still improving at the last epoch" in text
 
 
-def test_bounds_of_a_variational_autoencoder_are_one_line(
-    report: Report, make_whole: MakeWhole
-) -> None:
-    setting = report.params.settings[0]
+def test_bounds_of_a_variational_autoencoder_are_one_line(whole: ExperimentResults) -> None:
+    setting = whole.settings[0]
     values = {"elbo": (-24.79, 0.07), "nll": (21.98, 0.13), "kl": (2.81, 0.06)}
     bounds = [
         SettingSummary(setting, name, Estimate(mean, 1.0, mean - half, mean + half, 10), 0)
         for name, (mean, half) in values.items()
     ]
     line = "none: elbo -24.79 ± 0.07, nll 21.98 ± 0.13, kl 2.81 ± 0.06 nats per sample"
-    assert line in _printed(make_whole(report, bounds=bounds)).splitlines()
+    assert line in _printed(replace(whole, bounds=bounds)).splitlines()
 
 
-def test_a_terminal_gets_colour(report: Report, make_whole: MakeWhole) -> None:
-    text = _printed(make_whole(report), force_terminal=True, color_system="standard")
+def test_a_terminal_gets_colour(whole: ExperimentResults) -> None:
+    text = _printed(whole, force_terminal=True, color_system="standard")
     assert "\x1b[32mbetter" in text
 
 
@@ -217,31 +203,29 @@ def test_an_experiment_without_baselines_prints_its_means(
     assert _rows(text, "alone", "stddev=0.1")
 
 
-def test_a_stream_that_is_not_unicode_gets_ascii(report: Report, make_whole: MakeWhole) -> None:
+def test_a_stream_that_is_not_unicode_gets_ascii(whole: ExperimentResults) -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
-    print_report(Console(file=stream, width=80), make_whole(report))
+    print_report(Console(file=stream, width=80), whole)
     stream.flush()
     assert b"+/-" in raw.getvalue()
 
 
-def test_a_setting_whose_runs_all_diverged_has_that_for_a_verdict(
-    report: Report, make_whole: MakeWhole
-) -> None:
-    lost = next(s for s in report.summaries if s.setting.label == "pca rms=0.2")
+def test_a_setting_whose_runs_all_diverged_has_that_for_a_verdict(whole: ExperimentResults) -> None:
+    lost = next(s for s in whole.summaries if s.setting.label == "pca rms=0.2")
     nan = float("nan")
     nothing = Estimate(nan, nan, nan, nan, 0)
     gone = [
         replace(item, difference=nothing, outcome="diverged")
         if item.setting == lost.setting
         else item
-        for item in report.comparisons
+        for item in whole.comparisons
     ]
     summaries = [
         replace(lost, estimate=nothing, diverged=10) if item is lost else item
-        for item in report.summaries
+        for item in whole.summaries
     ]
-    text = _printed(make_whole(report, comparisons=gone, summaries=summaries))
+    text = _printed(replace(whole, comparisons=gone, summaries=summaries))
     assert _rows(text, "pca", "rms=0.2")[0].split() == ["pca", "rms=0.2", "-", "diverged"]
     assert "0/0" not in text
 
@@ -259,11 +243,9 @@ def test_where_every_run_diverged_that_is_all_that_is_said(
     assert "that matches" not in text
 
 
-def test_every_offset_has_one_line_in_80_columns(
-    report: Report, make_whole: MakeWhole, make_verdicts: MakeVerdicts
-) -> None:
-    verdicts = make_verdicts(report.params)
-    lines = _verdicts(make_whole(report)).splitlines()
+def test_every_offset_has_one_line_in_80_columns(whole: ExperimentResults) -> None:
+    verdicts = whole.verdicts
+    lines = _verdicts(whole).splitlines()
     assert max(map(len, lines)) <= 80
     rows = {tuple(line.split()[:2]): line for line in lines}
     for item in verdicts:
@@ -277,26 +259,24 @@ def test_every_offset_has_one_line_in_80_columns(
     assert fixed[2:5] == ["+190.3", "±", "0.4"]  # a half interval below 0.5 is not 0
 
 
-def test_a_wide_console_says_what_the_encoder_does(
-    report: Report, findings: Any, make_whole: MakeWhole, make_verdicts: MakeVerdicts
-) -> None:
-    verdicts = make_verdicts(report.params)
-    lines = _verdicts(make_whole(report), 100).splitlines()
+def test_a_wide_console_says_what_the_encoder_does(whole: ExperimentResults) -> None:
+    verdicts = whole.verdicts
+    lines = _verdicts(whole, 100).splitlines()
     rows = {" ".join(line.split()[:2]): line.rstrip() for line in lines}
-    answers = {item.setting.label: item.word for item in findings.encoder_adaptations}
+    answers = {item.setting.label: item.word for item in whole.encoder_adaptations}
     assert answers["pca rms=0.2"] == "reinforces"
     for item in verdicts:
         assert rows[item.setting.label].endswith(f"  {item.word}")
         assert answers[item.setting.label] in rows[item.setting.label]
     assert "encoder: its code" in " ".join(lines)
-    assert "encoder: its code" not in _verdicts(make_whole(report))
+    assert "encoder: its code" not in _verdicts(whole)
 
 
-def test_the_note_states_the_rule_with_its_margin(report: Report, make_whole: MakeWhole) -> None:
-    text = " ".join(_verdicts(make_whole(report)).split())
+def test_the_note_states_the_rule_with_its_margin(whole: ExperimentResults) -> None:
+    text = " ".join(_verdicts(whole).split())
     assert "the permuted offset costs more than 5 %, omitting it too" in text
     assert "half the 95% interval" in text
-    assert _verdicts(make_whole(report, verdicts=[])) == ""
+    assert _verdicts(replace(whole, verdicts=[])) == ""
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
@@ -308,6 +288,6 @@ def test_few_seeds_leave_it_inconclusive_without_nan(
     assert text.count("inconclusive") == 9
 
 
-def test_a_terminal_gets_coloured_verdicts(report: Report, make_whole: MakeWhole) -> None:
-    text = _verdicts(make_whole(report), force_terminal=True, color_system="standard")
+def test_a_terminal_gets_coloured_verdicts(whole: ExperimentResults) -> None:
+    text = _verdicts(whole, force_terminal=True, color_system="standard")
     assert "\x1b[32msecond encoder" in text

@@ -17,20 +17,20 @@ def _estimate(mean: float, half: float = NAN) -> Estimate:
 
 
 @pytest.mark.parametrize(
-    ("estimate", "pm", "expected"),
+    ("estimate", "interval", "expected"),
     [
-        (_estimate(0.0123, 0.0046), "±", "+1.2 ± 0.5"),
-        (_estimate(0.0123, 0.0046), "", "+1.2"),
-        (_estimate(-0.0123), "±", "-1.2"),
-        (_estimate(-0.0001, 0.01), "±", "+0.0 ± 1.0"),
-        (_estimate(NAN), "±", "-"),
-        (None, "±", "-"),
-        (_estimate(math.inf), "±", "inf"),
-        (_estimate(5e6, 1.0), "±", "+5.00e+08 ± 100.0"),
+        (_estimate(0.0123, 0.0046), True, "+1.2 ± 0.5"),
+        (_estimate(0.0123, 0.0046), False, "+1.2"),
+        (_estimate(-0.0123), True, "-1.2"),
+        (_estimate(-0.0001, 0.01), True, "+0.0 ± 1.0"),
+        (_estimate(NAN), True, "-"),
+        (_estimate(math.inf), True, "inf"),
+        (_estimate(5e6, 1.0), True, "+5.00e+08 ± 100.0"),
     ],
 )
-def test_what_is_known_is_shown(estimate: Estimate | None, pm: str, expected: str) -> None:
-    assert mean_and_half(estimate, pm, decimals=1, factor=100, signed=True) == expected
+def test_what_is_known_is_shown(estimate: Estimate, interval: bool, expected: str) -> None:
+    shown = mean_and_half(estimate, decimals=1, factor=100, signed=True, interval=interval)
+    assert shown == expected
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_what_is_known_is_shown(estimate: Estimate | None, pm: str, expected: st
     ],
 )
 def test_an_interval_is_not_shown_as_none_at_all(half: float, decimals: int, expected: str) -> None:
-    assert mean_and_half(_estimate(77, half), "±", decimals=decimals) == expected
+    assert mean_and_half(_estimate(77, half), decimals=decimals) == expected
 
 
 @given(st.floats(1e-3, 9.94e5), st.integers(-9, 9))

@@ -27,7 +27,7 @@ from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import ConcatenatedRows, chunks
 from offset_autoencoder.io.files import atomic_write, npy_writer
 from offset_autoencoder.paths import MODELS, PARAMS, PREPARED, run_store
-from offset_autoencoder.reporting.progress import progress
+from offset_autoencoder.reporting.terminal import progress
 from offset_autoencoder.runs.load import find_run
 from offset_autoencoder.serving.inference_model import (
     IN_MLFLOW,

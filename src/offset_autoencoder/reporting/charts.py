@@ -31,12 +31,8 @@ def comparison_chart(
 ) -> Chart:
     """The change of each setting's error against each baseline, a panel per baseline and condition.
 
-    Args:
-        title: A line or several.
-        x_label: Title of the axis.
-        margin: The change in % within which settings are equivalent: a grey band.
-        outcomes: The verdicts to list in the legend.
-        revisions: Whether rows name a revision, by the column ``rev``.
+    The ``margin``, in %, is a grey band; the legend lists the ``outcomes``; with ``revisions``
+    rows name one, by the column ``rev``.
     """
     colours = {outcome: OUTCOME_COLOURS[outcome] for outcome in outcomes}  # type: ignore[index]
     colour = (
@@ -107,8 +103,7 @@ def setting_chart(
     if "line" in panels:
         parts.append(_level_panel(x_label, y_label, y_scale, revisions=revisions))
     if "point" in panels:
-        title_there = None if parts else y_label
-        parts.append(_point_panel(title_there, y_scale, revisions=revisions))
+        parts.append(_point_panel(None if parts else y_label, y_scale, revisions=revisions))
     chart = alt.hconcat(*parts, data=data(), spacing=95 if len(parts) > 1 else 20)
     return chart.resolve_scale(y="shared").properties(title=titled(title))
 
@@ -307,21 +302,3 @@ def ticks_of(scale: Mapping[str, Any], count: int) -> dict[str, Any]:
 def data() -> Chart:
     """The rows, which the renderer puts in."""
     return alt.NamedData(name="rows")
-
-
-def spread(places: Sequence[float], apart: float) -> list[float]:
-    """Ascending places, moved as little as it takes for each to be ``apart`` from the next."""
-
-    def bottom(group: Sequence[float]) -> float:
-        return sum(group) / len(group) - apart * (len(group) - 1) / 2
-
-    def top(group: Sequence[float]) -> float:
-        return bottom(group) + apart * (len(group) - 1)
-
-    groups: list[list[float]] = []
-    for place in places:
-        groups.append([place])
-        while len(groups) > 1 and bottom(groups[-1]) < top(groups[-2]) + apart:
-            last = groups.pop()
-            groups[-1] += last
-    return [bottom(group) + apart * index for group in groups for index in range(len(group))]

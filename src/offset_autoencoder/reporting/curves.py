@@ -8,18 +8,8 @@ from typing import Any
 
 import altair as alt
 
-from offset_autoencoder.reporting.charts import (
-    DIGITS,
-    Chart,
-    data,
-    first_row,
-    means,
-    own_colour,
-    shared_title,
-    ticks_of,
-    titled,
-    tooltip,
-)
+from offset_autoencoder.reporting import charts
+from offset_autoencoder.reporting.charts import DIGITS, Chart
 
 SHOWN = "shown"
 """The parameter of a page's chart that holds which models, or labels, it shows."""
@@ -46,28 +36,20 @@ def curve_chart(
     reference: bool = False,
     revisions: bool = False,
 ) -> Chart:
-    """Curves with bands in small panels, one per model, one line per setting.
+    """Curves over the column ``x``, with bands, in a panel per model, one line per setting.
 
-    Args:
-        title: A line or several.
-        x: The column of x.
-        x_label: Title of its axis.
-        y_label: Title of the other.
-        y_scale: Options of its scale.
-        without_start: Whether the first tenth of the longest curve is left out, where curves
-            fall from far above.
-        points: Whether every point has a mark.
-        reference: Whether there are rows with ``reference``, drawn grey and dashed.
-        revisions: Whether rows name a revision, by the column ``rev``.
+    ``without_start`` leaves out the first tenth of the longest curve, where curves fall from far
+    above; ``points`` marks every point; rows with ``reference`` are drawn grey and dashed, and
+    with ``revisions`` rows name one, by the column ``rev``.
     """
     scale: dict[str, Any] = {"zero": False, "nice": False, "padding": _PADDING}
     x_axis = (
         alt.X(x, type="quantitative").title(None).scale(**scale).axis(format=DIGITS, tickCount=6)
     )
     detail = ["setting:N", "rev:N"] if revisions else ["setting:N"]
-    base = alt.Chart().encode(x_axis, own_colour(), detail=detail)
+    base = alt.Chart().encode(x_axis, charts.own_colour(), detail=detail)
     drawn = base.transform_filter("!datum.reference") if reference else base
-    axis = {"titleLimit": 190, **ticks_of(y_scale, 5)}
+    axis = {"titleLimit": 190, **charts.ticks_of(y_scale, 5)}
     band, line, mark = _marks(drawn, y_label, y_scale, axis)
     if revisions:
         line = line.encode(strokeDash=alt.StrokeDash("rev:N").sort(None).title("revision"))
@@ -75,17 +57,19 @@ def curve_chart(
     if points or revisions:
         columns = ["rev", "setting", x, "mean", "low", "high", "runs"]
         opacity = alt.value(1 if points else 0)
-        layers.append(mark.encode(size=alt.value(25), opacity=opacity, tooltip=tooltip(columns)))
+        layers.append(
+            mark.encode(size=alt.value(25), opacity=opacity, tooltip=charts.tooltip(columns))
+        )
     if reference:
         compared = _marks(base.transform_filter("datum.reference"), y_label, y_scale, axis)[1]
         dashed = compared.mark_line(strokeWidth=1.3, strokeDash=[4, 3], clip=True)
         layers.append(dashed.encode(color=alt.value(_REFERENCE)))
-    facet = alt.Facet("model:N").sort(first_row()).header(title=None, labelAnchor="start")
+    facet = alt.Facet("model:N").sort(charts.first_row()).header(title=None, labelAnchor="start")
     panels = alt.layer(*layers).properties(width=190, height=150)
-    panels = panels.facet(facet=facet, columns=4, data=data())
+    panels = panels.facet(facet=facet, columns=4, data=charts.data())
     panels.data = alt.Undefined  # Altair asks for it; but what follows is done to the data of all
-    panels.title = shared_title(x_label)
-    chart = alt.vconcat(_swept_key(reference), panels, data=data()).transform_window(
+    panels.title = charts.shared_title(x_label)
+    chart = alt.vconcat(_swept_key(reference), panels, data=charts.data()).transform_window(
         row="row_number()"
     )
     if without_start:
@@ -93,7 +77,7 @@ def curve_chart(
             f"datum.last <= 20 || datum.{x} >= datum.last / 10"
         )
     chart = chart.transform_calculate(swept="datum.values ? datum.values : 'nothing swept'")
-    return chart.properties(title=titled(title))
+    return chart.properties(title=charts.titled(title))
 
 
 def switched_curve_chart(
@@ -107,17 +91,10 @@ def switched_curve_chart(
 ) -> Chart:
     """The page's curves, all in one panel: hovered one by one, switched by model.
 
-    The axis of y is logarithmic where all of it is above zero.
-
-    Args:
-        rows: One per curve, at least one: ``setting``, ``model``, ``values``, ``runs``, and lists
-            ``x``, ``mean``, ``low`` and ``high``, None where there is no number.
-        colours: By model.
-        x_label: Title of the axis.
-        y_label: Likewise.
-        log_x: Whether x is logarithmic.
-        points: Whether every point has a mark, and x numbers at the points alone where these
-            are few.
+    A row per curve, at least one: ``setting``, ``model``, ``values``, ``runs``, and lists ``x``,
+    ``mean``, ``low`` and ``high``, None where there is no number. Colours are by model. The axis
+    of y is logarithmic where all of it is above zero. With ``points`` every point has a mark, and
+    x numbers at the points alone where these are few.
     """
     models, values = (list(dict.fromkeys(row[key] for row in rows)) for key in ("model", "values"))
     places = sorted({place for row in rows for place in row["x"]})
@@ -150,11 +127,10 @@ def switched_curve_chart(
         alt.layer(
             band.encode(opacity=opacity(0.03, 0.16)),
             line.encode(
-                dash.title(None) if len(values) > 1 else dash.legend(None),
-                opacity=opacity(0.15, 1),
+                dash.title(None) if len(values) > 1 else dash.legend(None), opacity=opacity(0.15, 1)
             ),
             mark.add_params(hovered),
-            data=data(),
+            data=charts.data(),
         )
         .transform_filter(f"indexof({SHOWN}, datum.model) >= 0")
         .transform_flatten(["x", "mean", "low", "high"])
@@ -166,13 +142,9 @@ def switched_curve_chart(
 def code_chart(settings: Sequence[str], colours: Mapping[str, str], *, coloured: bool) -> Chart:
     """The page's codes in two dimensions, a panel per setting, switched by label.
 
-    Its rows have lists ``sample``, ``label``, ``c1`` and ``c2``.
-
-    Args:
-        settings: The panels, in order.
-        colours: By label.
-        coloured: Whether a label says anything: one of a letter or two is then drawn as itself,
-            and read where colours are not told apart.
+    Its rows have lists ``sample``, ``label``, ``c1`` and ``c2``; colours are by label. Where it is
+    ``coloured``, labels say something: those of a letter or two are then drawn as themselves, and
+    read where colours are not told apart.
     """
     labels = list(colours)
     letters = coloured and max(map(len, labels)) <= _LONGEST_LETTERS
@@ -190,7 +162,9 @@ def code_chart(settings: Sequence[str], colours: Mapping[str, str], *, coloured:
         tooltip=["setting:N", "sample:N", "label:N"],
     ).properties(width=PANEL, height=PANEL)
     return (
-        panels.facet(facet=alt.Facet("setting:N").sort(list(settings)), columns=4, data=data())
+        panels.facet(
+            facet=alt.Facet("setting:N").sort(list(settings)), columns=4, data=charts.data()
+        )
         .transform_flatten(["sample", "label", "c1", "c2"])
         .transform_filter(f"indexof({SHOWN}, datum.label) >= 0")
         .resolve_scale(x="independent", y="independent")
@@ -202,7 +176,7 @@ def _marks(
     base: Chart, y_label: str, y_scale: Mapping[str, Any], axis: Mapping[str, Any]
 ) -> tuple[Chart, Chart, Chart]:
     """Bands, lines and points of means and their intervals: what every chart of curves has."""
-    mean, low = means(y_label, y_scale, axis)
+    mean, low = charts.means(y_label, y_scale, axis)
     return (
         base.mark_area(clip=True).encode(low.stack(None), y2="high:Q"),
         base.mark_line(strokeWidth=1.8, clip=True).encode(mean),
@@ -225,7 +199,7 @@ def _swept_key(reference: bool) -> Chart:
             alt.Y("line:O").axis(None),
         )
     )
-    mark = values.mark_square(filled=True, opacity=1, size=120).encode(own_colour())
+    mark = values.mark_square(filled=True, opacity=1, size=120).encode(charts.own_colour())
     name = values.mark_text(align="left", dx=10, limit=110, fontSize=12).encode(text="swept:N")
     return alt.layer(mark, name).properties(
         width=alt.Step(130), height=alt.Step(18), view=alt.ViewConfig(stroke=None)

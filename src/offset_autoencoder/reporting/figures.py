@@ -11,24 +11,14 @@ from typing import Any
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
-from offset_autoencoder.config.schema import Evaluate
+from offset_autoencoder.evaluation.metrics import METRICS
+from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.statistics import Estimate
+from offset_autoencoder.reporting import tables, wording
 from offset_autoencoder.reporting.curves import PANEL, code_chart, switched_curve_chart
 from offset_autoencoder.reporting.palette import Colour, Palette
-from offset_autoencoder.reporting.tables import NAN, UNKNOWN, Cell, Column, Table, estimate_cell
-from offset_autoencoder.reporting.wording import (
-    better_word,
-    decimals_of,
-    exponent_of,
-    first_epoch,
-    in_unit,
-    metric_name,
-    over_seeds,
-)
-
-Row = Mapping[str, Any]
-Names = Mapping[str, str]
-"""Names of the settings on the page, by label."""
+from offset_autoencoder.reporting.rows import Row
+from offset_autoencoder.reporting.tables import NAN, UNKNOWN, Cell, Column, Table
 
 MOST_POINTS = 6000
 LEVELS = {
@@ -40,7 +30,7 @@ LEVELS = {
 }
 """Of each plot of levels what it shows, and what a level is."""
 
-FILE = "reports/plots/codes.csv"
+FILES = "reports/plots"
 _FEWEST_POINTS = 12
 _PANEL_AXIS = 60  # pixels beside a panel of codes
 _MOST_SWITCHES = 20
@@ -79,68 +69,90 @@ _CONFIG: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart and what belongs to it.
-
-    Attributes:
-        name: Its id on the page.
-        caption: What it shows, and what its axes are.
-        spec: Its specification, JSON that is safe within a script element.
-        switches: Models, or labels, to switch on and off, each with the class of its colour.
-        switched: What these are.
-        table: The numbers behind it.
-        facet_width: The width of a panel where there are several, pixels; 0 for a single one.
-    """
+    """A chart and what belongs to it; its name is its id on the page."""
 
     name: str
     caption: str
-    spec: Markup
-    switches: Sequence[tuple[str, str]]
+    spec: Markup  # JSON that is safe within a script element
+    switches: Sequence[tuple[str, str]]  # what is switched on and off, each with its colour's class
     switched: str = "models"
-    table: Table | None = None
-    facet_width: int = 0
+    table: Table | None = None  # the numbers behind it
+    facet_width: int = 0  # of a panel where there are several, pixels
 
 
 def learning_curve_figure(
-    rows: Sequence[Row], names: Names, evaluate: Evaluate, palette: Palette
+    results: ExperimentResults, rows: Sequence[Row], palette: Palette
 ) -> Figure | None:
     """The best validation loss so far over the epochs; None where no run finished."""
-    groups = by_setting(rows)
+    groups = by_setting(results, rows)
     if not groups:
         return None
     last = max(group[-1]["epoch"] for group in groups.values())
-    first = first_epoch(last)
+    first = wording.first_epoch(last)
     most = max(_FEWEST_POINTS, MOST_POINTS // len(groups))
     lines = []
-    for label, group in groups.items():
+    for name, group in groups.items():
         later = [row for row in group if row["epoch"] >= first] or group[-1:]
-        lines.append(_line(names[label], thinned(later, most), "epoch"))
+        lines.append(_line(name, thinned(later, most), "epoch"))
     caption = (
         "Best validation loss so far (a run that stopped keeps its best): "
-        f"{over_seeds(evaluate.confidence)}"
+        f"{wording.over_seeds(results.evaluate.confidence)}"
     )
     caption += f", from epoch {first} on." if first > 1 else "."
     points = max(len(line["x"]) for line in lines)
     if points < last - first + 1:
         caption += f" A curve is drawn through {points} of its epochs at most."
-    table = _epoch_table(groups, names, last)
+    epochs = {f"by epoch {epoch}, ±": epoch for epoch in (1, 10, 100, 1000) if epoch < last}
+    losses = {
+        heading: [
+            _estimate([row for row in group if row["epoch"] <= epoch][-1])
+            for group in groups.values()
+        ]
+        for heading, epoch in {**epochs, "at the end, ±": math.inf}.items()
+    }
+    ends = [group[-1]["epoch"] for group in groups.values()]
+    table = _mean_table(
+        "learning-curve-numbers",
+        "Best validation loss so far: mean and half its interval over seeds.",
+        f"{FILES}/learning_curves.csv",
+        groups,
+        losses,
+    )
+    table.columns.append(Column("last", "last epoch", [Cell(f"{end}", end) for end in ends]))
     return _curves("learning-curves", caption, lines, palette, "epoch", "validation loss", table)
 
 
 def level_figure(
-    plot: str, rows: Sequence[Row], names: Names, evaluate: Evaluate, palette: Palette
+    plot: str, results: ExperimentResults, rows: Sequence[Row], palette: Palette
 ) -> Figure | None:
     """The test metric over the levels of an intervention, one of :data:`LEVELS`; None without."""
-    groups = by_setting(rows)
+    groups = by_setting(results, rows)
     if not groups:
         return None
     content, x_label = LEVELS[plot]
-    lines = [_line(names[label], group, "level") for label, group in groups.items()]
-    name, caption = plot.replace("_", "-"), f"{content}: {_measure(evaluate)}."
-    table = _level_table(groups, names, plot, x_label, evaluate)
-    return _curves(name, caption, lines, palette, x_label, _metric(evaluate), table, points=True)
+    lines = [_line(name, group, "level") for name, group in groups.items()]
+    at = {(name, row["level"]): _estimate(row) for name, group in groups.items() for row in group}
+    exponent = wording.exponent_of(estimate.mean for estimate in at.values())
+    unit = wording.in_unit(_metric(results), exponent)
+    name = plot.replace("_", "-")
+    table = _mean_table(
+        f"{name}-numbers",
+        f"{unit}: mean and half its interval over seeds. Columns: {x_label}.",
+        f"{FILES}/{plot}.csv",
+        groups,
+        {
+            f"at {level:g}, ±": [at.get((name, level), UNKNOWN) for name in groups]
+            for level in sorted({level for _, level in at})
+        },
+        10.0**-exponent,
+    )
+    caption = f"{content}: {_measure(results)}."
+    return _curves(name, caption, lines, palette, x_label, _metric(results), table, points=True)
 
 
-def noise_level_figure(rows: Sequence[Row], evaluate: Evaluate, palette: Palette) -> Figure | None:
+def noise_level_figure(
+    results: ExperimentResults, rows: Sequence[Row], palette: Palette
+) -> Figure | None:
     """The test metric by the noise level; None where there are no two levels.
 
     What adds nothing of a set rms is a level line across all of them.
@@ -149,38 +161,38 @@ def noise_level_figure(rows: Sequence[Row], evaluate: Evaluate, palette: Palette
     levels = sorted({row["noise_level"] for row in finite if row["noise_level"]})
     if len(levels) < 2:
         return None
-    groups: dict[tuple[bool, str], list[Row]] = {}
+    with_level: dict[str, list[Row]] = {}
+    without: dict[str, list[Row]] = {}
     for row in finite:
-        added = bool(row["noise_level"])
-        groups.setdefault((added, row["series"] if added else row["setting"]), []).append(row)
-    lines = []
-    for (added, name), group in sorted(groups.items(), key=lambda item: item[0][0]):
-        ordered: Sequence[Row] = sorted(group, key=lambda row: row["noise_level"] or 0)
-        if not added:
-            ordered = [{**group[0], "noise_level": level} for level in (levels[0], levels[-1])]
-        values = "by noise level" if added else "no noise level to set"
-        lines.append(
-            _line(name, [{**row, "values": values, "runs": ""} for row in ordered], "noise_level")
-        )
+        if row["noise_level"]:
+            own = {**row, "values": "by noise level", "runs": ""}
+            with_level.setdefault(row["series"], []).append(own)
+        else:
+            own = {**row, "values": "no noise level to set", "runs": ""}
+            ends = (levels[0], levels[-1])
+            without[row["setting"]] = [{**own, "noise_level": level} for level in ends]
+    lines = [
+        _line(name, sorted(group, key=lambda row: row["noise_level"]), "noise_level")
+        for groups in (without, with_level)
+        for name, group in groups.items()
+    ]
     caption = (
         "The test metric by the noise level, the root mean square of what is added to a coordinate "
-        f"of the code: {_measure(evaluate)}."
+        f"of the code: {_measure(results)}."
     )
-    x_label, y_label = "noise level: rms of what is added", _metric(evaluate)
-    return _curves(
-        "noise-level", caption, lines, palette, x_label, y_label, None, log_x=True, points=True
-    )
+    x_label, axes = "noise level: rms of what is added", {"log_x": True, "points": True}
+    return _curves("noise-level", caption, lines, palette, x_label, _metric(results), None, **axes)
 
 
-def code_figure(rows: Sequence[Row], names: Names, colours: Mapping[str, Colour]) -> Figure | None:
+def code_figure(results: ExperimentResults, rows: Sequence[Row], palette: Palette) -> Figure | None:
     """Codes in two dimensions, coloured by :func:`labels_of`; None without rows."""
-    groups: dict[str, list[Row]] = {}
+    names, groups = _names(results), dict[str, list[Row]]()
     for row in rows:
-        groups.setdefault(row["setting"], []).append(row)
+        groups.setdefault(names[row["setting"]], []).append(row)
     if not groups:
         return None
     shown = dict(itertools.islice(groups.items(), _MOST_PANELS))
-    labels = list(colours)
+    labels = list(palette.labels)
     labelled = labels != [_UNLABELLED]
     caption = (
         "Codes of the same test samples, before anything is added to them, along their own first "
@@ -189,27 +201,26 @@ def code_figure(rows: Sequence[Row], names: Names, colours: Mapping[str, Colour]
     if labelled:
         caption += " Colour: label."
     if len(groups) > len(shown):
-        caption += f" The other {len(groups) - len(shown)} settings are in {FILE}."
+        caption += f" The other {len(groups) - len(shown)} settings are in {FILES}/codes.csv."
     panels: list[dict[str, Any]] = [
         {
-            "setting": names.get(setting, setting),
+            "setting": name,
             "sample": [str(row["sample"]) for row in group],
             "label": [_label(row) for row in group],
             "c1": [short(row["c1"]) for row in group],
             "c2": [short(row["c2"]) for row in group],
         }
-        for setting, group in shown.items()
+        for name, group in shown.items()
     ]
-    references = {label: colour.reference for label, colour in colours.items()}
-    chart = code_chart([panel["setting"] for panel in panels], references, coloured=labelled)
+    references = {label: colour.reference for label, colour in palette.labels.items()}
     switchable = labelled and len(labels) <= _MOST_SWITCHES
     return Figure(
         name="codes",
         caption=caption,
-        spec=spec_text(chart, panels),
-        switches=_switches(labels, colours) if switchable else [],
+        spec=spec_text(code_chart(list(shown), references, coloured=labelled), panels),
+        switches=_switches(labels, palette.labels) if switchable else [],
         switched="labels",
-        table=_code_table(shown, names, labels if switchable else []),
+        table=_code_table(shown, labels if switchable else []),
         facet_width=PANEL + _PANEL_AXIS,
     )
 
@@ -258,13 +269,17 @@ def short(value: float) -> float | None:
     return float(f"{value:.5g}") if math.isfinite(value) else None
 
 
-def by_setting(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """The rows of each setting, by its label; those without a finite mean are left out."""
-    groups: dict[str, list[Row]] = {}
+def by_setting(results: ExperimentResults, rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """The rows of each setting, by its full label; those without a finite mean are left out."""
+    names, groups = _names(results), dict[str, list[Row]]()
     for row in rows:
         if math.isfinite(row["mean"]):
-            groups.setdefault(row["setting"], []).append(row)
+            groups.setdefault(names[row["setting"]], []).append(row)
     return groups
+
+
+def _names(results: ExperimentResults) -> dict[str, str]:
+    return {setting.label: wording.full_label(setting) for setting in results.settings}
 
 
 def thinned(rows: Sequence[Row], most: int) -> list[Row]:
@@ -287,66 +302,34 @@ def _line(name: str, rows: Sequence[Row], x: str) -> Row:
     }
 
 
-def _epoch_table(groups: Mapping[str, Sequence[Row]], names: Names, last: int) -> Table:
-    """The loss at a few epochs, at equal ratios, and at the end of each curve."""
-    epochs = [epoch for epoch in (1, 10, 100, 1000) if epoch < last]
-    losses = {
-        label: [
-            _estimate([row for row in rows if row["epoch"] <= epoch][-1])
-            for epoch in (*epochs, math.inf)
-        ]
-        for label, rows in groups.items()
-    }
-    decimals = decimals_of([loss for row in losses.values() for loss in row])
-    cells = []
-    for label, row in losses.items():
-        end = groups[label][-1]["epoch"]
-        means = (estimate_cell(loss, decimals=decimals) for loss in row)
-        cells.append([Cell(names[label]), *means, Cell(f"{end}", end)])
-    columns = [
-        Column("setting", "setting", "text"),
-        *(Column(f"epoch_{epoch}", f"by epoch {epoch}, ±") for epoch in epochs),
-        Column("end", "at the end, ±"),
-        Column("last", "last epoch"),
-    ]
-    caption = "Best validation loss so far: mean and half its interval over seeds."
-    file = "reports/plots/learning_curves.csv"
-    return Table("learning-curve-numbers", caption, columns, cells, file)
-
-
-def _level_table(
-    groups: Mapping[str, Sequence[Row]], names: Names, plot: str, title: str, evaluate: Evaluate
+def _mean_table(
+    name: str,
+    caption: str,
+    file: str,
+    settings: Iterable[str],
+    means: Mapping[str, Sequence[Estimate]],
+    factor: float = 1,
 ) -> Table:
-    levels = sorted({row["level"] for rows in groups.values() for row in rows})
-    at = {(label, row["level"]): _estimate(row) for label, rows in groups.items() for row in rows}
-    exponent = exponent_of(estimate.mean for estimate in at.values())
-    factor = 10.0**-exponent
-    decimals = decimals_of(list(at.values()), factor=factor)
-    cells = []
-    for label in groups:
-        means = [at.get((label, level), UNKNOWN) for level in levels]
-        row = (estimate_cell(mean, decimals=decimals, factor=factor) for mean in means)
-        cells.append([Cell(names[label]), *row])
-    columns = [
-        Column("setting", "setting", "text"),
-        *(Column(f"level_{level:g}", f"at {level:g}, ±") for level in levels),
+    """A row per setting; means by the headings of their columns, all with as many decimals."""
+    decimals = wording.decimals_of(itertools.chain(*means.values()), factor=factor)
+    columns = [tables.text_column("setting", "setting", settings)]
+    columns += [
+        tables.estimate_column(key, key, own, factor, decimals) for key, own in means.items()
     ]
-    unit = in_unit(_metric(evaluate), exponent)
-    caption = f"{unit}: mean and half its interval over seeds. Columns: {title}."
-    name = f"{plot.replace('_', '-')}-numbers"
-    return Table(name, caption, columns, cells, f"reports/plots/{plot}.csv")
+    return Table(name, caption, columns, file)
 
 
 def _estimate(row: Row) -> Estimate:
     return Estimate(row["mean"], NAN, row["low"], row["high"], row["runs"])
 
 
-def _metric(evaluate: Evaluate) -> str:
-    return f"{metric_name(evaluate.metric)} on the test split"
+def _metric(results: ExperimentResults) -> str:
+    return f"{METRICS[results.evaluate.metric].label} on the test split"
 
 
-def _measure(evaluate: Evaluate) -> str:
-    return f"{over_seeds(evaluate.confidence)}; {better_word(evaluate.metric)} is better"
+def _measure(results: ExperimentResults) -> str:
+    better = wording.better_word(results.evaluate.metric)
+    return f"{wording.over_seeds(results.evaluate.confidence)}; {better} is better"
 
 
 def labels_of(rows: Sequence[Row]) -> list[str]:
@@ -354,38 +337,31 @@ def labels_of(rows: Sequence[Row]) -> list[str]:
     return sorted(dict.fromkeys(map(_label, rows)), key=lambda text: (*_as_number(text), text))
 
 
-def _code_table(
-    groups: Mapping[str, Sequence[Row]], names: Mapping[str, str], labels: Sequence[str]
-) -> Table:
+def _code_table(groups: Mapping[str, Sequence[Row]], labels: Sequence[str]) -> Table:
     """The variance in the two components of each setting's codes, and each label's mean."""
-    cells = []
-    for setting, rows in groups.items():
-        shares = (rows[0]["share1"], rows[0]["share2"])
-        share = math.nan if None in shares else sum(shares)
-        means = (_mean([row for row in rows if _label(row) == label]) for label in labels)
-        cells.append(
-            [
-                Cell(names.get(setting, setting)),
-                Cell(f"{100 * share:.0f}" if math.isfinite(share) else "", share),
-                *(Cell(mean.replace("-", "−")) for mean in means),
-            ]
-        )
+    shares = []
+    for rows in groups.values():
+        both = (rows[0]["share1"], rows[0]["share2"])
+        share = NAN if None in both else sum(both)
+        shares.append(Cell(f"{100 * share:.0f}" if math.isfinite(share) else "", share))
     columns = [
-        Column("setting", "setting", "text"),
-        Column("share", "variance of the codes in the two components, %"),
-        *(Column(f"mean_{label}", f"mean of {label}", "text") for label in labels),
+        tables.text_column("setting", "setting", groups),
+        Column("share", "variance of the codes in the two components, %", shares),
     ]
+    for label in labels:
+        means = [_mean([row for row in rows if _label(row) == label]) for rows in groups.values()]
+        columns.append(tables.text_column(f"mean_{label}", f"mean of {label}", means))
     caption = "Variance of the codes in the two components" + (
         ", and the mean of both over the samples of each label." if labels else "."
     )
-    return Table("code-numbers", caption, columns, cells, FILE)
+    return Table("code-numbers", caption, columns, f"{FILES}/codes.csv")
 
 
 def _mean(rows: Sequence[Row]) -> str:
     if not rows:
         return ""
     means = (sum(row[axis] for row in rows) / len(rows) for axis in ("c1", "c2"))
-    return ", ".join(f"{mean:.2f}" for mean in means)
+    return ", ".join(f"{mean:.2f}" for mean in means).replace("-", "−")
 
 
 def _label(row: Row) -> str:

@@ -8,37 +8,32 @@ import functools
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
+import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict
+from offset_autoencoder.config import Params
+from offset_autoencoder.config.params import read_document
+from offset_autoencoder.config.schema import SPLITS
+from offset_autoencoder.data.prepared import Schema
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.statistics import percent
-from offset_autoencoder.io.files import write_text
-from offset_autoencoder.reporting.figures import (
-    code_figure,
-    labels_of,
-    learning_curve_figure,
-    level_figure,
-    noise_level_figure,
-)
-from offset_autoencoder.reporting.palette import DARK_PAGE, Palette, palette_of
-from offset_autoencoder.reporting.provenance import Provenance
+from offset_autoencoder.io.files import read_json, write_text
+from offset_autoencoder.offsets.table import INFO, folder_of
+from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS
+from offset_autoencoder.reporting import figures, result_tables
+from offset_autoencoder.reporting.palette import DARK_PAGE, palette_of
 from offset_autoencoder.reporting.rendering import sample_strips
-from offset_autoencoder.reporting.reports import plot_tables
-from offset_autoencoder.reporting.result_tables import (
-    comparison_tables,
-    intervention_table,
-    probe_table,
-    setting_table,
-    verdict_table,
-)
-from offset_autoencoder.reporting.tables import Cell
+from offset_autoencoder.reporting.rows import plot_tables
+from offset_autoencoder.reporting.tables import Cell, Column, Table, text_column
 from offset_autoencoder.reporting.wording import full_label
+from offset_autoencoder.runs.files import SPEC
+from offset_autoencoder.runs.store import runs_folder
 
 WORDS = ("second encoder", "noise", "neither", "inconclusive")
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -46,28 +41,127 @@ _FIGURES = slice(1, 6)  # of a row of verdicts: three changes and two shares
 _PACKAGE = "vl-convert-python"
 _SNIPPET = "window.vegaEmbed = vegaEmbed;"
 _NOT_IN_A_SCRIPT = ("</script", "<!--")
+# Where results are sent says nothing about them, and may hold a password.
+_NOT_SHOWN = ("tracking",)
+_STATISTICS = ("offset-autoencoder", "scipy", "scikit-learn")
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """The verdict on one or more settings of a model: its word, class of colour and reason.
+class Provenance:
+    """Origin of a report, by which it can be made again.
 
-    ``figures`` are each setting's swept values, with its three changes of the error and two shares.
+    Attributes:
+        params: params.yaml, but for where results are sent.
+        facts: Facts about the data, each with its name; the first is their source.
+        data_table: The splits of the data and their digests.
+        offset_table: A row per offset table that a model uses; None where there is none.
+        versions: Names of what was used, each with its version.
+        commit: The git commit that the project stood at; None where it is not known.
     """
 
-    word: str
-    css: str
-    reason: str
-    figures: Sequence[tuple[str, Sequence[Cell]]]
+    params: str
+    facts: Sequence[tuple[str, str]]
+    data_table: Table
+    offset_table: Table | None
+    versions: Sequence[tuple[str, str]]
+    commit: str | None
 
 
-@dataclass(frozen=True)
-class Card:
-    """A model's verdicts, with the class of its colour; neighbours of one reason together."""
+def read_provenance(
+    params: Params,
+    schema: Schema,
+    run_ids: Iterable[str],
+    *,
+    root: Path = Path(),
+    commit: str | None = None,
+) -> Provenance:
+    """Gather the provenance of a report from the files of the project whose folder is ``root``.
 
-    model: str
-    css: str
-    verdicts: Sequence[Verdict]
+    Raises:
+        InputError: where a file is missing or damaged.
+    """
+    document = read_document(root / PARAMS)
+    kept = {key: part for key, part in document.items() if key not in _NOT_SHOWN}
+    used = {setting.spec.offset for setting in params.settings}
+    features = f"{schema.input_dim:,}"
+    if schema.image_shape:
+        features += f" ({' × '.join(str(side) for side in schema.image_shape)} pixels)"
+    return Provenance(
+        params=yaml.safe_dump(
+            kept, sort_keys=False, default_flow_style=None, allow_unicode=True, width=88
+        ),
+        facts=[
+            ("source", schema.source),
+            ("features", features),
+            ("labels", f"{len(schema.classes)} classes" if schema.classes else "none"),
+            ("scale", str(schema.scale.get("kind", ""))),
+        ],
+        data_table=_data_table(schema),
+        offset_table=_offset_table(
+            [
+                {"name": name, "latent_dim": size, **_offset_info(root / OFFSETS, name, size)}
+                for name in params.offsets
+                if name in used
+                for size in params.latent_dims(name)
+            ]
+        ),
+        versions=_versions(run_ids, root / MODELS),
+        commit=commit,
+    )
+
+
+def _data_table(schema: Schema) -> Table:
+    sizes = [schema.samples[split] for split in SPLITS]
+    digests = [schema.digests[split] for split in SPLITS]
+    columns = [
+        text_column("split", "split", SPLITS),
+        Column("samples", "samples", [Cell(f"{size:,}", size) for size in sizes]),
+    ]
+    for part, name in (("x", "x"), ("y", "labels"), ("ids", "ids")):
+        texts = [own.get(part) or "none" for own in digests]
+        columns.append(text_column(part, f"SHA-256 of {name}", texts))
+    caption = "Digests of the data, split by split."
+    return Table("data-digests", caption, columns, "data/prepared/schema.json")
+
+
+def _offset_table(offsets: Sequence[Mapping[str, Any]]) -> Table | None:
+    if not offsets:
+        return None
+    sizes, rms = ([info[key] for info in offsets] for key in ("latent_dim", "rms"))
+    train, test = ([info["digests"][split] for info in offsets] for split in ("train", "test"))
+    columns = [
+        text_column("name", "offset", [info["name"] for info in offsets]),
+        text_column("kind", "kind", [info["kind"] for info in offsets]),
+        Column("latent_dim", "latent dim", [Cell(f"{size}", size) for size in sizes]),
+        Column("rms", "rms as it came", [Cell(f"{value:.6g}", value) for value in rms]),
+        text_column("train", "SHA-256, training split", train),
+        text_column("test", "SHA-256, test split", test),
+    ]
+    caption = "The offset tables that a model uses."
+    return Table("offset-digests", caption, columns, "data/offsets/NAME/offset.json")
+
+
+def _offset_info(folder: Path, name: str, latent_dim: int) -> dict[str, Any]:
+    """``offset.json`` of a table; it has a folder of its own where latent dims are swept."""
+    places = [folder_of(folder, name, latent_dim, swept=swept) / INFO for swept in (False, True)]
+    return read_json(next((place for place in places if place.exists()), places[0]))
+
+
+def _versions(run_ids: Iterable[str], models: Path) -> list[tuple[str, str]]:
+    """Versions of what trained the runs, as the runs say, and of what compared them."""
+    versions: dict[str, set[str]] = {}
+    for run_id in run_ids:
+        trained_by = read_json(runs_folder(models) / run_id / SPEC).get("fingerprint", {})
+        for name, version in trained_by.get("versions", {}).items():
+            versions.setdefault(name, set()).add(str(version))
+        code = str(trained_by.get("code"))
+        versions.setdefault("digest of the code that trains", set()).add(code)
+    lines = [(name, ", ".join(sorted(used))) for name, used in versions.items()]
+    for name in _STATISTICS:
+        if name not in versions:
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                lines.append((name, metadata.version(name)))
+    return lines
 
 
 def write_page(folder: Path, results: ExperimentResults, provenance: Provenance) -> None:
@@ -80,18 +174,17 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["minus"] = _with_minus_sign
+    # As the page writes a number: with a minus sign, and nothing where it is not known.
+    environment.filters["minus"] = lambda text: "" if text == "-" else text.replace("-", "−")
     evaluate, reconstructions = results.evaluate, results.reconstructions
     rows = {name: rows for name, (_, rows) in plot_tables(results).items()}
-    palette = palette_of(results.settings, evaluate.baselines, labels_of(rows["codes"]))
-    names = {setting.label: full_label(setting) for setting in results.settings}
+    palette = palette_of(results.settings, evaluate.baselines, figures.labels_of(rows["codes"]))
     strips, prior = sample_strips(reconstructions)
     scripts = [vega_script(), (_TEMPLATES / "report.js").read_text(encoding="utf-8")]
-    curves = (names, evaluate, palette)
+    words = Counter[str](verdict.word for verdict in results.verdicts)
     text = environment.get_template("page.html.j2").render(
         style=(_TEMPLATES / "style.css").read_text(encoding="utf-8"),
         dark_page=DARK_PAGE,
-        colours=palette.all,
         scripts=scripts,
         script_sources=" ".join(source_of_script(script) for script in scripts),
         counts={
@@ -100,56 +193,59 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
             "seeds": len(results.params.seeds),
             "runs": len(results.runs),
             "diverged": {
-                names[s.setting.label]: s.diverged for s in results.summaries if s.diverged
+                full_label(s.setting): s.diverged for s in results.summaries if s.diverged
             },
         },
         interval=percent(evaluate.confidence),
         margin=percent(evaluate.margin),
-        verdicts=count_verdicts(results.verdicts),
+        verdicts=[(word, words[word]) for word in WORDS if words[word]],
         palette=palette,
-        cards=verdict_cards(results, palette),
-        settings=setting_table(results, palette),
-        noise_level=noise_level_figure(rows["settings"], evaluate, palette),
-        comparisons=comparison_tables(results, palette),
-        learning_curves=learning_curve_figure(rows["learning_curves"], *curves),
-        interventions=intervention_table(results, palette),
-        robustness=level_figure("robustness", rows["robustness"], *curves),
-        offset_scales=level_figure("offset_scales", rows["offset_scales"], *curves),
-        probes=probe_table(results),
+        cards=verdict_cards(results),
+        settings=result_tables.setting_table(results, palette),
+        noise_level=figures.noise_level_figure(results, rows["settings"], palette),
+        comparisons=result_tables.comparison_tables(results, palette),
+        learning_curves=figures.learning_curve_figure(results, rows["learning_curves"], palette),
+        interventions=result_tables.intervention_table(results),
+        levels={
+            plot: figures.level_figure(plot, results, rows[plot], palette)
+            for plot in figures.LEVELS
+        },
+        probes=result_tables.probe_table(results),
         reconstructions=strips,
         prior=prior,
         are_profiles=reconstructions is not None and reconstructions.originals.ndim == 2,
-        codes=code_figure(rows["codes"], names, palette.labels),
+        codes=figures.code_figure(results, rows["codes"], palette),
         provenance=provenance,
     )
     write_text(folder / "index.html", text)
 
 
-def _with_minus_sign(text: str) -> str:
-    """A number as the page writes it: with a minus sign, and nothing where it is not known."""
-    return "" if text == "-" else text.replace("-", "−")
+@dataclass(frozen=True)
+class Verdict:
+    """The verdict on one or more settings of a model.
+
+    ``figures`` are each setting's swept values, with its three changes of the error and two shares.
+    """
+
+    word: str
+    reason: str
+    figures: Sequence[tuple[str, Sequence[Cell]]]
 
 
-def verdict_cards(results: ExperimentResults, palette: Palette) -> list[Card]:
-    """The cards, by the order of the models."""
+def verdict_cards(results: ExperimentResults) -> dict[str, list[Verdict]]:
+    """Each model's verdicts, by the order of the models; neighbours of one reason together."""
     cards: dict[str, list[Verdict]] = {}
-    rows = verdict_table(results).rows
+    rows = result_tables.verdict_table(results).rows
     for verdict, row in zip(results.verdicts, rows, strict=True):
         setting, word = verdict.setting, verdict.word
         reason = reason_of(verdict.sentence, setting.label)
         values = full_label(setting).removeprefix(setting.model).strip()
-        figures: list[tuple[str, Sequence[Cell]]] = [(values, row[_FIGURES])]
+        own: list[tuple[str, Sequence[Cell]]] = [(values, row[_FIGURES])]
         of_model = cards.setdefault(setting.model, [])
         if of_model and (of_model[-1].word, of_model[-1].reason) == (word, reason):
-            figures = [*of_model.pop().figures, *figures]
-        of_model.append(Verdict(word, palette.css(word), reason, figures))
-    return [Card(model, palette.models[model].name, verdicts) for model, verdicts in cards.items()]
-
-
-def count_verdicts(verdicts: Sequence[OffsetVerdict]) -> list[tuple[str, int]]:
-    """Number of settings got each word, words without any left out."""
-    counted = Counter[str](verdict.word for verdict in verdicts)
-    return [(word, counted[word]) for word in WORDS if counted[word]]
+            own = [*of_model.pop().figures, *own]
+        of_model.append(Verdict(word, reason, own))
+    return cards
 
 
 def reason_of(sentence: str, label: str) -> str:
@@ -175,42 +271,23 @@ def vega_script() -> str:
     Raises:
         ValueError: where it could not stand in a script element.
     """
-    place = _cache_folder() / f"vega-{metadata.version(_PACKAGE)}.js"
-    if (kept := _kept(place)) is not None:
-        return kept
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
+    place = Path(base) / "offset-autoencoder" / f"vega-{metadata.version(_PACKAGE)}.js"
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        digest, _, kept = place.read_text(encoding="utf-8").partition("\n")
+        if digest == hashlib.sha256(kept.encode()).hexdigest():
+            return kept
     import vl_convert
 
     script: str = vl_convert.javascript_bundle(_SNIPPET)
     if any(end in script for end in _NOT_IN_A_SCRIPT):
         raise ValueError(f"{_PACKAGE}: its script cannot stand in a page")
     with contextlib.suppress(OSError):
-        write_text(place, f"{_digest(script)}\n{script}")
+        write_text(place, f"{hashlib.sha256(script.encode()).hexdigest()}\n{script}")
     return script
 
 
 def source_of_script(script: str) -> str:
-    """The word by which a page's content security policy allows this very script.
-
-    Args:
-        script: All between the tags of its element.
-    """
+    """The word by which a page's content security policy allows this very script, tags apart."""
     digest = hashlib.sha256(script.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
-
-
-def _kept(place: Path) -> str | None:
-    """Content of the cache; None where it holds nothing, or not what was written."""
-    try:
-        digest, _, script = place.read_text(encoding="utf-8").partition("\n")
-    except (OSError, UnicodeDecodeError):
-        return None
-    return script if digest == _digest(script) else None
-
-
-def _digest(script: str) -> str:
-    return hashlib.sha256(script.encode()).hexdigest()
-
-
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
-    return Path(base) / "offset-autoencoder"

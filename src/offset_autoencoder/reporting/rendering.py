@@ -24,12 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from offset_autoencoder.io.files import atomic_write, write_text
-from offset_autoencoder.reporting.charts import (
-    comparison_chart,
-    data,
-    intervention_chart,
-    setting_chart,
-)
+from offset_autoencoder.reporting import charts
 from offset_autoencoder.reporting.curves import curve_chart
 from offset_autoencoder.reporting.rows import Row
 
@@ -83,7 +78,8 @@ def write_png(path: Path, chart: Any, rows: Sequence[Row]) -> None:
     ]
     spec = {**chart.to_dict(), "config": _STYLE, "datasets": {"rows": plain}}
     with atomic_write(path) as stream:
-        stream.write(recompressed(vl_convert.vegalite_to_png(spec, vl_version="6.4")))
+        hasty = vl_convert.vegalite_to_png(spec, vl_version="6.4")
+        stream.write(compressed(Image.open(io.BytesIO(hasty))))
 
 
 def templates() -> dict[str, dict[str, Any]]:
@@ -94,10 +90,10 @@ def templates() -> dict[str, dict[str, Any]]:
     curve = functools.partial(curve_chart, _TITLE, revisions=True)
     return {
         "comparison_intervals": _template(
-            comparison_chart(_TITLE, _X_LABEL, revisions=True), changes
+            charts.comparison_chart(_TITLE, _X_LABEL, revisions=True), changes
         ),
         "intervention_changes": _template(
-            intervention_chart(_TITLE, _X_LABEL, revisions=True), changes
+            charts.intervention_chart(_TITLE, _X_LABEL, revisions=True), changes
         ),
         "learning_curves": _template(
             curve("epoch", _X_LABEL, _Y_LABEL, y_scale={"zero": False}, without_start=True),
@@ -107,7 +103,7 @@ def templates() -> dict[str, dict[str, Any]]:
             curve("level", _X_LABEL, _Y_LABEL, y_scale=scale, points=True), ("level", *numbers)
         ),
         "settings_intervals": _template(
-            setting_chart(_TITLE, _X_LABEL, _Y_LABEL, y_scale=scale, revisions=True),
+            charts.setting_chart(_TITLE, _X_LABEL, _Y_LABEL, y_scale=scale, revisions=True),
             ("noise_level", "label_at", *numbers),
         ),
     }
@@ -127,15 +123,11 @@ def _template(chart: Any, numbers: Sequence[str]) -> dict[str, Any]:
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
     """Pixels, (height, width, channels) uint8, as a PNG file: grey or colour, opacity or none."""
-    return _compressed(Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels))
+    return compressed(Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels))
 
 
-def recompressed(data: bytes) -> bytes:
-    """Picture with the same pixels in fewer bytes, where it was compressed in a hurry."""
-    return _compressed(Image.open(io.BytesIO(data)))
-
-
-def _compressed(image: Image.Image) -> bytes:
+def compressed(image: Image.Image) -> bytes:
+    """A picture as a PNG file of few bytes."""
     stream = io.BytesIO()
     image.save(stream, "PNG", optimize=True)
     return stream.getvalue()
@@ -186,14 +178,13 @@ def sample_strips(
     )
 
 
-def write_strips(path: Path, strips: Sequence[Strip], *, title: str = "") -> bool:
+def write_strips(path: Path, strips: Sequence[Strip], *, title: str = "") -> None:
     """Write strips, all of one size, below each other as a PNG, each with its name at the left.
 
-    Returns:
-        Whether there was anything to draw; nothing is written otherwise.
+    Nothing is written where there are none.
     """
     if not strips:
-        return False
+        return
     first = strips[0]
     width = _STRIP_WIDTH
     if "image" in first.holds:
@@ -201,7 +192,7 @@ def write_strips(path: Path, strips: Sequence[Strip], *, title: str = "") -> boo
     height = round(first.height * width / first.width)
     room = _LETTER * max(len(strip.name) for strip in strips) + 20  # of the names
     base = (
-        alt.Chart(data())
+        alt.Chart(charts.data())
         .transform_window(row="row_number()")
         .encode(y=alt.Y("row:O").axis(None).scale(padding=0))
     )
@@ -216,7 +207,6 @@ def write_strips(path: Path, strips: Sequence[Strip], *, title: str = "") -> boo
     if title:
         chart = chart.properties(title=alt.TitleParams(title, anchor="start"))
     write_png(path, chart, [{"name": strip.name, "url": strip.data} for strip in strips])
-    return True
 
 
 def thumbnails(name: str, images: NDArray[Any], data_range: tuple[float, float]) -> Strip:
@@ -231,11 +221,8 @@ def strip_pixels(images: NDArray[Any], data_range: tuple[float, float]) -> NDArr
     """Images side by side, transparent between them.
 
     Small ones are enlarged pixel by pixel, large ones made smaller by averaging blocks, so that
-    the longer side has 32 to 64 pixels or as near to that as whole factors come.
-
-    Args:
-        images: (n, height, width) or (n, height, width, channels).
-        data_range: The values of black and of white.
+    the longer side has 32 to 64 pixels or as near to that as whole factors come. Images are (n,
+    height, width) or (n, height, width, channels), from black to white over the ``data_range``.
 
     Returns:
         (height, width, 2 or 4) uint8: grey or colour, and opacity.

@@ -4,54 +4,21 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from offset_autoencoder.config import Setting
 from offset_autoencoder.evaluation.comparison import Comparison
-from offset_autoencoder.evaluation.metrics import CONDITIONS
-from offset_autoencoder.evaluation.probes import PARTS as PROBED
+from offset_autoencoder.evaluation.metrics import CONDITIONS, METRICS
 from offset_autoencoder.evaluation.results import ExperimentResults
-from offset_autoencoder.evaluation.statistics import Estimate, percent, probability
-from offset_autoencoder.evaluation.summary import sweep_label
+from offset_autoencoder.evaluation.statistics import percent, probability
+from offset_autoencoder.evaluation.summary import summarise
+from offset_autoencoder.reporting import tables, wording
 from offset_autoencoder.reporting.palette import Palette
 from offset_autoencoder.reporting.rows import shown_comparisons, shown_in
-from offset_autoencoder.reporting.tables import (
-    NAN,
-    UNKNOWN,
-    Cell,
-    Column,
-    Mark,
-    Shape,
-    Table,
-    draw_axis,
-    draw_key,
-    draw_row,
-    estimate_cell,
-    percent_axis,
-    percent_cell,
-    setting_cell,
-    value_axis,
-)
-from offset_autoencoder.reporting.wording import (
-    PARTS,
-    better_word,
-    decimals_of,
-    error_name,
-    exponent_of,
-    in_unit,
-    metric_name,
-)
+from offset_autoencoder.reporting.tables import UNKNOWN, Axis, Cell, Column, Mark, Table
 
 DEPLOYED = CONDITIONS[""]
-_SHAPES: tuple[Shape, ...] = ("triangle", "circle", "square", "diamond")
-_SHORT_WORDS = {
-    "equivalent": "equiv.",
-    "inconclusive": "inconcl.",
-    "too few seeds": "few",
-    "not comparable": "-",
-}
+_SHAPES: tuple[tables.Shape, ...] = ("triangle", "circle", "square", "diamond")
 _CONDITIONS = {
     DEPLOYED: "as deployed: offset on, noise off",
     "as trained": "as trained: offset on, noise on",
@@ -76,53 +43,48 @@ class Against:
 
 def unit_of(results: ExperimentResults) -> tuple[int, float]:
     """In which power of ten the metric is written, and the factor that brings it there."""
-    exponent = exponent_of(summary.estimate.mean for summary in results.summaries)
+    exponent = wording.exponent_of(summary.estimate.mean for summary in results.summaries)
     return exponent, 10.0**-exponent
 
 
 def setting_table(results: ExperimentResults, palette: Palette) -> Table:
     """Mean and interval of each setting, in the order of params.yaml."""
     summaries, evaluate = results.summaries, results.evaluate
-    estimates = [summary.estimate for summary in summaries]
-    exponent, factor = unit_of(results)
-    decimals = decimals_of(estimates, factor=factor)
-    axis = value_axis(estimates, factor)
-    reference = _reference(results)
-    rows = []
-    for summary in summaries:
-        runs, diverged = summary.estimate.count, summary.diverged
-        mark = Mark(summary.estimate, palette.models[summary.setting.model].name)
-        rows.append(
-            [
-                setting_cell(summary.setting),
-                estimate_cell(summary.estimate, decimals=decimals, factor=factor),
-                Cell(picture=draw_row(axis, [mark], line=reference)),
-                Cell(f"{runs}, {diverged} diverged" if diverged else f"{runs}", runs),
-            ]
-        )
-    name = metric_name(evaluate.metric)
+    name, (exponent, factor) = METRICS[evaluate.metric].label, unit_of(results)
     caption = (
         f"{name[:1].upper()}{name[1:]} on the test split, as deployed (offset on, noise off): mean "
         f"and half its {percent(evaluate.confidence)} interval over seeds; "
-        f"{better_word(evaluate.metric)} is better."
+        f"{wording.better_word(evaluate.metric)} is better."
     )
-    if reference is not None:
-        caption += f" The line is the mean of {evaluate.baselines[0]}."
-    heading = in_unit(name, exponent)
-    columns = [
-        Column("setting", "setting", "text"),
-        Column("mean", f"{heading}, ±"),
-        Column("picture", heading, "picture", draw_axis(axis)),
-        Column("runs", "runs"),
+    estimates = [summary.estimate for summary in summaries]
+    models = [summary.setting.model for summary in summaries]
+    marks = [
+        [Mark(estimate, palette.models[model].name)]
+        for estimate, model in zip(estimates, models, strict=True)
     ]
-    return Table("settings", caption, columns, rows, "reports/plots/settings.csv")
+    # A line at the mean of the first baseline, where it is a single setting.
+    first = evaluate.baselines[:1]
+    means = [item.estimate.mean for item in summaries if [item.setting.model] == list(first)]
+    reference = means[0] if len(means) == 1 and math.isfinite(means[0]) else None
+    if reference is not None:
+        caption += f" The line is the mean of {first[0]}."
+    heading = wording.in_unit(name, exponent)
+    counts = [(item.estimate.count, item.diverged) for item in summaries]
+    columns = [
+        tables.setting_column(item.setting for item in summaries),
+        tables.estimate_column("mean", f"{heading}, ±", estimates, factor),
+        tables.picture_column(heading, tables.value_axis(estimates, factor), marks, line=reference),
+        Column("runs", "runs", [Cell(f"{n}, {d} diverged" if d else f"{n}", n) for n, d in counts]),
+    ]
+    return Table("settings", caption, columns, "reports/plots/settings.csv")
 
 
 def comparison_tables(results: ExperimentResults, palette: Palette) -> list[Against]:
     """A table per baseline and condition, all intervals on one axis; as deployed comes first."""
-    groups = shown_comparisons(results.comparisons, results.evaluate.metric)
-    changes = [item.equivalence.change for family in groups.values() for item in family]
-    axis = percent_axis([_scaled(change, 100) for change in changes])
+    groups = shown_comparisons(results)
+    axis = tables.percent_axis(
+        item.equivalence.change for family in groups.values() for item in family
+    )
     return [
         Against(
             baseline,
@@ -140,202 +102,72 @@ def _comparison_table(
     family: Sequence[Comparison],
     results: ExperimentResults,
     palette: Palette,
-    axis: Any,
+    axis: Axis,
 ) -> Table:
-    evaluate = results.evaluate
+    evaluate, metric = results.evaluate, METRICS[results.evaluate.metric]
     exponent, factor = unit_of(results)
-    means = [_mean(results.metrics_tree, item.setting, item.metric) for item in family]
-    decimals = decimals_of(means, factor=factor)
-    finer = decimals_of([item.difference for item in family], factor=factor)
-    coarse = min(1, decimals_of([item.equivalence.change for item in family], factor=100))
-    margin = 100 * evaluate.margin
-    rows = []
-    for item, mean in zip(family, means, strict=True):
-        change = item.equivalence.change
-        mark = Mark(_scaled(change, 100), palette.css(item.outcome))
-        p, difference = item.p_corrected, item.difference
-        paired = bool(item.pairs)
-        rows.append(
-            [
-                setting_cell(item.setting),
-                _word_cell(item),
-                Cell(picture=draw_row(axis, [mark], band=(-margin, margin), line=0)),
-                estimate_cell(change, decimals=coarse, factor=100, signed=True),
-                estimate_cell(mean, decimals=decimals, factor=factor),
-                estimate_cell(difference, decimals=finer, factor=factor, signed=True)
-                if paired
-                else Cell(),
-                Cell(("-" if math.isnan(p) else probability(p)) if paired else "", p),
-                Cell(f"{item.wins}/{item.pairs}" if paired else "", item.wins),
-                _needed_cell(item),
-            ]
-        )
-    error, metric = error_name(evaluate.metric), metric_name(evaluate.metric)
-    columns = [
-        Column("setting", "setting", "text"),
-        Column("verdict", "verdict", "verdict"),
-        Column("picture", f"change of the {error}, %", "picture", draw_axis(axis)),
-        Column("change", "change, %, ±"),
-        Column("mean", f"{in_unit(metric, exponent)}, ±"),
-        Column("difference", "difference, ±"),
-        Column("p", "p, corrected"),
-        Column("wins", "better at"),
-        Column("needed", "seeds needed"),
+    changes = [item.equivalence.change for item in family]
+    coarse = min(1, wording.decimals_of(changes, factor=100))
+    summaries = summarise(results.runs, results.settings, family[0].metric, evaluate.confidence)
+    estimates = {summary.setting.label: summary.estimate for summary in summaries}
+    means = [estimates[item.setting.label] for item in family]
+    marks = [[Mark(item.equivalence.change, palette.css(item.outcome))] for item in family]
+    wins = [Cell(f"{item.wins}/{item.pairs}", item.wins) for item in family]
+    of_pairs = [
+        tables.estimate_column(
+            "difference", "difference, ±", [item.difference for item in family], factor, signed=True
+        ),
+        Column("p", "p, corrected", [_p_cell(item.p_corrected) for item in family]),
+        Column("wins", "better at", wins),
     ]
-    if not any(row[-1].text for row in rows):
-        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    columns = [
+        tables.setting_column(item.setting for item in family),
+        Column("verdict", "verdict", [_word_cell(item) for item in family], "verdict"),
+        tables.picture_column(
+            f"change of the {metric.error_label}, %",
+            axis,
+            marks,
+            band=(-evaluate.margin, evaluate.margin),
+            line=0,
+        ),
+        tables.estimate_column("change", "change, %, ±", changes, 100, coarse, signed=True),
+        tables.estimate_column(
+            "mean", f"{wording.in_unit(metric.label, exponent)}, ±", means, factor
+        ),
+        *(
+            replace(
+                column,
+                cells=[
+                    cell if item.pairs else Cell()
+                    for cell, item in zip(column.cells, family, strict=True)
+                ],
+            )
+            for column in of_pairs
+        ),
+    ]
+    needed = [_needed_cell(item) for item in family]
+    if any(cell.text for cell in needed):
+        columns.append(Column("needed", "seeds needed", needed))
     baseline = family[0].baseline.model
     if any(item.baseline.label != baseline for item in family):
         baseline += " at the same noise level or swept value"
     caption = (
         f"Against {baseline}, {_CONDITIONS[condition]}, seed by seed; ± half the "
         f"{percent(evaluate.confidence)} interval. Left of zero is better; grey: within "
-        f"± {margin:g} %."
+        f"± {100 * evaluate.margin:g} %."
     )
-    return Table(name, caption, columns, rows, "reports/comparison.csv")
-
-
-def verdict_table(results: ExperimentResults) -> Table:
-    """The verdict on each offset, with the figures that it rests on, in %."""
-    adaptations = {item.setting.label: item.word for item in results.encoder_adaptations}
-    rows = []
-    for item in results.verdicts:
-        changes = (item.permuted.change, item.gaussian.change, item.omitted.change)
-        shares = (
-            percent_cell(share, signed=False)
-            for share in (item.linear_decodability, item.donor_shift)
-        )
-        adaptation = adaptations.get(item.setting.label, "unknown")
-        rows.append(
-            [
-                setting_cell(item.setting),
-                *(percent_cell(change) for change in changes),
-                *(Cell(share.short, share.sort, share.short) for share in shares),
-                Cell("-" if adaptation == "unknown" else adaptation),
-                Cell(item.word, word=item.word),
-            ]
-        )
-    columns = [
-        Column("setting", "setting", "text"),
-        Column("permuted", "permuted ±"),
-        Column("gaussian", "Gaussian ±"),
-        Column("omitted", "omitted ±"),
-        Column("decodability", "linear decodability"),
-        Column("shift", "donor shift"),
-        Column("encoder", "encoder", "text"),
-        Column("verdict", "verdict", "verdict"),
-    ]
-    return Table("verdicts", "", columns, rows, "reports/verdicts.csv")
-
-
-def intervention_table(results: ExperimentResults, palette: Palette) -> Table:
-    """A row per setting that has an offset: the change of its error with each exchange, in %."""
-    evaluate = results.evaluate
-    items = shown_in("interventions", results.interventions, evaluate.metric)
-    changes = {(item.setting.label, item.intervention.name): item.relative for item in items}
-    kinds = list({item.intervention.name: item.intervention.kind for item in items}.values())
-    shapes = {kind.name: shape for kind, shape in zip(kinds, itertools.cycle(_SHAPES))}
-    settings = {item.setting.label: item.setting for item in items}
-    axis = percent_axis([_scaled(change, 100) for change in changes.values()])
-    words = {item.setting.label: item.word for item in results.verdicts}
-    margin = 100 * evaluate.margin
-    rows = []
-    for label, setting in settings.items():
-        own = {name: changes.get((label, name), UNKNOWN) for name in shapes}
-        marks = [
-            Mark(_scaled(change, 100), f"exchange-{name}", shapes[name])
-            for name, change in own.items()
-        ]
-        word = words.get(label, "")
-        rows.append(
-            [
-                setting_cell(setting),
-                Cell(word, word=word),
-                Cell(picture=draw_row(axis, marks, band=(-margin, margin), line=0)),
-                *(percent_cell(change) for change in own.values()),
-            ]
-        )
-    error = error_name(evaluate.metric)
-    columns = [
-        Column("setting", "setting", "text"),
-        Column("verdict", "used as", "verdict"),
-        Column("picture", f"change of the {error}, %", "picture", draw_axis(axis)),
-        *(Column(kind.name, f"{kind.label}, %, ±") for kind in kinds),
-    ]
-    caption = (
-        f"Change of the {error} on the test split when the offset of the trained network is "
-        f"exchanged, % of that with its own: mean and half its {percent(evaluate.confidence)} "
-        f"interval over seeds. Right of zero is worse; grey: within ± {margin:g} %."
-    )
-    legend = [(draw_key(f"exchange-{kind.name}", shapes[kind.name]), kind.label) for kind in kinds]
-    return Table("interventions", caption, columns, rows, "reports/interventions.csv", legend)
-
-
-def probe_table(results: ExperimentResults) -> Table:
-    """A row per setting: what a linear probe reads from each part, and what the encoder does."""
-    kinds = {"explained": "variance of x", "accuracy": "labels"}
-    shares = {
-        (probe.setting.label, probe.part, kind): share
-        for probe in results.probes
-        for kind in kinds
-        if (share := getattr(probe, kind)) is not None and math.isfinite(share.mean)
-    }
-    parts = [
-        (part, kind)
-        for kind in kinds
-        for part in PROBED
-        if any(key[1:] == (part, kind) for key in shares)
-    ]
-    adaptations = {item.setting.label: item.word for item in results.encoder_adaptations}
-    gaps = {item.setting.label: item.relative for item in results.generalization_gaps}
-    measured = {key[0] for key in shares} | adaptations.keys() | gaps.keys()
-    rows = []
-    for setting in results.settings:
-        if (label := setting.label) in measured:
-            adaptation = adaptations.get(label, "unknown")
-            rows.append(
-                [
-                    setting_cell(setting),
-                    *(
-                        estimate_cell(shares.get((label, *key), UNKNOWN), decimals=1, factor=100)
-                        for key in parts
-                    ),
-                    Cell("" if adaptation == "unknown" else adaptation),
-                    estimate_cell(gaps.get(label, UNKNOWN), decimals=0, factor=100, signed=True),
-                ]
-            )
-    columns = [
-        Column("setting", "setting", "text"),
-        *(
-            Column(f"{part}_{kind}", f"{kinds[kind]} from {PARTS[part]}, %, ±")
-            for part, kind in parts
-        ),
-        Column("adaptation", "encoder adaptation", "text"),
-        Column("gap", "generalization gap: test error above training error, %, ±"),
-    ]
-    caption = (
-        "What a linear probe reads on the test split, as a share of the variance of x and of the "
-        f"labels read right: mean and half its {percent(results.evaluate.confidence)} interval. "
-        "Encoder adaptation: the code reinforces, cancels or ignores the offset, by the slope of "
-        "the code on the offset less that of the same seed trained without."
-    )
-    return Table("probes", caption, columns, rows, "reports/probes.csv")
-
-
-def _reference(results: ExperimentResults) -> float | None:
-    """The mean of the first baseline, where it is a single setting."""
-    first = results.evaluate.baselines[:1]
-    means = [s.estimate.mean for s in results.summaries if [s.setting.model] == list(first)]
-    return means[0] if len(means) == 1 and math.isfinite(means[0]) else None
+    return Table(name, caption, columns, "reports/comparison.csv")
 
 
 def _word_cell(item: Comparison) -> Cell:
     """The verdict; a difference that is shown and within the margin says so."""
-    word: str = item.outcome
-    short = _SHORT_WORDS.get(word, word)
-    if word in ("better", "worse") and item.equivalence.shown:
-        word = f"{word} < {percent(item.equivalence.margin)}"
-    return Cell(word, short=short, word=item.outcome)
+    small = item.outcome in ("better", "worse") and item.equivalence.shown
+    within = f" < {percent(item.equivalence.margin)}" if small else ""
+    return Cell(f"{item.outcome}{within}", word=item.outcome)
+
+
+def _p_cell(p: float) -> Cell:
+    return Cell("-" if math.isnan(p) else probability(p), p)
 
 
 def _needed_cell(item: Comparison) -> Cell:
@@ -345,18 +177,109 @@ def _needed_cell(item: Comparison) -> Cell:
     return Cell(f"{seeds}, for {item.needed.finds}", seeds)
 
 
-def _mean(tree: Mapping[str, Any], setting: Setting, metric: str) -> Estimate:
-    """A metric of ``metrics.json``; NaN where it is not there."""
-    leaf = tree.get(setting.model, {})
-    if setting.sweep:
-        leaf = leaf.get(sweep_label(setting), {})
-    node = leaf.get(metric) or {}
-    mean, low, high = (
-        NAN if node.get(key) is None else node[key] for key in ("mean", "low", "high")
+def verdict_table(results: ExperimentResults) -> Table:
+    """The verdict on each offset, with the figures that it rests on, in %."""
+    verdicts, adaptations = results.verdicts, _adaptations(results)
+    decodability = [item.linear_decodability for item in verdicts]
+    words = [adaptations.get(item.setting.label, "-") for item in verdicts]
+    columns = [
+        tables.setting_column(item.setting for item in verdicts),
+        tables.change_column("permuted", "permuted ±", [v.permuted.change for v in verdicts]),
+        tables.change_column("gaussian", "Gaussian ±", [v.gaussian.change for v in verdicts]),
+        tables.change_column("omitted", "omitted ±", [v.omitted.change for v in verdicts]),
+        tables.share_column("decodability", "linear decodability", decodability),
+        tables.share_column("shift", "donor shift", [v.donor_shift for v in verdicts]),
+        tables.text_column("encoder", "encoder", words),
+        tables.word_column("verdict", [item.word for item in verdicts]),
+    ]
+    return Table("verdicts", "", columns, "reports/verdicts.csv")
+
+
+def intervention_table(results: ExperimentResults) -> Table:
+    """A row per setting that has an offset: the change of its error with each exchange, in %."""
+    evaluate, error = results.evaluate, METRICS[results.evaluate.metric].error_label
+    items = shown_in("interventions", results)
+    changes = {(item.setting.label, item.intervention.name): item.relative for item in items}
+    kinds = list({item.intervention.name: item.intervention.kind for item in items}.values())
+    shapes = dict(zip((kind.name for kind in kinds), itertools.cycle(_SHAPES)))
+    settings = {item.setting.label: item.setting for item in items}
+    own = {name: [changes.get((label, name), UNKNOWN) for label in settings] for name in shapes}
+    marks = [
+        [
+            Mark(change, f"exchange-{name}", shapes[name])
+            for name, change in zip(own, row, strict=True)
+        ]
+        for row in zip(*own.values(), strict=True)
+    ]
+    words = {item.setting.label: item.word for item in results.verdicts}
+    columns = [
+        tables.setting_column(settings.values()),
+        tables.word_column("used as", [words.get(label, "") for label in settings]),
+        tables.picture_column(
+            f"change of the {error}, %",
+            tables.percent_axis(changes.values()),
+            marks,
+            band=(-evaluate.margin, evaluate.margin),
+            line=0,
+        ),
+        *(tables.change_column(kind.name, f"{kind.label}, %, ±", own[kind.name]) for kind in kinds),
+    ]
+    caption = (
+        f"Change of the {error} on the test split when the offset of the trained network is "
+        f"exchanged, % of that with its own: mean and half its {percent(evaluate.confidence)} "
+        f"interval over seeds. Right of zero is worse; grey: within ± {100 * evaluate.margin:g} %."
     )
-    return Estimate(mean, NAN, low, high, int(node.get("runs") or 0))
+    legend = [
+        (tables.draw_key(f"exchange-{kind.name}", shapes[kind.name]), kind.label) for kind in kinds
+    ]
+    return Table("interventions", caption, columns, "reports/interventions.csv", legend)
 
 
-def _scaled(estimate: Estimate, factor: float) -> Estimate:
-    mean, low, high = (factor * end for end in (estimate.mean, estimate.low, estimate.high))
-    return Estimate(mean, NAN, low, high, estimate.count)
+def probe_table(results: ExperimentResults) -> Table:
+    """A row per setting: what a linear probe reads from each part, and what the encoder does."""
+    kinds = {"explained": "variance of x", "accuracy": "labels"}
+    shares = {
+        (probe.part, kind, probe.setting.label): share
+        for probe in results.probes
+        for kind in kinds
+        if (share := getattr(probe, kind)) is not None and math.isfinite(share.mean)
+    }
+    adaptations = _adaptations(results)
+    gaps = {item.setting.label: item.relative for item in results.generalization_gaps}
+    adapted = (item.setting.label for item in results.encoder_adaptations)
+    measured = {*(label for *_, label in shares), *adapted, *gaps}
+    settings = [setting for setting in results.settings if setting.label in measured]
+    labels = [setting.label for setting in settings]
+    columns = [tables.setting_column(settings)]
+    for kind, what in kinds.items():
+        for part, where in wording.PARTS.items():
+            own = [shares.get((part, kind, label), UNKNOWN) for label in labels]
+            if any(share is not UNKNOWN for share in own):
+                heading = f"{what} from {where}, %, ±"
+                columns.append(tables.estimate_column(f"{part}_{kind}", heading, own, 100, 1))
+    columns += [
+        tables.text_column(
+            "adaptation", "encoder adaptation", [adaptations.get(label, "") for label in labels]
+        ),
+        tables.estimate_column(
+            "gap",
+            "generalization gap: test error above training error, %, ±",
+            [gaps.get(label, UNKNOWN) for label in labels],
+            100,
+            0,
+            signed=True,
+        ),
+    ]
+    caption = (
+        "What a linear probe reads on the test split, as a share of the variance of x and of the "
+        f"labels read right: mean and half its {percent(results.evaluate.confidence)} interval. "
+        "Encoder adaptation: the code reinforces, cancels or ignores the offset, by the slope of "
+        "the code on the offset less that of the same seed trained without."
+    )
+    return Table("probes", caption, columns, "reports/probes.csv")
+
+
+def _adaptations(results: ExperimentResults) -> dict[str, str]:
+    """The word for what the encoder does, by setting; without those that are not known."""
+    words = {item.setting.label: item.word for item in results.encoder_adaptations}
+    return {label: word for label, word in words.items() if word != "unknown"}

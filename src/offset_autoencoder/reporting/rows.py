@@ -5,169 +5,146 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from operator import attrgetter
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 from offset_autoencoder.config import Setting
+from offset_autoencoder.evaluation import summary
 from offset_autoencoder.evaluation.comparison import Comparison
-from offset_autoencoder.evaluation.encoder_adaptation import EncoderAdaptationSummary
+from offset_autoencoder.evaluation.examples import CODE_COLUMNS
 from offset_autoencoder.evaluation.interventions import InterventionSummary
 from offset_autoencoder.evaluation.metrics import CONDITIONS, higher_is_better
-from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict
-from offset_autoencoder.evaluation.probes import ProbeSummary
-from offset_autoencoder.evaluation.statistics import Estimate
-from offset_autoencoder.evaluation.summary import (
-    Curve,
-    GeneralizationGap,
-    SettingSummary,
-    noise_level,
-    setting_cells,
-    sweep_keys,
-)
-from offset_autoencoder.reporting.charts import spread
+from offset_autoencoder.evaluation.results import ExperimentResults
+from offset_autoencoder.reporting.palette import model_colours, swept_colours
 from offset_autoencoder.reporting.wording import PARTS, full_label, series, swept_values
 
-T = TypeVar("T")
 Row = Mapping[str, Any]
 Rows = tuple[Sequence[str], Sequence[Row]]  # columns and rows; a row may lack a column
-Fields = Mapping[str, Callable[[T], Any]]
-Colours = Mapping[str, str]  # by model, or by what wording.swept_values gives
-ShownAs = Literal["reference", "line", "point"]
+Fields = Mapping[str, str | Callable[[Any], Any]]  # by column, a value's path in an item
 
 
-def _estimate(
-    name: str, get: Callable[[T], Estimate], factor: float = 1, *, ends: str | None = None
-) -> Fields[T]:
+def _estimate(name: str, path: str, *, ends: str | None = None) -> dict[str, str]:
     """A mean and its interval: ``NAME``, ``NAME_low`` and ``NAME_high``, or ``ends`` for NAME_."""
     start = f"{name}_" if ends is None else ends
+    return {name: f"{path}.mean", f"{start}low": f"{path}.low", f"{start}high": f"{path}.high"}
+
+
+def _percent(name: str, path: str) -> Fields:
+    """A mean and its interval in percent: ``NAME``, ``low`` and ``high``."""
+
+    def percent_of(path: str) -> Callable[[Any], float]:
+        return lambda item: 100 * attrgetter(path)(item)
+
+    return {column: percent_of(end) for column, end in _estimate(name, path, ends="").items()}
+
+
+def _exchange(name: str) -> Fields:
     return {
-        name: lambda item: factor * get(item).mean,
-        f"{start}low": lambda item: factor * get(item).low,
-        f"{start}high": lambda item: factor * get(item).high,
+        **_estimate(name, f"{name}.change"),
+        f"{name}_p_more": f"{name}.p_more",
+        f"{name}_p_less": f"{name}.p_less",
+        f"{name}_p_same": f"{name}.within.p_corrected",
+        f"{name}_shift": f"{name}.shift",
     }
 
 
-def _exchange(name: str) -> Fields[OffsetVerdict]:
-    return {
-        **_estimate(name, attrgetter(f"{name}.change")),
-        f"{name}_p_more": attrgetter(f"{name}.p_more"),
-        f"{name}_p_less": attrgetter(f"{name}.p_less"),
-        f"{name}_p_same": attrgetter(f"{name}.within.p_corrected"),
-        f"{name}_shift": attrgetter(f"{name}.shift"),
-    }
-
-
-_COMPARISON: Fields[Comparison] = {
-    "baseline": attrgetter("baseline.model"),
-    "baseline_setting": attrgetter("baseline.label"),
-    "metric": attrgetter("metric"),
-    **_estimate("difference", attrgetter("difference"), ends=""),
-    "p": attrgetter("p"),
-    "p_corrected": attrgetter("p_corrected"),
-    **_estimate("change", attrgetter("equivalence.change")),
-    "margin": attrgetter("equivalence.margin"),
-    "p_equivalence": attrgetter("equivalence.p"),
-    "p_equivalence_corrected": attrgetter("equivalence.p_corrected"),
+# `change` is the relative change of the error that equivalence is judged by, `needed_for` what
+# `seeds_needed` seeds would show, `verdict` the sentence.
+_COMPARISON: Fields = {
+    "baseline": "baseline.model",
+    "baseline_setting": "baseline.label",
+    "metric": "metric",
+    **_estimate("difference", "difference", ends=""),
+    "p": "p",
+    "p_corrected": "p_corrected",
+    **_estimate("change", "equivalence.change"),
+    "margin": "equivalence.margin",
+    "p_equivalence": "equivalence.p",
+    "p_equivalence_corrected": "equivalence.p_corrected",
     "equivalent": lambda item: None if math.isnan(item.equivalence.p) else item.equivalence.shown,
-    "seeds_needed": attrgetter("needed.seeds"),
-    "needed_for": attrgetter("needed.finds"),
-    "wins": attrgetter("wins"),
-    "pairs": attrgetter("pairs"),
-    "verdict": attrgetter("verdict"),
+    "seeds_needed": "needed.seeds",
+    "needed_for": "needed.finds",
+    "wins": "wins",
+    "pairs": "pairs",
+    "verdict": "verdict",
 }
-_VERDICT: Fields[OffsetVerdict] = {
-    "verdict": attrgetter("word"),
-    "metric": attrgetter("metric"),
-    "seeds": attrgetter("seeds"),
-    "margin": attrgetter("permuted.within.margin"),
+# Of each exchange the change of the error as a share of that with the own offset, the corrected
+# one-sided p that it is above the margin, below its negative and within it, and which is shown.
+_VERDICT: Fields = {
+    "verdict": "word",
+    "metric": "metric",
+    "seeds": "seeds",
+    "margin": "permuted.within.margin",
     **_exchange("permuted"),
     **_exchange("gaussian"),
     **_exchange("omitted"),
-    **_estimate("linear_decodability", attrgetter("linear_decodability")),
-    **_estimate("donor_shift", attrgetter("donor_shift")),
-    "seeds_needed": attrgetter("seeds_needed"),
-    "sentence": attrgetter("sentence"),
+    **_estimate("linear_decodability", "linear_decodability"),
+    **_estimate("donor_shift", "donor_shift"),
+    "seeds_needed": "seeds_needed",
+    "sentence": "sentence",
 }
-_INTERVENTION: Fields[InterventionSummary] = {
-    "intervention": attrgetter("intervention.name"),
-    "level": attrgetter("intervention.level"),
-    "metric": attrgetter("metric"),
-    **_estimate("mean", attrgetter("estimate"), ends=""),
-    **_estimate("difference", attrgetter("difference")),
-    **_estimate("relative", attrgetter("relative")),
-    "runs": attrgetter("estimate.count"),
+# `difference` is the metric under the intervention less that of the same runs left as they are;
+# `relative` the change of the error behind it as a share: 0.05 is 5 % worse.
+_INTERVENTION: Fields = {
+    "intervention": "intervention.name",
+    "level": "intervention.level",
+    "metric": "metric",
+    **_estimate("mean", "estimate", ends=""),
+    **_estimate("difference", "difference"),
+    **_estimate("relative", "relative"),
+    "runs": "estimate.count",
 }
-_ADAPTATION: Fields[EncoderAdaptationSummary] = {
-    **_estimate("slope", attrgetter("slope")),
-    **_estimate("plain_slope", attrgetter("plain_slope")),
-    **_estimate("learnt_slope", attrgetter("learnt_slope")),
-    **_estimate("code_explained_by_offset", attrgetter("explained")),
+_ADAPTATION: Fields = {
+    **_estimate("slope", "slope"),
+    **_estimate("plain_slope", "plain_slope"),
+    **_estimate("learnt_slope", "learnt_slope"),
+    **_estimate("code_explained_by_offset", "explained"),
+    "encoder_adaptation": "word",
 }
-_GAP: Fields[GeneralizationGap] = {
-    "generalization_gap_metric": attrgetter("metric"),
-    **_estimate("train", attrgetter("train")),
-    **_estimate("generalization_gap", attrgetter("gap")),
-    **_estimate("generalization_gap_relative", attrgetter("relative")),
+_GAP: Fields = {
+    "generalization_gap_metric": "metric",
+    **_estimate("train", "train"),
+    **_estimate("generalization_gap", "gap"),
+    **_estimate("generalization_gap_relative", "relative"),
 }
+_PLOT: Fields = {"setting": "setting.label", "model": "setting.model"}
 
 
-_PLOT: Fields[Any] = {
-    "setting": attrgetter("setting.label"),
-    "model": attrgetter("setting.model"),
-}
+def _row(fields: Fields, item: Any) -> dict[str, Any]:
+    return {
+        column: attrgetter(get)(item) if isinstance(get, str) else get(item)
+        for column, get in fields.items()
+    }
 
 
-def _row(fields: Fields[T], item: T) -> dict[str, Any]:
-    return {column: get(item) for column, get in fields.items()}
-
-
-def _table(fields: Fields[T], items: Sequence[T]) -> Rows:
+def _rows(fields: Fields, items: Sequence[Any]) -> Rows:
     return list(fields), [_row(fields, item) for item in items]
 
 
-def _rows(fields: Fields[Any], items: Sequence[Any], settings: Sequence[Setting]) -> Rows:
-    """A row per item, led by its model, its setting and the values of all swept keys."""
-    keys = sweep_keys(settings)
-    return ["model", "setting", *keys, *fields], [
-        {**setting_cells(item.setting, keys), **_row(fields, item)} for item in items
-    ]
+def report_tables(results: ExperimentResults) -> dict[str, Rows]:
+    """Columns and rows of each csv file of ``reports/``, by its stem.
 
-
-def comparison_rows(comparisons: Sequence[Comparison], settings: Sequence[Setting]) -> Rows:
-    """``comparison.csv``; ``verdict`` is the sentence.
-
-    ``change`` is the relative change of the error that equivalence is judged by, and
-    ``needed_for`` says what ``seeds_needed`` seeds would show.
+    Rows are led by their model, their setting and the values of all swept keys.
     """
-    return _rows(_COMPARISON, comparisons, settings)
+    keys = summary.sweep_keys(results.settings)
+
+    def led(fields: Fields, items: Sequence[Any]) -> Rows:
+        rows = [
+            {**summary.setting_cells(item.setting, keys), **_row(fields, item)} for item in items
+        ]
+        return ["model", "setting", *keys, *fields], rows
+
+    return {
+        "runs": summary.runs_table(results.runs, results.settings),
+        "comparison": led(_COMPARISON, results.comparisons),
+        "verdicts": led(_VERDICT, results.verdicts),
+        "interventions": led(_INTERVENTION, results.interventions),
+        "probes": _probe_rows(results, keys),
+    }
 
 
-def verdict_rows(verdicts: Sequence[OffsetVerdict], settings: Sequence[Setting]) -> Rows:
-    """``verdicts.csv``.
-
-    For each of ``permuted``, ``gaussian`` and ``omitted`` the change of the error as a share of
-    that with its own offset, its interval, the corrected one-sided p that it is above the
-    margin, below its negative and within it, and which of them is shown; then the offset's
-    linear decodability and its donor shift, with their intervals.
-    """
-    return _rows(_VERDICT, verdicts, settings)
-
-
-def intervention_rows(items: Sequence[InterventionSummary], settings: Sequence[Setting]) -> Rows:
-    """``interventions.csv``.
-
-    ``difference`` is the metric under the intervention − that of the same runs left as they
-    are; ``relative`` is the change of the error behind it as a share: 0.05 is 5 % worse.
-    """
-    return _rows(_INTERVENTION, items, settings)
-
-
-def probe_rows(
-    probes: Sequence[ProbeSummary],
-    adaptations: Sequence[EncoderAdaptationSummary],
-    gaps: Sequence[GeneralizationGap],
-    settings: Sequence[Setting],
-) -> Rows:
+def _probe_rows(results: ExperimentResults, keys: Sequence[str]) -> Rows:
     """``probes.csv``, a row per setting that has any result, in the order of the settings.
 
     For each part (offset, code, their sum, both side by side) ``PART_explained`` is the share
@@ -179,45 +156,92 @@ def probe_rows(
     ``generalization_gap`` is by what the training split is better. A cell is empty where a
     setting has no such part.
     """
-    keys = sweep_keys(settings)
+    probes = results.probes
     kinds = ("explained", "accuracy")[: 1 + any(item.accuracy is not None for item in probes)]
-    shares: dict[tuple[str, str], Fields[ProbeSummary]] = {
-        (part, kind): _estimate(f"{part}_{kind}", attrgetter(kind))
-        for part in PARTS
-        for kind in kinds
-    }
+    shares = {part: {kind: _estimate(f"{part}_{kind}", kind) for kind in kinds} for part in PARTS}
     cells: dict[str, dict[str, Any]] = {}
+
+    def add(item: Any, runs: int, *fields: Fields) -> None:
+        row = cells.setdefault(item.setting.label, {"runs": runs})
+        row.update(cell for each in fields for cell in _row(each, item).items())
+
     for probe in probes:
-        row = cells.setdefault(probe.setting.label, {"runs": probe.explained.count})
-        for kind in kinds:
-            if getattr(probe, kind) is not None:
-                row |= _row(shares[probe.part, kind], probe)
-        if probe.part == "offset":
-            row["offset_over"] = probe.over
-    for adaptation in adaptations:
-        row = cells.setdefault(adaptation.setting.label, {"runs": adaptation.slope.count})
-        row |= {**_row(_ADAPTATION, adaptation), "encoder_adaptation": adaptation.word}
-    for gap in gaps:
-        row = cells.setdefault(gap.setting.label, {"runs": gap.gap.count})
-        row |= _row(_GAP, gap)
+        known = [kind for kind in kinds if getattr(probe, kind) is not None]
+        over: Fields = {"offset_over": "over"} if probe.part == "offset" else {}
+        add(probe, probe.explained.count, over, *(shares[probe.part][kind] for kind in known))
+    for adaptation in results.encoder_adaptations:
+        add(adaptation, adaptation.slope.count, _ADAPTATION)
+    for gap in results.generalization_gaps:
+        add(gap, gap.gap.count, _GAP)
+    every = [*(fields for of in shares.values() for fields in of.values()), _ADAPTATION, _GAP]
     columns = ["model", "setting", *keys, "runs", "offset_over", "encoder_adaptation"]
-    columns += [name for fields in (*shares.values(), _ADAPTATION, _GAP) for name in fields]
-    return columns, [
-        {**setting_cells(setting, keys), **cells[setting.label]}
-        for setting in settings
+    columns += [name for fields in every for name in fields]
+    return list(dict.fromkeys(columns)), [
+        {**summary.setting_cells(setting, keys), **cells[setting.label]}
+        for setting in results.settings
         if setting.label in cells
     ]
 
 
-def shown_comparisons(
-    comparisons: Sequence[Comparison], metric: str
-) -> dict[tuple[str, str], list[Comparison]]:
-    """The comparisons in a metric that are shown, by baseline model and condition.
+def plot_tables(results: ExperimentResults) -> dict[str, Rows]:
+    """Columns and rows of each csv file of ``plots/``, by its stem.
+
+    ``change``, ``low`` and ``high`` are in percent of the baseline's error, or of that with the
+    own offset; ``difference`` is that of the metric; ``verdict`` is the word.
+    """
+    by_model = model_colours(results.settings, results.evaluate.baselines)
+    by_values = swept_colours(results.settings)
+    model_colour: Fields = {"colour": lambda item: by_model[item.setting.model]}
+    values_colour: Fields = {"colour": lambda item: by_values[swept_values(item.setting)]}
+    metric = results.evaluate.metric
+    comparisons: Fields = {
+        **_PLOT,
+        "baseline": "baseline.model",
+        "baseline_setting": "baseline.label",
+        "metric": lambda _: metric,
+        "condition": lambda item: CONDITIONS[item.metric.removeprefix(metric)],
+        **_percent("change", "equivalence.change"),
+        "difference": "difference.mean",
+        "p_corrected": "p_corrected",
+        "verdict": "outcome",
+    }
+    families = shown_comparisons(results).values()
+    changes: Fields = {
+        **_PLOT,
+        "intervention": "intervention.name",
+        "panel": "intervention.kind.label",
+        "metric": "metric",
+        **_percent("change", "relative"),
+        "runs": "relative.count",
+        **model_colour,
+    }
+    levels: Fields = {
+        **_PLOT,
+        "values": lambda item: swept_values(item.setting),
+        "level": "intervention.level",
+        "metric": "metric",
+        **_estimate("mean", "estimate", ends=""),
+        "runs": "estimate.count",
+        **values_colour,
+    }
+    return {
+        "learning_curves": _curve_rows(results.curves, by_values),
+        "comparison": _rows(comparisons, [item for family in families for item in family]),
+        "settings": _setting_rows(results, model_colour),
+        "interventions": _rows(changes, shown_in("interventions", results)),
+        "robustness": _rows(levels, _by_level(shown_in("robustness", results))),
+        "offset_scales": _rows(levels, _by_level(shown_in("offset_scales", results))),
+        "codes": (list(CODE_COLUMNS), [asdict(point) for point in results.codes]),
+    }
+
+
+def shown_comparisons(results: ExperimentResults) -> dict[tuple[str, str], list[Comparison]]:
+    """The comparisons that are shown, by baseline model and condition.
 
     As deployed; against a baseline that is trained with noise also as trained and clean, since
     as deployed its noise is off while an offset is on.
-
     """
+    comparisons, metric = results.comparisons, results.evaluate.metric
     noisy = {item.baseline.model for item in comparisons if trained_with_noise(item.baseline)}
     groups: dict[tuple[str, str], list[Comparison]] = {}
     for item in comparisons:
@@ -235,84 +259,39 @@ def trained_with_noise(setting: Setting) -> bool:
     return setting.spec.stddev > 0 or setting.spec.system_record.learns_noise
 
 
-def comparison_plot(comparisons: Sequence[Comparison], metric: str) -> Rows:
-    """``plots/comparison.csv``, of one metric; ``verdict`` is the word.
-
-    ``change``, ``low`` and ``high`` are the change of the error in percent of the baseline's;
-    ``difference`` is that of the metric itself.
-    """
-    fields: Fields[Comparison] = {
-        **_PLOT,
-        "baseline": attrgetter("baseline.model"),
-        "baseline_setting": attrgetter("baseline.label"),
-        "metric": lambda _: metric,
-        "condition": lambda item: CONDITIONS[item.metric.removeprefix(metric)],
-        **_estimate("change", attrgetter("equivalence.change"), 100, ends=""),
-        "difference": attrgetter("difference.mean"),
-        "p_corrected": attrgetter("p_corrected"),
-        "verdict": attrgetter("outcome"),
-    }
-    families = shown_comparisons(comparisons, metric).values()
-    return _table(fields, [item for family in families for item in family])
+def shown_in(plot: str, results: ExperimentResults) -> list[InterventionSummary]:
+    """The interventions that a plot shows."""
+    return [
+        item
+        for item in results.interventions
+        if item.metric == results.evaluate.metric and item.intervention.kind.plot == plot
+    ]
 
 
-def shown_in(
-    plot: str, summaries: Sequence[InterventionSummary], metric: str
-) -> list[InterventionSummary]:
-    """The interventions that a plot shows in one metric."""
-    return [i for i in summaries if i.metric == metric and i.intervention.kind.plot == plot]
+def _by_level(items: Sequence[InterventionSummary]) -> list[InterventionSummary]:
+    """By setting, then ascending level."""
+    order = [item.setting.label for item in items]
+    return sorted(items, key=lambda i: (order.index(i.setting.label), i.intervention.level or 0.0))
 
 
-def change_plot(summaries: Sequence[InterventionSummary], metric: str, colours: Colours) -> Rows:
-    """``plots/interventions.csv``: changes of the error behind a metric, in % of the own."""
-    fields: Fields[InterventionSummary] = {
-        **_PLOT,
-        "intervention": attrgetter("intervention.name"),
-        "panel": attrgetter("intervention.kind.label"),
-        "metric": attrgetter("metric"),
-        **_estimate("change", attrgetter("relative"), 100, ends=""),
-        "runs": attrgetter("relative.count"),
-        "colour": lambda item: colours[item.setting.model],
-    }
-    return _table(fields, shown_in("interventions", summaries, metric))
-
-
-def probe_plot(probes: Sequence[ProbeSummary], colours: Colours) -> list[Row]:
+def probe_plot(results: ExperimentResults) -> list[Row]:
     """Rows of the picture of the probes: shares in %, those of labels read right ``open``."""
+    colours = model_colours(results.settings, results.evaluate.baselines)
     return [
         {
             "setting": probe.setting.label,
             "panel": PARTS[probe.part],
             "open": kind == "accuracy",
-            **_row(_estimate("mean", attrgetter(kind), 100, ends=""), probe),
+            **_row(_percent("mean", kind), probe),
             "colour": colours[probe.setting.model],
         }
-        for probe in probes
+        for probe in results.probes
         for kind in ("accuracy", "explained")
         if getattr(probe, kind) is not None
     ]
 
 
-def level_plot(
-    summaries: Sequence[InterventionSummary], metric: str, plot: str, colours: Colours
-) -> Rows:
-    """``plots/robustness.csv`` and ``plots/offset_scales.csv``, by setting and ascending level."""
-    fields: Fields[InterventionSummary] = {
-        **_PLOT,
-        "values": lambda item: swept_values(item.setting),
-        "level": attrgetter("intervention.level"),
-        "metric": attrgetter("metric"),
-        **_estimate("mean", attrgetter("estimate"), ends=""),
-        "runs": attrgetter("estimate.count"),
-        "colour": lambda item: colours[swept_values(item.setting)],
-    }
-    items = shown_in(plot, summaries, metric)
-    order = [item.setting.label for item in items]
-    items.sort(key=lambda i: (order.index(i.setting.label), i.intervention.level or 0.0))
-    return _table(fields, items)
-
-
-def curve_plot(curves: Sequence[Curve], colours: Colours) -> Rows:
+def _curve_rows(curves: Sequence[summary.Curve], colours: Mapping[str, str]) -> Rows:
     """``plots/learning_curves.csv``, a row per point."""
     columns = ["setting", "model", "values", "epoch", "mean", "low", "high", "runs", "colour"]
     rows = []
@@ -326,67 +305,67 @@ def curve_plot(curves: Sequence[Curve], colours: Colours) -> Rows:
     return columns, rows
 
 
-def shown_as(summaries: Sequence[SettingSummary], baselines: Sequence[str]) -> list[ShownAs]:
-    """The form in which each setting is drawn against its noise level.
-
-    On a ``line`` where its series has several levels; as a ``reference`` across the whole
-    picture where it is a baseline without a level; else as a ``point`` by its own name.
-    """
-    levels: dict[str, set[float]] = {}
-    for summary in summaries:
-        if (added := noise_level(summary.setting)) is not None:
-            levels.setdefault(series(summary.setting), set()).add(added)
-    drawn: list[ShownAs] = []
-    for setting in (summary.setting for summary in summaries):
-        if noise_level(setting) is None:
-            drawn.append("reference" if setting.model in baselines else "point")
-        else:
-            drawn.append("line" if len(levels[series(setting)]) > 1 else "point")
-    return drawn
-
-
-def setting_plot(
-    summaries: Sequence[SettingSummary], *, baselines: Sequence[str], colours: Colours
-) -> Rows:
+def _setting_rows(results: ExperimentResults, colour: Fields) -> Rows:
     """``plots/settings.csv``; no noise level where nothing is added or it is unknown.
 
     ``label_at`` is where on the axis of the metric the name of a line stands, in the row of its
     end; empty elsewhere.
     """
-    drawn = shown_as(summaries, baselines)
-    names = _label_places(summaries, drawn)
-    fields: Fields[tuple[SettingSummary, ShownAs]] = {
-        "setting": lambda at: at[0].setting.label,
-        "model": lambda at: at[0].setting.model,
-        "series": lambda at: series(at[0].setting),
-        "name": lambda at: full_label(at[0].setting),
-        "shown_as": lambda at: at[1],
-        "noise_level": lambda at: noise_level(at[0].setting),
-        "metric": lambda at: at[0].metric,
-        **_estimate("mean", lambda at: at[0].estimate, ends=""),
-        "runs": lambda at: at[0].estimate.count,
-        "diverged": lambda at: at[0].diverged,
-        "label_at": lambda at: names.get(at[0].setting.label),
-        "colour": lambda at: colours[at[0].setting.model],
+    summaries = results.summaries
+    shown = _shown_as(summaries, results.evaluate.baselines)
+    names = _label_places(summaries, shown)
+    fields: Fields = {
+        **_PLOT,
+        "series": lambda item: series(item.setting),
+        "name": lambda item: full_label(item.setting),
+        "shown_as": lambda item: shown[item.setting.label],
+        "noise_level": lambda item: summary.noise_level(item.setting),
+        "metric": "metric",
+        **_estimate("mean", "estimate", ends=""),
+        "runs": "estimate.count",
+        "diverged": "diverged",
+        "label_at": lambda item: names.get(item.setting.label),
+        **colour,
     }
-    return _table(fields, list(zip(summaries, drawn, strict=True)))
+    return _rows(fields, summaries)
+
+
+def _shown_as(
+    summaries: Sequence[summary.SettingSummary], baselines: Sequence[str]
+) -> dict[str, str]:
+    """The form in which each setting is drawn against its noise level, by label.
+
+    On a ``line`` where its series has several levels; as a ``reference`` across the whole
+    picture where it is a baseline without a level; else as a ``point`` by its own name.
+    """
+    settings = [item.setting for item in summaries]
+    levels: dict[str, set[float | None]] = {}
+    for setting in settings:
+        levels.setdefault(series(setting), set()).add(summary.noise_level(setting))
+
+    def how(setting: Setting) -> str:
+        if summary.noise_level(setting) is None:
+            return "reference" if setting.model in baselines else "point"
+        return "line" if len(levels[series(setting)] - {None}) > 1 else "point"
+
+    return {setting.label: how(setting) for setting in settings}
 
 
 def _label_places(
-    summaries: Sequence[SettingSummary], drawn: Sequence[ShownAs]
+    summaries: Sequence[summary.SettingSummary], shown: Mapping[str, str]
 ) -> dict[str, float]:
     """By setting, at which value the name of the line that ends there stands; apart from others."""
-    ends: dict[str, SettingSummary] = {}
-    pairs = zip(summaries, drawn, strict=True)
-    finite = [pair for pair in pairs if math.isfinite(pair[0].estimate.mean)]
-    for item, how in sorted(finite, key=lambda at: noise_level(at[0].setting) or 0):
+    finite = [item for item in summaries if math.isfinite(item.estimate.mean)]
+    ends: dict[str, summary.SettingSummary] = {}
+    for item in sorted(finite, key=lambda item: summary.noise_level(item.setting) or 0):
+        how = shown[item.setting.label]
         if how != "point":
             ends[series(item.setting) if how == "line" else item.setting.label] = item
-    if "line" not in drawn or not ends:
+    if "line" not in shown.values() or not ends:
         return {}
     log = is_logarithmic(summaries)
     forth, back = (math.log10, functools.partial(pow, 10.0)) if log else (float, float)
-    places = [forth(item.estimate.mean) for item, _ in finite]
+    places = [forth(item.estimate.mean) for item in finite]
     # The height of a name is this share of that of its chart.
     apart = 0.036 * ((max(places) - min(places)) or 1.0)
     ordered = sorted(ends.values(), key=lambda item: item.estimate.mean)
@@ -394,7 +373,25 @@ def _label_places(
     return {item.setting.label: back(at) for item, at in zip(ordered, moved, strict=True)}
 
 
-def is_logarithmic(summaries: Sequence[SettingSummary]) -> bool:
+def spread(places: Sequence[float], apart: float) -> list[float]:
+    """Ascending places, moved as little as it takes for each to be ``apart`` from the next."""
+
+    def bottom(group: Sequence[float]) -> float:
+        return sum(group) / len(group) - apart * (len(group) - 1) / 2
+
+    groups: list[list[float]] = []
+    for place in places:
+        groups.append([place])
+        while (
+            len(groups) > 1
+            and bottom(groups[-1]) < bottom(groups[-2]) + apart * (len(groups[-2]) - 1) + apart
+        ):
+            last = groups.pop()
+            groups[-1] += last
+    return [bottom(group) + apart * index for group in groups for index in range(len(group))]
+
+
+def is_logarithmic(summaries: Sequence[summary.SettingSummary]) -> bool:
     """True if the axis of these metrics is logarithmic: errors, all of them above zero."""
     positive = all(s.estimate.mean > 0 for s in summaries if math.isfinite(s.estimate.mean))
     return positive and not higher_is_better(summaries[0].metric)

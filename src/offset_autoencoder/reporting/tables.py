@@ -1,17 +1,17 @@
-"""Tables of the report: one model of rows that the page and the terminal render."""
+"""Tables of the report, which the page and the terminal render, and the intervals drawn in them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from markupsafe import Markup
 
 from offset_autoencoder.config import Setting
 from offset_autoencoder.evaluation.statistics import Estimate
-from offset_autoencoder.reporting.wording import full_label, mean_and_half
+from offset_autoencoder.reporting.wording import decimals_of, full_label, mean_and_half
 
 NAN = float("nan")
 UNKNOWN = Estimate(NAN, NAN, NAN, NAN, 0)
@@ -23,44 +23,31 @@ Kind = Literal["text", "number", "verdict", "picture"]
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell.
+    """A cell of a table."""
 
-    Attributes:
-        text: What is read in it; ``-`` where a number is not known.
-        sort: What its column is sorted by where that is a number; cells without one come last.
-        short: The text where there is little room: a mean without its interval.
-        word: The verdict whose colour it has.
-        picture: Drawn instead of the text.
-    """
-
-    text: str = ""
-    sort: float | None = None
-    short: str = ""
-    word: str = ""
-    picture: Markup | None = None
+    text: str = ""  # "-" where a number is not known
+    sort: float | None = None  # a number that its column is sorted by; without one it comes last
+    short: str = ""  # the text where there is little room, if another: a mean alone
+    word: str = ""  # the verdict whose colour it has
+    picture: Markup | None = None  # drawn instead of the text
 
     @property
     def sort_value(self) -> str | None:
         """The number to sort by, as the page holds it; None where there is none."""
-        if self.sort is None or math.isnan(self.sort):
-            return None
-        return f"{self.sort:.9g}"
+        return None if self.sort is None or math.isnan(self.sort) else f"{self.sort:.9g}"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column.
+    """A column of a table, a cell per row.
 
-    Attributes:
-        key: What it is picked by.
-        heading: Its heading, with the unit.
-        kind: ``text`` stands left, ``number`` right; a ``verdict`` is a word with a colour; a
-            ``picture`` is not sorted.
-        axis: Drawn below the heading of a picture.
+    ``text`` stands left, ``number`` right; a ``verdict`` is a word with a colour; a ``picture`` is
+    not sorted, and has an axis below its heading.
     """
 
     key: str
-    heading: str
+    heading: str  # with the unit
+    cells: Sequence[Cell]
     kind: Kind = "number"
     axis: Markup | None = None
 
@@ -75,64 +62,110 @@ class Table:
 
     name: str
     caption: str
-    columns: Sequence[Column]
-    rows: Sequence[Sequence[Cell]]
+    columns: list[Column]
     file: str = ""
     legend: Sequence[tuple[Markup, str]] = ()
 
+    @property
+    def rows(self) -> list[tuple[Cell, ...]]:
+        """The cells row by row."""
+        return list(zip(*(column.cells for column in self.columns), strict=True))
+
     def column(self, key: str) -> dict[str, Cell]:
         """The cells of a column, by the short text of their row's heading."""
-        place = [column.key for column in self.columns].index(key)
-        return {row[0].short or row[0].text: row[place] for row in self.rows}
+        (cells,) = (column.cells for column in self.columns if column.key == key)
+        heads = (head.short or head.text for head in self.columns[0].cells)
+        return dict(zip(heads, cells, strict=True))
 
 
-def setting_cell(setting: Setting) -> Cell:
-    """A setting's label with its noise level; where there is little room, the label alone."""
-    return Cell(full_label(setting), short=setting.label)
+def setting_column(settings: Iterable[Setting]) -> Column:
+    """The settings' labels with their noise levels; where there is little room, labels alone."""
+    cells = [Cell(full_label(setting), short=setting.label) for setting in settings]
+    return Column("setting", "setting", cells, "text")
 
 
-def estimate_cell(
-    estimate: Estimate, *, decimals: int, factor: float = 1, signed: bool = False
-) -> Cell:
-    """A mean and half its interval; the mean alone where there is little room."""
-    text, short = (
-        mean_and_half(estimate, pm, decimals=decimals, factor=factor, signed=signed)
-        for pm in ("±", "")
-    )
-    return Cell(text, estimate.mean, short)
+def text_column(key: str, heading: str, texts: Iterable[str]) -> Column:
+    """A column of texts."""
+    return Column(key, heading, [Cell(text) for text in texts], "text")
 
 
-def percent_cell(share: Estimate, *, signed: bool = True) -> Cell:
-    """A share in percent: one decimal below ten."""
+def word_column(heading: str, words: Iterable[str]) -> Column:
+    """A column of verdicts."""
+    return Column("verdict", heading, [Cell(word, word=word) for word in words], "verdict")
+
+
+def estimate_column(
+    key: str,
+    heading: str,
+    estimates: Sequence[Estimate],
+    factor: float = 1,
+    decimals: int | None = None,
+    *,
+    signed: bool = False,
+) -> Column:
+    """Means and half their intervals, means alone where there is little room.
+
+    All with so many decimals, without which :func:`.wording.decimals_of` finds them.
+    """
+    if decimals is None:
+        decimals = decimals_of(estimates, factor=factor)
+    cells = [_estimate_cell(item, decimals, factor, signed=signed) for item in estimates]
+    return Column(key, heading, cells)
+
+
+def change_column(key: str, heading: str, shares: Iterable[Estimate]) -> Column:
+    """Changes in percent, with their signs and intervals: one decimal below ten."""
+    return Column(key, heading, [_percent_cell(share, signed=True) for share in shares])
+
+
+def share_column(key: str, heading: str, shares: Iterable[Estimate]) -> Column:
+    """Shares in percent, means alone: one decimal below ten."""
+    cells = [_percent_cell(share, signed=False) for share in shares]
+    return Column(key, heading, [replace(cell, text=cell.short) for cell in cells])
+
+
+def _percent_cell(share: Estimate, *, signed: bool) -> Cell:
     if not math.isfinite(share.mean):
         return Cell("-", short="-")
-    decimals = 1 if abs(share.mean) < _FEW_PERCENT else 0
-    return estimate_cell(share, decimals=decimals, factor=100, signed=signed)
+    return _estimate_cell(share, 1 if abs(share.mean) < _FEW_PERCENT else 0, 100, signed=signed)
+
+
+def _estimate_cell(estimate: Estimate, decimals: int, factor: float, *, signed: bool) -> Cell:
+    text, short = (
+        mean_and_half(estimate, decimals=decimals, factor=factor, signed=signed, interval=interval)
+        for interval in (True, False)
+    )
+    return Cell(text, estimate.mean, short)
 
 
 WIDTH, HEIGHT = 200, 22
 _AXIS_HEIGHT = 20
 _EDGE = 14  # on both sides, for the outermost numbers
-_LINEAR_PERCENT = 10.0
+_LINEAR_SHARE = 0.1
 _ROOM = 1.15  # of a logarithmic axis beyond its outermost values, as a factor
 _LETTER = 7.0  # the width of a digit of the axis
 _FAR = 5.0  # times: from there on, an axis counts in powers of ten
 
 Scale = Literal["linear", "log", "percent"]
 Shape = Literal["circle", "square", "triangle", "diamond"]
+_PATHS: Mapping[Shape, str] = {
+    "square": "m-3.3 -3.3h6.6v6.6h-6.6z",
+    "triangle": "m0 -4l4 7h-8z",
+    "diamond": "m0 -4.5l4 4.5l-4 4.5l-4 -4.5z",
+}
 
 
 @dataclass(frozen=True)
 class Axis:
     """An axis from left to right: its ends, and its lines each with a number or an empty text.
 
-    The scale ``percent`` is linear up to 10 on both sides of zero, logarithmic beyond.
+    The scale ``percent`` is of shares: linear up to 10 % on both sides of zero, logarithmic beyond.
     """
 
     scale: Scale
     low: float
     high: float
-    ticks: tuple[tuple[float, str], ...]
+    ticks: tuple[tuple[float, str], ...] = ()
 
     def place(self, value: float) -> float:
         """Place of a value, in units of the drawing; at the edge where it is beyond the axis."""
@@ -150,14 +183,16 @@ class Mark:
     shape: Shape = "circle"
 
 
-def percent_axis(estimates: Iterable[Estimate]) -> Axis:
+def percent_axis(shares: Iterable[Estimate]) -> Axis:
     """The axis of changes in percent that holds all of these, 10 % on both sides at least."""
-    finite = _finite(estimates)
-    low, high = min([-_LINEAR_PERCENT, *finite]), max([_LINEAR_PERCENT, *finite])
-    decades = [10.0**power for power in range(1, 13)]
-    values = [v for v in (*(-v for v in reversed(decades)), 0.0, *decades) if low <= v <= high]
-    bare = Axis("percent", _ROOM * low, _ROOM * high, ())
-    return _numbered(bare, [(value, f"{value:+g}" if value else "0") for value in values])
+    finite = _finite(shares)
+    low, high = min([-_LINEAR_SHARE, *finite]), max([_LINEAR_SHARE, *finite])
+    decades = [10**power for power in range(1, 13)]
+    ticks = [
+        (v / 100, f"{v:+g}" if v else "0") for v in (*(-v for v in decades[::-1]), 0, *decades)
+    ]
+    shown = [tick for tick in ticks if low <= tick[0] <= high]
+    return _numbered(Axis("percent", _ROOM * low, _ROOM * high), shown)
 
 
 def value_axis(estimates: Iterable[Estimate], factor: float) -> Axis:
@@ -167,19 +202,28 @@ def value_axis(estimates: Iterable[Estimate], factor: float) -> Axis:
     """
     finite = _finite(estimates)
     if not finite:
-        return Axis("linear", 0, 1, ())
+        return Axis("linear", 0, 1)
     low, high = min(finite), max(finite)
-    scale: Scale = "log" if low > 0 else "linear"
-    if scale == "log":
-        low, high = low / _ROOM, high * _ROOM
+    if low > 0:
+        axis = Axis("log", low / _ROOM, high * _ROOM)
     else:
         room = 0.05 * (high - low) or 1.0
-        low, high = low - room, high + room
-    decades = scale == "log" and high > _FAR * low
-    values = _decades(low, high) if decades else _even(low, high)
-    return _numbered(
-        Axis(scale, low, high, ()), [(value, f"{factor * value:.4g}") for value in values]
-    )
+        axis = Axis("linear", low - room, high + room)
+    values = (_decades if low > 0 and axis.high > _FAR * axis.low else _even)(axis.low, axis.high)
+    return _numbered(axis, [(value, f"{factor * value:.4g}") for value in values])
+
+
+def picture_column(
+    heading: str,
+    axis: Axis,
+    rows: Iterable[Sequence[Mark]],
+    *,
+    band: tuple[float, float] | None = None,
+    line: float | None = None,
+) -> Column:
+    """Rows of marks on one axis, which stands below the heading; see :func:`draw_row`."""
+    cells = [Cell(picture=draw_row(axis, marks, band=band, line=line)) for marks in rows]
+    return Column("picture", heading, cells, "picture", draw_axis(axis))
 
 
 def draw_row(
@@ -198,9 +242,10 @@ def draw_row(
         left, right = (axis.place(end) for end in band)
         shade = Markup('<rect class="band" x="{:.1f}" width="{:.1f}" height="{}"/>')
         parts.append(shade.format(left, right - left, HEIGHT))
-    parts += [_vertical("grid", axis.place(value)) for value, _ in axis.ticks]
-    if line is not None:
-        parts.append(_vertical("zero", axis.place(line)))
+    lines = [("grid", value) for value, _ in axis.ticks]
+    lines += [] if line is None else [("zero", line)]
+    upright = Markup('<path class="{}" d="M{:.1f} 0V{}"/>')
+    parts += [upright.format(css, axis.place(value), HEIGHT) for css, value in lines]
     for place, mark in enumerate(marks):
         if math.isfinite(mark.estimate.mean):
             # Several marks stand a little apart, so that none hides another.
@@ -211,18 +256,15 @@ def draw_row(
 
 def draw_axis(axis: Axis) -> Markup:
     """The numbers of the axis, for the head of the table."""
+    number = Markup('<text x="{:.1f}" y="10" text-anchor="middle">{}</text>')
+    tick = Markup('<path class="tick" d="M{:.1f} 14V{}"/>')
     numbers = [
-        Markup('<text x="{:.1f}" y="10" text-anchor="middle">{}</text>').format(
-            axis.place(value), text.replace("-", "−")
-        )
+        number.format(axis.place(value), text.replace("-", "−"))
         for value, text in axis.ticks
         if text
     ]
-    marks = [
-        Markup('<path class="tick" d="M{0:.1f} 14V{1}"/>').format(axis.place(value), _AXIS_HEIGHT)
-        for value, _ in axis.ticks
-    ]
-    return _svg([*numbers, *marks], _AXIS_HEIGHT, "axis")
+    ticks = [tick.format(axis.place(value), _AXIS_HEIGHT) for value, _ in axis.ticks]
+    return _svg([*numbers, *ticks], _AXIS_HEIGHT, "axis")
 
 
 def draw_key(css: str, shape: Shape = "circle") -> Markup:
@@ -237,7 +279,7 @@ def _stretched(scale: Scale, value: float) -> float:
         return value
     if scale == "log":
         return math.log10(max(value, 1e-300))
-    size = abs(value) / _LINEAR_PERCENT
+    size = abs(value) / _LINEAR_SHARE
     return math.copysign(size if size <= 1 else 1 + math.log10(size), value)
 
 
@@ -251,9 +293,8 @@ def _decades(low: float, high: float) -> list[float]:
 def _even(low: float, high: float) -> list[float]:
     """Two to five round values between two others, equally far apart, with room for a number."""
     size = 10.0 ** math.floor(math.log10(high - low))
-    step = next(
-        size * share for share in (0.2, 0.5, 1, 2, 5) if (high - low) / (size * share) < 4.5
-    )
+    steps = (size * share for share in (0.2, 0.5, 1, 2, 5))
+    step = next(step for step in steps if (high - low) / step < 4.5)
     return [step * place for place in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
@@ -274,11 +315,7 @@ def _numbered(axis: Axis, ticks: Sequence[tuple[float, str]]) -> Axis:
         kept[value] = text if free else ""
         if free:
             taken.append((at, half))
-    return Axis(axis.scale, axis.low, axis.high, tuple((value, kept[value]) for value, _ in ticks))
-
-
-def _vertical(css: str, x: float) -> Markup:
-    return Markup('<path class="{}" d="M{:.1f} 0V{}"/>').format(css, x, HEIGHT)
+    return replace(axis, ticks=tuple((value, kept[value]) for value, _ in ticks))
 
 
 def _mark(axis: Axis, mark: Mark, y: float) -> Markup:
@@ -293,12 +330,7 @@ def _mark(axis: Axis, mark: Mark, y: float) -> Markup:
 def _shape(shape: Shape, x: float, y: float) -> Markup:
     if shape == "circle":
         return Markup('<circle cx="{:.1f}" cy="{:.1f}" r="3.6"/>').format(x, y)
-    path = {
-        "square": "m-3.3 -3.3h6.6v6.6h-6.6z",
-        "triangle": "m0 -4l4 7h-8z",
-        "diamond": "m0 -4.5l4 4.5l-4 4.5l-4 -4.5z",
-    }[shape]
-    return Markup('<path d="M{:.1f} {:.1f}{}"/>').format(x, y, path)
+    return Markup('<path d="M{:.1f} {:.1f}{}"/>').format(x, y, _PATHS[shape])
 
 
 def _svg(parts: Sequence[Markup], height: int, css: str) -> Markup:

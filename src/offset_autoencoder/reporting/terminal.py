@@ -1,22 +1,27 @@
-"""Tables of rich that never wrap, in the width of the terminal or of a file."""
+"""Output on a terminal, a file or a pipe: tables that never wrap, notes, and progress."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console
 from rich.measure import Measurement
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from offset_autoencoder.reporting.wording import PLUS_MINUS
-
 _ANY_WIDTH = 10_000
 _WIDTH_OF_FILES = 100
+_SECONDS_BETWEEN_LINES = 15.0
+_SECONDS_BETWEEN_DRAWINGS = 0.1
+
+Report = Callable[[float, int], None]
 
 
 def report_console() -> Console:
@@ -38,23 +43,21 @@ class Column:
 def print_table(console: Console, title: str, *layouts: Sequence[Column]) -> list[str]:
     """Print a table whose cells never wrap.
 
-    Args:
-        console: Where to; one whose encoding has no ``±`` gets ``+/-``.
-        title: The line above it.
-        layouts: The table in one or several ways, the widest first. The first that the console
-            has room for is printed; where it has room for none, the last, as wide as it is.
+    The layouts are the table in one or several ways, the widest first. The first that the console
+    has room for is printed; where it has room for none, the last, as wide as it is.
 
     Returns:
         The headings of the one that was printed.
     """
-    tables = [_table(console, columns) for columns in layouts]
-    widths = [_width(console, table) for table in tables]
-    fitting = [width <= console.width for width in widths]
-    chosen = fitting.index(True) if any(fitting) else -1
-    tables[chosen].width = widths[chosen]
+    for columns in layouts:
+        table = _table(console, columns)
+        options = console.options.update(max_width=_ANY_WIDTH)
+        table.width = Measurement.get(console, options, table).maximum
+        if table.width <= console.width:
+            break
     console.print(Text(title, style="bold"))
-    console.print(tables[chosen], soft_wrap=True)
-    return [column.heading for column in layouts[chosen]]
+    console.print(table, soft_wrap=True)
+    return [column.heading for column in columns]
 
 
 def print_note(console: Console, note: str, style: str = "dim") -> None:
@@ -65,27 +68,72 @@ def print_note(console: Console, note: str, style: str = "dim") -> None:
 def encodable(console: Console, text: str) -> str:
     """A text with ``+/-`` for ``±`` where the console's encoding has none."""
     utf = console.encoding.lower().startswith("utf")
-    return text if utf else text.replace(PLUS_MINUS, "+/-")
+    return text if utf else text.replace("±", "+/-")
 
 
 def _table(console: Console, columns: Sequence[Column]) -> Table:
     table = Table(
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        collapse_padding=True,
-        padding=(0, 1),
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True, padding=(0, 1)
     )
     for column in columns:
-        justify = "right" if column.right else "left"
         heading = encodable(console, column.heading)
-        table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+        table.add_column(heading, justify="right" if column.right else "left", no_wrap=True)
     for row in zip(*(column.cells for column in columns), strict=True):
         cells = (encodable(console, cell) if isinstance(cell, str) else cell for cell in row)
         table.add_row(*cells)
     return table
 
 
-def _width(console: Console, table: Table) -> int:
-    options = console.options.update(max_width=_ANY_WIDTH)
-    return Measurement.get(console, options, table).maximum
+@contextlib.contextmanager
+def progress(what: str, items: int, work: float) -> Iterator[Report]:
+    """Show progress while the block runs: a bar on a terminal, else a line now and then.
+
+    ``what`` names the items, in a word or two; of the ``work``, in any unit, the time left is told.
+
+    Yields:
+        ``report(work_done, items_done)``, both totals so far; call it from any thread.
+    """
+    if not sys.stderr.isatty():
+
+        def write(items_done: int, left: str) -> None:
+            print(f"{what}: {items_done} of {items}, {left}", file=sys.stderr, flush=True)
+
+        yield _throttled(write, work, _SECONDS_BETWEEN_LINES)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=items)
+
+        def draw(items_done: int, left: str) -> None:
+            bar.update(task, completed=items_done, description=f"{what}, {left}")
+
+        yield _throttled(draw, work, _SECONDS_BETWEEN_DRAWINGS, every_item=True)
+        bar.update(task, description=what)
+
+
+def _throttled(
+    show: Callable[[int, str], None], work: float, seconds: float, *, every_item: bool = False
+) -> Report:
+    """A report that shows items and time left so many seconds apart, or with every item done."""
+    started = last = time.monotonic()
+    shown = 0
+
+    def report(work_done: float, items_done: int) -> None:
+        nonlocal last, shown
+        now = time.monotonic()
+        if now - last < seconds and not (every_item and items_done != shown):
+            return
+        last, shown = now, items_done
+        show(items_done, _time_left(now - started, work_done, work))
+
+    return report
+
+
+def _time_left(elapsed: float, work_done: float, work: float) -> str:
+    if not work_done:
+        return "time left unknown"
+    minutes, rest = divmod(round(elapsed * max(work - work_done, 0.0) / work_done), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"about {hours} h {minutes:02} min left"
+    return f"about {minutes} min {rest:02} s left" if minutes else f"about {rest} s left"

@@ -1,10 +1,10 @@
-"""Words and numbers of the reports: names of settings and metrics, means with their intervals."""
+"""Words and numbers of the reports: names of settings, means with their intervals."""
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from offset_autoencoder.config import Setting, format_value
 from offset_autoencoder.evaluation.metrics import METRICS
@@ -14,20 +14,9 @@ from offset_autoencoder.evaluation.summary import noise_level, sweep_label
 PARTS = {"offset": "offset", "code": "code", "sum": "code + offset", "both": "side by side"}
 """Names of the parts that are probed."""
 
-PLUS_MINUS = "±"
 _NOISE_KEYS = frozenset({"rms", "stddev", "ebn0_db"})
 _MOST_DECIMALS = 6
 _MOST_FOR_HALF = 3
-
-
-def metric_name(metric: str) -> str:
-    """A metric's name, with its unit."""
-    return METRICS[metric].label
-
-
-def error_name(metric: str) -> str:
-    """The name of the error behind a metric, without its unit."""
-    return METRICS[metric].error_label
 
 
 def better_word(metric: str) -> str:
@@ -56,8 +45,7 @@ def series(setting: Setting) -> str:
     and noise has its level from rms, so its stddev stays in the name.
     """
     axis = ("rms",) if setting.spec.rms is not None else ("stddev", "ebn0_db")
-    values = sweep_label(setting, without=axis)
-    return f"{setting.model} {values}".strip()
+    return f"{setting.model} {sweep_label(setting, without=axis)}".strip()
 
 
 def swept_values(setting: Setting) -> str:
@@ -79,31 +67,29 @@ def full_label(setting: Setting) -> str:
 
 
 def mean_and_half(
-    estimate: Estimate | None,
-    pm: str = PLUS_MINUS,
+    estimate: Estimate,
     *,
     decimals: int,
     factor: float = 1,
     signed: bool = False,
+    interval: bool = True,
 ) -> str:
     """``"+650.2 ± 14.1"``; ``-`` for what is not known, a mean alone where it has no interval.
 
     Args:
         estimate: The mean and its interval.
-        pm: The sign between mean and half interval; an empty one leaves out both.
         decimals: Of both; more, but at most three, where a half interval that is not zero would
             be shown as zero.
         factor: Of both: 100 for percent.
         signed: Whether a mean above zero has its sign.
+        interval: False for the mean alone.
     """
-    if estimate is None:
-        return "-"
     half = factor * estimate.half
-    with_half = bool(pm) and math.isfinite(half)
-    while with_half and half and decimals < _MOST_FOR_HALF and not round(half, decimals):
+    interval = interval and math.isfinite(half)
+    while interval and half and decimals < _MOST_FOR_HALF and not round(half, decimals):
         decimals += 1
-    mean = _number(factor * estimate.mean, decimals, signed=signed)
-    return f"{mean} {pm} {_number(half, decimals)}" if with_half else mean
+    mean = _number(factor * estimate.mean, decimals, sign="+" if signed else "")
+    return f"{mean} ± {_number(half, decimals)}" if interval else mean
 
 
 def exponent_of(means: Iterable[float]) -> int:
@@ -120,15 +106,14 @@ def in_unit(name: str, exponent: int) -> str:
     return f"{name}, 1e{exponent}".replace("1e-", "1e−") if exponent else name
 
 
-def decimals_of(estimates: Sequence[Estimate], *, factor: float = 1) -> int:
+def decimals_of(estimates: Iterable[Estimate], *, factor: float = 1) -> int:
     """Decimals that give a column's typical half interval two digits, or its typical mean four."""
+    estimates = list(estimates)
     halves = [item.half for item in estimates if math.isfinite(item.half) and item.half > 0]
     means = [abs(item.mean) for item in estimates if math.isfinite(item.mean) and item.mean]
     if halves:
         return max(0, 1 - _magnitude(factor * statistics.median(halves)))
-    if means:
-        return max(0, 3 - _magnitude(factor * statistics.median(means)))
-    return 0
+    return max(0, 3 - _magnitude(factor * statistics.median(means))) if means else 0
 
 
 def _magnitude(size: float) -> int:
@@ -136,10 +121,9 @@ def _magnitude(size: float) -> int:
     return math.floor(round(math.log10(size), 9))
 
 
-def _number(value: float, decimals: int, *, signed: bool = False) -> str:
+def _number(value: float, decimals: int, *, sign: str = "") -> str:
     if not math.isfinite(value):
         return "-" if math.isnan(value) else f"{value}"
-    sign = "+" if signed else ""
     if decimals > _MOST_DECIMALS or abs(value) >= 1e6:
         return f"{value:{sign}.2e}"
     return f"{value:{sign}z.{decimals}f}"

@@ -10,7 +10,7 @@ from offset_autoencoder.config import Params
 from offset_autoencoder.data.prepared import PreparedData
 from offset_autoencoder.io.arrays import temporary_folder
 from offset_autoencoder.offsets.kind import find_kind
-from offset_autoencoder.reporting.progress import progress
+from offset_autoencoder.reporting.terminal import progress
 from offset_autoencoder.stages.prepare import Source, load_checked_params
 from offset_autoencoder.user_code import find_target
 

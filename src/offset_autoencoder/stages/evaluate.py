@@ -22,11 +22,9 @@ from offset_autoencoder.evaluation.results import (
 from offset_autoencoder.evaluation.run_evaluation import RunEvaluation
 from offset_autoencoder.evaluation.summary import RunRow
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, PREPARED, REPORTS
-from offset_autoencoder.reporting.page import write_page
-from offset_autoencoder.reporting.progress import progress
-from offset_autoencoder.reporting.provenance import read_provenance
+from offset_autoencoder.reporting.page import read_provenance, write_page
 from offset_autoencoder.reporting.reports import write_reports
-from offset_autoencoder.reporting.terminal import report_console
+from offset_autoencoder.reporting.terminal import progress, report_console
 from offset_autoencoder.reporting.terminal_report import print_report
 from offset_autoencoder.reporting.wording import full_label
 from offset_autoencoder.runs.files import read_history, read_saved_run

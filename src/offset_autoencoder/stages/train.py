@@ -10,7 +10,7 @@ from offset_autoencoder.errors import run_command
 from offset_autoencoder.models.resolve import resolve_architectures
 from offset_autoencoder.offsets.table import OffsetTable, load_table, scale_factor
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, PREPARED, run_store
-from offset_autoencoder.reporting.progress import progress
+from offset_autoencoder.reporting.terminal import progress
 from offset_autoencoder.runs.spec import IdentifiedRun, identify
 from offset_autoencoder.runs.store import clean, export_runs, import_runs, missing_ids
 from offset_autoencoder.tracking.following import following

@@ -247,7 +247,7 @@ def _lacks_files(record: Record, stored: StoredRun) -> bool:
 
 
 def _write(plan: Plan, writer: ExperimentWriter) -> None:
-    from offset_autoencoder.reporting.progress import Report, progress
+    from offset_autoencoder.reporting.terminal import Report, progress
 
     silent: contextlib.nullcontext[Report] = contextlib.nullcontext(lambda *_: None)
     total, done = plan.runs("create", "update"), 0

@@ -17,8 +17,7 @@ from offset_autoencoder.data.prepared import Schema
 from offset_autoencoder.evaluation.examples import CodePoint, code_points
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.reporting import reports
-from offset_autoencoder.reporting.page import write_page
-from offset_autoencoder.reporting.provenance import read_provenance
+from offset_autoencoder.reporting.page import read_provenance, write_page
 
 SECRET = "postgresql://user:hunter2@example.test/runs"
 DOCUMENT = {"seeds": 3, "data": {"source": "digits"}, "tracking": {"uri": SECRET}}

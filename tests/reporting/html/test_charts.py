@@ -24,8 +24,7 @@ from offset_autoencoder.reporting.figures import (
     thinned,
 )
 from offset_autoencoder.reporting.palette import palette_of
-from offset_autoencoder.reporting.reports import plot_tables
-from offset_autoencoder.reporting.wording import full_label
+from offset_autoencoder.reporting.rows import plot_tables
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +45,13 @@ def read(path: Path) -> list[dict[str, str]]:
 
 def drawn(made: Project, plot: str) -> Figure | None:
     results = made.results
-    evaluate, rows = results.evaluate, plot_tables(results)[plot][1]
-    palette = palette_of(results.settings, evaluate.baselines)
-    names = {setting.label: full_label(setting) for setting in results.settings}
+    rows = plot_tables(results)[plot][1]
+    palette = palette_of(results.settings, results.evaluate.baselines)
     if plot == "learning_curves":
-        return learning_curve_figure(rows, names, evaluate, palette)
+        return learning_curve_figure(results, rows, palette)
     if plot == "settings":
-        return noise_level_figure(rows, evaluate, palette)
-    return level_figure(plot, rows, names, evaluate, palette)
+        return noise_level_figure(results, rows, palette)
+    return level_figure(plot, results, rows, palette)
 
 
 def test_learning_curves_are_those_of_the_file_after_the_first_tenth(made: Project) -> None:

@@ -22,10 +22,10 @@ def test_the_reason_is_what_stands_between_word_and_figures(sentence: str, reaso
 
 
 def test_every_sentence_that_is_written_gives_its_reason(
-    make_report: Callable[..., Any], make_verdicts: Callable[..., Any]
+    make_report: Callable[..., Any], make_whole: Callable[..., Any]
 ) -> None:
     for seeds in (2, 10):
-        for verdict in make_verdicts(make_report(seeds=seeds).params):
+        for verdict in make_whole(make_report(seeds=seeds)).verdicts:
             reason = reason_of(verdict.sentence, verdict.setting.label)
             assert f": {reason.partition(';')[0]}" in verdict.sentence
             assert verdict.setting.label not in reason
