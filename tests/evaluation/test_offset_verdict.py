@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import Params, Run, Setting
+from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation.encoder_adaptation import donor_shift
 from offset_autoencoder.evaluation.interventions import (
     GAUSSIAN,
@@ -46,7 +47,7 @@ def setting(make_params: MakeParams) -> Setting:
 
 
 def _judge(measured: list[OffsetEffects], margin: float = 0.05) -> list[OffsetVerdict]:
-    return judge_offsets(measured, margin=margin, confidence=0.95, power=0.8)
+    return judge_offsets(measured, Evaluate(margin=margin))
 
 
 def _told(share: float, half: float = 0.001) -> Estimate:
@@ -288,5 +289,5 @@ def test_what_was_measured_of_a_setting_comes_together_by_seed(
         np.testing.assert_allclose(exchanged, factor * item.own)
     assert item.linear_decodability.mean == 0.25
     assert item.linear_decodability.low < 0.25
-    effect, _ = exchange_effects(found, "omitted", margin=0.05, confidence=0.95)
+    effect, _ = exchange_effects(found, "omitted", Evaluate())
     np.testing.assert_allclose(effect.change.mean, -0.3)

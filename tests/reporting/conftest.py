@@ -191,7 +191,7 @@ def _make_verdicts(params: Params) -> list[OffsetVerdict]:
             measured.append(
                 OffsetEffects(setting, "mse", own, permuted, gaussian, none, told, pulls)
             )
-    return judge_offsets(measured, margin=0.05, confidence=0.95, power=0.8)
+    return judge_offsets(measured, Evaluate())
 
 
 def _make_whole(made: Report, *, samples: str = "images", **changes: Any) -> ExperimentResults:

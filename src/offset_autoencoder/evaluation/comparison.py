@@ -203,9 +203,8 @@ def _sentence(item: Comparison, pairing: _Pairing, confidence: float, power: flo
             "run of it finished" if pairing.lost == "baseline" else "seed finished on both sides"
         )
         return f"not comparable with {baseline}: no {finished}"
-    after = ""
-    if left_out:
-        after = f"; {left_out} {'seed' if left_out == 1 else 'seeds'} left out where a run diverged"
+    seeds = "1 seed" if left_out == 1 else f"{left_out} seeds"
+    after = f"; {seeds} left out where a run diverged" if left_out else ""
     if outcome == "not comparable":
         return f"not comparable with {baseline}: a value is not finite{after}"
     shown = outcome in ("better", "worse")

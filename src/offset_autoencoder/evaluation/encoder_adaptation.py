@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import Run, Setting
-from offset_autoencoder.evaluation.metrics import Array, Decode
+from offset_autoencoder.evaluation.metrics import Array, Decode, Float64
 from offset_autoencoder.evaluation.statistics import Estimate, mean_and_interval
 from offset_autoencoder.evaluation.summary import by_setting
 
-Float64 = NDArray[np.float64]
 AdaptationWord = Literal["cancels", "reinforces", "ignores", "inconclusive", "unknown"]
 
 # A slope this near zero moves the code by less than a twentieth of the offset.

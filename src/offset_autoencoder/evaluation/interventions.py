@@ -19,7 +19,7 @@ from offset_autoencoder.config.registries import Registry
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation import statistics
 from offset_autoencoder.evaluation.metrics import Array, Decode, Domain, decoded_metrics
-from offset_autoencoder.evaluation.statistics import Estimate
+from offset_autoencoder.evaluation.statistics import Estimate, differences, relative_change
 from offset_autoencoder.evaluation.summary import by_setting
 
 ENOUGH_ROWS = 4096
@@ -276,12 +276,8 @@ def summarise_interventions(
             values, own = (
                 np.array([run[one][metric] for run in present]) for one in (intervention, OWN)
             )
-            changes = statistics.differences(values, own)
-            relative = statistics.relative_change(values, own, metric)
-            estimates = (
-                statistics.mean_and_interval(each, confidence)
-                for each in (values, changes, relative)
-            )
+            per_seed = values, differences(values, own), relative_change(values, own, metric)
+            estimates = (statistics.mean_and_interval(each, confidence) for each in per_seed)
             summaries.append(
                 InterventionSummary(setting, intervention, metric, values, own, *estimates)
             )

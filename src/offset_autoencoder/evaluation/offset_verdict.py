@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import Run, Setting
+from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation import statistics
 from offset_autoencoder.evaluation.interventions import (
     GAUSSIAN,
@@ -182,7 +183,7 @@ def offset_effects(
 
 
 def exchange_effects(
-    measured: Sequence[OffsetEffects], exchange: Exchange, *, margin: float, confidence: float
+    measured: Sequence[OffsetEffects], exchange: Exchange, evaluate: Evaluate
 ) -> list[ExchangeEffect]:
     """The effect of one exchange on the error, for each offset.
 
@@ -192,8 +193,9 @@ def exchange_effects(
     false ``more`` is at most ``1 − confidence``, and so for the others.
 
     Raises:
-        ValueError: where arrays of an offset differ in length, or the margin is not above zero.
+        ValueError: where arrays of an offset differ in length.
     """
+    margin, confidence = evaluate.margin, evaluate.confidence
     changes = [
         statistics.relative_change(getattr(item, exchange), item.own, item.metric)
         for item in measured
@@ -207,21 +209,14 @@ def exchange_effects(
     ]
 
 
-def judge_offsets(
-    measured: Sequence[OffsetEffects], *, margin: float, confidence: float, power: float
-) -> list[OffsetVerdict]:
+def judge_offsets(measured: Sequence[OffsetEffects], evaluate: Evaluate) -> list[OffsetVerdict]:
     """Judge each offset by the rule above; p is corrected over all of them.
 
-    The seeds said to be needed settle an open question with a chance of ``power``.
-
     Raises:
-        ValueError: where arrays of an offset differ in length, or the margin is not above zero.
+        ValueError: where arrays of an offset differ in length.
     """
-    effects = [
-        exchange_effects(measured, exchange, margin=margin, confidence=confidence)
-        for exchange in get_args(Exchange)
-    ]
-    family = len(measured)
+    effects = [exchange_effects(measured, each, evaluate) for each in get_args(Exchange)]
+    family, confidence = len(measured), evaluate.confidence
     verdicts = []
     for item, permuted, gaussian, omitted in zip(measured, *effects, strict=True):
         own, donor_shift = item.own, statistics.mean_and_interval(item.donor_shift, confidence)
@@ -234,7 +229,7 @@ def judge_offsets(
         )
         needed = None
         if word == permuted.shift == "inconclusive":
-            needed = _seeds_needed(permuted, family, confidence, power)
+            needed = _seeds_needed(permuted, family, evaluate)
         verdict = replace(verdict, word=word, seeds_needed=needed)
         verdicts.append(replace(verdict, sentence=_sentence(verdict, reason, confidence)))
     return verdicts
@@ -280,12 +275,10 @@ def _sentence(verdict: OffsetVerdict, reason: str, confidence: float) -> str:
     return f"{verdict.setting.label}: {behaves}: {reason} ({'; '.join(parts)}){more}"
 
 
-def _seeds_needed(
-    effect: ExchangeEffect, family: int, confidence: float, power: float
-) -> int | None:
-    margin, change = effect.within.margin, effect.change
+def _seeds_needed(effect: ExchangeEffect, family: int, evaluate: Evaluate) -> int | None:
+    margin, change, power = effect.within.margin, effect.change, evaluate.power
     # The interval, which must be on one side of the margin as well, is that of half the level.
-    level = min((1 - confidence) / family, (1 - confidence) / 2)
+    level = min((1 - evaluate.confidence) / family, (1 - evaluate.confidence) / 2)
     if abs(change.mean) < margin:
         return seeds_for_equivalence(change.mean, change.std, margin, level=level, power=power)
     beyond = abs(change.mean) - margin

@@ -77,6 +77,11 @@ def experiment_results(
         [(run, one.probes) for run, one in measured], confidence=confidence
     )
     donor_shifts = [(run, one.donor_shift) for run, one in measured]
+    gaps = [
+        (run, (one.train_metric, one.metrics[metric]))
+        for run, one in measured
+        if metric in one.metrics
+    ]
     return ExperimentResults(
         params=params,
         runs=runs,
@@ -91,19 +96,10 @@ def experiment_results(
             [(run, one.encoder_adaptation) for run, one in measured], confidence=confidence
         ),
         generalization_gaps=summary.summarise_generalization_gaps(
-            [
-                (run, (one.train_metric, one.metrics[metric]))
-                for run, one in measured
-                if metric in one.metrics
-            ],
-            metric=metric,
-            confidence=confidence,
+            gaps, metric=metric, confidence=confidence
         ),
         verdicts=judge_offsets(
-            offset_effects(donor_shifts, exchanged, probed, metric=metric),
-            margin=evaluate.margin,
-            confidence=confidence,
-            power=evaluate.power,
+            offset_effects(donor_shifts, exchanged, probed, metric=metric), evaluate
         ),
         unconverged=unconverged,
     )

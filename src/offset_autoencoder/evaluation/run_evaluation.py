@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from offset_autoencoder.config import SPLITS, Run, SplitName
@@ -20,13 +19,12 @@ from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation import encoder_adaptation, interventions
 from offset_autoencoder.evaluation.encoder_adaptation import EncoderAdaptation
 from offset_autoencoder.evaluation.interventions import Draws, Intervention
-from offset_autoencoder.evaluation.metrics import CONDITIONS, Domain, reconstruction_metrics
+from offset_autoencoder.evaluation.metrics import CONDITIONS, Array, Domain, reconstruction_metrics
 from offset_autoencoder.evaluation.probes import Probe, Splits, Targets, probe_parts
 from offset_autoencoder.models.inference import Decode, Encoded, RunInference
 from offset_autoencoder.offsets.table import load_table
 from offset_autoencoder.runs.load import FinishedRun, open_runs
 
-Array = NDArray[np.float32]
 # From a run, the factor of its table and a split to f(x) as it is added, (n, L) float32.
 Offsets = Callable[[Run, float, SplitName], Array]
 
@@ -232,23 +230,14 @@ def as_trained(
     return encoded.code + noise, encoded.offset
 
 
-def kl_divergence(mean: NDArray[np.floating], log_variance: NDArray[np.floating]) -> float:
-    """KL(N(mean, variance) ‖ N(0, 1)) in nats, summed over L, averaged over n; both (n, L).
-
-    ``½ Σ (mean² + variance − log variance − 1)`` (Kingma & Welling 2014, appendix B).
-    """
-    mean, log_variance = np.asarray(mean, np.float64), np.asarray(log_variance, np.float64)
-    each = np.square(mean) + np.exp(log_variance) - log_variance - 1
-    return float(np.mean(np.sum(each, axis=1)) / 2)
-
-
 def evidence_lower_bound(
     loss: str, x: Array, encoded: Encoded, decode: Decode, *, draws: int, seed: int
 ) -> dict[str, float]:
     """``elbo``, ``nll`` and ``kl`` of samples (n, D), in nats per sample: elbo = −nll − kl.
 
-    The divergence is exact, the likelihood the mean over ``draws`` codes per sample. Whatever beta
-    the run was trained with, this is the bound itself.
+    The divergence of N(mean, variance) from N(0, 1) is exact, ``½ Σ (mean² + variance −
+    log variance − 1)`` over L (Kingma & Welling 2014, appendix B), the likelihood the mean over
+    ``draws`` codes per sample. Whatever beta the run was trained with, this is the bound itself.
 
     Raises:
         ValueError: for a run that is no variational autoencoder.
@@ -263,5 +252,7 @@ def evidence_lower_bound(
         noise *= spread
         drawn = decode(encoded.code + noise, encoded.offset)
         likelihoods.append(LOSSES[loss].negative_log_likelihood(x, drawn))
-    nll, kl = float(np.mean(likelihoods)), kl_divergence(encoded.code, encoded.log_variance)
+    mean, log_variance = encoded.code.astype(np.float64), encoded.log_variance.astype(np.float64)
+    divergences = np.square(mean) + np.exp(log_variance) - log_variance - 1
+    nll, kl = float(np.mean(likelihoods)), float(np.mean(np.sum(divergences, axis=1)) / 2)
     return {"elbo": -nll - kl, "nll": nll, "kl": kl}

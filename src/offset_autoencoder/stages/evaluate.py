@@ -28,8 +28,6 @@ from offset_autoencoder.runs.files import read_history, read_saved_run
 from offset_autoencoder.runs.load import FinishedRun, load_finished_run
 from offset_autoencoder.runs.store import IndexedRun, read_index, runs_folder
 
-TrainedRuns = Mapping[str, tuple[Run, FinishedRun]]
-
 
 def main() -> None:
     """Evaluate every run, compare the settings, write reports/ and print the tables."""
@@ -77,7 +75,7 @@ def evaluate(params: Params, data: PreparedData, index: Sequence[IndexedRun]) ->
 
 
 def evaluate_all(
-    params: Params, data: PreparedData, trained: TrainedRuns
+    params: Params, data: PreparedData, trained: Mapping[str, tuple[Run, FinishedRun]]
 ) -> dict[str, RunEvaluation]:
     """The evaluation of every finished run, by id."""
     x, y = ([getattr(data.split(name), part) for name in SPLITS] for part in ("x", "y"))
