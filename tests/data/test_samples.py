@@ -6,6 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
@@ -200,10 +202,24 @@ def test_the_first_value_that_is_not_finite_is_named(
         read(tmp_path, path="x.npy")
 
 
-def test_infinity_in_csv_is_named_by_column(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("u,v\n1,2\n3,inf\n")
-    with pytest.raises(InputError, match=r"row 1 \(line 3\), column 'v': inf is not a finite"):
-        read(tmp_path, path="a.csv")
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_value_that_is_not_finite_is_named_by_column(
+    tmp_path: Path, suffix: str, value: float
+) -> None:
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "csv":
+        path.write_text(f"u,v\n1,2\n3,{value}\n")
+    else:
+        pq.write_table(pa.table({"u": [1.0, 3.0], "v": [2.0, value]}), path)
+    line = r" \(line 3\)" if suffix == "csv" else ""
+    what = rf"row 1{line}, column 'v': {value} is not a finite number \(fix or drop the row"
+    # Only a column that the user did not ask for may be one to leave out.
+    names = "name the columns to use in data.features, data.label and data.id"
+    with pytest.raises(InputError, match=rf"{what}, or {names}\)"):
+        read(tmp_path, path=path.name)
+    with pytest.raises(InputError, match=rf"{what}\)"):
+        read(tmp_path, path=path.name, features=["u", "v"])
 
 
 def test_header_without_rows(tmp_path: Path) -> None:

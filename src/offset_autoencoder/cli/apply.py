@@ -16,12 +16,7 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import load_params
 from offset_autoencoder.config.schema import Tracking
-from offset_autoencoder.data.new_samples import (
-    ColumnOptions,
-    check_input,
-    choose_side_inputs,
-    read_new_samples,
-)
+from offset_autoencoder.data import new_samples
 from offset_autoencoder.data.scaling import apply_scale
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import ConcatenatedRows, chunks
@@ -29,13 +24,9 @@ from offset_autoencoder.io.files import atomic_write, npy_writer
 from offset_autoencoder.paths import MODELS, PARAMS, PREPARED, run_store
 from offset_autoencoder.reporting.terminal import progress
 from offset_autoencoder.runs.load import find_run
-from offset_autoencoder.serving.inference_model import (
-    IN_MLFLOW,
-    InferenceModel,
-    load_model_folder,
-    open_run,
-)
-from offset_autoencoder.serving.metadata import METADATA, ModelMetadata
+from offset_autoencoder.serving import inference_model
+from offset_autoencoder.serving.inference_model import InferenceModel
+from offset_autoencoder.serving.metadata import METADATA
 from offset_autoencoder.tracking.store import locate
 
 Array = NDArray[np.float32]
@@ -57,29 +48,23 @@ def apply_model(
     name: str,
     source: Path,
     output: Path,
-    column_options: ColumnOptions,
+    column_options: new_samples.ColumnOptions,
     *,
     offset: Path | None = None,
     is_scaled: bool = False,
     force: bool = False,
 ) -> None:
-    """Apply a model to a file, and print one line on what was written.
+    """Apply a model, as :func:`open_model` takes it, to a file; print a line on what was written.
 
-    Args:
-        operation: ``"reconstruct"``, ``"encode"`` or ``"offsets"``.
-        name: Model, as :func:`open_model` takes it.
-        source: Samples.
-        output: File to write.
-        column_options: Columns or arrays that are features, labels and ids.
-        offset: File of f(x) to use instead of the computed one.
-        is_scaled: Whether the samples are as in ``data/prepared``, and the result likewise.
-        force: Whether to overwrite an output that exists.
+    The operation is ``"reconstruct"``, ``"encode"`` or ``"offsets"``. ``offset`` is a file of f(x)
+    to use instead of the computed one; with ``is_scaled`` the samples are as in ``data/prepared``,
+    and the result likewise; with ``force`` an output that exists is overwritten.
 
     Raises:
         InputError: where the output must not be written, the model or the samples cannot be read,
             or do not go together.
     """
-    check_input(source)
+    new_samples.check_input(source)
     check_output(output, source, force=force)
     squared_error = 0.0
     with open_model(name) as model:
@@ -89,15 +74,18 @@ def apply_model(
             raise InputError(f"model {name}", what)
         # The code depends on x alone.
         needs = None if operation == "encode" else facts.needs
-        table = read_new_samples(
+        table = new_samples.read_new_samples(
             source, column_options, labelled=needs == "labels", trained_on=facts.columns
         )
         x = ConcatenatedRows((table.x,))
         if x.shape[1] != facts.input_dim:
             what = f"its samples have {x.shape[1]} features, the model takes {facts.input_dim}"
             raise InputError(table.origin, what)
-        columns = _columns(operation, facts, table.columns)
-        side_inputs = choose_side_inputs(
+        columns: Sequence[str] = table.columns or [f"x_{i}" for i in range(facts.input_dim)]
+        if operation != "reconstruct":
+            name_of_column = {"encode": "code", "offsets": "offset"}[operation]
+            columns = [f"{name_of_column}_{i}" for i in range(facts.latent_dim)]
+        side_inputs = new_samples.choose_side_inputs(
             table,
             offset,
             needs=needs,
@@ -131,15 +119,6 @@ def apply_model(
     print(line)
 
 
-def _columns(
-    operation: str, metadata: ModelMetadata, features: Sequence[str] | None
-) -> Sequence[str]:
-    if operation == "reconstruct":
-        return features or [f"x_{i}" for i in range(metadata.input_dim)]
-    name = {"encode": "code", "offsets": "offset"}[operation]
-    return [f"{name}_{i}" for i in range(metadata.latent_dim)]
-
-
 @contextlib.contextmanager
 def open_model(name: str) -> Iterator[InferenceModel]:
     """Open a model, to be used within the block.
@@ -154,21 +133,22 @@ def open_model(name: str) -> Iterator[InferenceModel]:
         name = champion_address(load_params(PARAMS).tracking)
     if name.startswith(_SCHEME):
         with tempfile.TemporaryDirectory(prefix="offset-autoencoder-") as folder:
-            yield load_model_folder(download_model(name, Path(folder)))
-    elif any((Path(name) / place / METADATA).is_file() for place in (".", IN_MLFLOW)):
-        yield load_model_folder(name)
+            yield inference_model.load_model_folder(download_model(name, Path(folder)))
+    elif any(
+        (Path(name) / place / METADATA).is_file() for place in (".", inference_model.IN_MLFLOW)
+    ):
+        yield inference_model.load_model_folder(name)
     else:
         run = find_run(name, MODELS, run_store())
         # The project of a run is this one or, failing that, the one around its folder.
         folders = (Path(), *run.resolve().parents[1:3])
         project = next((folder for folder in folders if (folder / PREPARED).is_dir()), None)
         if project is None:
-            what = (
-                "is a run: scale and offset are in its project, which is neither here nor around it"
-            )
+            what = "is a run: scale and offset are in its project"
+            what += ", which is neither here nor around it"
             mend = "name it in the project's folder, or take a model that MLflow serves"
             raise InputError(f"model {name}", what, f"{mend}: models:/NAME@ALIAS")
-        yield open_run(run, project)
+        yield inference_model.open_run(run, project)
 
 
 def champion_address(tracking: Tracking) -> str:

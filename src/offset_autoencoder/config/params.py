@@ -23,15 +23,8 @@ from offset_autoencoder.config.systems import SYSTEMS, Model
 from offset_autoencoder.errors import InputError, did_you_mean, short_repr
 
 SECTIONS = (
-    "seeds",
-    "data",
-    "split",
-    "offsets",
-    "network",
-    "train",
-    "models",
-    "evaluate",
-    "tracking",
+    *("seeds", "data", "split", "offsets", "network"),
+    *("train", "models", "evaluate", "tracking"),
 )
 
 MAX_RUNS = 100_000
@@ -165,11 +158,9 @@ def parse_params(document: Mapping[str, Any], origin: str = "params.yaml") -> Pa
     if "baselines" in sections["evaluate"]:
         for index, baseline in enumerate(evaluate.baselines):
             if baseline not in sections["models"]:
-                raise InputError(
-                    f"{places['evaluate']}.baselines[{index}]",
-                    f"there is no model {baseline!r}",
-                    did_you_mean(baseline, sections["models"]),
-                )
+                hint = did_you_mean(baseline, sections["models"])
+                where = f"{places['evaluate']}.baselines[{index}]"
+                raise InputError(where, f"there is no model {baseline!r}", hint)
     tracking = values.validate_section(Tracking, places["tracking"], sections["tracking"])
     return Params(seeds, data, split, offsets, settings, evaluate, tracking)
 
@@ -236,11 +227,8 @@ def _expand_models(
                 raise InputError(places[key], "a sweep needs at least one value, got an empty list")
         runs = (len(settings) + math.prod(map(len, sweeps.values()))) * seeds
         if runs > MAX_RUNS:
-            raise InputError(
-                where,
-                f"brings the number of runs to {runs:,}, at most {MAX_RUNS:,} are allowed",
-                "sweep fewer values, or take fewer seeds",
-            )
+            what = f"brings the number of runs to {runs:,}, at most {MAX_RUNS:,} are allowed"
+            raise InputError(where, what, "sweep fewer values, or take fewer seeds")
         settings += _settings_of(name, where, places, merged, sweeps, offsets)
     _check_matches(section_places["models"], settings)
     return tuple(settings)

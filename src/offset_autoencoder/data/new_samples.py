@@ -12,20 +12,13 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import load_params
 from offset_autoencoder.config.schema import Data
-from offset_autoencoder.data.readers import find_reader, read_table
-from offset_autoencoder.data.readers.base import (
-    ColumnRoles,
-    Columns,
-    Reader,
-    RoleKeys,
-    Table,
-    check_features,
-)
+from offset_autoencoder.data.readers import base, find_reader, read_table
+from offset_autoencoder.data.readers.base import ColumnRoles, Table
 from offset_autoencoder.errors import InputError, did_you_mean
 from offset_autoencoder.io.files import open_npy
 from offset_autoencoder.paths import PARAMS
 
-_OPTIONS = RoleKeys(features="--features", label="--label", id="--id", split=None, file=None)
+_OPTIONS = base.RoleKeys(features="--features", label="--label", id="--id", split=None, file=None)
 
 
 @dataclass(frozen=True)
@@ -41,7 +34,7 @@ class ColumnOptions:
     id: str | None = None
 
 
-def check_input(path: Path) -> Reader:
+def check_input(path: Path) -> base.Reader:
     """Reader of a file of samples.
 
     Raises:
@@ -72,9 +65,8 @@ def read_new_samples(
             is no finite number.
     """
     try:
-        reader = check_input(path)
-        if reader.columns is not None:
-            columns = reader.columns(path)
+        if (read_columns := check_input(path).columns) is not None:
+            columns = read_columns(path)
             roles = _choose_columns(path, columns, options, trained_on, labelled=labelled)
         else:
             roles = ColumnRoles(
@@ -85,7 +77,7 @@ def read_new_samples(
                 locate=_locate,
             )
         table = read_table(path, roles)
-        check_features(table)
+        base.check_features(table, roles)
         return table
     except OSError as error:
         raise InputError(str(path), f"cannot be read: {error.strerror}") from None
@@ -99,7 +91,7 @@ def _locate(role: str, name: str) -> Path:
 
 def _choose_columns(
     path: Path,
-    columns: Columns,
+    columns: base.Columns,
     options: ColumnOptions,
     trained_on: Sequence[str] | None,
     *,
@@ -152,29 +144,21 @@ def choose_side_inputs(
         InputError: naming the option that is missing.
     """
     if offset is not None:
-        return {"offset": _read_offset(offset, (len(table.x), latent_dim))}
+        if not offset.is_file():
+            raise InputError("--offset", f"no such file: {offset}")
+        vectors, shape = open_npy(offset), (len(table.x), latent_dim)
+        if vectors.shape != shape:
+            what = f"{offset} has shape {vectors.shape}, expected {shape}"
+            raise InputError("--offset", what)
+        return {"offset": vectors}
     if needs is None:
         return {}
     if needs == "offset":
-        raise InputError(
-            "--offset",
-            "missing: the model's offset is a file of vectors for known samples",
-            "reconstruct takes a file of those of new ones",
-        )
+        what = "missing: the model's offset is a file of vectors for known samples"
+        raise InputError("--offset", what, "reconstruct takes a file of those of new ones")
     values: NDArray[Any] | None = getattr(table, needs)
     if values is None:
-        raise InputError(
-            f"--{needs.removesuffix('s')}",
-            f"missing: the model's offset, {offset_kind}, asks for the samples' {needs}",
-            f"name where {table.origin} has them",
-        )
+        what = f"missing: the model's offset, {offset_kind}, asks for the samples' {needs}"
+        hint = f"name where {table.origin} has them"
+        raise InputError(f"--{needs.removesuffix('s')}", what, hint)
     return {needs: values.astype(np.str_) if needs == "ids" and text_ids else values}
-
-
-def _read_offset(path: Path, shape: tuple[int, int]) -> NDArray[Any]:
-    if not path.is_file():
-        raise InputError("--offset", f"no such file: {path}")
-    vectors = open_npy(path)
-    if vectors.shape != shape:
-        raise InputError("--offset", f"{path} has shape {vectors.shape}, expected {shape}")
-    return vectors

@@ -122,12 +122,10 @@ def write_splits(
     low, high = dict.fromkeys(SPLITS, np.inf), dict.fromkeys(SPLITS, -np.inf)
     samples = {name: np.empty(len(rows[name]), dtype=np.uint64) for name in SPLITS}
     with contextlib.ExitStack() as stack:
-        writers = {
-            name: stack.enter_context(
-                files.npy_writer(folder / name / "x.npy", (len(rows[name]), x.shape[1]))
-            )
-            for name in SPLITS
-        }
+        writers = {}
+        for name in SPLITS:
+            file = files.npy_writer(folder / name / "x.npy", (len(rows[name]), x.shape[1]))
+            writers[name] = stack.enter_context(file)
         for start, chunk in chunks(x):
             for name, part in rows.items():
                 first, end = np.searchsorted(part, (start, start + len(chunk)))
@@ -141,10 +139,8 @@ def write_splits(
                 writers[name].append(scaled)
             report(start + len(chunk))
     return {
-        name: SplitStatistics(
-            float(low[name]), float(high[name]), samples[name], writers[name].digest
-        )
-        for name in SPLITS
+        name: SplitStatistics(float(low[name]), float(high[name]), samples[name], writer.digest)
+        for name, writer in writers.items()
     }
 
 
@@ -158,9 +154,8 @@ def load_prepared(folder: Path = paths.PREPARED) -> PreparedData:
     try:
         schema = Schema(**document)
     except TypeError as error:
-        raise InputError(
-            str(folder / "schema.json"), f"is not a schema: {error}", "run dvc repro prepare"
-        ) from None
+        where, what = str(folder / "schema.json"), f"is not a schema: {error}"
+        raise InputError(where, what, "run dvc repro prepare") from None
     splits = {name: _load_split(folder / name, name, schema) for name in SPLITS}
     return PreparedData(**splits, schema=schema)
 
@@ -203,9 +198,6 @@ def _load_split(folder: Path, name: SplitName, schema: Schema) -> PreparedSplit:
             continue
         dtype = np.dtype(np.float32) if file == "x" else array.dtype
         if array.shape != shape or array.dtype != dtype:
-            raise InputError(
-                str(folder / f"{file}.npy"),
-                f"is {array.dtype} {array.shape}, schema.json says {dtype} {shape}",
-                "run dvc repro prepare",
-            )
+            what = f"is {array.dtype} {array.shape}, schema.json says {dtype} {shape}"
+            raise InputError(str(folder / f"{file}.npy"), what, "run dvc repro prepare")
     return PreparedSplit(x=x, y=y, ids=ids)

@@ -15,13 +15,8 @@ from numpy.typing import NDArray
 
 from offset_autoencoder import paths
 from offset_autoencoder.config.schema import SPLITS, Data, SplitName
-from offset_autoencoder.data.readers import find_reader, read_table
-from offset_autoencoder.data.readers.base import (
-    ColumnRoles,
-    Table,
-    check_features,
-    choose_features,
-)
+from offset_autoencoder.data.readers import base, find_reader, read_table
+from offset_autoencoder.data.readers.base import ColumnRoles, Table
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import ConcatenatedRows, chunks
 
@@ -99,16 +94,13 @@ def _check_alike(tables: Sequence[Table]) -> None:
     first = tables[0]
     for table in tables[1:]:
         if table.x.shape[1:] != first.x.shape[1:]:
-            raise InputError(
-                table.origin,
-                f"has samples of shape {table.x.shape[1:]}, {first.origin} of {first.x.shape[1:]}",
-            )
+            shapes = f"{table.x.shape[1:]}, {first.origin} of {first.x.shape[1:]}"
+            raise InputError(table.origin, f"has samples of shape {shapes}")
         # The integers of a csv may be whole by chance; uint8 in one file and floats in the
         # other are two scales.
         if table.x.dtype != first.x.dtype and not (table.columns and first.columns):
-            raise InputError(
-                table.origin, f"holds {table.x.dtype}, {first.origin} holds {first.x.dtype}"
-            )
+            what = f"holds {table.x.dtype}, {first.origin} holds {first.x.dtype}"
+            raise InputError(table.origin, what)
 
 
 def _join(parts: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
@@ -139,12 +131,9 @@ def _check_unique(samples: Samples) -> None:
     if len(repeats):
         position = repeats[np.argmin(order[repeats + 1])]
         first, second = int(order[position]), int(order[position + 1])
-        raise InputError(
-            samples.location(second),
-            f"id {samples.ids[second].item()!r} stands twice: it is that of "
-            f"{samples.location(first)}, too",
-            "ids must be unique",
-        )
+        what = f"id {samples.ids[second].item()!r} stands twice: it is that of "
+        what += f"{samples.location(first)}, too"
+        raise InputError(samples.location(second), what, "ids must be unique")
 
 
 def load_source(data: Data, raw: Path = paths.RAW) -> tuple[Table, ...]:
@@ -163,8 +152,8 @@ def _digits() -> tuple[Table, ...]:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    labels = {"label": digits.target}
-    return (Table.from_roles(digits.images, "digits", labels, full_scale=16.0),)
+    table = Table.from_roles(digits.images, "digits", {"label": digits.target}, full_scale=16.0)
+    return (table,)
 
 
 def _keras(source: str) -> tuple[Table, ...]:
@@ -177,21 +166,15 @@ def _keras(source: str) -> tuple[Table, ...]:
     # Keras raises a bare Exception where a download fails, and others where the cache is bad.
     except Exception as error:
         home = Path(os.environ.get("KERAS_HOME") or "~/.keras")
-        raise InputError(
-            f"params.yaml: data.source: {source}",
-            f"the data could not be fetched: {error}",
-            f"put Keras's own file in its cache as {home}/datasets/{_CACHED[source]}, or any copy "
-            f"in {paths.RAW} and set data.source: file",
-        ) from None
-    return tuple(
-        Table.from_roles(
-            x,
-            f"{source}, {split}",
-            {"label": labels, "split": np.full(len(x), split)},
-            full_scale=255.0,
-        )
-        for split, (x, labels) in (("train", train), ("test", test))
-    )
+        what = f"the data could not be fetched: {error}"
+        mend = f"put Keras's own file in its cache as {home}/datasets/{_CACHED[source]}, or any "
+        mend += f"copy in {paths.RAW} and set data.source: file"
+        raise InputError(f"params.yaml: data.source: {source}", what, mend) from None
+    tables = []
+    for split, (x, labels) in (("train", train), ("test", test)):
+        values = {"label": labels, "split": np.full(len(x), split)}
+        tables.append(Table.from_roles(x, f"{source}, {split}", values, full_scale=255.0))
+    return tuple(tables)
 
 
 def _read_files(data: Data, raw: Path) -> tuple[Table, ...]:
@@ -214,11 +197,9 @@ def _read_file(data: Data, raw: Path, split: SplitName | None, train: Table | No
 
     def locate_role(role: str, name: str) -> Path:
         if split is not None and isinstance(getattr(data, role), str):
-            raise InputError(
-                f"params.yaml: data.{role}",
-                "data.path names a file per split, so this must, too",
-                f"{role}: {{train: ..., test: ...}}",
-            )
+            what = "data.path names a file per split, so this must, too"
+            mend = "{train: ..., test: ...}"
+            raise InputError(f"params.yaml: data.{role}", what, f"{role}: {mend}")
         return locate(raw, name, _key(data, role, split))
 
     path = locate(raw, _value(data, "path", split) or "", _key(data, "path", split))
@@ -233,10 +214,10 @@ def _read_file(data: Data, raw: Path, split: SplitName | None, train: Table | No
     )
     columns = find_reader(path).columns
     if train is not None and train.columns and columns is not None:
-        _check_same_columns(train, choose_features(columns(path), roles, str(path)), str(path))
+        _check_same_columns(train, base.choose_features(columns(path), roles, str(path)), str(path))
         roles = replace(roles, features=train.columns)
     table = read_table(path, roles)
-    check_features(table)
+    base.check_features(table, roles)
     return table
 
 
@@ -245,11 +226,8 @@ def _check_same_columns(train: Table, columns: tuple[str, ...], origin: str) -> 
     if missing := sorted(expected - names):
         raise InputError(origin, f"has no column {missing[0]!r}, {train.origin} has")
     if extra := sorted(names - expected):
-        raise InputError(
-            origin,
-            f"has a column {extra[0]!r} that {train.origin} has not",
-            "name the columns to use in data.features",
-        )
+        what = f"has a column {extra[0]!r} that {train.origin} has not"
+        raise InputError(origin, what, "name the columns to use in data.features")
 
 
 def _check_different(
@@ -263,20 +241,16 @@ def _check_different(
     }
     path, other = files.pop("path")
     if path.samefile(other) and _is_equal(tables[first].x, tables[second].x):
-        raise InputError(
-            f"params.yaml: data.path.{second}",
-            f"{other} holds the samples of {first}, too",
-            "give each split samples of its own",
-        )
+        what = f"{other} holds the samples of {first}, too"
+        mend = "give each split samples of its own"
+        raise InputError(f"params.yaml: data.path.{second}", what, mend)
     if any(find_reader(file).layout != "array" for file in (path, other)):
         return
     for key, (file, other) in files.items():
         if file.samefile(other):
-            raise InputError(
-                f"params.yaml: data.{key}.{second}",
-                f"{other} is the {key} of {first}, too",
-                "give each split a file of its own",
-            )
+            what = f"{other} is the {key} of {first}, too"
+            mend = "give each split a file of its own"
+            raise InputError(f"params.yaml: data.{key}.{second}", what, mend)
 
 
 def _is_equal(x: NDArray[Any], other: NDArray[Any]) -> bool:
@@ -292,14 +266,13 @@ def _is_equal(x: NDArray[Any], other: NDArray[Any]) -> bool:
 def _value(data: Data, key: str, split: SplitName | None) -> str | None:
     """Value of a key for a split: the same for all, or one value per split."""
     value: str | dict[SplitName, str] | None = getattr(data, key)
+    where = f"params.yaml: data.{key}"
     if value is None or isinstance(value, str):
         return value
     if split is None:
-        raise InputError(
-            f"params.yaml: data.{key}", "names a value per split, but data.path is one file"
-        )
+        raise InputError(where, "names a value per split, but data.path is one file")
     if split not in value:
-        raise InputError(f"params.yaml: data.{key}", f"has no {split}, data.path has")
+        raise InputError(where, f"has no {split}, data.path has")
     return value[split]
 
 
@@ -319,9 +292,8 @@ def locate(raw: Path, name: str, key: str) -> Path:
     where = f"params.yaml: {key}"
     inside = os.path.normpath(name)
     if not name.strip() or Path(name).is_absolute() or os.pardir in Path(inside).parts[:1]:
-        raise InputError(
-            where, f"{name!r} is not inside {raw}", f"put the file there and name it from {raw} on"
-        )
+        mend = f"put the file there and name it from {raw} on"
+        raise InputError(where, f"{name!r} is not inside {raw}", mend)
     path = raw / inside
     if not path.exists():
         paths.copy_into_clone(raw)

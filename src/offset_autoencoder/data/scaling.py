@@ -27,7 +27,6 @@ class Scale:
     """A fitted scale: ``none``, ``unit``, ``minmax`` or ``standard``.
 
     Attributes:
-        kind: Its name.
         shift: float64 ``(1,)`` or ``(D,)``.
         factor: float64, of the same shape.
         facts: Further facts for the schema: the divisor of ``unit``, the number of constant
@@ -108,9 +107,8 @@ def apply_scale(
         InputError: where the samples have not D features.
     """
     if x.ndim < 2 or shift.size not in (1, int(np.prod(x.shape[1:]))):
-        raise InputError(
-            "samples to scale", f"have shape {x.shape}, expected (samples, {shift.size})"
-        )
+        what = f"have shape {x.shape}, expected (samples, {shift.size})"
+        raise InputError("samples to scale", what)
     flat = x.reshape(len(x), int(np.prod(x.shape[1:])))
     scaled = np.empty(flat.shape, dtype=np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -173,9 +171,7 @@ def _check_spread(
     others = ", ".join(feature_name(index) for index in features[1:_NAMED])
     if len(features) > _NAMED:
         others += f" and {len(features) - _NAMED} more"
-    raise InputError(
-        f"params.yaml: data.scale: {kind}",
-        f"{feature_name(features[0])} is {values[features[0]]:g} in every training sample and "
-        "cannot be scaled" + (f"; so are {others}" if others else ""),
-        "leave constant features out, or set data.scale: unit",
-    )
+    what = f"{feature_name(features[0])} is {values[features[0]]:g} in every training sample and "
+    what += "cannot be scaled" + (f"; so are {others}" if others else "")
+    mend = "leave constant features out, or set data.scale: unit"
+    raise InputError(f"params.yaml: data.scale: {kind}", what, mend)

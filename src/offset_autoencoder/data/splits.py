@@ -12,7 +12,7 @@ import hashlib
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,10 +42,10 @@ def assign(
 
     Args:
         ids: ``(n,)`` integers or text, each once.
-        split: Shares, seed, and whether to stratify (by ``y``, where it is given).
-        y: ``(n,)`` index of the class.
-        classes: The classes' names, for messages.
-        given: ``(n,)`` name of the split that the source assigns to each sample.
+        split: Shares, seed, and whether to stratify, where there are classes.
+        y: ``(n,)`` index into the classes.
+        classes: Their names, for messages.
+        given: ``(n,)`` name of the split that the source assigns.
 
     Returns:
         The rows of each split in ascending order of id; together they are all rows, once.
@@ -70,9 +70,13 @@ def assign(
         classes_in_order = y[order]
         groups = [order[classes_in_order == k] for k in np.unique(classes_in_order)]
         for group in groups:
-            if len(group) < len(names):
+            if (size := len(group)) < len(names):
                 index = int(y[group[0]])
-                _refuse_class(index if classes is None else classes[index], len(group), names)
+                name_of_class = index if classes is None else classes[index]
+                what = f"class {name_of_class!r} has {size} sample{'s' * (size != 1)}, cutting "
+                what += f"{', '.join(names)} needs at least {len(names)} of each class"
+                mend = "give more of it, leave it out, or set split.stratify: false"
+                raise InputError("params.yaml: split.stratify", what, mend)
         counts = allocate([len(group) for group in groups], totals)
     bounds = np.cumsum(counts, axis=1)[:, :-1]
     pieces = [np.split(group, bound) for group, bound in zip(groups, bounds, strict=True)]
@@ -102,12 +106,7 @@ def allocate(sizes: Sequence[int], totals: Sequence[int]) -> NDArray[np.int64]:
     its share rounded up or down, each row sums to ``sizes``, each column to ``totals``. Such
     a rounding always exists: a transportation problem with whole margins has whole vertices.
 
-    Args:
-        sizes: ``(K,)`` samples of each class.
-        totals: ``(P,)`` samples of each part, of the same sum.
-
-    Returns:
-        ``(K, P)`` counts.
+    ``sizes`` is ``(K,)``, ``totals`` ``(P,)``, of the same sum; the counts are ``(K, P)``.
     """
     # Integers throughout: shares are numerators over the common denominator Σ totals.
     total = sum(totals)
@@ -159,26 +158,14 @@ def _totals(samples: int, split: Split, cut: Sequence[SplitName]) -> list[int]:
         share = getattr(split, name)
         totals.append(math.floor(share * samples + 0.5))
         if not totals[-1]:
-            raise InputError(
-                f"params.yaml: split.{name}",
-                f"{share:g} of {samples} sample{'s' * (samples != 1)} leaves {name} empty",
-                "give more samples or a larger share",
-            )
+            what = f"{share:g} of {samples} sample{'s' * (samples != 1)} leaves {name} empty"
+            mend = "give more samples or a larger share"
+            raise InputError(f"params.yaml: split.{name}", what, mend)
     totals.append(samples - sum(totals))
     if totals[-1] <= 0:
-        raise InputError(
-            "params.yaml: split", f"of {samples} samples none is left for train", "lower the shares"
-        )
+        what = f"of {samples} samples none is left for train"
+        raise InputError("params.yaml: split", what, "lower the shares")
     return totals
-
-
-def _refuse_class(name: int | str, size: int, splits: Sequence[str]) -> NoReturn:
-    raise InputError(
-        "params.yaml: split.stratify",
-        f"class {name!r} has {size} sample{'s' * (size != 1)}, cutting {', '.join(splits)} needs "
-        f"at least {len(splits)} of each class",
-        "give more of it, leave it out, or set split.stratify: false",
-    )
 
 
 def split_leakage(digests: Mapping[SplitName, Digests]) -> dict[SplitName, int]:

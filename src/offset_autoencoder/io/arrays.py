@@ -306,9 +306,7 @@ def reorder(x: ConcatenatedRows, order: Rows) -> ConcatenatedRows:
     written into the bucket, a chunk of the result, that it belongs to; then each bucket is put
     in order by itself. So the disk reads and writes long stretches, whatever the order.
 
-    Args:
-        x: ``(n, D)``.
-        order: ``(k,)`` row indices, each at most once.
+    ``x`` is ``(n, D)``; ``order`` holds ``(k,)`` row indices, each at most once.
     """
     shape = (len(order), x.shape[1])
     row_bytes = x.shape[1] * x.dtype.itemsize

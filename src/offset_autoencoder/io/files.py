@@ -101,6 +101,11 @@ def read_json(path: Path) -> Any:
         raise InputError(str(path), f"is not JSON: {error}") from None
 
 
+def damaged(path: Path, what: str) -> InputError:
+    """Error of a file that is to be made anew."""
+    return InputError(str(path), what, "write or copy it again")
+
+
 def write_npy(path: Path, array: NDArray[Any]) -> None:
     """Write one array in C order, so that it can be memory-mapped."""
     with atomic_write(path) as stream:
@@ -126,9 +131,7 @@ def open_npy(path: Path) -> NDArray[Any]:
     except (ValueError, OSError, EOFError, SyntaxError) as error:
         if "Python objects" in str(error):
             raise InputError(str(path), PICKLED, PLAIN) from None
-        raise InputError(
-            str(path), f"is damaged or truncated: {error}", "write or copy it again"
-        ) from None
+        raise damaged(path, f"is damaged or truncated: {error}") from None
     return array
 
 

@@ -66,9 +66,8 @@ def read_csv(path: Path, required: Sequence[str] = (), *, hint: str = _HINT) -> 
             raise InputError(str(path), f"has no column {column!r}", hint)
     for number, row in enumerate(rows, start=1):
         if len(row) != len(header):
-            raise InputError(
-                f"{path}, row {number}", f"has {len(row)} cells, expected {len(header)}", hint
-            )
+            what = f"has {len(row)} cells, expected {len(header)}"
+            raise InputError(f"{path}, row {number}", what, hint)
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 
@@ -100,6 +99,5 @@ def number(path: Path, row: int, column: str, cell: str) -> float:
     try:
         return float(cell)
     except ValueError:
-        raise InputError(
-            f"{path}, row {row}, column {column}", f"expected a number, got {cell!r}"
-        ) from None
+        what = f"expected a number, got {cell!r}"
+        raise InputError(f"{path}, row {row}, column {column}", what) from None

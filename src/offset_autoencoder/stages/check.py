@@ -49,10 +49,7 @@ def _check_offsets(params: Params, data: PreparedData) -> None:
 
 def count_runs(params: Params) -> str:
     """Size of the experiment: ``"16 models, 26 settings, 10 seeds, 260 runs"``."""
-    counts = {
-        "model": len(params.models),
-        "setting": len(params.settings),
-        "seed": len(params.seeds),
-        "run": len(params.runs),
+    counted = {
+        word: len(getattr(params, f"{word}s")) for word in ("model", "setting", "seed", "run")
     }
-    return ", ".join(f"{count} {word}{'s' * (count != 1)}" for word, count in counts.items())
+    return ", ".join(f"{count} {word}{'s' * (count != 1)}" for word, count in counted.items())

@@ -164,11 +164,9 @@ class Source:
             if np.isfinite(statistics[name].low) and np.isfinite(statistics[name].high):
                 continue
             if cell := first_not_finite(data.split(name).x):
-                raise InputError(
-                    self._location(name, *cell),
-                    f"is too large for float32 after data.scale: {data.schema.scale['kind']}",
-                    "set data.scale: minmax or standard, or fix the value",
-                )
+                what = f"is too large for float32 after data.scale: {data.schema.scale['kind']}"
+                mend = "set data.scale: minmax or standard, or fix the value"
+                raise InputError(self._location(name, *cell), what, mend)
         for loss, (user, section) in _losses(self.params).items():
             needs = f"which loss: {loss} of {user} needs"
             if LOSSES[loss].targets == "unit_interval":
@@ -190,32 +188,23 @@ class Source:
             assert cell is not None
             others = _other_scales(scale, negative=bool(x[cell] < 0))
             other = f"data.scale: {' or '.join(others)}, or " if others else ""
-            raise InputError(
-                self._location(name, *cell),
-                f"{x[cell]:g} in the {name} split, scaled by data.scale: {scale}, is outside "
-                f"[0, 1], {needs}",
-                f"set {other}{section}.loss: mean_squared_error with output: linear",
-            )
+            what = f"{x[cell]:g} in the {name} split, scaled by data.scale: {scale}, is outside "
+            mend = f"set {other}{section}.loss: mean_squared_error with output: linear"
+            raise InputError(self._location(name, *cell), f"{what}[0, 1], {needs}", mend)
 
     def _check_distributions(self, data: PreparedData, needs: str, section: str) -> None:
         hint = f"scale the rows so and set data.scale: none, or take another {section}.loss"
         for name in SPLITS:
             x = data.split(name).x
             if cell := first_where(x, lambda block: block < 0):
-                raise InputError(
-                    self._location(name, *cell),
-                    f"{x[cell]:g} in the {name} split is not a probability (0 or more), {needs}",
-                    hint,
-                )
+                what = f"{x[cell]:g} in the {name} split is not a probability (0 or more), {needs}"
+                raise InputError(self._location(name, *cell), what, hint)
             for start, chunk in chunks(x):
                 sums = chunk.sum(axis=1, dtype=np.float64)
                 if len(odd := (np.abs(sums - 1) > _SUM_TOLERANCE).nonzero()[0]):
                     row = int(odd[0])
-                    raise InputError(
-                        self._location(name, start + row),
-                        f"sums to {sums[row]:g} in the {name} split, not to 1, {needs}",
-                        hint,
-                    )
+                    what = f"sums to {sums[row]:g} in the {name} split, not to 1, {needs}"
+                    raise InputError(self._location(name, start + row), what, hint)
 
 
 def _losses(params: Params) -> dict[str, tuple[str, str]]:
@@ -262,10 +251,8 @@ def _summary(schema: Schema) -> str:
 
 def _leakage_warning(schema: Schema, statistics: Statistics) -> list[str]:
     """Line where samples stand in more than one split: ``"warning: 3 of 270 ..."``."""
-    leakage = split_leakage({name: statistics[name].samples for name in SPLITS})
-    counts = [
-        f"{count} of {schema.samples[name]} in {name}" for name, count in leakage.items() if count
-    ]
+    leakage = split_leakage({name: statistics[name].samples for name in SPLITS}).items()
+    counts = [f"{count} of {schema.samples[name]} in {name}" for name, count in leakage if count]
     warning = f"warning: samples that also stand in an earlier split: {', '.join(counts)}"
     return [warning] if counts else []
 

@@ -24,12 +24,14 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.data.readers.base import ColumnRoles, Reader, Table
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io import files
 from offset_autoencoder.io.arrays import TempArray, row_major
-from offset_autoencoder.io.files import NPY_MAGIC, PICKLE, PICKLED, PLAIN, UNREADABLE, open_npy
+from offset_autoencoder.io.files import damaged, open_npy
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _GZIP = b"\x1f\x8b"
 _COPIED = 1 << 20  # bytes at a time
+_DOWNLOAD = "download or copy it again"
 
 
 def read_idx(path: Path) -> NDArray[Any]:
@@ -45,7 +47,7 @@ def read_idx(path: Path) -> NDArray[Any]:
     with path.open("rb") as plain:
         is_gzipped = plain.read(len(_GZIP)) == _GZIP
         if not is_gzipped and path.suffix == ".gz":
-            raise InputError(str(path), "is not a gzip file", "download or copy it again")
+            raise InputError(str(path), "is not a gzip file", _DOWNLOAD)
         plain.seek(0)
         if not is_gzipped:
             return _read_stream(path, plain)
@@ -53,25 +55,21 @@ def read_idx(path: Path) -> NDArray[Any]:
             with gzip.open(plain) as stream:
                 return _read_stream(path, stream)
         except (OSError, EOFError, zlib.error) as error:
-            raise InputError(
-                str(path), f"is a damaged or truncated gzip: {error}", "download or copy it again"
-            ) from None
+            what = f"is a damaged or truncated gzip: {error}"
+            raise InputError(str(path), what, _DOWNLOAD) from None
 
 
 def _read_stream(path: Path, stream: IO[bytes] | gzip.GzipFile) -> NDArray[Any]:
     start = stream.read(4)
     if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in _DTYPES:
-        raise InputError(
-            str(path), "is not an idx file", "it starts with two zero bytes, type and dimensions"
-        )
+        mend = "it starts with two zero bytes, type and dimensions"
+        raise InputError(str(path), "is not an idx file", mend)
     dtype, dimensions = np.dtype(_DTYPES[start[2]]), start[3]
     header = 4 + 4 * dimensions
     sizes = stream.read(header - 4)
     if len(sizes) < header - 4:
-        raise InputError(
-            str(path),
-            f"is truncated: {4 + len(sizes)} bytes, its header alone has {header}",
-        )
+        what = f"is truncated: {4 + len(sizes)} bytes, its header alone has {header}"
+        raise InputError(str(path), what)
     shape = struct.unpack(f">{dimensions}I", sizes)
     values = TempArray()
     while content := stream.read(_COPIED):
@@ -79,12 +77,9 @@ def _read_stream(path: Path, stream: IO[bytes] | gzip.GzipFile) -> NDArray[Any]:
     expected = math.prod(shape) * dtype.itemsize
     if len(values) != expected:
         what = "is truncated" if len(values) < expected else "is too long"
-        size = header + len(values)
-        raise InputError(
-            str(path),
-            f"{what}: {size} bytes, its header {shape} asks for {header + expected}",
-            "download or copy it again",
-        )
+        what += f": {header + len(values)} bytes"
+        what += f", its header {shape} asks for {header + expected}"
+        raise InputError(str(path), what, _DOWNLOAD)
     return values.array(dtype, shape)
 
 
@@ -115,22 +110,18 @@ def read_npz_table(path: Path, roles: ColumnRoles) -> Table:
             length other than the features'.
     """
     with path.open("rb") as stream:
-        if stream.read(1) == PICKLE:
-            raise InputError(str(path), PICKLED, PLAIN)
+        if stream.read(1) == files.PICKLE:
+            raise InputError(str(path), files.PICKLED, files.PLAIN)
     if not zipfile.is_zipfile(path):
-        raise InputError(
-            str(path), "is damaged, truncated or not an npz file", "write or copy it again"
-        )
+        raise damaged(path, "is damaged, truncated or not an npz file")
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
             roles.check_names(names, str(path), "array")
             x = row_major(_read(archive, path, _features(archive, path, names, roles)))
             values = {role: _read(archive, path, name) for role, name in roles.named.items()}
-    except UNREADABLE as error:
-        raise InputError(
-            str(path), f"is damaged or truncated: {error}", "write or copy it again"
-        ) from None
+    except files.UNREADABLE as error:
+        raise damaged(path, f"is damaged or truncated: {error}") from None
     origins = {role: f"{path}, array {name!r}" for role, name in roles.named.items()}
     return Table.from_roles(x, path, values, origins=origins)
 
@@ -152,11 +143,8 @@ def _features(archive: zipfile.ZipFile, path: Path, names: list[str], roles: Col
     matrices = [name for name, shape in shapes.items() if len(shape) >= 2]
     if len(matrices) != 1:
         arrays = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise InputError(
-            key,
-            f"which array of {path} holds the features? It holds {arrays or 'none'}",
-            "name one",
-        )
+        what = f"which array of {path} holds the features? It holds {arrays or 'none'}"
+        raise InputError(key, what, "name one")
     return matrices[0]
 
 
@@ -176,7 +164,7 @@ def _open(
     where = f"{path}, array {name!r}"
     member = f"{name}.npy" if f"{name}.npy" in archive.namelist() else name
     with archive.open(member) as stream:
-        if stream.read(len(NPY_MAGIC)) != NPY_MAGIC:
+        if stream.read(len(files.NPY_MAGIC)) != files.NPY_MAGIC:
             raise InputError(where, "is not an array", "write the file with np.savez")
         stream.seek(0)
         if npy_format.read_magic(stream) == (1, 0):
@@ -184,7 +172,7 @@ def _open(
         else:
             shape, is_fortran, dtype = npy_format.read_array_header_2_0(stream)
         if dtype.hasobject:
-            raise InputError(where, PICKLED, PLAIN)
+            raise InputError(where, files.PICKLED, files.PLAIN)
         yield stream, shape, is_fortran, dtype
 
 

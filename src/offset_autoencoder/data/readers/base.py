@@ -25,6 +25,8 @@ _NOT_NUMBERS = {
     "m": "time spans",
 }
 
+_FIX = "fix or drop the row"
+
 Layout = Literal["columns", "arrays", "array"]
 """Named columns, several named arrays, or one array whose labels and ids are separate files."""
 
@@ -60,8 +62,6 @@ class ColumnRoles:
 
     Attributes:
         features: Columns of the features, or the one array; None: all without another role.
-        label: Class labels.
-        id: Ids of the samples.
         split: ``train``, ``validation`` or ``test`` per sample.
         part: Split that the file was named for: an npz may hold an array of each.
         keys: Settings that assign the roles, for error texts.
@@ -219,12 +219,10 @@ def choose_features(columns: Columns, roles: ColumnRoles, origin: str) -> tuple[
         if not features:
             raise InputError(origin, "has no column left for the features")
         if "" in features:
-            raise InputError(
-                f"{origin}, column {names.index('')}",
-                "has no name, so that it may be an index and not a feature",
-                f"name the columns to use in {roles.keys.features}, or write the file without "
-                "its index",
-            )
+            what = "has no name, so that it may be an index and not a feature"
+            mend = f"name the columns to use in {roles.keys.features}"
+            mend += ", or write the file without its index"
+            raise InputError(f"{origin}, column {names.index('')}", what, mend)
         return features
     where = roles.keys.location("features")
     if not roles.features:
@@ -239,8 +237,10 @@ def choose_features(columns: Columns, roles: ColumnRoles, origin: str) -> tuple[
     return roles.features
 
 
-def check_features(table: Table) -> None:
+def check_features(table: Table, roles: ColumnRoles) -> None:
     """Refuse features that are not a finite number in each of (samples, features) cells.
+
+    Where all columns were taken for features, the error says where to name some.
 
     Raises:
         InputError: for a wrong dtype or shape, no samples, no features, NaN or infinity (the
@@ -260,11 +260,10 @@ def check_features(table: Table) -> None:
     flat = ConcatenatedRows((x,))
     if x.dtype.kind == "f" and (cell := first_not_finite(flat)):
         row, feature = cell
-        raise InputError(
-            table.location(row, feature),
-            f"{flat[row : row + 1][0, feature]} is not a finite number",
-            "fix or drop the row",
-        )
+        what, hint = f"{flat[row : row + 1][0, feature]} is not a finite number", _FIX
+        if table.columns and roles.features is None:
+            hint = f"{_FIX}, or name the columns to use in {roles.keys.all}"
+        raise InputError(table.location(row, feature), what, hint)
 
 
 def _as_names(table: Table, role: str, values: NDArray[Any]) -> NDArray[Any]:
@@ -277,30 +276,22 @@ def _as_names(table: Table, role: str, values: NDArray[Any]) -> NDArray[Any]:
     if kind == "f" and role == "label":
         odd = (values != np.floor(values)) | ~np.isfinite(values) | (np.abs(values) >= 2**53)
         if len(rows := odd.nonzero()[0]):
-            raise InputError(
-                table.location(int(rows[0])),
-                f"label {values[rows[0]]} names no class, expected integers or text",
-                "leave data.label out where the labels are measurements",
-            )
+            what = f"label {values[rows[0]]} names no class, expected integers or text"
+            mend = "leave data.label out where the labels are measurements"
+            raise InputError(table.location(int(rows[0])), what, mend)
         return np.asarray(values, dtype=np.int64)
     if kind == "i" or (kind == "u" and np.all(values < 2**63)) or (kind, role) == ("b", "label"):
         return np.asarray(values, dtype=np.int64)
-    raise InputError(
-        table.origin,
-        f"{role}s are {values.dtype}, expected integers or text",
-        "write them as int64 or as str",
-    )
+    what = f"{role}s are {values.dtype}, expected integers or text"
+    raise InputError(table.origin, what, "write them as int64 or as str")
 
 
 def _as_splits(table: Table, role: str, values: NDArray[Any]) -> NDArray[np.str_]:
     texts = values.astype(np.str_) if values.dtype.kind in "iufb" else np.asarray(values)
     if texts.dtype.kind != "U":
-        raise InputError(
-            table.origin, f"splits are {values.dtype}, expected the text {', '.join(SPLITS)}"
-        )
+        what = f"splits are {values.dtype}, expected the text {', '.join(SPLITS)}"
+        raise InputError(table.origin, what)
     if len(odd := np.isin(texts, SPLITS, invert=True).nonzero()[0]):
-        value = str(texts[odd[0]])
-        raise InputError(
-            table.location(int(odd[0])), f"unknown split {value!r}", did_you_mean(value, SPLITS)
-        )
+        value, where = str(texts[odd[0]]), table.location(int(odd[0]))
+        raise InputError(where, f"unknown split {value!r}", did_you_mean(value, SPLITS))
     return texts

@@ -1,9 +1,8 @@
 """Files of named columns, read by Arrow: csv with a header, plain or gzipped, and parquet.
 
-Of a csv Arrow reads a block at a time, quickly, but locates errors
-poorly: a file that it refuses, or that holds a cell which is no number, is read once more, row by
-row, to find the place. Of a parquet it reads a row group at a time, and of that some columns at a
-time.
+Of a csv Arrow reads a block at a time, quickly, but locates errors poorly: a file that it refuses,
+or that holds a cell which is no number, is read once more, row by row, to find the place. Of a
+parquet it reads a row group at a time, and of that some columns at a time.
 """
 
 from __future__ import annotations
@@ -22,16 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.schema import SPLITS
-from offset_autoencoder.data.readers.base import (
-    ColumnRoles,
-    Columns,
-    Reader,
-    RoleKeys,
-    Table,
-    choose_features,
-)
+from offset_autoencoder.data.readers import base
+from offset_autoencoder.data.readers.base import ColumnRoles, Columns, Table
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import TempArray, chunks, rows_per_chunk
+from offset_autoencoder.io.files import damaged
 
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 _INTEGER = "^(0|-?[1-9][0-9]{0,17})$"  # as Python writes it: "007" would not come back as it was
@@ -119,7 +113,7 @@ def read_csv_table(path: Path, roles: ColumnRoles) -> Table:
     import pyarrow.compute as pc
 
     header = _header(path)
-    features = choose_features(Columns(header), roles, str(path))
+    features = base.choose_features(Columns(header), roles, str(path))
     locate_error = partial(_locate_error, path, header, features, roles.keys)
 
     def null_error(row: int, name: str, role: str) -> InputError:
@@ -181,8 +175,7 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num}", f"is not csv: {error}") from None
     except (OSError, EOFError, zlib.error) as error:
-        what = f"is a damaged or truncated gzip: {error}"
-        raise InputError(str(path), what, "write or copy it again") from None
+        raise damaged(path, f"is a damaged or truncated gzip: {error}") from None
 
 
 def _is_gzipped(path: Path) -> bool:
@@ -205,9 +198,8 @@ def _header(path: Path) -> tuple[str, ...]:
     # Tables without names are often written with their columns' numbers as header.
     numbered = [[str(i + start) for i in range(len(header))] for start in (0, 1)]
     if all(_NUMBER.fullmatch(name) for name in header) and header not in numbered:
-        raise InputError(
-            where, f"looks like data ({header[0]}, ...), expected a header", "name the columns"
-        )
+        what = f"looks like data ({header[0]}, ...), expected a header"
+        raise InputError(where, what, "name the columns")
     return tuple(header)
 
 
@@ -215,38 +207,33 @@ def _locate_error(
     path: Path,
     header: tuple[str, ...],
     features: tuple[str, ...],
-    keys: RoleKeys,
+    keys: base.RoleKeys,
     reason: Exception | str,
 ) -> InputError:
     """Error of the first row that has not one cell per column, or a feature that is no number."""
     positions = [(name, header.index(name)) for name in features]
     for row, (line, cells) in enumerate(_rows(path), start=-1):
         if len(cells) != len(header):
-            return InputError(
-                f"{path}, line {line}",
-                f"has {len(cells)} cells, the header has {len(header)}",
-                "the file may be truncated, or a cell with a comma lacks its quotes",
-            )
+            what = f"has {len(cells)} cells, the header has {len(header)}"
+            hint = "the file may be truncated, or a cell with a comma lacks its quotes"
+            return InputError(f"{path}, line {line}", what, hint)
         for name, position in positions if row >= 0 else ():
             if not _NUMBER.fullmatch(cell := cells[position]):
                 hint = f"fix it, or name the columns to use in {keys.all}"
                 if cell.strip() in SPLITS and keys.split is not None:
                     hint = f"name the column in {keys.split} if it names the splits; else {hint}"
-                return InputError(
-                    f"{path}, row {row} (line {line}), column {name!r}",
-                    f"{cell!r} is not a finite number" if cell.strip() else "the cell is empty",
-                    hint,
-                )
+                what = f"{cell!r} is not a finite number" if cell.strip() else "the cell is empty"
+                return InputError(f"{path}, row {row} (line {line}), column {name!r}", what, hint)
     return InputError(str(path), f"is not csv: {reason}")
 
 
-CSV = Reader(
-    "csv",
-    ".csv, .csv.gz",
-    re.compile(r"\.csv(\.gz)?$"),
-    "columns",
-    read_csv_table,
-    lambda path: Columns(_header(path)),
+CSV = base.Reader(
+    name="csv",
+    file_names=".csv, .csv.gz",
+    pattern=re.compile(r"\.csv(\.gz)?$"),
+    layout="columns",
+    read=read_csv_table,
+    columns=lambda path: Columns(_header(path)),
 )
 
 
@@ -264,7 +251,7 @@ def read_parquet_table(path: Path, roles: ColumnRoles) -> Table:
         return InputError(f"{path}, row {row}, column {name!r}", f"the {role} is null")
 
     with _open_parquet(path) as file:
-        features = choose_features(_columns(file.schema_arrow), roles, str(path))
+        features = base.choose_features(_columns(file.schema_arrow), roles, str(path))
         dtype = np.result_type(*(_number_type(path, file, name, roles.keys) for name in features))
         groups = (
             (file.metadata.row_group(group).num_rows, partial(file.read_row_group, group))
@@ -289,9 +276,7 @@ def _open_parquet(path: Path) -> Iterator[Any]:
         with pq.ParquetFile(path) as file:
             yield file
     except (pa.ArrowException, OSError) as error:
-        raise InputError(
-            str(path), f"is damaged, truncated or not parquet: {error}", "write or copy it again"
-        ) from None
+        raise damaged(path, f"is damaged, truncated or not parquet: {error}") from None
 
 
 def _columns(schema: Any) -> Columns:
@@ -300,7 +285,7 @@ def _columns(schema: Any) -> Columns:
     return Columns(tuple(schema.names), frozenset(name for name in index if isinstance(name, str)))
 
 
-def _number_type(path: Path, file: Any, name: str, keys: RoleKeys) -> np.dtype[Any]:
+def _number_type(path: Path, file: Any, name: str, keys: base.RoleKeys) -> np.dtype[Any]:
     """Dtype that a column of numbers is read as."""
     from pyarrow import types
 
@@ -312,18 +297,16 @@ def _number_type(path: Path, file: Any, name: str, keys: RoleKeys) -> np.dtype[A
         return np.dtype(column_type.to_pandas_dtype())
     rows = file.metadata.num_rows
     first = file.read_row_group(0, columns=[name])[name][0].as_py() if rows else None
-    raise InputError(
-        f"{path}, row 0, column {name!r}",
-        f"{first!r} is not a number: the column's type is {column_type}",
-        f"name the columns to use in {keys.all}",
-    )
+    what = f"{first!r} is not a number: the column's type is {column_type}"
+    hint = f"name the columns to use in {keys.all}"
+    raise InputError(f"{path}, row 0, column {name!r}", what, hint)
 
 
-PARQUET = Reader(
-    "parquet",
-    ".parquet",
-    re.compile(r"\.(parquet|pq)$"),
-    "columns",
-    read_parquet_table,
-    _parquet_columns,
+PARQUET = base.Reader(
+    name="parquet",
+    file_names=".parquet",
+    pattern=re.compile(r"\.(parquet|pq)$"),
+    layout="columns",
+    read=read_parquet_table,
+    columns=_parquet_columns,
 )
