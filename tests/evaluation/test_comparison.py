@@ -11,6 +11,7 @@ from scipy import stats
 from tests.evaluation.frames import run_rows
 
 from offset_autoencoder.config import Params
+from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.evaluation.comparison import Comparison, compare, match_baseline
 from offset_autoencoder.evaluation.summary import noise_level
@@ -29,13 +30,7 @@ EFFECTS = {
 def _compare(
     params: Params, runs: pd.DataFrame, metric: str = "mse"
 ) -> dict[tuple[str, str, str], Comparison]:
-    found = compare(
-        run_rows(params, runs),
-        params.settings,
-        baselines=["none", "gaussian"],
-        metric=metric,
-        confidence=0.95,
-    )
+    found = compare(run_rows(params, runs), params.settings, Evaluate(metric=metric))
     return {(item.setting.label, item.baseline.model, item.metric): item for item in found}
 
 
@@ -200,9 +195,7 @@ def test_false_verdicts_are_as_rare_as_promised(
         found = compare(
             run_rows(params, runs.drop(columns=["psnr", "mse_as_trained", "mse_clean"])),
             params.settings,
-            baselines=["none"],
-            metric="mse",
-            confidence=0.95,
+            Evaluate(baselines=["none"]),
         )
         false += any(item.outcome in ("better", "worse") for item in found)
     assert false <= 9  # the 99.7 % quantile of 60 families at 5 %

@@ -11,6 +11,7 @@ import pytest
 
 from offset_autoencoder.config import SPLITS, Params, Run, SplitName
 from offset_autoencoder.evaluation import run_evaluation
+from offset_autoencoder.evaluation.metrics import Domain
 from offset_autoencoder.evaluation.probes import Splits, prepare_targets
 from offset_autoencoder.evaluation.run_evaluation import EvaluationSamples, evaluate_runs
 from offset_autoencoder.models.autoencoder import build_model
@@ -80,7 +81,9 @@ def test_the_plain_code_is_that_of_the_same_encoder(
         evaluate={"baselines": ["none"]},
     )
     runs = {run.label: (run, finished(run)) for run in params.runs}
-    samples = EvaluationSamples(X, prepare_targets(Splits(**X), None), (0.0, 1.0))
+    samples = EvaluationSamples(
+        X, prepare_targets(Splits(**X), None), Domain.of(X["test"], (0.0, 1.0))
+    )
     found = dict(evaluate_runs(runs, offsets, samples, params.evaluate))
     assert found.keys() == runs.keys()
     for label, (run, _) in runs.items():

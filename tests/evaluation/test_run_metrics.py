@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.config.schema import Network
+from offset_autoencoder.evaluation.metrics import Domain
 from offset_autoencoder.evaluation.run_evaluation import (
     as_trained,
     domain_of,
@@ -63,13 +64,15 @@ CASES = {
 }
 
 
-def measured_again(cases: dict[str, Case], **options: Any) -> dict[str, dict[str, float]]:
-    options = {"data_range": (0.0, 1.0), **options}
+def measured_again(
+    cases: dict[str, Case], data_range: tuple[float, float] | None = (0.0, 1.0)
+) -> dict[str, dict[str, float]]:
+    samples = Domain.of(X, data_range)
     found = {}
     runs = {name: case.run for name, case in cases.items()}
     for name, opened in open_runs(runs):
         encoded = opened.encode(X, cases[name].offset)
-        domain = domain_of(runs[name], X, **options)
+        domain = domain_of(runs[name], samples)
         found[name] = run_metrics(runs[name], X, encoded, opened.decoder(X), domain, noise_seed=7)
     return found
 
@@ -209,7 +212,7 @@ def test_beyond_the_unit_range_there_is_no_cross_entropy() -> None:
         X * 2,
         encoded(),
         lambda code, offset: X,
-        domain_of(run(), X * 2, (0, 2)),
+        domain_of(run(), Domain.of(X * 2, (0, 2))),
         noise_seed=0,
     )
     assert {name.partition("_")[0] for name in metrics} == {"mse", "mae", "psnr", "explained"}

@@ -7,13 +7,14 @@ import pytest
 from scipy import stats
 
 from offset_autoencoder.evaluation.sample_size import (
+    SeedsNeeded,
     difference_power,
     equivalence_power,
     seeds_for_difference,
     seeds_for_equivalence,
     seeds_needed,
 )
-from offset_autoencoder.evaluation.statistics import Estimate, sign_flip_p
+from offset_autoencoder.evaluation.statistics import Equivalence, Estimate, sign_flip_p
 
 
 def _estimate(mean: float, std: float, count: int = 10) -> Estimate:
@@ -99,26 +100,27 @@ def test_what_cannot_be_found_has_no_number() -> None:
         seeds_for_difference(1, 1, level=0.05, power=1.0)
 
 
+def _seeds_needed(change: Estimate, family: int = 3) -> SeedsNeeded:
+    within = Equivalence(change, 0.05, math.nan, math.nan, shown=False)
+    return seeds_needed(change, within, family=family, confidence=0.95, power=0.8)
+
+
 def test_the_nearer_answer_is_named() -> None:
     small, large = _estimate(0.005, 0.03), _estimate(0.2, 0.03)
-    given = {"family": 3, "confidence": 0.95, "power": 0.8}
-    near = seeds_needed(small, small, 0.05, **given)  # type: ignore[arg-type]
-    far = seeds_needed(large, large, 0.05, **given)  # type: ignore[arg-type]
+    near = _seeds_needed(small)
+    far = _seeds_needed(large)
     assert near.finds == "equivalence"
     assert near.seeds == seeds_for_equivalence(0.005, 0.03, 0.05, level=0.05 / 3, power=0.8)
     assert far.finds == "difference"
-    alone = seeds_needed(small, small, 0.05, **{**given, "family": 1})  # type: ignore[arg-type]
+    alone = _seeds_needed(small, family=1)
     # Its interval, of half the level, must be within the margin too.
     assert alone.seeds == seeds_for_equivalence(0.005, 0.03, 0.05, level=0.025, power=0.8)
-    unknown = seeds_needed(_estimate(0.2, math.nan, 1), _estimate(0.2, math.nan, 1), 0.05, **given)  # type: ignore[arg-type]
+    unknown = _seeds_needed(_estimate(0.2, math.nan, 1))
     assert (unknown.seeds, unknown.finds) == (None, None)
 
 
 def test_a_larger_family_needs_more() -> None:
     seen = _estimate(0.2, 0.2)
-    alone, among = (
-        seeds_needed(seen, seen, 0.05, family=family, confidence=0.95, power=0.8).seeds
-        for family in (1, 20)
-    )
+    alone, among = (_seeds_needed(seen, family=family).seeds for family in (1, 20))
     assert alone == seeds_for_difference(0.2, 0.2, level=0.05, power=0.8)
     assert among == seeds_for_difference(0.2, 0.2, level=0.05 / 20, power=0.8)

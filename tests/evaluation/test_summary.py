@@ -223,9 +223,8 @@ def test_shown_epochs_are_few_and_reach_both_ends(last: int) -> None:
 
 
 def test_stopped_runs_stay_in_the_mean(make_params: MakeParams) -> None:
-    first, second, *_ = make_params().settings
     losses = [np.array([3.0, 1.0, 2.0]), np.array([4.0, 3.0, 3.0, 2.0, 1.0])]
-    (curve,) = learning_curves([(first, losses), (second, [])], confidence=0.95)
+    (curve,) = learning_curves(zip(make_params().runs, losses, strict=False), confidence=0.95)
     assert curve.epochs.tolist() == [1, 2, 3, 4, 5]
     assert curve.mean.tolist() == [3.5, 2.0, 2.0, 1.5, 1.0]
     assert curve.runs == 2

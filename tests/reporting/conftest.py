@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from tests.evaluation.interventions import OFFSET_ONLY, noisy, scaled
 
-from offset_autoencoder.config import Params, Run, Setting, parse_params
+from offset_autoencoder.config import Params, Run, parse_params
+from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation.comparison import Comparison, compare
 from offset_autoencoder.evaluation.encoder_adaptation import (
     EncoderAdaptation,
@@ -55,7 +56,7 @@ class Report:
     runs: list[RunRow]
     summaries: list[SettingSummary]
     comparisons: list[Comparison]
-    histories: list[tuple[Setting, list[NDArray[np.float64]]]]
+    val_losses: list[tuple[Run, NDArray[np.float64]]]
 
 
 def _make_report(
@@ -81,9 +82,8 @@ def _make_report(
     }
     params = parse_params({**document, **sections})
     rows: list[RunRow] = []
-    histories = []
+    val_losses = []
     for index, setting in enumerate(params.settings):
-        losses = []
         for seed in params.seeds:
             rng = np.random.default_rng([seed, index])
             power = setting.spec.rms or setting.spec.stddev
@@ -103,17 +103,12 @@ def _make_report(
                 else RunRow(run_id, run, "finished", measured)
             )
             epochs = np.arange(1, rng.integers(60, 150))
-            losses.append(0.3 + np.exp(-epochs / 9) + rng.normal(0, 0.01, size=len(epochs)))
-        histories.append((setting, losses))
-    comparisons = compare(
-        rows,
-        params.settings,
-        baselines=params.evaluate.baselines,
-        metric="mse",
-        confidence=0.95,
-    )
+            losses = 0.3 + np.exp(-epochs / 9) + rng.normal(0, 0.01, size=len(epochs))
+            val_losses.append((run, losses))
+    baselines = params.evaluate.baselines
+    comparisons = compare(rows, params.settings, Evaluate(baselines=baselines))
     summaries = summarise(rows, params.settings, "mse", 0.95)
-    return Report(params, rows, summaries, comparisons, histories)
+    return Report(params, rows, summaries, comparisons, val_losses)
 
 
 @pytest.fixture(scope="session")
@@ -214,7 +209,7 @@ def _make_whole(made: Report, *, samples: str = "images", **changes: Any) -> Exp
         comparisons=made.comparisons,
         summaries=made.summaries,
         bounds=[],
-        curves=learning_curves(made.histories, confidence=0.95),
+        curves=learning_curves(made.val_losses, confidence=0.95),
         interventions=found.interventions,
         probes=found.probes,
         encoder_adaptations=found.encoder_adaptations,

@@ -16,18 +16,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from offset_autoencoder.config import Setting
+from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.evaluation import statistics, summary
 from offset_autoencoder.evaluation.metrics import higher_is_better
 from offset_autoencoder.evaluation.sample_size import SeedsNeeded, seeds_needed
-from offset_autoencoder.evaluation.statistics import (
-    Equivalence,
-    Estimate,
-    change_percent,
-    number,
-    percent,
-    probability,
-)
+from offset_autoencoder.evaluation.statistics import Equivalence, Estimate, number, percent
 from offset_autoencoder.evaluation.summary import RunRow, noise_level
 
 Outcome = Literal[
@@ -53,7 +47,7 @@ class Comparison:
     wins: int  # seeds at which the setting is better
     ties: int
     family: int  # how many comparisons were corrected together
-    outcome: Outcome
+    outcome: Outcome = "inconclusive"
     verdict: str = ""  # the outcome in a sentence
 
     @property
@@ -75,21 +69,12 @@ class _Pairing:
 
 
 def compare(
-    rows: Sequence[RunRow],
-    settings: Sequence[Setting],
-    *,
-    baselines: Sequence[str],
-    metric: str,
-    confidence: float,
-    margin: float = 0.05,
-    power: float = 0.8,
+    rows: Sequence[RunRow], settings: Sequence[Setting], evaluate: Evaluate
 ) -> list[Comparison]:
     """Compare every setting with its match in each baseline, seed by seed.
 
-    ``metric`` is compared in every condition, the others as deployed. The margin is the largest
-    change that counts as equal, as a share of the baseline's error; ``power`` the chance with
-    which the seeds said to be needed give an answer. A baseline that there is no setting of is
-    passed over.
+    The metric asked for is compared in every condition, the others as deployed. A baseline that
+    there is no setting of is passed over.
 
     Returns:
         By metric, then baseline, then setting. A setting without a match has none.
@@ -97,6 +82,7 @@ def compare(
     Raises:
         InputError: where runs finished and none has a value of the metric.
     """
+    metric = evaluate.metric
     columns = summary.metric_columns(rows, metric)
     if metric not in columns and any(row.finished for row in rows):
         raise InputError(
@@ -111,13 +97,13 @@ def compare(
             for setting in settings
             if (match := match_baseline(setting, settings, baseline)) is not None
         ]
-        for baseline in baselines
+        for baseline in evaluate.baselines
     ]
     return [
         comparison
         for column in columns
         for family in pairings
-        for comparison in _compare_family(family, column, confidence, margin, power)
+        for comparison in _compare_family(family, column, evaluate)
     ]
 
 
@@ -138,8 +124,9 @@ def _pair(
 
 
 def _compare_family(
-    pairings: Sequence[_Pairing], column: str, confidence: float, margin: float, power: float
+    pairings: Sequence[_Pairing], column: str, evaluate: Evaluate
 ) -> list[Comparison]:
+    confidence, power = evaluate.confidence, evaluate.power
     sides = [
         (summary.values_of(item.own, column), summary.values_of(item.other, column))
         for item in pairings
@@ -149,11 +136,11 @@ def _compare_family(
     corrected = statistics.holm(p)
     family = int(np.sum(~np.isnan(p)))
     changes = [statistics.relative_change(own, other, column) for own, other in sides]
-    equivalences = statistics.equivalences(changes, margin, confidence)
-    better_is_higher = higher_is_better(column)
+    equivalences = statistics.equivalences(changes, evaluate.margin, confidence)
+    sign = 1 if higher_is_better(column) else -1
     comparisons = []
     for index, (pairing, equivalence) in enumerate(zip(pairings, equivalences, strict=True)):
-        gain = paired[index] if better_is_higher else -paired[index]
+        gain = sign * paired[index]
         difference = statistics.mean_and_interval(paired[index], confidence)
         # The corrected p had all pairs of this one been on one side, the others as they are.
         most_extreme = p.copy()
@@ -167,41 +154,21 @@ def _compare_family(
             p_corrected=float(corrected[index]),
             equivalence=equivalence,
             needed=seeds_needed(
-                difference,
-                equivalence.change,
-                margin,
-                family=family,
-                confidence=confidence,
-                power=power,
+                difference, equivalence, family=family, confidence=confidence, power=power
             ),
             wins=int(np.sum(gain > 0)),
             ties=int(np.sum(gain == 0)),
             family=family,
-            outcome=_outcome(
-                difference,
-                float(corrected[index]),
-                float(statistics.holm(most_extreme)[index]),
-                equivalence,
-                1 - confidence,
-                higher_is_better=better_is_higher,
-                lost=pairing.lost == "setting",
-            ),
         )
+        p_within_reach = float(statistics.holm(most_extreme)[index])
+        outcome = _outcome(comparison, pairing, p_within_reach, 1 - confidence)
+        comparison = replace(comparison, outcome=outcome)
         sentence = _sentence(comparison, pairing, confidence, power)
         comparisons.append(replace(comparison, verdict=sentence))
     return comparisons
 
 
-def _outcome(
-    difference: Estimate,
-    p_corrected: float,
-    p_within_reach: float,
-    equivalence: Equivalence,
-    level: float,
-    *,
-    higher_is_better: bool,
-    lost: bool,
-) -> Outcome:
+def _outcome(item: Comparison, pairing: _Pairing, p_within_reach: float, level: float) -> Outcome:
     """The word for a comparison.
 
     ``better`` and ``worse`` need both: a corrected p of at most ``level``, and an interval on
@@ -212,14 +179,15 @@ def _outcome(
     ``level``. Without a seed that finished on both sides there is nothing to compare:
     ``diverged`` where the setting itself has no finished run, else ``not comparable``.
     """
-    if lost:
+    difference = item.difference
+    if pairing.lost == "setting":
         return "diverged"
     if not math.isfinite(difference.mean):
         return "not comparable"
     on_one_side = difference.low > 0 or difference.high < 0
-    if p_corrected <= level and on_one_side:
-        return "better" if (difference.mean > 0) == higher_is_better else "worse"
-    if equivalence.shown:
+    if item.p_corrected <= level and on_one_side:
+        return "better" if (difference.mean > 0) == higher_is_better(item.metric) else "worse"
+    if item.equivalence.shown:
         return "equivalent"
     return "inconclusive" if p_within_reach <= level else "too few seeds"
 
@@ -231,9 +199,10 @@ def _sentence(item: Comparison, pairing: _Pairing, confidence: float, power: flo
     if outcome == "diverged":
         return f"diverged: no run finished that could be compared with {baseline}"
     if not item.pairs:
-        lost = pairing.lost == "baseline"
-        what = "no run of it finished" if lost else "no seed finished on both sides"
-        return f"not comparable with {baseline}: {what}"
+        finished = (
+            "run of it finished" if pairing.lost == "baseline" else "seed finished on both sides"
+        )
+        return f"not comparable with {baseline}: no {finished}"
     after = ""
     if left_out:
         after = f"; {left_out} {'seed' if left_out == 1 else 'seeds'} left out where a run diverged"
@@ -245,13 +214,12 @@ def _sentence(item: Comparison, pairing: _Pairing, confidence: float, power: flo
     parts = [] if shown else [f"difference {number(difference.mean)}"]
     if item.pairs > 1:
         parts.append(f"{percent(confidence)} interval {number(low)} to {number(high)}")
-    parts.append(f"corrected p {probability(item.p_corrected)}")
+    parts.append(f"corrected p {statistics.probability(item.p_corrected)}")
     parts.append(f"better at {item.wins} of {item.pairs} seeds")
-    parts += [f"{item.ties} tied"] if item.ties else []
-    numbers = ", ".join(parts)
+    numbers = ", ".join([*parts, f"{item.ties} tied"] if item.ties else parts)
     within = f"within {percent(equivalence.margin)}"
-    change = f"error {change_percent(equivalence.change)}, "
-    change += f"corrected p {probability(equivalence.p_corrected)}"
+    change = f"error {statistics.change_percent(equivalence.change)}, "
+    change += f"corrected p {statistics.probability(equivalence.p_corrected)}"
     if outcome == "equivalent":
         return f"equivalent to {baseline} {within} ({change}; {numbers}){after}"
     if shown:
@@ -305,11 +273,8 @@ def match_baseline(setting: Setting, settings: Sequence[Setting], baseline: str)
 
 def _same_value(first: Any, second: Any) -> bool:
     """Equality of two values of a key; numbers to nine digits."""
-    values = (first, second)
-    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
+    if isinstance(first, (int, float)) and isinstance(second, (int, float)):
         return math.isclose(first, second, rel_tol=1e-9)
-    if all(isinstance(value, (list, tuple)) for value in values):
-        return tuple(first) == tuple(second)
     return bool(first == second)
 
 

@@ -17,13 +17,9 @@ from numpy.typing import NDArray
 from offset_autoencoder.config import Run, Setting
 from offset_autoencoder.config.registries import Registry
 from offset_autoencoder.config.schema import Evaluate
+from offset_autoencoder.evaluation import statistics
 from offset_autoencoder.evaluation.metrics import Array, Decode, Domain, decoded_metrics
-from offset_autoencoder.evaluation.statistics import (
-    Estimate,
-    differences,
-    mean_and_interval,
-    relative_change,
-)
+from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.evaluation.summary import by_setting
 
 ENOUGH_ROWS = 4096
@@ -258,9 +254,7 @@ class InterventionSummary:
 
 
 def summarise_interventions(
-    measured: Iterable[tuple[Run, Mapping[Intervention, Mapping[str, float]]]],
-    *,
-    confidence: float,
+    measured: Iterable[tuple[Run, Mapping[Intervention, Mapping[str, float]]]], *, confidence: float
 ) -> list[InterventionSummary]:
     """Every intervention of every setting, in every metric it was measured in.
 
@@ -282,8 +276,12 @@ def summarise_interventions(
             values, own = (
                 np.array([run[one][metric] for run in present]) for one in (intervention, OWN)
             )
-            per_seed = values, differences(values, own), relative_change(values, own, metric)
-            estimates = (mean_and_interval(each, confidence) for each in per_seed)
+            changes = statistics.differences(values, own)
+            relative = statistics.relative_change(values, own, metric)
+            estimates = (
+                statistics.mean_and_interval(each, confidence)
+                for each in (values, changes, relative)
+            )
             summaries.append(
                 InterventionSummary(setting, intervention, metric, values, own, *estimates)
             )

@@ -43,6 +43,15 @@ class Domain:
     in_unit_interval: bool = False  # of x and of the network's output
     image_shape: tuple[int, ...] | None = None  # of a sample: (h, w) or (h, w, c)
 
+    @classmethod
+    def of(
+        cls, x: Array, data_range: Sequence[float] | None, image_shape: Sequence[int] | None = None
+    ) -> Domain:
+        """The domain of samples x (n, features)."""
+        known = None if data_range is None else (data_range[0], data_range[1])
+        shape = None if image_shape is None else tuple(image_shape)
+        return cls(known, bool(x.min() >= 0 and x.max() <= 1), shape)
+
 
 @dataclass(frozen=True)
 class MetricInputs:

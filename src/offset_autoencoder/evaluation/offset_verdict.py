@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import Run, Setting
+from offset_autoencoder.evaluation import statistics
 from offset_autoencoder.evaluation.interventions import (
     GAUSSIAN,
     OMITTED,
@@ -34,19 +35,7 @@ from offset_autoencoder.evaluation.interventions import (
 )
 from offset_autoencoder.evaluation.probes import ProbeSummary
 from offset_autoencoder.evaluation.sample_size import seeds_for_difference, seeds_for_equivalence
-from offset_autoencoder.evaluation.statistics import (
-    Equivalence,
-    Estimate,
-    beyond_margin_p,
-    change_percent,
-    equivalences,
-    holm,
-    mean_and_interval,
-    percent,
-    relative_change,
-    share_percent,
-    smallest_p,
-)
+from offset_autoencoder.evaluation.statistics import Equivalence, Estimate, beyond_margin_p, holm
 from offset_autoencoder.evaluation.summary import by_setting
 
 OffsetWord = Literal["noise", "second encoder", "neither", "inconclusive"]
@@ -116,10 +105,8 @@ def apply_rule(
 ) -> tuple[OffsetWord, str]:
     """The verdict in a word, and its reason, from the figures of an offset.
 
-    Args:
-        offset: Its figures; its word is not looked at.
-        without_effect: Another sample's offset gives the same error at every seed.
-        too_few_seeds: No result of so many seeds could show an effect.
+    It is ``without_effect`` where another sample's gives the same error at every seed; seeds are
+    too few where no result of so many could show an effect.
     """
     permuted, gaussian, omitted = (
         effect.shift for effect in (offset.permuted, offset.gaussian, offset.omitted)
@@ -207,10 +194,13 @@ def exchange_effects(
     Raises:
         ValueError: where arrays of an offset differ in length, or the margin is not above zero.
     """
-    changes = [relative_change(getattr(item, exchange), item.own, item.metric) for item in measured]
+    changes = [
+        statistics.relative_change(getattr(item, exchange), item.own, item.metric)
+        for item in measured
+    ]
     more = holm(np.array([beyond_margin_p(change, margin, "greater") for change in changes]))
     less = holm(np.array([beyond_margin_p(change, margin, "less") for change in changes]))
-    within = equivalences(changes, margin, confidence)
+    within = statistics.equivalences(changes, margin, confidence)
     return [
         ExchangeEffect(test, p_more, p_less, _shift(test, p_more, p_less, 1 - confidence))
         for test, p_more, p_less in zip(within, more.tolist(), less.tolist(), strict=True)
@@ -234,20 +224,13 @@ def judge_offsets(
     family = len(measured)
     verdicts = []
     for item, permuted, gaussian, omitted in zip(measured, *effects, strict=True):
-        verdict = OffsetVerdict(
-            setting=item.setting,
-            metric=item.metric,
-            permuted=permuted,
-            gaussian=gaussian,
-            omitted=omitted,
-            linear_decodability=item.linear_decodability,
-            donor_shift=mean_and_interval(item.donor_shift, confidence),
-        )
-        own = item.own
+        own, donor_shift = item.own, statistics.mean_and_interval(item.donor_shift, confidence)
+        shares = item.linear_decodability, donor_shift
+        verdict = OffsetVerdict(item.setting, item.metric, permuted, gaussian, omitted, *shares)
         word, reason = apply_rule(
             verdict,
             without_effect=len(own) > 0 and np.allclose(item.permuted, own, rtol=1e-7, atol=0),
-            too_few_seeds=not family * smallest_p(len(own), "greater") <= 1 - confidence,
+            too_few_seeds=not family * statistics.smallest_p(len(own), "greater") <= 1 - confidence,
         )
         needed = None
         if word == permuted.shift == "inconclusive":
@@ -272,25 +255,26 @@ def _sentence(verdict: OffsetVerdict, reason: str, confidence: float) -> str:
         "neither": "behaves as neither noise nor a second encoder",
         "inconclusive": "inconclusive",
     }[verdict.word]
+    exchanges = {
+        "another sample's": verdict.permuted.change,
+        "Gaussian noise in its place": verdict.gaussian.change,
+        "omitted": verdict.omitted.change,
+    }
     changes = [
-        f"{exchange} {change_percent(effect.change)}"
-        for exchange, effect in (
-            ("another sample's", verdict.permuted),
-            ("Gaussian noise in its place", verdict.gaussian),
-            ("omitted", verdict.omitted),
-        )
-        if math.isfinite(effect.change.mean)
+        f"{exchange} {statistics.change_percent(change)}"
+        for exchange, change in exchanges.items()
+        if math.isfinite(change.mean)
     ]
     finite = math.isfinite(verdict.omitted.change.half)
-    intervals = f", {percent(confidence)} intervals" if finite else ""
+    intervals = f", {statistics.percent(confidence)} intervals" if finite else ""
     parts = [f"error{intervals}: {', '.join(changes)}"] if changes else []
-    parts.append(f"margin {percent(verdict.permuted.within.margin)}")
+    parts.append(f"margin {statistics.percent(verdict.permuted.within.margin)}")
     for name, share in (
         ("linear decodability", verdict.linear_decodability.mean),
         ("donor shift", verdict.donor_shift.mean),
     ):
         if math.isfinite(share):
-            parts.append(f"{name} {share_percent(share)}")
+            parts.append(f"{name} {statistics.share_percent(share)}")
     needed = verdict.seeds_needed
     more = f"; about {needed} seeds would settle it if that is as seen" if needed else ""
     return f"{verdict.setting.label}: {behaves}: {reason} ({'; '.join(parts)}){more}"

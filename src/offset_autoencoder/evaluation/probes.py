@@ -298,22 +298,20 @@ def summarise_probes(
 def _summary(
     setting: Setting, part: str, probes: Sequence[Probe], confidence: float
 ) -> ProbeSummary:
-    values = [probe.explained for probe in probes]
-    shares = [probe.accuracy for probe in probes if probe.accuracy is not None]
-    if part == "offset" and len(set(values)) == 1:
-        from scipy.special import ndtri
+    from scipy.special import ndtri
 
-        reach = float(ndtri((1 + confidence) / 2))
+    explained = [(item.explained, item.explained_error) for item in probes]
+    pairs = [(item.accuracy, item.accuracy_error or 0.0) for item in probes]
+    accuracies = [(share, error) for share, error in pairs if share is not None]
+    shared = part == "offset" and len({share for share, _ in explained}) == 1
 
-        def over_samples(value: float, error: float) -> Estimate:
-            """A value that all runs share, with the normal interval of its standard error."""
-            half = reach * error
-            return Estimate(value, 0.0, value - half, value + half, len(probes))
+    def estimate(measured: Sequence[tuple[float, float]]) -> Estimate:
+        if not shared:
+            return mean_and_interval([share for share, _ in measured], confidence)
+        share, error = measured[0]
+        half = float(ndtri((1 + confidence) / 2)) * error
+        return Estimate(share, 0.0, share - half, share + half, len(probes))
 
-        first, accuracy = probes[0], None
-        if first.accuracy is not None and first.accuracy_error is not None:
-            accuracy = over_samples(first.accuracy, first.accuracy_error)
-        explained = over_samples(first.explained, first.explained_error)
-        return ProbeSummary(setting, part, explained, accuracy, "samples")
-    accuracy = mean_and_interval(shares, confidence) if shares else None
-    return ProbeSummary(setting, part, mean_and_interval(values, confidence), accuracy, "seeds")
+    accuracy = estimate(accuracies) if accuracies else None
+    over: Literal["seeds", "samples"] = "samples" if shared else "seeds"
+    return ProbeSummary(setting, part, estimate(explained), accuracy, over)

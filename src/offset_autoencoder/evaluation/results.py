@@ -56,14 +56,13 @@ def experiment_results(
     params: Params,
     runs: Sequence[summary.RunRow],
     evaluations: Mapping[str, RunEvaluation],
-    histories: Iterable[tuple[Setting, Sequence[NDArray[Any]]]],
+    val_losses: Iterable[tuple[Run, NDArray[Any]]],
     *,
     unconverged: int = 0,
 ) -> ExperimentResults:
     """Summarise, compare and judge the runs; the pictures' samples are added by the caller.
 
-    Evaluations are by id of the finished runs; histories hold the validation losses of each
-    setting's finished runs.
+    Evaluations are by id of the finished runs, validation losses (epochs,) of these too.
 
     Raises:
         InputError: where the metric that is asked for is not defined for these data.
@@ -71,15 +70,6 @@ def experiment_results(
     evaluate, settings = params.evaluate, params.settings
     metric, confidence = evaluate.metric, evaluate.confidence
     measured = [(row.run, evaluations[row.id]) for row in runs if row.finished]
-    comparisons = compare(
-        runs,
-        settings,
-        baselines=evaluate.baselines,
-        metric=metric,
-        confidence=confidence,
-        margin=evaluate.margin,
-        power=evaluate.power,
-    )
     exchanged = interventions.summarise_interventions(
         [(run, one.interventions) for run, one in measured], confidence=confidence
     )
@@ -91,10 +81,10 @@ def experiment_results(
         params=params,
         runs=runs,
         metrics_tree=summary.metrics_tree(runs, settings, metric=metric, confidence=confidence),
-        comparisons=comparisons,
+        comparisons=compare(runs, settings, evaluate),
         summaries=summary.summarise(runs, settings, metric, confidence),
         bounds=summary.summarise_bounds(runs, settings, confidence),
-        curves=summary.learning_curves(histories, confidence=confidence),
+        curves=summary.learning_curves(val_losses, confidence=confidence),
         interventions=exchanged,
         probes=probed,
         encoder_adaptations=encoder_adaptation.summarise_encoder_adaptation(

@@ -7,7 +7,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,8 @@ from threadpoolctl import threadpool_limits
 from offset_autoencoder.config import SPLITS, Run, SplitName
 from offset_autoencoder.config.registries import LOSSES
 from offset_autoencoder.config.schema import Evaluate
-from offset_autoencoder.evaluation import interventions
-from offset_autoencoder.evaluation.encoder_adaptation import (
-    EncoderAdaptation,
-    donor_shift,
-    encoder_adaptation,
-)
+from offset_autoencoder.evaluation import encoder_adaptation, interventions
+from offset_autoencoder.evaluation.encoder_adaptation import EncoderAdaptation
 from offset_autoencoder.evaluation.interventions import Draws, Intervention
 from offset_autoencoder.evaluation.metrics import CONDITIONS, Domain, reconstruction_metrics
 from offset_autoencoder.evaluation.probes import Probe, Splits, Targets, probe_parts
@@ -53,8 +49,7 @@ class EvaluationSamples:
 
     x: Mapping[SplitName, Array]  # each split (n, D) float32
     targets: Targets
-    data_range: tuple[float, float] | None  # of the data, where known
-    image_shape: tuple[int, ...] | None = None  # of a sample: (h, w) or (h, w, c)
+    domain: Domain  # of the test split
 
 
 def run_offsets(folder: Path, samples: Mapping[SplitName, int]) -> Offsets:
@@ -144,7 +139,7 @@ def _evaluate(
 ) -> RunEvaluation:
     test, train = encoded["test"], encoded["train"]
     x, decode = samples.x["test"], inference.decoder(samples.x["test"])
-    domain = domain_of(run, x, samples.data_range, samples.image_shape)
+    domain = domain_of(run, samples.domain)
     metrics = run_metrics(run, x, test, decode, domain, noise_seed=evaluate.seed)
     metric = evaluate.metric if evaluate.metric in metrics else "mse"
     metrics["trainable_parameters"] = inference.trainable_parameters
@@ -153,30 +148,22 @@ def _evaluate(
         metrics |= evidence_lower_bound(loss, x, test, decode, draws=count, seed=evaluate.seed)
     x_train = samples.x["train"]
     reconstruction = inference.decoder(x_train)(train.code, train.offset)
-    has_code, has_offset = test.code is not None, bool(test.offset.any())
     adaptation = shift = None
-    if has_offset:
-        shift = donor_shift(x, test.code, test.offset, decode, draws.sources)
+    if test.offset.any():
+        shift = encoder_adaptation.donor_shift(x, test.code, test.offset, decode, draws.sources)
         if test.code is not None:
-            adaptation = encoder_adaptation(test.code, test.offset, plain_code)
+            adaptation = encoder_adaptation.encoder_adaptation(test.code, test.offset, plain_code)
+    names = tuple(dict.fromkeys(["mse", metric]))
+    chosen = interventions.chosen_interventions(evaluate)
+    intervened = interventions.intervene(
+        x, test.code, test.offset, decode, draws, chosen, metrics=names, domain=domain
+    )
+    codes = None if test.code is None else _splits(encoded, "code")
     return RunEvaluation(
         metrics=metrics,
         train_metric=reconstruction_metrics(x_train, reconstruction, domain)[metric],
-        interventions=interventions.intervene(
-            x,
-            test.code,
-            test.offset,
-            decode,
-            draws,
-            interventions.chosen_interventions(evaluate),
-            metrics=tuple(dict.fromkeys(["mse", metric])),
-            domain=domain,
-        ),
-        probes=probe_parts(
-            _splits(encoded, "code") if has_code else None,
-            _splits(encoded, "offset") if has_offset else None,
-            samples.targets,
-        ),
+        interventions=intervened,
+        probes=probe_parts(codes, _splits(encoded, "offset"), samples.targets),
         encoder_adaptation=adaptation,
         donor_shift=shift,
     )
@@ -193,26 +180,14 @@ def _is_plain(run: Run) -> bool:
     return additive and spec.rms is None and spec.stddev == 0
 
 
-def domain_of(
-    run: FinishedRun,
-    x: Array,
-    data_range: tuple[float, float] | None,
-    image_shape: tuple[int, ...] | None = None,
-) -> Domain:
-    """The range and shape of the samples (n, D) and of what the run makes of them."""
-    in_unit_interval = bool(x.min() >= 0 and x.max() <= 1)
-    in_unit_interval &= run.architecture.network.output != "linear"
-    return Domain(data_range, in_unit_interval, image_shape)
+def domain_of(run: FinishedRun, samples: Domain) -> Domain:
+    """The domain of samples and of what the run makes of them."""
+    linear = run.architecture.network.output == "linear"
+    return replace(samples, in_unit_interval=samples.in_unit_interval and not linear)
 
 
 def run_metrics(
-    run: FinishedRun,
-    x: Array,
-    encoded: Encoded,
-    decode: Decode,
-    domain: Domain,
-    *,
-    noise_seed: int,
+    run: FinishedRun, x: Array, encoded: Encoded, decode: Decode, domain: Domain, *, noise_seed: int
 ) -> dict[str, float]:
     """Every metric of a run under every condition, of samples (n, D) float32.
 

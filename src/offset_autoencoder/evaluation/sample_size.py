@@ -15,7 +15,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.evaluation.statistics import EXACT_UP_TO, Alternative, Estimate, smallest_p
+from offset_autoencoder.evaluation import statistics
+from offset_autoencoder.evaluation.statistics import Alternative, Equivalence, Estimate
 
 MOST_SEEDS = 100_000
 _NODES = 128
@@ -31,13 +32,7 @@ class SeedsNeeded(NamedTuple):
 
 
 def seeds_needed(
-    difference: Estimate,
-    change: Estimate,
-    margin: float,
-    *,
-    family: int,
-    confidence: float,
-    power: float,
+    difference: Estimate, equivalence: Equivalence, *, family: int, confidence: float, power: float
 ) -> SeedsNeeded:
     """The fewest seeds that find a difference from the baseline or show the two equivalent.
 
@@ -49,6 +44,7 @@ def seeds_needed(
     level = (1 - confidence) / max(family, 1)
     different = seeds_for_difference(difference.mean, difference.std, level=level, power=power)
     level = min(level, (1 - confidence) / 2)
+    change, margin = equivalence.change, equivalence.margin
     equivalent = seeds_for_equivalence(change.mean, change.std, margin, level=level, power=power)
     if equivalent is not None and (different is None or equivalent < different):
         return SeedsNeeded(equivalent, "equivalence")
@@ -159,7 +155,11 @@ def _over_spread(
 
 def _fewest(enough: Callable[[int], bool], level: float, alternative: Alternative) -> int | None:
     """The smallest number that is enough, as are all above it, and can reach the level at all."""
-    reach = (n for n in range(2, EXACT_UP_TO + 1) if smallest_p(n, alternative) <= level)
+    reach = (
+        n
+        for n in range(2, statistics.EXACT_UP_TO + 1)
+        if statistics.smallest_p(n, alternative) <= level
+    )
     if (least := next(reach, None)) is None:
         return None
     low, high = least - 1, least

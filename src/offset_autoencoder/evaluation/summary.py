@@ -14,13 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import Run, Setting, format_value
+from offset_autoencoder.evaluation import statistics
 from offset_autoencoder.evaluation.metrics import BOUND, CONDITIONS, METRICS, higher_is_better
-from offset_autoencoder.evaluation.statistics import (
-    Estimate,
-    differences,
-    mean_and_interval,
-    relative_change,
-)
+from offset_autoencoder.evaluation.statistics import Estimate, differences, mean_and_interval
 
 MOST_POINTS = 100
 
@@ -49,9 +45,8 @@ def runs_table(
     keys = sweep_keys(settings)
     present = dict.fromkeys(name for row in rows for name in row.metrics)
     metrics = [f"{metric}{condition}" for metric in METRICS for condition in CONDITIONS]
-    ordered = [name for name in metrics if name in present]
-    others = [name for name in present if name not in metrics]
-    return ["id", "model", "setting", *keys, "seed", "status", *ordered, *others], [
+    ordered = sorted(present, key=lambda name: [*metrics, name].index(name))
+    return ["id", "model", "setting", *keys, "seed", "status", *ordered], [
         {
             "id": row.id,
             **setting_cells(row.run.setting, keys),
@@ -120,10 +115,8 @@ def rows_by_setting(
     rows: Sequence[RunRow], settings: Sequence[Setting]
 ) -> list[tuple[Setting, list[RunRow]]]:
     """The rows of each setting, by ascending seed, in the order of the settings."""
-    groups: dict[str, list[RunRow]] = {setting.label: [] for setting in settings}
-    for row in sorted(rows, key=lambda row: row.run.seed):
-        groups.setdefault(row.run.setting.label, []).append(row)
-    return [(setting, groups[setting.label]) for setting in settings]
+    groups = {setting.label: own for setting, own in by_setting((row.run, row) for row in rows)}
+    return [(setting, groups.get(setting.label, [])) for setting in settings]
 
 
 def by_setting(values: Iterable[tuple[Run, T | None]]) -> list[tuple[Setting, list[T]]]:
@@ -262,7 +255,7 @@ def summarise_generalization_gaps(
     for setting, values in by_setting(pairs):
         train, test = np.array(values, dtype=np.float64).T
         gap = differences(train, test) if higher_is_better(metric) else differences(test, train)
-        relative = relative_change(test, train, metric)
+        relative = statistics.relative_change(test, train, metric)
         estimates = (mean_and_interval(each, confidence) for each in (train, test, gap, relative))
         summaries.append(GeneralizationGap(setting, metric, *estimates))
     return summaries
@@ -297,19 +290,17 @@ def best_so_far(val_loss: NDArray[Any], epochs: int) -> NDArray[np.float64]:
 
 
 def learning_curves(
-    histories: Iterable[tuple[Setting, Sequence[NDArray[Any]]]], *, confidence: float
+    val_losses: Iterable[tuple[Run, NDArray[Any]]], *, confidence: float
 ) -> list[Curve]:
     """The curve of each setting that has runs, up to the last epoch that one of them reached.
 
-    ``histories`` are the validation losses of its finished runs, (epochs,) from the first on.
+    ``val_losses`` are those of each finished run, (epochs,) from the first on.
 
     Raises:
         ValueError: where a run has no epoch.
     """
     curves = []
-    for setting, losses in histories:
-        if not losses:
-            continue
+    for setting, losses in by_setting(val_losses):
         last = max(len(loss) for loss in losses)
         best = np.stack([best_so_far(loss, last) for loss in losses])
         epochs = shown_epochs(last)

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
-from offset_autoencoder.config import SPLITS, Params, Run, Setting, load_params
+from offset_autoencoder.config import SPLITS, Params, Run, load_params
 from offset_autoencoder.data.prepared import PreparedData, load_prepared
 from offset_autoencoder.errors import InputError, run_command
 from offset_autoencoder.evaluation import examples, run_evaluation
-from offset_autoencoder.evaluation.metrics import check_metrics
+from offset_autoencoder.evaluation.metrics import Domain, check_metrics
 from offset_autoencoder.evaluation.probes import Splits, prepare_targets
 from offset_autoencoder.evaluation.results import (
     ExperimentResults,
@@ -64,7 +61,7 @@ def evaluate(params: Params, data: PreparedData, index: Sequence[IndexedRun]) ->
         params,
         [RunRow(row.id, run, row.status, metrics.get(row.id, {})) for row, run in pairs],
         evaluations,
-        validation_losses(params, finished),
+        [(run, read_history(runs_folder(MODELS) / run_id)["val_loss"]) for run_id, run in finished],
         unconverged=sum(still_improving(run_id, run) for run_id, run in finished),
     )
     pictured = pictured_runs(results)
@@ -83,13 +80,11 @@ def evaluate_all(
     params: Params, data: PreparedData, trained: TrainedRuns
 ) -> dict[str, RunEvaluation]:
     """The evaluation of every finished run, by id."""
-    known_range, classes, shape = data.schema.range, data.schema.classes, data.schema.image_shape
     x, y = ([getattr(data.split(name), part) for name in SPLITS] for part in ("x", "y"))
     samples = run_evaluation.EvaluationSamples(
         x=dict(zip(SPLITS, x, strict=True)),
-        targets=prepare_targets(Splits(*x), None if classes is None else Splits(*y)),
-        data_range=(known_range[0], known_range[1]) if known_range else None,
-        image_shape=tuple(shape) if shape else None,
+        targets=prepare_targets(Splits(*x), None if data.schema.classes is None else Splits(*y)),
+        domain=Domain.of(data.test.x, data.schema.range, data.schema.image_shape),
     )
     evaluated = run_evaluation.evaluate_runs(trained, offsets_of(data), samples, params.evaluate)
     evaluations: dict[str, RunEvaluation] = {}
@@ -116,17 +111,6 @@ def check_index(index: Sequence[IndexedRun], runs: Sequence[Run]) -> None:
         raise InputError(
             str(MODELS / "index.csv"), "its runs are not those of params.yaml", "run dvc repro"
         )
-
-
-def validation_losses(
-    params: Params, finished: Sequence[tuple[str, Run]]
-) -> list[tuple[Setting, list[NDArray[np.float64]]]]:
-    """The validation losses of each setting's finished runs."""
-    losses: dict[str, list[NDArray[np.float64]]] = {s.label: [] for s in params.settings}
-    for run_id, run in finished:
-        history = read_history(runs_folder(MODELS) / run_id)
-        losses[run.setting.label].append(history["val_loss"])
-    return [(setting, losses[setting.label]) for setting in params.settings]
 
 
 def still_improving(run_id: str, run: Run) -> bool:

@@ -86,18 +86,11 @@ def experiment_description(
     runs: int,
     diverged: int,
 ) -> str:
-    """Describe the outcome of an experiment: a table with a row per setting.
+    """Describe the outcome of an experiment: a table with a row per setting, in Markdown.
 
-    Args:
-        settings: Their records.
-        comparisons: Rows of ``reports/comparison.csv`` by the setting's label.
-        evaluate: The metric that is shown, the baselines, the share of the intervals.
-        runs: Number of runs.
-        diverged: Number of those that diverged.
-
-    Returns:
-        Markdown, at most as long as MLflow keeps; rows that do not fit are counted in its last
-        line.
+    It is at most as long as MLflow keeps; rows that do not fit are counted in its last line.
+    ``comparisons`` are rows of ``reports/comparison.csv`` by the setting's label, ``runs`` and
+    ``diverged`` numbers of runs.
     """
     head, metric = _counted(runs, diverged), evaluate.metric
     if not settings:

@@ -32,11 +32,8 @@ def following(runs: Sequence[IdentifiedRun], live_after: float | None) -> Iterat
     """Show the curves of runs in MLflow while they are trained within the block.
 
     Nothing is started before ``live_after`` has passed, and nothing that goes wrong reaches the
-    training: a store that does not answer costs a line on stderr.
-
-    Args:
-        runs: The runs in training.
-        live_after: Seconds until it begins; None: never.
+    training: a store that does not answer costs a line on stderr. ``live_after`` is in seconds;
+    None: never.
     """
     if live_after is None or not runs:
         yield

@@ -26,23 +26,9 @@ from offset_autoencoder.errors import InputError
 from offset_autoencoder.paths import project_root
 from offset_autoencoder.runs.files import CHECKPOINTS, SPEC, read_saved_run
 from offset_autoencoder.runs.spec import RunSpec
-from offset_autoencoder.tracking import store
-from offset_autoencoder.tracking.record_types import (
-    CURVES,
-    Point,
-    Record,
-    milliseconds,
-    read_curves,
-)
+from offset_autoencoder.tracking import record_types, store, writer
+from offset_autoencoder.tracking.record_types import Point, Record
 from offset_autoencoder.tracking.records import run_record
-from offset_autoencoder.tracking.writer import (
-    WRITER,
-    ExperimentWriter,
-    is_written_by_another,
-    now_ms,
-    points_digest,
-    sign_of_life,
-)
 
 _POLL_SECONDS = 2.0
 # Until a store that did not answer is asked again.
@@ -64,15 +50,12 @@ def main() -> None:
     has_warned = False
     while not has_ended.is_set():
         try:
-            follow(message, has_ended)
+            _follow(message, has_ended)
         except Exception as error:
             if not has_warned and not has_ended.is_set():
                 text = " ".join(str(error).split())[:300] or type(error).__name__
-                print(
-                    f"warning: the training is not shown in MLflow for now: {text}",
-                    file=sys.stderr,
-                    flush=True,
-                )
+                warning = f"warning: the training is not shown in MLflow for now: {text}"
+                print(warning, file=sys.stderr, flush=True)
             has_warned = True
             has_ended.wait(_RETRY_SECONDS)
 
@@ -84,31 +67,22 @@ def _wait_for_end(has_ended: threading.Event) -> None:
     has_ended.set()
 
 
-def follow(message: Mapping[str, Any], has_ended: threading.Event) -> None:
-    """Show the runs until the training has ended.
-
-    Args:
-        message: The line that :func:`.following.following` writes.
-        has_ended: Set when the training has.
-
-    Raises:
-        InputError: where params.yaml or the store cannot be read.
-        Exception: whatever MLflow raises where the store does not answer.
-    """
+def _follow(message: Mapping[str, Any], has_ended: threading.Event) -> None:
+    """Show the runs of the line that ``following`` writes, until their training has ended."""
     params = load_params()
     runs = _live_runs(params, message["runs"], Path(message["store"]))
     while not any(run.has_points for run in runs):
         if has_ended.wait(_POLL_SECONDS):
             return
-    writer = _LiveWriter(params, message["training"])
+    live = _LiveWriter(params, message["training"])
     while not has_ended.is_set():
         for run in runs[:]:
-            if not has_ended.is_set() and writer.write(run):
+            if not has_ended.is_set() and live.write(run):
                 runs.remove(run)
         has_ended.wait(_POLL_SECONDS)
     for run in runs:
         with contextlib.suppress(Exception):
-            writer.end(run)
+            live.end(run)
 
 
 @dataclass
@@ -133,7 +107,7 @@ class _LiveRun:
     def points(self) -> list[Point]:
         """The points of its history, or of its checkpoint; none where that is being replaced."""
         if self.has_ended:
-            return read_curves(self.folder, now_ms())[0]
+            return record_types.read_curves(self.folder, writer.now_ms())[0]
         try:
             with np.load(self.checkpoint, allow_pickle=False) as archive:
                 epochs = archive["epochs"]
@@ -146,7 +120,7 @@ class _LiveRun:
         return [
             Point(key, float(str(value)), moment, step)
             for step, (values, moment) in enumerate(
-                zip(columns, milliseconds(epochs[:, 3]), strict=True), start=1
+                zip(columns, record_types.milliseconds(epochs[:, 3]), strict=True), start=1
             )
             for key, value in zip(("loss", "val_loss"), values, strict=True)
         ]
@@ -178,7 +152,9 @@ class _LiveWriter:
         if state.is_deleted:
             raise InputError(f"the experiment {name!r}", "is deleted")
         root = project_root()
-        self._writer = ExperimentWriter(location, name, state, root, is_current=Path.cwd() == root)
+        self._writer = writer.ExperimentWriter(
+            location, name, state, root, is_current=Path.cwd() == root
+        )
         self._stored = list(state.runs)
         self._training = training
 
@@ -193,13 +169,16 @@ class _LiveWriter:
             points = run.points()
             if not points:
                 return has_ended
-            self._begin(run, points[0].timestamp)
+            run.mlflow_id = self._writer.begin(run.record, points[0].timestamp, self._training, {})
+            run.signed = time.monotonic()
+            self._writer.log(run.mlflow_id, (), run.record.params)
         if has_ended:
             self.end(run)
             return True
         self._log(run, run.points())
         if time.monotonic() - run.signed > _SIGN_SECONDS:
-            self._writer.client.set_tag(run.mlflow_id, WRITER, sign_of_life(self._training))
+            sign = writer.sign_of_life(self._training)
+            self._writer.client.set_tag(run.mlflow_id, writer.WRITER, sign)
             run.signed = time.monotonic()
         return False
 
@@ -211,7 +190,8 @@ class _LiveWriter:
         if run.has_ended:
             points = run.points()
             self._log(run, points)
-            self._writer.log(run.mlflow_id, (), tags={CURVES: points_digest(points)})
+            digest = writer.points_digest(points)
+            self._writer.client.set_tag(run.mlflow_id, record_types.CURVES, digest)
             is_finished = read_saved_run(run.folder).status == "finished"
             status, end = "FINISHED" if is_finished else "FAILED", points[-1].timestamp
         self._writer.client.set_terminated(run.mlflow_id, status, end)
@@ -219,16 +199,11 @@ class _LiveWriter:
     def _is_elsewhere(self, run: _LiveRun) -> bool:
         """True if the run is published, or being written elsewhere; else its remains go."""
         for stored in [one for one in self._stored if one.record_id == run.record.record_id]:
-            if stored.is_complete or is_written_by_another(stored, self._training):
+            if stored.is_complete or writer.is_written_by_another(stored, self._training):
                 return True
             self._stored.remove(stored)
             self._writer.discard(stored)
         return False
-
-    def _begin(self, run: _LiveRun, start: int) -> None:
-        run.mlflow_id = self._writer.begin(run.record, start, self._training, {})
-        run.signed = time.monotonic()
-        self._writer.log(run.mlflow_id, (), run.record.params)
 
     def _log(self, run: _LiveRun, points: Iterable[Point]) -> None:
         new = [point for point in points if (point.key, point.step) not in run.logged]

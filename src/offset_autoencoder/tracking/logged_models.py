@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from subprocess import PIPE, Popen
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,9 +30,8 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
     from mlflow.tracking import MlflowClient
 
-# Tags of a run: the content that was logged of it (or was found not to be servable), its model.
+# Tags of a run: the content that was logged of it, or was found not to be servable.
 LOGGED = "served_content_sha256"
-MODEL_ID = "served_model"
 REFUSED = "not_served_because"
 RETIRED = "retired"
 
@@ -69,23 +68,14 @@ class ServedRun:
         return sha256_of_json([metadata.FORMAT, self.key, test])
 
 
+@dataclass
 class Exports:
-    """The folders of runs that a process is writing, one after the other.
+    """The folders of runs that a process is writing, one after the other."""
 
-    ``folders`` is by key of the run, in the order in which they are written.
-    """
-
-    def __init__(
-        self, process: subprocess.Popen[str] | None, folders: dict[str, Path], stderr: Path
-    ) -> None:
-        self._process = process
-        self._folders = folders
-        self._stderr = stderr
-        self._errors: list[str | None] = []  # of those that are written
-
-    def holds(self, run: ServedRun) -> bool:
-        """True if the run is among those being written."""
-        return run.key in self._folders
+    process: Popen[str] | None
+    folders: dict[str, Path]  # by key of the run, in the order in which they are written
+    stderr: Path
+    errors: list[str | None] = field(default_factory=list)  # of those that are written
 
     def folder(self, run: ServedRun) -> Path:
         """The folder of a run, waiting until it is written.
@@ -94,21 +84,21 @@ class Exports:
             NotServable: where it could not be written.
             InputError: where the process came to an end.
         """
-        position = list(self._folders).index(run.key)
-        while len(self._errors) <= position:
-            process = self._process
+        position = list(self.folders).index(run.key)
+        while len(self.errors) <= position:
+            process = self.process
             line = process.stdout.readline() if process and process.stdout else ""
             if not line:
-                lines = self._stderr.read_text(errors="replace").strip().splitlines()
+                lines = self.stderr.read_text(errors="replace").strip().splitlines()
                 raise InputError(
                     "models to be served",
                     f"the process that writes them ended: {lines[-1] if lines else 'killed'}",
                     "'dvc repro publish' tries again",
                 )
-            self._errors.append(json.loads(line)["error"])
-        if (error := self._errors[position]) is not None:
+            self.errors.append(json.loads(line)["error"])
+        if (error := self.errors[position]) is not None:
             raise NotServable(error)
-        return self._folders[run.key]
+        return self.folders[run.key]
 
 
 @contextlib.contextmanager
@@ -121,14 +111,7 @@ def exporting(runs: Sequence[ServedRun], root: Path) -> Iterator[Exports]:
     with (
         tempfile.TemporaryDirectory(prefix="offset-autoencoder-models-") as temporary,
         (Path(temporary) / "stderr.txt").open("w") as stderr,
-        subprocess.Popen(
-            command,
-            cwd=root,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-        ) as process,
+        Popen(command, cwd=root, stdin=PIPE, stdout=PIPE, stderr=stderr, text=True) as process,
     ):
         # The folder's own name is the one that it has within MLflow's model.
         folders = {
@@ -173,7 +156,7 @@ class LoggedModels:
             else:
                 self._client.delete_logged_model(model.model_id)
         model_id = model_id or self._create(run, folder, stored)
-        for name, value in {MODEL_ID: model_id, REFUSED: "", LOGGED: run.content}.items():
+        for name, value in {"served_model": model_id, REFUSED: "", LOGGED: run.content}.items():
             if stored.tags.get(name, "") != value:
                 self._client.set_tag(stored.mlflow_id, name, value)
 

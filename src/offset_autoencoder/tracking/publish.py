@@ -17,10 +17,10 @@ from offset_autoencoder.config import Params
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.paths import project_root
 from offset_autoencoder.tracking import store
-from offset_autoencoder.tracking.record_types import Record, RecordId
+from offset_autoencoder.tracking.record_types import CONTENT, Record, RecordId
 from offset_autoencoder.tracking.records import read_records
 from offset_autoencoder.tracking.store import Location, StoredRun, StoreState
-from offset_autoencoder.tracking.writer import ExperimentWriter, is_written_by_another
+from offset_autoencoder.tracking.writer import ExperimentWriter, is_written_by_another, now_ms
 
 Action = Literal["create", "update", "keep"]
 
@@ -39,34 +39,24 @@ _ARTIFACT_COLUMNS = (
 
 
 class Step(NamedTuple):
-    """Treatment of one record.
+    """Treatment of one record."""
 
-    Attributes:
-        action: ``keep``: it stands as it should, though maybe not as current or elsewhere.
-        record: The record.
-        stored: The MLflow run that holds it, unless it is created.
-    """
-
-    action: Action
+    action: Action  # keep: it stands as it should, though maybe not as current or elsewhere
     record: Record
-    stored: StoredRun | None = None
+    stored: StoredRun | None = None  # the MLflow run that holds it, unless it is created
 
 
 @dataclass(frozen=True)
 class Plan:
     """Steps that bring the store in line.
 
-    Attributes:
-        steps: One per record, in the order of the records: a parent before what is nested in it.
-        retire: MLflow runs that are no longer in the files: they stay, as not current.
-        discard: MLflow runs that a killed publisher left half-written, or that are doubled.
-        is_workspace: Whether the files are those of the user's own workspace, which alone says
-            what is current, and not those of a temporary clone that DVC runs an experiment in.
+    Only those of the user's own workspace say what is current, not those of a temporary clone that
+    DVC runs an experiment in.
     """
 
-    steps: tuple[Step, ...]
-    retire: tuple[StoredRun, ...]
-    discard: tuple[StoredRun, ...]
+    steps: tuple[Step, ...]  # one per record, a parent before what is nested in it
+    retire: tuple[StoredRun, ...]  # no longer in the files: they stay, as not current
+    discard: tuple[StoredRun, ...]  # left half-written by a killed publisher, or doubled
     is_workspace: bool = True
 
     @property
@@ -127,20 +117,14 @@ def make_plan(
     is_workspace: bool = True,
     is_alive: Callable[[StoredRun], bool] = lambda _: False,
 ) -> Plan:
-    """Compare the records with the store.
+    """Compare the records, parents first, with the store.
 
-    A temporary clone adds what is new and leaves alone what is current in the workspace.
+    A temporary clone adds what is new and leaves alone what is current in the workspace. Left alone
+    is also an unfinished MLflow run that ``is_alive``: another publisher or a training writes it.
 
     Of several MLflow runs with one key the complete one with the smallest id stays, so that
     publishers on different machines agree on it: two that create a run at the same moment leave
     a double, which the next publication of either removes.
-
-    Args:
-        records: Everything that the store should hold, parents first.
-        state: Content of the store.
-        is_workspace: Whether the files are those of the user's own workspace.
-        is_alive: Whether an unfinished MLflow run is still being written by another publisher,
-            or a training that goes on elsewhere; it is left alone.
     """
     groups: dict[RecordId, list[StoredRun]] = defaultdict(list)
     for stored in sorted(
@@ -157,8 +141,8 @@ def make_plan(
         elif not (candidate.is_complete or candidate.is_shown_live):
             discard.append(candidate)
             steps.append(Step("create", record))
-        elif (candidate.holds(record) and not _lacks_files(record, candidate)) or (
-            candidate.is_current and candidate.is_complete and not is_workspace
+        elif candidate.is_complete and (
+            (candidate.is_current and not is_workspace) or _is_unchanged(record, candidate)
         ):
             steps.append(Step("keep", record, candidate))
         else:
@@ -238,12 +222,14 @@ def _is_in_place(record: Record, stored: StoredRun, ids: dict[RecordId, str]) ->
     return stored.is_current and stored.parent_id == parent_id
 
 
-def _lacks_files(record: Record, stored: StoredRun) -> bool:
-    """True if artifacts of a store on this machine are gone and have to be sent again."""
-    if urlsplit(stored.artifact_uri).scheme not in ("", "file") or not stored.artifact_uri:
+def _is_unchanged(record: Record, stored: StoredRun) -> bool:
+    """True if the record's content is stored, and its artifacts, if on this machine, are there."""
+    if stored.tags[CONTENT] != record.content:
         return False
+    if urlsplit(stored.artifact_uri).scheme not in ("", "file") or not stored.artifact_uri:
+        return True
     folder = _path(stored.artifact_uri)
-    return any(not (folder / artifact.name).is_file() for artifact in record.artifacts)
+    return all((folder / artifact.name).is_file() for artifact in record.artifacts)
 
 
 def _write(plan: Plan, writer: ExperimentWriter) -> None:
@@ -272,7 +258,8 @@ def _write(plan: Plan, writer: ExperimentWriter) -> None:
             writer.retire(stored)
         for action, record, _ in plan.steps:
             if record.role == "experiment" and action != "keep":
-                writer.end(ids[record.record_id])
+                # Which has it say how long its publication took.
+                writer.client.set_terminated(ids[record.record_id], "FINISHED", now_ms())
 
 
 def _old_artifacts(location: Location, state: StoreState) -> str | None:

@@ -16,8 +16,7 @@ from offset_autoencoder.io.files import read_json, read_npz, sha256_of_file, sha
 from offset_autoencoder.paths import PARAMS, PREPARED, REPORTS, run_store
 from offset_autoencoder.runs.files import TIMES, read_history
 
-RecordId = tuple[str, str]
-"""Role and key."""
+RecordId = tuple[str, str]  # role and key
 
 # The tags that say which MLflow run is which record, and how far it was written.
 KEY = "record_key"
@@ -37,21 +36,13 @@ class Artifact(NamedTuple):
 
 
 class DataSet(NamedTuple):
-    """A data set that a run used.
+    """A data set that a run used."""
 
-    Attributes:
-        name: The data's source, or the offset's name.
-        context: ``train``, ``validation``, ``test`` or ``offset``.
-        uri: Its file or folder in the project.
-        shape: Rows, and numbers per row; float32.
-        sha256: Our digest, of which MLflow shows the first half.
-    """
-
-    name: str
-    context: str
-    uri: str
-    shape: tuple[int, int]
-    sha256: str
+    name: str  # the data's source, or the offset's name
+    context: str  # train, validation, test or offset
+    uri: str  # its file or folder in the project
+    shape: tuple[int, int]  # rows, and numbers per row; float32
+    sha256: str  # our digest, of which MLflow shows the first half
 
 
 class Point(NamedTuple):
@@ -67,35 +58,22 @@ class Point(NamedTuple):
 class Record:
     """Content of one MLflow run.
 
-    Attributes:
-        role: The experiment (the root), a setting (a model at one value of each swept key), or
-            one of its runs.
-        key: Identity of the record; stays the same when metrics or tags change.
-        name: The run's name in the UI.
-        status: ``FAILED`` for a run that diverged.
-        params: Flat, as MLflow shows them.
-        metrics: Final values, one per name.
-        tags: Tags that follow from the files.
-        folders: ``models/runs/ID`` of the run, which holds its curves; else of all runs that the
-            record stands for, which hold their times.
-        parent: The record that it is nested under.
-        artifacts: Files kept with the record.
-        curves: Of a setting, its curves over the seeds; their timestamp is that of publication.
-        datasets: Data that it was trained and tested on. Its key determines them.
+    A setting is a model at one value of each swept key. ``folders`` are ``models/runs/ID``: that of
+    the run, which holds its curves, or those of all runs that the record stands for.
     """
 
     role: Literal["experiment", "setting", "run"]
-    key: str
+    key: str  # identity of the record: stays the same when metrics or tags change
     name: str
-    status: Literal["FINISHED", "FAILED"]
+    status: Literal["FINISHED", "FAILED"]  # FAILED for a run that diverged
     params: Mapping[str, str]
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, float]  # final values
     tags: Mapping[str, str]
     folders: tuple[Path, ...] = ()
     parent: RecordId | None = None
     artifacts: tuple[Artifact, ...] = ()
-    curves: tuple[Point, ...] = ()
-    datasets: tuple[DataSet, ...] = ()
+    curves: tuple[Point, ...] = ()  # of a setting over its seeds, not yet timed
+    datasets: tuple[DataSet, ...] = ()  # trained and tested on; the key determines them
 
     @property
     def record_id(self) -> RecordId:
@@ -137,11 +115,7 @@ def read_curves(folder: Path, now: int) -> tuple[list[Point], bool]:
 
     The times are the machine's own and are not handed on with the run, so a run that DVC has
     checked out lacks them; the local run store may know them still. Where ``times.npz`` is
-    missing in both or does not fit the history, every point carries ``now``.
-
-    Args:
-        folder: ``models/runs/ID``.
-        now: The moment of publishing, in ms since 1970.
+    missing in both or does not fit the history, every point carries ``now``, in ms since 1970.
 
     Returns:
         The points epoch by epoch, and whether they carry the times at which it happened.
@@ -163,11 +137,7 @@ def read_curves(folder: Path, now: int) -> tuple[list[Point], bool]:
 def read_span(folders: Iterable[Path]) -> tuple[int, int] | None:
     """End of the first epoch of the first of several runs, and of the last of the last.
 
-    Args:
-        folders: Each ``models/runs/ID``.
-
-    Returns:
-        Both in ms since 1970; None where it is known of no run.
+    Both are in ms since 1970; None where they are known of no run.
     """
     spans = [ended for folder in folders if (ended := _epoch_ends(folder)) is not None]
     return (min(ended[0] for ended in spans), max(ended[-1] for ended in spans)) if spans else None

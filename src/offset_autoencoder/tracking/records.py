@@ -22,17 +22,8 @@ from offset_autoencoder.paths import MODELS, OFFSETS, REPORTS
 from offset_autoencoder.runs.files import read_saved_run
 from offset_autoencoder.runs.spec import RunSpec, SavedRun
 from offset_autoencoder.runs.store import INDEX, read_index, runs_folder
-from offset_autoencoder.tracking import descriptions
-from offset_autoencoder.tracking.descriptions import as_ranges
-from offset_autoencoder.tracking.record_types import (
-    DataSet,
-    Point,
-    Record,
-    RecordId,
-    read_artifacts,
-    read_splits,
-    run_key,
-)
+from offset_autoencoder.tracking import descriptions, record_types
+from offset_autoencoder.tracking.record_types import DataSet, Point, Record, RecordId
 
 _DESCRIPTION = "mlflow.note.content"
 # A mean and the ends of its interval, as the columns of the reports end.
@@ -40,13 +31,6 @@ _ENDINGS = ("", "_low", "_high")
 # Columns of verdicts.csv that are shown as metrics of a setting.
 _OF_OFFSETS = ("permuted", "gaussian", "omitted", "linear_decodability", "donor_shift")
 _NOT_METRICS = frozenset({"id", "model", "setting", "seed", "status"})
-# Of spec.json, by the metric that shows it.
-_FACTS = {
-    "epochs_trained": "epochs",
-    "best_epoch": "best_epoch",
-    "diverged_epoch": "diverged_epoch",
-    "parameters": "parameters",
-}
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -59,10 +43,9 @@ def read_records(params: Params, root: Path) -> tuple[Record, ...]:
     runs = _read_runs(params, root)
     # MLflow's params never change, so params that change are another experiment, with a record
     # of its own; when they are put back, the first record is brought back.
-    key = sha256_of_json(
-        [descriptions.experiment_params(params), sorted(read.key for read in runs)]
-    )
-    project = _Project(params, root, key, runs, read_splits(root))
+    keys = sorted(read.key for read in runs)
+    key = sha256_of_json([descriptions.experiment_params(params), keys])
+    project = _Project(params, root, key, runs, record_types.read_splits(root))
     reports = _read_reports(root / REPORTS, params.evaluate.metric)
     by_setting: dict[str, list[_ProjectRun]] = defaultdict(list)
     for read in runs:
@@ -95,7 +78,7 @@ def run_record(params: Params, run: Run, spec: RunSpec) -> Record:
     """The record of a run as it is known from the moment that its training begins."""
     return Record(
         role="run",
-        key=run_key(run.setting.model, spec.id),
+        key=record_types.run_key(run.setting.model, spec.id),
         name=run_name(run),
         status="FINISHED",
         params={**descriptions.setting_params(params, run.setting), "seed": str(run.seed)},
@@ -148,6 +131,7 @@ class _Project:
         self, settings: Sequence[Record], comparisons: Mapping[str, Sequence[Row]]
     ) -> Record:
         params, runs, diverged = self.params, len(self.runs), _diverged(self.runs)
+        counts = {"runs": runs, "settings": len(settings), "diverged": diverged}
         of_all = descriptions.experiment_params(params)
         description = descriptions.experiment_description(
             settings, comparisons, params.evaluate, runs, diverged
@@ -159,11 +143,7 @@ class _Project:
             status="FINISHED",
             # Params in which models differ are those of their settings.
             params={name: value for name, value in of_all.items() if "." not in name},
-            metrics={
-                "runs": float(runs),
-                "settings": float(len(settings)),
-                "diverged": float(diverged),
-            },
+            metrics={name: float(count) for name, count in counts.items()},
             tags={
                 "experiment_sha256": self.key,
                 "dvc_stage": "publish",
@@ -171,7 +151,7 @@ class _Project:
                 _DESCRIPTION: description,
             },
             folders=tuple(read.folder for read in self.runs),
-            artifacts=tuple(read_artifacts(self.root)),
+            artifacts=tuple(record_types.read_artifacts(self.root)),
             datasets=self.splits,
         )
 
@@ -180,7 +160,8 @@ class _Project:
         comparisons = reports.comparisons.get(setting.label, ())
         verdict = next(iter(reports.verdicts.get(setting.label, ())), {})
         seeds, diverged = [read.run.seed for read in members], _diverged(members)
-        tags = {**_setting_tags(setting), "setting_sha256": key, "seeds": as_ranges(seeds)}
+        tags = {**_setting_tags(setting), "setting_sha256": key}
+        tags["seeds"] = descriptions.as_ranges(seeds)
         if verdict.get("verdict"):
             tags["offset_used_as"] = verdict["verdict"]
         tags |= {
@@ -329,10 +310,14 @@ def _read_runs(params: Params, root: Path) -> list[_ProjectRun]:
         }
         folder = runs_folder(models) / indexed.id
         saved = read_saved_run(folder)
-        for name, attribute in _FACTS.items():
-            if (fact := getattr(saved, attribute)) is not None:
-                metrics[name] = float(fact)
-        key = run_key(run.setting.model, indexed.id)
+        facts = {
+            "epochs_trained": saved.epochs,
+            "best_epoch": saved.best_epoch,
+            "diverged_epoch": saved.diverged_epoch,
+            "parameters": saved.parameters,
+        }
+        metrics |= {name: float(fact) for name, fact in facts.items() if fact is not None}
+        key = record_types.run_key(run.setting.model, indexed.id)
         seen[key] += 1
         # One id at two settings of one model (a swept key that does not matter).
         key += f" {run.setting.label}" if seen[key] > 1 else ""

@@ -18,23 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from offset_autoencoder.config import Params
-from offset_autoencoder.errors import InputError
 from offset_autoencoder.evaluation.metrics import METRICS, higher_is_better
-from offset_autoencoder.io.files import read_json, sha256_of_json
+from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.io.tables import number, read_csv
-from offset_autoencoder.paths import PREPARED, REPORTS, project_root
-from offset_autoencoder.tracking import store
-from offset_autoencoder.tracking.logged_models import (
-    LOGGED,
-    REFUSED,
-    RETIRED,
-    Exports,
-    LoggedModels,
-    NotServable,
-    ServedRun,
-    exporting,
-)
-from offset_autoencoder.tracking.record_types import KEY
+from offset_autoencoder.paths import REPORTS, project_root
+from offset_autoencoder.tracking import logged_models, store
+from offset_autoencoder.tracking.logged_models import Exports, LoggedModels, ServedRun, exporting
+from offset_autoencoder.tracking.record_types import KEY, read_splits
 from offset_autoencoder.tracking.store import Location, StoredRun, StoreState
 
 if TYPE_CHECKING:
@@ -85,8 +75,7 @@ def runs_to_serve(params: Params, root: Path) -> tuple[ServedRun, ...]:
     runs: dict[str, ServedRun] = {}
     for position, row in enumerate(read_csv(path, ("id", "model", "status", "mse")), start=1):
         if row["status"] == "finished" and row["model"] in params.models:
-            cells = {metric: cell for metric in METRICS if (cell := row.get(metric))}
-            test = {name: number(path, position, name, cell) for name, cell in cells.items()}
+            test = {m: number(path, position, m, row[m]) for m in METRICS if row.get(m)}
             run = ServedRun(row["model"], row["id"], test)
             runs.setdefault(run.key, run)
     if params.tracking.models == "all":
@@ -125,28 +114,27 @@ def _serving_diff(runs: Iterable[ServedRun], state: StoreState) -> _ServingDiff:
     experiments = [r for r in state.runs if r.record_id[0] == "experiment" and r.is_current]
     parent = experiments[0] if len(experiments) == 1 else None
     diff = _ServingDiff([], [], [], [], parent)
+    holders: dict[tuple[str | None, ...], StoredRun] = {}
+    for stored in sorted(state.runs, key=lambda one: (not one.is_current, one.mlflow_id)):
+        if stored.record_id[0] == "run" and stored.is_complete:
+            identity = (stored.tags.get("model"), stored.tags.get("run_id_sha256"))
+            holders.setdefault(identity, stored)
     ours = set()
     for run in runs:
-        alike = [
-            stored
-            for stored in state.runs
-            if stored.record_id[0] == "run"
-            and (stored.tags.get("model"), stored.tags.get("run_id_sha256")) == (run.model, run.run)
-            and stored.is_complete
-        ]
-        if not alike:
+        holder = holders.get((run.model, run.run))
+        if holder is None:
             diff.missing.append(run)
             continue
-        stored = min(alike, key=lambda one: (not one.is_current, one.mlflow_id))
-        ours.add(stored.mlflow_id)
-        if stored.tags.get(LOGGED) != run.content:
-            diff.to_log.append((run, stored))
-        elif not stored.tags.get(REFUSED):
+        ours.add(holder.mlflow_id)
+        if holder.tags.get(logged_models.LOGGED) != run.content:
+            diff.to_log.append((run, holder))
+        elif not holder.tags.get(logged_models.REFUSED):
             diff.served.append(run)
     diff.to_retire.extend(
         stored
         for stored in state.runs
-        if stored.tags.get(LOGGED, RETIRED) != RETIRED and stored.mlflow_id not in ours
+        if stored.tags.get(logged_models.LOGGED) not in (None, logged_models.RETIRED)
+        and stored.mlflow_id not in ours
     )
     return diff
 
@@ -163,8 +151,7 @@ class ModelPublication:
     def finish(self) -> list[str]:
         """Log what is new, and decide on the champion; the runs have to be published before.
 
-        Returns:
-            A line for each thing that was done or could not be, none where nothing was new.
+        Gives a line for each thing that was done or could not be, none where nothing was new.
 
         Raises:
             InputError: where the store cannot be reached, or the runs cannot be written.
@@ -201,11 +188,7 @@ class ModelPublication:
             for setting in self.params.settings
             if setting.spec.offset is None or self.params.offsets[setting.spec.offset].needs is None
         }
-        path = self.root / PREPARED / "schema.json"
-        try:
-            samples = str(read_json(path)["digests"]["test"]["x"])
-        except (KeyError, TypeError):
-            raise InputError(str(path), "has no digests", "run dvc repro prepare") from None
+        samples = {split.context: split.sha256 for split in read_splits(self.root)}["test"]
         candidate = _best_run([run for run in diff.served if run.model in needs_only_x], metric)
         selection = _ChampionSelection(name, metric, samples, candidate)
         return None if diff.parent.tags.get(_DECIDED) == selection.content else selection
@@ -233,14 +216,13 @@ class ModelPublication:
         """Log what is new, which is then served, and retire what is no longer wanted."""
         to_log = [run for run, _ in diff.to_log]
         before, refused = len(diff.served), []
-        with contextlib.ExitStack() as stack:
-            exports = self.exports
-            if not all(exports.holds(run) for run in to_log):
-                exports = stack.enter_context(exporting(to_log, self.root))
+        is_begun = {run.key for run in to_log} <= self.exports.folders.keys()
+        begun = contextlib.nullcontext(self.exports)
+        with begun if is_begun else exporting(to_log, self.root) as exports:
             for run, stored in diff.to_log:
                 try:
                     models.log(run, exports.folder(run), stored)
-                except NotServable as error:
+                except logged_models.NotServable as error:
                     models.refuse(run, str(error), stored)
                     refused.append(f"not served: {error}")
                 else:
@@ -306,8 +288,7 @@ class _ChampionSelection:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        version = client.get_registered_model(self.name).aliases.get(ALIAS)
-        return None if version is None else str(version)
+        return client.get_registered_model(self.name).aliases.get(ALIAS)
 
     def _version(self, client: MlflowClient, candidate: ServedRun, model: LoggedModel) -> str:
         """The version of the candidate's logged model: a killed publisher may have left it."""

@@ -29,7 +29,7 @@ from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import write_text
 from offset_autoencoder.paths import project_root
 from offset_autoencoder.tracking import record_types
-from offset_autoencoder.tracking.record_types import CONTENT, CURVES, KEY, PARENT, Record, RecordId
+from offset_autoencoder.tracking.record_types import CONTENT, CURVES, KEY, PARENT, RecordId
 
 if TYPE_CHECKING:
     from mlflow.store.entities import PagedList
@@ -55,18 +55,14 @@ _ENVIRONMENT = {
 class Location:
     """Location of an MLflow store.
 
-    Attributes:
-        uri: The tracking URI. A relative SQLite path has been made absolute.
-        artifacts: Where the artifacts of a new experiment go, as a URI; None: the server says.
-        lock: The file whose lock a publisher holds while it writes: beside an SQLite store, and
-            for a server one per user and machine, whatever the project's folder.
-        database: The SQLite file, where the store is one.
+    The lock, which a publisher holds while it writes, lies beside an SQLite store; a server has
+    one per user and machine, whatever the project's folder.
     """
 
-    uri: str
-    artifacts: str | None
+    uri: str  # the tracking URI, an SQLite path in it absolute
+    artifacts: str | None  # URI for those of a new experiment; None: the server says
     lock: Path
-    database: Path | None = None
+    database: Path | None = None  # the SQLite file, where the store is one
 
     @property
     def is_server(self) -> bool:
@@ -147,19 +143,12 @@ def _lock_of_server(uri: str) -> Path:
 
 @dataclass(frozen=True)
 class StoredRun:
-    """An MLflow run of ours that is in the store and not deleted.
-
-    Attributes:
-        mlflow_id: Its id in MLflow.
-        status: ``RUNNING``, ``FINISHED``, ``FAILED`` or ``KILLED``.
-        artifact_uri: Where its artifacts are.
-        tags: Its tags, without those that MLflow shows alone.
-    """
+    """An MLflow run of ours that is in the store and not deleted."""
 
     mlflow_id: str
-    status: str
+    status: str  # RUNNING, FINISHED, FAILED or KILLED
     artifact_uri: str
-    tags: Mapping[str, str]
+    tags: Mapping[str, str]  # without those that MLflow shows alone
 
     @property
     def record_id(self) -> RecordId:
@@ -186,26 +175,15 @@ class StoredRun:
         """The MLflow run under which it is nested."""
         return self.tags.get(PARENT)
 
-    def holds(self, record: Record) -> bool:
-        """True if it holds this record, whole and as it is now."""
-        return self.is_complete and self.tags[CONTENT] == record.content
-
 
 @dataclass(frozen=True)
 class StoreState:
-    """Content of a store.
+    """Content of a store: an experiment, with our runs in it."""
 
-    Attributes:
-        experiment_id: None where the store has no such experiment, or does not exist yet.
-        is_deleted: Whether the experiment is in MLflow's bin.
-        runs: Our runs in it.
-        artifacts: Where the experiment's artifacts go, as a URI.
-    """
-
-    experiment_id: str | None = None
-    is_deleted: bool = False
+    experiment_id: str | None = None  # None: there is none, or no store yet
+    is_deleted: bool = False  # the experiment is in MLflow's bin
     runs: tuple[StoredRun, ...] = ()
-    artifacts: str | None = None
+    artifacts: str | None = None  # URI at which the experiment keeps its artifacts
 
 
 def connect(uri: str, *, write_ahead: bool = True) -> MlflowClient:
@@ -288,11 +266,10 @@ def read_state(location: Location, experiment: str) -> StoreState:
 
 
 def create_database(location: Location) -> None:
-    """Create an SQLite store that does not exist: whole, or not at all.
+    """Create an SQLite store that does not exist: whole, or not at all; the caller holds the lock.
 
     MLflow makes its tables in some 50 steps; a process killed among them would leave a file that
-    MLflow refuses. So they are made in another file that is then given its name. The caller
-    holds the lock.
+    MLflow refuses. So they are made in another file that is then given its name.
     """
     database = location.database
     if database is None or database.exists():

@@ -10,7 +10,7 @@ from pathlib import Path
 from offset_autoencoder.config import load_params
 from offset_autoencoder.errors import InputError, run_command
 from offset_autoencoder.paths import project_root
-from offset_autoencoder.tracking.store import locate, publisher_lock
+from offset_autoencoder.tracking import store
 
 _HOST = "127.0.0.1"
 _PORT = 5000
@@ -39,7 +39,7 @@ def command(uri: str, artifacts: str | None, arguments: list[str]) -> list[str]:
 
 
 def _serve(arguments: list[str]) -> None:
-    location = locate(load_params().tracking)
+    location = store.locate(load_params().tracking)
     if location.is_server:
         print(f"the store is a server: open {location.safe_uri}")
         return
@@ -55,10 +55,8 @@ def _serve(arguments: list[str]) -> None:
             ) from None
         print(f"MLflow UI of {location.safe_uri}: http://{_HOST}:{_PORT} (Ctrl-C stops it)")
     if location.database is not None and not location.database.exists():
-        from offset_autoencoder.tracking.store import create_database, explained
-
-        with publisher_lock(location), explained(location):
-            create_database(location)
+        with store.publisher_lock(location), store.explained(location):
+            store.create_database(location)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.chdir(project_root())
     sys.stdout.flush()

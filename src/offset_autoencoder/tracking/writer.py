@@ -71,23 +71,12 @@ class ExperimentWriter:
     def begin(self, record: Record, start: int, process: int, tags: Mapping[str, str]) -> str:
         """Create the MLflow run of a record, with nothing in it but tags; its id.
 
-        Args:
-            record: The record.
-            start: When it began, in ms since 1970.
-            process: The process that writes it: a publisher, or a training.
-            tags: Tags beside those that say which record it is, and where it comes from.
+        ``start`` is in ms since 1970; the ``process`` that writes it is a publisher or a training;
+        ``tags`` add to those that say which record it is, and where it comes from.
         """
-        run = self.client.create_run(
-            self.experiment_id,
-            start_time=start,
-            tags={
-                **self._tags(record, None),
-                **self._provenance,
-                WRITER: sign_of_life(process),
-                **tags,
-            },
-            run_name=record.name,
-        )
+        tags = {WRITER: sign_of_life(process), **tags}
+        tags = {**self._tags(record, None), **self._provenance, **tags}
+        run = self.client.create_run(self.experiment_id, start, tags, record.name)
         return str(run.info.run_id)
 
     def create(self, record: Record, parent_id: str | None = None) -> str:
@@ -165,10 +154,6 @@ class ExperimentWriter:
             [RunTag(name, value) for name, value in (tags or {}).items()],
         )
 
-    def end(self, mlflow_id: str) -> None:
-        """Have the experiment's MLflow run say how long its publication took."""
-        self.client.set_terminated(mlflow_id, "FINISHED", now_ms())
-
     def adopt(self, stored: StoredRun, parent_id: str | None) -> None:
         """Tag an MLflow run as current, nested under the parent; None: under nothing."""
         self._set_tag(stored, CURRENT, "true")
@@ -194,12 +179,8 @@ class ExperimentWriter:
             self.client.set_tag(stored.mlflow_id, name, value)
 
     def _tags(self, record: Record, parent_id: str | None) -> dict[str, str]:
-        tags = {
-            **record.tags,
-            record_types.ROLE: record.role,
-            record_types.KEY: record.key,
-            CURRENT: self._current,
-        }
+        tags = {**record.tags, record_types.ROLE: record.role, record_types.KEY: record.key}
+        tags[CURRENT] = self._current
         tags |= {CURVES: record.curves_digest} if record.curves else {}
         return tags | ({PARENT: parent_id} if parent_id else {})
 

@@ -188,7 +188,7 @@ class FakeExports(Exports):
         super().__init__(None, {one.key: place / one.model / "model" for one in wanted}, place)
 
     def folder(self, wanted: ServedRun) -> Path:
-        folder = self._folders[wanted.key]
+        folder = self.folders[wanted.key]
         if wanted.model in self.refused:
             raise NotServable("its network cannot be saved")
         kind = KIND[wanted.model]
