@@ -27,11 +27,7 @@ TestMetrics = Mapping[tuple[str, str], float]
 # Where `offset-autoencoder ui` serves a store that is no server.
 _LOCAL_UI = "http://127.0.0.1:5000"
 _ID_DIGITS = 12
-_PUBLISHED: dict[bool | None, str | Text] = {
-    True: "yes",
-    False: Text("no", style="yellow"),
-    None: "?",
-}
+_PUBLISHED: dict[bool | None, str | Text] = {True: "yes", False: Text("no", "yellow"), None: "?"}
 
 
 @dataclass(frozen=True)

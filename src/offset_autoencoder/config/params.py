@@ -136,15 +136,14 @@ def parse_params(document: Mapping[str, Any], origin: str = "params.yaml") -> Pa
     Raises:
         InputError: for the first thing that is wrong, naming its key.
     """
+    places = {key: f"{origin}: {key}" for key in SECTIONS}
     for key in document:
         if key not in SECTIONS:
             hint = did_you_mean(str(key), SECTIONS)
             raise InputError(f"{origin}: {key}", "unknown section", hint)
-    for key in SECTIONS:
+    for key, place in places.items():
         if key not in document:
-            hint = f"write '{key}: {{}}' for defaults"
-            raise InputError(f"{origin}: {key}", "missing section", hint)
-    places = {key: f"{origin}: {key}" for key in SECTIONS}
+            raise InputError(place, "missing section", f"write '{key}: {{}}' for defaults")
     sections = {key: values.as_mapping(places[key], document[key]) for key in SECTIONS[1:]}
     seeds = _seeds(places["seeds"], document["seeds"])
     data = values.validate_section(Data, places["data"], sections["data"])

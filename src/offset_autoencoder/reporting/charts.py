@@ -7,82 +7,22 @@ Those of curves are in :mod:`.curves`. A specification gives the PNG and the tem
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 
+from offset_autoencoder.evaluation.comparison import Outcome
 from offset_autoencoder.reporting.palette import OUTCOME_COLOURS
 from offset_autoencoder.reporting.wording import PARTS
 
 Chart = Any  # of Altair
 DIGITS = ".6~g"
+DATA = alt.NamedData(name="rows")  # which the renderer puts in
+OWN_COLOUR = alt.Color("colour:N").scale(None)  # that stands in the row
+FIRST_ROW = alt.EncodingSortField(field="row", op="min")  # the order of panels
 _PERCENT_TICKS = [-1000, -100, -10, 0, 10, 100, 1000, 10_000, 100_000]
 _LEVEL_TICKS = [share * 10.0**power for power in range(-6, 4) for share in (1, 2, 5)]
 _LINES, _HEIGHT = 390, 400  # of the chart of settings, pixels
-
-
-def comparison_chart(
-    title: Sequence[str] | str,
-    x_label: str,
-    *,
-    margin: float | None = None,
-    outcomes: Iterable[str] = tuple(OUTCOME_COLOURS),
-    revisions: bool = False,
-) -> Chart:
-    """The change of each setting's error against each baseline, a panel per baseline and condition.
-
-    The ``margin``, in %, is a grey band; the legend lists the ``outcomes``; with ``revisions``
-    rows name one, by the column ``rev``.
-    """
-    colours = {outcome: OUTCOME_COLOURS[outcome] for outcome in outcomes}  # type: ignore[index]
-    colour = (
-        alt.Color("verdict:N")
-        .title(None)
-        .scale(domain=list(colours), range=list(colours.values()))
-        .legend(orient="top", columns=len(colours))
-    )
-    columns = ["setting", "baseline_setting", "condition", "change", "low", "high", "difference"]
-    return _interval_panels(
-        "'against ' + datum.baseline + '|' + datum.condition",
-        colour,
-        title,
-        x_label,
-        hints=[*columns, "p_corrected", "verdict"],
-        margin=margin,
-        revisions=revisions,
-    )
-
-
-def intervention_chart(
-    title: Sequence[str] | str,
-    x_label: str,
-    *,
-    margin: float | None = None,
-    revisions: bool = False,
-) -> Chart:
-    """The change of each setting's error under each intervention; see :func:`comparison_chart`."""
-    return _interval_panels(
-        "datum.panel",
-        own_colour(),
-        title,
-        x_label,
-        hints=["setting", "intervention", "metric", "change", "low", "high", "runs"],
-        margin=margin,
-        revisions=revisions,
-    )
-
-
-def probe_chart(title: Sequence[str] | str, x_label: str) -> Chart:
-    """The shares in % that a linear probe reads from each part: of x, and of the labels."""
-    return _interval_panels(
-        "datum.panel",
-        own_colour(),
-        title,
-        x_label,
-        hints=[],
-        order=list(PARTS.values()),
-        percent=False,
-    )
 
 
 def setting_chart(
@@ -97,41 +37,53 @@ def setting_chart(
     """The test metric against the noise level, and beside it that of settings without a line.
 
     The panel ``line`` has series of several noise levels, ``point`` all others; see
-    :func:`comparison_chart`.
+    :func:`interval_chart`.
     """
     parts = []
     if "line" in panels:
         parts.append(_level_panel(x_label, y_label, y_scale, revisions=revisions))
     if "point" in panels:
         parts.append(_point_panel(None if parts else y_label, y_scale, revisions=revisions))
-    chart = alt.hconcat(*parts, data=data(), spacing=95 if len(parts) > 1 else 20)
+    chart = alt.hconcat(*parts, data=DATA, spacing=95 if len(parts) > 1 else 20)
     return chart.resolve_scale(y="shared").properties(title=titled(title))
 
 
-def _interval_panels(
-    panel: str,
-    colour: Any,
+def interval_chart(
+    plot: Literal["comparison", "interventions", "probes"],
     title: Sequence[str] | str,
     x_label: str,
     *,
-    hints: Sequence[str],
     margin: float | None = None,
-    order: Sequence[str] | None = None,
-    percent: bool = True,
+    outcomes: Iterable[Outcome] = tuple(OUTCOME_COLOURS),
     revisions: bool = False,
 ) -> Chart:
-    """Panels side by side, a row per setting: a mean and its interval.
+    """The rows of a plot as a mean and its interval per setting, in panels side by side.
 
-    With an ``order`` of the panels, rows that are ``open`` have a mark that is not filled. Changes
-    in percent stand on an axis that is about linear up to 10 % and logarithmic beyond.
+    A panel is a baseline and condition, an intervention or a part that a linear probe reads; rows
+    of labels read right are ``open`` diamonds. Changes in percent stand on an axis that is about
+    linear up to 10 % and logarithmic beyond; the ``margin``, in %, is a grey band. The legend of
+    the comparison lists the ``outcomes``; with ``revisions`` rows name one, by the column ``rev``.
     """
+    panel, colour, probes = "datum.panel", OWN_COLOUR, plot == "probes"
+    hints = ["setting", "intervention", "metric", "change", "low", "high", "runs"]
+    if plot == "comparison":
+        panel = "'against ' + datum.baseline + '|' + datum.condition"
+        hints = ["setting", "baseline_setting", "condition", "change", "low", "high"]
+        hints += ["difference", "p_corrected", "verdict"]
+        colours = {outcome: OUTCOME_COLOURS[outcome] for outcome in outcomes}
+        colour = (
+            alt.Color("verdict:N")
+            .title(None)
+            .scale(domain=list(colours), range=list(colours.values()))
+            .legend(orient="top", columns=len(colours))
+        )
     axis: dict[str, Any] = {"tickCount": 4}
-    scale: dict[str, Any] = {"padding": 6}
-    if percent:
+    x_scale: dict[str, Any] = {"padding": 6}
+    if not probes:
         axis = {"labelOverlap": "greedy", "values": _PERCENT_TICKS, "format": "d"}
-        scale |= {"type": "symlog", "constant": 10, "nice": False}
-    value = "change" if percent else "mean"
-    where = alt.X("low:Q").title(None).scale(**scale).axis(**axis)
+        x_scale |= {"type": "symlog", "constant": 10, "nice": False}
+    value = "mean" if probes else "change"
+    where = alt.X("low:Q").title(None).scale(**x_scale).axis(**axis)
     y = alt.Y("setting:N").sort(None).title(None).axis(labelLimit=260, grid=True, ticks=False)
     base = alt.Chart().encode(y, colour)
     if revisions:
@@ -140,7 +92,7 @@ def _interval_panels(
     if margin is not None:
         band = alt.Chart().mark_rect(color="#dddddd")
         layers.append(band.encode(x=alt.datum(-margin), x2=alt.datum(margin)))
-    if percent:
+    if not probes:
         layers.append(alt.Chart().mark_rule(color="#000000").encode(x=alt.datum(0)))
     bar = base.mark_rule(strokeWidth=2.2).encode(where, x2="high:Q")
     layers.append(bar.transform_filter("isValid(datum.low) && isValid(datum.high)"))
@@ -148,22 +100,22 @@ def _interval_panels(
     mean = base.mark_point(filled=True, opacity=1, size=45).encode(at)
     if revisions:
         mean = mean.encode(_revision_shape())
-    if hints:
+    if not probes:
         mean = mean.encode(tooltip=tooltip(["rev", *hints]))
-    closed = " && !datum.open" if order else ""
+    closed = " && !datum.open" if probes else ""
     layers.append(mean.transform_filter(f"isValid(datum.{value}){closed}"))
-    if order:
+    if probes:
         hollow = base.mark_point(shape="diamond", fill="white", opacity=1, size=45).encode(at)
         layers.append(hollow.transform_filter(f"isValid(datum.{value}) && datum.open"))
     facet = (
         alt.Facet("panel:N")
-        .sort(order or first_row())
+        .sort(list(PARTS.values()) if probes else FIRST_ROW)
         .header(title=None, labelAnchor="start", labelExpr="split(datum.label, '|')")
     )
     columns, width = (2, 330) if revisions else (4, 170)
     panels = alt.layer(*layers).properties(width=width, height=alt.Step(14 if revisions else 20))
     panels = (
-        panels.facet(facet=facet, columns=columns, data=data(), spacing=14)
+        panels.facet(facet=facet, columns=columns, data=DATA, spacing=14)
         .transform_window(row="row_number()")
         .transform_calculate(panel=panel)
         .properties(title=shared_title(x_label))
@@ -182,7 +134,7 @@ def _level_panel(
         .axis(format=DIGITS, grid=False, values=_LEVEL_TICKS)
     )
     mean, low = means(y_label, y_scale, ticks_of(y_scale, 8))
-    base = alt.Chart().transform_filter("datum.shown_as == 'line'").encode(x, own_colour())
+    base = alt.Chart().transform_filter("datum.shown_as == 'line'").encode(x, OWN_COLOUR)
     line = base.mark_line(strokeWidth=1.5).encode(mean, detail="series:N")
     bar = base.mark_rule(strokeWidth=2).encode(low, y2="high:Q")
     point = base.mark_point(filled=True, opacity=1, size=45).encode(
@@ -199,7 +151,7 @@ def _level_panel(
         alt.Chart()
         .transform_filter("isValid(datum.label_at)")
         .transform_aggregate(end="mean(mean)", at="mean(label_at)", groupby=["series", "colour"])
-    ).encode(own_colour())
+    ).encode(OWN_COLOUR)
     at = alt.Y("at:Q").title(y_label).scale(**y_scale)
     joined = ends.mark_rule(strokeWidth=0.6).encode(
         x=alt.value(_LINES), x2=alt.value(_LINES + 16), y=alt.Y("end:Q").scale(**y_scale), y2="at:Q"
@@ -214,7 +166,7 @@ def _level_panel(
 def _point_panel(y_label: str | None, y_scale: Mapping[str, Any], *, revisions: bool) -> Chart:
     """Settings side by side, by name."""
     x = alt.X("name:N").sort(None).title(None).axis(labelAngle=-60, labelLimit=240, grid=False)
-    base = alt.Chart().transform_filter("datum.shown_as != 'line'").encode(x, own_colour())
+    base = alt.Chart().transform_filter("datum.shown_as != 'line'").encode(x, OWN_COLOUR)
     mean, low = means(y_label, y_scale, ticks_of(y_scale, 8))
     bar = base.mark_rule(strokeWidth=2).encode(low, y2="high:Q")
     point = (
@@ -233,7 +185,7 @@ def _point_panel(y_label: str | None, y_scale: Mapping[str, Any], *, revisions: 
 
 def _references(y_scale: Mapping[str, Any], y_label: str | None) -> list[Chart]:
     """Baselines without a noise level: a level line, its interval a band, across all of a panel."""
-    base = alt.Chart().transform_filter("datum.shown_as == 'reference'").encode(own_colour())
+    base = alt.Chart().transform_filter("datum.shown_as == 'reference'").encode(OWN_COLOUR)
     across: dict[str, Any] = {"x": alt.value(0), "x2": alt.value("width")}
     mean, low = means(y_label, y_scale)
     return [
@@ -254,16 +206,6 @@ def means(
     if axis is None:
         return mean, low
     return mean.axis(format=DIGITS, **axis), low.axis(format=DIGITS, **axis)
-
-
-def own_colour() -> Chart:
-    """The colour that stands in the row."""
-    return alt.Color("colour:N").scale(None)
-
-
-def first_row() -> Chart:
-    """Panels in the order of their first rows."""
-    return alt.EncodingSortField(field="row", op="min")
 
 
 def tooltip(columns: Sequence[str]) -> list[Chart]:
@@ -297,8 +239,3 @@ def ticks_of(scale: Mapping[str, Any], count: int) -> dict[str, Any]:
     if scale.get("type") not in ("log", "symlog") or len(ticks) < 3:
         return {"tickCount": count}
     return {"values": ticks, "labelOverlap": True}
-
-
-def data() -> Chart:
-    """The rows, which the renderer puts in."""
-    return alt.NamedData(name="rows")

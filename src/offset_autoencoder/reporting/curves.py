@@ -47,7 +47,7 @@ def curve_chart(
         alt.X(x, type="quantitative").title(None).scale(**scale).axis(format=DIGITS, tickCount=6)
     )
     detail = ["setting:N", "rev:N"] if revisions else ["setting:N"]
-    base = alt.Chart().encode(x_axis, charts.own_colour(), detail=detail)
+    base = alt.Chart().encode(x_axis, charts.OWN_COLOUR, detail=detail)
     drawn = base.transform_filter("!datum.reference") if reference else base
     axis = {"titleLimit": 190, **charts.ticks_of(y_scale, 5)}
     band, line, mark = _marks(drawn, y_label, y_scale, axis)
@@ -64,12 +64,12 @@ def curve_chart(
         compared = _marks(base.transform_filter("datum.reference"), y_label, y_scale, axis)[1]
         dashed = compared.mark_line(strokeWidth=1.3, strokeDash=[4, 3], clip=True)
         layers.append(dashed.encode(color=alt.value(_REFERENCE)))
-    facet = alt.Facet("model:N").sort(charts.first_row()).header(title=None, labelAnchor="start")
+    facet = alt.Facet("model:N").sort(charts.FIRST_ROW).header(title=None, labelAnchor="start")
     panels = alt.layer(*layers).properties(width=190, height=150)
-    panels = panels.facet(facet=facet, columns=4, data=charts.data())
+    panels = panels.facet(facet=facet, columns=4, data=charts.DATA)
     panels.data = alt.Undefined  # Altair asks for it; but what follows is done to the data of all
     panels.title = charts.shared_title(x_label)
-    chart = alt.vconcat(_swept_key(reference), panels, data=charts.data()).transform_window(
+    chart = alt.vconcat(_swept_key(reference), panels, data=charts.DATA).transform_window(
         row="row_number()"
     )
     if without_start:
@@ -130,7 +130,7 @@ def switched_curve_chart(
                 dash.title(None) if len(values) > 1 else dash.legend(None), opacity=opacity(0.15, 1)
             ),
             mark.add_params(hovered),
-            data=charts.data(),
+            data=charts.DATA,
         )
         .transform_filter(f"indexof({SHOWN}, datum.model) >= 0")
         .transform_flatten(["x", "mean", "low", "high"])
@@ -162,9 +162,7 @@ def code_chart(settings: Sequence[str], colours: Mapping[str, str], *, coloured:
         tooltip=["setting:N", "sample:N", "label:N"],
     ).properties(width=PANEL, height=PANEL)
     return (
-        panels.facet(
-            facet=alt.Facet("setting:N").sort(list(settings)), columns=4, data=charts.data()
-        )
+        panels.facet(facet=alt.Facet("setting:N").sort(list(settings)), columns=4, data=charts.DATA)
         .transform_flatten(["sample", "label", "c1", "c2"])
         .transform_filter(f"indexof({SHOWN}, datum.label) >= 0")
         .resolve_scale(x="independent", y="independent")
@@ -199,7 +197,7 @@ def _swept_key(reference: bool) -> Chart:
             alt.Y("line:O").axis(None),
         )
     )
-    mark = values.mark_square(filled=True, opacity=1, size=120).encode(charts.own_colour())
+    mark = values.mark_square(filled=True, opacity=1, size=120).encode(charts.OWN_COLOUR)
     name = values.mark_text(align="left", dx=10, limit=110, fontSize=12).encode(text="swept:N")
     return alt.layer(mark, name).properties(
         width=alt.Step(130), height=alt.Step(18), view=alt.ViewConfig(stroke=None)

@@ -102,21 +102,20 @@ def learning_curve_figure(
     points = max(len(line["x"]) for line in lines)
     if points < last - first + 1:
         caption += f" A curve is drawn through {points} of its epochs at most."
-    epochs = {f"by epoch {epoch}, ±": epoch for epoch in (1, 10, 100, 1000) if epoch < last}
-    losses = {
-        heading: [
-            _estimate([row for row in group if row["epoch"] <= epoch][-1])
-            for group in groups.values()
-        ]
-        for heading, epoch in {**epochs, "at the end, ±": math.inf}.items()
-    }
+
+    def losses(until: float) -> list[Estimate]:
+        rows = ([row for row in group if row["epoch"] <= until] for group in groups.values())
+        return [_estimate(own[-1]) for own in rows]
+
+    epochs = [epoch for epoch in (1, 10, 100, 1000) if epoch < last]
+    by_epoch = {f"by epoch {epoch}, ±": losses(epoch) for epoch in epochs}
     ends = [group[-1]["epoch"] for group in groups.values()]
     table = _mean_table(
         "learning-curve-numbers",
         "Best validation loss so far: mean and half its interval over seeds.",
         f"{FILES}/learning_curves.csv",
         groups,
-        losses,
+        {**by_epoch, "at the end, ±": losses(math.inf)},
     )
     table.columns.append(Column("last", "last epoch", [Cell(f"{end}", end) for end in ends]))
     return _curves("learning-curves", caption, lines, palette, "epoch", "validation loss", table)
@@ -157,25 +156,22 @@ def noise_level_figure(
 
     What adds nothing of a set rms is a level line across all of them.
     """
-    finite = [row for row in rows if math.isfinite(row["mean"])]
+    finite = [{**row, "runs": ""} for row in rows if math.isfinite(row["mean"])]
     levels = sorted({row["noise_level"] for row in finite if row["noise_level"]})
     if len(levels) < 2:
         return None
+    lines = []
     with_level: dict[str, list[Row]] = {}
-    without: dict[str, list[Row]] = {}
     for row in finite:
         if row["noise_level"]:
-            own = {**row, "values": "by noise level", "runs": ""}
-            with_level.setdefault(row["series"], []).append(own)
+            with_level.setdefault(row["series"], []).append({**row, "values": "by noise level"})
         else:
-            own = {**row, "values": "no noise level to set", "runs": ""}
-            ends = (levels[0], levels[-1])
-            without[row["setting"]] = [{**own, "noise_level": level} for level in ends]
-    lines = [
-        _line(name, sorted(group, key=lambda row: row["noise_level"]), "noise_level")
-        for groups in (without, with_level)
-        for name, group in groups.items()
-    ]
+            own = {**row, "values": "no noise level to set"}
+            ends = [{**own, "noise_level": level} for level in (levels[0], levels[-1])]
+            lines.append(_line(row["setting"], ends, "noise_level"))
+    for name, group in with_level.items():
+        ascending = sorted(group, key=lambda row: row["noise_level"])
+        lines.append(_line(name, ascending, "noise_level"))
     caption = (
         "The test metric by the noise level, the root mean square of what is added to a coordinate "
         f"of the code: {_measure(results)}."
@@ -186,9 +182,7 @@ def noise_level_figure(
 
 def code_figure(results: ExperimentResults, rows: Sequence[Row], palette: Palette) -> Figure | None:
     """Codes in two dimensions, coloured by :func:`labels_of`; None without rows."""
-    names, groups = _names(results), dict[str, list[Row]]()
-    for row in rows:
-        groups.setdefault(names[row["setting"]], []).append(row)
+    groups = by_setting(results, rows)
     if not groups:
         return None
     shown = dict(itertools.islice(groups.items(), _MOST_PANELS))
@@ -270,16 +264,13 @@ def short(value: float) -> float | None:
 
 
 def by_setting(results: ExperimentResults, rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """The rows of each setting, by its full label; those without a finite mean are left out."""
-    names, groups = _names(results), dict[str, list[Row]]()
+    """The rows of each setting, by its full label; those whose mean is not finite are left out."""
+    names = {setting.label: wording.full_label(setting) for setting in results.settings}
+    groups: dict[str, list[Row]] = {}
     for row in rows:
-        if math.isfinite(row["mean"]):
+        if math.isfinite(row.get("mean", 0)):
             groups.setdefault(names[row["setting"]], []).append(row)
     return groups
-
-
-def _names(results: ExperimentResults) -> dict[str, str]:
-    return {setting.label: wording.full_label(setting) for setting in results.settings}
 
 
 def thinned(rows: Sequence[Row], most: int) -> list[Row]:
@@ -313,9 +304,8 @@ def _mean_table(
     """A row per setting; means by the headings of their columns, all with as many decimals."""
     decimals = wording.decimals_of(itertools.chain(*means.values()), factor=factor)
     columns = [tables.text_column("setting", "setting", settings)]
-    columns += [
-        tables.estimate_column(key, key, own, factor, decimals) for key, own in means.items()
-    ]
+    for key, own in means.items():
+        columns.append(tables.estimate_column(key, key, own, factor, decimals))
     return Table(name, caption, columns, file)
 
 
@@ -338,7 +328,6 @@ def labels_of(rows: Sequence[Row]) -> list[str]:
 
 
 def _code_table(groups: Mapping[str, Sequence[Row]], labels: Sequence[str]) -> Table:
-    """The variance in the two components of each setting's codes, and each label's mean."""
     shares = []
     for rows in groups.values():
         both = (rows[0]["share1"], rows[0]["share2"])

@@ -40,31 +40,19 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _FIGURES = slice(1, 6)  # of a row of verdicts: three changes and two shares
 _PACKAGE = "vl-convert-python"
 _SNIPPET = "window.vegaEmbed = vegaEmbed;"
-_NOT_IN_A_SCRIPT = ("</script", "<!--")
-# Where results are sent says nothing about them, and may hold a password.
-_NOT_SHOWN = ("tracking",)
 _STATISTICS = ("offset-autoencoder", "scipy", "scikit-learn")
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Origin of a report, by which it can be made again.
+    """Origin of a report, by which it can be made again."""
 
-    Attributes:
-        params: params.yaml, but for where results are sent.
-        facts: Facts about the data, each with its name; the first is their source.
-        data_table: The splits of the data and their digests.
-        offset_table: A row per offset table that a model uses; None where there is none.
-        versions: Names of what was used, each with its version.
-        commit: The git commit that the project stood at; None where it is not known.
-    """
-
-    params: str
-    facts: Sequence[tuple[str, str]]
-    data_table: Table
-    offset_table: Table | None
-    versions: Sequence[tuple[str, str]]
-    commit: str | None
+    params: str  # params.yaml, but for where results are sent
+    facts: Sequence[tuple[str, str]]  # about the data, each with its name; first their source
+    data_table: Table  # the splits and their digests
+    offset_table: Table | None  # a row per offset table that a model uses
+    versions: Sequence[tuple[str, str]]  # names of what was used, each with its version
+    commit: str | None  # that the project stood at; None where it is not known
 
 
 def read_provenance(
@@ -75,20 +63,27 @@ def read_provenance(
     root: Path = Path(),
     commit: str | None = None,
 ) -> Provenance:
-    """Gather the provenance of a report from the files of the project whose folder is ``root``.
+    """The provenance of a report, from the files of the project whose folder is ``root``.
 
     Raises:
         InputError: where a file is missing or damaged.
     """
     document = read_document(root / PARAMS)
-    kept = {key: part for key, part in document.items() if key not in _NOT_SHOWN}
+    # Where results are sent says nothing about them, and may hold a password.
+    document.pop("tracking", None)
     used = {setting.spec.offset for setting in params.settings}
+    offsets = [
+        {"name": name, "latent_dim": size, **_offset_info(root / OFFSETS, name, size)}
+        for name in params.offsets
+        if name in used
+        for size in params.latent_dims(name)
+    ]
     features = f"{schema.input_dim:,}"
     if schema.image_shape:
         features += f" ({' × '.join(str(side) for side in schema.image_shape)} pixels)"
     return Provenance(
         params=yaml.safe_dump(
-            kept, sort_keys=False, default_flow_style=None, allow_unicode=True, width=88
+            document, sort_keys=False, default_flow_style=None, allow_unicode=True, width=88
         ),
         facts=[
             ("source", schema.source),
@@ -97,14 +92,7 @@ def read_provenance(
             ("scale", str(schema.scale.get("kind", ""))),
         ],
         data_table=_data_table(schema),
-        offset_table=_offset_table(
-            [
-                {"name": name, "latent_dim": size, **_offset_info(root / OFFSETS, name, size)}
-                for name in params.offsets
-                if name in used
-                for size in params.latent_dims(name)
-            ]
-        ),
+        offset_table=_offset_table(offsets) if offsets else None,
         versions=_versions(run_ids, root / MODELS),
         commit=commit,
     )
@@ -124,9 +112,7 @@ def _data_table(schema: Schema) -> Table:
     return Table("data-digests", caption, columns, "data/prepared/schema.json")
 
 
-def _offset_table(offsets: Sequence[Mapping[str, Any]]) -> Table | None:
-    if not offsets:
-        return None
+def _offset_table(offsets: Sequence[Mapping[str, Any]]) -> Table:
     sizes, rms = ([info[key] for info in offsets] for key in ("latent_dim", "rms"))
     train, test = ([info["digests"][split] for info in offsets] for split in ("train", "test"))
     columns = [
@@ -280,7 +266,7 @@ def vega_script() -> str:
     import vl_convert
 
     script: str = vl_convert.javascript_bundle(_SNIPPET)
-    if any(end in script for end in _NOT_IN_A_SCRIPT):
+    if "</script" in script or "<!--" in script:
         raise ValueError(f"{_PACKAGE}: its script cannot stand in a page")
     with contextlib.suppress(OSError):
         write_text(place, f"{hashlib.sha256(script.encode()).hexdigest()}\n{script}")

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from offset_autoencoder.evaluation.examples import Reconstructions
 
 _TITLE_FONT = {"titleFontSize": 12, "titleFontWeight": "normal"}
+# One minus sign in pictures, tables and files.
+_NUMBERS = {"decimal": ".", "thousands": ",", "grouping": [3], "currency": ["", ""], "minus": "-"}
 _STYLE: dict[str, Any] = {
     "font": "Liberation Sans",  # vl-convert brings it: the same pixels on every machine
     "axis": {**_TITLE_FONT, "gridColor": "#e5e5e5", "labelFontSize": 11},
@@ -39,16 +41,7 @@ _STYLE: dict[str, Any] = {
     "legend": {**_TITLE_FONT, "labelFontSize": 12, "symbolSize": 80},
     "title": {"fontSize": 13, "fontWeight": "normal", "subtitleFontSize": 12},
     "view": {"stroke": None},
-    # One minus sign in pictures, tables and files.
-    "locale": {
-        "number": {
-            "decimal": ".",
-            "thousands": ",",
-            "grouping": [3],
-            "currency": ["", ""],
-            "minus": "-",
-        }
-    },
+    "locale": {"number": _NUMBERS},
 }
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"  # what DVC's own page loads
 _TITLE, _X_LABEL, _Y_LABEL = "<DVC_METRIC_TITLE>", "<DVC_METRIC_X_LABEL>", "<DVC_METRIC_Y_LABEL>"
@@ -69,13 +62,11 @@ def write_png(path: Path, chart: Any, rows: Sequence[Row]) -> None:
 
     What is not finite is drawn as if it were not there.
     """
-    plain = [
-        {
-            name: None if isinstance(value, float) and not math.isfinite(value) else value
-            for name, value in row.items()
-        }
-        for row in rows
-    ]
+
+    def drawable(value: Any) -> Any:
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    plain = [{name: drawable(value) for name, value in row.items()} for row in rows]
     spec = {**chart.to_dict(), "config": _STYLE, "datasets": {"rows": plain}}
     with atomic_write(path) as stream:
         hasty = vl_convert.vegalite_to_png(spec, vl_version="6.4")
@@ -87,25 +78,17 @@ def templates() -> dict[str, dict[str, Any]]:
     numbers = ("mean", "low", "high", "runs")
     changes = ("change", "low", "high", "runs", "difference", "p_corrected")
     scale = {**_SYMLOG, "zero": False, "nice": False, "padding": 10}
+    intervals = functools.partial(charts.interval_chart, revisions=True)
     curve = functools.partial(curve_chart, _TITLE, revisions=True)
+    settings = charts.setting_chart(_TITLE, _X_LABEL, _Y_LABEL, y_scale=scale, revisions=True)
+    epochs = curve("epoch", _X_LABEL, _Y_LABEL, y_scale={"zero": False}, without_start=True)
+    levels = curve("level", _X_LABEL, _Y_LABEL, y_scale=scale, points=True)
     return {
-        "comparison_intervals": _template(
-            charts.comparison_chart(_TITLE, _X_LABEL, revisions=True), changes
-        ),
-        "intervention_changes": _template(
-            charts.intervention_chart(_TITLE, _X_LABEL, revisions=True), changes
-        ),
-        "learning_curves": _template(
-            curve("epoch", _X_LABEL, _Y_LABEL, y_scale={"zero": False}, without_start=True),
-            ("epoch", *numbers),
-        ),
-        "level_curves": _template(
-            curve("level", _X_LABEL, _Y_LABEL, y_scale=scale, points=True), ("level", *numbers)
-        ),
-        "settings_intervals": _template(
-            charts.setting_chart(_TITLE, _X_LABEL, _Y_LABEL, y_scale=scale, revisions=True),
-            ("noise_level", "label_at", *numbers),
-        ),
+        "comparison_intervals": _template(intervals("comparison", _TITLE, _X_LABEL), changes),
+        "intervention_changes": _template(intervals("interventions", _TITLE, _X_LABEL), changes),
+        "learning_curves": _template(epochs, ("epoch", *numbers)),
+        "level_curves": _template(levels, ("level", *numbers)),
+        "settings_intervals": _template(settings, ("noise_level", "label_at", *numbers)),
     }
 
 
@@ -166,11 +149,8 @@ def sample_strips(
         if samples.shape != originals.shape:
             raise ValueError(f"{name}: needs the shape {originals.shape}, got {samples.shape}")
     if originals.ndim == 2:
-        rows = [
-            feature_line(name, originals, samples, data_range, dark=dark)
-            for name, samples in reconstructions.rows
-        ]
-        return rows, []
+        draw = functools.partial(feature_line, data_range=data_range, dark=dark)
+        return [draw(name, originals, samples) for name, samples in reconstructions.rows], []
     images = [("original", originals), *reconstructions.rows]
     return (
         [thumbnails(name, samples, data_range) for name, samples in images],
@@ -191,11 +171,8 @@ def write_strips(path: Path, strips: Sequence[Strip], *, title: str = "") -> Non
         width = min(width, _MOST_SIDE_DRAWN * int(first.holds.split()[0]))
     height = round(first.height * width / first.width)
     room = _LETTER * max(len(strip.name) for strip in strips) + 20  # of the names
-    base = (
-        alt.Chart(charts.data())
-        .transform_window(row="row_number()")
-        .encode(y=alt.Y("row:O").axis(None).scale(padding=0))
-    )
+    base = alt.Chart(charts.DATA).transform_window(row="row_number()")
+    base = base.encode(y=alt.Y("row:O").axis(None).scale(padding=0))
     picture = base.mark_image(width=width, height=height, align="left", smooth=False).encode(
         x=alt.value(room), url="url:N"
     )

@@ -65,7 +65,8 @@ def _comparison(results: ExperimentResults, plots: Plots) -> Drawn:
     )
     x_label = f"change of the {_metric(results).error_label}, % of the baseline's"
     outcomes = [outcome for outcome in OUTCOME_COLOURS if outcome in verdicts]
-    return charts.comparison_chart(title, x_label, margin=margin, outcomes=outcomes), found
+    chart = charts.interval_chart("comparison", title, x_label, margin=margin, outcomes=outcomes)
+    return chart, found
 
 
 def _interventions(results: ExperimentResults, plots: Plots) -> Drawn:
@@ -75,7 +76,8 @@ def _interventions(results: ExperimentResults, plots: Plots) -> Drawn:
         f"right of zero is worse; grey: within ± {margin:g} %",
     )
     x_label = f"change of the {_metric(results).error_label}, % of that with the own offset"
-    return charts.intervention_chart(title, x_label, margin=margin), plots["interventions"][1]
+    chart = charts.interval_chart("interventions", title, x_label, margin=margin)
+    return chart, plots["interventions"][1]
 
 
 def _probes(results: ExperimentResults, plots: Plots) -> Drawn:
@@ -83,7 +85,8 @@ def _probes(results: ExperimentResults, plots: Plots) -> Drawn:
         f"share that a linear probe reads from each part, {_over_seeds(results)};",
         "filled circles: variance of x, open diamonds: labels read right",
     )
-    return charts.probe_chart(title, "share on the test split, %"), rows.probe_plot(results)
+    chart = charts.interval_chart("probes", title, "share on the test split, %")
+    return chart, rows.probe_plot(results)
 
 
 def _test_metric(results: ExperimentResults, plots: Plots) -> Drawn:
@@ -154,9 +157,8 @@ def _levels(results: ExperimentResults, title: str, x_label: str, table: rows.Ro
     if len({row["level"] for row in finite}) < 2:
         return None
     log = is_logarithmic(results.summaries) and all(row["mean"] > 0 for row in finite)
-    return _curves(
-        title, "level", x_label, f"{_metric(results).label}, test split", finite, log=log
-    )
+    y_label = f"{_metric(results).label}, test split"
+    return _curves(title, "level", x_label, y_label, finite, log=log)
 
 
 def _curves(

@@ -57,11 +57,7 @@ def setting_table(results: ExperimentResults, palette: Palette) -> Table:
         f"{wording.better_word(evaluate.metric)} is better."
     )
     estimates = [summary.estimate for summary in summaries]
-    models = [summary.setting.model for summary in summaries]
-    marks = [
-        [Mark(estimate, palette.models[model].name)]
-        for estimate, model in zip(estimates, models, strict=True)
-    ]
+    marks = [[Mark(item.estimate, palette.models[item.setting.model].name)] for item in summaries]
     # A line at the mean of the first baseline, where it is a single setting.
     first = evaluate.baselines[:1]
     means = [item.estimate.mean for item in summaries if [item.setting.model] == list(first)]
@@ -85,15 +81,12 @@ def comparison_tables(results: ExperimentResults, palette: Palette) -> list[Agai
     axis = tables.percent_axis(
         item.equivalence.change for family in groups.values() for item in family
     )
-    return [
-        Against(
-            baseline,
-            condition,
-            family,
-            _comparison_table(f"comparison-{place}", condition, family, results, palette, axis),
-        )
-        for place, ((baseline, condition), family) in enumerate(groups.items())
-    ]
+    found: list[Against] = []
+    for (baseline, condition), family in groups.items():
+        name = f"comparison-{len(found)}"
+        table = _comparison_table(name, condition, family, results, palette, axis)
+        found.append(Against(baseline, condition, family, table))
+    return found
 
 
 def _comparison_table(
@@ -112,13 +105,12 @@ def _comparison_table(
     estimates = {summary.setting.label: summary.estimate for summary in summaries}
     means = [estimates[item.setting.label] for item in family]
     marks = [[Mark(item.equivalence.change, palette.css(item.outcome))] for item in family]
-    wins = [Cell(f"{item.wins}/{item.pairs}", item.wins) for item in family]
     of_pairs = [
         tables.estimate_column(
             "difference", "difference, ±", [item.difference for item in family], factor, signed=True
         ),
         Column("p", "p, corrected", [_p_cell(item.p_corrected) for item in family]),
-        Column("wins", "better at", wins),
+        Column("wins", "better at", [Cell(f"{i.wins}/{i.pairs}", i.wins) for i in family]),
     ]
     columns = [
         tables.setting_column(item.setting for item in family),
@@ -134,17 +126,11 @@ def _comparison_table(
         tables.estimate_column(
             "mean", f"{wording.in_unit(metric.label, exponent)}, ±", means, factor
         ),
-        *(
-            replace(
-                column,
-                cells=[
-                    cell if item.pairs else Cell()
-                    for cell, item in zip(column.cells, family, strict=True)
-                ],
-            )
-            for column in of_pairs
-        ),
     ]
+    for column in of_pairs:
+        cells = zip(column.cells, family, strict=True)
+        shown = [cell if item.pairs else Cell() for cell, item in cells]
+        columns.append(replace(column, cells=shown))
     needed = [_needed_cell(item) for item in family]
     if any(cell.text for cell in needed):
         columns.append(Column("needed", "seeds needed", needed))
@@ -205,11 +191,8 @@ def intervention_table(results: ExperimentResults) -> Table:
     settings = {item.setting.label: item.setting for item in items}
     own = {name: [changes.get((label, name), UNKNOWN) for label in settings] for name in shapes}
     marks = [
-        [
-            Mark(change, f"exchange-{name}", shapes[name])
-            for name, change in zip(own, row, strict=True)
-        ]
-        for row in zip(*own.values(), strict=True)
+        [Mark(own[name][place], f"exchange-{name}", shape) for name, shape in shapes.items()]
+        for place in range(len(settings))
     ]
     words = {item.setting.label: item.word for item in results.verdicts}
     columns = [
@@ -257,18 +240,12 @@ def probe_table(results: ExperimentResults) -> Table:
             if any(share is not UNKNOWN for share in own):
                 heading = f"{what} from {where}, %, ±"
                 columns.append(tables.estimate_column(f"{part}_{kind}", heading, own, 100, 1))
+    words = [adaptations.get(label, "") for label in labels]
+    own = [gaps.get(label, UNKNOWN) for label in labels]
+    heading = "generalization gap: test error above training error, %, ±"
     columns += [
-        tables.text_column(
-            "adaptation", "encoder adaptation", [adaptations.get(label, "") for label in labels]
-        ),
-        tables.estimate_column(
-            "gap",
-            "generalization gap: test error above training error, %, ±",
-            [gaps.get(label, UNKNOWN) for label in labels],
-            100,
-            0,
-            signed=True,
-        ),
+        tables.text_column("adaptation", "encoder adaptation", words),
+        tables.estimate_column("gap", heading, own, 100, 0, signed=True),
     ]
     caption = (
         "What a linear probe reads on the test split, as a share of the variance of x and of the "

@@ -123,10 +123,7 @@ def _rows(fields: Fields, items: Sequence[Any]) -> Rows:
 
 
 def report_tables(results: ExperimentResults) -> dict[str, Rows]:
-    """Columns and rows of each csv file of ``reports/``, by its stem.
-
-    Rows are led by their model, their setting and the values of all swept keys.
-    """
+    """Each csv file of ``reports/`` by its stem; rows begin with model, setting and swept keys."""
     keys = summary.sweep_keys(results.settings)
 
     def led(fields: Fields, items: Sequence[Any]) -> Rows:
@@ -224,13 +221,20 @@ def plot_tables(results: ExperimentResults) -> dict[str, Rows]:
         "runs": "estimate.count",
         **values_colour,
     }
+    order = [setting.label for setting in results.settings]
+
+    def by_level(item: InterventionSummary) -> tuple[int, float]:
+        return order.index(item.setting.label), item.intervention.level or 0.0
+
     return {
         "learning_curves": _curve_rows(results.curves, by_values),
         "comparison": _rows(comparisons, [item for family in families for item in family]),
         "settings": _setting_rows(results, model_colour),
         "interventions": _rows(changes, shown_in("interventions", results)),
-        "robustness": _rows(levels, _by_level(shown_in("robustness", results))),
-        "offset_scales": _rows(levels, _by_level(shown_in("offset_scales", results))),
+        **{
+            plot: _rows(levels, sorted(shown_in(plot, results), key=by_level))
+            for plot in ("robustness", "offset_scales")
+        },
         "codes": (list(CODE_COLUMNS), [asdict(point) for point in results.codes]),
     }
 
@@ -266,12 +270,6 @@ def shown_in(plot: str, results: ExperimentResults) -> list[InterventionSummary]
         for item in results.interventions
         if item.metric == results.evaluate.metric and item.intervention.kind.plot == plot
     ]
-
-
-def _by_level(items: Sequence[InterventionSummary]) -> list[InterventionSummary]:
-    """By setting, then ascending level."""
-    order = [item.setting.label for item in items]
-    return sorted(items, key=lambda i: (order.index(i.setting.label), i.intervention.level or 0.0))
 
 
 def probe_plot(results: ExperimentResults) -> list[Row]:

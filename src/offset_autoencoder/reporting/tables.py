@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 from markupsafe import Markup
@@ -131,11 +132,8 @@ def _percent_cell(share: Estimate, *, signed: bool) -> Cell:
 
 
 def _estimate_cell(estimate: Estimate, decimals: int, factor: float, *, signed: bool) -> Cell:
-    text, short = (
-        mean_and_half(estimate, decimals=decimals, factor=factor, signed=signed, interval=interval)
-        for interval in (True, False)
-    )
-    return Cell(text, estimate.mean, short)
+    written = partial(mean_and_half, estimate, decimals=decimals, factor=factor, signed=signed)
+    return Cell(written(), estimate.mean, written(interval=False))
 
 
 WIDTH, HEIGHT = 200, 22
@@ -188,11 +186,9 @@ def percent_axis(shares: Iterable[Estimate]) -> Axis:
     finite = _finite(shares)
     low, high = min([-_LINEAR_SHARE, *finite]), max([_LINEAR_SHARE, *finite])
     decades = [10**power for power in range(1, 13)]
-    ticks = [
-        (v / 100, f"{v:+g}" if v else "0") for v in (*(-v for v in decades[::-1]), 0, *decades)
-    ]
-    shown = [tick for tick in ticks if low <= tick[0] <= high]
-    return _numbered(Axis("percent", _ROOM * low, _ROOM * high), shown)
+    values = [-decade for decade in decades[::-1]] + [0, *decades]
+    ticks = [(v / 100, f"{v:+g}" if v else "0") for v in values if low <= v / 100 <= high]
+    return _numbered(Axis("percent", _ROOM * low, _ROOM * high), ticks)
 
 
 def value_axis(estimates: Iterable[Estimate], factor: float) -> Axis:
@@ -258,12 +254,9 @@ def draw_axis(axis: Axis) -> Markup:
     """The numbers of the axis, for the head of the table."""
     number = Markup('<text x="{:.1f}" y="10" text-anchor="middle">{}</text>')
     tick = Markup('<path class="tick" d="M{:.1f} 14V{}"/>')
-    numbers = [
-        number.format(axis.place(value), text.replace("-", "−"))
-        for value, text in axis.ticks
-        if text
-    ]
-    ticks = [tick.format(axis.place(value), _AXIS_HEIGHT) for value, _ in axis.ticks]
+    places = [(axis.place(value), text.replace("-", "−")) for value, text in axis.ticks]
+    numbers = [number.format(place, text) for place, text in places if text]
+    ticks = [tick.format(place, _AXIS_HEIGHT) for place, _ in places]
     return _svg([*numbers, *ticks], _AXIS_HEIGHT, "axis")
 
 
@@ -306,16 +299,14 @@ def _finite(estimates: Iterable[Estimate]) -> list[float]:
 def _numbered(axis: Axis, ticks: Sequence[tuple[float, str]]) -> Axis:
     """The axis with its ticks; numbers that would touch the one before are left out."""
     # Zero first, where there is one, then from the ends inwards: these say how far the axis goes.
-    order = sorted(ticks, key=lambda tick: (tick[0] != 0, -abs(tick[0])))
     taken: list[tuple[float, float]] = []
     kept: dict[float, str] = {}
-    for value, text in order:
+    for value, text in sorted(ticks, key=lambda tick: (tick[0] != 0, -abs(tick[0]))):
         at, half = axis.place(value), _LETTER * (len(text) + 1) / 2
-        free = all(abs(at - other) >= half + its_half for other, its_half in taken)
-        kept[value] = text if free else ""
-        if free:
+        if all(abs(at - other) >= half + its_half for other, its_half in taken):
+            kept[value] = text
             taken.append((at, half))
-    return replace(axis, ticks=tuple((value, kept[value]) for value, _ in ticks))
+    return replace(axis, ticks=tuple((value, kept.get(value, "")) for value, _ in ticks))
 
 
 def _mark(axis: Axis, mark: Mark, y: float) -> Markup:

@@ -97,7 +97,6 @@ def _print_means(
 
 
 def _print_differences(console: Console, results: ExperimentResults, against: Against) -> None:
-    """The differences to a baseline, one line per setting that is compared with it."""
     columns = _columns([item.setting for item in against.family], against.table, _DIFFERENCES)
     unit = _heading(results).partition(" on the test split")[2]
     heading = f"against {against.baseline}{_in_common(against)}{unit}"
@@ -105,7 +104,6 @@ def _print_differences(console: Console, results: ExperimentResults, against: Ag
 
 
 def _print_conditions(console: Console, family: Sequence[Against]) -> None:
-    """The change of the error against a baseline in every condition, and what they are."""
     settings = [item.setting for item in family[0].family]
     layouts = []
     for interval, short_words in ((True, False), (True, True), (False, True)):
@@ -113,11 +111,9 @@ def _print_conditions(console: Console, family: Sequence[Against]) -> None:
         for against in family:
             name = against.condition
             heading = f"{name} ±" if interval else name.removeprefix("as ")
+            shown = _SHORT_WORDS if short_words else {}
             words = {
-                label: Cell(
-                    _SHORT_WORDS.get(cell.word, cell.word) if short_words else cell.word,
-                    word=cell.word,
-                )
+                label: Cell(shown.get(cell.word, cell.word), word=cell.word)
                 for label, cell in against.table.column("verdict").items()
             }
             columns.append(_column(settings, heading, against.table.column("change")))
@@ -170,12 +166,10 @@ def print_verdicts(console: Console, results: ExperimentResults) -> None:
 
 def _print_bounds(console: Console, bounds: Sequence[SettingSummary]) -> None:
     for label in dict.fromkeys(bound.setting.label for bound in bounds):
-        own = [bound for bound in bounds if bound.setting.label == label]
-        decimals = min(decimals_of([bound.estimate]) for bound in own)
-        parts = ", ".join(
-            f"{bound.metric} {mean_and_half(bound.estimate, decimals=decimals)}" for bound in own
-        )
-        line = encodable(console, f"{label}: {parts} nats per sample")
+        own = {bound.metric: bound.estimate for bound in bounds if bound.setting.label == label}
+        decimals = min(decimals_of([bound]) for bound in own.values())
+        parts = [f"{name} {mean_and_half(own[name], decimals=decimals)}" for name in own]
+        line = encodable(console, f"{label}: {', '.join(parts)} nats per sample")
         console.print(line, markup=False, highlight=False)
 
 
@@ -198,12 +192,11 @@ def _print_unmatched(
 ) -> None:
     """Note on settings that a baseline is not compared with, and why; other baselines apart."""
     compared = {item.setting.label for against in family[:1] for item in against.family}
+    finished = [item.setting for item in results.summaries if item.estimate.count]
     settings = [
-        summary.setting
-        for summary in results.summaries
-        if summary.setting.label not in compared
-        and summary.setting.model not in results.evaluate.baselines
-        and summary.estimate.count
+        setting
+        for setting in finished
+        if setting.label not in compared and setting.model not in results.evaluate.baselines
     ]
     by_level = any(noise_level(item) for item in results.settings if item.model == baseline)
     without = [item.label for item in settings if by_level and noise_level(item) is None]
@@ -215,7 +208,6 @@ def _print_unmatched(
 
 
 def _print_legend(console: Console, results: ExperimentResults) -> None:
-    """Legend of the columns and the verdicts."""
     evaluate = results.evaluate
     interval = percent(evaluate.confidence).replace(" ", "")
     note = (
@@ -264,10 +256,7 @@ def _columns(
 
     ``lost`` are the verdicts of settings that are not in the table.
     """
-    names = [
-        Text.assemble((setting.model, "bold"), setting.label.removeprefix(setting.model))
-        for setting in settings
-    ]
+    names = [Text.assemble((s.model, "bold"), s.label.removeprefix(s.model)) for s in settings]
     columns = [Column("setting", names, right=False)]
     numbers = [column.key for column in table.columns if column.kind == "number"]
     for key, heading in headings.items():

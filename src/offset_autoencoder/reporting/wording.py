@@ -20,7 +20,7 @@ _MOST_FOR_HALF = 3
 
 
 def better_word(metric: str) -> str:
-    """``lower`` or ``higher``: which values of a metric are better."""
+    """``lower`` or ``higher``: values of a metric that are better."""
     return "higher" if METRICS[metric].higher_is_better else "lower"
 
 
@@ -76,13 +76,8 @@ def mean_and_half(
 ) -> str:
     """``"+650.2 ± 14.1"``; ``-`` for what is not known, a mean alone where it has no interval.
 
-    Args:
-        estimate: The mean and its interval.
-        decimals: Of both; more, but at most three, where a half interval that is not zero would
-            be shown as zero.
-        factor: Of both: 100 for percent.
-        signed: Whether a mean above zero has its sign.
-        interval: False for the mean alone.
+    Both are multiplied by ``factor``: 100 for percent. A half interval that is not zero and would
+    be shown as zero adds decimals, up to three.
     """
     half = factor * estimate.half
     interval = interval and math.isfinite(half)

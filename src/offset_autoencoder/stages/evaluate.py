@@ -106,9 +106,8 @@ def check_index(index: Sequence[IndexedRun], runs: Sequence[Run]) -> None:
         InputError: where index and params name different runs.
     """
     if [row.label for row in index] != [run.label for run in runs]:
-        raise InputError(
-            str(MODELS / "index.csv"), "its runs are not those of params.yaml", "run dvc repro"
-        )
+        what = "its runs are not those of params.yaml"
+        raise InputError(str(MODELS / "index.csv"), what, "run dvc repro")
 
 
 def still_improving(run_id: str, run: Run) -> bool:

@@ -29,11 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     name = parser.parse_args(arguments).name
     params = load_params(paths.PARAMS)
     if name not in params.offsets:
-        raise InputError(
-            f"{paths.PARAMS}: offsets",
-            f"there is no offset {name!r}",
-            did_you_mean(name, params.offsets),
-        )
+        hint = did_you_mean(name, params.offsets)
+        raise InputError(f"{paths.PARAMS}: offsets", f"there is no offset {name!r}", hint)
     # From a file of prepare's and not from params.yaml, so that DVC runs the stage again when
     # the list changes, and only then.
     path = paths.PREPARED / "latent_dims.json"
