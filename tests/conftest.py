@@ -19,7 +19,7 @@ SOURCES = Path(offset_autoencoder.__file__).parent.parent
 
 @dataclass(frozen=True, eq=False)
 class ImportGraph:
-    """Which module imports which, read from the import statements, those in functions too.
+    """Imports of each module, read from the import statements, those in functions too.
 
     Attributes:
         files: The file of each module under src/, by its full name.

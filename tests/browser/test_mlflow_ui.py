@@ -1,4 +1,4 @@
-"""What people see in ``mlflow ui``: the tree of runs, two of them side by side, and a picture."""
+"""Views of ``mlflow ui``: the tree of runs, two of them side by side, and a picture."""
 
 from __future__ import annotations
 

@@ -214,7 +214,7 @@ def test_every_activation_is_that_of_keras(activation: Any, output: Any) -> None
 
 
 def test_a_saturated_output_keeps_its_relative_error() -> None:
-    """What the logarithms of cross-entropy are sensitive to."""
+    """The logarithms of cross-entropy are sensitive to values close to 0 and 1."""
     architecture = Architecture(network=Network(latent_dim=L, hidden=[]), input_dim=12)
     weights = {
         **weights_of(architecture),

@@ -167,7 +167,7 @@ def _make_findings(params: Params, metric: str = "mse", labels: bool = True) -> 
 
 @pytest.fixture(scope="session")
 def make_findings() -> Callable[..., Findings]:
-    """What was found inside the runs of these params, in so many seeds, in this metric."""
+    """Measurements of the runs of these params, in so many seeds, in this metric."""
     return _make_findings
 
 

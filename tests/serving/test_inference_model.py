@@ -23,7 +23,7 @@ from offset_autoencoder.serving.inference_model import (
 
 
 def beside(model: InferenceModel, rows: Any) -> dict[str, Any]:
-    """What goes with digits beside x."""
+    """Side inputs of digits."""
     if model.metadata.needs == "labels":
         return {"labels": load_digits().target[rows]}
     if model.metadata.needs == "ids":

@@ -45,7 +45,7 @@ THERE = (written(EXPERIMENT, "p", None), written(setting("s"), "q", "p"))
 
 
 def carried_out(plan: Plan, state: StoreState) -> StoreState:
-    """What a store would hold after the plan, by its definition."""
+    """Content of a store after the plan, by its definition."""
     gone = {present.mlflow_id for present in plan.discard}
     present = {item.mlflow_id: item for item in state.runs if item.mlflow_id not in gone}
     ids: dict[Any, str] = {}

@@ -44,7 +44,7 @@ def all_statuses(database: Path) -> set[str]:
 
 
 def whole(project: Any) -> Counter[tuple[str, str, int]]:
-    """What ``stored`` should give: two curves and five final values a run."""
+    """Values that ``stored`` should give: two curves and five final values per run."""
     points = 2 * project.epochs + 5
     return Counter((run_name(run), "FINISHED", points) for run in project.params.runs)
 

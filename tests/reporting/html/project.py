@@ -25,7 +25,7 @@ DOCUMENT = {"seeds": 3, "data": {"source": "digits"}, "tracking": {"uri": SECRET
 
 @dataclass(frozen=True)
 class Project:
-    """Where it is, and what its report takes."""
+    """A project folder, and what its report takes."""
 
     root: Path
     results: ExperimentResults

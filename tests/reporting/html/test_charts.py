@@ -1,4 +1,4 @@
-"""What the charts are made of: every point of the files, no more digits than can be seen."""
+"""Data of the charts: every point of the files, no more digits than can be seen."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from offset_autoencoder.reporting.page import source_of_script, vega_script
 
 @pytest.fixture
 def bundled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]]:
-    """What was asked to be bundled, by a bundler that takes no time; an empty cache."""
+    """Requests to a bundler that takes no time; the cache is empty."""
     asked: list[str] = []
 
     def bundle(snippet: str) -> str:

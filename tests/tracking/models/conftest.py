@@ -146,7 +146,7 @@ class Project:
 
     @property
     def _artifacts(self) -> str | None:
-        """Where artifacts go; None: the server says."""
+        """Location of artifacts; None: the server says."""
         return None if "uri" in self.tracking else (self.root / "mlartifacts").as_uri()
 
     def publish(self) -> list[str]:

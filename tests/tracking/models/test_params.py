@@ -1,4 +1,4 @@
-"""What ``tracking:`` may say of models."""
+"""Values of ``tracking:`` about models."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def test_nothing_new_is_nothing_done_and_imports_no_mlflow(project: Project) -> 
 
 
 class Killed(BaseException):
-    """What no handler takes for an error of its own."""
+    """Exception that no handler takes for an error of its own."""
 
 
 @pytest.mark.parametrize("is_done", [False, True])

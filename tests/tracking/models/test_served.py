@@ -70,7 +70,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def outside(root: Path, tmp_path: Path) -> dict[str, Any]:
-    """How a process runs that has the store and nothing else of the project."""
+    """Environment of a process that has the store and nothing else of the project."""
     environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{root / 'mlflow.db'}"}
     environment["PYTHONPATH"] = str(root)  # for the module of the user's function
     return {"cwd": tmp_path, "env": environment}

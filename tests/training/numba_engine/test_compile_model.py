@@ -1,4 +1,4 @@
-"""What is left to TensorFlow: models that the compiled loop would train otherwise than Keras."""
+"""Models that are left to TensorFlow: the compiled loop would train them otherwise than Keras."""
 
 from __future__ import annotations
 

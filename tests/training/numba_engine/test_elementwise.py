@@ -42,7 +42,7 @@ def exponentials() -> Any:
 
 
 def derivative(name: str, x: Any) -> tuple[Any, Any, Any]:
-    """What the loops make of an activation: y, dy/dx; and x, which they leave alone."""
+    """Values of a compiled activation: y, dy/dx; and x, which it leaves unchanged."""
     kind, given, y, gradient = ACTIVATIONS[name], x.copy(), x.copy(), np.ones_like(x)
     activate(kind, y)
     times_derivative(kind, given, y, gradient)
