@@ -189,10 +189,6 @@ def test_what_does_not_fit_is_refused() -> None:
         found(lambda code, offset: X)
 
 
-def test_a_label_says_intervention_and_level() -> None:
-    assert [OWN.label, scaled(0.5).label, noisy(1).label] == ["own", "scaled 0.5", "noise 1"]
-
-
 @given(st.integers(0, 2**32 - 1), st.integers(2, 60), st.integers(1, 5))
 @settings(max_examples=40, deadline=None)
 def test_every_offset_goes_to_exactly_one_other_sample(seed: int, samples: int, count: int) -> None:

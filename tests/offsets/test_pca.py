@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from offset_autoencoder.config.offset_kinds import PcaOffset
+from offset_autoencoder.config.offset_kinds import DataShape, PcaOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io import arrays
 from offset_autoencoder.offsets import linear, pca
@@ -126,3 +126,11 @@ def test_rank_of_samples_that_do_not_fit(
     assert np.isfinite(state["components"]).all()
     with pytest.raises(InputError, match="varies in 2 directions only"):
         pca.fit(WHERE, PcaOffset(whiten=True), Training(x), 4)
+
+
+@pytest.mark.parametrize(("samples", "features"), [(4, 9), (9, 4)])
+def test_more_components_than_there_are_is_refused(samples: int, features: int) -> None:
+    shape = DataShape(samples, features, None)
+    PcaOffset().check_shape(WHERE, shape, [4])
+    with pytest.raises(InputError, match=r"pca of .* has at most 4 components, latent_dim 5"):
+        PcaOffset().check_shape(WHERE, shape, [4, 5])

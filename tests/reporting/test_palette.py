@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offset_autoencoder.evaluation.comparison import OUTCOMES
+from offset_autoencoder.evaluation.comparison import Outcome
 from offset_autoencoder.evaluation.offset_verdict import OffsetWord
 from offset_autoencoder.reporting.palette import (
     DARK_PAGE,
@@ -82,5 +82,5 @@ def test_colours_are_those_of_the_pictures(report: Any) -> None:
     assert drawn == model_colours(settings, ["none", "gaussian"])
     words = {word: colour.light for word, colour in palette.words.items()}
     assert words == OUTCOME_COLOURS | VERDICT_COLOURS
-    assert set(words) == set(TERMINAL_STYLES) == {*OUTCOMES, *get_args(OffsetWord)}
+    assert set(words) == set(TERMINAL_STYLES) == {*get_args(Outcome), *get_args(OffsetWord)}
     assert len({colour.name for colour in palette.all}) == len(palette.all)

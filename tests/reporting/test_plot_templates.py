@@ -8,11 +8,11 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from offset_autoencoder.evaluation.comparison import OUTCOMES
+from offset_autoencoder.evaluation.comparison import Outcome
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.io.tables import csv_text
 from offset_autoencoder.reporting.palette import OUTCOME_COLOURS
@@ -92,9 +92,9 @@ def test_a_legend_lists_every_verdict_in_its_colour() -> None:
     text = json.dumps(templates()["comparison_intervals"])
     (domain,) = set(re.findall(r'"domain": (\[[^]]*\])', text))
     (colours,) = set(re.findall(r'"range": (\[[^]]*\])', text))
-    assert json.loads(domain) == list(OUTCOMES)
+    assert json.loads(domain) == list(get_args(Outcome))
     assert dict(zip(json.loads(domain), json.loads(colours), strict=True)) == OUTCOME_COLOURS
-    assert len(set(json.loads(colours))) == len(OUTCOMES)
+    assert len(set(json.loads(colours))) == len(get_args(Outcome))
 
 
 def _colour_encodings(node: Any) -> Iterator[dict[str, Any]]:

@@ -254,6 +254,16 @@ def test_a_convolution_needs_images(project: Path) -> None:
     main()
 
 
+@pytest.mark.parametrize("key", [("evaluate", "metric"), ("tracking", "champion_metric")])
+def test_an_unknown_metric_is_named(project: Path, key: tuple[str, str]) -> None:
+    section, name = key
+    sections = {"evaluate": {"baselines": ["none"]}, "tracking": {}}
+    params(**sections | {section: {**sections[section], name: "rmse"}})
+    with pytest.raises(InputError, match=rf"{section}\.{name}: unknown value 'rmse' .*'mse'"):
+        main()
+    assert not Path("data/prepared").exists()
+
+
 @pytest.mark.parametrize(
     ("scale", "metric", "output", "message"),
     [

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
@@ -27,7 +27,6 @@ from offset_autoencoder.evaluation.summary import RunRow, noise_level
 Outcome = Literal[
     "better", "worse", "equivalent", "inconclusive", "too few seeds", "not comparable", "diverged"
 ]
-OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 _NOISE_KEYS = ("rms", "stddev")
 

@@ -131,11 +131,6 @@ class Intervention:
         return INTERVENTIONS[self.name]
 
     @property
-    def label(self) -> str:
-        """``"permuted"``, ``"scaled 0.5"``."""
-        return self.name if self.level is None else f"{self.name} {self.level:g}"
-
-    @property
     def canonical(self) -> Intervention:
         """The intervention that this one is equal to by definition, itself for most."""
         same = None if self.level is None else self.kind.same_as.get(self.level)

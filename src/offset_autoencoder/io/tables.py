@@ -18,32 +18,31 @@ T = TypeVar("T")
 _HINT = "run dvc repro"
 
 
-def write_csv(
-    path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, nan: str = ""
-) -> None:
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write rows as csv, atomically; see :func:`csv_text`."""
-    write_text(path, csv_text(columns, rows, nan=nan))
+    write_text(path, csv_text(columns, rows))
 
 
-def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, nan: str = "") -> str:
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     """Rows as csv: a header, line feeds, floats in full.
 
-    Floats are written with as many digits as give the same float (or NumPy float32) back, NaN as
-    ``nan``, infinity as ``inf``; None, and a column that a row lacks, as an empty cell.
+    Floats are written with as many digits as give the same float (or NumPy float32) back, infinity
+    as ``inf``, and NaN as an empty cell, or as ``nan`` where it is a float32. Empty are also None
+    and a column that a row lacks.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        writer.writerow([_cell(row.get(column), nan) for column in columns])
+        writer.writerow([_cell(row.get(column)) for column in columns])
     return text.getvalue()
 
 
-def _cell(value: Any, nan: str) -> str:
+def _cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        return nan if math.isnan(value) else repr(float(value))
+        return "" if math.isnan(value) else repr(float(value))
     return str(value)
 
 
@@ -71,22 +70,20 @@ def read_csv(path: Path, required: Sequence[str] = (), *, hint: str = _HINT) -> 
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 
-def read_rows(
-    path: Path, parse: Callable[[Row], T], required: Sequence[str] = (), *, hint: str = _HINT
-) -> list[T]:
+def read_rows(path: Path, parse: Callable[[Row], T], required: Sequence[str] = ()) -> list[T]:
     """Read a csv file of records; ``parse`` may raise KeyError, TypeError or ValueError.
 
     Raises:
         InputError: as :func:`read_csv`, and where a row cannot be parsed.
     """
     records = []
-    for number, row in enumerate(read_csv(path, required, hint=hint), start=1):
+    for number, row in enumerate(read_csv(path, required), start=1):
         try:
             records.append(parse(row))
         except KeyError as error:
-            raise InputError(str(path), f"has no column {error}", hint) from None
+            raise InputError(str(path), f"has no column {error}", _HINT) from None
         except (TypeError, ValueError) as error:
-            raise InputError(f"{path}, row {number}", str(error), hint) from None
+            raise InputError(f"{path}, row {number}", str(error), _HINT) from None
     return records
 
 

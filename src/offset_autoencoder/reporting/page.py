@@ -52,7 +52,6 @@ class Provenance:
     data_table: Table  # the splits and their digests
     offset_table: Table | None  # a row per offset table that a model uses
     versions: Sequence[tuple[str, str]]  # names of what was used, each with its version
-    commit: str | None  # that the project stood at; None where it is not known
 
 
 def read_provenance(
@@ -61,7 +60,6 @@ def read_provenance(
     run_ids: Iterable[str],
     *,
     root: Path = Path(),
-    commit: str | None = None,
 ) -> Provenance:
     """The provenance of a report, from the files of the project whose folder is ``root``.
 
@@ -94,7 +92,6 @@ def read_provenance(
         data_table=_data_table(schema),
         offset_table=_offset_table(offsets) if offsets else None,
         versions=_versions(run_ids, root / MODELS),
-        commit=commit,
     )
 
 

@@ -41,6 +41,8 @@ _SQLITE = "sqlite:///"
 _ARTIFACTS = "mlartifacts"
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _RETRY_LATER = "what was published stays, and 'dvc repro' publishes the rest"
+_CHECK_URI = "check tracking.uri and MLFLOW_TRACKING_URI"
+_NOT_MLFLOW = "expected an MLflow server, got"
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -221,12 +223,15 @@ def explained(location: Location) -> Iterator[None]:
         text, remedy = str(error).strip(), _RETRY_LATER
         what = text.splitlines()[0] if text else type(error).__name__
         # What follows in MLflow's message is the network library's account of every retry.
-        if " failed with exception" in text:
+        if status := re.search(r"too many (\d+) error responses", text):
+            what = f"answers with HTTP status {status[1]}"
+        elif " failed with exception" in text:
             reason = re.search(r"\[Errno -?\d+\] [^'\")]+", text)
             what = f"cannot be reached: {reason[0] if reason else 'it does not answer'}"
         elif status := re.search(r"failed with error code (\d+)", text):
-            what = f"expected an MLflow server, got HTTP status {status[1]}"
-            remedy = "check tracking.uri and MLFLOW_TRACKING_URI"
+            what, remedy = f"{_NOT_MLFLOW} HTTP status {status[1]}", _CHECK_URI
+        elif "not in a valid JSON format" in text:
+            what, remedy = f"{_NOT_MLFLOW} another answer", _CHECK_URI
         raise InputError(name, what, remedy) from error
 
 
@@ -318,6 +323,9 @@ def _ask(location: Location, experiment: str) -> StoreState:
         found = client.get_experiment_by_name(experiment)
         if found is None:
             return StoreState()
+        if not found.experiment_id:  # MLflow's client fills in what an answer lacks
+            where, what = f"MLflow server {location.safe_uri}", f"{_NOT_MLFLOW} another answer"
+            raise InputError(where, what, _CHECK_URI)
         ids, ours = [found.experiment_id], f"tags.`{KEY}` LIKE '%'"
         runs = all_pages(lambda page: client.search_runs(ids, ours, page_token=page))
     is_deleted = found.lifecycle_stage == "deleted"

@@ -184,9 +184,9 @@ def test_what_a_user_wrote_stays_text(project: MakeProject) -> None:
         source=ATTACK,
         document={"seeds": 3, "data": {"source": ATTACK}, "tracking": {"uri": SECRET}},
     )
-    html = made.write(commit=ATTACK)
+    html = made.write()
     page = parse(html)
-    plain = parse(project(labels=["a", "b"]).write(commit="0"))
+    plain = parse(project(labels=["a", "b"]).write())
     assert len(everything(page)) == len(everything(plain))
     assert not [each for each in everything(page) if "onerror" in each.attributes]
     (codes,) = [each for each in page.all("figure") if each.attributes["data-chart"] == "codes"]
@@ -200,12 +200,6 @@ def test_what_a_user_wrote_stays_text(project: MakeProject) -> None:
 def test_where_records_are_sent_is_not_told(html: str) -> None:
     assert "hunter2" not in html
     assert "tracking:" not in html
-
-
-def test_the_commit_is_named_where_it_is_known(project: MakeProject) -> None:
-    made = project()
-    assert "at commit" not in parse(made.write()).text
-    assert "at commit 0123abc," in parse(made.write(commit="0123abc")).text
 
 
 NO_OFFSET: dict[str, Any] = {"none": {"offset": "none"}, "gaussian": {"offset": "none"}}

@@ -56,6 +56,8 @@ print(json.dumps({
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     root = tmp_path_factory.mktemp("served")
     make_project(root)
+    (root / "src" / "custom").mkdir(parents=True)
+    (root / "src" / "custom" / "mine.py").touch()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT"):
@@ -74,6 +76,12 @@ def outside(root: Path, tmp_path: Path) -> dict[str, Any]:
     environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{root / 'mlflow.db'}"}
     environment["PYTHONPATH"] = str(root)  # for the module of the user's function
     return {"cwd": tmp_path, "env": environment}
+
+
+def test_code_of_the_user_goes_with_the_model_that_needs_it(project: Path) -> None:
+    (mine,) = (project / "mlartifacts").rglob("code/custom/mine.py")
+    (served,) = mine.parents[2].rglob("served.json")
+    assert json.loads(served.read_text())["offset_kind"] == "function"
 
 
 def test_a_champion_that_is_loaded_does_what_evaluate_measured(
