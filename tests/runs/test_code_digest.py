@@ -157,7 +157,7 @@ def test_versions_are_those_that_are_installed() -> None:
     assert library_versions()["numpy"] == np.__version__
 
 
-# What the trainer also imports, and why it decides nothing about a run's weights. Whatever
+# What the trainer also imports, and why it decides nothing about a run's weights. What the rest of
 # config/ reads and resolves decides by what it says, and that stands in the id.
 DECIDES_NOTHING = {
     "errors",  # messages
@@ -177,6 +177,7 @@ DECIDES_NOTHING = {
     "training.schedule",  # groups runs and writes results
     "user_code",  # finds the user's own, whose digest stands in the id
 }
+READ_INTO_THE_ID = ("offset_kinds", "params", "schema", "values")
 PACKAGE = Path(offset_autoencoder.__file__).parent
 LAZY = re.compile(r'"(offset_autoencoder[\w.]+):\w+"')
 
@@ -196,10 +197,13 @@ def test_covers_all_that_the_trainer_imports(import_graph: Any) -> None:
     reached = {
         name.removeprefix("offset_autoencoder.")
         for name in import_graph.reached("offset_autoencoder.training.schedule", *lazy)
-        if name in import_graph.files and ".config" not in name
+        if name in import_graph.files
     }
-    deciding = {name.removesuffix(".py").removesuffix("/__init__") for name in deciding_files()}
-    assert reached == {name.replace("/", ".") for name in deciding} | DECIDES_NOTHING
+    names = {name.removesuffix(".py").removesuffix("/__init__") for name in deciding_files()}
+    deciding = {name.replace("/", ".") for name in names}
+    others = {name for name in reached if name.startswith("config")} - deciding
+    assert reached - others == deciding | DECIDES_NOTHING
+    assert others == {"config", *(f"config.{name}" for name in READ_INTO_THE_ID)}
 
 
 @pytest.fixture
@@ -226,6 +230,8 @@ def test_an_edit_changes_ids_where_it_decides_weights_and_nowhere_else(
     changing = {name for name in deciding if edited(name) != code_digest()}
     assert changing == deciding
     assert {
+        "config/registries.py",  # the scale of a loss, which engine trains
+        "config/systems.py",  # what a system draws
         "models/layers.py",  # what a layer computes
         "training/batches.py",  # order and noise
         "training/keras_engine.py",  # arithmetic

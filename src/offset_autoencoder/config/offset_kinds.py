@@ -34,11 +34,13 @@ class OffsetSection(values.Section):
         needs: What must be given beside a new sample's x for its vector to be known.
         trains: Whether fitting trains a network, so that the vectors depend on the trainer's code.
         user_code: Whether the vectors depend on the user's ``src/custom``.
+        shares: Modules of ours that compute it beside its own, used by some kinds only.
     """
 
     needs: ClassVar[SideInput | None] = None
     trains: ClassVar[bool] = False
     user_code: ClassVar[bool] = False
+    shares: ClassVar[tuple[str, ...]] = ()
 
     @property
     def files(self) -> dict[str, str]:
@@ -82,6 +84,7 @@ class HashOffset(OffsetSection):
 class RandomProjectionOffset(OffsetSection):
     """A fixed random linear map of the sample."""
 
+    shares = ("offsets.linear",)
     kind: Literal["random_projection"] = "random_projection"
     seed: values.Seed = 0
 
@@ -89,6 +92,7 @@ class RandomProjectionOffset(OffsetSection):
 class PcaOffset(OffsetSection):
     """The first principal components of the sample."""
 
+    shares = ("offsets.linear",)
     kind: Literal["pca"] = "pca"
     whiten: bool = False
 
@@ -131,6 +135,7 @@ class ClassCodeOffset(OffsetSection):
 class KmeansOffset(OffsetSection):
     """One vector per cluster of the training split: drawn, or the centroids' own PCA."""
 
+    shares = ("offsets.linear",)
     kind: Literal["kmeans"] = "kmeans"
     n_clusters: values.Count = 10
     vectors: Literal["random", "pca"] = "random"

@@ -144,12 +144,13 @@ def write_splits(
     }
 
 
-def load_prepared(folder: Path = paths.PREPARED) -> PreparedData:
+def load_prepared(folder: Path | str = paths.PREPARED) -> PreparedData:
     """Open ``data/prepared``; ``x`` is mapped, so that opening costs nothing.
 
     Raises:
         InputError: where a file is missing, damaged, or not what the schema says.
     """
+    folder = Path(folder)
     document = files.read_json(folder / "schema.json")
     try:
         schema = Schema(**document)

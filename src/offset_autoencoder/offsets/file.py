@@ -76,7 +76,7 @@ def read_tables(
         raise InputError(
             where,
             "the data has ids of its own (data.id), so that its samples are not told by row",
-            f"name the ids of the table in {source.key}.id, or give one file a split",
+            f"name the ids of the table in {source.key}.id, or give one file per split",
         )
     x = source.read(key, params.path, sample_ids, "data set")
     if params.id is None:  # the ids are all the rows of the data set, once
@@ -144,7 +144,7 @@ class _TableSource:
         if not isinstance(self.params.path, str):
             raise InputError(
                 where,
-                "the ids of npy tables, one a split, have no place",
+                "npy tables, one per split, have no room for ids",
                 "give npz, csv or parquet",
             )
         ids = locate(self.raw, self.params.id or "", f"{self.key}.id")

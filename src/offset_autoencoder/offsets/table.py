@@ -120,12 +120,13 @@ def folder_of(root: Path, name: str, latent_dim: int, *, swept: bool) -> Path:
     return root / name / f"latent_dim_{latent_dim}" if swept else root / name
 
 
-def load_table(root: Path, name: str, latent_dim: int) -> OffsetTable:
+def load_table(root: Path | str, name: str, latent_dim: int) -> OffsetTable:
     """Load the table of an offset at a latent dim, memory-mapped; ``root`` is ``data/offsets``.
 
     Raises:
         InputError: where there is no such table, or its files are damaged.
     """
+    root = Path(root)
     folders = [folder_of(root, name, latent_dim, swept=swept) for swept in (False, True)]
     folder = next((folder for folder in folders if (folder / INFO).is_file()), None)
     info = read_info(folder) if folder else {}

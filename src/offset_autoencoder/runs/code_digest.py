@@ -12,6 +12,8 @@ from pathlib import Path
 _PACKAGE = Path(__file__).parent.parent
 
 WEIGHT_CODE = (
+    "config.registries",
+    "config.systems",
     "models.architecture",
     "models.autoencoder",
     "models.backend",
@@ -24,9 +26,10 @@ WEIGHT_CODE = (
 )
 """Modules and packages that decide a run's weights.
 
-These are the model's layers and their initial weights, the batches, the arithmetic of the
-engines, and the rule by which a run stops. Whatever only schedules, keeps, finds or reports runs
-is not among them, so that an edit of it trains no run again.
+These are the records of losses, optimizers, engines and systems, the model's layers and their
+initial weights, the batches, the arithmetic of the engines, and the rule by which a run stops.
+Whatever only schedules, keeps, finds or reports runs is not among them, so that an edit of it
+trains no run again.
 """
 # SciPy brings the matrix products, Numba and llvmlite compile what is between them.
 _LIBRARIES = ("tensorflow", "keras", "numpy", "numba", "llvmlite", "scipy")

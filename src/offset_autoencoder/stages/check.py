@@ -33,7 +33,7 @@ def check() -> None:
             data, lines = source.write(Path(folder), lambda count: report(float(count), count))
         print("data: " + "\n".join(lines))
         _check_offsets(params, data)
-    print("nothing is wrong with them that can be found before a training")
+    print("nothing is wrong with them that can be found without running functions or a training")
 
 
 def _check_offsets(params: Params, data: PreparedData) -> None:

@@ -17,7 +17,6 @@ from offset_autoencoder.runs.code_digest import WEIGHT_CODE, digest_of
 
 # What decides the bytes of some kinds alone, beside what dvc.yaml names for every offset.
 _TRAINING = (*WEIGHT_CODE, "models.dense", "offsets.reference")
-_SHARED = dict.fromkeys(("kmeans", "pca", "random_projection"), ("offsets.linear",))
 
 
 def main() -> None:
@@ -34,8 +33,8 @@ def main() -> None:
 
 def code_of_kind(kind: str) -> tuple[str, ...]:
     """Modules and packages of ours that only this kind, or kinds like it, need."""
-    shared = _TRAINING if OFFSETS[kind].trains else _SHARED.get(kind, ())
-    return (f"offsets.{kind}", *shared)
+    section = OFFSETS[kind]
+    return (f"offsets.{kind}", *section.shares, *(_TRAINING if section.trains else ()))
 
 
 if __name__ == "__main__":

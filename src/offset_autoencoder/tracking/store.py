@@ -230,6 +230,9 @@ def explained(location: Location) -> Iterator[None]:
             what = f"cannot be reached: {reason[0] if reason else 'it does not answer'}"
         elif status := re.search(r"failed with error code (\d+)", text):
             what, remedy = f"{_NOT_MLFLOW} HTTP status {status[1]}", _CHECK_URI
+            if status[1] in ("401", "403"):
+                what = f"refuses the login, with HTTP status {status[1]}"
+                remedy = "check MLFLOW_TRACKING_USERNAME and _PASSWORD, or MLFLOW_TRACKING_TOKEN"
         elif "not in a valid JSON format" in text:
             what, remedy = f"{_NOT_MLFLOW} another answer", _CHECK_URI
         raise InputError(name, what, remedy) from error
