@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -94,3 +95,8 @@ def test_a_module_that_is_not_there_is_one_line(write: Write) -> None:
         digest("custom.mien:build")
     assert str(caught.value).startswith("params.yaml: models.m.function: ")
     assert "did you mean 'custom.mine'?" in str(caught.value)
+
+
+def test_a_module_that_is_built_into_python_has_a_digest_and_no_file() -> None:
+    assert not hasattr(time, "__file__")
+    assert digest("time:sleep") == digest("time:time") != digest("json:loads")

@@ -81,14 +81,15 @@ def blame_user_code(where: str, name: str) -> Iterator[None]:
 def digest_of_user_code(where: str, name: str) -> str:
     """SHA-256 of the user code behind ``module:attribute``.
 
-    It covers the module's source, or all of ``src/custom`` for a module in there.
+    It covers the module's source, or all of ``src/custom`` for a module in there. A module that
+    is built into Python has none: its code goes with Python's version.
 
     Raises:
         InputError: where the module cannot be found.
     """
     module = _import(where, name.partition(":")[0])
-    source = Path(str(module.__file__))
-    files = [source]
+    source = getattr(module, "__file__", None)
+    files = [Path(source)] if source else []
     if module.__name__.split(".")[0] == CUSTOM.name:
         files = sorted(Path(importlib.import_module("custom").__path__[0]).rglob("*.py"))
     digest = hashlib.sha256()

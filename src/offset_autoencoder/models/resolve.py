@@ -74,8 +74,8 @@ def resolve_architecture(
         load(kind.check)(where, network, image_shape)
     digest = None
     if spec.function:
-        digest = digest_of_user_code(f"{where}.function", spec.function)
         find_attribute(f"{where}.function", spec.function)
+        digest = digest_of_user_code(f"{where}.function", spec.function)
     options = {key: getattr(spec, key) for key in system.keys}
     if system.resolve is not None:
         steps = steps_per_epoch(samples, setting.train.batch_size)

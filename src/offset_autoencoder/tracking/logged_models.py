@@ -145,6 +145,8 @@ class LoggedModels:
 
         A model that a killed publisher left half-written goes to MLflow's bin.
         """
+        from mlflow.entities import LoggedModelOutput
+
         model_id = None
         for model in self._of(run):
             is_whole = str(model.status) == _READY and model.tags.get(CONTENT) == run.content
@@ -156,6 +158,10 @@ class LoggedModels:
             else:
                 self._client.delete_logged_model(model.model_id)
         model_id = model_id or self._create(run, folder, stored)
+        # Linked when it is whole: a link to one left half-written could not be taken back.
+        outputs = self._client.get_run(stored.mlflow_id).outputs
+        if model_id not in [link.model_id for link in (outputs.model_outputs if outputs else ())]:
+            self._client.log_outputs(stored.mlflow_id, [LoggedModelOutput(model_id, step=0)])
         for name, value in {"served_model": model_id, REFUSED: "", LOGGED: run.content}.items():
             if stored.tags.get(name, "") != value:
                 self._client.set_tag(stored.mlflow_id, name, value)
@@ -188,7 +194,7 @@ class LoggedModels:
             self._client.set_logged_model_tags(model.model_id, {CURRENT: "false"})
 
     def _create(self, run: ServedRun, folder: Path, stored: StoredRun) -> str:
-        from mlflow.entities import LoggedModelOutput, Metric
+        from mlflow.entities import Metric
 
         client, mlflow_id = self._client, stored.mlflow_id
         model = client.create_logged_model(
@@ -211,7 +217,6 @@ class LoggedModels:
             path = Path(temporary) / "model"
             _save_mlflow_model(path, folder, self._root, model)
             client.log_model_artifacts(model_id, str(path))
-        client.log_outputs(mlflow_id, [LoggedModelOutput(model_id, step=0)])
         # The run's test metrics are shown with the model: the same points, as the model's own.
         histories = [client.get_metric_history(mlflow_id, name)[-1:] for name in run.test]
         metrics = [
