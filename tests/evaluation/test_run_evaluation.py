@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.users_module import users_module
 
 from offset_autoencoder.config import SPLITS, Params, Run, SplitName
 from offset_autoencoder.evaluation import run_evaluation
@@ -46,13 +46,9 @@ def build(input_dim, latent_dim, seed):
 
 
 @pytest.fixture(scope="module")
-def users_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("users")
-    (folder / "users_examined.py").write_text(USERS_MODEL)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(folder))
-        yield "users_examined"
-    sys.modules.pop("users_examined", None)
+def module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with users_module(tmp_path_factory.mktemp("users"), "users_examined", USERS_MODEL) as name:
+        yield name
 
 
 def finished(run: Run) -> FinishedRun:
@@ -70,10 +66,10 @@ def offsets(run: Run, factor: float, split: SplitName) -> Any:
 
 
 def test_the_plain_code_is_that_of_the_same_encoder(
-    make_params: Callable[..., Params], users_module: str
+    make_params: Callable[..., Params], module: str
 ) -> None:
     """Only a system whose first encoder is the plain one has a plain slope."""
-    own = {"system": "function", "function": f"{users_module}:build", "offset": "frozen"}
+    own = {"system": "function", "function": f"{module}:build", "offset": "frozen"}
     params = make_params(
         seeds=2,
         network={"latent_dim": L, "hidden": [5]},

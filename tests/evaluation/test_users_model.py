@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.users_module import users_module
 
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.evaluation.interventions import OMITTED, OWN, PERMUTED, draw, intervene
@@ -33,13 +33,9 @@ def sees_offset(input_dim, latent_dim, seed):
 
 
 @pytest.fixture(scope="module")
-def users_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("users")
-    (folder / "users_opened.py").write_text(USERS_MODEL)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(folder))
-        yield "users_opened"
-    sys.modules.pop("users_opened", None)
+def module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with users_module(tmp_path_factory.mktemp("users"), "users_opened", USERS_MODEL) as name:
+        yield name
 
 
 def users_own(function: str) -> Architecture:
@@ -62,8 +58,8 @@ def opened_run(run: FinishedRun) -> inference.RunInference:
     return opened
 
 
-def test_where_the_code_sees_the_offset_an_exchange_reaches_the_code(users_module: str) -> None:
-    architecture = users_own(f"{users_module}:sees_offset")
+def test_where_the_code_sees_the_offset_an_exchange_reaches_the_code(module: str) -> None:
+    architecture = users_own(f"{module}:sees_offset")
     run, x = finished(architecture, seed=2), samples(architecture)
     opened = opened_run(run)
     encoded, decode = opened.encode(x, OFFSET), opened.decoder(x)

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.users_module import users_module
 
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.models import dense, inference
@@ -49,13 +49,9 @@ def names_for_another_use(input_dim, latent_dim, seed):
 
 
 @pytest.fixture(scope="module")
-def users_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("users")
-    (folder / "users_opened.py").write_text(USERS_MODEL)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(folder))
-        yield "users_opened"
-    sys.modules.pop("users_opened", None)
+def module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with users_module(tmp_path_factory.mktemp("users"), "users_opened", USERS_MODEL) as name:
+        yield name
 
 
 def users_own(function: str) -> Architecture:
@@ -107,8 +103,8 @@ def test_encoder_and_decoder_make_the_trained_model(architecture: Architecture) 
 
 
 @pytest.mark.parametrize("kind", ["named", "unnamed"])
-def test_a_users_own_model_opens_too(users_module: str, kind: str) -> None:
-    architecture = users_own(f"{users_module}:{kind}")
+def test_a_users_own_model_opens_too(module: str, kind: str) -> None:
+    architecture = users_own(f"{module}:{kind}")
     opened = open_seed(architecture, 2)
     check_whole(architecture, opened, 2)
     encoded = opened.encode(samples(architecture), OFFSET)
@@ -116,8 +112,8 @@ def test_a_users_own_model_opens_too(users_module: str, kind: str) -> None:
     np.testing.assert_array_equal(encoded.offset, OFFSET)
 
 
-def test_names_of_our_layers_mean_nothing_in_a_users_model(users_module: str) -> None:
-    architecture = users_own(f"{users_module}:names_for_another_use")
+def test_names_of_our_layers_mean_nothing_in_a_users_model(module: str) -> None:
+    architecture = users_own(f"{module}:names_for_another_use")
     weights = weights_of(architecture, 2)
     opened = open_one(architecture, weights)
     check_whole(architecture, opened, 2)

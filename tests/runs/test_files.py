@@ -21,9 +21,9 @@ from offset_autoencoder.runs.files import (
     TrainedRun,
     copy_run,
     is_valid,
+    read_finished_run,
     read_history,
     read_saved_run,
-    read_weights,
     write_run,
 )
 from offset_autoencoder.runs.spec import IdentifiedRun
@@ -42,7 +42,7 @@ def test_a_run_comes_back(write: Write, run: IdentifiedRun, make_trained: MakeTr
     trained, names = make_trained()
     assert sorted(contents(folder)) == ["history.csv", "spec.json", "times.npz", "weights.npz"]
     assert is_valid(folder)
-    weights = read_weights(folder)
+    _, weights = read_finished_run(folder)
     assert list(weights) == names
     for value, expected in zip(weights.values(), trained.weights or [], strict=True):
         np.testing.assert_array_equal(value, expected)
@@ -80,7 +80,7 @@ def test_a_run_that_diverged_is_valid_without_weights(write: Write) -> None:
     assert history["loss"][-1] == np.inf
     assert np.isnan(history["val_loss"][-1])
     with pytest.raises(InputError, match="diverged: it has no weights"):
-        read_weights(folder)
+        read_finished_run(folder)
 
 
 @settings(max_examples=60, deadline=None)

@@ -11,19 +11,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.training import small_runs
+from tests.training.small_runs import BATCH, D, L
 
-from offset_autoencoder.config.schema import Network
-from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.runs.files import TrainedRun
-from offset_autoencoder.training.engine import Population
-from offset_autoencoder.training.pool import train_population
 from offset_autoencoder.training.state import Job
 
 # Twenty chunks of three blocks of a batch, and one block is not full.
-N, M, D, L, BATCH, LIMIT = 954, 100, 12, 4, 16, 40_000
+N, M, LIMIT = 954, 100, 40_000
 RNG = np.random.default_rng(0)
 MIXING = RNG.normal(size=(3, D))
-NETWORK = Network(latent_dim=L, hidden=[8])
 TABLE = RNG.normal(size=(N, L)).astype(np.float32)
 TABLE_VALIDATION = RNG.normal(size=(M, L)).astype(np.float32)
 MB = 2**20
@@ -38,32 +35,15 @@ X = X[np.argsort(X[:, 0])]  # a file in some order
 
 
 def job(name: str, seed: int = 0, **changes: Any) -> Job:
-    values: dict[str, Any] = {
-        "offset": TABLE,
-        "offset_validation": TABLE_VALIDATION,
-        "stddev": 0.0,
-        "learning_rate": 1e-2,
-        "epochs": 3,
-        "patience": None,
-        "offset_factor": 0.1,
-        **changes,
-    }
-    return Job(id=name, seed=seed, **values)
+    tables = {"offset": TABLE, "offset_validation": TABLE_VALIDATION}
+    return small_runs.job(name, seed, **{**tables, "epochs": 3, **changes})
 
 
 def train(
     jobs: Sequence[Job], x: Any, limit: int | None = LIMIT, workers: int = 1
 ) -> dict[str, TrainedRun]:
-    results: dict[str, TrainedRun] = {}
-    train_population(
-        Population(Architecture(network=NETWORK, input_dim=D), BATCH, "adam", limit),
-        jobs,
-        x,
-        X_VALIDATION,
-        lambda job, result: results.__setitem__(job.id, result),
-        workers=workers,
-    )
-    return results
+    population = small_runs.population(memory_limit=limit)
+    return small_runs.train(jobs, population, x, X_VALIDATION, workers=workers)
 
 
 def mapped(path: Path, array: Any) -> Any:
@@ -73,7 +53,7 @@ def mapped(path: Path, array: Any) -> Any:
 
 @pytest.mark.usefixtures("compiled_once", "engine")
 def test_neither_the_file_nor_the_company_changes_a_run(tmp_path: Path) -> None:
-    chunks = Population(Architecture(network=NETWORK, input_dim=D), BATCH, "adam", LIMIT).chunks(X)
+    chunks = small_runs.population(memory_limit=LIMIT).chunks(X)
     assert chunks is not None
     assert (chunks.block, chunks.blocks) == (BATCH, 3)
     x, table = mapped(tmp_path / "x.npy", X), mapped(tmp_path / "table.npy", TABLE)

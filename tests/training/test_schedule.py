@@ -10,9 +10,9 @@ import pytest
 from offset_autoencoder.runs.files import (
     TrainedRun,
     is_valid,
+    read_finished_run,
     read_history,
     read_saved_run,
-    read_weights,
 )
 from offset_autoencoder.runs.spec import IdentifiedRun
 from offset_autoencoder.training import schedule
@@ -227,7 +227,7 @@ def test_every_run_is_in_the_store(trained: Trained) -> None:
         rate = run.run.setting.train.learning_rate
         assert saved.status == ("diverged" if rate > 1 else "finished")
         if saved.status == "finished":
-            assert list(read_weights(store / run.id)) == [
+            assert list(read_finished_run(store / run.id)[1]) == [
                 f"{layer}/{part}"
                 for layer in ("encoder_1", "code", "decoder_1", "reconstruction")
                 for part in ("kernel", "bias")

@@ -150,15 +150,16 @@ def read_saved_run(folder: Path) -> SavedRun:
         raise InputError(str(folder / SPEC), "is not the spec of a run", "run dvc repro") from None
 
 
-def read_weights(folder: Path) -> dict[str, NDArray[np.float32]]:
-    """Read a run's weights by name, in the order of ``model.get_weights()``.
+def read_finished_run(folder: Path) -> tuple[RunSpec, dict[str, NDArray[np.float32]]]:
+    """Read a run's spec, and its weights by name in the order of ``model.get_weights()``.
 
     Raises:
-        InputError: where the run diverged, or its file is missing or damaged.
+        InputError: where the run diverged, or a file is missing or damaged.
     """
-    if read_saved_run(folder).status == "diverged":
+    saved = read_saved_run(folder)
+    if saved.status == "diverged":
         raise InputError(str(folder), "the run diverged: it has no weights")
-    return read_npz(folder / WEIGHTS)
+    return saved.spec, read_npz(folder / WEIGHTS)
 
 
 def read_history(folder: Path) -> dict[str, NDArray[np.float64]]:

@@ -13,7 +13,7 @@ from offset_autoencoder.errors import InputError
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.inference import RunInference, open_inference
 from offset_autoencoder.paths import MODELS
-from offset_autoencoder.runs.files import SPEC, read_saved_run, read_weights
+from offset_autoencoder.runs.files import SPEC, read_finished_run
 from offset_autoencoder.runs.store import runs_folder
 
 _DIGITS = 12
@@ -75,8 +75,7 @@ def load_run(run: str | Path, models: str | Path = MODELS) -> Any:
     from offset_autoencoder.models.autoencoder import build_model
 
     folder = find_run(run, Path(models))
-    spec = read_saved_run(folder).spec
-    weights = read_weights(folder)
+    spec, weights = read_finished_run(folder)
     model = build_model(spec.architecture, spec.seed, spec.stddev)
     own = {weight.path: weight for weight in model.weights}
     if {name: value.shape for name, value in weights.items()} != {
@@ -107,9 +106,7 @@ class FinishedRun:
 
 def load_finished_run(models: Path, run_id: str) -> FinishedRun:
     """Load a finished run; an InputError where its files are missing or damaged."""
-    folder = runs_folder(models) / run_id
-    spec = read_saved_run(folder).spec
-    weights = read_weights(folder)
+    spec, weights = read_finished_run(runs_folder(models) / run_id)
     return FinishedRun(spec.architecture, spec.seed, weights, spec.stddev, spec.offset_factor)
 
 

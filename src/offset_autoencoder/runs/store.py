@@ -129,8 +129,9 @@ def export_runs(
     for run_id in sorted(ids):
         if not (folder / run_id).exists():
             copy_run(store / run_id, folder / run_id)
-    _write_index(models, runs)
-    return read_index(models)
+    index = [_indexed_run(run, models) for run in runs]
+    _write_index(models, index)
+    return index
 
 
 def read_index(models: Path) -> list[IndexedRun]:
@@ -142,20 +143,17 @@ def read_index(models: Path) -> list[IndexedRun]:
     return read_rows(models / INDEX, _indexed, _COLUMNS)
 
 
-def _write_index(models: Path, runs: Sequence[IdentifiedRun]) -> None:
+def _indexed_run(run: IdentifiedRun, models: Path) -> IndexedRun:
+    setting = run.run.setting
+    sweep = {key: format_value(value) for key, value in setting.sweep}
+    status = read_saved_run(runs_folder(models) / run.id).status
+    return IndexedRun(setting.model, setting.label, sweep, run.run.seed, run.id, status)
+
+
+def _write_index(models: Path, index: Sequence[IndexedRun]) -> None:
     """Write ``index.csv``: model, setting, swept keys, seed, id, status; a row per run."""
-    swept = dict.fromkeys(key for run in runs for key, _ in run.run.setting.sweep)
-    rows = [
-        {
-            "model": run.run.setting.model,
-            "setting": run.run.setting.label,
-            **{key: format_value(value) for key, value in run.run.setting.sweep},
-            "seed": run.run.seed,
-            "id": run.id,
-            "status": read_saved_run(runs_folder(models) / run.id).status,
-        }
-        for run in runs
-    ]
+    swept = dict.fromkeys(key for run in index for key in run.sweep)
+    rows = [{**vars(run), **run.sweep} for run in index]
     write_csv(models / INDEX, ["model", "setting", *swept, "seed", "id", "status"], rows)
 
 

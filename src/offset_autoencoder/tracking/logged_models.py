@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from offset_autoencoder.data.prepared import load_prepared, load_scale
-from offset_autoencoder.data.scaling import inverse_scale
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.paths import CUSTOM, PREPARED
@@ -290,6 +288,10 @@ def _signature(facts: ModelMetadata) -> Any:
 
 def _example(facts: ModelMetadata, root: Path) -> dict[str, Any]:
     """The first test samples, in the units of the data set, with their side inputs."""
+    # Not needed where there is nothing to publish.
+    from offset_autoencoder.data.prepared import load_prepared, load_scale
+    from offset_autoencoder.data.scaling import inverse_scale
+
     data = load_prepared(root / PREPARED)
     rows = slice(0, _EXAMPLES)
     example: dict[str, Any] = {"x": inverse_scale(data.test.x[rows], load_scale(root / PREPARED))}

@@ -303,10 +303,11 @@ def _read_runs(params: Params, root: Path) -> list[_ProjectRun]:
         position, report = reports.get((indexed.setting, str(indexed.seed), indexed.id), (0, None))
         if report is None:
             raise InputError(str(path), f"has no row for {run.label}", "run 'dvc repro evaluate'")
+        no_metrics = _NOT_METRICS | indexed.sweep.keys()
         metrics = {
             column: number(path, position, column, cell)
             for column, cell in report.items()
-            if cell and column not in _NOT_METRICS | indexed.sweep.keys()
+            if cell and column not in no_metrics
         }
         folder = runs_folder(models) / indexed.id
         saved = read_saved_run(folder)

@@ -76,6 +76,11 @@ class Location:
         """The URI without its password, for messages."""
         return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", self.uri)
 
+    @property
+    def name(self) -> str:
+        """Kind and safe URI, for messages."""
+        return f"MLflow {'server' if self.is_server else 'store'} {self.safe_uri}"
+
 
 def locate(tracking: Tracking) -> Location:
     """Find the store: ``tracking.uri``, else ``MLFLOW_TRACKING_URI``, else ``mlflow.db``.
@@ -219,7 +224,6 @@ def explained(location: Location) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
-        name = f"MLflow {'server' if location.is_server else 'store'} {location.safe_uri}"
         text, remedy = str(error).strip(), _RETRY_LATER
         what = text.splitlines()[0] if text else type(error).__name__
         # What follows in MLflow's message is the network library's account of every retry.
@@ -235,7 +239,7 @@ def explained(location: Location) -> Iterator[None]:
                 remedy = "check MLFLOW_TRACKING_USERNAME and _PASSWORD, or MLFLOW_TRACKING_TOKEN"
         elif "not in a valid JSON format" in text:
             what, remedy = f"{_NOT_MLFLOW} another answer", _CHECK_URI
-        raise InputError(name, what, remedy) from error
+        raise InputError(location.name, what, remedy) from error
 
 
 def all_pages(search: Callable[[str | None], PagedList[T]]) -> list[T]:
@@ -327,8 +331,7 @@ def _ask(location: Location, experiment: str) -> StoreState:
         if found is None:
             return StoreState()
         if not found.experiment_id:  # MLflow's client fills in what an answer lacks
-            where, what = f"MLflow server {location.safe_uri}", f"{_NOT_MLFLOW} another answer"
-            raise InputError(where, what, _CHECK_URI)
+            raise InputError(location.name, f"{_NOT_MLFLOW} another answer", _CHECK_URI)
         ids, ours = [found.experiment_id], f"tags.`{KEY}` LIKE '%'"
         runs = all_pages(lambda page: client.search_runs(ids, ours, page_token=page))
     is_deleted = found.lifecycle_stage == "deleted"
