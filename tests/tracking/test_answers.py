@@ -97,6 +97,6 @@ def test_a_login_is_sent(
 
 
 def test_every_page_is_read() -> None:
-    first, second, last = PagedList([1, 2], "more"), PagedList([3], "last"), PagedList([], None)
-    pages = {None: first, "more": second, "last": last}
+    last: PagedList[int] = PagedList([], None)
+    pages = {None: PagedList([1, 2], "more"), "more": PagedList([3], "last"), "last": last}
     assert all_pages(lambda token: pages[token]) == [1, 2, 3]
