@@ -46,18 +46,22 @@ class PreparedSplits:
 
     Attributes:
         seeds: Those with a split of their own, the first one first; empty where one serves all.
-        test_range: Smallest and largest value of a test split, over those of all seeds; None where
-            one split serves all.
+        value_range: Smallest and largest scaled value, over the splits of all seeds; None where one
+            split serves all.
     """
 
     folder: Path
     seeds: tuple[int, ...] = ()
-    test_range: tuple[float, float] | None = None
+    value_range: tuple[float, float] | None = None
 
     @property
     def varies(self) -> bool:
         """True if each seed has a split of its own."""
         return bool(self.seeds)
+
+    def has(self, seed: int) -> bool:
+        """True if there is a split that the runs of a seed may have."""
+        return not self.varies or seed in self.seeds
 
     def key(self, seed: int) -> int | None:
         """Seed under which a seed's split is kept beside the first one's; None for that one.
@@ -67,7 +71,7 @@ class PreparedSplits:
         """
         if not self.varies or seed == self.seeds[0]:
             return None
-        if seed not in self.seeds:
+        if not self.has(seed):
             raise InputError(str(self.folder / _SEEDS), f"names no split of seed {seed}", _AGAIN)
         return seed
 
@@ -122,7 +126,7 @@ def load_splits(folder: Path | str = paths.PREPARED) -> PreparedSplits:
         return PreparedSplits(folder)
     try:
         document = files.read_json(path)
-        low, high = document["test_range"]
+        low, high = document["value_range"]
         first, *others = (int(seed) for seed in document["seeds"])
         return PreparedSplits(folder, (first, *others), (float(low), float(high)))
     except (KeyError, TypeError, ValueError) as error:
@@ -134,9 +138,9 @@ def seed_folder(folder: Path, seed: int) -> Path:
     return folder / "splits" / str(seed)
 
 
-def write_seeds(folder: Path, seeds: Sequence[int], test_range: tuple[float, float]) -> None:
+def write_seeds(folder: Path, seeds: Sequence[int], value_range: tuple[float, float]) -> None:
     """Write the seeds that have a split of their own: see :class:`PreparedSplits`."""
-    files.write_json(folder / _SEEDS, {"seeds": list(seeds), "test_range": list(test_range)})
+    files.write_json(folder / _SEEDS, {"seeds": list(seeds), "value_range": list(value_range)})
 
 
 def write_rows(folder: Path, rows: SplitRows) -> None:

@@ -191,16 +191,17 @@ class Source:
             {name: choose(getattr(s, end)[name] for s in summaries) for name in SPLITS}
             for choose, end in ((min, "low"), (max, "high"))
         )
-        is_in_unit = min(low.values()) >= 0 and max(high.values()) <= 1
+        of_all = min(low.values()), max(high.values())
         is_made_for_unit = summaries[0].scale.kind in ("unit", "minmax")
-        data_range = [0.0, 1.0] if is_made_for_unit and is_in_unit else None
-        inputs = metrics.MetricInputs(self.params, data_range, low["test"], high["test"])
-        metrics.check_metric_inputs(inputs)
+        data_range = [0.0, 1.0] if is_made_for_unit and of_all[0] >= 0 and of_all[1] <= 1 else None
+        # Where splits vary, any sample is a test sample of some seed.
+        test = of_all if self.seeds else (low["test"], high["test"])
+        metrics.check_metric_inputs(metrics.MetricInputs(self.params, data_range, *test))
         for summary in summaries[1:]:
             schema = replace(summary.schema, range=data_range)
             prepared.write_schema(summary.folder, schema, summary.scale.arrays)
         if self.seeds:
-            varying.write_seeds(folder, self.seeds, (low["test"], high["test"]))
+            varying.write_seeds(folder, self.seeds, of_all)
         splits: dict[SplitName, PreparedSplit] = {
             name: PreparedSplit(
                 x=open_npy(folder / name / "x.npy"),

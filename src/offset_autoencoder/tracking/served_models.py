@@ -188,7 +188,9 @@ class ModelPublication:
             for setting in self.params.settings
             if setting.spec.offset is None or self.params.offsets[setting.spec.offset].needs is None
         }
-        samples = {split.context: split.sha256 for split in read_splits(self.root)}["test"]
+        samples = {
+            split.context: split.sha256 for split in read_splits(self.root, self.params.seeds[0])
+        }["test"]
         candidate = _best_run([run for run in diff.served if run.model in needs_only_x], metric)
         selection = _ChampionSelection(name, metric, samples, candidate)
         return None if diff.parent.tags.get(_DECIDED) == selection.content else selection
