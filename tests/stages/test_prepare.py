@@ -12,6 +12,7 @@ import yaml
 
 from offset_autoencoder.data.prepared import load_prepared, load_scale
 from offset_autoencoder.data.scaling import apply_scale
+from offset_autoencoder.data.varying import load_splits
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.stages.prepare import main
 
@@ -72,7 +73,8 @@ def test_digits(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main()
     assert (
         capsys.readouterr().out
-        == "prepared: digits, 1797 × 64, train 1168 / validation 270 / test 359, 10 classes\n"
+        == "prepared: digits, 1797 × 64, train 1168 / validation 270 / test 359, 10 classes, "
+        "each of 2 seeds with a split of its own\n"
     )
     from sklearn.datasets import load_digits
 
@@ -156,7 +158,7 @@ def test_unlabelled(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.save("data/raw/x.npy", np.random.default_rng(0).random((30, 5)))
     params(data=file(path="x.npy"))
     main()
-    assert capsys.readouterr().out.endswith("no labels\n")
+    assert ", no labels, each of 2 seeds" in capsys.readouterr().out
     assert load_prepared().train.y is None
 
 
@@ -177,7 +179,8 @@ def test_values_that_binary_crossentropy_cannot_take(
     )
     refused(
         project,
-        r"x\.csv, row \d+ \(line \d+\), column 'u': .* in the train split, .* outside \[0, 1\], "
+        r"x\.csv, row \d+ \(line \d+\), column 'u': .* in the train split of seed 0, .* outside "
+        r"\[0, 1\], "
         r"which loss: binary_crossentropy of model b stddev=0\.1 needs \(set data\.scale: "
         rf"{others}, or network\.loss: mean_squared_error with output: linear\)",
     )
@@ -200,7 +203,7 @@ def test_rows_that_categorical_crossentropy_cannot_take(project: Path) -> None:
     x[0] *= 1.01
     np.save("data/raw/x.npy", x)
     with pytest.raises(
-        InputError, match=r"x\.npy, row 0: sums to 1\.01 in the \w+ split, not to 1"
+        InputError, match=r"x\.npy, row 0: sums to 1\.01 in the \w+ split of seed 0, not to 1"
     ):
         main()
     x[0] = [-0.1, 0.6, 0.3, 0.2]
@@ -269,7 +272,7 @@ def test_an_unknown_metric_is_named(project: Path, key: tuple[str, str]) -> None
     [
         ("none", "psnr", "linear", "psnr needs data of known range, and data.scale: none"),
         ("standard", "psnr", "linear", "psnr needs data of known range, and data.scale: standard"),
-        ("standard", "binary_crossentropy", "linear", "the test split has values from -"),
+        ("standard", "binary_crossentropy", "linear", "values from -"),
         ("unit", "binary_crossentropy", "linear", "every model has output: linear"),
         ("unit", "binary_crossentropy", "sigmoid", None),
         ("unit", "psnr", "linear", None),
@@ -307,7 +310,10 @@ def test_constant_features(project: Path, capsys: pytest.CaptureFixture[str]) ->
     constant = np.ptp(data.train.x, axis=0) == 0
     assert data.schema.scale == {"kind": "standard", "constant_features": constant.sum()}
     assert np.all(data.test.x[:, constant] == 0)
-    assert f", {constant.sum()} constant features set to 0\n" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    own = [load_splits().schema(seed).scale["constant_features"] for seed in (0, 1)]
+    counts = " to ".join(str(int(count)) for count in sorted({*own}))
+    assert f", {counts} constant features set to 0, each of 2 seeds" in printed
 
 
 def test_samples_in_more_than_one_split_are_counted(
