@@ -80,9 +80,8 @@ def test_each_seed_has_the_split_of_its_hashes() -> None:
     frame = table()
     prepare(data=from_table("unit"), split={"stratify": False, "seed": 5})
     for seed in range(3):
-        order = sorted(
-            frame.index, key=lambda name, s=seed: hashlib.sha256(f"5:{s}:{name}".encode()).digest()
-        )
+        digests = {i: hashlib.sha256(f"5:{seed}:{i}".encode()).digest() for i in frame.index}
+        order = sorted(digests, key=digests.__getitem__)
         data = load_splits().of(seed)
         assert list(data.validation.ids) == sorted(order[:14])
         assert list(data.test.ids) == sorted(order[14:32])

@@ -144,7 +144,11 @@ def load_table(
     """
     root = Path(root)
     places = [seed_folder(root, name, seed), root / name]
-    folders = [folder_of(p.parent, p.name, latent_dim, swept=s) for p in places for s in (0, 1)]
+    folders = [
+        folder_of(place.parent, place.name, latent_dim, swept=swept)
+        for place in places
+        for swept in (False, True)
+    ]
     folder = next((folder for folder in folders if (folder / INFO).is_file()), None)
     info = read_info(folder) if folder else {}
     is_of_seed = seed is None or info.get(SPLIT_SEED, seed) == seed
