@@ -42,7 +42,7 @@ class PreparedSplit:
 
 @dataclass(frozen=True)
 class Schema:
-    """Content of ``schema.json``, key by key.
+    """Content of ``schema.json``, key by key; where splits vary, each seed's has its own.
 
     Attributes:
         source: ``digits``, ``mnist``, ``fashion_mnist``, or the files' names.
@@ -52,7 +52,7 @@ class Schema:
         scale: ``{"kind": ...}``, and ``divisor`` (unit), or ``constant_features``: the number of
             features of a built-in data set that were set to 0 (minmax, standard).
         range: ``[0, 1]`` where the scale is made for it (unit, minmax) and every value of
-            every split keeps to it; None where values have no range to rely on.
+            every split, of whatever seed, keeps to it; None where values have no range to rely on.
         classes: The labels as they came, in order of class index, or None.
         ids: ``given`` where they are the user's, ``rows`` where they are row numbers.
         digests: Of ``x``, ``y`` and ``ids`` of each split.
