@@ -53,7 +53,7 @@ def mapped(path: Path, array: Any) -> Any:
 
 @pytest.mark.usefixtures("compiled_once", "engine")
 def test_neither_the_file_nor_the_company_changes_a_run(tmp_path: Path) -> None:
-    chunks = small_runs.population(memory_limit=LIMIT).chunks(X)
+    chunks = small_runs.population(memory_limit=LIMIT).chunks(small_runs.SIZES)
     assert chunks is not None
     assert (chunks.block, chunks.blocks) == (BATCH, 3)
     x, table = mapped(tmp_path / "x.npy", X), mapped(tmp_path / "table.npy", TABLE)
