@@ -73,8 +73,7 @@ def test_records_stand_for_the_rows_of_the_index(make_project: Make) -> None:
 def test_times_do_not_make_a_record_differ(make_project: Make) -> None:
     project = make_project(has_store=False)
     known = [record.content for record in read_records(project.params, project.root)]
-    project.timeless = True
-    project.write()
+    project.write(timeless=True)
     assert [record.content for record in read_records(project.params, project.root)] == known
 
 
@@ -85,8 +84,7 @@ def test_experiment_is_another_when_a_param_is(make_project: Make) -> None:
         return read_records(project.params, project.root)[0].key
 
     first = key()
-    project.shift = 1.0
-    project.write()
+    project.write(shift=1.0)
     assert key() == first
     project.document["evaluate"]["confidence"] = 0.9
     project.write()
