@@ -44,14 +44,8 @@ def pickled(folder: Path) -> None:
         (lambda folder: (folder / "served.json").unlink(), "is no model's folder"),
         (lambda folder: (folder / "served.json").write_text("{"), "is not JSON"),
         (edit(lambda facts: facts.update(format=1)), "has format 1, expected 2"),
-        (
-            edit(lambda facts: facts.pop("seed")),
-            "served.json.seed: is missing (make the",
-        ),
-        (
-            edit(lambda facts: facts.update(more=1)),
-            "served.json.more: unknown key (make",
-        ),
+        (edit(lambda facts: facts.pop("seed")), "served.json.seed: is missing (make the"),
+        (edit(lambda facts: facts.update(more=1)), "served.json.more: unknown key (make"),
         (
             edit(lambda facts: facts.update(input_dim=0)),
             "input_dim: should be greater than or equal to 1",

@@ -174,9 +174,7 @@ def test_two_machines_at_once_leave_at_most_a_double_for_the_next(
     check(clones[1])
 
 
-def test_a_run_that_another_machine_is_writing_is_let_alone_until_it_is_dead(
-    make: Make,
-) -> None:
+def test_a_run_that_another_machine_is_writing_is_let_alone_until_it_is_dead(make: Make) -> None:
     project = make()
     client = project.client
     record = read_records(project.params, project.root)[-1]

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
+from tests.reporting.conftest import make_results
 
 from offset_autoencoder.reporting.page import reason_of
 
@@ -21,11 +19,9 @@ def test_the_reason_is_what_stands_between_word_and_figures(sentence: str, reaso
     assert reason_of(sentence, "pca") == reason
 
 
-def test_every_sentence_that_is_written_gives_its_reason(
-    make_report: Callable[..., Any], make_whole: Callable[..., Any]
-) -> None:
+def test_every_sentence_that_is_written_gives_its_reason() -> None:
     for seeds in (2, 10):
-        for verdict in make_whole(make_report(seeds=seeds)).verdicts:
+        for verdict in make_results(seeds=seeds).verdicts:
             reason = reason_of(verdict.sentence, verdict.setting.label)
             assert f": {reason.partition(';')[0]}" in verdict.sentence
             assert verdict.setting.label not in reason
