@@ -13,7 +13,6 @@ from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation.comparison import Comparison, compare
 from offset_autoencoder.evaluation.encoder_adaptation import (
     EncoderAdaptation,
-    EncoderAdaptationSummary,
     summarise_encoder_adaptation,
 )
 from offset_autoencoder.evaluation.examples import Reconstructions
@@ -22,15 +21,13 @@ from offset_autoencoder.evaluation.interventions import (
     OMITTED,
     OWN,
     PERMUTED,
-    InterventionSummary,
     summarise_interventions,
 )
 from offset_autoencoder.evaluation.offset_verdict import OffsetEffects, OffsetVerdict, judge_offsets
-from offset_autoencoder.evaluation.probes import Probe, ProbeSummary, summarise_probes
+from offset_autoencoder.evaluation.probes import Probe, summarise_probes
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.evaluation.summary import (
-    GeneralizationGap,
     RunRow,
     SettingSummary,
     learning_curves,
@@ -111,16 +108,7 @@ def report() -> Report:
     return make_report()
 
 
-@dataclass(frozen=True)
-class Findings:
-    params: Params
-    interventions: list[InterventionSummary]
-    probes: list[ProbeSummary]
-    encoder_adaptations: list[EncoderAdaptationSummary]
-    generalization_gaps: list[GeneralizationGap]
-
-
-def make_findings(params: Params, metric: str = "mse", labels: bool = True) -> Findings:
+def make_findings(params: Params, metric: str = "mse", labels: bool = True) -> dict[str, Any]:
     """Made-up interventions and probes for each run; those on the offset where there is one."""
     measured, probes, gaps = [], [], []
     adaptations: list[tuple[Run, EncoderAdaptation | None]] = []
@@ -144,13 +132,12 @@ def make_findings(params: Params, metric: str = "mse", labels: bool = True) -> F
         measured.append((run, changed))
         probes.append((run, found))
         gaps.append((run, (0.9 * own, changed[OWN][metric])))
-    return Findings(
-        params,
-        summarise_interventions(measured, confidence=0.95),
-        summarise_probes(probes, confidence=0.95),
-        summarise_encoder_adaptation(adaptations, confidence=0.95),
-        summarise_generalization_gaps(gaps, metric=metric, confidence=0.95),
-    )
+    return {
+        "interventions": summarise_interventions(measured, confidence=0.95),
+        "probes": summarise_probes(probes, confidence=0.95),
+        "encoder_adaptations": summarise_encoder_adaptation(adaptations, confidence=0.95),
+        "generalization_gaps": summarise_generalization_gaps(gaps, metric=metric, confidence=0.95),
+    }
 
 
 CHANGES = {"frozen": (0.0, 0.0, -0.3), "pca": (6.8, 6.1, 2.7), "class_code": (1.9, 4.5, 0.9)}
@@ -179,7 +166,6 @@ def make_verdicts(params: Params) -> list[OffsetVerdict]:
 def make_whole(made: Report, *, samples: str = "images", **changes: Any) -> ExperimentResults:
     """All that is reported of a made-up experiment, with attributes given anew."""
     params = made.params
-    found = make_findings(params)
     pictures = np.random.default_rng(0).random((2, 3, 8, 8))
     if samples == "profiles":
         pictures = pictures.reshape(2, 3, 64)
@@ -192,10 +178,7 @@ def make_whole(made: Report, *, samples: str = "images", **changes: Any) -> Expe
         summaries=made.summaries,
         bounds=[],
         curves=learning_curves(made.val_losses, confidence=0.95),
-        interventions=found.interventions,
-        probes=found.probes,
-        encoder_adaptations=found.encoder_adaptations,
-        generalization_gaps=found.generalization_gaps,
+        **make_findings(params),
         verdicts=make_verdicts(params),
         reconstructions=(
             None if samples == "none" else Reconstructions(pictures[1], shown, [], (0.0, 1.0))

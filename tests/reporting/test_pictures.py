@@ -61,7 +61,7 @@ def test_errors_stand_on_an_axis_of_ratios_and_changes_on_one_that_keeps_small_o
 @pytest.mark.parametrize(("metric", "seeds"), [("psnr", 1), ("explained_variance", 2)])
 def test_metrics_of_any_sign_are_drawn(metric: str, seeds: int, tmp_path: Path) -> None:
     made = make_report(seeds=seeds, evaluate={"metric": metric})
-    interventions = make_findings(made.params, metric).interventions
+    interventions = make_findings(made.params, metric)["interventions"]
     summaries = [replace(summary, metric=metric) for summary in made.summaries]
     results = make_whole(made, interventions=interventions, summaries=summaries, comparisons=[])
     plots = plot_tables(results)

@@ -95,7 +95,7 @@ def test_a_setting_has_one_row_with_all_that_was_found(whole: ExperimentResults)
 
 
 def test_without_labels_there_are_no_accuracies(whole: ExperimentResults) -> None:
-    plain = replace(whole, probes=make_findings(whole.params, labels=False).probes)
+    plain = replace(whole, probes=make_findings(whole.params, labels=False)["probes"])
     columns, _ = report_tables(plain)["probes"]
     assert not [column for column in columns if "accuracy" in column]
     assert report_tables(replace(whole, **NOTHING))["probes"][1] == []

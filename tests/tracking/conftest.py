@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import operator
 import os
 import shutil
 import sqlite3
@@ -99,14 +100,9 @@ class Project:
         experiment = client.get_experiment_by_name(self.document["tracking"]["experiment"])
         assert experiment is not None
         found = client.search_runs([experiment.experiment_id], max_results=1000)
-        fields = ("run_id", "run_name", "status", "start_time", "end_time")
-        return [
-            Shown(
-                *(getattr(run.info, name) for name in fields),
-                *(run.data.params, run.data.metrics, run.data.tags, run.info.artifact_uri),
-            )
-            for run in found
-        ]
+        info = operator.attrgetter("run_id", "run_name", "status", "start_time", "end_time")
+        data = operator.attrgetter("params", "metrics", "tags")
+        return [Shown(*info(run.info), *data(run.data), run.info.artifact_uri) for run in found]
 
     def of_role(self, role: str) -> list[Shown]:
         return [run for run in self.shown() if run.role == role]
@@ -177,15 +173,10 @@ class Project:
             versions={"keras": "3"},
         )
         has_diverged = run.label in self.diverged
-        return SavedRun(
-            spec=spec,
-            status="diverged" if has_diverged else "finished",
-            epochs=self.epochs,
-            best_epoch=None if has_diverged else self.epochs,
-            diverged_epoch=self.epochs if has_diverged else None,
-            stopped_early=False,
-            parameters=None if has_diverged else 100,
-        ).dump()
+        saved = SavedRun(spec, "finished", self.epochs, self.epochs, None, False, 100)
+        if has_diverged:
+            saved = SavedRun(spec, "diverged", self.epochs, None, self.epochs, False, None)
+        return saved.dump()
 
     def write_run(self, folder: Path, spec: dict[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -83,6 +84,11 @@ def make_project(
         spec = {"id": row.id, "fingerprint": trained_by}
         _write_json(root / "models" / "runs" / row.id / "spec.json", spec)
     return Project(root, whole, _schema(source, labels))
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
 
 
 def _codes(params: Params, labels: list[str] | None) -> list[CodePoint]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
 import hashlib
 import itertools
 import json
@@ -17,7 +16,7 @@ from typing import Any
 
 import pytest
 from tests.reporting.html.elements import Element, parse
-from tests.reporting.html.project import SECRET, Project
+from tests.reporting.html.project import SECRET, Project, read_csv
 
 from offset_autoencoder.errors import InputError
 
@@ -38,11 +37,6 @@ def rows_of(page: Element, table: str) -> list[list[str]]:
     (found,) = [each for each in page.all("table") if each.attributes.get("id") == table]
     rows = found.all("tbody")[0].all("tr")
     return [[cell.text for cell in row.children] for row in rows]
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 def test_a_screen_reader_finds_its_way(page: Element) -> None:
@@ -147,7 +141,7 @@ def test_another_process_gives_the_same_bytes(project: MakeProject, tmp_path: Pa
 def test_the_tables_say_what_the_files_say(project: MakeProject) -> None:
     made = project(labels=["a"])
     page = parse(made.write())
-    settings = read(made.reports / "plots" / "settings.csv")
+    settings = read_csv(made.reports / "plots" / "settings.csv")
     shown = rows_of(page, "settings")
     assert [row[0] for row in shown] == [row["name"] for row in settings]
     for row, expected in zip(shown, settings, strict=True):
@@ -155,7 +149,7 @@ def test_the_tables_say_what_the_files_say(project: MakeProject) -> None:
         width = float(expected["high"]) - float(expected["low"])
         assert float(mean) == pytest.approx(1e3 * float(expected["mean"]), abs=0.006)
         assert float(half) == pytest.approx(1e3 * width / 2, abs=0.006)
-    differences = read(made.reports / "plots" / "comparison.csv")
+    differences = read_csv(made.reports / "plots" / "comparison.csv")
     tables = [t for t in page.all("table") if t.attributes.get("id", "").startswith("comparison-")]
     groups = {(row["baseline"], row["condition"]) for row in differences}
     assert len(tables) == len(groups) == 4
@@ -170,7 +164,7 @@ def test_every_verdict_is_said(project: MakeProject) -> None:
     assert [card.all("h3")[0].text for card in cards] == ["frozen", "pca", "class_code"]
     assert "noise: it does not matter whose it is" in cards[0].text
     assert sum(len(card.all("tr")) - len(card.all("table")) for card in cards) == 9
-    changes = read(made.reports / "verdicts.csv")[0]
+    changes = read_csv(made.reports / "verdicts.csv")[0]
     assert f"{100 * float(changes['omitted']):.0f}".replace("-", "−") in cards[0].text
 
 
