@@ -19,6 +19,7 @@ from tests.reporting.html.elements import Element, parse
 from tests.reporting.html.project import SECRET, Project, read_csv
 
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.reporting.page import reason_of
 
 MakeProject = Callable[..., Project]
 
@@ -157,13 +158,21 @@ def test_the_tables_say_what_the_files_say(project: MakeProject) -> None:
     assert [word.split(" <")[0] for word in words] == [row["verdict"] for row in differences]
 
 
-def test_every_verdict_is_said(project: MakeProject) -> None:
+def test_every_verdict_is_said_with_its_reason(project: MakeProject) -> None:
+    assert reason_of("pca: inconclusive: open (margin 5 %); about 8 seeds more", "pca") == (
+        "open; about 8 seeds more"
+    )
+    assert reason_of("pca: said in another way", "pca") == "said in another way"
     made = project(seeds=10)
     page = parse(made.write())
     cards = [each for each in page.all("li") if "card" in each.attributes.get("class", "").split()]
     assert [card.all("h3")[0].text for card in cards] == ["frozen", "pca", "class_code"]
     assert "noise: it does not matter whose it is" in cards[0].text
     assert sum(len(card.all("tr")) - len(card.all("table")) for card in cards) == 9
+    for verdict in made.results.verdicts:
+        reason = reason_of(verdict.sentence, verdict.setting.label)
+        assert f": {reason.partition(';')[0]}" in verdict.sentence
+        assert not re.search(f"{verdict.setting.label}|margin", reason)
     changes = read_csv(made.reports / "verdicts.csv")[0]
     assert f"{100 * float(changes['omitted']):.0f}".replace("-", "−") in cards[0].text
 

@@ -193,27 +193,25 @@ class FakeExports(Exports):
         if wanted.model in self.refused:
             raise NotServable("its network cannot be saved")
         kind = KIND[wanted.model]
-        facts = ModelMetadata(
-            format=FORMAT,
-            run=wanted.run,
-            model=wanted.model,
-            system="additive",
-            function=None,
-            seed=0,
-            input_dim=3,
-            columns=None,
-            image_shape=None,
-            latent_dim=2,
-            offset_kind=kind,
-            offset_factor=1.0,
-            scale="none",
-            classes=[7, 9],
-            text_ids=False,
-            has_code=True,
-            test_samples_sha256="",
-            test=wanted.test,
-        )
-        write_metadata(folder, facts)
+        facts: dict[str, Any] = {
+            **dict.fromkeys(("function", "columns", "image_shape")),
+            "format": FORMAT,
+            "run": wanted.run,
+            "model": wanted.model,
+            "system": "additive",
+            "seed": 0,
+            "input_dim": 3,
+            "latent_dim": 2,
+            "offset_kind": kind,
+            "offset_factor": 1.0,
+            "scale": "none",
+            "classes": [7, 9],
+            "text_ids": False,
+            "has_code": True,
+            "test_samples_sha256": "",
+            "test": wanted.test,
+        }
+        write_metadata(folder, ModelMetadata(**facts))
         write_npz(folder / "scale.npz", {"shift": np.zeros(1), "factor": np.ones(1)})
         info = dict.fromkeys(("name", "params", "rms", "largest", "digests", "data"))
         write_json(
