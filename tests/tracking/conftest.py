@@ -39,14 +39,14 @@ class Shown:
     status: str
     start: int
     end: int | None
+    artifact_uri: str
     params: dict[str, str]
     metrics: dict[str, float]
     tags: dict[str, str]
-    artifact_uri: str
 
     @property
-    def parent(self) -> str | None:
-        return self.tags.get("mlflow.parentRunId")
+    def parent(self) -> str:
+        return self.tags.get("mlflow.parentRunId", "")
 
     @property
     def role(self) -> str:
@@ -100,9 +100,9 @@ class Project:
         experiment = client.get_experiment_by_name(self.document["tracking"]["experiment"])
         assert experiment is not None
         found = client.search_runs([experiment.experiment_id], max_results=1000)
-        info = operator.attrgetter("run_id", "run_name", "status", "start_time", "end_time")
-        data = operator.attrgetter("params", "metrics", "tags")
-        return [Shown(*info(run.info), *data(run.data), run.info.artifact_uri) for run in found]
+        fields = ("run_id", "run_name", "status", "start_time", "end_time", "artifact_uri")
+        info, data = operator.attrgetter(*fields), operator.attrgetter("params", "metrics", "tags")
+        return [Shown(*info(run.info), *data(run.data)) for run in found]
 
     def of_role(self, role: str) -> list[Shown]:
         return [run for run in self.shown() if run.role == role]

@@ -131,7 +131,7 @@ def test_curves_are_seen_in_training_and_publish_completes_them(training: Traini
 def test_what_is_cut_off_is_mended_by_publish(
     training: Training, monkeypatch: pytest.MonkeyPatch, dies: str, status: str
 ) -> None:
-    real, started = subprocess.Popen, []
+    real, started = subprocess.Popen, list[subprocess.Popen[bytes]]()
 
     def start(*arguments: Any, **options: Any) -> Any:
         started.append(real(*arguments, **options))

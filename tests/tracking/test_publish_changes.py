@@ -70,7 +70,7 @@ def test_params_put_back_bring_back_the_first_parent(project: Project) -> None:
     current = {run.name: run.id for run in project.shown() if run.tags["current"] == "true"}
     assert current == first
     parents = {run.parent for run in project.shown() if run.tags["current"] == "true"}
-    assert len(parents - {None}) == 1 + 3
+    assert len(parents - {""}) == 1 + 3
 
 
 def test_swept_and_single_value_are_one_run_under_a_new_name(project: Project) -> None:

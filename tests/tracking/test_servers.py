@@ -161,7 +161,8 @@ def test_two_machines_at_once_leave_at_most_a_double_for_the_next(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two machines share no lock: here each publisher has a folder of its own for that."""
-    clones, publishers = [make(name, epochs=30) for name in ("one", "two")], []
+    clones = [make(name, epochs=30) for name in ("one", "two")]
+    publishers = []
     for clone in clones:
         place = tmp_path / f"tmp {clone.root.name}"
         place.mkdir()
