@@ -17,6 +17,13 @@ PACKAGE = "offset_autoencoder"
 SOURCES = Path(offset_autoencoder.__file__).parent.parent
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with files of slow tests: with several workers, the last to begin is waited for."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @dataclass(frozen=True, eq=False)
 class ImportGraph:
     """Imports of each module, read from the import statements, those in functions too.
