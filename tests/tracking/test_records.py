@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from typing import Any
 
 import numpy as np
@@ -108,7 +107,7 @@ def test_reports_and_params_make_a_record_differ_and_times_do_not(make_project: 
         ("reports/comparison.csv", None, "comparison.csv: no such file"),
         ("data/prepared/schema.json", "{}", "schema.json: lacks 'digests'"),
         ("reports/runs.csv", (",0.02,", ",n/a,"), "runs.csv, row 2, column mse: expected a number"),
-        ("params.yaml", ("- 0.2", "- 0.3"), "no such run of model 'gaussian'"),
+        ("params.yaml", ("- 0.2", "- 0.3"), "no such run of model 'gaussian' … dvc repro"),
     ],
 )
 def test_damaged_files_are_named(
@@ -120,8 +119,9 @@ def test_damaged_files_are_named(
     if isinstance(text, tuple):
         text = target.read_text().replace(*text)
     target.unlink() if text is None else target.write_text(text)
-    with pytest.raises(InputError, match=re.escape(message)):
+    with pytest.raises(InputError) as raised:
         read_records(project.params, project.root)
+    assert all(part in str(raised.value) for part in message.split(" … "))
 
 
 @pytest.mark.parametrize(
