@@ -100,9 +100,10 @@ class Project:
         experiment = client.get_experiment_by_name(self.document["tracking"]["experiment"])
         assert experiment is not None
         found = client.search_runs([experiment.experiment_id], max_results=1000)
-        fields = ("run_id", "run_name", "status", "start_time", "end_time", "artifact_uri")
-        info, data = operator.attrgetter(*fields), operator.attrgetter("params", "metrics", "tags")
-        return [Shown(*info(run.info), *data(run.data)) for run in found]
+        info = ("run_id", "run_name", "status", "start_time", "end_time", "artifact_uri")
+        data = ("data.params", "data.metrics", "data.tags")
+        fields = operator.attrgetter(*(f"info.{name}" for name in info), *data)
+        return [Shown(*fields(run)) for run in found]
 
     def of_role(self, role: str) -> list[Shown]:
         return [run for run in self.shown() if run.role == role]
