@@ -172,6 +172,11 @@ def test_loads_in_safe_mode(architecture: Any, tmp_path: Path) -> None:
     for mine, its in zip(model.weights, again.weights, strict=True):
         np.testing.assert_array_equal(np.asarray(mine), np.asarray(its))
     assert [w.path for w in again.trainable_weights] == [w.path for w in model.trainable_weights]
+    assert {tensor.name for tensor in again.inputs} == {"x", "offset"}
+    # Whoever has imported this module can load it.
+    homes = {type(layer).__module__ for layer in again.layers}
+    ours = {home for home in homes if not home.startswith("keras.")}
+    assert ours <= {"offset_autoencoder.models.layers"}
 
 
 def test_noise_is_active_in_training_only(architecture: Any) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
+from tests.small_params import small_params
 
 from offset_autoencoder.config import parse_params
 from offset_autoencoder.config.offset_kinds import InterferenceOffset
@@ -124,17 +125,7 @@ def test_without_ids_it_says_so() -> None:
     ],
 )
 def test_keys_that_do_not_suit(keys: dict[str, Any], expected: str) -> None:
-    document: dict[str, Any] = {
-        "seeds": 1,
-        "data": {},
-        "split": {},
-        "offsets": {"none": {"kind": "zero"}, "mine": {"kind": "interference", **keys}},
-        "network": {},
-        "train": {},
-        "models": {"none": {"offset": "none"}},
-        "evaluate": {"baselines": ["none"]},
-        "tracking": {},
-    }
+    offsets = {"none": {"kind": "zero"}, "mine": {"kind": "interference", **keys}}
     with pytest.raises(InputError) as caught:
-        parse_params(document)
+        parse_params(small_params(offsets=offsets))
     assert expected in str(caught.value)

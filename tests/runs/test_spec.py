@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.small_params import small_params
 
 from offset_autoencoder.config import parse_params
 from offset_autoencoder.config.schema import Network
@@ -173,18 +174,7 @@ def test_a_wide_encoder_is_known_by_its_widths(make_runs: MakeRuns) -> None:
 
 
 def changed(**changes: Any) -> str:
-    document = {
-        "seeds": [0],
-        "data": {},
-        "split": {},
-        "offsets": {"none": {"kind": "zero"}},
-        "network": {},
-        "train": {},
-        "models": {"none": {"offset": "none"}},
-        "evaluate": {"baselines": ["none"]},
-        "tracking": {},
-    }
-    (run,) = parse_params(document).runs
+    (run,) = parse_params(small_params()).runs
     facts: dict[str, Any] = {
         "architecture": Architecture(network=run.setting.network, input_dim=6),
         "data": {"train": "a", "validation": "b"},

@@ -152,16 +152,6 @@ def test_what_the_jobs_of_a_system_are_fed(make_runs: MakeRuns) -> None:
     assert not second.offset.any()  # its rms is that of its own second encoder
 
 
-def test_a_run_of_two_models_trains_once(make_runs: MakeRuns) -> None:
-    runs = make_runs(
-        seeds=2,
-        models={"none": {"offset": "none"}, "gaussian": {"offset": "none", "stddev": [0, 0.1]}},
-    )
-    ((_, members),) = group_into_populations(runs)
-    assert len(runs) == 6
-    assert len(members) == len({member.id for member in members}) == 4
-
-
 def test_jobs_share_their_arrays_and_seeds_stand_side_by_side(make_runs: MakeRuns) -> None:
     runs = make_runs(
         seeds=[5, 2],
