@@ -114,13 +114,6 @@ def test_what_fit_leaves_on_the_object_does_not_reach_apply(write: Write) -> Non
         )
 
 
-def test_missing_module_says_where_it_is_looked_for() -> None:
-    text = message("custom.nothing_here:f")
-    assert text.startswith(f"{WHERE}.function: there is no module 'custom.nothing_here'")
-    assert "custom/nothing_here.py" in text
-    assert "src/custom" in text
-
-
 def test_functions_that_are_not_deterministic_are_refused(write: Write) -> None:
     module = write(
         """
