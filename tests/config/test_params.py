@@ -129,11 +129,7 @@ def test_offsets_carry_their_kind() -> None:
         ("models.none.rms", 0, "models.none.rms: .*greater than 0"),
         ("models.1st", {"offset": "none"}, "models.1st: a name is"),
         ("models.none", [], "models.none: must be a mapping"),
-        (
-            "models.none",
-            {"rms": 0.1},
-            "models.none.rms: rms scales an offset",
-        ),
+        ("models.none", {"rms": 0.1}, "models.none.rms: rms scales an offset"),
         ("models", {}, "models: names no model"),
         ("offsets.a/b", {"kind": "zero"}, "offsets.a/b: a name is"),
         ("offsets.x", {"kind": "hsh"}, "offsets.x.kind: unknown kind 'hsh' .did you mean 'hash'"),

@@ -30,11 +30,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def read(
-    path: str,
-    *,
-    labelled: bool = False,
-    trained_on: Sequence[str] | None = None,
-    **named: str,
+    path: str, *, labelled: bool = False, trained_on: Sequence[str] | None = None, **named: str
 ) -> Table:
     return read_new_samples(
         Path(path), ColumnOptions(**named), labelled=labelled, trained_on=trained_on

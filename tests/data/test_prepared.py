@@ -6,12 +6,7 @@ import numpy as np
 import pytest
 from tests.prepared_data import digests, prepared_of, write_prepared
 
-from offset_autoencoder.data.prepared import (
-    PreparedData,
-    PreparedSplit,
-    load_prepared,
-    load_scale,
-)
+from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, load_prepared, load_scale
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io import files
 

@@ -51,9 +51,7 @@ def message(models: dict[str, Any], **options: Any) -> str:
     ],
     ids=str,
 )
-def test_a_wide_encoder_has_the_parameters_of_the_model_it_matches(
-    matched: dict[str, Any],
-) -> None:
+def test_a_wide_encoder_has_the_parameters_of_the_model_it_matches(matched: dict[str, Any]) -> None:
     network = {"latent_dim": 3, "hidden": [40]}
     found = resolve({"m": matched, "wide": {"system": "wide", "match": "m"}}, network=network)
     target = found["m"].trainable_parameters

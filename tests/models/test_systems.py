@@ -164,10 +164,7 @@ def test_loads_in_safe_mode(architecture: Any, tmp_path: Path) -> None:
     model = build_model(architecture, 2, stddev=0.0 if architecture.system == "vae" else 0.1)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
-    inputs = {
-        "x": RNG.random((N, architecture.input_dim), dtype=np.float32),
-        "offset": OFFSET,
-    }
+    inputs = {"x": RNG.random((N, architecture.input_dim), dtype=np.float32), "offset": OFFSET}
     np.testing.assert_array_equal(np.asarray(again(inputs)), np.asarray(model(inputs)))
     for mine, its in zip(model.weights, again.weights, strict=True):
         np.testing.assert_array_equal(np.asarray(mine), np.asarray(its))

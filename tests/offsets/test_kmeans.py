@@ -90,9 +90,7 @@ def test_clusters_of_samples_that_do_not_fit(monkeypatch: pytest.MonkeyPatch) ->
     np.testing.assert_allclose(centroids, means, atol=1e-5)  # of all samples, not of the 90
 
 
-def test_clusters_without_gaps_that_do_not_fit_are_as_good(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_clusters_without_gaps_that_do_not_fit_are_as_good(monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.random.default_rng(0).standard_normal((4000, 3)).astype(np.float32)
     monkeypatch.setattr(arrays, "CHUNK_VALUES", 3 * 400)
     state = fit(x, n_clusters=4)

@@ -140,8 +140,7 @@ def test_what_a_system_has_of_its_own_changes_the_id(
     make_runs: MakeRuns, system: str, first: dict[str, Any], second: dict[str, Any]
 ) -> None:
     runs = make_runs(
-        seeds=[3],
-        models={"a": {"system": system, **first}, "b": {"system": system, **second}},
+        seeds=[3], models={"a": {"system": system, **first}, "b": {"system": system, **second}}
     )
     assert runs[0].id != runs[1].id
 

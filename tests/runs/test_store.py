@@ -250,10 +250,7 @@ def test_a_run_of_two_models_is_kept_once_and_listed_twice(
     [
         ("model,setting,seed,id\na,a,0,x\n", ": has no column 'status'"),
         ("model,seed,id,status\na,0,x,finished\n", ": has no column 'setting'"),
-        (
-            "model,setting,seed,id,status\na,a,zero,x,finished\n",
-            ", row 1: invalid .*'zero'",
-        ),
+        ("model,setting,seed,id,status\na,a,zero,x,finished\n", ", row 1: invalid .*'zero'"),
         ("model,setting,seed,id,status\na,a,0,x\n", ", row 1: has 4 cells, expected 5"),
         ("model,setting,seed,id,status\na,a,0,x,finished,more\n", ", row 1: has 6 cells"),
         ('model,setting,seed,id,status\na,a,0,"x', ": is not a table: unexpected end"),

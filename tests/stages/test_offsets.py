@@ -113,11 +113,7 @@ def test_no_longer_swept_leaves_no_folder_behind(tmp_path: Path) -> None:
     ("offset", "labelled", "expected"),
     [
         ("{kind: class_code}", False, "params.yaml: offsets.mine: kind class_code needs labels"),
-        (
-            "{kind: pca}",
-            True,
-            "params.yaml: offsets.mine: pca of 20 training samples",
-        ),
+        ("{kind: pca}", True, "params.yaml: offsets.mine: pca of 20 training samples"),
         ("{kind: file, path: a.npy}", True, "params.yaml: offsets.mine: the data has ids"),
         ("{kind: file, path: a.npy, id: b.npy}", True, "params.yaml: offsets.mine.path: there is"),
         (

@@ -154,10 +154,7 @@ def test_values_that_binary_crossentropy_cannot_take(
     table.loc[:, "u"] = np.where(np.arange(60) % 2, -0.5, 0.25)
     table.to_csv("data/raw/x.csv", index=False)
     models = {"a": {"offset": "none", **MSE}, "b": {"offset": "none", "stddev": [0.1, 0.2]}}
-    params(
-        data=file(path="x.csv", features=["u"], id="name", scale=scale),
-        models=models,
-    )
+    params(data=file(path="x.csv", features=["u"], id="name", scale=scale), models=models)
     refused(
         project,
         r"x\.csv, row \d+ \(line \d+\), column 'u': .* in the train split, .* outside \[0, 1\], "

@@ -42,11 +42,7 @@ def runs() -> list[IdentifiedRun]:
     of_setting = dict(zip((s.label for s in PARAMS.settings), architectures, strict=True))
     return [
         identify(
-            run,
-            architecture=of_setting[run.setting.label],
-            data={},
-            table=None,
-            offset_factor=1.0,
+            run, architecture=of_setting[run.setting.label], data={}, table=None, offset_factor=1.0
         )
         for run in PARAMS.runs
     ]

@@ -144,10 +144,7 @@ def test_jobs_share_their_arrays_and_seeds_stand_side_by_side(make_runs: MakeRun
     for job in jobs:
         setting = by_id[job.id]
         assert job.offset_factor == setting.spec.rms
-        assert (job.stddev, job.learning_rate) == (
-            setting.spec.stddev,
-            setting.train.learning_rate,
-        )
+        assert (job.stddev, job.learning_rate) == (setting.spec.stddev, setting.train.learning_rate)
         assert (job.epochs, job.patience) == (setting.train.epochs, setting.train.patience)
 
 
