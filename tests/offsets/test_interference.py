@@ -105,12 +105,6 @@ def test_seed_draws_other_symbols() -> None:
     assert not np.array_equal(drawn("bpsk", ids, seed=0), drawn("bpsk", ids, seed=1))
 
 
-def test_without_ids_it_says_so() -> None:
-    state = interference.fit(WHERE, InterferenceOffset(), Training(np.zeros((1, 2), np.float32)), 3)
-    with pytest.raises(InputError, match=r"offsets\.mine: kind interference goes by .*give ids"):
-        interference.apply(WHERE, state, Samples(np.zeros((1, 2), np.float32)))
-
-
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [

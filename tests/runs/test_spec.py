@@ -113,15 +113,6 @@ def test_a_run_has_one_id_whichever_sweep_it_stands_in(make_runs: MakeRuns) -> N
     ]
 
 
-def test_two_models_that_say_the_same_share_their_runs(make_runs: MakeRuns) -> None:
-    runs = make_runs(
-        seeds=2,
-        models={"none": {"offset": "none"}, "gaussian": {"offset": "none", "stddev": [0, 0.1]}},
-    )
-    assert [run.id for run in runs[:2]] == [run.id for run in runs[2:4]]
-    assert len({run.id for run in runs}) == 4
-
-
 @pytest.mark.parametrize(
     ("system", "first", "second"),
     [

@@ -6,6 +6,7 @@ import multiprocessing
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def train_and_send(store: Path, connection: Connection) -> None:
 
 # Where the system can, every process is a copy of one that has TensorFlow imported already.
 CAN_COPY = "forkserver" in multiprocessing.get_all_start_methods()
-PROCESSES = multiprocessing.get_context("forkserver" if CAN_COPY else "spawn")
+PROCESSES: Any = multiprocessing.get_context("forkserver" if CAN_COPY else "spawn")
 PROCESSES.set_forkserver_preload(
     ["offset_autoencoder.training.keras_engine", "offset_autoencoder.training.numba_engine.engine"]
 )

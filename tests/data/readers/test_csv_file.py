@@ -2,7 +2,6 @@ import gzip
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from offset_autoencoder.data.readers.base import ColumnRoles
@@ -40,12 +39,6 @@ def test_gzipped(tmp_path: Path, ending: str) -> None:
             read_csv_table(zipped, ColumnRoles())
 
 
-def test_features_in_the_order_named(path: Path) -> None:
-    path.write_text("a,text,b\n1,x,2\n3,y,4\n")
-    table = read_csv_table(path, ColumnRoles(features=("b", "a")))
-    np.testing.assert_array_equal(table.x, [[2, 1], [4, 3]])
-
-
 def test_integer_ids_are_integers_and_others_stay_as_written(path: Path) -> None:
     path.write_text("id,a\n10,1\n-2,2\n")
     ids = read_csv_table(path, ColumnRoles(id="id")).ids
@@ -61,12 +54,6 @@ def test_integers_that_become_floats_late_in_a_long_file(path: Path) -> None:
     x = read_csv_table(path, ColumnRoles()).x
     assert x.shape == (300_001, 2)
     np.testing.assert_array_equal(x[-1], [0.5, 7])
-
-
-def test_what_pandas_writes_is_read(path: Path) -> None:
-    values = np.random.default_rng(0).normal(size=(50, 4))
-    pd.DataFrame(values).to_csv(path, index=False)
-    np.testing.assert_array_equal(read_csv_table(path, ColumnRoles()).x, values)
 
 
 def test_bom_crlf_quotes_and_empty_lines(path: Path) -> None:
