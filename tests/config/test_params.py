@@ -71,19 +71,14 @@ def test_hidden_sweeps_by_a_list_of_lists() -> None:
     assert swept.settings[1].label == "none hidden=none"
 
 
-def test_a_models_own_key_overrides_the_shared_one() -> None:
-    document = changed("models.none", {"offset": "none", "hidden": [7], "batch_size": 5})
-    params = parse_params(document)
-    assert params.settings[0].network.hidden == [7]
-    assert params.settings[0].train.batch_size == 5
-    assert params.settings[1].network.hidden == DEFAULT["network"]["hidden"]
-
-
-def test_a_models_own_value_takes_the_place_of_a_shared_sweep() -> None:
+def test_a_models_own_key_takes_the_place_of_a_shared_one_swept_or_not() -> None:
     document = changed("network.latent_dim", [4, 8])
-    document["models"]["none"]["latent_dim"] = 6
+    document["models"]["none"] |= {"latent_dim": 6, "hidden": [7], "batch_size": 5}
     params = parse_params(document)
+    first, other = params.settings[:2]
     assert [s.network.latent_dim for s in params.settings if s.model == "none"] == [6]
+    assert (first.network.hidden, first.train.batch_size) == ([7], 5)
+    assert other.network.hidden == DEFAULT["network"]["hidden"]
     assert params.latent_dims("none") == (4, 6, 8)
     assert params.latent_dims("frozen") == (4, 8)
 

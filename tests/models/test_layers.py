@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -43,12 +44,19 @@ def test_noise_has_the_power_asked_for(stddev: float) -> None:
     np.testing.assert_allclose(noise.mean(), 0, atol=0.03 * stddev)
 
 
-def test_noise_is_drawn_anew_and_repeats_by_seed() -> None:
-    x = np.zeros((8, 3), np.float32)
-    first, second = CodeNoise(1.0, seed=1), CodeNoise(1.0, seed=1)
-    a, b = np.asarray(first(x, training=True)), np.asarray(first(x, training=True))
+@pytest.mark.parametrize(
+    ("kind", "inputs"),
+    [
+        (functools.partial(CodeNoise, 1.0), np.zeros((8, 3), np.float32)),
+        (SampledCode, [MEAN, LOG_VARIANCE]),
+    ],
+    ids=["noise", "sampled code"],
+)
+def test_what_is_drawn_is_drawn_anew_and_repeats_by_seed(kind: Any, inputs: Any) -> None:
+    first, second = kind(seed=1), kind(seed=1)
+    a, b = (np.asarray(first(inputs, training=True)) for _ in range(2))
     assert not np.array_equal(a, b)
-    np.testing.assert_array_equal(np.asarray(second(x, training=True)), a)
+    np.testing.assert_array_equal(np.asarray(second(inputs, training=True)), a)
 
 
 def test_refuses_a_negative_stddev() -> None:
@@ -102,13 +110,6 @@ def test_draws_have_the_mean_and_the_spread() -> None:
     drawn = np.asarray(SampledCode(seed=3)([mean, log_variance], training=True))
     np.testing.assert_allclose(drawn.mean(axis=0), [-1, 2], atol=0.05)
     np.testing.assert_allclose(drawn.std(axis=0), [0.2, 3], rtol=0.02)
-
-
-def test_draws_are_anew_and_repeat_by_seed() -> None:
-    first, second = SampledCode(seed=1), SampledCode(seed=1)
-    a, b = (np.asarray(first([MEAN, LOG_VARIANCE], training=True)) for _ in range(2))
-    assert not np.array_equal(a, b)
-    np.testing.assert_array_equal(np.asarray(second([MEAN, LOG_VARIANCE], training=True)), a)
 
 
 def test_draws_that_are_given_are_taken() -> None:
