@@ -53,8 +53,7 @@ def stock(shared: Population, run: Job) -> Any:
     # XLA draws other numbers than eager TensorFlow does from the same seed.
     compiled = any(layer.name == "dropout" for layer in model.layers)
     optimizer = OPTIMIZERS[shared.optimizer](run.learning_rate)
-    how = {"jit_compile": compiled, "run_eagerly": not compiled}
-    model.compile(optimizer, architecture.network.loss, **how)
+    model.compile(optimizer, architecture.network.loss, jit_compile=compiled)
     noise_is_input = "noise" in model.input
     losses, val_losses = [], []
     for number in range(1, run.epochs + 1):
@@ -74,8 +73,7 @@ def stock(shared: Population, run: Job) -> Any:
         inputs = {"x": x_validation, "offset": offset_validation}
         if noise_is_input:
             inputs["noise"] = np.zeros_like(offset_validation)
-        val_losses.append(float(model.test_on_batch(inputs, x_validation)))
-        model.reset_metrics()
+        val_losses.append(model.evaluate(inputs, x_validation, batch_size=M, verbose=0))
     return losses, val_losses, {weight.path: np.asarray(weight) for weight in model.weights}
 
 
