@@ -86,31 +86,35 @@ PEAKS = """
 import gc, json, sys
 from pathlib import Path
 import numpy as np
-from tests.training.small_runs import NETWORK, job, population, train
 from offset_autoencoder.models.architecture import Architecture
+from offset_autoencoder.config.schema import Network
+from offset_autoencoder.training.state import Job
+from offset_autoencoder.training.engine import Population
+from offset_autoencoder.training.pool import train_population
 
 folder, limit = Path(sys.argv[1]), int(sys.argv[2])
 x, table = (np.load(folder / name, mmap_mode="r") for name in ("x.npy", "table.npy"))
-few, none = np.zeros((50, x.shape[1]), np.float32), np.zeros((50, 4), np.float32)
-architecture = Architecture(network=NETWORK, input_dim=x.shape[1])
+few = np.zeros((50, x.shape[1]), np.float32)
+architecture = Architecture(network=Network(latent_dim=4, hidden=[8]), input_dim=x.shape[1])
 
 def status(key):
     (line,) = (l for l in Path("/proc/self/status").read_text().splitlines() if l.startswith(key))
     return 1024 * int(line.split()[1])
 
-def run(x, table, limit):
-    how = {"offset": table, "offset_validation": none, "stddev": 0.1, "epochs": 1}
-    shared = population(memory_limit=limit, batch_size=64, architecture=architecture)
-    train([job(str(seed), seed, **how) for seed in (0, 1)], shared, x, few, workers=2)
+def train(x, table, limit):
+    none = np.zeros((50, 4), np.float32)
+    jobs = [Job(str(seed), seed, table, none, 0.1, 1e-3, 1, None) for seed in (0, 1)]
+    population = Population(architecture, 64, "adam", limit)
+    train_population(population, jobs, x, few, lambda job, run: None, workers=2)
 
 def peak(*arguments):
     gc.collect()
     before = status("VmRSS:")
     Path("/proc/self/clear_refs").write_text("5")  # forget the highest so far
-    run(*arguments)
+    train(*arguments)
     return status("VmHWM:") - before
 
-run(few, few[:, :4].copy(), None)
+train(few, few[:, :4].copy(), None)
 print(json.dumps([peak(x, table, limit), peak(x, table, None)]))
 """
 
@@ -126,7 +130,6 @@ def test_memory_stays_within_what_is_allowed(tmp_path: Path) -> None:
         array[:] = 0.5
     done = subprocess.run(
         [sys.executable, "-c", PEAKS, str(tmp_path), str(20 * MB)],
-        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         check=True,

@@ -15,7 +15,6 @@ import pytest
 
 import offset_autoencoder
 
-ROOT = Path(__file__).parents[3]
 SOURCES = Path(offset_autoencoder.__file__).parent
 PROGRAM = """
 import json
@@ -96,15 +95,28 @@ def test_a_cache_that_cannot_be_written_is_no_error(clone: Clone, tmp_path: Path
 
 TRAINING = """
 import hashlib, json
-from tests.training.small_runs import job, train
+import numpy as np
+from offset_autoencoder.models.architecture import Architecture
+from offset_autoencoder.config.schema import Network
 from offset_autoencoder.training.numba_engine import epoch
+from offset_autoencoder.training.state import Job
+from offset_autoencoder.training.engine import Population
+from offset_autoencoder.training.pool import train_population
 
-run = train([job("a", stddev=0.1)])["a"]
-arrays = (*run.weights, run.loss, run.val_loss)
-digest = hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
+rng = np.random.default_rng(0)
+x, offset = rng.random((100, 9), np.float32), rng.random((100, 3), np.float32)
+network = Network(latent_dim=3, hidden=[5])
+population = Population(Architecture(network=network, input_dim=9), 8, "adam")
+job = Job(id="a", seed=0, offset=offset, offset_validation=offset, stddev=0.1,
+          learning_rate=0.01, epochs=5, patience=None)
+digest = hashlib.sha256()
+def take(job, run):
+    for array in (*run.weights, run.loss, run.val_loss):
+        digest.update(array.tobytes())
+train_population(population, [job], x, x, take)
 loops = (epoch.train_batches, epoch.validate)
 misses = sum(sum(loop.stats.cache_misses.values()) for loop in loops)
-print(json.dumps({"digest": digest, "misses": misses}))
+print(json.dumps({"digest": digest.hexdigest(), "misses": misses}))
 """
 
 
@@ -114,7 +126,7 @@ def test_the_first_training_on_a_machine_has_the_bytes_of_the_next(tmp_path: Pat
     command = [sys.executable, "-c", TRAINING]
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
     first = [
-        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
     said = [process.communicate(timeout=300)[0].splitlines() for process in first]
