@@ -63,7 +63,20 @@ class Setting:
     @property
     def label(self) -> str:
         """The model's name and its swept values: ``"gaussian stddev=0.1"``."""
-        return self.model + "".join(f" {key}={format_value(value)}" for key, value in self.sweep)
+        return f"{self.model} {self.sweep_label()}".rstrip()
+
+    def sweep_label(self, without: Sequence[str] = ()) -> str:
+        """The swept values: ``"latent_dim=8 stddev=0.1"``; empty where it sweeps nothing."""
+        return " ".join(f"{k}={format_value(v)}" for k, v in self.sweep if k not in without)
+
+    @property
+    def noise_level(self) -> float | None:
+        """Root mean square per coordinate of what is added to the code, as params.yaml has it.
+
+        That is ``rms`` where set (the noise added on top of it is the model's own), else
+        ``stddev``; None where nothing is added, or an offset as it came.
+        """
+        return self.spec.rms if self.spec.rms is not None else self.spec.stddev or None
 
 
 @dataclass(frozen=True)

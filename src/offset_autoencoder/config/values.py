@@ -28,7 +28,7 @@ from offset_autoencoder.errors import InputError, did_you_mean, short_repr
 class Section(BaseModel):
     """A part of params.yaml: unknown keys are errors, values cannot be changed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class WrongTogether(ValueError):
