@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -60,7 +62,7 @@ class Setting:
     train: Train
     spec: Model
 
-    @property
+    @functools.cached_property
     def label(self) -> str:
         """The model's name and its swept values: ``"gaussian stddev=0.1"``."""
         return f"{self.model} {self.sweep_label()}".rstrip()
@@ -192,11 +194,9 @@ def _seeds(where: str, value: Any) -> tuple[int, ...]:
 
 
 def _check_name(where: str, name: str) -> str:
-    try:
-        values.validate_value(values.Name, where, name)
-    except InputError:
+    if len(name) > values.MAX_NAME or not re.fullmatch(values.NAME_PATTERN, name):
         what = "a name is a letter, then letters, digits, '_' or '-', at most 64"
-        raise InputError(f"{where}.{name}", what) from None
+        raise InputError(f"{where}.{name}", what)
     return name
 
 

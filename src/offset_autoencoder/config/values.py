@@ -81,7 +81,8 @@ Nullable = Annotated[
 NOT_BOOL = BeforeValidator(_refuse_bool)  # which Python takes for 1 and 0
 FEW = (Field(max_length=100), AfterValidator(_each_once))
 FunctionName = Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=64)]
+NAME_PATTERN, MAX_NAME = r"^[A-Za-z][A-Za-z0-9_-]*$", 64
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=MAX_NAME)]
 # The upper bounds are far beyond use: what exceeds them is a slip that would eat all memory.
 Count = Annotated[int, NOT_BOOL, Field(ge=1, lt=2**31)]
 Width = Annotated[Count, Field(le=2**20)]
