@@ -24,6 +24,9 @@ from pydantic_core import PydanticKnownError
 from offset_autoencoder.config.registries import ACTIVATIONS
 from offset_autoencoder.errors import InputError, did_you_mean, short_repr
 
+# Looked for in every installed package, which takes longer than to read params.yaml.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
 
 class Section(BaseModel):
     """A part of params.yaml: unknown keys are errors, values cannot be changed."""
