@@ -144,7 +144,7 @@ def write_seeds(folder: Path, seeds: Sequence[int], value_range: tuple[float, fl
 
 
 def write_rows(folder: Path, rows: SplitRows) -> None:
-    """Write the places of a seed's samples in the first seed's splits, those of a split ascending.
+    """Write the places of a seed's samples in the first seed's splits, in ascending order of id.
 
     This and, where it is scaled otherwise, :func:`.prepared.write_splits` make the split.
     """
