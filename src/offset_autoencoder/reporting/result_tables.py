@@ -7,14 +7,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from offset_autoencoder.evaluation.comparison import Comparison
+from offset_autoencoder.evaluation.comparison import Comparison, same_value, value_of
 from offset_autoencoder.evaluation.metrics import CONDITIONS, METRICS
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.statistics import percent, probability
-from offset_autoencoder.evaluation.summary import summarise
+from offset_autoencoder.evaluation.summary import noise_level, summarise
 from offset_autoencoder.reporting import tables, wording
 from offset_autoencoder.reporting.palette import Palette
-from offset_autoencoder.reporting.rows import shown_comparisons, shown_in
+from offset_autoencoder.reporting.rows import shown_comparisons, shown_in, trained_with_noise
 from offset_autoencoder.reporting.tables import UNKNOWN, Axis, Cell, Column, Mark, Table
 
 DEPLOYED = CONDITIONS[""]
@@ -28,12 +28,17 @@ _CONDITIONS = {
 
 @dataclass(frozen=True)
 class Against:
-    """The comparisons with one baseline model under one of :data:`.metrics.CONDITIONS`."""
+    """The comparisons with one baseline model under one of :data:`.metrics.CONDITIONS`.
+
+    ``conditions`` is the change under each of them side by side: as deployed alone, and only
+    against a baseline that is trained with noise.
+    """
 
     baseline: str
     condition: str
     family: Sequence[Comparison]
     table: Table
+    conditions: Table | None = None
 
     @property
     def deployed(self) -> bool:
@@ -69,24 +74,98 @@ def setting_table(results: ExperimentResults, palette: Palette) -> Table:
     columns = [
         tables.setting_column(item.setting for item in summaries),
         tables.estimate_column("mean", f"{heading}, ±", estimates, factor),
+        *_noise_on_column(results, factor),
         tables.picture_column(heading, tables.value_axis(estimates, factor), marks, line=reference),
         Column("runs", "runs", [Cell(f"{n}, {d} diverged" if d else f"{n}", n) for n, d in counts]),
     ]
     return Table("settings", caption, columns, "reports/plots/settings.csv")
 
 
-def comparison_tables(results: ExperimentResults, palette: Palette) -> list[Against]:
-    """A table per baseline and condition, all intervals on one axis; as deployed comes first."""
+def _noise_on_column(results: ExperimentResults, factor: float) -> list[Column]:
+    """The error of the settings that are trained with noise while it is on, if there are any."""
+    evaluate, settings = results.evaluate, [item.setting for item in results.summaries]
+    noisy = [setting for setting in settings if trained_with_noise(setting)]
+    if not noisy:
+        return []
+    suffix = next(suffix for suffix, name in CONDITIONS.items() if name == "as trained")
+    column = f"{evaluate.metric}{suffix}"
+    means = summarise(results.runs, noisy, column, evaluate.confidence)
+    cells = tables.estimate_column("", "", [item.estimate for item in means], factor).cells
+    by_label = {item.setting.label: cell for item, cell in zip(means, cells, strict=True)}
+    every = [by_label.get(setting.label, Cell()) for setting in settings]
+    return [Column("noise_on", "with its noise on, ±", every)]
+
+
+def tuned_table(results: ExperimentResults, palette: Palette) -> Table:
+    """The settings that validation selected, and by what; the keys of ``select`` in the caption."""
+    table = setting_table(results.tuned, palette)
+    _, factor = unit_of(results)
+    by_label = {item.setting.label: item for item in results.selected}
+    selected = [by_label[item.setting.label] for item in results.tuned.summaries]
+    validation = [item.validation for item in selected]
+    counts = [item.candidates for item in selected]
+    columns = [
+        *table.columns,
+        tables.estimate_column("validation", "on the validation split, ±", validation, factor),
+        Column("candidates", "selected out of", [Cell(f"{count}", count) for count in counts]),
+    ]
+    caption = f"Selected by validation: {' and '.join(results.evaluate.select)}. {table.caption}"
+    return Table("tuned", caption, columns, "reports/tuned.csv")
+
+
+def comparison_tables(
+    results: ExperimentResults, palette: Palette, name: str = "comparison"
+) -> list[Against]:
+    """A table per baseline and condition, all intervals on one axis; as deployed comes first.
+
+    ``name`` begins the names of the tables, and is that of their file.
+    """
     groups = shown_comparisons(results)
     axis = tables.percent_axis(
         item.equivalence.change for family in groups.values() for item in family
     )
     found: list[Against] = []
     for (baseline, condition), family in groups.items():
-        name = f"comparison-{len(found)}"
-        table = _comparison_table(name, condition, family, results, palette, axis)
+        place = f"{name}-{len(found)}"
+        table = _comparison_table(place, condition, family, results, palette, axis)
+        table = replace(table, file=f"reports/{name}.csv")
         found.append(Against(baseline, condition, family, table))
-    return found
+    by_baseline = itertools.groupby(found, lambda against: against.baseline)
+    return [each for _, family in by_baseline for each in _with_conditions(list(family))]
+
+
+def _with_conditions(family: Sequence[Against]) -> list[Against]:
+    """The conditions of one baseline, the first with all of them side by side."""
+    first = family[0]
+    if len(family) == 1:
+        return [first]
+    columns = [first.table.columns[0]]
+    for against in family:
+        own = {column.key: column for column in against.table.columns}
+        change = replace(own["change"], key=against.condition, heading=f"{against.condition}, %, ±")
+        columns += [change, replace(own["verdict"], key=f"{against.condition} verdict")]
+    caption = (
+        f"Change of the error against {first.baseline}{in_common(first.family)}. "
+        f"{'; '.join(_CONDITIONS[against.condition] for against in family)}. Below zero is better."
+    )
+    table = Table(f"{first.table.name}-conditions", caption, columns, first.table.file)
+    return [replace(first, conditions=table), *family[1:]]
+
+
+def in_common(family: Sequence[Comparison]) -> str:
+    """Description of what the baseline shares with each setting that it is compared with."""
+    shared: dict[str, bool] = {}
+    for item in family:
+        for key, _ in item.baseline.sweep:
+            is_level = key in ("rms", "stddev", "ebn0_db")
+            one, other = (
+                noise_level(setting) if is_level else value_of(setting, key)
+                for setting in (item.setting, item.baseline)
+            )
+            name = "noise level" if is_level else key
+            shared[name] = shared.get(name, True) and same_value(one, other)
+    keys = [name for name, holds in shared.items() if holds]
+    return f" at the same {' and '.join(keys)}" if keys else ""
 
 
 def _comparison_table(
@@ -134,15 +213,13 @@ def _comparison_table(
     needed = [_needed_cell(item) for item in family]
     if any(cell.text for cell in needed):
         columns.append(Column("needed", "seeds needed", needed))
-    baseline = family[0].baseline.model
-    if any(item.baseline.label != baseline for item in family):
-        baseline += " at the same noise level or swept value"
+    against = f"{family[0].baseline.model}{in_common(family)}"
     caption = (
-        f"Against {baseline}, {_CONDITIONS[condition]}, seed by seed; ± half the "
+        f"Against {against}, {_CONDITIONS[condition]}, seed by seed; ± half the "
         f"{percent(evaluate.confidence)} interval. Left of zero is better; grey: within "
         f"± {100 * evaluate.margin:g} %."
     )
-    return Table(name, caption, columns, "reports/comparison.csv")
+    return Table(name, caption, columns)
 
 
 def _word_cell(item: Comparison) -> Cell:
