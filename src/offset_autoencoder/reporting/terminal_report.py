@@ -132,7 +132,10 @@ def _print_means(
         differences = _columns(settings, family[0].table, _DIFFERENCES, lost)[1:]
     elif lost:
         differences = [_column(settings, "verdict", lost, right=False)]
-    print_table(console, title, [*columns, *differences], [*columns, *differences[::3]])
+    layouts = [[*columns, *differences], [*columns, *differences[::3]]]
+    print_table(
+        console, title, *layouts, *([[*columns[:2], *differences[::3]]] if headings else [])
+    )
 
 
 def _print_differences(console: Console, results: ExperimentResults, against: Against) -> None:
