@@ -7,23 +7,24 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from offset_autoencoder.evaluation.comparison import Comparison, same_value, value_of
+from offset_autoencoder.evaluation.comparison import Comparison
 from offset_autoencoder.evaluation.metrics import CONDITIONS, METRICS
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.statistics import percent, probability
-from offset_autoencoder.evaluation.summary import noise_level, summarise
+from offset_autoencoder.evaluation.summary import summarise
 from offset_autoencoder.reporting import tables, wording
+from offset_autoencoder.reporting.noise_conditions import (
+    IN_WORDS,
+    in_common,
+    noise_on_column,
+    side_by_side,
+)
 from offset_autoencoder.reporting.palette import Palette
-from offset_autoencoder.reporting.rows import shown_comparisons, shown_in, trained_with_noise
+from offset_autoencoder.reporting.rows import shown_comparisons, shown_in
 from offset_autoencoder.reporting.tables import UNKNOWN, Axis, Cell, Column, Mark, Table
 
 DEPLOYED = CONDITIONS[""]
 _SHAPES: tuple[tables.Shape, ...] = ("triangle", "circle", "square", "diamond")
-_CONDITIONS = {
-    DEPLOYED: "as deployed: offset on, noise off",
-    "as trained": "as trained: offset on, noise on",
-    "clean": "clean: offset off, noise off",
-}
 
 
 @dataclass(frozen=True)
@@ -74,32 +75,17 @@ def setting_table(results: ExperimentResults, palette: Palette) -> Table:
     columns = [
         tables.setting_column(item.setting for item in summaries),
         tables.estimate_column("mean", f"{heading}, ±", estimates, factor),
-        *_noise_on_column(results, factor),
+        *noise_on_column(results, factor),
         tables.picture_column(heading, tables.value_axis(estimates, factor), marks, line=reference),
         Column("runs", "runs", [Cell(f"{n}, {d} diverged" if d else f"{n}", n) for n, d in counts]),
     ]
     return Table("settings", caption, columns, "reports/plots/settings.csv")
 
 
-def _noise_on_column(results: ExperimentResults, factor: float) -> list[Column]:
-    """The error of the settings that are trained with noise while it is on, if there are any."""
-    evaluate, settings = results.evaluate, [item.setting for item in results.summaries]
-    noisy = [setting for setting in settings if trained_with_noise(setting)]
-    if not noisy:
-        return []
-    suffix = next(suffix for suffix, name in CONDITIONS.items() if name == "as trained")
-    column = f"{evaluate.metric}{suffix}"
-    means = summarise(results.runs, noisy, column, evaluate.confidence)
-    cells = tables.estimate_column("", "", [item.estimate for item in means], factor).cells
-    by_label = {item.setting.label: cell for item, cell in zip(means, cells, strict=True)}
-    every = [by_label.get(setting.label, Cell()) for setting in settings]
-    return [Column("noise_on", "with its noise on, ±", every)]
-
-
 def tuned_table(results: ExperimentResults, palette: Palette) -> Table:
     """The settings that validation selected, and by what; the keys of ``select`` in the caption."""
     table = setting_table(results.tuned, palette)
-    _, factor = unit_of(results)
+    _, factor = unit_of(results.tuned)
     by_label = {item.setting.label: item for item in results.selected}
     selected = [by_label[item.setting.label] for item in results.tuned.summaries]
     validation = [item.validation for item in selected]
@@ -130,42 +116,15 @@ def comparison_tables(
         table = _comparison_table(place, condition, family, results, palette, axis)
         table = replace(table, file=f"reports/{name}.csv")
         found.append(Against(baseline, condition, family, table))
-    by_baseline = itertools.groupby(found, lambda against: against.baseline)
-    return [each for _, family in by_baseline for each in _with_conditions(list(family))]
-
-
-def _with_conditions(family: Sequence[Against]) -> list[Against]:
-    """The conditions of one baseline, the first with all of them side by side."""
-    first = family[0]
-    if len(family) == 1:
-        return [first]
-    columns = [first.table.columns[0]]
-    for against in family:
-        own = {column.key: column for column in against.table.columns}
-        change = replace(own["change"], key=against.condition, heading=f"{against.condition}, %, ±")
-        columns += [change, replace(own["verdict"], key=f"{against.condition} verdict")]
-    caption = (
-        f"Change of the error against {first.baseline}{in_common(first.family)}. "
-        f"{'; '.join(_CONDITIONS[against.condition] for against in family)}. Below zero is better."
-    )
-    table = Table(f"{first.table.name}-conditions", caption, columns, first.table.file)
-    return [replace(first, conditions=table), *family[1:]]
-
-
-def in_common(family: Sequence[Comparison]) -> str:
-    """Description of what the baseline shares with each setting that it is compared with."""
-    shared: dict[str, bool] = {}
-    for item in family:
-        for key, _ in item.baseline.sweep:
-            is_level = key in ("rms", "stddev", "ebn0_db")
-            one, other = (
-                noise_level(setting) if is_level else value_of(setting, key)
-                for setting in (item.setting, item.baseline)
-            )
-            name = "noise level" if is_level else key
-            shared[name] = shared.get(name, True) and same_value(one, other)
-    keys = [name for name, holds in shared.items() if holds]
-    return f" at the same {' and '.join(keys)}" if keys else ""
+    conditions: dict[str, dict[str, Table]] = {}
+    for item in found:
+        conditions.setdefault(item.baseline, {})[item.condition] = item.table
+    return [
+        replace(item, conditions=side_by_side(item.family, conditions[item.baseline]))
+        if item.deployed and len(conditions[item.baseline]) > 1
+        else item
+        for item in found
+    ]
 
 
 def _comparison_table(
@@ -215,7 +174,7 @@ def _comparison_table(
         columns.append(Column("needed", "seeds needed", needed))
     against = f"{family[0].baseline.model}{in_common(family)}"
     caption = (
-        f"Against {against}, {_CONDITIONS[condition]}, seed by seed; ± half the "
+        f"Against {against}, {IN_WORDS[condition]}, seed by seed; ± half the "
         f"{percent(evaluate.confidence)} interval. Left of zero is better; grey: within "
         f"± {100 * evaluate.margin:g} %."
     )

@@ -14,6 +14,7 @@ from offset_autoencoder.evaluation.statistics import percent
 from offset_autoencoder.evaluation.summary import SettingSummary, noise_level
 from offset_autoencoder.paths import REPORTS
 from offset_autoencoder.reporting import result_tables
+from offset_autoencoder.reporting.noise_conditions import in_common
 from offset_autoencoder.reporting.palette import TERMINAL_STYLES, Palette, palette_of
 from offset_autoencoder.reporting.result_tables import Against
 from offset_autoencoder.reporting.rows import trained_with_noise
@@ -281,7 +282,7 @@ def _heading(results: ExperimentResults) -> str:
 
 def _baseline(family: Sequence[Against]) -> str:
     """The baseline and what it shares with each setting that it is compared with."""
-    return f"{family[0].baseline}{result_tables.in_common(family[0].family)}"
+    return f"{family[0].baseline}{in_common(family[0].family)}"
 
 
 def _columns(
