@@ -53,7 +53,11 @@ def trained(jobs: list[Job]) -> tuple[list[np.ndarray[Any, Any]], list[np.ndarra
 
 
 def test_a_vector_drawn_anew_each_epoch_is_gaussian_noise_to_the_last_bit() -> None:
-    plain = {"seed": SEED, "offset_validation": np.zeros((M, L), np.float32), "offset_factor": 1.0}
+    plain: dict[str, Any] = {
+        "seed": SEED,
+        "offset_validation": np.zeros((M, L), np.float32),
+        "offset_factor": 1.0,
+    }
     gaussian = job("gaussian", offset=NOTHING, stddev=STDDEV, **plain)
     frozen = job("frozen", offset=NOTHING, stddev=0.0, **plain)
     losses, weights = trained([gaussian] * EPOCHS)
