@@ -8,7 +8,7 @@ from dataclasses import replace
 from offset_autoencoder.evaluation.comparison import Comparison, same_value, value_of
 from offset_autoencoder.evaluation.metrics import CONDITIONS
 from offset_autoencoder.evaluation.results import ExperimentResults
-from offset_autoencoder.evaluation.summary import noise_level, summarise
+from offset_autoencoder.evaluation.summary import summarise
 from offset_autoencoder.reporting import tables
 from offset_autoencoder.reporting.rows import trained_with_noise
 from offset_autoencoder.reporting.tables import Cell, Column, Table
@@ -60,7 +60,7 @@ def in_common(family: Sequence[Comparison]) -> str:
         for key, _ in item.baseline.sweep:
             is_level = key in ("rms", "stddev", "ebn0_db")
             one, other = (
-                noise_level(setting) if is_level else value_of(setting, key)
+                setting.noise_level if is_level else value_of(setting, key)
                 for setting in (item.setting, item.baseline)
             )
             name = "noise level" if is_level else key

@@ -340,7 +340,7 @@ def _setting_rows(results: ExperimentResults, colour: Fields) -> Rows:
         "series": lambda item: series(item.setting),
         "name": lambda item: full_label(item.setting),
         "shown_as": lambda item: shown[item.setting.label],
-        "noise_level": lambda item: summary.noise_level(item.setting),
+        "noise_level": lambda item: item.setting.noise_level,
         "metric": "metric",
         **_estimate("mean", "estimate", ends=""),
         "runs": "estimate.count",
