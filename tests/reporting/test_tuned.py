@@ -99,7 +99,7 @@ def test_the_page_has_noise_off_and_noise_on_side_by_side(project: Project) -> N
     headings = [heading.text for heading in page.all("h4")]
     assert headings == ["gaussian with its noise off, and with its noise on"] * 2
     tables = {table.attributes.get("id"): table for table in page.all("table")}
-    (name,) = [name for name in tables if name and name.startswith("comparison-1-conditions")]
+    (name,) = [name for name in tables if name == "conditions-comparison-1"]
     heads = [head.text for head in tables[name].all("thead")[0].all("th")]
     assert heads == [
         "setting",

@@ -50,7 +50,7 @@ def side_by_side(family: Sequence[Comparison], conditions: Mapping[str, Table]) 
         f"Change of the error against {family[0].baseline.model}{in_common(family)}. "
         f"{'; '.join(IN_WORDS[condition] for condition in conditions)}. Below zero is better."
     )
-    return Table(f"{first.name}-conditions", caption, columns, first.file)
+    return Table(f"conditions-{first.name}", caption, columns, first.file)
 
 
 def in_common(family: Sequence[Comparison]) -> str:
