@@ -98,7 +98,8 @@ def make_report(
             epochs = np.arange(1, rng.integers(60, 150))
             losses = 0.3 + np.exp(-epochs / 9) + rng.normal(0, 0.01, size=len(epochs))
             val_losses.append((run, losses))
-    comparisons = compare(rows, params.settings, params.evaluate)
+    evaluate = params.evaluate.model_copy(update={"metric": "mse"})
+    comparisons = compare(rows, params.settings, evaluate)
     summaries = summarise(rows, params.settings, "mse", 0.95)
     return Report(params, rows, summaries, comparisons, val_losses)
 

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
+from tests.reporting.conftest import make_results
 from tests.reporting.html.elements import parse
 from tests.reporting.html.project import Project, make_project
 
-from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.reporting.terminal_report import print_report
-
-MakeReport = Callable[..., Any]
-MakeWhole = Callable[..., ExperimentResults]
 
 RATES = [0.001, 0.002, 0.003]
 SECTIONS: dict[str, Any] = {
@@ -112,10 +108,8 @@ def test_the_page_has_noise_off_and_noise_on_side_by_side(project: Project) -> N
 
 
 @pytest.mark.parametrize("width", [100, 140])
-def test_the_terminal_has_a_table_of_its_own_for_them(
-    make_report: MakeReport, make_whole: MakeWhole, width: int
-) -> None:
-    whole = make_whole(make_report(seeds=12, **SECTIONS))
+def test_the_terminal_has_a_table_of_its_own_for_them(width: int) -> None:
+    whole = make_results(seeds=12, **SECTIONS)
     stream = io.StringIO()
     print_report(Console(file=stream, width=width), whole)
     before, after = stream.getvalue().split("Selected by validation: train.learning_rate\n")

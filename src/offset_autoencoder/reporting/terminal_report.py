@@ -166,9 +166,8 @@ def _print_conditions(console: Console, family: Sequence[Against]) -> None:
     print_table(console, title, *layouts)
     print_note(
         console,
-        f"deployed: the noise of {family[0].baseline} is off, while an offset stays on. Like for "
-        "like: as trained, noise and offset are on; clean, both are off. Below zero is better. "
-        "inconcl.: inconclusive.",
+        "deployed: the noise is off, an offset stays on. Like for like: as trained, both on; "
+        "clean, both off. Below zero is better. inconcl.: inconclusive.",
     )
 
 
