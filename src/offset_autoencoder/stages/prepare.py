@@ -144,7 +144,8 @@ class Source:
             by_index = (summaries[0], of_first)
             summaries.append(self._write_splits(place, seed, rows, x, places, by_index=by_index))
         data = self._finish(folder, summaries)
-        return data, [_summary(summaries, self.note), *_leakage_warning(summaries)]
+        budgets = [f"warning: {text}"] if (text := self.params.budget_warning) else []
+        return data, [_summary(summaries, self.note), *_leakage_warning(summaries), *budgets]
 
     def _write_splits(
         self,

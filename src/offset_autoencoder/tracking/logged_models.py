@@ -53,6 +53,8 @@ class ServedRun:
     model: str
     run: str  # its id
     test: dict[str, float]  # its test metrics as deployed
+    # The same on the validation split; empty where that is not the one of the runs compared.
+    validation: dict[str, float] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
