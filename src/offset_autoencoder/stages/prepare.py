@@ -264,7 +264,8 @@ def _seeds_with_splits(params: Params, samples: Samples) -> tuple[tuple[int, ...
             mend = "leave it out: all seeds then share the splits that the data bring"
             raise InputError("params.yaml: split.vary", what, mend)
         return (), ""
-    note = f", each of {len(params.seeds)} seeds with a split of its own"
+    seeds = len(params.seeds)
+    note = f", each of {seeds} seeds with a split of its own" if seeds > 1 else ""
     if vary is None:
         bounds = [setting.train.memory_limit for setting in params.settings]
         limit = min((bound for bound in bounds if bound is not None), default=None)
