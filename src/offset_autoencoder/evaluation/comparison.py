@@ -153,9 +153,7 @@ def _compare_family(
     p, corrected = joint_sign_flips(tested)
     family = int(np.sum(~np.isnan(p)))
     rule = Rule(1 - confidence, confidence, evaluate.power, design.overlap)
-    changes = align(
-        [statistics.relative_change(own, other, column) for own, other in sides], seeds
-    )
+    changes = align([statistics.relative_change(own, other, column) for own, other in sides], seeds)
     equivalences = statistics.equivalences(changes, evaluate.margin, confidence, design.overlap)
     sign = 1 if higher_is_better(column) else -1
     comparisons = []
@@ -174,8 +172,12 @@ def _compare_family(
             wins=int(np.sum(gain > 0)),
             ties=int(np.sum(gain == 0)),
             family=family,
-            two_way=_two_way(pairing, evaluate, design) if column == evaluate.metric else None,
         )
+        if column == evaluate.metric:
+            two_way = summary.over_samples_too(
+                pairing.own, confidence, design, baseline=pairing.other
+            )
+            comparison = replace(comparison, two_way=two_way)
         outcome = _outcome(comparison, pairing, 1 - confidence)
         if outcome == "inconclusive" and _p_within_reach(tested, index) > 1 - confidence:
             outcome = "too few seeds"
@@ -183,15 +185,6 @@ def _compare_family(
         sentence = _sentence(comparison, pairing, evaluate)
         comparisons.append(replace(comparison, verdict=sentence))
     return comparisons
-
-
-def _two_way(pairing: _Pairing, evaluate: Evaluate, design: Design) -> Estimate | None:
-    own, other = ([row.sample_errors for row in rows] for rows in (pairing.own, pairing.other))
-    errors = [*own, *other]
-    if design.varies or not errors or any(each is None for each in errors):
-        return None
-    values = np.array(own, dtype=np.float64) - np.array(other, dtype=np.float64)
-    return statistics.two_way_interval(values, evaluate.confidence)
 
 
 def _p_within_reach(differences: NDArray[np.float64], index: int) -> float:

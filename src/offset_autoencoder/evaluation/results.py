@@ -19,6 +19,7 @@ from offset_autoencoder.evaluation.offset_verdict import (
     offset_effects,
 )
 from offset_autoencoder.evaluation.run_evaluation import RunEvaluation
+from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class ExperimentResults:
     reconstructions: Reconstructions | None = None  # None where no run finished
     codes: Sequence[CodePoint] = ()
     unconverged: int = 0  # runs that were still improving at their last epoch
+    design: Design = ONE_SPLIT
 
     @property
     def settings(self) -> tuple[Setting, ...]:
@@ -59,6 +61,7 @@ def experiment_results(
     val_losses: Iterable[tuple[Run, NDArray[Any]]],
     *,
     unconverged: int = 0,
+    design: Design = ONE_SPLIT,
 ) -> ExperimentResults:
     """Summarise, compare and judge the runs; the pictures' samples are added by the caller.
 
@@ -74,7 +77,7 @@ def experiment_results(
         [(run, one.interventions) for run, one in measured], confidence=confidence
     )
     probed = probes.summarise_probes(
-        [(run, one.probes) for run, one in measured], confidence=confidence
+        [(run, one.probes) for run, one in measured], confidence=confidence, design=design
     )
     donor_shifts = [(run, one.donor_shift) for run, one in measured]
     gaps = [
@@ -85,23 +88,28 @@ def experiment_results(
     return ExperimentResults(
         params=params,
         runs=runs,
-        metrics_tree=summary.metrics_tree(runs, settings, metric=metric, confidence=confidence),
-        comparisons=compare(runs, settings, evaluate),
-        summaries=summary.summarise(runs, settings, metric, confidence),
-        bounds=summary.summarise_bounds(runs, settings, confidence),
-        curves=summary.learning_curves(val_losses, confidence=confidence),
+        metrics_tree=summary.metrics_tree(
+            runs, settings, metric=metric, confidence=confidence, design=design
+        ),
+        comparisons=compare(runs, settings, evaluate, design),
+        summaries=summary.summarise(runs, settings, metric, confidence, design),
+        bounds=summary.summarise_bounds(runs, settings, confidence, design),
+        curves=summary.learning_curves(val_losses, confidence=confidence, design=design),
         interventions=exchanged,
         probes=probed,
         encoder_adaptations=encoder_adaptation.summarise_encoder_adaptation(
-            [(run, one.encoder_adaptation) for run, one in measured], confidence=confidence
+            [(run, one.encoder_adaptation) for run, one in measured],
+            confidence=confidence,
+            design=design,
         ),
         generalization_gaps=summary.summarise_generalization_gaps(
-            gaps, metric=metric, confidence=confidence
+            gaps, metric=metric, confidence=confidence, design=design
         ),
         verdicts=judge_offsets(
             offset_effects(donor_shifts, exchanged, probed, metric=metric), evaluate
         ),
         unconverged=unconverged,
+        design=design,
     )
 
 

@@ -19,7 +19,13 @@ from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation import encoder_adaptation, interventions
 from offset_autoencoder.evaluation.encoder_adaptation import EncoderAdaptation
 from offset_autoencoder.evaluation.interventions import Draws, Intervention
-from offset_autoencoder.evaluation.metrics import CONDITIONS, Array, Domain, reconstruction_metrics
+from offset_autoencoder.evaluation.metrics import (
+    CONDITIONS,
+    Array,
+    Domain,
+    reconstruction_metrics,
+    sample_errors,
+)
 from offset_autoencoder.evaluation.probes import Probe, Splits, Targets, probe_parts
 from offset_autoencoder.models.inference import Decode, Encoded, RunInference
 from offset_autoencoder.offsets.table import load_table
@@ -39,6 +45,8 @@ class RunEvaluation:
     probes: dict[str, Probe]
     encoder_adaptation: EncoderAdaptation | None  # None without an offset or a code
     donor_shift: float | None  # None without an offset
+    # Of the metric that is compared, of each sample as deployed, (n,); None where it is no mean.
+    sample_errors: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -164,6 +172,7 @@ def _evaluate(
         probes=probe_parts(codes, _splits(encoded, "offset"), samples.targets),
         encoder_adaptation=adaptation,
         donor_shift=shift,
+        sample_errors=sample_errors(metric, x, decode(test.code, test.offset)),
     )
 
 

@@ -65,9 +65,9 @@ def joint_sign_flips(
         return SignFlipTests(p, p_corrected)
     rows = np.where(present, differences, 0.0)[present[:, made].any(axis=1)][:, made].T
     # Scaled, so that neither tiny nor huge differences leave the range of a float.
-    for size in (lambda: np.max(np.abs(rows), axis=1), lambda: np.sqrt(np.sum(rows**2, axis=1))):
-        scale = size()
-        rows = rows / np.where(scale > 0, scale, 1.0)[:, np.newaxis]
+    largest_of = np.max(np.abs(rows), axis=1, keepdims=True)
+    rows = rows / np.where(largest_of > 0, largest_of, 1.0)
+    rows /= np.maximum(np.sqrt(np.sum(rows**2, axis=1, keepdims=True)), 1.0)
     if alternative == "less":
         rows = -rows
     two_sided = alternative == "two-sided"
@@ -123,12 +123,12 @@ def align(
 
 
 def _flipped(rows: NDArray[np.float64], *, two_sided: bool) -> Iterator[NDArray[np.float64]]:
-    """The statistics (tests, patterns) of rows (tests, seeds), flipped: a block at a time, read once.
+    """The statistics (tests, patterns) of rows (tests, seeds), flipped: blocks to be read once.
 
     Up to 20 seeds under every pattern, but half of them for a two-sided test, as the other half
     mirrors it; above, under patterns drawn at random.
     """
-    tests, seeds = rows.shape
+    seeds = rows.shape[1]
     if seeds > EXACT_UP_TO:
         rng = np.random.default_rng(0)
         for start in range(0, DRAWN, 2**_BLOCK_BITS):
