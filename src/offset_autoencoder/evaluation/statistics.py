@@ -38,6 +38,11 @@ class Design:
         """What another experiment may draw anew and still be in an interval over seeds."""
         return "training seeds and splits" if self.varies else "training seeds, on one split"
 
+    @property
+    def over(self) -> str:
+        """The same in short, for titles."""
+        return "seeds and splits" if self.varies else "seeds"
+
 
 ONE_SPLIT = Design()
 
