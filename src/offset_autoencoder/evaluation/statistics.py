@@ -99,9 +99,10 @@ def two_way_interval(values: NDArray[Any], confidence: float) -> Estimate:
     """The mean of values (seeds, samples) and its interval over other seeds and other samples.
 
     Seeds and samples are crossed random effects: the variance of the mean is estimated by
-    ``(MS_seeds + MS_samples − MS_interaction) / (seeds · samples)``, no less than by the
-    seeds alone, ``MS_seeds / (seeds · samples)``, with Satterthwaite's degrees of freedom. The
-    standard deviation is that over seeds; without two of either there is no interval.
+    ``(MS_seeds + MS_samples − MS_interaction) / (seeds · samples)`` with Satterthwaite's degrees
+    of freedom. The interval is no narrower than Student's over the seeds, whose variance is
+    ``MS_seeds / (seeds · samples)``. The standard deviation is that over seeds; without two of
+    either there is no interval.
 
     Source: Searle, Casella & McCulloch, Variance Components (1992), chapter 4; Satterthwaite, An
     approximate distribution of estimates of variance components (1946).
@@ -136,7 +137,7 @@ def two_way_interval(values: NDArray[Any], confidence: float) -> Estimate:
     if not total > means[0]:
         return estimate
     half = float(stdtrit(total**2 / np.sum(means**2 / freedom), (1 + confidence) / 2))
-    half *= math.sqrt(total / (seeds * samples))
+    half = max(half * math.sqrt(total / (seeds * samples)), estimate.half)
     return Estimate(estimate.mean, estimate.std, estimate.mean - half, estimate.mean + half, seeds)
 
 
