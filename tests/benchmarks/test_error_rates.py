@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from benchmarks import error_rates
-from benchmarks.error_rates import EFFECTS, NOISES, Rate, family_rates, split_rates, two_way_rates
+from benchmarks.error_rates import (
+    EFFECTS,
+    NOISES,
+    Rate,
+    family_rates,
+    holm,
+    print_tables,
+    split_rates,
+    two_way_rates,
+)
 
 
 def _at_most(rate: Rate, nominal: float) -> bool:
@@ -52,12 +60,12 @@ def test_a_rate_has_wilsons_interval() -> None:
 
 
 def test_holm_on_a_textbook_family() -> None:
-    corrected = error_rates.holm(np.array([0.01, 0.04, 0.03, 0.005]))
+    corrected = holm(np.array([0.01, 0.04, 0.03, 0.005]))
     np.testing.assert_allclose(corrected, [0.03, 0.06, 0.06, 0.02])
 
 
 def test_tables_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    error_rates.print_tables(lambda seeds: 8, 0)
+    print_tables(lambda seeds: 8, 0)
     text = capsys.readouterr().out
     assert text.count("| joint sign flips |") == 8
     assert "nan" not in text

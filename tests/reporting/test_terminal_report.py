@@ -126,7 +126,8 @@ def test_equivalent_is_a_word_of_its_own_or_an_addition(whole: ExperimentResults
 def test_the_legend_says_what_was_compared_and_corrected(whole: ExperimentResults) -> None:
     text = " ".join(_printed(whole).split())
     assert "half the 95% interval over seeds" in text
-    assert "Holm-corrected" in text
+    assert "half the 95% interval over training seeds, on one split." in text
+    assert "corrected for all comparisons with a baseline together (" in text
     assert "(none 12, gaussian 9)" in text
     assert "Inconclusive does not mean equal" in text
     assert "diverged: pca rms=0.2, 1 of 10 runs" in text

@@ -288,4 +288,4 @@ def _seeds_needed(effect: ExchangeEffect, family: int, evaluate: Evaluate) -> in
     if abs(change.mean) < margin:
         return seeds_for_equivalence(change.mean, change.std, margin, rule)
     beyond = abs(change.mean) - margin
-    return seeds_for_difference(beyond, change.std, rule._replace(level=2 * rule.level))
+    return seeds_for_difference(beyond, change.std, rule, "greater")

@@ -119,8 +119,10 @@ def _span(
     return seeds_at(float(far)), seeds_at(float(near)) if near > 0 else None
 
 
-def seeds_for_difference(mean: float, std: float, rule: Rule) -> int | None:
-    """The fewest pairs with which the two-sided paired t test finds a difference.
+def seeds_for_difference(
+    mean: float, std: float, rule: Rule, alternative: Alternative = "two-sided"
+) -> int | None:
+    """The fewest pairs with which the paired t test finds a difference, on the side that it is on.
 
     Mean and standard deviation are the true ones. None where one of them is not known, or it
     takes more than 100,000.
@@ -133,9 +135,10 @@ def seeds_for_difference(mean: float, std: float, rule: Rule) -> int | None:
         return None
 
     def enough(seeds: int) -> bool:
-        return std == 0 or difference_power(abs(mean) / std, seeds, rule) >= rule.power
+        return std == 0 or difference_power(abs(mean) / std, seeds, two_sided) >= rule.power
 
-    return _fewest(enough, rule, "two-sided", abs(mean) / std if std else math.inf)
+    two_sided = rule if alternative == "two-sided" else rule._replace(level=2 * rule.level)
+    return _fewest(enough, rule, alternative, abs(mean) / std if std else math.inf)
 
 
 def seeds_for_equivalence(mean: float, std: float, margin: float, rule: Rule) -> int | None:
