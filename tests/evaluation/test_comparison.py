@@ -68,7 +68,7 @@ def test_each_baseline_and_metric_is_corrected_by_itself(
     for baseline in ("none", "gaussian"):
         family = [item for item in found.values() if item.baseline.model == baseline]
         deployed = [item for item in family if item.metric == "mse"]
-        own = {row.run.setting.label: [] for row in rows}
+        own: dict[str, list[float]] = {row.run.setting.label: [] for row in rows}
         for row in rows:
             own[row.run.setting.label].append(row.metrics["mse"])
         paired = [
@@ -126,7 +126,7 @@ def test_seeds_are_too_few_beside_others_that_have_more(
     make_params: MakeParams, make_runs: MakeRuns
 ) -> None:
     """Six pairs alike reach 2/2⁶ alone, but others reach as far by chance with twelve seeds."""
-    models = {"none": {"offset": "none"}}
+    models: dict[str, Any] = {"none": {"offset": "none"}}
     models |= {f"m{index}": {"offset": "frozen", "rms": 0.1} for index in range(20)}
     params = make_params(models=models, seeds=12)
     runs = make_runs(params, {}, noise=5e-3)

@@ -85,7 +85,8 @@ def test_errors_of_samples_have_the_metric_as_mean(metric: metrics.Metric) -> No
     errors = metrics.sample_errors(metric.name, X, NEAR)
     assert (errors is None) == (metric.per_sample is None)
     if errors is not None:
-        assert (errors.shape, errors.dtype) == ((N,), np.float32)
+        assert errors.shape == (N,)
+        assert errors.dtype == np.dtype(np.float32)
         whole = reconstruction_metrics(X, NEAR, DOMAIN)[metric.name]
         assert np.mean(errors) == pytest.approx(whole, rel=1e-6)
         first = reconstruction_metrics(X[:1], NEAR[:1], DOMAIN)[metric.name]

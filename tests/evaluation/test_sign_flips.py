@@ -134,7 +134,7 @@ def test_p_is_valid_under_the_null(seeds: int) -> None:
     """Over all equally likely patterns, the share of p at most a is at most a, at every a."""
     rng = np.random.default_rng(seeds)
     sizes = rng.integers(1, 5, size=(seeds, 3)).astype(float)
-    smallest = [], []
+    smallest: tuple[list[float], list[float]] = [], []
     for signs in itertools.product((1, -1), repeat=seeds):
         found = joint_sign_flips(sizes * np.array(signs)[:, np.newaxis])
         smallest[0].append(found.p[0])

@@ -150,4 +150,4 @@ def _flipped(rows: NDArray[np.float64], *, two_sided: bool) -> Iterator[NDArray[
 def _all_signs(seeds: int) -> NDArray[np.float64]:
     """Every pattern of signs, (seeds, 2 to the seeds), without signs one pattern."""
     bits = np.arange(2**seeds) >> np.arange(seeds)[:, np.newaxis] & 1
-    return 1.0 - 2.0 * bits
+    return 1.0 - 2.0 * bits.astype(np.float64)
