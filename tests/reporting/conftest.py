@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +13,6 @@ from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation.comparison import Comparison, compare
 from offset_autoencoder.evaluation.encoder_adaptation import (
     EncoderAdaptation,
-    EncoderAdaptationSummary,
     summarise_encoder_adaptation,
 )
 from offset_autoencoder.evaluation.examples import Reconstructions
@@ -23,15 +21,13 @@ from offset_autoencoder.evaluation.interventions import (
     OMITTED,
     OWN,
     PERMUTED,
-    InterventionSummary,
     summarise_interventions,
 )
 from offset_autoencoder.evaluation.offset_verdict import OffsetEffects, OffsetVerdict, judge_offsets
-from offset_autoencoder.evaluation.probes import Probe, ProbeSummary, summarise_probes
+from offset_autoencoder.evaluation.probes import Probe, summarise_probes
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.evaluation.summary import (
-    GeneralizationGap,
     RunRow,
     SettingSummary,
     learning_curves,
@@ -40,13 +36,8 @@ from offset_autoencoder.evaluation.summary import (
     summarise_generalization_gaps,
 )
 
-FINDINGS = (
-    "interventions",
-    "probes",
-    "encoder_adaptations",
-    "generalization_gaps",
-    "verdicts",
-)
+FINDINGS = ("interventions", "probes", "encoder_adaptations", "generalization_gaps", "verdicts")
+NOTHING: dict[str, Any] = dict.fromkeys(FINDINGS, ())
 EFFECTS = {"gaussian": 0.02, "frozen": 0.0, "pca": -0.02, "class_code": -0.01}
 
 
@@ -59,7 +50,7 @@ class Report:
     val_losses: list[tuple[Run, NDArray[np.float64]]]
 
 
-def _make_report(
+def make_report(
     seeds: int = 10, scale: float = 1.0, diverged: bool = False, **sections: Any
 ) -> Report:
     """An experiment of the default shape with made-up values: a report's whole input."""
@@ -112,27 +103,12 @@ def _make_report(
 
 
 @pytest.fixture(scope="session")
-def make_report() -> Callable[..., Report]:
-    """Reports of so many seeds, values of so much size, with sections of params given anew."""
-    return _make_report
-
-
-@pytest.fixture(scope="session")
 def report() -> Report:
     """A report of ten seeds in which one run diverged."""
-    return _make_report()
+    return make_report()
 
 
-@dataclass(frozen=True)
-class Findings:
-    params: Params
-    interventions: list[InterventionSummary]
-    probes: list[ProbeSummary]
-    encoder_adaptations: list[EncoderAdaptationSummary]
-    generalization_gaps: list[GeneralizationGap]
-
-
-def _make_findings(params: Params, metric: str = "mse", labels: bool = True) -> Findings:
+def make_findings(params: Params, metric: str = "mse", labels: bool = True) -> dict[str, Any]:
     """Made-up interventions and probes for each run; those on the offset where there is one."""
     measured, probes, gaps = [], [], []
     adaptations: list[tuple[Run, EncoderAdaptation | None]] = []
@@ -156,25 +132,18 @@ def _make_findings(params: Params, metric: str = "mse", labels: bool = True) -> 
         measured.append((run, changed))
         probes.append((run, found))
         gaps.append((run, (0.9 * own, changed[OWN][metric])))
-    return Findings(
-        params,
-        summarise_interventions(measured, confidence=0.95),
-        summarise_probes(probes, confidence=0.95),
-        summarise_encoder_adaptation(adaptations, confidence=0.95),
-        summarise_generalization_gaps(gaps, metric=metric, confidence=0.95),
-    )
-
-
-@pytest.fixture(scope="session")
-def make_findings() -> Callable[..., Findings]:
-    """Measurements of the runs of these params, in so many seeds, in this metric."""
-    return _make_findings
+    return {
+        "interventions": summarise_interventions(measured, confidence=0.95),
+        "probes": summarise_probes(probes, confidence=0.95),
+        "encoder_adaptations": summarise_encoder_adaptation(adaptations, confidence=0.95),
+        "generalization_gaps": summarise_generalization_gaps(gaps, metric=metric, confidence=0.95),
+    }
 
 
 CHANGES = {"frozen": (0.0, 0.0, -0.3), "pca": (6.8, 6.1, 2.7), "class_code": (1.9, 4.5, 0.9)}
 
 
-def _make_verdicts(params: Params) -> list[OffsetVerdict]:
+def make_verdicts(params: Params) -> list[OffsetVerdict]:
     """Made-up verdicts: ``frozen`` is noise, the others are second encoders."""
     measured = []
     for index, setting in enumerate(params.settings):
@@ -194,10 +163,9 @@ def _make_verdicts(params: Params) -> list[OffsetVerdict]:
     return judge_offsets(measured, Evaluate())
 
 
-def _make_whole(made: Report, *, samples: str = "images", **changes: Any) -> ExperimentResults:
+def make_whole(made: Report, *, samples: str = "images", **changes: Any) -> ExperimentResults:
     """All that is reported of a made-up experiment, with attributes given anew."""
     params = made.params
-    found = _make_findings(params)
     pictures = np.random.default_rng(0).random((2, 3, 8, 8))
     if samples == "profiles":
         pictures = pictures.reshape(2, 3, 64)
@@ -210,11 +178,8 @@ def _make_whole(made: Report, *, samples: str = "images", **changes: Any) -> Exp
         summaries=made.summaries,
         bounds=[],
         curves=learning_curves(made.val_losses, confidence=0.95),
-        interventions=found.interventions,
-        probes=found.probes,
-        encoder_adaptations=found.encoder_adaptations,
-        generalization_gaps=found.generalization_gaps,
-        verdicts=_make_verdicts(params),
+        **make_findings(params),
+        verdicts=make_verdicts(params),
         reconstructions=(
             None if samples == "none" else Reconstructions(pictures[1], shown, [], (0.0, 1.0))
         ),
@@ -223,12 +188,11 @@ def _make_whole(made: Report, *, samples: str = "images", **changes: Any) -> Exp
 
 
 @pytest.fixture(scope="session")
-def make_whole() -> Callable[..., ExperimentResults]:
-    """A report as the stage hands it over."""
-    return _make_whole
-
-
-@pytest.fixture(scope="session")
 def whole(report: Report) -> ExperimentResults:
     """All that is reported of the report."""
-    return _make_whole(report)
+    return make_whole(report)
+
+
+def make_results(samples: str = "images", **sections: Any) -> ExperimentResults:
+    """All that is reported of a made-up experiment of these sections."""
+    return make_whole(make_report(**sections), samples=samples)
