@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from offset_autoencoder.evaluation.offset_verdict import (
     offset_effects,
 )
 from offset_autoencoder.evaluation.run_evaluation import RunEvaluation
+from offset_autoencoder.evaluation.selection import Selected, select_settings
 from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design
 
 
@@ -42,6 +43,8 @@ class ExperimentResults:
     codes: Sequence[CodePoint] = ()
     unconverged: int = 0  # runs that were still improving at their last epoch
     design: Design = ONE_SPLIT
+    selected: Sequence[Selected] = ()  # by validation, where evaluate.select asks for it
+    tuned_comparisons: Sequence[Comparison] = ()  # of the selected settings alone
 
     @property
     def settings(self) -> tuple[Setting, ...]:
@@ -52,6 +55,16 @@ class ExperimentResults:
     def evaluate(self) -> Evaluate:
         """The section of params.yaml."""
         return self.params.evaluate
+
+    @property
+    def tuned(self) -> ExperimentResults:
+        """The results cut down to the settings that validation selected, and their comparisons."""
+        labels = {item.setting.label for item in self.selected}
+        return replace(
+            self,
+            summaries=[item for item in self.summaries if item.setting.label in labels],
+            comparisons=self.tuned_comparisons,
+        )
 
 
 def experiment_results(
@@ -85,6 +98,8 @@ def experiment_results(
         for run, one in measured
         if metric in one.metrics
     ]
+    selected = select_settings(runs, settings, evaluate, design) if evaluate.select else []
+    tuned = [item.setting for item in selected]
     return ExperimentResults(
         params=params,
         runs=runs,
@@ -110,6 +125,8 @@ def experiment_results(
         ),
         unconverged=unconverged,
         design=design,
+        selected=selected,
+        tuned_comparisons=compare(runs, tuned, evaluate, design, selected=evaluate.selected_keys),
     )
 
 

@@ -21,6 +21,7 @@ from offset_autoencoder.evaluation.encoder_adaptation import EncoderAdaptation
 from offset_autoencoder.evaluation.interventions import Draws, Intervention
 from offset_autoencoder.evaluation.metrics import (
     CONDITIONS,
+    VALIDATION,
     Array,
     Domain,
     reconstruction_metrics,
@@ -39,7 +40,7 @@ Offsets = Callable[[Run, float, SplitName], Array]
 class RunEvaluation:
     """Everything measured of one run, on the test split where nothing else is said."""
 
-    metrics: dict[str, float]  # its columns of runs.csv
+    metrics: dict[str, float]  # its columns of runs.csv, those of the validation split too
     train_metric: float  # the metric that is compared, on the training split as deployed
     interventions: dict[Intervention, dict[str, float]]
     probes: dict[str, Probe]
@@ -143,7 +144,7 @@ def _evaluate(
     draws: Draws,
     plain_code: Array | None,
 ) -> RunEvaluation:
-    test, train = encoded["test"], encoded["train"]
+    test = encoded["test"]
     x, decode = samples.x["test"], inference.decoder(samples.x["test"])
     domain = domain_of(run, samples.domain)
     metrics = run_metrics(run, x, test, decode, domain, noise_seed=evaluate.seed)
@@ -152,8 +153,15 @@ def _evaluate(
     if test.log_variance is not None:
         loss, count = run.architecture.network.loss, evaluate.draws
         metrics |= evidence_lower_bound(loss, x, test, decode, draws=count, seed=evaluate.seed)
-    x_train = samples.x["train"]
-    reconstruction = inference.decoder(x_train)(train.code, train.offset)
+    train_metrics, validation_metrics = (
+        reconstruction_metrics(
+            samples.x[name],
+            inference.decoder(samples.x[name])(encoded[name].code, encoded[name].offset),
+            domain,
+        )
+        for name in ("train", "validation")
+    )
+    metrics |= {f"{name}{VALIDATION}": value for name, value in validation_metrics.items()}
     adaptation = shift = None
     if test.offset.any():
         shift = encoder_adaptation.donor_shift(x, test.code, test.offset, decode, draws.sources)
@@ -167,7 +175,7 @@ def _evaluate(
     codes = None if test.code is None else _splits(encoded, "code")
     return RunEvaluation(
         metrics=metrics,
-        train_metric=reconstruction_metrics(x_train, reconstruction, domain)[metric],
+        train_metric=train_metrics[metric],
         interventions=intervened,
         probes=probe_parts(codes, _splits(encoded, "offset"), samples.targets),
         encoder_adaptation=adaptation,
