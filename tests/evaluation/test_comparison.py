@@ -182,7 +182,7 @@ def test_where_one_split_is_used_test_samples_have_an_interval_too(
     )
     assert item.two_way == expected
     assert expected.half > 3 * item.difference.half
-    said = f"({number(-expected.high)} to {number(-expected.low)} over test samples too)"
+    said = f", {number(-expected.high)} to {number(-expected.low)} over test samples too, "
     assert said in item.verdict
     assert by_key["frozen rms=0.1", "none", "mse_clean"].two_way is None
     design = Design(varies=True, overlap=0.3)

@@ -249,7 +249,7 @@ def _sentence(item: Comparison, pairing: _Pairing, evaluate: Evaluate) -> str:
     if item.pairs > 1:
         interval = f"{percent(confidence)} interval {_ends(difference, sign)}"
         if item.two_way is not None:
-            interval += f" ({_ends(item.two_way, sign)} over test samples too)"
+            interval += f", {_ends(item.two_way, sign)} over test samples too"
         parts.append(interval)
     parts.append(f"corrected p {statistics.probability(item.p_corrected)}")
     parts.append(f"better at {item.wins} of {item.pairs} seeds")
