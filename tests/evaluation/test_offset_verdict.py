@@ -178,11 +178,12 @@ def test_offsets_judged_together_are_corrected_together(setting: Setting) -> Non
     reads = _made(setting, **READS, seeds=6)
     alone = _judge([reads])[0]
     assert (alone.word, alone.permuted.p_more) == ("second encoder", 2**-6)
-    among = _judge([reads] * 4)[0]
-    assert (among.word, among.permuted.p_more) == ("inconclusive", 4 * 2**-6)
-    assert among.seeds_needed == 7
-    assert "too few seeds" in among.sentence
-    assert "about 7 seeds would settle it" in among.sentence
+    vague = _made(setting, **{**READS, "permuted": 0.08}, scatter=0.05, seeds=6)
+    alone, among = _judge([vague])[0], _judge([vague, *[reads] * 3])[0]
+    assert among.permuted.p_more == max(alone.permuted.p_more, 2**-6)
+    few = _judge([_made(setting, **READS, seeds=4)])[0]
+    assert "too few seeds" in few.sentence
+    assert "about 5 seeds would settle it" in few.sentence
 
 
 def test_a_cost_whose_size_one_seed_makes_is_open(setting: Setting) -> None:
@@ -231,10 +232,9 @@ def test_seeds_are_needed_where_it_is_inconclusive_alone(setting: Setting) -> No
     made = _made(setting, permuted=0.05)
     assert _judge([made])[0].seeds_needed is not None
     same = dataclasses.replace(made, permuted=made.own.copy())
-    several = _judge([same] * 60)[0]  # among so many even no change at all is not shown
-    assert several.permuted.shift == "inconclusive"
-    assert (several.word, several.seeds_needed) == ("neither", None)
-    assert "would settle" not in several.sentence
+    (settled,) = _judge([same])
+    assert (settled.word, settled.seeds_needed) == ("neither", None)
+    assert "would settle" not in settled.sentence
 
 
 @pytest.mark.parametrize("seeds", [0, 1])

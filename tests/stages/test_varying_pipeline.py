@@ -5,23 +5,27 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import t
 from sklearn.datasets import load_digits
 
 from offset_autoencoder import load_run, load_table
 from offset_autoencoder.config import SPLITS, load_params
 from offset_autoencoder.data.varying import load_splits
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.evaluation.statistics import ONE_SPLIT
 from offset_autoencoder.offsets.kind import apply_offset
 from offset_autoencoder.runs.files import read_saved_run
 from offset_autoencoder.serving import export
 from offset_autoencoder.serving.inference_model import load_model_folder, open_run
 from offset_autoencoder.stages import offsets, prepare
+from offset_autoencoder.stages.evaluate import design_of
 from offset_autoencoder.stages.train import identify_runs
 from offset_autoencoder.tracking.record_types import read_splits
 
@@ -263,6 +267,18 @@ def test_pictures_and_digests_are_those_of_the_first_seeds_split() -> None:
     page = Path("reports/index.html").read_text()
     assert "one for each of 3 seeds" in page
     assert str(load_splits().schema(3).digests["test"]["x"]) in page
+
+
+@pytest.mark.usefixtures("project")
+def test_intervals_are_corrected_for_the_overlap_of_the_splits() -> None:
+    schema = load_splits().schema(5)
+    design = design_of(schema, varies=True)
+    assert (design.varies, design.overlap) == (True, pytest.approx(359 / 1168))
+    assert design_of(schema, varies=False) == ONE_SPLIT
+    tree = json.loads(Path("reports/metrics.json").read_text())["pca"]["mse"]
+    values = [float(row["mse"]) for row in runs() if row["model"] == "pca"]
+    half = t.ppf(0.975, 2) * np.std(values, ddof=1) * np.sqrt(1 / 3 + 359 / 1168)
+    assert tree["high"] - tree["mean"] == pytest.approx(half, rel=1e-3)  # Nadeau & Bengio 2003
 
 
 @pytest.mark.usefixtures("project")

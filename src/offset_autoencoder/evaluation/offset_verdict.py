@@ -35,8 +35,13 @@ from offset_autoencoder.evaluation.interventions import (
     InterventionSummary,
 )
 from offset_autoencoder.evaluation.probes import ProbeSummary
-from offset_autoencoder.evaluation.sample_size import seeds_for_difference, seeds_for_equivalence
-from offset_autoencoder.evaluation.statistics import Equivalence, Estimate, beyond_margin_p, holm
+from offset_autoencoder.evaluation.sample_size import (
+    Rule,
+    seeds_for_difference,
+    seeds_for_equivalence,
+)
+from offset_autoencoder.evaluation.sign_flips import align, smallest_p
+from offset_autoencoder.evaluation.statistics import Equivalence, Estimate, beyond_margin
 from offset_autoencoder.evaluation.summary import by_setting
 
 OffsetWord = Literal["noise", "second encoder", "neither", "inconclusive"]
@@ -189,7 +194,7 @@ def exchange_effects(
 
     ``more``, ``less`` and ``same`` each need a one-sided sign-flip p of at most
     ``1 − confidence``, and the whole interval on that side of the margin, a share of the error.
-    Each of the three is Holm-corrected by itself over the offsets, so that the chance of even one
+    Each of the three is corrected by itself over the offsets, so that the chance of even one
     false ``more`` is at most ``1 − confidence``, and so for the others.
 
     Raises:
@@ -200,9 +205,11 @@ def exchange_effects(
         statistics.relative_change(getattr(item, exchange), item.own, item.metric)
         for item in measured
     ]
-    more = holm(np.array([beyond_margin_p(change, margin, "greater") for change in changes]))
-    less = holm(np.array([beyond_margin_p(change, margin, "less") for change in changes]))
-    within = statistics.equivalences(changes, margin, confidence)
+    # The first value of an offset whose runs diverged need not be that of the first seed.
+    matrix = align(changes, [range(len(change)) for change in changes])
+    more = beyond_margin(matrix, margin, "greater").p_corrected
+    less = beyond_margin(matrix, margin, "less").p_corrected
+    within = statistics.equivalences(matrix, margin, confidence)
     return [
         ExchangeEffect(test, p_more, p_less, _shift(test, p_more, p_less, 1 - confidence))
         for test, p_more, p_less in zip(within, more.tolist(), less.tolist(), strict=True)
@@ -225,7 +232,7 @@ def judge_offsets(measured: Sequence[OffsetEffects], evaluate: Evaluate) -> list
         word, reason = apply_rule(
             verdict,
             without_effect=len(own) > 0 and np.allclose(item.permuted, own, rtol=1e-7, atol=0),
-            too_few_seeds=not family * statistics.smallest_p(len(own), "greater") <= 1 - confidence,
+            too_few_seeds=not smallest_p(len(own), "greater") <= 1 - confidence,
         )
         needed = None
         if word == permuted.shift == "inconclusive":
@@ -277,9 +284,8 @@ def _sentence(verdict: OffsetVerdict, reason: str, confidence: float) -> str:
 
 def _seeds_needed(effect: ExchangeEffect, family: int, evaluate: Evaluate) -> int | None:
     margin, change, power = effect.within.margin, effect.change, evaluate.power
-    # The interval, which must be on one side of the margin as well, is that of half the level.
-    level = min((1 - evaluate.confidence) / family, (1 - evaluate.confidence) / 2)
+    rule = Rule((1 - evaluate.confidence) / family, evaluate.confidence, power)
     if abs(change.mean) < margin:
-        return seeds_for_equivalence(change.mean, change.std, margin, level=level, power=power)
+        return seeds_for_equivalence(change.mean, change.std, margin, rule)
     beyond = abs(change.mean) - margin
-    return seeds_for_difference(beyond, change.std, level=2 * level, power=power)
+    return seeds_for_difference(beyond, change.std, rule, "greater")

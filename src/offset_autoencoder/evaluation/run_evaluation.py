@@ -25,6 +25,7 @@ from offset_autoencoder.evaluation.metrics import (
     Array,
     Domain,
     reconstruction_metrics,
+    sample_errors,
 )
 from offset_autoencoder.evaluation.probes import Probe, Splits, Targets, probe_parts
 from offset_autoencoder.models.inference import Decode, Encoded, RunInference
@@ -45,6 +46,8 @@ class RunEvaluation:
     probes: dict[str, Probe]
     encoder_adaptation: EncoderAdaptation | None  # None without an offset or a code
     donor_shift: float | None  # None without an offset
+    # Of the metric that is compared, of each sample as deployed, (n,); None where it is no mean.
+    sample_errors: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -178,6 +181,7 @@ def _evaluate(
         probes=probe_parts(codes, _splits(encoded, "offset"), samples.targets),
         encoder_adaptation=adaptation,
         donor_shift=shift,
+        sample_errors=sample_errors(metric, x, decode(test.code, test.offset)),
     )
 
 

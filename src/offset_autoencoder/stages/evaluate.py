@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from offset_autoencoder.config import SPLITS, Params, Run, load_params
-from offset_autoencoder.data.prepared import PreparedData
+from offset_autoencoder.data.prepared import PreparedData, Schema
 from offset_autoencoder.data.varying import PreparedSplits, load_splits
 from offset_autoencoder.errors import InputError, run_command
 from offset_autoencoder.evaluation import examples, run_evaluation
@@ -18,6 +18,7 @@ from offset_autoencoder.evaluation.results import (
     pictured_runs,
 )
 from offset_autoencoder.evaluation.run_evaluation import RunEvaluation
+from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design
 from offset_autoencoder.evaluation.summary import RunRow
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, PREPARED, REPORTS
 from offset_autoencoder.reporting.page import read_provenance, write_page
@@ -58,13 +59,13 @@ def evaluate(
     finished = [(row.id, run) for row, run in pairs if row.status == "finished"]
     trained = {run_id: (run, load_finished_run(MODELS, run_id)) for run_id, run in finished}
     evaluations = evaluate_all(params, splits, trained)
-    metrics = {run_id: evaluation.metrics for run_id, evaluation in evaluations.items()}
     results = experiment_results(
         params,
-        [RunRow(row.id, run, row.status, metrics.get(row.id, {})) for row, run in pairs],
+        [_run_row(row, run, evaluations.get(row.id)) for row, run in pairs],
         evaluations,
         [(run, read_history(runs_folder(MODELS) / run_id)["val_loss"]) for run_id, run in finished],
         unconverged=sum(still_improving(run_id, run) for run_id, run in finished),
+        design=design_of(splits.schema(params.seeds[0]), varies=splits.varies),
     )
     # Other seeds may have trained on the first one's test samples.
     seed = params.seeds[0]
@@ -79,6 +80,18 @@ def evaluate(
         reconstructions=examples.reconstructions(data, chosen, named, offsets),
         codes=examples.codes(data, chosen, labelled, offsets),
     )
+
+
+def design_of(schema: Schema, *, varies: bool) -> Design:
+    """The design of an experiment, by the sizes of a seed's splits, which are those of all seeds."""
+    samples = schema.samples
+    return Design(varies=True, overlap=samples["test"] / samples["train"]) if varies else ONE_SPLIT
+
+
+def _run_row(row: IndexedRun, run: Run, evaluation: RunEvaluation | None) -> RunRow:
+    if evaluation is None:
+        return RunRow(row.id, run, row.status)
+    return RunRow(row.id, run, row.status, evaluation.metrics, evaluation.sample_errors)
 
 
 def evaluate_all(
