@@ -83,7 +83,7 @@ def evaluate(
 
 
 def design_of(schema: Schema, *, varies: bool) -> Design:
-    """The design of an experiment, by the sizes of a seed's splits, which are those of all seeds."""
+    """The design of an experiment, by the sizes of its splits, which are those of all seeds."""
     samples = schema.samples
     return Design(varies=True, overlap=samples["test"] / samples["train"]) if varies else ONE_SPLIT
 
