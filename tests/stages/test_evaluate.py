@@ -137,7 +137,7 @@ def test_the_numbers_are_those_of_the_loaded_run(project: Path, label: str) -> N
         assert float(row[f"psnr{suffix}"]) == pytest.approx(10 * np.log10(1 / error), rel=1e-5)
         share = 1 - error / x.astype(np.float64).var(axis=0).mean()
         assert float(row[f"explained_variance{suffix}"]) == pytest.approx(share, rel=1e-4)
-    x = np.asarray(load_prepared().validation.x)
+    x = np.asarray(load_splits().of(run.seed).validation.x)
     own = np.asarray(vectors.validation) * np.float32(spec["offset_factor"])
     out = np.asarray(model.predict({"x": x, "offset": own}, verbose=0), np.float64)
     assert float(row["mse_validation"]) == pytest.approx(((out - x) ** 2).mean(), rel=1e-5)
