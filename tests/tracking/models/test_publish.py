@@ -190,6 +190,20 @@ def test_the_test_split_has_no_part_in_the_choice(project: Project) -> None:
     assert project.current()[0] == f"frozen {run_id('frozen', 1)}"
 
 
+def test_only_runs_of_one_split_compare(project: Project) -> None:
+    """Where each seed has validation samples of its own, the first one's run is chosen."""
+    seeds = project.root / "data" / "prepared" / "splits.json"
+    for first, others in ((0, 1), (1, 0)):
+        seeds.write_text(f'{{"seeds": [{first}, {others}], "value_range": [0, 1]}}')
+        served = served_models.runs_to_serve(project.params, project.root)
+        of_first = {run_id(model, first) for model in ("none", "frozen", "code")}
+        assert {run.run for run in served} == of_first - {run_id("code", 1)}  # which diverged
+    seeds.unlink()
+    assert sorted(run.key for run in served_models.runs_to_serve(project.params, project.root)) == (
+        BEST
+    )
+
+
 def test_a_champion_that_was_chosen_by_its_test_metric_is_said_to_be(project: Project) -> None:
     """Of an earlier version, whose record has no figure by validation, nothing is made up."""
     project.publish()
