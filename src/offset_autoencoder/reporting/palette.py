@@ -39,9 +39,11 @@ OUTCOME_COLOURS: dict[Outcome, str] = {
     "diverged": "#000000",
 }
 VERDICT_COLOURS = {
-    "noise": "#E69F00",
     "second encoder": "#0072B2",
-    "neither": "#D55E00",
+    "memorised": "#D55E00",
+    "noise": "#E69F00",
+    "cancelled or ignored": "#009E73",
+    "other": "#CC79A7",
     "inconclusive": "#777777",
 }
 TERMINAL_STYLES = {
@@ -52,9 +54,11 @@ TERMINAL_STYLES = {
     "too few seeds": "yellow",
     "not comparable": "yellow",
     "diverged": "red",
-    "noise": "yellow",
     "second encoder": "green",
-    "neither": "red",
+    "memorised": "red",
+    "noise": "yellow",
+    "cancelled or ignored": "cyan",
+    "other": "magenta",
 }
 """Styles of rich by the word of a verdict."""
 

@@ -14,6 +14,9 @@ from offset_autoencoder.evaluation.summary import noise_level, sweep_label
 PARTS = {"offset": "offset", "code": "code", "sum": "code + offset", "both": "side by side"}
 """Names of the parts that are probed."""
 
+SAMPLES = {"test": "unseen samples", "train": "training samples"}
+"""Names of the samples of a split on which offsets are exchanged."""
+
 _NOISE_KEYS = frozenset({"rms", "stddev", "ebn0_db"})
 _MOST_DECIMALS = 6
 _MOST_FOR_HALF = 3
