@@ -116,8 +116,9 @@ def interval_chart(
         .sort(list(PARTS.values()) if probes else FIRST_ROW)
         .header(title=None, labelAnchor="start", labelExpr="split(datum.label, '|')")
     )
-    columns, width = (2, 330) if revisions else (4, 170)
-    panels = alt.layer(*layers).properties(width=width, height=alt.Step(14 if revisions else 20))
+    columns, width = (2, 330) if revisions else (5, 140) if plot == "interventions" else (4, 170)
+    step = alt.Step(14) if revisions else alt.Step(20, **{"for": "position"})
+    panels = alt.layer(*layers).properties(width=width, height=step)
     panels = (
         panels.facet(facet=facet, columns=columns, data=DATA, spacing=14)
         .transform_window(row="row_number()")

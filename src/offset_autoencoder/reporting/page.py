@@ -39,8 +39,8 @@ from offset_autoencoder.runs.store import runs_folder
 
 WORDS = get_args(OffsetWord)
 _TEMPLATES = Path(__file__).parent / "templates"
-# Of the table of verdicts, the columns that a model's card shows.
-_FIGURES = ("permuted", f"permuted{TRAIN}", "mean", "shift", *AGAINST)
+# Of the table of verdicts, the columns that a model's card shows; of `AGAINST` means alone.
+_FIGURES = ("permuted", f"permuted{TRAIN}", "mean", "shift")
 _PACKAGE = "vl-convert-python"
 _SNIPPET = "window.vegaEmbed = vegaEmbed;"
 _STATISTICS = ("offset-autoencoder", "scipy", "scikit-learn")
@@ -223,12 +223,13 @@ def verdict_cards(results: ExperimentResults) -> dict[str, list[Verdict]]:
     """Each model's verdicts, by the order of the models; neighbours of one reason together."""
     cards: dict[str, list[Verdict]] = {}
     table = result_tables.verdict_table(results)
-    shown = [table.column(name) for name in _FIGURES]
+    shown, costs = ([table.column(name) for name in names] for names in (_FIGURES, AGAINST))
     for verdict in results.verdicts:
         setting, word = verdict.setting, verdict.word
         reason = reason_of(verdict.sentence, setting.label)
         values = full_label(setting).removeprefix(setting.model).strip()
         cells = [column[setting.label] for column in shown]
+        cells += [Cell(column[setting.label].short) for column in costs]
         own: list[tuple[str, Sequence[Cell]]] = [(values, cells)]
         of_model = cards.setdefault(setting.model, [])
         if of_model and (of_model[-1].word, of_model[-1].reason) == (word, reason):

@@ -139,7 +139,7 @@ def print_verdicts(console: Console, results: ExperimentResults) -> None:
     table, settings = result_tables.verdict_table(results), [item.setting for item in verdicts]
     narrow = {
         "permuted": "another's",
-        f"permuted{TRAIN}": "trained",
+        f"permuted{TRAIN}": "train",
         "permuted_nothing": "ctrl",
         "mean": "mean",
         "shift": "shift",
@@ -150,24 +150,26 @@ def print_verdicts(console: Console, results: ExperimentResults) -> None:
         "gaussian": "Gauss.",
         "mean": "mean",
         "omitted": "omit.",
-        f"permuted{TRAIN}": "trained ±",
+        f"permuted{TRAIN}": "train ±",
         **{f"{name}{TRAIN}": short for name, short in _EXCHANGES.items()},
         "permuted_nothing": "ctrl",
-        f"permuted{TRAIN}_nothing": "trained",
+        f"permuted{TRAIN}_nothing": "c. train",
         "shift": "shift",
         "verdict": "verdict",
     }
-    noisy = {"permuted_noise": "noise", f"permuted{TRAIN}_noise": "trained"}
+    noisy = {"permuted_noise": "noise", f"permuted{TRAIN}_noise": "n. train"}
     wide = {**usual, **noisy, "decodability": "decod.", "encoder": "encoder"}
     wide["verdict"] = wide.pop("verdict")
-    layouts = (wide, usual, narrow)
+    left_out = (*(f"{name}{TRAIN}" for name in _EXCHANGES), f"permuted{TRAIN}_nothing")
+    medium = {name: heading for name, heading in usual.items() if name not in left_out}
+    layouts = (wide, usual, medium, narrow)
     title = "verdict on each offset; change of the error with another in its place, in %"
     headings = print_table(console, title, *(_columns(settings, table, each) for each in layouts))
     margin = percent(verdicts[0].margin)
     confidence = percent(results.evaluate.confidence).replace(" ", "")
     note = (
         "% of the error of the network trained with nothing. another's: another sample's vector, "
-        "on unseen samples; trained: on training samples. "
+        "on unseen samples; train: on training samples. "
     )
     if "Gauss." in headings:
         note += "Gauss.: a draw of the same mean and covariance. omit.: none. "
@@ -181,7 +183,7 @@ def print_verdicts(console: Console, results: ExperimentResults) -> None:
         "inconclusive."
     )
     if "noise" in headings:
-        note += " noise: another's in the network trained with Gaussian noise of that rms."
+        note += " Column noise: another's in the network trained with noise of that rms."
     if "encoder" in headings:
         note += " encoder: its code reinforces, cancels or ignores the offset."
     print_note(console, note)
