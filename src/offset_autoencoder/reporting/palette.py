@@ -12,6 +12,7 @@ from typing import Any
 
 from offset_autoencoder.config import Setting
 from offset_autoencoder.evaluation.comparison import Outcome
+from offset_autoencoder.evaluation.offset_verdict import OffsetWord
 from offset_autoencoder.reporting.wording import swept_values
 
 # Okabe and Ito's palette, which the common kinds of colour blindness tell apart.
@@ -38,13 +39,14 @@ OUTCOME_COLOURS: dict[Outcome, str] = {
     "not comparable": "#CC79A7",
     "diverged": "#000000",
 }
-VERDICT_COLOURS = {
-    "second encoder": "#0072B2",
-    "memorised": "#D55E00",
-    "noise": "#E69F00",
-    "cancelled or ignored": "#009E73",
-    "other": "#CC79A7",
-    "inconclusive": "#777777",
+# Of no model: a card has both.
+VERDICT_COLOURS: dict[OffsetWord, str] = {
+    "second encoder": "#00558C",
+    "memorised": "#B2182B",
+    "noise": "#B07300",
+    "cancelled or ignored": "#1B7837",
+    "other": "#762A83",
+    "inconclusive": "#6E6E6E",
 }
 TERMINAL_STYLES = {
     "better": "green",
