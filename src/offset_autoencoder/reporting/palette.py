@@ -34,7 +34,7 @@ OUTCOME_COLOURS: dict[Outcome, str] = {
     "better": "#0072B2",
     "worse": "#D55E00",
     "equivalent": "#009E73",
-    "inconclusive": "#777777",
+    "inconclusive": "#6E6E6E",
     "too few seeds": "#E69F00",
     "not comparable": "#CC79A7",
     "diverged": "#000000",
