@@ -45,7 +45,7 @@ class Kind:
 
 _COSTS = {"gaussian": (15, 4), "mean": (12, 4), "omitted": (14, 4), "donor_shift": (4.0, 0.8)}
 _SAVES = {"mean": (-30, 3), "omitted": (-30, 3), "donor_shift": (0, 0.3)}
-_NONE = {name: (0.0, 1.5) for name in ("permuted", "gaussian", "mean", "omitted")}
+_NONE = dict.fromkeys(("permuted", "gaussian", "mean", "omitted"), (0.0, 1.5))
 KINDS = (
     Kind("second encoder", ("second encoder",), {"permuted": (15, 4), **_COSTS}),
     Kind(

@@ -117,9 +117,7 @@ def test_every_setting_has_what_applies_to_it(make_params: MakeParams) -> None:
     params = make_params()
     summaries = summarise_interventions(_measured(params), confidence=0.95)
     labels = {
-        label: [
-            (i.network, i.split, i.intervention) for i in summaries if i.setting.label == label
-        ]
+        label: [(i.network, i.split, i.intervention) for i in summaries if i.setting.label == label]
         for label in {i.setting.label for i in summaries}
     }
     assert set(labels) == {setting.label for setting in params.settings}

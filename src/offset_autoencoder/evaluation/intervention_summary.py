@@ -118,9 +118,7 @@ def _changes(
     items: Sequence[Trial], values: NDArray[np.float64], own: NDArray[np.float64], metric: str
 ) -> dict[int, float]:
     """By seed the error less that with the own offset, as a share of the baseline's error."""
-    units = [
-        None if item.baseline is None else item.baseline.get(metric, np.nan) for item in items
-    ]
+    units = [None if item.baseline is None else item.baseline.get(metric, np.nan) for item in items]
     if not any(unit is not None for unit in units):
         test = [item.exchanges.metrics["test"] for item in items]
         units = [one.get(OMITTED, one[OWN])[metric] for one in test]

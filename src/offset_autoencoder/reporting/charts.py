@@ -60,9 +60,10 @@ def interval_chart(
     """The rows of a plot as a mean and its interval per setting, in panels side by side.
 
     A panel is a baseline and condition, an intervention or a part that a linear probe reads; rows
-    of labels read right, and of training samples, are hollow diamonds. Changes in percent stand on an axis that is about
-    linear up to 10 % and logarithmic beyond; the ``margin``, in %, is a grey band. The legend of
-    the comparison lists the ``outcomes``; with ``revisions`` rows name one, by the column ``rev``.
+    of labels read right, and of training samples, are hollow diamonds. Changes in percent stand on
+    an axis that is about linear up to 10 % and logarithmic beyond; the ``margin``, in %, is a grey
+    band. The legend of the comparison lists the ``outcomes``; with ``revisions`` rows name one, by
+    the column ``rev``.
     """
     panel, colour, probes = "datum.panel", OWN_COLOUR, plot == "probes"
     training = f"datum.split == '{SAMPLES['train']}'"

@@ -76,7 +76,8 @@ def _interventions(results: ExperimentResults, plots: Plots) -> Drawn:
         f"{_over_seeds(results)};",
         f"right of zero is worse; grey: within ± {margin:g} %",
     )
-    x_label = f"change of the {_metric(results).error_label}, % of that of the network trained with nothing"
+    error = _metric(results).error_label
+    x_label = f"change of the {error}, % of that of the network trained with nothing"
     chart = charts.interval_chart("interventions", title, x_label, margin=margin)
     return chart, plots["interventions"][1]
 

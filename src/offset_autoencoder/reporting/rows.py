@@ -12,8 +12,8 @@ from typing import Any
 from offset_autoencoder.config import Setting
 from offset_autoencoder.evaluation import summary
 from offset_autoencoder.evaluation.comparison import Comparison
-from offset_autoencoder.evaluation.examples import CODE_COLUMNS
 from offset_autoencoder.evaluation.controls import OWN_NETWORK
+from offset_autoencoder.evaluation.examples import CODE_COLUMNS
 from offset_autoencoder.evaluation.intervention_summary import InterventionSummary
 from offset_autoencoder.evaluation.metrics import CONDITIONS, higher_is_better
 from offset_autoencoder.evaluation.results import ExperimentResults
@@ -169,7 +169,8 @@ def _probe_rows(results: ExperimentResults, keys: Sequence[str]) -> Rows:
 def plot_tables(results: ExperimentResults) -> dict[str, Rows]:
     """Columns and rows of each csv file of ``plots/``, by its stem.
 
-    ``change``, ``low`` and ``high`` are in percent of the baseline's error; ``difference`` is that of the metric; ``verdict`` is the word.
+    ``change``, ``low`` and ``high`` are in percent of the baseline's error;
+    ``difference`` is that of the metric; ``verdict`` is the word.
     """
     by_model = model_colours(results.settings, results.evaluate.baselines)
     by_values = swept_colours(results.settings)

@@ -66,9 +66,7 @@ VERDICT: Mapping[str, str | Get] = {
     "margin": "margin",
     "unit": _unit,
     **{column: get for family in _FAMILIES for column, get in family.items()},
-    **{
-        f"linear_decodability{end}": f"linear_decodability.{path}" for end, path in _ENDS.items()
-    },
+    **{f"linear_decodability{end}": f"linear_decodability.{path}" for end, path in _ENDS.items()},
     "unsettled": "unsettled",
     "seeds_needed": "seeds_needed",
     "sentence": "sentence",
