@@ -136,6 +136,7 @@ def print_verdicts(console: Console, results: ExperimentResults) -> None:
     verdicts = results.verdicts
     if not verdicts:
         return
+    _print_costs(console, results)
     table, settings = result_tables.verdict_table(results), [item.setting for item in verdicts]
     narrow = {
         "permuted": "another's",
@@ -180,14 +181,13 @@ def print_verdicts(console: Console, results: ExperimentResults) -> None:
         f"second encoder: another's and the mean vector cost more than {margin} on unseen samples, "
         "and the output moves to the donor. memorised: another's costs on training samples alone. "
         "noise: it costs on neither. cancelled or ignored: nor does omitting it. Each is shown, or "
-        "inconclusive."
+        "not clear."
     )
     if "noise" in headings:
         note += " Column noise: another's in the network trained with noise of that rms."
     if "encoder" in headings:
         note += " encoder: its code reinforces, cancels or ignores the offset."
     print_note(console, note)
-    _print_costs(console, results)
 
 
 def _print_costs(console: Console, results: ExperimentResults) -> None:
@@ -201,13 +201,13 @@ def _print_costs(console: Console, results: ExperimentResults) -> None:
     if not headings:
         return
     columns = _columns([item.setting for item in verdicts], table, headings)
-    console.print()
     print_table(console, "what each offset does to the error, in %", columns)
     print_note(
         console,
         "Against the network trained with nothing, and with Gaussian noise of the same rms. off: "
         "as deployed, noise off and offset on; on: as trained, both on. Below zero is better.",
     )
+    console.print()
 
 
 def _print_bounds(console: Console, bounds: Sequence[SettingSummary]) -> None:

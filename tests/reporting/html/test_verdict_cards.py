@@ -11,7 +11,7 @@ from offset_autoencoder.reporting.page import reason_of
 @pytest.mark.parametrize(
     ("sentence", "reason"),
     [
-        ("pca: behaves as noise: why (error: a (b) +1 %; margin 5 %)", "why"),
+        ("pca: noise: why: so (error: a (b) +1 %; margin 5 %)", "why: so"),
         ("pca: inconclusive: open (margin 5 %); about 8 seeds more", "open; about 8 seeds more"),
         ("pca: said in another way", "said in another way"),
         ("pca: no: figures", "no: figures"),
