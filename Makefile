@@ -13,7 +13,7 @@ repro: $(BIN)/.installed
 	dvc repro
 
 test: $(BIN)/.installed lint
-	pytest -n auto --dist loadfile
+	pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(BIN)/.installed
 	ruff check .

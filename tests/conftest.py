@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import ast
 import functools
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,17 @@ import offset_autoencoder
 from offset_autoencoder.config.offset_kinds import OFFSETS
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.offsets import kind
+from offset_autoencoder.runs import code_digest
 
 PACKAGE = "offset_autoencoder"
 SOURCES = Path(offset_autoencoder.__file__).parent.parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with files of slow tests: with several workers, the last to begin is waited for."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +39,7 @@ class ImportGraph:
     files: dict[str, Path]
     kinds: tuple[str, ...] = tuple(OFFSETS)
 
+    @functools.cache  # noqa: B019
     def of_kind(self, kind: str) -> ImportGraph:
         """The imports where one kind of offset alone is asked for."""
         return ImportGraph(self.files, (kind,))
@@ -81,6 +92,34 @@ class ImportGraph:
                 if "." in name:
                     waiting.append(name.rpartition(".")[0])
         return reached
+
+
+Edit = Callable[[str, Callable[[], Any]], Any]
+
+
+@pytest.fixture(scope="module")
+def after_edit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edit]:
+    """What a function of digests returns after an edit of one file of the package.
+
+    Digests are those of a copy of the package, made of a digest per file, each taken once.
+    """
+    copy, digest_of_sources = tmp_path_factory.mktemp("copy"), code_digest.digest_of_sources
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(SOURCES / PACKAGE, copy / PACKAGE, ignore=ignored)
+    of_file = functools.cache(lambda source: digest_of_sources([source]))
+
+    def edit(name: str, digests: Callable[[], Any]) -> Any:
+        path = copy / PACKAGE / name
+        text = path.read_text()
+        path.write_text(f"{text}\nEDITED = 1\n")
+        after = digests()
+        path.write_text(text)
+        return after
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(code_digest, "_PACKAGE", copy / PACKAGE)
+        patch.setattr(code_digest, "digest_of_sources", lambda s: "".join(map(of_file, s)))
+        yield edit
 
 
 @pytest.fixture(scope="session")

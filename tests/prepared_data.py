@@ -10,7 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import SPLITS, SplitName
-from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, write_all_but_x
+from offset_autoencoder.data.prepared import (
+    PreparedData,
+    PreparedSplit,
+    Schema,
+    write_all_but_x,
+)
 from offset_autoencoder.io.files import replace_folder, sha256_of_array, write_npy
 
 ONES = np.ones(1)
@@ -28,6 +33,23 @@ def digests(split: PreparedSplit) -> dict[str, str | None]:
 def digests_of(splits: Mapping[Any, PreparedSplit]) -> dict[SplitName, dict[str, str | None]]:
     """Digests of every split, as in the schema."""
     return {name: digests(splits[name]) for name in SPLITS}
+
+
+def prepared_of(splits: Mapping[Any, PreparedSplit], **schema: Any) -> PreparedData:
+    """Data of these splits, with the schema that they have."""
+    values = {
+        "source": "file",
+        "samples": {name: len(splits[name].x) for name in SPLITS},
+        "input_dim": splits["train"].x.shape[1],
+        "image_shape": None,
+        "scale": {"kind": "none"},
+        "range": None,
+        "classes": None,
+        "ids": "rows",
+        "digests": digests_of(splits),
+        **schema,
+    }
+    return PreparedData(**splits, schema=Schema(**values))
 
 
 def write_prepared(

@@ -9,29 +9,40 @@ import pytest
 
 import offset_autoencoder
 
-HEAVY = ("tensorflow", "keras", "mlflow", "numpy", "pandas", "sklearn", "pydantic", "matplotlib")
+# Statements of one process, each with the libraries that it and those before it load none of.
+LIGHT = {
+    "import offset_autoencoder as o; dir(o)": (
+        "tensorflow keras mlflow numpy pandas sklearn pydantic matplotlib"
+    ),
+    "import offset_autoencoder.runs.code_digest as c; c.code_digest(), c.library_versions()": (
+        "tensorflow keras numpy"
+    ),
+    """
+import offset_autoencoder.stages.offsets
+from offset_autoencoder.config.offset_kinds import OFFSETS
+from offset_autoencoder.offsets.kind import find_kind
+for kind in set(OFFSETS) - {"function", "file"}:
+    find_kind("", kind)
+""": (
+        "tensorflow keras mlflow pandas sklearn scipy pyarrow matplotlib"
+        " offset_autoencoder.offsets.function offset_autoencoder.offsets.file"
+    ),
+    "from offset_autoencoder.runs.load import find_run": "tensorflow keras",
+    "import offset_autoencoder.stages.publish": "mlflow tensorflow keras pandas sqlalchemy",
+    "o.InputError, o.load_params, o.load_prepared, o.load_table, o.apply_offset, o.load_run": (
+        "tensorflow keras mlflow pandas sklearn"
+    ),
+}
 
 
-def test_importing_the_package_loads_nothing_heavy() -> None:
-    program = "import sys, offset_autoencoder as o; dir(o); print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    loaded = set(done.stdout.split())
-    assert not loaded & set(HEAVY)
-    assert {name for name in loaded if name.startswith("offset_autoencoder.")} == set()
-
-
-def test_names_that_need_no_tensorflow_do_not_load_it() -> None:
-    program = (
-        "import sys, offset_autoencoder as o\n"
-        "o.InputError, o.load_params, o.load_prepared, o.load_table, o.apply_offset, o.load_run\n"
-        "print(*sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert not set(done.stdout.split()) & {"tensorflow", "keras", "mlflow", "pandas", "sklearn"}
+def test_what_needs_no_heavy_library_loads_none() -> None:
+    program = "import sys\nfor step in sys.argv[1:]:\n    exec(step)\n    print(*sys.modules)"
+    command = [sys.executable, "-c", program, *LIGHT]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = [set(line.split()) for line in done.stdout.splitlines()]
+    for (step, heavy), modules in zip(LIGHT.items(), loaded, strict=True):
+        assert not modules & set(heavy.split()), step
+    assert not {name for name in loaded[0] if name.startswith("offset_autoencoder.")}
 
 
 @pytest.mark.parametrize("name", offset_autoencoder.__all__)

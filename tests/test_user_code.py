@@ -95,6 +95,7 @@ def test_a_module_that_is_not_there_is_one_line(write: Write) -> None:
         digest("custom.mien:build")
     assert str(caught.value).startswith("params.yaml: models.m.function: ")
     assert "did you mean 'custom.mine'?" in str(caught.value)
+    assert "looked for custom/mien.py" in str(caught.value)
 
 
 def test_a_module_that_is_built_into_python_has_a_digest_and_no_file() -> None:

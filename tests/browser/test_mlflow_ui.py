@@ -5,33 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import numpy as np
 import pytest
-from tests.tracking.conftest import Project
+from tests.tracking.conftest import Project, document
 from tests.tracking.servers import Server
 
 from offset_autoencoder.reporting.rendering import png
-from offset_autoencoder.tracking.publish import publish
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.slow
 
-_DOCUMENT: dict[str, Any] = {
-    "seeds": 2,
-    "data": {"source": "digits"},
-    "split": {},
-    "offsets": {"none": {"kind": "zero"}},
-    "network": {"latent_dim": 4, "hidden": [8]},
-    "train": {"epochs": 3},
-    "models": {"none": {"offset": "none"}, "gaussian": {"offset": "none", "stddev": [0.1, 0.2]}},
-    "evaluate": {"baselines": ["none"]},
-    "tracking": {"experiment": "shown", "models": "none"},
-}
 _PARENT = "digits: 2 models, 6 runs"
 _WIDTH = 48  # of the picture, pixels
 
@@ -58,21 +46,15 @@ def ui(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[U
     server = Server(f"sqlite:///{folder}/store.db", folder)
     server.start()
     try:
-        document = {**_DOCUMENT, "tracking": {**_DOCUMENT["tracking"], "uri": server.uri}}
-        project = Project(folder / "project", document).write()
+        tracking = {"experiment": "shown", "models": "none", "uri": server.uri}
+        project = Project(folder / "project", {**document(), "tracking": tracking}).write()
         picture = project.root / "reports" / "plots" / "comparison.png"
         picture.write_bytes(png(np.full((32, _WIDTH, 3), 128, np.uint8)))
         with pytest.MonkeyPatch.context() as moved:
             moved.chdir(project.root)
-            publish(project.params)
-        from mlflow.tracking import MlflowClient
-
-        client = MlflowClient(tracking_uri=server.uri)
-        experiment = client.get_experiment_by_name("shown")
-        assert experiment is not None
-        runs = client.search_runs([experiment.experiment_id])
-        ids = {str(run.info.run_name): str(run.info.run_id) for run in runs}
-        yield Ui(server.uri, experiment.experiment_id, ids)
+            project.publish()
+        experiment = project.client.get_experiment_by_name("shown").experiment_id
+        yield Ui(server.uri, experiment, {run.name: run.id for run in project.shown()})
     finally:
         server.stop()
 

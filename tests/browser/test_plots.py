@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+from tests.end_to_end.project import ROOT, commit, run
 from tests.reporting.html.project import make_project
 
 from offset_autoencoder.reporting.page import vega_script
@@ -22,17 +21,11 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
 PLOTS = ("learning_curves", "comparison", "settings", "interventions", "robustness")
 WORSE = 1.2
 COLOURS = """([what, property]) => [...new Set([...document.querySelectorAll(what)]
     .filter((each) => each.getBoundingClientRect().width > 0)
     .map((each) => getComputedStyle(each)[property]))]"""
-
-
-def _git(folder: Path, *arguments: str) -> None:
-    identity = ("-c", "user.name=test", "-c", "user.email=test@example.com")
-    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True)
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +37,8 @@ def diff(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copyfile(ROOT / ".dvc" / "config", folder / ".dvc" / "config")
     plots = yaml.safe_load((ROOT / "dvc.yaml").read_text())["plots"]
     (folder / "dvc.yaml").write_text(yaml.safe_dump({"plots": plots}))
-    _git(folder, "init", "--quiet")
-    _git(folder, "add", "--all")
-    _git(folder, "commit", "--quiet", "--message", "state")
+    run(folder, "git", "init", "--quiet")
+    commit(folder)
     for name in PLOTS:
         path = folder / "reports" / "plots" / f"{name}.csv"
         with path.open(newline="") as stream:
@@ -58,8 +50,7 @@ def diff(tmp_path_factory: pytest.TempPathFactory) -> Path:
             writer = csv.DictWriter(stream, rows[0].keys())
             writer.writeheader()
             writer.writerows(rows)
-    command = [sys.executable, "-m", "dvc", "plots", "diff", "HEAD", "workspace", "--out", "shown"]
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    run(folder, "dvc", "plots", "diff", "HEAD", "workspace", "--out", "shown")
     (folder / "shown" / "vega.js").write_text(vega_script(), encoding="utf-8")
     return folder / "shown" / "index.html"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.browser.conftest import Opened
 
 pytestmark = pytest.mark.slow
 
-Opened = Any  # conftest's, which tests cannot import
 OpenPage = Callable[..., Opened]
 
 CURVES = "figure[data-chart=learning-curves]"
@@ -40,6 +40,12 @@ def test_it_opens_without_errors_and_without_the_network(
         drawn = figures.nth(place).locator("svg .mark-line path, svg .mark-symbol path")
         assert drawn.count() > 2
     assert opened.page.evaluate("window.hacked") is None
+    # Panels of codes fit the window.
+    codes = opened.page.locator("figure[data-chart=codes]")
+    assert codes.get_attribute("data-columns") == "5"
+    opened.page.set_viewport_size({"width": 480, "height": 800})
+    opened.page.wait_for_selector("figure[data-chart=codes][data-columns='2']")
+    assert opened.page.evaluate("document.documentElement.scrollWidth") == 480
 
 
 def test_a_table_is_sorted_by_click_and_by_keyboard(open_page: OpenPage, report_file: Path) -> None:
@@ -61,18 +67,16 @@ def test_a_table_is_sorted_by_click_and_by_keyboard(open_page: OpenPage, report_
     page.keyboard.press("Space")
     page.keyboard.press("Space")
     assert column(page, "settings", 2) == before
-
-
-def test_the_pictures_go_with_their_rows(open_page: OpenPage, report_file: Path) -> None:
-    page = open_page(report_file).page
-    page.locator("#settings thead th button").nth(1).click()
+    heading.locator("button").click()  # the pictures go with their rows
     places = page.locator("#settings tbody circle").evaluate_all(
         "marks => marks.map(mark => Number(mark.getAttribute('cx')))"
     )
     assert places == sorted(places)
 
 
-def test_curves_are_switched_on_and_off(open_page: OpenPage, report_file: Path) -> None:
+def test_curves_are_switched_on_and_off_and_say_what_they_are(
+    open_page: OpenPage, report_file: Path
+) -> None:
     opened = open_page(report_file)
     page = opened.page
     figure = page.locator(CURVES)
@@ -87,12 +91,6 @@ def test_curves_are_switched_on_and_off(open_page: OpenPage, report_file: Path) 
     page.wait_for_function(f"document.querySelectorAll('{LINES}').length === 0")
     figure.get_by_role("button", name="all", exact=True).click()
     page.wait_for_function(f"document.querySelectorAll('{LINES}').length === {every}")
-    assert opened.errors == []
-
-
-def test_a_curve_that_is_pointed_at_says_what_it_is(open_page: OpenPage, report_file: Path) -> None:
-    page = open_page(report_file).page
-    figure = page.locator(CURVES)
     figure.get_by_role("button", name="none", exact=True).click()
     figure.get_by_label("none", exact=True).check()
     page.wait_for_function(f"document.querySelectorAll('{LINES}').length === 1")
@@ -106,6 +104,7 @@ def test_a_curve_that_is_pointed_at_says_what_it_is(open_page: OpenPage, report_
     assert float(rows["epoch"]) >= 1
     low, high = map(float, rows["interval"].split(" to "))
     assert low < float(rows["mean"]) < high
+    assert opened.errors == []
 
 
 def test_a_phone_scrolls_down_only(open_page: OpenPage, report_file: Path) -> None:
@@ -178,12 +177,3 @@ def test_it_is_drawn_in_a_frame_that_allows_scripts_alone(
     frame.locator("html[data-drawn]").wait_for(state="attached", timeout=600_000)
     assert frame.locator("figure svg").count() == 5
     assert opened.errors == []
-
-
-def test_panels_of_codes_fit_the_window(open_page: OpenPage, report_file: Path) -> None:
-    page = open_page(report_file).page
-    first = page.locator("figure[data-chart=codes]")
-    assert first.get_attribute("data-columns") == "5"
-    page.set_viewport_size({"width": 480, "height": 800})
-    page.wait_for_selector("figure[data-chart=codes][data-columns='2']")
-    assert page.evaluate("document.documentElement.scrollWidth") == 480

@@ -33,12 +33,7 @@ DOCUMENT: dict[str, Any] = {
         "kinds": {"kind": "class_code"},
         "known": {"kind": "interference"},
     },
-    "network": {
-        "latent_dim": 3,
-        "hidden": [4],
-        "output": "linear",
-        "loss": "mean_squared_error",
-    },
+    "network": {"latent_dim": 3, "hidden": [4], "output": "linear", "loss": "mean_squared_error"},
     "train": {"epochs": 2, "batch_size": 32},
     "models": {
         "plain": {"stddev": [0.1, 0.2]},

@@ -25,6 +25,18 @@ def run_of(runs: pd.DataFrame) -> Callable[[str], str]:
 
 
 @pytest.fixture
+def apply(command: Any, run_of: Callable[[str], str]) -> Callable[..., Any]:
+    """Run a command, which succeeds, with a model's first run."""
+
+    def call(name: str, model: str, *arguments: str | Path) -> Any:
+        result = command(name, run_of(model), *arguments)
+        assert result.exit_code == 0, result.stderr
+        return result
+
+    return call
+
+
+@pytest.fixture
 def samples_csv(test_samples: pd.DataFrame, tmp_path: Path) -> Path:
     """The test samples without labels, their columns in another order."""
     path = tmp_path / "new.csv"
@@ -39,8 +51,7 @@ def table_of(trained: Path, offset: str) -> Any:
 @pytest.mark.parametrize("model", ["plain", "projection", "known", "wide"])
 def test_reconstructions_have_the_error_that_evaluate_measured(
     model: str,
-    command: Any,
-    run_of: Any,
+    apply: Any,
     runs: pd.DataFrame,
     samples_csv: Path,
     test_samples: pd.DataFrame,
@@ -48,10 +59,8 @@ def test_reconstructions_have_the_error_that_evaluate_measured(
     tmp_path: Path,
 ) -> None:
     output = tmp_path / "out.csv"
-    result = command("reconstruct", run_of(model), samples_csv, output)
-    assert result.exit_code == 0, result.stderr
+    found = MSE.search(apply("reconstruct", model, samples_csv, output).stdout)
     measured = runs[runs["model"] == model]["mse"].iloc[0]
-    found = MSE.search(result.stdout)
     assert found is not None
     assert float(found[1]) == pytest.approx(measured, rel=1e-5)
     # In the units of the file: scaled by hand, they have that error.
@@ -64,56 +73,53 @@ def test_reconstructions_have_the_error_that_evaluate_measured(
 
 
 def test_scaled_samples_stay_scaled(
-    command: Any, run_of: Any, runs: pd.DataFrame, trained: Path, tmp_path: Path
+    apply: Any, runs: pd.DataFrame, trained: Path, tmp_path: Path
 ) -> None:
     source, output = trained / "data" / "prepared" / "test" / "x.npy", tmp_path / "out.npy"
-    result = command("reconstruct", run_of("projection"), source, output, "--scaled")
-    assert result.exit_code == 0, result.stderr
+    apply("reconstruct", "projection", source, output, "--scaled")
     measured = runs[runs["model"] == "projection"]["mse"].iloc[0]
     error = np.square(np.load(output) - np.load(source).astype(np.float64)).mean()
     assert error == pytest.approx(measured, rel=1e-5)
 
 
 def test_offsets_are_those_of_the_tables(
-    command: Any, run_of: Any, samples_csv: Path, trained: Path, tmp_path: Path
+    apply: Any, samples_csv: Path, trained: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "out.parquet"
-    assert command("offsets", run_of("projection"), samples_csv, output).exit_code == 0
+    apply("offsets", "projection", samples_csv, output)
     table = pd.read_parquet(output)
     assert list(table.columns) == ["id", "offset_0", "offset_1", "offset_2"]
     expected = table_of(trained, "projection")
     np.testing.assert_allclose(table.iloc[:, 1:], expected, rtol=1e-5, atol=1e-7)
-    assert command("offsets", run_of("known"), samples_csv, tmp_path / "k.npy").exit_code == 0
+    apply("offsets", "known", samples_csv, tmp_path / "k.npy")
     np.testing.assert_array_equal(np.load(tmp_path / "k.npy"), table_of(trained, "known"))
 
 
 def test_labels_are_taken_where_the_offset_goes_by_them(
     command: Any,
+    apply: Any,
     run_of: Any,
     samples_csv: Path,
     test_samples: pd.DataFrame,
     trained: Path,
     tmp_path: Path,
 ) -> None:
-    result = command("offsets", run_of("kinds"), samples_csv, tmp_path / "out.npy")
+    output, renamed = tmp_path / "out.npy", tmp_path / "renamed.csv"
+    result = command("offsets", run_of("kinds"), samples_csv, output)
     assert result.stderr.startswith("error: --label: missing: the model's offset, class_code, asks")
-    renamed = tmp_path / "renamed.csv"
     test_samples.rename(columns={"kind": "animal"}).to_csv(renamed, index=False)
-    result = command("offsets", run_of("kinds"), renamed, tmp_path / "out.npy", "--label", "animal")
-    assert result.exit_code == 0, result.stderr
-    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), table_of(trained, "kinds"))
-    # The code depends on x alone.
-    assert command("encode", run_of("kinds"), samples_csv, tmp_path / "c.npy").exit_code == 0
+    apply("offsets", "kinds", renamed, output, "--label", "animal")
+    np.testing.assert_array_equal(np.load(output), table_of(trained, "kinds"))
+    apply("encode", "kinds", samples_csv, tmp_path / "c.npy")  # the code depends on x alone
+    result = command("offsets", run_of("wide"), samples_csv, tmp_path / "o.npy")
+    assert "adds no offset that is computed beforehand" in result.stderr
 
 
 def test_an_offset_of_ones_own_takes_the_place_of_the_computed_one(
-    command: Any, run_of: Any, samples_csv: Path, trained: Path, tmp_path: Path
+    command: Any, apply: Any, run_of: Any, samples_csv: Path, trained: Path, tmp_path: Path
 ) -> None:
     def reconstruct(name: str, *options: str | Path) -> Any:
-        result = command(
-            "reconstruct", run_of("projection"), samples_csv, tmp_path / name, *options
-        )
-        assert result.exit_code == 0, result.stderr
+        apply("reconstruct", "projection", samples_csv, tmp_path / name, *options)
         return np.load(tmp_path / name)
 
     table = trained / "data" / "offsets" / "projection" / "test.npy"
@@ -122,17 +128,13 @@ def test_an_offset_of_ones_own_takes_the_place_of_the_computed_one(
     np.save(tmp_path / "other.npy", np.flip(np.load(table), axis=0))
     other = reconstruct("flipped.npy", "--offset", tmp_path / "other.npy")
     assert not np.allclose(other, computed, rtol=1e-3)
-    result = command(
-        *("reconstruct", run_of("projection"), samples_csv, tmp_path / "no.npy"),
-        *("--offset", trained / "data" / "offsets" / "projection" / "train.npy"),
-    )
+    arguments = (run_of("projection"), samples_csv, tmp_path / "no.npy")
+    result = command("reconstruct", *arguments, "--offset", table.with_name("train.npy"))
     assert "expected (24, 3)" in result.stderr
 
 
-def test_codes_are_of_unit_length(
-    command: Any, run_of: Any, samples_csv: Path, tmp_path: Path
-) -> None:
-    result = command("encode", run_of("projection"), samples_csv, tmp_path / "code.npy")
+def test_codes_are_of_unit_length(apply: Any, samples_csv: Path, tmp_path: Path) -> None:
+    result = apply("encode", "projection", samples_csv, tmp_path / "code.npy")
     assert result.stdout == f"{tmp_path / 'code.npy'}: 24 × 3\n"
     code = np.load(tmp_path / "code.npy")
     np.testing.assert_allclose(np.linalg.norm(code, axis=1), 1, rtol=1e-5)
@@ -140,18 +142,12 @@ def test_codes_are_of_unit_length(
 
 @pytest.mark.parametrize("suffix", [".npy", ".csv", ".parquet"])
 def test_chunk_by_chunk_it_writes_the_same(
-    suffix: str,
-    command: Any,
-    run_of: Any,
-    samples_csv: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    suffix: str, apply: Any, samples_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, pieces = tmp_path / f"whole{suffix}", tmp_path / f"pieces{suffix}"
-    said = command("reconstruct", run_of("projection"), samples_csv, whole).stdout
+    said = apply("reconstruct", "projection", samples_csv, whole).stdout
     monkeypatch.setattr(arrays, "CHUNK_VALUES", 5 * len(FEATURES))
-    result = command("reconstruct", run_of("projection"), samples_csv, pieces)
-    assert result.exit_code == 0, result.stderr
+    result = apply("reconstruct", "projection", samples_csv, pieces)
     assert result.stdout.partition(": ")[2] == said.partition(": ")[2]
     read = {".npy": lambda path: pd.DataFrame(np.load(path)), ".csv": pd.read_csv}.get(
         suffix, pd.read_parquet
@@ -159,18 +155,10 @@ def test_chunk_by_chunk_it_writes_the_same(
     pd.testing.assert_frame_equal(read(pieces), read(whole), rtol=1e-5)
 
 
-def narrow(path: Path) -> None:
-    table = pd.read_csv(path)
-    np.save(path.with_name("narrow.npy"), table[FEATURES[1:]])
-
-
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (
-            ["{run}", "narrow.npy", "o.npy"],
-            "narrow.npy: its samples have 5 features, the model takes 6",
-        ),
+        (["{run}", "narrow.npy", "o.npy"], "its samples have 5 features, the model takes 6"),
         (["{run}", "nan.csv", "o.npy"], "nan.csv, row 2 (line 4), column 'f3'"),
         (["{run}", "text.csv", "o.npy"], "column 'f1': 'many' is not a finite number"),
         (["{run}", "lacks.csv", "o.npy"], "lacks.csv: has no column 'f0'"),
@@ -182,10 +170,7 @@ def narrow(path: Path) -> None:
         (["{run}", "new.csv", "new.csv"], "new.csv: is the input, too"),
         (["{run}", "new.csv", "new.csv", "--force"], "new.csv: is the input, too"),
         (["xyz", "new.csv", "o.npy"], "no run of models or .runs has an id that begins so"),
-        (
-            ["{run}", "new.csv", "o.npy", "--features", "f0,f9"],
-            "has no column 'f9'",
-        ),
+        (["{run}", "new.csv", "o.npy", "--features", "f0,f9"], "has no column 'f9'"),
         (["{run}", "new.csv", "o.npy", "--id", "nam"], "--id: "),
         (["models:/m@champion", "new.csv", "o.npy"], "there is no MLflow store"),
     ],
@@ -195,7 +180,7 @@ def test_bad_input_is_one_line_and_writes_nothing(
 ) -> None:
     folder = samples_csv.parent
     table = pd.read_csv(samples_csv)
-    narrow(samples_csv)
+    np.save(folder / "narrow.npy", table[FEATURES[1:]])
     table.assign(f3=table["f3"].where(table.index != 2)).to_csv(folder / "nan.csv", index=False)
     table.assign(f1="many").to_csv(folder / "text.csv", index=False)
     table.drop(columns="f0").to_csv(folder / "lacks.csv", index=False)
@@ -203,13 +188,8 @@ def test_bad_input_is_one_line_and_writes_nothing(
     np.save(folder / "old.npy", np.zeros(3))
     before = {path: path.read_bytes() for path in folder.iterdir()}
     model, source, output, *options = arguments
-    result = command(
-        "reconstruct",
-        model.format(run=run_of("projection")),
-        folder / source,
-        folder / output,
-        *options,
-    )
+    model = model.format(run=run_of("projection"))
+    result = command("reconstruct", model, folder / source, folder / output, *options)
     assert result.exit_code == 1
     (line,) = result.stderr.splitlines()
     assert line.startswith("error: ")
@@ -236,13 +216,6 @@ def test_a_runs_folder_is_applied_from_anywhere_with_its_own_project(
     assert result.exit_code == 1
     (line,) = result.stderr.splitlines()
     assert "in its project, which is neither here nor around it" in line
-
-
-def test_a_model_without_a_precomputed_offset_has_none_to_write(
-    command: Any, run_of: Any, samples_csv: Path, tmp_path: Path
-) -> None:
-    result = command("offsets", run_of("wide"), samples_csv, tmp_path / "o.npy")
-    assert "adds no offset that is computed beforehand" in result.stderr
 
 
 def test_what_fails_half_way_leaves_the_old_output(
@@ -272,6 +245,7 @@ def test_what_fails_half_way_leaves_the_old_output(
 @pytest.mark.slow
 def test_a_saved_folder_and_the_registry_give_the_same_as_the_run(
     command: Any,
+    apply: Any,
     run_of: Any,
     samples_csv: Path,
     trained: Path,
@@ -284,11 +258,10 @@ def test_a_saved_folder_and_the_registry_give_the_same_as_the_run(
     from offset_autoencoder.serving.inference_model import open_run
 
     outputs = [tmp_path / f"{name}.npy" for name in ("run", "folder", "champion", "version")]
-    run = run_of("projection")
-    assert command("reconstruct", run, samples_csv, outputs[0]).exit_code == 0
+    apply("reconstruct", "projection", samples_csv, outputs[0])
     folder = tmp_path / "logged" / "artifacts" / "model"
     folder.parent.mkdir(parents=True)
-    save_model_folder(folder, open_run(run))
+    save_model_folder(folder, open_run(run_of("projection")))
     store = f"sqlite:///{tmp_path}/mlflow.db"
     client = MlflowClient(tracking_uri=store)
     client.create_registered_model("offset-autoencoder")

@@ -7,6 +7,7 @@ import shutil
 import socket
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
@@ -77,22 +78,14 @@ def test_a_page_that_cannot_be_opened(command: Any, trained: Path, runs: pd.Data
 
 
 def test_its_page_is_opened_where_the_ui_answers(
-    command: Any,
-    trained: Path,
-    runs: pd.DataFrame,
-    monkeypatch: pytest.MonkeyPatch,
+    command: Any, trained: Path, runs: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from offset_autoencoder.cli import runs as listing
     from offset_autoencoder.cli import show
     from offset_autoencoder.tracking.store import Location, StoredRun
 
     run_id = runs["id"].iloc[0]
-    opened: list[str] = []
-
-    def open_page(page: str) -> bool:
-        opened.append(page)
-        return True
-
+    open_page = Mock(return_value=True)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         location = Location(f"http://me:secret@{address}/", None, trained / "lock")
@@ -101,6 +94,6 @@ def test_its_page_is_opened_where_the_ui_answers(
         monkeypatch.setattr(show, "read_published", lambda tracking: store)
         monkeypatch.setattr("webbrowser.open", open_page)
         assert command("show", run_id, "--open").exit_code == 0
-        assert opened == [f"http://{address}/#/experiments/7/runs/m1"]
+        open_page.assert_called_once_with(f"http://{address}/#/experiments/7/runs/m1")
     result = command("show", run_id, "--open")
     assert result.stderr.startswith(f"error: http://{address}: no MLflow UI answers there")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.small_params import small_params
 
 from offset_autoencoder.config import parse_params
 from offset_autoencoder.config.registries import LOSSES, OPTIMIZERS, Loss, Optimizer, Registry, load
@@ -21,13 +22,7 @@ RNG = np.random.default_rng(0)
 
 
 def parsed(network: dict[str, Any], train: dict[str, Any], **model: Any) -> Any:
-    document = {
-        "seeds": 1,
-        **{key: {} for key in ("data", "split", "evaluate", "tracking", "offsets")},
-        "network": network,
-        "train": train,
-        "models": {"m": model},
-    }
+    document = small_params(network=network, train=train, models={"m": model})
     return parse_params(document).settings[0]
 
 

@@ -30,11 +30,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def read(
-    path: str,
-    *,
-    labelled: bool = False,
-    trained_on: Sequence[str] | None = None,
-    **named: str,
+    path: str, *, labelled: bool = False, trained_on: Sequence[str] | None = None, **named: str
 ) -> Table:
     return read_new_samples(
         Path(path), ColumnOptions(**named), labelled=labelled, trained_on=trained_on
@@ -117,22 +113,3 @@ def test_labels_and_ids_beside_an_npy_are_files(elsewhere: Path) -> None:
         read("x.npy", id="few.npy")
     with pytest.raises(InputError, match=r"^--id: no such file: none\.npy"):
         read("x.npy", id="none.npy")
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
-        ("a.csv", b"", "is empty"),
-        ("a.csv", b"u,v\n1,2\n3\n", "has 1 cells, the header has 2"),
-        ("a.csv", b"1.5,2.5\n1,2\n", "looks like data"),
-        ("a.csv.gz", b"no gzip", "gzip"),
-        ("a.parquet", b"no parquet", "not parquet"),
-        ("a.npy", b"\x93NUMPY", "damaged"),
-        ("a.npy", b"\x80\x04", "pickled"),
-        ("a.npz", b"PK", "not an npz"),
-    ],
-)
-def test_damaged_files(elsewhere: Path, name: str, content: bytes, said: str) -> None:
-    Path(name).write_bytes(content)
-    with pytest.raises(InputError, match=said):
-        read(name)

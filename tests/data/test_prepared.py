@@ -4,15 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.prepared_data import digests, digests_of, write_prepared
+from tests.prepared_data import digests, prepared_of, write_prepared
 
-from offset_autoencoder.data.prepared import (
-    PreparedData,
-    PreparedSplit,
-    Schema,
-    load_prepared,
-    load_scale,
-)
+from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, load_prepared, load_scale
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io import files
 
@@ -29,18 +23,15 @@ def data() -> PreparedData:
         )
         for name, n in sizes.items()
     }
-    schema = Schema(
+    return prepared_of(
+        splits,
         source="x.csv",
-        samples=sizes,  # type: ignore[arg-type]
-        input_dim=4,
         image_shape=[2, 2],
         scale={"kind": "unit", "divisor": 2.0},
         range=[0.0, 1.0],
         classes=["a", "b", "c", "d", "e", "f"],
         ids="given",
-        digests=digests_of(splits),
     )
-    return PreparedData(**splits, schema=schema)
 
 
 def write(folder: Path, data: PreparedData) -> None:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from numpy.typing import NDArray
+from tests.small_params import small_params
 
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io import arrays
@@ -70,17 +71,10 @@ def save(kind: str, x: NDArray[Any] = X) -> dict[str, str]:
 
 
 def prepare(**data: Any) -> dict[str, bytes]:
-    document = {
-        "seeds": 2,
-        "data": {"source": "file", "scale": "none", **data},
-        "split": {},
-        "offsets": {"none": {"kind": "zero"}},
-        "network": {"latent_dim": 2, "loss": "mean_squared_error", "output": "linear"},
-        "train": {},
-        "models": {"none": {"offset": "none"}},
-        "evaluate": {"baselines": ["none"]},
-        "tracking": {},
-    }
+    document = small_params(
+        data={"source": "file", "scale": "none", **data},
+        network={"latent_dim": 2, "loss": "mean_squared_error", "output": "linear"},
+    )
     Path("params.yaml").write_text(yaml.safe_dump(document))
     main()
     folder = Path("data/prepared")

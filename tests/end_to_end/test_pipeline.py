@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
-import shutil
-import sqlite3
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tests.end_to_end.project import commit, fresh_project, published, run
 
-ROOT = Path(__file__).parents[2]
 PARAMS = """\
 seeds: 2
 data: {source: digits}
@@ -100,34 +96,6 @@ print(len(rows), "loaded")
 pytestmark = pytest.mark.slow
 
 
-def run(folder: Path, *command: str, fails: bool = False) -> str:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW")}
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    environment.pop("DVC_ROOT", None)
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, env=environment, timeout=600
-    )
-    output = done.stdout + done.stderr
-    assert (done.returncode != 0) == fails, output
-    return output
-
-
-def commit(folder: Path) -> None:
-    run(folder, "git", "add", "--all")
-    identity = ("-c", "user.name=test", "-c", "user.email=test@example.com")
-    run(folder, "git", *identity, "commit", "--quiet", "--message", "state")
-
-
-def published(folder: Path) -> list[tuple[str, str]]:
-    """Id and status of every run in the store that is one of a model, each row a run."""
-    with sqlite3.connect(f"file:{folder / 'mlflow.db'}?mode=ro", uri=True) as store:
-        rows = store.execute(
-            "select tags.value, runs.status from runs join tags using (run_uuid) "
-            "where tags.key = 'run_id_sha256' and runs.lifecycle_stage = 'active'"
-        )
-        return sorted(rows)
-
-
 def digests(folder: Path) -> dict[str, str]:
     """The SHA-256 of everything that DVC tracks of the outputs."""
     outputs = [folder / "data" / "prepared", folder / "data" / "offsets", folder / "models"]
@@ -140,22 +108,10 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
-def fresh_project(folder: Path) -> Path:
-    folder.mkdir()
-    for name in run(ROOT, "git", "ls-files").splitlines():
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, folder / name)
-    (folder / "params.yaml").write_text(PARAMS)
-    run(folder, "git", "init", "--quiet")
-    commit(folder)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project after its first ``dvc repro``."""
-    folder = fresh_project(tmp_path_factory.mktemp("end_to_end") / "project")
+    folder = fresh_project(tmp_path_factory.mktemp("end_to_end") / "project", PARAMS)
     output = run(folder, "dvc", "repro")
     assert "runs: 8 (8 trained, 0 reused)" in output
     assert "published: 8 runs (8 new)" in output
@@ -174,7 +130,7 @@ def test_nothing_changed_nothing_done(project: Path) -> None:
 
 
 def test_from_scratch_again_is_the_same_to_the_byte(project: Path, tmp_path: Path) -> None:
-    other = fresh_project(tmp_path / "other")
+    other = fresh_project(tmp_path / "other", PARAMS)
     assert "8 trained" in run(other, "dvc", "repro", "evaluate")
     assert digests(other) == digests(project)
 
@@ -199,22 +155,6 @@ def test_a_store_that_was_deleted_comes_back_without_training(project: Path) -> 
     assert len(published(project)) == 8
 
 
-def test_a_colleague_who_pulls_trains_nothing(project: Path, tmp_path: Path) -> None:
-    run(project, "dvc", "remote", "add", "--default", "--force", "shelf", str(tmp_path / "shelf"))
-    run(project, "dvc", "repro")
-    commit(project)
-    run(project, "dvc", "push")
-    run(tmp_path, "git", "clone", "--quiet", str(project), "clone")
-    clone = tmp_path / "clone"
-    run(clone, "dvc", "pull")
-    output = run(clone, "dvc", "repro")
-    assert "Stage 'train' didn't change, skipping" in output
-    assert "published: 8 runs (8 new)" in output
-    rows = (project / "models" / "index.csv").read_text().splitlines()[1:]
-    assert published(clone) == sorted((row.split(",")[-2], "FINISHED") for row in rows)
-    assert set(published(clone)) <= set(published(project))
-
-
 def test_an_experiment_with_a_swept_value_trains_the_new_runs(project: Path) -> None:
     output = run(project, "dvc", "exp", "run", "-S", "models.gaussian.stddev=[0.1,0.4]")
     assert "runs: 8 (2 trained, 6 reused)" in output
@@ -223,8 +163,7 @@ def test_an_experiment_with_a_swept_value_trains_the_new_runs(project: Path) -> 
 
 
 def test_a_typing_error_stops_at_the_first_stage(tmp_path: Path) -> None:
-    folder = fresh_project(tmp_path / "typo")
-    (folder / "params.yaml").write_text(PARAMS.replace("epochs:", "epoch:"))
+    folder = fresh_project(tmp_path / "typo", PARAMS.replace("epochs:", "epoch:"))
     output = run(folder, "dvc", "repro", fails=True)
     assert "error: params.yaml: train.epoch: unknown key (did you mean 'epochs'?)" in output
     assert "Traceback" not in output
@@ -232,8 +171,7 @@ def test_a_typing_error_stops_at_the_first_stage(tmp_path: Path) -> None:
 
 
 def test_every_system_and_kind_goes_through_every_stage(tmp_path: Path) -> None:
-    folder = fresh_project(tmp_path / "everything")
-    (folder / "params.yaml").write_text(EVERYTHING)
+    folder = fresh_project(tmp_path / "everything", EVERYTHING)
     (folder / "src" / "custom" / "mine.py").write_text(MINE)
     output = run(folder, "dvc", "repro")
     assert "runs: 28 (28 trained, 0 reused)" in output

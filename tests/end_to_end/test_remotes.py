@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.end_to_end.test_pipeline import commit, fresh_project, published, run
+from tests.end_to_end.project import commit, fresh_project, published, run
+from tests.tracking.servers import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -36,12 +37,6 @@ evaluate: {baselines: [none]}
 tracking: {}
 """
 RUNS = 4
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def make_key(path: Path) -> str:
@@ -102,8 +97,7 @@ def ssh_server(folder: Path) -> Iterator[int]:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project on a file of the user's own, run, committed, and not pushed anywhere yet."""
-    folder = fresh_project(tmp_path_factory.mktemp("remotes") / "project")
-    (folder / "params.yaml").write_text(PARAMS)
+    folder = fresh_project(tmp_path_factory.mktemp("remotes") / "project", PARAMS)
     rng = np.random.default_rng(0)
     rows = [[*np.round(rng.random(5), 3), i % 2] for i in range(60)]
     lines = ["a,b,c,d,e,kind", *(",".join(map(str, row)) for row in rows)]

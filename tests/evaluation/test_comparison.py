@@ -14,7 +14,6 @@ from offset_autoencoder.config import Params
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.evaluation.comparison import Comparison, compare, match_baseline
-from offset_autoencoder.evaluation.summary import noise_level
 
 MakeParams = Callable[..., Params]
 MakeRuns = Callable[..., pd.DataFrame]
@@ -336,7 +335,7 @@ def test_power_is_rms_then_stddev(make_params: MakeParams) -> None:
         "gaussian": {"offset": "none", "stddev": 0.3},
         "both": {"offset": "pca", "rms": 0.1, "stddev": 0.3},
     }
-    assert [noise_level(setting) for setting in make_params(models=models).settings] == [
+    assert [setting.noise_level for setting in make_params(models=models).settings] == [
         None,
         None,
         0.3,

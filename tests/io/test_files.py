@@ -35,8 +35,7 @@ in_one_folder = settings(
 )
 DTYPES: Any = [np.float32, np.float64, np.int64, np.dtype("<U3"), np.bool_]
 arrays: Any = hnp.arrays(
-    st.sampled_from(DTYPES),
-    hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=4),
+    st.sampled_from(DTYPES), hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=4)
 )
 
 

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from tests.small_params import small_params
 
 from offset_autoencoder.config import Setting, parse_params
 from offset_autoencoder.models.architecture import Architecture
@@ -14,13 +15,7 @@ IMAGES: dict[str, Any] = {"kind": "convolutional", "latent_dim": 3, "filters": [
 
 
 def setting(network: dict[str, Any] = DENSE, **model: Any) -> Setting:
-    document = {
-        "seeds": 1,
-        **{key: {} for key in ("data", "split", "train", "evaluate", "tracking")},
-        "offsets": {"frozen": {"kind": "hash"}},
-        "network": network,
-        "models": {"plain": {}, "m": model},
-    }
+    document = small_params(network=network, models={"plain": {}, "m": model})
     return parse_params(document).settings[1]
 
 
@@ -85,26 +80,6 @@ def test_only_what_reads_images_depends_on_their_shape() -> None:
 )
 def test_the_key_tells_architectures_apart(changes: dict[str, Any], same: bool) -> None:
     assert (resolved(**changes).key == resolved().key) is same
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        ({"system": "two_encoder"}, {"frozen": True}),
-        ({"system": "two_encoder"}, {"rms": 0.1}),
-        ({"system": "two_encoder"}, {"second_hidden": []}),
-        ({"system": "two_encoder"}, {"second_activation": "tanh"}),
-        ({"system": "ensemble"}, {"encoders": 2}),
-        ({"system": "ensemble"}, {"combine": "sum"}),
-        ({"system": "vae"}, {"beta": 2}),
-        ({"system": "vae"}, {"warmup": 1}),
-    ],
-    ids=str,
-)
-def test_every_key_of_a_system_tells_architectures_apart(
-    first: dict[str, Any], second: dict[str, Any]
-) -> None:
-    assert resolved(**first).key != resolved(**first, **second).key
 
 
 @pytest.mark.parametrize(

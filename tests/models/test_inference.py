@@ -194,21 +194,6 @@ def test_many_samples_go_through_block_by_block(
     np.testing.assert_allclose(again, out, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("activation", ["relu", "tanh", "elu", "gelu", "selu", "silu", "sigmoid"])
-@pytest.mark.parametrize("output", ["sigmoid", "softmax", "linear"])
-def test_every_activation_is_that_of_keras(activation: Any, output: Any) -> None:
-    loss: Any = {"sigmoid": "binary_crossentropy", "softmax": "categorical_crossentropy"}
-    network = Network(
-        latent_dim=L,
-        hidden=[8, 6],
-        activation=activation,
-        output=output,
-        loss=loss.get(output, "mean_squared_error"),
-    )
-    architecture = Architecture(network=network, input_dim=12)
-    check_whole(architecture, open_seed(architecture, 3), 3)
-
-
 def test_a_saturated_output_keeps_its_relative_error() -> None:
     """The logarithms of cross-entropy are sensitive to values close to 0 and 1."""
     architecture = Architecture(network=Network(latent_dim=L, hidden=[]), input_dim=12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -36,11 +37,6 @@ def test_survives_serialisation(kind: Any, arguments: dict[str, Any]) -> None:
     assert layer.name == "layer"
 
 
-def test_adds_nothing_outside_training() -> None:
-    x = np.ones((4, 3), np.float32)
-    np.testing.assert_array_equal(np.asarray(CodeNoise(0.5)(x, training=False)), x)
-
-
 @pytest.mark.parametrize("stddev", [0.1, 2.5])
 def test_noise_has_the_power_asked_for(stddev: float) -> None:
     noise = np.asarray(CodeNoise(stddev, seed=3)(np.zeros((20_000, 2), np.float32), training=True))
@@ -48,12 +44,19 @@ def test_noise_has_the_power_asked_for(stddev: float) -> None:
     np.testing.assert_allclose(noise.mean(), 0, atol=0.03 * stddev)
 
 
-def test_noise_is_drawn_anew_and_repeats_by_seed() -> None:
-    x = np.zeros((8, 3), np.float32)
-    first, second = CodeNoise(1.0, seed=1), CodeNoise(1.0, seed=1)
-    a, b = np.asarray(first(x, training=True)), np.asarray(first(x, training=True))
+@pytest.mark.parametrize(
+    ("kind", "inputs"),
+    [
+        (functools.partial(CodeNoise, 1.0), np.zeros((8, 3), np.float32)),
+        (SampledCode, [MEAN, LOG_VARIANCE]),
+    ],
+    ids=["noise", "sampled code"],
+)
+def test_what_is_drawn_is_drawn_anew_and_repeats_by_seed(kind: Any, inputs: Any) -> None:
+    first, second = kind(seed=1), kind(seed=1)
+    a, b = (np.asarray(first(inputs, training=True)) for _ in range(2))
     assert not np.array_equal(a, b)
-    np.testing.assert_array_equal(np.asarray(second(x, training=True)), a)
+    np.testing.assert_array_equal(np.asarray(second(inputs, training=True)), a)
 
 
 def test_refuses_a_negative_stddev() -> None:
@@ -109,13 +112,6 @@ def test_draws_have_the_mean_and_the_spread() -> None:
     np.testing.assert_allclose(drawn.std(axis=0), [0.2, 3], rtol=0.02)
 
 
-def test_draws_are_anew_and_repeat_by_seed() -> None:
-    first, second = SampledCode(seed=1), SampledCode(seed=1)
-    a, b = (np.asarray(first([MEAN, LOG_VARIANCE], training=True)) for _ in range(2))
-    assert not np.array_equal(a, b)
-    np.testing.assert_array_equal(np.asarray(second([MEAN, LOG_VARIANCE], training=True)), a)
-
-
 def test_draws_that_are_given_are_taken() -> None:
     noise = RNG.normal(size=(5, 3)).astype(np.float32)
     drawn = np.asarray(SampledCode()([MEAN, LOG_VARIANCE, noise], training=True))
@@ -157,11 +153,6 @@ def test_the_length_is_one_or_the_vector_has_none(x: np.ndarray) -> None:
     long_enough = np.linalg.norm(x.astype(float), axis=1) > 2e-6
     np.testing.assert_allclose(np.linalg.norm(y[long_enough], axis=1), 1, rtol=1e-6)
     assert np.isfinite(y).all()
-
-
-def test_direction_is_kept() -> None:
-    x = np.array([[3.0, -4.0]], np.float32)
-    np.testing.assert_allclose(np.asarray(UnitNorm()(x)), [[0.6, -0.8]], rtol=1e-6)
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e-30, 1e-7, 1.0, 1e18])

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from tests.small_params import small_params
 
 from offset_autoencoder.config import parse_params
 from offset_autoencoder.config.schema import Network
@@ -24,14 +25,8 @@ def resolve(
     image_shape: list[int] | None = None,
     samples: int = 70,
 ) -> dict[str, Architecture]:
-    document = {
-        "seeds": 1,
-        **{key: {} for key in ("data", "split", "evaluate", "tracking")},
-        "offsets": {"frozen": {"kind": "hash"}},
-        "network": network or {"latent_dim": 3, "hidden": [20]},
-        "train": {"batch_size": 32},
-        "models": models,
-    }
+    network = network or {"latent_dim": 3, "hidden": [20]}
+    document = small_params(network=network, train={"batch_size": 32}, models=models)
     parsed = parse_params(document).settings
     found = resolve_architectures(parsed, input_dim=24, image_shape=image_shape, samples=samples)
     return dict(zip((setting.label for setting in parsed), found, strict=True))
@@ -56,9 +51,7 @@ def message(models: dict[str, Any], **options: Any) -> str:
     ],
     ids=str,
 )
-def test_a_wide_encoder_has_the_parameters_of_the_model_it_matches(
-    matched: dict[str, Any],
-) -> None:
+def test_a_wide_encoder_has_the_parameters_of_the_model_it_matches(matched: dict[str, Any]) -> None:
     network = {"latent_dim": 3, "hidden": [40]}
     found = resolve({"m": matched, "wide": {"system": "wide", "match": "m"}}, network=network)
     target = found["m"].trainable_parameters

@@ -14,11 +14,8 @@ RNG = np.random.default_rng(0)
 OFFSET = RNG.normal(size=(N, L)).astype(np.float32)
 
 
-@pytest.mark.parametrize("stddev", [0.0, 0.3])
-def test_the_halves_make_the_whole(architecture: Any, stddev: float) -> None:
-    if architecture.system == "vae" and stddev:
-        return
-    model = build_model(architecture, 5, stddev)
+def test_the_halves_make_the_whole(architecture: Any) -> None:
+    model = build_model(architecture, 5, 0.0 if architecture.system == "vae" else 0.3)
     x = RNG.random((N, architecture.input_dim), dtype=np.float32)
     whole = np.asarray(model({"x": x, "offset": OFFSET}))
     parts = split_encoder_decoder(model, architecture.system)
@@ -55,18 +52,6 @@ def users_model(*, name: str | None, reads_x: bool = False, sees_offset: bool = 
     if reads_x:
         z = keras.layers.Concatenate()([z, x])
     return keras.Model({"x": x, "offset": offset}, keras.layers.Dense(6)(z))
-
-
-def test_a_users_model_is_taken_apart_at_the_layer_named_code() -> None:
-    model = users_model(name="code")
-    inputs = {"x": np.ones((3, 6), np.float32), "offset": OFFSET[:3, :2]}
-    whole = np.asarray(model(inputs))
-    parts = split_encoder_decoder(model, "function")
-    assert parts is not None
-    encoded = parts[0](inputs)
-    np.testing.assert_array_equal(encoded["offset"], OFFSET[:3, :2])
-    halves = parts[1]([encoded["code"], encoded["offset"]])
-    np.testing.assert_allclose(np.asarray(halves), whole, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

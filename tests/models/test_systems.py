@@ -164,14 +164,16 @@ def test_loads_in_safe_mode(architecture: Any, tmp_path: Path) -> None:
     model = build_model(architecture, 2, stddev=0.0 if architecture.system == "vae" else 0.1)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
-    inputs = {
-        "x": RNG.random((N, architecture.input_dim), dtype=np.float32),
-        "offset": OFFSET,
-    }
+    inputs = {"x": RNG.random((N, architecture.input_dim), dtype=np.float32), "offset": OFFSET}
     np.testing.assert_array_equal(np.asarray(again(inputs)), np.asarray(model(inputs)))
     for mine, its in zip(model.weights, again.weights, strict=True):
         np.testing.assert_array_equal(np.asarray(mine), np.asarray(its))
     assert [w.path for w in again.trainable_weights] == [w.path for w in model.trainable_weights]
+    assert {tensor.name for tensor in again.inputs} == {"x", "offset"}
+    # Whoever has imported this module can load it.
+    homes = {type(layer).__module__ for layer in again.layers}
+    ours = {home for home in homes if not home.startswith("keras.")}
+    assert ours <= {"offset_autoencoder.models.layers"}
 
 
 def test_noise_is_active_in_training_only(architecture: Any) -> None:

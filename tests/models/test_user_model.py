@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-import itertools
 import random
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from textwrap import dedent
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.users_module import users_modules
 
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.errors import InputError
@@ -18,7 +16,6 @@ from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.models.backend import keras
 
 Write = Callable[[str], str]
-_numbers = itertools.count()
 HEAD = """
 import keras
 
@@ -40,19 +37,10 @@ def build(input_dim, latent_dim, seed):
 
 
 @pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
+def write(tmp_path: Path) -> Iterator[Write]:
     """Write a module of the user's with a function ``build``; give back what names it."""
-    monkeypatch.syspath_prepend(str(tmp_path))
-    names = []
-
-    def write_module(source: str) -> str:
-        names.append(f"users_model_{next(_numbers)}")
-        (tmp_path / f"{names[-1]}.py").write_text(HEAD + dedent(source))
-        return f"{names[-1]}:build"
-
-    yield write_module
-    for name in names:
-        sys.modules.pop(name, None)
+    with users_modules(tmp_path, HEAD) as write_module:
+        yield lambda source: f"{write_module(source)}:build"
 
 
 def build(function: str, seed: int = 0) -> Any:

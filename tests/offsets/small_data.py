@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tests.prepared_data import digests_of
+from tests.prepared_data import prepared_of
 
 from offset_autoencoder.config import SplitName
 from offset_autoencoder.config.offset_kinds import OFFSETS
-from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, Schema
+from offset_autoencoder.data.prepared import PreparedData, PreparedSplit
 from offset_autoencoder.offsets.kind import build_offset
 from offset_autoencoder.offsets.table import OffsetTable, load_table
 
@@ -28,20 +28,7 @@ def prepared(seed: int = 0, *, labelled: bool = True) -> PreparedData:
         )
         for (split, n), some in zip(SIZES.items(), ids, strict=False)
     }
-    schema = Schema(
-        source="file",
-        samples=SIZES,
-        input_dim=12,
-        image_shape=None,
-        scale={"kind": "none"},
-        range=None,
-        classes=[1, 2, 3, 4] if labelled else None,
-        ids="rows",
-        digests=digests_of(splits),
-    )
-    return PreparedData(
-        train=splits["train"], validation=splits["validation"], test=splits["test"], schema=schema
-    )
+    return prepared_of(splits, classes=[1, 2, 3, 4] if labelled else None)
 
 
 def offset(keys: dict[str, Any]) -> Any:

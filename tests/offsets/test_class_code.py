@@ -103,9 +103,3 @@ def test_missing_labels_name_the_offset_and_the_key() -> None:
         ClassCodeOffset().check_shape(WHERE, DataShape(4, 2, None), [4])
     with pytest.raises(InputError, match="needs labels"):
         class_code.apply(WHERE, fit("one_hot", 3, 4), Samples(X))
-
-
-@pytest.mark.parametrize("label", [-1, 3])
-def test_labels_that_are_no_class_are_refused(label: int) -> None:
-    with pytest.raises(InputError, match=rf"y\[1\] is {label}, no class index from 0 to 2"):
-        class_code.apply(WHERE, fit("one_hot", 3, 4), Samples(X, np.array([0, label, 1, 2])))

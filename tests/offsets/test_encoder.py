@@ -126,11 +126,7 @@ def test_layer_of_a_model_file(raw: Path, keys: dict[str, Any], layer: str) -> N
         ({"path": "cut.keras"}, 4, "cut.keras: is not a Keras model file, or is damaged"),
         ({"path": "lambda.keras"}, 4, "lambda.keras: cannot be loaded as a Keras model in safe"),
         ({"path": "own.keras", "layer": "cod"}, 4, "mine.layer: no layer 'cod' (did you mean"),
-        (
-            {"path": "own.keras"},
-            3,
-            "own.keras maps (n, 12) to (n, 4), needed is (n, 12) to (n, 3)",
-        ),
+        ({"path": "own.keras"}, 3, "own.keras maps (n, 12) to (n, 4), needed is (n, 12) to (n, 3)"),
         (
             {"path": "own.keras", "layer": "decoder_1"},
             4,

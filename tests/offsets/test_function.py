@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-import itertools
 import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from textwrap import dedent
 
 import numpy as np
 import pytest
+from tests.users_module import users_modules
 
 from offset_autoencoder.config.offset_kinds import FunctionOffset
 from offset_autoencoder.errors import InputError
@@ -19,25 +18,13 @@ from offset_autoencoder.offsets.kind import Float32, Samples, Training
 WHERE = "params.yaml: offsets.mine"
 X = np.random.default_rng(0).random((200, 6), dtype=np.float32)
 Write = Callable[[str], str]
-_numbers = itertools.count()
 
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
-    """Write a module; give back its name, never used before in this process."""
-    monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    names = []
-
-    def write_module(source: str) -> str:
-        names.append(f"mine_{next(_numbers)}")
-        text = "import numpy as np\n" + dedent(source)
-        (tmp_path / f"{names[-1]}.py").write_text(text)
-        return names[-1]
-
-    yield write_module
-    for name in names:
-        sys.modules.pop(name, None)
+    with users_modules(tmp_path, "import numpy as np\n") as write_module:
+        yield write_module
 
 
 def table_of(name: str, x: Float32 = X, latent_dim: int = 3, seed: int = 0) -> Float32:
@@ -112,13 +99,6 @@ def test_what_fit_leaves_on_the_object_does_not_reach_apply(write: Write) -> Non
         assert "raised AttributeError: 'Keeps' object has no attribute 'mean'" in message(
             f"{module}:{name}"
         )
-
-
-def test_missing_module_says_where_it_is_looked_for() -> None:
-    text = message("custom.nothing_here:f")
-    assert text.startswith(f"{WHERE}.function: there is no module 'custom.nothing_here'")
-    assert "custom/nothing_here.py" in text
-    assert "src/custom" in text
 
 
 def test_functions_that_are_not_deterministic_are_refused(write: Write) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
+from tests.small_params import small_params
 
 from offset_autoencoder.config import parse_params
 from offset_autoencoder.config.offset_kinds import InterferenceOffset
@@ -104,12 +105,6 @@ def test_seed_draws_other_symbols() -> None:
     assert not np.array_equal(drawn("bpsk", ids, seed=0), drawn("bpsk", ids, seed=1))
 
 
-def test_without_ids_it_says_so() -> None:
-    state = interference.fit(WHERE, InterferenceOffset(), Training(np.zeros((1, 2), np.float32)), 3)
-    with pytest.raises(InputError, match=r"offsets\.mine: kind interference goes by .*give ids"):
-        interference.apply(WHERE, state, Samples(np.zeros((1, 2), np.float32)))
-
-
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
@@ -124,17 +119,7 @@ def test_without_ids_it_says_so() -> None:
     ],
 )
 def test_keys_that_do_not_suit(keys: dict[str, Any], expected: str) -> None:
-    document: dict[str, Any] = {
-        "seeds": 1,
-        "data": {},
-        "split": {},
-        "offsets": {"none": {"kind": "zero"}, "mine": {"kind": "interference", **keys}},
-        "network": {},
-        "train": {},
-        "models": {"none": {"offset": "none"}},
-        "evaluate": {"baselines": ["none"]},
-        "tracking": {},
-    }
+    offsets = {"none": {"kind": "zero"}, "mine": {"kind": "interference", **keys}}
     with pytest.raises(InputError) as caught:
-        parse_params(document)
+        parse_params(small_params(offsets=offsets))
     assert expected in str(caught.value)

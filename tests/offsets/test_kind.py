@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,24 +47,6 @@ def test_what_is_wrong_in_a_later_chunk_is_named_by_its_row(
     with pytest.raises(InputError, match=r"mine, test split: row 35, column \d is -?inf, a finite"):
         build(tmp_path, {"kind": "random_projection"}, data, 8)
     assert not list(tmp_path.glob("mine"))
-
-
-@pytest.mark.parametrize(
-    ("keys", "expected"),
-    [
-        ({"kind": "class_code", "code": "one_hot"}, r"mine\.code: .* of 17 classes .*at least 17"),
-        ({"kind": "kmeans", "n_clusters": 151}, r"mine\.n_clusters: 151 clusters of 150 training"),
-        ({"kind": "kmeans", "vectors": "pca"}, "mine: pca of 150 .* 12 features has at most 12"),
-        ({"kind": "pca"}, "mine: pca of 150 training samples with 12 features has at most 12"),
-    ],
-)
-def test_data_of_a_shape_that_the_kind_cannot_serve(
-    tmp_path: Path, keys: dict[str, Any], expected: str
-) -> None:
-    data = prepared()
-    schema = replace(data.schema, classes=list(range(17)))
-    with pytest.raises(InputError, match=expected):
-        build(tmp_path, keys, replace(data, schema=schema), 16)
 
 
 def test_a_table_by_id_is_put_in_order_on_disk(
@@ -152,19 +132,3 @@ def test_a_failure_leaves_what_stood_there(tmp_path: Path) -> None:
 def test_unknown_kind_names_the_nearest() -> None:
     with pytest.raises(InputError, match=r"offsets.mine: unknown kind 'hsh' .*'hash'"):
         find_kind("offsets.mine", "hsh")
-
-
-def test_stage_starts_without_heavy_libraries_and_other_kinds() -> None:
-    program = """
-import sys
-import offset_autoencoder.stages.offsets
-from offset_autoencoder.offsets.kind import find_kind
-from offset_autoencoder.config.offset_kinds import OFFSETS as KINDS
-for kind in set(KINDS) - {"function", "file"}:
-    find_kind("", kind)
-heavy = {"tensorflow", "keras", "mlflow", "pandas", "sklearn", "scipy", "pyarrow", "matplotlib"}
-print(sorted(heavy & set(sys.modules)))
-print([m for m in ("function", "file") if f"offset_autoencoder.offsets.{m}" in sys.modules])
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.stdout.splitlines() == ["[]", "[]"], done.stderr

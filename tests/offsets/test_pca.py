@@ -45,25 +45,6 @@ def test_largest_loading_is_positive() -> None:
     assert (np.diff(state["explained_variance"]) <= 0).all()
 
 
-def test_mirrored_data_give_the_same_axes() -> None:
-    x = correlated(100, 6)
-    axes = [pca.fit(WHERE, PcaOffset(), Training(v), 6)["components"] for v in (x, -x)]
-    np.testing.assert_allclose(axes[0], axes[1], atol=1e-9)
-
-
-def test_whitened_training_scores_have_unit_covariance() -> None:
-    x = correlated(500, 8)
-    table = scores(x, x, 8, whiten=True).astype(np.float64)
-    np.testing.assert_allclose(np.cov(table, rowvar=False), np.eye(8), atol=1e-4)
-
-
-def test_all_components_rebuild_the_sample() -> None:
-    x = correlated(60, 5)
-    state = pca.fit(WHERE, PcaOffset(), Training(x), 5)
-    table = pca.apply(WHERE, state, Samples(x))
-    np.testing.assert_allclose(table @ state["components"] + state["mean"], x, atol=1e-4)
-
-
 def test_components_beyond_the_rank_are_zero() -> None:
     x = correlated(50, 6)
     x[:, 2] = 1.5  # constant

@@ -51,12 +51,6 @@ def test_is_the_centred_sample_times_the_matrix() -> None:
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_training_rows_have_zero_mean() -> None:
-    x = samples(200, 30) + 5
-    table = random_projection.apply(WHERE, fit(x, 6), Samples(x))
-    np.testing.assert_allclose(table.mean(axis=0, dtype=np.float64), 0, atol=1e-6)
-
-
 def test_seed_decides_and_shared_numbers_are_not_drawn_elsewhere() -> None:
     x = samples(10, 12)
     assert np.array_equal(fit(x, 4)["projection"], fit(x, 4)["projection"])

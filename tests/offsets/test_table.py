@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -79,10 +78,6 @@ def test_the_factor_gives_the_training_split_its_rms(table: OffsetTable) -> None
     assert np.sqrt(np.mean(scaled**2)) == pytest.approx(0.1)
 
 
-def test_null_rms_takes_the_vectors_as_they_came(table: OffsetTable) -> None:
-    assert scale_factor(table, None) == 1
-
-
 def test_zero_table_cannot_be_scaled(tmp_path: Path) -> None:
     assert write(tmp_path / "mine", splits=tables(scale=0)) == 0
     table = load_table(tmp_path, "mine", 4)
@@ -130,13 +125,6 @@ def test_a_factor_that_is_given_can_be_used(exponent: float, rms_exponent: float
         return
     scaled = (train * np.float32(factor)).astype(np.float64)
     assert np.sqrt(np.mean(scaled**2)) == pytest.approx(rms, rel=1e-4)
-
-
-def test_info_says_what_the_table_is(table: OffsetTable, tmp_path: Path) -> None:
-    info = json.loads((tmp_path / "mine" / "offset.json").read_text())
-    assert info["params"] == {"kind": "hash", "seed": 0}
-    assert info["data"] == {"train": "abc", "validation": "abc", "test": "abc"}
-    assert table.info == info
 
 
 def test_missing_table_says_what_to_run(tmp_path: Path) -> None:

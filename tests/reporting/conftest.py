@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,15 +11,13 @@ from tests.evaluation.interventions import OFFSET_ONLY, noisy, scaled
 from offset_autoencoder.config import Params, Run, parse_params
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation.comparison import Comparison, compare
-from offset_autoencoder.evaluation.controls import CONTROLS, NOTHING, OWN_NETWORK, Network
+from offset_autoencoder.evaluation.controls import CONTROLS, OWN_NETWORK, Network
 from offset_autoencoder.evaluation.encoder_adaptation import (
     EncoderAdaptation,
-    EncoderAdaptationSummary,
     summarise_encoder_adaptation,
 )
 from offset_autoencoder.evaluation.examples import Reconstructions
 from offset_autoencoder.evaluation.intervention_summary import (
-    InterventionSummary,
     Trial,
     summarise_interventions,
 )
@@ -35,11 +32,10 @@ from offset_autoencoder.evaluation.interventions import (
 )
 from offset_autoencoder.evaluation.offset_effects import AGAINST, QUANTITIES, OffsetEffects
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict, judge_offsets
-from offset_autoencoder.evaluation.probes import Probe, ProbeSummary, summarise_probes
+from offset_autoencoder.evaluation.probes import Probe, summarise_probes
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.evaluation.summary import (
-    GeneralizationGap,
     RunRow,
     SettingSummary,
     learning_curves,
@@ -48,13 +44,8 @@ from offset_autoencoder.evaluation.summary import (
     summarise_generalization_gaps,
 )
 
-FINDINGS = (
-    "interventions",
-    "probes",
-    "encoder_adaptations",
-    "generalization_gaps",
-    "verdicts",
-)
+FINDINGS = ("interventions", "probes", "encoder_adaptations", "generalization_gaps", "verdicts")
+NOTHING: dict[str, Any] = dict.fromkeys(FINDINGS, ())
 EFFECTS = {"gaussian": 0.02, "frozen": 0.0, "pca": -0.02, "class_code": -0.01}
 
 
@@ -67,7 +58,7 @@ class Report:
     val_losses: list[tuple[Run, NDArray[np.float64]]]
 
 
-def _make_report(
+def make_report(
     seeds: int = 10, scale: float = 1.0, diverged: bool = False, **sections: Any
 ) -> Report:
     """An experiment of the default shape with made-up values: a report's whole input."""
@@ -120,27 +111,12 @@ def _make_report(
 
 
 @pytest.fixture(scope="session")
-def make_report() -> Callable[..., Report]:
-    """Reports of so many seeds, values of so much size, with sections of params given anew."""
-    return _make_report
-
-
-@pytest.fixture(scope="session")
 def report() -> Report:
     """A report of ten seeds in which one run diverged."""
-    return _make_report()
+    return make_report()
 
 
-@dataclass(frozen=True)
-class Findings:
-    params: Params
-    interventions: list[InterventionSummary]
-    probes: list[ProbeSummary]
-    encoder_adaptations: list[EncoderAdaptationSummary]
-    generalization_gaps: list[GeneralizationGap]
-
-
-def _make_findings(params: Params, metric: str = "mse", labels: bool = True) -> Findings:
+def make_findings(params: Params, metric: str = "mse", labels: bool = True) -> dict[str, Any]:
     """Made-up interventions and probes for each run; those on the offset where there is one."""
     measured, probes, gaps = [], [], []
     adaptations: list[tuple[Run, EncoderAdaptation | None]] = []
@@ -167,22 +143,15 @@ def _make_findings(params: Params, metric: str = "mse", labels: bool = True) -> 
         measured.append(Trial(run, OWN_NETWORK, own_network, baseline))
         if spec.offset != "none":
             handed = Exchanges({"test": exchanged, "train": exchanged}, 0.0)
-            measured.append(Trial(run, NOTHING, handed, baseline))
+            measured.append(Trial(run, CONTROLS[0], handed, baseline))
         probes.append((run, found))
         gaps.append((run, (0.9 * own, changed[OWN][metric])))
-    return Findings(
-        params,
-        summarise_interventions(measured, confidence=0.95),
-        summarise_probes(probes, confidence=0.95),
-        summarise_encoder_adaptation(adaptations, confidence=0.95),
-        summarise_generalization_gaps(gaps, metric=metric, confidence=0.95),
-    )
-
-
-@pytest.fixture(scope="session")
-def make_findings() -> Callable[..., Findings]:
-    """Measurements of the runs of these params, in so many seeds, in this metric."""
-    return _make_findings
+    return {
+        "interventions": summarise_interventions(measured, confidence=0.95),
+        "probes": summarise_probes(probes, confidence=0.95),
+        "encoder_adaptations": summarise_encoder_adaptation(adaptations, confidence=0.95),
+        "generalization_gaps": summarise_generalization_gaps(gaps, metric=metric, confidence=0.95),
+    }
 
 
 CHANGES = {
@@ -198,7 +167,7 @@ CHANGES = {
 }
 
 
-def _make_verdicts(params: Params) -> list[OffsetVerdict]:
+def make_verdicts(params: Params) -> list[OffsetVerdict]:
     """Made-up verdicts: ``frozen`` is noise, the others are second encoders."""
     measured = []
     for index, setting in enumerate(params.settings):
@@ -221,10 +190,9 @@ def _make_verdicts(params: Params) -> list[OffsetVerdict]:
     return judge_offsets(measured, Evaluate())
 
 
-def _make_whole(made: Report, *, samples: str = "images", **changes: Any) -> ExperimentResults:
+def make_whole(made: Report, *, samples: str = "images", **changes: Any) -> ExperimentResults:
     """All that is reported of a made-up experiment, with attributes given anew."""
     params = made.params
-    found = _make_findings(params)
     pictures = np.random.default_rng(0).random((2, 3, 8, 8))
     if samples == "profiles":
         pictures = pictures.reshape(2, 3, 64)
@@ -237,11 +205,8 @@ def _make_whole(made: Report, *, samples: str = "images", **changes: Any) -> Exp
         summaries=made.summaries,
         bounds=[],
         curves=learning_curves(made.val_losses, confidence=0.95),
-        interventions=found.interventions,
-        probes=found.probes,
-        encoder_adaptations=found.encoder_adaptations,
-        generalization_gaps=found.generalization_gaps,
-        verdicts=_make_verdicts(params),
+        **make_findings(params),
+        verdicts=make_verdicts(params),
         reconstructions=(
             None if samples == "none" else Reconstructions(pictures[1], shown, [], (0.0, 1.0))
         ),
@@ -250,12 +215,11 @@ def _make_whole(made: Report, *, samples: str = "images", **changes: Any) -> Exp
 
 
 @pytest.fixture(scope="session")
-def make_whole() -> Callable[..., ExperimentResults]:
-    """A report as the stage hands it over."""
-    return _make_whole
-
-
-@pytest.fixture(scope="session")
 def whole(report: Report) -> ExperimentResults:
     """All that is reported of the report."""
-    return _make_whole(report)
+    return make_whole(report)
+
+
+def make_results(samples: str = "images", **sections: Any) -> ExperimentResults:
+    """All that is reported of a made-up experiment of these sections."""
+    return make_whole(make_report(**sections), samples=samples)

@@ -16,7 +16,9 @@ from offset_autoencoder.evaluation.examples import Reconstructions
 from offset_autoencoder.reporting.palette import PALETTE
 from offset_autoencoder.reporting.rendering import (
     MOST_POINTS,
+    compressed,
     line_points,
+    png,
     sample_strips,
     strip_pixels,
     thumbnails,
@@ -62,17 +64,13 @@ def test_values_beyond_the_range_and_a_range_of_nothing() -> None:
     assert np.isfinite(strip_pixels(images, (1.0, 1.0))).all()
 
 
-def test_a_strip_says_what_it_holds_and_how_large_it_is() -> None:
+def test_a_strip_says_what_it_holds_and_how_large_it_is_and_the_originals_come_first() -> None:
     images = np.random.default_rng(0).random((3, 8, 8), dtype=np.float32)
     strip = thumbnails("pca", images, (0.0, 1.0))
     assert (strip.name, strip.holds) == ("pca", "3 images")
     head, _, data = strip.data.partition(",")
     assert head == "data:image/png;base64"
     assert decoded(base64.b64decode(data)).shape[:2] == (strip.height, strip.width)
-
-
-def test_of_images_the_originals_come_first() -> None:
-    images = np.random.default_rng(0).random((3, 8, 8), dtype=np.float32)
     shown, prior = sample_strips(
         Reconstructions(images, [("pca", images)], [("vae", images)], (0.0, 1.0))
     )
@@ -98,10 +96,11 @@ def test_profiles_have_the_sample_and_its_reconstruction_in_one() -> None:
     ]
 
 
-def test_nothing_is_shown_of_nothing() -> None:
-    assert sample_strips(None) == ([], [])
+def test_nothing_is_shown_of_nothing_and_leaves_no_file(tmp_path: Path) -> None:
     empty = Reconstructions(np.zeros((0, 8), np.float32), [], [], (0.0, 1.0))
-    assert sample_strips(empty) == ([], [])
+    assert sample_strips(None) == sample_strips(empty) == ([], [])
+    write_strips(tmp_path / "nothing.png", [])
+    assert not list(tmp_path.iterdir())
 
 
 @given(st.integers(1, 2000))
@@ -156,13 +155,24 @@ def test_the_reconstruction_lies_over_the_sample(tmp_path: Path) -> None:
     assert rows[-1] < 0.75 * picture.shape[0]  # and at the top of the second
 
 
-def test_nothing_to_draw_leaves_no_file(tmp_path: Path) -> None:
-    empty = Reconstructions(np.zeros((0, 8), np.float32), [], [], (0, 1))
-    write_strips(tmp_path / "nothing.png", sample_strips(empty)[0])
-    assert not list(tmp_path.iterdir())
-
-
 def test_rows_must_fit_the_originals() -> None:
     images = np.zeros((2, 8, 8), np.float32)
     with pytest.raises(ValueError, match="pca"):
         sample_strips(Reconstructions(images, [("pca", images[:1])], [], (0, 1)))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_a_png_is_read_back(channels: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, channels), dtype=np.uint8)
+    expected = pixels[..., 0] if channels == 1 else pixels
+    np.testing.assert_array_equal(decoded(png(pixels)), expected)
+
+
+def test_a_file_made_smaller_has_the_same_pixels() -> None:
+    pixels = np.zeros((200, 300, 4), dtype=np.uint8)
+    pixels[50:100, 20:, 1] = 200
+    hasty = io.BytesIO()
+    Image.fromarray(pixels).save(hasty, "PNG", compress_level=1)
+    smaller = compressed(Image.open(hasty))
+    assert len(smaller) < len(hasty.getvalue())
+    np.testing.assert_array_equal(decoded(smaller), pixels)

@@ -30,28 +30,23 @@ PLOTS = {
 """By template its csv file, and the columns of its axes."""
 
 
-def _fields(node: Any) -> Iterator[str]:
+def _nodes(node: Any) -> Iterator[dict[str, Any]]:
+    """Every object of a specification."""
     if isinstance(node, dict):
+        yield node
+    if isinstance(node, (dict, list)):
+        for inner in node.values() if isinstance(node, dict) else node:
+            yield from _nodes(inner)
+
+
+def _fields(specification: Any) -> Iterator[str]:
+    """Columns that it names."""
+    for node in _nodes(specification):
         for key, value in node.items():
             if key in ("field", "groupby") and isinstance(value, (str, list)):
                 yield from [value] if isinstance(value, str) else value
             elif isinstance(value, str):
                 yield from re.findall(r"datum\.(\w+)", value)
-            else:
-                yield from _fields(value)
-    elif isinstance(node, list):
-        for item in node:
-            yield from _fields(item)
-
-
-def _made(node: Any) -> Iterator[str]:
-    if isinstance(node, dict):
-        yield from (value for key, value in node.items() if key == "as")
-        for value in node.values():
-            yield from _made(value)
-    elif isinstance(node, list):
-        for item in node:
-            yield from _made(item)
 
 
 def test_the_committed_templates_are_those_of_the_charts(tmp_path: Path) -> None:
@@ -80,7 +75,7 @@ def test_dvc_fills_the_template_and_every_field_it_names_is_in_the_file(
     spec = json.loads(renderer.partial_html())
     assert spec["data"]["values"] == points
     assert "DVC_METRIC" not in json.dumps(spec)
-    columns = {*rows[0], "rev", *_made(spec)}
+    columns = {*rows[0], "rev", *(node["as"] for node in _nodes(spec) if "as" in node)}
     numbers = set(spec["data"]["format"]["parse"])
     del spec["data"]
     assert set(_fields(spec)) - {"", "label"} <= columns  # a count of rows; of a panel
@@ -97,20 +92,10 @@ def test_a_legend_lists_every_verdict_in_its_colour() -> None:
     assert len(set(json.loads(colours))) == len(get_args(Outcome))
 
 
-def _colour_encodings(node: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(node, dict):
-        for key, value in node.items():
-            if key == "color" and isinstance(value, dict):
-                yield value
-            else:
-                yield from _colour_encodings(value)
-    elif isinstance(node, list):
-        for item in node:
-            yield from _colour_encodings(item)
-
-
 @pytest.mark.parametrize("template", sorted(set(PLOTS) - {"comparison_intervals"}))
 def test_every_other_colour_is_taken_from_the_file(template: str) -> None:
-    encodings = list(_colour_encodings(templates()[template]))
+    encodings = [
+        n["color"] for n in _nodes(templates()[template]) if isinstance(n.get("color"), dict)
+    ]
     assert encodings
     assert all((each["field"], each["scale"]) == ("colour", None) for each in encodings)

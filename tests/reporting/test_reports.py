@@ -3,7 +3,6 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from tests.reporting.conftest import FINDINGS
+from tests.reporting.conftest import NOTHING, make_report, make_whole
 
 from offset_autoencoder.reporting.reports import write_reports
-
-MakeReport = Callable[..., Any]
-
-MakeWhole = Callable[..., Any]
 
 FILES = [
     "comparison.csv",
@@ -53,7 +48,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def written(report: Any, make_whole: MakeWhole, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written(report: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reports")
     write_reports(folder, make_whole(report))
     return folder
@@ -113,13 +108,15 @@ def test_every_comparison_is_a_row(report: Any, written: Path) -> None:
     assert float(row["difference"]) == pytest.approx(np.mean(differences))
 
 
-def test_the_pictures_are_pictures(written: Path) -> None:
+def test_the_pictures_are_of_a_size_to_be_seen(written: Path) -> None:
     for path in (written / "plots").glob("*.png"):
-        assert Image.open(path).mode == "RGBA"
+        picture = Image.open(path)
+        assert picture.mode == "RGBA"
+        assert 300 < picture.width < 1100, path.name
 
 
 def test_a_second_report_is_the_same_bytes_and_nothing_older_stays(
-    report: Any, make_whole: MakeWhole, written: Path, tmp_path: Path
+    report: Any, written: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(written, tmp_path, dirs_exist_ok=True)
     (tmp_path / "plots" / "old.png").write_bytes(b"")
@@ -129,12 +126,9 @@ def test_a_second_report_is_the_same_bytes_and_nothing_older_stays(
     assert contents(tmp_path) == expected
 
 
-def test_all_diverged_is_still_reported(
-    make_report: MakeReport, make_whole: MakeWhole, tmp_path: Path
-) -> None:
+def test_all_diverged_is_still_reported(tmp_path: Path) -> None:
     made = make_report(seeds=2, diverged=True)
-    nothing = dict.fromkeys(FINDINGS, ())
-    write_reports(tmp_path, make_whole(made, samples="none", curves=[], **nothing))
+    write_reports(tmp_path, make_whole(made, samples="none", curves=[], **NOTHING))
     rows = list(csv.DictReader((tmp_path / "runs.csv").open(newline="")))
     assert {row["status"] for row in rows} == {"diverged"}
     tree = json.loads((tmp_path / "metrics.json").read_text())

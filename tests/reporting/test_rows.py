@@ -5,15 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.evaluation.interventions import find_intervention, scaled
+from tests.reporting.conftest import NOTHING, make_findings, make_results
 
 from offset_autoencoder.evaluation.interventions import PERMUTED
 from offset_autoencoder.evaluation.results import ExperimentResults
@@ -21,9 +20,6 @@ from offset_autoencoder.io.tables import csv_text
 from offset_autoencoder.reporting.palette import model_colours
 from offset_autoencoder.reporting.rows import Rows, plot_tables, report_tables, spread
 from offset_autoencoder.reporting.wording import series
-
-MakeReport = Callable[..., Any]
-MakeWhole = Callable[..., ExperimentResults]
 
 
 def read_back(table: Rows) -> list[dict[str, str]]:
@@ -53,8 +49,8 @@ def test_rows_say_what_was_tested_and_shown(whole: ExperimentResults) -> None:
     assert int(same["seeds_needed"]) <= int(same["pairs"]) == 10
 
 
-def test_what_is_not_known_is_an_empty_cell(make_report: MakeReport, make_whole: MakeWhole) -> None:
-    row = compared(make_whole(make_report(seeds=1)))["frozen", "0.05", "none"]
+def test_what_is_not_known_is_an_empty_cell() -> None:
+    row = compared(make_results(seeds=1))["frozen", "0.05", "none"]
     for column in ("low", "change_high", "seeds_needed", "needed_for"):
         assert row[column] == "", column
     assert (row["pairs"], row["equivalent"]) == ("1", "False")
@@ -107,16 +103,11 @@ def test_a_setting_has_one_row_with_all_that_was_found(whole: ExperimentResults)
     assert float(row["offset_accuracy"]) == 0.5
 
 
-def test_without_labels_there_are_no_accuracies(
-    whole: ExperimentResults, make_findings: Callable[..., Any]
-) -> None:
-    plain = replace(whole, probes=make_findings(whole.params, labels=False).probes)
+def test_without_labels_there_are_no_accuracies(whole: ExperimentResults) -> None:
+    plain = replace(whole, probes=make_findings(whole.params, labels=False)["probes"])
     columns, _ = report_tables(plain)["probes"]
     assert not [column for column in columns if "accuracy" in column]
-    nothing: dict[str, Any] = dict.fromkeys(
-        ("probes", "encoder_adaptations", "generalization_gaps"), ()
-    )
-    assert report_tables(replace(whole, **nothing))["probes"][1] == []
+    assert report_tables(replace(whole, **NOTHING))["probes"][1] == []
 
 
 def test_the_file_holds_the_figures_of_the_sentence(whole: ExperimentResults) -> None:
@@ -171,10 +162,8 @@ def test_changes_are_in_percent_of_the_baselines_error(whole: ExperimentResults)
     assert all(float(row["low"]) < float(row["change"]) < float(row["high"]) for row in read)
 
 
-def test_plots_are_of_the_metric_that_is_asked_for(
-    make_report: MakeReport, make_whole: MakeWhole
-) -> None:
-    tables = plot_tables(make_whole(make_report(seeds=2, evaluate={"metric": "psnr"})))
+def test_plots_are_of_the_metric_that_is_asked_for() -> None:
+    tables = plot_tables(make_results(seeds=2, evaluate={"metric": "psnr"}))
     for name in ("comparison", "interventions", "robustness", "offset_scales"):
         assert tables[name][1] == []
 
@@ -203,14 +192,12 @@ def test_rows_name_equal_powers_alike(whole: ExperimentResults) -> None:
     assert values["none"] == ""
 
 
-def test_a_line_of_settings_differs_in_power_alone(
-    make_report: MakeReport, make_whole: MakeWhole
-) -> None:
+def test_a_line_of_settings_differs_in_power_alone() -> None:
     models = {
         "none": {"offset": "none"},
         "both": {"offset": "pca", "rms": [0.1, 0.2], "stddev": [0.0, 0.1]},
     }
-    results = make_whole(make_report(models=models, network={"latent_dim": [8, 16]}))
+    results = make_results(models=models, network={"latent_dim": [8, 16]})
     names = [series(setting) for setting in results.settings]
     assert names[:2] == ["none latent_dim=8", "none latent_dim=16"]
     assert names.count("both latent_dim=8 stddev=0.1") == 2

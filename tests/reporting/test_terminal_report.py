@@ -1,21 +1,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from rich.console import Console
-from tests.reporting.conftest import FINDINGS
+from tests.reporting.conftest import NOTHING, make_report, make_results, make_whole
 
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.evaluation.summary import SettingSummary
 from offset_autoencoder.reporting.terminal_report import print_report, print_verdicts
-
-MakeReport = Callable[..., Any]
-MakeWhole = Callable[..., ExperimentResults]
 
 
 def _printed(whole: Any, width: int = 80, **console: Any) -> str:
@@ -106,9 +102,7 @@ def test_a_narrow_console_has_every_condition_and_its_verdict(whole: ExperimentR
     assert (len(words), words[3], words[7]) == (8, "better", "equiv.")
 
 
-def test_a_baseline_without_noise_has_a_table_of_differences(
-    make_report: MakeReport, make_whole: MakeWhole
-) -> None:
+def test_a_baseline_without_noise_has_a_table_of_differences() -> None:
     made = make_report(evaluate={"baselines": ["none", "frozen"]})
     text = _part(_printed(make_whole(made)), "against frozen at the same noise level", "verdict on")
     assert "difference ±" in text
@@ -116,32 +110,31 @@ def test_a_baseline_without_noise_has_a_table_of_differences(
     assert len(_rows(text, "gaussian")) == 3
 
 
-def test_equivalent_is_a_word_of_its_own_or_an_addition(whole: ExperimentResults) -> None:
+def test_equivalent_is_a_word_of_its_own_or_an_addition_and_the_legend_explains(
+    whole: ExperimentResults,
+) -> None:
     text = _printed(whole)
     assert _rows(text, "frozen", "rms=0.05")[0].split()[-1] == "equivalent"
     assert _rows(text, "class_code", "rms=0.05")[0].split()[-4:] == ["better", "<", "5", "%"]
-    assert "shown to change by less than 5 %" in " ".join(text.split())
+    legend = " ".join(text.split())
+    for said in (
+        *("shown to change by less than 5 %", "half the 95% interval over seeds"),
+        *("Holm-corrected", "(none 12, gaussian 9)", "Inconclusive does not mean equal"),
+        "diverged: pca rms=0.2, 1 of 10 runs",
+        "the permuted offset costs more than 5 %, omitting it too",
+    ):
+        assert said in legend
+    assert _verdicts(replace(whole, verdicts=[])) == ""
 
 
-def test_the_legend_says_what_was_compared_and_corrected(whole: ExperimentResults) -> None:
-    text = " ".join(_printed(whole).split())
-    assert "half the 95% interval over seeds" in text
-    assert "Holm-corrected" in text
-    assert "(none 12, gaussian 9)" in text
-    assert "Inconclusive does not mean equal" in text
-    assert "diverged: pca rms=0.2, 1 of 10 runs" in text
-
-
-def test_who_is_not_compared_is_said_but_of_the_baselines(
-    make_report: MakeReport, make_whole: MakeWhole
-) -> None:
+def test_who_is_not_compared_is_said_but_of_the_baselines() -> None:
     models = {
         "none": {"offset": "none"},
         "gaussian": {"offset": "none", "stddev": [0.1, 0.2]},
         "pca": {"offset": "pca", "rms": [0.1, 0.3]},
         "wide": {"system": "ensemble"},
     }
-    text = _printed(make_whole(make_report(models=models)))
+    text = _printed(make_results(models=models))
     assert "no noise level to match gaussian by: wide\n" in text
     assert "no gaussian setting that matches: pca rms=0.3\n" in text
     assert "no none" not in text
@@ -167,38 +160,29 @@ def test_bounds_of_a_variational_autoencoder_are_one_line(whole: ExperimentResul
     assert line in _printed(replace(whole, bounds=bounds)).splitlines()
 
 
-def test_a_terminal_gets_colour(whole: ExperimentResults) -> None:
-    text = _printed(whole, force_terminal=True, color_system="standard")
-    assert "\x1b[32mbetter" in text
-
-
 @pytest.mark.parametrize("seeds", [1, 3])
-def test_few_seeds_print_no_nan_and_no_verdict(
-    seeds: int, make_report: MakeReport, make_whole: MakeWhole
-) -> None:
-    text = _printed(make_whole(make_report(seeds=seeds)))
+def test_few_seeds_print_no_nan_and_no_verdict(seeds: int) -> None:
+    results = make_results(seeds=seeds)
+    text = _printed(results)
     assert "nan" not in text
     assert "too few seeds" in text
+    assert _verdicts(results).count("inconclusive") == 9
     assert "better " not in text.split("As deployed")[0]
     assert max(map(len, text.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(("scale", "shown"), [(1e-9, "in 1e-12"), (1e3, "± "), (1e9, "in 1e6")])
-def test_values_of_any_size_stay_readable(
-    scale: float, shown: str, make_report: MakeReport, make_whole: MakeWhole
-) -> None:
-    text = _printed(make_whole(make_report(scale=scale)))
+def test_values_of_any_size_stay_readable(scale: float, shown: str) -> None:
+    text = _printed(make_results(scale=scale))
     assert shown in text
     assert max(map(len, text.splitlines())) <= 80
     mean = _rows(text, "none")[0].split()[1]
     assert 0.1 <= float(mean) < 1e5
 
 
-def test_an_experiment_without_baselines_prints_its_means(
-    make_report: MakeReport, make_whole: MakeWhole
-) -> None:
+def test_an_experiment_without_baselines_prints_its_means() -> None:
     models = {"alone": {"offset": "none", "stddev": [0.1, 0.2]}}
-    text = _printed(make_whole(make_report(models=models)))
+    text = _printed(make_results(models=models))
     assert "difference" not in text
     assert _rows(text, "alone", "stddev=0.1")
 
@@ -230,12 +214,9 @@ def test_a_setting_whose_runs_all_diverged_has_that_for_a_verdict(whole: Experim
     assert "0/0" not in text
 
 
-def test_where_every_run_diverged_that_is_all_that_is_said(
-    make_report: MakeReport, make_whole: MakeWhole
-) -> None:
+def test_where_every_run_diverged_that_is_all_that_is_said() -> None:
     made = make_report(seeds=2, diverged=True)
-    nothing = dict.fromkeys(FINDINGS, ())
-    text = _printed(make_whole(made, curves=[], samples="none", **nothing))
+    text = _printed(make_whole(made, curves=[], samples="none", **NOTHING))
     assert "diverged: none, 2 of 2 runs" in text
     assert _rows(text, "none")[0].split() == ["none", "-", "diverged"]
     assert "nan" not in text
@@ -280,15 +261,7 @@ def test_the_note_states_the_rule_with_its_margin(whole: ExperimentResults) -> N
     assert _verdicts(replace(whole, verdicts=[])) == ""
 
 
-@pytest.mark.parametrize("seeds", [1, 3])
-def test_few_seeds_leave_it_inconclusive_without_nan(
-    seeds: int, make_report: MakeReport, make_whole: MakeWhole
-) -> None:
-    text = _verdicts(make_whole(make_report(seeds=seeds)))
-    assert "nan" not in text
-    assert text.count("inconclusive") == 9
-
-
-def test_a_terminal_gets_coloured_verdicts(whole: ExperimentResults) -> None:
-    text = _verdicts(whole, force_terminal=True, color_system="standard")
+def test_a_terminal_gets_colour(whole: ExperimentResults) -> None:
+    text = _printed(whole, force_terminal=True, color_system="standard")
+    assert "\x1b[32mbetter" in text
     assert "\x1b[32msecond encoder" in text

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.small_params import small_params
 
 from offset_autoencoder.config import parse_params
 from offset_autoencoder.models.resolve import resolve_architectures
@@ -18,11 +19,8 @@ MakeTrained = Callable[..., tuple[TrainedRun, list[str]]]
 Write = Callable[..., Path]
 
 INPUT_DIM, SAMPLES = 6, 30
-DOCUMENT: dict[str, Any] = {
+SECTIONS: dict[str, Any] = {
     "seeds": 2,
-    "data": {},
-    "split": {},
-    "offsets": {"none": {"kind": "zero"}, "frozen": {"kind": "hash"}},
     "network": {"latent_dim": 3, "hidden": [4]},
     "train": {"epochs": 3, "batch_size": 8},
     "models": {
@@ -30,8 +28,6 @@ DOCUMENT: dict[str, Any] = {
         "gaussian": {"offset": "none", "stddev": [0.1, 0.2]},
         "frozen": {"offset": "frozen", "rms": 0.5},
     },
-    "evaluate": {},
-    "tracking": {},
 }
 
 
@@ -40,7 +36,7 @@ def make_runs() -> Callable[..., list[IdentifiedRun]]:
     """The runs of small params with whole sections given anew, and their ids."""
 
     def make(**sections: Any) -> list[IdentifiedRun]:
-        params = parse_params({**copy.deepcopy(DOCUMENT), **sections})
+        params = parse_params(small_params(**copy.deepcopy(SECTIONS) | sections))
         architectures = resolve_architectures(
             params.settings, input_dim=INPUT_DIM, image_shape=[2, 3], samples=SAMPLES
         )

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.folders import contents
 
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import write_npz
@@ -31,10 +32,6 @@ from offset_autoencoder.runs.spec import IdentifiedRun
 MakeRuns = Callable[..., list[IdentifiedRun]]
 MakeTrained = Callable[..., tuple[TrainedRun, list[str]]]
 Write = Callable[..., Path]
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 def test_a_run_comes_back(write: Write, run: IdentifiedRun, make_trained: MakeTrained) -> None:
@@ -280,16 +277,19 @@ def test_a_damaged_run_is_not_valid(write: Write, spoil: Callable[[Path], Any]) 
     assert not is_valid(folder.parent / "another")
 
 
+def test_a_run_needs_a_spec_and_no_times(write: Write) -> None:
+    folder = write()
+    (folder / "times.npz").unlink()
+    assert is_valid(folder)
+    (folder / "spec.json").write_text("3")
+    with pytest.raises(InputError, match=r"spec\.json: is not the spec of a run"):
+        read_saved_run(folder)
+
+
 def test_what_is_no_run_is_not_valid(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "empty").mkdir()
     assert not any(is_valid(tmp_path / name) for name in ("file", "empty", "absent"))
-
-
-def test_no_run_needs_its_times(write: Write) -> None:
-    folder = write()
-    (folder / "times.npz").unlink()
-    assert is_valid(folder)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"epoch,loss\n1,0.5\n", b"epoch,loss,val_loss\n1,"])
@@ -300,10 +300,3 @@ def test_a_damaged_history_is_one_line(write: Write, content: bytes | None) -> N
         (folder / "history.csv").write_bytes(content)
     with pytest.raises(InputError, match=r"history\.csv.*dvc repro"):
         read_history(folder)
-
-
-def test_a_damaged_spec_is_one_line(write: Write) -> None:
-    folder = write()
-    (folder / "spec.json").write_text("3")
-    with pytest.raises(InputError, match=r"spec\.json: is not the spec of a run"):
-        read_saved_run(folder)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.folders import contents
 
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.runs.files import TrainedRun, is_valid, write_run
@@ -63,21 +64,10 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
-def test_an_empty_store_lacks_every_run_once(store: Path, runs: list[IdentifiedRun]) -> None:
-    assert missing_ids(store, [*ids(runs), *ids(runs)]) == ids(runs)
-
-
 def test_a_store_lacks_what_was_not_trained(
     store: Path, runs: list[IdentifiedRun], train: Train
 ) -> None:
+    assert missing_ids(store, [*ids(runs), *ids(runs)]) == ids(runs)
     train(store, runs[2:5])
     train(store, runs[5:6], diverged=True)
     assert missing_ids(store, ids(runs)) == ids([*runs[:2], *runs[6:]])
@@ -139,16 +129,6 @@ def test_what_the_store_holds_is_left_as_it_is(
     before = contents(store)
     import_runs(models, store)
     assert contents(store) == before
-
-
-def test_a_damaged_run_of_the_store_is_mended_from_models(
-    store: Path, models: Path, runs: list[IdentifiedRun], train: Train
-) -> None:
-    train(store, runs[:1])
-    train(runs_folder(models), runs[:1])
-    (store / runs[0].id / "weights.npz").unlink()
-    import_runs(models, store)
-    assert missing_ids(store, ids(runs[:1])) == []
 
 
 def test_of_a_run_that_stays_in_models_the_store_needs_no_more_than_a_folder(
@@ -270,10 +250,7 @@ def test_a_run_of_two_models_is_kept_once_and_listed_twice(
     [
         ("model,setting,seed,id\na,a,0,x\n", ": has no column 'status'"),
         ("model,seed,id,status\na,0,x,finished\n", ": has no column 'setting'"),
-        (
-            "model,setting,seed,id,status\na,a,zero,x,finished\n",
-            ", row 1: invalid .*'zero'",
-        ),
+        ("model,setting,seed,id,status\na,a,zero,x,finished\n", ", row 1: invalid .*'zero'"),
         ("model,setting,seed,id,status\na,a,0,x\n", ", row 1: has 4 cells, expected 5"),
         ("model,setting,seed,id,status\na,a,0,x,finished,more\n", ", row 1: has 6 cells"),
         ('model,setting,seed,id,status\na,a,0,"x', ": is not a table: unexpected end"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,18 @@ from offset_autoencoder.serving.export import save_model_folder
 from offset_autoencoder.serving.inference_model import load_model_folder, open_run
 
 
-@pytest.fixture
-def folder(project: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def saved(project_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of the model ``pca``."""
-    save_model_folder(tmp_path / "model", open_run(runs_of(project)["pca"]["id"]))
-    return tmp_path / "model"
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    save_model_folder(folder, open_run(runs_of(project_root)["pca"]["id"], project_root))
+    return folder
+
+
+@pytest.fixture
+def folder(saved: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be damaged."""
+    return Path(shutil.copytree(saved, tmp_path / "model"))
 
 
 def edit(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
@@ -44,14 +51,8 @@ def pickled(folder: Path) -> None:
         (lambda folder: (folder / "served.json").unlink(), "is no model's folder"),
         (lambda folder: (folder / "served.json").write_text("{"), "is not JSON"),
         (edit(lambda facts: facts.update(format=1)), "has format 1, expected 2"),
-        (
-            edit(lambda facts: facts.pop("seed")),
-            "served.json.seed: is missing (make the",
-        ),
-        (
-            edit(lambda facts: facts.update(more=1)),
-            "served.json.more: unknown key (make",
-        ),
+        (edit(lambda facts: facts.pop("seed")), "served.json.seed: is missing (make the"),
+        (edit(lambda facts: facts.update(more=1)), "served.json.more: unknown key (make"),
         (
             edit(lambda facts: facts.update(input_dim=0)),
             "input_dim: should be greater than or equal to 1",
@@ -86,9 +87,8 @@ def test_a_lambda_layer_is_not_loaded(folder: Path) -> None:
 
 def test_a_run_of_other_samples_is_refused(project: Path, tmp_path: Path) -> None:
     """Its scale is gone: scaled by another one, new samples would be something else."""
-    (tmp_path / "data" / "prepared").parent.mkdir()
     for name in ("models", "data/prepared", "data/offsets"):
-        subprocess.run(["cp", "-r", project / name, tmp_path / name], check=True)
+        shutil.copytree(project / name, tmp_path / name)
     identity = runs_of(project)["pca"]["id"]
     open_run(identity, tmp_path)
     path = tmp_path / "data" / "prepared" / "schema.json"
@@ -100,8 +100,7 @@ def test_a_run_of_other_samples_is_refused(project: Path, tmp_path: Path) -> Non
 
 
 def test_a_run_whose_offset_is_gone_is_refused(project: Path, tmp_path: Path) -> None:
-    (tmp_path / "data" / "prepared").parent.mkdir()
     for name in ("models", "data/prepared"):
-        subprocess.run(["cp", "-r", project / name, tmp_path / name], check=True)
+        shutil.copytree(project / name, tmp_path / name)
     with pytest.raises(InputError, match="does not hold the offset that it was trained with"):
         open_run(runs_of(project)["pca"]["id"], tmp_path)

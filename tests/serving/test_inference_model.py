@@ -15,11 +15,7 @@ from offset_autoencoder.data.prepared import load_prepared
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets.table import load_table
 from offset_autoencoder.serving.export import save_model_folder
-from offset_autoencoder.serving.inference_model import (
-    InferenceModel,
-    load_model_folder,
-    open_run,
-)
+from offset_autoencoder.serving.inference_model import InferenceModel, load_model_folder, open_run
 
 
 def beside(model: InferenceModel, rows: Any) -> dict[str, Any]:

@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import yaml
+from tests.folders import contents
+from tests.small_params import small_params
 
 from offset_autoencoder.runs.files import TrainedRun
 
 if TYPE_CHECKING:
     from offset_autoencoder.training.pool import PopulationJobs
 
-DOCUMENT: dict[str, Any] = {
+SECTIONS: dict[str, Any] = {
     "seeds": 2,
-    "data": {"source": "digits"},
-    "split": {},
-    "offsets": {"none": {"kind": "zero"}, "frozen": {"kind": "hash"}},
     "network": {"latent_dim": 4, "hidden": [8]},
     "train": {"epochs": 2, "batch_size": 128, "learning_rate": 0.01},
     "models": {
@@ -30,7 +29,6 @@ DOCUMENT: dict[str, Any] = {
         "frozen": {"offset": "frozen", "rms": 0.1},
     },
     "evaluate": {"baselines": ["none"]},
-    "tracking": {},
 }
 
 
@@ -39,7 +37,7 @@ class Experiment:
 
     def write(self, **sections: Any) -> dict[str, Any]:
         """Write params.yaml with whole sections given anew."""
-        document = {**copy.deepcopy(DOCUMENT), **sections}
+        document = small_params(**copy.deepcopy(SECTIONS) | sections)
         Path("params.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
         return document
 
@@ -81,14 +79,7 @@ class Experiment:
             patch.setitem(sys.modules, "offset_autoencoder.training.schedule", None)
             yield
 
-    @staticmethod
-    def contents(folder: str | Path, *, times: bool = True) -> dict[str, bytes]:
-        """Every file's bytes."""
-        return {
-            path.relative_to(folder).as_posix(): path.read_bytes()
-            for path in sorted(Path(folder).rglob("*"))
-            if path.is_file() and (times or path.name != "times.npz")
-        }
+    contents = staticmethod(contents)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from tests.small_params import small_params
 
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.stages.prepare import main
@@ -26,17 +27,11 @@ def prepare(low: float = 0.0, **offset: Any) -> None:
     splits = np.array(["train"] * 20 + ["validation"] * 4 + ["test"] * 6)
     x = low + np.random.default_rng(0).random((30, 5), dtype=np.float32)
     np.savez("data/raw/x.npz", x=x, part=splits)
-    params = {
-        "seeds": 1,
-        "data": {"source": "file", "path": "x.npz", "split": "part", "scale": "none"},
-        "split": {},
-        "offsets": {"none": {"kind": "zero"}, "mine": offset},
-        "network": {"latent_dim": [2, 6], **LINEAR},
-        "train": {},
-        "models": {"none": {"offset": "none"}},
-        "evaluate": {"baselines": ["none"]},
-        "tracking": {},
-    }
+    params = small_params(
+        data={"source": "file", "path": "x.npz", "split": "part", "scale": "none"},
+        offsets={"none": {"kind": "zero"}, "mine": offset},
+        network={"latent_dim": [2, 6], **LINEAR},
+    )
     Path("params.yaml").write_text(yaml.safe_dump(params))
     main()
 

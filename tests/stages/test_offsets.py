@@ -7,15 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.prepared_data import digests_of, write_prepared
+from tests.prepared_data import prepared_of, write_prepared
 
 from offset_autoencoder.config import SPLITS, SplitName
-from offset_autoencoder.data.prepared import (
-    PreparedData,
-    PreparedSplit,
-    Schema,
-    load_prepared,
-)
+from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, load_prepared
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets.kind import apply_offset
 from offset_autoencoder.offsets.table import load_table
@@ -52,25 +47,9 @@ def project(
         )
         for split, n in SIZES.items()
     }
-    schema = Schema(
-        source="file",
-        samples=SIZES,
-        input_dim=6,
-        image_shape=None,
-        scale={"kind": "none"},
-        range=None,
-        classes=[0, 1, 2] if labelled else None,
-        ids="given",
-        digests=digests_of(splits),
-    )
-    data = PreparedData(
-        train=splits["train"], validation=splits["validation"], test=splits["test"], schema=schema
-    )
-    write_prepared(
-        folder / "data" / "prepared",
-        data,
-        latent_dims={"none": latent_dims, "mine": latent_dims},
-    )
+    data = prepared_of(splits, classes=[0, 1, 2] if labelled else None, ids="given")
+    dims = {"none": latent_dims, "mine": latent_dims}
+    write_prepared(folder / "data" / "prepared", data, dims)
     params = PARAMS.format(offset=offset, latent_dim=list(latent_dims))
     (folder / "params.yaml").write_text(params)
     (folder / "data" / "raw").mkdir(exist_ok=True)
@@ -130,29 +109,11 @@ def test_no_longer_swept_leaves_no_folder_behind(tmp_path: Path) -> None:
     ]
 
 
-def test_own_table_by_id(tmp_path: Path) -> None:
-    data = project(tmp_path, "{kind: file, path: t.csv, id: id}")
-    lines = [
-        f"{i}," + ",".join(str(value) for value in data.split(split).x[row, :4])
-        for split in SPLITS
-        for row, i in enumerate(data.split(split).ids)
-    ]
-    Path("data/raw/t.csv").write_text("\n".join(["id,a,b,c,d", *reversed(lines)]))
-    main(["mine"])
-    table = load_table(OFFSETS, "mine", 4)
-    for split in SPLITS:
-        assert np.array_equal(table.split(split), data.split(split).x[:, :4])
-
-
 @pytest.mark.parametrize(
     ("offset", "labelled", "expected"),
     [
         ("{kind: class_code}", False, "params.yaml: offsets.mine: kind class_code needs labels"),
-        (
-            "{kind: pca}",
-            True,
-            "params.yaml: offsets.mine: pca of 20 training samples",
-        ),
+        ("{kind: pca}", True, "params.yaml: offsets.mine: pca of 20 training samples"),
         ("{kind: file, path: a.npy}", True, "params.yaml: offsets.mine: the data has ids"),
         ("{kind: file, path: a.npy, id: b.npy}", True, "params.yaml: offsets.mine.path: there is"),
         (

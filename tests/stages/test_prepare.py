@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from tests.folders import contents
+from tests.small_params import small_params
 
 from offset_autoencoder.data.prepared import load_prepared, load_scale
 from offset_autoencoder.data.scaling import apply_scale
@@ -26,18 +28,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def params(**sections: Any) -> None:
-    document: dict[str, Any] = {
-        "seeds": 2,
-        "data": {"source": "digits"},
-        "split": {},
-        "offsets": {"none": {"kind": "zero"}},
-        "network": {"latent_dim": 2},
-        "train": {},
-        "models": {"none": {"offset": "none"}},
-        "evaluate": {"baselines": ["none"]},
-        "tracking": {},
-    }
-    Path("params.yaml").write_text(yaml.safe_dump({**document, **sections}))
+    given = {"network": {"latent_dim": 2}, "offsets": {"none": {"kind": "zero"}}, **sections}
+    Path("params.yaml").write_text(yaml.safe_dump(small_params(**given)))
 
 
 def file(**keys: Any) -> dict[str, Any]:
@@ -50,14 +42,6 @@ def frame(samples: int = 60) -> pd.DataFrame:
     table["kind"] = np.array(["cat", "dog", "emu"])[np.arange(samples) % 3]
     table["name"] = [f"s{i:03}" for i in range(samples)]
     return table
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 def refused(project: Path, message: str) -> None:
@@ -170,11 +154,7 @@ def test_values_that_binary_crossentropy_cannot_take(
     table.loc[:, "u"] = np.where(np.arange(60) % 2, -0.5, 0.25)
     table.to_csv("data/raw/x.csv", index=False)
     models = {"a": {"offset": "none", **MSE}, "b": {"offset": "none", "stddev": [0.1, 0.2]}}
-    params(
-        data=file(path="x.csv", features=["u"], id="name", scale=scale),
-        models=models,
-        evaluate={"baselines": ["a"]},
-    )
+    params(data=file(path="x.csv", features=["u"], id="name", scale=scale), models=models)
     refused(
         project,
         r"x\.csv, row \d+ \(line \d+\), column 'u': .* in the train split, .* outside \[0, 1\], "
@@ -217,31 +197,15 @@ def test_rows_that_categorical_crossentropy_cannot_take(project: Path) -> None:
             r"models\.w\.match: .* hidden is \[32\] there, \[9\] here",
         ),
         (
-            {"models": {"a": {"hidden": []}, "w": {"system": "wide", "match": "a", "hidden": []}}},
-            r"models\.w\.match: needs a dense network with a hidden layer",
-        ),
-        (
-            {"models": {"c": {"kind": "convolutional", "filters": [1, 1, 1, 1]}}},
-            r"models\.c: network\.filters: .* 8 × 8 is a single pixel after 3",
-        ),
-        (
             {"models": {"own": {"system": "function", "function": "math:sqr"}}},
             r"models\.own\.function: math has no 'sqr'",
-        ),
-        (
-            {"offsets": {"mine": {"kind": "class_code", "code": "one_hot"}}},
-            r"offsets\.mine\.code: code one_hot of 10 classes needs a latent_dim of at least 10",
-        ),
-        (
-            {"offsets": {"mine": {"kind": "encoder", "path": "trained.keras"}}},
-            r"offsets\.mine\.path: there is no file data/raw/trained\.keras",
         ),
     ],
 )
 def test_mistakes_that_need_no_training_are_found(
     project: Path, sections: dict[str, Any], message: str
 ) -> None:
-    params(**{"models": {"a": {}}, "evaluate": {"baselines": []}, **sections})
+    params(**{"models": {"a": {}}, **sections})
     refused(project, rf"^params\.yaml: {message}")
 
 
@@ -257,8 +221,7 @@ def test_a_convolution_needs_images(project: Path) -> None:
 @pytest.mark.parametrize("key", [("evaluate", "metric"), ("tracking", "champion_metric")])
 def test_an_unknown_metric_is_named(project: Path, key: tuple[str, str]) -> None:
     section, name = key
-    sections = {"evaluate": {"baselines": ["none"]}, "tracking": {}}
-    params(**sections | {section: {**sections[section], name: "rmse"}})
+    params(**{section: {name: "rmse"}})
     with pytest.raises(InputError, match=rf"{section}\.{name}: unknown value 'rmse' .*'mse'"):
         main()
     assert not Path("data/prepared").exists()
@@ -282,7 +245,7 @@ def test_a_metric_that_no_run_can_have(
     params(
         data={"source": "digits", "scale": scale},
         network={**MSE, "output": [output, "linear"]} if output != "linear" else MSE,
-        evaluate={"baselines": ["none"], "metric": metric},
+        evaluate={"metric": metric},
     )
     if message is None:
         main()
@@ -349,18 +312,6 @@ def test_a_temporary_clone_reads_the_projects_own_files(
     main()
     assert load_prepared().schema.samples["train"] == 19
     assert Path("data/raw/x.npy").samefile(project / "data" / "raw" / "x.npy")
-
-
-@pytest.mark.slow
-def test_as_a_command(project: Path) -> None:
-    params(data=file(path="nope.csv"))
-    command = [sys.executable, "-m", "offset_autoencoder.stages.prepare"]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert run.returncode == 1
-    assert run.stdout == ""
-    assert run.stderr.splitlines() == [
-        "error: params.yaml: data.path: there is no file data/raw/nope.csv (data/raw is empty)"
-    ]
 
 
 @pytest.mark.slow

@@ -68,14 +68,10 @@ def test_every_run_is_trained_and_listed(project: Path, trained: tuple[Path, lis
     assert {path.name for path in Path("models").iterdir()} == {"index.csv", "runs"}
 
 
-def test_a_second_time_trains_none(project: Path, experiment: Experiment) -> None:
+def test_a_second_time_trains_none_and_needs_no_tensorflow(
+    project: Path, experiment: Experiment
+) -> None:
     before = experiment.contents("models")
-    with experiment.without_training():
-        assert experiment.train() == ["runs: 6 (0 trained, 6 reused)"]
-    assert experiment.contents("models") == before
-
-
-def test_a_second_time_needs_no_tensorflow(project: Path) -> None:
     program = (
         "import sys; from offset_autoencoder.stages.train import main; main()\n"
         "assert not {'tensorflow', 'keras', 'sklearn', 'pandas', 'mlflow'} & set(sys.modules)"
@@ -85,6 +81,7 @@ def test_a_second_time_needs_no_tensorflow(project: Path) -> None:
     )
     assert done.stdout == "runs: 6 (0 trained, 6 reused)\n"
     assert done.stderr == ""
+    assert experiment.contents("models") == before
 
 
 @pytest.mark.usefixtures("quickly")
@@ -145,25 +142,19 @@ def test_one_changed_offset_trains_its_runs_alone(project: Path, experiment: Exp
     assert list(new.values()) == ["frozen", "frozen"]
 
 
-def test_a_clone_that_pulled_the_models_trains_none(project: Path, experiment: Experiment) -> None:
+@pytest.mark.parametrize("lost", ["models", ".runs"])
+def test_runs_that_are_kept_in_one_place_are_not_trained(
+    project: Path, experiment: Experiment, lost: str
+) -> None:
+    """In a clone that pulled the models, and where the models were deleted."""
     before = experiment.contents("models", times=False)
-    shutil.rmtree(".runs")
+    shutil.rmtree(lost)
     for path in Path("models/runs").glob("*/times.npz"):
         path.unlink()
     with experiment.without_training():
         assert experiment.train() == ["runs: 6 (0 trained, 6 reused)"]
-    assert experiment.contents("models") == before
+    assert experiment.contents("models", times=False) == before
     assert len(kept(".runs")) == 6
-
-
-def test_models_that_were_lost_come_back_from_the_store(
-    project: Path, experiment: Experiment
-) -> None:
-    before = experiment.contents("models")
-    shutil.rmtree("models")
-    with experiment.without_training():
-        assert experiment.train() == ["runs: 6 (0 trained, 6 reused)"]
-    assert experiment.contents("models") == before
 
 
 def test_a_temporary_clone_takes_its_runs_from_the_project(

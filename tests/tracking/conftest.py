@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
+import operator
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,11 +26,31 @@ from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.runs.spec import RunSpec, SavedRun
 from offset_autoencoder.tracking.publish import Outcome, publish
 
-Make = Callable[..., Any]
-Show = Callable[..., list[Any]]
-Stage = Callable[..., subprocess.CompletedProcess[str]]
-
 STARTED = 1_700_000_000.0
+PUBLISH = ("-m", "offset_autoencoder.stages.publish")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A run as MLflow's own client shows it."""
+
+    id: str
+    name: str
+    status: str
+    start: int
+    end: int | None
+    artifact_uri: str
+    params: dict[str, str]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+
+    @property
+    def parent(self) -> str:
+        return self.tags.get("mlflow.parentRunId", "")
+
+    @property
+    def role(self) -> str:
+        return self.tags.get("role", "")
 
 
 @dataclass
@@ -59,16 +82,56 @@ class Project:
         return self.root / "mlflow.db"
 
     @property
+    def uri(self) -> str:
+        """The store that its params name, or its own."""
+        return str(self.document["tracking"].get("uri", f"sqlite:///{self.database}"))
+
+    @property
     def client(self) -> Any:
         from mlflow.tracking import MlflowClient
 
-        return MlflowClient(tracking_uri=f"sqlite:///{self.database}")
+        return MlflowClient(tracking_uri=self.uri)
+
+    def shown(self, uri: str | None = None) -> list[Shown]:
+        """Every run of the experiment that is not in MLflow's bin."""
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient(uri) if uri else self.client
+        experiment = client.get_experiment_by_name(self.document["tracking"]["experiment"])
+        assert experiment is not None
+        found = client.search_runs([experiment.experiment_id], max_results=1000)
+        info = ("run_id", "run_name", "status", "start_time", "end_time", "artifact_uri")
+        data = ("data.params", "data.metrics", "data.tags")
+        fields = operator.attrgetter(*(f"info.{name}" for name in info), *data)
+        return [Shown(*fields(run)) for run in found]
+
+    def of_role(self, role: str) -> list[Shown]:
+        return [run for run in self.shown() if run.role == role]
 
     def publish(self) -> Outcome:
         return publish(self.params)
 
-    def write(self) -> Project:
-        """Write all files that the stages before publish leave."""
+    def stage(self, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run ``publish`` in a process of its own."""
+        return subprocess.run(
+            [sys.executable, *options, *PUBLISH],
+            cwd=self.root,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def start(self) -> subprocess.Popen[str]:
+        """Start ``publish`` in a process of its own."""
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            [sys.executable, *PUBLISH], cwd=self.root, stdout=pipe, stderr=pipe, text=True
+        )
+
+    def write(self, **changes: Any) -> Project:
+        """Write all files that the stages before publish leave, with attributes changed."""
+        vars(self).update(changes)
         for folder in ("models", "reports", "data"):
             shutil.rmtree(self.root / folder, ignore_errors=True)
         self.root.mkdir(parents=True, exist_ok=True)
@@ -111,15 +174,10 @@ class Project:
             versions={"keras": "3"},
         )
         has_diverged = run.label in self.diverged
-        return SavedRun(
-            spec=spec,
-            status="diverged" if has_diverged else "finished",
-            epochs=self.epochs,
-            best_epoch=None if has_diverged else self.epochs,
-            diverged_epoch=self.epochs if has_diverged else None,
-            stopped_early=False,
-            parameters=None if has_diverged else 100,
-        ).dump()
+        saved = SavedRun(spec, "finished", self.epochs, self.epochs, None, False, 100)
+        if has_diverged:
+            saved = SavedRun(spec, "diverged", self.epochs, None, self.epochs, False, None)
+        return saved.dump()
 
     def write_run(self, folder: Path, spec: dict[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -203,101 +261,66 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return database
 
 
+def document() -> dict[str, Any]:
+    """Params of two models and two seeds, which make six runs."""
+    return {
+        "seeds": 2,
+        "data": {"source": "digits"},
+        "split": {},
+        "offsets": {"none": {"kind": "zero"}, "frozen": {"kind": "hash", "seed": 7}},
+        "network": {"latent_dim": 4, "hidden": [8]},
+        "train": {"epochs": 3, "learning_rate": 0.001},
+        "models": {
+            "none": {"offset": "none"},
+            "gaussian": {"offset": "none", "stddev": [0.1, 0.2]},
+        },
+        "evaluate": {"baselines": ["none"]},
+        "tracking": {"experiment": "trial", "models": "none"},
+    }
+
+
+Make = Callable[..., Project]
+
+
 @pytest.fixture
 def make_project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path
-) -> Callable[..., Project]:
-    """Write a project with two models and two seeds (six runs), and stand in it."""
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Make:
+    """Write a project, and stand in it."""
 
     def make(name: str = "project", *, has_store: bool = True, **changes: Any) -> Project:
-        document = {
-            "seeds": 2,
-            "data": {"source": "digits"},
-            "split": {},
-            "offsets": {"none": {"kind": "zero"}, "frozen": {"kind": "hash", "seed": 7}},
-            "network": {"latent_dim": 4, "hidden": [8]},
-            "train": {"epochs": 3, "learning_rate": 0.001},
-            "models": {
-                "none": {"offset": "none"},
-                "gaussian": {"offset": "none", "stddev": [0.1, 0.2]},
-            },
-            "evaluate": {"baselines": ["none"]},
-            "tracking": {"experiment": "trial", "models": "none"},
-        }
-        project = Project(tmp_path / name, document, **changes).write()
+        project = Project(tmp_path / name, document(), **changes).write()
         if has_store:
-            shutil.copyfile(empty_store, project.database)
+            shutil.copyfile(request.getfixturevalue("empty_store"), project.database)
         monkeypatch.chdir(project.root)
         return project
 
     return make
 
 
-@pytest.fixture
-def stage() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run the stage in a process of its own, in a project's folder."""
-
-    def run(
-        project: Project, *options: str, **environment: str
-    ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, *options, "-m", "offset_autoencoder.stages.publish"],
-            cwd=project.root,
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    return run
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A run as MLflow's own client shows it."""
-
-    id: str
-    name: str
-    status: str
-    start: int
-    end: int | None
-    params: dict[str, str]
-    metrics: dict[str, float]
-    tags: dict[str, str]
-    artifact_uri: str
-
-    @property
-    def parent(self) -> str | None:
-        return self.tags.get("mlflow.parentRunId")
-
-    @property
-    def role(self) -> str:
-        return self.tags.get("role", "")
+@pytest.fixture(scope="session")
+def published(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project that was published, for tests that only look."""
+    project = Project(tmp_path_factory.mktemp("published") / "project", document()).write()
+    shutil.copyfile(empty_store, project.database)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project.root)
+        for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT"):
+            patch.delenv(name, raising=False)
+        project.publish()
+    return project
 
 
 @pytest.fixture
-def shown() -> Callable[..., list[Shown]]:
-    """Every run of the experiment that is not in MLflow's bin, as MLflow's client gives it."""
-
-    def ask(project: Project, uri: str | None = None) -> list[Shown]:
-        from mlflow.tracking import MlflowClient
-
-        client = MlflowClient(tracking_uri=uri or f"sqlite:///{project.database}")
-        experiment = client.get_experiment_by_name(project.document["tracking"]["experiment"])
-        assert experiment is not None
-        return [
-            Shown(
-                run.info.run_id,
-                run.info.run_name,
-                run.info.status,
-                run.info.start_time,
-                run.info.end_time,
-                run.data.params,
-                run.data.metrics,
-                run.data.tags,
-                run.info.artifact_uri,
+def project(published: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A copy of it, for tests that go on from there; stand in it."""
+    root, old = tmp_path / "project", published.root
+    shutil.copytree(old, root)
+    monkeypatch.chdir(root)
+    with contextlib.closing(sqlite3.connect(root / "mlflow.db")) as connection, connection:
+        for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+            connection.execute(
+                f"UPDATE {table} SET {column} = replace({column}, ?, ?)",
+                (old.as_uri(), root.as_uri()),
             )
-            for run in client.search_runs([experiment.experiment_id], max_results=1000)
-        ]
-
-    return ask
+    return Project(root, document())

@@ -12,10 +12,9 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.tracking.conftest import Make, Show, Stage
+from tests.tracking.conftest import Make, Project
 from tests.tracking.servers import Server, free_port, serving
 
 from offset_autoencoder.tracking.records import run_name
@@ -43,19 +42,19 @@ def all_statuses(database: Path) -> set[str]:
         return {row[0] for row in connection.execute("SELECT status FROM runs")}
 
 
-def whole(project: Any) -> Counter[tuple[str, str, int]]:
+def whole(project: Project) -> Counter[tuple[str, str, int]]:
     """Values that ``stored`` should give: two curves and five final values per run."""
     points = 2 * project.epochs + 5
     return Counter((run_name(run), "FINISHED", points) for run in project.params.runs)
 
 
-def test_nothing_to_do_imports_nothing_heavy(make_project: Make, stage: Stage) -> None:
+def test_nothing_to_do_imports_nothing_heavy(make_project: Make) -> None:
     project = make_project(has_store=False)
-    first = stage(project, "-X", "importtime")
+    first = project.stage("-X", "importtime")
     assert first.returncode == 0, first.stderr[-2000:]
     assert "mlflow" in imported(first.stderr)
     assert not imported(first.stderr) & {"tensorflow", "keras"}
-    again = stage(project, "-X", "importtime")
+    again = project.stage("-X", "importtime")
     assert again.stdout == "published: 6 runs, nothing new\n"
     heavy = {"mlflow", "sqlalchemy", "pandas", "scipy", "sklearn", "matplotlib", "rich", "requests"}
     assert not imported(again.stderr) & (heavy | {"tensorflow", "keras"})
@@ -66,44 +65,42 @@ def errors_of(done: subprocess.CompletedProcess[str]) -> list[str]:
     return [line for line in done.stderr.splitlines() if not line.startswith("publishing runs")]
 
 
-def test_output_is_one_line_and_stderr_is_empty(make_project: Make, stage: Stage) -> None:
-    done = stage(make_project(has_store=False))
-    assert (done.returncode, errors_of(done)) == (0, [])
-    assert len(done.stdout.splitlines()) == 1
-
-
-def test_deleted_store_comes_back_whole(make_project: Make, stage: Stage) -> None:
-    project = make_project()
-    stage(project)
+def test_deleted_store_comes_back_whole_with_one_line_of_output(project: Project) -> None:
     assert Counter(stored(project.database)) == whole(project)
     project.database.unlink()
-    assert "6 runs (6 new)" in stage(project).stdout
+    done = project.stage()
+    assert (done.returncode, errors_of(done)) == (0, [])
+    assert done.stdout.startswith("published: 6 runs (6 new)")
+    assert len(done.stdout.splitlines()) == 1
     assert Counter(stored(project.database)) == whole(project)
 
 
-@pytest.mark.parametrize("has_store", [False, True])
-def test_kills_at_any_moment_are_mended(make_project: Make, stage: Stage, has_store: bool) -> None:
+@pytest.mark.parametrize(
+    ("has_store", "delays"), [(False, (0.0, 0.25, 0.6)), (True, (0.1, 0.4, 0.9))], ids=str
+)
+def test_kills_at_any_moment_are_mended(
+    make_project: Make, has_store: bool, delays: tuple[float, ...]
+) -> None:
     """Killed as soon as there is something to break: in the tables, the parent, the runs."""
     project = make_project(has_store=has_store, epochs=400)
-    command = [sys.executable, "-m", "offset_autoencoder.stages.publish"]
     kills = 0
-    for delay in (0.0, 0.1, 0.25, 0.4, 0.6, 0.9):
-        publisher = subprocess.Popen(command, cwd=project.root, stderr=subprocess.DEVNULL)
+    for delay in delays:
+        publisher = project.start()
         _wait_for_writes(project, publisher)
         time.sleep(delay)
         kills += publisher.poll() is None
         publisher.kill()
-        publisher.wait()
-    assert kills >= 2
-    done = stage(project)
+        publisher.communicate()
+    assert kills
+    done = project.stage()
     assert done.returncode == 0, done.stderr
     assert Counter(stored(project.database)) == whole(project)
     assert "RUNNING" not in all_statuses(project.database)
-    assert stage(project).stdout == "published: 6 runs, nothing new\n"
+    assert project.stage().stdout == "published: 6 runs, nothing new\n"
     assert not list(project.root.glob("mlflow.db.new*"))
 
 
-def _wait_for_writes(project: Any, publisher: subprocess.Popen[bytes]) -> None:
+def _wait_for_writes(project: Project, publisher: subprocess.Popen[str]) -> None:
     """Until the lock is there and the database, or the one that is being made, changes."""
     watched = [project.root / f"mlflow.db{suffix}" for suffix in ("", ".new", "-wal")]
 
@@ -117,7 +114,9 @@ def _wait_for_writes(project: Any, publisher: subprocess.Popen[bytes]) -> None:
         time.sleep(0.02)
 
 
-def test_a_log_left_by_a_deleted_store_is_not_taken_over(make_project: Make, stage: Stage) -> None:
+def test_a_log_left_by_a_deleted_store_is_not_taken_over(
+    make_project: Make, tmp_path: Path
+) -> None:
     """A killed publisher leaves its log; whoever then deletes mlflow.db may leave it too."""
     project = make_project()
     with contextlib.closing(sqlite3.connect(project.database)) as connection:
@@ -129,33 +128,20 @@ def test_a_log_left_by_a_deleted_store_is_not_taken_over(make_project: Make, sta
     assert left
     project.database.unlink()
     log.write_bytes(left)
-    done = stage(project)
+    done = project.stage()
     assert done.returncode == 0, done.stderr
-    assert Counter(stored(project.database)) == whole(project)
+    # Everything is in that one file, without the log beside it.
+    alone = shutil.copyfile(project.database, tmp_path / "alone.db")
+    assert Counter(stored(alone)) == whole(project)
     with contextlib.closing(sqlite3.connect(project.database)) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     assert "left_over" not in tables
 
 
-def test_a_published_store_says_everything_in_one_file(
-    make_project: Make, stage: Stage, tmp_path: Path
-) -> None:
-    project = make_project()
-    stage(project)
-    alone = shutil.copyfile(project.database, tmp_path / "alone.db")
-    assert Counter(stored(alone)) == whole(project)
-
-
 @pytest.mark.parametrize("has_store", [False, True])
 def test_four_publishers_at_once(make_project: Make, has_store: bool) -> None:
     project = make_project(has_store=has_store)
-    command = [sys.executable, "-m", "offset_autoencoder.stages.publish"]
-    publishers = [
-        subprocess.Popen(
-            command, cwd=project.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        for _ in range(4)
-    ]
+    publishers = [project.start() for _ in range(4)]
     said = [publisher.communicate() for publisher in publishers]
     assert [publisher.returncode for publisher in publishers] == [0, 0, 0, 0], said
     assert sorted("(6 new)" in out for out, _ in said) == [False, False, False, True]
@@ -163,9 +149,7 @@ def test_four_publishers_at_once(make_project: Make, has_store: bool) -> None:
     assert Counter(stored(project.database)) == whole(project)
 
 
-def test_over_http(
-    make_project: Make, stage: Stage, shown: Show, tmp_path: Path, empty_store: Path
-) -> None:
+def test_over_http(make_project: Make, tmp_path: Path, empty_store: Path) -> None:
     project = make_project(has_store=False, diverged=("gaussian stddev=0.1 seed=0",))
     behind = tmp_path / "server"
     behind.mkdir()
@@ -175,16 +159,16 @@ def test_over_http(
     with contextlib.ExitStack() as stack:
         stack.callback(server.stop)
         server.start()
-        done = stage(project, MLFLOW_TRACKING_URI=uri)
+        done = project.stage(MLFLOW_TRACKING_URI=uri)
         assert (done.returncode, errors_of(done)) == (0, [])
         assert done.stdout == f"published: 6 runs (6 new) to {uri} experiment trial\n"
-        again = stage(project, MLFLOW_TRACKING_URI=uri)
+        again = project.stage(MLFLOW_TRACKING_URI=uri)
         assert (again.stdout, errors_of(again)) == ("published: 6 runs, nothing new\n", [])
         project.shift = 1.0
         project.write()
         (project.root / "reports" / "plots" / "curves.csv").unlink()
-        assert "updated" in stage(project, MLFLOW_TRACKING_URI=uri).stdout
-        runs = shown(project, uri)
+        assert "updated" in project.stage(MLFLOW_TRACKING_URI=uri).stdout
+        runs = project.shown(uri)
         assert Counter(run.status for run in runs) == {"FINISHED": 9, "FAILED": 1}
         for run in project.params.runs:
             (seen,) = [other for other in runs if other.name == run_name(run)]
@@ -199,17 +183,13 @@ def test_over_http(
         }
     assert not project.database.exists()
     assert not (project.root / "mlartifacts").exists()
-    gone = stage(project, MLFLOW_TRACKING_URI=uri)
+    gone = project.stage(MLFLOW_TRACKING_URI=uri)
     assert (gone.returncode, gone.stdout) == (1, "")
     assert f"MLflow server {uri}: cannot be reached" in gone.stderr
     assert len(gone.stderr.splitlines()) == 1
 
 
-def test_ui_shows_the_runs_and_the_reports(
-    make_project: Make, stage: Stage, tmp_path: Path
-) -> None:
-    project = make_project()
-    stage(project)
+def test_ui_shows_the_runs_and_the_reports(project: Project) -> None:
     with contextlib.closing(sqlite3.connect(project.database)) as connection:
         ((parent,),) = connection.execute(
             "SELECT run_uuid FROM tags WHERE key = 'role' AND value = 'experiment'"

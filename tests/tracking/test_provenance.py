@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.tracking.conftest import Make
 
 from offset_autoencoder.tracking.writer import provenance
 
@@ -51,9 +50,8 @@ def test_without_git_the_tags_are_absent(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_later_commit_changes_nothing_that_is_published(
-    make_project: Callable[..., Any], shown: Callable[..., list[Any]], repository: Path
+    make_project: Make, repository: Path
 ) -> None:
-
     project = make_project()
     assert project.root.parent == repository
     project.publish()
@@ -61,4 +59,4 @@ def test_a_later_commit_changes_nothing_that_is_published(
     who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
     git(repository, *who, "commit", "--quiet", "--allow-empty", "--message", "second")
     assert project.publish().plan.is_nothing
-    assert {run.tags["mlflow.source.git.commit"] for run in shown(project)} == {first}
+    assert {run.tags["mlflow.source.git.commit"] for run in project.shown()} == {first}

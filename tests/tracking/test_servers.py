@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -18,15 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.tracking.conftest import Make, Show
+from tests.tracking.conftest import Make, Project
 from tests.tracking.servers import Server, postgresql
 
 from offset_autoencoder.tracking.records import read_records, run_name
 from offset_autoencoder.tracking.writer import WRITER
 
 pytestmark = pytest.mark.slow
-
-PUBLISH = [sys.executable, "-m", "offset_autoencoder.stages.publish"]
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -45,10 +41,10 @@ def server(
 
 
 @pytest.fixture
-def make(make_project: Make, server: Server, monkeypatch: pytest.MonkeyPatch, request: Any) -> Make:
+def make(make_project: Make, server: Server, request: pytest.FixtureRequest) -> Make:
     """Projects that publish to an experiment of this test's own."""
 
-    def made(name: str = "project", **changes: Any) -> Any:
+    def made(name: str = "project", **changes: Any) -> Project:
         project = make_project(name, has_store=False, **changes)
         project.document["tracking"] |= {"experiment": request.node.name, "uri": server.uri}
         return project.write()
@@ -56,9 +52,9 @@ def make(make_project: Make, server: Server, monkeypatch: pytest.MonkeyPatch, re
     return made
 
 
-def check(project: Any, shown: Show, server: Server) -> None:
+def check(project: Project) -> None:
     """Every run once and whole, everything current in its place, nothing running."""
-    runs = shown(project, server.uri)
+    runs = project.shown()
     assert not [run.name for run in runs if run.status == "RUNNING"]
     current = [run for run in runs if run.tags["current"] == "true"]
     seeds = [run for run in current if run.role == "run"]
@@ -78,38 +74,31 @@ def check(project: Any, shown: Show, server: Server) -> None:
     assert project.publish().plan.is_nothing
 
 
-def start(project: Any) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        PUBLISH, cwd=project.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def wait_for_runs(project: Any, shown: Show, server: Server, number: int) -> None:
+def wait_for_runs(project: Project, number: int) -> None:
     """Until the experiment holds so many MLflow runs."""
     for _ in range(600):
-        try:
-            if len(shown(project, server.uri)) >= number:
+        with contextlib.suppress(AssertionError):  # no such experiment yet
+            if len(project.shown()) >= number:
                 return
-        except AssertionError:  # no such experiment yet
-            pass
         time.sleep(0.05)
     pytest.fail("nothing was published")
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_any_history_ends_with_each_run_once(
-    make: Make, shown: Show, server: Server, seed: int
-) -> None:
-    from mlflow.tracking import MlflowClient
+def publish_at_once(*publishers: subprocess.Popen[str]) -> list[str]:
+    """Wait for them; what each printed."""
+    said = [publisher.communicate() for publisher in publishers]
+    assert [publisher.returncode for publisher in publishers] == [0] * len(publishers), said
+    return [out for out, _ in said]
 
-    client, draw = MlflowClient(tracking_uri=server.uri), random.Random(seed)
+
+def test_any_history_ends_with_each_run_once(make: Make, server: Server) -> None:
+    draw = random.Random(int(server.backend.startswith("postgresql")))  # another for each
     project = make(epochs=60)
+    client = project.client
     project.publish()
 
     def kill_a_publisher() -> None:
-        project.shift += 0.01
-        project.write()
-        publisher = start(project)
+        publisher = project.write(shift=project.shift + 0.01).start()
         time.sleep(draw.uniform(2, 6))
         publisher.kill()
         publisher.communicate()
@@ -124,64 +113,53 @@ def test_any_history_ends_with_each_run_once(
         project.timeless = not project.timeless
 
     def delete_by_hand() -> None:
-        client.delete_run(draw.choice(shown(project, server.uri)).id)
+        client.delete_run(draw.choice(project.shown()).id)
 
     def leave_a_double() -> None:
-        run = draw.choice(shown(project, server.uri))
+        run = draw.choice(project.shown())
         experiment = client.get_experiment_by_name(project.document["tracking"]["experiment"])
         assert experiment is not None
         tags = {key: run.tags[key] for key in ("role", "record_key", "current")}
         client.create_run(experiment.experiment_id, tags=tags)
 
-    steps = [change_a_sweep, change_the_seeds, restore_from_a_cache, delete_by_hand]
-    steps += [leave_a_double]
+    steps = [change_a_sweep, change_the_seeds, restore_from_a_cache, delete_by_hand, leave_a_double]
     for step in [kill_a_publisher, *draw.choices(steps, k=6), kill_a_publisher]:
         step()
         project.write()
         if draw.random() < 0.5:
             project.publish()
     project.publish()
-    check(project, shown, server)
+    check(project)
 
 
-def test_four_clones_at_once(make: Make, shown: Show, server: Server) -> None:
+def test_four_clones_at_once(make: Make) -> None:
     clones = [make(name, epochs=30) for name in ("one", "two", "three", "four")]
-    publishers = [start(clone) for clone in clones]
-    said = [publisher.communicate() for publisher in publishers]
-    assert [publisher.returncode for publisher in publishers] == [0, 0, 0, 0], said
-    assert sorted("(6 new)" in out for out, _ in said) == [False, False, False, True], said
-    assert len(shown(clones[0], server.uri)) == 1 + 3 + 6
-    check(clones[1], shown, server)
+    said = publish_at_once(*(clone.start() for clone in clones))
+    assert sorted("(6 new)" in out for out in said) == [False, False, False, True], said
+    assert len(clones[0].shown()) == 1 + 3 + 6
+    check(clones[1])
 
 
-def test_a_server_that_goes_away_and_comes_back(make: Make, shown: Show, server: Server) -> None:
+@pytest.mark.parametrize("dies", ["server", "publisher"])
+def test_what_dies_while_publishing_is_made_good_by_the_next(
+    make: Make, server: Server, dies: str
+) -> None:
     project = make(epochs=300)
-    publisher = start(project)
-    wait_for_runs(project, shown, server, 6)
-    server.kill()
+    publisher = project.start()
+    wait_for_runs(project, 6)
+    server.kill() if dies == "server" else publisher.kill()
     out, err = publisher.communicate()
-    server.start()
-    assert publisher.returncode == 1, out
-    assert "'dvc repro' publishes the rest" in err
-    assert len(err.strip().splitlines()) == 1
+    if dies == "server":
+        server.start()
+        assert publisher.returncode == 1, out
+        assert "'dvc repro' publishes the rest" in err
+        assert len(err.strip().splitlines()) == 1
     project.publish()
-    check(project, shown, server)
-
-
-def test_a_killed_publisher_keeps_nobody_waiting(make: Make, shown: Show, server: Server) -> None:
-    project = make(epochs=300)
-    publisher = start(project)
-    wait_for_runs(project, shown, server, 5)
-    publisher.send_signal(signal.SIGKILL)
-    publisher.communicate()
-    began = time.monotonic()
-    project.publish()
-    assert time.monotonic() - began < 30
-    check(project, shown, server)
+    check(project)
 
 
 def test_two_machines_at_once_leave_at_most_a_double_for_the_next(
-    make: Make, shown: Show, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two machines share no lock: here each publisher has a folder of its own for that."""
     clones = [make(name, epochs=30) for name in ("one", "two")]
@@ -191,21 +169,16 @@ def test_two_machines_at_once_leave_at_most_a_double_for_the_next(
         place.mkdir()
         with monkeypatch.context() as patch:
             patch.setenv("TMPDIR", str(place))
-            publishers.append(start(clone))
-    said = [publisher.communicate() for publisher in publishers]
-    assert [publisher.returncode for publisher in publishers] == [0, 0], said
+            publishers.append(clone.start())
+    publish_at_once(*publishers)
     clones[0].publish()
-    assert len(shown(clones[0], server.uri)) == 1 + 3 + 6
-    check(clones[1], shown, server)
+    assert len(clones[0].shown()) == 1 + 3 + 6
+    check(clones[1])
 
 
-def test_a_run_that_another_machine_is_writing_is_let_alone_until_it_is_dead(
-    make: Make, shown: Show, server: Server
-) -> None:
-    from mlflow.tracking import MlflowClient
-
-    client = MlflowClient(tracking_uri=server.uri)
+def test_a_run_that_another_machine_is_writing_is_let_alone_until_it_is_dead(make: Make) -> None:
     project = make()
+    client = project.client
     record = read_records(project.params, project.root)[-1]
     experiment = client.create_experiment(project.document["tracking"]["experiment"])
     now = int(time.time())
@@ -213,7 +186,7 @@ def test_a_run_that_another_machine_is_writing_is_let_alone_until_it_is_dead(
     half = client.create_run(experiment, tags=tags).info.run_id
     project.publish()
     assert project.publish().plan.is_nothing
-    assert half in {run.id for run in shown(project, server.uri)}
+    assert half in {run.id for run in project.shown()}
     client.set_tag(half, WRITER, f"elsewhere 1 {now - 600}")
     project.publish()
-    check(project, shown, server)
+    check(project)

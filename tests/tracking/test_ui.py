@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Callable
-from typing import Any
 
 import pytest
+from tests.tracking.conftest import Make
 
 from offset_autoencoder.tracking import ui
 
@@ -30,9 +29,7 @@ def test_port_of_the_user_counts(given: list[str]) -> None:
 
 
 def test_port_in_use_is_one_line(
-    make_project: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    make_project: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_project()
     with socket.socket() as other:
@@ -46,11 +43,9 @@ def test_port_in_use_is_one_line(
 
 
 def test_server_is_named_and_not_served(
-    make_project: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    make_project: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    make_project()
+    make_project(has_store=False)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:pw@example.org")
     monkeypatch.setattr(sys, "argv", ["offset-autoencoder-ui"])
     ui.main()

@@ -14,7 +14,8 @@ from offset_autoencoder.training.engine import Population
 from offset_autoencoder.training.pool import train_population
 from offset_autoencoder.training.state import Job
 
-N, M, D, L, BATCH = 70, 30, 12, 4, 16
+# Whole batches: of one that is not full Keras compiles a program too.
+N, M, D, L, BATCH = 64, 30, 12, 4, 16
 RNG = np.random.default_rng(0)
 X = RNG.random((N, D), dtype=np.float32)
 X_VALIDATION = RNG.random((M, D), dtype=np.float32)
@@ -39,10 +40,14 @@ def job(name: str, seed: int = 0, **changes: Any) -> Job:
 
 
 def population(
-    network: Network = NETWORK, optimizer: str = "adam", memory_limit: int | None = None
+    network: Network = NETWORK,
+    optimizer: str = "adam",
+    memory_limit: int | None = None,
+    batch_size: int = BATCH,
+    architecture: Architecture | None = None,
 ) -> Population:
-    architecture = Architecture(network=network, input_dim=D)
-    return Population(architecture, BATCH, optimizer, memory_limit)
+    architecture = architecture or Architecture(network=network, input_dim=D)
+    return Population(architecture, batch_size, optimizer, memory_limit)
 
 
 def train(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from textwrap import dedent
+import functools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.training import small_runs
+from tests.training.small_runs import BATCH, D, L, M, N, job
+from tests.users_module import users_module
 
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.models.architecture import Architecture
@@ -17,13 +19,8 @@ from offset_autoencoder.models.backend import keras
 from offset_autoencoder.runs.files import TrainedRun
 from offset_autoencoder.training.batches import draw_noise, epoch_order, noise_generator
 from offset_autoencoder.training.engine import Population
-from offset_autoencoder.training.pool import train_population
 from offset_autoencoder.training.state import Job
 
-N, M, L, BATCH = 70, 30, 4, 14
-RNG = np.random.default_rng(0)
-TABLE = RNG.normal(size=(N, L)).astype(np.float32)
-TABLE_VALIDATION = RNG.normal(size=(M, L)).astype(np.float32)
 pytestmark = pytest.mark.usefixtures("compiled_once", "engine")
 OPTIMIZERS = {
     "adam": keras.optimizers.Adam,
@@ -34,56 +31,38 @@ OPTIMIZERS = {
 }
 
 
+@functools.cache
 def samples(input_dim: int) -> tuple[Any, Any]:
     rng = np.random.default_rng(input_dim)
     x, x_validation = (rng.random((rows, input_dim), dtype=np.float32) for rows in (N, M))
     return x, x_validation
 
 
-def job(name: str, seed: int = 0, **changes: Any) -> Job:
-    values: dict[str, Any] = {
-        "offset": TABLE * np.float32(0.1),
-        "offset_validation": TABLE_VALIDATION * np.float32(0.1),
-        "stddev": 0.0,
-        "learning_rate": 1e-2,
-        "epochs": 3,
-        "patience": None,
-        **changes,
-    }
-    return Job(id=name, seed=seed, **values)
+def train(shared: Population, jobs: list[Job]) -> dict[str, TrainedRun]:
+    return small_runs.train(jobs, shared, *samples(shared.architecture.input_dim))
 
 
-def train(
-    architecture: Architecture, jobs: list[Job], optimizer: str = "adam", batch_size: int = BATCH
-) -> dict[str, TrainedRun]:
-    results: dict[str, TrainedRun] = {}
-    train_population(
-        Population(architecture, batch_size, optimizer),
-        jobs,
-        *samples(architecture.input_dim),
-        lambda job, result: results.__setitem__(job.id, result),
-    )
-    return results
-
-
-def stock(architecture: Architecture, run: Job, optimizer: str = "adam", size: int = BATCH) -> Any:
+def stock(shared: Population, run: Job) -> Any:
     """The same run by ``train_on_batch`` of a compiled Keras model, batch by batch."""
+    architecture, size = shared.architecture, shared.batch_size
     x, x_validation = samples(architecture.input_dim)
+    offset, offset_validation = (
+        np.float32(run.offset_factor) * table for table in (run.offset, run.offset_validation)
+    )
     model = build_model(architecture, run.seed, noise_input=True)
     # XLA draws other numbers than eager TensorFlow does from the same seed.
     compiled = any(layer.name == "dropout" for layer in model.layers)
-    model.compile(
-        OPTIMIZERS[optimizer](run.learning_rate), architecture.network.loss, jit_compile=compiled
-    )
-    beside = "noise" in model.input
+    optimizer = OPTIMIZERS[shared.optimizer](run.learning_rate)
+    model.compile(optimizer, architecture.network.loss, jit_compile=compiled)
+    noise_is_input = "noise" in model.input
     losses, val_losses = [], []
     for number in range(1, run.epochs + 1):
         order, total = epoch_order(run.seed, number, N), 0.0
         noise = np.float32(run.stddev) * draw_noise(noise_generator(run.seed, number), N, L)
         for start in range(0, N, size):
             rows, drawn = order[start : start + size], noise[start : start + size]
-            inputs = {"x": x[rows], "offset": run.offset[rows]}
-            if beside:
+            inputs = {"x": x[rows], "offset": offset[rows]}
+            if noise_is_input:
                 inputs["noise"] = drawn
             else:
                 inputs["offset"] = inputs["offset"] + drawn
@@ -91,30 +70,33 @@ def stock(architecture: Architecture, run: Job, optimizer: str = "adam", size: i
             model.reset_metrics()
             total += float(loss) * len(rows)
         losses.append(total / N)
-        inputs = {"x": x_validation, "offset": run.offset_validation}
-        if beside:
-            inputs["noise"] = np.zeros_like(run.offset_validation)
+        inputs = {"x": x_validation, "offset": offset_validation}
+        if noise_is_input:
+            inputs["noise"] = np.zeros_like(offset_validation)
         val_losses.append(model.evaluate(inputs, x_validation, batch_size=M, verbose=0))
     return losses, val_losses, {weight.path: np.asarray(weight) for weight in model.weights}
 
 
-def check_agrees(
-    architecture: Architecture,
-    results: dict[str, TrainedRun],
-    runs: list[Job],
-    optimizer: str = "adam",
-    batch_size: int = BATCH,
-) -> None:
-    names = Population(architecture, batch_size, optimizer).weight_names
+STOCK: dict[str, Any] = {}  # the engines are compared with one run
+
+
+def check_agrees(shared: Population, results: dict[str, TrainedRun], runs: list[Job]) -> None:
     for run in runs:
-        losses, val_losses, weights = stock(architecture, run, optimizer, batch_size)
+        key = f"{shared.architecture.key} {shared.batch_size} {shared.optimizer} {run.id}"
+        if key not in STOCK:
+            STOCK[key] = stock(shared, run)
+        losses, val_losses, weights = STOCK[key]
         result = results[run.id]
         np.testing.assert_allclose(result.loss, losses, rtol=1e-4)
         np.testing.assert_allclose(result.val_loss, val_losses, rtol=1e-4)
-        assert result.weights is not None
-        assert len(names) == len(weights)
-        for name, ours in zip(names, result.weights, strict=True):
-            np.testing.assert_allclose(ours, weights[name], rtol=2e-3, atol=2e-4, err_msg=name)
+        ours = by_name(shared, result)
+        assert ours.keys() == weights.keys()
+        for name, weight in ours.items():
+            np.testing.assert_allclose(weight, weights[name], rtol=2e-3, atol=2e-4, err_msg=name)
+
+
+def by_name(shared: Population, run: TrainedRun) -> dict[str, Any]:
+    return dict(zip(shared.weight_names, run.weights or [], strict=True))
 
 
 def check_equal(one: TrainedRun, other: TrainedRun) -> None:
@@ -127,119 +109,100 @@ def check_equal(one: TrainedRun, other: TrainedRun) -> None:
 @pytest.mark.parametrize(
     ("network", "optimizer", "batch_size"),
     [
-        ({}, "adam", 70),  # a single batch
         ({}, "adam", 200),
         # With a last batch that is not full.
-        ({"hidden": [8, 6], "activation": "tanh", "normalize": False}, "rmsprop", 16),
-        ({"hidden": [], "output": "linear", "loss": "mean_squared_error"}, "sgd", BATCH),
+        ({"hidden": [8, 6], "activation": "tanh", "normalize": False}, "rmsprop", 24),
+        ({"hidden": [], "output": "linear", "loss": "mean_squared_error"}, "sgd", N),
         ({"output": "softmax", "loss": "categorical_crossentropy"}, "adamw", BATCH),
         ({}, "adagrad", BATCH),  # has no kernel: Keras trains it
     ],
+    ids=str,
 )
 def test_every_network_agrees(network: dict[str, Any], optimizer: str, batch_size: int) -> None:
     dense = Network.model_validate({"latent_dim": L, "hidden": [8], **network})
     runs = [
-        job("noise", seed=3, stddev=0.3),
-        job("rate", learning_rate=3e-3),
-        job("offset", seed=3),
+        job("noise", seed=3, epochs=3, stddev=0.3),
+        job("rate", epochs=3, learning_rate=3e-3),
+        job("offset", seed=3, epochs=3),
     ]
-    architecture = Architecture(network=dense, input_dim=12)
-    results = train(architecture, runs, optimizer, batch_size)
-    check_agrees(architecture, results, runs[:2], optimizer, batch_size)
+    shared = Population(Architecture(network=dense, input_dim=D), batch_size, optimizer)
+    check_agrees(shared, train(shared, runs), runs[:2])
 
 
 def test_every_system_agrees_and_trains_alone_as_in_company(architecture: Architecture) -> None:
+    """Its frozen layers stay as they were; its loss is the reconstruction and the divergence."""
     stddev = 1.0 if architecture.system == "vae" else 0.3
     runs = [job(str(seed), seed, stddev=stddev, epochs=epochs) for seed, epochs in ((3, 3), (5, 2))]
-    together = train(architecture, runs)
-    check_agrees(architecture, together, runs[:1])
-    check_equal(train(architecture, runs[:1])["3"], together["3"])
+    shared = Population(architecture, BATCH, "adam")
+    together = train(shared, runs)
+    check_agrees(shared, together, runs[:1])
+    run = together["3"]
+    check_equal(train(shared, runs[:1])["3"], run)
+    weights = by_name(shared, run)
+    if architecture.frozen:
+        initial = {w.path: np.asarray(w) for w in build_model(architecture, 3).weights}
+        for name, weight in weights.items():
+            assert np.array_equal(weight, initial[name]) == name.startswith("second_"), name
+    assert run.adds_losses == (architecture.system == "vae")
+    if run.adds_losses:
+        rest = run.val_loss[-1] - run.val_reconstruction[-1]
+        entropy, nats = entropy_and_divergence(architecture, weights)
+        assert run.val_reconstruction[-1] == pytest.approx(entropy, rel=1e-5)
+        assert architecture.beta is not None
+        expected = architecture.beta * nats / architecture.input_dim
+        assert rest == pytest.approx(expected, rel=1e-3)
 
 
-def test_a_frozen_encoder_keeps_its_initial_weights() -> None:
-    network = Network(latent_dim=L, hidden=[8])
-    architecture = Architecture(
-        system="two_encoder", network=network, input_dim=12, second_rms=0.3, frozen=True
-    )
-    result = train(architecture, [job("a", 7)])["a"]
-    names = Population(architecture, BATCH, "adam").weight_names
-    trained = dict(zip(names, result.weights or [], strict=True))
-    initial = {w.path: np.asarray(w) for w in build_model(architecture, 7).weights}
-    assert trained.keys() == initial.keys()
-    for name, weight in trained.items():
-        assert np.array_equal(weight, initial[name]) == name.startswith("second_"), name
-
-
-def test_the_divergence_is_what_the_loss_is_more_than_the_reconstruction() -> None:
-    network = Network(latent_dim=L, hidden=[8])
-    architecture = Architecture(system="vae", network=network, input_dim=12, beta=0.5)
-    result = train(architecture, [job("a", stddev=1.0)])["a"]
+def entropy_and_divergence(
+    architecture: Architecture, weights: dict[str, Any]
+) -> tuple[float, float]:
+    """Cross-entropy of the validation samples, and nats per sample from the prior, by hand."""
     model = build_model(architecture)
-    names = Population(architecture, BATCH, "adam").weight_names
-    by_name = dict(zip(names, result.weights or [], strict=True))
     for weight in model.weights:
-        weight.assign(by_name[weight.path])
-    x = samples(12)[1]
-    inputs = {"x": x, "offset": TABLE_VALIDATION * np.float32(0.1)}
-    encoder = keras.Model(
-        model.inputs, [model.get_layer(name).output for name in ("code", "code_log_variance")]
-    )
-    mean, log_variance = (np.asarray(each, np.float64) for each in encoder(inputs))
+        weight.assign(weights[weight.path])
+    x = samples(architecture.input_dim)[1]
+    inputs = {"x": x, "offset": small_runs.TABLE_VALIDATION * np.float32(0.1)}
+    layers = [model.get_layer(name).output for name in ("code", "code_log_variance")]
+    encoded = keras.Model(model.inputs, layers)(inputs)
+    mean, log_variance = (np.asarray(each, np.float64) for each in encoded)
     nats = 0.5 * (mean**2 + np.exp(log_variance) - log_variance - 1).sum(axis=1).mean()
     out = np.asarray(model(inputs), np.float64)
-    entropy = -np.mean(x * np.log(out) + (1 - x) * np.log(1 - out))
-    assert result.adds_losses
-    assert result.val_reconstruction[-1] == pytest.approx(entropy, rel=1e-5)
-    rest = result.val_loss[-1] - result.val_reconstruction[-1]
-    assert rest == pytest.approx(0.5 * nats / 12, rel=1e-3)
+    return -np.mean(x * np.log(out) + (1 - x) * np.log(1 - out)), nats
 
 
 USERS_OWN = """
-    import keras
+import keras
 
-    def regularised(input_dim, latent_dim, seed):
-        x, offset = keras.Input((input_dim,), name="x"), keras.Input((latent_dim,), name="offset")
-        start = iter(range(100 * seed, 100 * seed + 9))
+def regularised(input_dim, latent_dim, seed):
+    x, offset = keras.Input((input_dim,), name="x"), keras.Input((latent_dim,), name="offset")
+    start = iter(range(100 * seed, 100 * seed + 9))
 
-        def dense(width, activation=None, **options):
-            kernel = keras.initializers.GlorotUniform(seed=next(start))
-            return keras.layers.Dense(width, activation, kernel_initializer=kernel, **options)
+    def dense(width, activation=None, **options):
+        kernel = keras.initializers.GlorotUniform(seed=next(start))
+        return keras.layers.Dense(width, activation, kernel_initializer=kernel, **options)
 
-        hidden = keras.layers.BatchNormalization()(dense(8, "relu")(x))
-        hidden = DROPOUT(hidden)
-        code = dense(latent_dim, name="code", activity_regularizer=keras.regularizers.L2(0.1))
-        z = keras.layers.Add()([code(hidden), offset])
-        block = keras.Sequential([dense(7, "tanh", kernel_regularizer="l2"), dense(6)])
-        y = dense(input_dim, "sigmoid")(block(z))
-        return keras.Model({"x": x, "offset": offset}, y)
+    hidden = keras.layers.BatchNormalization()(dense(8, "relu")(x))
+    hidden = keras.layers.Dropout(0.4, seed=seed)(hidden)
+    code = dense(latent_dim, name="code", activity_regularizer=keras.regularizers.L2(0.1))
+    z = keras.layers.Add()([code(hidden), offset])
+    block = keras.Sequential([dense(7, "tanh", kernel_regularizer="l2"), dense(6)])
+    y = dense(input_dim, "sigmoid")(block(z))
+    return keras.Model({"x": x, "offset": offset}, y)
 """
 
 
-@pytest.fixture(scope="module")
-def users_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A module of the user's, on the path of imports."""
-    folder = tmp_path_factory.mktemp("users")
-    plain = dedent(USERS_OWN)
-    (folder / "users_still.py").write_text(plain.replace("DROPOUT(hidden)", "hidden"))
-    dropout = "keras.layers.Dropout(0.4, seed=seed)(hidden)"
-    (folder / "users_dropout.py").write_text(plain.replace("DROPOUT(hidden)", dropout))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(folder))
-        yield "users"
-    for name in ("users_still", "users_dropout"):
-        sys.modules.pop(name, None)
-
-
-@pytest.mark.parametrize("kind", ["still", "dropout"])
-def test_a_users_own_model_agrees(users_own: str, kind: str) -> None:
-    architecture = Architecture(
-        system="function",
-        network=Network(latent_dim=L),
-        input_dim=12,
-        function=f"{users_own}_{kind}:regularised",
-    )
-    runs = [job("a", 3, stddev=0.2, learning_rate=0.1), job("b", 5)]
-    # Adam would blow up the rounding of gradients that normalised batches make zero.
-    together = train(architecture, runs, "sgd")
-    check_agrees(architecture, together, runs[:1], "sgd")
-    check_equal(train(architecture, runs[:1], "sgd")["a"], together["a"])
+@pytest.mark.parametrize("engine", ["keras"], indirect=True)  # no other trains it
+def test_a_users_own_model_agrees(tmp_path: Path) -> None:
+    with users_module(tmp_path, "users_regularised", USERS_OWN) as name:
+        architecture = Architecture(
+            system="function",
+            network=Network(latent_dim=L),
+            input_dim=D,
+            function=f"{name}:regularised",
+        )
+        runs = [job("a", 3, epochs=3, stddev=0.2, learning_rate=0.1), job("b", 5, epochs=3)]
+        # Adam would blow up the rounding of gradients that normalised batches make zero.
+        shared = Population(architecture, BATCH, "sgd")
+        together = train(shared, runs)
+        check_agrees(shared, together, runs[:1])
+        check_equal(train(shared, runs[:1])["a"], together["a"])

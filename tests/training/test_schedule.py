@@ -47,24 +47,6 @@ def swept(make_runs: MakeRuns, key: str, values: list[Any]) -> list[IdentifiedRu
 @pytest.mark.parametrize(
     ("key", "values"),
     [
-        ("stddev", [0.0, 0.1, 0.2]),
-        ("rms", [0.1, 0.2]),
-        ("learning_rate", [1e-2, 1e-3]),
-        ("epochs", [2, 3]),
-        ("patience", [None, 2]),
-    ],
-)
-def test_what_is_a_number_to_the_program_trains_together(
-    make_runs: MakeRuns, key: str, values: list[Any]
-) -> None:
-    runs = swept(make_runs, key, values)
-    ((_, members),) = group_into_populations(runs)
-    assert members == runs
-
-
-@pytest.mark.parametrize(
-    ("key", "values"),
-    [
         ("latent_dim", [2, 3]),
         ("hidden", [[4], [5], []]),
         ("activation", ["relu", "tanh"]),
@@ -93,26 +75,15 @@ def test_what_shapes_the_program_trains_apart(
         )
 
 
-def test_loss_and_output_shape_the_program(make_runs: MakeRuns) -> None:
-    runs = make_runs(
-        seeds=1,
-        models={
-            "a": {"offset": "none"},
-            "b": {"offset": "none", "loss": "mean_squared_error"},
-            "c": {"offset": "none", "loss": "mean_squared_error", "output": "linear"},
-            "d": {"offset": "none", "stddev": 0.1},
-        },
-    )
-    groups = [[member.run.setting.model for member in m] for _, m in group_into_populations(runs)]
-    assert groups == [["a", "d"], ["b"], ["c"]]
-
-
-def test_systems_train_apart_and_what_they_add_together(make_runs: MakeRuns) -> None:
+def test_runs_train_together_where_they_differ_in_numbers_alone(make_runs: MakeRuns) -> None:
     runs = make_runs(
         seeds=1,
         models={
             "plain": {},
             "table": {"offset": "frozen", "rms": 0.1},
+            "numbers": {"learning_rate": 0.1, "epochs": 2, "patience": None, "stddev": 0.1},
+            "loss": {"loss": "mean_squared_error"},
+            "output": {"loss": "mean_squared_error", "output": "linear"},
             "both": {"system": "concatenate", "offset": "frozen", "stddev": [0.0, 0.1]},
             "second": {"system": "two_encoder", "rms": [0.1, 0.2]},
             "two": {"system": "ensemble", "encoders": 2},
@@ -123,7 +94,9 @@ def test_systems_train_apart_and_what_they_add_together(make_runs: MakeRuns) -> 
     )
     groups = [[member.run.setting.label for member in m] for _, m in group_into_populations(runs)]
     assert groups == [
-        ["plain", "table"],
+        ["plain", "table", "numbers"],
+        ["loss"],
+        ["output"],
         ["both stddev=0", "both stddev=0.1"],
         ["second rms=0.1"],
         ["second rms=0.2"],
@@ -152,16 +125,6 @@ def test_what_the_jobs_of_a_system_are_fed(make_runs: MakeRuns) -> None:
     assert not second.offset.any()  # its rms is that of its own second encoder
 
 
-def test_a_run_of_two_models_trains_once(make_runs: MakeRuns) -> None:
-    runs = make_runs(
-        seeds=2,
-        models={"none": {"offset": "none"}, "gaussian": {"offset": "none", "stddev": [0, 0.1]}},
-    )
-    ((_, members),) = group_into_populations(runs)
-    assert len(runs) == 6
-    assert len(members) == len({member.id for member in members}) == 4
-
-
 def test_jobs_share_their_arrays_and_seeds_stand_side_by_side(make_runs: MakeRuns) -> None:
     runs = make_runs(
         seeds=[5, 2],
@@ -181,10 +144,7 @@ def test_jobs_share_their_arrays_and_seeds_stand_side_by_side(make_runs: MakeRun
     for job in jobs:
         setting = by_id[job.id]
         assert job.offset_factor == setting.spec.rms
-        assert (job.stddev, job.learning_rate) == (
-            setting.spec.stddev,
-            setting.train.learning_rate,
-        )
+        assert (job.stddev, job.learning_rate) == (setting.spec.stddev, setting.train.learning_rate)
         assert (job.epochs, job.patience) == (setting.train.epochs, setting.train.patience)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -60,10 +62,23 @@ class Setting:
     train: Train
     spec: Model
 
-    @property
+    @functools.cached_property
     def label(self) -> str:
         """The model's name and its swept values: ``"gaussian stddev=0.1"``."""
-        return self.model + "".join(f" {key}={format_value(value)}" for key, value in self.sweep)
+        return f"{self.model} {self.sweep_label()}".rstrip()
+
+    def sweep_label(self, without: Sequence[str] = ()) -> str:
+        """The swept values: ``"latent_dim=8 stddev=0.1"``; empty where it sweeps nothing."""
+        return " ".join(f"{k}={format_value(v)}" for k, v in self.sweep if k not in without)
+
+    @property
+    def noise_level(self) -> float | None:
+        """Root mean square per coordinate of what is added to the code, as params.yaml has it.
+
+        That is ``rms`` where set (the noise added on top of it is the model's own), else
+        ``stddev``; None where nothing is added, or an offset as it came.
+        """
+        return self.spec.rms if self.spec.rms is not None else self.spec.stddev or None
 
 
 @dataclass(frozen=True)
@@ -179,11 +194,9 @@ def _seeds(where: str, value: Any) -> tuple[int, ...]:
 
 
 def _check_name(where: str, name: str) -> str:
-    try:
-        values.validate_value(values.Name, where, name)
-    except InputError:
+    if len(name) > values.MAX_NAME or not re.fullmatch(values.NAME_PATTERN, name):
         what = "a name is a letter, then letters, digits, '_' or '-', at most 64"
-        raise InputError(f"{where}.{name}", what) from None
+        raise InputError(f"{where}.{name}", what)
     return name
 
 

@@ -24,11 +24,14 @@ from pydantic_core import PydanticKnownError
 from offset_autoencoder.config.registries import ACTIVATIONS
 from offset_autoencoder.errors import InputError, did_you_mean, short_repr
 
+# Looked for in every installed package, which takes longer than to read params.yaml.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
 
 class Section(BaseModel):
     """A part of params.yaml: unknown keys are errors, values cannot be changed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class WrongTogether(ValueError):
@@ -81,7 +84,8 @@ Nullable = Annotated[
 NOT_BOOL = BeforeValidator(_refuse_bool)  # which Python takes for 1 and 0
 FEW = (Field(max_length=100), AfterValidator(_each_once))
 FunctionName = Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=64)]
+NAME_PATTERN, MAX_NAME = r"^[A-Za-z][A-Za-z0-9_-]*$", 64
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=MAX_NAME)]
 # The upper bounds are far beyond use: what exceeds them is a slip that would eat all memory.
 Count = Annotated[int, NOT_BOOL, Field(ge=1, lt=2**31)]
 Width = Annotated[Count, Field(le=2**20)]

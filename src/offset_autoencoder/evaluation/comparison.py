@@ -22,7 +22,7 @@ from offset_autoencoder.evaluation import statistics, summary
 from offset_autoencoder.evaluation.metrics import higher_is_better
 from offset_autoencoder.evaluation.sample_size import SeedsNeeded, seeds_needed
 from offset_autoencoder.evaluation.statistics import Equivalence, Estimate, number, percent
-from offset_autoencoder.evaluation.summary import RunRow, noise_level
+from offset_autoencoder.evaluation.summary import RunRow
 
 Outcome = Literal[
     "better", "worse", "equivalent", "inconclusive", "too few seeds", "not comparable", "diverged"
@@ -262,7 +262,7 @@ def match_baseline(setting: Setting, settings: Sequence[Setting], baseline: str)
         for other in settings
         if other.model == baseline
         and agrees(other, [key for key, _ in other.sweep if key not in _NOISE_KEYS])
-        and ((level := noise_level(other)) is None or _same_value(level, noise_level(setting)))
+        and ((level := other.noise_level) is None or _same_value(level, setting.noise_level))
     ]
     if len(candidates) > 1:
         candidates = [other for other in candidates if agrees(other, _NOISE_KEYS)]

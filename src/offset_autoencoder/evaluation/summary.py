@@ -77,22 +77,6 @@ def setting_cells(setting: Setting, keys: Sequence[str]) -> dict[str, Any]:
     return {"model": setting.model, "setting": setting.label, **cells}
 
 
-def sweep_label(setting: Setting, *, without: Sequence[str] = ()) -> str:
-    """A setting's swept values: ``"latent_dim=8 stddev=0.1"``; empty where it sweeps nothing."""
-    return " ".join(
-        f"{key}={format_value(value)}" for key, value in setting.sweep if key not in without
-    )
-
-
-def noise_level(setting: Setting) -> float | None:
-    """Root mean square per coordinate of what is added to the code, as params.yaml has it.
-
-    That is ``rms`` where set (the noise added on top of it is the model's own), else
-    ``stddev``; None where nothing is added, or an offset as it came.
-    """
-    return setting.spec.rms if setting.spec.rms is not None else setting.spec.stddev or None
-
-
 def metric_columns(rows: Sequence[RunRow], metric: str) -> tuple[str, ...]:
     """The columns that are summarised and compared, of those that any run has.
 
@@ -183,13 +167,13 @@ def at_one_rms(summaries: Sequence[SettingSummary]) -> list[SettingSummary]:
     """
     levels: dict[str, set[float | None]] = {}
     for item in summaries:
-        levels.setdefault(item.setting.model, set()).add(noise_level(item.setting))
+        levels.setdefault(item.setting.model, set()).add(item.setting.noise_level)
     swept = sorted({level for own in levels.values() if len(own) > 1 for level in own if level})
     chosen: dict[str, tuple[float, SettingSummary]] = {}
     for item in summaries:
         if not math.isfinite(item.estimate.mean):
             continue
-        level = noise_level(item.setting)
+        level = item.setting.noise_level
         distance = math.inf
         if level and swept:
             distance = abs(math.log(level / swept[len(swept) // 2]))
@@ -225,7 +209,7 @@ def metrics_tree(
         if diverged:
             leaf["diverged"] = diverged
         if setting.sweep:
-            tree.setdefault(setting.model, {})[sweep_label(setting)] = leaf
+            tree.setdefault(setting.model, {})[setting.sweep_label()] = leaf
         else:
             tree[setting.model] = leaf
     return tree

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import struct
@@ -192,8 +193,14 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
         InputError: where the file is missing, damaged, or holds pickled objects.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+        # Of np.load's archive each member is read in many small pieces.
+        with zipfile.ZipFile(path) as archive:
+            return {
+                name.removesuffix(".npy"): np.lib.format.read_array(
+                    io.BytesIO(archive.read(name)), allow_pickle=False
+                )
+                for name in archive.namelist()
+            }
     except FileNotFoundError:
         raise InputError(str(path), "no such file") from None
     except UNREADABLE as error:

@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import write_text
 
@@ -85,6 +88,28 @@ def read_rows(path: Path, parse: Callable[[Row], T], required: Sequence[str] = (
         except (TypeError, ValueError) as error:
             raise InputError(f"{path}, row {number}", str(error), _HINT) from None
     return records
+
+
+def read_numbers(path: Path, required: Sequence[str] = ()) -> dict[str, NDArray[np.float64]]:
+    """Read a csv file of numbers alone, an array (rows,) per column.
+
+    Raises:
+        InputError: where the file is missing, lacks a required column, or a cell is no number.
+    """
+    try:
+        header, *rows = path.read_text(encoding="utf-8").splitlines() or [""]
+        if not rows:
+            raise ValueError("it has no rows")
+        values = np.loadtxt(rows, delimiter=",", comments=None, ndmin=2)
+    except FileNotFoundError:
+        raise InputError(str(path), "no such file", _HINT) from None
+    except (OSError, ValueError) as error:
+        raise InputError(str(path), f"is not a table of numbers: {error}", _HINT) from None
+    columns = header.split(",")
+    if len(columns) != values.shape[1] or not set(columns).issuperset(required):
+        what = f"has the columns {header!r}, expected {','.join(required)}"
+        raise InputError(str(path), what, _HINT)
+    return dict(zip(columns, values.T, strict=True))
 
 
 def number(path: Path, row: int, column: str, cell: str) -> float:

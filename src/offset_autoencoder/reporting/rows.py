@@ -306,7 +306,7 @@ def _setting_rows(results: ExperimentResults, colour: Fields) -> Rows:
         "series": lambda item: series(item.setting),
         "name": lambda item: full_label(item.setting),
         "shown_as": lambda item: shown[item.setting.label],
-        "noise_level": lambda item: summary.noise_level(item.setting),
+        "noise_level": lambda item: item.setting.noise_level,
         "metric": "metric",
         **_estimate("mean", "estimate", ends=""),
         "runs": "estimate.count",
@@ -328,10 +328,10 @@ def _shown_as(
     settings = [item.setting for item in summaries]
     levels: dict[str, set[float | None]] = {}
     for setting in settings:
-        levels.setdefault(series(setting), set()).add(summary.noise_level(setting))
+        levels.setdefault(series(setting), set()).add(setting.noise_level)
 
     def how(setting: Setting) -> str:
-        if summary.noise_level(setting) is None:
+        if setting.noise_level is None:
             return "reference" if setting.model in baselines else "point"
         return "line" if len(levels[series(setting)] - {None}) > 1 else "point"
 
@@ -344,7 +344,7 @@ def _label_places(
     """By setting, at which value the name of the line that ends there stands; apart from others."""
     finite = [item for item in summaries if math.isfinite(item.estimate.mean)]
     ends: dict[str, summary.SettingSummary] = {}
-    for item in sorted(finite, key=lambda item: summary.noise_level(item.setting) or 0):
+    for item in sorted(finite, key=lambda item: item.setting.noise_level or 0):
         how = shown[item.setting.label]
         if how != "point":
             ends[series(item.setting) if how == "line" else item.setting.label] = item

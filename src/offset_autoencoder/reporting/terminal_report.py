@@ -12,7 +12,7 @@ from offset_autoencoder.evaluation.metrics import METRICS
 from offset_autoencoder.evaluation.offset_effects import AGAINST, TRAIN
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.statistics import percent
-from offset_autoencoder.evaluation.summary import SettingSummary, noise_level
+from offset_autoencoder.evaluation.summary import SettingSummary
 from offset_autoencoder.paths import REPORTS
 from offset_autoencoder.reporting import result_tables
 from offset_autoencoder.reporting.palette import TERMINAL_STYLES, Palette, palette_of
@@ -244,8 +244,8 @@ def _print_unmatched(
         for setting in finished
         if setting.label not in compared and setting.model not in results.evaluate.baselines
     ]
-    by_level = any(noise_level(item) for item in results.settings if item.model == baseline)
-    without = [item.label for item in settings if by_level and noise_level(item) is None]
+    by_level = any(item.noise_level for item in results.settings if item.model == baseline)
+    without = [item.label for item in settings if by_level and item.noise_level is None]
     others = [item.label for item in settings if item.label not in without]
     if without:
         print_note(console, f"no noise level to match {baseline} by: {', '.join(without)}")

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from offset_autoencoder.config import Setting, format_value
 from offset_autoencoder.evaluation.metrics import METRICS
 from offset_autoencoder.evaluation.statistics import Estimate, percent
-from offset_autoencoder.evaluation.summary import noise_level, sweep_label
 
 PARTS = {"offset": "offset", "code": "code", "sum": "code + offset", "both": "side by side"}
 """Names of the parts that are probed."""
@@ -48,7 +47,7 @@ def series(setting: Setting) -> str:
     and noise has its level from rms, so its stddev stays in the name.
     """
     axis = ("rms",) if setting.spec.rms is not None else ("stddev", "ebn0_db")
-    return f"{setting.model} {sweep_label(setting, without=axis)}".strip()
+    return f"{setting.model} {setting.sweep_label(axis)}".strip()
 
 
 def swept_values(setting: Setting) -> str:
@@ -63,7 +62,7 @@ def swept_values(setting: Setting) -> str:
 
 def full_label(setting: Setting) -> str:
     """A setting's label, and the noise level it has without sweeping it: ``"centroid rms=0.1"``."""
-    added = noise_level(setting)
+    added = setting.noise_level
     if added is None or _NOISE_KEYS & dict(setting.sweep).keys():
         return setting.label
     return f"{setting.label} {'rms' if setting.spec.rms is not None else 'stddev'}={added:g}"

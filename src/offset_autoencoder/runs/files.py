@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import read_json, read_npz, write_json, write_npz
-from offset_autoencoder.io.tables import Row, read_rows, write_csv
+from offset_autoencoder.io.tables import read_numbers, write_csv
 from offset_autoencoder.runs.spec import RunSpec, SavedRun, Status
 
 SPEC, WEIGHTS, HISTORY, TIMES = "spec.json", "weights.npz", "history.csv", "times.npz"
@@ -171,13 +171,7 @@ def read_history(folder: Path) -> dict[str, NDArray[np.float64]]:
     Raises:
         InputError: where the file is missing or damaged.
     """
-    rows = read_rows(folder / HISTORY, _numbers, _COLUMNS)
-    columns = rows[0] if rows else _COLUMNS
-    return {column: np.array([row[column] for row in rows]) for column in columns}
-
-
-def _numbers(row: Row) -> dict[str, float]:
-    return {column: float(cell) for column, cell in row.items()}
+    return read_numbers(folder / HISTORY, _COLUMNS)
 
 
 def _write_history(path: Path, trained: TrainedRun) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from offset_autoencoder.config import Params, Setting
 from offset_autoencoder.config.schema import Evaluate
-from offset_autoencoder.evaluation.summary import noise_level
 from offset_autoencoder.io.tables import Row
 from offset_autoencoder.tracking.record_types import Record
 
@@ -69,7 +68,7 @@ def setting_params(params: Params, setting: Setting) -> dict[str, str]:
         **{f"offset_{name}": value for name, value in offset.items()},
         "rms": spec.rms,
         "stddev": spec.stddev,
-        "noise_level": noise_level(setting),
+        "noise_level": setting.noise_level,
         **spec.options,
         **setting.network.relevant,
         **setting.train.relevant,

@@ -26,7 +26,7 @@ from offset_autoencoder.errors import InputError
 from offset_autoencoder.paths import project_root
 from offset_autoencoder.runs.files import CHECKPOINTS, SPEC, read_saved_run
 from offset_autoencoder.runs.spec import RunSpec
-from offset_autoencoder.tracking import record_types, store, writer
+from offset_autoencoder.tracking import descriptions, record_types, store, writer
 from offset_autoencoder.tracking.record_types import Point, Record
 from offset_autoencoder.tracking.records import run_record
 
@@ -134,7 +134,8 @@ def _live_runs(params: Params, named: Iterable[Mapping[str, Any]], folder: Path)
         run = by_label.get(name["label"])
         if run is None:
             raise InputError("params.yaml", f"has no run {name['label']} any more")
-        record = run_record(params, run, RunSpec.parse(name["fingerprint"]))
+        params_of_run = descriptions.setting_params(params, run.setting)
+        record = run_record(params_of_run, run, RunSpec.parse(name["fingerprint"]))
         checkpoint = folder / CHECKPOINTS / f"{name['id']}.npz"
         runs.append(_LiveRun(record, checkpoint, folder / name["id"]))
     return runs

@@ -15,7 +15,6 @@ from typing import Any
 
 from offset_autoencoder.config import Params, Run, Setting, format_value
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.evaluation.summary import sweep_label
 from offset_autoencoder.io.files import read_json, sha256_of_json
 from offset_autoencoder.io.tables import Row, number, read_csv
 from offset_autoencoder.paths import MODELS, OFFSETS, REPORTS
@@ -23,7 +22,7 @@ from offset_autoencoder.runs.files import read_saved_run
 from offset_autoencoder.runs.spec import RunSpec, SavedRun
 from offset_autoencoder.runs.store import INDEX, read_index, runs_folder
 from offset_autoencoder.tracking import descriptions, record_types
-from offset_autoencoder.tracking.record_types import DataSet, Point, Record, RecordId
+from offset_autoencoder.tracking.record_types import DataSet, Point, Record
 
 _DESCRIPTION = "mlflow.note.content"
 # A mean and the ends of its interval, as the columns of the reports end.
@@ -62,7 +61,7 @@ def read_records(params: Params, root: Path) -> tuple[Record, ...]:
     return (
         project.experiment_record(tuple(settings.values()), reports.comparisons),
         *settings.values(),
-        *(project.run_record(read, settings[read.run.setting.label].record_id) for read in runs),
+        *(project.run_record(read, settings[read.run.setting.label]) for read in runs),
     )
 
 
@@ -79,14 +78,17 @@ def setting_name(setting: Setting) -> str:
     return setting.label
 
 
-def run_record(params: Params, run: Run, spec: RunSpec) -> Record:
-    """The record of a run as it is known from the moment that its training begins."""
+def run_record(setting_params: Mapping[str, str], run: Run, spec: RunSpec) -> Record:
+    """The record of a run as it is known from the moment that its training begins.
+
+    ``setting_params`` are those of :func:`.descriptions.setting_params`.
+    """
     return Record(
         role="run",
         key=record_types.run_key(run.setting.model, spec.id),
         name=run_name(run),
         status="FINISHED",
-        params={**descriptions.setting_params(params, run.setting), "seed": str(run.seed)},
+        params={**setting_params, "seed": str(run.seed)},
         metrics={},
         tags={
             "run_id_sha256": spec.id,
@@ -192,8 +194,8 @@ class _Project:
             datasets=self._datasets(members[0]),
         )
 
-    def run_record(self, read: _ProjectRun, parent: RecordId) -> Record:
-        record = run_record(self.params, read.run, read.saved.spec)
+    def run_record(self, read: _ProjectRun, parent: Record) -> Record:
+        record = run_record(parent.params, read.run, read.saved.spec)
         return replace(
             record,
             key=read.key,
@@ -201,7 +203,7 @@ class _Project:
             metrics=read.metrics,
             tags={**record.tags, "status": read.saved.status},
             folders=(read.folder,),
-            parent=parent,
+            parent=parent.record_id,
             datasets=self._datasets(read),
         )
 
@@ -237,7 +239,7 @@ def _means(means: Mapping[str, Any], setting: Setting) -> Iterator[tuple[str, fl
     """Mean over the seeds of each metric, and the ends of its interval."""
     node = means.get(setting.model, {})
     if setting.sweep and isinstance(node, Mapping):
-        node = node.get(sweep_label(setting), {})
+        node = node.get(setting.sweep_label(), {})
     if not isinstance(node, Mapping):
         return
     for metric, values in node.items():

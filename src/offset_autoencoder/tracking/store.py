@@ -8,10 +8,8 @@ needed to read it. Of a server nothing as cheap tells, so it is asked each time.
 from __future__ import annotations
 
 import contextlib
-import getpass
 import hashlib
 import json
-import logging
 import os
 import re
 import sqlite3
@@ -139,6 +137,8 @@ def publisher_lock(location: Location) -> Iterator[None]:
 
 
 def _lock_of_server(uri: str) -> Path:
+    import getpass
+
     # Clones of the project in other folders share nothing with this one but the machine.
     user = "user"
     with contextlib.suppress(KeyError, OSError):  # some containers have no name for it
@@ -199,6 +199,8 @@ def connect(uri: str, *, write_ahead: bool = True) -> MlflowClient:
     ``write_ahead`` has an SQLite store keep a log beside it while it is written to.
     """
     _set_environment()
+    import logging
+
     from mlflow.tracking import MlflowClient
     from sqlalchemy import event
     from sqlalchemy.engine import Engine

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
 import os
 import re
@@ -250,6 +249,8 @@ def provenance(root: Path) -> dict[str, str]:
         "mlflow.source.name": "offset_autoencoder.stages.publish",
         "mlflow.source.type": "LOCAL",
     }
+    import getpass
+
     # Some containers run under a user id that has no name.
     with contextlib.suppress(KeyError, OSError):
         tags["mlflow.user"] = getpass.getuser()

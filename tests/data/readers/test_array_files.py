@@ -37,12 +37,6 @@ def test_truncated_npy(tmp_path: Path, kept: int) -> None:
         open_npy(tmp_path / "x.npy")
 
 
-def test_npy_that_is_something_else(tmp_path: Path) -> None:
-    (tmp_path / "x.npy").write_text("a,b\n1,2\n")
-    with pytest.raises(InputError, match="is not an npy file"):
-        open_npy(tmp_path / "x.npy")
-
-
 def test_objects_and_pickles_are_never_loaded(tmp_path: Path) -> None:
     objects = np.array([[Bomb(), 1]], dtype=object)
     np.save(tmp_path / "objects.npy", objects, allow_pickle=True)
@@ -55,16 +49,6 @@ def test_objects_and_pickles_are_never_loaded(tmp_path: Path) -> None:
     for name in ("objects.npz", "pickle.npz"):
         with pytest.raises(InputError, match="pickled Python objects, which are never loaded"):
             read_npz_table(tmp_path / name, ColumnRoles())
-
-
-def test_npz_roles(tmp_path: Path) -> None:
-    labels, ids = np.arange(20) % 2, np.array([f"s{i}" for i in range(20)])
-    path = tmp_path / "a.npz"
-    np.savez(path, data=X, kind=labels, name=ids, other=np.ones((20, 2)))
-    table = read_npz_table(path, ColumnRoles(features=("data",), label="kind", id="name"))
-    np.testing.assert_array_equal(table.x, X)
-    np.testing.assert_array_equal(np.asarray(table.labels), labels)
-    np.testing.assert_array_equal(np.asarray(table.ids), ids)
 
 
 def test_npz_features_by_default(tmp_path: Path) -> None:

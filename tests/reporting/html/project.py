@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from unittest.mock import patch
 
 import numpy as np
 import yaml
-from tests.reporting.conftest import FINDINGS, _make_report, _make_whole
+from tests.reporting.conftest import NOTHING, make_report, make_whole
 
 from offset_autoencoder.config import SPLITS, Params
 from offset_autoencoder.data.prepared import Schema
@@ -66,11 +67,10 @@ def make_project(
         document: params.yaml, as it is shown.
         sections: Sections of the params, and how many ``seeds``.
     """
-    made = _make_report(diverged=diverged, **{"seeds": 3, **sections})
-    whole = _make_whole(made, samples=samples)
+    made = make_report(diverged=diverged, **{"seeds": 3, **sections})
+    whole = make_whole(made, samples=samples)
     if diverged:
-        nothing: dict[str, Any] = dict.fromkeys(FINDINGS, ())
-        whole = replace(whole, curves=[], reconstructions=None, **nothing)
+        whole = replace(whole, curves=[], reconstructions=None, **NOTHING)
     points = _codes(made.params, labels) if codes else []
     whole = replace(whole, codes=points)
     with patch.object(reports, "draw_pictures"):  # the pictures beside the page take seconds
@@ -84,6 +84,11 @@ def make_project(
         spec = {"id": row.id, "fingerprint": trained_by}
         _write_json(root / "models" / "runs" / row.id / "spec.json", spec)
     return Project(root, whole, _schema(source, labels))
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
 
 
 def _codes(params: Params, labels: list[str] | None) -> list[CodePoint]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.reporting.html.project import Project, make_project
+from tests.reporting.html.project import Project, make_project, read_csv
 
 from offset_autoencoder.reporting import figures
 from offset_autoencoder.reporting.figures import (
@@ -38,11 +37,6 @@ def lines_of(chart: Figure | None) -> dict[str, dict[str, Any]]:
     return {row["setting"]: row for row in rows}
 
 
-def read(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
 def drawn(made: Project, plot: str) -> Figure | None:
     results = made.results
     rows = plot_tables(results)[plot][1]
@@ -55,7 +49,7 @@ def drawn(made: Project, plot: str) -> Figure | None:
 
 
 def test_learning_curves_are_those_of_the_file_after_the_first_tenth(made: Project) -> None:
-    rows = read(made.reports / "plots" / "learning_curves.csv")
+    rows = read_csv(made.reports / "plots" / "learning_curves.csv")
     last = max(int(row["epoch"]) for row in rows)
     lines = lines_of(drawn(made, "learning_curves"))
     assert list(lines) == list(dict.fromkeys(row["setting"] for row in rows))
@@ -87,7 +81,7 @@ def test_thinning_keeps_both_ends(count: int, most: int) -> None:
 
 def test_levels_are_those_of_the_file(made: Project) -> None:
     for plot in ("robustness", "offset_scales"):
-        rows = read(made.reports / "plots" / f"{plot}.csv")
+        rows = read_csv(made.reports / "plots" / f"{plot}.csv")
         lines = lines_of(drawn(made, plot))
         assert [name for name, line in lines.items() for _ in line["x"]] == [
             row["setting"] for row in rows

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from offset_autoencoder.reporting import page
-from offset_autoencoder.reporting.page import source_of_script, vega_script
+from offset_autoencoder.reporting.page import vega_script
 
 
 @pytest.fixture
@@ -67,8 +67,3 @@ def test_a_script_that_would_end_its_element_is_refused(
     monkeypatch.setattr(page, "_SNIPPET", "'</script>'")
     with pytest.raises(ValueError, match="cannot stand in a page"):
         vega_script()
-
-
-def test_the_source_is_that_of_the_policy_s_own_example() -> None:
-    source = "'sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng='"
-    assert source_of_script("alert('Hello, world.');") == source

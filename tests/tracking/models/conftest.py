@@ -39,6 +39,15 @@ DOCUMENT: dict[str, Any] = {
     "tracking": {"experiment": EXPERIMENT},
 }
 
+ERRORS: dict[tuple[str, int], float | None] = {
+    ("none", 0): 0.5,
+    ("none", 1): 0.4,
+    ("frozen", 0): 0.6,
+    ("frozen", 1): 0.7,
+    ("code", 0): 0.1,
+    ("code", 1): None,
+}
+
 
 def run_id(model: str, seed: int) -> str:
     return sha256_of_json([model, seed])
@@ -56,16 +65,7 @@ class Project:
     """
 
     root: Path
-    mse: dict[tuple[str, int], float | None] = field(
-        default_factory=lambda: {
-            ("none", 0): 0.5,
-            ("none", 1): 0.4,
-            ("frozen", 0): 0.6,
-            ("frozen", 1): 0.7,
-            ("code", 0): 0.1,
-            ("code", 1): None,
-        }
-    )
+    mse: dict[tuple[str, int], float | None] = field(default_factory=ERRORS.copy)
     tracking: dict[str, Any] = field(default_factory=dict)
     samples: float = 0.5
 
@@ -83,8 +83,9 @@ class Project:
     def experiment_id(self) -> str:
         return str(self.client.get_experiment_by_name(EXPERIMENT).experiment_id)
 
-    def write(self) -> Project:
-        """Write params, reports and data; publish the runs that the store lacks."""
+    def write(self, **changes: Any) -> Project:
+        """Write all with attributes changed; publish the runs that the store lacks."""
+        vars(self).update(changes)
         document = {**DOCUMENT, "tracking": {"experiment": EXPERIMENT, **self.tracking}}
         (self.root / "params.yaml").write_text(yaml.safe_dump(document))
         (self.root / "reports").mkdir(exist_ok=True)
@@ -192,27 +193,25 @@ class FakeExports(Exports):
         if wanted.model in self.refused:
             raise NotServable("its network cannot be saved")
         kind = KIND[wanted.model]
-        facts = ModelMetadata(
-            format=FORMAT,
-            run=wanted.run,
-            model=wanted.model,
-            system="additive",
-            function=None,
-            seed=0,
-            input_dim=3,
-            columns=None,
-            image_shape=None,
-            latent_dim=2,
-            offset_kind=kind,
-            offset_factor=1.0,
-            scale="none",
-            classes=[7, 9],
-            text_ids=False,
-            has_code=True,
-            test_samples_sha256="",
-            test=wanted.test,
-        )
-        write_metadata(folder, facts)
+        facts: dict[str, Any] = {
+            **dict.fromkeys(("function", "columns", "image_shape")),
+            "format": FORMAT,
+            "run": wanted.run,
+            "model": wanted.model,
+            "system": "additive",
+            "seed": 0,
+            "input_dim": 3,
+            "latent_dim": 2,
+            "offset_kind": kind,
+            "offset_factor": 1.0,
+            "scale": "none",
+            "classes": [7, 9],
+            "text_ids": False,
+            "has_code": True,
+            "test_samples_sha256": "",
+            "test": wanted.test,
+        }
+        write_metadata(folder, ModelMetadata(**facts))
         write_npz(folder / "scale.npz", {"shift": np.zeros(1), "factor": np.ones(1)})
         info = dict.fromkeys(("name", "params", "rms", "largest", "digests", "data"))
         write_json(

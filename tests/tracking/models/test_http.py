@@ -28,8 +28,7 @@ def test_models_are_logged_registered_and_fetched_through_a_server(
 
     from offset_autoencoder.serving.inference_model import load_model_folder
 
-    project.tracking = {"uri": server}
-    said = project.write().publish()
+    said = project.write(tracking={"uri": server}).publish()
     assert said[-1] == "champion of offset-autoencoder is version 1: none, mse 0.4"
     assert project.publish() == []
     assert project.versions() == ["none*"]
@@ -43,7 +42,7 @@ def test_models_are_logged_registered_and_fetched_through_a_server(
     )
     facts = load_model_folder(place).metadata
     assert (facts.run, facts.test) == (run_id("none", 1), {"mse": 0.4, "psnr": -0.4})
-    project.mse = {("none", 0): 0.3}
-    project.write()
-    assert project.publish()[0] == "models: 1 served (1 new, 3 retired)"
+    assert (
+        project.write(mse={("none", 0): 0.3}).publish()[0] == "models: 1 served (1 new, 3 retired)"
+    )
     assert project.versions() == ["none", "none*"]

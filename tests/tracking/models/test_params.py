@@ -21,10 +21,8 @@ def params(**tracking: Any) -> Any:
 
 def test_by_default_the_best_are_served_and_chosen_by_the_metric_of_evaluate() -> None:
     found = params()
-    assert (found.tracking.models, found.tracking.registered_model) == (
-        "best",
-        "offset-autoencoder",
-    )
+    tracking = found.tracking
+    assert (tracking.models, tracking.registered_model) == ("best", "offset-autoencoder")
     assert champion_metric(found) == found.evaluate.metric
     assert champion_metric(params(champion_metric="psnr")) == "psnr"
 

@@ -114,8 +114,7 @@ def test_a_kill_at_any_call_leaves_nothing_doubled_and_nothing_missing(
 
         return call
 
-    project.mse = {("none", 0): 0.5, ("frozen", 0): 0.6}
-    project.write()
+    project.write(mse={("none", 0): 0.5, ("frozen", 0): 0.6})
     with monkeypatch.context() as patch:
         for name in writing:
             patch.setattr(MlflowClient, name, counted(getattr(MlflowClient, name)))
@@ -137,13 +136,11 @@ def test_a_kill_at_any_call_leaves_nothing_doubled_and_nothing_missing(
 
 def test_a_better_run_becomes_the_champion_and_a_worse_one_does_not(project: Project) -> None:
     project.publish()
-    project.mse = {("none", 0): 0.5, ("frozen", 0): 0.39}
-    project.write()
+    project.write(mse={("none", 0): 0.5, ("frozen", 0): 0.39})
     assert "version 2: frozen, mse 0.39, before it version 1 with 0.4" in project.publish()[-1]
     assert project.versions() == ["none", "frozen*"]
     assert project.current() == sorted(f"{m} {run_id(m, 0)}" for m in ("none", "frozen"))
-    project.mse = {("none", 0): 0.5, ("frozen", 1): 0.45}
-    project.write()
+    project.write(mse={("none", 0): 0.5, ("frozen", 1): 0.45})
     assert "stays version 2: mse 0.39, the best now is 0.45" in project.publish()[-1]
     assert project.versions() == ["none", "frozen*"]
     assert project.publish() == []
@@ -152,11 +149,9 @@ def test_a_better_run_becomes_the_champion_and_a_worse_one_does_not(project: Pro
 def test_a_run_that_comes_back_is_brought_back_and_not_logged_again(project: Project) -> None:
     project.publish()
     before = dict(project.mse)
-    project.mse = {("none", 0): 0.5}
-    project.write().publish()
+    project.write(mse={("none", 0): 0.5}).publish()
     assert project.current() == [f"none {run_id('none', 0)}"]
-    project.mse = before
-    project.write().publish()
+    project.write(mse=before).publish()
     assert project.current() == BEST
     assert len(project.logged()) == 4
 
@@ -199,8 +194,7 @@ def test_other_test_samples_do_not_compare(project: Project) -> None:
 def test_params_say_which_are_served(
     project: Project, tracking: dict[str, Any], current: list[str], versions: list[str]
 ) -> None:
-    project.tracking = tracking
-    project.write().publish()
+    project.write(tracking=tracking).publish()
     assert project.current() == current
     assert project.versions() == versions
 
