@@ -391,16 +391,16 @@ def test_what_was_measured_of_a_setting_comes_together_by_seed(make_params: Make
     assert set(labels) == {"frozen rms=0.1", "frozen rms=0.2"}
     item = labels["frozen rms=0.1"]
     assert item.has_baseline
-    error = np.array([1.0, 2.0, 4.0])  # seeds 0, 1 and 3
+    three = np.array([1.0, 2.0, 4.0])  # of seeds 0, 1 and 3
     np.testing.assert_allclose(item.own["donor_shift"], [0, 0.1, 0.3])
     for one in (PERMUTED, GAUSSIAN, MEAN, OMITTED):
         for name in (one.name, f"{one.name}_train"):
-            np.testing.assert_allclose(item.own[name], (FACTORS[one] - 1) * error / 4)
+            np.testing.assert_allclose(item.own[name], (FACTORS[one] - 1) * three / 4)
             np.testing.assert_allclose(item.controls[NOTHING][name], 0)
-            np.testing.assert_allclose(item.beyond(NOISE, name), (FACTORS[one] - 1) * error / 4)
+            np.testing.assert_allclose(item.beyond(NOISE, name), (FACTORS[one] - 1) * three / 4)
     errors = np.array([1.0, 2.0, 4.0, 5.0])  # the run itself finished at seed 4, too
     np.testing.assert_allclose(item.against["against_nothing"], errors / 4 - 1)
     np.testing.assert_allclose(item.against["against_nothing_as_trained"], 2 * errors / 5 - 1)
-    np.testing.assert_allclose(item.against["against_noise"], error / 4 - 1)
-    np.testing.assert_allclose(item.against["against_noise_as_trained"], 2 * error / 5 - 1)
+    np.testing.assert_allclose(item.against["against_noise"], three / 4 - 1)
+    np.testing.assert_allclose(item.against["against_noise_as_trained"], 2 * three / 5 - 1)
     assert item.linear_decodability.mean == 0.25

@@ -147,10 +147,9 @@ def test_controls_are_handed_the_same_vectors(
         assert found[guest].references == {NOTHING: "none seed=0", NOISE: "noisy seed=0"}
         handed = found["none seed=0"].guests[guest]
         assert set(handed.metrics) == {"test", "train"}
-        for split, x, table in (
-            ("test", X["test"], TABLE["test"]),
-            ("train", X["train"][rows], TABLE["train"][rows]),
-        ):
+        splits: dict[SplitName, Any] = {"test": slice(None), "train": rows}
+        for split, kept in splits.items():
+            x, table = X[split][kept], TABLE[split][kept]
             given = table * np.float32(guest.startswith("frozen"))
             added = opened[guest].encode(x, given).offset
             control = opened["none seed=0"]

@@ -71,7 +71,7 @@ def test_black_becomes_white_and_light_colours_stay() -> None:
     assert on_dark("#56B4E9") == "#56b4e9"
 
 
-def test_colours_are_those_of_the_pictures(report: Any, make_report: MakeReport) -> None:
+def test_colours_are_those_of_the_pictures(report: Any) -> None:
     settings = report.params.settings
     palette = palette_of(settings, ["none", "gaussian"])
     drawn = {model: colour.light for model, colour in palette.models.items()}
@@ -79,7 +79,7 @@ def test_colours_are_those_of_the_pictures(report: Any, make_report: MakeReport)
     words = {word: colour.light for word, colour in palette.words.items()}
     assert words == OUTCOME_COLOURS | VERDICT_COLOURS
     models = {f"m{index}": {"offset": "pca"} for index in range(40)}
-    every = model_colours(_settings(make_report, models), ["m0", "m1", "m2"])
+    every = model_colours(_settings(models), ["m0", "m1", "m2"])
     assert not set(every.values()) & set(VERDICT_COLOURS.values())
     assert set(words) == set(TERMINAL_STYLES) == {*get_args(Outcome), *get_args(OffsetWord)}
     assert len({colour.name for colour in palette.all}) == len(palette.all)

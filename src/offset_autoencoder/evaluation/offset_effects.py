@@ -20,7 +20,7 @@ from offset_autoencoder.evaluation.intervention_summary import InterventionSumma
 from offset_autoencoder.evaluation.interventions import EXCHANGES, OWN
 from offset_autoencoder.evaluation.probes import ProbeSummary
 from offset_autoencoder.evaluation.run_evaluation import RunEvaluation
-from offset_autoencoder.evaluation.statistics import Estimate, beyond_margin_p, holm
+from offset_autoencoder.evaluation.statistics import Alternative, Estimate, holm, sign_flip_p
 from offset_autoencoder.evaluation.summary import by_setting
 
 Shift = Literal["more", "less", "same", "inconclusive"]
@@ -163,14 +163,15 @@ def effects_of(
     ``1 − confidence``, and so for the others.
     """
     level = 1 - confidence
+    sides: tuple[tuple[float, Alternative], ...] = (
+        (margin, "greater"),
+        (-margin, "less"),
+        (margin, "less"),
+        (-margin, "greater"),
+    )
     more, less, below, above = (
-        holm(np.array([test(change) for change in family], dtype=np.float64))
-        for test in (
-            lambda change: beyond_margin_p(change, margin, "greater"),
-            lambda change: beyond_margin_p(change, margin, "less"),
-            lambda change: statistics.sign_flip_p(change - margin, "less"),
-            lambda change: statistics.sign_flip_p(change + margin, "greater"),
-        )
+        holm(np.array([sign_flip_p(change - edge, side) for change in family], dtype=np.float64))
+        for edge, side in sides
     )
     effects = []
     for place, change in enumerate(family):

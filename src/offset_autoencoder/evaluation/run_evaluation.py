@@ -195,7 +195,7 @@ def _handed_offsets(
     def table(run: Run, factor: float) -> dict[SplitName, Array]:
         return {split: offsets(run, factor, split)[kept] for split, kept in rows.items()}
 
-    handed = {}
+    handed: dict[str, Callable[[], Mapping[SplitName, Array]]] = {}
     learned = {}
     for guest in guests:
         run, trained = runs[guest]
@@ -233,9 +233,11 @@ def _evaluate(samples: EvaluationSamples, evaluate: Evaluate, opened: _Open) -> 
         )
     rows = interventions.evenly_spaced(len(x_train))
     some = x_train[rows]
-    decodes = {"test": (x, test.code, decode), "train": (some, None, inference.decoder(some))}
-    if train.code is not None:
-        decodes["train"] = some, train.code[rows], inference.decoder(some)
+    some_codes = None if train.code is None else train.code[rows]
+    decodes: dict[SplitName, tuple[Array, Array | None, Decode]] = {
+        "test": (x, test.code, decode),
+        "train": (some, some_codes, inference.decoder(some)),
+    }
     exchange = functools.partial(
         _exchanges,
         decodes=decodes,
@@ -243,7 +245,7 @@ def _evaluate(samples: EvaluationSamples, evaluate: Evaluate, opened: _Open) -> 
         metrics=tuple(dict.fromkeys(["mse", metric])),
         domain=domain,
     )
-    own = {"test": test.offset, "train": train.offset[rows]}
+    own: dict[SplitName, Array] = {"test": test.offset, "train": train.offset[rows]}
     codes = None if test.code is None else _splits(encoded, "code")
     return RunEvaluation(
         metrics=metrics,

@@ -217,8 +217,8 @@ def means(
 def tooltip(columns: Sequence[str]) -> list[Chart]:
     """Columns as a tooltip, numbers to four digits."""
     words = {"rev": "revision", "baseline_setting": "baseline", "p_corrected": "corrected p"}
-    texts = ("rev", "setting", "baseline_setting", "condition", "intervention", "split")
-    texts += ("metric", "verdict")
+    texts = ["rev", "setting", "baseline_setting", "condition", "intervention", "split"]
+    texts += ["metric", "verdict"]
     return [
         alt.Tooltip(f"{column}:N").title(words.get(column, column))
         if column in texts
