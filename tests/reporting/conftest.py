@@ -34,6 +34,7 @@ from offset_autoencoder.evaluation.offset_effects import AGAINST, QUANTITIES, Of
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict, judge_offsets
 from offset_autoencoder.evaluation.probes import Probe, summarise_probes
 from offset_autoencoder.evaluation.results import ExperimentResults
+from offset_autoencoder.evaluation.selection import select_settings
 from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.evaluation.summary import (
     RunRow,
@@ -92,6 +93,7 @@ def make_report(
             noisy = mse + 0.02 * setting.spec.stddev
             clean = mse + 0.03 * (setting.spec.rms or 0.0)
             values = {"mse": mse, "mse_as_trained": noisy, "mse_clean": clean}
+            values["mse_validation"] = 1.1 * mse
             measured = {name: scale * value for name, value in values.items()}
             gone = diverged or (setting.label == "pca rms=0.2" and seed == 3)
             run_id = f"{len(rows):064x}"
@@ -104,8 +106,8 @@ def make_report(
             epochs = np.arange(1, rng.integers(60, 150))
             losses = 0.3 + np.exp(-epochs / 9) + rng.normal(0, 0.01, size=len(epochs))
             val_losses.append((run, losses))
-    baselines = params.evaluate.baselines
-    comparisons = compare(rows, params.settings, Evaluate(baselines=baselines))
+    evaluate = params.evaluate.model_copy(update={"metric": "mse"})
+    comparisons = compare(rows, params.settings, evaluate)
     summaries = summarise(rows, params.settings, "mse", 0.95)
     return Report(params, rows, summaries, comparisons, val_losses)
 
@@ -211,6 +213,11 @@ def make_whole(made: Report, *, samples: str = "images", **changes: Any) -> Expe
             None if samples == "none" else Reconstructions(pictures[1], shown, [], (0.0, 1.0))
         ),
     )
+    if params.evaluate.select:
+        selected = select_settings(made.runs, params.settings, params.evaluate)
+        of_selected, keys = [item.setting for item in selected], params.evaluate.selected_keys
+        tuned = compare(made.runs, of_selected, params.evaluate, selected=keys)
+        whole = replace(whole, selected=selected, tuned_comparisons=tuned)
     return replace(whole, **changes)
 
 

@@ -101,9 +101,9 @@ def untrained() -> Iterator[None]:
 
 
 def runs_of(root: Path, *, best: bool = False) -> dict[str, dict[str, str]]:
-    """The row of ``reports/runs.csv`` of each model's first run, or of its best."""
+    """The row of ``reports/runs.csv`` of each model's first run, or of its best by validation."""
     with (root / "reports" / "runs.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     if best:
-        rows.sort(key=lambda row: float(row["mse"]))
+        rows.sort(key=lambda row: float(row["mse_validation"]))
     return {row["model"]: row for row in reversed(rows)}

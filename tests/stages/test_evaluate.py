@@ -51,9 +51,11 @@ FILES = [
     "plots/test_metric.png",
     "probes.csv",
     "runs.csv",
+    "tuned.csv",
     "verdicts.csv",
 ]
 METRICS = ["mse", "mae", "binary_crossentropy", "psnr", "explained_variance"]
+SUFFIXES = ("", "_as_trained", "_clean", "_validation")
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +96,7 @@ def test_every_report_is_there(project: Path, experiment: Experiment) -> None:
 
 def test_every_run_is_a_row_with_every_metric_that_applies(project: Path) -> None:
     rows, index = table("reports/runs.csv"), table("models/index.csv")
-    columns = [f"{name}{suffix}" for name in METRICS for suffix in ("", "_as_trained", "_clean")]
+    columns = [f"{name}{suffix}" for name in METRICS for suffix in SUFFIXES]
     columns.append("trainable_parameters")
     named = ["id", "model", "setting", "learning_rate", "stddev", "seed", "status"]
     assert list(rows[0]) == [*named, *columns]
@@ -135,6 +137,10 @@ def test_the_numbers_are_those_of_the_loaded_run(project: Path, label: str) -> N
         assert float(row[f"psnr{suffix}"]) == pytest.approx(10 * np.log10(1 / error), rel=1e-5)
         share = 1 - error / x.astype(np.float64).var(axis=0).mean()
         assert float(row[f"explained_variance{suffix}"]) == pytest.approx(share, rel=1e-4)
+    x = np.asarray(load_prepared().validation.x)
+    own = np.asarray(vectors.validation) * np.float32(spec["offset_factor"])
+    out = np.asarray(model.predict({"x": x, "offset": own}, verbose=0), np.float64)
+    assert float(row["mse_validation"]) == pytest.approx(((out - x) ** 2).mean(), rel=1e-5)
 
 
 def test_settings_are_summarised_over_their_finished_runs(project: Path) -> None:

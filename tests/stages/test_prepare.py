@@ -218,6 +218,23 @@ def test_a_convolution_needs_images(project: Path) -> None:
     main()
 
 
+def test_models_with_unequal_budgets_are_a_warning(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = {"none": {"learning_rate": [0.1, 0.2]}, "other": {"hidden": [[3], [4]]}}
+    evaluate = {"baselines": ["none"], "select": ["train.learning_rate"]}
+    params(models=models, evaluate=evaluate)
+    main()
+    _, warning = capsys.readouterr().out.splitlines()
+    assert warning == (
+        "warning: unequal budgets: evaluate.select takes the best setting out of 1 of other; "
+        "2 of none"
+    )
+    params(models=models, evaluate=evaluate | {"select": []})
+    main()
+    assert "warning" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("key", [("evaluate", "metric"), ("tracking", "champion_metric")])
 def test_an_unknown_metric_is_named(project: Path, key: tuple[str, str]) -> None:
     section, name = key

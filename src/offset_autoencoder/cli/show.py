@@ -17,6 +17,7 @@ from rich.text import Text
 from offset_autoencoder.cli.runs import PublishedRuns, read_published
 from offset_autoencoder.config import load_params
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.evaluation.metrics import VALIDATION
 from offset_autoencoder.io.tables import number, read_csv
 from offset_autoencoder.paths import MODELS, PARAMS, REPORTS, run_store
 from offset_autoencoder.reporting.terminal import report_console
@@ -103,7 +104,11 @@ def _print(console: Console, document: Mapping[str, Any]) -> None:
     section("losses", dict(_losses(document["losses"], spec["best_epoch"], console)))
     for name, metrics in document["metrics"].items():
         suffix = f" of {name}" if len(document["metrics"]) > 1 else ""
-        section(f"test metrics{suffix}", {key: f"{value:.6g}" for key, value in metrics.items()})
+        for split, ends in (("test", False), ("validation", True)):
+            own = {
+                key: f"{v:.6g}" for key, v in metrics.items() if key.endswith(VALIDATION) == ends
+            }
+            section(f"{split} metrics{suffix}", own)
     sizes = {name: f"{size / _KB:.1f} kB" for name, size in document["files"].items()}
     section("files", sizes)
     pages = {f"page {number}": page for number, page in enumerate(document["pages"], start=1)}

@@ -7,7 +7,7 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
@@ -127,13 +127,31 @@ class Params:
         """The models' names, in the order of the file."""
         return tuple(dict.fromkeys(setting.model for setting in self.settings))
 
+    @property
+    def budget_warning(self) -> str:
+        """Warning of models that ``evaluate.select`` has unequal numbers of settings of, or ``""``.
+
+        A model that tries more settings has more chances of a good one.
+        """
+        keys = self.evaluate.selected_keys
+        models: dict[int, list[str]] = {}
+        for model in self.models:
+            sweeps = [setting.sweep for setting in self.settings if setting.model == model]
+            tried = {tuple(pair for pair in sweep if pair[0] in keys) for sweep in sweeps}
+            models.setdefault(len(tried), []).append(model)
+        if len(models) < 2:
+            return ""
+        counts = "; ".join(f"{count} of {', '.join(models[count])}" for count in sorted(models))
+        return f"unequal budgets: evaluate.select takes the best setting out of {counts}"
+
     def latent_dims(self, offset: str) -> tuple[int, ...]:
         """The latent dims, ascending, of the models with this offset: it needs a table for each.
 
-        An offset that no model adds is made for those of all models.
+        An offset that no model adds is made for those of the first model.
         """
-        dims = {s.network.latent_dim for s in self.settings if s.spec.offset == offset}
-        return tuple(sorted(dims or {s.network.latent_dim for s in self.settings}))
+        users = [setting for setting in self.settings if setting.spec.offset == offset]
+        users = users or [setting for setting in self.settings if setting.model == self.models[0]]
+        return tuple(sorted({setting.network.latent_dim for setting in users}))
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
@@ -169,12 +187,10 @@ def parse_params(document: Mapping[str, Any], origin: str = "params.yaml") -> Pa
     }
     settings = _expand_models(places, sections, offsets, len(seeds))
     evaluate = values.validate_section(Evaluate, places["evaluate"], sections["evaluate"])
-    if "baselines" in sections["evaluate"]:
-        for index, baseline in enumerate(evaluate.baselines):
-            if baseline not in sections["models"]:
-                hint = did_you_mean(baseline, sections["models"])
-                where = f"{places['evaluate']}.baselines[{index}]"
-                raise InputError(where, f"there is no model {baseline!r}", hint)
+    # Baselines by default are those that there are.
+    named = evaluate.baselines if "baselines" in sections["evaluate"] else ()
+    _check_baselines(places["evaluate"], named, evaluate.own_baselines, sections["models"])
+    _check_select(f"{places['evaluate']}.select", evaluate.select, settings)
     tracking = values.validate_section(Tracking, places["tracking"], sections["tracking"])
     return Params(seeds, data, split, offsets, settings, evaluate, tracking)
 
@@ -313,6 +329,41 @@ def _check_matches(where: str, settings: Sequence[Setting]) -> None:
             raise InputError(place, f"there is no model {match!r}", did_you_mean(match, others))
         what = f"is of system: {systems[match]}, whose parameters cannot be matched"
         raise InputError(place, f"model {match!r} {what}", "name a model of another system")
+
+
+def _check_baselines(
+    where: str, named: Sequence[str], own: Mapping[str, str], models: Collection[str]
+) -> None:
+    places = [(f"{where}.baselines[{index}]", name) for index, name in enumerate(named)]
+    places += [(f"{where}.own_baselines", name) for name in own]
+    places += [(f"{where}.own_baselines.{model}", name) for model, name in own.items()]
+    for place, name in places:
+        if name not in models:
+            raise InputError(place, f"there is no model {name!r}", did_you_mean(name, models))
+    for model, name in own.items():
+        if name == model or name in named:
+            what = "the model itself" if name == model else "a baseline of every model already"
+            mend = "name another model, or leave the line out"
+            raise InputError(f"{where}.own_baselines.{model}", f"{name!r} is {what}", mend)
+
+
+def _check_select(where: str, select: Sequence[str], settings: Sequence[Setting]) -> None:
+    """Refuse a name that is no key, or the key of no sweep."""
+    names = {
+        key: f"{section.__name__.lower()}.{key}"
+        for section in (Network, Train)
+        for key in section.model_fields
+    }
+    names |= {key: key for key in Model.model_fields}
+    swept = dict.fromkeys(names[key] for setting in settings for key, _ in setting.sweep)
+    for index, name in enumerate(select):
+        if name in swept:
+            continue
+        if name in names.values():
+            what, mend = f"no model sweeps {name}", "give the key a list of values, or leave it out"
+        else:
+            what, mend = f"unknown key {short_repr(name)}", did_you_mean(name, names.values())
+        raise InputError(f"{where}[{index}]", what, mend)
 
 
 def read_document(path: Path) -> dict[str, Any]:

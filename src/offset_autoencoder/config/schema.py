@@ -207,6 +207,10 @@ class Evaluate(values.Section):
 
     Attributes:
         baselines: The models that every other is compared with.
+        own_baselines: By a model's name, a further model that it alone is compared with.
+        select: Swept keys whose best value validation picks, for each model and for each value of
+            its other swept keys: ``network.KEY``, ``train.KEY``, or a key of ``models:`` by itself.
+            What is picked is compared on the test split.
         metric: Name of the metric compared, one of :data:`.evaluation.metrics.METRICS`.
         confidence: Of every interval; 1 - confidence is the level of every test.
         margin: Differences within this share of the baseline's error count as equivalent; of the
@@ -220,6 +224,8 @@ class Evaluate(values.Section):
     """
 
     baselines: Annotated[list[values.Name], *values.FEW] = Field(["none", "gaussian"])
+    own_baselines: dict[values.Name, values.Name] = Field({})
+    select: Annotated[list[str], *values.FEW] = Field([])
     metric: str = "mse"
     confidence: values.Share = 0.95
     margin: values.Share = 0.05
@@ -233,16 +239,27 @@ class Evaluate(values.Section):
     )
     seed: values.Seed = 0
 
+    @property
+    def all_baselines(self) -> tuple[str, ...]:
+        """The baselines of every model, then those of single ones."""
+        return (*self.baselines, *dict.fromkeys(self.own_baselines.values()))
+
+    @property
+    def selected_keys(self) -> tuple[str, ...]:
+        """The keys of ``select`` as sweeps have them, without their section."""
+        return tuple(name.rpartition(".")[2] for name in self.select)
+
 
 class Tracking(values.Section):
     """``tracking:``, the MLflow experiment. ``uri: null`` honours MLFLOW_TRACKING_URI.
 
     Attributes:
-        models: Which runs are logged as models that can be served: of each model the best, all
-            or none.
+        models: Which runs are logged as models that can be served: of each model the best on the
+            validation split, all or none.
         registered_model: The registered model whose alias ``champion`` the best of them gets;
             None registers nothing.
-        champion_metric: The test metric by which runs are chosen; None: that of ``evaluate``.
+        champion_metric: The metric by whose value on the validation split runs are chosen; None:
+            that of ``evaluate``.
         live_after: Seconds after which a training shows its curves while it goes on; None: never.
     """
 

@@ -9,7 +9,7 @@ never come below 0.05 were every metric and baseline thrown into one.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -29,6 +29,7 @@ Outcome = Literal[
 ]
 
 _NOISE_KEYS = ("rms", "stddev")
+_LEVEL_KEYS = frozenset({*_NOISE_KEYS, "ebn0_db"})
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,17 @@ class _Pairing:
 
 
 def compare(
-    rows: Sequence[RunRow], settings: Sequence[Setting], evaluate: Evaluate
+    rows: Sequence[RunRow],
+    settings: Sequence[Setting],
+    evaluate: Evaluate,
+    *,
+    selected: Collection[str] = (),
 ) -> list[Comparison]:
     """Compare every setting with its match in each baseline, seed by seed.
 
     The metric asked for is compared in every condition, the others as deployed. A baseline that
-    there is no setting of is passed over.
+    there is no setting of is passed over. ``selected`` are keys by whose values each side was
+    selected for itself, which need not agree.
 
     Returns:
         By metric, then baseline, then setting. A setting without a match has none.
@@ -94,9 +100,11 @@ def compare(
         [
             _pair(setting, match, groups[setting.label], groups[match.label])
             for setting in settings
-            if (match := match_baseline(setting, settings, baseline)) is not None
+            if baseline in evaluate.baselines
+            or evaluate.own_baselines.get(setting.model) == baseline
+            if (match := match_baseline(setting, settings, baseline, selected)) is not None
         ]
-        for baseline in evaluate.baselines
+        for baseline in evaluate.all_baselines
     ]
     return [
         comparison
@@ -242,41 +250,56 @@ def _sentence(item: Comparison, pairing: _Pairing, confidence: float, power: flo
     return f"{against} {within} ({numbers}){after}"
 
 
-def match_baseline(setting: Setting, settings: Sequence[Setting], baseline: str) -> Setting | None:
+def match_baseline(
+    setting: Setting,
+    settings: Sequence[Setting],
+    baseline: str,
+    selected: Collection[str] = (),
+) -> Setting | None:
     """The baseline model's setting that a setting is compared with.
 
     It agrees with the setting in every key that the baseline sweeps, the noise level apart, and
     it has the same level if it has any. So where ``latent_dim`` is swept for all models, both sides
     have the same; where ``gaussian`` sweeps ``stddev``, it is taken at the level of the
     setting; and a key in which a model differs by design (``wide: {hidden: [64]}``) keeps nothing
-    from being compared, as long as the baseline does not sweep it. Of several that are left,
-    the one with the same ``stddev`` and ``rms`` is taken. None where there is none, where it is
-    the setting itself, or where several would do.
+    from being compared, as long as the baseline does not sweep it. Keys that are ``selected``
+    need not agree, the noise level among them. Of several that are left, the one with the same
+    ``stddev`` and ``rms`` is taken. None where there is none, where it is the setting itself, or
+    where several would do.
     """
 
     def agrees(other: Setting, keys: Sequence[str]) -> bool:
-        return all(_same_value(_value(other, key), _value(setting, key)) for key in keys)
+        return all(same_value(value_of(other, key), value_of(setting, key)) for key in keys)
 
     candidates = [
         other
         for other in settings
         if other.model == baseline
-        and agrees(other, [key for key, _ in other.sweep if key not in _NOISE_KEYS])
-        and ((level := other.noise_level) is None or _same_value(level, setting.noise_level))
+        and agrees(other, [key for key, _ in other.sweep if key not in (*_NOISE_KEYS, *selected)])
+        and (
+            (level := other.noise_level) is None
+            or any(key in selected for key, _ in other.sweep if key in _LEVEL_KEYS)
+            or same_value(level, setting.noise_level)
+        )
     ]
     if len(candidates) > 1:
         candidates = [other for other in candidates if agrees(other, _NOISE_KEYS)]
     return candidates[0] if len(candidates) == 1 and candidates[0] != setting else None
 
 
-def _same_value(first: Any, second: Any) -> bool:
+def same_value(first: Any, second: Any) -> bool:
     """Equality of two values of a key; numbers to nine digits."""
     if isinstance(first, (int, float)) and isinstance(second, (int, float)):
         return math.isclose(first, second, rel_tol=1e-9)
     return bool(first == second)
 
 
-def _value(setting: Setting, key: str) -> Any:
+def value_of(setting: Setting, key: str) -> Any:
+    """A setting's value of a key, swept or not.
+
+    Raises:
+        KeyError: where there is no such key.
+    """
     for section in (setting.spec, setting.network, setting.train):
         if key in type(section).model_fields:
             return getattr(section, key)

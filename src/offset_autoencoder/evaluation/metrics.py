@@ -27,6 +27,9 @@ T = TypeVar("T")
 # own offset as deployed; its own offset and its own Gaussian noise, as in training; neither.
 CONDITIONS = {"": "deployed", "_as_trained": "as trained", "_clean": "clean"}
 
+# Of the column of a metric on the validation split, as deployed.
+VALIDATION = "_validation"
+
 # The evidence lower bound of a variational autoencoder and its parts, in nats per sample.
 BOUND = ("elbo", "nll", "kl")
 

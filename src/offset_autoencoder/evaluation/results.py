@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from offset_autoencoder.evaluation.intervention_summary import (
 from offset_autoencoder.evaluation.offset_effects import offset_effects
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict, judge_offsets
 from offset_autoencoder.evaluation.run_evaluation import RunEvaluation
+from offset_autoencoder.evaluation.selection import Selected, select_settings
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class ExperimentResults:
     reconstructions: Reconstructions | None = None  # None where no run finished
     codes: Sequence[CodePoint] = ()
     unconverged: int = 0  # runs that were still improving at their last epoch
+    selected: Sequence[Selected] = ()  # by validation, where evaluate.select asks for it
+    tuned_comparisons: Sequence[Comparison] = ()  # of the selected settings alone
 
     @property
     def settings(self) -> tuple[Setting, ...]:
@@ -52,6 +55,16 @@ class ExperimentResults:
     def evaluate(self) -> Evaluate:
         """The section of params.yaml."""
         return self.params.evaluate
+
+    @property
+    def tuned(self) -> ExperimentResults:
+        """The results cut down to the settings that validation selected, and their comparisons."""
+        labels = {item.setting.label for item in self.selected}
+        return replace(
+            self,
+            summaries=[item for item in self.summaries if item.setting.label in labels],
+            comparisons=self.tuned_comparisons,
+        )
 
 
 def experiment_results(
@@ -83,6 +96,8 @@ def experiment_results(
         for run, one in measured
         if metric in one.metrics
     ]
+    selected = select_settings(runs, settings, evaluate) if evaluate.select else []
+    tuned = [item.setting for item in selected]
     return ExperimentResults(
         params=params,
         runs=runs,
@@ -103,6 +118,8 @@ def experiment_results(
             offset_effects(by_id, in_networks, exchanged, probed, metric=metric), evaluate
         ),
         unconverged=unconverged,
+        selected=selected,
+        tuned_comparisons=compare(runs, tuned, evaluate, selected=evaluate.selected_keys),
     )
 
 

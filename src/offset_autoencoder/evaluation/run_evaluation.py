@@ -27,7 +27,13 @@ from offset_autoencoder.evaluation.controls import (
 )
 from offset_autoencoder.evaluation.encoder_adaptation import EncoderAdaptation
 from offset_autoencoder.evaluation.interventions import Draws, Exchanges, Intervention
-from offset_autoencoder.evaluation.metrics import CONDITIONS, Array, Domain, reconstruction_metrics
+from offset_autoencoder.evaluation.metrics import (
+    CONDITIONS,
+    VALIDATION,
+    Array,
+    Domain,
+    reconstruction_metrics,
+)
 from offset_autoencoder.evaluation.probes import Probe, Splits, Targets, probe_parts
 from offset_autoencoder.models.inference import Decode, Encoded, RunInference
 from offset_autoencoder.offsets.table import load_table
@@ -41,7 +47,7 @@ Offsets = Callable[[Run, float, SplitName], Array]
 class RunEvaluation:
     """Everything measured of one run, on the test split where nothing else is said."""
 
-    metrics: dict[str, float]  # its columns of runs.csv
+    metrics: dict[str, float]  # its columns of runs.csv, those of the validation split too
     train_metric: float  # the metric that is compared, on the training split as deployed
     exchanges: Exchanges
     probes: dict[str, Probe]
@@ -224,8 +230,16 @@ def _evaluate(samples: EvaluationSamples, evaluate: Evaluate, opened: _Open) -> 
     if test.log_variance is not None:
         loss, count = run.architecture.network.loss, evaluate.draws
         metrics |= evidence_lower_bound(loss, x, test, decode, draws=count, seed=evaluate.seed)
+    train_metrics, validation_metrics = (
+        reconstruction_metrics(
+            samples.x[name],
+            inference.decoder(samples.x[name])(encoded[name].code, encoded[name].offset),
+            domain,
+        )
+        for name in ("train", "validation")
+    )
+    metrics |= {f"{name}{VALIDATION}": value for name, value in validation_metrics.items()}
     x_train = samples.x["train"]
-    reconstruction = inference.decoder(x_train)(train.code, train.offset)
     adaptation = None
     if test.offset.any() and test.code is not None:
         adaptation = encoder_adaptation.encoder_adaptation(
@@ -249,7 +263,7 @@ def _evaluate(samples: EvaluationSamples, evaluate: Evaluate, opened: _Open) -> 
     codes = None if test.code is None else _splits(encoded, "code")
     return RunEvaluation(
         metrics=metrics,
-        train_metric=reconstruction_metrics(x_train, reconstruction, domain)[metric],
+        train_metric=train_metrics[metric],
         exchanges=exchange(own, interventions.chosen_interventions(evaluate)),
         probes=probe_parts(codes, _splits(encoded, "offset"), samples.targets),
         encoder_adaptation=adaptation,

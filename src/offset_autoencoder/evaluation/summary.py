@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import Run, Setting, format_value
 from offset_autoencoder.evaluation import statistics
-from offset_autoencoder.evaluation.metrics import BOUND, CONDITIONS, METRICS, higher_is_better
+from offset_autoencoder.evaluation.metrics import (
+    BOUND,
+    CONDITIONS,
+    METRICS,
+    VALIDATION,
+    higher_is_better,
+)
 from offset_autoencoder.evaluation.statistics import Estimate, differences, mean_and_interval
 
 MOST_POINTS = 100
@@ -41,10 +47,14 @@ class RunRow:
 def runs_table(
     rows: Sequence[RunRow], settings: Sequence[Setting]
 ) -> tuple[list[str], list[dict[str, Any]]]:
-    """Columns and rows of ``runs.csv``: metrics that any run has, in the order of the metrics."""
+    """Columns and rows of ``runs.csv``: metrics that any run has, in the order of the metrics.
+
+    All are of the test split but those that end in ``_validation``.
+    """
     keys = sweep_keys(settings)
     present = dict.fromkeys(name for row in rows for name in row.metrics)
-    metrics = [f"{metric}{condition}" for metric in METRICS for condition in CONDITIONS]
+    conditions = (*CONDITIONS, VALIDATION)
+    metrics = [f"{metric}{condition}" for metric in METRICS for condition in conditions]
     ordered = sorted(present, key=lambda name: [*metrics, name].index(name))
     return ["id", "model", "setting", *keys, "seed", "status", *ordered], [
         {

@@ -191,6 +191,10 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
         settings=result_tables.setting_table(results, palette),
         noise_level=figures.noise_level_figure(results, rows["settings"], palette),
         comparisons=result_tables.comparison_tables(results, palette),
+        tuned=None if not results.selected else result_tables.tuned_table(results, palette),
+        tuned_comparisons=result_tables.comparison_tables(results.tuned, palette, "tuned"),
+        budget_warning=results.params.budget_warning,
+        select=evaluate.select,
         learning_curves=figures.learning_curve_figure(results, rows["learning_curves"], palette),
         interventions=result_tables.intervention_table(results),
         levels={

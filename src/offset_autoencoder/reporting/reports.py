@@ -14,9 +14,10 @@ from offset_autoencoder.io.files import write_json
 from offset_autoencoder.io.tables import write_csv
 from offset_autoencoder.reporting import charts, rows
 from offset_autoencoder.reporting.curves import curve_chart
+from offset_autoencoder.reporting.noise_level_plot import is_logarithmic
 from offset_autoencoder.reporting.palette import OUTCOME_COLOURS
 from offset_autoencoder.reporting.rendering import sample_strips, write_png, write_strips
-from offset_autoencoder.reporting.rows import Row, is_logarithmic
+from offset_autoencoder.reporting.rows import Row
 from offset_autoencoder.reporting.wording import better_word, first_epoch, over_seeds
 
 Plots = Mapping[str, rows.Rows]

@@ -15,6 +15,12 @@ from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.statistics import percent, probability
 from offset_autoencoder.evaluation.summary import summarise
 from offset_autoencoder.reporting import tables, wording
+from offset_autoencoder.reporting.noise_conditions import (
+    IN_WORDS,
+    in_common,
+    noise_on_column,
+    side_by_side,
+)
 from offset_autoencoder.reporting.palette import Palette
 from offset_autoencoder.reporting.rows import shown_comparisons, shown_in
 from offset_autoencoder.reporting.tables import UNKNOWN, Axis, Cell, Column, Mark, Table
@@ -28,21 +34,21 @@ _EXCHANGES = {
     "mean": "mean vector",
     "omitted": "omitted",
 }
-_CONDITIONS = {
-    DEPLOYED: "as deployed: offset on, noise off",
-    "as trained": "as trained: offset on, noise on",
-    "clean": "clean: offset off, noise off",
-}
 
 
 @dataclass(frozen=True)
 class Against:
-    """The comparisons with one baseline model under one of :data:`.metrics.CONDITIONS`."""
+    """The comparisons with one baseline model under one of :data:`.metrics.CONDITIONS`.
+
+    ``conditions`` is the change under each of them side by side: as deployed alone, and only
+    against a baseline that is trained with noise.
+    """
 
     baseline: str
     condition: str
     family: Sequence[Comparison]
     table: Table
+    conditions: Table | None = None
 
     @property
     def deployed(self) -> bool:
@@ -78,24 +84,56 @@ def setting_table(results: ExperimentResults, palette: Palette) -> Table:
     columns = [
         tables.setting_column(item.setting for item in summaries),
         tables.estimate_column("mean", f"{heading}, ±", estimates, factor),
+        *noise_on_column(results, factor),
         tables.picture_column(heading, tables.value_axis(estimates, factor), marks, line=reference),
         Column("runs", "runs", [Cell(f"{n}, {d} diverged" if d else f"{n}", n) for n, d in counts]),
     ]
     return Table("settings", caption, columns, "reports/plots/settings.csv")
 
 
-def comparison_tables(results: ExperimentResults, palette: Palette) -> list[Against]:
-    """A table per baseline and condition, all intervals on one axis; as deployed comes first."""
+def tuned_table(results: ExperimentResults, palette: Palette) -> Table:
+    """The settings that validation selected, and by what; the keys of ``select`` in the caption."""
+    table = setting_table(results.tuned, palette)
+    _, factor = unit_of(results.tuned)
+    by_label = {item.setting.label: item for item in results.selected}
+    selected = [by_label[item.setting.label] for item in results.tuned.summaries]
+    validation = [item.validation for item in selected]
+    counts = [item.candidates for item in selected]
+    columns = [
+        *table.columns,
+        tables.estimate_column("validation", "on the validation split, ±", validation, factor),
+        Column("candidates", "selected out of", [Cell(f"{count}", count) for count in counts]),
+    ]
+    caption = f"Selected by validation: {' and '.join(results.evaluate.select)}. {table.caption}"
+    return Table("tuned", caption, columns, "reports/tuned.csv")
+
+
+def comparison_tables(
+    results: ExperimentResults, palette: Palette, name: str = "comparison"
+) -> list[Against]:
+    """A table per baseline and condition, all intervals on one axis; as deployed comes first.
+
+    ``name`` begins the names of the tables, and is that of their file.
+    """
     groups = shown_comparisons(results)
     axis = tables.percent_axis(
         item.equivalence.change for family in groups.values() for item in family
     )
     found: list[Against] = []
     for (baseline, condition), family in groups.items():
-        name = f"comparison-{len(found)}"
-        table = _comparison_table(name, condition, family, results, palette, axis)
+        place = f"{name}-{len(found)}"
+        table = _comparison_table(place, condition, family, results, palette, axis)
+        table = replace(table, file=f"reports/{name}.csv")
         found.append(Against(baseline, condition, family, table))
-    return found
+    conditions: dict[str, dict[str, Table]] = {}
+    for item in found:
+        conditions.setdefault(item.baseline, {})[item.condition] = item.table
+    return [
+        replace(item, conditions=side_by_side(item.family, conditions[item.baseline]))
+        if item.deployed and len(conditions[item.baseline]) > 1
+        else item
+        for item in found
+    ]
 
 
 def _comparison_table(
@@ -143,15 +181,13 @@ def _comparison_table(
     needed = [_needed_cell(item) for item in family]
     if any(cell.text for cell in needed):
         columns.append(Column("needed", "seeds needed", needed))
-    baseline = family[0].baseline.model
-    if any(item.baseline.label != baseline for item in family):
-        baseline += " at the same noise level or swept value"
+    against = f"{family[0].baseline.model}{in_common(family)}"
     caption = (
-        f"Against {baseline}, {_CONDITIONS[condition]}, seed by seed; ± half the "
+        f"Against {against}, {IN_WORDS[condition]}, seed by seed; ± half the "
         f"{percent(evaluate.confidence)} interval. Left of zero is better; grey: within "
         f"± {100 * evaluate.margin:g} %."
     )
-    return Table(name, caption, columns, "reports/comparison.csv")
+    return Table(name, caption, columns)
 
 
 def _word_cell(item: Comparison) -> Cell:

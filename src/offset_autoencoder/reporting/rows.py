@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -15,8 +14,9 @@ from offset_autoencoder.evaluation.comparison import Comparison
 from offset_autoencoder.evaluation.controls import OWN_NETWORK
 from offset_autoencoder.evaluation.examples import CODE_COLUMNS
 from offset_autoencoder.evaluation.intervention_summary import InterventionSummary
-from offset_autoencoder.evaluation.metrics import CONDITIONS, higher_is_better
+from offset_autoencoder.evaluation.metrics import CONDITIONS
 from offset_autoencoder.evaluation.results import ExperimentResults
+from offset_autoencoder.reporting.noise_level_plot import label_places, shown_as
 from offset_autoencoder.reporting.palette import model_colours, swept_colours
 from offset_autoencoder.reporting.verdict_columns import VERDICT
 from offset_autoencoder.reporting.wording import (
@@ -67,6 +67,8 @@ _COMPARISON: Fields = {
     "pairs": "pairs",
     "verdict": "verdict",
 }
+# The setting that validation selected, and out of how many.
+_SELECTED: Fields = {"candidates": "candidates", **_estimate("validation", "validation")}
 # `network` is the setting's own or a control to which its offset is handed. `difference` is the
 # metric under the intervention less that of the same networks with the offset left as it is;
 # `change` that of the error behind it as a share of the error of the run trained with nothing.
@@ -124,7 +126,28 @@ def report_tables(results: ExperimentResults) -> dict[str, Rows]:
         "verdicts": led(VERDICT, results.verdicts),
         "interventions": led(_INTERVENTION, results.interventions),
         "probes": _probe_rows(results, keys),
+        "tuned": _tuned_rows(results, keys),
     }
+
+
+def _tuned_rows(results: ExperimentResults, keys: Sequence[str]) -> Rows:
+    """``tuned.csv``: the comparisons of the settings that validation selected, with their budgets.
+
+    ``validation`` is the mean of ``evaluate.metric`` on the validation split that it was selected
+    by; all else is of the test split. One row for a setting that nothing is compared with.
+    """
+    selected = {item.setting.label: item for item in results.selected}
+    compared: dict[str, list[Row]] = {label: [] for label in selected}
+    for item in results.tuned_comparisons:
+        baseline = selected[item.baseline.label].candidates
+        row = {**_row(_COMPARISON, item), "baseline_candidates": baseline}
+        compared[item.setting.label].append(row)
+    columns = ["model", "setting", *keys, *_SELECTED, "baseline_candidates", *_COMPARISON]
+    return columns, [
+        {**summary.setting_cells(item.setting, keys), **_row(_SELECTED, item), **row}
+        for label, item in selected.items()
+        for row in compared[label] or [{}]
+    ]
 
 
 def _probe_rows(results: ExperimentResults, keys: Sequence[str]) -> Rows:
@@ -299,8 +322,8 @@ def _setting_rows(results: ExperimentResults, colour: Fields) -> Rows:
     end; empty elsewhere.
     """
     summaries = results.summaries
-    shown = _shown_as(summaries, results.evaluate.baselines)
-    names = _label_places(summaries, shown)
+    shown = shown_as(summaries, results.evaluate.baselines)
+    names = label_places(summaries, shown)
     fields: Fields = {
         **_PLOT,
         "series": lambda item: series(item.setting),
@@ -315,70 +338,3 @@ def _setting_rows(results: ExperimentResults, colour: Fields) -> Rows:
         **colour,
     }
     return _rows(fields, summaries)
-
-
-def _shown_as(
-    summaries: Sequence[summary.SettingSummary], baselines: Sequence[str]
-) -> dict[str, str]:
-    """The form in which each setting is drawn against its noise level, by label.
-
-    On a ``line`` where its series has several levels; as a ``reference`` across the whole
-    picture where it is a baseline without a level; else as a ``point`` by its own name.
-    """
-    settings = [item.setting for item in summaries]
-    levels: dict[str, set[float | None]] = {}
-    for setting in settings:
-        levels.setdefault(series(setting), set()).add(setting.noise_level)
-
-    def how(setting: Setting) -> str:
-        if setting.noise_level is None:
-            return "reference" if setting.model in baselines else "point"
-        return "line" if len(levels[series(setting)] - {None}) > 1 else "point"
-
-    return {setting.label: how(setting) for setting in settings}
-
-
-def _label_places(
-    summaries: Sequence[summary.SettingSummary], shown: Mapping[str, str]
-) -> dict[str, float]:
-    """By setting, at which value the name of the line that ends there stands; apart from others."""
-    finite = [item for item in summaries if math.isfinite(item.estimate.mean)]
-    ends: dict[str, summary.SettingSummary] = {}
-    for item in sorted(finite, key=lambda item: item.setting.noise_level or 0):
-        how = shown[item.setting.label]
-        if how != "point":
-            ends[series(item.setting) if how == "line" else item.setting.label] = item
-    if "line" not in shown.values() or not ends:
-        return {}
-    log = is_logarithmic(summaries)
-    forth, back = (math.log10, functools.partial(pow, 10.0)) if log else (float, float)
-    places = [forth(item.estimate.mean) for item in finite]
-    # The height of a name is this share of that of its chart.
-    apart = 0.036 * ((max(places) - min(places)) or 1.0)
-    ordered = sorted(ends.values(), key=lambda item: item.estimate.mean)
-    moved = spread([forth(item.estimate.mean) for item in ordered], apart)
-    return {item.setting.label: back(at) for item, at in zip(ordered, moved, strict=True)}
-
-
-def spread(places: Sequence[float], apart: float) -> list[float]:
-    """Ascending places, moved as little as it takes for each to be ``apart`` from the next."""
-
-    def bottom(group: Sequence[float]) -> float:
-        return sum(group) / len(group) - apart * (len(group) - 1) / 2
-
-    groups: list[list[float]] = []
-    for place in places:
-        groups.append([place])
-        while (
-            len(groups) > 1
-            and bottom(groups[-1]) < bottom(groups[-2]) + apart * (len(groups[-2]) - 1) + apart
-        ):
-            last = groups.pop()
-            groups[-1] += last
-    return [bottom(group) + apart * index for group in groups for index in range(len(group))]
-
-
-def is_logarithmic(summaries: Sequence[summary.SettingSummary]) -> bool:
-    """True if the axis of these metrics is logarithmic: errors, all of them above zero."""
-    positive = all(s.estimate.mean > 0 for s in summaries if math.isfinite(s.estimate.mean))
-    return positive and not higher_is_better(summaries[0].metric)

@@ -15,6 +15,7 @@ from offset_autoencoder.evaluation.statistics import percent
 from offset_autoencoder.evaluation.summary import SettingSummary
 from offset_autoencoder.paths import REPORTS
 from offset_autoencoder.reporting import result_tables
+from offset_autoencoder.reporting.noise_conditions import in_common
 from offset_autoencoder.reporting.palette import TERMINAL_STYLES, Palette, palette_of
 from offset_autoencoder.reporting.result_tables import Against
 from offset_autoencoder.reporting.rows import trained_with_noise
@@ -37,6 +38,8 @@ def print_report(console: Console, results: ExperimentResults) -> None:
     """Print the comparisons, the verdict on each offset at the end, and where the rest is."""
     if results.summaries:
         _print_comparisons(console, results)
+    if results.selected:
+        _print_tuned(console, results)
     if results.bounds:
         _print_bounds(console, results.bounds)
         console.print()
@@ -44,26 +47,60 @@ def print_report(console: Console, results: ExperimentResults) -> None:
     print_note(
         console,
         f"The rest is in {REPORTS}/: comparison.csv (every comparison in a sentence), verdicts.csv "
-        "(likewise), interventions.csv, probes.csv (linear probes, encoder adaptation, "
-        "generalization gaps), runs.csv, metrics.json; pictures in plots/.",
+        "and tuned.csv (likewise), interventions.csv, probes.csv (linear probes, encoder "
+        "adaptation, generalization gaps), runs.csv, metrics.json; pictures in plots/.",
     )
 
 
 def _print_comparisons(console: Console, results: ExperimentResults) -> None:
     palette = palette_of(results.settings, results.evaluate.baselines)
-    models = {summary.setting.model for summary in results.summaries}
-    families: dict[str, list[Against]] = {
-        baseline: [] for baseline in results.evaluate.baselines if baseline in models
-    }
-    for against in result_tables.comparison_tables(results, palette):
-        families[against.baseline].append(against)
+    families = _families(results, palette)
     first = next(iter(families), "")
-    _print_means(console, results, palette, families.get(first, []))
+    means = result_tables.setting_table(results, palette)
+    _print_means(console, results, means, {}, families.get(first, []))
     _print_unfinished(console, results)
     if first:
         _print_unmatched(console, results, first, families[first])
     _print_legend(console, results)
     console.print()
+    _print_families(console, results, families)
+
+
+def _print_tuned(console: Console, results: ExperimentResults) -> None:
+    """The settings that validation selected, compared like all of them."""
+    palette, tuned = palette_of(results.settings, results.evaluate.baselines), results.tuned
+    families = _families(tuned, palette)
+    console.print(Text(f"Selected by validation: {', '.join(results.evaluate.select)}", "bold"))
+    table = result_tables.tuned_table(results, palette)
+    headings = {"validation": "validation ±", "candidates": "out of"}
+    _print_means(console, tuned, table, headings, next(iter(families.values()), []))
+    print_note(
+        console,
+        "validation: the mean by which a setting was selected, out of so many of its model that "
+        "differ in these keys alone. The test split had no part in it.",
+    )
+    if warning := results.params.budget_warning:
+        print_note(console, warning, style="yellow")
+    console.print()
+    _print_families(console, tuned, families)
+
+
+def _families(results: ExperimentResults, palette: Palette) -> dict[str, list[Against]]:
+    """The comparisons by baseline that there is a setting of, each condition by itself."""
+    models = {summary.setting.model for summary in results.summaries}
+    families: dict[str, list[Against]] = {
+        baseline: [] for baseline in results.evaluate.all_baselines if baseline in models
+    }
+    for against in result_tables.comparison_tables(results, palette):
+        families[against.baseline].append(against)
+    return families
+
+
+def _print_families(
+    console: Console, results: ExperimentResults, families: Mapping[str, list[Against]]
+) -> None:
+    """All comparisons but those that stand beside the means."""
+    first = next(iter(families), "")
     for baseline, family in families.items():
         compared = family[0].family if family else []
         noisy = any(trained_with_noise(item.baseline) for item in compared)
@@ -71,20 +108,23 @@ def _print_comparisons(console: Console, results: ExperimentResults) -> None:
             _print_conditions(console, family)
         elif family and baseline != first:
             _print_differences(console, results, family[0])
-        if baseline != first:
+        if baseline != first and baseline in results.evaluate.baselines:
             _print_unmatched(console, results, baseline, family)
         if noisy or baseline != first:
             console.print()
 
 
 def _print_means(
-    console: Console, results: ExperimentResults, palette: Palette, family: Sequence[Against]
+    console: Console,
+    results: ExperimentResults,
+    means: Table,
+    headings: Mapping[str, str],
+    family: Sequence[Against],
 ) -> None:
-    """The mean of each setting, and its difference to the first baseline as deployed."""
+    """The mean of each setting, further columns, and its difference to the first baseline."""
     title, metric = _heading(results), results.evaluate.metric
-    means = result_tables.setting_table(results, palette)
     settings = [summary.setting for summary in results.summaries]
-    columns = _columns(settings, means, {"mean": f"{metric} ±"})
+    columns = _columns(settings, means, {"mean": f"{metric} ±", **headings})
     lost = {
         summary.setting.label: Cell("diverged", word="diverged")
         for summary in results.summaries
@@ -92,17 +132,20 @@ def _print_means(
     }
     differences: list[Column] = []
     if family:
-        title += f", and against {family[0].baseline}{_in_common(family[0])}"
+        title += f", and against {_baseline(family)}"
         differences = _columns(settings, family[0].table, _DIFFERENCES, lost)[1:]
     elif lost:
         differences = [_column(settings, "verdict", lost, right=False)]
-    print_table(console, title, [*columns, *differences], [*columns, *differences[::3]])
+    layouts = [[*columns, *differences], [*columns, *differences[::3]]]
+    print_table(
+        console, title, *layouts, *([[*columns[:2], *differences[::3]]] if headings else [])
+    )
 
 
 def _print_differences(console: Console, results: ExperimentResults, against: Against) -> None:
     columns = _columns([item.setting for item in against.family], against.table, _DIFFERENCES)
     unit = _heading(results).partition(" on the test split")[2]
-    heading = f"against {against.baseline}{_in_common(against)}{unit}"
+    heading = f"against {_baseline([against])}{unit}"
     print_table(console, heading, columns, [*columns[:2], columns[-1]])
 
 
@@ -122,11 +165,11 @@ def _print_conditions(console: Console, family: Sequence[Against]) -> None:
             columns.append(_column(settings, heading, against.table.column("change")))
             columns.append(_column(settings, "", words, right=False))
         layouts.append(columns)
-    title = f"change of the error against {family[0].baseline}{_in_common(family[0])}, in %"
+    title = f"change of the error against {_baseline(family)}, in %"
     print_table(console, title, *layouts)
     print_note(
         console,
-        "deployed: the offset stays on, the noise is off. Like for like: as trained, both on; "
+        "deployed: the noise is off, an offset stays on. Like for like: as trained, both on; "
         "clean, both off. Below zero is better. inconcl.: inconclusive.",
     )
 
@@ -282,14 +325,9 @@ def _heading(results: ExperimentResults) -> str:
     return f"{METRICS[results.evaluate.metric].label} on the test split{unit}"
 
 
-def _in_common(against: Against) -> str:
-    """Description of what the baseline shares with each setting it is compared with."""
-    keys = dict.fromkeys(
-        "noise level" if key in ("rms", "stddev", "ebn0_db") else key
-        for item in against.family
-        for key, _ in item.baseline.sweep
-    )
-    return f" at the same {' and '.join(keys)}" if keys else ""
+def _baseline(family: Sequence[Against]) -> str:
+    """The baseline and what it shares with each setting that it is compared with."""
+    return f"{family[0].baseline}{in_common(family[0].family)}"
 
 
 def _columns(

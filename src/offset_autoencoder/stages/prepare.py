@@ -120,7 +120,8 @@ class Source:
         self._check_values(data, statistics)
         latent_dims = {name: self.params.latent_dims(name) for name in self.params.offsets}
         prepared.write_all_but_x(folder, data, (scale.shift, scale.factor), latent_dims)
-        return data, [_summary(data.schema), *_leakage_warning(data.schema, statistics)]
+        budgets = [f"warning: {text}"] if (text := self.params.budget_warning) else []
+        return data, [_summary(data.schema), *_leakage_warning(data.schema, statistics), *budgets]
 
     def _describe(self, folder: Path, scale: Scale, statistics: Statistics) -> PreparedData:
         """Splits as written, with labels, ids and schema."""

@@ -94,7 +94,8 @@ def experiment_description(
     head, metric = _counted(runs, diverged), evaluate.metric
     if not settings:
         return f"{head}.\n"
-    columns = ["setting", f"test {metric}", *(f"against {name}" for name in evaluate.baselines)]
+    baselines = evaluate.all_baselines
+    columns = ["setting", f"test {metric}", *(f"against {name}" for name in baselines)]
     names_by_use: dict[str, list[str]] = {}
     for record in settings:
         if use := record.tags.get("offset_used_as"):
@@ -115,7 +116,7 @@ def experiment_description(
     for position, record in enumerate(settings):
         rows = comparisons.get(record.tags["setting"], ())
         cells = [record.name, _mean(record.metrics, metric)]
-        cells += [_against(rows, name) for name in evaluate.baselines]
+        cells += [_against(rows, name) for name in baselines]
         cells += [record.tags.get("offset_used_as", "")] if uses else []
         line = "\n" + _line(cells)
         rest = f"\n\n{len(settings) - position} more settings: reports/metrics.json\n"

@@ -53,6 +53,7 @@ class ServedRun:
     model: str
     run: str  # its id
     test: dict[str, float]  # its test metrics as deployed
+    validation: dict[str, float] = field(default_factory=dict)  # the same on the validation split
 
     @property
     def key(self) -> str:

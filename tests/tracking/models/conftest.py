@@ -60,12 +60,14 @@ class Project:
     Attributes:
         root: The folder.
         mse: Test error by model and seed; None where the run diverged.
+        validation: Validation error of the runs for which it is not the test error.
         tracking: What ``tracking:`` says beside the experiment's name.
         samples: What the test samples are made of.
     """
 
     root: Path
     mse: dict[tuple[str, int], float | None] = field(default_factory=ERRORS.copy)
+    validation: dict[tuple[str, int], float] = field(default_factory=dict)
     tracking: dict[str, Any] = field(default_factory=dict)
     samples: float = 0.5
 
@@ -89,10 +91,15 @@ class Project:
         document = {**DOCUMENT, "tracking": {"experiment": EXPERIMENT, **self.tracking}}
         (self.root / "params.yaml").write_text(yaml.safe_dump(document))
         (self.root / "reports").mkdir(exist_ok=True)
-        rows: list[list[Any]] = [["id", "model", "seed", "status", "mse", "psnr"]]
+        columns = ["mse", "psnr", "mse_validation", "psnr_validation"]
+        rows: list[list[Any]] = [["id", "model", "seed", "status", *columns]]
         for (model, seed), mse in self.mse.items():
-            status, psnr = ("diverged", "") if mse is None else ("finished", -mse)
-            rows.append([run_id(model, seed), model, seed, status, mse, psnr])
+            values: list[Any] = [""] * 4
+            if mse is not None:
+                validation = self.validation.get((model, seed), mse)
+                values = [mse, -mse, validation, -validation]
+            status = "diverged" if mse is None else "finished"
+            rows.append([run_id(model, seed), model, seed, status, *values])
         with (self.root / "reports" / "runs.csv").open("w", newline="") as stream:
             csv.writer(stream).writerows(rows)
         shutil.rmtree(self.root / "data", ignore_errors=True)

@@ -25,7 +25,8 @@ def test_the_best_run_of_each_model_is_logged_and_linked(project: Project) -> No
     assert project.versions() == ["none*"]  # code is better, but needs the label
     assert said == [
         "models: 3 served (3 new)",
-        "champion of offset-autoencoder is version 1: none, mse 0.4",
+        "champion of offset-autoencoder is version 1: none, "
+        "chosen by validation mse 0.4; test mse 0.4",
     ]
     client = project.client
     for model in project.logged():
@@ -38,7 +39,8 @@ def test_the_best_run_of_each_model_is_logged_and_linked(project: Project) -> No
     champion = client.get_model_version_by_alias("offset-autoencoder", "champion")
     model_id = champion.source.removeprefix("models:/")
     assert champion.run_id == client.get_logged_model(model_id).source_run_id
-    assert champion.tags["mse"] == "0.4"
+    assert champion.tags["mse"] == champion.tags["mse_validation"] == "0.4"
+    assert champion.tags["chosen_by"] == "mse_validation"
 
 
 def test_a_model_that_is_logged_says_what_it_takes_and_holds_no_pickle(project: Project) -> None:
@@ -137,11 +139,14 @@ def test_a_kill_at_any_call_leaves_nothing_doubled_and_nothing_missing(
 def test_a_better_run_becomes_the_champion_and_a_worse_one_does_not(project: Project) -> None:
     project.publish()
     project.write(mse={("none", 0): 0.5, ("frozen", 0): 0.39})
-    assert "version 2: frozen, mse 0.39, before it version 1 with 0.4" in project.publish()[-1]
+    said = project.publish()[-1]
+    assert "version 2: frozen, chosen by validation mse 0.39; test mse 0.39, before it" in said
+    assert said.endswith("before it version 1 with 0.4")
     assert project.versions() == ["none", "frozen*"]
     assert project.current() == sorted(f"{m} {run_id(m, 0)}" for m in ("none", "frozen"))
     project.write(mse={("none", 0): 0.5, ("frozen", 1): 0.45})
-    assert "stays version 2: mse 0.39, the best now is 0.45" in project.publish()[-1]
+    said = project.publish()[-1]
+    assert "stays version 2: by validation mse 0.39, the best now is 0.45" in said
     assert project.versions() == ["none", "frozen*"]
     assert project.publish() == []
 
@@ -168,14 +173,46 @@ def test_a_run_that_was_published_anew_gets_a_model_of_its_own(project: Project)
     assert project.versions() == ["none*"]
 
 
-def test_other_test_samples_do_not_compare(project: Project) -> None:
+def test_the_test_split_has_no_part_in_the_choice(project: Project) -> None:
+    """The best by validation is the worst on the test split; the record has both figures."""
+    project.mse = {("none", 0): 0.5, ("none", 1): 0.4, ("frozen", 0): 0.3}
+    project.validation = {("none", 0): 0.2, ("none", 1): 0.25, ("frozen", 0): 0.3}
+    said = project.write().publish()[-1]
+    assert said.endswith("version 1: none, chosen by validation mse 0.2; test mse 0.5")
+    assert project.current() == [f"frozen {run_id('frozen', 0)}", f"none {run_id('none', 0)}"]
+    champion = project.client.get_model_version_by_alias("offset-autoencoder", "champion")
+    assert "chosen by validation mse 0.2; test mse 0.5. Chosen as the best" in champion.description
+    assert (champion.tags["mse_validation"], champion.tags["mse"]) == ("0.2", "0.5")
+    # One that is better on the test split alone does not take its place.
+    project.mse[("frozen", 1)], project.validation[("frozen", 1)] = 0.01, 0.21
+    project.write().publish()
+    assert project.versions() == ["none*"]
+    assert project.current()[0] == f"frozen {run_id('frozen', 1)}"
+
+
+def test_a_champion_that_was_chosen_by_its_test_metric_is_said_to_be(project: Project) -> None:
+    """Of an earlier version, whose record has no figure by validation, nothing is made up."""
+    project.publish()
+    client = project.client
+    for tag in ("mse_validation", "psnr_validation", "validation_samples_sha256"):
+        client.delete_model_version_tag("offset-autoencoder", "1", tag)
+    project.mse = {("none", 0): 0.5, ("frozen", 0): 0.01}
+    line = project.write().publish()[-1]
+    assert "stays version 1: its mse by validation is not known" in line
+    assert "give tracking.registered_model another name" in line
+    assert project.versions() == ["none*"]
+
+
+def test_other_validation_samples_do_not_compare(project: Project) -> None:
     project.publish()
     project.samples, project.mse = 0.25, {("none", 0): 0.01}
     line = project.write().publish()[-1]
-    assert "stays version 1: it was measured on other test samples" in line
+    assert "stays version 1: it was measured on other validation samples" in line
     assert project.versions() == ["none*"]
     project.tracking = {"registered_model": "other"}
-    assert project.write().publish() == ["champion of other is version 1: none, mse 0.01"]
+    assert project.write().publish() == [
+        "champion of other is version 1: none, chosen by validation mse 0.01; test mse 0.01"
+    ]
 
 
 @pytest.mark.parametrize(
