@@ -109,7 +109,8 @@ def simulated_effects(
         control: drawn({"donor_shift": (0, 1), **kind.control}, (0, 4)) for control in CONTROLS
     }
     share = Estimate(0.4, 0.0, 0.39, 0.41, seeds)
-    return OffsetEffects(setting, "mse", drawn(kind.own, (0, 4)), controls, {}, True, share)
+    own, each = drawn(kind.own, (0, 4)), tuple(range(seeds))
+    return OffsetEffects(setting, "mse", each, own, controls, {}, True, share)
 
 
 def simulate(

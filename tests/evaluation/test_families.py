@@ -81,6 +81,18 @@ def test_a_metric_in_blocks_is_that_of_the_whole(
     assert values == {metric.name: pytest.approx(whole, rel=1e-6)}
 
 
+def test_errors_of_samples_have_the_metric_as_mean(metric: metrics.Metric) -> None:
+    errors = metrics.sample_errors(metric.name, X, NEAR)
+    assert (errors is None) == (metric.per_sample is None)
+    if errors is not None:
+        assert errors.shape == (N,)
+        assert errors.dtype == np.dtype(np.float32)
+        whole = reconstruction_metrics(X, NEAR, DOMAIN)[metric.name]
+        assert np.mean(errors) == pytest.approx(whole, rel=1e-6)
+        first = reconstruction_metrics(X[:1], NEAR[:1], DOMAIN)[metric.name]
+        assert errors[0] == pytest.approx(first, rel=1e-6)
+
+
 def test_a_metric_has_names_for_pictures(metric: metrics.Metric) -> None:
     assert metric.label
     assert "," not in metric.error_label

@@ -35,7 +35,7 @@ from offset_autoencoder.evaluation.offset_effects import (
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict, judge_offsets
 from offset_autoencoder.evaluation.probes import Probe, summarise_probes
 from offset_autoencoder.evaluation.run_evaluation import RunEvaluation
-from offset_autoencoder.evaluation.statistics import Estimate
+from offset_autoencoder.evaluation.statistics import Design, Estimate
 
 MakeParams = Callable[..., Params]
 Array = NDArray[np.float32]
@@ -77,7 +77,8 @@ def _made(
     if control is not None:
         controls = {name: drawn(CONTROL | dict(control)) for name in CONTROLS}
     share = Estimate(0.4, 0.0, 0.39, 0.41, seeds)
-    return OffsetEffects(setting, "mse", drawn(given), controls, {}, True, share)
+    every = tuple(range(seeds))
+    return OffsetEffects(setting, "mse", every, drawn(given), controls, {}, True, share)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +224,9 @@ def _world(setting: Setting, build: Callable[[Array, np.random.Generator], Any])
     }
     own = arrays.pop(OWN_NETWORK)
     share = Estimate(0.5, 0.0, 0.49, 0.51, 10)
-    return _judge([OffsetEffects(setting, "mse", own, arrays, {}, True, share)])[0]
+    return _judge([OffsetEffects(setting, "mse", tuple(range(10)), own, arrays, {}, True, share)])[
+        0
+    ]
 
 
 def test_what_a_decoder_reads_is_a_second_encoder(setting: Setting) -> None:
@@ -262,14 +265,39 @@ def test_of_one_vector_for_all_samples_nothing_but_its_mean_matters(setting: Set
 
 
 def test_offsets_judged_together_are_corrected_together(setting: Setting) -> None:
+    """An effect that one seed denies is shown alone, but not among others that vary as much."""
     reads = _made(setting, READS, seeds=6)
     alone = _judge([reads])[0]
     assert (alone.word, alone.effects["permuted"].p_more) == ("second encoder", 2**-6)
     among = _judge([reads] * 4)[0]
-    assert (among.word, among.effects["permuted"].p_more) == ("inconclusive", 4 * 2**-6)
-    assert among.seeds_needed == 7
-    assert "too few seeds" in among.sentence
-    assert "about 7 seeds would settle it" in among.sentence
+    assert (among.word, among.effects["permuted"].p_more) == ("second encoder", 2**-6)
+    rng = np.random.default_rng(1)
+    weak = replace(
+        reads, own={**reads.own, "permuted": 0.05 + np.array([0.3, 0.5, 0.1, 0.6, 0.4, -0.01])}
+    )
+    others = [
+        replace(reads, own={**reads.own, "permuted": 0.05 + rng.normal(0, 0.1, 6)})
+        for _ in range(20)
+    ]
+    first, last = _judge([weak])[0], _judge([weak, *others])[0]
+    p = [verdict.effects["permuted"].p_more for verdict in (first, last)]
+    assert p[0] == 2 / 2**6 < p[1]
+
+
+def test_too_few_seeds_show_nothing(setting: Setting) -> None:
+    (verdict,) = _judge([_made(setting, READS, seeds=4)])
+    assert verdict.word == "inconclusive"
+    assert "too few seeds" in verdict.sentence
+    assert verdict.seeds_needed == 5
+    assert "about 5 seeds would settle it" in verdict.sentence
+
+
+def test_splits_that_overlap_have_wider_intervals(setting: Setting) -> None:
+    made = _made(setting, NOISY, scatter=0.02, seeds=20)
+    (one,) = _judge([made])
+    (many,) = judge_offsets([made], Evaluate(), Design(varies=True, overlap=0.3))
+    widths = [verdict.effects["permuted"].change.half for verdict in (one, many)]
+    assert widths[1] == pytest.approx(widths[0] * np.sqrt(1 + 20 * 0.3))
 
 
 def test_a_cost_whose_size_one_seed_makes_is_open(setting: Setting) -> None:
@@ -284,7 +312,7 @@ def test_a_cost_whose_size_one_seed_makes_is_open(setting: Setting) -> None:
 def test_an_effect_is_within_beyond_or_open() -> None:
     rng = np.random.default_rng(0)
     family = [mean + rng.normal(0, 0.01, 12) for mean in (0.0, 0.2, -0.2, 0.05, -0.05)]
-    effects = effects_of(family, 0.05, 0.95)
+    effects = effects_of(family, [range(12)] * 5, 0.05, 0.95)
     assert [e.shift for e in effects] == ["same", "more", "less", "inconclusive", "inconclusive"]
     assert [effect.not_more for effect in effects] == [True, False, True, False, True]
     for effect, change in zip(effects, family, strict=True):

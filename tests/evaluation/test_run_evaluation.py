@@ -87,6 +87,10 @@ def test_the_plain_code_is_that_of_the_same_encoder(
     found = dict(evaluate_runs(runs, offsets, samples, params.evaluate))
     assert found.keys() == runs.keys()
     for label, (run, _) in runs.items():
+        errors = found[label].sample_errors
+        assert errors is not None
+        assert errors.shape == (30,)
+        assert np.mean(errors) == pytest.approx(found[label].metrics["mse"], rel=1e-5)
         response = found[label].encoder_adaptation
         if run.setting.model == "none":
             assert response is None

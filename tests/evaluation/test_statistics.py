@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -11,142 +12,17 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from offset_autoencoder.evaluation import metrics, statistics
+from offset_autoencoder.evaluation.sign_flips import align
 from offset_autoencoder.evaluation.statistics import (
-    beyond_margin_p,
-    equivalence_p,
+    Design,
+    beyond_margin,
     equivalences,
+    mean_and_interval,
     relative_change,
+    two_way_interval,
 )
 
 Floats = list[float]
-_whole = st.lists(st.integers(-6, 6).map(float), min_size=1, max_size=9)
-
-
-def _by_listing(paired: Floats) -> float:
-    """The sign-flip p from the definition, in whole numbers so that ties are ties."""
-    seen = abs(sum(paired))
-    sums = [
-        abs(sum(sign * value for sign, value in zip(signs, paired, strict=True)))
-        for signs in itertools.product((1, -1), repeat=len(paired))
-    ]
-    return sum(size >= seen for size in sums) / len(sums)
-
-
-@given(_whole)
-@settings(max_examples=80, deadline=None)
-def test_sign_flip_p_is_that_of_listing_every_pattern(paired: Floats) -> None:
-    assert statistics.sign_flip_p(np.array(paired)) == _by_listing(paired)
-
-
-@given(_whole, st.sampled_from([0.1, 1e-9, 1e-300, 3e200, 1 / 3]))
-@settings(max_examples=60, deadline=None)
-def test_sign_flip_p_knows_no_scale_and_no_rounding(paired: Floats, scale: float) -> None:
-    scaled = np.array(paired) * scale
-    assert statistics.sign_flip_p(scaled) == statistics.sign_flip_p(np.array(paired))
-
-
-@given(st.lists(st.floats(-1, 1), min_size=1, max_size=12))
-@settings(max_examples=40, deadline=None)
-def test_sign_flip_p_does_not_depend_on_order_or_side(paired: Floats) -> None:
-    values = np.array(paired)
-    p = statistics.sign_flip_p(values)
-    assert statistics.sign_flip_p(-values) == p
-    assert statistics.sign_flip_p(np.sort(values)) == p
-    assert statistics.smallest_p(len(paired)) <= p <= 1
-
-
-def test_sign_flip_p_is_scipys_exact_permutation_test() -> None:
-    paired = np.random.default_rng(5).normal(0.4, 1, size=11)
-    exact = stats.permutation_test(
-        (paired,), np.mean, permutation_type="samples", n_resamples=np.inf, vectorized=True
-    )
-    assert statistics.sign_flip_p(paired) == pytest.approx(exact.pvalue, rel=1e-12)
-
-
-@given(_whole)
-@settings(max_examples=60, deadline=None)
-def test_one_sided_sign_flip_p_is_that_of_listing_every_pattern(paired: Floats) -> None:
-    sums = [
-        sum(sign * value for sign, value in zip(signs, paired, strict=True))
-        for signs in itertools.product((1, -1), repeat=len(paired))
-    ]
-    above = sum(size >= sum(paired) for size in sums) / len(sums)
-    assert statistics.sign_flip_p(np.array(paired), "greater") == above
-    assert statistics.sign_flip_p(-np.array(paired), "less") == above
-
-
-def test_one_sided_sign_flip_p_of_many_pairs_is_near_students() -> None:
-    for pairs in (39, 100):  # counted, drawn
-        paired = np.random.default_rng(pairs).normal(0.1, 1, size=pairs)
-        for side in ("greater", "less"):
-            p = statistics.sign_flip_p(paired, side)
-            expected = stats.ttest_1samp(paired, 0, alternative=side).pvalue
-            assert p == pytest.approx(expected, abs=0.01)
-    assert statistics.sign_flip_p(np.ones(10), "greater") == statistics.smallest_p(10, "greater")
-    assert statistics.sign_flip_p(np.ones(100), "less") == 1
-
-
-def test_sign_flip_p_of_twenty_and_more_pairs_is_exact_too() -> None:
-    for pairs in (20, 31, 40):
-        assert statistics.sign_flip_p(np.arange(1.0, pairs + 1)) == 2.0 ** (1 - pairs)
-        # One pair against all others: the patterns as extreme are that one, all, and mirrors.
-        ones = np.ones(pairs)
-        ones[0] = -1
-        assert statistics.sign_flip_p(ones) == 2 * (1 + pairs) / 2**pairs
-
-
-def test_sign_flip_p_of_very_many_pairs_is_drawn_and_near_the_normal_one() -> None:
-    paired = np.random.default_rng(0).normal(0.2, 1, size=100)
-    p = statistics.sign_flip_p(paired)
-    assert p == statistics.sign_flip_p(paired)
-    assert p == pytest.approx(stats.ttest_1samp(paired, 0).pvalue, abs=0.01)
-    assert statistics.sign_flip_p(np.ones(100)) == statistics.smallest_p(100) == 1e-5
-
-
-@pytest.mark.parametrize("pairs", [4, 7])
-def test_sign_flip_p_is_valid_under_the_null(pairs: int) -> None:
-    """Over all equally likely patterns, the share of p at most a is at most a, at every a."""
-    sizes = np.random.default_rng(pairs).integers(1, 5, size=pairs).astype(float)
-    patterns = np.array(list(itertools.product((1, -1), repeat=pairs)))
-    p = np.array([statistics.sign_flip_p(row) for row in patterns * sizes])
-    for level in np.unique(p):
-        assert np.mean(p <= level) == pytest.approx(level)
-
-
-def test_sign_flip_p_without_an_answer() -> None:
-    assert math.isnan(statistics.sign_flip_p(np.array([])))
-    assert math.isnan(statistics.sign_flip_p(np.array([1.0, math.nan])))
-    assert math.isnan(statistics.sign_flip_p(np.array([1.0, math.inf])))
-    assert statistics.sign_flip_p(np.zeros(8)) == 1
-    assert math.isnan(statistics.smallest_p(0))
-    assert statistics.smallest_p(10) == 2 / 1024
-
-
-def _holm_by_rejection(p: Floats, index: int) -> float:
-    """The smallest level at which the step-down procedure, as Holm wrote it, rejects a test."""
-    order = sorted(range(len(p)), key=lambda i: p[i])
-    needed = 0.0
-    for step, test in enumerate(order):
-        needed = max(needed, p[test] * (len(p) - step))
-        if test == index:
-            return min(1.0, needed)
-    raise AssertionError
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-@settings(max_examples=60, deadline=None)
-def test_holm_is_the_step_down_procedure(p: Floats) -> None:
-    corrected = statistics.holm(np.array(p))
-    for index, value in enumerate(corrected):
-        assert value == pytest.approx(_holm_by_rejection(p, index))
-    assert np.all(corrected >= p)
-    assert np.all(corrected <= np.minimum(1, len(p) * np.array(p)) + 1e-15)
-
-
-def test_holm_on_a_textbook_family_and_without_the_tests_not_made() -> None:
-    corrected = statistics.holm(np.array([0.01, np.nan, 0.04, 0.03, 0.005]))
-    np.testing.assert_allclose(corrected, [0.03, np.nan, 0.06, 0.06, 0.02])
-    assert len(statistics.holm(np.array([]))) == 0
 
 
 @given(st.lists(st.floats(-100, 100), min_size=2, max_size=12), st.sampled_from([0.5, 0.9, 0.95]))
@@ -180,6 +56,85 @@ def test_a_confidence_is_a_share(confidence: float) -> None:
         statistics.mean_and_interval(np.array([1.0, 2.0]), confidence)
 
 
+def test_the_interval_of_overlapping_splits_is_nadeau_and_bengios() -> None:
+    """Ten splits of 90 training and 10 test samples: 1/10 + 1/9 instead of 1/10, t(9) = 2.2622."""
+    values = np.array([0.02, 0.01, 0.03, 0.00, 0.02, 0.01, 0.04, 0.02, 0.01, 0.03])
+    estimate = mean_and_interval(values, 0.95, overlap=10 / 90)
+    # By hand: sum 0.19, sum of squares 0.0049, so the variance is (0.0049 − 0.00361) / 9.
+    half = 2.262157 * math.sqrt((1 / 10 + 1 / 9) * 0.00129 / 9)
+    assert estimate.mean == pytest.approx(0.019)
+    assert estimate.half == pytest.approx(half, rel=1e-6)
+    assert estimate.std == mean_and_interval(values, 0.95).std
+    with pytest.raises(ValueError, match="overlap"):
+        mean_and_interval(values, 0.95, overlap=-0.1)
+
+
+def test_a_design_says_what_its_intervals_cover() -> None:
+    assert Design().covers == "training seeds, on one split"
+    assert Design(varies=True, overlap=0.3).covers == "training seeds and splits"
+
+
+def _crossed(
+    seeds: int, samples: int, sizes: tuple[float, float, float], seed: int
+) -> NDArray[np.float64]:
+    """Values (seeds, samples) of mean zero with normal effects of seed, sample and both."""
+    rng = np.random.default_rng(seed)
+    return (
+        sizes[0] * rng.normal(size=(seeds, 1))
+        + sizes[1] * rng.normal(size=samples)
+        + sizes[2] * rng.normal(size=(seeds, samples))
+    )
+
+
+def test_the_two_way_interval_is_that_of_the_analysis_of_variance() -> None:
+    values = np.array([[1.0, 3.0, 2.0, 6.0], [2.0, 5.0, 2.0, 9.0], [0.0, 4.0, 3.0, 5.0]])
+    # By hand: mean 42/12; rows 3, 4.5, 3; columns 1, 4, 7/3, 20/3; total sum of squares 67.
+    of_seeds, of_samples = 4 * (0.25 + 1 + 0.25), 3 * (6.25 + 0.25 + 49 / 36 + 361 / 36)
+    rest = 67 - of_seeds - of_samples
+    means = of_seeds / 2, of_samples / 3, rest / 6
+    variance = (means[0] + means[1] - means[2]) / 12
+    freedom = (12 * variance) ** 2 / (means[0] ** 2 / 2 + means[1] ** 2 / 3 + means[2] ** 2 / 6)
+    estimate = two_way_interval(values, 0.95)
+    half = stats.t.ppf(0.975, freedom) * math.sqrt(variance)
+    assert (estimate.mean, estimate.count) == (3.5, 3)
+    assert (estimate.low, estimate.high) == pytest.approx((3.5 - half, 3.5 + half))
+
+
+def test_the_two_way_interval_is_no_narrower_than_seeds_alone() -> None:
+    """Where samples do not matter, and where they differ less than chance would have it."""
+    for sizes in ((1.0, 0.0, 0.0), (1.0, 0.0, 1.0)):
+        for seed in range(6):
+            values = _crossed(5, 40, sizes, seed)
+            alone = mean_and_interval(values.mean(axis=1), 0.95)
+            both = two_way_interval(values, 0.95)
+            assert both.mean == pytest.approx(alone.mean)
+            assert both.half >= alone.half * (1 - 1e-9)
+    flat = two_way_interval(np.ones((3, 4)), 0.95)
+    assert (flat.low, flat.high) == (1, 1)
+
+
+def test_the_two_way_interval_covers_the_mean_as_often_as_it_says() -> None:
+    """Over other seeds and other samples, where the interval over seeds alone hardly ever does."""
+    both = alone = 0
+    for repetition in range(400):
+        values = _crossed(10, 60, (0.1, 1.0, 0.5), repetition)
+        estimates = two_way_interval(values, 0.95), mean_and_interval(values.mean(axis=1), 0.95)
+        both += estimates[0].low <= 0 <= estimates[0].high
+        alone += estimates[1].low <= 0 <= estimates[1].high
+    error = math.sqrt(0.95 * 0.05 / 400)
+    assert abs(both / 400 - 0.95) < 4 * error
+    assert alone / 400 < 0.8
+
+
+def test_without_two_seeds_and_samples_there_is_no_two_way_interval() -> None:
+    for shape in ((1, 5), (5, 1), (0, 5), (5, 0)):
+        estimate = two_way_interval(np.ones(shape), 0.95)
+        assert math.isnan(estimate.half)
+        assert estimate.count == shape[0]
+    with pytest.raises(ValueError, match="samples"):
+        two_way_interval(np.ones(3), 0.95)
+
+
 def test_pairing_removes_what_the_seeds_share() -> None:
     rng = np.random.default_rng(1)
     shared = rng.normal(0, 10, size=10)
@@ -199,6 +154,14 @@ def _normal(mean: float, std: float, count: int, seed: int = 0) -> Changes:
     return np.random.default_rng(seed).normal(mean, std, size=count)
 
 
+def _equivalence_p(change: Changes, margin: float) -> float:
+    return equivalences(change[:, np.newaxis], margin, 0.95)[0].p
+
+
+def _beyond(change: Changes, margin: float, side: Literal["greater", "less"]) -> float:
+    return float(beyond_margin(change[:, np.newaxis], margin, side).p[0])
+
+
 @given(st.lists(st.integers(-8, 8), min_size=1, max_size=8), st.integers(1, 6))
 @settings(max_examples=60, deadline=None)
 def test_p_is_the_larger_of_two_by_listing_every_pattern(whole: list[int], margin: int) -> None:
@@ -209,11 +172,12 @@ def test_p_is_the_larger_of_two_by_listing_every_pattern(whole: list[int], margi
         sums = [sum(s * v for s, v in zip(signs, values, strict=True)) for signs in patterns]
         return sum(size >= sum(values) for size in sums) / len(sums)
 
+    change = np.array(whole, dtype=np.float64)
     low, high = above([v + margin for v in whole]), above([margin - v for v in whole])
-    assert equivalence_p(np.array(whole), margin) == max(low, high)
+    assert _equivalence_p(change, margin) == max(low, high)
     more, less = above([v - margin for v in whole]), above([-v - margin for v in whole])
-    assert beyond_margin_p(np.array(whole), margin, "greater") == more
-    assert beyond_margin_p(np.array(whole), margin, "less") == less
+    assert _beyond(change, margin, "greater") == more
+    assert _beyond(change, margin, "less") == less
 
 
 @pytest.mark.parametrize("mean", [-0.04, 0.0, 0.03])
@@ -221,12 +185,17 @@ def test_p_is_near_that_of_two_one_sided_t_tests(mean: float) -> None:
     change = _normal(mean, 0.05, 30)
     low = stats.ttest_1samp(change, -0.05, alternative="greater").pvalue
     high = stats.ttest_1samp(change, 0.05, alternative="less").pvalue
-    assert equivalence_p(change, 0.05) == pytest.approx(max(low, high), abs=0.015)
+    assert _equivalence_p(change, 0.05) == pytest.approx(max(low, high), abs=0.015)
 
 
 def test_settings_at_the_margin_are_seldom_called_equivalent() -> None:
+    """Half of a family at either margin: even one that is called equivalent is a false one."""
     rng = np.random.default_rng(2)
-    false = [equivalence_p(rng.normal(0.05, 0.02, size=8), 0.05) <= 0.05 for _ in range(800)]
+    ends = np.array([0.05, -0.05, 0.05, -0.05])
+    false = [
+        any(one.p_corrected <= 0.05 for one in equivalences(changes, 0.05, 0.95))
+        for changes in ends + 0.02 * rng.normal(size=(800, 8, 4))
+    ]
     assert np.mean(false) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 800)
 
 
@@ -237,17 +206,18 @@ def test_not_told_apart_is_not_equivalent_and_told_apart_may_be() -> None:
         _normal(0.02, 0.005, 10),
         _normal(0.08, 0.005, 10),
     )
-    found = equivalences([scattered, near, small, far], 0.05, 0.95)
+    found = equivalences(np.stack([scattered, near, small, far], axis=1), 0.05, 0.95)
     assert [one.shown for one in found] == [False, True, True, False]
     assert found[2].change.low > 0
     assert found[1].p == found[2].p == 2**-10
-    assert found[1].p_corrected == 4 * 2**-10  # Holm's first factor: four tests were made
+    # Little is lost to the family: Holm's first factor would be four.
+    assert found[1].p_corrected == 2 * 2**-10
 
 
 def test_a_change_that_the_interval_leaves_open_is_not_shown() -> None:
     """Nine alike and one far off: a small p of the sign-flip test, but an interval too wide."""
     change = np.append(np.zeros(9), 0.17)
-    (found,) = equivalences([change], 0.05, 0.95)
+    (found,) = equivalences(change[:, np.newaxis], 0.05, 0.95)
     assert found.p <= 0.05
     assert found.change.high > 0.05
     assert not found.shown
@@ -280,13 +250,15 @@ def test_no_change_to_a_perfect_baseline_is_known(
 ) -> None:
     change = relative_change(np.array([other, other]), np.array([perfect, other]), column)
     np.testing.assert_array_equal(change, [np.nan, 0])
-    (found,) = equivalences([change], 0.05, 0.95)
+    (found,) = equivalences(align([change], [[0, 1]]), 0.05, 0.95)
     assert np.isnan(found.p)
     assert not found.shown
 
 
 def test_a_margin_is_above_zero_and_pairs_are_pairs() -> None:
     with pytest.raises(ValueError, match="margin"):
-        equivalence_p(np.zeros(3), 0.0)
+        equivalences(np.zeros((3, 1)), 0.0, 0.95)
+    with pytest.raises(ValueError, match="margin"):
+        beyond_margin(np.zeros((3, 1)), -1.0, "less")
     with pytest.raises(ValueError, match="pairs"):
         relative_change(np.zeros(3), np.ones(2), "mse")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from tests.evaluation.frames import run_rows
 
 from offset_autoencoder.config import Params
-from offset_autoencoder.evaluation.statistics import mean_and_interval
+from offset_autoencoder.evaluation.statistics import Design, mean_and_interval, two_way_interval
 from offset_autoencoder.evaluation.summary import (
     RunRow,
     at_one_rms,
@@ -54,6 +55,30 @@ def test_tree_is_by_model_and_swept_values_and_is_json(
     assert set(tree["none"]["mse"]) == {"mean", "low", "high"}
     assert "diverged" not in tree["none"]
     assert set(tree["none"]) == {"mse", "psnr", "mse_as_trained", "mse_clean"}
+
+
+def test_where_one_split_is_used_the_metric_has_an_interval_over_samples_too(
+    make_params: MakeParams, make_runs: MakeRuns
+) -> None:
+    params = make_params(seeds=3)
+    spread = np.linspace(-0.04, 0.04, 25, dtype=np.float32)
+    rows = [
+        dataclasses.replace(row, sample_errors=np.float32(row.metrics["mse"]) + spread)
+        for row in run_rows(params, make_runs(params, {}))
+    ]
+    common: dict[str, Any] = {"metric": "mse", "confidence": 0.95}
+    leaf = metrics_tree(rows, params.settings, **common)["none"]
+    expected = two_way_interval(np.array([row.sample_errors for row in rows[:3]]), 0.95)
+    assert leaf["mse"]["two_way_low"] == pytest.approx(expected.low)
+    assert leaf["mse"]["two_way_high"] == pytest.approx(expected.high)
+    assert leaf["mse"]["two_way_low"] < leaf["mse"]["low"]
+    assert set(leaf["psnr"]) == {"mean", "low", "high"}
+    varies = metrics_tree(rows, params.settings, **common, design=Design(varies=True, overlap=1.0))
+    assert set(varies["none"]["mse"]) == {"mean", "low", "high"}
+    half = [tree["mse"]["high"] - tree["mse"]["mean"] for tree in (leaf, varies["none"])]
+    assert half[1] == pytest.approx(2 * half[0])  # √(1/3 + 1) is twice √(1/3)
+    one = metrics_tree(rows[:1], params.settings, **common)["none"]["mse"]
+    assert (one["two_way_low"], one["low"]) == (None, None)
 
 
 def test_one_seed_and_infinite_values_are_null(

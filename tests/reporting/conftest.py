@@ -188,7 +188,9 @@ def make_verdicts(params: Params) -> list[OffsetVerdict]:
             against = {name: rng.normal(0.05, 0.01, size=seeds) for name in AGAINST}
             share = 0.0 if setting.model == "frozen" else 0.4
             told = Estimate(share, 0.0, share - 0.005, share + 0.005, seeds)
-            measured.append(OffsetEffects(setting, "mse", own, controls, against, True, told))
+            measured.append(
+                OffsetEffects(setting, "mse", params.seeds, own, controls, against, True, told)
+            )
     return judge_offsets(measured, Evaluate())
 
 

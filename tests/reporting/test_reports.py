@@ -91,9 +91,11 @@ def test_every_comparison_is_a_row(report: Any, written: Path) -> None:
     assert list(rows[0]) == [
         *("model", "setting", "stddev", "rms", "baseline", "baseline_setting", "metric"),
         "difference",
-        *("low", "high", "p", "p_corrected", "change", "change_low", "change_high", "margin"),
+        *("low", "high", "two_way_low", "two_way_high", "p", "p_corrected"),
+        *("change", "change_low", "change_high", "margin"),
         *("p_equivalence", "p_equivalence_corrected", "equivalent"),
-        *("seeds_needed", "needed_for", "wins", "pairs", "verdict"),
+        *("seeds_needed", "seeds_needed_low", "seeds_needed_high", "needed_for"),
+        *("wins", "pairs", "verdict"),
     ]
     by_hand = {row.run.label: row.metrics.get("mse") for row in report.runs}
     differences = [

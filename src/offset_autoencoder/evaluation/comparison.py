@@ -2,8 +2,7 @@
 
 A family of tests is one metric and one baseline, since each baseline asks its own question:
 does it help at all (``none``), and does it help more than noise of the same level (``gaussian``).
-Each family is corrected by itself; with ten seeds the smallest p there is, 2/2¹⁰ = 0.002, would
-never come below 0.05 were every metric and baseline thrown into one.
+Each family is corrected by itself, by joint sign flips.
 """
 
 from __future__ import annotations
@@ -14,14 +13,23 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offset_autoencoder.config import Setting
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.evaluation import statistics, summary
 from offset_autoencoder.evaluation.metrics import higher_is_better
-from offset_autoencoder.evaluation.sample_size import SeedsNeeded, seeds_needed
-from offset_autoencoder.evaluation.statistics import Equivalence, Estimate, number, percent
+from offset_autoencoder.evaluation.sample_size import Rule, SeedsNeeded, seeds_needed
+from offset_autoencoder.evaluation.sign_flips import align, joint_sign_flips, smallest_p
+from offset_autoencoder.evaluation.statistics import (
+    ONE_SPLIT,
+    Design,
+    Equivalence,
+    Estimate,
+    number,
+    percent,
+)
 from offset_autoencoder.evaluation.summary import RunRow
 
 Outcome = Literal[
@@ -40,13 +48,14 @@ class Comparison:
     baseline: Setting
     metric: str  # its column in runs.csv
     difference: Estimate  # setting − baseline over the seeds that both finished
-    p: float  # exact two-sided p of the sign-flip test
-    p_corrected: float  # Holm-corrected within (metric, baseline model)
+    p: float  # two-sided p of the sign-flip test
+    p_corrected: float  # corrected within (metric, baseline model)
     equivalence: Equivalence  # corrected in the same family, by itself
     needed: SeedsNeeded  # if the difference is as seen
     wins: int  # seeds at which the setting is better
     ties: int
     family: int  # how many comparisons were corrected together
+    two_way: Estimate | None = None  # of the difference, over seeds and test samples
     outcome: Outcome = "inconclusive"
     verdict: str = ""  # the outcome in a sentence
 
@@ -67,11 +76,17 @@ class _Pairing:
     left_out: int  # seeds at which a run of either side diverged
     lost: Literal["setting", "baseline", "neither"]  # the side without any finished run
 
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of the pairs, ascending."""
+        return [row.run.seed for row in self.own]
+
 
 def compare(
     rows: Sequence[RunRow],
     settings: Sequence[Setting],
     evaluate: Evaluate,
+    design: Design = ONE_SPLIT,
     *,
     selected: Collection[str] = (),
 ) -> list[Comparison]:
@@ -79,7 +94,8 @@ def compare(
 
     The metric asked for is compared in every condition, the others as deployed. A baseline that
     there is no setting of is passed over. ``selected`` are keys by whose values each side was
-    selected for itself, which need not agree.
+    selected for itself, which need not agree. Where one split is used and the metric is a mean
+    over samples, the difference as deployed has an interval over seeds and test samples, too.
 
     Returns:
         By metric, then baseline, then setting. A setting without a match has none.
@@ -110,7 +126,7 @@ def compare(
         comparison
         for column in columns
         for family in pairings
-        for comparison in _compare_family(family, column, evaluate)
+        for comparison in _compare_family(family, column, evaluate, design)
     ]
 
 
@@ -131,27 +147,25 @@ def _pair(
 
 
 def _compare_family(
-    pairings: Sequence[_Pairing], column: str, evaluate: Evaluate
+    pairings: Sequence[_Pairing], column: str, evaluate: Evaluate, design: Design
 ) -> list[Comparison]:
-    confidence, power = evaluate.confidence, evaluate.power
+    confidence, seeds = evaluate.confidence, [item.seeds for item in pairings]
     sides = [
         (summary.values_of(item.own, column), summary.values_of(item.other, column))
         for item in pairings
     ]
     paired = [statistics.differences(own, other) for own, other in sides]
-    p = np.array([statistics.sign_flip_p(difference) for difference in paired], dtype=np.float64)
-    corrected = statistics.holm(p)
+    tested = align(paired, seeds)
+    p, corrected = joint_sign_flips(tested)
     family = int(np.sum(~np.isnan(p)))
-    changes = [statistics.relative_change(own, other, column) for own, other in sides]
-    equivalences = statistics.equivalences(changes, evaluate.margin, confidence)
+    rule = Rule(1 - confidence, confidence, evaluate.power, design.overlap)
+    changes = align([statistics.relative_change(own, other, column) for own, other in sides], seeds)
+    equivalences = statistics.equivalences(changes, evaluate.margin, confidence, design.overlap)
     sign = 1 if higher_is_better(column) else -1
     comparisons = []
     for index, (pairing, equivalence) in enumerate(zip(pairings, equivalences, strict=True)):
         gain = sign * paired[index]
-        difference = statistics.mean_and_interval(paired[index], confidence)
-        # The corrected p had all pairs of this one been on one side, the others as they are.
-        most_extreme = p.copy()
-        most_extreme[index] = statistics.smallest_p(len(gain))
+        difference = statistics.mean_and_interval(paired[index], confidence, design.overlap)
         comparison = Comparison(
             setting=pairing.setting,
             baseline=pairing.baseline,
@@ -160,31 +174,47 @@ def _compare_family(
             p=float(p[index]),
             p_corrected=float(corrected[index]),
             equivalence=equivalence,
-            needed=seeds_needed(
-                difference, equivalence, family=family, confidence=confidence, power=power
-            ),
+            needed=seeds_needed(difference, equivalence, family=family, rule=rule),
             wins=int(np.sum(gain > 0)),
             ties=int(np.sum(gain == 0)),
             family=family,
         )
-        p_within_reach = float(statistics.holm(most_extreme)[index])
-        outcome = _outcome(comparison, pairing, p_within_reach, 1 - confidence)
+        if column == evaluate.metric:
+            two_way = summary.over_samples_too(
+                pairing.own, confidence, design, baseline=pairing.other
+            )
+            comparison = replace(comparison, two_way=two_way)
+        outcome = _outcome(comparison, pairing, 1 - confidence)
+        if outcome == "inconclusive" and _p_within_reach(tested, index) > 1 - confidence:
+            outcome = "too few seeds"
         comparison = replace(comparison, outcome=outcome)
-        sentence = _sentence(comparison, pairing, confidence, power)
+        sentence = _sentence(comparison, pairing, evaluate)
         comparisons.append(replace(comparison, verdict=sentence))
     return comparisons
 
 
-def _outcome(item: Comparison, pairing: _Pairing, p_within_reach: float, level: float) -> Outcome:
+def _p_within_reach(differences: NDArray[np.float64], index: int) -> float:
+    """The corrected p of a test had its differences been all alike, the others as they are."""
+    present = ~np.isnan(differences)
+    pairs = np.sum(present, axis=0)
+    # No test of as many seeds or fewer is then more extreme; one of more may be.
+    if pairs[index] == np.max(pairs):
+        return smallest_p(int(pairs[index]))
+    alike = differences.copy()
+    alike[present[:, index], index] = 1.0
+    return float(joint_sign_flips(alike).p_corrected[index])
+
+
+def _outcome(item: Comparison, pairing: _Pairing, level: float) -> Outcome:
     """The word for a comparison.
 
     ``better`` and ``worse`` need both: a corrected p of at most ``level``, and an interval on
     one side of zero. ``equivalent`` is what is neither, and shown to be within the margin. A
     small difference can be both shown and within the margin; its word is then ``better`` or
-    ``worse``. The seeds are too few to tell any difference where ``p_within_reach``, the
-    corrected p that the most extreme outcome of as many pairs would have had, is above
-    ``level``. Without a seed that finished on both sides there is nothing to compare:
-    ``diverged`` where the setting itself has no finished run, else ``not comparable``.
+    ``worse``. What is left is ``inconclusive``, of which the caller tells apart where no
+    outcome of as many pairs could have been shown. Without a seed that finished on both sides
+    there is nothing to compare: ``diverged`` where the setting itself has no finished run,
+    else ``not comparable``.
     """
     difference = item.difference
     if pairing.lost == "setting":
@@ -194,14 +224,13 @@ def _outcome(item: Comparison, pairing: _Pairing, p_within_reach: float, level: 
     on_one_side = difference.low > 0 or difference.high < 0
     if item.p_corrected <= level and on_one_side:
         return "better" if (difference.mean > 0) == higher_is_better(item.metric) else "worse"
-    if item.equivalence.shown:
-        return "equivalent"
-    return "inconclusive" if p_within_reach <= level else "too few seeds"
+    return "equivalent" if item.equivalence.shown else "inconclusive"
 
 
-def _sentence(item: Comparison, pairing: _Pairing, confidence: float, power: float) -> str:
+def _sentence(item: Comparison, pairing: _Pairing, evaluate: Evaluate) -> str:
     """The outcome with the numbers behind it: no more than these show."""
     outcome, difference, equivalence = item.outcome, item.difference, item.equivalence
+    confidence, power = evaluate.confidence, evaluate.power
     baseline, left_out = item.baseline.label, pairing.left_out
     if outcome == "diverged":
         return f"diverged: no run finished that could be compared with {baseline}"
@@ -216,10 +245,12 @@ def _sentence(item: Comparison, pairing: _Pairing, confidence: float, power: flo
         return f"not comparable with {baseline}: a value is not finite{after}"
     shown = outcome in ("better", "worse")
     sign = -1 if shown and difference.mean < 0 else 1
-    low, high = sorted((sign * difference.low, sign * difference.high))
     parts = [] if shown else [f"difference {number(difference.mean)}"]
     if item.pairs > 1:
-        parts.append(f"{percent(confidence)} interval {number(low)} to {number(high)}")
+        interval = f"{percent(confidence)} interval {_ends(difference, sign)}"
+        if item.two_way is not None:
+            interval += f", {_ends(item.two_way, sign)} over test samples too"
+        parts.append(interval)
     parts.append(f"corrected p {statistics.probability(item.p_corrected)}")
     parts.append(f"better at {item.wins} of {item.pairs} seeds")
     numbers = ", ".join([*parts, f"{item.ties} tied"] if item.ties else parts)
@@ -236,18 +267,22 @@ def _sentence(item: Comparison, pairing: _Pairing, confidence: float, power: flo
         found = item.needed.finds == "equivalence"
         finds = f"show them equivalent {within}" if found else "tell them apart"
         after = (
-            f"; if the difference is as seen, about {item.needed.seeds} seeds would {finds} "
-            f"with {percent(power)} power{after}"
+            f"; if the difference is as seen, about {item.needed.seeds} seeds "
+            f"({item.needed.span}) would {finds} with {percent(power)} power{after}"
         )
     if outcome == "too few seeds":
         seeds = "1 seed" if item.pairs == 1 else f"{item.pairs} seeds"
-        among = "1 comparison" if item.family == 1 else f"{item.family} comparisons"
         return (
             f"too few seeds to tell apart from {baseline}: {seeds} cannot reach a corrected p of "
-            f"{1 - confidence:.2g} among {among} ({numbers}){after}"
+            f"{1 - confidence:.2g} ({numbers}){after}"
         )
     against = f"inconclusive against {baseline}, neither different nor equivalent"
     return f"{against} {within} ({numbers}){after}"
+
+
+def _ends(estimate: Estimate, sign: int) -> str:
+    low, high = sorted((sign * estimate.low, sign * estimate.high))
+    return f"{number(low)} to {number(high)}"
 
 
 def match_baseline(

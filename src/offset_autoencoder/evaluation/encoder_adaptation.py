@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import Run, Setting
 from offset_autoencoder.evaluation.metrics import Array, Decode, Float64
-from offset_autoencoder.evaluation.statistics import Estimate, mean_and_interval
+from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design, Estimate, mean_and_interval
 from offset_autoencoder.evaluation.summary import by_setting
 
 AdaptationWord = Literal["cancels", "reinforces", "ignores", "inconclusive", "unknown"]
@@ -100,7 +100,10 @@ class EncoderAdaptationSummary:
 
 
 def summarise_encoder_adaptation(
-    adaptations: Iterable[tuple[Run, EncoderAdaptation | None]], *, confidence: float
+    adaptations: Iterable[tuple[Run, EncoderAdaptation | None]],
+    *,
+    confidence: float,
+    design: Design = ONE_SPLIT,
 ) -> list[EncoderAdaptationSummary]:
     """The adaptation of every setting whose runs have one."""
     summaries = []
@@ -112,7 +115,9 @@ def summarise_encoder_adaptation(
             [own - plain for own, plain in pairs],
             [item.explained for item in items],
         )
-        slope, plain, learnt, explained = (mean_and_interval(v, confidence) for v in per_seed)
+        slope, plain, learnt, explained = (
+            mean_and_interval(values, confidence, design.overlap) for values in per_seed
+        )
         word = adaptation_word(learnt)
         summaries.append(EncoderAdaptationSummary(setting, slope, plain, learnt, explained, word))
     return summaries

@@ -18,7 +18,13 @@ from offset_autoencoder.evaluation import statistics
 from offset_autoencoder.evaluation.controls import NOTHING, OWN_NETWORK, Network
 from offset_autoencoder.evaluation.interventions import OMITTED, OWN, Exchanges, Intervention
 from offset_autoencoder.evaluation.run_evaluation import RunEvaluation
-from offset_autoencoder.evaluation.statistics import Estimate, differences, relative_change
+from offset_autoencoder.evaluation.statistics import (
+    ONE_SPLIT,
+    Design,
+    Estimate,
+    differences,
+    relative_change,
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ class InterventionSummary:
 
 
 def summarise_interventions(
-    measured: Iterable[Trial], *, confidence: float
+    measured: Iterable[Trial], *, confidence: float, design: Design = ONE_SPLIT
 ) -> list[InterventionSummary]:
     """Every intervention of every setting, in every metric it was measured in.
 
@@ -103,7 +109,9 @@ def summarise_interventions(
             )
             changes = _changes(present, values, own, metric)
             per_seed = values, differences(values, own), np.array(list(changes.values()))
-            estimates = (statistics.mean_and_interval(each, confidence) for each in per_seed)
+            estimates = (
+                statistics.mean_and_interval(each, confidence, design.overlap) for each in per_seed
+            )
             summaries.append(
                 InterventionSummary(
                     present[0].run.setting,

@@ -81,6 +81,8 @@ class Metric:
         lacks: From the inputs to what no run can do without and none has, and its remedy.
         from_mse: From the mean squared error, the variance of x (mean over the features) and the
             domain to the value; None for a mean over samples, which is averaged over blocks.
+        per_sample: From x and reconstruction to each sample's value, (n,), whose mean the metric
+            is; None where it is not known to be one.
     """
 
     name: str  # its column in runs.csv, and its name in params.yaml
@@ -92,6 +94,7 @@ class Metric:
     error_label: str = ""  # the name of that error in pictures
     lacks: Callable[[MetricInputs], tuple[str, str] | None] = lambda inputs: None
     from_mse: Callable[[float, float, Domain], float] | None = None
+    per_sample: Callable[[Float64, Float64], Float64] | None = None
 
     def __post_init__(self) -> None:
         if not self.error_label:
@@ -108,10 +111,18 @@ def mse(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
     return float(np.mean(np.square(reconstruction - x)))
 
 
+def _mse_per_sample(x: Float64, reconstruction: Float64) -> Float64:
+    return np.mean(np.square(reconstruction - x), axis=1)
+
+
 def mae(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
     """Mean absolute error over samples and features: ``mean(|x' − x|)``; as `mse`."""
     x, reconstruction = _checked(x, reconstruction)
     return float(np.mean(np.abs(reconstruction - x)))
+
+
+def _mae_per_sample(x: Float64, reconstruction: Float64) -> Float64:
+    return np.mean(np.abs(reconstruction - x), axis=1)
 
 
 def binary_crossentropy(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
@@ -126,8 +137,12 @@ def binary_crossentropy(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
     x, reconstruction = _checked(x, reconstruction)
     if np.min(x) < 0 or np.max(x) > 1:
         raise ValueError(f"x must lie in [0, 1], got [{np.min(x):g}, {np.max(x):g}]")
+    return float(np.mean(_crossentropy_per_sample(x, reconstruction)))
+
+
+def _crossentropy_per_sample(x: Float64, reconstruction: Float64) -> Float64:
     clipped = np.clip(reconstruction, _CLIP, 1 - _CLIP)
-    return float(-np.mean(x * np.log(clipped) + (1 - x) * np.log1p(-clipped)))
+    return -np.mean(x * np.log(clipped) + (1 - x) * np.log1p(-clipped), axis=1)
 
 
 def explained_variance(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
@@ -179,14 +194,15 @@ def _lacks_unit_interval(inputs: MetricInputs) -> tuple[str, str] | None:
 METRICS: Registry[Metric] = Registry(
     "metric",
     [
-        Metric("mse", "mean squared error", lambda x, y, _: mse(x, y)),
-        Metric("mae", "mean absolute error", lambda x, y, _: mae(x, y)),
+        Metric("mse", "mean squared error", lambda x, y, _: mse(x, y), per_sample=_mse_per_sample),
+        Metric("mae", "mean absolute error", lambda x, y, _: mae(x, y), per_sample=_mae_per_sample),
         Metric(
             "binary_crossentropy",
             "binary cross-entropy, nats",
             lambda x, y, _: binary_crossentropy(x, y),
             applies=lambda domain: domain.in_unit_interval,
             lacks=_lacks_unit_interval,
+            per_sample=_crossentropy_per_sample,
         ),
         Metric(
             "psnr",
@@ -269,6 +285,16 @@ def reconstruction_metrics(
         for name, metric in METRICS.items()
         if metric.applies(domain)
     }
+
+
+def sample_errors(metric: str, x: NDArray[Any], reconstruction: NDArray[Any]) -> Array | None:
+    """The metric of each sample, float32 (n,), whose mean is that of all; None where it is none.
+
+    Raises:
+        ValueError: where the shapes differ, or there is no sample.
+    """
+    per_sample = METRICS[metric].per_sample
+    return per_sample and per_sample(*_checked(x, reconstruction)).astype(np.float32)
 
 
 def decoded_metrics(

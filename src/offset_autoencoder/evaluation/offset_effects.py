@@ -20,7 +20,8 @@ from offset_autoencoder.evaluation.intervention_summary import InterventionSumma
 from offset_autoencoder.evaluation.interventions import EXCHANGES, OWN
 from offset_autoencoder.evaluation.probes import ProbeSummary
 from offset_autoencoder.evaluation.run_evaluation import RunEvaluation
-from offset_autoencoder.evaluation.statistics import Alternative, Estimate, holm, sign_flip_p
+from offset_autoencoder.evaluation.sign_flips import align, joint_sign_flips
+from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.evaluation.summary import by_setting
 
 Shift = Literal["more", "less", "same", "inconclusive"]
@@ -57,6 +58,7 @@ class OffsetEffects:
 
     setting: Setting
     metric: str
+    seeds: tuple[int, ...]  # ascending
     own: ByQuantity
     controls: Mapping[Network, ByQuantity]
     against: ByQuantity
@@ -115,7 +117,7 @@ def offset_effects(
         own = arrays.pop(OWN_NETWORK)
         has_baseline = label in with_baseline
         rest = arrays, against.get(label, {}), has_baseline, explained[label]
-        effects.append(OffsetEffects(setting, metric, own, *rest))
+        effects.append(OffsetEffects(setting, metric, tuple(seeds), own, *rest))
     return effects
 
 
@@ -153,29 +155,29 @@ class Effect:
 
 
 def effects_of(
-    family: Sequence[NDArray[np.float64]], margin: float, confidence: float
+    family: Sequence[NDArray[np.float64]],
+    seeds: Sequence[Sequence[int]],
+    margin: float,
+    confidence: float,
+    overlap: float = 0.0,
 ) -> list[Effect]:
-    """Test each change of a family, (n,) over the seeds, against a margin.
+    """Test each change of a family, (n,) over its seeds, against a margin.
 
     ``more``, ``less`` and ``same`` each need a one-sided sign-flip p of at most
     ``1 − confidence``, and the whole interval on that side of the margin. Each of them is
     corrected by itself over the family, so that the chance of even one false ``more`` is at most
-    ``1 − confidence``, and so for the others.
+    ``1 − confidence``, and so for the others; both sides of ``same`` are one family.
     """
-    level = 1 - confidence
-    sides: tuple[tuple[float, Alternative], ...] = (
-        (margin, "greater"),
-        (-margin, "less"),
-        (margin, "less"),
-        (-margin, "greater"),
-    )
-    more, less, below, above = (
-        holm(np.array([sign_flip_p(change - edge, side) for change in family], dtype=np.float64))
-        for edge, side in sides
-    )
+    if not family:
+        return []
+    level, matrix = 1 - confidence, align(family, seeds)
+    more = joint_sign_flips(matrix - margin, "greater").p_corrected
+    less = joint_sign_flips(matrix + margin, "less").p_corrected
+    within = joint_sign_flips(np.hstack([margin - matrix, matrix + margin]), "greater").p_corrected
+    below, above = np.split(within, 2)
     effects = []
     for place, change in enumerate(family):
-        estimate = statistics.mean_and_interval(change, confidence)
+        estimate = statistics.mean_and_interval(change, confidence, overlap)
         not_more = bool(below[place] <= level and estimate.high < margin)
         not_less = bool(above[place] <= level and estimate.low > -margin)
         shift: Shift = "inconclusive"

@@ -42,12 +42,24 @@ from offset_autoencoder.evaluation.offset_effects import (
     EXCHANGE_NAMES,
     QUANTITIES,
     TRAIN,
+    ByQuantity,
     Effect,
     OffsetEffects,
     effects_of,
 )
-from offset_autoencoder.evaluation.sample_size import seeds_for_difference, seeds_for_equivalence
-from offset_autoencoder.evaluation.statistics import Estimate, change_percent, percent
+from offset_autoencoder.evaluation.sample_size import (
+    Rule,
+    seeds_for_difference,
+    seeds_for_equivalence,
+)
+from offset_autoencoder.evaluation.sign_flips import smallest_p
+from offset_autoencoder.evaluation.statistics import (
+    ONE_SPLIT,
+    Design,
+    Estimate,
+    change_percent,
+    percent,
+)
 
 OffsetWord = Literal[
     "second encoder", "memorised", "noise", "cancelled or ignored", "other", "inconclusive"
@@ -211,16 +223,21 @@ def _to_others(offset: OffsetVerdict, quantities: Sequence[str], alike: str, unl
     return f"; that it is otherwise {network} is not shown"
 
 
-def judge_offsets(measured: Sequence[OffsetEffects], evaluate: Evaluate) -> list[OffsetVerdict]:
+def judge_offsets(
+    measured: Sequence[OffsetEffects], evaluate: Evaluate, design: Design = ONE_SPLIT
+) -> list[OffsetVerdict]:
     """Judge each offset by the rule above; each quantity is corrected over all offsets.
 
     Raises:
         ValueError: where arrays of an offset differ in length.
     """
-    confidence = evaluate.confidence
+    confidence, overlap = evaluate.confidence, design.overlap
+    every = [item.seeds for item in measured]
     margins = dict.fromkeys(CHANGES, evaluate.margin) | {DONOR_SHIFT: LEAST_SHIFT}
     own = {
-        name: effects_of([item.own[name] for item in measured], margins[name], confidence)
+        name: effects_of(
+            [item.own[name] for item in measured], every, margins[name], confidence, overlap
+        )
         for name in QUANTITIES
     }
     beyond: list[dict[Network, dict[str, Effect]]] = [{} for _ in measured]
@@ -228,45 +245,49 @@ def judge_offsets(measured: Sequence[OffsetEffects], evaluate: Evaluate) -> list
         places = [place for place, item in enumerate(measured) if control in item.controls]
         for name in BEYOND:
             family = [measured[place].beyond(control, name) for place in places]
-            for place, effect in zip(
-                places, effects_of(family, margins[name], confidence), strict=True
-            ):
+            seeds = [every[place] for place in places]
+            effects = effects_of(family, seeds, margins[name], confidence, overlap)
+            for place, effect in zip(places, effects, strict=True):
                 beyond[place].setdefault(control, {})[name] = effect
     verdicts = []
     for place, item in enumerate(measured):
         verdict = OffsetVerdict(
             item.setting,
             item.metric,
-            {name: effects[place] for name, effects in own.items()},
+            {name: tested[place] for name, tested in own.items()},
             beyond[place],
-            {control: _estimates(of, confidence) for control, of in item.controls.items()},
-            _estimates(item.against, confidence),
+            {control: _estimates(of, confidence, overlap) for control, of in item.controls.items()},
+            _estimates(item.against, confidence, overlap),
             item.has_baseline,
             item.linear_decodability,
         )
-        verdicts.append(_judged(verdict, len(measured), evaluate))
+        verdicts.append(_judged(verdict, len(measured), evaluate, overlap))
     return verdicts
 
 
-def _judged(verdict: OffsetVerdict, family: int, evaluate: Evaluate) -> OffsetVerdict:
+def _judged(
+    verdict: OffsetVerdict, family: int, evaluate: Evaluate, overlap: float
+) -> OffsetVerdict:
     ruling = apply_rule(verdict)
     needed, unsettled = None, ""
     if ruling.word == "inconclusive":
         of = verdict.effects if ruling.control is None else verdict.beyond[ruling.control]
-        needed = _seeds_needed(of[ruling.quantity], family, evaluate)
+        rule = Rule(
+            (1 - evaluate.confidence) / family, evaluate.confidence, evaluate.power, overlap
+        )
+        needed = _seeds_needed(of[ruling.quantity], rule)
         unsettled = ruling.quantity
         if ruling.control is not None:
             unsettled += f" beyond {ruling.control}"
-        smallest = statistics.smallest_p(verdict.seeds, "greater")
-        if not family * smallest <= 1 - evaluate.confidence:
+        if not smallest_p(verdict.seeds, "greater") <= 1 - evaluate.confidence:
             ruling = ruling._replace(reason="too few seeds")
     verdict = replace(verdict, word=ruling.word, unsettled=unsettled, seeds_needed=needed)
     return replace(verdict, sentence=_sentence(verdict, ruling.reason, evaluate.confidence))
 
 
-def _estimates(values: Mapping[str, object], confidence: float) -> dict[str, Estimate]:
+def _estimates(values: ByQuantity, confidence: float, overlap: float) -> dict[str, Estimate]:
     return {
-        name: statistics.mean_and_interval(value, confidence)  # type: ignore[arg-type]
+        name: statistics.mean_and_interval(value, confidence, overlap)
         for name, value in values.items()
     }
 
@@ -326,11 +347,8 @@ def _listed(what: str, changes: Mapping[str, Estimate]) -> list[str]:
     return [f"{what}: {', '.join(known)}"] if known else []
 
 
-def _seeds_needed(effect: Effect, family: int, evaluate: Evaluate) -> int | None:
-    margin, change, power = effect.margin, effect.change, evaluate.power
-    # The interval, which must be on one side of the margin as well, is that of half the level.
-    level = min((1 - evaluate.confidence) / family, (1 - evaluate.confidence) / 2)
+def _seeds_needed(effect: Effect, rule: Rule) -> int | None:
+    margin, change = effect.margin, effect.change
     if abs(change.mean) < margin:
-        return seeds_for_equivalence(change.mean, change.std, margin, level=level, power=power)
-    beyond = abs(change.mean) - margin
-    return seeds_for_difference(beyond, change.std, level=2 * level, power=power)
+        return seeds_for_equivalence(change.mean, change.std, margin, rule)
+    return seeds_for_difference(abs(change.mean) - margin, change.std, rule, "greater")

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import Run, Setting
-from offset_autoencoder.evaluation.statistics import Estimate, mean_and_interval
+from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design, Estimate, mean_and_interval
 from offset_autoencoder.evaluation.summary import by_setting
 
 Float64 = NDArray[np.float64]
@@ -284,11 +284,14 @@ class ProbeSummary:
 
 
 def summarise_probes(
-    probes: Iterable[tuple[Run, Mapping[str, Probe]]], *, confidence: float
+    probes: Iterable[tuple[Run, Mapping[str, Probe]]],
+    *,
+    confidence: float,
+    design: Design = ONE_SPLIT,
 ) -> list[ProbeSummary]:
     """Every part of every setting, from :func:`probe_parts` of each run."""
     return [
-        _summary(setting, part, present, confidence)
+        _summary(setting, part, present, confidence, design)
         for setting, runs in by_setting(probes)
         for part in PARTS
         if (present := [parts[part] for parts in runs if part in parts])
@@ -296,7 +299,7 @@ def summarise_probes(
 
 
 def _summary(
-    setting: Setting, part: str, probes: Sequence[Probe], confidence: float
+    setting: Setting, part: str, probes: Sequence[Probe], confidence: float, design: Design
 ) -> ProbeSummary:
     from scipy.special import ndtri
 
@@ -307,7 +310,7 @@ def _summary(
 
     def estimate(measured: Sequence[tuple[float, float]]) -> Estimate:
         if not shared:
-            return mean_and_interval([share for share, _ in measured], confidence)
+            return mean_and_interval([share for share, _ in measured], confidence, design.overlap)
         share, error = measured[0]
         half = float(ndtri((1 + confidence) / 2)) * error
         return Estimate(share, 0.0, share - half, share + half, len(probes))

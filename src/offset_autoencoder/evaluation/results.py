@@ -22,6 +22,7 @@ from offset_autoencoder.evaluation.offset_effects import offset_effects
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict, judge_offsets
 from offset_autoencoder.evaluation.run_evaluation import RunEvaluation
 from offset_autoencoder.evaluation.selection import Selected, select_settings
+from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class ExperimentResults:
     reconstructions: Reconstructions | None = None  # None where no run finished
     codes: Sequence[CodePoint] = ()
     unconverged: int = 0  # runs that were still improving at their last epoch
+    design: Design = ONE_SPLIT
     selected: Sequence[Selected] = ()  # by validation, where evaluate.select asks for it
     tuned_comparisons: Sequence[Comparison] = ()  # of the selected settings alone
 
@@ -74,6 +76,7 @@ def experiment_results(
     val_losses: Iterable[tuple[Run, NDArray[Any]]],
     *,
     unconverged: int = 0,
+    design: Design = ONE_SPLIT,
 ) -> ExperimentResults:
     """Summarise, compare and judge the runs; the pictures' samples are added by the caller.
 
@@ -87,39 +90,44 @@ def experiment_results(
     by_id = [(row.id, row.run, evaluations[row.id]) for row in runs if row.finished]
     measured = [(run, evaluation) for _, run, evaluation in by_id]
     in_networks = trials(by_id)
-    exchanged = summarise_interventions(in_networks, confidence=confidence)
+    exchanged = summarise_interventions(in_networks, confidence=confidence, design=design)
     probed = probes.summarise_probes(
-        [(run, one.probes) for run, one in measured], confidence=confidence
+        [(run, one.probes) for run, one in measured], confidence=confidence, design=design
     )
     gaps = [
         (run, (one.train_metric, one.metrics[metric]))
         for run, one in measured
         if metric in one.metrics
     ]
-    selected = select_settings(runs, settings, evaluate) if evaluate.select else []
+    selected = select_settings(runs, settings, evaluate, design) if evaluate.select else []
     tuned = [item.setting for item in selected]
     return ExperimentResults(
         params=params,
         runs=runs,
-        metrics_tree=summary.metrics_tree(runs, settings, metric=metric, confidence=confidence),
-        comparisons=compare(runs, settings, evaluate),
-        summaries=summary.summarise(runs, settings, metric, confidence),
-        bounds=summary.summarise_bounds(runs, settings, confidence),
-        curves=summary.learning_curves(val_losses, confidence=confidence),
+        metrics_tree=summary.metrics_tree(
+            runs, settings, metric=metric, confidence=confidence, design=design
+        ),
+        comparisons=compare(runs, settings, evaluate, design),
+        summaries=summary.summarise(runs, settings, metric, confidence, design),
+        bounds=summary.summarise_bounds(runs, settings, confidence, design),
+        curves=summary.learning_curves(val_losses, confidence=confidence, design=design),
         interventions=exchanged,
         probes=probed,
         encoder_adaptations=encoder_adaptation.summarise_encoder_adaptation(
-            [(run, one.encoder_adaptation) for run, one in measured], confidence=confidence
+            [(run, one.encoder_adaptation) for run, one in measured],
+            confidence=confidence,
+            design=design,
         ),
         generalization_gaps=summary.summarise_generalization_gaps(
-            gaps, metric=metric, confidence=confidence
+            gaps, metric=metric, confidence=confidence, design=design
         ),
         verdicts=judge_offsets(
-            offset_effects(by_id, in_networks, exchanged, probed, metric=metric), evaluate
+            offset_effects(by_id, in_networks, exchanged, probed, metric=metric), evaluate, design
         ),
         unconverged=unconverged,
+        design=design,
         selected=selected,
-        tuned_comparisons=compare(runs, tuned, evaluate, selected=evaluate.selected_keys),
+        tuned_comparisons=compare(runs, tuned, evaluate, design, selected=evaluate.selected_keys),
     )
 
 

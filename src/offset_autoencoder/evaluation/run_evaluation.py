@@ -33,6 +33,7 @@ from offset_autoencoder.evaluation.metrics import (
     Array,
     Domain,
     reconstruction_metrics,
+    sample_errors,
 )
 from offset_autoencoder.evaluation.probes import Probe, Splits, Targets, probe_parts
 from offset_autoencoder.models.inference import Decode, Encoded, RunInference
@@ -54,6 +55,8 @@ class RunEvaluation:
     encoder_adaptation: EncoderAdaptation | None  # None without an offset or a code
     references: Mapping[Network, str] = field(default_factory=dict)  # ids of the runs: see Controls
     guests: Mapping[str, Exchanges] = field(default_factory=dict)  # of others' offsets, by their id
+    # Of the metric that is compared, of each sample as deployed, (n,); None where it is no mean.
+    sample_errors: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -269,6 +272,7 @@ def _evaluate(samples: EvaluationSamples, evaluate: Evaluate, opened: _Open) -> 
         encoder_adaptation=adaptation,
         references=opened.references,
         guests={guest: exchange(handed()) for guest, handed in opened.guests.items()},
+        sample_errors=sample_errors(metric, x, decode(test.code, test.offset)),
     )
 
 

@@ -18,7 +18,12 @@ from offset_autoencoder.config import Setting
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation import summary
 from offset_autoencoder.evaluation.metrics import VALIDATION, higher_is_better
-from offset_autoencoder.evaluation.statistics import Estimate, mean_and_interval
+from offset_autoencoder.evaluation.statistics import (
+    ONE_SPLIT,
+    Design,
+    Estimate,
+    mean_and_interval,
+)
 from offset_autoencoder.evaluation.summary import RunRow
 
 
@@ -33,7 +38,10 @@ class Selected:
 
 
 def select_settings(
-    rows: Sequence[RunRow], settings: Sequence[Setting], evaluate: Evaluate
+    rows: Sequence[RunRow],
+    settings: Sequence[Setting],
+    evaluate: Evaluate,
+    design: Design = ONE_SPLIT,
 ) -> list[Selected]:
     """For each model, and each value of its other swept keys, the best setting by validation.
 
@@ -46,7 +54,7 @@ def select_settings(
     for setting, own in summary.rows_by_setting(rows, settings):
         values = summary.values_of(own, f"{evaluate.metric}{VALIDATION}")
         finite = values[np.isfinite(values)]
-        estimate = mean_and_interval(finite, evaluate.confidence)
+        estimate = mean_and_interval(finite, evaluate.confidence, design.overlap)
         others = (pair for pair in setting.sweep if pair[0] not in evaluate.selected_keys)
         candidates.setdefault((setting.model, *others), []).append(
             Selected(setting, 1, estimate, unfinished=len(values) - len(finite))

@@ -1,7 +1,8 @@
-"""Statistics over seeds: means with intervals, paired tests, equivalence; their numbers in words.
+"""Statistics over seeds: means with intervals, and equivalence; their numbers in words.
 
 What is added to the code is compared by pairs, one per seed: two runs of one seed start from the
-same weights and see the same batches, so their difference says more than the two apart.
+same weights and see the same batches, so their difference says more than the two apart. The
+tests of the pairs are in :mod:`.sign_flips`.
 
 An inconclusive comparison does not show two settings equal; a test of equivalence does: the
 error must be shown to change by less than a margin that is stated beforehand.
@@ -18,12 +19,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.evaluation.metrics import metric_of
+from offset_autoencoder.evaluation.sign_flips import SignFlipTests, joint_sign_flips
 
-EXACT_UP_TO = 40
-DRAWN = 99_999
-_ROUNDING = 1e-10
 
-Alternative = Literal["two-sided", "greater", "less"]
+@dataclass(frozen=True)
+class Design:
+    """Design of an experiment: what differs from seed to seed, and so what intervals cover.
+
+    ``overlap`` is the number of test samples over that of training samples where each seed has
+    a split of its own, else 0.
+    """
+
+    varies: bool = False  # whether each seed has a split of its own
+    overlap: float = 0.0
+
+    @property
+    def covers(self) -> str:
+        """What another experiment may draw anew and still be in an interval over seeds."""
+        return "training seeds and splits" if self.varies else "training seeds, on one split"
+
+    @property
+    def over(self) -> str:
+        """The same in short, for titles."""
+        return "seeds and splits" if self.varies else "seeds"
+
+
+ONE_SPLIT = Design()
 
 
 @dataclass(frozen=True)
@@ -42,27 +63,82 @@ class Estimate:
         return (self.high - self.low) / 2
 
 
-def mean_and_interval(values: NDArray[Any] | Sequence[float], confidence: float) -> Estimate:
-    """The mean of values (n,) and Student's interval for it: ``mean ± t(n − 1)·std / √n``.
+def mean_and_interval(
+    values: NDArray[Any] | Sequence[float], confidence: float, overlap: float = 0.0
+) -> Estimate:
+    """The mean of values (n,) and its interval: ``mean ± t(n − 1)·std·√(1/n + overlap)``.
 
-    One value has a mean and no interval; none is invented.
+    Student's interval where the values are independent. Where each seed has a split of its own,
+    training samples of one are among those of another, and their errors go together: ``overlap``,
+    test samples over training samples, makes up for it. One value has a mean and no interval;
+    none is invented.
+
+    Source: Nadeau & Bengio, Inference for the generalization error (2003), section 3.
 
     Raises:
-        ValueError: where the values are not one-dimensional, or the confidence is outside (0, 1).
+        ValueError: where the values are not one-dimensional, the confidence is outside (0, 1), or
+            the overlap is below zero.
     """
     from scipy.special import stdtrit
 
     values = _flat(values)
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
+    _check_confidence(confidence)
+    if not overlap >= 0:
+        raise ValueError(f"overlap must be zero or more, got {overlap}")
     count = len(values)
     with np.errstate(invalid="ignore"):
         mean = float(np.mean(values)) if count else math.nan
         if count < 2:
             return Estimate(mean, math.nan, math.nan, math.nan, count)
         std = float(np.std(values, ddof=1))
-    half = float(stdtrit(count - 1, (1 + confidence) / 2)) * std / math.sqrt(count)
+    half = float(stdtrit(count - 1, (1 + confidence) / 2)) * std * math.sqrt(1 / count + overlap)
     return Estimate(mean, std, mean - half, mean + half, count)
+
+
+def two_way_interval(values: NDArray[Any], confidence: float) -> Estimate:
+    """The mean of values (seeds, samples) and its interval over other seeds and other samples.
+
+    Seeds and samples are crossed random effects: the variance of the mean is estimated by
+    ``(MS_seeds + MS_samples − MS_interaction) / (seeds · samples)`` with Satterthwaite's degrees
+    of freedom. The interval is no narrower than Student's over the seeds, whose variance is
+    ``MS_seeds / (seeds · samples)``. The standard deviation is that over seeds; without two of
+    either there is no interval.
+
+    Source: Searle, Casella & McCulloch, Variance Components (1992), chapter 4; Satterthwaite, An
+    approximate distribution of estimates of variance components (1946).
+
+    Raises:
+        ValueError: where the values are not two-dimensional, or the confidence is outside (0, 1).
+    """
+    from scipy.special import stdtrit
+
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim != 2:
+        raise ValueError(f"needs values (seeds, samples), got the shape {values.shape}")
+    _check_confidence(confidence)
+    seeds, samples = values.shape
+    of_seeds = np.mean(values, axis=1) if samples else np.full(seeds, np.nan)
+    estimate = mean_and_interval(of_seeds, confidence)
+    if seeds < 2 or samples < 2:
+        return Estimate(estimate.mean, estimate.std, math.nan, math.nan, seeds)
+    of_samples = np.mean(values, axis=0)
+    rest = values - of_seeds[:, np.newaxis] - of_samples + estimate.mean
+    # Mean squares of seeds, samples and interaction, their signs and degrees of freedom.
+    freedom = np.array([seeds - 1, samples - 1, (seeds - 1) * (samples - 1)])
+    squares = np.array(
+        [
+            samples * np.sum(np.square(of_seeds - estimate.mean)),
+            seeds * np.sum(np.square(of_samples - estimate.mean)),
+            np.sum(np.square(rest)),
+        ]
+    )
+    means = squares / freedom
+    total = float(means[0] + means[1] - means[2])
+    if not total > means[0]:
+        return estimate
+    half = float(stdtrit(total**2 / np.sum(means**2 / freedom), (1 + confidence) / 2))
+    half = max(half * math.sqrt(total / (seeds * samples)), estimate.half)
+    return Estimate(estimate.mean, estimate.std, estimate.mean - half, estimate.mean + half, seeds)
 
 
 def differences(values: NDArray[Any], baseline: NDArray[Any]) -> NDArray[np.float64]:
@@ -74,98 +150,6 @@ def differences(values: NDArray[Any], baseline: NDArray[Any]) -> NDArray[np.floa
     values, baseline = _pairs(values, baseline)
     with np.errstate(invalid="ignore"):
         return values - baseline
-
-
-def sign_flip_p(paired: NDArray[Any], alternative: Alternative = "two-sided") -> float:
-    """The p of the sign-flip test that the mean paired difference is zero.
-
-    If what is compared made no difference, each pair could as well stand the other way round:
-    all 2ⁿ patterns of signs are equally likely. p is the share of them whose mean is at least
-    as far from zero as the one seen, or for a one-sided test at least as far on its side. It is
-    exact up to 40 pairs: the patterns' sums are those of one half of the pairs plus those of
-    the other, which a sorted search counts without listing all 2ⁿ. Above, it is
-    ``(b + 1) / (m + 1)`` over m = 99,999 patterns drawn with a fixed seed, which is valid too.
-    Sums that differ by rounding alone count as equal. NaN without pairs, or where a difference is
-    not finite.
-    """
-    paired = _flat(paired)
-    count = len(paired)
-    if count == 0 or not np.all(np.isfinite(paired)):
-        return math.nan
-    scale = float(np.max(np.abs(paired)))
-    if scale == 0:
-        return 1.0
-    # Scaled, so that neither tiny nor huge differences leave the range of a float.
-    paired = paired / scale
-    total = float(np.sum(paired))
-    seen = {"two-sided": abs(total), "greater": total, "less": -total}[alternative]
-    threshold = seen - _ROUNDING * float(np.sum(np.abs(paired)))
-    sides = 2 if alternative == "two-sided" else 1
-    if sides == 2 and threshold <= 0:
-        return 1.0
-    # The sums lie symmetrically about zero: those below are as many as those above.
-    if count <= EXACT_UP_TO:
-        return float(sides * _patterns_above(paired, threshold) / 2**count)
-    return (_draws_above(paired, threshold, both=sides == 2) + 1) / (DRAWN + 1)
-
-
-def smallest_p(pairs: int, alternative: Alternative = "two-sided") -> float:
-    """The smallest p that :func:`sign_flip_p` can give for so many pairs; NaN without pairs.
-
-    Up to 40 pairs that is ``2 / 2ⁿ``, or half of it for a one-sided test.
-    """
-    if pairs <= 0:
-        return math.nan
-    if pairs > EXACT_UP_TO:
-        return 1 / (DRAWN + 1)
-    return 2.0 ** (1 - pairs if alternative == "two-sided" else -pairs)
-
-
-def holm(p: NDArray[Any]) -> NDArray[np.float64]:
-    """Holm's step-down correction of p (m,), float64, for several tests of one family.
-
-    The i-th smallest of m values of p is multiplied by ``m − i + 1``, then made no smaller than
-    any before it, and cut at 1. Rejecting what is at most α keeps the chance of even one false
-    rejection in the family at α, whatever the tests have to do with each other. NaN is a test
-    that was not made: it does not count, and stays NaN.
-    """
-    p = _flat(p)
-    corrected = np.full(len(p), np.nan)
-    made = np.flatnonzero(~np.isnan(p))
-    ordered = made[np.argsort(p[made], kind="stable")]
-    factors = np.arange(len(ordered), 0, -1)
-    corrected[ordered] = np.minimum(np.maximum.accumulate(p[ordered] * factors), 1.0)
-    return corrected
-
-
-def _patterns_above(paired: NDArray[np.float64], threshold: float) -> int:
-    """Number of the 2ⁿ patterns of signs whose sum is at least ``threshold``."""
-    middle = len(paired) // 2
-    # A search for sorted values walks through memory once instead of jumping about in it.
-    first, second = (np.sort(_all_sums(half)) for half in (paired[:middle], paired[middle:]))
-    above = len(second) - np.searchsorted(second, threshold - first, side="left")
-    return int(np.sum(above))
-
-
-def _all_sums(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The sums of the values under every pattern of signs, (2ⁿ,)."""
-    sums = np.zeros(1)
-    for value in values:
-        sums = np.concatenate([sums + value, sums - value])
-    return sums
-
-
-def _draws_above(paired: NDArray[np.float64], threshold: float, *, both: bool) -> int:
-    """Number of DRAWN random patterns whose sum, or its size, is at least ``threshold``."""
-    rng = np.random.default_rng(0)
-    above, left = 0, DRAWN
-    while left:
-        rows = min(left, 10_000)
-        signs = rng.integers(0, 2, size=(rows, len(paired)), dtype=np.int8) * 2.0 - 1.0
-        sums = signs @ paired
-        above += int(np.sum((np.abs(sums) if both else sums) >= threshold))
-        left -= rows
-    return above
 
 
 def _flat(values: NDArray[Any] | Sequence[float]) -> NDArray[np.float64]:
@@ -195,7 +179,7 @@ class Equivalence:
     change: Estimate  # as a share of the baseline's error: 0.02 is 2 % more error
     margin: float  # the largest change that counts as equal, as such a share
     p: float  # of the two one-sided sign-flip tests; NaN where there is no change to test
-    p_corrected: float  # Holm-corrected within the family
+    p_corrected: float  # corrected within the family
     shown: bool
 
 
@@ -219,54 +203,52 @@ def relative_change(
     return change
 
 
-def equivalence_p(change: NDArray[Any], margin: float) -> float:
-    """The p of the two one-sided tests that the mean change lies within ``±margin``.
-
-    After Schuirmann (1987): the larger p of two sign-flip tests, that the mean is above
-    ``−margin`` and below ``margin``; so the changes are taken to scatter alike to either side
-    of their mean. p is ``2⁻ⁿ`` at the least; NaN without changes, or where one is not finite.
-
-    Raises:
-        ValueError: where the margin is not above zero.
-    """
-    change = _checked(change, margin)
-    return max(sign_flip_p(change + margin, "greater"), sign_flip_p(change - margin, "less"))
-
-
-def beyond_margin_p(
-    change: NDArray[Any], margin: float, alternative: Literal["greater", "less"]
-) -> float:
-    """The p of the one-sided test that the mean change is above ``margin``, or below ``−margin``.
-
-    Raises:
-        ValueError: where the margin is not above zero.
-    """
-    beyond = margin if alternative == "greater" else -margin
-    return sign_flip_p(_checked(change, margin) - beyond, alternative)
-
-
 def equivalences(
-    changes: Sequence[NDArray[Any]], margin: float, confidence: float
+    changes: NDArray[np.float64], margin: float, confidence: float, overlap: float = 0.0
 ) -> list[Equivalence]:
-    """Test each change of a family, (n,) over the seeds, against the margin.
+    """Test each change of a family (seeds, tests) against the margin; NaN is a seed it lacks.
+
+    Two one-sided sign-flip tests each, that the mean is above ``−margin`` and below ``margin``,
+    after Schuirmann (1987); so changes are taken to scatter alike to either side of their mean.
+    All are one family, of twice as many tests as changes: either side of any change can be
+    rejected falsely. Both p are the larger one of the two sides, ``2⁻ⁿ`` at the least.
 
     Raises:
         ValueError: where the margin is not above zero, or the confidence outside (0, 1).
     """
-    p = np.array([equivalence_p(change, margin) for change in changes], dtype=np.float64)
+    _check_margin(margin)
+    sides = joint_sign_flips(np.hstack([changes + margin, margin - changes]), "greater")
+    p, corrected = (np.maximum(*np.split(side, 2)).tolist() for side in sides)
     tested = []
-    for change, one, corrected in zip(changes, p.tolist(), holm(p).tolist(), strict=True):
-        estimate = mean_and_interval(change, confidence)
+    for index, change in enumerate(changes.T):
+        estimate = mean_and_interval(change[~np.isnan(change)], confidence, overlap)
         within = -margin < estimate.low and estimate.high < margin
-        shown = within and corrected <= 1 - confidence
-        tested.append(Equivalence(estimate, margin, one, corrected, shown))
+        shown = within and corrected[index] <= 1 - confidence
+        tested.append(Equivalence(estimate, margin, p[index], corrected[index], shown))
     return tested
 
 
-def _checked(change: NDArray[Any], margin: float) -> NDArray[np.float64]:
+def beyond_margin(
+    changes: NDArray[np.float64], margin: float, alternative: Literal["greater", "less"]
+) -> SignFlipTests:
+    """Test that each mean change (seeds, tests) is above ``margin``, or below ``−margin``.
+
+    Raises:
+        ValueError: where the margin is not above zero.
+    """
+    _check_margin(margin)
+    beyond = margin if alternative == "greater" else -margin
+    return joint_sign_flips(changes - beyond, alternative)
+
+
+def _check_margin(margin: float) -> None:
     if not margin > 0:
         raise ValueError(f"margin must be above zero, got {margin}")
-    return np.asarray(change, dtype=np.float64)
+
+
+def _check_confidence(confidence: float) -> None:
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
 
 
 def number(value: float) -> str:

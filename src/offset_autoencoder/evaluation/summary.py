@@ -22,7 +22,14 @@ from offset_autoencoder.evaluation.metrics import (
     VALIDATION,
     higher_is_better,
 )
-from offset_autoencoder.evaluation.statistics import Estimate, differences, mean_and_interval
+from offset_autoencoder.evaluation.statistics import (
+    ONE_SPLIT,
+    Design,
+    Estimate,
+    differences,
+    mean_and_interval,
+    two_way_interval,
+)
 
 MOST_POINTS = 100
 
@@ -37,6 +44,8 @@ class RunRow:
     run: Run
     status: str  # "finished" or "diverged"
     metrics: Mapping[str, float] = field(default_factory=dict)  # none where it diverged
+    # Of the metric that is compared, as deployed, (n,); None where it is no mean over samples.
+    sample_errors: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 
     @property
     def finished(self) -> bool:
@@ -140,19 +149,26 @@ class SettingSummary:
 
 
 def summarise(
-    rows: Sequence[RunRow], settings: Sequence[Setting], metric: str, confidence: float
+    rows: Sequence[RunRow],
+    settings: Sequence[Setting],
+    metric: str,
+    confidence: float,
+    design: Design = ONE_SPLIT,
 ) -> list[SettingSummary]:
     """One metric's mean and interval for each setting, in the order of the settings."""
     groups = rows_by_setting(rows, settings)
-    return [_summary(own, setting, metric, confidence) for setting, own in groups]
+    return [_summary(own, setting, metric, confidence, design) for setting, own in groups]
 
 
 def summarise_bounds(
-    rows: Sequence[RunRow], settings: Sequence[Setting], confidence: float
+    rows: Sequence[RunRow],
+    settings: Sequence[Setting],
+    confidence: float,
+    design: Design = ONE_SPLIT,
 ) -> list[SettingSummary]:
     """The evidence lower bound and its parts, :data:`BOUND`, of the settings that have them."""
     return [
-        _summary(own, setting, column, confidence)
+        _summary(own, setting, column, confidence, design)
         for setting, own in rows_by_setting(rows, settings)
         for column in BOUND
         if _has_values(own, column)
@@ -160,11 +176,32 @@ def summarise_bounds(
 
 
 def _summary(
-    rows: Sequence[RunRow], setting: Setting, metric: str, confidence: float
+    rows: Sequence[RunRow], setting: Setting, metric: str, confidence: float, design: Design
 ) -> SettingSummary:
     values = values_of([row for row in rows if row.finished], metric)
     diverged = sum(row.status == "diverged" for row in rows)
-    return SettingSummary(setting, metric, mean_and_interval(values, confidence), diverged)
+    estimate = mean_and_interval(values, confidence, design.overlap)
+    return SettingSummary(setting, metric, estimate, diverged)
+
+
+def over_samples_too(
+    rows: Sequence[RunRow],
+    confidence: float,
+    design: Design,
+    *,
+    baseline: Sequence[RunRow] | None = None,
+) -> Estimate | None:
+    """The mean of the metric that is compared over other seeds and other test samples.
+
+    Of its difference from the runs of ``baseline``, pair by pair, where they are given. None
+    where splits vary (the interval over seeds covers samples, too), where there is no run, or
+    where the metric is no mean over samples.
+    """
+    of_runs = [[row.sample_errors for row in each] for each in (rows, baseline or ())]
+    if design.varies or not rows or any(errors is None for each in of_runs for errors in each):
+        return None
+    own, other = (np.array(each, dtype=np.float64) for each in of_runs)
+    return two_way_interval(own if baseline is None else own - other, confidence)
 
 
 def at_one_rms(summaries: Sequence[SettingSummary]) -> list[SettingSummary]:
@@ -193,16 +230,22 @@ def at_one_rms(summaries: Sequence[SettingSummary]) -> list[SettingSummary]:
 
 
 def metrics_tree(
-    rows: Sequence[RunRow], settings: Sequence[Setting], *, metric: str, confidence: float
+    rows: Sequence[RunRow],
+    settings: Sequence[Setting],
+    *,
+    metric: str,
+    confidence: float,
+    design: Design = ONE_SPLIT,
 ) -> dict[str, Any]:
     """The content of ``reports/metrics.json``, ``metric`` in every condition, others as deployed.
 
     Returns:
         ``{model: {sweep label: {metric: {mean, low, high}}}}``, without the middle level for a
         model that sweeps nothing. A metric that no run of a setting has is left out; a
-        variational autoencoder has those of :data:`BOUND` too. A setting of which runs diverged
-        also has ``diverged``, their number, and beside each mean ``runs``, the number of those it
-        is over. What is not finite is None.
+        variational autoencoder has those of :data:`BOUND` too. Of the metric itself, where one
+        split is used, ``two_way_low`` and ``two_way_high`` are the interval over seeds and test
+        samples. A setting of which runs diverged also has ``diverged``, their number, and beside
+        each mean ``runs``, the number of those it is over. What is not finite is None.
     """
     tree: dict[str, Any] = {}
     columns = (*metric_columns(rows, metric), *BOUND)
@@ -211,8 +254,11 @@ def metrics_tree(
         diverged = sum(row.status == "diverged" for row in own)
         for column in columns:
             if _has_values(own, column):
-                estimate = _summary(own, setting, column, confidence).estimate
+                estimate = _summary(own, setting, column, confidence, design).estimate
                 numbers = {name: getattr(estimate, name) for name in ("mean", "low", "high")}
+                finished = [row for row in own if row.finished]
+                if column == metric and (both := over_samples_too(finished, confidence, design)):
+                    numbers |= {"two_way_low": both.low, "two_way_high": both.high}
                 leaf[column] = {n: v if math.isfinite(v) else None for n, v in numbers.items()}
                 if diverged:
                     leaf[column]["runs"] = estimate.count
@@ -242,7 +288,11 @@ class GeneralizationGap:
 
 
 def summarise_generalization_gaps(
-    pairs: Iterable[tuple[Run, tuple[float, float]]], *, metric: str, confidence: float
+    pairs: Iterable[tuple[Run, tuple[float, float]]],
+    *,
+    metric: str,
+    confidence: float,
+    design: Design = ONE_SPLIT,
 ) -> list[GeneralizationGap]:
     """The gap of every setting, from each run's metric as deployed on training and test split."""
     summaries = []
@@ -250,7 +300,10 @@ def summarise_generalization_gaps(
         train, test = np.array(values, dtype=np.float64).T
         gap = differences(train, test) if higher_is_better(metric) else differences(test, train)
         relative = statistics.relative_change(test, train, metric)
-        estimates = (mean_and_interval(each, confidence) for each in (train, test, gap, relative))
+        estimates = (
+            mean_and_interval(each, confidence, design.overlap)
+            for each in (train, test, gap, relative)
+        )
         summaries.append(GeneralizationGap(setting, metric, *estimates))
     return summaries
 
@@ -284,7 +337,10 @@ def best_so_far(val_loss: NDArray[Any], epochs: int) -> NDArray[np.float64]:
 
 
 def learning_curves(
-    val_losses: Iterable[tuple[Run, NDArray[Any]]], *, confidence: float
+    val_losses: Iterable[tuple[Run, NDArray[Any]]],
+    *,
+    confidence: float,
+    design: Design = ONE_SPLIT,
 ) -> list[Curve]:
     """The curve of each setting that has runs, up to the last epoch that one of them reached.
 
@@ -298,7 +354,9 @@ def learning_curves(
         last = max(len(loss) for loss in losses)
         best = np.stack([best_so_far(loss, last) for loss in losses])
         epochs = shown_epochs(last)
-        estimates = [mean_and_interval(best[:, epoch - 1], confidence) for epoch in epochs]
+        estimates = [
+            mean_and_interval(best[:, epoch - 1], confidence, design.overlap) for epoch in epochs
+        ]
         mean, low, high = np.array([(each.mean, each.low, each.high) for each in estimates]).T
         curves.append(Curve(setting, epochs, mean, low, high, runs=len(losses)))
     return curves

@@ -96,7 +96,7 @@ def learning_curve_figure(
         lines.append(_line(name, thinned(later, most), "epoch"))
     caption = (
         "Best validation loss so far (a run that stopped keeps its best): "
-        f"{wording.over_seeds(results.evaluate.confidence)}"
+        f"{wording.over_seeds(results.evaluate.confidence, results.design)}"
     )
     caption += f", from epoch {first} on." if first > 1 else "."
     points = max(len(line["x"]) for line in lines)
@@ -319,7 +319,8 @@ def _metric(results: ExperimentResults) -> str:
 
 def _measure(results: ExperimentResults) -> str:
     better = wording.better_word(results.evaluate.metric)
-    return f"{wording.over_seeds(results.evaluate.confidence)}; {better} is better"
+    over = wording.over_seeds(results.evaluate.confidence, results.design)
+    return f"{over}; {better} is better"
 
 
 def labels_of(rows: Sequence[Row]) -> list[str]:

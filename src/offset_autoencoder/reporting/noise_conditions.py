@@ -29,7 +29,7 @@ def noise_on_column(results: ExperimentResults, factor: float) -> list[Column]:
         return []
     suffix = next(suffix for suffix, name in CONDITIONS.items() if name == "as trained")
     column = f"{evaluate.metric}{suffix}"
-    means = summarise(results.runs, noisy, column, evaluate.confidence)
+    means = summarise(results.runs, noisy, column, evaluate.confidence, results.design)
     cells = tables.estimate_column("", "", [item.estimate for item in means], factor).cells
     by_label = {item.setting.label: cell for item, cell in zip(means, cells, strict=True)}
     every = [by_label.get(setting.label, Cell()) for setting in settings]

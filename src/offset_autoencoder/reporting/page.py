@@ -183,6 +183,7 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
             },
         },
         interval=percent(evaluate.confidence),
+        covers=results.design.covers,
         margin=percent(evaluate.margin),
         verdicts=[(word, words[word]) for word in WORDS if words[word]],
         palette=palette,

@@ -143,7 +143,7 @@ PICTURES: dict[str, Callable[[ExperimentResults, Plots], Drawn]] = {
 
 
 def _over_seeds(results: ExperimentResults) -> str:
-    return over_seeds(results.evaluate.confidence)
+    return over_seeds(results.evaluate.confidence, results.design)
 
 
 def _metric(results: ExperimentResults) -> Metric:

@@ -13,7 +13,7 @@ from offset_autoencoder.evaluation.metrics import CONDITIONS, METRICS
 from offset_autoencoder.evaluation.offset_effects import AGAINST, CHANGES, DONOR_SHIFT, TRAIN
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.statistics import percent, probability
-from offset_autoencoder.evaluation.summary import summarise
+from offset_autoencoder.evaluation.summary import over_samples_too, rows_by_setting, summarise
 from offset_autoencoder.reporting import tables, wording
 from offset_autoencoder.reporting.noise_conditions import (
     IN_WORDS,
@@ -68,7 +68,7 @@ def setting_table(results: ExperimentResults, palette: Palette) -> Table:
     name, (exponent, factor) = METRICS[evaluate.metric].label, unit_of(results)
     caption = (
         f"{name[:1].upper()}{name[1:]} on the test split, as deployed (offset on, noise off): mean "
-        f"and half its {percent(evaluate.confidence)} interval over seeds; "
+        f"and half its {percent(evaluate.confidence)} interval over {results.design.covers}; "
         f"{wording.better_word(evaluate.metric)} is better."
     )
     estimates = [summary.estimate for summary in summaries]
@@ -81,6 +81,14 @@ def setting_table(results: ExperimentResults, palette: Palette) -> Table:
         caption += f" The line is the mean of {first[0]}."
     heading = wording.in_unit(name, exponent)
     counts = [(item.estimate.count, item.diverged) for item in summaries]
+    finished = {
+        setting.label: [row for row in rows if row.finished]
+        for setting, rows in rows_by_setting(results.runs, results.settings)
+    }
+    two_way = [
+        over_samples_too(finished[item.setting.label], evaluate.confidence, results.design)
+        for item in summaries
+    ]
     columns = [
         tables.setting_column(item.setting for item in summaries),
         tables.estimate_column("mean", f"{heading}, ±", estimates, factor),
@@ -88,6 +96,10 @@ def setting_table(results: ExperimentResults, palette: Palette) -> Table:
         tables.picture_column(heading, tables.value_axis(estimates, factor), marks, line=reference),
         Column("runs", "runs", [Cell(f"{n}, {d} diverged" if d else f"{n}", n) for n, d in counts]),
     ]
+    if any(two_way):
+        own = [estimate or UNKNOWN for estimate in two_way]
+        heading = "over test samples too, ±"
+        columns.insert(2, tables.estimate_column("two_way", heading, own, factor))
     return Table("settings", caption, columns, "reports/plots/settings.csv")
 
 
@@ -148,7 +160,9 @@ def _comparison_table(
     exponent, factor = unit_of(results)
     changes = [item.equivalence.change for item in family]
     coarse = min(1, wording.decimals_of(changes, factor=100))
-    summaries = summarise(results.runs, results.settings, family[0].metric, evaluate.confidence)
+    summaries = summarise(
+        results.runs, results.settings, family[0].metric, evaluate.confidence, results.design
+    )
     estimates = {summary.setting.label: summary.estimate for summary in summaries}
     means = [estimates[item.setting.label] for item in family]
     marks = [[Mark(item.equivalence.change, palette.css(item.outcome))] for item in family]
@@ -184,7 +198,8 @@ def _comparison_table(
     against = f"{family[0].baseline.model}{in_common(family)}"
     caption = (
         f"Against {against}, {IN_WORDS[condition]}, seed by seed; ± half the "
-        f"{percent(evaluate.confidence)} interval. Left of zero is better; grey: within "
+        f"{percent(evaluate.confidence)} interval over {results.design.covers}. Left of zero is "
+        "better; grey: within "
         f"± {100 * evaluate.margin:g} %."
     )
     return Table(name, caption, columns)
@@ -205,7 +220,7 @@ def _needed_cell(item: Comparison) -> Cell:
     seeds = item.needed.seeds
     if seeds is None or seeds <= item.pairs:
         return Cell()
-    return Cell(f"{seeds}, for {item.needed.finds}", seeds)
+    return Cell(f"{seeds} ({item.needed.span}), for {item.needed.finds}", seeds)
 
 
 def verdict_table(results: ExperimentResults) -> Table:

@@ -47,13 +47,16 @@ def _percent(name: str, path: str) -> Fields:
     return {column: percent_of(end) for column, end in _estimate(name, path, ends="").items()}
 
 
-# `change` is the relative change of the error that equivalence is judged by, `needed_for` what
-# `seeds_needed` seeds would show, `verdict` the sentence.
+# `two_way_low` and `_high` are the interval of the difference over seeds and test samples, `change`
+# the relative change of the error that equivalence is judged by, `needed_for` what `seeds_needed`
+# seeds would show (without `_high` no number may be enough), `verdict` the sentence.
 _COMPARISON: Fields = {
     "baseline": "baseline.model",
     "baseline_setting": "baseline.label",
     "metric": "metric",
     **_estimate("difference", "difference", ends=""),
+    "two_way_low": lambda item: item.two_way and item.two_way.low,
+    "two_way_high": lambda item: item.two_way and item.two_way.high,
     "p": "p",
     "p_corrected": "p_corrected",
     **_estimate("change", "equivalence.change"),
@@ -62,6 +65,8 @@ _COMPARISON: Fields = {
     "p_equivalence_corrected": "equivalence.p_corrected",
     "equivalent": lambda item: None if math.isnan(item.equivalence.p) else item.equivalence.shown,
     "seeds_needed": "needed.seeds",
+    "seeds_needed_low": "needed.low",
+    "seeds_needed_high": "needed.high",
     "needed_for": "needed.finds",
     "wins": "wins",
     "pairs": "pairs",

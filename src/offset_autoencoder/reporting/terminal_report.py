@@ -301,15 +301,17 @@ def _print_legend(console: Console, results: ExperimentResults) -> None:
     interval = percent(evaluate.confidence).replace(" ", "")
     note = (
         f"As deployed: offset on, noise off. {better_word(evaluate.metric).capitalize()} "
-        f"is better. ±: half the {interval} interval over seeds (Student's t)."
+        f"is better. ±: half the {interval} interval over {results.design.covers}."
     )
     comparisons = [item for item in results.comparisons if item.metric == evaluate.metric]
+    if any(item.two_way for item in comparisons):
+        note += " Over test samples too: two_way in reports/comparison.csv and metrics.json."
     if comparisons:
         margin = percent(comparisons[0].equivalence.margin)
         families = dict.fromkeys(f"{item.baseline.model} {item.family}" for item in comparisons)
         note += (
-            " difference: setting - baseline, seed by seed. p: exact sign-flip test, "
-            f"Holm-corrected over all comparisons with a baseline ({', '.join(families)}). wins: "
+            " difference: setting - baseline, seed by seed. p: sign-flip test, corrected for "
+            f"all comparisons with a baseline together ({', '.join(families)}). wins: "
             f"seeds at which it is better. better, worse: p at most {1 - evaluate.confidence:.2g} "
             f"and the interval on one side of zero. equivalent, < {margin}: the error is shown to "
             f"change by less than {margin} (two one-sided tests, corrected likewise). Inconclusive "

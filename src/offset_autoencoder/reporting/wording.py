@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from offset_autoencoder.config import Setting, SplitName, format_value
 from offset_autoencoder.evaluation.metrics import METRICS
-from offset_autoencoder.evaluation.statistics import Estimate, percent
+from offset_autoencoder.evaluation.statistics import Design, Estimate, percent
 
 PARTS = {"offset": "offset", "code": "code", "sum": "code + offset", "both": "side by side"}
 """Names of the parts that are probed."""
@@ -26,9 +26,9 @@ def better_word(metric: str) -> str:
     return "higher" if METRICS[metric].higher_is_better else "lower"
 
 
-def over_seeds(confidence: float) -> str:
-    """``mean and 95 % interval over seeds``."""
-    return f"mean and {percent(confidence)} interval over seeds"
+def over_seeds(confidence: float, design: Design) -> str:
+    """``mean and 95 % interval over seeds``, or over seeds and splits."""
+    return f"mean and {percent(confidence)} interval over {design.over}"
 
 
 def first_epoch(last: int) -> int:

@@ -54,10 +54,9 @@ def evaluate(params: Params, data: PreparedData, index: Sequence[IndexedRun]) ->
     finished = [(row.id, run) for row, run in pairs if row.status == "finished"]
     trained = {run_id: (run, load_finished_run(MODELS, run_id)) for run_id, run in finished}
     evaluations = evaluate_all(params, data, trained)
-    metrics = {run_id: evaluation.metrics for run_id, evaluation in evaluations.items()}
     results = experiment_results(
         params,
-        [RunRow(row.id, run, row.status, metrics.get(row.id, {})) for row, run in pairs],
+        [_run_row(row, run, evaluations.get(row.id)) for row, run in pairs],
         evaluations,
         [(run, read_history(runs_folder(MODELS) / run_id)["val_loss"]) for run_id, run in finished],
         unconverged=sum(still_improving(run_id, run) for run_id, run in finished),
@@ -72,6 +71,12 @@ def evaluate(params: Params, data: PreparedData, index: Sequence[IndexedRun]) ->
         reconstructions=examples.reconstructions(data, chosen, named, offsets),
         codes=examples.codes(data, chosen, labelled, offsets),
     )
+
+
+def _run_row(row: IndexedRun, run: Run, evaluation: RunEvaluation | None) -> RunRow:
+    if evaluation is None:
+        return RunRow(row.id, run, row.status)
+    return RunRow(row.id, run, row.status, evaluation.metrics, evaluation.sample_errors)
 
 
 def evaluate_all(
