@@ -5,7 +5,7 @@ deviation over seeds of every change of the error, in % of the error of the netw
 nothing, and of the donor shift, in %; seeds are drawn as normal and independent. What the seeds of
 one split have in common, the draw of its test samples, is not in here: see docs/statistics.md.
 
-    python benchmarks/verdict_rule.py --experiments 200
+    python -m benchmarks.verdict_rule --experiments 60 --seeds 10
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def table(given: Mapping[str, Counter[OffsetWord]]) -> str:
 def main() -> None:
     """Print the confusion tables of 10 and 20 seeds."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--experiments", type=int, default=200)
+    parser.add_argument("--experiments", type=int, default=12)
     parser.add_argument("--seeds", type=int, nargs="+", default=[10, 20])
     options = parser.parse_args()
     for seeds in options.seeds:
