@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from offset_autoencoder.config import load_params as load_params
     from offset_autoencoder.data.prepared import load_prepared as load_prepared
+    from offset_autoencoder.data.varying import load_splits as load_splits
     from offset_autoencoder.errors import InputError as InputError
     from offset_autoencoder.models.autoencoder import build_autoencoder as build_autoencoder
     from offset_autoencoder.models.layers import CodeNoise as CodeNoise
@@ -29,6 +30,7 @@ _HOMES = {
     "load_params": "config",
     "load_prepared": "data.prepared",
     "load_run": "runs.load",
+    "load_splits": "data.varying",
     "load_table": "offsets.table",
 }
 

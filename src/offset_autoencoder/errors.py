@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import reprlib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel = 3
@@ -32,6 +33,17 @@ class InputError(Exception):
         self.hint = hint
         message = f"{where}: {what}" + (f" ({hint})" if hint else "")
         super().__init__(" ".join(message.split()))
+
+
+@contextlib.contextmanager
+def adding(clause: str) -> Iterator[None]:
+    """Add a clause, if it is not empty, to what bad input within the block is said to be."""
+    try:
+        yield
+    except InputError as error:
+        if not clause:
+            raise
+        raise InputError(error.where, f"{error.what}{clause}", error.hint) from None
 
 
 def short_repr(value: object) -> str:

@@ -85,11 +85,11 @@ def untrained() -> Iterator[None]:
     from offset_autoencoder.training import schedule
 
     def pretend(
-        works: Sequence[PopulationJobs], x: Any, x_validation: Any, on_epoch: Any, checkpoints: Any
+        works: Sequence[PopulationJobs], sizes: Any, on_epoch: Any, checkpoints: Any
     ) -> None:
         loss, times = np.ones(1, np.float32), np.ones(1)
         for work in works:
-            for job in work.jobs:
+            for job, _ in (open_job() for open_job in work.jobs):
                 population = work.population
                 weights = population.weights_of(population.initial(job.seed))
                 run = TrainedRun("finished", weights, loss, loss, loss, 1, True, times, times)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offset_autoencoder import load_params, load_prepared, load_run, load_table
+from offset_autoencoder import load_params, load_prepared, load_run, load_splits, load_table
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.evaluation import metrics
 from offset_autoencoder.evaluation.examples import Reconstructions, codes, reconstructions
@@ -119,8 +119,8 @@ def test_the_numbers_are_those_of_the_loaded_run(project: Path, label: str) -> N
     run = next(run for run in load_params().runs if run.setting.label == label and run.seed == 1)
     row = table("reports/runs.csv")[load_params().runs.index(run)]
     spec = json.loads((Path("models/runs") / row["id"] / "spec.json").read_text())
-    vectors = load_table(Path("data/offsets"), str(run.setting.spec.offset), 4)
-    x = np.asarray(load_prepared().test.x)
+    vectors = load_table(Path("data/offsets"), str(run.setting.spec.offset), 4, run.seed)
+    x = np.asarray(load_splits().of(run.seed).test.x)
     own = np.asarray(vectors.test) * np.float32(spec["offset_factor"])
     draws = np.random.default_rng(np.random.SeedSequence(0, spawn_key=(1,)))
     noise = draws.standard_normal(own.shape, dtype=np.float32)
@@ -137,7 +137,7 @@ def test_the_numbers_are_those_of_the_loaded_run(project: Path, label: str) -> N
         assert float(row[f"psnr{suffix}"]) == pytest.approx(10 * np.log10(1 / error), rel=1e-5)
         share = 1 - error / x.astype(np.float64).var(axis=0).mean()
         assert float(row[f"explained_variance{suffix}"]) == pytest.approx(share, rel=1e-4)
-    x = np.asarray(load_prepared().validation.x)
+    x = np.asarray(load_splits().of(run.seed).validation.x)
     own = np.asarray(vectors.validation) * np.float32(spec["offset_factor"])
     out = np.asarray(model.predict({"x": x, "offset": own}, verbose=0), np.float64)
     assert float(row["mse_validation"]) == pytest.approx(((out - x) ** 2).mean(), rel=1e-5)

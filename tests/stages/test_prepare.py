@@ -14,6 +14,7 @@ from tests.small_params import small_params
 
 from offset_autoencoder.data.prepared import load_prepared, load_scale
 from offset_autoencoder.data.scaling import apply_scale
+from offset_autoencoder.data.varying import load_splits
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.stages.prepare import main
 
@@ -157,7 +158,8 @@ def test_values_that_binary_crossentropy_cannot_take(
     params(data=file(path="x.csv", features=["u"], id="name", scale=scale), models=models)
     refused(
         project,
-        r"x\.csv, row \d+ \(line \d+\), column 'u': .* in the train split, .* outside \[0, 1\], "
+        r"x\.csv, row \d+ \(line \d+\), column 'u': .* in the train split of seed 0, .* outside "
+        r"\[0, 1\], "
         r"which loss: binary_crossentropy of model b stddev=0\.1 needs \(set data\.scale: "
         rf"{others}, or network\.loss: mean_squared_error with output: linear\)",
     )
@@ -180,7 +182,7 @@ def test_rows_that_categorical_crossentropy_cannot_take(project: Path) -> None:
     x[0] *= 1.01
     np.save("data/raw/x.npy", x)
     with pytest.raises(
-        InputError, match=r"x\.npy, row 0: sums to 1\.01 in the \w+ split, not to 1"
+        InputError, match=r"x\.npy, row 0: sums to 1\.01 in the \w+ split of seed 0, not to 1"
     ):
         main()
     x[0] = [-0.1, 0.6, 0.3, 0.2]
@@ -249,7 +251,7 @@ def test_an_unknown_metric_is_named(project: Path, key: tuple[str, str]) -> None
     [
         ("none", "psnr", "linear", "psnr needs data of known range, and data.scale: none"),
         ("standard", "psnr", "linear", "psnr needs data of known range, and data.scale: standard"),
-        ("standard", "binary_crossentropy", "linear", "the test split has values from -"),
+        ("standard", "binary_crossentropy", "linear", "values from -"),
         ("unit", "binary_crossentropy", "linear", "every model has output: linear"),
         ("unit", "binary_crossentropy", "sigmoid", None),
         ("unit", "psnr", "linear", None),
@@ -288,6 +290,12 @@ def test_constant_features(project: Path, capsys: pytest.CaptureFixture[str]) ->
     assert data.schema.scale == {"kind": "standard", "constant_features": constant.sum()}
     assert np.all(data.test.x[:, constant] == 0)
     assert f", {constant.sum()} constant features set to 0\n" in capsys.readouterr().out
+    params(data={"source": "digits", "scale": "standard"}, network=MSE, seeds=5)
+    main()
+    own = [int(load_splits().schema(s).scale["constant_features"]) for s in range(5)]
+    assert (min(own), max(own)) == (3, 4)
+    counts = "3 to 4 constant features set to 0, each of 5 seeds with a split of its own\n"
+    assert counts in capsys.readouterr().out
 
 
 def test_samples_in_more_than_one_split_are_counted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,9 +11,9 @@ import numpy as np
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.runs.files import TrainedRun
-from offset_autoencoder.training.engine import Population
-from offset_autoencoder.training.pool import train_population
-from offset_autoencoder.training.state import Job
+from offset_autoencoder.training.engine import Population, SampleSizes
+from offset_autoencoder.training.pool import OpenJob, train_population
+from offset_autoencoder.training.state import Job, TrainingData
 
 # Whole batches: of one that is not full Keras compiles a program too.
 N, M, D, L, BATCH = 64, 30, 12, 4, 16
@@ -48,6 +49,15 @@ def population(
 ) -> Population:
     architecture = architecture or Architecture(network=network, input_dim=D)
     return Population(architecture, batch_size, optimizer, memory_limit)
+
+
+SIZES = SampleSizes.of(X, X_VALIDATION)
+
+
+def opening(jobs: Iterable[Job]) -> list[OpenJob]:
+    """Functions that open jobs on the same samples."""
+    data = TrainingData(X, X_VALIDATION)
+    return [functools.partial(lambda job: (job, data), job) for job in jobs]
 
 
 def train(

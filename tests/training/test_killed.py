@@ -25,6 +25,7 @@ from offset_autoencoder.config import parse_params
 from offset_autoencoder.models.resolve import resolve_architectures
 from offset_autoencoder.runs.spec import identify
 from offset_autoencoder.runs.store import missing_ids
+from offset_autoencoder.training.engine import SampleSizes
 from offset_autoencoder.training.schedule import train_runs
 from offset_autoencoder.training.state import TrainingData
 
@@ -63,7 +64,10 @@ def data():
 
 def train(store, report):
     missing = set(missing_ids(store, [run.id for run in runs()]))
-    train_runs([run for run in runs() if run.id in missing], data(), store, report)
+    samples = data()
+    sizes = SampleSizes.of(samples.x, samples.x_validation)
+    some = [run for run in runs() if run.id in missing]
+    train_runs(some, lambda seed: samples, sizes, store, report)
 
 if __name__ == "__main__":
     train(Path(sys.argv[1]), lambda work, done: print(work, done, flush=True))

@@ -15,6 +15,7 @@ from tests.training import small_runs
 from tests.training.small_runs import BATCH, D, L
 
 from offset_autoencoder.runs.files import TrainedRun
+from offset_autoencoder.training.engine import SampleSizes
 from offset_autoencoder.training.state import Job
 
 # Twenty chunks of three blocks of a batch, and one block is not full.
@@ -53,7 +54,7 @@ def mapped(path: Path, array: Any) -> Any:
 
 @pytest.mark.usefixtures("compiled_once", "engine")
 def test_neither_the_file_nor_the_company_changes_a_run(tmp_path: Path) -> None:
-    chunks = small_runs.population(memory_limit=LIMIT).chunks(X)
+    chunks = small_runs.population(memory_limit=LIMIT).chunks(SampleSizes.of(X, X_VALIDATION))
     assert chunks is not None
     assert (chunks.block, chunks.blocks) == (BATCH, 3)
     x, table = mapped(tmp_path / "x.npy", X), mapped(tmp_path / "table.npy", TABLE)

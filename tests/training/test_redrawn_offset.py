@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.training.small_runs import X_VALIDATION, L, M, N, X, job, population
+from tests.training.small_runs import SIZES, X_VALIDATION, L, M, N, X, job, population
 
 from offset_autoencoder.training.batches import draw_noise, epoch_order, noise_generator
-from offset_autoencoder.training.engine import Samples, make_engine
-from offset_autoencoder.training.state import Job
+from offset_autoencoder.training.engine import make_engine
+from offset_autoencoder.training.state import Job, TrainingData
 
 pytestmark = pytest.mark.usefixtures("compiled_once", "engine")
 
@@ -42,8 +42,9 @@ def redrawn(frozen: Job, epoch: int) -> Job:
 def trained(jobs: list[Job]) -> tuple[list[np.ndarray[Any, Any]], list[np.ndarray[Any, Any]]]:
     """Losses of each epoch, and weights at the end, of a run given epoch by epoch."""
     shared = population()
-    engine = make_engine(shared, Samples(X, X_VALIDATION), Alone())
-    slots = engine.start([shared.initial(SEED)] * engine.slots)
+    engine = make_engine(shared, SIZES, Alone())
+    data = TrainingData(X, X_VALIDATION)
+    slots = engine.start([shared.initial(SEED)] * engine.slots, [data] * engine.slots)
     losses = []
     for epoch, one in enumerate(jobs, start=1):
         of_slots = slots.train_epoch([one] * engine.slots, [epoch] * engine.slots)

@@ -16,9 +16,10 @@ from offset_autoencoder.runs.files import (
 )
 from offset_autoencoder.runs.spec import IdentifiedRun
 from offset_autoencoder.training import schedule
+from offset_autoencoder.training.engine import SampleSizes
 from offset_autoencoder.training.pool import PopulationJobs
-from offset_autoencoder.training.schedule import group_into_populations, train_runs
-from offset_autoencoder.training.state import TrainingData, make_jobs
+from offset_autoencoder.training.schedule import group_into_populations, open_jobs, train_runs
+from offset_autoencoder.training.state import Job, TrainingData
 
 MakeRuns = Callable[..., list[IdentifiedRun]]
 D, L, N, M = 6, 3, 30, 10
@@ -38,6 +39,13 @@ DATA = TrainingData(
         ("frozen", 2): (table(N, 2), table(M, 2)),
     },
 )
+
+
+SIZES = SampleSizes.of(DATA.x, DATA.x_validation)
+
+
+def make_jobs(runs: Sequence[IdentifiedRun], data: TrainingData) -> list[Job]:
+    return [open_job()[0] for open_job in open_jobs(runs, lambda seed: data)]
 
 
 def swept(make_runs: MakeRuns, key: str, values: list[Any]) -> list[IdentifiedRun]:
@@ -171,7 +179,9 @@ def trained(
         },
     )
     reports: list[tuple[float, int]] = []
-    train_runs(runs, DATA, store, lambda work, done: reports.append((work, done)))
+    train_runs(
+        runs, lambda seed: DATA, SIZES, store, lambda work, done: reports.append((work, done))
+    )
     return store, runs, reports
 
 
@@ -216,13 +226,13 @@ def test_runs_that_are_cut_off_keep_those_that_had_ended(
         weights = work.population.initial(0).weights
         loss, times = np.zeros(2, np.float32), np.ones(2)
         result = TrainedRun("finished", weights, loss, loss, loss, 1, True, times, times)
-        for job in work.jobs[:3]:
-            work.on_result(job, result)
+        for open_job in work.jobs[:3]:
+            work.on_result(open_job()[0], result)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(schedule, "train_populations", killed)
     with pytest.raises(KeyboardInterrupt):
-        train_runs(runs, DATA, tmp_path, lambda work, done: None)
+        train_runs(runs, lambda seed: DATA, SIZES, tmp_path, lambda work, done: None)
     kept = list(tmp_path.iterdir())
     assert len(kept) == 3
     assert all(is_valid(folder) for folder in kept)

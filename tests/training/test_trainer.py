@@ -11,11 +11,13 @@ import pytest
 from tests.training.small_runs import (
     LINEAR,
     NETWORK,
+    SIZES,
     TABLE_VALIDATION,
     X_VALIDATION,
     D,
     X,
     job,
+    opening,
     population,
     train,
 )
@@ -94,13 +96,13 @@ def test_an_error_while_keeping_a_run_ends_the_training() -> None:
 
     kept: list[str] = []
     works = [
-        PopulationJobs(population(), [job("x")], fail),
+        PopulationJobs(population(), opening([job("x")]), fail),
         PopulationJobs(
-            population(LINEAR), [job("y", epochs=100_000)], lambda j, _: kept.append(j.id)
+            population(LINEAR), opening([job("y", epochs=100_000)]), lambda j, _: kept.append(j.id)
         ),
     ]
     with pytest.raises(OSError, match="disk full"):
-        train_populations(works, X, X_VALIDATION, workers=2)
+        train_populations(works, SIZES, workers=2)
     assert kept == []
 
 
@@ -111,12 +113,14 @@ def test_populations_side_by_side_leave_what_each_leaves_alone(workers: int) -> 
     found: dict[str, TrainedRun] = {}
     works = [
         PopulationJobs(
-            population(network), jobs[name], lambda job, run: found.__setitem__(job.id, run)
+            population(network),
+            opening(jobs[name]),
+            lambda job, run: found.__setitem__(job.id, run),
         )
         for name, network in networks.items()
     ]
     works.append(PopulationJobs(population(), [], print))
-    train_populations(works, X, X_VALIDATION, workers=workers)
+    train_populations(works, SIZES, workers=workers)
     assert found.keys() == {job.id for each in jobs.values() for job in each}
     alone = train(jobs["b"][7:8], population(LINEAR))["b7"]
     np.testing.assert_array_equal(found["b7"].val_loss, alone.val_loss)
@@ -124,7 +128,7 @@ def test_populations_side_by_side_leave_what_each_leaves_alone(workers: int) -> 
 
 def test_nothing_to_train_is_no_error() -> None:
     train_population(population(), [], X, X_VALIDATION, print)
-    train_populations([], X, X_VALIDATION)
+    train_populations([], SIZES)
 
 
 def test_large_networks_train_in_smaller_stacks() -> None:

@@ -68,12 +68,19 @@ class Data(values.Section):
 
 
 class Split(values.Section):
-    """``split:``, the shares cut off where the data set does not bring its own splits."""
+    """``split:``, the shares cut off where the data set does not bring its own splits.
+
+    Attributes:
+        vary: Whether the runs of each seed have a split of their own (Bouthillier et al. 2021,
+            Accounting for Variance in Machine Learning Benchmarks). None: they have where the data
+            bring no test split and the training split is within every ``train.memory_limit``.
+    """
 
     validation: values.Share = 0.15
     test: values.Share = 0.2
     seed: values.Seed = 0
     stratify: bool = True
+    vary: values.Nullable[bool] = None
 
     @model_validator(mode="after")
     def _something_is_left(self) -> Self:

@@ -30,16 +30,19 @@ class PreparedSplit:
         x: float32 ``(n, input_dim)``, C order; memory-mapped where it was loaded.
         y: int64 ``(n,)``, index into the schema's classes, or None.
         ids: ``(n,)`` int64 or text.
+        rows: int64 ``(n,)``, places of its samples in the first seed's splits, one after the other;
+            None in the first seed's own.
     """
 
     x: NDArray[np.float32]
     y: NDArray[np.int64] | None
     ids: NDArray[Any]
+    rows: Rows | None = None
 
 
 @dataclass(frozen=True)
 class Schema:
-    """Content of ``schema.json``, key by key.
+    """Content of ``schema.json``, key by key; where splits vary, each seed's has its own.
 
     Attributes:
         source: ``digits``, ``mnist``, ``fashion_mnist``, or the files' names.
@@ -49,7 +52,7 @@ class Schema:
         scale: ``{"kind": ...}``, and ``divisor`` (unit), or ``constant_features``: the number of
             features of a built-in data set that were set to 0 (minmax, standard).
         range: ``[0, 1]`` where the scale is made for it (unit, minmax) and every value of
-            every split keeps to it; None where values have no range to rely on.
+            every split, of whatever seed, keeps to it; None where values have no range to rely on.
         classes: The labels as they came, in order of class index, or None.
         ids: ``given`` where they are the user's, ``rows`` where they are row numbers.
         digests: Of ``x``, ``y`` and ``ids`` of each split.
@@ -95,17 +98,24 @@ class SplitStatistics:
     sha256: str
 
 
-def in_order(x: ConcatenatedRows, rows: SplitRows) -> tuple[ConcatenatedRows, SplitRows]:
-    """The matrix, and the rows of each split in it, such that the rows of a split ascend.
+def in_order(
+    x: ConcatenatedRows, ids: NDArray[Any], rows: SplitRows | None
+) -> tuple[ConcatenatedRows, Rows]:
+    """Put the rows of a matrix in an order in which those of each split ascend.
 
     They do where ids are row numbers; where the user gave ids, all rows are put in the order of
-    the splits, one after the other.
+    the ids. ``rows`` are those of each split; None: of any split that is in the order of the ids.
+
+    Returns:
+        The matrix, and the place in it of each row, int64 ``(n,)``.
     """
-    if all(bool(np.all(part[1:] > part[:-1])) for part in rows.values()):
-        return x, rows
-    ends = np.cumsum([len(rows[name]) for name in SPLITS])
-    new_rows = zip(SPLITS, np.split(np.arange(ends[-1]), ends[:-1]), strict=True)
-    return reorder(x, np.concatenate([rows[name] for name in SPLITS])), dict(new_rows)
+    parts = [rows[name] for name in SPLITS] if rows else [np.argsort(ids, kind="stable")]
+    if all(bool(np.all(part[1:] > part[:-1])) for part in parts):
+        return x, np.arange(len(x))
+    order = np.argsort(ids, kind="stable")
+    places = np.empty(len(order), dtype=np.int64)
+    places[order] = np.arange(len(order))
+    return reorder(x, order), places
 
 
 def write_splits(
@@ -147,16 +157,13 @@ def write_splits(
 def load_prepared(folder: Path | str = paths.PREPARED) -> PreparedData:
     """Open ``data/prepared``; ``x`` is mapped, so that opening costs nothing.
 
+    Where splits vary, it is that of the first seed: see :func:`.varying.load_splits`.
+
     Raises:
         InputError: where a file is missing, damaged, or not what the schema says.
     """
     folder = Path(folder)
-    document = files.read_json(folder / "schema.json")
-    try:
-        schema = Schema(**document)
-    except TypeError as error:
-        where, what = str(folder / "schema.json"), f"is not a schema: {error}"
-        raise InputError(where, what, "run dvc repro prepare") from None
+    schema = load_schema(folder)
     splits = {name: _load_split(folder / name, name, schema) for name in SPLITS}
     return PreparedData(**splits, schema=schema)
 
@@ -185,20 +192,61 @@ def write_all_but_x(
         files.write_npy(folder / name / "ids.npy", split.ids)
         if split.y is not None:
             files.write_npy(folder / name / "y.npy", split.y)
-    files.write_npz(folder / "scale.npz", dict(zip(("shift", "factor"), scale, strict=True)))
     files.write_json(folder / "latent_dims.json", dict(latent_dims))
-    files.write_json(folder / "schema.json", asdict(data.schema))
+    write_schema(folder, data.schema, scale)
+
+
+def write_schema(folder: Path, schema: Schema, scale: ShiftAndFactor) -> None:
+    """Write the schema and the scale of a split."""
+    files.write_npz(folder / "scale.npz", dict(zip(("shift", "factor"), scale, strict=True)))
+    files.write_json(folder / "schema.json", asdict(schema))
+
+
+def load_schema(folder: Path) -> Schema:
+    """Read the ``schema.json`` of a split.
+
+    Raises:
+        InputError: where it is missing, or no schema.
+    """
+    document = files.read_json(folder / "schema.json")
+    try:
+        return Schema(**document)
+    except TypeError as error:
+        where, what = str(folder / "schema.json"), f"is not a schema: {error}"
+        raise InputError(where, what, "run dvc repro prepare") from None
 
 
 def _load_split(folder: Path, name: SplitName, schema: Schema) -> PreparedSplit:
-    x, ids = files.open_npy(folder / "x.npy"), np.array(files.open_npy(folder / "ids.npy"))
+    x, ids = open_x(folder.parent, name, schema), np.array(files.open_npy(folder / "ids.npy"))
     y = np.array(files.open_npy(folder / "y.npy")) if schema.classes is not None else None
-    n = schema.samples[name]
-    for file, array, shape in (("x", x, (n, schema.input_dim)), ("ids", ids, (n,)), ("y", y, (n,))):
-        if array is None:
-            continue
-        dtype = np.dtype(np.float32) if file == "x" else array.dtype
-        if array.shape != shape or array.dtype != dtype:
-            what = f"is {array.dtype} {array.shape}, schema.json says {dtype} {shape}"
-            raise InputError(str(folder / f"{file}.npy"), what, "run dvc repro prepare")
+    for file, array in (("ids", ids), ("y", y)):
+        if array is not None:
+            path = folder / f"{file}.npy"
+            check_array(path, array, (schema.samples[name],), array.dtype)
     return PreparedSplit(x=x, y=y, ids=ids)
+
+
+def open_x(folder: Path, name: SplitName, schema: Schema) -> NDArray[np.float32]:
+    """Map the ``x.npy`` of a split.
+
+    Raises:
+        InputError: where it is missing, damaged, or not what the schema says.
+    """
+    path = folder / name / "x.npy"
+    x = files.open_npy(path)
+    shape = (schema.samples[name], schema.input_dim)
+    check_array(path, x, shape, np.dtype(np.float32))
+    return x
+
+
+def check_array(
+    path: Path, array: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> None:
+    """Refuse an array that is not what the schema says.
+
+    Raises:
+        InputError: naming both.
+    """
+    if array.shape != shape or array.dtype != dtype:
+        what = f"is {array.dtype} {array.shape}, schema.json says {dtype} {shape}"
+        raise InputError(str(path), what, "run dvc repro prepare")

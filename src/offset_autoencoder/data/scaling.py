@@ -42,6 +42,15 @@ class Scale:
         """Scale raw samples; see :func:`apply_scale`."""
         return apply_scale(x, self.shift, self.factor)
 
+    def equals(self, other: Scale) -> bool:
+        """True if another scale gives every value the same."""
+        return all(map(np.array_equal, self.arrays, other.arrays))
+
+    @property
+    def arrays(self) -> ShiftAndFactor:
+        """Shift and factor."""
+        return self.shift, self.factor
+
 
 def fit_scale(
     data: Data,

@@ -2,8 +2,9 @@
 
 Samples are ordered by the SHA-256 of seed and id, and the first of each class are held out.
 So a sample's split does not depend on the order of the file, and no generator's stream is
-involved. How many of each class go where is a controlled rounding: totals are exact, and
-each class's count is its exact share, rounded up or down.
+involved. Where splits vary, that of a run's seed goes by both seeds and by nothing else: another
+seed more leaves it as it is. How many of each class go where is a controlled rounding: totals are
+exact, and each class's count is its exact share, rounded up or down.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ def assign(
     y: Rows | None = None,
     classes: Sequence[int | str] | None = None,
     given: NDArray[np.str_] | None = None,
+    run_seed: int | None = None,
 ) -> dict[SplitName, Rows]:
     """Split a data set in three.
 
@@ -46,6 +48,8 @@ def assign(
         y: ``(n,)`` index into the classes.
         classes: Their names, for messages.
         given: ``(n,)`` name of the split that the source assigns.
+        run_seed: Seed of the runs whose split it is; None for the one split of all runs. The order
+            of the samples is that of ``"split.seed:run_seed:id"`` or of ``"split.seed:id"``.
 
     Returns:
         The rows of each split in ascending order of id; together they are all rows, once.
@@ -64,7 +68,8 @@ def assign(
     totals = _totals(len(pool), split, cut)
     # Held-out parts come first, so that a class's first samples are its held-out ones.
     names: list[SplitName] = [*cut, "train"]
-    order = pool[hash_order(ids[pool], split.seed)]
+    seed = f"{split.seed}" if run_seed is None else f"{split.seed}:{run_seed}"
+    order = pool[hash_order(ids[pool], seed)]
     groups, counts = [order], np.array([totals])
     if cut and split.stratify and y is not None:
         classes_in_order = y[order]
@@ -85,7 +90,7 @@ def assign(
     return {name: part[np.argsort(ids[part], kind="stable")] for name, part in rows.items()}
 
 
-def hash_order(ids: NDArray[Any], seed: int) -> Rows:
+def hash_order(ids: NDArray[Any], seed: int | str) -> Rows:
     """Order of ids by the SHA-256 of ``"seed:id"``, as ``(n,)`` indices.
 
     It is random, and independent of the ids' own order; 7 and "7" are the same id.

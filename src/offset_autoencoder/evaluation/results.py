@@ -131,12 +131,15 @@ def experiment_results(
     )
 
 
-def pictured_runs(results: ExperimentResults) -> list[tuple[str, Run]]:
-    """The first seed of each setting whose samples are pictured: one setting per model."""
+def pictured_runs(results: ExperimentResults, seed: int | None = None) -> list[tuple[str, Run]]:
+    """The first seed of each setting whose samples are pictured: one setting per model.
+
+    With a ``seed`` it is that one; a setting whose run of it did not finish is left out.
+    """
     labels = {item.setting.label for item in summary.at_one_rms(results.summaries)}
     first: dict[str, tuple[str, Run]] = {}
     for row in results.runs:
         label = row.run.setting.label
-        if row.finished and label in labels:
+        if row.finished and label in labels and seed in (None, row.run.seed):
             first.setdefault(label, (row.id, row.run))
     return list(first.values())

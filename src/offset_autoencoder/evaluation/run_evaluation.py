@@ -68,12 +68,13 @@ class EvaluationSamples:
     domain: Domain  # of the test split
 
 
-def run_offsets(folder: Path, samples: Mapping[SplitName, int]) -> Offsets:
+def run_offsets(folder: Path, samples: Mapping[SplitName, int], seed: int | None = None) -> Offsets:
     """Offsets from the tables of ``data/offsets``; zeros for a run without one.
 
-    ``samples`` are the numbers of samples of each split.
+    ``samples`` are the numbers of samples of each split, ``seed`` is that of their tables: see
+    :func:`.table.load_table`.
     """
-    table = functools.cache(functools.partial(load_table, folder))
+    table = functools.cache(functools.partial(load_table, folder, seed=seed))
 
     def offsets(run: Run, factor: float, split: SplitName) -> Array:
         name, latent_dim = run.setting.spec.offset, run.setting.network.latent_dim

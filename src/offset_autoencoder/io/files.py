@@ -143,7 +143,7 @@ class NpyWriter:
         self.shape, self.rows, self._stream = shape, 0, stream
         header = {"descr": _FLOAT32, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(stream, header)
-        self._digest = _digest_of_header(_FLOAT32, shape)
+        self._digest = float32_digest(shape)
 
     def append(self, block: NDArray[np.float32]) -> None:
         """Write the next rows, ``(rows, columns)``."""
@@ -219,6 +219,14 @@ def sha256_of_array(array: NDArray[Any]) -> str:
     digest = _digest_of_header(contiguous.dtype.str, contiguous.shape)
     digest.update(contiguous.data if contiguous.size else b"")
     return digest.hexdigest()
+
+
+def float32_digest(shape: tuple[int, int]) -> hashlib._Hash:
+    """Digest of a float32 array ``(n, columns)`` to be given its rows, in C order, block by block.
+
+    Once all are given it is :func:`sha256_of_array`.
+    """
+    return _digest_of_header(_FLOAT32, shape)
 
 
 def _digest_of_header(dtype: str, shape: tuple[int, ...]) -> hashlib._Hash:

@@ -5,7 +5,9 @@ With ``id``, which names a column (csv, parquet), an array (npz) or, beside one 
 each vector belongs to the sample of that id, in any order. Without it they are aligned by row:
 with the rows of the data set as it came, its files one after the other in the order train,
 validation, test where it has several (whole data set), or with the rows of
-``data/prepared/SPLIT/x.npy``, which stand in ascending order of id (one file a split).
+``data/prepared/SPLIT/x.npy``, which stand in ascending order of id (one file a split). Where each
+seed has a split of its own, files of splits are those of the first seed's, and a sample keeps its
+vector in the splits of all others.
 """
 
 from __future__ import annotations

@@ -19,10 +19,18 @@ from offset_autoencoder import paths
 from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.config.offset_kinds import OFFSETS, DataShape
 from offset_autoencoder.data.prepared import PreparedData, PreparedSplit
-from offset_autoencoder.errors import InputError, did_you_mean
-from offset_autoencoder.io.arrays import chunks, rows_per_block
-from offset_autoencoder.io.files import read_npz, replace_folder
-from offset_autoencoder.offsets.table import INFO, STATE, folder_of, read_info, write_table
+from offset_autoencoder.errors import InputError, adding, did_you_mean
+from offset_autoencoder.io.arrays import ConcatenatedRows, RowSubset, chunks, rows_per_block
+from offset_autoencoder.io.files import open_npy, read_npz, replace_folder
+from offset_autoencoder.offsets.table import (
+    INFO,
+    SPLIT_SEED,
+    STATE,
+    folder_of,
+    read_info,
+    seed_folder,
+    write_table,
+)
 
 State = dict[str, NDArray[Any]]
 Float32 = NDArray[np.float32]
@@ -110,44 +118,79 @@ def find_kind(where: str, name: str) -> OffsetKind:
 
 
 def build_offset(
-    root: Path, name: str, params: Any, data: PreparedData, latent_dims: Sequence[int], raw: Path
+    root: Path,
+    name: str,
+    params: Any,
+    data: PreparedData,
+    latent_dims: Sequence[int],
+    raw: Path,
+    seeds: Sequence[int] = (),
+    split_of: Callable[[int], PreparedData] | None = None,
 ) -> dict[int, float]:
-    """Build an offset's table for each latent dim, and put them in place all at once.
+    """Build an offset's table for each latent dim and split, and put them in place all at once.
 
-    ``root`` is ``data/offsets``, and ``raw`` is ``data/raw`` with the files that some kinds read;
-    the latent dims are those of the models with this offset, each once.
+    Args:
+        root: ``data/offsets``.
+        name: The name under ``offsets:``.
+        params: The section of that name.
+        data: The splits to fit it on and to apply it to.
+        latent_dims: Those of the models with this offset, each once.
+        raw: ``data/raw``, with the files that some kinds read.
+        seeds: Where each seed has a split of its own, all of them; ``data`` is the first one's.
+        split_of: Opens the split of another one.
 
     Returns:
-        Root mean square of a training coordinate at each latent dim.
+        Root mean square of a training coordinate at each latent dim, over the first split.
 
     Raises:
         InputError: where the offset cannot be had; then nothing has changed.
     """
-    rms: dict[int, float] = {}
-    info = {
-        "name": name,
-        "kind": params.kind,
-        "params": params.model_dump(mode="json"),
-        "input_dim": data.schema.input_dim,
-        "data": {split: str(data.schema.digests[split]["x"]) for split in SPLITS},
-    }
     with replace_folder(root / name) as building:
-        for latent_dim in latent_dims:
-            state, vectors = compute_vectors(name, params, data, latent_dim, raw)
-            rms[latent_dim] = write_table(
-                folder_of(building.parent, building.name, latent_dim, swept=len(latent_dims) > 1),
-                {**info, "latent_dim": latent_dim},
-                {split: len(data.split(split).x) for split in SPLITS},
-                vectors,
-                state,
-            )
+
+        def write(data: PreparedData, seed: int | None, folder: Path) -> dict[int, float]:
+            info = {
+                "name": name,
+                "kind": params.kind,
+                "params": params.model_dump(mode="json"),
+                "input_dim": data.schema.input_dim,
+                "data": {split: str(data.schema.digests[split]["x"]) for split in SPLITS},
+                **({} if seed is None else {SPLIT_SEED: seed}),
+            }
+            rms: dict[int, float] = {}
+            for latent_dim in latent_dims:
+                swept = len(latent_dims) > 1
+                first = folder_of(building.parent, building.name, latent_dim, swept=swept)
+                read = None if folder == building else first
+                state, vectors = compute_vectors(name, params, data, latent_dim, raw, read)
+                rms[latent_dim] = write_table(
+                    folder_of(folder.parent, folder.name, latent_dim, swept=swept),
+                    {**info, "latent_dim": latent_dim},
+                    {split: len(data.split(split).x) for split in SPLITS},
+                    vectors,
+                    state,
+                )
+            return rms
+
+        rms = write(data, seeds[0] if seeds else None, building)
+        for seed in seeds[1:]:
+            assert split_of is not None
+            with adding(f", in the split of seed {seed}"):
+                write(split_of(seed), seed, seed_folder(building.parent, building.name, seed))
     return rms
 
 
 def compute_vectors(
-    name: str, params: Any, data: PreparedData, latent_dim: int, raw: Path
+    name: str,
+    params: Any,
+    data: PreparedData,
+    latent_dim: int,
+    raw: Path,
+    first: Path | None = None,
 ) -> tuple[State, Vectors]:
     """Fit an offset on the training split; it is applied when its vectors are asked for.
+
+    ``first`` is the folder of the first seed's table where the data are the split of another one:
+    what was read from files is there already, in the order of that split.
 
     Returns:
         State that determines f(x) of new samples, and the vectors of each split.
@@ -164,12 +207,25 @@ def compute_vectors(
         data.train.x, y, data.train.ids, 0, n_classes, x_validation=data.validation.x, raw=raw
     )
     state = kind.fit(where, params, training, latent_dim)
+    if kind.read is not None and first is not None:
+        return state, _rows_of_first(first, data)
     if kind.read is not None:
         return state, kind.read(name, params, data, latent_dim, raw)
     apply = kind.applier(where, state)
     return state, {
         split: _computed(f"{where}, {split} split", data.split(split), apply, latent_dim)
         for split in SPLITS
+    }
+
+
+def _rows_of_first(folder: Path, data: PreparedData) -> Vectors:
+    """Vectors of a seed's samples, from the table of the first seed's."""
+    table = ConcatenatedRows(tuple(open_npy(folder / f"{split}.npy") for split in SPLITS))
+    rows = {split: data.split(split).rows for split in SPLITS}
+    return {
+        split: (chunk for _, chunk in chunks(RowSubset(table, part)))
+        for split, part in rows.items()
+        if part is not None
     }
 
 

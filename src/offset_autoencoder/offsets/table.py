@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ Float32 = NDArray[np.float32]
 INFO = "offset.json"
 STATE = "state.npz"
 _KEYS = ["name", "kind", "params", "latent_dim", "input_dim", "rms", "largest", "digests", "data"]
+# Where splits vary: the seed whose split the table was fitted on.
+SPLIT_SEED = "split_seed"
 _AGAIN = "run the offsets stage again"
 
 
@@ -91,7 +93,7 @@ def write_table(
     Args:
         folder: Made if need be.
         info: ``name``, ``kind``, ``params``, ``latent_dim``, ``input_dim`` and ``data`` (SHA-256 of
-            the x of each split) of offset.json.
+            the x of each split) of offset.json; where splits vary, its ``split_seed``.
         samples: Number of samples of each split.
         vectors: Vectors of each split, finite, in chunks float32 (rows, latent_dim).
         state: Arrays that determine f(x) of new samples.
@@ -111,7 +113,7 @@ def write_table(
     write_npz(folder / STATE, state)
     rms = float(np.sqrt(squares["train"] / (samples["train"] * info["latent_dim"])))
     content = {**info, "rms": rms, "largest": largest, "digests": digests}
-    write_json(folder / INFO, {key: content[key] for key in _KEYS})
+    write_json(folder / INFO, {key: content[key] for key in [*_KEYS, SPLIT_SEED] if key in content})
     return rms
 
 
@@ -120,25 +122,57 @@ def folder_of(root: Path, name: str, latent_dim: int, *, swept: bool) -> Path:
     return root / name / f"latent_dim_{latent_dim}" if swept else root / name
 
 
-def load_table(root: Path | str, name: str, latent_dim: int) -> OffsetTable:
-    """Load the table of an offset at a latent dim, memory-mapped; ``root`` is ``data/offsets``.
+def seed_folder(root: Path, name: str, seed: int | None) -> Path:
+    """Folder of an offset's tables of a seed's split; None: of the first one's, or that of all."""
+    return root / name if seed is None else root / name / "splits" / str(seed)
+
+
+def load_table(
+    root: Path | str, name: str, latent_dim: int, seed: int | None = None
+) -> OffsetTable:
+    """Load the table of an offset at a latent dim, memory-mapped.
+
+    Args:
+        root: ``data/offsets``.
+        name: A name under ``offsets:``.
+        latent_dim: One of those that a model with this offset has.
+        seed: Seed of the runs on whose split it is to be fitted, where each seed has a split of its
+            own; None: the first one.
 
     Raises:
         InputError: where there is no such table, or its files are damaged.
     """
     root = Path(root)
-    folders = [folder_of(root, name, latent_dim, swept=swept) for swept in (False, True)]
+    places = [seed_folder(root, name, seed), root / name]
+    folders = [
+        folder_of(place.parent, place.name, latent_dim, swept=swept)
+        for place in places
+        for swept in (False, True)
+    ]
     folder = next((folder for folder in folders if (folder / INFO).is_file()), None)
     info = read_info(folder) if folder else {}
-    if folder is None or info["latent_dim"] != latent_dim:
+    is_of_seed = seed is None or info.get(SPLIT_SEED, seed) == seed
+    if folder is None or info["latent_dim"] != latent_dim or not is_of_seed:
+        of_seed = "" if is_of_seed else f", for the split of seed {seed}"
         raise InputError(
             str(root / name),
-            f"holds no table of offset {name!r} at latent dim {latent_dim}",
+            f"holds no table of offset {name!r} at latent dim {latent_dim}{of_seed}",
             f"run dvc repro offsets@{name}",
         )
     fields = {key: info[key] for key in ("name", "kind", "latent_dim", "rms", "digests")}
     fields |= {split: _map_array(folder / f"{split}.npy", latent_dim) for split in SPLITS}
     return OffsetTable(**fields, info=info)
+
+
+def find_tables(root: Path, seed: int | None) -> Iterator[Path]:
+    """Folders of the tables of all offsets and latent dims, of the split of a seed.
+
+    ``root`` is ``data/offsets``, and None stands for the first seed's split, or for that of all.
+    """
+    for offset in sorted(root.iterdir() if root.is_dir() else ()):
+        folder = seed_folder(root, offset.name, seed)
+        for path in sorted([*folder.glob(INFO), *folder.glob(f"latent_dim_*/{INFO}")]):
+            yield path.parent
 
 
 def read_info(folder: Path) -> dict[str, Any]:

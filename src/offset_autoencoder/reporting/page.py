@@ -63,8 +63,11 @@ def read_provenance(
     run_ids: Iterable[str],
     *,
     root: Path = Path(),
+    seeds: Sequence[int] = (),
 ) -> Provenance:
     """The provenance of a report, from the files of the project whose folder is ``root``.
+
+    ``seeds`` are those with a split of their own, of which the schema is the first one's.
 
     Raises:
         InputError: where a file is missing or damaged.
@@ -91,14 +94,15 @@ def read_provenance(
             ("features", features),
             ("labels", f"{len(schema.classes)} classes" if schema.classes else "none"),
             ("scale", str(schema.scale.get("kind", ""))),
+            *([("splits", f"one for each of {len(seeds)} seeds")] if seeds else []),
         ],
-        data_table=_data_table(schema),
+        data_table=_data_table(schema, seeds),
         offset_table=_offset_table(offsets) if offsets else None,
         versions=_versions(run_ids, root / MODELS),
     )
 
 
-def _data_table(schema: Schema) -> Table:
+def _data_table(schema: Schema, seeds: Sequence[int]) -> Table:
     sizes = [schema.samples[split] for split in SPLITS]
     digests = [schema.digests[split] for split in SPLITS]
     columns = [
@@ -108,7 +112,8 @@ def _data_table(schema: Schema) -> Table:
     for part, name in (("x", "x"), ("y", "labels"), ("ids", "ids")):
         texts = [own.get(part) or "none" for own in digests]
         columns.append(text_column(part, f"SHA-256 of {name}", texts))
-    caption = "Digests of the data, split by split."
+    caption = "Digests of the data, split by split"
+    caption += f", of the splits of seed {seeds[0]}." if seeds else "."
     return Table("data-digests", caption, columns, "data/prepared/schema.json")
 
 

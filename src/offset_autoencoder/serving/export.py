@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from offset_autoencoder.data.prepared import PreparedData, load_prepared
+from offset_autoencoder.data.prepared import PreparedData
+from offset_autoencoder.data.varying import PreparedSplits, load_splits
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import chunks
 from offset_autoencoder.io.files import replace_folder, write_npz
@@ -36,8 +37,10 @@ from offset_autoencoder.serving.metadata import ExportOrder, write_metadata
 _TOLERANCE = 1e-4
 
 
-def export(order: ExportOrder, root: Path, data: PreparedData) -> None:
+def export(order: ExportOrder, root: Path, splits: PreparedSplits) -> None:
     """Write a run as a folder, and see that the folder does what ``evaluate`` measured.
+
+    It is measured again on the test split of the run's own seed.
 
     Raises:
         InputError: where it cannot be written or does not; no folder is then left.
@@ -46,6 +49,7 @@ def export(order: ExportOrder, root: Path, data: PreparedData) -> None:
     model = open_run(order.run, root, order.model)
     save_model_folder(folder, model, order.test)
     try:
+        data = splits.of(model.metadata.seed)
         mse = test_mse(load_model_folder(folder), data, model.offset_folder)
         if not math.isclose(mse, order.test["mse"], rel_tol=_TOLERANCE, abs_tol=1e-12):
             raise InputError(
@@ -110,12 +114,10 @@ def test_mse(model: InferenceModel, data: PreparedData, table_folder: Path | Non
 def main() -> None:
     """Read orders, and answer each as it is done."""
     root = Path()
-    data: PreparedData | None = None
     for order in json.load(sys.stdin):
         reason = None
         try:
-            data = data or load_prepared(root / PREPARED)
-            export(ExportOrder(**order), root, data)
+            export(ExportOrder(**order), root, load_splits(root / PREPARED))
         except InputError as error:
             reason = str(error)
         print(json.dumps({"error": reason}), flush=True)

@@ -8,7 +8,7 @@ f(x), ``offset.json`` and ``state.npz`` as an offsets stage writes them.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -19,12 +19,13 @@ from numpy.typing import ArrayLike, NDArray
 from offset_autoencoder.config import SplitName
 from offset_autoencoder.data.prepared import load_prepared, load_scale
 from offset_autoencoder.data.scaling import ShiftAndFactor, apply_scale, inverse_scale
+from offset_autoencoder.data.varying import load_splits
 from offset_autoencoder.errors import InputError, short_repr
 from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.models.inference import KerasNetwork, load_network
 from offset_autoencoder.offsets import kind as checks
 from offset_autoencoder.offsets.kind import Apply, Float32, Int64, Samples, stored_applier
-from offset_autoencoder.offsets.table import INFO, read_info
+from offset_autoencoder.offsets.table import find_tables, read_info
 from offset_autoencoder.paths import MODELS, OFFSETS, PREPARED
 from offset_autoencoder.runs.files import read_saved_run
 from offset_autoencoder.runs.load import find_run, load_run
@@ -227,9 +228,10 @@ def open_run(run: str | Path, root: Path = Path(), model: str | None = None) -> 
     spec, architecture = saved.spec, saved.spec.architecture
     if saved.status != "finished":
         raise InputError(str(folder), "the run diverged: it has no weights")
-    data = load_prepared(root / PREPARED)
-    schema = data.schema
-    if spec.data != sha256_of_json({name: schema.digests[name]["x"] for name in _TRAINED_ON}):
+    splits = load_splits(root / PREPARED)
+    schema = splits.schema(spec.seed) if splits.has(spec.seed) else None
+    digests = schema and {name: schema.digests[name]["x"] for name in _TRAINED_ON}
+    if schema is None or spec.data != sha256_of_json(digests):
         raise InputError(
             str(folder),
             f"was trained on other samples than {PREPARED} holds: its scale is not known",
@@ -238,7 +240,8 @@ def open_run(run: str | Path, root: Path = Path(), model: str | None = None) -> 
     latent_dim = architecture.network.latent_dim
     offset = None
     if spec.table is not None:
-        offset = _find_table(root / OFFSETS, spec.table, latent_dim, folder)
+        tables = find_tables(root / OFFSETS, splits.key(spec.seed))
+        offset = _find_table(tables, spec.table, latent_dim, folder)
     metadata = ModelMetadata(
         run=saved.id,
         model=model,
@@ -253,31 +256,31 @@ def open_run(run: str | Path, root: Path = Path(), model: str | None = None) -> 
         offset_factor=spec.offset_factor,
         scale=str(schema.scale.get("kind")),
         classes=schema.classes,
-        text_ids=data.test.ids.dtype.kind == "U",
+        text_ids=load_prepared(root / PREPARED).test.ids.dtype.kind == "U",
         has_code=not architecture.system_record.is_users,
         test_samples_sha256=str(schema.digests["test"]["x"]),
         test={},
     )
     return InferenceModel(
         metadata,
-        load_scale(root / PREPARED),
+        load_scale(splits.folder_of(spec.seed)),
         offset,
         lambda: KerasNetwork(load_run(folder), architecture.system, str(folder)),
     )
 
 
-def _find_table(offsets: Path, digest: str, latent_dim: int, run: Path) -> Path:
+def _find_table(folders: Iterable[Path], digest: str, latent_dim: int, run: Path) -> Path:
     """Folder of the table with a digest; of two alike, one that is known for new samples, too."""
     tables: list[tuple[bool, Path]] = []
-    for path in sorted(offsets.rglob(INFO)):
-        info: dict[str, Any] = read_info(path.parent)
+    for folder in folders:
+        info: dict[str, Any] = read_info(folder)
         digests = {split: info["digests"].get(split) for split in _TRAINED_ON}
         if info["latent_dim"] == latent_dim and sha256_of_json(digests) == digest:
-            tables.append((offset_section(info["kind"]).needs == "offset", path.parent))
+            tables.append((offset_section(info["kind"]).needs == "offset", folder))
     if not tables:
         raise InputError(
             str(run),
-            f"{offsets} does not hold the offset that it was trained with",
+            f"{OFFSETS} does not hold the offset that it was trained with",
             "put the params of its experiment back and run dvc repro",
         )
     return min(tables)[1]

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from offset_autoencoder.config import SPLITS, Params, Run, load_params
-from offset_autoencoder.data.prepared import PreparedData, load_prepared
+from offset_autoencoder.data.prepared import PreparedData, Schema
+from offset_autoencoder.data.varying import PreparedSplits, load_splits
 from offset_autoencoder.errors import InputError, run_command
 from offset_autoencoder.evaluation import examples, run_evaluation
 from offset_autoencoder.evaluation.metrics import Domain, check_metrics
@@ -17,6 +18,7 @@ from offset_autoencoder.evaluation.results import (
     pictured_runs,
 )
 from offset_autoencoder.evaluation.run_evaluation import RunEvaluation
+from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design
 from offset_autoencoder.evaluation.summary import RunRow
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, PREPARED, REPORTS
 from offset_autoencoder.reporting.page import read_provenance, write_page
@@ -33,17 +35,20 @@ def main() -> None:
     """Evaluate every run, compare the settings, write reports/ and print the tables."""
     params = load_params(PARAMS)
     check_metrics(params)
-    data = load_prepared(PREPARED)
+    splits = load_splits(PREPARED)
     index = read_index(MODELS)
     check_index(index, params.runs)
-    results = evaluate(params, data, index)
+    results = evaluate(params, splits, index)
     write_reports(REPORTS, results)
-    provenance = read_provenance(params, data.schema, [row.id for row in results.runs])
+    schema, ids = splits.schema(params.seeds[0]), [row.id for row in results.runs]
+    provenance = read_provenance(params, schema, ids, seeds=splits.seeds)
     write_page(REPORTS, results, provenance)
     print_report(report_console(), results)
 
 
-def evaluate(params: Params, data: PreparedData, index: Sequence[IndexedRun]) -> ExperimentResults:
+def evaluate(
+    params: Params, splits: PreparedSplits, index: Sequence[IndexedRun]
+) -> ExperimentResults:
     """The results of the runs of params.yaml, in the order of the index.
 
     Raises:
@@ -53,15 +58,19 @@ def evaluate(params: Params, data: PreparedData, index: Sequence[IndexedRun]) ->
     pairs = list(zip(index, params.runs, strict=True))
     finished = [(row.id, run) for row, run in pairs if row.status == "finished"]
     trained = {run_id: (run, load_finished_run(MODELS, run_id)) for run_id, run in finished}
-    evaluations = evaluate_all(params, data, trained)
+    evaluations = evaluate_all(params, splits, trained)
     results = experiment_results(
         params,
         [_run_row(row, run, evaluations.get(row.id)) for row, run in pairs],
         evaluations,
         [(run, read_history(runs_folder(MODELS) / run_id)["val_loss"]) for run_id, run in finished],
         unconverged=sum(still_improving(run_id, run) for run_id, run in finished),
+        design=design_of(splits.schema(params.seeds[0]), varies=splits.varies),
     )
-    pictured = pictured_runs(results)
+    # Other seeds may have trained on the first one's test samples.
+    seed = params.seeds[0]
+    data = splits.of(seed)
+    pictured = pictured_runs(results, seed if splits.varies else None)
     chosen = {run_id: trained[run_id] for run_id, _ in pictured}
     named = [(full_label(run.setting), run_id) for run_id, run in pictured]
     labelled = [(run.setting.label, run_id) for run_id, run in pictured]
@@ -73,6 +82,12 @@ def evaluate(params: Params, data: PreparedData, index: Sequence[IndexedRun]) ->
     )
 
 
+def design_of(schema: Schema, *, varies: bool) -> Design:
+    """The design of an experiment, by the sizes of its splits, which are those of all seeds."""
+    samples = schema.samples
+    return Design(varies=True, overlap=samples["test"] / samples["train"]) if varies else ONE_SPLIT
+
+
 def _run_row(row: IndexedRun, run: Run, evaluation: RunEvaluation | None) -> RunRow:
     if evaluation is None:
         return RunRow(row.id, run, row.status)
@@ -80,28 +95,44 @@ def _run_row(row: IndexedRun, run: Run, evaluation: RunEvaluation | None) -> Run
 
 
 def evaluate_all(
-    params: Params, data: PreparedData, trained: Mapping[str, tuple[Run, FinishedRun]]
+    params: Params,
+    splits: PreparedSplits,
+    trained: Mapping[str, tuple[Run, FinishedRun]],
 ) -> dict[str, RunEvaluation]:
-    """The evaluation of every finished run, by id."""
-    x, y = ([getattr(data.split(name), part) for name in SPLITS] for part in ("x", "y"))
-    samples = run_evaluation.EvaluationSamples(
-        x=dict(zip(SPLITS, x, strict=True)),
-        targets=prepare_targets(Splits(*x), None if data.schema.classes is None else Splits(*y)),
-        domain=Domain.of(data.test.x, data.schema.range, data.schema.image_shape),
-    )
-    evaluated = run_evaluation.evaluate_runs(trained, offsets_of(data), samples, params.evaluate)
+    """The evaluation of every finished run on the samples of its own split, by id."""
+    by_split: dict[int | None, dict[str, tuple[Run, FinishedRun]]] = {}
+    for run_id, (run, finished) in trained.items():
+        by_split.setdefault(splits.key(run.seed), {})[run_id] = run, finished
     evaluations: dict[str, RunEvaluation] = {}
     with progress("evaluating runs", len(trained), float(len(trained))) as report:
-        for run_id, evaluation in evaluated:
-            evaluations[run_id] = evaluation
-            report(float(len(evaluations)), len(evaluations))
+        for key, runs in by_split.items():
+            data = splits.of(next(iter(runs.values()))[0].seed)
+            samples, offsets = samples_of(data, splits), offsets_of(data, key)
+            evaluated = run_evaluation.evaluate_runs(runs, offsets, samples, params.evaluate)
+            for run_id, evaluation in evaluated:
+                evaluations[run_id] = evaluation
+                report(float(len(evaluations)), len(evaluations))
     return evaluations
 
 
-def offsets_of(data: PreparedData) -> run_evaluation.Offsets:
-    """The offsets of the data's samples."""
+def samples_of(data: PreparedData, splits: PreparedSplits) -> run_evaluation.EvaluationSamples:
+    """The samples of one split; their domain is that of all, so that all have the same metrics."""
+    x, y = ([getattr(data.split(name), part) for name in SPLITS] for part in ("x", "y"))
+    domain = Domain.of(data.test.x, data.schema.range, data.schema.image_shape)
+    if splits.value_range is not None:
+        low, high = splits.value_range
+        domain = replace(domain, in_unit_interval=low >= 0 and high <= 1)
+    return run_evaluation.EvaluationSamples(
+        x=dict(zip(SPLITS, x, strict=True)),
+        targets=prepare_targets(Splits(*x), None if data.schema.classes is None else Splits(*y)),
+        domain=domain,
+    )
+
+
+def offsets_of(data: PreparedData, seed: int | None = None) -> run_evaluation.Offsets:
+    """The offsets of the samples of a split: of a seed beside the first, or (None) of that."""
     samples = {name: len(data.split(name).x) for name in SPLITS}
-    return run_evaluation.run_offsets(OFFSETS, samples)
+    return run_evaluation.run_offsets(OFFSETS, samples, seed)
 
 
 def check_index(index: Sequence[IndexedRun], runs: Sequence[Run]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from offset_autoencoder import paths
 from offset_autoencoder.config import load_params
 from offset_autoencoder.data.prepared import load_prepared
+from offset_autoencoder.data.varying import load_splits
 from offset_autoencoder.errors import InputError, did_you_mean, run_command
 from offset_autoencoder.io.files import read_json
 from offset_autoencoder.offsets.kind import build_offset
@@ -38,10 +39,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not isinstance(latent_dims, dict) or not latent_dims.get(name):
         raise InputError(str(path), f"names no latent dim for {name!r}", "run dvc repro prepare")
     section, data = params.offsets[name], load_prepared(paths.PREPARED)
-    rms = build_offset(paths.OFFSETS, name, section, data, latent_dims[name], paths.RAW)
+    splits = load_splits(paths.PREPARED)
+    rms = build_offset(
+        paths.OFFSETS,
+        name,
+        section,
+        data,
+        latent_dims[name],
+        paths.RAW,
+        splits.seeds,
+        splits.of,
+    )
     dims = ", ".join(str(latent_dim) for latent_dim in rms)
     values = ", ".join(f"{value:#.3g}" for value in rms.values())
-    print(f"offset {name}: {section.kind}, latent dim{'s' * (len(rms) > 1)} {dims}, rms {values}")
+    line = f"offset {name}: {section.kind}, latent dim{'s' * (len(rms) > 1)} {dims}, rms {values}"
+    print(line + f", fitted on {len(splits.seeds)} splits" * splits.varies)
 
 
 if __name__ == "__main__":

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offset_autoencoder import paths
 from offset_autoencoder.config import SPLITS, Params, load_params
 from offset_autoencoder.config.offset_kinds import DataShape
-from offset_autoencoder.config.registries import LOSSES
 from offset_autoencoder.config.schema import Data, SplitName
 from offset_autoencoder.config.values import check_environment
-from offset_autoencoder.data import prepared
+from offset_autoencoder.data import prepared, varying
+from offset_autoencoder.data.checks import WrittenSplits, check_values
 from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, Schema, SplitRows
 from offset_autoencoder.data.samples import Samples, load_samples, locate
 from offset_autoencoder.data.scaling import Scale, fit_scale
 from offset_autoencoder.data.splits import assign, split_leakage
-from offset_autoencoder.errors import InputError, run_command
+from offset_autoencoder.errors import InputError, adding, run_command
 from offset_autoencoder.evaluation import metrics
-from offset_autoencoder.io.arrays import RowSubset, chunks, first_not_finite, first_where
+from offset_autoencoder.io.arrays import ConcatenatedRows, RowSubset
 from offset_autoencoder.io.files import open_npy, replace_folder, sha256_of_array
 from offset_autoencoder.models.resolve import resolve_architectures
 
-Statistics = Mapping[SplitName, prepared.SplitStatistics]
-
-_SUM_TOLERANCE = 1e-4
+_FLOAT32_BYTES = 4
 
 
 def main() -> None:
@@ -61,24 +60,45 @@ def load_checked_params() -> Params:
 
 
 @dataclass(frozen=True)
+class _Summary:
+    """Facts of the splits of a seed, or (None) of all, that are kept once they are written."""
+
+    folder: Path
+    scale: Scale
+    schema: Schema  # without the range, which is that of all seeds
+    low: dict[SplitName, float]
+    high: dict[SplitName, float]
+    leakage: Mapping[SplitName, int]
+
+
+@dataclass(frozen=True)
 class Source:
-    """The raw data set of params.yaml, and the rows of each split in ascending order of id."""
+    """The raw data set of params.yaml, and how it is split.
+
+    Attributes:
+        rows: Rows of each split in ascending order of id: of the first seed's where splits vary.
+        seeds: Seeds with a split of their own; empty where one split serves all runs.
+        note: Clause of the summary on how the data are split, where there is something to say.
+    """
 
     params: Params
     samples: Samples
     rows: SplitRows
+    seeds: tuple[int, ...]
+    note: str
 
     @classmethod
     def load(cls, params: Params) -> Source:
         """Read the data set, split it, and check it against params.yaml as far as its shape tells.
 
+        The splits of all seeds are of one size, so that what suits the first one suits all.
+
         Raises:
             InputError: for what is wrong with the data, its splits or its shape.
         """
         samples = load_samples(params.data, paths.RAW)
-        rows = assign(
-            samples.ids, params.split, y=samples.y, classes=samples.classes, given=samples.splits
-        )
+        seeds, note = _seeds_with_splits(params, samples)
+        rows = _assign(params, samples, seeds[0] if seeds else None)
         classes = None if samples.classes is None else len(samples.classes)
         shape = DataShape(len(rows["train"]), samples.x.shape[1], classes)
         for name, offset in params.offsets.items():
@@ -91,145 +111,168 @@ class Source:
             image_shape=samples.image_shape,
             samples=shape.samples,
         )
-        return cls(params, samples, rows)
+        return cls(params, samples, rows, seeds, note)
 
     def write(
         self, folder: Path, report: Callable[[int], None] = lambda rows: None
     ) -> tuple[PreparedData, list[str]]:
         """Scale the samples, write them to a folder, and check them against params.yaml.
 
-        ``report`` is called with the number of samples read so far.
+        ``report`` is called with the number of samples read so far, for the first seed's split.
 
         Returns:
             The prepared data, and lines to print: a summary and, where samples stand in more than
             one split, a warning.
 
         Raises:
-            InputError: for a value that a loss or the metric cannot work with.
+            InputError: for a value that a loss or the metric cannot work with, in the split of
+                whatever seed.
         """
-        x, rows = prepared.in_order(self.samples.x, self.rows)
-        table = self.samples.tables[0]
-        scale = fit_scale(
-            self.params.data,
-            RowSubset(x, rows["train"]),
-            full_scale=table.full_scale,
-            feature_name=table.feature_name,
+        rows = None if self.seeds else self.rows
+        x, places = prepared.in_order(self.samples.x, self.samples.ids, rows)
+        first = self.seeds[0] if self.seeds else None
+        summaries = [self._write_splits(folder, first, self.rows, x, places, report)]
+        place_in_first = np.empty_like(places)
+        place_in_first[np.concatenate([self.rows[name] for name in SPLITS])] = np.arange(
+            len(places)
         )
-        statistics = prepared.write_splits(folder, x, rows, scale, report)
-        data = self._describe(folder, scale, statistics)
-        self._check_values(data, statistics)
-        latent_dims = {name: self.params.latent_dims(name) for name in self.params.offsets}
-        prepared.write_all_but_x(folder, data, (scale.shift, scale.factor), latent_dims)
+        for seed in self.seeds[1:]:
+            rows = _assign(self.params, self.samples, seed)
+            of_first = {name: place_in_first[rows[name]] for name in SPLITS}
+            place = varying.seed_folder(folder, seed)
+            varying.write_rows(place, of_first)
+            by_index = (summaries[0], of_first)
+            summaries.append(self._write_splits(place, seed, rows, x, places, by_index=by_index))
+        data = self._finish(folder, summaries)
         budgets = [f"warning: {text}"] if (text := self.params.budget_warning) else []
-        return data, [_summary(data.schema), *_leakage_warning(data.schema, statistics), *budgets]
+        return data, [_summary(summaries, self.note), *_leakage_warning(summaries), *budgets]
 
-    def _describe(self, folder: Path, scale: Scale, statistics: Statistics) -> PreparedData:
-        """Splits as written, with labels, ids and schema."""
-        samples = self.samples
+    def _write_splits(
+        self,
+        folder: Path,
+        seed: int | None,
+        rows: SplitRows,
+        x: ConcatenatedRows,
+        places: NDArray[np.int64],
+        report: Callable[[int], None] = lambda rows: None,
+        by_index: tuple[_Summary, SplitRows] | None = None,
+    ) -> _Summary:
+        """Fit the scale of a seed's splits, write their x and check it.
+
+        ``by_index`` is the first seed's and the places of these samples in it: scaled alike they
+        have no x of their own, and their values are checked.
+        """
+        table, of_seed = self.samples.tables[0], "" if seed is None else f" of seed {seed}"
+        ordered = {name: places[rows[name]] for name in SPLITS}
+        with adding(of_seed and f", in the split{of_seed}"):
+            scale = fit_scale(
+                self.params.data,
+                RowSubset(x, ordered["train"]),
+                full_scale=table.full_scale,
+                feature_name=table.feature_name,
+            )
+        if by_index is not None and scale.equals(by_index[0].scale):
+            statistics = varying.statistics_of_rows(by_index[0].folder, by_index[1])
+        else:
+            statistics = prepared.write_splits(folder, x, ordered, scale, report)
+            written = WrittenSplits(folder, of_seed, self.samples, rows, scale, statistics)
+            check_values(self.params, written)
+        return _Summary(
+            folder,
+            scale,
+            self._schema(rows, scale, {name: statistics[name].sha256 for name in SPLITS}),
+            {name: statistics[name].low for name in SPLITS},
+            {name: statistics[name].high for name in SPLITS},
+            split_leakage({name: statistics[name].samples for name in SPLITS}),
+        )
+
+    def _finish(self, folder: Path, summaries: Sequence[_Summary]) -> PreparedData:
+        """Check what the metric needs of all splits, and write all but x; the first seed's data."""
+        low, high = (
+            {name: choose(getattr(s, end)[name] for s in summaries) for name in SPLITS}
+            for choose, end in ((min, "low"), (max, "high"))
+        )
+        of_all = min(low.values()), max(high.values())
+        is_made_for_unit = summaries[0].scale.kind in ("unit", "minmax")
+        data_range = [0.0, 1.0] if is_made_for_unit and of_all[0] >= 0 and of_all[1] <= 1 else None
+        # Where splits vary, any sample is a test sample of some seed.
+        test = of_all if self.seeds else (low["test"], high["test"])
+        metrics.check_metric_inputs(metrics.MetricInputs(self.params, data_range, *test))
+        for summary in summaries[1:]:
+            schema = replace(summary.schema, range=data_range)
+            prepared.write_schema(summary.folder, schema, summary.scale.arrays)
+        if self.seeds:
+            varying.write_seeds(folder, self.seeds, of_all)
         splits: dict[SplitName, PreparedSplit] = {
             name: PreparedSplit(
                 x=open_npy(folder / name / "x.npy"),
-                y=None if samples.y is None else samples.y[self.rows[name]],
-                ids=samples.ids[self.rows[name]],
+                y=None if self.samples.y is None else self.samples.y[self.rows[name]],
+                ids=self.samples.ids[self.rows[name]],
             )
             for name in SPLITS
         }
-        is_in_unit = all(split.low >= 0 and split.high <= 1 for split in statistics.values())
-        columns = samples.tables[0].columns
-        schema = Schema(
+        data = PreparedData(**splits, schema=replace(summaries[0].schema, range=data_range))
+        latent_dims = {name: self.params.latent_dims(name) for name in self.params.offsets}
+        prepared.write_all_but_x(folder, data, summaries[0].scale.arrays, latent_dims)
+        return data
+
+    def _schema(self, rows: SplitRows, scale: Scale, x_digests: Mapping[SplitName, str]) -> Schema:
+        samples, columns = self.samples, self.samples.tables[0].columns
+        return Schema(
             source=_source_name(self.params.data),
-            samples={name: len(self.rows[name]) for name in SPLITS},
+            samples={name: len(rows[name]) for name in SPLITS},
             input_dim=samples.x.shape[1],
             image_shape=None if samples.image_shape is None else list(samples.image_shape),
             scale={"kind": scale.kind, **scale.facts},
-            range=[0.0, 1.0] if scale.kind in ("unit", "minmax") and is_in_unit else None,
+            range=None,
             classes=samples.classes,
             ids="given" if samples.ids_given else "rows",
             digests={
                 name: {
-                    "x": statistics[name].sha256,
-                    "y": None if split.y is None else sha256_of_array(split.y),
-                    "ids": sha256_of_array(split.ids),
+                    "x": x_digests[name],
+                    "y": None if samples.y is None else sha256_of_array(samples.y[rows[name]]),
+                    "ids": sha256_of_array(samples.ids[rows[name]]),
                 }
-                for name, split in splits.items()
+                for name in SPLITS
             },
             columns=None if columns is None else list(columns),
         )
-        return PreparedData(**splits, schema=schema)
-
-    def _location(self, name: SplitName, row: int, feature: int | None = None) -> str:
-        return self.samples.location(int(self.rows[name][row]), feature)
-
-    def _check_values(self, data: PreparedData, statistics: Statistics) -> None:
-        for name in SPLITS:
-            if np.isfinite(statistics[name].low) and np.isfinite(statistics[name].high):
-                continue
-            if cell := first_not_finite(data.split(name).x):
-                what = f"is too large for float32 after data.scale: {data.schema.scale['kind']}"
-                mend = "set data.scale: minmax or standard, or fix the value"
-                raise InputError(self._location(name, *cell), what, mend)
-        for loss, (user, section) in _losses(self.params).items():
-            needs = f"which loss: {loss} of {user} needs"
-            if LOSSES[loss].targets == "unit_interval":
-                self._check_unit_interval(data, statistics, needs, section)
-            elif LOSSES[loss].targets == "distribution":
-                self._check_distributions(data, needs, section)
-        test = statistics["test"]
-        inputs = metrics.MetricInputs(self.params, data.schema.range, test.low, test.high)
-        metrics.check_metric_inputs(inputs)
-
-    def _check_unit_interval(
-        self, data: PreparedData, statistics: Statistics, needs: str, section: str
-    ) -> None:
-        for name in SPLITS:
-            x, scale = data.split(name).x, self.params.data.scale
-            if statistics[name].low >= 0 and statistics[name].high <= 1:
-                continue
-            cell = first_where(x, lambda block: (block < 0) | (block > 1))
-            assert cell is not None
-            others = _other_scales(scale, negative=bool(x[cell] < 0))
-            other = f"data.scale: {' or '.join(others)}, or " if others else ""
-            what = f"{x[cell]:g} in the {name} split, scaled by data.scale: {scale}, is outside "
-            mend = f"set {other}{section}.loss: mean_squared_error with output: linear"
-            raise InputError(self._location(name, *cell), f"{what}[0, 1], {needs}", mend)
-
-    def _check_distributions(self, data: PreparedData, needs: str, section: str) -> None:
-        hint = f"scale the rows so and set data.scale: none, or take another {section}.loss"
-        for name in SPLITS:
-            x = data.split(name).x
-            if cell := first_where(x, lambda block: block < 0):
-                what = f"{x[cell]:g} in the {name} split is not a probability (0 or more), {needs}"
-                raise InputError(self._location(name, *cell), what, hint)
-            for start, chunk in chunks(x):
-                sums = chunk.sum(axis=1, dtype=np.float64)
-                if len(odd := (np.abs(sums - 1) > _SUM_TOLERANCE).nonzero()[0]):
-                    row = int(odd[0])
-                    what = f"sums to {sums[row]:g} in the {name} split, not to 1, {needs}"
-                    raise InputError(self._location(name, start + row), what, hint)
 
 
-def _losses(params: Params) -> dict[str, tuple[str, str]]:
-    """First model or offset with each loss, and the section of params.yaml that names it."""
-    users = [(s.network.loss, f"model {s.label}", "network") for s in params.settings]
-    users += [
-        (offset.fitted_loss, f"the reference of offset {name}", f"offsets.{name}")
-        for name, offset in params.offsets.items()
-        if offset.fitted_loss is not None
-    ]
-    firsts = {loss: (user, section) for loss, user, section in reversed(users)}
-    return dict(sorted(firsts.items()))
+def _assign(params: Params, samples: Samples, seed: int | None) -> SplitRows:
+    """Rows of each split: of the runs of a seed, or (None) of all runs."""
+    return assign(
+        samples.ids,
+        params.split,
+        y=samples.y,
+        classes=samples.classes,
+        given=samples.splits,
+        run_seed=seed,
+    )
 
 
-def _other_scales(scale: str, *, negative: bool) -> list[str]:
-    """Other scales that may bring a value into [0, 1]."""
-    if scale == "minmax":
-        return ["unit"]
-    if scale == "standard":
-        return ["unit", "minmax"]
-    if negative:
-        return ["minmax"]
-    # Under unit the value is beyond the training split's largest, and so it is under minmax.
-    return ["unit", "minmax"] if scale == "none" else []
+def _seeds_with_splits(params: Params, samples: Samples) -> tuple[tuple[int, ...], str]:
+    """Seeds with a split of their own, none where one serves all; and a clause on that, or "".
+
+    Raises:
+        InputError: where splits are to vary, and the data bring a test split.
+    """
+    vary = params.split.vary
+    if samples.splits is not None and bool(np.any(samples.splits == "test")):
+        if vary:
+            what = "is true, but the data bring a test split of their own"
+            mend = "leave it out: all seeds then share the splits that the data bring"
+            raise InputError("params.yaml: split.vary", what, mend)
+        return (), ""
+    seeds = len(params.seeds)
+    note = f", each of {seeds} seeds with a split of its own" if seeds > 1 else ""
+    if vary is None:
+        bounds = [setting.train.memory_limit for setting in params.settings]
+        limit = min((bound for bound in bounds if bound is not None), default=None)
+        train = _assign(params, samples, None)["train"]
+        if limit is not None and len(train) * samples.x.shape[1] * _FLOAT32_BYTES > limit:
+            return (), ", one split for all seeds as train.memory_limit is below the training split"
+    return ((), "") if vary is False else (params.seeds, note)
 
 
 def _source_name(data: Data) -> str:
@@ -239,23 +282,28 @@ def _source_name(data: Data) -> str:
     return " + ".join(dict.fromkeys(str(names[name]) for name in SPLITS if name in names))
 
 
-def _summary(schema: Schema) -> str:
+def _summary(summaries: Sequence[_Summary], note: str) -> str:
     """One line: ``"digits, 1797 × 64, train 1168 / validation 270 / test 359, 10 classes"``."""
+    schema = summaries[0].schema
     counts = " / ".join(f"{name} {schema.samples[name]}" for name in SPLITS)
     classes = "no labels" if schema.classes is None else f"{len(schema.classes)} classes"
     size = f"{sum(schema.samples.values())} × {schema.input_dim}"
     line = f"{schema.source}, {size}, {counts}, {classes}"
-    if constant := int(schema.scale.get("constant_features", 0)):
-        line += f", {constant} constant feature{'s' * (constant != 1)} set to 0"
-    return line
+    constants = sorted({int(s.scale.facts.get("constant_features", 0)) for s in summaries})
+    if most := constants[-1]:
+        least = f"{constants[0]} to " if len(constants) > 1 else ""
+        line += f", {least}{most} constant feature{'s' * (most != 1)} set to 0"
+    return line + note
 
 
-def _leakage_warning(schema: Schema, statistics: Statistics) -> list[str]:
+def _leakage_warning(summaries: Sequence[_Summary]) -> list[str]:
     """Line where samples stand in more than one split: ``"warning: 3 of 270 ..."``."""
-    leakage = split_leakage({name: statistics[name].samples for name in SPLITS}).items()
-    counts = [f"{count} of {schema.samples[name]} in {name}" for name, count in leakage if count]
-    warning = f"warning: samples that also stand in an earlier split: {', '.join(counts)}"
-    return [warning] if counts else []
+    counts = {name: max(s.leakage[name] for s in summaries) for name in SPLITS[1:]}
+    up_to = "up to " * (len(summaries) > 1)
+    samples = summaries[0].schema.samples
+    clauses = [f"{up_to}{n} of {samples[name]} in {name}" for name, n in counts.items() if n]
+    warning = f"warning: samples that also stand in an earlier split: {', '.join(clauses)}"
+    return [warning] if clauses else []
 
 
 if __name__ == "__main__":

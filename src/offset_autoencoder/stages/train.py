@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 
-from offset_autoencoder.config import Params, SplitName, load_params
-from offset_autoencoder.data.prepared import PreparedData, load_prepared
+from offset_autoencoder.config import Params, Run, Setting, SplitName, load_params
+from offset_autoencoder.data.varying import PreparedSplits, load_splits
 from offset_autoencoder.errors import run_command
 from offset_autoencoder.models.resolve import resolve_architectures
 from offset_autoencoder.offsets.table import OffsetTable, load_table, scale_factor
@@ -16,21 +16,16 @@ from offset_autoencoder.runs.store import clean, export_runs, import_runs, missi
 from offset_autoencoder.tracking.following import following
 from offset_autoencoder.training.batches import chunks_of
 
-Tables = Mapping[tuple[str, int], OffsetTable]
+_FLOAT32_BYTES = 4
+
+TRAINED_ON: tuple[SplitName, ...] = ("train", "validation")
 
 
 def main() -> None:
     """Import the runs that exist, train the missing ones, export those of the params to models/."""
     params = load_params(PARAMS)
-    data = load_prepared(PREPARED)
-    tables = {
-        (setting.spec.offset, setting.network.latent_dim): load_table(
-            OFFSETS, setting.spec.offset, setting.network.latent_dim
-        )
-        for setting in params.settings
-        if setting.spec.offset is not None
-    }
-    runs = identify_runs(params, data, tables)
+    splits = load_splits(PREPARED)
+    runs = identify_runs(params, splits)
     store = run_store()
     clean(store)
     by_id = {run.id: run for run in runs}
@@ -38,7 +33,7 @@ def main() -> None:
     new = [by_id[id] for id in missing_ids(store, [id for id in by_id if id not in valid])]
     if new:
         with following(new, params.tracking.live_after):
-            train(new, data, tables)
+            train(new, splits)
     rows = export_runs(MODELS, store, runs, valid)
     for row in rows:
         if row.status == "diverged":
@@ -46,54 +41,75 @@ def main() -> None:
     print(f"runs: {len(runs)} ({len(new)} trained, {len(runs) - len(new)} reused)")
 
 
-def identify_runs(params: Params, data: PreparedData, tables: Tables) -> list[IdentifiedRun]:
+def load_tables(
+    settings: Iterable[Setting], seed: int | None
+) -> dict[tuple[str, int], OffsetTable]:
+    """Tables of the settings' offsets, by offset and latent dim, of the split of a seed.
+
+    They are mapped files, which stay open as long as they are used.
+    """
+    keys = {(s.spec.offset, s.network.latent_dim): None for s in settings if s.spec.offset}
+    return {key: load_table(OFFSETS, *key, seed) for key in keys}
+
+
+def identify_runs(params: Params, splits: PreparedSplits) -> list[IdentifiedRun]:
     """Every run of the params with its id."""
-    digests = data.schema.digests
-    trained_on: tuple[SplitName, ...] = ("train", "validation")
+    schema = splits.schema(params.seeds[0])
     architectures = resolve_architectures(
         params.settings,
-        input_dim=data.schema.input_dim,
-        image_shape=data.schema.image_shape,
-        samples=len(data.train.x),
+        input_dim=schema.input_dim,
+        image_shape=schema.image_shape,
+        samples=schema.samples["train"],
     )
     of_setting = dict(zip((s.label for s in params.settings), architectures, strict=True))
-    identified = []
-    for run in params.runs:
-        spec = run.setting.spec
-        table = tables[spec.offset, run.setting.network.latent_dim] if spec.offset else None
-        identified.append(
-            identify(
-                run,
-                architecture=of_setting[run.setting.label],
-                data={split: digests[split]["x"] for split in trained_on},
-                table=table and {split: table.digests[split] for split in trained_on},
+    identified: dict[tuple[str, int], IdentifiedRun] = {}
+    for seed in params.seeds:
+        digests = splits.schema(seed).digests
+        tables = load_tables(params.settings, splits.key(seed))
+        for setting in params.settings:
+            spec, train = setting.spec, setting.train
+            table = tables[spec.offset, setting.network.latent_dim] if spec.offset else None
+            identified[setting.label, seed] = identify(
+                Run(setting, seed),
+                architecture=of_setting[setting.label],
+                data={split: digests[split]["x"] for split in TRAINED_ON},
+                table=table and {split: table.digests[split] for split in TRAINED_ON},
                 offset_factor=scale_factor(table, spec.rms) if table else 1.0,
                 chunks=chunks_of(
-                    run.setting.train.memory_limit,
-                    len(data.train.x),
-                    data.train.x[:1].nbytes,
-                    run.setting.train.batch_size,
+                    train.memory_limit,
+                    schema.samples["train"],
+                    schema.input_dim * _FLOAT32_BYTES,
+                    train.batch_size,
                 ),
             )
-        )
-    return identified
+    return [identified[run.setting.label, run.seed] for run in params.runs]
 
 
-def train(runs: list[IdentifiedRun], data: PreparedData, tables: Tables) -> None:
+def train(runs: Sequence[IdentifiedRun], splits: PreparedSplits) -> None:
     """Train runs into the run store. Only here is TensorFlow imported."""
     print(f"training {len(runs)} {'run' if len(runs) == 1 else 'runs'}", flush=True)
+    from offset_autoencoder.training.engine import SampleSizes
     from offset_autoencoder.training.schedule import train_runs
     from offset_autoencoder.training.state import TrainingData
 
-    arrays = TrainingData(
-        x=data.train.x,
-        x_validation=data.validation.x,
-        tables={key: (table.train, table.validation) for key, table in tables.items()},
-    )
+    settings = list({run.run.setting.label: run.run.setting for run in runs}.values())
+
+    def data_of(seed: int) -> TrainingData:
+        data, tables = splits.of(seed), load_tables(settings, splits.key(seed))
+        return TrainingData(
+            x=data.train.x,
+            x_validation=data.validation.x,
+            tables={key: (table.train, table.validation) for key, table in tables.items()},
+        )
+
+    schema = splits.schema(runs[0].run.seed)
+    samples, row_bytes = schema.samples, schema.input_dim * _FLOAT32_BYTES
+    sizes = SampleSizes(samples["train"], samples["validation"], row_bytes, splits.varies)
+    one = None if splits.varies else data_of(runs[0].run.seed)
     work = float(sum(run.run.setting.train.epochs for run in runs))
     try:
         with progress("training runs", len(runs), work) as report:
-            train_runs(runs, arrays, run_store(), report)
+            train_runs(runs, lambda seed: one or data_of(seed), sizes, run_store(), report)
     except KeyboardInterrupt:
         kept = "finished runs are kept, and those in training go on from here by dvc repro"
         raise KeyboardInterrupt(kept) from None

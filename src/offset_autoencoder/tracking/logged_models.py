@@ -53,7 +53,8 @@ class ServedRun:
     model: str
     run: str  # its id
     test: dict[str, float]  # its test metrics as deployed
-    validation: dict[str, float] = field(default_factory=dict)  # the same on the validation split
+    # The same on the validation split; empty where that is not the one of the runs compared.
+    validation: dict[str, float] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -288,14 +289,16 @@ def _signature(facts: ModelMetadata) -> Any:
 
 
 def _example(facts: ModelMetadata, root: Path) -> dict[str, Any]:
-    """The first test samples, in the units of the data set, with their side inputs."""
+    """The first test samples of its seed, in the units of the data set, with their side inputs."""
     # Not needed where there is nothing to publish.
-    from offset_autoencoder.data.prepared import load_prepared, load_scale
+    from offset_autoencoder.data.prepared import load_scale
     from offset_autoencoder.data.scaling import inverse_scale
+    from offset_autoencoder.data.varying import load_splits
 
-    data = load_prepared(root / PREPARED)
+    splits = load_splits(root / PREPARED)
+    data, scale = splits.of(facts.seed), load_scale(splits.folder_of(facts.seed))
     rows = slice(0, _EXAMPLES)
-    example: dict[str, Any] = {"x": inverse_scale(data.test.x[rows], load_scale(root / PREPARED))}
+    example: dict[str, Any] = {"x": inverse_scale(data.test.x[rows], scale)}
     if facts.needs == "offset":
         example["offset"] = np.zeros((len(example["x"]), facts.latent_dim))
     elif facts.needs == "labels" and data.test.y is not None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import SPLITS
+from offset_autoencoder.data.varying import load_splits
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import read_json, read_npz, sha256_of_file, sha256_of_json
 from offset_autoencoder.paths import PARAMS, PREPARED, REPORTS, run_store
@@ -161,20 +162,23 @@ def _epoch_ends(folder: Path, epochs: int | None = None) -> list[int] | None:
     return None
 
 
-def read_splits(root: Path) -> tuple[DataSet, ...]:
-    """The splits of ``data/prepared``, by ``schema.json``.
+def read_splits(root: Path, seed: int) -> tuple[DataSet, ...]:
+    """The splits of ``data/prepared`` that the runs of a seed have, by ``schema.json``.
 
     Raises:
         InputError: where it is missing or damaged.
     """
-    path = root / PREPARED / "schema.json"
+    splits = load_splits(root / PREPARED)
+    key, path = splits.key(seed), splits.folder_of(seed) / "schema.json"
+    folder = PREPARED.as_posix() if key is None else f"{PREPARED.as_posix()}/splits/{key}"
+    file = "x.npy" if key is None else "rows.npy"
     schema = read_json(path)
     try:
         return tuple(
             DataSet(
                 name=str(schema.get("source", "data"))[:500],
                 context=split,
-                uri=f"{PREPARED.as_posix()}/{split}/x.npy",
+                uri=f"{folder}/{split}/{file}",
                 sha256=str(schema["digests"][split]["x"]),
                 shape=(schema["samples"][split], schema["input_dim"]),
             )

@@ -6,9 +6,10 @@ To show something more in MLflow, add it to the params, metrics or tags that one
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,8 @@ def read_records(params: Params, root: Path) -> tuple[Record, ...]:
     # of its own; when they are put back, the first record is brought back.
     keys = sorted(read.key for read in runs)
     key = sha256_of_json([descriptions.experiment_params(params), keys])
-    project = _Project(params, root, key, runs, record_types.read_splits(root))
+    splits_of = functools.cache(functools.partial(record_types.read_splits, root))
+    project = _Project(params, root, key, runs, splits_of)
     reports = _read_reports(root / REPORTS, params.evaluate.metric)
     by_setting: dict[str, list[_ProjectRun]] = defaultdict(list)
     for read in runs:
@@ -132,7 +134,12 @@ class _Project:
     root: Path
     key: str
     runs: Sequence[_ProjectRun]
-    splits: tuple[DataSet, ...]
+    splits_of: Callable[[int], tuple[DataSet, ...]]  # those of a seed
+
+    @property
+    def splits(self) -> tuple[DataSet, ...]:
+        """Those of the first seed, which stand for the experiment."""
+        return self.splits_of(self.params.seeds[0])
 
     def experiment_record(
         self, settings: Sequence[Record], comparisons: Mapping[str, Sequence[Row]]
@@ -210,12 +217,12 @@ class _Project:
     def _datasets(self, read: _ProjectRun) -> tuple[DataSet, ...]:
         """The splits, and the offset's table over those that it trains on, where there is one."""
         setting, table = read.run.setting, read.saved.spec.table
-        offset = setting.spec.offset
+        offset, splits = setting.spec.offset, self.splits_of(read.run.seed)
         if offset is None or table is None:
-            return self.splits
-        shape = (sum(split.shape[0] for split in self.splits[:2]), setting.network.latent_dim)
+            return splits
+        shape = (sum(split.shape[0] for split in splits[:2]), setting.network.latent_dim)
         uri = (OFFSETS / offset).as_posix()
-        return (*self.splits, DataSet(offset, "offset", uri, shape, table))
+        return (*splits, DataSet(offset, "offset", uri, shape, table))
 
 
 def _diverged(runs: Iterable[_ProjectRun]) -> int:

@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from offset_autoencoder.config import Params
+from offset_autoencoder.data.varying import load_splits
 from offset_autoencoder.evaluation.metrics import METRICS, VALIDATION, higher_is_better
 from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.io.tables import number, read_csv
-from offset_autoencoder.paths import REPORTS, project_root
+from offset_autoencoder.paths import PREPARED, REPORTS, project_root
 from offset_autoencoder.tracking import logged_models, store
 from offset_autoencoder.tracking.logged_models import Exports, LoggedModels, ServedRun, exporting
 from offset_autoencoder.tracking.record_types import KEY, read_splits
@@ -66,7 +67,8 @@ def runs_to_serve(params: Params, root: Path) -> tuple[ServedRun, ...]:
     """The runs to be served: of each model the best, or all, or none.
 
     The best run is the one with the best metric of its own on the validation split; of equals the
-    first.
+    first. Where each seed has a split of its own it is the first seed's: only runs of one seed are
+    measured on the same samples.
 
     Raises:
         InputError: where ``reports/runs.csv`` is missing or damaged.
@@ -75,7 +77,8 @@ def runs_to_serve(params: Params, root: Path) -> tuple[ServedRun, ...]:
         return ()
     path = root / REPORTS / "runs.csv"
     runs: dict[str, ServedRun] = {}
-    columns = ("id", "model", "status", "mse", f"mse{VALIDATION}")
+    columns = ("id", "model", "seed", "status", "mse", f"mse{VALIDATION}")
+    first_seed = load_splits(root / PREPARED).seeds[:1]
     for position, row in enumerate(read_csv(path, columns), start=1):
         if row["status"] == "finished" and row["model"] in params.models:
             test, validation = (
@@ -86,7 +89,8 @@ def runs_to_serve(params: Params, root: Path) -> tuple[ServedRun, ...]:
                 }
                 for suffix in ("", VALIDATION)
             )
-            run = ServedRun(row["model"], row["id"], test, validation)
+            is_comparable = not first_seed or row["seed"] == str(first_seed[0])
+            run = ServedRun(row["model"], row["id"], test, validation if is_comparable else {})
             runs.setdefault(run.key, run)
     if params.tracking.models == "all":
         return tuple(runs.values())
@@ -198,7 +202,9 @@ class ModelPublication:
             for setting in self.params.settings
             if setting.spec.offset is None or self.params.offsets[setting.spec.offset].needs is None
         }
-        samples = {split.context: split.sha256 for split in read_splits(self.root)}["validation"]
+        samples = {
+            split.context: split.sha256 for split in read_splits(self.root, self.params.seeds[0])
+        }["validation"]
         candidate = _best_run([run for run in diff.served if run.model in needs_only_x], metric)
         selection = _ChampionSelection(name, metric, samples, candidate)
         return None if diff.parent.tags.get(_DECIDED) == selection.content else selection

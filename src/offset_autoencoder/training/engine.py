@@ -13,7 +13,7 @@ import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ from offset_autoencoder.training.batches import (
     epoch_chunks,
     noise_generator,
 )
-from offset_autoencoder.training.state import Job, Weights
+from offset_autoencoder.training.state import Job, TrainingData, Weights
 
 Array = NDArray[np.float32]
 Piece = Callable[[int, int], None]
@@ -62,9 +62,9 @@ class Population:
         how = (self.batch_size, self.optimizer, self.memory_limit, self.engine, self.most_slots)
         return f"{self.architecture.key} {how}"
 
-    def chunks(self, x: NDArray[np.float32]) -> Chunks | None:
-        """Chunks of training samples, (n, D) float32; None where they fit into memory."""
-        return chunks_of(self.memory_limit, len(x), x[:1].nbytes, self.batch_size)
+    def chunks(self, sizes: SampleSizes) -> Chunks | None:
+        """Chunks of the training samples; None where they fit into memory."""
+        return chunks_of(self.memory_limit, sizes.train, sizes.row_bytes, self.batch_size)
 
     @functools.cached_property
     def model(self) -> Any:
@@ -92,17 +92,25 @@ class Interrupted(Exception):
     """The training is to end in the middle of an epoch."""
 
 
-@dataclass(frozen=True)
-class Samples:
-    """Samples that all runs train on.
+class SampleSizes(NamedTuple):
+    """Sizes of the splits that runs train on, which are the same for all runs.
 
     Attributes:
-        x: (n, D) float32 training samples, in memory or mapped from a file.
-        x_validation: (m, D) float32 validation samples.
+        train: Number of training samples.
+        validation: Number of validation samples.
+        row_bytes: Bytes of a sample.
+        varies: Whether the runs of each seed have a split of their own.
     """
 
-    x: Array
-    x_validation: Array
+    train: int
+    validation: int
+    row_bytes: int
+    varies: bool = False
+
+    @classmethod
+    def of(cls, x: Array, x_validation: Array, *, varies: bool = False) -> Self:
+        """Those of training samples (n, D) and validation samples (m, D)."""
+        return cls(len(x), len(x_validation), x[:1].nbytes, varies)
 
 
 class Workers(Protocol):
@@ -150,7 +158,7 @@ class Slots(abc.ABC):
     """Runs in training on one thread, side by side, a slot each."""
 
     @abc.abstractmethod
-    def put(self, slot: int, variables: Variables) -> None:
+    def put(self, slot: int, variables: Variables, data: TrainingData) -> None:
         """Begin a run in a slot, from its initial variables, in the place of one that ended."""
 
     @abc.abstractmethod
@@ -199,16 +207,16 @@ class Engine(abc.ABC):
     @classmethod
     @abc.abstractmethod
     def for_population(
-        cls, population: Population, samples: Samples, workers: Workers
+        cls, population: Population, sizes: SampleSizes, workers: Workers
     ) -> Self | None:
         """The engine of a population; None where it cannot train its network as Keras would."""
 
     @abc.abstractmethod
-    def start(self, initial: Sequence[Variables]) -> Slots:
-        """Begin runs, one per slot, from their initial variables."""
+    def start(self, initial: Sequence[Variables], data: Sequence[TrainingData]) -> Slots:
+        """Begin runs, one per slot, from their initial variables and on their samples."""
 
 
-def make_engine(population: Population, samples: Samples, workers: Workers) -> Engine:
+def make_engine(population: Population, sizes: SampleSizes, workers: Workers) -> Engine:
     """The engine of a population: the one that it names, or the first that can train it.
 
     Raises:
@@ -217,7 +225,7 @@ def make_engine(population: Population, samples: Samples, workers: Workers) -> E
     name = population.engine
     for record in ENGINES.values() if name == "auto" else [ENGINES[name]]:
         kind: type[Engine] = load(record.implementation)
-        if engine := kind.for_population(population, samples, workers):
+        if engine := kind.for_population(population, sizes, workers):
             return engine
     raise InputError(
         "train.engine",

@@ -11,7 +11,6 @@ many others train beside it. Places that no run needs are filled with copies.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
@@ -25,16 +24,18 @@ from offset_autoencoder.training.engine import (
     Array,
     Engine,
     Population,
-    Samples,
+    SampleSizes,
     Slots,
     Workers,
     epoch_pieces,
 )
-from offset_autoencoder.training.state import Job, Weights
+from offset_autoencoder.training.state import Job, TrainingData, Weights
 
 # Measured on two cores: a stack pays while all its weights stay in the second-level cache.
 _STACKED_PARAMETERS = 131_072
 _LARGEST_STACK = 16
+# Of the training samples of a stack, where each run has samples of its own.
+_STACKED_BYTES = 2**30
 
 Tensor = Any
 
@@ -96,9 +97,9 @@ class Programs:
             added: a dict of what the model is fed beside x at those rows, ``offset`` (R, m, L)
             and, where noise is an input, ``noise`` (R, m, L); learning_rate (R,); loss (R,)
             the sum over the m samples.
-        validate: ``(stack, x, offset)`` → ``(loss, reconstruction)``, with x (n, D) and offset
-            (R, n, L): means over the samples, (R,), of the loss and of the reconstruction's
-            share of it.
+        validate: ``(stack, x, offset)`` → ``(loss, reconstruction)``, with x (n, D) or, where
+            splits vary, (R, n, D), and offset (R, n, L): means over the samples, (R,), of the
+            loss and of the reconstruction's share of it.
         keep_best: ``(stack, better)`` → ``stack``, with the weights of the runs for which
             better (R,) holds kept as their best.
     """
@@ -193,15 +194,15 @@ class Programs:
         return Stack(*carried, stack.best_weights, stack.best_state), total
 
     def _validate(self, stack: Stack, x: Tensor, offset: Tensor) -> Any:
-        def losses(batch: tuple[Variables, Tensor]) -> Any:
-            run, offset = batch
-            inputs = {"x": x, "offset": offset}
+        def losses(batch: tuple[Variables, Tensor, *tuple[Tensor, ...]]) -> Any:
+            run, offset, *own_x = batch
+            inputs = {"x": own_x[0] if own_x else x, "offset": offset}
             if self.noise_is_input:
                 inputs["noise"] = tf.zeros_like(offset)
             reconstruction, loss, _ = self._losses(run, inputs, training=False)
             return loss, reconstruction
 
-        runs = (Variables(stack.weights, stack.state), offset)
+        runs = (Variables(stack.weights, stack.state), offset, *([x] if x.shape.rank == 3 else []))
         return _map_runs(losses, runs, int(offset.shape[0]))
 
 
@@ -255,28 +256,35 @@ class KerasEngine(Engine):
 
     is_compiled = False
 
-    def __init__(self, population: Population, samples: Samples, workers: Workers) -> None:
-        self.population, self.samples, self.workers = population, samples, workers
-        self.chunks = population.chunks(samples.x)
+    def __init__(self, population: Population, sizes: SampleSizes, workers: Workers) -> None:
+        self.population, self.sizes, self.workers = population, sizes, workers
+        self.chunks = population.chunks(sizes)
         # A chunk is as large as memory allows: runs of a stack would need one each.
         self.slots = 1 if self.chunks else runs_per_stack(population)
+        if sizes.varies:  # each run of a stack has samples of its own
+            share = max(1, _STACKED_BYTES // (sizes.train * sizes.row_bytes))
+            self.slots = min(self.slots, 2 ** (share.bit_length() - 1))
         self.programs = Programs(population)
+        self._shared: Tensor = None  # the samples of the one split of all runs
 
     @classmethod
     def for_population(
-        cls, population: Population, samples: Samples, workers: Workers
+        cls, population: Population, sizes: SampleSizes, workers: Workers
     ) -> Self | None:
         """The engine of a population."""
-        return cls(population, samples, workers)
+        return cls(population, sizes, workers)
 
-    def start(self, initial: Sequence[Variables]) -> Slots:
+    def start(self, initial: Sequence[Variables], data: Sequence[TrainingData]) -> Slots:
         """Begin a stack of runs."""
-        return _StackedRuns(self, initial)
+        return _StackedRuns(self, initial, data)
 
-    @functools.cached_property
-    def all_samples(self) -> Tensor:
-        """All training samples, (n, D)."""
-        return tf.constant(np.asarray(self.samples.x))
+    def samples_of(self, data: Sequence[TrainingData]) -> Tensor:
+        """Training samples of a stack: (n, D), or where splits vary those of each run, (R·n, D)."""
+        if self.sizes.varies:
+            return tf.constant(np.concatenate([of_run.x for of_run in data]))
+        if self._shared is None:
+            self._shared = tf.constant(np.asarray(data[0].x))
+        return self._shared
 
 
 def runs_per_stack(population: Population) -> int:
@@ -291,12 +299,15 @@ def runs_per_stack(population: Population) -> int:
 class _StackedRuns(Slots):
     """Runs of one stack."""
 
-    def __init__(self, engine: KerasEngine, initial: Sequence[Variables]) -> None:
-        self.engine, self.programs = engine, engine.programs
-        self.stack = self.programs.stack(initial)
+    def __init__(
+        self, engine: KerasEngine, initial: Sequence[Variables], data: Sequence[TrainingData]
+    ) -> None:
+        self.engine, self.programs, self.data = engine, engine.programs, list(data)
+        self.stack, self._samples = self.programs.stack(initial), None
 
-    def put(self, slot: int, variables: Variables) -> None:
+    def put(self, slot: int, variables: Variables, data: TrainingData) -> None:
         self.stack = self.stack.with_run(slot, self.programs.arrays_of(variables))
+        self.data[slot], self._samples = data, None
 
     def train_epoch(self, jobs: Sequence[Job], epochs: Sequence[int]) -> NDArray[np.float64]:
         stack, total = self.stack, np.zeros(len(jobs))
@@ -305,7 +316,7 @@ class _StackedRuns(Slots):
             stack, loss = self.programs.train(stack, x, order, inputs, rate)
             total += np.asarray(loss, np.float64)
         self.stack = stack
-        losses = np.stack([total / len(self.engine.samples.x), *self._validate(jobs)])
+        losses = np.stack([total / self.engine.sizes.train, *self._validate(jobs)])
         return losses.astype(np.float32).astype(np.float64)
 
     def keep_best(self, better: Sequence[bool]) -> None:
@@ -324,19 +335,23 @@ class _StackedRuns(Slots):
         self, jobs: Sequence[Job], epochs: Sequence[int]
     ) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
         """Samples, rows of them, and what the model is fed beside them, chunk by chunk."""
-        engine, x = self.engine, self.engine.samples.x
+        engine, data = self.engine, self.data
         runs = [
-            epoch_pieces(job, epoch, x, engine.chunks, engine.workers)
-            for job, epoch in zip(jobs, epochs, strict=True)
+            epoch_pieces(job, epoch, of_run.x, engine.chunks, engine.workers)
+            for job, epoch, of_run in zip(jobs, epochs, data, strict=True)
         ]
+        if engine.chunks is None and self._samples is None:
+            self._samples = engine.samples_of(data)
+        first_rows = np.arange(len(data), dtype=np.int32)[:, None] * engine.sizes.train
         for pieces in zip(*runs, strict=True):
             inputs = self._inputs(jobs, pieces)
             orders = [rows for rows, _ in pieces]
             if engine.chunks is None:
-                yield engine.all_samples, tf.constant(np.stack(orders)), inputs
+                order = np.stack(orders) + first_rows * engine.sizes.varies
+                yield self._samples, tf.constant(order.astype(np.int32)), inputs
             else:
                 order = np.arange(len(orders[0]), dtype=np.int32)[None]
-                yield tf.constant(x[orders[0]]), tf.constant(order), inputs
+                yield tf.constant(data[0].x[orders[0]]), tf.constant(order), inputs
 
     def _inputs(
         self, jobs: Sequence[Job], pieces: Sequence[tuple[Rows, Array | None]]
@@ -358,13 +373,13 @@ class _StackedRuns(Slots):
 
     def _validate(self, jobs: Sequence[Job]) -> NDArray[np.float64]:
         """The validation loss of each run, and the reconstruction's share of it, (2, R)."""
-        x, total = self.engine.samples.x_validation, np.zeros((2, len(jobs)))
-        for rows in slices(len(x), self.engine.chunks):
+        sizes, total = self.engine.sizes, np.zeros((2, len(jobs)))
+        for rows in slices(sizes.validation, self.engine.chunks):
             offset = np.stack(
                 [job.offset_validation[rows] * np.float32(job.offset_factor) for job in jobs]
             )
-            losses = self.programs.validate(
-                self.stack, tf.constant(np.asarray(x[rows])), tf.constant(offset)
-            )
+            x = [of_run.x_validation[rows] for of_run in self.data]
+            own_x = np.stack(x) if sizes.varies else np.asarray(x[0])
+            losses = self.programs.validate(self.stack, tf.constant(own_x), tf.constant(offset))
             total += np.asarray(losses, np.float64) * len(offset[0])
-        return total / len(x)
+        return total / sizes.validation

@@ -25,13 +25,14 @@ from offset_autoencoder.training.engine import (
     Interrupted,
     Piece,
     Population,
-    Samples,
+    SampleSizes,
     Slots,
     make_engine,
 )
-from offset_autoencoder.training.state import Job, Progress
+from offset_autoencoder.training.state import Job, Progress, TrainingData
 
 OnEpoch = Callable[[Sequence[Job]], None]
+OpenJob = Callable[[], tuple[Job, TrainingData]]
 Runs = list[Progress | None]  # slot by slot; None where a slot trains none
 
 
@@ -40,18 +41,19 @@ class PopulationJobs:
     """Runs of one population to train.
 
     Attributes:
+        jobs: Functions that open what each run is trained on as its turn comes, so that few splits
+            are open at once: those that share one side by side.
         on_result: Takes each run as it ends, one call at a time; its errors end the training.
     """
 
     population: Population
-    jobs: Sequence[Job]
+    jobs: Sequence[OpenJob]
     on_result: Callable[[Job, TrainedRun], None]
 
 
 def train_populations(
     populations: Sequence[PopulationJobs],
-    x: Array,
-    x_validation: Array,
+    sizes: SampleSizes,
     on_epoch: OnEpoch = lambda jobs: None,
     workers: int | None = None,
     *,
@@ -63,8 +65,7 @@ def train_populations(
 
     Args:
         populations: The populations and their jobs.
-        x: (n, D) float32 training samples, in memory or mapped from a file.
-        x_validation: (m, D) float32 validation samples.
+        sizes: Sizes of the splits that the jobs open.
         on_epoch: Called after each epoch with the runs that trained in it.
         workers: Threads that train side by side; by default one per core.
         checkpoints: Checkpoints that runs in training write, and go on from.
@@ -74,9 +75,9 @@ def train_populations(
         KeyboardInterrupt: after Ctrl-C, when every worker has finished the epoch in hand.
     """
     workers = workers or os.cpu_count() or 1
-    trainer = Trainer(Samples(x, x_validation), on_epoch, checkpoints)
+    trainer = Trainer(sizes, on_epoch, checkpoints)
     trainer.queues = [_Queue(trainer, jobs) for jobs in populations if jobs.jobs]
-    if any(queue.population.chunks(x) for queue in trainer.queues):
+    if any(queue.population.chunks(sizes) for queue in trainer.queues):
         workers = min(workers, MOST_CHUNKED_RUNS)
     if not trainer.queues:
         return
@@ -106,9 +107,14 @@ def train_population(
     *,
     checkpoints: Checkpoints = Checkpoints(),  # noqa: B008 - frozen
 ) -> None:
-    """:func:`train_populations` of a single one."""
-    jobs_of_one = [PopulationJobs(population, list(jobs), on_result)]
-    train_populations(jobs_of_one, x, x_validation, on_epoch, workers, checkpoints=checkpoints)
+    """:func:`train_populations` of a single one, all of whose runs train on the same samples.
+
+    ``x`` is (n, D) float32, in memory or mapped from a file, ``x_validation`` (m, D).
+    """
+    data, sizes = TrainingData(x, x_validation), SampleSizes.of(x, x_validation)
+    open_jobs = [partial(lambda job: (job, data), job) for job in jobs]
+    jobs_of_one = [PopulationJobs(population, open_jobs, on_result)]
+    train_populations(jobs_of_one, sizes, on_epoch, workers, checkpoints=checkpoints)
 
 
 @dataclass
@@ -122,7 +128,7 @@ class Trainer:
         change: Notified when a queue becomes ready, or an idle worker is asked to help.
     """
 
-    samples: Samples
+    sizes: SampleSizes
     on_epoch: OnEpoch
     checkpoints: Checkpoints
     queues: list[_Queue] = field(default_factory=list)
@@ -183,7 +189,7 @@ class _Queue:
     def __init__(self, trainer: Trainer, jobs: PopulationJobs) -> None:
         self.trainer, self.population, self.on_result = trainer, jobs.population, jobs.on_result
         self.jobs = deque(jobs.jobs)
-        self.engine = make_engine(self.population, trainer.samples, trainer.idle)
+        self.engine = make_engine(self.population, trainer.sizes, trainer.idle)
         self.ready, self.preparing = self.engine.is_compiled, False
         self._initial: dict[int, Variables] = {}
 
@@ -196,10 +202,12 @@ class _Queue:
         jobs = [job for _ in range(self.engine.slots) if (job := self._next_job())]
         if not jobs:
             return
-        spare = jobs[0]  # slots that no run needs train a copy
         empty = self.engine.slots - len(jobs)
-        runs: Runs = [*map(Progress, jobs), *[None] * empty]
-        slots = self.engine.start([self._variables(job.seed) for job in jobs + [spare] * empty])
+        runs: Runs = [*(Progress(job) for job, _ in jobs), *[None] * empty]
+        filled = jobs + jobs[:1] * empty  # slots that no run needs train a copy
+        spare = jobs[0][0]
+        variables = [self._variables(job.seed) for job, _ in filled]
+        slots = self.engine.start(variables, [data for _, data in filled])
         for slot, run in enumerate(runs):
             if run:
                 self._restore(slots, slot, run)
@@ -244,8 +252,9 @@ class _Queue:
                 self._hand_over(run, slots, slot)
                 runs[slot] = None
                 # Where no other is left, the worker looks first whether one is to be compiled.
-                if any(runs) and (job := self._next_job()):
-                    slots.put(slot, self._variables(job.seed))
+                if any(runs) and (opened := self._next_job()):
+                    job, data = opened
+                    slots.put(slot, self._variables(job.seed), data)
                     runs[slot] = run = Progress(job)
                     self._restore(slots, slot, run)
 
@@ -268,9 +277,10 @@ class _Queue:
             run.restore(state)
             slots.restore(slot, state)
 
-    def _next_job(self) -> Job | None:
+    def _next_job(self) -> tuple[Job, TrainingData] | None:
         with self.trainer.change:
-            return self.jobs.popleft() if self.jobs else None
+            open_job = self.jobs.popleft() if self.jobs else None
+        return open_job() if open_job else None
 
     def _variables(self, seed: int) -> Variables:
         """Initial variables of a run of this seed, made once."""

@@ -6,12 +6,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from offset_autoencoder.runs.files import CHECKPOINTS, Checkpoints, TrainedRun, write_run
 from offset_autoencoder.runs.spec import IdentifiedRun
-from offset_autoencoder.training.engine import Population
-from offset_autoencoder.training.pool import PopulationJobs, train_populations
-from offset_autoencoder.training.state import Job, TrainingData, make_jobs
+from offset_autoencoder.training.engine import Population, SampleSizes
+from offset_autoencoder.training.pool import OpenJob, PopulationJobs, train_populations
+from offset_autoencoder.training.state import Job, TrainingData, make_job
 
 
 def group_into_populations(
@@ -29,13 +30,19 @@ def group_into_populations(
 
 def train_runs(
     runs: Sequence[IdentifiedRun],
-    data: TrainingData,
+    data: Callable[[int], TrainingData],
+    sizes: SampleSizes,
     store: Path,
     report: Callable[[float, int], None],
 ) -> None:
     """Train runs, writing each to its folder of the store as soon as it has ended.
 
-    ``report`` is told (epochs done or spared, runs done) after every epoch, and after every run.
+    Args:
+        runs: The runs, each of which is trained once.
+        data: Opens what the runs of a seed train on; called again when nothing uses it any more.
+        sizes: Its sizes, which are those of all seeds.
+        store: The run store.
+        report: Told (epochs done or spared, runs done) after every epoch, and after every run.
     """
     remaining = {run.id: run.run.setting.train.epochs for run in runs}
     epochs = done = 0
@@ -59,13 +66,37 @@ def train_runs(
             epochs += len(jobs)
             report(epochs, done)
 
+    opened = _OpenedData(data)
     train_populations(
         [
-            PopulationJobs(population, make_jobs(members, data), partial(keep, population))
+            PopulationJobs(population, open_jobs(members, opened), partial(keep, population))
             for population, members in group_into_populations(runs)
         ],
-        data.x,
-        data.x_validation,
+        sizes,
         count,
         checkpoints=Checkpoints(store / CHECKPOINTS),
     )
+
+
+def open_jobs(runs: Sequence[IdentifiedRun], data: Callable[[int], TrainingData]) -> list[OpenJob]:
+    """Functions that open the jobs of runs, those of one seed side by side."""
+
+    def opened(run: IdentifiedRun) -> tuple[Job, TrainingData]:
+        of_seed = data(run.run.seed)
+        return make_job(run, of_seed), of_seed
+
+    return [partial(opened, run) for run in sorted(runs, key=lambda run: run.run.seed)]
+
+
+class _OpenedData:
+    """What the runs of each seed train on, opened once for all that train at the same time."""
+
+    def __init__(self, open_data: Callable[[int], TrainingData]) -> None:
+        self._open, self._lock = open_data, threading.Lock()
+        self._opened: WeakValueDictionary[int, TrainingData] = WeakValueDictionary()
+
+    def __call__(self, seed: int) -> TrainingData:
+        with self._lock:
+            if (data := self._opened.get(seed)) is None:
+                self._opened[seed] = data = self._open(seed)
+            return data

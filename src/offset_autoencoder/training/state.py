@@ -49,7 +49,7 @@ class Job:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Samples and offset tables that every run trains on.
+    """Samples and offset tables that runs train on: of one split, which is that of their seed.
 
     Attributes:
         x: (n, D) float32 training samples, in memory or mapped from a file.
@@ -59,7 +59,7 @@ class TrainingData:
 
     x: Array
     x_validation: Array
-    tables: Mapping[tuple[str, int], tuple[Array, Array]]
+    tables: Mapping[tuple[str, int], tuple[Array, Array]] = field(default_factory=dict)
 
     def table(self, offset: str | None, latent_dim: int) -> tuple[Array, Array]:
         """The table of an offset, zeros where there is none."""
@@ -71,30 +71,25 @@ class TrainingData:
         return train, validation
 
 
-def make_jobs(runs: Sequence[IdentifiedRun], data: TrainingData) -> list[Job]:
-    """Jobs of runs, those of one seed side by side."""
-    jobs = []
-    for run in sorted(runs, key=lambda run: run.run.seed):
-        setting = run.run.setting
-        spec, train = setting.spec, setting.train
-        offset, offset_validation = data.table(spec.offset, setting.network.latent_dim)
-        jobs.append(
-            Job(
-                id=run.id,
-                seed=run.run.seed,
-                offset=offset,
-                offset_validation=offset_validation,
-                # A system that learns its noise scales standard normal draws itself.
-                stddev=1.0 if spec.system_record.learns_noise else spec.stddev,
-                learning_rate=train.learning_rate,
-                epochs=train.epochs,
-                patience=train.patience,
-                warmup=spec.warmup,
-                offset_factor=run.spec.offset_factor,
-                checkpoint_seconds=train.checkpoint_seconds,
-            )
-        )
-    return jobs
+def make_job(run: IdentifiedRun, data: TrainingData) -> Job:
+    """Job of a run."""
+    setting = run.run.setting
+    spec, train = setting.spec, setting.train
+    offset, offset_validation = data.table(spec.offset, setting.network.latent_dim)
+    return Job(
+        id=run.id,
+        seed=run.run.seed,
+        offset=offset,
+        offset_validation=offset_validation,
+        # A system that learns its noise scales standard normal draws itself.
+        stddev=1.0 if spec.system_record.learns_noise else spec.stddev,
+        learning_rate=train.learning_rate,
+        epochs=train.epochs,
+        patience=train.patience,
+        warmup=spec.warmup,
+        offset_factor=run.spec.offset_factor,
+        checkpoint_seconds=train.checkpoint_seconds,
+    )
 
 
 @dataclass

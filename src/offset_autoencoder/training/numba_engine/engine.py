@@ -19,7 +19,7 @@ from offset_autoencoder.training.engine import (
     Engine,
     Interrupted,
     Population,
-    Samples,
+    SampleSizes,
     Slots,
     Workers,
     epoch_pieces,
@@ -41,7 +41,7 @@ from offset_autoencoder.training.numba_engine.program import (
     new_scratch,
     weight_owners,
 )
-from offset_autoencoder.training.state import Job, Weights
+from offset_autoencoder.training.state import Job, TrainingData, Weights
 
 _NO_NOISE = np.zeros((0, 0), np.float32)
 
@@ -53,17 +53,17 @@ class NumbaEngine(Engine):
     is_compiled = True
 
     def __init__(
-        self, population: Population, program: Program, samples: Samples, workers: Workers
+        self, population: Population, program: Program, sizes: SampleSizes, workers: Workers
     ) -> None:
         self.population, self.program = population, program
-        self.samples, self.workers = samples, workers
-        self.chunks = population.chunks(samples.x)
+        self.sizes, self.workers = sizes, workers
+        self.chunks = population.chunks(sizes)
         # The owners of the weights, by number of parts.
         self.owners = functools.cache(functools.partial(weight_owners, program))
 
     @classmethod
     def for_population(
-        cls, population: Population, samples: Samples, workers: Workers
+        cls, population: Population, sizes: SampleSizes, workers: Workers
     ) -> Self | None:
         """The engine of a population; None where a part of its training has no kernel."""
         loss = population.architecture.network.loss
@@ -71,31 +71,32 @@ class NumbaEngine(Engine):
         if program is None:
             return None
         compile_ahead()
-        return cls(population, program, samples, workers)
+        return cls(population, program, sizes, workers)
 
-    def start(self, initial: Sequence[Variables]) -> Slots:
+    def start(self, initial: Sequence[Variables], data: Sequence[TrainingData]) -> Slots:
         """Begin a run."""
-        (variables,) = initial
-        return _Run(self, variables)
+        (variables,), (samples,) = initial, data
+        return _Run(self, variables, samples)
 
     @functools.cached_property
     def most_threads(self) -> int:
         """Number of threads that may train one run; found out when a second one is idle."""
-        samples = (len(self.samples.x), len(self.samples.x_validation))
+        samples = (self.sizes.train, self.sizes.validation)
         return most_sharing_threads(self.program, samples)
 
 
 class _Run(Slots):
     """One run in training: its arrays, all its own."""
 
-    def __init__(self, engine: NumbaEngine, variables: Variables) -> None:
+    def __init__(self, engine: NumbaEngine, variables: Variables, data: TrainingData) -> None:
         self.engine, self.program, self.chunks = engine, engine.program, engine.chunks
-        self.x, self.x_validation = map(_read_only, (engine.samples.x, engine.samples.x_validation))
         self.scratch = new_scratch(self.program)
         self.groups = groups_of(self.program.batch_size)
-        self.put(0, variables)
+        self.put(0, variables, data)
 
-    def put(self, slot: int, variables: Variables) -> None:
+    def put(self, slot: int, variables: Variables, data: TrainingData) -> None:
+        self.data = data
+        self.x, self.x_validation = map(_read_only, (data.x, data.x_validation))
         arrays = self.engine.population.weights_of(variables)
         self.shapes = [array.shape for array in arrays]
         self.weights = np.concatenate([array.ravel() for array in arrays]).astype(np.float32)
@@ -138,7 +139,7 @@ class _Run(Slots):
         """The mean loss over the samples of an epoch."""
         losses, batch_size = np.zeros(self.groups), self.program.batch_size
         step = (epoch - 1) * steps_per_epoch(len(self.x), batch_size)
-        x, workers = self.engine.samples.x, self.engine.workers
+        x, workers = self.data.x, self.engine.workers
         for rows, noise in epoch_pieces(job, epoch, x, self.chunks, workers):
             self._share(
                 train_batches,

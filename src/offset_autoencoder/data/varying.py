@@ -1,0 +1,186 @@
+"""Splits of ``data/prepared`` where each seed has one of its own.
+
+The folder itself holds that of the first seed, as it would hold the one split of all runs.
+``splits.json`` then names the seeds, and ``splits/SEED/`` holds that of every other one:
+``schema.json``, ``scale.npz`` and, by split, ``rows.npy``, the places of its samples in the first
+seed's splits, one after the other in the order train, validation, test. Only where its scale is
+another than the first one's is there an ``x.npy``, too: what can be had by index is not copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offset_autoencoder import paths
+from offset_autoencoder.config.schema import SPLITS, SplitName
+from offset_autoencoder.data.prepared import (
+    PreparedData,
+    PreparedSplit,
+    Schema,
+    SplitRows,
+    SplitStatistics,
+    check_array,
+    load_prepared,
+    load_scale,
+    load_schema,
+    open_x,
+)
+from offset_autoencoder.data.splits import sample_digests
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.io import files
+from offset_autoencoder.io.arrays import ConcatenatedRows, RowSubset, TempArray, chunks
+
+_SEEDS = "splits.json"
+_ROWS = "rows.npy"
+_AGAIN = "run dvc repro prepare"
+
+
+@dataclass(frozen=True)
+class PreparedSplits:
+    """Splits of ``data/prepared``: one for all runs, or one for the runs of each seed.
+
+    Attributes:
+        seeds: Those with a split of their own, the first one first; empty where one serves all.
+        value_range: Smallest and largest scaled value, over the splits of all seeds; None where one
+            split serves all.
+    """
+
+    folder: Path
+    seeds: tuple[int, ...] = ()
+    value_range: tuple[float, float] | None = None
+
+    @property
+    def varies(self) -> bool:
+        """True if each seed has a split of its own."""
+        return bool(self.seeds)
+
+    def has(self, seed: int) -> bool:
+        """True if there is a split that the runs of a seed may have."""
+        return not self.varies or seed in self.seeds
+
+    def key(self, seed: int) -> int | None:
+        """Seed under which a seed's split is kept beside the first one's; None for that one.
+
+        Raises:
+            InputError: where splits vary and the seed has none.
+        """
+        if not self.varies or seed == self.seeds[0]:
+            return None
+        if not self.has(seed):
+            raise InputError(str(self.folder / _SEEDS), f"names no split of seed {seed}", _AGAIN)
+        return seed
+
+    def folder_of(self, seed: int) -> Path:
+        """Folder of a seed's split, with its ``schema.json`` and ``scale.npz``."""
+        key = self.key(seed)
+        return self.folder if key is None else seed_folder(self.folder, key)
+
+    def schema(self, seed: int) -> Schema:
+        """Schema of a seed's split."""
+        return load_schema(self.folder_of(seed))
+
+    def of(self, seed: int) -> PreparedData:
+        """Open a seed's split.
+
+        Where it is kept as places in the first seed's splits, its samples are copied: into memory
+        or, where they are more than :func:`.arrays.bytes_in_memory`, into a temporary file, which
+        goes when they are no longer used.
+
+        Raises:
+            InputError: where a file is missing, damaged, or not what the schema says.
+        """
+        first, folder = load_prepared(self.folder), self.folder_of(seed)
+        if folder == self.folder:
+            return first
+        schema, parts = load_schema(folder), [first.split(name) for name in SPLITS]
+        is_scaled_alike = all(map(np.array_equal, load_scale(folder), load_scale(self.folder)))
+        x = ConcatenatedRows(tuple(part.x for part in parts))
+        ids = np.concatenate([part.ids for part in parts])
+        labels = [part.y for part in parts if part.y is not None]
+        splits: dict[SplitName, PreparedSplit] = {}
+        for name in SPLITS:
+            rows = _open_rows(folder / name / _ROWS, schema.samples[name], len(x))
+            splits[name] = PreparedSplit(
+                x=_copied(RowSubset(x, rows)) if is_scaled_alike else open_x(folder, name, schema),
+                y=np.concatenate(labels)[rows] if labels else None,
+                ids=ids[rows],
+                rows=rows,
+            )
+        return PreparedData(**splits, schema=schema)
+
+
+def load_splits(folder: Path | str = paths.PREPARED) -> PreparedSplits:
+    """Open the splits of ``data/prepared``, of which each is read when it is asked for.
+
+    Raises:
+        InputError: where ``splits.json`` is damaged.
+    """
+    folder = Path(folder)
+    path = folder / _SEEDS
+    if not path.exists():
+        return PreparedSplits(folder)
+    try:
+        document = files.read_json(path)
+        low, high = document["value_range"]
+        first, *others = (int(seed) for seed in document["seeds"])
+        return PreparedSplits(folder, (first, *others), (float(low), float(high)))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(str(path), f"is damaged: {error}", _AGAIN) from None
+
+
+def seed_folder(folder: Path, seed: int) -> Path:
+    """Folder of the split of a seed that is not the first."""
+    return folder / "splits" / str(seed)
+
+
+def write_seeds(folder: Path, seeds: Sequence[int], value_range: tuple[float, float]) -> None:
+    """Write the seeds that have a split of their own: see :class:`PreparedSplits`."""
+    files.write_json(folder / _SEEDS, {"seeds": list(seeds), "value_range": list(value_range)})
+
+
+def write_rows(folder: Path, rows: SplitRows) -> None:
+    """Write the places of a seed's samples in the first seed's splits, in ascending order of id.
+
+    This and, where it is scaled otherwise, :func:`.prepared.write_splits` make the split.
+    """
+    for name, part in rows.items():
+        files.write_npy(folder / name / _ROWS, part)
+
+
+def statistics_of_rows(folder: Path, rows: SplitRows) -> dict[SplitName, SplitStatistics]:
+    """Statistics of splits by their places in those of a folder, as if they had an x of their own.
+
+    They are read from front to back, a chunk at a time.
+    """
+    x = ConcatenatedRows(tuple(files.open_npy(folder / name / "x.npy") for name in SPLITS))
+    return {name: _statistics(RowSubset(x, part)) for name, part in rows.items()}
+
+
+def _statistics(x: RowSubset) -> SplitStatistics:
+    low, high = np.inf, -np.inf
+    samples, digest = np.empty(len(x), dtype=np.uint64), files.float32_digest(x.shape)
+    for start, chunk in chunks(x):
+        low, high = np.minimum(low, chunk.min()), np.maximum(high, chunk.max())
+        samples[start : start + len(chunk)] = sample_digests(chunk)
+        digest.update(chunk.data)
+    return SplitStatistics(float(low), float(high), samples, digest.hexdigest())
+
+
+def _open_rows(path: Path, samples: int, first_samples: int) -> NDArray[np.int64]:
+    rows: NDArray[np.int64] = np.array(files.open_npy(path))
+    check_array(path, rows, (samples,), np.dtype(np.int64))
+    if rows.min() < 0 or rows.max() >= first_samples:
+        raise InputError(str(path), f"names rows beyond the {first_samples} samples", _AGAIN)
+    return rows
+
+
+def _copied(x: RowSubset) -> NDArray[np.float32]:
+    copy = TempArray()
+    for _, chunk in chunks(x):
+        copy.write(chunk)
+    return copy.array(np.dtype(np.float32), x.shape)

@@ -1,0 +1,105 @@
+"""Runs that train on different splits, side by side: each as if it were alone."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tests.training.small_runs import BATCH, NETWORK, D, L, M, N, X, job, train
+
+from offset_autoencoder.models.architecture import Architecture
+from offset_autoencoder.runs.files import TrainedRun
+from offset_autoencoder.training.engine import Population, SampleSizes
+from offset_autoencoder.training.pool import PopulationJobs, train_populations
+from offset_autoencoder.training.schedule import _OpenedData
+from offset_autoencoder.training.state import Job, TrainingData
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
+SIZES = SampleSizes(N, M, X[:1].nbytes, varies=True)
+
+
+def split_of(seed: int) -> TrainingData:
+    generator = np.random.default_rng(seed)
+    x, x_validation = (generator.random((rows, D), dtype=np.float32) for rows in (N, M))
+    return TrainingData(x, x_validation)
+
+
+def run(seed: int, engine: str) -> tuple[Job, TrainingData]:
+    generator, data = np.random.default_rng([seed, 1]), split_of(seed)
+    offset, offset_validation = (
+        generator.normal(size=(rows, L)).astype(np.float32) for rows in (N, M)
+    )
+    tables = {"offset": offset, "offset_validation": offset_validation}
+    return job(f"{engine}{seed}", seed, stddev=0.1, **tables), data
+
+
+def train_on_splits(
+    population: Population, jobs: Sequence[Callable[[], tuple[Job, TrainingData]]], workers: int = 2
+) -> dict[str, TrainedRun]:
+    results: dict[str, TrainedRun] = {}
+    take = PopulationJobs(population, jobs, lambda job, run: results.__setitem__(job.id, run))
+    train_populations([take], SIZES, workers=workers)
+    return results
+
+
+@pytest.mark.parametrize("engine", ["numba", "keras"])
+def test_a_run_depends_on_its_own_split_alone(engine: str) -> None:
+    population = Population(
+        Architecture(network=NETWORK, input_dim=D), BATCH, "adam", engine=engine
+    )
+    jobs = [functools.partial(run, seed, engine) for seed in range(19)]
+    together = train_on_splits(population, jobs)
+    assert len(together) == 19
+    for seed in (0, 17):
+        one, data = run(seed, engine)
+        alone = train_on_splits(population, [functools.partial(run, seed, engine)])[one.id]
+        # As where one split serves all.
+        of_one_split = train([one], population, data.x, data.x_validation)[one.id]
+        for other, tolerance in ((alone, 0.0), (of_one_split, 0.0 if engine == "numba" else 1e-5)):
+            np.testing.assert_allclose(together[one.id].val_loss, other.val_loss, rtol=tolerance)
+            assert other.weights is not None
+            weights = together[one.id].weights
+            assert weights is not None
+            for own, others in zip(weights, other.weights, strict=True):
+                np.testing.assert_allclose(own, others, rtol=tolerance, atol=tolerance)
+
+
+def test_chunks_of_each_runs_own_samples() -> None:
+    """Samples that exceed the memory limit, by either engine."""
+    for engine in ("numba", "keras"):
+        population = Population(
+            Architecture(network=NETWORK, input_dim=D), BATCH, "adam", engine=engine
+        )
+        limited = replace(population, memory_limit=X.nbytes // 2)
+        jobs = [functools.partial(run, seed, engine) for seed in range(3)]
+        together = train_on_splits(limited, jobs)
+        one, data = run(2, engine)
+        alone = train([one], limited, data.x, data.x_validation)[one.id]
+        np.testing.assert_allclose(together[one.id].val_loss, alone.val_loss, rtol=1e-6)
+
+
+def test_few_splits_are_open_at_once() -> None:
+    """A split is opened when its first run begins, and forgotten when its last one has ended."""
+    opened: list[int] = []
+    alive: list[int] = []
+
+    def open_split(seed: int) -> TrainingData:
+        opened.append(seed)
+        return split_of(seed)
+
+    data = _OpenedData(open_split)
+
+    def open_job(seed: int, number: int) -> tuple[Job, TrainingData]:
+        alive.append(len(data._opened))
+        split = data(seed)
+        return job(f"{seed}-{number}", seed, epochs=2), split
+
+    population = Population(Architecture(network=NETWORK, input_dim=D), BATCH, "adam")
+    jobs = [functools.partial(open_job, seed, n) for seed in range(8) for n in range(4)]
+    train_on_splits(population, jobs)
+    assert max(alive) <= 2 + 1
+    assert sorted(set(opened)) == list(range(8))
+    assert len(opened) <= 8 + 7
