@@ -199,7 +199,7 @@ def test_plots_and_metrics_are_shown(project: Path, tmp_path: Path) -> None:
         "Best validation loss",
         "against each baseline",
         "Test metric of each",
-        "exchanged at test time",
+        "exchanged on unseen and on training samples",
         "Gaussian noise on top of the code",
         "scaled at test time",
     ):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from offset_autoencoder.config import Setting
-from offset_autoencoder.evaluation.interventions import Intervention, InterventionSummary
+from offset_autoencoder.config import Setting, SplitName
+from offset_autoencoder.evaluation.controls import OWN_NETWORK, Network
+from offset_autoencoder.evaluation.intervention_summary import InterventionSummary
+from offset_autoencoder.evaluation.interventions import Intervention
 
 OFFSET_ONLY = Intervention("offset_only")
 
@@ -23,6 +25,15 @@ def find_intervention(
     setting: Setting,
     intervention: Intervention,
     metric: str,
+    network: Network = OWN_NETWORK,
+    split: SplitName = "test",
 ) -> InterventionSummary | None:
-    key = (setting.label, intervention, metric)
-    return next((s for s in summaries if (s.setting.label, s.intervention, s.metric) == key), None)
+    key = (setting.label, intervention, metric, network, split)
+    return next(
+        (
+            s
+            for s in summaries
+            if (s.setting.label, s.intervention, s.metric, s.network, s.split) == key
+        ),
+        None,
+    )

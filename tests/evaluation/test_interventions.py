@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,14 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy import stats
-from tests.evaluation.interventions import OFFSET_ONLY, find_intervention, noisy, scaled
+from scipy.linalg import sqrtm
+from tests.evaluation.interventions import OFFSET_ONLY, noisy, scaled
 
-from offset_autoencoder.config import Params, Run
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation import metrics
 from offset_autoencoder.evaluation.interventions import (
+    ENOUGH_ROWS,
+    EXCHANGES,
     GAUSSIAN,
+    MEAN,
     OMITTED,
     OWN,
     PERMUTED,
@@ -23,8 +24,8 @@ from offset_autoencoder.evaluation.interventions import (
     Intervention,
     chosen_interventions,
     draw,
+    evenly_spaced,
     intervene,
-    summarise_interventions,
 )
 from offset_autoencoder.evaluation.metrics import METRICS, Domain, reconstruction_metrics
 
@@ -38,7 +39,7 @@ DRAWS = draw(3, seed=0, run_seed=0, samples=N, latent_dim=L)
 CHOSEN = chosen_interventions(
     Evaluate(offset_scales=[-1.0, 0.0, 0.5, 1.0], noise_stddevs=[0.0, 0.2])
 )
-WITHOUT_LEVELS = [OWN, OMITTED, PERMUTED, GAUSSIAN, OFFSET_ONLY]
+WITHOUT_LEVELS = [*EXCHANGES, OFFSET_ONLY]
 
 
 def add(code: NDArray[Any] | None, offset: NDArray[Any]) -> NDArray[Any]:
@@ -63,16 +64,22 @@ def mse(output: NDArray[Any]) -> float:
     return float(sum((a - b) ** 2 for a, b in zip(output.flat, X.flat, strict=True)) / X.size)
 
 
+def _root(covariance: NDArray[Any]) -> NDArray[Any]:
+    root: NDArray[Any] = sqrtm(covariance).real
+    return root
+
+
 @pytest.mark.parametrize("decode", [add, beside])
 def test_each_intervention_is_what_it_says(decode: Any) -> None:
     expected: dict[Intervention, list[NDArray[Any]]] = {
         OWN: [decode(CODE, OFFSET)],
-        OMITTED: [decode(CODE, OFFSET * 0)],
         PERMUTED: [decode(CODE, OFFSET[source]) for source in DRAWS.sources],
         GAUSSIAN: [
-            decode(CODE, OFFSET.mean(axis=0) + OFFSET.std(axis=0) * normal)
+            decode(CODE, OFFSET.mean(axis=0) + normal @ _root(np.cov(OFFSET.T, bias=True)))
             for normal in DRAWS.replacement
         ],
+        MEAN: [decode(CODE, OFFSET * 0 + OFFSET.mean(axis=0))],
+        OMITTED: [decode(CODE, OFFSET * 0)],
         OFFSET_ONLY: [decode(CODE * 0, OFFSET)],
         scaled(-1): [decode(CODE, -OFFSET)],
         scaled(0): [decode(CODE, OFFSET * 0)],
@@ -88,28 +95,35 @@ def test_each_intervention_is_what_it_says(decode: Any) -> None:
         assert errors[intervention]["mse"] == pytest.approx(wanted, rel=1e-5), intervention
 
 
-def test_gaussian_noise_in_its_place_has_the_offsets_mean_and_power() -> None:
+@pytest.mark.parametrize("rank", [1, 2, 5])
+def test_gaussian_noise_in_its_place_has_the_offsets_mean_and_covariance(rank: int) -> None:
     seen = []
 
     def watch(code: NDArray[Any] | None, offset: NDArray[Any]) -> NDArray[Any]:
         seen.append(offset)
         return np.zeros((len(offset), 1), np.float32)
 
-    n = 20_000
-    offset = (RNG.exponential(size=(n, 2)) * [0.1, 3] - [1, 0]).astype(np.float32)
-    draws = draw(1, seed=0, run_seed=0, samples=n, latent_dim=2)
+    n, width = 20_000, 5
+    mixing = RNG.normal(size=(rank, width))
+    offset = (RNG.exponential(size=(n, rank)) @ mixing - 1).astype(np.float32)
+    draws = draw(1, seed=0, run_seed=0, samples=n, latent_dim=width)
     x = np.ones((n, 1), np.float32)
     intervene(x, np.zeros_like(offset), offset, watch, draws, WITHOUT_LEVELS, domain=Domain(None))
-    given = np.concatenate(seen).reshape(-1, n, 2)
-    assert len(given) == 5  # own, omitted, permuted, gaussian, offset_only
-    replaced = given[3].astype(np.float64)
-    np.testing.assert_allclose(replaced.mean(axis=0), offset.mean(axis=0), atol=0.06)
-    np.testing.assert_allclose(replaced.std(axis=0), offset.std(axis=0), rtol=0.02)
-    own_power = np.square(offset.astype(np.float64)).mean(axis=0)
-    np.testing.assert_allclose(np.square(replaced).mean(axis=0), own_power, rtol=0.04)
-    paired = np.sum((replaced - replaced.mean(axis=0)) * (offset - offset.mean(axis=0)), axis=0)
-    assert np.all(np.abs(paired / n / offset.var(axis=0)) < 0.03)
-    np.testing.assert_array_equal(np.sort(given[2], axis=0), np.sort(offset, axis=0))
+    given = np.concatenate(seen).reshape(-1, n, width)
+    assert len(given) == len(WITHOUT_LEVELS)
+    replaced = given[WITHOUT_LEVELS.index(GAUSSIAN)].astype(np.float64)
+    size = offset.std(axis=0).max()
+    np.testing.assert_allclose(replaced.mean(axis=0), offset.mean(axis=0), atol=0.04 * size)
+    covariances = np.cov(replaced.T), np.cov(offset.T)
+    np.testing.assert_allclose(*covariances, atol=0.06 * size**2)
+    # It stays in the directions that the offset takes, but for rounding.
+    values = np.linalg.eigvalsh(covariances[0])[::-1]
+    assert np.all(values[rank:] < 1e-6 * values[0])
+    assert np.all(values[:rank] > 1e-6 * values[0])
+    paired = np.mean((replaced - replaced.mean(axis=0)) * (offset - offset.mean(axis=0)), axis=0)
+    assert np.all(np.abs(paired) < 0.03 * size**2)
+    permuted = given[WITHOUT_LEVELS.index(PERMUTED)]
+    np.testing.assert_array_equal(np.sort(permuted, axis=0), np.sort(offset, axis=0))
 
 
 def test_without_an_offset_only_noise_makes_a_difference() -> None:
@@ -137,9 +151,9 @@ def test_an_architecture_without_a_code_is_given_all_samples_in_order() -> None:
 def test_one_sample_cannot_be_permuted() -> None:
     draws = draw(2, seed=0, run_seed=0, samples=1, latent_dim=L)
     errors = intervene(X[:1], CODE[:1], OFFSET[:1], add, draws, WITHOUT_LEVELS, domain=Domain(None))
-    assert list(errors) == [OWN, OMITTED, GAUSSIAN, OFFSET_ONLY]
-    # A single vector has no spread: noise of its mean and power is that vector.
-    assert errors[GAUSSIAN] == errors[OWN]
+    assert list(errors) == [OWN, GAUSSIAN, MEAN, OMITTED, OFFSET_ONLY]
+    # A single vector has no spread: noise of its mean and covariance is that vector.
+    assert errors[GAUSSIAN] == errors[OWN] == errors[MEAN]
 
 
 def test_every_metric_is_that_of_the_whole_reconstruction() -> None:
@@ -173,7 +187,7 @@ def test_blocks_of_any_size_give_the_same(rows: int, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(metrics, "_BLOCK_VALUES", 5 * D)
     blocks = found(watch)
     assert max(calls) <= rows
-    assert sum(calls) == N * (1 + 1 + 3 + 3 + 1 + 2 + 3)
+    assert sum(calls) == N * (1 + 3 + 3 + 1 + 1 + 1 + 2 + 3)
     for intervention, errors in whole.items():
         assert blocks[intervention] == pytest.approx(errors, rel=1e-6)
 
@@ -243,73 +257,10 @@ def test_nothing_to_draw_is_refused(wrong: dict[str, int]) -> None:
         draw(asked.pop("count"), seed=0, run_seed=0, **asked)
 
 
-MakeParams = Callable[..., Params]
-
-
-def _measured(params: Params, metric: str = "mse") -> list[tuple[Run, Any]]:
-    measured = []
-    for run in reversed(params.runs):  # seeds come out ascending whatever their order
-        rng = np.random.default_rng([run.seed, len(run.setting.label)])
-        own = 1 + rng.random()
-        found = {OWN: {metric: own}, noisy(0.1): {metric: 2 * own}}
-        if run.setting.model == "frozen":
-            found |= {OMITTED: {metric: own - 0.25}, PERMUTED: {metric: own + rng.random()}}
-        measured.append((run, found))
-    return measured
-
-
-def test_costs_are_paired_by_seed(make_params: MakeParams) -> None:
-    params = make_params()
-    measured = _measured(params)
-    summaries = summarise_interventions(measured, confidence=0.9)
-    setting = next(item for item in params.settings if item.label == "frozen rms=0.2")
-    item = find_intervention(summaries, setting, PERMUTED, "mse")
-    assert item is not None
-    by_label = {run.label: found for run, found in measured}
-    runs = [by_label[f"frozen rms=0.2 seed={seed}"] for seed in params.seeds]
-    own = np.array([one[OWN]["mse"] for one in runs])
-    values = np.array([one[PERMUTED]["mse"] for one in runs])
-    np.testing.assert_array_equal(item.own, own)
-    np.testing.assert_array_equal(item.values, values)
-    for estimate, per_seed in (
-        (item.estimate, values),
-        (item.difference, values - own),
-        (item.relative, (values - own) / own),
-    ):
-        interval = stats.ttest_1samp(per_seed, 0).confidence_interval(0.9)
-        assert (estimate.low, estimate.high) == pytest.approx((interval.low, interval.high))
-        assert estimate.mean == pytest.approx(per_seed.mean())
-
-
-def test_every_setting_has_what_applies_to_it(make_params: MakeParams) -> None:
-    params = make_params()
-    measured = _measured(params)
-    summaries = summarise_interventions(measured, confidence=0.95)
-    labels = {
-        label: [i.intervention for i in summaries if i.setting.label == label]
-        for label in {i.setting.label for i in summaries}
-    }
-    assert set(labels) == {setting.label for setting in params.settings}
-    assert labels["none"] == [OWN, noisy(0.1)]
-    assert labels["frozen rms=0.1"] == [OWN, noisy(0.1), OMITTED, PERMUTED]
-    none = params.settings[0]
-    assert find_intervention(summaries, none, PERMUTED, "mse") is None
-    own = find_intervention(summaries, none, OWN, "mse")
-    assert own is not None
-    assert (own.difference.mean, own.relative.high) == (0, 0)
-
-
-def test_a_run_that_diverged_is_left_out(make_params: MakeParams) -> None:
-    measured = _measured(make_params(seeds=3))
-    left = [(run, found) for run, found in measured if run.label != "none seed=1"]
-    first = summarise_interventions(left, confidence=0.95)[-2]
-    assert (first.setting.label, first.intervention) == ("none", OWN)
-    values = [found[OWN]["mse"] for run, found in reversed(left) if run.setting.label == "none"]
-    np.testing.assert_array_equal(first.values, values)
-    assert summarise_interventions([], confidence=0.95) == []
-
-
-def test_one_seed_has_a_mean_and_no_interval(make_params: MakeParams) -> None:
-    for item in summarise_interventions(_measured(make_params(seeds=1)), confidence=0.95):
-        assert np.isfinite(item.relative.mean)
-        assert np.isnan([item.relative.low, item.difference.high]).all()
+@pytest.mark.parametrize("samples", [1, 7, ENOUGH_ROWS, ENOUGH_ROWS + 1, 3 * ENOUGH_ROWS + 5])
+def test_some_of_many_samples_are_evenly_spaced(samples: int) -> None:
+    rows = evenly_spaced(samples)
+    assert len(rows) == min(samples, ENOUGH_ROWS)
+    assert (rows[0], rows[-1] < samples) == (0, True)
+    steps = set(np.diff(rows).tolist())
+    assert steps <= {samples // len(rows), -(-samples // len(rows))}

@@ -11,19 +11,27 @@ from tests.evaluation.interventions import OFFSET_ONLY, noisy, scaled
 from offset_autoencoder.config import Params, Run, parse_params
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation.comparison import Comparison, compare
+from offset_autoencoder.evaluation.controls import CONTROLS, OWN_NETWORK, Network
 from offset_autoencoder.evaluation.encoder_adaptation import (
     EncoderAdaptation,
     summarise_encoder_adaptation,
 )
 from offset_autoencoder.evaluation.examples import Reconstructions
+from offset_autoencoder.evaluation.intervention_summary import (
+    Trial,
+    summarise_interventions,
+)
 from offset_autoencoder.evaluation.interventions import (
+    EXCHANGES,
     GAUSSIAN,
+    MEAN,
     OMITTED,
     OWN,
     PERMUTED,
-    summarise_interventions,
+    Exchanges,
 )
-from offset_autoencoder.evaluation.offset_verdict import OffsetEffects, OffsetVerdict, judge_offsets
+from offset_autoencoder.evaluation.offset_effects import AGAINST, QUANTITIES, OffsetEffects
+from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict, judge_offsets
 from offset_autoencoder.evaluation.probes import Probe, summarise_probes
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.selection import select_settings
@@ -122,7 +130,7 @@ def make_findings(params: Params, metric: str = "mse", labels: bool = True) -> d
         found = {"code": Probe(0.8 + rng.normal(0, 0.01), 0.01, 0.9 if labels else None, 0.02)}
         if spec.offset != "none":
             factors |= {OMITTED: 0.8 + informed, PERMUTED: 1 + 2 * informed, GAUSSIAN: 1 + informed}
-            factors |= {OFFSET_ONLY: 8.0}
+            factors |= {MEAN: 0.9 + informed, OFFSET_ONLY: 8.0}
             factors |= {scaled(x): 1 + abs(x - 1) * informed for x in (-1.0, 0.0, 1.0, 2.0)}
             found["offset"] = Probe(informed / 4, 0.01, 0.5 if labels else None, 0.02)
             adapted = EncoderAdaptation(informed + 0.01 * rng.normal(), 0.5, 0.02 * rng.normal())
@@ -131,7 +139,13 @@ def make_findings(params: Params, metric: str = "mse", labels: bool = True) -> d
             key: {metric: own * factor * (1 + 0.02 * rng.normal() * (key != OWN))}
             for key, factor in factors.items()
         }
-        measured.append((run, changed))
+        exchanged = {one: changed[one] for one in EXCHANGES if one in changed}
+        own_network = Exchanges({"test": changed, "train": exchanged}, informed)
+        baseline = {metric: own}
+        measured.append(Trial(run, OWN_NETWORK, own_network, baseline))
+        if spec.offset != "none":
+            handed = Exchanges({"test": exchanged, "train": exchanged}, 0.0)
+            measured.append(Trial(run, CONTROLS[0], handed, baseline))
         probes.append((run, found))
         gaps.append((run, (0.9 * own, changed[OWN][metric])))
     return {
@@ -142,7 +156,17 @@ def make_findings(params: Params, metric: str = "mse", labels: bool = True) -> d
     }
 
 
-CHANGES = {"frozen": (0.0, 0.0, -0.3), "pca": (6.8, 6.1, 2.7), "class_code": (1.9, 4.5, 0.9)}
+CHANGES = {
+    "frozen": {"permuted": 0.0, "gaussian": 0.0, "mean": -0.3, "omitted": -0.3, "donor_shift": 0.0},
+    "pca": {"permuted": 6.8, "gaussian": 6.1, "mean": 2.5, "omitted": 2.7, "donor_shift": 0.4},
+    "class_code": {
+        "permuted": 1.9,
+        "gaussian": 4.5,
+        "mean": 0.7,
+        "omitted": 0.9,
+        "donor_shift": 0.4,
+    },
+}
 
 
 def make_verdicts(params: Params) -> list[OffsetVerdict]:
@@ -151,16 +175,21 @@ def make_verdicts(params: Params) -> list[OffsetVerdict]:
     for index, setting in enumerate(params.settings):
         if setting.model in CHANGES:
             rng = np.random.default_rng(index)
-            own = rng.normal(0.02, 1e-3, size=len(params.seeds))
-            permuted, gaussian, none = (
-                own * (1 + change + rng.normal(0, 0.01, size=len(own)))
-                for change in CHANGES[setting.model]
+            means, seeds = CHANGES[setting.model], len(params.seeds)
+            own, *others = (
+                {
+                    name: factor * means[name.removesuffix("_train")]
+                    + rng.normal(0, 0.001 if name == "donor_shift" else 0.01, size=seeds)
+                    for name in QUANTITIES
+                }
+                for factor in (1, 0, 0)
             )
+            controls: dict[Network, Any] = dict(zip(CONTROLS, others, strict=True))
+            against = {name: rng.normal(0.05, 0.01, size=seeds) for name in AGAINST}
             share = 0.0 if setting.model == "frozen" else 0.4
-            told = Estimate(share, 0.0, share - 0.005, share + 0.005, len(own))
-            pulls = rng.normal(share, 1e-3, size=len(own))
+            told = Estimate(share, 0.0, share - 0.005, share + 0.005, seeds)
             measured.append(
-                OffsetEffects(setting, "mse", own, permuted, gaussian, none, told, pulls)
+                OffsetEffects(setting, "mse", params.seeds, own, controls, against, True, told)
             )
     return judge_offsets(measured, Evaluate())
 

@@ -78,5 +78,8 @@ def test_colours_are_those_of_the_pictures(report: Any) -> None:
     assert drawn == model_colours(settings, ["none", "gaussian"])
     words = {word: colour.light for word, colour in palette.words.items()}
     assert words == OUTCOME_COLOURS | VERDICT_COLOURS
+    models = {f"m{index}": {"offset": "pca"} for index in range(40)}
+    every = model_colours(_settings(models), ["m0", "m1", "m2"])
+    assert not set(every.values()) & set(VERDICT_COLOURS.values())
     assert set(words) == set(TERMINAL_STYLES) == {*get_args(Outcome), *get_args(OffsetWord)}
     assert len({colour.name for colour in palette.all}) == len(palette.all)

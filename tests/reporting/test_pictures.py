@@ -111,7 +111,11 @@ def test_one_level_makes_no_curve(whole: ExperimentResults, tmp_path: Path) -> N
 def test_a_larger_change_stands_further_right(tmp_path: Path) -> None:
     models = {"pca": {"offset": "pca", "rms": [0.05, 5.0]}}
     results = make_results("none", seeds=3, models=models)
-    permuted = [i for i in results.interventions if i.intervention.name == "permuted"]
+    permuted = [
+        item
+        for item in results.interventions
+        if item.intervention.name == "permuted" and item.split == "test"
+    ]
     draw(replace(results, interventions=permuted), tmp_path, "interventions")
     picture = pixels(tmp_path / "interventions.png").astype(int)
     drawn = (abs(picture - [0, 0x72, 0xB2]).max(axis=2) < 5).nonzero()

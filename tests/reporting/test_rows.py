@@ -70,13 +70,22 @@ def test_every_intervention_of_every_setting_has_a_row(whole: ExperimentResults)
         row
         for row in read
         if (row["model"], row["rms"], row["intervention"]) == ("pca", "0.1", "permuted")
+        and (row["network"], row["split"]) == ("own", "test")
     )
     assert (row["level"], row["stddev"], row["metric"], row["runs"]) == ("", "", "mse", "10")
     assert float(row["mean"]) == np.mean(item.values)
     assert float(row["difference"]) == pytest.approx(np.mean(item.values - item.own))
-    assert float(row["relative_low"]) < np.mean(item.values / item.own - 1)
-    assert float(row["relative_high"]) > np.mean(item.values / item.own - 1)
-    levels = [row["level"] for row in read if row["model"] == "none"]
+    change = np.mean(list(item.changes.values()))
+    assert float(row["change"]) == pytest.approx(change)
+    assert float(row["change_low"]) < change < float(row["change_high"])
+    where = [
+        (each["network"], each["split"])
+        for each in read
+        if (each["setting"], each["intervention"]) == ("pca rms=0.1", "mean")
+    ]
+    networks = ("own", "trained with nothing")
+    assert where == [(network, split) for network in networks for split in ("test", "train")]
+    levels = [row["level"] for row in read if row["model"] == "none" and row["split"] == "test"]
     assert levels == ["", "0.0", "0.1", "0.4"]
 
 
@@ -113,7 +122,14 @@ def test_the_file_holds_the_figures_of_the_sentence(whole: ExperimentResults) ->
     assert float(row["permuted_low"]) < float(row["permuted"]) < float(row["permuted_high"])
     assert float(row["permuted_p_more"]) == 2**-10
     assert float(row["permuted_p_same"]) == 1
-    assert f"another sample's {100 * float(row['permuted']):+.0f} %" in row["sentence"]
+    assert f"unseen samples: another's {100 * float(row['permuted']):+.0f} %" in row["sentence"]
+    trained = f"training samples: another's {100 * float(row['permuted_train']):+.0f} %"
+    assert trained in row["sentence"]
+    beyond = float(row["permuted_beyond_nothing"])
+    assert beyond == pytest.approx(float(row["permuted"]), abs=0.03)
+    assert (row["permuted_beyond_noise_shift"], row["donor_shift_shift"]) == ("more", "more")
+    assert float(row["against_noise_as_trained"]) == pytest.approx(0.05, abs=0.02)
+    assert (row["unit"], row["unsettled"]) == ("trained with nothing", "")
     assert row["seeds_needed"] == ""
     assert list(row)[:4] == ["model", "setting", "stddev", "rms"]
 
@@ -139,10 +155,11 @@ def test_the_plot_has_the_word_of_every_condition(whole: ExperimentResults) -> N
     }
 
 
-def test_changes_are_in_percent_of_the_own_error(whole: ExperimentResults) -> None:
+def test_changes_are_in_percent_of_the_baselines_error(whole: ExperimentResults) -> None:
     read = read_back(plot_tables(whole)["interventions"])
     names = {row["intervention"] for row in read}
-    assert names == {"omitted", "permuted", "gaussian", "offset_only"}
+    assert names == {"omitted", "permuted", "gaussian", "mean", "offset_only"}
+    assert {row["split"] for row in read} == {"unseen samples", "training samples"}
     assert {row["model"] for row in read} == {"frozen", "pca", "class_code"}
     alone = [float(row["change"]) for row in read if row["intervention"] == "offset_only"]
     np.testing.assert_allclose(alone, 700, atol=30)

@@ -44,7 +44,7 @@ def test_every_setting_has_one_line_a_table_in_80_columns(whole: ExperimentResul
         line = _rows(text, *summary.setting.label.split())[0]
         assert f"{1e3 * summary.estimate.mean:.2f} ± {1e3 * summary.estimate.half:.2f}" in line
     assert text.startswith("mean squared error on the test split, in 1e-3, and against none\n")
-    tables = {"none": 1, "gaussian stddev=0.1": 1, "pca rms=0.1": 3}
+    tables = {"none": 1, "gaussian stddev=0.1": 1, "pca rms=0.1": 4}
     assert {label: len(_rows(text, *label.split())) for label in tables} == tables
 
 
@@ -53,7 +53,7 @@ def test_it_is_short_and_ends_with_the_verdicts_and_where_the_rest_is(
 ) -> None:
     for width in (80, 100):
         lines = _printed(whole, width).splitlines()
-        assert len(lines) <= 13 + 9 + 9 + 32  # the rows of three tables, and all around them
+        assert len(lines) <= 13 + 9 + 9 + 9 + 42  # the rows of four tables, and all around them
         last = max(index for index, line in enumerate(lines) if line.startswith("class_code"))
         assert lines[last].split()[-2:] == ["second", "encoder"]
         for file in ("comparison.csv", "verdicts.csv", "probes.csv", "plots/"):
@@ -123,7 +123,8 @@ def test_equivalent_is_a_word_of_its_own_or_an_addition_and_the_legend_explains(
         "corrected for all comparisons with a baseline together (none 12, gaussian 9)",
         "Inconclusive does not mean equal",
         "diverged: pca rms=0.2, 1 of 10 runs",
-        "the permuted offset costs more than 5 %, omitting it too",
+        "another's and the mean vector cost more than 5 % on unseen samples",
+        "noise off and offset on; on: as trained, both on",
     ):
         assert said in legend
     assert _verdicts(replace(whole, verdicts=[])) == ""
@@ -235,16 +236,16 @@ def test_every_offset_has_one_line_in_80_columns(whole: ExperimentResults) -> No
         row = rows[tuple(item.setting.label.split())]
         assert row.rstrip().endswith(item.word)
     noise, reads = rows["frozen", "rms=0.1"].split(), rows["pca", "rms=0.1"].split()
-    change = verdicts[1].permuted.change
-    assert noise[2:5] == [f"{100 * change.mean:+z.1f}", "±", f"{100 * change.half:.1f}"]
-    assert reads[-5:] == ["+270", "40", "40", "second", "encoder"]
-    fixed = rows["class_code", "rms=0.1"].split()
-    assert fixed[2:5] == ["+190.3", "±", "0.4"]  # a half interval below 0.5 is not 0
+    shown = (verdicts[1].effects[name].change.mean for name in ("permuted", "permuted_train"))
+    assert noise[2:4] == [f"{100 * change:+z.1f}" for change in shown]
+    assert reads[-4:] == ["+250", "40", "second", "encoder"]
+    costs = next(line for line in lines if line.startswith("class_code rms=0.1"))
+    assert costs.count("±") == 4
 
 
 def test_a_wide_console_says_what_the_encoder_does(whole: ExperimentResults) -> None:
     verdicts = whole.verdicts
-    lines = _verdicts(whole, 100).splitlines()
+    lines = _verdicts(whole, 200).splitlines()
     rows = {" ".join(line.split()[:2]): line.rstrip() for line in lines}
     answers = {item.setting.label: item.word for item in whole.encoder_adaptations}
     assert answers["pca rms=0.2"] == "reinforces"

@@ -220,9 +220,11 @@ class Evaluate(values.Section):
             What is picked is compared on the test split.
         metric: Name of the metric compared, one of :data:`.evaluation.metrics.METRICS`.
         confidence: Of every interval; 1 - confidence is the level of every test.
-        margin: Differences within this share of the baseline's mean count as equivalent.
+        margin: Differences within this share of the baseline's error count as equivalent; of the
+            verdicts on offsets, that of the run trained with nothing of the same seed.
         power: For which the number of seeds needed is stated.
-        draws: Random draws that are averaged where an intervention draws.
+        draws: Random draws that are averaged where an intervention draws; of many samples fewer,
+            as many as bring 4096 vectors.
         offset_scales: What the offset is multiplied by.
         noise_stddevs: Gaussian noise on top of code and offset.
         seed: Of those draws.

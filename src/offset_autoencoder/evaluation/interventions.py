@@ -1,4 +1,4 @@
-"""Interventions: what is added to the code taken away, swapped, scaled or shaken at test time.
+"""Interventions: what is added to the code taken away, swapped, scaled or shaken after training.
 
 The weights stay as they are: an intervention changes the inputs of a trained decoder. To add
 one, add its record to :data:`INTERVENTIONS`; its tables and pictures follow from the record.
@@ -14,13 +14,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config import Run, Setting
+from offset_autoencoder.config import SplitName
 from offset_autoencoder.config.registries import Registry
 from offset_autoencoder.config.schema import Evaluate
-from offset_autoencoder.evaluation import statistics
 from offset_autoencoder.evaluation.metrics import Array, Decode, Domain, decoded_metrics
-from offset_autoencoder.evaluation.statistics import Estimate, differences, relative_change
-from offset_autoencoder.evaluation.summary import by_setting
 
 ENOUGH_ROWS = 4096
 
@@ -54,6 +51,7 @@ class InterventionKind:
     needs_offset: bool = True  # left out for a run without one
     levels: str | None = None  # the key of evaluate in params.yaml that holds them
     same_as: Mapping[float, str] = field(default_factory=dict)  # levels equal by definition
+    exchanges: bool = False  # of what verdicts rest on: on training samples and controls, too
 
 
 def _permuted(code: Array | None, offset: Array, draws: Draws, level: float) -> Inputs:
@@ -63,11 +61,23 @@ def _permuted(code: Array | None, offset: Array, draws: Draws, level: float) -> 
 
 
 def _gaussian(code: Array | None, offset: Array, draws: Draws, level: float) -> Inputs:
-    """Gaussian noise with the offset's mean and standard deviation in each coordinate."""
-    mean = offset.mean(axis=0, dtype=np.float64).astype(np.float32)
-    spread = offset.std(axis=0, dtype=np.float64).astype(np.float32)
+    """Gaussian noise with the offset's mean and covariance over the samples.
+
+    The normal numbers times the symmetric root of the covariance, whatever its rank: noise stays
+    in the directions that the offset takes, where per-coordinate noise would fill all.
+    """
+    mean = offset.mean(axis=0, dtype=np.float64)
+    centred = offset - mean
+    variances, directions = np.linalg.eigh(centred.T @ centred / len(offset))
+    root = (directions * np.sqrt(np.maximum(variances, 0))) @ directions.T
     for normal in draws.replacement:
-        yield code, mean + spread * normal
+        yield code, mean.astype(np.float32) + normal @ root.astype(np.float32)
+
+
+def _mean(code: Array | None, offset: Array, draws: Draws, level: float) -> Inputs:
+    """The mean vector of the samples for all of them: none of what tells them apart."""
+    mean = offset.mean(axis=0, dtype=np.float64).astype(np.float32)
+    yield code, np.tile(mean, (len(offset), 1))
 
 
 def _noise(code: Array | None, offset: Array, draws: Draws, level: float) -> Inputs:
@@ -81,16 +91,25 @@ INTERVENTIONS: Registry[InterventionKind] = Registry(
     "intervention",
     [
         InterventionKind(
-            "own", "its own", lambda code, offset, *_: [(code, offset)], None, needs_offset=False
+            "own",
+            "its own",
+            lambda code, offset, *_: [(code, offset)],
+            None,
+            needs_offset=False,
+            exchanges=True,
         ),
+        InterventionKind(
+            "permuted", "another sample's", _permuted, "interventions", exchanges=True
+        ),
+        InterventionKind("gaussian", "Gaussian noise", _gaussian, "interventions", exchanges=True),
+        InterventionKind("mean", "the mean vector", _mean, "interventions", exchanges=True),
         InterventionKind(
             "omitted",
             "no offset",
             lambda code, offset, *_: [(code, np.zeros_like(offset))],
             "interventions",
+            exchanges=True,
         ),
-        InterventionKind("permuted", "another sample's", _permuted, "interventions"),
-        InterventionKind("gaussian", "Gaussian noise", _gaussian, "interventions"),
         InterventionKind(
             "offset_only",
             "no code",
@@ -141,6 +160,23 @@ OWN = Intervention("own")
 OMITTED = Intervention("omitted")
 PERMUTED = Intervention("permuted")
 GAUSSIAN = Intervention("gaussian")
+MEAN = Intervention("mean")
+EXCHANGES = tuple(Intervention(kind.name) for kind in INTERVENTIONS.values() if kind.exchanges)
+"""The interventions that verdicts rest on, the offset left as it is first."""
+
+
+@dataclass(frozen=True)
+class Exchanges:
+    """Exchanges of one offset in one network.
+
+    Attributes:
+        metrics: By split the metrics under each intervention: all of them on the test split in the
+            network's own case, else :data:`EXCHANGES`.
+        donor_shift: See :func:`.encoder_adaptation.donor_shift`; None without an offset.
+    """
+
+    metrics: Mapping[SplitName, Mapping[Intervention, Mapping[str, float]]]
+    donor_shift: float | None
 
 
 def chosen_interventions(evaluate: Evaluate) -> list[Intervention]:
@@ -200,6 +236,12 @@ def intervene(
     return {item: means[item.canonical] for item in applied if item.canonical in means}
 
 
+def evenly_spaced(samples: int) -> NDArray[np.int64]:
+    """At most :data:`ENOUGH_ROWS` places of so many samples, ascending, evenly spaced."""
+    rows = min(samples, ENOUGH_ROWS)
+    return np.arange(rows, dtype=np.int64) * samples // rows
+
+
 def draw(count: int, *, seed: int, run_seed: int, samples: int, latent_dim: int) -> Draws:
     """Draw for the runs of a seed, ``samples`` vectors of ``latent_dim`` numbers.
 
@@ -232,48 +274,3 @@ def _derangement(rng: np.random.Generator, samples: int) -> NDArray[np.int64]:
     sources = np.empty(samples, dtype=np.int64)
     sources[order] = np.roll(order, 1)
     return sources
-
-
-@dataclass(frozen=True)
-class InterventionSummary:
-    """One metric of a setting under an intervention, over the seeds that finished."""
-
-    setting: Setting
-    intervention: Intervention
-    metric: str
-    values: NDArray[np.float64]  # under the intervention, one per seed, these ascending
-    own: NDArray[np.float64]  # of the same runs left as they are
-    estimate: Estimate  # of values
-    difference: Estimate  # of values − own
-    relative: Estimate  # of the relative change of the error: 0.05 is 5 % worse
-
-
-def summarise_interventions(
-    measured: Iterable[tuple[Run, Mapping[Intervention, Mapping[str, float]]]], *, confidence: float
-) -> list[InterventionSummary]:
-    """Every intervention of every setting, in every metric it was measured in.
-
-    From :func:`intervene` of each run; one that lacks an intervention is left out of it.
-
-    Returns:
-        By setting, then intervention, then metric, each in the order in which it came.
-    """
-    summaries = []
-    for setting, runs in by_setting(measured):
-        pairs = dict.fromkeys(
-            (intervention, metric)
-            for run in runs
-            for intervention, metrics in run.items()
-            for metric in metrics
-        )
-        for intervention, metric in pairs:
-            present = [run for run in runs if metric in run.get(intervention, {})]
-            values, own = (
-                np.array([run[one][metric] for run in present]) for one in (intervention, OWN)
-            )
-            per_seed = values, differences(values, own), relative_change(values, own, metric)
-            estimates = (statistics.mean_and_interval(each, confidence) for each in per_seed)
-            summaries.append(
-                InterventionSummary(setting, intervention, metric, values, own, *estimates)
-            )
-    return summaries

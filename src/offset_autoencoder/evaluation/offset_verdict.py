@@ -1,16 +1,26 @@
-"""Verdict on each offset: noise to the network, or a second encoder's code.
+"""Verdict on each offset: what it is to the network that was trained with it.
 
-The rule, on the test split, over seeds. An offset is a **second encoder** where another
-sample's offset raises the error by more than the margin, and so does leaving it out; x can be
-decoded linearly from the offset; and with another sample's the output moves towards that sample:
-the decoder reads x from it, and needs to. It is **noise** where it makes no difference whose
-offset a sample is given, nor whether it is given Gaussian noise of the same rms instead, while
-leaving the offset out does: to a network that cannot tell a fixed vector from a fresh draw, the
-three are one. It is **neither** where something else is shown: its own offset does more harm
-than another sample's (as an adversary's), it matters whose it is but the decoder reads no x from
-it (the encoder allows for it), the decoder reads x from it but does as well without, it matters
-only how it is distributed, or it does not matter at all. The verdict is **inconclusive** where an
-interval reaches across the margin, or the seeds are too few.
+The trained network is given other vectors in the offset's place, on unseen samples (the test
+split) and on training samples. What counts is the change of the error, in units of the error of a
+network trained with nothing, against a margin.
+
+- **second encoder**: on unseen samples another sample's vector costs, so does the mean vector of
+  all, and the output moves to the donor. The decoder reads x from it.
+- **memorised**: on unseen samples it does not matter whose it is, on training samples it does. The
+  table was learnt by heart.
+- **noise**: it does not matter whose it is on either, nor if it is a fresh Gaussian draw of the
+  same mean and covariance; that it varies does matter.
+- **cancelled or ignored**: none of it matters, not even omitting it.
+- **other**: something else is shown, and the sentence says what.
+- **inconclusive**: something that the rule needs is not shown either way; with the quantity, and
+  about how many seeds would settle it.
+
+No network has learnt what any network would do. So the same vectors are handed to *controls* that
+never saw them (:mod:`.controls`). The first two words claim that the network makes something of
+the vectors, and need every quantity that they rest on to exceed the controls' by more than the
+margin, seed by seed. The next two claim an absence, which a network may owe to the table: their
+sentence says whether a network trained with nothing differs. Such words are *shown* equivalences:
+a test that finds nothing gives none of them.
 
 The rule itself is :func:`apply_rule`; nothing else here decides a word.
 """
@@ -18,274 +28,327 @@ The rule itself is :func:`apply_rule`; nothing else here decides a word.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from offset_autoencoder.config import Run, Setting
+from offset_autoencoder.config import Setting
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation import statistics
-from offset_autoencoder.evaluation.interventions import (
-    GAUSSIAN,
-    OMITTED,
-    PERMUTED,
-    InterventionSummary,
+from offset_autoencoder.evaluation.controls import CONTROLS, NOTHING, Network, decodes_sum
+from offset_autoencoder.evaluation.offset_effects import (
+    CHANGES,
+    DONOR_SHIFT,
+    EXCHANGE_NAMES,
+    QUANTITIES,
+    TRAIN,
+    ByQuantity,
+    Effect,
+    OffsetEffects,
+    effects_of,
 )
-from offset_autoencoder.evaluation.probes import ProbeSummary
 from offset_autoencoder.evaluation.sample_size import (
     Rule,
     seeds_for_difference,
     seeds_for_equivalence,
 )
-from offset_autoencoder.evaluation.sign_flips import align, smallest_p
-from offset_autoencoder.evaluation.statistics import Equivalence, Estimate, beyond_margin
-from offset_autoencoder.evaluation.summary import by_setting
+from offset_autoencoder.evaluation.sign_flips import smallest_p
+from offset_autoencoder.evaluation.statistics import (
+    ONE_SPLIT,
+    Design,
+    Estimate,
+    change_percent,
+    percent,
+)
 
-OffsetWord = Literal["noise", "second encoder", "neither", "inconclusive"]
-Shift = Literal["more", "less", "same", "inconclusive"]
-Exchange = Literal["permuted", "gaussian", "omitted"]
+OffsetWord = Literal[
+    "second encoder", "memorised", "noise", "cancelled or ignored", "other", "inconclusive"
+]
 
-# The least share of the variance of x, or of the way to another sample, that counts as some.
-LEAST = 0.01
+# The least share of the way to another sample that counts as some.
+LEAST_SHIFT = 0.01
+BEYOND = ("permuted", f"permuted{TRAIN}", "omitted", DONOR_SHIFT)
+"""The quantities in which a network is compared with the controls."""
 
-
-@dataclass(frozen=True)
-class OffsetEffects:
-    """Measurements of a setting's offset, which is not zero; arrays hold one value per seed."""
-
-    setting: Setting
-    metric: str
-    own: NDArray[np.float64]  # the metric with each sample's own offset
-    permuted: NDArray[np.float64]  # with another sample's
-    gaussian: NDArray[np.float64]  # with Gaussian noise of the same rms in its place
-    omitted: NDArray[np.float64]  # without the offset
-    linear_decodability: Estimate  # share of the variance of x explained by the offset alone
-    donor_shift: NDArray[np.float64]  # share of the way to another sample
-
-
-@dataclass(frozen=True)
-class ExchangeEffect:
-    """The relative change of the error by an exchange of the offset, against the margin."""
-
-    within: Equivalence  # the change, and the test that it is within the margin
-    p_more: float  # corrected p that the error rises by more than the margin
-    p_less: float  # corrected p that it falls by more than the margin
-    shift: Shift
-
-    @property
-    def change(self) -> Estimate:
-        """The change as a share of the error with its own offset."""
-        return self.within.change
+_ON_UNSEEN = "it matters whose it is on unseen samples"
+_UNCLEAR = {
+    "permuted": _ON_UNSEEN,
+    f"permuted{TRAIN}": "it matters whose it is on training samples",
+    "gaussian": "a Gaussian draw does the same",
+    "mean": "the mean vector does as well",
+    "omitted": "omitting it matters",
+    DONOR_SHIFT: "the output moves to the donor",
+}
+_NAMES = {
+    "permuted": "another's",
+    "gaussian": "a Gaussian draw",
+    "mean": "the mean vector",
+    "omitted": "omitted",
+}
 
 
 @dataclass(frozen=True)
 class OffsetVerdict:
     """Verdict on the offset of a setting; its figures as in :class:`OffsetEffects`.
 
-    The seeds needed would settle whether it matters whose offset it is, if the change is as seen;
-    None where the verdict does not hang on that, or where their number is not known.
+    Attributes:
+        effects: Each of :data:`.offset_effects.QUANTITIES` in its own network.
+        beyond: By control each of :data:`BEYOND` less the control's.
+        controls: By control each quantity of it.
+        unsettled: The quantity that an inconclusive verdict hangs on, else empty.
+        seeds_needed: About how many seeds would settle that, if it is as seen; None where that is
+            not known.
     """
 
     setting: Setting
     metric: str
-    permuted: ExchangeEffect
-    gaussian: ExchangeEffect
-    omitted: ExchangeEffect
+    effects: Mapping[str, Effect]
+    beyond: Mapping[Network, Mapping[str, Effect]]
+    controls: Mapping[Network, Mapping[str, Estimate]]
+    against: Mapping[str, Estimate]
+    has_baseline: bool
     linear_decodability: Estimate
-    donor_shift: Estimate
     word: OffsetWord = "inconclusive"
     sentence: str = ""
+    unsettled: str = ""
     seeds_needed: int | None = None
 
     @property
     def seeds(self) -> int:
         """Over how many seeds."""
-        return self.permuted.change.count
+        return self.effects["permuted"].change.count
+
+    @property
+    def margin(self) -> float:
+        """The largest change that counts as none, a share of the baseline's error."""
+        return self.effects["permuted"].margin
 
 
-def apply_rule(
-    offset: OffsetVerdict, *, without_effect: bool, too_few_seeds: bool
-) -> tuple[OffsetWord, str]:
-    """The verdict in a word, and its reason, from the figures of an offset.
+class Ruling(NamedTuple):
+    """The verdict in a word, its reason, and what it hangs on where it is inconclusive."""
 
-    It is ``without_effect`` where another sample's gives the same error at every seed; seeds are
-    too few where no result of so many could show an effect.
-    """
-    permuted, gaussian, omitted = (
-        effect.shift for effect in (offset.permuted, offset.gaussian, offset.omitted)
-    )
-    if without_effect:
-        return "neither", "another sample's does the very same"
+    word: OffsetWord
+    reason: str
+    quantity: str = ""
+    control: Network | None = None  # whose difference in that quantity is meant
+
+
+def apply_rule(offset: OffsetVerdict) -> Ruling:
+    """The verdict by the figures of an offset."""
+    effects = offset.effects
+    permuted, of_training = effects["permuted"].shift, effects[f"permuted{TRAIN}"].shift
     if permuted == "more":
-        return _rule_where_it_matters_whose_it_is(offset)
-    if permuted == "inconclusive":
-        if too_few_seeds:
-            return "inconclusive", "too few seeds"
-        return "inconclusive", "it is not clear whether it matters whose it is"
+        return _rule_where_it_matters(offset)
     if permuted == "less":
-        return "neither", "its own does more harm than another sample's"
-    no_matter = "it does not matter whose it is"
-    if omitted == "same":
-        return "neither", "it does not matter, not even left out"
-    if gaussian == "inconclusive":
-        return "inconclusive", f"{no_matter}; it is not clear whether noise does the same"
-    if gaussian != "same":
-        return "neither", f"{no_matter}, but how it is distributed"
-    if omitted == "inconclusive":
-        return "inconclusive", f"{no_matter}; it is not clear whether it matters at all"
-    return "noise", f"{no_matter}, nor that it is fixed"
-
-
-def _rule_where_it_matters_whose_it_is(offset: OffsetVerdict) -> tuple[OffsetWord, str]:
-    decodability, donor_shift = offset.linear_decodability, offset.donor_shift
-    if decodability.low >= LEAST and donor_shift.low >= LEAST:
-        reads = "the decoder reads x from it"
-        if offset.omitted.shift == "more":
-            return "second encoder", reads
-        if offset.omitted.shift == "less":
-            return "neither", f"{reads}, yet does better without"
-        # Not "same" alone: how much better it does without may not be clear.
-        if offset.omitted.change.high < offset.omitted.within.margin:
-            return "neither", f"{reads}, yet does as well without"
-        return "inconclusive", f"{reads}; it is not clear whether it needs to"
-    matters = "it matters whose it is"
-    if decodability.high < LEAST:
-        return "neither", f"{matters}, but it says nothing linear of x"
-    if donor_shift.high < LEAST:
-        return "neither", f"{matters}, but the decoder reads no x from it"
-    return "inconclusive", f"{matters}; it is not clear whether the decoder reads x from it"
-
-
-def offset_effects(
-    donor_shifts: Sequence[tuple[Run, float | None]],
-    interventions: Sequence[InterventionSummary],
-    probes: Sequence[ProbeSummary],
-    *,
-    metric: str,
-) -> list[OffsetEffects]:
-    """Bring together the measurements of each setting's offset, in one metric.
-
-    Returns:
-        By setting, in order; a setting without an offset, or without another sample to take
-        one from, has none.
-    """
-    summaries = {(s.setting.label, s.intervention): s for s in interventions if s.metric == metric}
-    explained = {probe.setting.label: probe.explained for probe in probes if probe.part == "offset"}
-    effects = []
-    for setting, shifts in by_setting(donor_shifts):
-        label = setting.label
-        permuted, gaussian, omitted = (
-            summaries.get((label, exchange)) for exchange in (PERMUTED, GAUSSIAN, OMITTED)
+        return Ruling("other", "on unseen samples its own does more harm than another's")
+    if permuted == "inconclusive":
+        learnt = of_training == "more" and _beyond(offset, f"permuted{TRAIN}") is None
+        seen = "on training samples it matters whose it is; " if learnt else ""
+        return _unclear("permuted", seen)
+    no_matter = "it does not matter whose it is on unseen samples"
+    if of_training == "more":
+        return _beyond(offset, f"permuted{TRAIN}") or Ruling(
+            "memorised", f"{no_matter}, on training samples it does: the table was learnt by heart"
         )
-        if permuted and gaussian and omitted and label in explained:
-            metrics = (permuted.own, permuted.values, gaussian.values, omitted.values)
-            shares = explained[label], np.array(shifts)
-            effects.append(OffsetEffects(setting, metric, *metrics, *shares))
-    return effects
+    if of_training == "less":
+        reason = f"{no_matter}; on training samples its own does more harm than another's"
+        return Ruling("other", reason)
+    if of_training == "inconclusive":
+        return _unclear(f"permuted{TRAIN}", f"{no_matter}; ")
+    no_matter += " or on training samples"
+    for quantity in ("mean", "gaussian"):
+        if effects[quantity].shift == "inconclusive":
+            return _unclear(quantity, f"{no_matter}; ")
+    if effects["gaussian"].shift != "same":
+        return Ruling("other", f"{no_matter}, but how it is distributed does")
+    if effects["mean"].shift != "same":
+        to_others = _to_others(offset, ("permuted", f"permuted{TRAIN}"), "so it is", "it does")
+        return Ruling("noise", f"{no_matter}, nor if it is a fresh draw{to_others}")
+    if effects["omitted"].shift == "inconclusive":
+        return _unclear("omitted", f"{no_matter}; ")
+    if effects["omitted"].shift != "same":
+        return Ruling("other", f"{no_matter}; nothing but its mean matters")
+    to_others = _to_others(offset, ("omitted",), "nor does it matter", "omitting it matters")
+    return Ruling("cancelled or ignored", f"none of it matters, not even omitting it{to_others}")
 
 
-def exchange_effects(
-    measured: Sequence[OffsetEffects], exchange: Exchange, evaluate: Evaluate
-) -> list[ExchangeEffect]:
-    """The effect of one exchange on the error, for each offset.
+def _rule_where_it_matters(offset: OffsetVerdict) -> Ruling:
+    """The rule where another's vector costs on unseen samples."""
+    if (ruling := _beyond(offset, "permuted")) is not None:
+        return ruling
+    mean, shift = offset.effects["mean"], offset.effects[DONOR_SHIFT]
+    if mean.not_more:
+        how = "better" if mean.shift == "less" else "as well"
+        return Ruling("other", f"{_ON_UNSEEN}, yet the mean vector does {how}")
+    if mean.shift != "more":
+        return _unclear("mean", f"{_ON_UNSEEN}; ")
+    if shift.not_more:
+        return Ruling("other", f"{_ON_UNSEEN}, but the output does not move to the donor")
+    if shift.shift != "more":
+        return _unclear(DONOR_SHIFT, f"{_ON_UNSEEN}; ")
+    return _beyond(offset, DONOR_SHIFT) or Ruling(
+        "second encoder", "the decoder reads x from it on unseen samples"
+    )
 
-    ``more``, ``less`` and ``same`` each need a one-sided sign-flip p of at most
-    ``1 − confidence``, and the whole interval on that side of the margin, a share of the error.
-    Each of the three is corrected by itself over the offsets, so that the chance of even one
-    false ``more`` is at most ``1 − confidence``, and so for the others.
+
+def _beyond(offset: OffsetVerdict, quantity: str) -> Ruling | None:
+    """None where a quantity exceeds that of every control, else what is to be said instead."""
+    matters = _UNCLEAR[quantity]
+    for control, effects in offset.beyond.items():
+        if effects[quantity].not_more:
+            reason = f"{matters}, but no more than in a network {control} that never saw it"
+            return Ruling("other", reason)
+    for control, effects in offset.beyond.items():
+        if effects[quantity].shift != "more":
+            reason = f"{matters}; it is not clear whether more than in a network {control}"
+            return Ruling("inconclusive", reason, quantity, control)
+    return None
+
+
+def _unclear(quantity: str, seen: str = "") -> Ruling:
+    reason = f"{seen}it is not clear whether {_UNCLEAR[quantity]}"
+    return Ruling("inconclusive", reason, quantity)
+
+
+def _to_others(offset: OffsetVerdict, quantities: Sequence[str], alike: str, unlike: str) -> str:
+    """What the network trained with nothing has to say to an absence."""
+    if NOTHING not in offset.beyond:
+        return ""
+    network = f"to a network {NOTHING}"
+    shifts = {offset.beyond[NOTHING][quantity].shift for quantity in quantities}
+    if shifts & {"more", "less"}:
+        return f"; {network} {unlike}"
+    if shifts == {"same"}:
+        return f"; {alike} {network}: a property of the table, not of the network"
+    return f"; that it is otherwise {network} is not shown"
+
+
+def judge_offsets(
+    measured: Sequence[OffsetEffects], evaluate: Evaluate, design: Design = ONE_SPLIT
+) -> list[OffsetVerdict]:
+    """Judge each offset by the rule above; each quantity is corrected over all offsets.
 
     Raises:
         ValueError: where arrays of an offset differ in length.
     """
-    margin, confidence = evaluate.margin, evaluate.confidence
-    changes = [
-        statistics.relative_change(getattr(item, exchange), item.own, item.metric)
-        for item in measured
-    ]
-    # The first value of an offset whose runs diverged need not be that of the first seed.
-    matrix = align(changes, [range(len(change)) for change in changes])
-    more = beyond_margin(matrix, margin, "greater").p_corrected
-    less = beyond_margin(matrix, margin, "less").p_corrected
-    within = statistics.equivalences(matrix, margin, confidence)
-    return [
-        ExchangeEffect(test, p_more, p_less, _shift(test, p_more, p_less, 1 - confidence))
-        for test, p_more, p_less in zip(within, more.tolist(), less.tolist(), strict=True)
-    ]
-
-
-def judge_offsets(measured: Sequence[OffsetEffects], evaluate: Evaluate) -> list[OffsetVerdict]:
-    """Judge each offset by the rule above; p is corrected over all of them.
-
-    Raises:
-        ValueError: where arrays of an offset differ in length.
-    """
-    effects = [exchange_effects(measured, each, evaluate) for each in get_args(Exchange)]
-    family, confidence = len(measured), evaluate.confidence
+    confidence, overlap = evaluate.confidence, design.overlap
+    every = [item.seeds for item in measured]
+    margins = dict.fromkeys(CHANGES, evaluate.margin) | {DONOR_SHIFT: LEAST_SHIFT}
+    own = {
+        name: effects_of(
+            [item.own[name] for item in measured], every, margins[name], confidence, overlap
+        )
+        for name in QUANTITIES
+    }
+    beyond: list[dict[Network, dict[str, Effect]]] = [{} for _ in measured]
+    for control in CONTROLS:
+        places = [place for place, item in enumerate(measured) if control in item.controls]
+        for name in BEYOND:
+            family = [measured[place].beyond(control, name) for place in places]
+            seeds = [every[place] for place in places]
+            effects = effects_of(family, seeds, margins[name], confidence, overlap)
+            for place, effect in zip(places, effects, strict=True):
+                beyond[place].setdefault(control, {})[name] = effect
     verdicts = []
-    for item, permuted, gaussian, omitted in zip(measured, *effects, strict=True):
-        own, donor_shift = item.own, statistics.mean_and_interval(item.donor_shift, confidence)
-        shares = item.linear_decodability, donor_shift
-        verdict = OffsetVerdict(item.setting, item.metric, permuted, gaussian, omitted, *shares)
-        word, reason = apply_rule(
-            verdict,
-            without_effect=len(own) > 0 and np.allclose(item.permuted, own, rtol=1e-7, atol=0),
-            too_few_seeds=not smallest_p(len(own), "greater") <= 1 - confidence,
+    for place, item in enumerate(measured):
+        verdict = OffsetVerdict(
+            item.setting,
+            item.metric,
+            {name: tested[place] for name, tested in own.items()},
+            beyond[place],
+            {control: _estimates(of, confidence, overlap) for control, of in item.controls.items()},
+            _estimates(item.against, confidence, overlap),
+            item.has_baseline,
+            item.linear_decodability,
         )
-        needed = None
-        if word == permuted.shift == "inconclusive":
-            needed = _seeds_needed(permuted, family, evaluate)
-        verdict = replace(verdict, word=word, seeds_needed=needed)
-        verdicts.append(replace(verdict, sentence=_sentence(verdict, reason, confidence)))
+        verdicts.append(_judged(verdict, len(measured), evaluate, overlap))
     return verdicts
 
 
-def _shift(within: Equivalence, p_more: float, p_less: float, level: float) -> Shift:
-    if within.shown:
-        return "same"
-    if p_more <= level and within.change.low > within.margin:
-        return "more"
-    return "less" if p_less <= level and within.change.high < -within.margin else "inconclusive"
+def _judged(
+    verdict: OffsetVerdict, family: int, evaluate: Evaluate, overlap: float
+) -> OffsetVerdict:
+    ruling = apply_rule(verdict)
+    needed, unsettled = None, ""
+    if ruling.word == "inconclusive":
+        of = verdict.effects if ruling.control is None else verdict.beyond[ruling.control]
+        rule = Rule(
+            (1 - evaluate.confidence) / family, evaluate.confidence, evaluate.power, overlap
+        )
+        needed = _seeds_needed(of[ruling.quantity], rule)
+        unsettled = ruling.quantity
+        if ruling.control is not None:
+            unsettled += f" beyond {ruling.control}"
+        if not smallest_p(verdict.seeds, "greater") <= 1 - evaluate.confidence:
+            ruling = ruling._replace(reason="too few seeds")
+    verdict = replace(verdict, word=ruling.word, unsettled=unsettled, seeds_needed=needed)
+    return replace(verdict, sentence=_sentence(verdict, ruling.reason, evaluate.confidence))
+
+
+def _estimates(values: ByQuantity, confidence: float, overlap: float) -> dict[str, Estimate]:
+    return {
+        name: statistics.mean_and_interval(value, confidence, overlap)
+        for name, value in values.items()
+    }
+
+
+def missing_controls(verdict: OffsetVerdict) -> str:
+    """What cannot be compared, and why; empty where all controls are there."""
+    if not decodes_sum(verdict.setting):
+        return "no control: its decoder is of another kind"
+    missing = [control for control in CONTROLS if control not in verdict.beyond]
+    return f"no control {' or '.join(missing)}" if missing else ""
 
 
 def _sentence(verdict: OffsetVerdict, reason: str, confidence: float) -> str:
-    behaves = {
-        "noise": "behaves as noise",
-        "second encoder": "behaves as a second encoder",
-        "neither": "behaves as neither noise nor a second encoder",
-        "inconclusive": "inconclusive",
-    }[verdict.word]
-    exchanges = {
-        "another sample's": verdict.permuted.change,
-        "Gaussian noise in its place": verdict.gaussian.change,
-        "omitted": verdict.omitted.change,
+    """The verdict with the figures behind it; changes are shares of the baseline's error."""
+    unit = f"the error of a network {NOTHING}" if verdict.has_baseline else "its own clean error"
+    finite = math.isfinite(verdict.effects["omitted"].change.half)
+    intervals = f", {percent(confidence)} intervals" if finite else ""
+    parts = [f"change of the error as a share of {unit}{intervals}"]
+    for samples, suffix in (("unseen", ""), ("training", TRAIN)):
+        changes = {_NAMES[name]: verdict.effects[name + suffix].change for name in EXCHANGE_NAMES}
+        parts += _listed(f"{samples} samples", changes)
+    for control, estimates in verdict.controls.items():
+        changes = {
+            "another's": estimates["permuted"],
+            "on training samples": estimates[f"permuted{TRAIN}"],
+            "omitted": estimates["omitted"],
+        }
+        parts += _listed(f"a network {control}", changes)
+    parts.append(f"margin {percent(verdict.margin)}")
+    shifts = {"": verdict.effects[DONOR_SHIFT].change} | {
+        f"{control} ": estimates[DONOR_SHIFT] for control, estimates in verdict.controls.items()
     }
-    changes = [
-        f"{exchange} {statistics.change_percent(change)}"
-        for exchange, change in exchanges.items()
+    known = [
+        f"{name}{statistics.share_percent(shift.mean)}"
+        for name, shift in shifts.items()
+        if math.isfinite(shift.mean)
+    ]
+    if known:
+        parts.append(f"donor shift {', '.join(known)}")
+    if math.isfinite(verdict.linear_decodability.mean):
+        share = statistics.share_percent(verdict.linear_decodability.mean)
+        parts.append(f"linear decodability {share}")
+    more = ""
+    if verdict.word in ("second encoder", "memorised") and (missing := missing_controls(verdict)):
+        more = f"; {missing}"
+    if verdict.seeds_needed:
+        more += f"; about {verdict.seeds_needed} seeds would settle it if that is as seen"
+    return f"{verdict.setting.label}: {verdict.word}: {reason} ({'; '.join(parts)}){more}"
+
+
+def _listed(what: str, changes: Mapping[str, Estimate]) -> list[str]:
+    known = [
+        f"{name} {change_percent(change)}"
+        for name, change in changes.items()
         if math.isfinite(change.mean)
     ]
-    finite = math.isfinite(verdict.omitted.change.half)
-    intervals = f", {statistics.percent(confidence)} intervals" if finite else ""
-    parts = [f"error{intervals}: {', '.join(changes)}"] if changes else []
-    parts.append(f"margin {statistics.percent(verdict.permuted.within.margin)}")
-    for name, share in (
-        ("linear decodability", verdict.linear_decodability.mean),
-        ("donor shift", verdict.donor_shift.mean),
-    ):
-        if math.isfinite(share):
-            parts.append(f"{name} {statistics.share_percent(share)}")
-    needed = verdict.seeds_needed
-    more = f"; about {needed} seeds would settle it if that is as seen" if needed else ""
-    return f"{verdict.setting.label}: {behaves}: {reason} ({'; '.join(parts)}){more}"
+    return [f"{what}: {', '.join(known)}"] if known else []
 
 
-def _seeds_needed(effect: ExchangeEffect, family: int, evaluate: Evaluate) -> int | None:
-    margin, change, power = effect.within.margin, effect.change, evaluate.power
-    rule = Rule((1 - evaluate.confidence) / family, evaluate.confidence, power)
+def _seeds_needed(effect: Effect, rule: Rule) -> int | None:
+    margin, change = effect.margin, effect.change
     if abs(change.mean) < margin:
         return seeds_for_equivalence(change.mean, change.std, margin, rule)
-    beyond = abs(change.mean) - margin
-    return seeds_for_difference(beyond, change.std, rule, "greater")
+    return seeds_for_difference(abs(change.mean) - margin, change.std, rule, "greater")

@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import Params, Run, Setting
 from offset_autoencoder.config.schema import Evaluate
-from offset_autoencoder.evaluation import encoder_adaptation, interventions, probes, summary
+from offset_autoencoder.evaluation import encoder_adaptation, probes, summary
 from offset_autoencoder.evaluation.comparison import Comparison, compare
 from offset_autoencoder.evaluation.examples import CodePoint, Reconstructions
-from offset_autoencoder.evaluation.offset_verdict import (
-    OffsetVerdict,
-    judge_offsets,
-    offset_effects,
+from offset_autoencoder.evaluation.intervention_summary import (
+    InterventionSummary,
+    summarise_interventions,
+    trials,
 )
+from offset_autoencoder.evaluation.offset_effects import offset_effects
+from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict, judge_offsets
 from offset_autoencoder.evaluation.run_evaluation import RunEvaluation
 from offset_autoencoder.evaluation.selection import Selected, select_settings
 from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design
@@ -34,7 +36,7 @@ class ExperimentResults:
     summaries: Sequence[summary.SettingSummary]  # in the metric of evaluate
     bounds: Sequence[summary.SettingSummary]  # evidence lower bounds and their parts
     curves: Sequence[summary.Curve]
-    interventions: Sequence[interventions.InterventionSummary]
+    interventions: Sequence[InterventionSummary]
     probes: Sequence[probes.ProbeSummary]
     encoder_adaptations: Sequence[encoder_adaptation.EncoderAdaptationSummary]
     generalization_gaps: Sequence[summary.GeneralizationGap]
@@ -85,14 +87,13 @@ def experiment_results(
     """
     evaluate, settings = params.evaluate, params.settings
     metric, confidence = evaluate.metric, evaluate.confidence
-    measured = [(row.run, evaluations[row.id]) for row in runs if row.finished]
-    exchanged = interventions.summarise_interventions(
-        [(run, one.interventions) for run, one in measured], confidence=confidence
-    )
+    by_id = [(row.id, row.run, evaluations[row.id]) for row in runs if row.finished]
+    measured = [(run, evaluation) for _, run, evaluation in by_id]
+    in_networks = trials(by_id)
+    exchanged = summarise_interventions(in_networks, confidence=confidence, design=design)
     probed = probes.summarise_probes(
         [(run, one.probes) for run, one in measured], confidence=confidence, design=design
     )
-    donor_shifts = [(run, one.donor_shift) for run, one in measured]
     gaps = [
         (run, (one.train_metric, one.metrics[metric]))
         for run, one in measured
@@ -121,7 +122,7 @@ def experiment_results(
             gaps, metric=metric, confidence=confidence, design=design
         ),
         verdicts=judge_offsets(
-            offset_effects(donor_shifts, exchanged, probed, metric=metric), evaluate
+            offset_effects(by_id, in_networks, exchanged, probed, metric=metric), evaluate, design
         ),
         unconverged=unconverged,
         design=design,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -17,8 +18,15 @@ from offset_autoencoder.config import SPLITS, Run, SplitName
 from offset_autoencoder.config.registries import LOSSES
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation import encoder_adaptation, interventions
+from offset_autoencoder.evaluation.controls import (
+    Controls,
+    Network,
+    is_plain_network,
+    match_controls,
+    twin_of,
+)
 from offset_autoencoder.evaluation.encoder_adaptation import EncoderAdaptation
-from offset_autoencoder.evaluation.interventions import Draws, Intervention
+from offset_autoencoder.evaluation.interventions import Draws, Exchanges, Intervention
 from offset_autoencoder.evaluation.metrics import (
     CONDITIONS,
     VALIDATION,
@@ -42,10 +50,11 @@ class RunEvaluation:
 
     metrics: dict[str, float]  # its columns of runs.csv, those of the validation split too
     train_metric: float  # the metric that is compared, on the training split as deployed
-    interventions: dict[Intervention, dict[str, float]]
+    exchanges: Exchanges
     probes: dict[str, Probe]
     encoder_adaptation: EncoderAdaptation | None  # None without an offset or a code
-    donor_shift: float | None  # None without an offset
+    references: Mapping[Network, str] = field(default_factory=dict)  # ids of the runs: see Controls
+    guests: Mapping[str, Exchanges] = field(default_factory=dict)  # of others' offsets, by their id
     # Of the metric that is compared, of each sample as deployed, (n,); None where it is no mean.
     sample_errors: Array | None = None
 
@@ -76,7 +85,20 @@ def run_offsets(folder: Path, samples: Mapping[SplitName, int], seed: int | None
     return offsets
 
 
-_Arguments = tuple[FinishedRun, RunInference, Mapping[SplitName, Encoded], Draws, Array | None]
+@dataclass(frozen=True)
+class _Open:
+    """A run that is open for inference, and all that its evaluation needs.
+
+    ``guests`` are by id the offsets of the test split and of some training samples.
+    """
+
+    trained: FinishedRun
+    inference: RunInference
+    encoded: Mapping[SplitName, Encoded]
+    draws: Mapping[SplitName, Draws]
+    plain_code: Array | None
+    references: Mapping[Network, str]
+    guests: Mapping[str, Callable[[], Mapping[SplitName, Array]]]
 
 
 def evaluate_runs(
@@ -87,7 +109,8 @@ def evaluate_runs(
 ) -> Iterator[tuple[str, RunEvaluation]]:
     """Evaluate runs, by id as params.yaml names them and as trained, on all cores.
 
-    The result of a run depends neither on the others nor on the number of cores.
+    The result of a run depends neither on the number of cores nor on the others, but for what is
+    measured against them: its references are among ``runs``.
 
     Yields:
         Id and evaluation of each run, those without anything added first.
@@ -96,9 +119,9 @@ def evaluate_runs(
     waiting: deque[tuple[str, Future[RunEvaluation]]] = deque()
     # Products are small, and all cores have runs of their own to evaluate.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(cores) as pool:
-        for run_id, arguments in _encoded_runs(runs, offsets, samples, evaluate):
-            waiting.append((run_id, pool.submit(_evaluate, samples, evaluate, *arguments)))
-            if not arguments[1].stays_open:
+        for run_id, opened in _opened_runs(runs, offsets, samples, evaluate):
+            waiting.append((run_id, pool.submit(_evaluate, samples, evaluate, opened)))
+            if not opened.inference.stays_open:
                 waiting[-1][1].result()
             while len(waiting) > cores:
                 done, future = waiting.popleft()
@@ -107,15 +130,17 @@ def evaluate_runs(
             yield done, future.result()
 
 
-def _encoded_runs(
+def _opened_runs(
     runs: Mapping[str, tuple[Run, FinishedRun]],
     offsets: Offsets,
     samples: EvaluationSamples,
     evaluate: Evaluate,
-) -> Iterator[tuple[str, _Arguments]]:
+) -> Iterator[tuple[str, _Open]]:
     plain_codes: dict[str, Array] = {}
     draw = functools.partial(interventions.draw, evaluate.draws, seed=evaluate.seed)
     draws_of = functools.cache(draw)
+    controls = match_controls({name: run for name, (run, _) in runs.items()}, _adds(offsets))
+    handed = _handed_offsets(controls, runs, offsets, samples)
     # Runs without anything added come first: the adaptation of the others is measured from theirs.
     ordered = sorted(runs, key=lambda run_id: not _is_plain(runs[run_id][0]))
     for run_id, inference in open_runs({run_id: runs[run_id][1] for run_id in ordered}):
@@ -125,27 +150,82 @@ def _encoded_runs(
             for name in SPLITS
         }
         test = encoded["test"]
-        # Equal for runs that differ in what is added alone: same encoder and seed.
-        twin = repr((run.setting.network, run.setting.train, run.seed))
         if _is_plain(run) and test.code is not None and not test.offset.any():
-            plain_codes[twin] = test.code
-        count, latent_dim = test.offset.shape
-        draws = draws_of(run_seed=run.seed, samples=count, latent_dim=latent_dim)
+            plain_codes[twin_of(run)] = test.code
+        latent_dim = test.offset.shape[1]
+        counts: dict[SplitName, int] = {
+            "test": len(test.offset),
+            "train": len(interventions.evenly_spaced(len(encoded["train"].offset))),
+        }
+        draws = {
+            split: draws_of(run_seed=run.seed, samples=count, latent_dim=latent_dim)
+            for split, count in counts.items()
+        }
         starts_as_plain = run.setting.spec.system_record.starts_as_plain
-        plain_code = plain_codes.get(twin) if starts_as_plain else None
-        yield run_id, (trained, inference, encoded, draws, plain_code)
+        plain_code = plain_codes.get(twin_of(run)) if starts_as_plain else None
+        guests = {guest: handed[guest] for guest in controls.guests.get(run_id, ())}
+        references = controls.references[run_id]
+        yield (
+            run_id,
+            _Open(trained, inference, encoded, draws, plain_code, references, guests),
+        )
 
 
-def _evaluate(
+def _adds(offsets: Offsets) -> Callable[[Run], bool]:
+    """Function that says if vectors other than zeros are added to a run's code."""
+    of_table: dict[tuple[str | None, int], bool] = {}
+
+    def has_offset(run: Run) -> bool:
+        spec = run.setting.spec
+        key = spec.offset, run.setting.network.latent_dim
+        if key not in of_table:
+            of_table[key] = bool(offsets(run, 1.0, "test").any())
+        return spec.system_record.learns_offset or of_table[key]
+
+    return has_offset
+
+
+def _handed_offsets(
+    controls: Controls,
+    runs: Mapping[str, tuple[Run, FinishedRun]],
+    offsets: Offsets,
     samples: EvaluationSamples,
-    evaluate: Evaluate,
-    run: FinishedRun,
-    inference: RunInference,
-    encoded: Mapping[SplitName, Encoded],
-    draws: Draws,
-    plain_code: Array | None,
-) -> RunEvaluation:
-    test = encoded["test"]
+) -> dict[str, Callable[[], Mapping[SplitName, Array]]]:
+    """Functions that give the offsets of each run that is handed to a control.
+
+    A table is read when it is needed. What a second encoder computes is computed beforehand, as
+    its network may not stay open until the control is.
+    """
+    guests = dict.fromkeys(guest for ids in controls.guests.values() for guest in ids)
+    rows: dict[SplitName, Any] = {
+        "test": slice(None),
+        "train": interventions.evenly_spaced(len(samples.x["train"])),
+    }
+
+    def table(run: Run, factor: float) -> dict[SplitName, Array]:
+        return {split: offsets(run, factor, split)[kept] for split, kept in rows.items()}
+
+    handed: dict[str, Callable[[], Mapping[SplitName, Array]]] = {}
+    learned = {}
+    for guest in guests:
+        run, trained = runs[guest]
+        if run.setting.spec.system_record.learns_offset:
+            learned[guest] = trained
+        else:
+            handed[guest] = functools.partial(table, run, trained.offset_factor)
+    for guest, inference in open_runs(learned):
+        added = table(runs[guest][0], learned[guest].offset_factor)
+        encoded = {
+            split: inference.encode(samples.x[split][kept], added[split]).offset
+            for split, kept in rows.items()
+        }
+        handed[guest] = functools.partial(dict, encoded)
+    return handed
+
+
+def _evaluate(samples: EvaluationSamples, evaluate: Evaluate, opened: _Open) -> RunEvaluation:
+    run, inference, encoded = opened.trained, opened.inference, opened.encoded
+    test, train = encoded["test"], encoded["train"]
     x, decode = samples.x["test"], inference.decoder(samples.x["test"])
     domain = domain_of(run, samples.domain)
     metrics = run_metrics(run, x, test, decode, domain, noise_seed=evaluate.seed)
@@ -163,26 +243,64 @@ def _evaluate(
         for name in ("train", "validation")
     )
     metrics |= {f"{name}{VALIDATION}": value for name, value in validation_metrics.items()}
-    adaptation = shift = None
-    if test.offset.any():
-        shift = encoder_adaptation.donor_shift(x, test.code, test.offset, decode, draws.sources)
-        if test.code is not None:
-            adaptation = encoder_adaptation.encoder_adaptation(test.code, test.offset, plain_code)
-    names = tuple(dict.fromkeys(["mse", metric]))
-    chosen = interventions.chosen_interventions(evaluate)
-    intervened = interventions.intervene(
-        x, test.code, test.offset, decode, draws, chosen, metrics=names, domain=domain
+    x_train = samples.x["train"]
+    adaptation = None
+    if test.offset.any() and test.code is not None:
+        adaptation = encoder_adaptation.encoder_adaptation(
+            test.code, test.offset, opened.plain_code
+        )
+    rows = interventions.evenly_spaced(len(x_train))
+    some = x_train[rows]
+    some_codes = None if train.code is None else train.code[rows]
+    decodes: dict[SplitName, tuple[Array, Array | None, Decode]] = {
+        "test": (x, test.code, decode),
+        "train": (some, some_codes, inference.decoder(some)),
+    }
+    exchange = functools.partial(
+        _exchanges,
+        decodes=decodes,
+        draws=opened.draws,
+        metrics=tuple(dict.fromkeys(["mse", metric])),
+        domain=domain,
     )
+    own: dict[SplitName, Array] = {"test": test.offset, "train": train.offset[rows]}
     codes = None if test.code is None else _splits(encoded, "code")
     return RunEvaluation(
         metrics=metrics,
         train_metric=train_metrics[metric],
-        interventions=intervened,
+        exchanges=exchange(own, interventions.chosen_interventions(evaluate)),
         probes=probe_parts(codes, _splits(encoded, "offset"), samples.targets),
         encoder_adaptation=adaptation,
-        donor_shift=shift,
+        references=opened.references,
+        guests={guest: exchange(handed()) for guest, handed in opened.guests.items()},
         sample_errors=sample_errors(metric, x, decode(test.code, test.offset)),
     )
+
+
+def _exchanges(
+    offsets: Mapping[SplitName, Array],
+    on_test: Sequence[Intervention] = interventions.EXCHANGES,
+    *,
+    decodes: Mapping[SplitName, tuple[Array, Array | None, Decode]],
+    draws: Mapping[SplitName, Draws],
+    metrics: Sequence[str],
+    domain: Domain,
+) -> Exchanges:
+    """Exchange an offset on the test split and on training samples; see :func:`.intervene`."""
+    measured = {}
+    for split, (x, code, decode) in decodes.items():
+        chosen = on_test if split == "test" else interventions.EXCHANGES
+        if split == "test" or offsets[split].any():
+            measured[split] = interventions.intervene(
+                *(x, code, offsets[split], decode, draws[split], chosen),
+                metrics=metrics,
+                domain=domain,
+            )
+    (x, code, decode), offset = decodes["test"], offsets["test"]
+    shift = None
+    if offset.any():
+        shift = encoder_adaptation.donor_shift(x, code, offset, decode, draws["test"].sources)
+    return Exchanges(measured, shift)
 
 
 def _splits(encoded: Mapping[SplitName, Encoded], part: str) -> Splits:
@@ -191,9 +309,8 @@ def _splits(encoded: Mapping[SplitName, Encoded], part: str) -> Splits:
 
 def _is_plain(run: Run) -> bool:
     """True if nothing is added to the run's code, as params.yaml has it."""
-    spec, system = run.setting.spec, run.setting.spec.system_record
-    additive = system.starts_as_plain and not (system.concatenates or system.learns_offset)
-    return additive and spec.rms is None and spec.stddev == 0
+    spec = run.setting.spec
+    return is_plain_network(run) and spec.rms is None and spec.stddev == 0
 
 
 def domain_of(run: FinishedRun, samples: Domain) -> Domain:

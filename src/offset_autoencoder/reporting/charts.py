@@ -13,7 +13,7 @@ import altair as alt
 
 from offset_autoencoder.evaluation.comparison import Outcome
 from offset_autoencoder.reporting.palette import OUTCOME_COLOURS
-from offset_autoencoder.reporting.wording import PARTS
+from offset_autoencoder.reporting.wording import PARTS, SAMPLES
 
 Chart = Any  # of Altair
 DIGITS = ".6~g"
@@ -60,12 +60,15 @@ def interval_chart(
     """The rows of a plot as a mean and its interval per setting, in panels side by side.
 
     A panel is a baseline and condition, an intervention or a part that a linear probe reads; rows
-    of labels read right are ``open`` diamonds. Changes in percent stand on an axis that is about
-    linear up to 10 % and logarithmic beyond; the ``margin``, in %, is a grey band. The legend of
-    the comparison lists the ``outcomes``; with ``revisions`` rows name one, by the column ``rev``.
+    of labels read right, and of training samples, are hollow diamonds. Changes in percent stand on
+    an axis that is about linear up to 10 % and logarithmic beyond; the ``margin``, in %, is a grey
+    band. The legend of the comparison lists the ``outcomes``; with ``revisions`` rows name one, by
+    the column ``rev``.
     """
     panel, colour, probes = "datum.panel", OWN_COLOUR, plot == "probes"
-    hints = ["setting", "intervention", "metric", "change", "low", "high", "runs"]
+    training = f"datum.split == '{SAMPLES['train']}'"
+    hollow = {"probes": "datum.open", "interventions": training}.get(plot)
+    hints = ["setting", "intervention", "split", "metric", "change", "low", "high", "runs"]
     if plot == "comparison":
         panel = "'against ' + datum.baseline + '|' + datum.condition"
         hints = ["setting", "baseline_setting", "condition", "change", "low", "high"]
@@ -88,6 +91,8 @@ def interval_chart(
     base = alt.Chart().encode(y, colour)
     if revisions:
         base = base.encode(yOffset=alt.YOffset("rev:N").sort(None))
+    elif plot == "interventions":
+        base = base.encode(yOffset=alt.YOffset("split:N").sort(list(SAMPLES.values())))
     layers = []
     if margin is not None:
         band = alt.Chart().mark_rect(color="#dddddd")
@@ -102,18 +107,19 @@ def interval_chart(
         mean = mean.encode(_revision_shape())
     if not probes:
         mean = mean.encode(tooltip=tooltip(["rev", *hints]))
-    closed = " && !datum.open" if probes else ""
+    closed = f" && !({hollow})" if hollow else ""
     layers.append(mean.transform_filter(f"isValid(datum.{value}){closed}"))
-    if probes:
-        hollow = base.mark_point(shape="diamond", fill="white", opacity=1, size=45).encode(at)
-        layers.append(hollow.transform_filter(f"isValid(datum.{value}) && datum.open"))
+    if hollow:
+        diamond = base.mark_point(shape="diamond", fill="white", opacity=1, size=45).encode(at)
+        layers.append(diamond.transform_filter(f"isValid(datum.{value}) && {hollow}"))
     facet = (
         alt.Facet("panel:N")
         .sort(list(PARTS.values()) if probes else FIRST_ROW)
         .header(title=None, labelAnchor="start", labelExpr="split(datum.label, '|')")
     )
-    columns, width = (2, 330) if revisions else (4, 170)
-    panels = alt.layer(*layers).properties(width=width, height=alt.Step(14 if revisions else 20))
+    columns, width = (2, 330) if revisions else (5, 140) if plot == "interventions" else (4, 170)
+    step = alt.Step(14) if revisions else alt.Step(20, **{"for": "position"})
+    panels = alt.layer(*layers).properties(width=width, height=step)
     panels = (
         panels.facet(facet=facet, columns=columns, data=DATA, spacing=14)
         .transform_window(row="row_number()")
@@ -211,7 +217,8 @@ def means(
 def tooltip(columns: Sequence[str]) -> list[Chart]:
     """Columns as a tooltip, numbers to four digits."""
     words = {"rev": "revision", "baseline_setting": "baseline", "p_corrected": "corrected p"}
-    texts = ("rev", "setting", "baseline_setting", "condition", "intervention", "metric", "verdict")
+    texts = ["rev", "setting", "baseline_setting", "condition", "intervention", "split"]
+    texts += ["metric", "verdict"]
     return [
         alt.Tooltip(f"{column}:N").title(words.get(column, column))
         if column in texts

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -21,6 +21,8 @@ from offset_autoencoder.config import Params
 from offset_autoencoder.config.params import read_document
 from offset_autoencoder.config.schema import SPLITS
 from offset_autoencoder.data.prepared import Schema
+from offset_autoencoder.evaluation.offset_effects import AGAINST, TRAIN
+from offset_autoencoder.evaluation.offset_verdict import OffsetWord
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.statistics import percent
 from offset_autoencoder.io.files import read_json, write_text
@@ -35,9 +37,10 @@ from offset_autoencoder.reporting.wording import full_label
 from offset_autoencoder.runs.files import SPEC
 from offset_autoencoder.runs.store import runs_folder
 
-WORDS = ("second encoder", "noise", "neither", "inconclusive")
+WORDS = get_args(OffsetWord)
 _TEMPLATES = Path(__file__).parent / "templates"
-_FIGURES = slice(1, 6)  # of a row of verdicts: three changes and two shares
+# Of the table of verdicts, the columns that a model's card shows; of `AGAINST` means alone.
+_FIGURES = ("permuted", f"permuted{TRAIN}", "mean", "shift")
 _PACKAGE = "vl-convert-python"
 _SNIPPET = "window.vegaEmbed = vegaEmbed;"
 _STATISTICS = ("offset-autoencoder", "scipy", "scikit-learn")
@@ -190,6 +193,7 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
         verdicts=[(word, words[word]) for word in WORDS if words[word]],
         palette=palette,
         cards=verdict_cards(results),
+        verdict_table=result_tables.verdict_table(results),
         settings=result_tables.setting_table(results, palette),
         noise_level=figures.noise_level_figure(results, rows["settings"], palette),
         comparisons=result_tables.comparison_tables(results, palette),
@@ -217,7 +221,7 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
 class Verdict:
     """The verdict on one or more settings of a model.
 
-    ``figures`` are each setting's swept values, with its three changes of the error and two shares.
+    ``figures`` are each setting's swept values, with the cells of its card.
     """
 
     word: str
@@ -228,12 +232,15 @@ class Verdict:
 def verdict_cards(results: ExperimentResults) -> dict[str, list[Verdict]]:
     """Each model's verdicts, by the order of the models; neighbours of one reason together."""
     cards: dict[str, list[Verdict]] = {}
-    rows = result_tables.verdict_table(results).rows
-    for verdict, row in zip(results.verdicts, rows, strict=True):
+    table = result_tables.verdict_table(results)
+    shown, costs = ([table.column(name) for name in names] for names in (_FIGURES, AGAINST))
+    for verdict in results.verdicts:
         setting, word = verdict.setting, verdict.word
         reason = reason_of(verdict.sentence, setting.label)
         values = full_label(setting).removeprefix(setting.model).strip()
-        own: list[tuple[str, Sequence[Cell]]] = [(values, row[_FIGURES])]
+        cells = [column[setting.label] for column in shown]
+        cells += [Cell(column[setting.label].short) for column in costs]
+        own: list[tuple[str, Sequence[Cell]]] = [(values, cells)]
         of_model = cards.setdefault(setting.model, [])
         if of_model and (of_model[-1].word, of_model[-1].reason) == (word, reason):
             own = [*of_model.pop().figures, *own]
@@ -244,7 +251,7 @@ def verdict_cards(results: ExperimentResults) -> dict[str, list[Verdict]]:
 def reason_of(sentence: str, label: str) -> str:
     """The reason that a verdict's sentence gives, without the setting, the word and the figures.
 
-    ``"pca: behaves as noise: why (figures); more"`` gives ``"why; more"``; a sentence of
+    ``"pca: noise: why (figures); more"`` gives ``"why; more"``; a sentence of
     another form comes back whole, but for the setting that it begins with.
     """
     text = sentence.removeprefix(f"{label}: ")

@@ -12,6 +12,7 @@ from typing import Any
 
 from offset_autoencoder.config import Setting
 from offset_autoencoder.evaluation.comparison import Outcome
+from offset_autoencoder.evaluation.offset_verdict import OffsetWord
 from offset_autoencoder.reporting.wording import swept_values
 
 # Okabe and Ito's palette, which the common kinds of colour blindness tell apart.
@@ -33,16 +34,19 @@ OUTCOME_COLOURS: dict[Outcome, str] = {
     "better": "#0072B2",
     "worse": "#D55E00",
     "equivalent": "#009E73",
-    "inconclusive": "#777777",
+    "inconclusive": "#6E6E6E",
     "too few seeds": "#E69F00",
     "not comparable": "#CC79A7",
     "diverged": "#000000",
 }
-VERDICT_COLOURS = {
-    "noise": "#E69F00",
-    "second encoder": "#0072B2",
-    "neither": "#D55E00",
-    "inconclusive": "#777777",
+# Of no model: a card has both.
+VERDICT_COLOURS: dict[OffsetWord, str] = {
+    "second encoder": "#00558C",
+    "memorised": "#B2182B",
+    "noise": "#B07300",
+    "cancelled or ignored": "#1B7837",
+    "other": "#762A83",
+    "inconclusive": "#6E6E6E",
 }
 TERMINAL_STYLES = {
     "better": "green",
@@ -52,9 +56,11 @@ TERMINAL_STYLES = {
     "too few seeds": "yellow",
     "not comparable": "yellow",
     "diverged": "red",
-    "noise": "yellow",
     "second encoder": "green",
-    "neither": "red",
+    "memorised": "red",
+    "noise": "yellow",
+    "cancelled or ignored": "cyan",
+    "other": "magenta",
 }
 """Styles of rich by the word of a verdict."""
 

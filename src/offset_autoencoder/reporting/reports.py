@@ -73,10 +73,12 @@ def _comparison(results: ExperimentResults, plots: Plots) -> Drawn:
 def _interventions(results: ExperimentResults, plots: Plots) -> Drawn:
     margin = 100 * results.evaluate.margin
     title = (
-        f"the offset exchanged at test time, {_over_seeds(results)};",
+        f"the offset exchanged, filled: unseen samples, hollow: training samples, "
+        f"{_over_seeds(results)};",
         f"right of zero is worse; grey: within ± {margin:g} %",
     )
-    x_label = f"change of the {_metric(results).error_label}, % of that with the own offset"
+    error = _metric(results).error_label
+    x_label = f"change of the {error}, % of that of the network trained with nothing"
     chart = charts.interval_chart("interventions", title, x_label, margin=margin)
     return chart, plots["interventions"][1]
 

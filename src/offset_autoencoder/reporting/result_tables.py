@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from offset_autoencoder.evaluation.comparison import Comparison
+from offset_autoencoder.evaluation.controls import CONTROLS
 from offset_autoencoder.evaluation.metrics import CONDITIONS, METRICS
+from offset_autoencoder.evaluation.offset_effects import AGAINST, CHANGES, DONOR_SHIFT, TRAIN
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.statistics import percent, probability
 from offset_autoencoder.evaluation.summary import over_samples_too, rows_by_setting, summarise
@@ -22,9 +24,16 @@ from offset_autoencoder.reporting.noise_conditions import (
 from offset_autoencoder.reporting.palette import Palette
 from offset_autoencoder.reporting.rows import shown_comparisons, shown_in
 from offset_autoencoder.reporting.tables import UNKNOWN, Axis, Cell, Column, Mark, Table
+from offset_autoencoder.reporting.verdict_columns import short_name
 
 DEPLOYED = CONDITIONS[""]
 _SHAPES: tuple[tables.Shape, ...] = ("triangle", "circle", "square", "diamond")
+_EXCHANGES = {
+    "permuted": "another's",
+    "gaussian": "Gaussian",
+    "mean": "mean vector",
+    "omitted": "omitted",
+}
 
 
 @dataclass(frozen=True)
@@ -221,47 +230,93 @@ def verdict_table(results: ExperimentResults) -> Table:
     words = [adaptations.get(item.setting.label, "-") for item in verdicts]
     columns = [
         tables.setting_column(item.setting for item in verdicts),
-        tables.change_column("permuted", "permuted ±", [v.permuted.change for v in verdicts]),
-        tables.change_column("gaussian", "Gaussian ±", [v.gaussian.change for v in verdicts]),
-        tables.change_column("omitted", "omitted ±", [v.omitted.change for v in verdicts]),
-        tables.share_column("decodability", "linear decodability", decodability),
-        tables.share_column("shift", "donor shift", [v.donor_shift for v in verdicts]),
-        tables.text_column("encoder", "encoder", words),
         tables.word_column("verdict", [item.word for item in verdicts]),
     ]
-    return Table("verdicts", "", columns, "reports/verdicts.csv")
+    for name in CHANGES:
+        samples = "training" if name.endswith(TRAIN) else "unseen"
+        heading = f"{samples}: {_EXCHANGES[name.removesuffix(TRAIN)]}, ±"
+        changes = [item.effects[name].change for item in verdicts]
+        columns.append(tables.change_column(name, heading, changes))
+    for control in CONTROLS:
+        for name in ("permuted", f"permuted{TRAIN}"):
+            samples = "training" if name.endswith(TRAIN) else "unseen"
+            of_control = [item.controls.get(control, {}).get(name, UNKNOWN) for item in verdicts]
+            heading = f"{control}, {samples}: another's, ±"
+            key = f"{name}_{short_name(control)}"
+            columns.append(tables.change_column(key, heading, of_control))
+    shifts = {"shift": "donor shift"} | {
+        f"shift_{short_name(control)}": f"donor shift, {control}" for control in CONTROLS
+    }
+    own = [item.effects[DONOR_SHIFT].change for item in verdicts]
+    of_controls = (
+        [item.controls.get(control, {}).get(DONOR_SHIFT, UNKNOWN) for item in verdicts]
+        for control in CONTROLS
+    )
+    for (key, heading), shares in zip(shifts.items(), (own, *of_controls), strict=True):
+        columns.append(tables.share_column(key, heading, shares))
+    columns.append(tables.share_column("decodability", "linear decodability", decodability))
+    for name, (control, suffix) in AGAINST.items():
+        heading = f"error against {control}, noise {'on' if suffix else 'off'}, ±"
+        changes = [item.against.get(name, UNKNOWN) for item in verdicts]
+        columns.append(tables.change_column(name, heading, changes))
+    columns.append(tables.text_column("encoder", "encoder", words))
+    evaluate, error = results.evaluate, METRICS[results.evaluate.metric].error_label
+    caption = (
+        f"Change of the {error}, % of that of the network trained with nothing: mean and half its "
+        f"{percent(evaluate.confidence)} interval over seeds, on unseen samples (the test split) "
+        f"and on training samples, with another sample's vector, a Gaussian draw of the same mean "
+        "and covariance, the mean vector and none. Then with another's in networks trained with "
+        "nothing and with Gaussian noise of the same rms, to which the same vectors are handed. "
+        "Donor shift: how far of the way to the other sample its vector takes the "
+        "reconstruction, %. Last: the error less that of the network trained with nothing, or with "
+        "noise, % of that; noise off: as deployed, noise on: as trained."
+    )
+    return Table("verdicts-numbers", caption, columns, "reports/verdicts.csv")
 
 
 def intervention_table(results: ExperimentResults) -> Table:
     """A row per setting that has an offset: the change of its error with each exchange, in %."""
     evaluate, error = results.evaluate, METRICS[results.evaluate.metric].error_label
     items = shown_in("interventions", results)
-    changes = {(item.setting.label, item.intervention.name): item.relative for item in items}
+    changes = {
+        (item.setting.label, item.split, item.intervention.name): item.change for item in items
+    }
     kinds = list({item.intervention.name: item.intervention.kind for item in items}.values())
     shapes = dict(zip((kind.name for kind in kinds), itertools.cycle(_SHAPES)))
     settings = {item.setting.label: item.setting for item in items}
-    own = {name: [changes.get((label, name), UNKNOWN) for label in settings] for name in shapes}
-    marks = [
-        [Mark(own[name][place], f"exchange-{name}", shape) for name, shape in shapes.items()]
-        for place in range(len(settings))
-    ]
+    axis = tables.percent_axis(changes.values())
+    pictures, numbers = [], []
+    for split, samples in wording.SAMPLES.items():
+        own = {
+            kind.name: [changes.get((label, split, kind.name), UNKNOWN) for label in settings]
+            for kind in kinds
+            if any((label, split, kind.name) in changes for label in settings)
+        }
+        marks = [
+            [Mark(own[name][place], f"exchange-{name}", shapes[name]) for name in own]
+            for place in range(len(settings))
+        ]
+        heading, band = f"{samples}, %", (-evaluate.margin, evaluate.margin)
+        pictures.append(tables.picture_column(heading, axis, marks, band=band, line=0))
+        numbers += [
+            tables.change_column(
+                f"{kind.name}_{split}", f"{samples}: {kind.label}, %, ±", own[kind.name]
+            )
+            for kind in kinds
+            if kind.name in own
+        ]
     words = {item.setting.label: item.word for item in results.verdicts}
     columns = [
         tables.setting_column(settings.values()),
         tables.word_column("used as", [words.get(label, "") for label in settings]),
-        tables.picture_column(
-            f"change of the {error}, %",
-            tables.percent_axis(changes.values()),
-            marks,
-            band=(-evaluate.margin, evaluate.margin),
-            line=0,
-        ),
-        *(tables.change_column(kind.name, f"{kind.label}, %, ±", own[kind.name]) for kind in kinds),
+        *pictures,
+        *numbers,
     ]
     caption = (
-        f"Change of the {error} on the test split when the offset of the trained network is "
-        f"exchanged, % of that with its own: mean and half its {percent(evaluate.confidence)} "
-        f"interval over seeds. Right of zero is worse; grey: within ± {100 * evaluate.margin:g} %."
+        f"Change of the {error} when the offset of the trained network is exchanged, on unseen "
+        "samples (the test split) and on training samples, % of the error of the network trained "
+        f"with nothing: mean and half its {percent(evaluate.confidence)} interval over seeds. "
+        f"Right of zero is worse; grey: within ± {100 * evaluate.margin:g} %."
     )
     legend = [
         (tables.draw_key(f"exchange-{kind.name}", shapes[kind.name]), kind.label) for kind in kinds

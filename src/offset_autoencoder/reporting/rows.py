@@ -11,13 +11,21 @@ from typing import Any
 from offset_autoencoder.config import Setting
 from offset_autoencoder.evaluation import summary
 from offset_autoencoder.evaluation.comparison import Comparison
+from offset_autoencoder.evaluation.controls import OWN_NETWORK
 from offset_autoencoder.evaluation.examples import CODE_COLUMNS
-from offset_autoencoder.evaluation.interventions import InterventionSummary
+from offset_autoencoder.evaluation.intervention_summary import InterventionSummary
 from offset_autoencoder.evaluation.metrics import CONDITIONS
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.reporting.noise_level_plot import label_places, shown_as
 from offset_autoencoder.reporting.palette import model_colours, swept_colours
-from offset_autoencoder.reporting.wording import PARTS, full_label, series, swept_values
+from offset_autoencoder.reporting.verdict_columns import VERDICT
+from offset_autoencoder.reporting.wording import (
+    PARTS,
+    SAMPLES,
+    full_label,
+    series,
+    swept_values,
+)
 
 Row = Mapping[str, Any]
 Rows = tuple[Sequence[str], Sequence[Row]]  # columns and rows; a row may lack a column
@@ -37,16 +45,6 @@ def _percent(name: str, path: str) -> Fields:
         return lambda item: 100 * attrgetter(path)(item)
 
     return {column: percent_of(end) for column, end in _estimate(name, path, ends="").items()}
-
-
-def _exchange(name: str) -> Fields:
-    return {
-        **_estimate(name, f"{name}.change"),
-        f"{name}_p_more": f"{name}.p_more",
-        f"{name}_p_less": f"{name}.p_less",
-        f"{name}_p_same": f"{name}.within.p_corrected",
-        f"{name}_shift": f"{name}.shift",
-    }
 
 
 # `two_way_low` and `_high` are the interval of the difference over seeds and test samples, `change`
@@ -76,30 +74,18 @@ _COMPARISON: Fields = {
 }
 # The setting that validation selected, and out of how many.
 _SELECTED: Fields = {"candidates": "candidates", **_estimate("validation", "validation")}
-# Of each exchange the change of the error as a share of that with the own offset, the corrected
-# one-sided p that it is above the margin, below its negative and within it, and which is shown.
-_VERDICT: Fields = {
-    "verdict": "word",
-    "metric": "metric",
-    "seeds": "seeds",
-    "margin": "permuted.within.margin",
-    **_exchange("permuted"),
-    **_exchange("gaussian"),
-    **_exchange("omitted"),
-    **_estimate("linear_decodability", "linear_decodability"),
-    **_estimate("donor_shift", "donor_shift"),
-    "seeds_needed": "seeds_needed",
-    "sentence": "sentence",
-}
-# `difference` is the metric under the intervention less that of the same runs left as they are;
-# `relative` the change of the error behind it as a share: 0.05 is 5 % worse.
+# `network` is the setting's own or a control to which its offset is handed. `difference` is the
+# metric under the intervention less that of the same networks with the offset left as it is;
+# `change` that of the error behind it as a share of the error of the run trained with nothing.
 _INTERVENTION: Fields = {
+    "network": "network",
+    "split": "split",
     "intervention": "intervention.name",
     "level": "intervention.level",
     "metric": "metric",
     **_estimate("mean", "estimate", ends=""),
     **_estimate("difference", "difference"),
-    **_estimate("relative", "relative"),
+    **_estimate("change", "change"),
     "runs": "estimate.count",
 }
 _ADAPTATION: Fields = {
@@ -142,7 +128,7 @@ def report_tables(results: ExperimentResults) -> dict[str, Rows]:
     return {
         "runs": summary.runs_table(results.runs, results.settings),
         "comparison": led(_COMPARISON, results.comparisons),
-        "verdicts": led(_VERDICT, results.verdicts),
+        "verdicts": led(VERDICT, results.verdicts),
         "interventions": led(_INTERVENTION, results.interventions),
         "probes": _probe_rows(results, keys),
         "tuned": _tuned_rows(results, keys),
@@ -211,8 +197,8 @@ def _probe_rows(results: ExperimentResults, keys: Sequence[str]) -> Rows:
 def plot_tables(results: ExperimentResults) -> dict[str, Rows]:
     """Columns and rows of each csv file of ``plots/``, by its stem.
 
-    ``change``, ``low`` and ``high`` are in percent of the baseline's error, or of that with the
-    own offset; ``difference`` is that of the metric; ``verdict`` is the word.
+    ``change``, ``low`` and ``high`` are in percent of the baseline's error;
+    ``difference`` is that of the metric; ``verdict`` is the word.
     """
     by_model = model_colours(results.settings, results.evaluate.baselines)
     by_values = swept_colours(results.settings)
@@ -234,10 +220,11 @@ def plot_tables(results: ExperimentResults) -> dict[str, Rows]:
     changes: Fields = {
         **_PLOT,
         "intervention": "intervention.name",
+        "split": lambda item: SAMPLES[item.split],
         "panel": "intervention.kind.label",
         "metric": "metric",
-        **_percent("change", "relative"),
-        "runs": "relative.count",
+        **_percent("change", "change"),
+        "runs": "change.count",
         **model_colour,
     }
     levels: Fields = {
@@ -292,11 +279,13 @@ def trained_with_noise(setting: Setting) -> bool:
 
 
 def shown_in(plot: str, results: ExperimentResults) -> list[InterventionSummary]:
-    """The interventions that a plot shows."""
+    """The interventions that a plot shows, of the settings' own networks."""
     return [
         item
         for item in results.interventions
-        if item.metric == results.evaluate.metric and item.intervention.kind.plot == plot
+        if item.metric == results.evaluate.metric
+        and item.intervention.kind.plot == plot
+        and item.network == OWN_NETWORK
     ]
 
 

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from offset_autoencoder.config import Setting
 from offset_autoencoder.evaluation.metrics import METRICS
+from offset_autoencoder.evaluation.offset_effects import AGAINST, TRAIN
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.statistics import percent
 from offset_autoencoder.evaluation.summary import SettingSummary
@@ -20,6 +21,7 @@ from offset_autoencoder.reporting.result_tables import Against
 from offset_autoencoder.reporting.rows import trained_with_noise
 from offset_autoencoder.reporting.tables import Cell, Table
 from offset_autoencoder.reporting.terminal import Column, encodable, print_note, print_table
+from offset_autoencoder.reporting.verdict_columns import short_name
 from offset_autoencoder.reporting.wording import better_word, decimals_of, mean_and_half
 
 _SHORT_WORDS = {
@@ -28,6 +30,7 @@ _SHORT_WORDS = {
     "too few seeds": "few",
     "not comparable": "-",
 }
+_EXCHANGES = {"gaussian": "Gauss.", "mean": "mean", "omitted": "omit."}
 _DIFFERENCES = {"difference": "difference ±", "p": "p", "wins": "wins", "verdict": "verdict"}
 
 
@@ -172,39 +175,82 @@ def _print_conditions(console: Console, family: Sequence[Against]) -> None:
 
 
 def print_verdicts(console: Console, results: ExperimentResults) -> None:
-    """The verdict on each offset with the figures that it rests on."""
+    """The verdict on each offset with the figures that it rests on, and what it costs."""
     verdicts = results.verdicts
     if not verdicts:
         return
+    _print_costs(console, results)
     table, settings = result_tables.verdict_table(results), [item.setting for item in verdicts]
-    wide = {
-        "permuted": "permuted ±",
-        "gaussian": "Gaussian ±",
-        "omitted": "omitted",
-        "decodability": "decod.",
+    narrow = {
+        "permuted": "another's",
+        f"permuted{TRAIN}": "train",
+        "permuted_nothing": "ctrl",
+        "mean": "mean",
         "shift": "shift",
-        "encoder": "encoder",
         "verdict": "verdict",
     }
-    usual = {key: heading for key, heading in wide.items() if key != "encoder"}
-    narrow = usual | {"gaussian": "Gauss.", "omitted": "omit."}
-    layouts = (wide, usual, narrow, narrow | {"permuted": "permuted"})
+    usual = {
+        "permuted": "another's ±",
+        "gaussian": "Gauss.",
+        "mean": "mean",
+        "omitted": "omit.",
+        f"permuted{TRAIN}": "train ±",
+        **{f"{name}{TRAIN}": short for name, short in _EXCHANGES.items()},
+        "permuted_nothing": "ctrl",
+        f"permuted{TRAIN}_nothing": "c. train",
+        "shift": "shift",
+        "verdict": "verdict",
+    }
+    noisy = {"permuted_noise": "noise", f"permuted{TRAIN}_noise": "n. train"}
+    wide = {**usual, **noisy, "decodability": "decod.", "encoder": "encoder"}
+    wide["verdict"] = wide.pop("verdict")
+    left_out = (*(f"{name}{TRAIN}" for name in _EXCHANGES), f"permuted{TRAIN}_nothing")
+    medium = {name: heading for name, heading in usual.items() if name not in left_out}
+    layouts = (wide, usual, medium, narrow)
     title = "verdict on each offset; change of the error with another in its place, in %"
     headings = print_table(console, title, *(_columns(settings, table, each) for each in layouts))
-    margin = percent(verdicts[0].permuted.within.margin)
+    margin = percent(verdicts[0].margin)
     confidence = percent(results.evaluate.confidence).replace(" ", "")
     note = (
-        "The offset is permuted (another sample's), replaced by Gaussian noise of the same rms, or "
-        f"omitted. ±: half the {confidence} interval over seeds. decod.: linear "
-        "decodability, the variance of x that a linear map of the offset explains, %. shift: donor "
-        "shift, the share of the way to the other sample that its offset takes the output, %. "
-        f"second encoder: the permuted offset costs more than {margin}, omitting it too; "
-        "linear decodability and donor shift are above 1 %. noise: permuted and Gaussian are "
-        f"within {margin}, omitted is not."
+        "% of the error of the network trained with nothing. another's: another sample's vector, "
+        "on unseen samples; train: on training samples. "
     )
+    if "Gauss." in headings:
+        note += "Gauss.: a draw of the same mean and covariance. omit.: none. "
+    note += (
+        "mean: the mean vector. ctrl: another's in the network trained with nothing, to which the "
+        f"same vectors are handed. ±: half the {confidence} interval over seeds. shift: donor "
+        "shift, the share of the way to the other sample that its vector takes the output, %. "
+        f"second encoder: another's and the mean vector cost more than {margin} on unseen samples, "
+        "and the output moves to the donor. memorised: another's costs on training samples alone. "
+        "noise: it costs on neither. cancelled or ignored: nor does omitting it. Each is shown, or "
+        "not clear."
+    )
+    if "noise" in headings:
+        note += " Column noise: another's in the network trained with noise of that rms."
     if "encoder" in headings:
         note += " encoder: its code reinforces, cancels or ignores the offset."
     print_note(console, note)
+
+
+def _print_costs(console: Console, results: ExperimentResults) -> None:
+    """The error of each offset's network against that trained with nothing and with noise."""
+    table, verdicts = result_tables.verdict_table(results), results.verdicts
+    headings = {
+        name: f"{short_name(control)}, {'on' if suffix else 'off'} ±"
+        for name, (control, suffix) in AGAINST.items()
+        if any(name in item.against for item in verdicts)
+    }
+    if not headings:
+        return
+    columns = _columns([item.setting for item in verdicts], table, headings)
+    print_table(console, "what each offset does to the error, in %", columns)
+    print_note(
+        console,
+        "Against the network trained with nothing, and with Gaussian noise of the same rms. off: "
+        "as deployed, noise off and offset on; on: as trained, both on. Below zero is better.",
+    )
+    console.print()
 
 
 def _print_bounds(console: Console, bounds: Sequence[SettingSummary]) -> None:

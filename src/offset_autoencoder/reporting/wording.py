@@ -6,12 +6,15 @@ import math
 import statistics
 from collections.abc import Iterable
 
-from offset_autoencoder.config import Setting, format_value
+from offset_autoencoder.config import Setting, SplitName, format_value
 from offset_autoencoder.evaluation.metrics import METRICS
 from offset_autoencoder.evaluation.statistics import Design, Estimate, percent
 
 PARTS = {"offset": "offset", "code": "code", "sum": "code + offset", "both": "side by side"}
 """Names of the parts that are probed."""
+
+SAMPLES: dict[SplitName, str] = {"test": "unseen samples", "train": "training samples"}
+"""Names of the samples of a split on which offsets are exchanged."""
 
 _NOISE_KEYS = frozenset({"rms", "stddev", "ebn0_db"})
 _MOST_DECIMALS = 6

@@ -28,8 +28,13 @@ from offset_autoencoder.tracking.record_types import DataSet, Point, Record
 _DESCRIPTION = "mlflow.note.content"
 # A mean and the ends of its interval, as the columns of the reports end.
 _ENDINGS = ("", "_low", "_high")
+_EXCHANGES = ("permuted", "gaussian", "mean", "omitted")
 # Columns of verdicts.csv that are shown as metrics of a setting.
-_OF_OFFSETS = ("permuted", "gaussian", "omitted", "linear_decodability", "donor_shift")
+_OF_OFFSETS = (
+    *(f"{name}{split}" for split in ("", "_train") for name in _EXCHANGES),
+    *("linear_decodability", "donor_shift"),
+    *(f"against_{name}{noise}" for name in ("nothing", "noise") for noise in ("", "_as_trained")),
+)
 _NOT_METRICS = frozenset({"id", "model", "setting", "seed", "status"})
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

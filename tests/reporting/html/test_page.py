@@ -174,7 +174,14 @@ def test_every_verdict_is_said_with_its_reason(project: MakeProject) -> None:
         assert f": {reason.partition(';')[0]}" in verdict.sentence
         assert not re.search(f"{verdict.setting.label}|margin", reason)
     changes = read_csv(made.reports / "verdicts.csv")[0]
-    assert f"{100 * float(changes['omitted']):.0f}".replace("-", "−") in cards[0].text
+    assert f"{100 * float(changes['mean']):.0f}".replace("-", "−") in cards[0].text
+    numbers = rows_of(page, "verdicts-numbers")
+    assert [row[0] for row in numbers] == [
+        f"{model} rms={rms}"
+        for model in ("frozen", "pca", "class_code")
+        for rms in ("0.05", "0.1", "0.2")
+    ]
+    assert len(numbers[0]) == 23
 
 
 def test_what_a_user_wrote_stays_text(project: MakeProject) -> None:

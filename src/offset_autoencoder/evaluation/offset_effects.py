@@ -1,0 +1,193 @@
+"""Effects of each setting's offset over seeds: in its own network and in the controls, tested.
+
+All changes are of the error, as shares of the error of the run trained with nothing of the same
+seed (:mod:`.intervention_summary`), so that the margin is one size for every offset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offset_autoencoder.config import Run, Setting
+from offset_autoencoder.evaluation import statistics
+from offset_autoencoder.evaluation.controls import CONTROLS, NOISE, NOTHING, OWN_NETWORK, Network
+from offset_autoencoder.evaluation.intervention_summary import InterventionSummary, Trial
+from offset_autoencoder.evaluation.interventions import EXCHANGES, OWN
+from offset_autoencoder.evaluation.probes import ProbeSummary
+from offset_autoencoder.evaluation.run_evaluation import RunEvaluation
+from offset_autoencoder.evaluation.sign_flips import align, joint_sign_flips
+from offset_autoencoder.evaluation.statistics import Estimate
+from offset_autoencoder.evaluation.summary import by_setting
+
+Shift = Literal["more", "less", "same", "inconclusive"]
+
+TRAIN = "_train"
+DONOR_SHIFT = "donor_shift"
+EXCHANGE_NAMES = tuple(one.name for one in EXCHANGES if one != OWN)
+CHANGES = tuple(f"{name}{suffix}" for suffix in ("", TRAIN) for name in EXCHANGE_NAMES)
+"""Changes of the error by an exchange: on unseen samples, then, ``_train``, on training samples."""
+
+QUANTITIES = (*CHANGES, DONOR_SHIFT)
+AGAINST = {
+    f"against_{name}{suffix}": (network, suffix)
+    for network, name in ((NOTHING, "nothing"), (NOISE, "noise"))
+    for suffix in ("", "_as_trained")
+}
+"""Comparisons of the error as deployed, noise off, and as trained, noise on: with whom, and how."""
+
+ByQuantity = Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class OffsetEffects:
+    """Measurements of a setting's offset, which is not zero; arrays hold one value per seed.
+
+    Attributes:
+        own: Each of :data:`QUANTITIES`, in the network trained with the offset.
+        controls: The same of the same vectors handed to each control that there is.
+        against: Each of :data:`AGAINST` that there is: relative changes of the error.
+        has_baseline: False where changes are shares of the setting's own clean error, as no run
+            of its network and training was trained with nothing.
+        linear_decodability: Share of the variance of x explained by the offset alone.
+    """
+
+    setting: Setting
+    metric: str
+    seeds: tuple[int, ...]  # ascending
+    own: ByQuantity
+    controls: Mapping[Network, ByQuantity]
+    against: ByQuantity
+    has_baseline: bool
+    linear_decodability: Estimate
+
+    def beyond(self, control: Network, quantity: str) -> NDArray[np.float64]:
+        """A quantity less that of a control, seed by seed."""
+        return self.own[quantity] - self.controls[control][quantity]
+
+
+def offset_effects(
+    measured: Sequence[tuple[str, Run, RunEvaluation]],
+    trials: Sequence[Trial],
+    interventions: Sequence[InterventionSummary],
+    probes: Sequence[ProbeSummary],
+    *,
+    metric: str,
+) -> list[OffsetEffects]:
+    """Bring together the measurements of each setting's offset, in one metric.
+
+    They are of the seeds at which the run and all of its controls finished.
+
+    Returns:
+        By setting, in order; a setting without an offset, or without another sample to take
+        one from, has none.
+    """
+    values: dict[tuple[str, Network], dict[str, dict[int, float]]] = {}
+    for item in interventions:
+        if item.metric == metric and item.intervention.name in EXCHANGE_NAMES:
+            name = item.intervention.name + (TRAIN if item.split == "train" else "")
+            values.setdefault((item.setting.label, item.network), {})[name] = dict(item.changes)
+    for trial in trials:
+        if (shift := trial.exchanges.donor_shift) is not None:
+            key = trial.run.setting.label, trial.network
+            values.setdefault(key, {}).setdefault(DONOR_SHIFT, {})[trial.run.seed] = shift
+    with_baseline = {trial.run.setting.label for trial in trials if trial.baseline is not None}
+    explained = {probe.setting.label: probe.explained for probe in probes if probe.part == "offset"}
+    against = _against(measured, metric)
+    effects = []
+    settings = {trial.run.setting.label: trial.run.setting for trial in trials}
+    for label, setting in settings.items():
+        of_network = {
+            network: found
+            for network in (OWN_NETWORK, *CONTROLS)
+            if (found := values.get((label, network), {})).keys() >= set(QUANTITIES)
+        }
+        if OWN_NETWORK not in of_network or label not in explained:
+            continue
+        by_seed = [one for found in of_network.values() for one in found.values()]
+        seeds = sorted(set.intersection(*(set(one) for one in by_seed)))
+        arrays: dict[Network, ByQuantity] = {
+            network: {name: np.array([found[name][seed] for seed in seeds]) for name in QUANTITIES}
+            for network, found in of_network.items()
+        }
+        own = arrays.pop(OWN_NETWORK)
+        has_baseline = label in with_baseline
+        rest = arrays, against.get(label, {}), has_baseline, explained[label]
+        effects.append(OffsetEffects(setting, metric, tuple(seeds), own, *rest))
+    return effects
+
+
+def _against(
+    measured: Sequence[tuple[str, Run, RunEvaluation]], metric: str
+) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """By setting, each of :data:`AGAINST` over the seeds at which both runs finished."""
+    evaluations = {run_id: evaluation for run_id, _, evaluation in measured}
+    found: dict[str, dict[str, NDArray[np.float64]]] = {}
+    for name, (network, suffix) in AGAINST.items():
+        column = f"{metric}{suffix}"
+        pairs = [
+            (run, (own.metrics[column], evaluations[own.references[network]].metrics[column]))
+            for _, run, own in measured
+            if network in own.references and column in own.metrics
+        ]
+        for setting, of_seeds in by_setting(pairs):
+            values, baseline = np.array(of_seeds, dtype=np.float64).T
+            change = statistics.relative_change(values, baseline, column)
+            found.setdefault(setting.label, {})[name] = change
+    return found
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A change over seeds, tested against a margin; each p is corrected within its family."""
+
+    change: Estimate
+    margin: float
+    p_more: float  # that the mean is above the margin
+    p_less: float  # that it is below its negative
+    p_same: float  # that it is within it
+    shift: Shift
+    not_more: bool  # shown to be below the margin: ``same``, ``less`` or either
+
+
+def effects_of(
+    family: Sequence[NDArray[np.float64]],
+    seeds: Sequence[Sequence[int]],
+    margin: float,
+    confidence: float,
+    overlap: float = 0.0,
+) -> list[Effect]:
+    """Test each change of a family, (n,) over its seeds, against a margin.
+
+    ``more``, ``less`` and ``same`` each need a one-sided sign-flip p of at most
+    ``1 − confidence``, and the whole interval on that side of the margin. Each of them is
+    corrected by itself over the family, so that the chance of even one false ``more`` is at most
+    ``1 − confidence``, and so for the others; both sides of ``same`` are one family.
+    """
+    if not family:
+        return []
+    level, matrix = 1 - confidence, align(family, seeds)
+    more = joint_sign_flips(matrix - margin, "greater").p_corrected
+    less = joint_sign_flips(matrix + margin, "less").p_corrected
+    within = joint_sign_flips(np.hstack([margin - matrix, matrix + margin]), "greater").p_corrected
+    below, above = np.split(within, 2)
+    effects = []
+    for place, change in enumerate(family):
+        estimate = statistics.mean_and_interval(change, confidence, overlap)
+        not_more = bool(below[place] <= level and estimate.high < margin)
+        not_less = bool(above[place] <= level and estimate.low > -margin)
+        shift: Shift = "inconclusive"
+        if not_more and not_less:
+            shift = "same"
+        elif more[place] <= level and estimate.low > margin:
+            shift = "more"
+        elif less[place] <= level and estimate.high < -margin:
+            shift = "less"
+        p_same = float(np.maximum(below[place], above[place]))
+        p = float(more[place]), float(less[place]), p_same
+        effects.append(Effect(estimate, margin, *p, shift, not_more))
+    return effects
