@@ -31,7 +31,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 def test_the_default_experiment() -> None:
     params = load_params(ROOT / "params.yaml")
-    assert params.seeds == tuple(range(10))
+    assert params.seeds == tuple(range(20))
     assert params.models[:2] == ("none", "gaussian")
     powers: dict[str, list[float]] = {}
     for setting in params.settings:
@@ -43,7 +43,7 @@ def test_the_default_experiment() -> None:
     kinds = {offset.kind for offset in params.offsets.values()}
     assert set(OFFSETS) - kinds == {"file", "function"}  # those that need something of the user's
     assert set(params.offsets) == {s.spec.offset for s in params.settings} - {None}
-    assert len(params.runs) == 10 * len(params.settings)
+    assert len(params.runs) == 20 * len(params.settings)
 
 
 def test_settings_are_the_product_of_the_lists() -> None:
