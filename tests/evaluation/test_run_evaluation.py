@@ -111,7 +111,7 @@ def test_an_offset_is_the_scaled_table_and_zeros_without_one(
     stored = np.arange(12, dtype=np.float32).reshape(4, 3)
     stored.flags.writeable = False
     table = SimpleNamespace(split=lambda _: stored)
-    monkeypatch.setattr(run_evaluation, "load_table", lambda *_: table)
+    monkeypatch.setattr(run_evaluation, "load_table", lambda *_, **__: table)
     offsets = run_evaluation.run_offsets(Path(), {"train": 9, "validation": 5, "test": 4})
     scaled, zeros = offsets(frozen, 0.1, "test"), offsets(second, 1.0, "validation")
     assert scaled.dtype == zeros.dtype == np.float32

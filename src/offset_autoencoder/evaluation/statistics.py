@@ -13,13 +13,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.evaluation.metrics import metric_of
-from offset_autoencoder.evaluation.sign_flips import SignFlipTests, joint_sign_flips
+from offset_autoencoder.evaluation.sign_flips import joint_sign_flips
 
 
 @dataclass(frozen=True)
@@ -226,19 +226,6 @@ def equivalences(
         shown = within and corrected[index] <= 1 - confidence
         tested.append(Equivalence(estimate, margin, p[index], corrected[index], shown))
     return tested
-
-
-def beyond_margin(
-    changes: NDArray[np.float64], margin: float, alternative: Literal["greater", "less"]
-) -> SignFlipTests:
-    """Test that each mean change (seeds, tests) is above ``margin``, or below ``−margin``.
-
-    Raises:
-        ValueError: where the margin is not above zero.
-    """
-    _check_margin(margin)
-    beyond = margin if alternative == "greater" else -margin
-    return joint_sign_flips(changes - beyond, alternative)
 
 
 def _check_margin(margin: float) -> None:
