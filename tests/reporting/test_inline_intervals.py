@@ -4,7 +4,7 @@ import itertools
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from offset_autoencoder.evaluation.statistics import Estimate
@@ -26,6 +26,9 @@ def estimate(mean: float, low: float = NAN, high: float = NAN) -> Estimate:
 
 
 @given(st.lists(values, min_size=2, max_size=8))
+@example([2.3e-308, 2.3e-308])
+@example([2.3e-308, 5e-308])
+@example([1e-300, 0.5])
 def test_places_keep_the_order_of_values_and_stay_within(found: list[float]) -> None:
     for axis in (percent_axis(map(estimate, found)), value_axis(map(estimate, found), 1)):
         places = [axis.place(value) for value in sorted(found)]

@@ -142,6 +142,7 @@ _EDGE = 14  # on both sides, for the outermost numbers
 _LINEAR_SHARE = 0.1
 _ROOM = 1.15  # of a logarithmic axis beyond its outermost values, as a factor
 _LETTER = 7.0  # the width of a digit of the axis
+_LEAST = 1e-290  # what is smaller counts as zero on an axis
 _FAR = 5.0  # times: from there on, an axis counts in powers of ten
 
 Scale = Literal["linear", "log", "percent"]
@@ -200,12 +201,13 @@ def value_axis(estimates: Iterable[Estimate], factor: float) -> Axis:
     if not finite:
         return Axis("linear", 0, 1)
     low, high = min(finite), max(finite)
-    if low > 0:
+    if low > _LEAST:
         axis = Axis("log", low / _ROOM, high * _ROOM)
     else:
-        room = 0.05 * (high - low) or 1.0
+        room = 0.05 * (high - low) if high - low > _LEAST else 1.0
         axis = Axis("linear", low - room, high + room)
-    values = (_decades if low > 0 and axis.high > _FAR * axis.low else _even)(axis.low, axis.high)
+    has_decades = low > _LEAST and axis.high > _FAR * axis.low
+    values = (_decades if has_decades else _even)(axis.low, axis.high)
     return _numbered(axis, [(value, f"{factor * value:.4g}") for value in values])
 
 
