@@ -22,9 +22,10 @@ from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation.controls import CONTROLS, Network
 from offset_autoencoder.evaluation.offset_effects import QUANTITIES, ByQuantity, OffsetEffects
 from offset_autoencoder.evaluation.offset_verdict import OffsetWord, judge_offsets
-from offset_autoencoder.evaluation.statistics import Estimate
+from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design, Estimate
 
 OFFSETS_PER_KIND = 4
+DIGITS = Design(varies=True, overlap=359 / 1168, training_overlap=1168 / 629)
 Normal = tuple[float, float]  # mean and standard deviation over seeds, in %
 
 
@@ -114,7 +115,12 @@ def simulated_effects(
 
 
 def simulate(
-    kinds: Iterable[Kind], seeds: int, experiments: int, *, seed: int = 0
+    kinds: Iterable[Kind],
+    seeds: int,
+    experiments: int,
+    *,
+    seed: int = 0,
+    design: Design = ONE_SPLIT,
 ) -> dict[str, Counter[OffsetWord]]:
     """How often each word was given, by kind, over experiments of four offsets of every kind."""
     setting = _a_setting()
@@ -123,7 +129,7 @@ def simulate(
     for experiment in range(experiments):
         rng = np.random.default_rng([seed, seeds, experiment])
         effects = [simulated_effects(kind, setting, seeds, rng) for kind in offsets]
-        for kind, verdict in zip(offsets, judge_offsets(effects, Evaluate()), strict=True):
+        for kind, verdict in zip(offsets, judge_offsets(effects, Evaluate(), design), strict=True):
             given[kind.name][verdict.word] += 1
     return given
 
@@ -166,10 +172,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--experiments", type=int, default=12)
     parser.add_argument("--seeds", type=int, nargs="+", default=[10, 20])
+    parser.add_argument("--varies", action="store_true", help="a split per seed, as of the digits")
     options = parser.parse_args()
+    design = DIGITS if options.varies else ONE_SPLIT
     for seeds in options.seeds:
         print(f"\n{seeds} seeds, {options.experiments} experiments, % of the verdicts\n")
-        print(table(simulate((*KINDS, *BORDERLINE), seeds, options.experiments)))
+        print(table(simulate((*KINDS, *BORDERLINE), seeds, options.experiments, design=design)))
 
 
 if __name__ == "__main__":

@@ -153,6 +153,11 @@ def test_the_nearer_answer_is_named() -> None:
     assert unknown == (None, None, None, None)
 
 
+@pytest.mark.parametrize("std", [0.0, 1e-12])
+def test_a_difference_as_good_as_certain_has_no_interval_to_look_for(std: float) -> None:
+    assert _seeds_needed(_estimate(0.2, std, 3)) == (6, "difference", 6, 6)
+
+
 def test_a_larger_family_needs_more() -> None:
     seen = _estimate(0.2, 0.2)
     alone, among = (_seeds_needed(seen, family=family).seeds for family in (1, 20))

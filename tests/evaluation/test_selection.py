@@ -10,7 +10,8 @@ import pytest
 
 from offset_autoencoder.config import Params, Run
 from offset_autoencoder.evaluation.comparison import Comparison, compare
-from offset_autoencoder.evaluation.selection import select_settings
+from offset_autoencoder.evaluation.selection import select_settings, selection_note
+from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design
 from offset_autoencoder.evaluation.summary import RunRow
 
 MakeParams = Callable[..., Params]
@@ -149,3 +150,8 @@ def test_unequal_budgets_are_said(make_params: MakeParams, params: Params) -> No
     same: dict[str, Any] = {name: keys for name, keys in MODELS.items() if name != "plain"}
     assert not make_params(models=same, evaluate={"select": ["train.learning_rate"]}).budget_warning
     assert not make_params().budget_warning
+
+
+def test_where_splits_vary_the_test_samples_have_a_part_in_the_selection() -> None:
+    assert selection_note(ONE_SPLIT) == "The test split had no part in it."
+    assert "flatters" in selection_note(Design(varies=True, overlap=0.3))

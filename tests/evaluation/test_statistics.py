@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
+from offset_autoencoder.config import SplitName
 from offset_autoencoder.evaluation import metrics, statistics
 from offset_autoencoder.evaluation.sign_flips import align
 from offset_autoencoder.evaluation.statistics import (
@@ -251,3 +252,17 @@ def test_a_margin_is_above_zero_and_pairs_are_pairs() -> None:
         equivalences(np.zeros((3, 1)), 0.0, 0.95)
     with pytest.raises(ValueError, match="pairs"):
         relative_change(np.zeros(3), np.ones(2), "mse")
+
+
+@pytest.mark.parametrize(("split", "size"), [("train", 65), ("test", 20)])
+def test_intervals_over_splits_cover_another_data_set(split: SplitName, size: int) -> None:
+    """Errors that the samples alone decide: each split measures some of the same samples."""
+    samples, seeds, rng = 100, 20, np.random.default_rng(5)
+    design = Design(varies=True, overlap=20 / 65, training_overlap=65 / 35)
+    covered = 0
+    for _ in range(400):
+        errors = rng.standard_normal(samples)
+        means = [errors[rng.permutation(samples)[:size]].mean() for _ in range(seeds)]
+        estimate = mean_and_interval(means, 0.95, design.overlap_on(split))
+        covered += estimate.low <= 0 <= estimate.high
+    assert covered / 400 > 0.92  # of training samples 0.6 by the overlap of test samples

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from tests.offsets.small_data import prepared
 
 from offset_autoencoder.config import SPLITS, SplitName
-from offset_autoencoder.config.offset_kinds import FileOffset
+from offset_autoencoder.config.offset_kinds import DataShape, FileOffset
 from offset_autoencoder.data.prepared import PreparedData
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets.file import match_ids, read_tables
@@ -253,3 +254,22 @@ def test_matched_rows_hold_the_samples_ids(ids: list[int], data: st.DataObject) 
     table = np.array(data.draw(st.permutations(ids)))
     rows = match_ids("t.npy", table, np.array(ids), "data set")
     assert table[rows].tolist() == ids
+
+
+@pytest.mark.parametrize(
+    ("path", "id", "varies", "is_refused"),
+    [
+        ({"train": "a.npy", "validation": "b.npy", "test": "c.npy"}, None, True, True),
+        ({"train": "a.npy", "validation": "b.npy", "test": "c.npy"}, None, False, False),
+        ({"train": "a.csv", "validation": "b.csv", "test": "c.csv"}, "sample_id", True, False),
+        ("a.npy", None, True, False),
+    ],
+)
+def test_rows_of_one_split_are_none_of_another(
+    path: Any, id: str | None, varies: bool, is_refused: bool
+) -> None:
+    section, shape = FileOffset(path=path, id=id), DataShape(9, 3, None, varies=varies)
+    with contextlib.ExitStack() as stack:
+        if is_refused:
+            stack.enter_context(pytest.raises(InputError, match="each seed has a split of its own"))
+        section.check_shape("params.yaml: offsets.mine", shape, [4])

@@ -84,7 +84,7 @@ def test_the_page_shows_them_beside_all_settings(project: Project) -> None:
     assert [row[0] for row in rows] == selected
     assert [row[-1] for row in rows] == ["3"] * 5 + ["1"] * 2
     (section,) = [s for s in page.all("section") if s.attributes.get("id") == "tuned-section"]
-    assert "The test split, on which these are compared, had no part in it." in _flat(section.text)
+    assert "The test split had no part in it." in _flat(section.text)
     assert "out of 1 of wide, twice; 3 of none, gaussian, pca" in _flat(section.text)
     headings = [heading.text for heading in section.all("h3")]
     assert headings == ["Against none", "Against gaussian", "Against twice"]

@@ -17,11 +17,15 @@ SideInput = Literal["labels", "ids", "offset"]
 
 @dataclass(frozen=True)
 class DataShape:
-    """Number of training samples, of features and of classes (None without labels)."""
+    """Number of training samples, of features and of classes (None without labels).
+
+    ``varies`` is whether each seed has a split of its own.
+    """
 
     samples: int
     features: int
     n_classes: int | None
+    varies: bool = False
 
 
 class OffsetSection(values.Section):
@@ -241,6 +245,13 @@ class FileOffset(OffsetSection):
     array: str | None = None
     columns: list[str] | None = None
     id: str | None = None
+
+    def check_shape(self, where: str, shape: DataShape, latent_dims: Sequence[int]) -> None:
+        """Refuse a file per split, told by row, where each seed has a split of its own."""
+        if shape.varies and self.id is None and not isinstance(self.path, str):
+            what = "names a file per split, and each seed has a split of its own (split.vary)"
+            mend = f"give one file for the whole data set, or name the ids in {where}.id, or set "
+            raise InputError(f"{where}.path", what, mend + "split.vary: false")
 
 
 class FunctionOffset(OffsetSection):

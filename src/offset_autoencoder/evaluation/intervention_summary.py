@@ -109,8 +109,9 @@ def summarise_interventions(
             )
             changes = _changes(present, values, own, metric)
             per_seed = values, differences(values, own), np.array(list(changes.values()))
+            overlap = design.overlap_on(split)
             estimates = (
-                statistics.mean_and_interval(each, confidence, design.overlap) for each in per_seed
+                statistics.mean_and_interval(each, confidence, overlap) for each in per_seed
             )
             summaries.append(
                 InterventionSummary(

@@ -67,7 +67,7 @@ OffsetWord = Literal[
 
 # The least share of the way to another sample that counts as some.
 LEAST_SHIFT = 0.01
-BEYOND = ("permuted", f"permuted{TRAIN}", "omitted", DONOR_SHIFT)
+BEYOND = ("permuted", f"permuted{TRAIN}", "mean", "omitted", DONOR_SHIFT)
 """The quantities in which a network is compared with the controls."""
 
 _ON_UNSEEN = "it matters whose it is on unseen samples"
@@ -75,7 +75,7 @@ _UNCLEAR = {
     "permuted": _ON_UNSEEN,
     f"permuted{TRAIN}": "it matters whose it is on training samples",
     "gaussian": "a Gaussian draw does the same",
-    "mean": "the mean vector does as well",
+    "mean": "the mean vector changes the error",
     "omitted": "omitting it matters",
     DONOR_SHIFT: "the output moves to the donor",
 }
@@ -182,6 +182,8 @@ def _rule_where_it_matters(offset: OffsetVerdict) -> Ruling:
         return Ruling("other", f"{_ON_UNSEEN}, yet the mean vector does {how}")
     if mean.shift != "more":
         return _unclear("mean", f"{_ON_UNSEEN}; ")
+    if (ruling := _beyond(offset, "mean")) is not None:
+        return ruling
     if shift.not_more:
         return Ruling("other", f"{_ON_UNSEEN}, but the output does not move to the donor")
     if shift.shift != "more":
@@ -231,12 +233,13 @@ def judge_offsets(
     Raises:
         ValueError: where arrays of an offset differ in length.
     """
-    confidence, overlap = evaluate.confidence, design.overlap
+    confidence = evaluate.confidence
+    overlap = {name: _overlap(design, name) for name in QUANTITIES}
     every = [item.seeds for item in measured]
     margins = dict.fromkeys(CHANGES, evaluate.margin) | {DONOR_SHIFT: LEAST_SHIFT}
     own = {
         name: effects_of(
-            [item.own[name] for item in measured], every, margins[name], confidence, overlap
+            [item.own[name] for item in measured], every, margins[name], confidence, overlap[name]
         )
         for name in QUANTITIES
     }
@@ -246,7 +249,7 @@ def judge_offsets(
         for name in BEYOND:
             family = [measured[place].beyond(control, name) for place in places]
             seeds = [every[place] for place in places]
-            effects = effects_of(family, seeds, margins[name], confidence, overlap)
+            effects = effects_of(family, seeds, margins[name], confidence, overlap[name])
             for place, effect in zip(places, effects, strict=True):
                 beyond[place].setdefault(control, {})[name] = effect
     verdicts = []
@@ -256,25 +259,24 @@ def judge_offsets(
             item.metric,
             {name: tested[place] for name, tested in own.items()},
             beyond[place],
-            {control: _estimates(of, confidence, overlap) for control, of in item.controls.items()},
-            _estimates(item.against, confidence, overlap),
+            {control: _estimates(of, confidence, design) for control, of in item.controls.items()},
+            _estimates(item.against, confidence, design),
             item.has_baseline,
             item.linear_decodability,
         )
-        verdicts.append(_judged(verdict, len(measured), evaluate, overlap))
+        verdicts.append(_judged(verdict, len(measured), evaluate, design))
     return verdicts
 
 
 def _judged(
-    verdict: OffsetVerdict, family: int, evaluate: Evaluate, overlap: float
+    verdict: OffsetVerdict, family: int, evaluate: Evaluate, design: Design
 ) -> OffsetVerdict:
     ruling = apply_rule(verdict)
     needed, unsettled = None, ""
     if ruling.word == "inconclusive":
         of = verdict.effects if ruling.control is None else verdict.beyond[ruling.control]
-        rule = Rule(
-            (1 - evaluate.confidence) / family, evaluate.confidence, evaluate.power, overlap
-        )
+        level, overlap = 1 - evaluate.confidence, _overlap(design, ruling.quantity)
+        rule = Rule(level / family, evaluate.confidence, evaluate.power, overlap)
         needed = _seeds_needed(of[ruling.quantity], rule)
         unsettled = ruling.quantity
         if ruling.control is not None:
@@ -285,9 +287,13 @@ def _judged(
     return replace(verdict, sentence=_sentence(verdict, ruling.reason, evaluate.confidence))
 
 
-def _estimates(values: ByQuantity, confidence: float, overlap: float) -> dict[str, Estimate]:
+def _overlap(design: Design, quantity: str) -> float:
+    return design.overlap_on("train" if quantity.endswith(TRAIN) else "test")
+
+
+def _estimates(values: ByQuantity, confidence: float, design: Design) -> dict[str, Estimate]:
     return {
-        name: statistics.mean_and_interval(value, confidence, overlap)
+        name: statistics.mean_and_interval(value, confidence, _overlap(design, name))
         for name, value in values.items()
     }
 

@@ -2,8 +2,9 @@
 
 A model that is compared at one learning rate may lose for want of another. ``evaluate.select``
 names swept keys; of the settings of a model that differ in these alone, the one with the best mean
-on the validation split is selected. The test split has no part in it, so that a selected setting's
-test metric is not flattered by having been selected.
+on the validation split is selected. On one split the test samples have no part in it. Where each
+seed has a split of its own, validation samples of one are test samples of another
+(:func:`selection_note`).
 """
 
 from __future__ import annotations
@@ -35,6 +36,16 @@ class Selected:
     candidates: int  # settings that it was selected from: the model's budget
     validation: Estimate  # the metric on the validation split, over the seeds that finished
     unfinished: int  # seeds without a finite value
+
+
+def selection_note(design: Design) -> str:
+    """What the selection by validation means for the test metrics of the selected settings."""
+    if not design.varies:
+        return "The test split had no part in it."
+    return (
+        "Validation samples of one seed are test samples of another, so the test metric of what "
+        "was selected out of several flatters it a little; split.vary: false keeps them apart."
+    )
 
 
 def select_settings(

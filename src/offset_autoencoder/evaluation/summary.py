@@ -300,9 +300,11 @@ def summarise_generalization_gaps(
         train, test = np.array(values, dtype=np.float64).T
         gap = differences(train, test) if higher_is_better(metric) else differences(test, train)
         relative = statistics.relative_change(test, train, metric)
+        # A gap has the training samples in it, whose overlap is the larger.
+        overlaps = [design.overlap_on(split) for split in ("train", "test", "train", "train")]
         estimates = (
-            mean_and_interval(each, confidence, design.overlap)
-            for each in (train, test, gap, relative)
+            mean_and_interval(each, confidence, overlap)
+            for each, overlap in zip((train, test, gap, relative), overlaps, strict=True)
         )
         summaries.append(GeneralizationGap(setting, metric, *estimates))
     return summaries

@@ -24,6 +24,7 @@ from offset_autoencoder.data.prepared import Schema
 from offset_autoencoder.evaluation.offset_effects import AGAINST, TRAIN
 from offset_autoencoder.evaluation.offset_verdict import OffsetWord
 from offset_autoencoder.evaluation.results import ExperimentResults
+from offset_autoencoder.evaluation.selection import selection_note
 from offset_autoencoder.evaluation.statistics import percent
 from offset_autoencoder.io.files import read_json, write_text
 from offset_autoencoder.offsets.table import INFO, folder_of
@@ -197,6 +198,7 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
         settings=result_tables.setting_table(results, palette),
         noise_level=figures.noise_level_figure(results, rows["settings"], palette),
         comparisons=result_tables.comparison_tables(results, palette),
+        selection_note=selection_note(results.design),
         tuned=None if not results.selected else result_tables.tuned_table(results, palette),
         tuned_comparisons=result_tables.comparison_tables(results.tuned, palette, "tuned"),
         budget_warning=results.params.budget_warning,

@@ -11,6 +11,7 @@ from offset_autoencoder.config import Setting
 from offset_autoencoder.evaluation.metrics import METRICS
 from offset_autoencoder.evaluation.offset_effects import AGAINST, TRAIN
 from offset_autoencoder.evaluation.results import ExperimentResults
+from offset_autoencoder.evaluation.selection import selection_note
 from offset_autoencoder.evaluation.statistics import percent
 from offset_autoencoder.evaluation.summary import SettingSummary
 from offset_autoencoder.paths import REPORTS
@@ -77,7 +78,7 @@ def _print_tuned(console: Console, results: ExperimentResults) -> None:
     print_note(
         console,
         "validation: the mean by which a setting was selected, out of so many of its model that "
-        "differ in these keys alone. The test split had no part in it.",
+        f"differ in these keys alone. {selection_note(results.design)}",
     )
     if warning := results.params.budget_warning:
         print_note(console, warning, style="yellow")

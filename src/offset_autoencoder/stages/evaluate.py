@@ -85,7 +85,14 @@ def evaluate(
 def design_of(schema: Schema, *, varies: bool) -> Design:
     """The design of an experiment, by the sizes of its splits, which are those of all seeds."""
     samples = schema.samples
-    return Design(varies=True, overlap=samples["test"] / samples["train"]) if varies else ONE_SPLIT
+    if not varies:
+        return ONE_SPLIT
+    others = samples["validation"] + samples["test"]
+    return Design(
+        varies=True,
+        overlap=samples["test"] / samples["train"],
+        training_overlap=samples["train"] / others,
+    )
 
 
 def _run_row(row: IndexedRun, run: Run, evaluation: RunEvaluation | None) -> RunRow:

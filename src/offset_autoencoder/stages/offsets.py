@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     dims = ", ".join(str(latent_dim) for latent_dim in rms)
     values = ", ".join(f"{value:#.3g}" for value in rms.values())
     line = f"offset {name}: {section.kind}, latent dim{'s' * (len(rms) > 1)} {dims}, rms {values}"
-    print(line + f", fitted on {len(splits.seeds)} splits" * splits.varies)
+    print(line + f", fitted on {len(splits.seeds)} splits" * (len(splits.seeds) > 1))
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ class Source:
         seeds, note = _seeds_with_splits(params, samples)
         rows = _assign(params, samples, seeds[0] if seeds else None)
         classes = None if samples.classes is None else len(samples.classes)
-        shape = DataShape(len(rows["train"]), samples.x.shape[1], classes)
+        shape = DataShape(len(rows["train"]), samples.x.shape[1], classes, varies=bool(seeds))
         for name, offset in params.offsets.items():
             offset.check_shape(f"params.yaml: offsets.{name}", shape, params.latent_dims(name))
             for key, path in offset.files.items():
