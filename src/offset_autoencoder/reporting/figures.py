@@ -112,7 +112,7 @@ def learning_curve_figure(
     ends = [group[-1]["epoch"] for group in groups.values()]
     table = _mean_table(
         "learning-curve-numbers",
-        "Best validation loss so far: mean and half its interval over seeds.",
+        f"Best validation loss so far: mean and half its interval over {results.design.over}.",
         f"{FILES}/learning_curves.csv",
         groups,
         {**by_epoch, "at the end, ±": losses(math.inf)},
@@ -136,7 +136,7 @@ def level_figure(
     name = plot.replace("_", "-")
     table = _mean_table(
         f"{name}-numbers",
-        f"{unit}: mean and half its interval over seeds. Columns: {x_label}.",
+        f"{unit}: mean and half its interval over {results.design.over}. Columns: {x_label}.",
         f"{FILES}/{plot}.csv",
         groups,
         {

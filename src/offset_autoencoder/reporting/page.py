@@ -189,6 +189,7 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
             },
         },
         interval=percent(evaluate.confidence),
+        over=results.design.over,
         covers=results.design.covers,
         margin=percent(evaluate.margin),
         verdicts=[(word, words[word]) for word in WORDS if words[word]],

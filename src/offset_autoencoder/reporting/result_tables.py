@@ -263,10 +263,10 @@ def verdict_table(results: ExperimentResults) -> Table:
     evaluate, error = results.evaluate, METRICS[results.evaluate.metric].error_label
     caption = (
         f"Change of the {error}, % of that of the network trained with nothing: mean and half its "
-        f"{percent(evaluate.confidence)} interval over seeds, on unseen samples (the test split) "
-        f"and on training samples, with another sample's vector, a Gaussian draw of the same mean "
-        "and covariance, the mean vector and none. Then with another's in networks trained with "
-        "nothing and with Gaussian noise of the same rms, to which the same vectors are handed. "
+        f"{percent(evaluate.confidence)} interval over {results.design.over}, on unseen "
+        "samples (the test split) and on training samples, with another sample's vector, a "
+        "Gaussian draw of the same mean and covariance, the mean vector and none. Then with "
+        "another's in networks trained with nothing and with Gaussian noise of the same rms, to which the same vectors are handed. "
         "Donor shift: how far of the way to the other sample its vector takes the "
         "reconstruction, %. Last: the error less that of the network trained with nothing, or with "
         "noise, % of that; noise off: as deployed, noise on: as trained."
@@ -315,7 +315,8 @@ def intervention_table(results: ExperimentResults) -> Table:
     caption = (
         f"Change of the {error} when the offset of the trained network is exchanged, on unseen "
         "samples (the test split) and on training samples, % of the error of the network trained "
-        f"with nothing: mean and half its {percent(evaluate.confidence)} interval over seeds. "
+        f"with nothing: mean and half its {percent(evaluate.confidence)} interval over "
+        f"{results.design.over}. "
         f"Right of zero is worse; grey: within ± {100 * evaluate.margin:g} %."
     )
     legend = [

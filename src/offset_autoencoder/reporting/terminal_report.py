@@ -220,8 +220,9 @@ def print_verdicts(console: Console, results: ExperimentResults) -> None:
         note += "Gauss.: a draw of the same mean and covariance. omit.: none. "
     note += (
         "mean: the mean vector. ctrl: another's in the network trained with nothing, to which the "
-        f"same vectors are handed. ±: half the {confidence} interval over seeds. shift: donor "
-        "shift, the share of the way to the other sample that its vector takes the output, %. "
+        f"same vectors are handed. ±: half the {confidence} interval over {results.design.over}. "
+        "shift: donor shift, the share of the way to the other sample that its vector takes the "
+        "output, %. "
         f"second encoder: another's and the mean vector cost more than {margin} on unseen samples, "
         "and the output moves to the donor. memorised: another's costs on training samples alone. "
         "noise: it costs on neither. cancelled or ignored: nor does omitting it. Each is shown, or "

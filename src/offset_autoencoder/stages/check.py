@@ -48,7 +48,7 @@ def _check_offsets(params: Params, data: PreparedData) -> None:
 
 
 def count_runs(params: Params) -> str:
-    """Size of the experiment: ``"16 models, 26 settings, 10 seeds, 260 runs"``."""
+    """Size of the experiment: ``"17 models, 27 settings, 20 seeds, 540 runs"``."""
     counted = {
         word: len(getattr(params, f"{word}s")) for word in ("model", "setting", "seed", "run")
     }
