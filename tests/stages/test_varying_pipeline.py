@@ -38,7 +38,7 @@ SECTIONS: dict[str, Any] = {
     "offsets": {
         "none": {"kind": "zero"},
         "pca": {"kind": "pca"},
-        "table": {"kind": "file", "path": {name: f"{name}.npy" for name in SPLITS}},
+        "table": {"kind": "file", "path": "table.npy"},
     },
     "network": {"latent_dim": 4, "hidden": [8], "loss": "mean_squared_error", "output": "linear"},
     "train": {"epochs": 3, "batch_size": 128, "learning_rate": 0.01},
@@ -56,16 +56,12 @@ def vectors(ids: Any) -> Any:
 
 
 def build(experiment: Experiment, **sections: Any) -> None:
-    """Run all before ``train``; the user's tables are those of the first seed's splits."""
+    """Run all before ``train``; the user's table has a row per digit."""
     Path("data/raw").mkdir(parents=True, exist_ok=True)
     document = experiment.write(**{**SECTIONS, **sections})
-    for name in SPLITS:
-        np.save(f"data/raw/{name}.npy", np.zeros(1))
+    np.save("data/raw/table.npy", vectors(np.arange(1797)))
     with contextlib.redirect_stdout(io.StringIO()):
         prepare.main()
-        for name in SPLITS:
-            first = load_splits().of(document["seeds"][0])
-            np.save(f"data/raw/{name}.npy", vectors(first.split(name).ids))
         for name in document["offsets"]:
             offsets.main([name])
 
