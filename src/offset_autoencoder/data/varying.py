@@ -102,12 +102,13 @@ class PreparedSplits:
         x = ConcatenatedRows(tuple(part.x for part in parts))
         ids = np.concatenate([part.ids for part in parts])
         labels = [part.y for part in parts if part.y is not None]
+        y = np.concatenate(labels) if labels else None
         splits: dict[SplitName, PreparedSplit] = {}
         for name in SPLITS:
             rows = _open_rows(folder / name / _ROWS, schema.samples[name], len(x))
             splits[name] = PreparedSplit(
                 x=_copied(RowSubset(x, rows)) if is_scaled_alike else open_x(folder, name, schema),
-                y=np.concatenate(labels)[rows] if labels else None,
+                y=None if y is None else y[rows],
                 ids=ids[rows],
                 rows=rows,
             )

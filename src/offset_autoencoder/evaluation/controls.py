@@ -23,7 +23,7 @@ CONTROLS: tuple[Network, ...] = (NOTHING, NOISE)
 
 @dataclass(frozen=True)
 class Controls:
-    """What the runs of an experiment are compared with, by their ids.
+    """References and guests of the runs of an experiment, by their ids.
 
     Attributes:
         references: Of each run those of the same seed, network and training that were trained with

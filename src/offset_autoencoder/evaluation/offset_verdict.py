@@ -213,7 +213,7 @@ def _unclear(quantity: str, seen: str = "") -> Ruling:
 
 
 def _to_others(offset: OffsetVerdict, quantities: Sequence[str], alike: str, unlike: str) -> str:
-    """What the network trained with nothing has to say to an absence."""
+    """Clause on whether an absence is that of the network trained with nothing, too."""
     if NOTHING not in offset.beyond:
         return ""
     network = f"to a network {NOTHING}"
@@ -299,7 +299,7 @@ def _estimates(values: ByQuantity, confidence: float, design: Design) -> dict[st
 
 
 def missing_controls(verdict: OffsetVerdict) -> str:
-    """What cannot be compared, and why; empty where all controls are there."""
+    """Clause on the controls that are missing, and why; empty where all are there."""
     if not decodes_sum(verdict.setting):
         return "no control: its decoder is of another kind"
     missing = [control for control in CONTROLS if control not in verdict.beyond]

@@ -30,7 +30,7 @@ _FAR = 9.0  # standard deviations beyond which no normal value is ever seen
 
 
 class Rule(NamedTuple):
-    """What a finding needs, and how surely it is to be made.
+    """Requirements of a finding: levels, power and overlap.
 
     That is a p of at most ``level``, of a two-sided test for a difference and of either
     one-sided test for equivalence, and the whole interval on the right side.

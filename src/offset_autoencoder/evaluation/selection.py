@@ -39,7 +39,7 @@ class Selected:
 
 
 def selection_note(design: Design) -> str:
-    """What the selection by validation means for the test metrics of the selected settings."""
+    """Sentence on what a selection by validation does to the test metrics of the selected."""
     if not design.varies:
         return "The test split had no part in it."
     return (

@@ -44,12 +44,12 @@ class Design:
 
     @property
     def covers(self) -> str:
-        """What another experiment may draw anew and still be in an interval over seeds."""
+        """Sources of variation that an interval over seeds covers, in words."""
         return "training seeds and splits" if self.varies else "training seeds, on one split"
 
     @property
     def over(self) -> str:
-        """The same in short, for titles."""
+        """Short form of :attr:`covers`, for titles."""
         return "seeds and splits" if self.varies else "seeds"
 
 

@@ -89,7 +89,7 @@ def open_jobs(runs: Sequence[IdentifiedRun], data: Callable[[int], TrainingData]
 
 
 class _OpenedData:
-    """What the runs of each seed train on, opened once for all that train at the same time."""
+    """Training data by seed, opened once for all runs that train at the same time."""
 
     def __init__(self, open_data: Callable[[int], TrainingData]) -> None:
         self._open, self._lock = open_data, threading.Lock()
