@@ -46,6 +46,13 @@ def test_the_default_experiment() -> None:
     assert len(params.runs) == 20 * len(params.settings)
 
 
+def test_the_mnist_example_is_eleven_models_by_ten_seeds_on_the_split_of_the_file() -> None:
+    params = load_params(ROOT / "examples" / "mnist" / "params.yaml")
+    assert (len(params.models), len(params.runs)) == (11, 110)
+    assert params.data.path == {"train": "mnist.npz", "test": "mnist.npz"}
+    assert {setting.network.hidden[0] for setting in params.settings} == {128}
+
+
 def test_settings_are_the_product_of_the_lists() -> None:
     document = changed("models", {"a": {"offset": "frozen", "rms": [0.1, None], "epochs": [5, 9]}})
     document["network"]["latent_dim"] = [4, 8]
