@@ -74,7 +74,7 @@ def test_every_condition_of_a_metric_is_the_metric(metric: metrics.Metric) -> No
 def test_a_metric_in_blocks_is_that_of_the_whole(
     metric: metrics.Metric, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(metrics, "_BLOCK_VALUES", 7 * D)
+    monkeypatch.setattr(decoding, "_BLOCK_VALUES", 7 * D)
     inputs = iter([("near", CODE, OFFSET)])
     ((_, values),) = decoded_metrics(X, inputs, lambda *_: NEAR, [metric.name], DOMAIN)
     whole = reconstruction_metrics(X, NEAR, DOMAIN)[metric.name]

@@ -96,7 +96,7 @@ def test_a_random_table_is_memorised_and_a_projection_is_read(
         for run in runs
     }
     targets = prepare_targets(Splits(*(X[name] for name in SPLITS)), None)
-    samples = EvaluationSamples(X, targets, Domain.of(X["test"], (0.0, 1.0)))
+    samples = EvaluationSamples(X, targets, Domain.of(X["test"], (0.0, 1.0)), TESTED)
     evaluations = dict(evaluate_runs(finished, offsets, samples, params.evaluate))
     rows = [RunRow(run.label, run, "finished", evaluations[run.label].metrics) for run in runs]
     results = experiment_results(params, rows, evaluations, [])
