@@ -17,6 +17,7 @@ from offset_autoencoder.evaluation.interventions import EXCHANGES, MEAN, OMITTED
 from offset_autoencoder.evaluation.metrics import Domain
 from offset_autoencoder.evaluation.probes import Splits, prepare_targets
 from offset_autoencoder.evaluation.run_evaluation import EvaluationSamples, evaluate_runs
+from offset_autoencoder.evaluation.sample_errors import TestedSamples
 from offset_autoencoder.models import dense
 from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.models.resolve import resolve_architecture
@@ -27,6 +28,7 @@ RNG = np.random.default_rng(0)
 X: dict[SplitName, Any] = {
     name: RNG.random((n, D), dtype=np.float32) for name, n in zip(SPLITS, (60, 20, 30), strict=True)
 }
+TESTED = TestedSamples(np.arange(len(X["test"])))
 TABLE: dict[SplitName, Any] = {name: np.tanh(x[:, :L]) for name, x in X.items()}
 MODELS: dict[str, Any] = {
     "none": {"offset": "none"},

@@ -42,7 +42,8 @@ class WrittenSplits:
 
     def title(self, name: PartName) -> str:
         """``"test split of seed 3"``."""
-        return f"anomalies left out{self.of_seed}" if name == LEFT_OUT else f"{name} split{self.of_seed}"
+        part = "anomalies left out" if name == LEFT_OUT else f"{name} split"
+        return part + self.of_seed
 
     def location(self, name: PartName, row: int, feature: int | None = None) -> str:
         """Place of a value in the file that it came from."""

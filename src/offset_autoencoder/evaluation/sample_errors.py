@@ -14,13 +14,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import Setting
-from offset_autoencoder.evaluation.metrics import Array, sample_errors
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.evaluation.metrics import METRICS, Array, Domain, sample_errors
 from offset_autoencoder.evaluation.statistics import Design, Estimate, mean_and_interval
 from offset_autoencoder.evaluation.summary import RunRow, rows_by_setting
 
 QUANTILES = (0.9, 0.95, 0.99)
 
 Columns = Mapping[str, NDArray[Any]]
+
+
+def errors_that_apply(x: Array, reconstruction: Array) -> list[str]:
+    """Metrics that are an error of each sample, and defined for these and their reconstructions."""
+    domains = [Domain.of(array, None) for array in (x, reconstruction) if array.size]
+    return [
+        name
+        for name, metric in METRICS.items()
+        if metric.per_sample and all(metric.applies(domain) for domain in domains)
+    ]
+
+
+def errors_of(metric: str, x: Array, reconstruction: Array, *, per_feature: bool = False) -> Array:
+    """Error of each sample, (n,) float32, or of each of its features, (n, D), which that averages.
+
+    Raises:
+        InputError: where the metric is none of :func:`errors_that_apply`.
+    """
+    if metric not in (known := errors_that_apply(x, reconstruction)):
+        what = f"{metric} is no error of these samples and their reconstructions, once scaled"
+        raise InputError("metric", what, f"one of {', '.join(known)}")
+    # A feature by itself is a sample of one feature.
+    pair = [part.reshape(-1, 1) if per_feature else part for part in (x, reconstruction)]
+    errors = sample_errors(metric, *pair)
+    assert errors is not None
+    return errors.reshape(x.shape) if per_feature else errors
 
 
 @dataclass(frozen=True)

@@ -37,9 +37,7 @@ def error_table(results: ExperimentResults) -> Table:
         shown, confidence = {item.setting.label for item in items}, results.evaluate.confidence
         for name, metric in METRICS.items():
             if metric.detects:
-                found = summarise(
-                    results.runs, results.settings, name, confidence, results.design
-                )
+                found = summarise(results.runs, results.settings, name, confidence, results.design)
                 own = [one.estimate for one in found if one.setting.label in shown]
                 columns.append(tables.estimate_column(name, f"{metric.label}, ±", own))
     metrics = dict.fromkeys(METRICS[item.metric].label for item in items)

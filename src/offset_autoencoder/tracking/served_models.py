@@ -20,7 +20,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from offset_autoencoder.config import Params
 from offset_autoencoder.data.varying import load_splits
-from offset_autoencoder.evaluation.metrics import METRICS, VALIDATION, error_metric, higher_is_better
+from offset_autoencoder.evaluation.metrics import (
+    METRICS,
+    VALIDATION,
+    error_metric,
+    higher_is_better,
+)
 from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.io.tables import number, read_csv
 from offset_autoencoder.paths import PREPARED, REPORTS, project_root
