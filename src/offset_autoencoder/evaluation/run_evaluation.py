@@ -166,10 +166,8 @@ def _opened_runs(
         plain_code = plain_codes.get(twin_of(run)) if starts_as_plain else None
         guests = {guest: handed[guest] for guest in controls.guests.get(run_id, ())}
         references = controls.references[run_id]
-        yield (
-            run_id,
-            _Open(trained, inference, encoded, draws, plain_code, references, guests),
-        )
+        opened = _Open(trained, inference, encoded, draws, plain_code, references, guests)
+        yield run_id, opened
 
 
 def _adds(offsets: Offsets) -> Callable[[Run], bool]:
