@@ -37,7 +37,7 @@ def average_precision(errors: NDArray[Any], is_anomaly: NDArray[np.bool_]) -> fl
 def _counts(errors: NDArray[Any], is_anomaly: NDArray[np.bool_]) -> tuple[Counts, Counts]:
     """Anomalies and samples of at least each distinct error, from the largest error down."""
     if np.isnan(errors).any():
-        return np.full((2, 1), np.nan), np.full(1, np.nan)
+        return np.full(1, np.nan), np.full(1, np.nan)
     _, places = np.unique(-errors, return_inverse=True)
     hits = np.bincount(places, weights=is_anomaly)
     return np.cumsum(hits), np.cumsum(np.bincount(places)).astype(np.float64)

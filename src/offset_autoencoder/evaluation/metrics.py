@@ -272,7 +272,7 @@ def error_metric(evaluate: Evaluate) -> str:
 
 
 def sample_metric(evaluate: Evaluate) -> str:
-    """The metric that is the error of a sample, by which anomalies are told: a mean over samples."""
+    """The metric that is the error of a sample, and tells anomalies: a mean over samples."""
     if evaluate.anomaly is not None:
         return evaluate.anomaly.error
     return evaluate.metric if METRICS[evaluate.metric].per_sample else "mse"
