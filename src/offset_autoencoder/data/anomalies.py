@@ -57,13 +57,16 @@ def leave_out(
     Raises:
         InputError: where training or validation would be empty, or the test split has not both.
     """
-    if is_anomaly is None:
-        return {**rows}
-    kept = {name: part[~is_anomaly[part]] for name, part in rows.items() if name != "test"}
-    for name, part in kept.items():
-        if not len(part):
+    splits: dict[PartName, Rows] = {}
+    for name, part in rows.items():
+        splits[name] = part
+        if is_anomaly is not None and name != "test":
+            splits[name] = part[~is_anomaly[part]]
+        if not len(splits[name]):
             what = f"the {name} split{of_seed} has no sample of a normal class"
             raise InputError(f"{_WHERE}.normal", what, "name more classes, or give more samples")
+    if is_anomaly is None:
+        return splits
     of_test = is_anomaly[rows["test"]]
     if of_test.all() or not of_test.any():
         lacks = "sample of a normal class" if of_test.all() else "anomaly"
@@ -72,5 +75,4 @@ def leave_out(
     others = [part[is_anomaly[part]] for name, part in rows.items() if name != "test"]
     out = np.concatenate(others)
     out = out[np.argsort(ids[out], kind="stable")]
-    splits: dict[PartName, Rows] = {name: kept.get(name, part) for name, part in rows.items()}
     return splits | {LEFT_OUT: out} if len(out) else splits
