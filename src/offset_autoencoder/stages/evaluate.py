@@ -116,7 +116,7 @@ def design_of(schema: Schema, *, varies: bool, anomalies: int = 0) -> Design:
 def _run_row(row: IndexedRun, run: Run, evaluation: RunEvaluation | None) -> RunRow:
     if evaluation is None:
         return RunRow(row.id, run, row.status)
-    compared = evaluation.errors and evaluation.errors.compared
+    compared = None if evaluation.errors is None else evaluation.errors.compared
     return RunRow(row.id, run, row.status, evaluation.metrics, compared)
 
 
