@@ -184,3 +184,26 @@ def test_names_are_short_and_say_which(make_project: Make, models: Any, names: l
     project.document |= {"models": models, "evaluate": {"baselines": ["a"]}}
     (project.root / "params.yaml").write_text(yaml.safe_dump(project.document))
     assert sorted(map(setting_name, project.params.settings)) == sorted(names)
+
+
+def test_the_order_of_the_seeds_is_no_other_setting(make_project: Make) -> None:
+    """Where each seed has data of its own, a setting is known by those of its lowest seed."""
+    project = make_project(has_store=False)
+    project.document["seeds"] = [0, 1]
+    spec = project.spec
+    of_seed = {0: "a" * 64, 1: "b" * 64}
+
+    def with_own_data(run: Any) -> dict[str, Any]:
+        saved = spec(run)
+        saved["fingerprint"]["data"] = of_seed[run.seed]
+        return saved
+
+    project.spec = with_own_data  # type: ignore[method-assign]
+    keys = []
+    for seeds in ([0, 1], [1, 0], [0], [1]):
+        project.document["seeds"] = seeds
+        project.write()
+        records = read_records(project.params, project.root)
+        keys.append([record.key for record in records if record.role == "setting"])
+    assert keys[0] == keys[1] == keys[2]
+    assert keys[0] != keys[3]

@@ -20,6 +20,7 @@ from offset_autoencoder.io import files
 from offset_autoencoder.io.arrays import ConcatenatedRows, Rows, chunks, reorder
 
 SplitRows = Mapping[SplitName, Rows]
+FLOAT32_BYTES = 4  # of a value as prepared
 
 
 @dataclass(frozen=True)

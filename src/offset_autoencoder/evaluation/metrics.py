@@ -271,6 +271,13 @@ def higher_is_better(column: str) -> bool:
     return metric_of(column).higher_is_better
 
 
+def badness(column: str, value: float) -> float:
+    """A number that is lowest for the best value of a column; infinite where it is not finite."""
+    if not math.isfinite(value):
+        return math.inf
+    return -value if higher_is_better(column) else value
+
+
 def reconstruction_metrics(
     x: NDArray[Any], reconstruction: NDArray[Any], domain: Domain
 ) -> dict[str, float]:

@@ -65,7 +65,7 @@ def evaluate(
         evaluations,
         [(run, read_history(runs_folder(MODELS) / run_id)["val_loss"]) for run_id, run in finished],
         unconverged=sum(still_improving(run_id, run) for run_id, run in finished),
-        design=design_of(splits.schema(params.seeds[0]), varies=splits.varies),
+        design=design_of([splits.schema(seed) for seed in splits.seeds]),
     )
     # Other seeds may have trained on the first one's test samples.
     seed = params.seeds[0]
@@ -82,16 +82,16 @@ def evaluate(
     )
 
 
-def design_of(schema: Schema, *, varies: bool) -> Design:
-    """The design of an experiment, by the sizes of its splits, which are those of all seeds."""
-    samples = schema.samples
-    if not varies:
+def design_of(schemas: Sequence[Schema]) -> Design:
+    """The design of an experiment, by the sizes of the splits of each seed; of none: one split.
+
+    Where whole groups make them differ, their means count.
+    """
+    if not schemas:
         return ONE_SPLIT
-    others = samples["validation"] + samples["test"]
+    train, validation, test = (sum(s.samples[name] for s in schemas) for name in SPLITS)
     return Design(
-        varies=True,
-        overlap=samples["test"] / samples["train"],
-        training_overlap=samples["train"] / others,
+        varies=True, overlap=test / train, training_overlap=train / (validation + test)
     )
 
 

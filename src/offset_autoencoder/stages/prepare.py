@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,17 +17,21 @@ from offset_autoencoder.config.schema import Data, SplitName
 from offset_autoencoder.config.values import check_environment
 from offset_autoencoder.data import prepared, varying
 from offset_autoencoder.data.checks import WrittenSplits, check_values
-from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, Schema, SplitRows
+from offset_autoencoder.data.prepared import (
+    FLOAT32_BYTES,
+    PreparedData,
+    PreparedSplit,
+    Schema,
+    SplitRows,
+)
 from offset_autoencoder.data.samples import Samples, load_samples, locate
 from offset_autoencoder.data.scaling import Scale, fit_scale
-from offset_autoencoder.data.splits import assign, split_leakage
+from offset_autoencoder.data.splits import assign, group_leakage, split_leakage
 from offset_autoencoder.errors import InputError, adding, run_command
 from offset_autoencoder.evaluation import metrics
 from offset_autoencoder.io.arrays import ConcatenatedRows, RowSubset
 from offset_autoencoder.io.files import open_npy, replace_folder, sha256_of_array
 from offset_autoencoder.models.resolve import resolve_architectures
-
-_FLOAT32_BYTES = 4
 
 
 def main() -> None:
@@ -91,16 +96,20 @@ class Source:
     def load(cls, params: Params) -> Source:
         """Read the data set, split it, and check it against params.yaml as far as its shape tells.
 
-        The splits of all seeds are of one size, so that what suits the first one suits all.
+        What suits the smallest training split suits all. Unless groups are kept whole, the splits
+        of all seeds are of one size.
 
         Raises:
             InputError: for what is wrong with the data, its splits or its shape.
         """
-        samples = load_samples(params.data, paths.RAW)
+        samples = load_samples(params.data, paths.RAW, params.split)
         seeds, note = _seeds_with_splits(params, samples)
         rows = _assign(params, samples, seeds[0] if seeds else None)
         classes = None if samples.classes is None else len(samples.classes)
-        shape = DataShape(len(rows["train"]), samples.x.shape[1], classes, varies=bool(seeds))
+        sizes = [len(rows["train"])]
+        if samples.groups is not None:
+            sizes += [len(_assign(params, samples, seed)["train"]) for seed in seeds[1:]]
+        shape = DataShape(min(sizes), samples.x.shape[1], classes, varies=bool(seeds))
         for name, offset in params.offsets.items():
             offset.check_shape(f"params.yaml: offsets.{name}", shape, params.latent_dims(name))
             for key, path in offset.files.items():
@@ -121,8 +130,8 @@ class Source:
         ``report`` is called with the number of samples read so far, for the first seed's split.
 
         Returns:
-            The prepared data, and lines to print: a summary and, where samples stand in more than
-            one split, a warning.
+            The prepared data, and lines to print: a summary and, where samples or groups stand in
+            more than one split, or the order of the splits is not that of time, warnings.
 
         Raises:
             InputError: for a value that a loss or the metric cannot work with, in the split of
@@ -144,8 +153,11 @@ class Source:
             by_index = (summaries[0], of_first)
             summaries.append(self._write_splits(place, seed, rows, x, places, by_index=by_index))
         data = self._finish(folder, summaries)
-        budgets = [f"warning: {text}"] if (text := self.params.budget_warning) else []
-        return data, [_summary(summaries, self.note), *_leakage_warning(summaries), *budgets]
+        warnings = [*_leakage(summaries), *_broken_splits(self.params, self.samples, self.rows)]
+        if text := self.params.budget_warning:
+            warnings.append(text)
+        lines = [f"warning: {text}" for text in warnings]
+        return data, [_summary(summaries, self.note), *lines]
 
     def _write_splits(
         self,
@@ -247,6 +259,8 @@ def _assign(params: Params, samples: Samples, seed: int | None) -> SplitRows:
         y=samples.y,
         classes=samples.classes,
         given=samples.splits,
+        groups=samples.groups,
+        moments=samples.moments,
         run_seed=seed,
     )
 
@@ -257,22 +271,43 @@ def _seeds_with_splits(params: Params, samples: Samples) -> tuple[tuple[int, ...
     Raises:
         InputError: where splits are to vary, and the data bring a test split.
     """
-    vary = params.split.vary
-    if samples.splits is not None and bool(np.any(samples.splits == "test")):
+    vary, seeds = params.split.vary, params.seeds
+    given = set() if samples.splits is None else set(samples.splits.tolist())
+    note = _kept_whole(params, samples) if not {"validation", "test"} <= given else ""
+    if "test" in given:
         if vary:
             what = "is true, but the data bring a test split of their own"
             mend = "leave it out: all seeds then share the splits that the data bring"
             raise InputError("params.yaml: split.vary", what, mend)
-        return (), ""
-    seeds = len(params.seeds)
-    note = f", each of {seeds} seeds with a split of its own" if seeds > 1 else ""
+        return (), note
+    if vary is False or samples.moments is not None:
+        return (), note
     if vary is None:
         bounds = [setting.train.memory_limit for setting in params.settings]
         limit = min((bound for bound in bounds if bound is not None), default=None)
         train = _assign(params, samples, None)["train"]
-        if limit is not None and len(train) * samples.x.shape[1] * _FLOAT32_BYTES > limit:
-            return (), ", one split for all seeds as train.memory_limit is below the training split"
-    return ((), "") if vary is False else (params.seeds, note)
+        if limit is not None and len(train) * samples.x.shape[1] * FLOAT32_BYTES > limit:
+            note += ", one split for all seeds as train.memory_limit is below the training split"
+            return (), note
+    return seeds, note + f", each of {len(seeds)} seeds with a split of its own" * (len(seeds) > 1)
+
+
+def _kept_whole(params: Params, samples: Samples) -> str:
+    """Clause on the columns that the splits go by beside the ids."""
+    is_stratified = params.split.stratify and samples.y is not None
+    if samples.groups is not None:
+        groups = len(np.unique(samples.groups))
+        about = ", classes shared out as evenly as they allow" if is_stratified else ""
+        return f", {groups} groups ({_named(params, 'group')}) kept whole{about}"
+    if samples.moments is not None:
+        about = ", not stratified" if is_stratified else ""
+        return f", one split in the order of {_named(params, 'order')}{about}"
+    return ""
+
+
+def _named(params: Params, key: str) -> str:
+    value = getattr(params.split, key)
+    return str(value if isinstance(value, str) else value["train"])
 
 
 def _source_name(data: Data) -> str:
@@ -285,25 +320,57 @@ def _source_name(data: Data) -> str:
 def _summary(summaries: Sequence[_Summary], note: str) -> str:
     """One line: ``"digits, 1797 × 64, train 1168 / validation 270 / test 359, 10 classes"``."""
     schema = summaries[0].schema
-    counts = " / ".join(f"{name} {schema.samples[name]}" for name in SPLITS)
+    sizes = {name: sorted({s.schema.samples[name] for s in summaries}) for name in SPLITS}
+    counts = " / ".join(f"{name} {_span(sizes[name])}" for name in SPLITS)
     classes = "no labels" if schema.classes is None else f"{len(schema.classes)} classes"
     size = f"{sum(schema.samples.values())} × {schema.input_dim}"
     line = f"{schema.source}, {size}, {counts}, {classes}"
     constants = sorted({int(s.scale.facts.get("constant_features", 0)) for s in summaries})
     if most := constants[-1]:
-        least = f"{constants[0]} to " if len(constants) > 1 else ""
-        line += f", {least}{most} constant feature{'s' * (most != 1)} set to 0"
+        line += f", {_span(constants)} constant feature{'s' * (most != 1)} set to 0"
     return line + note
 
 
-def _leakage_warning(summaries: Sequence[_Summary]) -> list[str]:
-    """Line where samples stand in more than one split: ``"warning: 3 of 270 ..."``."""
-    counts = {name: max(s.leakage[name] for s in summaries) for name in SPLITS[1:]}
+def _span(numbers: Sequence[int]) -> str:
+    """``"3 to 7"``, or ``"3"`` where the first and the last of ascending numbers are one."""
+    first, last = numbers[0], numbers[-1]
+    return f"{last}" if first == last else f"{first} to {last}"
+
+
+def _leakage(summaries: Sequence[_Summary]) -> list[str]:
+    """Line where samples stand in more than one split: ``"... 3 of 270 in validation"``."""
+    worst = {name: max(summaries, key=lambda s: s.leakage[name]) for name in SPLITS[1:]}
     up_to = "up to " * (len(summaries) > 1)
-    samples = summaries[0].schema.samples
-    clauses = [f"{up_to}{n} of {samples[name]} in {name}" for name, n in counts.items() if n]
-    warning = f"warning: samples that also stand in an earlier split: {', '.join(clauses)}"
-    return [warning] if clauses else []
+    clauses = [
+        f"{up_to}{summary.leakage[name]} of {summary.schema.samples[name]} in {name}"
+        for name, summary in worst.items()
+        if summary.leakage[name]
+    ]
+    text = f"samples that also stand in an earlier split: {', '.join(clauses)}"
+    return [text] if clauses else []
+
+
+def _broken_splits(params: Params, samples: Samples, rows: SplitRows) -> list[str]:
+    """Lines where splits that the data bring part a group, or do not follow each other in time."""
+    texts: list[str] = []
+    if samples.groups is not None:
+        groups = samples.groups
+        clauses = [
+            f"{parted} of {len(np.unique(groups[rows[name]]))} in {name}"
+            for name, parted in group_leakage(groups, rows).items()
+            if parted
+        ]
+        if clauses:
+            what = f"groups ({_named(params, 'group')}) that also stand in an earlier split"
+            texts.append(f"{what}: {', '.join(clauses)}")
+    if samples.moments is not None:
+        for name, later in itertools.pairwise(SPLITS):
+            moments = samples.moments[rows[name]]
+            late = int(np.sum(moments >= samples.moments[rows[later]].min()))
+            if late:
+                what = f"samples of {name} that do not lie before {later} in"
+                texts.append(f"{what} {_named(params, 'order')}: {late} of {len(moments)}")
+    return texts
 
 
 if __name__ == "__main__":
