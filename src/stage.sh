@@ -1,5 +1,5 @@
 #!/bin/sh
-# A stage of dvc.yaml:  sh src/stage.sh MODULE [ARGUMENT]...
+# A stage of dvc.yaml:  exec sh src/stage.sh MODULE [ARGUMENT]...
 #
 # Python is the one that dvc runs by, so that no environment need be activated, or else the first with
 # the project's command, or at least dvc, beside it. The code is that of this folder, in a temporary

@@ -192,8 +192,7 @@ def test_groups_are_whole_and_sizes_near_what_is_asked_for(
     np.testing.assert_array_equal(np.sort(together), ids)
     assert group_leakage(names, rows) == {"validation": 0, "test": 0}
     for name, share in (("validation", split.validation), ("test", split.test)):
-        # A part closes within half a group of its size, or with stratification about one.
-        assert abs(len(rows[name]) - share * len(groups)) <= (18 if stratify else 5.5)
+        assert abs(len(rows[name]) - share * len(groups)) <= 9 / 2 + 0.5  # half a group
     # Neither the ids nor the order of the file has a part in it, only the groups' names.
     order = np.random.default_rng(0).permutation(len(groups))
     again = assign(ids + 1000, split, y=y[order], groups=names[order])
@@ -207,7 +206,9 @@ def test_groups_of_one_class_each_are_stratified_about() -> None:
     spread = {True: 0.0, False: 0.0}
     for stratify in spread:
         for seed in range(5):
-            rows = assign(np.arange(600), Split(stratify=stratify), y=y, groups=groups, run_seed=seed)
+            rows = assign(
+                np.arange(600), Split(stratify=stratify), y=y, groups=groups, run_seed=seed
+            )
             counts = np.bincount(y[rows["test"]], minlength=6)
             assert counts.sum() == 120
             spread[stratify] += float(counts.std()) / 5
@@ -222,7 +223,7 @@ def test_groups_go_by_seed_and_by_nothing_else() -> None:
     assert set(groups[of_seed[0]["test"]]) == PINNED_GROUPS
 
 
-PINNED_GROUPS: set[int] = set()
+PINNED_GROUPS = {4, 7, 10, 11, 14, 21}
 
 
 @pytest.mark.parametrize(("sizes", "left"), [([1, 1, 100], 100), ([40, 40, 40], 40)])
@@ -253,7 +254,7 @@ def test_the_data_sets_own_test_split_stays_beside_groups_and_moments() -> None:
 def test_the_last_in_time_are_the_test_split(values: list[int], random: Any) -> None:
     moments = np.array(values)
     if len(np.unique(moments)) < 3:
-        with pytest.raises(InputError, match=r"split\.order: orders the samples by \d values?, cut"):
+        with pytest.raises(InputError, match=r"split\.order: orders the samples by \d values?,"):
             assign(np.arange(len(values)), Split(), moments=moments)
         return
     rows = assign(np.arange(len(values)), Split(), moments=moments)

@@ -21,9 +21,19 @@ NAMES = ["a", "x", "offset"]  # as an accelerometer's may be
 def metadata(**facts: Any) -> ModelMetadata:
     common: dict[str, Any] = {
         **dict.fromkeys(("function", "columns", "image_shape", "model", "classes")),
-        **{"format": FORMAT, "run": "0", "system": "additive", "seed": 0, "input_dim": 3},
-        **{"latent_dim": 2, "offset_kind": "hash", "offset_factor": 1.0, "scale": "none"},
-        **{"text_ids": False, "has_code": True, "test_samples_sha256": "", "test": {}},
+        "format": FORMAT,
+        "run": "0",
+        "system": "additive",
+        "seed": 0,
+        "input_dim": 3,
+        "latent_dim": 2,
+        "offset_kind": "hash",
+        "offset_factor": 1.0,
+        "scale": "none",
+        "text_ids": False,
+        "has_code": True,
+        "test_samples_sha256": "",
+        "test": {},
     }
     return ModelMetadata(**{**common, **facts})
 
@@ -85,9 +95,7 @@ TEXTS, NUMBERS = np.array(["7", "9"]), np.array([7, 9])
     ],
 )
 @pytest.mark.parametrize("kept", [TEXTS, NUMBERS])
-def test_labels_and_ids_in_the_type_of_the_data(
-    name: str, values: Any, kept: NDArray[Any]
-) -> None:
+def test_labels_and_ids_in_the_type_of_the_data(name: str, values: Any, kept: NDArray[Any]) -> None:
     facts = metadata(classes=kept.tolist(), text_ids=kept.dtype.kind == "U")
     table = pd.DataFrame(X).assign(**{name: np.asarray(values).ravel()})
     for request_ in ({"x": X, name: values}, table):
@@ -102,7 +110,11 @@ def test_labels_and_ids_in_the_type_of_the_data(
         ({"x": [[1.0], [1.0, 2.0]]}, {}, "x: "),
         ({}, {}, "x: missing .give the samples as x"),
         ({"labels": [1, 2]}, {}, "x: missing"),
-        ({"a": [1.0], "X": [1.0]}, {"columns": ["a", "x"]}, "lacks the column 'x' .did you mean"),
+        (
+            {"a": [1.0], "X": [1.0]},
+            {"columns": ["a", "x"]},
+            "x: lacks the column 'x' .known are 'X', 'a'",
+        ),
         ({"x": X, "ids": ["p", "q"]}, {}, "ids: expected whole numbers: "),
     ],
 )

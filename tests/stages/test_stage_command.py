@@ -13,7 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DVC = Path(sys.executable).with_name("dvc")
 PROBE = "import sys, theirs; print('ran by', sys.prefix, theirs.NAME, *sys.argv[1:])"
-STAGE = "stages: {probe: {cmd: sh src/stage.sh probe one two}}"
+STAGE = "stages: {probe: {cmd: exec sh src/stage.sh probe one two}}"
+BY_HAND = ("sh", "-c", "sh src/stage.sh probe; exit $?")  # not by a Python, as pytest is
 
 
 @pytest.fixture
@@ -49,16 +50,15 @@ def test_dvc_runs_it_though_its_environment_is_not_activated(project: Path) -> N
 
 def test_the_environment_of_the_project_is_found(project: Path) -> None:
     (project / ".venv").symlink_to(sys.prefix)
-    command = ("sh", "src/stage.sh", "probe")
-    status, said = run(project, *command, path="")
+    status, said = run(project, *BY_HAND, path="")
     assert status == 0, said
     # In a temporary clone of DVC's it is that of the project.
     clone = project / "clone"
     shutil.copytree(project / "src", clone / "src")
     shutil.copytree(project / "theirs", clone / "theirs")
     (clone / "bin").symlink_to(project / "bin")
-    assert run(clone, *command, path="", DVC_ROOT=str(project))[0] == 0
-    status, said = run(clone, *command, path="")
+    assert run(clone, *BY_HAND, path="", DVC_ROOT=str(project))[0] == 0
+    status, said = run(clone, *BY_HAND, path="")
     assert (status, said.startswith("error: there is no Python: activate")) == (127, True), said
 
 
@@ -67,5 +67,5 @@ def test_an_activated_environment_is_found_though_another_python_comes_first(pro
     other.mkdir()
     (other / "python3").symlink_to("/bin/false")
     path = os.pathsep.join([str(other), str(Path(sys.executable).parent)])
-    status, said = run(project, "sh", "src/stage.sh", "probe", path=path)
+    status, said = run(project, *BY_HAND, path=path)
     assert (status, said) == (0, f"ran by {sys.prefix} theirs\n")

@@ -133,15 +133,13 @@ def _cut_in_order(moments: NDArray[Any], totals: Sequence[int]) -> Rows:
     return (in_time - 1) % len(totals)
 
 
-def _cut_by_group(
-    groups: NDArray[Any], y: Rows | None, totals: Sequence[int], seed: str
-) -> Rows:
+def _cut_by_group(groups: NDArray[Any], y: Rows | None, totals: Sequence[int], seed: str) -> Rows:
     """Part of each sample, ``(n,)``: held-out parts, then train, each of whole groups.
 
-    The groups, in the order of their hashes, go to the first held-out part that they bring nearer
-    to its size and its share of each class: those of which they lower the sum of squared distances,
-    each weighed by the inverse of what all parts have of it. What fits none is for training. A
-    part that is left empty gets the smallest group there is.
+    A part is given groups, in the order of their hashes, as long as each brings it nearer to its
+    size and, over the classes, to its share of them: distances squared, over what all parts have.
+    Where its size then asks for more, it gets those that do best by the classes. A part that is
+    left empty gets the smallest group there is.
     """
     names, index = np.unique(groups, return_inverse=True)
     parts, held_out = len(totals), len(totals) - 1
@@ -155,14 +153,25 @@ def _cut_by_group(
         of_class = np.bincount(index * len(labels) + classes, minlength=len(names) * len(labels))
         sizes = np.hstack([sizes, of_class.reshape(len(names), -1)])
     of_all = sizes.sum(axis=0)
-    missing = np.outer(totals[:-1], of_all) / len(groups)
-    part_of = np.full(len(names), held_out)
-    in_order = hash_order(names, seed)
-    for group in in_order:
-        lowered = ((2 * missing - sizes[group]) * sizes[group] / of_all).sum(axis=1)
-        if len(fits := (lowered > 0).nonzero()[0]):
-            part_of[group] = fits[0]
-            missing[fits[0]] -= sizes[group]
+    in_order, part_of = hash_order(names, seed), np.full(len(names), held_out)
+
+    def nearer(groups: Any) -> NDArray[np.float64]:
+        gained: NDArray[np.float64] = (2 * missing - sizes[groups]) * sizes[groups] / of_all
+        return gained
+
+    for part, total in enumerate(totals[:-1]):
+        missing = of_all * (total / len(index))
+        for group in in_order[part_of[in_order] == held_out]:
+            size, *by_class = nearer(group)
+            if size > 0 and sum(by_class) >= 0:
+                part_of[group] = part
+                missing -= sizes[group]
+        free = in_order[part_of[in_order] == held_out]
+        while len(free := free[nearer(free)[:, 0] > 0]):
+            best = int(np.argmax(nearer(free)[:, 1:].sum(axis=1)))
+            part_of[free[best]] = part
+            missing -= sizes[free[best]]
+            free = np.delete(free, best)
     by_size = in_order[np.argsort(sizes[in_order, 0], kind="stable")]
     for part in range(parts):
         members = np.bincount(part_of, minlength=parts)

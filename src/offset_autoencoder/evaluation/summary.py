@@ -113,9 +113,7 @@ def _noise(setting: Setting) -> dict[str, float]:
     """The setting's rms and stddev, where it has them; not what follows from ``ebn0_db``."""
     spec = setting.spec
     stddev = None if spec.ebn0_db is not None else spec.stddev or None
-    return {
-        key: value for key, value in zip(_NOISE_KEYS, (spec.rms, stddev), strict=True) if value
-    }
+    return {key: value for key, value in zip(_NOISE_KEYS, (spec.rms, stddev), strict=True) if value}
 
 
 def metric_columns(rows: Sequence[RunRow], metric: str) -> tuple[str, ...]:

@@ -64,9 +64,7 @@ def _array(name: str, values: Any) -> NDArray[Any]:
         raise InputError(name, "is not an array: its rows are not of one length") from None
 
 
-def _as_kept(
-    inputs: dict[str, NDArray[Any]], metadata: ModelMetadata
-) -> dict[str, NDArray[Any]]:
+def _as_kept(inputs: dict[str, NDArray[Any]], metadata: ModelMetadata) -> dict[str, NDArray[Any]]:
     """Labels and ids in the type that the model's data have: text, or whole numbers."""
     are_text = {"ids": metadata.text_ids, "labels": isinstance((metadata.classes or [0])[0], str)}
     for name in inputs.keys() & are_text.keys():

@@ -90,9 +90,7 @@ def design_of(schemas: Sequence[Schema]) -> Design:
     if not schemas:
         return ONE_SPLIT
     train, validation, test = (sum(s.samples[name] for s in schemas) for name in SPLITS)
-    return Design(
-        varies=True, overlap=test / train, training_overlap=train / (validation + test)
-    )
+    return Design(varies=True, overlap=test / train, training_overlap=train / (validation + test))
 
 
 def _run_row(row: IndexedRun, run: Run, evaluation: RunEvaluation | None) -> RunRow:

@@ -88,9 +88,7 @@ def identify_runs(params: Params, splits: PreparedSplits) -> list[IdentifiedRun]
     return [identified[run.setting.label, run.seed] for run in params.runs]
 
 
-def train(
-    runs: Sequence[IdentifiedRun], splits: PreparedSplits, *, are_alike: bool = True
-) -> None:
+def train(runs: Sequence[IdentifiedRun], splits: PreparedSplits, *, are_alike: bool = True) -> None:
     """Train runs into the run store. Only here is TensorFlow imported.
 
     ``are_alike``: the splits of all seeds are of the same sizes.
@@ -112,9 +110,7 @@ def train(
 
     seeds = dict.fromkeys(run.run.seed for run in runs)
     schemas = [splits.schema(seed) for seed in ([*seeds][:1] if are_alike else seeds)]
-    samples, validation = (
-        max(schema.samples[name] for schema in schemas) for name in TRAINED_ON
-    )
+    samples, validation = (max(schema.samples[name] for schema in schemas) for name in TRAINED_ON)
     row_bytes = schemas[0].input_dim * FLOAT32_BYTES
     sizes = SampleSizes(samples, validation, row_bytes, splits.varies, are_alike=are_alike)
     one = None if splits.varies else data_of(runs[0].run.seed)

@@ -83,13 +83,16 @@ def runs_to_serve(params: Params, root: Path) -> tuple[ServedRun, ...]:
 
 
 def _finished_runs(params: Params, root: Path) -> dict[str, list[ServedRun]]:
-    """Those of each model by ``reports/runs.csv``, each once."""
+    """Those of each model of ``reports/runs.csv``, each once; of one that only diverged none."""
     path = root / REPORTS / "runs.csv"
-    runs: dict[str, dict[str, ServedRun]] = {model: {} for model in params.models}
+    runs: dict[str, dict[str, ServedRun]] = {}
     columns = ("id", "model", "seed", "status", "mse", f"mse{VALIDATION}")
     first_seed = _first_seed(root)
     for position, row in enumerate(read_csv(path, columns), start=1):
-        if row["status"] == "finished" and row["model"] in runs:
+        if row["model"] not in params.models:
+            continue
+        of_model = runs.setdefault(row["model"], {})
+        if row["status"] == "finished":
             test, validation = (
                 {
                     metric: number(path, position, f"{metric}{suffix}", cell)
@@ -100,7 +103,7 @@ def _finished_runs(params: Params, root: Path) -> dict[str, list[ServedRun]]:
             )
             is_comparable = first_seed in (None, int(row["seed"]))
             run = ServedRun(row["model"], row["id"], test, validation if is_comparable else {})
-            runs[run.model].setdefault(run.key, run)
+            of_model.setdefault(run.key, run)
     return {model: list(of_model.values()) for model, of_model in runs.items()}
 
 
@@ -206,12 +209,16 @@ class ModelPublication:
     def _without_run(self, runs: Iterable[ServedRun]) -> list[str]:
         """A line on the models of which no run can be served."""
         served, choice = {run.model for run in runs}, self.params.tracking.models
-        names = [model for model in self.params.models if model not in served]
-        if choice == "none" or not names:
+        if choice == "none":
+            return []
+        names = [model for model in _finished_runs(self.params, self.root) if model not in served]
+        if not names:
             return []
         which, seed = "no run finished", _first_seed(self.root)
         if choice == "best":
-            of_seed = "" if seed is None else f" of seed {seed}, the first, whose runs alone compare,"
+            of_seed = (
+                "" if seed is None else f" of seed {seed}, the first, whose runs alone compare,"
+            )
             which = f"no run{of_seed} has a {champion_metric(self.params)} by validation"
         return [f"not served: {', '.join(names)}: {which}"]
 
@@ -331,8 +338,8 @@ class _ChampionSelection:
         try:
             client.create_registered_model(
                 self.name,
-                description=f"Versions are runs of offset-autoencoder. {CHAMPION!r} is the one with "
-                "the best metric of its own on the validation split that needs nothing but x. "
+                description=f"Versions are runs of offset-autoencoder. {CHAMPION!r} is the one "
+                "with the best metric of its own on the validation split that needs nothing but x. "
                 "Where each seed has a split of its own, it is the best of the first seed's runs: "
                 "only these are measured on the same samples.",
             )

@@ -180,17 +180,19 @@ def test_what_was_deleted_is_replaced(project: Project, deleted: str) -> None:
 
 
 def test_a_model_whose_first_seeds_run_diverged_is_named(project: Project) -> None:
+    project.mse[("code", 0)], project.mse[("code", 1)] = None, 0.1
+    project.write()
     seeds = project.root / "data" / "prepared" / "splits.json"
-    seeds.write_text('{"seeds": [1, 0], "value_range": [0, 1]}')
+    seeds.write_text('{"seeds": [0, 1], "value_range": [0, 1]}')
     line = (
-        "not served: code: no run of seed 1, the first, whose runs alone compare, has a mse by "
+        "not served: code: no run of seed 0, the first, whose runs alone compare, has a mse by "
         "validation"
     )
     assert project.publish()[-1] == line
     assert project.publish() == [line]
     seeds.unlink()
     assert "not served" not in "".join(project.publish())
-    project.mse[("code", 0)] = None
+    project.mse[("code", 1)] = None
     project.tracking = {"models": "all"}
     assert project.write().publish()[-1] == "not served: code: no run finished"
 

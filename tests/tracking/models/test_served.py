@@ -164,10 +164,11 @@ def test_a_server_answers_as_the_run_does_and_says_what_is_wrong(
         np.testing.assert_allclose(values, expected[name], rtol=1e-4, atol=1e-5)
     rows = [[*pixels, vector] for pixels, vector in zip(inputs["x"], inputs["offset"], strict=True)]
     columns = [*(f"f{i}" for i in range(64)), "offset"]
+    pairs = list(zip(*inputs.values(), strict=True))
     for body in (
         {"inputs": {"x": x.astype(int).tolist(), "offset": vectors.tolist()}},
         {"instances": [{"x": x[i].tolist(), "offset": vectors[i].tolist()} for i in range(3)]},
-        {"dataframe_split": {"columns": ["x", "offset"], "data": [*zip(*inputs.values())]}},
+        {"dataframe_split": {"columns": ["x", "offset"], "data": pairs}},
         {"dataframe_split": {"columns": columns, "data": rows}},
     ):
         status, again = ask(server, body)
