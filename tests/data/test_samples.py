@@ -335,7 +335,8 @@ def write(raw: Path, form: str, **columns: NDArray[Any]) -> dict[str, Any]:
     """A file of features and these columns; the ``data:`` that reads it."""
     if form in ("npz", "npy"):
         save(raw, x=X, **columns)
-        np.savez(raw / "x.npz", x=X, **columns)
+        arrays: dict[str, Any] = {"x": X, **columns}
+        np.savez(raw / "x.npz", **arrays)
         return {"source": "file", "path": f"x.{form}"}
     table = pa.table({f"f{i}": X[:, i] for i in range(4)} | columns)
     if form == "csv":

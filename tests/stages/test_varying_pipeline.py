@@ -158,7 +158,7 @@ def test_what_a_run_trains_on_is_its_seeds_split(
     seen: dict[int, list[Any]] = {}
 
     def pretend(works: Any, sizes: Any, *_: Any, **__: Any) -> None:
-        assert sizes == (1168, 270, 256, True)
+        assert sizes == (1168, 270, 256, True, True)
         for work in works:
             for job, data in (open_job() for open_job in work.jobs):
                 seen.setdefault(job.seed, []).append((job, data))

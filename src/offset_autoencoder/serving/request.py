@@ -33,7 +33,7 @@ def named_inputs(
     if not isinstance(request, Mapping) and not hasattr(request, "columns"):
         return _array("x", request), {}
     columns, trained_on = {str(name): request[name] for name in request}, metadata.columns or []
-    others = {
+    others: dict[str, NDArray[Any]] = {
         name: _array(name, columns.pop(name))
         for name in ("labels", "ids", "offset")
         if name in columns and name not in trained_on

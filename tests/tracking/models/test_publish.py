@@ -54,6 +54,7 @@ def test_a_model_that_is_logged_says_what_it_takes_and_holds_no_pickle(project: 
         assert said.signature.inputs is None  # or MLflow would refuse other types than these
         outputs = {spec.name: spec.shape for spec in said.signature.outputs}
         assert outputs == {"reconstruction": (-1, 3), "offset": (-1, 2), "code": (-1, 2)}
+        assert said.metadata is not None
         inputs = dict(said.metadata["inputs"])
         assert inputs.pop("x").startswith("(samples, 3), real numbers in the units of the data")
         assert inputs == ({"labels": "(samples,), whole numbers"} if model.name == "code" else {})
