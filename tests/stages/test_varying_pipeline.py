@@ -203,7 +203,7 @@ def test_ids_do_not_depend_on_the_other_seeds(
     shutil.copytree(project / "models", "models")
     new: list[str] = []
 
-    def pretend(runs: Any, splits: Any) -> None:
+    def pretend(runs: Any, splits: Any, **_: Any) -> None:
         new.extend(run.run.label for run in runs)
         raise KeyboardInterrupt
 
@@ -301,7 +301,7 @@ def test_groups_of_unlike_sizes_go_through_every_stage(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     digits = load_digits()
-    groups = np.repeat(np.arange(600), np.arange(600) % 6 + 1)[:1797]
+    groups = np.repeat(np.arange(120), np.arange(120) % 6 * 5 + 5)[:1797]
     Path("data/raw").mkdir(parents=True)
     np.savez("data/raw/x.npz", x=digits.data, y=digits.target, subject=groups)
     sections: dict[str, Any] = {
@@ -316,7 +316,7 @@ def test_groups_of_unlike_sizes_go_through_every_stage(
     build(experiment, **sections)
     splits = load_splits()
     sizes = [splits.schema(seed).samples["train"] for seed in SEEDS]
-    assert len(set(sizes)) == 3
+    assert len(set(sizes)) > 1
     ids = {run.run.label: run.id for run in identify_runs(load_params(), splits)}
     assert "runs: 9 (9 trained, 0 reused)" in experiment.train()
     experiment.evaluate()
