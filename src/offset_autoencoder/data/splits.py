@@ -218,7 +218,7 @@ def _moment(text: str) -> tuple[str, float]:
     return "", math.nan
 
 
-def group_leakage(groups: NDArray[Any], rows: Mapping[SplitName, Rows]) -> dict[SplitName, int]:
+def group_leakage(groups: NDArray[Any], rows: Mapping[Any, Rows]) -> dict[SplitName, int]:
     """Number of groups of validation, and of test, that an earlier split contains, too."""
     return {
         name: len(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,9 +15,12 @@ from offset_autoencoder.config.offset_kinds import DataShape
 from offset_autoencoder.config.schema import Data, SplitName
 from offset_autoencoder.config.values import check_environment
 from offset_autoencoder.data import prepared, varying
+from offset_autoencoder.data.anomalies import find_anomalies, leave_out
 from offset_autoencoder.data.checks import WrittenSplits, check_values
 from offset_autoencoder.data.prepared import (
     FLOAT32_BYTES,
+    LEFT_OUT,
+    PartName,
     PreparedData,
     PreparedSplit,
     Schema,
@@ -26,7 +28,8 @@ from offset_autoencoder.data.prepared import (
 )
 from offset_autoencoder.data.samples import Samples, load_samples, locate
 from offset_autoencoder.data.scaling import Scale, fit_scale
-from offset_autoencoder.data.splits import assign, group_leakage, split_leakage
+from offset_autoencoder.data.split_columns import broken_splits, kept_whole
+from offset_autoencoder.data.splits import assign, split_leakage
 from offset_autoencoder.errors import InputError, adding, run_command
 from offset_autoencoder.evaluation import metrics
 from offset_autoencoder.io.arrays import ConcatenatedRows, RowSubset
@@ -81,7 +84,8 @@ class Source:
     """The raw data set of params.yaml, and how it is split.
 
     Attributes:
-        rows: Rows of each split in ascending order of id: of the first seed's where splits vary.
+        rows: Rows of each split in ascending order of id, and of what is left out of all: of the
+            first seed's where splits vary.
         seeds: Seeds with a split of their own; empty where one split serves all runs.
         note: Clause of the summary on how the data are split, where there is something to say.
     """
@@ -109,7 +113,8 @@ class Source:
         sizes = [len(rows["train"])]
         if samples.groups is not None:
             sizes += [len(_assign(params, samples, seed)["train"]) for seed in seeds[1:]]
-        shape = DataShape(min(sizes), samples.x.shape[1], classes, varies=bool(seeds))
+        size = min(sizes), samples.x.shape[1]
+        shape = DataShape(*size, classes, varies=bool(seeds), left_out=LEFT_OUT in rows)
         for name, offset in params.offsets.items():
             offset.check_shape(f"params.yaml: offsets.{name}", shape, params.latent_dims(name))
             for key, path in offset.files.items():
@@ -142,22 +147,37 @@ class Source:
         first = self.seeds[0] if self.seeds else None
         summaries = [self._write_splits(folder, first, self.rows, x, places, report)]
         place_in_first = np.empty_like(places)
-        place_in_first[np.concatenate([self.rows[name] for name in SPLITS])] = np.arange(
-            len(places)
-        )
+        place_in_first[np.concatenate([*self.rows.values()])] = np.arange(len(places))
         for seed in self.seeds[1:]:
             rows = _assign(self.params, self.samples, seed)
-            of_first = {name: place_in_first[rows[name]] for name in SPLITS}
+            of_first = {name: place_in_first[part] for name, part in rows.items()}
             place = varying.seed_folder(folder, seed)
             varying.write_rows(place, of_first)
             by_index = (summaries[0], of_first)
             summaries.append(self._write_splits(place, seed, rows, x, places, by_index=by_index))
         data = self._finish(folder, summaries)
-        warnings = [*_leakage(summaries), *_broken_splits(self.params, self.samples, self.rows)]
+        warnings = [
+            *_leakage(summaries),
+            *broken_splits(self.params.split, self.samples, self.rows),
+        ]
         if text := self.params.budget_warning:
             warnings.append(text)
-        lines = [f"warning: {text}" for text in warnings]
-        return data, [_summary(summaries, self.note), *lines]
+        lines = [_summary(summaries, self.note), *self._anomaly_lines()]
+        return data, [*lines, *(f"warning: {text}" for text in warnings)]
+
+    def _anomaly_lines(self) -> list[str]:
+        """Lines on the samples that are left out, and on offsets that are told what to detect."""
+        if (is_anomaly := _find_anomalies(self.params, self.samples)) is None:
+            return []
+        test, out = self.rows["test"], len(self.rows.get(LEFT_OUT, ()))
+        line = f"anomalies: {is_anomaly[test].sum()} of {len(test)} test samples; {out} more "
+        line += "left out of train and validation"
+        told = [name for name, offset in self.params.offsets.items() if offset.needs == "labels"]
+        told = [s.model for s in self.params.settings if s.spec.offset in told]
+        return [line] + [
+            f"warning: {name} is given the labels, by which anomalies are told apart"
+            for name in dict.fromkeys(told)
+        ]
 
     def _write_splits(
         self,
@@ -175,7 +195,7 @@ class Source:
         have no x of their own, and their values are checked.
         """
         table, of_seed = self.samples.tables[0], "" if seed is None else f" of seed {seed}"
-        ordered = {name: places[rows[name]] for name in SPLITS}
+        ordered = {name: places[part] for name, part in rows.items()}
         with adding(of_seed and f", in the split{of_seed}"):
             scale = fit_scale(
                 self.params.data,
@@ -215,13 +235,13 @@ class Source:
             prepared.write_schema(summary.folder, schema, summary.scale.arrays)
         if self.seeds:
             varying.write_seeds(folder, self.seeds, of_all)
-        splits: dict[SplitName, PreparedSplit] = {
+        splits: dict[PartName, PreparedSplit] = {
             name: PreparedSplit(
                 x=open_npy(folder / name / "x.npy"),
-                y=None if self.samples.y is None else self.samples.y[self.rows[name]],
-                ids=self.samples.ids[self.rows[name]],
+                y=None if self.samples.y is None else self.samples.y[part],
+                ids=self.samples.ids[part],
             )
-            for name in SPLITS
+            for name, part in self.rows.items()
         }
         data = PreparedData(**splits, schema=replace(summaries[0].schema, range=data_range))
         latent_dims = {name: self.params.latent_dims(name) for name in self.params.offsets}
@@ -248,21 +268,33 @@ class Source:
                 for name in SPLITS
             },
             columns=None if columns is None else list(columns),
+            left_out=len(rows.get(LEFT_OUT, ())),
         )
 
 
 def _assign(params: Params, samples: Samples, seed: int | None) -> SplitRows:
     """Rows of each split: of the runs of a seed, or (None) of all runs."""
-    return assign(
+    split, y, classes = params.split, samples.y, samples.classes
+    is_anomaly = _find_anomalies(params, samples)
+    if is_anomaly is not None and not split.stratify:
+        # So that as many are normal in the split of every seed.
+        split, y = split.model_copy(update={"stratify": True}), is_anomaly.astype(np.int64)
+        classes = ["normal", "anomalous"]
+    rows = assign(
         samples.ids,
-        params.split,
-        y=samples.y,
-        classes=samples.classes,
+        split,
+        y=y,
+        classes=classes,
         given=samples.splits,
         groups=samples.groups,
         moments=samples.moments,
         run_seed=seed,
     )
+    return leave_out(rows, is_anomaly, samples.ids, "" if seed is None else f" of seed {seed}")
+
+
+def _find_anomalies(params: Params, samples: Samples) -> NDArray[np.bool_] | None:
+    return find_anomalies(params.evaluate.anomaly, samples.y, samples.classes)
 
 
 def _seeds_with_splits(params: Params, samples: Samples) -> tuple[tuple[int, ...], str]:
@@ -273,7 +305,7 @@ def _seeds_with_splits(params: Params, samples: Samples) -> tuple[tuple[int, ...
     """
     vary, seeds = params.split.vary, params.seeds
     given = set() if samples.splits is None else set(samples.splits.tolist())
-    note = _kept_whole(params, samples) if not {"validation", "test"} <= given else ""
+    note = kept_whole(params.split, samples) if not {"validation", "test"} <= given else ""
     if "test" in given:
         if vary:
             what = "is true, but the data bring a test split of their own"
@@ -290,24 +322,6 @@ def _seeds_with_splits(params: Params, samples: Samples) -> tuple[tuple[int, ...
             note += ", one split for all seeds as train.memory_limit is below the training split"
             return (), note
     return seeds, note + f", each of {len(seeds)} seeds with a split of its own" * (len(seeds) > 1)
-
-
-def _kept_whole(params: Params, samples: Samples) -> str:
-    """Clause on the columns that the splits go by beside the ids."""
-    is_stratified = params.split.stratify and samples.y is not None
-    if samples.groups is not None:
-        groups = len(np.unique(samples.groups))
-        about = ", classes shared out as evenly as they allow" if is_stratified else ""
-        return f", {groups} groups ({_named(params, 'group')}) kept whole{about}"
-    if samples.moments is not None:
-        about = ", not stratified" if is_stratified else ""
-        return f", one split in the order of {_named(params, 'order')}{about}"
-    return ""
-
-
-def _named(params: Params, key: str) -> str:
-    value = getattr(params.split, key)
-    return str(value if isinstance(value, str) else value["train"])
 
 
 def _source_name(data: Data) -> str:
@@ -348,29 +362,6 @@ def _leakage(summaries: Sequence[_Summary]) -> list[str]:
     ]
     text = f"samples that also stand in an earlier split: {', '.join(clauses)}"
     return [text] if clauses else []
-
-
-def _broken_splits(params: Params, samples: Samples, rows: SplitRows) -> list[str]:
-    """Lines where splits that the data bring part a group, or do not follow each other in time."""
-    texts: list[str] = []
-    if samples.groups is not None:
-        groups = samples.groups
-        clauses = [
-            f"{parted} of {len(np.unique(groups[rows[name]]))} in {name}"
-            for name, parted in group_leakage(groups, rows).items()
-            if parted
-        ]
-        if clauses:
-            what = f"groups ({_named(params, 'group')}) that also stand in an earlier split"
-            texts.append(f"{what}: {', '.join(clauses)}")
-    if samples.moments is not None:
-        for name, later in itertools.pairwise(SPLITS):
-            moments = samples.moments[rows[name]]
-            late = int(np.sum(moments >= samples.moments[rows[later]].min()))
-            if late:
-                what = f"samples of {name} that do not lie before {later} in"
-                texts.append(f"{what} {_named(params, 'order')}: {late} of {len(moments)}")
-    return texts
 
 
 if __name__ == "__main__":
