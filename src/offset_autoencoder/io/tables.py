@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.files import write_text
+from offset_autoencoder.io.files import atomic_write, write_text
 
 Row = dict[str, str]
 """One row as read: cell per column."""
@@ -39,6 +40,22 @@ def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     for row in rows:
         writer.writerow([_cell(row.get(column)) for column in columns])
     return text.getvalue()
+
+
+def write_parquet(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
+    """Write columns (n,) as parquet, atomically; the same bytes for the same columns."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    numbers = [name for name, values in columns.items() if values.dtype.kind == "f"]
+    with atomic_write(path) as stream:
+        parquet.write_table(
+            pa.table({name: pa.array(values) for name, values in columns.items()}),
+            stream,
+            compression="zstd",
+            use_dictionary=[name for name in columns if name not in numbers],
+            use_byte_stream_split=numbers,
+        )
 
 
 def _cell(value: Any) -> str:
@@ -123,3 +140,17 @@ def number(path: Path, row: int, column: str, cell: str) -> float:
     except ValueError:
         what = f"expected a number, got {cell!r}"
         raise InputError(f"{path}, row {row}, column {column}", what) from None
+
+
+def numbers_after(column: str, path: Path, position: int, row: Row) -> dict[str, float]:
+    """The cells of a row, the ``position``-th from 1, that follow a column, unless empty.
+
+    Raises:
+        InputError: where one is no number.
+    """
+    following = itertools.dropwhile(lambda item: item[0] != column, row.items())
+    return {
+        name: number(path, position, name, cell)
+        for name, cell in itertools.islice(following, 1, None)
+        if cell
+    }

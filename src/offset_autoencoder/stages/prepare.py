@@ -15,18 +15,26 @@ from offset_autoencoder.config.offset_kinds import DataShape
 from offset_autoencoder.config.schema import Data, SplitName
 from offset_autoencoder.config.values import check_environment
 from offset_autoencoder.data import prepared, varying
+from offset_autoencoder.data.anomalies import find_anomalies, leave_out
 from offset_autoencoder.data.checks import WrittenSplits, check_values
-from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, Schema, SplitRows
+from offset_autoencoder.data.prepared import (
+    FLOAT32_BYTES,
+    LEFT_OUT,
+    PartName,
+    PreparedData,
+    PreparedSplit,
+    Schema,
+    SplitRows,
+)
 from offset_autoencoder.data.samples import Samples, load_samples, locate
 from offset_autoencoder.data.scaling import Scale, fit_scale
+from offset_autoencoder.data.split_columns import broken_splits, kept_whole
 from offset_autoencoder.data.splits import assign, split_leakage
 from offset_autoencoder.errors import InputError, adding, run_command
 from offset_autoencoder.evaluation import metrics
 from offset_autoencoder.io.arrays import ConcatenatedRows, RowSubset
 from offset_autoencoder.io.files import open_npy, replace_folder, sha256_of_array
 from offset_autoencoder.models.resolve import resolve_architectures
-
-_FLOAT32_BYTES = 4
 
 
 def main() -> None:
@@ -76,7 +84,8 @@ class Source:
     """The raw data set of params.yaml, and how it is split.
 
     Attributes:
-        rows: Rows of each split in ascending order of id: of the first seed's where splits vary.
+        rows: Rows of each split in ascending order of id, and of what is left out of all: of the
+            first seed's where splits vary.
         seeds: Seeds with a split of their own; empty where one split serves all runs.
         note: Clause of the summary on how the data are split, where there is something to say.
     """
@@ -91,16 +100,21 @@ class Source:
     def load(cls, params: Params) -> Source:
         """Read the data set, split it, and check it against params.yaml as far as its shape tells.
 
-        The splits of all seeds are of one size, so that what suits the first one suits all.
+        What suits the smallest training split suits all. Unless groups are kept whole, the splits
+        of all seeds are of one size.
 
         Raises:
             InputError: for what is wrong with the data, its splits or its shape.
         """
-        samples = load_samples(params.data, paths.RAW)
+        samples = load_samples(params.data, paths.RAW, params.split)
         seeds, note = _seeds_with_splits(params, samples)
         rows = _assign(params, samples, seeds[0] if seeds else None)
         classes = None if samples.classes is None else len(samples.classes)
-        shape = DataShape(len(rows["train"]), samples.x.shape[1], classes, varies=bool(seeds))
+        sizes = [len(rows["train"])]
+        if samples.groups is not None:
+            sizes += [len(_assign(params, samples, seed)["train"]) for seed in seeds[1:]]
+        size = min(sizes), samples.x.shape[1]
+        shape = DataShape(*size, classes, varies=bool(seeds), left_out=LEFT_OUT in rows)
         for name, offset in params.offsets.items():
             offset.check_shape(f"params.yaml: offsets.{name}", shape, params.latent_dims(name))
             for key, path in offset.files.items():
@@ -121,8 +135,8 @@ class Source:
         ``report`` is called with the number of samples read so far, for the first seed's split.
 
         Returns:
-            The prepared data, and lines to print: a summary and, where samples stand in more than
-            one split, a warning.
+            The prepared data, and lines to print: a summary and, where samples or groups stand in
+            more than one split, or the order of the splits is not that of time, warnings.
 
         Raises:
             InputError: for a value that a loss or the metric cannot work with, in the split of
@@ -133,19 +147,37 @@ class Source:
         first = self.seeds[0] if self.seeds else None
         summaries = [self._write_splits(folder, first, self.rows, x, places, report)]
         place_in_first = np.empty_like(places)
-        place_in_first[np.concatenate([self.rows[name] for name in SPLITS])] = np.arange(
-            len(places)
-        )
+        place_in_first[np.concatenate([*self.rows.values()])] = np.arange(len(places))
         for seed in self.seeds[1:]:
             rows = _assign(self.params, self.samples, seed)
-            of_first = {name: place_in_first[rows[name]] for name in SPLITS}
+            of_first = {name: place_in_first[part] for name, part in rows.items()}
             place = varying.seed_folder(folder, seed)
             varying.write_rows(place, of_first)
             by_index = (summaries[0], of_first)
             summaries.append(self._write_splits(place, seed, rows, x, places, by_index=by_index))
         data = self._finish(folder, summaries)
-        budgets = [f"warning: {text}"] if (text := self.params.budget_warning) else []
-        return data, [_summary(summaries, self.note), *_leakage_warning(summaries), *budgets]
+        warnings = [
+            *_leakage(summaries),
+            *broken_splits(self.params.split, self.samples, self.rows),
+        ]
+        if text := self.params.budget_warning:
+            warnings.append(text)
+        lines = [_summary(summaries, self.note), *self._anomaly_lines()]
+        return data, [*lines, *(f"warning: {text}" for text in warnings)]
+
+    def _anomaly_lines(self) -> list[str]:
+        """Lines on the samples that are left out, and on offsets that are told what to detect."""
+        if (is_anomaly := _find_anomalies(self.params, self.samples)) is None:
+            return []
+        test, out = self.rows["test"], len(self.rows.get(LEFT_OUT, ()))
+        line = f"anomalies: {is_anomaly[test].sum()} of {len(test)} test samples; {out} more "
+        line += "left out of train and validation"
+        told = [name for name, offset in self.params.offsets.items() if offset.needs == "labels"]
+        told = [s.model for s in self.params.settings if s.spec.offset in told]
+        return [line] + [
+            f"warning: {name} is given the labels, by which anomalies are told apart"
+            for name in dict.fromkeys(told)
+        ]
 
     def _write_splits(
         self,
@@ -163,7 +195,7 @@ class Source:
         have no x of their own, and their values are checked.
         """
         table, of_seed = self.samples.tables[0], "" if seed is None else f" of seed {seed}"
-        ordered = {name: places[rows[name]] for name in SPLITS}
+        ordered = {name: places[part] for name, part in rows.items()}
         with adding(of_seed and f", in the split{of_seed}"):
             scale = fit_scale(
                 self.params.data,
@@ -203,13 +235,13 @@ class Source:
             prepared.write_schema(summary.folder, schema, summary.scale.arrays)
         if self.seeds:
             varying.write_seeds(folder, self.seeds, of_all)
-        splits: dict[SplitName, PreparedSplit] = {
+        splits: dict[PartName, PreparedSplit] = {
             name: PreparedSplit(
                 x=open_npy(folder / name / "x.npy"),
-                y=None if self.samples.y is None else self.samples.y[self.rows[name]],
-                ids=self.samples.ids[self.rows[name]],
+                y=None if self.samples.y is None else self.samples.y[part],
+                ids=self.samples.ids[part],
             )
-            for name in SPLITS
+            for name, part in self.rows.items()
         }
         data = PreparedData(**splits, schema=replace(summaries[0].schema, range=data_range))
         latent_dims = {name: self.params.latent_dims(name) for name in self.params.offsets}
@@ -236,19 +268,33 @@ class Source:
                 for name in SPLITS
             },
             columns=None if columns is None else list(columns),
+            left_out=len(rows.get(LEFT_OUT, ())),
         )
 
 
 def _assign(params: Params, samples: Samples, seed: int | None) -> SplitRows:
     """Rows of each split: of the runs of a seed, or (None) of all runs."""
-    return assign(
+    split, y, classes = params.split, samples.y, samples.classes
+    is_anomaly = _find_anomalies(params, samples)
+    if is_anomaly is not None and not split.stratify:
+        # So that as many are normal in the split of every seed.
+        split, y = split.model_copy(update={"stratify": True}), is_anomaly.astype(np.int64)
+        classes = ["normal", "anomalous"]
+    rows = assign(
         samples.ids,
-        params.split,
-        y=samples.y,
-        classes=samples.classes,
+        split,
+        y=y,
+        classes=classes,
         given=samples.splits,
+        groups=samples.groups,
+        moments=samples.moments,
         run_seed=seed,
     )
+    return leave_out(rows, is_anomaly, samples.ids, "" if seed is None else f" of seed {seed}")
+
+
+def _find_anomalies(params: Params, samples: Samples) -> NDArray[np.bool_] | None:
+    return find_anomalies(params.evaluate.anomaly, samples.y, samples.classes)
 
 
 def _seeds_with_splits(params: Params, samples: Samples) -> tuple[tuple[int, ...], str]:
@@ -257,22 +303,25 @@ def _seeds_with_splits(params: Params, samples: Samples) -> tuple[tuple[int, ...
     Raises:
         InputError: where splits are to vary, and the data bring a test split.
     """
-    vary = params.split.vary
-    if samples.splits is not None and bool(np.any(samples.splits == "test")):
+    vary, seeds = params.split.vary, params.seeds
+    given = set() if samples.splits is None else set(samples.splits.tolist())
+    note = kept_whole(params.split, samples) if not {"validation", "test"} <= given else ""
+    if "test" in given:
         if vary:
             what = "is true, but the data bring a test split of their own"
             mend = "leave it out: all seeds then share the splits that the data bring"
             raise InputError("params.yaml: split.vary", what, mend)
-        return (), ""
-    seeds = len(params.seeds)
-    note = f", each of {seeds} seeds with a split of its own" if seeds > 1 else ""
+        return (), note
+    if vary is False or samples.moments is not None:
+        return (), note
     if vary is None:
         bounds = [setting.train.memory_limit for setting in params.settings]
         limit = min((bound for bound in bounds if bound is not None), default=None)
         train = _assign(params, samples, None)["train"]
-        if limit is not None and len(train) * samples.x.shape[1] * _FLOAT32_BYTES > limit:
-            return (), ", one split for all seeds as train.memory_limit is below the training split"
-    return ((), "") if vary is False else (params.seeds, note)
+        if limit is not None and len(train) * samples.x.shape[1] * FLOAT32_BYTES > limit:
+            note += ", one split for all seeds as train.memory_limit is below the training split"
+            return (), note
+    return seeds, note + f", each of {len(seeds)} seeds with a split of its own" * (len(seeds) > 1)
 
 
 def _source_name(data: Data) -> str:
@@ -285,25 +334,34 @@ def _source_name(data: Data) -> str:
 def _summary(summaries: Sequence[_Summary], note: str) -> str:
     """One line: ``"digits, 1797 × 64, train 1168 / validation 270 / test 359, 10 classes"``."""
     schema = summaries[0].schema
-    counts = " / ".join(f"{name} {schema.samples[name]}" for name in SPLITS)
+    sizes = {name: sorted({s.schema.samples[name] for s in summaries}) for name in SPLITS}
+    counts = " / ".join(f"{name} {_span(sizes[name])}" for name in SPLITS)
     classes = "no labels" if schema.classes is None else f"{len(schema.classes)} classes"
     size = f"{sum(schema.samples.values())} × {schema.input_dim}"
     line = f"{schema.source}, {size}, {counts}, {classes}"
     constants = sorted({int(s.scale.facts.get("constant_features", 0)) for s in summaries})
     if most := constants[-1]:
-        least = f"{constants[0]} to " if len(constants) > 1 else ""
-        line += f", {least}{most} constant feature{'s' * (most != 1)} set to 0"
+        line += f", {_span(constants)} constant feature{'s' * (most != 1)} set to 0"
     return line + note
 
 
-def _leakage_warning(summaries: Sequence[_Summary]) -> list[str]:
-    """Line where samples stand in more than one split: ``"warning: 3 of 270 ..."``."""
-    counts = {name: max(s.leakage[name] for s in summaries) for name in SPLITS[1:]}
+def _span(numbers: Sequence[int]) -> str:
+    """``"3 to 7"``, or ``"3"`` where the first and the last of ascending numbers are one."""
+    first, last = numbers[0], numbers[-1]
+    return f"{last}" if first == last else f"{first} to {last}"
+
+
+def _leakage(summaries: Sequence[_Summary]) -> list[str]:
+    """Line where samples stand in more than one split: ``"... 3 of 270 in validation"``."""
+    worst = {name: max(summaries, key=lambda s: s.leakage[name]) for name in SPLITS[1:]}
     up_to = "up to " * (len(summaries) > 1)
-    samples = summaries[0].schema.samples
-    clauses = [f"{up_to}{n} of {samples[name]} in {name}" for name, n in counts.items() if n]
-    warning = f"warning: samples that also stand in an earlier split: {', '.join(clauses)}"
-    return [warning] if clauses else []
+    clauses = [
+        f"{up_to}{summary.leakage[name]} of {summary.schema.samples[name]} in {name}"
+        for name, summary in worst.items()
+        if summary.leakage[name]
+    ]
+    text = f"samples that also stand in an earlier split: {', '.join(clauses)}"
+    return [text] if clauses else []
 
 
 if __name__ == "__main__":
