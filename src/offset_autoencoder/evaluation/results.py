@@ -60,11 +60,14 @@ class ExperimentResults:
 
     @property
     def tuned(self) -> ExperimentResults:
-        """The results cut down to the settings that validation selected, and their comparisons."""
-        labels = {item.setting.label for item in self.selected}
+        """The results cut down to the runs that validation selected, and their comparisons."""
+        runs = [row for item in self.selected for row in item.rows]
+        settings = [item.setting for item in self.selected]
+        metric, confidence = self.evaluate.metric, self.evaluate.confidence
         return replace(
             self,
-            summaries=[item for item in self.summaries if item.setting.label in labels],
+            runs=runs,
+            summaries=summary.summarise(runs, settings, metric, confidence, self.design),
             comparisons=self.tuned_comparisons,
         )
 
@@ -100,7 +103,7 @@ def experiment_results(
         if metric in one.metrics
     ]
     selected = select_settings(runs, settings, evaluate, design) if evaluate.select else []
-    tuned = [item.setting for item in selected]
+    tuned = [row for item in selected for row in item.rows]
     return ExperimentResults(
         params=params,
         runs=runs,
@@ -127,7 +130,13 @@ def experiment_results(
         unconverged=unconverged,
         design=design,
         selected=selected,
-        tuned_comparisons=compare(runs, tuned, evaluate, design, selected=evaluate.selected_keys),
+        tuned_comparisons=compare(
+            tuned,
+            [item.setting for item in selected],
+            evaluate,
+            design,
+            selected=evaluate.selected_keys,
+        ),
     )
 
 

@@ -9,6 +9,7 @@ Holm's does: the smallest corrected p is ``2 / 2ⁿ`` however many tests there a
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
@@ -130,10 +131,8 @@ def _flipped(rows: NDArray[np.float64], *, two_sided: bool) -> Iterator[NDArray[
     """
     seeds = rows.shape[1]
     if seeds > EXACT_UP_TO:
-        rng = np.random.default_rng(0)
-        for start in range(0, DRAWN, 2**_BLOCK_BITS):
-            shape = (seeds, min(2**_BLOCK_BITS, DRAWN - start))
-            sums = rows @ (rng.integers(0, 2, size=shape, dtype=np.int8) * 2.0 - 1.0)
+        for signs in _drawn_signs(seeds):
+            sums = rows @ signs.astype(np.float64)
             yield np.abs(sums, out=sums) if two_sided else sums
         return
     # The first seed is never flipped; the last ones are flipped within a block.
@@ -145,6 +144,18 @@ def _flipped(rows: NDArray[np.float64], *, two_sided: bool) -> Iterator[NDArray[
         yield np.abs(sums, out=sums) if two_sided else sums
         if not two_sided:
             yield np.negative(sums, out=sums)
+
+
+@functools.lru_cache(maxsize=2)
+def _drawn_signs(seeds: int) -> tuple[NDArray[np.int8], ...]:
+    """Blocks of patterns of signs drawn with a fixed seed, (seeds, patterns): the same each time.
+
+    Kept, since drawing them takes as long as a family's tests.
+    """
+    rng = np.random.default_rng(0)
+    sizes = (min(2**_BLOCK_BITS, DRAWN - start) for start in range(0, DRAWN, 2**_BLOCK_BITS))
+    bits = (rng.integers(0, 2, size=(seeds, size), dtype=np.int8) for size in sizes)
+    return tuple(2 * block - 1 for block in bits)
 
 
 def _all_signs(seeds: int) -> NDArray[np.float64]:

@@ -204,6 +204,16 @@ def over_samples_too(
     return two_way_interval(own if baseline is None else own - other, confidence)
 
 
+def over_samples_by_setting(
+    rows: Sequence[RunRow], settings: Sequence[Setting], confidence: float, design: Design
+) -> dict[str, Estimate | None]:
+    """:func:`over_samples_too` of the finished runs of each setting, by label."""
+    return {
+        setting.label: over_samples_too([row for row in own if row.finished], confidence, design)
+        for setting, own in rows_by_setting(rows, settings)
+    }
+
+
 def at_one_rms(summaries: Sequence[SettingSummary]) -> list[SettingSummary]:
     """For each model one setting, all at the same noise level where they sweep it.
 
@@ -351,13 +361,13 @@ def learning_curves(
     Raises:
         ValueError: where a run has no epoch.
     """
-    curves = []
+    curves, overlap = [], design.overlap_on("validation")
     for setting, losses in by_setting(val_losses):
         last = max(len(loss) for loss in losses)
         best = np.stack([best_so_far(loss, last) for loss in losses])
         epochs = shown_epochs(last)
         estimates = [
-            mean_and_interval(best[:, epoch - 1], confidence, design.overlap) for epoch in epochs
+            mean_and_interval(best[:, epoch - 1], confidence, overlap) for epoch in epochs
         ]
         mean, low, high = np.array([(each.mean, each.low, each.high) for each in estimates]).T
         curves.append(Curve(setting, epochs, mean, low, high, runs=len(losses)))

@@ -32,9 +32,9 @@ from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS
 from offset_autoencoder.reporting import figures, result_tables
 from offset_autoencoder.reporting.palette import DARK_PAGE, palette_of
 from offset_autoencoder.reporting.rendering import sample_strips
-from offset_autoencoder.reporting.rows import plot_tables
+from offset_autoencoder.reporting.plot_rows import plot_tables
 from offset_autoencoder.reporting.tables import Cell, Column, Table, text_column
-from offset_autoencoder.reporting.wording import full_label
+from offset_autoencoder.reporting.wording import full_label, unit_of_changes, unsettled_note
 from offset_autoencoder.runs.files import SPEC
 from offset_autoencoder.runs.store import runs_folder
 
@@ -191,6 +191,8 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
         interval=percent(evaluate.confidence),
         over=results.design.over,
         covers=results.design.covers,
+        unit=unit_of_changes(results.verdicts),
+        unsettled=unsettled_note(c for c in results.comparisons if c.metric == evaluate.metric),
         margin=percent(evaluate.margin),
         verdicts=[(word, words[word]) for word in WORDS if words[word]],
         palette=palette,

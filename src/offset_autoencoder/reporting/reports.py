@@ -12,15 +12,16 @@ from offset_autoencoder.evaluation.metrics import METRICS, Metric
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.io.files import write_json
 from offset_autoencoder.io.tables import write_csv
-from offset_autoencoder.reporting import charts, rows
+from offset_autoencoder.reporting import charts
 from offset_autoencoder.reporting.curves import curve_chart
-from offset_autoencoder.reporting.noise_level_plot import is_logarithmic
 from offset_autoencoder.reporting.palette import OUTCOME_COLOURS
+from offset_autoencoder.reporting.plot_rows import is_logarithmic, plot_tables, probe_plot
 from offset_autoencoder.reporting.rendering import sample_strips, write_png, write_strips
-from offset_autoencoder.reporting.rows import Row
+from offset_autoencoder.reporting.report_rows import report_tables
+from offset_autoencoder.reporting.rows import Row, Rows
 from offset_autoencoder.reporting.wording import better_word, first_epoch, over_seeds
 
-Plots = Mapping[str, rows.Rows]
+Plots = Mapping[str, Rows]
 """Columns and rows of the csv files of ``plots/``, by their stem."""
 
 Drawn = tuple[Any, Sequence[Row]] | None
@@ -32,8 +33,8 @@ def write_reports(folder: Path, results: ExperimentResults) -> None:
     plots = folder / "plots"
     shutil.rmtree(plots, ignore_errors=True)
     write_json(folder / "metrics.json", dict(results.metrics_tree))
-    plotted = rows.plot_tables(results)
-    for place, tables in ((folder, rows.report_tables(results)), (plots, plotted)):
+    plotted = plot_tables(results)
+    for place, tables in ((folder, report_tables(results)), (plots, plotted)):
         for name, table in tables.items():
             write_csv(place / f"{name}.csv", *table)
     draw_pictures(plots, results, plotted)
@@ -77,8 +78,9 @@ def _interventions(results: ExperimentResults, plots: Plots) -> Drawn:
         f"{_over_seeds(results)};",
         f"right of zero is worse; grey: within ± {margin:g} %",
     )
-    error = _metric(results).error_label
+    error, own = _metric(results).error_label, not all(i.has_baseline for i in results.verdicts)
     x_label = f"change of the {error}, % of that of the network trained with nothing"
+    x_label += ", or of its own without one" if own else ""
     chart = charts.interval_chart("interventions", title, x_label, margin=margin)
     return chart, plots["interventions"][1]
 
@@ -89,7 +91,7 @@ def _probes(results: ExperimentResults, plots: Plots) -> Drawn:
         "filled circles: variance of x, open diamonds: labels read right",
     )
     chart = charts.interval_chart("probes", title, "share on the test split, %")
-    return chart, rows.probe_plot(results)
+    return chart, probe_plot(results)
 
 
 def _test_metric(results: ExperimentResults, plots: Plots) -> Drawn:
@@ -150,11 +152,11 @@ def _metric(results: ExperimentResults) -> Metric:
     return METRICS[results.evaluate.metric]
 
 
-def _finite(table: rows.Rows) -> list[Row]:
+def _finite(table: Rows) -> list[Row]:
     return [row for row in table[1] if math.isfinite(row["mean"])]
 
 
-def _levels(results: ExperimentResults, title: str, x_label: str, table: rows.Rows) -> Drawn:
+def _levels(results: ExperimentResults, title: str, x_label: str, table: Rows) -> Drawn:
     """Curves over the levels of an intervention."""
     finite = _finite(table)
     if len({row["level"] for row in finite}) < 2:

@@ -87,11 +87,12 @@ def design_of(schema: Schema, *, varies: bool) -> Design:
     samples = schema.samples
     if not varies:
         return ONE_SPLIT
-    others = samples["validation"] + samples["test"]
+    train, validation, test = (samples[split] for split in SPLITS)
     return Design(
         varies=True,
-        overlap=samples["test"] / samples["train"],
-        training_overlap=samples["train"] / others,
+        overlap=test / train,
+        validation_overlap=validation / train,
+        training_overlap=train / (validation + test),
     )
 
 
