@@ -60,6 +60,7 @@ def test_reports_of_one_split_have_intervals_over_test_samples_too(
     """As of data that bring a test split: real reports, with an error for each test sample."""
     made = make_report(seeds=6, split={"vary": False})
     luck = np.random.default_rng(0).normal(0, 4e-3, size=(len(made.params.settings), 40))
+    luck -= luck.mean(axis=1, keepdims=True)
     of = {setting.label: luck[n] for n, setting in enumerate(made.params.settings)}
     runs = [
         replace(row, sample_errors=(row.metrics["mse"] + of[row.run.setting.label]))

@@ -28,7 +28,6 @@ from offset_autoencoder.evaluation.statistics import (
 )
 from offset_autoencoder.evaluation.summary import RunRow
 
-
 TUNED = "tuned"
 """A swept value that stands for the one that each seed selected."""
 
@@ -55,7 +54,7 @@ class Selected:
 
     @property
     def picked(self) -> str:
-        """The picks with the number of seeds: ``"learning_rate=0.002 (12), learning_rate=0.1 (8)"``."""
+        """The picks with their numbers of seeds: ``"learning_rate=0.1 (12), learning_rate=1 (8)"``."""
         return ", ".join(f"{value} ({count})" for value, count in self.picks.items() if value)
 
 
@@ -120,9 +119,7 @@ def _select(
         rows=[replace(row, run=Run(setting, row.run.seed)) for row in chosen],
         candidates=len(candidates),
         picks=dict(counts.most_common()),
-        validation=mean_and_interval(
-            finite, evaluate.confidence, design.overlap_on("validation")
-        ),
+        validation=mean_and_interval(finite, evaluate.confidence, design.overlap_on("validation")),
         unfinished=len(values) - len(finite),
     )
 

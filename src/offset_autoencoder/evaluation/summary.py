@@ -366,9 +366,7 @@ def learning_curves(
         last = max(len(loss) for loss in losses)
         best = np.stack([best_so_far(loss, last) for loss in losses])
         epochs = shown_epochs(last)
-        estimates = [
-            mean_and_interval(best[:, epoch - 1], confidence, overlap) for epoch in epochs
-        ]
+        estimates = [mean_and_interval(best[:, epoch - 1], confidence, overlap) for epoch in epochs]
         mean, low, high = np.array([(each.mean, each.low, each.high) for each in estimates]).T
         curves.append(Curve(setting, epochs, mean, low, high, runs=len(losses)))
     return curves

@@ -31,8 +31,8 @@ from offset_autoencoder.offsets.table import INFO, folder_of
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS
 from offset_autoencoder.reporting import figures, result_tables
 from offset_autoencoder.reporting.palette import DARK_PAGE, palette_of
-from offset_autoencoder.reporting.rendering import sample_strips
 from offset_autoencoder.reporting.plot_rows import plot_tables
+from offset_autoencoder.reporting.rendering import sample_strips
 from offset_autoencoder.reporting.tables import Cell, Column, Table, text_column
 from offset_autoencoder.reporting.wording import full_label, unit_of_changes, unsettled_note
 from offset_autoencoder.runs.files import SPEC

@@ -162,8 +162,8 @@ def _setting_rows(results: ExperimentResults, colour: Fields) -> Rows:
     """``plots/settings.csv``; no noise level where nothing is added or it is unknown.
 
     ``two_way_low`` and ``two_way_high`` are the interval over seeds and test samples, where one
-    split is used. ``label_at`` is where on the axis of the metric the name of a line stands, in the row of its
-    end; empty elsewhere.
+    split is used. ``label_at`` is where on the axis of the metric the name of a line stands, in
+    the row of its end; empty elsewhere.
     """
     summaries, confidence = results.summaries, results.evaluate.confidence
     two_way = summary.over_samples_by_setting(

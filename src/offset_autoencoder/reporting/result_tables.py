@@ -263,8 +263,8 @@ def verdict_table(results: ExperimentResults) -> Table:
     columns.append(tables.text_column("encoder", "encoder", words))
     evaluate, error = results.evaluate, METRICS[results.evaluate.metric].error_label
     caption = (
-        f"Change of the {error}, % of that of {wording.unit_of_changes(verdicts)}: mean and half its "
-        f"{percent(evaluate.confidence)} interval over {results.design.over}, on unseen "
+        f"Change of the {error}, % of that of {wording.unit_of_changes(verdicts)}: mean and half "
+        f"its {percent(evaluate.confidence)} interval over {results.design.over}, on unseen "
         "samples (the test split) and on training samples, with another sample's vector, a "
         "Gaussian draw of the same mean and covariance, the mean vector and none. Then with "
         "another's in networks trained with nothing and with Gaussian noise of the same rms, to "
