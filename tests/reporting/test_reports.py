@@ -95,6 +95,7 @@ def test_every_comparison_is_a_row(report: Any, written: Path) -> None:
         *("change", "change_low", "change_high", "margin"),
         *("p_equivalence", "p_equivalence_corrected", "equivalent"),
         *("seeds_needed", "seeds_needed_low", "seeds_needed_high", "needed_for"),
+        "interval_floor",
         *("wins", "pairs", "verdict"),
     ]
     by_hand = {row.run.label: row.metrics.get("mse") for row in report.runs}

@@ -54,7 +54,7 @@ class Selected:
 
     @property
     def picked(self) -> str:
-        """The picks with their numbers of seeds: ``"learning_rate=0.1 (12), learning_rate=1 (8)"``."""
+        """The picks with their seeds: ``"learning_rate=0.1 (12), learning_rate=0.2 (8)"``."""
         return ", ".join(f"{value} ({count})" for value, count in self.picks.items() if value)
 
 
