@@ -19,7 +19,7 @@ import numpy as np
 from offset_autoencoder.config import Run, Setting
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation import summary
-from offset_autoencoder.evaluation.metrics import VALIDATION, higher_is_better
+from offset_autoencoder.evaluation.metrics import VALIDATION, error_metric, higher_is_better
 from offset_autoencoder.evaluation.statistics import (
     ONE_SPLIT,
     Design,
@@ -77,8 +77,9 @@ def select_settings(
 ) -> list[Selected]:
     """For each model, and each value of its other swept keys, the best setting by validation.
 
-    Best is the best ``evaluate.metric`` on the validation split: its mean over the seeds on one
-    split, that of each seed by itself where splits vary. A setting of which a run diverged, or has
+    Best is the best ``evaluate.metric`` on the validation split (where that is one of detection, the
+    error that tells: :func:`.metrics.error_metric`): its mean over the seeds on one split, that of
+    each seed by itself where splits vary. A setting of which a run diverged, or has
     no finite value, comes after all of which none did: a mean over the seeds that were easy is no
     mean over the seeds. Of equals the first in params.yaml is taken. A model that sweeps none of
     the keys enters as it is.
@@ -93,8 +94,8 @@ def select_settings(
 def _select(
     candidates: Sequence[tuple[Setting, Sequence[RunRow]]], evaluate: Evaluate, design: Design
 ) -> Selected:
-    column = f"{evaluate.metric}{VALIDATION}"
-    sign = -1.0 if higher_is_better(evaluate.metric) else 1.0
+    metric = error_metric(evaluate)
+    column, sign = f"{metric}{VALIDATION}", -1.0 if higher_is_better(metric) else 1.0
 
     def rank(own: tuple[Setting, Sequence[RunRow]]) -> tuple[int, float]:
         values = summary.values_of(own[1], column)

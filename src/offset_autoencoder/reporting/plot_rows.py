@@ -121,7 +121,7 @@ def shown_in(plot: str, results: ExperimentResults) -> list[InterventionSummary]
     return [
         item
         for item in results.interventions
-        if item.metric == results.evaluate.metric
+        if item.metric == results.error_metric
         and item.intervention.kind.plot == plot
         and item.network == OWN_NETWORK
     ]

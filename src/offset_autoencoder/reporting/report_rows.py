@@ -13,6 +13,7 @@ from offset_autoencoder.evaluation.intervention_summary import InterventionSumma
 from offset_autoencoder.evaluation.offset_effects import AGAINST, CHANGES, DONOR_SHIFT
 from offset_autoencoder.evaluation.offset_verdict import BEYOND, OffsetVerdict
 from offset_autoencoder.evaluation.results import ExperimentResults
+from offset_autoencoder.evaluation.sample_errors import QUANTILES
 from offset_autoencoder.reporting.rows import Fields, Row, Rows, estimate, row_of
 from offset_autoencoder.reporting.wording import PARTS, short_name
 
@@ -155,7 +156,24 @@ def report_tables(results: ExperimentResults) -> dict[str, Rows]:
         "interventions": led(_INTERVENTION, results.interventions),
         "probes": _probe_rows(results, keys),
         "tuned": _tuned_rows(results, keys),
+        "errors/thresholds": _threshold_rows(results, keys),
     }
+
+
+def _threshold_rows(results: ExperimentResults, keys: Sequence[str]) -> Rows:
+    """``errors/thresholds.csv``: by run, quantiles of the errors of its validation samples."""
+    names = [f"quantile_{q:g}" for q in QUANTILES]
+    columns = ["id", "model", "setting", *keys, "seed", "metric", *names]
+    return columns, [
+        {
+            "id": row.id,
+            **summary.setting_cells(row.run.setting, keys),
+            "seed": row.run.seed,
+            "metric": errors.metric,
+            **dict(zip(names, errors.thresholds, strict=True)),
+        }
+        for row, errors in results.thresholds
+    ]
 
 
 def _tuned_rows(results: ExperimentResults, keys: Sequence[str]) -> Rows:

@@ -11,7 +11,7 @@ from typing import Any
 from offset_autoencoder.evaluation.metrics import METRICS, Metric
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.io.files import write_json
-from offset_autoencoder.io.tables import write_csv
+from offset_autoencoder.io.tables import write_csv, write_parquet
 from offset_autoencoder.reporting import charts
 from offset_autoencoder.reporting.curves import curve_chart
 from offset_autoencoder.reporting.palette import OUTCOME_COLOURS
@@ -29,7 +29,7 @@ Drawn = tuple[Any, Sequence[Row]] | None
 
 
 def write_reports(folder: Path, results: ExperimentResults) -> None:
-    """Write ``metrics.json``, the tables, and ``plots/`` anew."""
+    """Write ``metrics.json``, the tables, the errors of the test samples, and ``plots/`` anew."""
     plots = folder / "plots"
     shutil.rmtree(plots, ignore_errors=True)
     write_json(folder / "metrics.json", dict(results.metrics_tree))
@@ -37,6 +37,7 @@ def write_reports(folder: Path, results: ExperimentResults) -> None:
     for place, tables in ((folder, report_tables(results)), (plots, plotted)):
         for name, table in tables.items():
             write_csv(place / f"{name}.csv", *table)
+    write_parquet(folder / "errors" / "test.parquet", results.sample_errors)
     draw_pictures(plots, results, plotted)
 
 
@@ -78,7 +79,8 @@ def _interventions(results: ExperimentResults, plots: Plots) -> Drawn:
         f"{_over_seeds(results)};",
         f"right of zero is worse; grey: within ± {margin:g} %",
     )
-    error, own = _metric(results).error_label, not all(i.has_baseline for i in results.verdicts)
+    error = METRICS[results.error_metric].error_label
+    own = not all(item.has_baseline for item in results.verdicts)
     x_label = f"change of the {error}, % of that of the network trained with nothing"
     x_label += ", or of its own without one" if own else ""
     chart = charts.interval_chart("interventions", title, x_label, margin=margin)
@@ -162,7 +164,7 @@ def _levels(results: ExperimentResults, title: str, x_label: str, table: Rows) -
     if len({row["level"] for row in finite}) < 2:
         return None
     log = is_logarithmic(results.summaries) and all(row["mean"] > 0 for row in finite)
-    y_label = f"{_metric(results).label}, test split"
+    y_label = f"{METRICS[results.error_metric].label}, test split"
     return _curves(title, "level", x_label, y_label, finite, log=log)
 
 
