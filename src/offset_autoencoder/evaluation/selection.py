@@ -77,9 +77,9 @@ def select_settings(
 ) -> list[Selected]:
     """For each model, and each value of its other swept keys, the best setting by validation.
 
-    Best is the best ``evaluate.metric`` on the validation split (where that is one of detection, the
-    error that tells: :func:`.metrics.error_metric`): its mean over the seeds on one split, that of
-    each seed by itself where splits vary. A setting of which a run diverged, or has
+    Best is the best ``evaluate.metric`` on the validation split (where that is one of detection,
+    the error that tells: :func:`.metrics.error_metric`): its mean over the seeds on one split, that
+    of each seed by itself where splits vary. A setting of which a run diverged, or has
     no finite value, comes after all of which none did: a mean over the seeds that were easy is no
     mean over the seeds. Of equals the first in params.yaml is taken. A model that sweeps none of
     the keys enters as it is.
