@@ -30,7 +30,7 @@ from offset_autoencoder.evaluation.sample_errors import (
     summarise_errors,
 )
 from offset_autoencoder.evaluation.selection import Selected, select_settings
-from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design
+from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design, Estimate
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,17 @@ class ExperimentResults:
     def error_metric(self) -> str:
         """The metric of interventions, verdicts, gaps and selection: see `metrics.error_metric`."""
         return error_metric(self.evaluate)
+
+    @property
+    def over_samples_too(self) -> dict[str, Estimate | None]:
+        """Each setting's mean over other seeds and other test samples, by label; None without."""
+        confidence = self.evaluate.confidence
+        groups = summary.rows_by_setting(self.runs, [item.setting for item in self.summaries])
+        finished = {s.label: [row for row in rows if row.finished] for s, rows in groups}
+        return {
+            label: summary.over_samples_too(rows, confidence, self.design)
+            for label, rows in finished.items()
+        }
 
     @property
     def tuned(self) -> ExperimentResults:

@@ -9,7 +9,6 @@ each seed selects for itself, by its own validation split.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ import numpy as np
 from offset_autoencoder.config import Run, Setting
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation import summary
-from offset_autoencoder.evaluation.metrics import VALIDATION, error_metric, higher_is_better
+from offset_autoencoder.evaluation.metrics import VALIDATION, badness, error_metric
 from offset_autoencoder.evaluation.statistics import (
     ONE_SPLIT,
     Design,
@@ -95,13 +94,13 @@ def _select(
     candidates: Sequence[tuple[Setting, Sequence[RunRow]]], evaluate: Evaluate, design: Design
 ) -> Selected:
     metric = error_metric(evaluate)
-    column, sign = f"{metric}{VALIDATION}", -1.0 if higher_is_better(metric) else 1.0
+    column = f"{metric}{VALIDATION}"
 
     def rank(own: tuple[Setting, Sequence[RunRow]]) -> tuple[int, float]:
         values = summary.values_of(own[1], column)
         finite = values[np.isfinite(values)]
-        mean = sign * float(np.mean(finite)) if len(finite) else math.inf
-        return len(values) - len(finite), mean
+        mean = float(np.mean(finite)) if len(finite) else np.nan
+        return len(values) - len(finite), badness(metric, mean)
 
     by_seed: dict[int | None, list[tuple[Setting, list[RunRow]]]] = {}
     for setting, own in candidates:

@@ -165,10 +165,7 @@ def _setting_rows(results: ExperimentResults, colour: Fields) -> Rows:
     split is used. ``label_at`` is where on the axis of the metric the name of a line stands, in
     the row of its end; empty elsewhere.
     """
-    summaries, confidence = results.summaries, results.evaluate.confidence
-    two_way = summary.over_samples_by_setting(
-        results.runs, results.settings, confidence, results.design
-    )
+    summaries, two_way = results.summaries, results.over_samples_too
     shown = shown_as(summaries, results.evaluate.baselines)
     names = label_places(summaries, shown)
     fields: Fields = {

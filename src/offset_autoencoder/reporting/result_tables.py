@@ -13,7 +13,7 @@ from offset_autoencoder.evaluation.metrics import CONDITIONS, METRICS
 from offset_autoencoder.evaluation.offset_effects import AGAINST, CHANGES, DONOR_SHIFT, TRAIN
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.statistics import percent, probability, share_percent
-from offset_autoencoder.evaluation.summary import over_samples_by_setting, summarise
+from offset_autoencoder.evaluation.summary import summarise
 from offset_autoencoder.reporting import tables, wording
 from offset_autoencoder.reporting.noise_conditions import (
     IN_WORDS,
@@ -80,10 +80,7 @@ def setting_table(results: ExperimentResults, palette: Palette) -> Table:
         caption += f" The line is the mean of {first[0]}."
     heading = wording.in_unit(name, exponent)
     counts = [(item.estimate.count, item.diverged) for item in summaries]
-    settings = [item.setting for item in summaries]
-    two_way = over_samples_by_setting(
-        results.runs, settings, evaluate.confidence, results.design
-    ).values()
+    two_way = results.over_samples_too.values()
     columns = [
         tables.setting_column(item.setting for item in summaries),
         tables.estimate_column("mean", f"{heading}, ±", estimates, factor),
