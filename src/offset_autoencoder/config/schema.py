@@ -269,7 +269,7 @@ class Evaluate(values.Section):
         confidence: Of every interval; 1 - confidence is the level of every test.
         margin: A change of the error that counts as none: within this share of the baseline's error
             at the same seed; for the verdicts on offsets, of the test error of the run trained with
-            nothing at that seed or, without one, of its own with the offset omitted.
+            nothing at that seed or, without one, of its own as deployed.
         power: For which the number of seeds needed is stated.
         draws: Random draws that are averaged where an intervention draws; of many samples fewer,
             as many as bring 4096 vectors.
