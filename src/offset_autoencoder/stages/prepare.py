@@ -19,12 +19,13 @@ from offset_autoencoder.data.checks import WrittenSplits, check_values
 from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, Schema, SplitRows
 from offset_autoencoder.data.samples import Samples, load_samples, locate
 from offset_autoencoder.data.scaling import Scale, fit_scale
+from offset_autoencoder.data.shapes import draws_series
 from offset_autoencoder.data.splits import assign, split_leakage
 from offset_autoencoder.errors import InputError, adding, run_command
 from offset_autoencoder.evaluation import metrics
 from offset_autoencoder.io.arrays import ConcatenatedRows, RowSubset
 from offset_autoencoder.io.files import open_npy, replace_folder, sha256_of_array
-from offset_autoencoder.models.resolve import resolve_architectures
+from offset_autoencoder.models.resolve import one_bit_codes, resolve_architectures
 
 _FLOAT32_BYTES = 4
 
@@ -96,7 +97,7 @@ class Source:
         Raises:
             InputError: for what is wrong with the data, its splits or its shape.
         """
-        samples = load_samples(params.data, paths.RAW)
+        samples = load_samples(params.data, paths.RAW, draw_series=draws_series(params))
         seeds, note = _seeds_with_splits(params, samples)
         rows = _assign(params, samples, seeds[0] if seeds else None)
         classes = None if samples.classes is None else len(samples.classes)
@@ -108,7 +109,9 @@ class Source:
         resolve_architectures(
             params.settings,
             input_dim=shape.features,
-            image_shape=samples.image_shape,
+            image_shape=samples.shape.image,
+            sequence_shape=samples.shape.sequence,
+            channels_first=samples.shape.channels_first,
             samples=shape.samples,
         )
         return cls(params, samples, rows, seeds, note)
@@ -144,8 +147,9 @@ class Source:
             by_index = (summaries[0], of_first)
             summaries.append(self._write_splits(place, seed, rows, x, places, by_index=by_index))
         data = self._finish(folder, summaries)
-        budgets = [f"warning: {text}"] if (text := self.params.budget_warning) else []
-        return data, [_summary(summaries, self.note), *_leakage_warning(summaries), *budgets]
+        texts = (self.params.budget_warning, self.samples.shape.warning, one_bit_codes(self.params))
+        warnings = [f"warning: {text}" for text in texts if text]
+        return data, [_summary(summaries, self.note), *_leakage_warning(summaries), *warnings]
 
     def _write_splits(
         self,
@@ -218,11 +222,14 @@ class Source:
 
     def _schema(self, rows: SplitRows, scale: Scale, x_digests: Mapping[SplitName, str]) -> Schema:
         samples, columns = self.samples, self.samples.tables[0].columns
+        image, sequence = samples.shape.image, samples.shape.sequence
         return Schema(
             source=_source_name(self.params.data),
             samples={name: len(rows[name]) for name in SPLITS},
             input_dim=samples.x.shape[1],
-            image_shape=None if samples.image_shape is None else list(samples.image_shape),
+            image_shape=None if image is None else list(image),
+            sequence_shape=None if sequence is None else list(sequence),
+            channels_first=samples.shape.channels_first,
             scale={"kind": scale.kind, **scale.facts},
             range=None,
             classes=samples.classes,

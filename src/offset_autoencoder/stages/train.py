@@ -59,6 +59,8 @@ def identify_runs(params: Params, splits: PreparedSplits) -> list[IdentifiedRun]
         params.settings,
         input_dim=schema.input_dim,
         image_shape=schema.image_shape,
+        sequence_shape=schema.sequence_shape,
+        channels_first=schema.channels_first,
         samples=schema.samples["train"],
     )
     of_setting = dict(zip((s.label for s in params.settings), architectures, strict=True))
