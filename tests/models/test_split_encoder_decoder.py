@@ -132,7 +132,8 @@ def test_a_code_within_a_model_is_found(how: str, has_code: bool) -> None:
         return
     encoded = parts[0]({"x": x, "offset": offset})
     np.testing.assert_array_equal(encoded["offset"], offset)
-    np.testing.assert_allclose(parts[1]([encoded["code"], offset]), whole, rtol=1e-5, atol=1e-6)
+    halves = parts[1]([encoded["code"], encoded["offset"]])
+    np.testing.assert_allclose(halves, whole, rtol=1e-5, atol=1e-6)
     # The layer itself, called by hand on what comes before it.
     (layer,) = layers_named(model, "code")
     kernel, bias = layer.get_weights()[-2:]

@@ -259,7 +259,9 @@ def test_a_users_own_model_with_a_loop_agrees(tmp_path: Path, name: str) -> None
 
 @pytest.mark.parametrize("engine", ["keras"], indirect=True)
 def test_a_users_own_model_in_half_precision_trains(tmp_path: Path) -> None:
-    source = USERS_OWN.replace("    start = iter", "    keras.config.set_dtype_policy(POLICY)\n    start = iter")
+    source = USERS_OWN.replace(
+        "    start = iter", "    keras.config.set_dtype_policy(POLICY)\n    start = iter"
+    )
     source = source.replace("POLICY", repr("mixed_float16"))
     runs = [job("a", 3, epochs=4), job("b", 5, epochs=4)]
     losses = []

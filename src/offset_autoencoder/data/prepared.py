@@ -49,7 +49,7 @@ class Schema:
         samples: Number of samples of each split.
         input_dim: Number of features of a sample.
         image_shape: ``[h, w]`` or ``[h, w, c]`` of a sample, or None.
-        sequence_shape: ``[steps, c]`` of a sample, or None; pictures show it where there is no image.
+        sequence_shape: ``[steps, c]`` of a sample, or None; drawn where there is no image.
         channels_first: Whether the channels stand first in both.
         scale: ``{"kind": ...}``, and ``divisor`` (unit), or ``constant_features``: the number of
             features of a built-in data set that were set to 0 (minmax, standard).

@@ -52,11 +52,10 @@ try:
 except ValueError as error:  # of a value in there that Keras does not know
     if "configuration" not in str(error):
         raise
-    _path = os.path.join(os.environ.get("KERAS_HOME") or "~/.keras", "keras.json")
+    _path = f"{os.environ.get('KERAS_HOME') or '~/.keras'}/keras.json"
     raise InputError(_path, f"Keras cannot start: {error}", "mend or remove the file") from None
 _set_own_config()
 tf.get_logger().setLevel("ERROR")  # of warnings, only those on how it compiles ever come
-
 
 
 @contextlib.contextmanager

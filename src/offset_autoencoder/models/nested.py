@@ -60,13 +60,16 @@ def with_output_of(model: Any, name: str) -> tuple[Any, Tensor] | None:
             return layer(*args, **options)
         return rest(found[0])
 
-    whole = keras.Model(model.input, model.output)  # a sequential one has no graph of its own
+    ends = model.input, model.output
+    if isinstance(model, keras.Sequential):  # where it was called these are of another graph
+        ends = model.inputs[0], model.outputs[0]
+    whole = keras.Model(*ends)
     graph = keras.models.clone_model(whole, clone_function=lambda layer: layer, call_function=call)
     return (graph, found[0]) if len(found) == 1 else None
 
 
 def _is_graph(layer: Any) -> bool:
-    """True for a model whose graph of layers is known: one with a method ``call`` of its own is not."""
+    """True for a model whose graph of layers is known: not one with a ``call`` of its own."""
     for kind in type(layer).__mro__:
         if kind.__name__ in ("Functional", "Sequential") and kind.__module__.startswith("keras."):
             return type(layer).call is kind.call and getattr(layer, "inputs", None) is not None

@@ -136,7 +136,11 @@ def _open_layer(
         return encoder
     names = list(dict.fromkeys(part.name for part in all_layers(model)))
     suited = [name for name in names if (other := _model_to(model, name)) and fits(other)]
-    mend = f"layers that do are {', '.join(map(repr, suited))}" if suited else "none of its layers does"
+    mend = (
+        f"layers that do are {', '.join(map(repr, suited))}"
+        if suited
+        else "none of its layers does"
+    )
     if layer in names:
         what = f"{layer!r} is not the output of one of the model's inputs alone"
         raise InputError(where_layer, what, mend)
@@ -150,7 +154,9 @@ def _model_to(model: Any, layer: str) -> Any:
     from offset_autoencoder.models.nested import with_output_of
 
     found = with_output_of(model, layer)
-    for tensor in sorted(found[0].inputs, key=lambda tensor: str(tensor.name) != "x") if found else ():
+    for tensor in (
+        sorted(found[0].inputs, key=lambda tensor: str(tensor.name) != "x") if found else ()
+    ):
         try:
             return keras.Model(tensor, found[1])
         except ValueError:
