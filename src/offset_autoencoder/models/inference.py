@@ -218,8 +218,8 @@ def split_encoder_decoder(model: Any, system: str) -> tuple[Any, Any] | None:
 
     None for a user's model without a layer named ``code`` (see :mod:`.nested`), one whose code
     depends on the offset too, so that another offset would need another code, or one whose decoder
-    reads x by another way. The model itself can be called afterwards, but no longer saved: its layers then belong
-    to several models.
+    reads x by another way. The model itself can be called afterwards, but no longer saved: its
+    layers then belong to several models.
     """
     from offset_autoencoder.models.backend import keras
     from offset_autoencoder.models.nested import with_output_of

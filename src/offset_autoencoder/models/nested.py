@@ -60,10 +60,10 @@ def with_output_of(model: Any, name: str) -> tuple[Any, Tensor] | None:
             return layer(*args, **options)
         return rest(found[0])
 
-    ends = model.input, model.output
-    if isinstance(model, keras.Sequential):  # where it was called these are of another graph
-        ends = model.inputs[0], model.outputs[0]
-    whole = keras.Model(*ends)
+    if isinstance(model, keras.Sequential):  # its ``input`` is of a graph that it is called in
+        whole = keras.Model(model.inputs[0], model.outputs[0])
+    else:
+        whole = keras.Model(model.input, model.output)
     graph = keras.models.clone_model(whole, clone_function=lambda layer: layer, call_function=call)
     return (graph, found[0]) if len(found) == 1 else None
 
