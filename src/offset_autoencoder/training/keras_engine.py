@@ -111,10 +111,7 @@ class Programs:
         self._optimizer = _stateless_optimizer(population.optimizer, self._model)
         self._initial_optimizer = [np.asarray(v) for v in self._optimizer.variables]
         # XLA has slow convolutions only on a CPU, and no gradient of a loop within the loop.
-        unknown = _has_loop(self._model) or not all(
-            layer.supports_jit for layer in _all_layers(self._model)
-        )
-        compiled = not unknown and not has_layer(self._model, "Conv")
+        compiled = not (_has_loop(self._model) or has_layer(self._model, "Conv"))
         self.train = tf.function(self._train, jit_compile=compiled, autograph=False)
         self.validate = tf.function(self._validate, jit_compile=compiled, autograph=False)
         self.keep_best = tf.function(_keep_best, autograph=False)
@@ -220,8 +217,9 @@ def has_layer(model: Any, *kinds: str) -> bool:
 def _has_loop(model: Any) -> bool:
     """True if a layer loops, over steps say, or may: one of the user's own classes or functions."""
     ours = ("keras.", "offset_autoencoder.")
-    return has_layer(model, "RNN", "Lambda") or any(
-        not type(layer).__module__.startswith(ours) for layer in _all_layers(model)
+    return has_layer(model, "RNN", "Lambda") or not all(
+        layer.supports_jit and type(layer).__module__.startswith(ours)
+        for layer in _all_layers(model)
     )
 
 
