@@ -225,8 +225,7 @@ def _has_loop(model: Any) -> bool:
 
 def _all_layers(model: Any) -> list[Any]:
     """The layers of a model, of models and wrappers within it, and the cells of recurrent ones."""
-    layers: list[Any] = model._flatten_layers(include_self=False)
-    return layers
+    return list(model._flatten_layers(include_self=False))
 
 
 def _stateless_optimizer(name: str, model: Any) -> Any:
