@@ -70,7 +70,8 @@ def with_output_of(model: Any, name: str) -> tuple[Any, Tensor] | None:
 
 def _is_graph(layer: Any) -> bool:
     """True for a model whose graph of layers is known: not one with a ``call`` of its own."""
-    for kind in type(layer).__mro__:
+    bases: tuple[Any, ...] = type(layer).__mro__
+    for kind in bases:
         if kind.__name__ in ("Functional", "Sequential") and kind.__module__.startswith("keras."):
             return type(layer).call is kind.call and getattr(layer, "inputs", None) is not None
     return False
