@@ -153,12 +153,12 @@ def _model_to(model: Any, layer: str) -> Any:
     from offset_autoencoder.models.backend import keras
     from offset_autoencoder.models.nested import with_output_of
 
-    found = with_output_of(model, layer)
-    for tensor in (
-        sorted(found[0].inputs, key=lambda tensor: str(tensor.name) != "x") if found else ()
-    ):
+    if (found := with_output_of(model, layer)) is None:
+        return None
+    graph, output = found
+    for tensor in sorted(graph.inputs, key=lambda tensor: str(tensor.name) != "x"):
         try:
-            return keras.Model(tensor, found[1])
+            return keras.Model(tensor, output)
         except ValueError:
             continue
     return None
