@@ -213,9 +213,11 @@ def test_a_value_that_is_not_finite_is_named_by_column(
     else:
         pq.write_table(pa.table({"u": [1.0, 3.0], "v": [2.0, value]}), path)
     line = r" \(line 3\)" if suffix == "csv" else ""
-    what = rf"row 1{line}, column 'v': {value} is not a finite number \(fix or drop the row"
+    mend = "set data.missing: drop, mean or median, or " if np.isnan(value) else ""
+    what = rf"row 1{line}, column 'v': {value} is not a finite number \({mend}fix or drop the row"
     # Only a column that the user did not ask for may be one to leave out.
-    names = "name the columns to use in data.features, data.label and data.id"
+    names = r"leave columns out: data\.exclude: \[v\], or name the columns to use in data\.features, "
+    names += r"data\.label and data\.id"
     with pytest.raises(InputError, match=rf"{what}, or {names}\)"):
         read(tmp_path, path=path.name)
     with pytest.raises(InputError, match=rf"{what}\)"):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from offset_autoencoder.config import load_params
 from offset_autoencoder.config.schema import Tracking
 from offset_autoencoder.data import new_samples
+from offset_autoencoder.data.preprocessing import Preprocessing
 from offset_autoencoder.data.scaling import apply_scale
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import ConcatenatedRows, chunks
@@ -75,7 +76,11 @@ def apply_model(
         # The code depends on x alone.
         needs = None if operation == "encode" else facts.needs
         table = new_samples.read_new_samples(
-            source, column_options, labelled=needs == "labels", trained_on=facts.columns
+            source,
+            column_options,
+            labelled=needs == "labels",
+            trained_on=facts.columns,
+            preprocessing=Preprocessing() if is_scaled else facts.preprocessing,
         )
         x = ConcatenatedRows((table.x,))
         if x.shape[1] != facts.input_dim:
@@ -116,7 +121,7 @@ def apply_model(
     line = f"{output}: {len(x)} × {len(columns)}"
     if operation == "reconstruct":
         line += f", mse {squared_error / (len(x) * len(columns)):.6g} of the scaled values"
-    print(line)
+    print("\n".join([*(f"note: {source}: {note}" for note in table.notes), line]))
 
 
 @contextlib.contextmanager

@@ -43,6 +43,17 @@ class Data(values.Section):
 
     For ``source: file`` the keys ``label``, ``id`` and ``split`` name a column (csv, parquet),
     an array (npz) or a file of their own (npy, idx); ``path`` is relative to ``data/raw``.
+
+    Attributes:
+        exclude: Columns that are no features.
+        scale: None: ``minmax`` for a table whose columns have names, ``unit`` for arrays.
+        clip: Whether values beyond the range of the training split become the end of it. None: of
+            a table that is scaled by ``minmax`` because ``scale`` is None.
+        constant: What a feature becomes that is constant over the training split: 0 (under
+            ``minmax`` and ``standard``), none of the features, or an error (under these two).
+        missing: What is done about missing cells: their rows are dropped, or they get the mean or
+            median of their feature over the training split.
+        categorical: Whether a column of text becomes a feature per level, 1 or 0.
     """
 
     source: Literal["digits", "mnist", "fashion_mnist", "file"] = "digits"
@@ -51,20 +62,33 @@ class Data(values.Section):
     label: PathOrSplits | None = None
     id: PathOrSplits | None = None
     split: str | None = None
-    scale: Literal["none", "unit", "minmax", "standard"] = "unit"
+    exclude: list[str] = Field([])
+    scale: values.Nullable[Literal["none", "unit", "minmax", "standard"]] = None
+    clip: values.Nullable[bool] = None
+    constant: Literal["zero", "drop", "error"] = "zero"
+    missing: Literal["error", "drop", "mean", "median"] = "error"
+    categorical: Literal["error", "one_hot"] = "error"
     image_shape: list[values.Count] | None = None
 
     @model_validator(mode="after")
     def _path_goes_with_file(self) -> Self:
         if self.source == "file" and self.path is None:
             raise values.WrongTogether("source: file needs a path under data/raw", "source")
-        given = [key for key in ("path", "features", "label", "id", "split") if getattr(self, key)]
+        keys = ("path", "features", "label", "id", "split", "exclude")
+        given = [key for key in keys if getattr(self, key)]
         if self.source != "file" and given:
             message = f"{given[0]} goes with source: file, not source: {self.source}"
             raise values.WrongTogether(message, *given)
         if self.split is not None and isinstance(self.path, dict):
             raise values.WrongTogether("split and one path a split exclude each other", "split")
         return self
+
+    def for_table(self, *, named: bool) -> Data:
+        """The same with scale and clipping of a table whose columns are ``named`` or not."""
+        if self.scale is not None:
+            return self
+        clip = named if self.clip is None else self.clip
+        return self.model_copy(update={"scale": "minmax" if named else "unit", "clip": clip})
 
 
 class Split(values.Section):

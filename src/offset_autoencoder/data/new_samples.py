@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import load_params
 from offset_autoencoder.config.schema import Data
+from offset_autoencoder.data.preprocessing import Preprocessing
 from offset_autoencoder.data.readers import base, find_reader, read_table
 from offset_autoencoder.data.readers.base import ColumnRoles, Table
 from offset_autoencoder.errors import InputError, did_you_mean
 from offset_autoencoder.io.files import open_npy
 from offset_autoencoder.paths import PARAMS
 
+_NO_PREPROCESSING = Preprocessing()
 _OPTIONS = base.RoleKeys(features="--features", label="--label", id="--id", split=None, file=None)
 
 
@@ -53,12 +55,14 @@ def read_new_samples(
     *,
     labelled: bool,
     trained_on: Sequence[str] | None = None,
+    preprocessing: Preprocessing = _NO_PREPROCESSING,
 ) -> Table:
     """Read samples, and ids and labels where they are named or known by params.yaml.
 
     Of a csv or parquet file the features are, failing ``options.features``, the columns that the
     model was trained on, in their order, wherever they stand; failing these too, all columns that
-    have no other role. Labels are read only where they are needed (``labelled``).
+    have no other role. Labels are read only where they are needed (``labelled``). Missing cells
+    and text are treated as those of the model's data set were; the table's notes say of which.
 
     Raises:
         InputError: where the file, a column or an array is missing or damaged, and where a value
@@ -67,7 +71,9 @@ def read_new_samples(
     try:
         if (read_columns := check_input(path).columns) is not None:
             columns = read_columns(path)
-            roles = _choose_columns(path, columns, options, trained_on, labelled=labelled)
+            needed = None if trained_on is None else preprocessing.raw_columns(trained_on)
+            roles = _choose_columns(path, columns, options, needed, labelled=labelled)
+            roles = replace(roles, text=frozenset(preprocessing.levels))
         else:
             roles = ColumnRoles(
                 features=None if options.features is None else (options.features,),
@@ -76,9 +82,10 @@ def read_new_samples(
                 keys=_OPTIONS,
                 locate=_locate,
             )
+        roles = replace(roles, missing=preprocessing.missing != "error")
         table = read_table(path, roles)
         base.check_features(table, roles)
-        return table
+        return preprocessing.apply(table, trained_on)
     except OSError as error:
         raise InputError(str(path), f"cannot be read: {error.strerror}") from None
 
@@ -147,6 +154,8 @@ def choose_side_inputs(
         if not offset.is_file():
             raise InputError("--offset", f"no such file: {offset}")
         vectors, shape = open_npy(offset), (len(table.x), latent_dim)
+        if table.dropped and len(vectors) == len(table.x) + table.dropped:
+            vectors = vectors[table.row_numbers]
         if vectors.shape != shape:
             what = f"{offset} has shape {vectors.shape}, expected {shape}"
             raise InputError("--offset", what)

@@ -6,7 +6,7 @@ import itertools
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,20 @@ from numpy.typing import NDArray
 
 from offset_autoencoder import paths
 from offset_autoencoder.config.schema import SPLITS, Data, SplitName
+from offset_autoencoder.data.preprocessing import (
+    Preprocessing,
+    choose_features,
+    drop_incomplete,
+    encode_categories,
+)
 from offset_autoencoder.data.readers import base, find_reader, read_table
 from offset_autoencoder.data.readers.base import ColumnRoles, Table
-from offset_autoencoder.errors import InputError
+from offset_autoencoder.errors import InputError, cut_list
 from offset_autoencoder.io.arrays import ConcatenatedRows, chunks
 
-_LISTED = 8
+_KEYS = base.RoleKeys(
+    exclude="data.exclude", missing="data.missing", categorical="data.categorical"
+)
 _CACHED = {"mnist": "mnist.npz", "fashion_mnist": "fashion-mnist/"}
 
 
@@ -38,6 +46,8 @@ class Samples:
         splits: ``(n,)`` name of the split that the source assigns, or None where it assigns none.
         image_shape: ``(h, w)`` or ``(h, w, c)`` of a sample, or None.
         tables: Sources of the rows, in order.
+        preprocessing: What was done to the raw features.
+        left_out: Names of features that were left out as constant.
     """
 
     x: ConcatenatedRows
@@ -48,6 +58,37 @@ class Samples:
     splits: NDArray[np.str_] | None
     image_shape: tuple[int, ...] | None
     tables: tuple[Table, ...]
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def dropped(self) -> int:
+        """Number of rows that were left out for a missing cell."""
+        return sum(table.dropped for table in self.tables)
+
+    def without(self, features: NDArray[np.bool_]) -> Samples:
+        """The samples without some features, ``(D,)``.
+
+        Raises:
+            InputError: where none is left, or the samples are images, which would be none then.
+        """
+        where, mend = "params.yaml: data.constant: drop", "set data.constant: zero"
+        if self.image_shape is not None:
+            count = int(features.sum())
+            what = f"would leave {count} pixels out of images {list(self.image_shape)}"
+            raise InputError(where, what, mend)
+        kept = (~features).nonzero()[0]
+        if not len(kept):
+            raise InputError(where, "every feature is constant: none would be left")
+        tables = tuple(choose_features(table, kept) for table in self.tables)
+        preprocessing = self.preprocessing
+        if tables[0].columns is None:
+            preprocessing = replace(
+                preprocessing, raw_features=len(features), kept=kept.tolist()
+            )
+        names = tuple(map(self.tables[0].feature_name, features.nonzero()[0].tolist()))
+        x = ConcatenatedRows(tuple(table.x for table in tables))
+        return replace(self, x=x, tables=tables, preprocessing=preprocessing, left_out=names)
 
     def location(self, row: int, feature: int | None = None) -> str:
         """Location of a row of the whole, as its own file counts."""
@@ -68,8 +109,10 @@ def load_samples(data: Data, raw: Path = paths.RAW) -> Samples:
         InputError: where something cannot be read (see :func:`load_source`), the tables do not
             fit together, an id stands twice, or ``data.image_shape`` does not fit.
     """
-    tables = load_source(data, raw)
+    tables, levels = encode_categories(load_source(data, raw))
     _check_alike(tables)
+    if data.missing == "drop":
+        tables = tuple(map(drop_incomplete, tables))
     x = ConcatenatedRows(tuple(table.x for table in tables))
     labels = _join([table.labels for table in tables])
     ids = _join([table.ids for table in tables])
@@ -79,16 +122,23 @@ def load_samples(data: Data, raw: Path = paths.RAW) -> Samples:
         y, classes = indices.astype(np.int64), values.tolist()
     samples = Samples(
         x=x,
-        ids=np.arange(len(x), dtype=np.int64) if ids is None else ids,
+        ids=_row_numbers(tables) if ids is None else ids,
         ids_given=ids is not None,
         y=y,
         classes=classes,
         splits=_join([table.splits for table in tables]),
         image_shape=_image_shape(data.image_shape, tables[0].x.shape[1:], x.shape[1]),
         tables=tables,
+        preprocessing=Preprocessing(missing=data.missing, levels=levels),
     )
     _check_unique(samples)
     return samples
+
+
+def _row_numbers(tables: Sequence[Table]) -> NDArray[np.int64]:
+    """Numbers of the rows in the whole, as it was before any were left out."""
+    firsts = itertools.accumulate((len(t.x) + t.dropped for t in tables), initial=0)
+    return np.concatenate([t.row_numbers + first for t, first in zip(tables, firsts, strict=False)])
 
 
 def _check_alike(tables: Sequence[Table]) -> None:
@@ -211,12 +261,17 @@ def _read_file(data: Data, raw: Path, split: SplitName | None, train: Table | No
         id=_value(data, "id", split),
         split=data.split,
         part=split,
+        exclude=tuple(data.exclude),
+        missing=data.missing != "error",
+        text=None if data.categorical == "one_hot" else frozenset(),
+        keys=_KEYS,
         locate=locate_role,
     )
     columns = find_reader(path).columns
     if train is not None and train.columns and columns is not None:
         _check_same_columns(train, base.choose_features(columns(path), roles, str(path)), str(path))
-        roles = replace(roles, features=train.columns)
+        text = frozenset(train.levels)
+        roles = replace(roles, features=train.columns, exclude=(), text=text)
     table = read_table(path, roles)
     base.check_features(table, roles)
     return table
@@ -259,7 +314,7 @@ def _is_equal(x: NDArray[Any], other: NDArray[Any]) -> bool:
         return False
     flat = ConcatenatedRows((other,))
     return all(
-        np.array_equal(chunk, flat[start : start + len(chunk)])
+        np.array_equal(chunk, flat[start : start + len(chunk)], equal_nan=chunk.dtype.kind == "f")
         for start, chunk in chunks(ConcatenatedRows((x,)))
     )
 
@@ -321,5 +376,4 @@ def _holds(folder: Path) -> str:
     )
     if not names:
         return f"{folder} is empty"
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return f"{folder} holds {', '.join(names[:_LISTED])}{more}"
+    return f"{folder} holds {cut_list(names)}"

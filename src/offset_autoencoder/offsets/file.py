@@ -80,7 +80,7 @@ def read_tables(
             "the data has ids of its own (data.id), so that its samples are not told by row",
             f"name the ids of the table in {source.key}.id, or give one file per split",
         )
-    x = source.read(key, params.path, sample_ids, "data set")
+    x = source.read(key, params.path, sample_ids, "data set", dropped=data.schema.dropped)
     if params.id is None:  # the ids are all the rows of the data set, once
         x = arrays.reorder(x, sample_ids)
     ends = np.cumsum([len(ids[split]) for split in SPLITS])
@@ -100,9 +100,12 @@ class _TableSource:
     raw: Path
 
     def read(
-        self, path_key: str, name: str, sample_ids: NDArray[Any], samples: str
+        self, path_key: str, name: str, sample_ids: NDArray[Any], samples: str, dropped: int = 0
     ) -> arrays.ConcatenatedRows:
-        """Vectors in the order of the samples' ids, or, without ids, as they came."""
+        """Vectors in the order of the samples' ids, or, without ids, as they came.
+
+        The file may have the vectors of as many rows more as the data set's have been ``dropped``.
+        """
         path = locate(self.raw, name, path_key)
         reader, key, params = find_reader(path), self.key, self.params
         self._check_reader(reader, path)
@@ -118,12 +121,14 @@ class _TableSource:
         _check_values(table, self.latent_dim)
         x = arrays.ConcatenatedRows((table.x,))
         if table.ids is not None:
-            return arrays.reorder(x, match_ids(table.origin, table.ids, sample_ids, samples))
-        if len(x) != len(sample_ids):
+            rows = match_ids(table.origin, table.ids, sample_ids, samples, dropped)
+            return arrays.reorder(x, rows)
+        if len(x) != len(sample_ids) + dropped:
             whole = "whole " if samples == "data set" else ""
             raise InputError(
                 table.origin,
-                f"holds {len(x)} rows, there are {len(sample_ids)} samples of the {whole}{samples}",
+                f"holds {len(x)} rows, there are {len(sample_ids) + dropped} samples of the "
+                f"{whole}{samples}",
                 f"give each sample one row, or align by id: name the table's ids in {key}.id",
             )
         return x
@@ -177,13 +182,17 @@ def _is_no_float32(values: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def match_ids(
-    where: str, table_ids: NDArray[Any], sample_ids: NDArray[Any], samples: str
+    where: str,
+    table_ids: NDArray[Any],
+    sample_ids: NDArray[Any],
+    samples: str,
+    dropped: int = 0,
 ) -> kind.Int64:
     """Rows (n,) of a table such that ``table_ids[rows] == sample_ids``, which are (n,), each once.
 
     Whole numbers and text are compared as text where one side has the one and the other the
     other, as when a csv of numbers belongs to data whose ids were text. ``samples`` is what
-    messages call them: ``"train split"``.
+    messages call them: ``"train split"``; of ``dropped`` samples the table may have an id.
 
     Raises:
         InputError: where an id stands twice in the table, is missing from it, or belongs to
@@ -208,7 +217,7 @@ def match_ids(
             "every sample needs one",
         )
     unknown = table_ids[~np.isin(table_ids, sample_ids)]
-    if unknown.size:
+    if unknown.size > dropped:
         raise InputError(
             where,
             f"has {_count(unknown, 'id')} of no sample of the {samples}: {_list(unknown)}",

@@ -9,6 +9,7 @@ from typing import Annotated
 from offset_autoencoder.config import values
 from offset_autoencoder.config.offset_kinds import OFFSETS, OffsetSection, SideInput
 from offset_autoencoder.config.systems import SYSTEMS
+from offset_autoencoder.data.preprocessing import Preprocessing
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import read_json, write_json
 
@@ -35,6 +36,7 @@ class ModelMetadata(values.Section):
         offset_kind: Kind of its offset; None for a run without one.
         offset_factor: Factor of f(x) before it is added.
         scale: Kind of the scale.
+        preprocessing: What was done to raw features before they were scaled.
         classes: The labels as they came, in order of class index, or None.
         text_ids: True where the data's ids are text.
         has_code: True where its network names a code that depends on x alone.
@@ -55,11 +57,24 @@ class ModelMetadata(values.Section):
     offset_kind: str | None
     offset_factor: values.Number
     scale: str
+    preprocessing: Preprocessing = Preprocessing()
     classes: list[int] | list[str] | None
     text_ids: bool
     has_code: bool
     test_samples_sha256: str
     test: dict[str, float]
+
+    @property
+    def raw_features(self) -> int:
+        """Number of features of a raw sample, before any were left out."""
+        return self.preprocessing.raw_features or self.input_dim
+
+    @property
+    def raw_columns(self) -> tuple[str, ...] | None:
+        """Columns that its features are made of; None where they are its features."""
+        if self.columns is None or not self.preprocessing.levels:
+            return None
+        return self.preprocessing.raw_columns(self.columns)
 
     @property
     def needs(self) -> SideInput | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,14 +16,26 @@ from offset_autoencoder.config.offset_kinds import DataShape
 from offset_autoencoder.config.schema import Data, SplitName
 from offset_autoencoder.config.values import check_environment
 from offset_autoencoder.data import prepared, varying
-from offset_autoencoder.data.checks import WrittenSplits, check_values
+from offset_autoencoder.data.checks import WrittenSplits, check_values, unlike_sizes_warning
 from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, Schema, SplitRows
 from offset_autoencoder.data.samples import Samples, load_samples, locate
-from offset_autoencoder.data.scaling import Scale, fit_scale
+from offset_autoencoder.data.scaling import (
+    Filled,
+    Scale,
+    constant_features,
+    fit_scale,
+    largest_magnitude,
+)
 from offset_autoencoder.data.splits import assign, split_leakage
-from offset_autoencoder.errors import InputError, adding, run_command
+from offset_autoencoder.data.summary import (
+    SplitSummary,
+    leakage_warning,
+    summary_line,
+    treatment_lines,
+)
+from offset_autoencoder.errors import InputError, Obstacles, adding, run_command
 from offset_autoencoder.evaluation import metrics
-from offset_autoencoder.io.arrays import ConcatenatedRows, RowSubset
+from offset_autoencoder.io.arrays import ConcatenatedRows, Matrix, RowSubset, bytes_in_memory
 from offset_autoencoder.io.files import open_npy, replace_folder, sha256_of_array
 from offset_autoencoder.models.resolve import resolve_architectures
 
@@ -60,18 +73,6 @@ def load_checked_params() -> Params:
 
 
 @dataclass(frozen=True)
-class _Summary:
-    """Facts of the splits of a seed, or (None) of all, that are kept once they are written."""
-
-    folder: Path
-    scale: Scale
-    schema: Schema  # without the range, which is that of all seeds
-    low: dict[SplitName, float]
-    high: dict[SplitName, float]
-    leakage: Mapping[SplitName, int]
-
-
-@dataclass(frozen=True)
 class Source:
     """The raw data set of params.yaml, and how it is split.
 
@@ -79,6 +80,8 @@ class Source:
         rows: Rows of each split in ascending order of id: of the first seed's where splits vary.
         seeds: Seeds with a split of their own; empty where one split serves all runs.
         note: Clause of the summary on how the data are split, where there is something to say.
+        obstacles: What was found wrong already, to be said with what the values are wrong in; of
+            large data it is raised before these are gone through.
     """
 
     params: Params
@@ -86,6 +89,7 @@ class Source:
     rows: SplitRows
     seeds: tuple[int, ...]
     note: str
+    obstacles: Obstacles
 
     @classmethod
     def load(cls, params: Params) -> Source:
@@ -97,21 +101,35 @@ class Source:
             InputError: for what is wrong with the data, its splits or its shape.
         """
         samples = load_samples(params.data, paths.RAW)
+        data = params.data.for_table(named=samples.tables[0].columns is not None)
+        params = replace(params, data=data)
         seeds, note = _seeds_with_splits(params, samples)
+        if data.constant == "drop":
+            constant = np.zeros(samples.x.shape[1], dtype=np.bool_)
+            for seed in seeds or (None,):  # one set of features for all of them
+                train = _assign(params, samples, seed)["train"]
+                constant |= constant_features(RowSubset(samples.x, train))
+            samples = samples.without(constant) if constant.any() else samples
         rows = _assign(params, samples, seeds[0] if seeds else None)
         classes = None if samples.classes is None else len(samples.classes)
         shape = DataShape(len(rows["train"]), samples.x.shape[1], classes, varies=bool(seeds))
+        obstacles = Obstacles()
         for name, offset in params.offsets.items():
-            offset.check_shape(f"params.yaml: offsets.{name}", shape, params.latent_dims(name))
+            with obstacles.noting():
+                offset.check_shape(f"params.yaml: offsets.{name}", shape, params.latent_dims(name))
             for key, path in offset.files.items():
-                locate(paths.RAW, path, f"offsets.{name}.{key}")
-        resolve_architectures(
-            params.settings,
-            input_dim=shape.features,
-            image_shape=samples.image_shape,
-            samples=shape.samples,
-        )
-        return cls(params, samples, rows, seeds, note)
+                with obstacles.noting():
+                    locate(paths.RAW, path, f"offsets.{name}.{key}")
+        with obstacles.noting():
+            resolve_architectures(
+                params.settings,
+                input_dim=shape.features,
+                image_shape=samples.image_shape,
+                samples=shape.samples,
+            )
+        if len(samples.x) * samples.x.shape[1] * _FLOAT32_BYTES > bytes_in_memory():
+            obstacles.raise_noted()
+        return cls(params, samples, rows, seeds, note, obstacles)
 
     def write(
         self, folder: Path, report: Callable[[int], None] = lambda rows: None
@@ -126,12 +144,23 @@ class Source:
 
         Raises:
             InputError: for a value that a loss or the metric cannot work with, in the split of
-                whatever seed.
+                whatever seed, and for what was wrong with its shape.
         """
+        with self.obstacles.noting():
+            written = self._write(folder, report)
+        self.obstacles.raise_noted()
+        return written
+
+    def _write(
+        self, folder: Path, report: Callable[[int], None]
+    ) -> tuple[PreparedData, list[str]]:
         rows = None if self.seeds else self.rows
         x, places = prepared.in_order(self.samples.x, self.samples.ids, rows)
-        first = self.seeds[0] if self.seeds else None
-        summaries = [self._write_splits(folder, first, self.rows, x, places, report)]
+        first, full_scale = self.seeds[0] if self.seeds else None, self.samples.tables[0].full_scale
+        if self.params.data.scale == "unit" and full_scale is None:
+            full_scale = largest_magnitude(x)
+        write = functools.partial(self._write_splits, x=x, places=places, full_scale=full_scale)
+        summaries = [write(folder, first, self.rows, report=report)]
         place_in_first = np.empty_like(places)
         place_in_first[np.concatenate([self.rows[name] for name in SPLITS])] = np.arange(
             len(places)
@@ -141,52 +170,61 @@ class Source:
             of_first = {name: place_in_first[rows[name]] for name in SPLITS}
             place = varying.seed_folder(folder, seed)
             varying.write_rows(place, of_first)
-            by_index = (summaries[0], of_first)
-            summaries.append(self._write_splits(place, seed, rows, x, places, by_index=by_index))
+            summaries.append(write(place, seed, rows, by_index=(summaries[0], of_first)))
+        with self.obstacles.noting():
+            check_values(self.params, [s.written for s in summaries if s.written is not None])
         data = self._finish(folder, summaries)
-        budgets = [f"warning: {text}"] if (text := self.params.budget_warning) else []
-        return data, [_summary(summaries, self.note), *_leakage_warning(summaries), *budgets]
+        train: Matrix = RowSubset(x, places[self.rows["train"]])
+        scale, warnings = summaries[0].scale, leakage_warning(summaries)
+        if scale.arrays.fill is not None:
+            train = Filled(train, scale.arrays.fill)
+        warnings += unlike_sizes_warning(self.params, self.samples, train, scale)
+        warnings += [f"warning: {text}"] if (text := self.params.budget_warning) else []
+        lines = treatment_lines(summaries, self.samples, self.params.data, varies=bool(self.seeds))
+        return data, [summary_line(summaries, self.samples, self.note), *lines, *warnings]
 
     def _write_splits(
         self,
         folder: Path,
         seed: int | None,
         rows: SplitRows,
+        *,
         x: ConcatenatedRows,
         places: NDArray[np.int64],
+        full_scale: float | None,
         report: Callable[[int], None] = lambda rows: None,
-        by_index: tuple[_Summary, SplitRows] | None = None,
-    ) -> _Summary:
-        """Fit the scale of a seed's splits, write their x and check it.
+        by_index: tuple[SplitSummary, SplitRows] | None = None,
+    ) -> SplitSummary:
+        """Fit the scale of a seed's splits, and write their x.
 
         ``by_index`` is the first seed's and the places of these samples in it: scaled alike they
-        have no x of their own, and their values are checked.
+        have no x of their own.
         """
-        table, of_seed = self.samples.tables[0], "" if seed is None else f" of seed {seed}"
-        ordered = {name: places[rows[name]] for name in SPLITS}
-        with adding(of_seed and f", in the split{of_seed}"):
+        ordered, written = {name: places[rows[name]] for name in SPLITS}, None
+        with adding("" if seed is None else f", in the split of seed {seed}"):
             scale = fit_scale(
                 self.params.data,
                 RowSubset(x, ordered["train"]),
-                full_scale=table.full_scale,
-                feature_name=table.feature_name,
+                full_scale=full_scale,
+                feature_name=self.samples.tables[0].feature_name,
             )
         if by_index is not None and scale.equals(by_index[0].scale):
             statistics = varying.statistics_of_rows(by_index[0].folder, by_index[1])
         else:
             statistics = prepared.write_splits(folder, x, ordered, scale, report)
-            written = WrittenSplits(folder, of_seed, self.samples, rows, scale, statistics)
-            check_values(self.params, written)
-        return _Summary(
+            written = WrittenSplits(folder, seed, self.samples, rows, scale, statistics)
+        return SplitSummary(
             folder,
             scale,
             self._schema(rows, scale, {name: statistics[name].sha256 for name in SPLITS}),
             {name: statistics[name].low for name in SPLITS},
             {name: statistics[name].high for name in SPLITS},
+            {name: statistics[name].clipped for name in SPLITS},
             split_leakage({name: statistics[name].samples for name in SPLITS}),
+            written,
         )
 
-    def _finish(self, folder: Path, summaries: Sequence[_Summary]) -> PreparedData:
+    def _finish(self, folder: Path, summaries: Sequence[SplitSummary]) -> PreparedData:
         """Check what the metric needs of all splits, and write all but x; the first seed's data."""
         low, high = (
             {name: choose(getattr(s, end)[name] for s in summaries) for name in SPLITS}
@@ -236,6 +274,8 @@ class Source:
                 for name in SPLITS
             },
             columns=None if columns is None else list(columns),
+            preprocessing=samples.preprocessing,
+            dropped=samples.dropped,
         )
 
 
@@ -280,30 +320,6 @@ def _source_name(data: Data) -> str:
         return data.source
     names = data.path if isinstance(data.path, dict) else {"train": data.path}
     return " + ".join(dict.fromkeys(str(names[name]) for name in SPLITS if name in names))
-
-
-def _summary(summaries: Sequence[_Summary], note: str) -> str:
-    """One line: ``"digits, 1797 × 64, train 1168 / validation 270 / test 359, 10 classes"``."""
-    schema = summaries[0].schema
-    counts = " / ".join(f"{name} {schema.samples[name]}" for name in SPLITS)
-    classes = "no labels" if schema.classes is None else f"{len(schema.classes)} classes"
-    size = f"{sum(schema.samples.values())} × {schema.input_dim}"
-    line = f"{schema.source}, {size}, {counts}, {classes}"
-    constants = sorted({int(s.scale.facts.get("constant_features", 0)) for s in summaries})
-    if most := constants[-1]:
-        least = f"{constants[0]} to " if len(constants) > 1 else ""
-        line += f", {least}{most} constant feature{'s' * (most != 1)} set to 0"
-    return line + note
-
-
-def _leakage_warning(summaries: Sequence[_Summary]) -> list[str]:
-    """Line where samples stand in more than one split: ``"warning: 3 of 270 ..."``."""
-    counts = {name: max(s.leakage[name] for s in summaries) for name in SPLITS[1:]}
-    up_to = "up to " * (len(summaries) > 1)
-    samples = summaries[0].schema.samples
-    clauses = [f"{up_to}{n} of {samples[name]} in {name}" for name, n in counts.items() if n]
-    warning = f"warning: samples that also stand in an earlier split: {', '.join(clauses)}"
-    return [warning] if clauses else []
 
 
 if __name__ == "__main__":

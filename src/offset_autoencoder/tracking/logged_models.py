@@ -263,6 +263,8 @@ def _signature(facts: ModelMetadata) -> Any:
     x is float64, in which every number that a data set holds is exact: of a sample that was
     rounded, an offset by content would be another. Where the offset is computed, the parameter
     ``offset`` takes its place if given: all rows in one list.
+
+    A model whose data set has columns of text takes its columns by name instead of x, each (n,).
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
@@ -270,7 +272,10 @@ def _signature(facts: ModelMetadata) -> Any:
     def tensor(name: str, dtype: str, *shape: int) -> TensorSpec:
         return TensorSpec(np.dtype(dtype), (-1, *shape), name)
 
-    inputs: list[ColSpec | TensorSpec] = [tensor("x", "float64", facts.input_dim)]
+    inputs: list[ColSpec | TensorSpec] = [
+        tensor(name, "str" if name in facts.preprocessing.levels else "float64")
+        for name in facts.raw_columns or ()
+    ] or [tensor("x", "float64", facts.raw_features)]
     are_text = {"labels": isinstance((facts.classes or [0])[0], str), "ids": facts.text_ids}
     if facts.needs == "offset":
         inputs.append(tensor("offset", "float64", facts.latent_dim))
@@ -298,11 +303,31 @@ def _example(facts: ModelMetadata, root: Path) -> dict[str, Any]:
     splits = load_splits(root / PREPARED)
     data, scale = splits.of(facts.seed), load_scale(splits.folder_of(facts.seed))
     rows = slice(0, _EXAMPLES)
-    example: dict[str, Any] = {"x": inverse_scale(data.test.x[rows], scale)}
+    x = inverse_scale(data.test.x[rows], scale)
+    example = _raw(x, facts)
     if facts.needs == "offset":
-        example["offset"] = np.zeros((len(example["x"]), facts.latent_dim))
+        example["offset"] = np.zeros((len(x), facts.latent_dim))
     elif facts.needs == "labels" and data.test.y is not None:
         example["labels"] = np.asarray(facts.classes)[data.test.y[rows]]
     elif facts.needs == "ids":
         example["ids"] = data.test.ids[rows]
     return example
+
+
+def _raw(x: np.ndarray[Any, Any], facts: ModelMetadata) -> dict[str, Any]:
+    """Inputs of a served model of which its features ``(n, D)`` are made."""
+    preprocessing, names = facts.preprocessing, facts.columns or []
+    if preprocessing.kept is not None:
+        raw = np.zeros((len(x), facts.raw_features))
+        raw[:, preprocessing.kept] = x
+        return {"x": raw}
+    columns: dict[str, Any] = {}
+    for column in facts.raw_columns or ():
+        levels = preprocessing.levels.get(column)
+        if levels is None:
+            columns[column] = x[:, names.index(column)]
+        else:  # those of which a feature is left
+            left = [level for level in levels if f"{column}={level}" in names]
+            indices = [names.index(f"{column}={level}") for level in left]
+            columns[column] = np.array(left)[x[:, indices].argmax(axis=1)]
+    return columns or {"x": x}

@@ -29,7 +29,7 @@ class Predictor:
 
     # Without type hints: MLflow would take them for the signature.
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
-        """Apply the model to arrays by name, as the signature says.
+        """Apply the model to arrays by name, as the signature says: x, or the columns of a table.
 
         The param ``offset``, f(x) row by row in one list, takes the place of the computed one.
 
@@ -38,17 +38,21 @@ class Predictor:
         """
         from offset_autoencoder.errors import InputError
 
-        side_inputs = {name: value for name, value in model_input.items() if name != "x"}
+        inputs = dict(model_input.items())
         try:
+            if (columns := self.applied.metadata.raw_columns) is not None:
+                table = {name: inputs.pop(name) for name in columns if name in inputs}
+                inputs["x"] = self.applied.features_of(table)
+            side_inputs = {name: value for name, value in inputs.items() if name != "x"}
             offset = np.asarray((params or {}).get("offset", ()), dtype=np.float64)
             if offset.size:
-                rows, width = len(model_input["x"]), self.applied.metadata.latent_dim
+                rows, width = len(inputs["x"]), self.applied.metadata.latent_dim
                 if offset.size != rows * width:
                     raise InputError(
                         "params: offset", f"has {offset.size} numbers, expected {rows} × {width}"
                     )
                 side_inputs["offset"] = offset.reshape(rows, width)
-            return self.applied.apply(model_input["x"], **side_inputs)
+            return self.applied.apply(inputs["x"], **side_inputs)
         except InputError as error:
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from error
 

@@ -40,6 +40,10 @@ def read_table(path: Path, roles: ColumnRoles) -> Table:
             holds not one label, id or split per sample.
     """
     reader = find_reader(path)
+    if roles.exclude and reader.layout != "columns":
+        what = f"names columns, and {path} holds arrays: no column has a name"
+        mend = "leave it out; data.constant: drop leaves constant features out"
+        raise InputError(roles.keys.location("exclude"), what, mend)
     if reader.layout != "array":
         return reader.read(path, roles)
     if roles.features is not None:

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.schema import SPLITS, SplitName
+from offset_autoencoder.data.readers.cells import check_numbers
 from offset_autoencoder.errors import InputError, did_you_mean
-from offset_autoencoder.io.arrays import ConcatenatedRows, first_not_finite
+from offset_autoencoder.io.arrays import ConcatenatedRows
 
 _NOT_NUMBERS = {
     "c": "complex numbers",
@@ -25,8 +26,6 @@ _NOT_NUMBERS = {
     "m": "time spans",
 }
 
-_FIX = "fix or drop the row"
-
 Layout = Literal["columns", "arrays", "array"]
 """Named columns, several named arrays, or one array whose labels and ids are separate files."""
 
@@ -35,13 +34,17 @@ Layout = Literal["columns", "arrays", "array"]
 class RoleKeys:
     """Settings by which the user assigns columns to roles, as error texts name them.
 
-    ``label`` or ``split`` is None where there is none; ``file`` for options of a command.
+    ``label``, ``split`` and those after it are None where there is none; ``file`` for options of a
+    command.
     """
 
     features: str = "data.features"
     id: str = "data.id"
     label: str | None = "data.label"
     split: str | None = "data.split"
+    exclude: str | None = None
+    missing: str | None = None
+    categorical: str | None = None
     file: str | None = "params.yaml"
 
     def location(self, role: str) -> str:
@@ -64,6 +67,10 @@ class ColumnRoles:
         features: Columns of the features, or the one array; None: all without another role.
         split: ``train``, ``validation`` or ``test`` per sample.
         part: Split that the file was named for: an npz may hold an array of each.
+        exclude: Columns that are no features though no other role is theirs.
+        missing: Whether cells may be missing: they are NaN.
+        text: Columns of features that hold text, read as numbers of levels (see :class:`Table`);
+            None: those that hold more text than numbers.
         keys: Settings that assign the roles, for error texts.
         locate: Function from role and name to the file of that role, beside a file of one array.
     """
@@ -73,6 +80,9 @@ class ColumnRoles:
     id: str | None = None
     split: str | None = None
     part: SplitName | None = None
+    exclude: tuple[str, ...] = ()
+    missing: bool = False
+    text: frozenset[str] | None = frozenset()
     keys: RoleKeys = field(default_factory=RoleKeys)
     locate: Callable[[str, str], Path] = lambda role, name: Path(name)
 
@@ -91,6 +101,8 @@ class ColumnRoles:
         key, features = self.keys.location("features"), self.features or ()
         where = [f"{key}[{index}]" if len(features) > 1 else key for index in range(len(features))]
         named = [(self.keys.location(role), name) for role, name in self.named.items()]
+        if self.keys.exclude and self.part in (None, "train"):
+            named += [(self.keys.location("exclude"), name) for name in self.exclude]
         for setting, name in [*named, *zip(where, features, strict=True)]:
             if name not in names:
                 hint = did_you_mean(name, names)
@@ -110,6 +122,11 @@ class Table:
         columns: Names of the features, where the file has names.
         full_scale: Largest value that the kind of data can take, where it is known.
         line_of: Function from row to line of the file (from 1), where the file has lines.
+        levels: Levels of each column of text, whose cells in x are indices of them.
+        rows: ``(n,)`` numbers of the rows in the file, where some of it were left out; else None.
+        dropped: How many were.
+        kept: Indices of the features in the file, where some were left out; else None.
+        notes: Lines on what was done to odd samples.
     """
 
     x: NDArray[Any]
@@ -120,6 +137,16 @@ class Table:
     columns: tuple[str, ...] | None = None
     full_scale: float | None = None
     line_of: Callable[[int], int] | None = None
+    levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    rows: NDArray[np.int64] | None = None
+    dropped: int = 0
+    kept: NDArray[np.int64] | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def row_numbers(self) -> NDArray[np.int64]:
+        """Numbers of the rows in the file, ``(n,)``."""
+        return np.arange(len(self.x)) if self.rows is None else self.rows
 
     @classmethod
     def from_roles(
@@ -156,6 +183,7 @@ class Table:
 
         Rows and features count from 0; features of an image are those of the flattened array.
         """
+        row = row if self.rows is None else int(self.rows[row])
         words = f"{self.origin}, row {row}"
         if self.line_of is not None:
             words += f" (line {self.line_of(row)})"
@@ -163,7 +191,9 @@ class Table:
 
     def feature_name(self, feature: int) -> str:
         """Name of a feature: ``"column 'width'"``, or its index where it has no name."""
-        return f"column {self.columns[feature]!r}" if self.columns else f"column {feature}"
+        if self.columns:
+            return f"column {self.columns[feature]!r}"
+        return f"column {feature if self.kept is None else self.kept[feature]}"
 
 
 @dataclass(frozen=True)
@@ -215,7 +245,7 @@ def choose_features(columns: Columns, roles: ColumnRoles, origin: str) -> tuple[
             raise InputError(origin, f"names column {name!r} twice", "give each its own name")
     roles.check_names(names, origin, "column")
     if roles.features is None:
-        features = columns.without(roles.named.values())
+        features = columns.without((*roles.named.values(), *roles.exclude))
         if not features:
             raise InputError(origin, "has no column left for the features")
         if "" in features:
@@ -234,17 +264,20 @@ def choose_features(columns: Columns, roles: ColumnRoles, origin: str) -> tuple[
             if name == other:
                 what = f"column {name!r} is the {role}, not a feature"
                 raise InputError(f"{where}[{index}]", what)
+        if name in roles.exclude:
+            what = f"column {name!r} stands in {roles.keys.exclude}, too"
+            raise InputError(f"{where}[{index}]", what)
     return roles.features
 
 
 def check_features(table: Table, roles: ColumnRoles) -> None:
     """Refuse features that are not a finite number in each of (samples, features) cells.
 
-    Where all columns were taken for features, the error says where to name some.
+    Where cells may be missing (``roles.missing``), NaN is let pass.
 
     Raises:
-        InputError: for a wrong dtype or shape, no samples, no features, NaN or infinity (the
-            first row, and in it the first column, named).
+        InputError: for a wrong dtype or shape, no samples, no features, NaN or infinity: all
+            columns with such cells are named, see :func:`.cells.refuse_obstacles`.
     """
     x = table.x
     what, hint = "", None
@@ -258,12 +291,7 @@ def check_features(table: Table, roles: ColumnRoles) -> None:
     if what:
         raise InputError(table.origin, what, hint)
     flat = ConcatenatedRows((x,))
-    if x.dtype.kind == "f" and (cell := first_not_finite(flat)):
-        row, feature = cell
-        what, hint = f"{flat[row : row + 1][0, feature]} is not a finite number", _FIX
-        if table.columns and roles.features is None:
-            hint = f"{_FIX}, or name the columns to use in {roles.keys.all}"
-        raise InputError(table.location(row, feature), what, hint)
+    check_numbers(flat, table.columns or range(flat.shape[1]), roles, table.location)
 
 
 def _as_names(table: Table, role: str, values: NDArray[Any]) -> NDArray[Any]:

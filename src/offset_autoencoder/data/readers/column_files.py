@@ -12,7 +12,7 @@ import csv
 import gzip
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -20,9 +20,15 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config.schema import SPLITS
 from offset_autoencoder.data.readers import base
 from offset_autoencoder.data.readers.base import ColumnRoles, Columns, Table
+from offset_autoencoder.data.readers.cells import (
+    Cells,
+    LevelCodes,
+    plain,
+    refuse_obstacles,
+    to_numbers,
+)
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import TempArray, chunks, rows_per_chunk
 from offset_autoencoder.io.files import damaged
@@ -35,9 +41,13 @@ Group = tuple[int, Callable[[list[str]], Any]]
 """Some rows of a file: their number, and function from names of columns to an Arrow table."""
 
 
+Convert = Callable[[Any], NDArray[Any]]
+"""Function from an Arrow column to its numbers ``(n,)``, NaN where a cell is missing."""
+
+
 def _read_groups(
     groups: Iterable[Group],
-    features: tuple[str, ...],
+    features: Mapping[str, Convert],
     roles: ColumnRoles,
     dtype: np.dtype[Any],
     null_error: Callable[[int, str, str], InputError],
@@ -46,7 +56,7 @@ def _read_groups(
 
     Of a large group some columns are read at a time: a page of each column of a parquet at once
     may be more than memory holds. ``null_error`` makes the error of the first row that holds
-    nothing in a column, from row, column and its role or ``"cell"``.
+    nothing in a column, where it must, from row, column and its role or ``"cell"``.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -61,12 +71,12 @@ def _read_groups(
             table = read(some)
             for position, name in enumerate(some, first):
                 column = table.column(name)
-                if column.null_count:
+                if column.null_count and (name in others or not roles.missing):
                     nulls.append((pc.index(pc.is_null(column), True).as_py(), position))
                 elif name in others:
                     others[name] += getattr(column, "chunks", [column])
                 else:
-                    by_column.write(_to_numbers(column).astype(dtype, copy=False))
+                    by_column.write(features[name](column).astype(dtype, copy=False))
         if nulls:
             null, position = min(nulls)
             raise null_error(row + null, *list(names.items())[position])
@@ -83,7 +93,10 @@ def _read_groups(
 def _to_numbers(column: Any) -> NDArray[Any]:
     import pyarrow as pa
 
-    numbers = column.cast(pa.float64()) if pa.types.is_decimal(column.type) else column
+    has_no_dtype = pa.types.is_decimal(column.type) or (
+        pa.types.is_boolean(column.type) and column.null_count
+    )
+    numbers = column.cast(pa.float64()) if has_no_dtype else column
     return np.asarray(numbers.to_numpy(zero_copy_only=False))
 
 
@@ -91,8 +104,7 @@ def _to_values(column: Any) -> NDArray[Any]:
     """Convert an Arrow column of labels, ids or splits, no nulls, to numbers or text ``(n,)``."""
     import pyarrow as pa
 
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+    column = plain(column)
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         texts = [np.array(chunk.to_pylist(), dtype=np.str_) for chunk in column.chunks]
         return np.concatenate([np.empty(0, np.str_), *texts])
@@ -114,31 +126,59 @@ def read_csv_table(path: Path, roles: ColumnRoles) -> Table:
 
     header = _header(path)
     features = base.choose_features(Columns(header), roles, str(path))
-    locate_error = partial(_locate_error, path, header, features, roles.keys)
+
+    def location(row: int, name: str) -> str:
+        return f"{path}, row {row} (line {line_of(path, row)}), column {name!r}"
 
     def null_error(row: int, name: str, role: str) -> InputError:
-        if role == "cell":
-            return locate_error("a cell is empty")
-        where = f"{path}, row {row} (line {line_of(path, row)}), column {name!r}"
-        return InputError(where, f"the {role} is empty")
+        return InputError(location(row, name), f"the {role} is empty")
 
+    def read(converters: Mapping[str, Convert]) -> tuple[NDArray[Any], dict[str, Any]]:
+        are_text = [name for name in features if converters[name] is not _to_numbers]
+        groups = _csv_blocks(path, features, roles, are_text)
+        return _read_groups(groups, converters, roles, np.dtype(np.float64), null_error)
+
+    levels = {name: LevelCodes() for name in features if name in (roles.text or ())}
     try:
-        groups = _csv_blocks(path, features, roles)
-        x, columns = _read_groups(groups, features, roles, np.dtype(np.float64), null_error)
+        try:
+            x, columns = read({name: levels.get(name, _to_numbers) for name in features})
+        # Arrow met what is no number, or a cell that must not be missing is: see what all are.
+        except (pa.ArrowException, OSError, InputError):
+            cells = [Cells(name) for name in features]
+            for _, group in _csv_blocks(path, features, roles, features):
+                for column in cells:
+                    column.count_texts(group(features).column(column.column))
+            refuse_obstacles(cells, roles, lambda row, index: location(row, features[index]))
+            levels = {
+                name: LevelCodes()
+                for name, column in zip(features, cells, strict=True)
+                if (column.is_text if roles.text is None else name in roles.text)
+            }
+            x, columns = read({name: levels.get(name, to_numbers) for name in features})
     except (pa.ArrowException, OSError) as error:
-        raise locate_error(error) from None
+        raise _locate_error(path, header, error) from None
     for role, texts in columns.items():
         if pc.all(pc.match_substring_regex(texts, _INTEGER)).as_py():
             columns[role] = texts.cast(pa.int64())
     values = {role: _to_values(column) for role, column in columns.items()}
-    return Table.from_roles(x, path, values, columns=features, line_of=partial(line_of, path))
+    return Table.from_roles(
+        x,
+        path,
+        values,
+        columns=features,
+        line_of=partial(line_of, path),
+        levels={name: codes.levels for name, codes in levels.items()},
+    )
 
 
-def _csv_blocks(path: Path, features: tuple[str, ...], roles: ColumnRoles) -> Iterator[Group]:
+def _csv_blocks(
+    path: Path, features: Sequence[str], roles: ColumnRoles, are_text: Collection[str]
+) -> Iterator[Group]:
+    """Groups of rows; features are read as numbers or, where they are said to be, as text."""
     import pyarrow as pa
     from pyarrow import csv as arrow
 
-    types = dict.fromkeys(features, pa.float64())
+    types = {name: pa.string() if name in are_text else pa.float64() for name in features}
     types |= dict.fromkeys(roles.named.values(), pa.string())
     with pa.input_stream(path, compression="gzip" if _is_gzipped(path) else None) as stream:
         reader = arrow.open_csv(
@@ -203,27 +243,13 @@ def _header(path: Path) -> tuple[str, ...]:
     return tuple(header)
 
 
-def _locate_error(
-    path: Path,
-    header: tuple[str, ...],
-    features: tuple[str, ...],
-    keys: base.RoleKeys,
-    reason: Exception | str,
-) -> InputError:
-    """Error of the first row that has not one cell per column, or a feature that is no number."""
-    positions = [(name, header.index(name)) for name in features]
-    for row, (line, cells) in enumerate(_rows(path), start=-1):
+def _locate_error(path: Path, header: tuple[str, ...], reason: Exception) -> InputError:
+    """Error of the first row that has not one cell per column."""
+    for line, cells in _rows(path):
         if len(cells) != len(header):
             what = f"has {len(cells)} cells, the header has {len(header)}"
             hint = "the file may be truncated, or a cell with a comma lacks its quotes"
             return InputError(f"{path}, line {line}", what, hint)
-        for name, position in positions if row >= 0 else ():
-            if not _NUMBER.fullmatch(cell := cells[position]):
-                hint = f"fix it, or name the columns to use in {keys.all}"
-                if cell.strip() in SPLITS and keys.split is not None:
-                    hint = f"name the column in {keys.split} if it names the splits; else {hint}"
-                what = f"{cell!r} is not a finite number" if cell.strip() else "the cell is empty"
-                return InputError(f"{path}, row {row} (line {line}), column {name!r}", what, hint)
     return InputError(str(path), f"is not csv: {reason}")
 
 
@@ -247,19 +273,62 @@ def read_parquet_table(path: Path, roles: ColumnRoles) -> Table:
             null or no number.
     """
 
+    def location(row: int, name: str) -> str:
+        return f"{path}, row {row}, column {name!r}"
+
     def null_error(row: int, name: str, role: str) -> InputError:
-        return InputError(f"{path}, row {row}, column {name!r}", f"the {role} is null")
+        return InputError(location(row, name), f"the {role} is null")
 
     with _open_parquet(path) as file:
         features = base.choose_features(_columns(file.schema_arrow), roles, str(path))
-        dtype = np.result_type(*(_number_type(path, file, name, roles.keys) for name in features))
-        groups = (
+        kinds = {name: _kind(file.schema_arrow.field(name).type) for name in features}
+        levels = {
+            name: LevelCodes()
+            for name in features
+            if (kinds[name] is str if roles.text is None else name in roles.text)
+        }
+        groups = [
             (file.metadata.row_group(group).num_rows, partial(file.read_row_group, group))
             for group in range(file.num_row_groups)
-        )
-        x, columns = _read_groups(groups, features, roles, dtype, null_error)
+        ]
+        is_refused = any(kinds[name] in (str, object) for name in features if name not in levels)
+        try:
+            if is_refused or levels:
+                _refuse_parquet_obstacles(groups, kinds, roles, location)
+            converters = {name: levels.get(name, _to_numbers) for name in features}
+            dtype = _dtype(file, kinds | dict.fromkeys(levels, str), roles)
+            x, columns = _read_groups(groups, converters, roles, dtype, null_error)
+        except InputError:
+            _refuse_parquet_obstacles(groups, kinds, roles, location)
+            raise
     values = {role: _to_values(column) for role, column in columns.items()}
-    return Table.from_roles(x, path, values, columns=features)
+    known = {name: codes.levels for name, codes in levels.items()}
+    return Table.from_roles(x, path, values, columns=features, levels=known)
+
+
+def _refuse_parquet_obstacles(
+    groups: Iterable[Group],
+    kinds: Mapping[str, Any],
+    roles: ColumnRoles,
+    location: Callable[[int, str], str],
+) -> None:
+    """Go through all features, and refuse those that are no numbers: all in one error."""
+    cells = {name: Cells(name) for name in kinds}
+    for rows, read in groups:
+        step = rows_per_chunk(rows)
+        for first in range(0, len(kinds), step):
+            table = read(list(kinds)[first : first + step])
+            for name in table.column_names:
+                column = table.column(name)
+                if kinds[name] is str or (roles.text and name in roles.text):
+                    cells[name].count_texts(column)
+                elif kinds[name] is object:
+                    cells[name].count_others(column, str(column.type))
+                else:
+                    is_null = "the cell is null" if column.null_count else None
+                    cells[name].count_numbers(_to_numbers(column).astype(np.float64), is_null)
+    names = list(kinds)
+    refuse_obstacles(cells.values(), roles, lambda row, index: location(row, names[index]))
 
 
 def _parquet_columns(path: Path) -> Columns:
@@ -285,21 +354,33 @@ def _columns(schema: Any) -> Columns:
     return Columns(tuple(schema.names), frozenset(name for name in index if isinstance(name, str)))
 
 
-def _number_type(path: Path, file: Any, name: str, keys: base.RoleKeys) -> np.dtype[Any]:
-    """Dtype that a column of numbers is read as."""
+def _kind(column_type: Any) -> Any:
+    """NumPy dtype of a column of numbers; ``str`` for one of text, and ``object`` for another."""
     from pyarrow import types
 
-    column_type = file.schema_arrow.field(name).type
     if types.is_decimal(column_type):
         return np.dtype(np.float64)
     are_numbers = types.is_integer, types.is_floating, types.is_boolean
     if any(is_number(column_type) for is_number in are_numbers):
         return np.dtype(column_type.to_pandas_dtype())
-    rows = file.metadata.num_rows
-    first = file.read_row_group(0, columns=[name])[name][0].as_py() if rows else None
-    what = f"{first!r} is not a number: the column's type is {column_type}"
-    hint = f"name the columns to use in {keys.all}"
-    raise InputError(f"{path}, row 0, column {name!r}", what, hint)
+    are_texts = types.is_string, types.is_large_string, types.is_dictionary
+    return str if any(is_text(column_type) for is_text in are_texts) else object
+
+
+def _dtype(file: Any, kinds: Mapping[str, Any], roles: ColumnRoles) -> np.dtype[Any]:
+    """Dtype of the features: float64 where integers may be missing, or there is text."""
+    dtype = np.result_type(*(np.float64 if kind is str else kind for kind in kinds.values()))
+    if not roles.missing or dtype.kind == "f":
+        return dtype
+    groups = (file.metadata.row_group(group) for group in range(file.num_row_groups))
+    statistics = (
+        group.column(index).statistics
+        for group in groups
+        for index in range(group.num_columns)
+        if group.column(index).path_in_schema in kinds
+    )
+    is_complete = all(one is not None and one.null_count == 0 for one in statistics)
+    return dtype if is_complete else np.dtype(np.float64)
 
 
 PARQUET = base.Reader(
