@@ -13,6 +13,7 @@ _SHORT.maxlevel = 3
 _SHORT.maxstring = _SHORT.maxother = 200
 _SHORT.maxlong = 60
 _MAX_LENGTH = 300
+_NAMED = 8
 
 
 class InputError(Exception):
@@ -53,7 +54,7 @@ def short_repr(value: object) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Clause that names the nearest of the known words, or all of them where none is near.
+    """Clause that names the nearest of the known words, or some of them where none is near.
 
     Words are quoted: a user may call one ``none``.
     """
@@ -65,7 +66,14 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         return "there is nothing to choose from"
     if len(choices) == 1:
         return f"the only one known is {choices[0]!r}"
-    return "known are " + ", ".join(repr(choice) for choice in sorted(choices))
+    return f"known are {first_names(repr(choice) for choice in sorted(choices))}"
+
+
+def first_names(names: Iterable[str]) -> str:
+    """Enumeration of the first eight names, and how many more there are."""
+    listed = list(names)
+    more = len(listed) - _NAMED
+    return ", ".join(listed[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def run_command(command: Callable[[], None]) -> None:
