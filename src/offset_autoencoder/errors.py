@@ -13,7 +13,7 @@ _SHORT.maxlevel = 3
 _SHORT.maxstring = _SHORT.maxother = 200
 _SHORT.maxlong = 60
 _MAX_LENGTH = 300
-_LISTED = 8
+_NAMED = 8
 _KNOWN = 24  # words of a list that one is chosen from
 
 
@@ -87,15 +87,8 @@ def short_repr(value: object) -> str:
     return text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}..."
 
 
-def cut_list(items: Iterable[object], listed: int = _LISTED) -> str:
-    """Enumeration that does not go on without end: ``"a, b and 7 more"``."""
-    texts = [str(item) for item in items]
-    more = f" and {len(texts) - listed} more" if len(texts) > listed else ""
-    return ", ".join(texts[:listed]) + more
-
-
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Clause that names the nearest of the known words, or the first of them where none is near.
+    """Clause that names the nearest of the known words, or some of them where none is near.
 
     Words are quoted: a user may call one ``none``.
     """
@@ -107,7 +100,14 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         return "there is nothing to choose from"
     if len(choices) == 1:
         return f"the only one known is {choices[0]!r}"
-    return "known are " + cut_list(map(repr, sorted(choices)), _KNOWN)
+    return "known are " + first_names(map(repr, sorted(choices)), _KNOWN)
+
+
+def first_names(names: Iterable[object], count: int = _NAMED) -> str:
+    """Enumeration of the first few names, and how many more there are: ``"a, b and 7 more"``."""
+    listed = [str(name) for name in names]
+    more = len(listed) - count
+    return ", ".join(listed[:count]) + (f" and {more} more" if more > 0 else "")
 
 
 def run_command(command: Callable[[], None]) -> None:

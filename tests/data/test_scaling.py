@@ -11,9 +11,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from offset_autoencoder.config.schema import Data
+from offset_autoencoder.data.constant_features import is_constant
 from offset_autoencoder.data.scaling import (
     apply_scale,
-    constant_features,
     fit_scale,
     inverse_scale,
     largest_magnitude,
@@ -180,7 +180,7 @@ def test_a_feature_without_any_value_is_a_constant() -> None:
     scale = fit_scale(Data(**OWN, scale="minmax", missing="median"), x)
     assert scale.constant == (1,)
     assert scale.apply(np.array([[1.5, 7.0], [1.0, np.nan]])).tolist() == [[0.5, 0], [0, 0]]
-    assert constant_features(x).tolist() == [False, True]
+    assert is_constant(x).tolist() == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -138,14 +138,14 @@ Model = Annotated[
 ]
 Input = Annotated[
     Path,
-    _argument("INPUT", "The samples, as in the data set: .npy, .npz, .csv, .csv.gz or .parquet."),
+    _argument("INPUT", "The samples, as in the data set: .npy, .npz, .csv, .parquet, .h5, ..."),
 ]
 Output = Annotated[Path, _argument("OUTPUT", "The file to write: .npy, .csv or .parquet.")]
 Features = Annotated[
     str | None,
     _option(
         "NAMES",
-        "The features' columns, separated by commas, or the array of an npz.  "
+        "The features' columns, separated by commas, or the array of an npz or hdf5.  "
         "[default: those of params.yaml, else all but label, id and split]",
     ),
 ]
@@ -160,6 +160,15 @@ Id = Annotated[
         "Column, array or file of the ids, which the offset interference needs; "
         "written next to the result.",
         "--id",
+    ),
+]
+Header = Annotated[
+    bool | None,
+    _flag(
+        "--header/--no-header",
+        "Whether the first line of a csv names its columns; else they are 0, 1, ...  "
+        "[default: as params.yaml says]",
+        show_default=False,
     ),
 ]
 Scaled = Annotated[
@@ -210,6 +219,7 @@ def reconstruct(
     features: Features = None,
     label: Label = None,
     id: Id = None,
+    header: Header = None,
     offset: Annotated[
         Path | None,
         _option("FILE", "An npy file of f(x) to use instead of the computed one, unscaled."),
@@ -223,7 +233,7 @@ def reconstruct(
     sees them, which is what the reports state.
     """
     how = {"offset": offset, "is_scaled": scaled, "force": force}
-    _apply("reconstruct", model, (input, output), features, label, id, **how)
+    _apply("reconstruct", model, (input, output), features, label, id, header, **how)
 
 
 def _command_of(operation: str) -> Callable[..., None]:
@@ -236,11 +246,12 @@ def _command_of(operation: str) -> Callable[..., None]:
         features: Features = None,
         label: Label = None,
         id: Id = None,
+        header: Header = None,
         scaled: Scaled = False,
         force: Force = False,
     ) -> None:
         how = {"is_scaled": scaled, "force": force}
-        _apply(operation, model, (input, output), features, label, id, **how)
+        _apply(operation, model, (input, output), features, label, id, header, **how)
 
     return command
 

@@ -15,7 +15,7 @@ from offset_autoencoder.config.schema import SplitName
 from offset_autoencoder.data.prepared import SplitRows, SplitStatistics
 from offset_autoencoder.data.samples import Samples
 from offset_autoencoder.data.scaling import Scale, survey
-from offset_autoencoder.errors import InputError, Obstacles, cut_list
+from offset_autoencoder.errors import InputError, Obstacles, first_names
 from offset_autoencoder.io.arrays import Matrix, chunks, first_not_finite
 from offset_autoencoder.io.files import open_npy
 
@@ -110,9 +110,9 @@ def _check_unit_interval(splits: Sequence[WrittenSplits], needs: str, section: s
         counts = [f"{number} in {name}" for name, number in by_split.items() if number]
         if len(splits) > 1:
             seeds = list(dict.fromkeys(own.seed for own, _ in outside))
-            counts.append(f"in the splits of {len(seeds)} of {len(splits)} seeds: {cut_list(seeds)}")
+            counts.append(f"in the splits of {len(seeds)} of {len(splits)} seeds: {first_names(seeds)}")
         order = np.argsort(-by_feature, kind="stable")[: np.count_nonzero(by_feature)].tolist()
-        names = cut_list(map(samples.tables[0].feature_name, order), _NAMED)
+        names = first_names(map(samples.tables[0].feature_name, order), _NAMED)
         what += f"; in all {by_feature.sum()} values are: {', '.join(counts)}, of {names}"
     raise InputError(place, what, f"set {_into_unit_interval(samples.x, scale, section)}")
 
@@ -179,7 +179,7 @@ def unlike_sizes_warning(params: Params, samples: Samples, train: Matrix, scale:
     if not count <= max(1, features // _FEW):
         return []
     name = samples.tables[0].feature_name
-    names = cut_list((f"{name(i)} {100 * shares[i]:.3g} %" for i in order[:count].tolist()), _NAMED)
+    names = first_names((f"{name(i)} {100 * shares[i]:.3g} %" for i in order[:count].tolist()), _NAMED)
     carry = f"{count} of {features} features carr{'ies' if count == 1 else 'y'} "
     carry += f"{100 * shares[order[:count]].sum():.3g} % of the variance"
     mend = f"set data.scale: standard with {_LINEAR}, or data.scale: minmax with data.clip: true"

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from offset_autoencoder.data.readers.base import Table
-from offset_autoencoder.data.readers.cells import LevelCodes, to_numbers
-from offset_autoencoder.errors import InputError, cut_list, did_you_mean
+from offset_autoencoder.data.readers.cells import LevelCodes, text_to_numbers
+from offset_autoencoder.errors import InputError, first_names, did_you_mean
 from offset_autoencoder.io.arrays import ConcatenatedRows, TempArray, chunks, reorder
 
 Missing = Literal["error", "drop", "mean", "median"]
@@ -61,14 +61,14 @@ class Preprocessing:
             for column, levels in table.levels.items():
                 if unknown := [level for level in levels if level not in self.levels[column]]:
                     line = f"column {column!r} has levels that no sample of the data set has"
-                    notes.append(f"{line}, taken for none: {cut_list(map(repr, unknown))}")
+                    notes.append(f"{line}, taken for none: {first_names(map(repr, unknown))}")
             table = one_hot(table, features, self.levels)
         if self.missing == "drop":
             table = drop_incomplete(table)
             if table.dropped:
                 whole = np.arange(len(table.x) + table.dropped)
                 rows = np.setdiff1d(whole, table.row_numbers).tolist()
-                line = f"with a missing cell, left out (data.missing: drop): {cut_list(rows)}"
+                line = f"with a missing cell, left out (data.missing: drop): {first_names(rows)}"
                 notes.append(f"row{'s' * (len(rows) > 1)} {line}")
         if self.kept is not None:
             table = replace(table, x=self.choose_features(table.x))
@@ -149,7 +149,7 @@ def encode_columns(
         values = np.asarray(columns[column], dtype=object).ravel()
         texts = [None if value is None or value != value else str(value) for value in values]  # noqa: PLR0124  NaN
         codes = LevelCodes()
-        convert = codes if column in preprocessing.levels else to_numbers
+        convert = codes if column in preprocessing.levels else text_to_numbers
         try:
             arrays[column] = convert(pa.chunked_array([texts], pa.string()))
         except pa.ArrowException as error:
@@ -157,7 +157,7 @@ def encode_columns(
         if column in preprocessing.levels:
             levels[column] = codes.levels
     if len(lengths := {len(array) for array in arrays.values()}) > 1:
-        raise InputError("columns", f"have {cut_list(sorted(lengths))} values, expected one length")
+        raise InputError("columns", f"have {first_names(sorted(lengths))} values, expected one length")
     x = np.column_stack(list(arrays.values()))
     table = Table(x, "x", columns=tuple(arrays), levels=levels)
     return np.array(one_hot(table, features, preprocessing.levels).x)

@@ -18,13 +18,14 @@ from offset_autoencoder import paths
 from offset_autoencoder.config.schema import SPLITS, Data, SplitName
 from offset_autoencoder.data.preprocessing import (
     Preprocessing,
-    choose_features,
     drop_incomplete,
     encode_categories,
 )
-from offset_autoencoder.data.readers import base, find_reader, read_table
+from offset_autoencoder.data.readers import base, find_reader, read_table, roles_apart
 from offset_autoencoder.data.readers.base import ColumnRoles, Table
-from offset_autoencoder.errors import InputError, cut_list
+from offset_autoencoder.data.readers.conversions import folder_conversion
+from offset_autoencoder.data.readers.role_values import check_classes
+from offset_autoencoder.errors import InputError, first_names
 from offset_autoencoder.io.arrays import ConcatenatedRows, chunks
 
 _KEYS = base.RoleKeys(
@@ -66,30 +67,6 @@ class Samples:
         """Number of rows that were left out for a missing cell."""
         return sum(table.dropped for table in self.tables)
 
-    def without(self, features: NDArray[np.bool_]) -> Samples:
-        """The samples without some features, ``(D,)``.
-
-        Raises:
-            InputError: where none is left, or the samples are images, which would be none then.
-        """
-        where, mend = "params.yaml: data.constant: drop", "set data.constant: zero"
-        if self.image_shape is not None:
-            count = int(features.sum())
-            what = f"would leave {count} pixels out of images {list(self.image_shape)}"
-            raise InputError(where, what, mend)
-        kept = (~features).nonzero()[0]
-        if not len(kept):
-            raise InputError(where, "every feature is constant: none would be left")
-        tables = tuple(choose_features(table, kept) for table in self.tables)
-        preprocessing = self.preprocessing
-        if tables[0].columns is None:
-            preprocessing = replace(
-                preprocessing, raw_features=len(features), kept=kept.tolist()
-            )
-        names = tuple(map(self.tables[0].feature_name, features.nonzero()[0].tolist()))
-        x = ConcatenatedRows(tuple(table.x for table in tables))
-        return replace(self, x=x, tables=tables, preprocessing=preprocessing, left_out=names)
-
     def location(self, row: int, feature: int | None = None) -> str:
         """Location of a row of the whole, as its own file counts."""
         for table in self.tables:
@@ -119,6 +96,7 @@ def load_samples(data: Data, raw: Path = paths.RAW) -> Samples:
     y = classes = None
     if labels is not None:
         values, indices = np.unique(labels, return_inverse=True)
+        check_classes(values, len(labels))
         y, classes = indices.astype(np.int64), values.tolist()
     samples = Samples(
         x=x,
@@ -230,7 +208,10 @@ def _keras(source: str) -> tuple[Table, ...]:
 
 def _read_files(data: Data, raw: Path) -> tuple[Table, ...]:
     if isinstance(data.path, str):
-        return (_read_file(data, raw, None, None),)
+        path = locate(raw, data.path, "data.path")
+        if not data.splits_named or find_reader(path).layout != "arrays":
+            return (_read_file(data, raw, None, None),)
+        data = data.model_copy(update={"path": dict.fromkeys(data.splits_named, data.path)})
     splits = [name for name in SPLITS if name in (data.path or {})]
     if "train" not in splits:
         raise InputError("params.yaml: data.path", f"names no file for train, only for {splits}")
@@ -254,22 +235,31 @@ def _read_file(data: Data, raw: Path, split: SplitName | None, train: Table | No
         return locate(raw, name, _key(data, role, split))
 
     path = locate(raw, _value(data, "path", split) or "", _key(data, "path", split))
-    features = [data.features] if isinstance(data.features, str) else data.features
+    read_columns = find_reader(path).columns
+    if read_columns is not None and isinstance(data.features, dict):
+        what = f"names a value per split, but {path} has the same columns in each"
+        raise InputError("params.yaml: data.features", what, "name them once: [NAME, ...]")
+    features = data.features if isinstance(data.features, list) else _value(data, "features", split)
+    if isinstance(features, str):
+        features = [features]
     roles = ColumnRoles(
         features=None if features is None else tuple(features),
         label=_value(data, "label", split),
         id=_value(data, "id", split),
         split=data.split,
         part=split,
-        exclude=tuple(data.exclude),
+        exclude=tuple(data.exclude or ()),
         missing=data.missing != "error",
         text=None if data.categorical == "one_hot" else frozenset(),
+        header=data.header,
+        complex=data.complex,
         keys=_KEYS,
         locate=locate_role,
     )
-    columns = find_reader(path).columns
-    if train is not None and train.columns and columns is not None:
-        _check_same_columns(train, base.choose_features(columns(path), roles, str(path)), str(path))
+    if train is not None and train.columns and read_columns is not None:
+        columns = read_columns(path, roles)
+        inside = replace(roles, **dict.fromkeys(roles_apart(path, roles)))
+        _check_same_columns(train, base.choose_features(columns, inside, str(path)), str(path))
         text = frozenset(train.levels)
         roles = replace(roles, features=train.columns, exclude=(), text=text)
     table = read_table(path, roles)
@@ -299,6 +289,9 @@ def _check_different(
     if path.samefile(other) and _is_equal(tables[first].x, tables[second].x):
         what = f"{other} holds the samples of {first}, too"
         mend = "give each split samples of its own"
+        if (names := find_reader(path).arrays) is not None:
+            arrays = f"{{{first}: NAME, {second}: NAME}} in data.features"
+            mend += f", its array by {arrays}: the file holds {first_names(names(path))}"
         raise InputError(f"params.yaml: data.path.{second}", what, mend)
     if any(find_reader(file).layout != "array" for file in (path, other)):
         return
@@ -321,12 +314,13 @@ def _is_equal(x: NDArray[Any], other: NDArray[Any]) -> bool:
 
 def _value(data: Data, key: str, split: SplitName | None) -> str | None:
     """Value of a key for a split: the same for all, or one value per split."""
-    value: str | dict[SplitName, str] | None = getattr(data, key)
+    value: Any = getattr(data, key)
     where = f"params.yaml: data.{key}"
     if value is None or isinstance(value, str):
         return value
     if split is None:
-        raise InputError(where, "names a value per split, but data.path is one file")
+        what = "names a value per split, but data.path is one file"
+        raise InputError(where, what, "name a file per split in data.path, too")
     if split not in value:
         raise InputError(where, f"has no {split}, data.path has")
     return value[split]
@@ -354,7 +348,8 @@ def locate(raw: Path, name: str, key: str) -> Path:
     if not path.exists():
         paths.copy_into_clone(raw)
     if path.is_dir():
-        raise InputError(where, f"{path} is a folder, expected a file", _holds(path))
+        hint = folder_conversion(path) or _holds(path)
+        raise InputError(where, f"{path} is a folder, expected a file", hint)
     if not path.exists():
         tracked = path.with_name(f"{path.name}.dvc").exists()
         hint = "DVC knows it: run dvc pull" if tracked else _holds(raw)
@@ -376,4 +371,4 @@ def _holds(folder: Path) -> str:
     )
     if not names:
         return f"{folder} is empty"
-    return f"{folder} holds {cut_list(names)}"
+    return f"{folder} holds {first_names(names)}"

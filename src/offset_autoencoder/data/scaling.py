@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.schema import Data
-from offset_autoencoder.errors import InputError, cut_list
+from offset_autoencoder.errors import InputError, first_names
 from offset_autoencoder.io.arrays import Matrix, chunks, rows_per_chunk
 
 _NAMED = 3
@@ -280,12 +280,6 @@ def survey(x: Matrix, *, moments: bool) -> tuple[Float64, ...]:
     return low, high, mean, np.sqrt(squares / max(rows, 1))
 
 
-def constant_features(x: Matrix) -> NDArray[np.bool_]:
-    """``(D,)``, true for a feature that has one value in all samples, or none."""
-    low, high, *_ = survey(x, moments=False)
-    return ~(low < high)
-
-
 def _check_spread(
     kind: str,
     constant: NDArray[np.bool_],
@@ -295,7 +289,7 @@ def _check_spread(
     features = constant.nonzero()[0].tolist()
     if not features:
         return
-    others = cut_list(map(feature_name, features[1:]), _NAMED - 1)
+    others = first_names(map(feature_name, features[1:]), _NAMED - 1)
     what = f"{feature_name(features[0])} is {values[features[0]]:g} in every training sample and "
     what += "cannot be scaled" + (f"; so are {others}" if others else "")
     mend = "set data.constant: zero or drop, or data.scale: unit"

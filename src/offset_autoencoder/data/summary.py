@@ -11,7 +11,7 @@ from offset_autoencoder.data.checks import WrittenSplits
 from offset_autoencoder.data.prepared import Schema
 from offset_autoencoder.data.samples import Samples
 from offset_autoencoder.data.scaling import Scale
-from offset_autoencoder.errors import cut_list
+from offset_autoencoder.errors import first_names
 
 _NAMED = 3
 
@@ -49,7 +49,7 @@ def summary_line(summaries: Sequence[SplitSummary], samples: Samples, note: str)
         line += f", {least}{most} constant feature{'s' * (most != 1)} set to 0"
         if schema.columns is not None:
             features = sorted({feature for s in summaries for feature in s.scale.constant})
-            names = cut_list(map(samples.tables[0].feature_name, features), _NAMED)
+            names = first_names(map(samples.tables[0].feature_name, features), _NAMED)
             line += f" ({names})"
     return line + note
 
@@ -63,13 +63,13 @@ def treatment_lines(
         rows = len(samples.x) + samples.dropped
         lines.append(f"{samples.dropped} of {rows} rows have a missing cell and are left out")
     if levels:
-        names = cut_list(f"{column!r} ({len(levels[column])})" for column in levels)
+        names = first_names(f"{column!r} ({len(levels[column])})" for column in levels)
         lines.append(f"columns of text, a feature per level: {names}")
     if samples.left_out:
         where = "the training split" + " of a seed" * varies
         features = samples.x.shape[1] + len(samples.left_out)
         line = f"{len(samples.left_out)} of {features} features are constant over {where} and left "
-        lines.append(f"{line}out: {cut_list(samples.left_out, _NAMED)}")
+        lines.append(f"{line}out: {first_names(samples.left_out, _NAMED)}")
     if data.clip:
         up_to = "up to " * (len(summaries) > 1)
         counts = {name: max(s.clipped[name] for s in summaries) for name in SPLITS[1:]}

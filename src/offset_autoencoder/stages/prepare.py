@@ -17,15 +17,10 @@ from offset_autoencoder.config.schema import Data, SplitName
 from offset_autoencoder.config.values import check_environment
 from offset_autoencoder.data import prepared, varying
 from offset_autoencoder.data.checks import WrittenSplits, check_values, unlike_sizes_warning
+from offset_autoencoder.data.constant_features import drop_constant_features
 from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, Schema, SplitRows
 from offset_autoencoder.data.samples import Samples, load_samples, locate
-from offset_autoencoder.data.scaling import (
-    Filled,
-    Scale,
-    constant_features,
-    fit_scale,
-    largest_magnitude,
-)
+from offset_autoencoder.data.scaling import Filled, Scale, fit_scale, largest_magnitude
 from offset_autoencoder.data.splits import assign, split_leakage
 from offset_autoencoder.data.summary import (
     SplitSummary,
@@ -105,11 +100,8 @@ class Source:
         params = replace(params, data=data)
         seeds, note = _seeds_with_splits(params, samples)
         if data.constant == "drop":
-            constant = np.zeros(samples.x.shape[1], dtype=np.bool_)
-            for seed in seeds or (None,):  # one set of features for all of them
-                train = _assign(params, samples, seed)["train"]
-                constant |= constant_features(RowSubset(samples.x, train))
-            samples = samples.without(constant) if constant.any() else samples
+            rows_of_seeds = (_assign(params, samples, seed) for seed in seeds or (None,))
+            samples = drop_constant_features(samples, (rows["train"] for rows in rows_of_seeds))
         rows = _assign(params, samples, seeds[0] if seeds else None)
         classes = None if samples.classes is None else len(samples.classes)
         shape = DataShape(len(rows["train"]), samples.x.shape[1], classes, varies=bool(seeds))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.schema import SPLITS
-from offset_autoencoder.errors import InputError, cut_list, short_repr
+from offset_autoencoder.errors import InputError, first_names, short_repr
 from offset_autoencoder.io.arrays import Matrix, chunks, first_where
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def trimmed(column: Any) -> Any:
     return pc.if_else(is_missing, pa.scalar(None, pa.string()), texts)
 
 
-def to_numbers(column: Any) -> NDArray[np.float64]:
+def text_to_numbers(column: Any) -> NDArray[np.float64]:
     """Numbers of an Arrow column of text, ``(n,)``; NaN where a cell is missing."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -180,7 +180,7 @@ class Cells:
             count = len(self.levels)
             number = f"{count}" if count <= _MOST_LEVELS else f"more than {_MOST_LEVELS}"
             clause = f"holds text, {number} level{'s' * (count != 1)}: "
-            clause += cut_list(map(repr, sorted(self.levels)), _ROWS)
+            clause += first_names(map(repr, sorted(self.levels)), _ROWS)
             is_category = count <= min(_MOST_LEVELS, max(_FEW_ROWS, self.rows // 2))
             if roles.text is None and not is_category:
                 clause += f" (too many for categories, in {self.rows} rows)"
@@ -192,7 +192,7 @@ class Cells:
         if self.missing and not roles.missing:
             unnamed = range(self.missing - len(self.missing_rows))  # counted only
             clause = f"has {_count(self.missing, 'missing cell')}, row{'s' * (self.missing > 1)} "
-            clause += cut_list([*self.missing_rows, *unnamed], _ROWS)
+            clause += first_names([*self.missing_rows, *unnamed], _ROWS)
             row = self.missing_rows[0]
             found.append(_Obstacle(row, self.missing_cell, self.missing, clause))
         return found
@@ -203,11 +203,15 @@ def _count(number: int, noun: str) -> str:
 
 
 def refuse_obstacles(
-    cells: Iterable[Cells], roles: ColumnRoles, location: Callable[[int, int], str]
+    cells: Iterable[Cells],
+    roles: ColumnRoles,
+    location: Callable[[int, int], str],
+    mend: Callable[[int, str], str] = lambda row, mend: mend,
 ) -> None:
     """Refuse features whose cells are no finite numbers, and say in one error of which columns.
 
-    ``location`` is a function from row and position of a column to the place of a cell.
+    ``location`` is a function from row and position of a column to the place of a cell, ``mend``
+    one from the first row and what can be done about columns to what can be done about the file.
 
     Raises:
         InputError: at the first such cell in the order of rows, then columns.
@@ -225,7 +229,8 @@ def refuse_obstacles(
         more = len(clauses) - _COLUMNS
         clauses[_COLUMNS:] = [_count(more, "more column")] if more > 0 else []
         what += f"; in all: {'; '.join(clauses)}"
-    raise InputError(location(first.row, position), what, _mend([c for _, c, _ in found], roles))
+    hint = mend(first.row, _mend([c for _, c, _ in found], roles))
+    raise InputError(location(first.row, position), what, hint)
 
 
 def _mend(cells: Sequence[Cells], roles: ColumnRoles) -> str:
@@ -245,7 +250,7 @@ def _mend(cells: Sequence[Cells], roles: ColumnRoles) -> str:
         mends.append("fix or drop the row" if len(texts) < len(cells) else "fix it")
     if roles.features is None and named:  # not of columns that the user asked for
         if keys.exclude:
-            mends.append(f"leave columns out: {keys.exclude}: [{cut_list(named)}]")
+            mends.append(f"leave columns out: {keys.exclude}: [{first_names(named)}]")
         mends.append(f"name the columns to use in {keys.all}")
     return ", or ".join(mends)
 
