@@ -35,13 +35,13 @@ def test_levels_of_all_files_are_features_of_each() -> None:
     assert levels == LEVELS
     assert tables[0].columns == tables[1].columns == FEATURES
     nan = np.nan
-    np.testing.assert_array_equal(
-        tables[0].x, [[0, 0, 0, 1], [1, 1, 0, 0], [2, nan, nan, nan]]
-    )
+    np.testing.assert_array_equal(tables[0].x, [[0, 0, 0, 1], [1, 1, 0, 0], [2, nan, nan, nan]])
     np.testing.assert_array_equal(tables[1].x, [[0, 0, 1, 0], [1, 0, 0, 1], [2, 0, 0, 1]])
     assert tables[0].feature_name(3) == "column 'k=emu'"
     with pytest.raises(InputError, match="two features would have the name 'k=cat'"):
-        encode_categories([Table(np.zeros((1, 2)), "x", columns=("k", "k=cat"), levels={"k": ("cat",)})])
+        encode_categories(
+            [Table(np.zeros((1, 2)), "x", columns=("k", "k=cat"), levels={"k": ("cat",)})]
+        )
 
 
 def test_an_unknown_level_is_none_of_them() -> None:
@@ -121,5 +121,7 @@ def test_a_file_per_split(tmp_path: Path) -> None:
         read(tmp_path, **keys, missing="drop")
     with pytest.raises(InputError, match=r"data\.exclude: .*a\.csv has no column 'w'"):
         read(tmp_path, **keys, exclude=["w"])
-    with pytest.raises(InputError, match=r"data\.features\[0\]: column 'u' stands in data\.exclude"):
+    with pytest.raises(
+        InputError, match=r"data\.features\[0\]: column 'u' stands in data\.exclude"
+    ):
         read(tmp_path, **keys, exclude=["u"], features=["u"])

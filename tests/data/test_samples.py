@@ -216,7 +216,9 @@ def test_a_value_that_is_not_finite_is_named_by_column(
     mend = "set data.missing: drop, mean or median, or " if np.isnan(value) else ""
     what = rf"row 1{line}, column 'v': {value} is not a finite number \({mend}fix or drop the row"
     # Only a column that the user did not ask for may be one to leave out.
-    names = r"leave columns out: data\.exclude: \[v\], or name the columns to use in data\.features, "
+    names = (
+        r"leave columns out: data\.exclude: \[v\], or name the columns to use in data\.features, "
+    )
     names += r"data\.label and data\.id"
     with pytest.raises(InputError, match=rf"{what}, or {names}\)"):
         read(tmp_path, path=path.name)

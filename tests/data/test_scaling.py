@@ -198,11 +198,7 @@ def test_values_are_clipped_to_the_range_of_the_training_split(
     train = np.array([[0.0, 10.0], [2.0, 20.0]])
     new = np.array([[-5.0, 99.0], [1.0, -3.0]])
     scale = fit_scale(Data(**OWN, scale=kind, clip=True), train)
-    clipped = scale.apply(new).tolist()
-    if kind in ("none", "unit"):
-        assert clipped == [[0, expected[0][1]], expected[1]]
-    else:
-        assert clipped == expected
+    np.testing.assert_allclose(scale.apply(new), expected)
     assert scale.arrays.clipped(new) == 3
     assert scale.arrays.clipped(train) == 0
     free = fit_scale(Data(**OWN, scale=kind), train)

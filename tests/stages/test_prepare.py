@@ -326,9 +326,7 @@ def test_a_few_columns_that_carry_the_variance_are_a_warning(
     params(data=file(path="x.csv", scale="unit"))
     main()
     _, warning = capsys.readouterr().out.splitlines()
-    assert warning.startswith(
-        "warning: under data.scale: unit 2 of 30 features carry 99"
-    )
+    assert warning.startswith("warning: under data.scale: unit 2 of 30 features carry 99")
     assert "(column 'worst area' 7" in warning
     assert "set data.scale: standard with network.loss: mean_squared_error and " in warning
     for data, network in (
@@ -353,7 +351,9 @@ def test_the_default_scale_of_tables_and_of_arrays(
     main()
     assert load_prepared().schema.scale == {"kind": "minmax"}
     assert [load_splits().schema(seed).range for seed in range(4)] == [[0, 1]] * 4
-    clipped = r"values clipped to the range of the training split: up to \d+ of 27 in validation, up"
+    clipped = (
+        r"values clipped to the range of the training split: up to \d+ of 27 in validation, up"
+    )
     assert re.search(clipped, capsys.readouterr().out)
     params(data={"source": "file", "path": "x.csv", "clip": False}, seeds=4)
     refused(project, r"scaled by data\.scale: minmax, is outside .*set data\.clip: true")
@@ -407,7 +407,9 @@ def test_missing_and_categorical_cells(
     project: Path, suffix: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table, path = penguins(), f"data/raw/x.{suffix}"
-    getattr(table, f"to_{suffix}")(path, **({} if suffix == "parquet" else {"na_rep": "NA", "index": False}))
+    getattr(table, f"to_{suffix}")(
+        path, **({} if suffix == "parquet" else {"na_rep": "NA", "index": False})
+    )
     own = {"path": Path(path).name, "scale": None}
     params(data=file(**own))
     refused(
@@ -457,8 +459,8 @@ def test_missing_values_of_arrays(project: Path) -> None:
     params(data=file(path="x.npz"))
     refused(
         project,
-        r"x\.npz, row 3, column 2: nan is not a finite number; in all: column 0 has 1 missing cell, "
-        r"row 5; .*; column 2 has 1 missing cell, row 3 \(set data\.missing: drop, mean or median, or",
+        r"x\.npz, row 3, column 2: nan is not a finite number; in all: column 0 has 1 missing "
+        r"cell, row 5; .*; column 2 has 1 missing cell, row 3 \(set data\.missing: drop, mean or",
     )
     params(data=file(path="x.npz", missing="drop"))
     main()
@@ -471,7 +473,9 @@ def test_missing_values_of_arrays(project: Path) -> None:
     with pytest.raises(InputError, match=r"row 0, column 0: inf is not a finite number \(fix or"):
         main()
     params(data=file(path="x.npz", exclude=["a"]))
-    with pytest.raises(InputError, match=r"data\.exclude: names columns, and .*x\.npz holds arrays"):
+    with pytest.raises(
+        InputError, match=r"data\.exclude: names columns, and .*x\.npz holds arrays"
+    ):
         main()
 
 

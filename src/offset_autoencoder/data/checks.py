@@ -110,7 +110,9 @@ def _check_unit_interval(splits: Sequence[WrittenSplits], needs: str, section: s
         counts = [f"{number} in {name}" for name, number in by_split.items() if number]
         if len(splits) > 1:
             seeds = list(dict.fromkeys(own.seed for own, _ in outside))
-            counts.append(f"in the splits of {len(seeds)} of {len(splits)} seeds: {first_names(seeds)}")
+            counts.append(
+                f"in the splits of {len(seeds)} of {len(splits)} seeds: {first_names(seeds)}"
+            )
         order = np.argsort(-by_feature, kind="stable")[: np.count_nonzero(by_feature)].tolist()
         names = first_names(map(samples.tables[0].feature_name, order), _NAMED)
         what += f"; in all {by_feature.sum()} values are: {', '.join(counts)}, of {names}"
@@ -138,7 +140,9 @@ def _check_distributions(splits: Sequence[WrittenSplits], needs: str, section: s
             for start, chunk in chunks(own.x(name)):
                 if len(negative := np.argwhere(chunk < 0)):
                     row, feature = negative[0].tolist()
-                    what = f"{chunk[row, feature]:g} in the {title} is not a probability (0 or more)"
+                    what = (
+                        f"{chunk[row, feature]:g} in the {title} is not a probability (0 or more)"
+                    )
                     place = own.location(name, start + row, feature)
                     raise InputError(place, f"{what}, {needs}", hint)
                 sums = chunk.sum(axis=1, dtype=np.float64)
@@ -160,7 +164,9 @@ def _losses(params: Params) -> dict[str, tuple[str, str]]:
     return dict(sorted(firsts.items()))
 
 
-def unlike_sizes_warning(params: Params, samples: Samples, train: Matrix, scale: Scale) -> list[str]:
+def unlike_sizes_warning(
+    params: Params, samples: Samples, train: Matrix, scale: Scale
+) -> list[str]:
     """Line where a few features carry nearly all of the variance, and so of the error.
 
     Only scales that treat all features alike leave them so; pixels are meant to be alike, and so
@@ -179,7 +185,9 @@ def unlike_sizes_warning(params: Params, samples: Samples, train: Matrix, scale:
     if not count <= max(1, features // _FEW):
         return []
     name = samples.tables[0].feature_name
-    names = first_names((f"{name(i)} {100 * shares[i]:.3g} %" for i in order[:count].tolist()), _NAMED)
+    names = first_names(
+        (f"{name(i)} {100 * shares[i]:.3g} %" for i in order[:count].tolist()), _NAMED
+    )
     carry = f"{count} of {features} features carr{'ies' if count == 1 else 'y'} "
     carry += f"{100 * shares[order[:count]].sum():.3g} % of the variance"
     mend = f"set data.scale: standard with {_LINEAR}, or data.scale: minmax with data.clip: true"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offset_autoencoder.data.preprocessing import choose_features
 from offset_autoencoder.data.samples import Samples
@@ -17,7 +18,7 @@ _WHERE = "params.yaml: data.constant: drop"
 _MEND = "set data.constant: zero"
 
 
-def is_constant(x: Matrix) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def is_constant(x: Matrix) -> NDArray[np.bool_]:
     """``(D,)``, true for a feature that has one value in all samples, or none."""
     low, high, *_ = survey(x, moments=False)
     return ~(low < high)

@@ -188,7 +188,9 @@ def load_scale(folder: Path = paths.PREPARED) -> ScaleArrays:
     """
     arrays = files.read_npz(folder / "scale.npz")
     if not {"shift", "factor"} <= arrays.keys() <= {*ScaleArrays._fields}:
-        raise InputError(str(folder / "scale.npz"), "holds no shift and factor, or more than a scale")
+        raise InputError(
+            str(folder / "scale.npz"), "holds no shift and factor, or more than a scale"
+        )
     return ScaleArrays(**arrays)
 
 

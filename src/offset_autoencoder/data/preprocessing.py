@@ -1,4 +1,4 @@
-"""From the columns of a file to features: categories one-hot, incomplete rows and features left out.
+"""Columns of a file made features: categories one-hot, incomplete rows and features left out.
 
 What was done to a data set is kept with it, and with a served model, as :class:`Preprocessing`: new
 samples then go the same way.
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from offset_autoencoder.data.readers.base import Table
 from offset_autoencoder.data.readers.cells import LevelCodes, text_to_numbers
-from offset_autoencoder.errors import InputError, first_names, did_you_mean
+from offset_autoencoder.errors import InputError, did_you_mean, first_names
 from offset_autoencoder.io.arrays import ConcatenatedRows, TempArray, chunks, reorder
 
 Missing = Literal["error", "drop", "mean", "median"]
@@ -147,7 +147,7 @@ def encode_columns(
         if column not in columns:
             raise InputError(f"column {column!r}", "missing", did_you_mean(column, columns))
         values = np.asarray(columns[column], dtype=object).ravel()
-        texts = [None if value is None or value != value else str(value) for value in values]  # noqa: PLR0124  NaN
+        texts = [None if value is None or value != value else str(value) for value in values]
         codes = LevelCodes()
         convert = codes if column in preprocessing.levels else text_to_numbers
         try:
@@ -157,7 +157,9 @@ def encode_columns(
         if column in preprocessing.levels:
             levels[column] = codes.levels
     if len(lengths := {len(array) for array in arrays.values()}) > 1:
-        raise InputError("columns", f"have {first_names(sorted(lengths))} values, expected one length")
+        raise InputError(
+            "columns", f"have {first_names(sorted(lengths))} values, expected one length"
+        )
     x = np.column_stack(list(arrays.values()))
     table = Table(x, "x", columns=tuple(arrays), levels=levels)
     return np.array(one_hot(table, features, preprocessing.levels).x)

@@ -1,4 +1,4 @@
-"""Lines of ``prepare`` and ``check`` on the data set: its size, and what is not as its files have it."""
+"""Lines of ``prepare`` and ``check`` on the data set: its size, and what was done to it."""
 
 from __future__ import annotations
 

@@ -83,8 +83,8 @@ class InferenceModel:
 
     All methods take any number of samples x, (n, D) or images (n, ...), real and finite, in
     the units of the data set; a large set is best given chunk by chunk. NaN is a missing value
-    where the data set had some that were filled, and :meth:`features_of` makes x of columns. They raise InputError
-    where the samples or what comes beside them do not suit.
+    where the data set had some that were filled, and :meth:`features_of` makes x of columns. They
+    raise InputError where the samples or what comes beside them do not suit.
 
     Attributes:
         metadata: Description of the model.

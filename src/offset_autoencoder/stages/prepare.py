@@ -143,9 +143,7 @@ class Source:
         self.obstacles.raise_noted()
         return written
 
-    def _write(
-        self, folder: Path, report: Callable[[int], None]
-    ) -> tuple[PreparedData, list[str]]:
+    def _write(self, folder: Path, report: Callable[[int], None]) -> tuple[PreparedData, list[str]]:
         rows = None if self.seeds else self.rows
         x, places = prepared.in_order(self.samples.x, self.samples.ids, rows)
         first, full_scale = self.seeds[0] if self.seeds else None, self.samples.tables[0].full_scale

@@ -72,7 +72,9 @@ def test_categories_of_parquet(tmp_path: Path) -> None:
     whole = read(tmp_path, pd.DataFrame({"a": [1, 2]}, dtype="uint8"), "parquet", missing=True)
     assert whole.x.dtype == np.uint8  # whose full scale is known
     dates = pd.DataFrame({"t": pd.to_datetime(["2020-01-01", "2020-01-02"]), "k": ["u", "v"]})
-    with pytest.raises(InputError, match=r"column 't' is of type timestamp.*; column 'k' holds text"):
+    with pytest.raises(
+        InputError, match=r"column 't' is of type timestamp.*; column 'k' holds text"
+    ):
         read(tmp_path, dates, "parquet")
 
 
@@ -81,7 +83,9 @@ def test_a_number_that_is_misspelt_is_no_category(tmp_path: Path, suffix: str) -
     if suffix == "parquet":
         return  # has types
     table = pd.DataFrame({"a": ["1", "2", "x7", "4"], "b": ["u", "v", "v", "w"]})
-    with pytest.raises(InputError, match=r"row 2 .*column 'a': 'x7' is not a finite number \(fix or"):
+    with pytest.raises(
+        InputError, match=r"row 2 .*column 'a': 'x7' is not a finite number \(fix or"
+    ):
         read(tmp_path, table, suffix, text=None)
 
 

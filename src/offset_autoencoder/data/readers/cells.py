@@ -20,7 +20,21 @@ from offset_autoencoder.io.arrays import Matrix, chunks, first_where
 if TYPE_CHECKING:
     from offset_autoencoder.data.readers.base import ColumnRoles
 
-MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-nan", "NULL", "null", "None", "?")
+MISSING = (
+    "",
+    "NA",
+    "N/A",
+    "n/a",
+    "#N/A",
+    "<NA>",
+    "NaN",
+    "nan",
+    "-nan",
+    "NULL",
+    "null",
+    "None",
+    "?",
+)
 
 _NUMBER = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$"
 _MOST_LEVELS, _FEW_ROWS = 1000, 40
@@ -86,7 +100,7 @@ class LevelCodes:
 
 
 class _Obstacle(NamedTuple):
-    """Cells of a column that its role does not allow: the first one's row, it, how many, and all."""
+    """Cells of a column that features must not have: the first one's row, it, their number, all."""
 
     row: int
     cell: str

@@ -78,7 +78,9 @@ def _groups(
 
 def _refuse_cells(path: Path, file: Any, kinds: Mapping[str, Any], roles: ColumnRoles) -> None:
     """Go through all columns, and refuse those whose cells are no numbers: all in one error."""
-    cells = {name: Cells(name) for name in kinds if not _is_list(file.schema_arrow.field(name).type)}
+    cells = {
+        name: Cells(name) for name in kinds if not _is_list(file.schema_arrow.field(name).type)
+    }
     names = [*cells]
     for rows, read in _groups(path, file, names, {}):
         step = rows_per_chunk(rows)

@@ -51,9 +51,7 @@ def one_per_sample(role: str, array: NDArray[Any], origin: Origin, x: Path) -> N
     raise InputError(origin.place, what, hint)
 
 
-def as_names(
-    role: str, values: NDArray[Any], origin: str, location: Location
-) -> NDArray[Any]:
+def as_names(role: str, values: NDArray[Any], origin: str, location: Location) -> NDArray[Any]:
     """Ids or labels as int64 or text; whole floats are integers.
 
     Raises:
@@ -78,9 +76,7 @@ def as_names(
     raise InputError(origin, what, "write them as int64 or as str")
 
 
-def as_splits(
-    role: str, values: NDArray[Any], origin: str, location: Location
-) -> NDArray[np.str_]:
+def as_splits(role: str, values: NDArray[Any], origin: str, location: Location) -> NDArray[np.str_]:
     """Names of splits as text.
 
     Raises:

@@ -81,9 +81,7 @@ def read_csv_table(path: Path, roles: ColumnRoles) -> Table:
     features = base.choose_features(Columns(form.names), roles, str(path))
     x, columns, levels = _read(form, features, roles)
     values = {role: to_values(_to_numbers(role, texts)) for role, texts in columns.items()}
-    return Table.from_roles(
-        x, path, values, columns=features, line_of=form.line_of, levels=levels
-    )
+    return Table.from_roles(x, path, values, columns=features, line_of=form.line_of, levels=levels)
 
 
 def _read_values(path: Path, roles: ColumnRoles) -> NDArray[Any]:
