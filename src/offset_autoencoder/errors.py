@@ -14,7 +14,6 @@ _SHORT.maxstring = _SHORT.maxother = 200
 _SHORT.maxlong = 60
 _MAX_LENGTH = 300
 _NAMED = 8
-_KNOWN = 24  # words of a list that one is chosen from
 
 
 class InputError(Exception):
@@ -100,7 +99,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         return "there is nothing to choose from"
     if len(choices) == 1:
         return f"the only one known is {choices[0]!r}"
-    return "known are " + first_names(map(repr, sorted(choices)), _KNOWN)
+    return "known are " + first_names(map(repr, sorted(choices)))
 
 
 def first_names(names: Iterable[object], count: int = _NAMED) -> str:
