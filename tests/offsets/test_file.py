@@ -137,9 +137,7 @@ BY_NUMBER = data_with(np.arange(N) + 5, "given")
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet", "npz", "npy", "h5"])
 @pytest.mark.parametrize("as_text", [False, True])
-def test_ids_that_are_whole_floats_are_matched(
-    tmp_path: Path, suffix: str, as_text: bool
-) -> None:
+def test_ids_that_are_whole_floats_are_matched(tmp_path: Path, suffix: str, as_text: bool) -> None:
     order = [5, 2, 9, 0, 1, 8, 3, 4, 7, 6]
     ids: NDArray[Any] = (np.array(order) + 5.0).astype(str if as_text else float)
     path, keys = tmp_path / f"t.{suffix}", {"id": "name"}

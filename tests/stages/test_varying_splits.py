@@ -109,7 +109,7 @@ def test_a_scale_is_fitted_on_the_seeds_own_training_rows(scale: str) -> None:
             kinds = np.array(data.schema.classes)[split.y]
             np.testing.assert_array_equal(kinds, frame.loc[split.ids, "kind"])
         stored = load_scale(splits.folder_of(seed))
-        for ours, theirs in zip((shift, factor), stored, strict=True):
+        for ours, theirs in zip((shift, factor), stored[:2], strict=True):
             np.testing.assert_allclose(theirs, np.broadcast_to(ours, theirs.shape), atol=1e-12)
 
 

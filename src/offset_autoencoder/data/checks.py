@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from offset_autoencoder.config import SPLITS, Params
 from offset_autoencoder.config.registries import LOSSES
@@ -17,7 +15,6 @@ from offset_autoencoder.data.samples import Samples
 from offset_autoencoder.data.scaling import Scale, survey
 from offset_autoencoder.errors import InputError, Obstacles, first_names
 from offset_autoencoder.io.arrays import Matrix, chunks, first_not_finite
-from offset_autoencoder.io.files import open_npy
 
 _SUM_TOLERANCE = 1e-4
 _SHARE, _FEW = 0.95, 4  # of the variance, in less than one feature of four
@@ -27,23 +24,20 @@ _LINEAR = "network.loss: mean_squared_error and network.output: linear"
 
 @dataclass(frozen=True)
 class WrittenSplits:
-    """Train, validation and test of a seed, or of all, as they stand in a folder.
+    """Train, validation and test of a seed, or of all, as they are written.
 
     Attributes:
+        x: Scaled samples of each split, float32.
         seed: The seed whose splits they are; None where they are those of all.
         samples: The data set as it came, and ``rows`` of it in each split.
     """
 
-    folder: Path
+    x: Mapping[SplitName, Matrix]
     seed: int | None
     samples: Samples
     rows: SplitRows
     scale: Scale
     statistics: dict[SplitName, SplitStatistics]
-
-    def x(self, name: SplitName) -> NDArray[np.float32]:
-        """Scaled samples of a split, mapped."""
-        return open_npy(self.folder / name / "x.npy")
 
     def title(self, name: SplitName) -> str:
         """``"test split of seed 3"``."""
@@ -57,7 +51,7 @@ class WrittenSplits:
 def check_values(params: Params, splits: Sequence[WrittenSplits]) -> None:
     """Refuse scaled values that float32 or a loss of params.yaml cannot take.
 
-    ``splits`` are those of all seeds that have an x of their own: what is wrong is said of all.
+    ``splits`` are those of all seeds: what is wrong is said of all.
 
     Raises:
         InputError: naming the first one's place in the user's own file.
@@ -67,7 +61,7 @@ def check_values(params: Params, splits: Sequence[WrittenSplits]) -> None:
             part = own.statistics[name]
             if np.isfinite(part.low) and np.isfinite(part.high):
                 continue
-            if cell := first_not_finite(own.x(name)):
+            if cell := first_not_finite(own.x[name]):
                 what = f"is too large for float32 after data.scale: {own.scale.kind}"
                 what += "" if own.seed is None else f", in the {own.title(name)}"
                 mend = "set data.scale: minmax or standard, or fix the value"
@@ -97,7 +91,7 @@ def _check_unit_interval(splits: Sequence[WrittenSplits], needs: str, section: s
     by_feature = np.zeros(samples.x.shape[1], dtype=np.int64)
     first = place = ""
     for own, name in outside:
-        for start, chunk in chunks(own.x(name)):
+        for start, chunk in chunks(own.x[name]):
             is_outside = (chunk < 0) | (chunk > 1)
             by_split[name] += int(is_outside.sum())
             by_feature += is_outside.sum(axis=0)
@@ -137,7 +131,7 @@ def _check_distributions(splits: Sequence[WrittenSplits], needs: str, section: s
     for own in splits:
         for name in SPLITS:
             title = own.title(name)
-            for start, chunk in chunks(own.x(name)):
+            for start, chunk in chunks(own.x[name]):
                 if len(negative := np.argwhere(chunk < 0)):
                     row, feature = negative[0].tolist()
                     what = (

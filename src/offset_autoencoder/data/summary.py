@@ -23,7 +23,6 @@ class SplitSummary:
     Attributes:
         schema: Without the range, which is that of all seeds.
         clipped: Number of values of each split that were clipped.
-        written: None where they have no x of their own.
     """
 
     folder: Path
@@ -33,7 +32,7 @@ class SplitSummary:
     high: dict[SplitName, float]
     clipped: dict[SplitName, int]
     leakage: Mapping[SplitName, int]
-    written: WrittenSplits | None
+    written: WrittenSplits
 
 
 def summary_line(summaries: Sequence[SplitSummary], samples: Samples, note: str) -> str:

@@ -9,7 +9,7 @@ another than the first one's is there an ``x.npy``, too: what can be had by inde
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from offset_autoencoder.data.prepared import (
 from offset_autoencoder.data.splits import sample_digests
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io import files
-from offset_autoencoder.io.arrays import ConcatenatedRows, RowSubset, TempArray, chunks
+from offset_autoencoder.io.arrays import ConcatenatedRows, Matrix, RowSubset, TempArray, chunks
 
 _SEEDS = "splits.json"
 _ROWS = "rows.npy"
@@ -153,16 +153,18 @@ def write_rows(folder: Path, rows: SplitRows) -> None:
         files.write_npy(folder / name / _ROWS, part)
 
 
-def statistics_of_rows(folder: Path, rows: SplitRows) -> dict[SplitName, SplitStatistics]:
-    """Statistics of splits by their places in those of a folder, as if they had an x of their own.
-
-    They are read from front to back, a chunk at a time.
-    """
+def rows_of_first(folder: Path, rows: SplitRows) -> dict[SplitName, Matrix]:
+    """Samples of splits by their places in those of a folder, read on access."""
     x = ConcatenatedRows(tuple(files.open_npy(folder / name / "x.npy") for name in SPLITS))
-    return {name: _statistics(RowSubset(x, part)) for name, part in rows.items()}
+    return {name: RowSubset(x, part) for name, part in rows.items()}
 
 
-def _statistics(x: RowSubset) -> SplitStatistics:
+def statistics_of_rows(x: Mapping[SplitName, Matrix]) -> dict[SplitName, SplitStatistics]:
+    """Statistics of the scaled samples of splits, as if they were written as an x of their own."""
+    return {name: _statistics(part) for name, part in x.items()}
+
+
+def _statistics(x: Matrix) -> SplitStatistics:
     low, high = np.inf, -np.inf
     samples, digest = np.empty(len(x), dtype=np.uint64), files.float32_digest(x.shape)
     for start, chunk in chunks(x):

@@ -162,7 +162,7 @@ class Source:
             varying.write_rows(place, of_first)
             summaries.append(write(place, seed, rows, by_index=(summaries[0], of_first)))
         with self.obstacles.noting():
-            check_values(self.params, [s.written for s in summaries if s.written is not None])
+            check_values(self.params, [summary.written for summary in summaries])
         data = self._finish(folder, summaries)
         train: Matrix = RowSubset(x, places[self.rows["train"]])
         scale, warnings = summaries[0].scale, leakage_warning(summaries)
@@ -190,7 +190,7 @@ class Source:
         ``by_index`` is the first seed's and the places of these samples in it: scaled alike they
         have no x of their own.
         """
-        ordered, written = {name: places[rows[name]] for name in SPLITS}, None
+        ordered = {name: places[rows[name]] for name in SPLITS}
         with adding("" if seed is None else f", in the split of seed {seed}"):
             scale = fit_scale(
                 self.params.data,
@@ -199,10 +199,11 @@ class Source:
                 feature_name=self.samples.tables[0].feature_name,
             )
         if by_index is not None and scale.equals(by_index[0].scale):
-            statistics = varying.statistics_of_rows(by_index[0].folder, by_index[1])
+            scaled = varying.rows_of_first(by_index[0].folder, by_index[1])
+            statistics = varying.statistics_of_rows(scaled)
         else:
             statistics = prepared.write_splits(folder, x, ordered, scale, report)
-            written = WrittenSplits(folder, seed, self.samples, rows, scale, statistics)
+            scaled = {name: open_npy(folder / name / "x.npy") for name in SPLITS}
         return SplitSummary(
             folder,
             scale,
@@ -211,7 +212,7 @@ class Source:
             {name: statistics[name].high for name in SPLITS},
             {name: statistics[name].clipped for name in SPLITS},
             split_leakage({name: statistics[name].samples for name in SPLITS}),
-            written,
+            WrittenSplits(scaled, seed, self.samples, rows, scale, statistics),
         )
 
     def _finish(self, folder: Path, summaries: Sequence[SplitSummary]) -> PreparedData:

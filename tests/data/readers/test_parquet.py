@@ -53,7 +53,11 @@ def test_mixed_numbers(path: Path) -> None:
     ("columns", "roles", "message"),
     [
         ({"a": [1, None]}, ColumnRoles(), "row 1, column 'a': the cell is null"),
-        ({"a": ["x", "y"]}, ColumnRoles(), "row 0, column 'a': 'x' is not a finite number; in all: column 'a' holds"),
+        (
+            {"a": ["x", "y"]},
+            ColumnRoles(),
+            "row 0, column 'a': 'x' is not a finite number; in all: column 'a' holds",
+        ),
         ({"a": [["x"]]}, ColumnRoles(), r"row 0, column 'a': \['x'\] is not a number.*list"),
         ({"a": [[[1.0]]]}, ColumnRoles(), r"row 0, column 'a': \[\[1\.0\]\] is not a number"),
         ({"a": [["x" * 50] * 50]}, ColumnRoles(), r"row 0, column 'a': .{1,350} is not a number"),

@@ -128,9 +128,7 @@ def write_labels(path: Path, labels: NDArray[Any]) -> None:
 
 @every_reader
 @pytest.mark.parametrize("ending", ["npy", "npz", "csv", "tsv", "parquet", "h5", "idx"])
-def test_labels_and_ids_may_be_files_of_any_format(
-    reader: Reader, path: Path, ending: str
-) -> None:
+def test_labels_and_ids_may_be_files_of_any_format(reader: Reader, path: Path, ending: str) -> None:
     files = {"label": f"labels.{ending}", "id": f"ids.{ending}"}
     # Whole floats are integers, whatever wrote them.
     write_labels(path.with_name(files["label"]), LABELS.astype(float))

@@ -78,10 +78,10 @@ def _groups(
 
 def _refuse_cells(path: Path, file: Any, kinds: Mapping[str, Any], roles: ColumnRoles) -> None:
     """Go through all columns, and refuse those whose cells are no numbers: all in one error."""
-    cells = {
-        name: Cells(name) for name in kinds if not _is_list(file.schema_arrow.field(name).type)
-    }
-    names = [*cells]
+    types = {name: file.schema_arrow.field(name).type for name in kinds}
+    # Lists of numbers have checks of their own.
+    names = [name for name, kind in kinds.items() if kind is object or not _is_list(types[name])]
+    cells = {name: Cells(name) for name in names}
     for rows, read in _groups(path, file, names, {}):
         step = rows_per_chunk(rows)
         for first in range(0, len(names), step):
