@@ -138,14 +138,33 @@ class Source:
             InputError: for a value that a loss or the metric cannot work with, in the split of
                 whatever seed, and for what was wrong with its shape.
         """
-        with self.obstacles.noting():
-            written = self._write(folder, report)
-        self.obstacles.raise_noted()
-        return written
-
-    def _write(self, folder: Path, report: Callable[[int], None]) -> tuple[PreparedData, list[str]]:
+        data = self.params.data
         rows = None if self.seeds else self.rows
         x, places = prepared.in_order(self.samples.x, self.samples.ids, rows)
+        with self.obstacles.noting():
+            summaries = self._write_x(folder, x, places, report)
+            with self.obstacles.noting():
+                check_values(self.params, [summary.written for summary in summaries])
+            data_range, of_all = self._find_range(summaries)
+        self.obstacles.raise_noted()
+        prepared_data = self._finish(folder, summaries, data_range, of_all)
+        train: Matrix = RowSubset(x, places[self.rows["train"]])
+        scale, warnings = summaries[0].scale, leakage_warning(summaries)
+        if scale.arrays.fill is not None:
+            train = Filled(train, scale.arrays.fill)
+        warnings += unlike_sizes_warning(self.params, self.samples, train, scale)
+        warnings += [f"warning: {text}"] if (text := self.params.budget_warning) else []
+        lines = treatment_lines(summaries, self.samples, data, varies=bool(self.seeds))
+        return prepared_data, [summary_line(summaries, self.samples, self.note), *lines, *warnings]
+
+    def _write_x(
+        self,
+        folder: Path,
+        x: ConcatenatedRows,
+        places: NDArray[np.int64],
+        report: Callable[[int], None],
+    ) -> list[SplitSummary]:
+        """Write the samples of the splits of all seeds, whose rows stand at ``places`` of x."""
         first, full_scale = self.seeds[0] if self.seeds else None, self.samples.tables[0].full_scale
         if self.params.data.scale == "unit" and full_scale is None:
             full_scale = largest_magnitude(x)
@@ -161,17 +180,7 @@ class Source:
             place = varying.seed_folder(folder, seed)
             varying.write_rows(place, of_first)
             summaries.append(write(place, seed, rows, by_index=(summaries[0], of_first)))
-        with self.obstacles.noting():
-            check_values(self.params, [summary.written for summary in summaries])
-        data = self._finish(folder, summaries)
-        train: Matrix = RowSubset(x, places[self.rows["train"]])
-        scale, warnings = summaries[0].scale, leakage_warning(summaries)
-        if scale.arrays.fill is not None:
-            train = Filled(train, scale.arrays.fill)
-        warnings += unlike_sizes_warning(self.params, self.samples, train, scale)
-        warnings += [f"warning: {text}"] if (text := self.params.budget_warning) else []
-        lines = treatment_lines(summaries, self.samples, self.params.data, varies=bool(self.seeds))
-        return data, [summary_line(summaries, self.samples, self.note), *lines, *warnings]
+        return summaries
 
     def _write_splits(
         self,
@@ -215,8 +224,14 @@ class Source:
             WrittenSplits(scaled, seed, self.samples, rows, scale, statistics),
         )
 
-    def _finish(self, folder: Path, summaries: Sequence[SplitSummary]) -> PreparedData:
-        """Check what the metric needs of all splits, and write all but x; the first seed's data."""
+    def _find_range(
+        self, summaries: Sequence[SplitSummary]
+    ) -> tuple[list[float] | None, tuple[float, float]]:
+        """Range of the data that metrics may rely on, and the values' own, over all splits.
+
+        Raises:
+            InputError: where the metric cannot be had of them.
+        """
         low, high = (
             {name: choose(getattr(s, end)[name] for s in summaries) for name in SPLITS}
             for choose, end in ((min, "low"), (max, "high"))
@@ -227,6 +242,16 @@ class Source:
         # Where splits vary, any sample is a test sample of some seed.
         test = of_all if self.seeds else (low["test"], high["test"])
         metrics.check_metric_inputs(metrics.MetricInputs(self.params, data_range, *test))
+        return data_range, of_all
+
+    def _finish(
+        self,
+        folder: Path,
+        summaries: Sequence[SplitSummary],
+        data_range: list[float] | None,
+        of_all: tuple[float, float],
+    ) -> PreparedData:
+        """Write all but x; the first seed's data."""
         for summary in summaries[1:]:
             schema = replace(summary.schema, range=data_range)
             prepared.write_schema(summary.folder, schema, summary.scale.arrays)
