@@ -262,7 +262,9 @@ class FileOffset(OffsetSection):
     def check_shape(self, where: str, shape: DataShape, latent_dims: Sequence[int]) -> None:
         """Refuse a file per split, told by row, where each seed has a split of its own."""
         if shape.varies and self.id is None and self.by_split:
-            what = "names a file or array per split, and each seed has a split of its own (split.vary)"
+            what = (
+                "names a file or array per split, and each seed has a split of its own (split.vary)"
+            )
             mend = f"give one file for the whole data set, or name the ids in {where}.id, or set "
             raise InputError(f"{where}.path", what, mend + "split.vary: false")
 

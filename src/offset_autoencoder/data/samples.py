@@ -228,7 +228,7 @@ def _read_file(data: Data, raw: Path, split: SplitName | None, train: Table | No
     )
     if train is not None and train.columns and read_columns is not None:
         columns = read_columns(path, roles)
-        inside = replace(roles, **dict.fromkeys(roles_apart(path, roles)))
+        inside = roles.without(roles_apart(path, roles))
         _check_same_columns(train, base.choose_features(columns, inside, str(path)), str(path))
         roles = replace(roles, features=train.columns)
     table = read_table(path, roles)

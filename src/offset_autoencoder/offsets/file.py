@@ -177,7 +177,9 @@ class _TableSource:
 def _check_values(table: base.Table, latent_dim: int) -> None:
     where, x = table.origin, table.x
     if x.dtype.kind not in "fiub":
-        hint = "np.hstack([z.real, z.imag]) is a table of both parts" if x.dtype.kind == "c" else None
+        hint = (
+            "np.hstack([z.real, z.imag]) is a table of both parts" if x.dtype.kind == "c" else None
+        )
         raise InputError(where, f"holds {x.dtype}, expected real numbers", hint)
     if x.ndim != 2:
         raise InputError(where, f"has shape {x.shape}, expected (samples, {latent_dim})")

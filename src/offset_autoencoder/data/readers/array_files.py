@@ -127,7 +127,7 @@ def read_npz_table(path: Path, roles: ColumnRoles) -> Table:
     """
     with _open_archive(path) as archive:
         names = _names(archive)
-        if _SPARSE <= set(names):
+        if set(names) >= _SPARSE:
             return Table(_read_sparse(path, roles), str(path))
         chosen = choose_arrays(path, names, roles, partial(_shape, archive, path))
         x = row_major(_read(archive, path, chosen.features))

@@ -71,8 +71,7 @@ CONVERSIONS = (
     Conversion(
         "a pickle",
         ("pkl", "pickle", "p"),
-        "import pickle, numpy as np; x = pickle.load(open({path}, 'rb')); "
-        f"{_SAVE}np.asarray(x))",
+        f"import pickle, numpy as np; x = pickle.load(open({{path}}, 'rb')); {_SAVE}np.asarray(x))",
         note=_TRUSTED,
     ),
     Conversion(
@@ -117,9 +116,7 @@ CONVERSIONS = (
         ("feather",),
         f"{_PANDAS}pd.read_feather({{path}}).to_parquet('{{out}}.parquet')",
     ),
-    Conversion(
-        "ORC", ("orc",), f"{_PANDAS}pd.read_orc({{path}}).to_parquet('{{out}}.parquet')"
-    ),
+    Conversion("ORC", ("orc",), f"{_PANDAS}pd.read_orc({{path}}).to_parquet('{{out}}.parquet')"),
     Conversion("Stata", ("dta",), f"{_PANDAS}pd.read_stata({{path}}){_TO_CSV}"),
     Conversion("SAS", ("sas7bdat", "xpt"), f"{_PANDAS}pd.read_sas({{path}}){_TO_CSV}"),
     Conversion("SPSS", ("sav",), f"{_PANDAS}pd.read_spss({{path}}){_TO_CSV}"),
@@ -183,8 +180,7 @@ _IMAGE_FOLDER = (
     "label=[f.parent.name for f in files])"
 )
 _PARQUET_FOLDER = (
-    "from pyarrow import parquet; "
-    "parquet.write_table(parquet.read_table({path}), '{out}.parquet')"
+    "from pyarrow import parquet; parquet.write_table(parquet.read_table({path}), '{out}.parquet')"
 )
 _MODULES = {".gz": "gzip", ".bz2": "bz2", ".xz": "lzma"}
 

@@ -33,7 +33,9 @@ class Origin(NamedTuple):
 
 
 def one_per_sample(role: str, array: NDArray[Any], origin: Origin, x: Path) -> NDArray[Any]:
-    """Values ``(n,)`` of a role, from ``(n,)``, ``(n, 1)`` or ``(1, n)``; ``x`` is the features' file.
+    """Values ``(n,)`` of a role, from ``(n,)``, ``(n, 1)`` or ``(1, n)``.
+
+    ``x`` is the features' file, for messages.
 
     Raises:
         InputError: for another shape.
@@ -51,9 +53,7 @@ def one_per_sample(role: str, array: NDArray[Any], origin: Origin, x: Path) -> N
     raise InputError(origin.place, what, hint)
 
 
-def as_names(
-    role: str, values: NDArray[Any], origin: str, location: Location
-) -> NDArray[Any]:
+def as_names(role: str, values: NDArray[Any], origin: str, location: Location) -> NDArray[Any]:
     """Ids or labels as int64 or text; whole floats are integers.
 
     Raises:
@@ -78,9 +78,7 @@ def as_names(
     raise InputError(origin, what, "write them as int64 or as str")
 
 
-def as_splits(
-    role: str, values: NDArray[Any], origin: str, location: Location
-) -> NDArray[np.str_]:
+def as_splits(role: str, values: NDArray[Any], origin: str, location: Location) -> NDArray[np.str_]:
     """Names of splits as text.
 
     Raises:
@@ -113,4 +111,5 @@ def check_classes(classes: NDArray[Any], samples: int) -> None:
     few = samples < _SAMPLES_PER_CLASS * len(classes)
     if classes.dtype.kind != "U" and few and samples >= _FEW_SAMPLES:
         what = f"has {len(classes)} different numbers for {samples} samples, too many for classes"
-        raise InputError("params.yaml: data.label", what, _MEASURED)
+        mend = f"{_MEASURED}; classes that are so many are told by text: s17"
+        raise InputError("params.yaml: data.label", what, mend)
