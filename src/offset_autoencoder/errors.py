@@ -92,7 +92,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     Words are quoted: a user may call one ``none``.
     """
     choices = [str(choice) for choice in known]
-    near = difflib.get_close_matches(str(word), choices, n=1, cutoff=0.6)
+    near = [choice for choice in choices if choice.lower() == str(word).lower()]
+    near = near or difflib.get_close_matches(str(word), choices, n=1, cutoff=0.6)
     if near:
         return f"did you mean {near[0]!r}?"
     if not choices:

@@ -10,8 +10,9 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from scipy import sparse
-from tests.cli.conftest import FEATURES, frame, write_project
+from tests.cli.conftest import DOCUMENT, FEATURES, frame, write_project
 
 from offset_autoencoder.data.new_samples import ColumnOptions, read_new_samples
 from offset_autoencoder.data.readers.base import Table
@@ -39,6 +40,11 @@ def read(
     return read_new_samples(
         Path(path), ColumnOptions(**named), labelled=labelled, trained_on=trained_on
     )
+
+
+def write_data_section(**keys: Any) -> None:
+    document = DOCUMENT | {"data": {"source": "file", **keys}}
+    Path("params.yaml").write_text(yaml.safe_dump(document))
 
 
 def test_every_format_gives_the_same(elsewhere: Path) -> None:
@@ -116,7 +122,7 @@ def test_without_a_header_where_the_option_or_params_say_so(elsewhere: Path) -> 
     np.testing.assert_array_equal(read("new.csv", header=False, trained_on=columns).x, table)
     with pytest.raises(InputError, match=r"looks like data.*set --no-header where"):
         read("new.csv", trained_on=columns)
-    Path("params.yaml").write_text("data: {source: file, path: x.csv, header: false}\n")
+    write_data_section(path="x.csv", header=False)
     np.testing.assert_array_equal(read("new.csv", trained_on=columns).x, table)
 
 
@@ -130,7 +136,7 @@ def test_complex_numbers_as_params_say(elsewhere: Path) -> None:
     np.save("new.npy", np.array([[1 + 2j, 3]]))
     with pytest.raises(InputError, match=r"complex numbers.*set data\.complex: real_imag"):
         read("new.npy")
-    Path("params.yaml").write_text("data: {source: file, path: x.npy, complex: real_imag}\n")
+    write_data_section(path="x.npy", complex="real_imag")
     assert read("new.npy").x.tolist() == [[[1, 2], [3, 0]]]
 
 

@@ -127,13 +127,17 @@ CLASSES = {"train": "y_train", "test": "y_test"}
 FILE = {"train": "f.npz", "test": "f.npz"}
 
 
-def save_splits(raw: Path) -> dict[str, NDArray[Any]]:
-    arrays = {"X_train": X[:8], "y_train": LABELS[:8, None], "X_test": X[8:], "y_test": LABELS[8:]}
+def save_splits(raw: Path) -> None:
+    arrays: dict[str, Any] = {
+        "X_train": X[:8],
+        "y_train": LABELS[:8, None],
+        "X_test": X[8:],
+        "y_test": LABELS[8:],
+    }
     np.savez(raw / "f.npz", **arrays)
     with h5py.File(raw / "f.h5", "w") as file:
         for name, array in arrays.items():
             file["/".join(reversed(name.split("_")))] = array
-    return arrays
 
 
 @pytest.mark.parametrize(
@@ -175,7 +179,9 @@ def test_the_arrays_of_each_split_are_named_or_guessed(
             {"path": "f.npz", "features": "X_train", "label": "y"},
             r"data\.label: \{train: y_train, test: y_test\}",
         ),
-        ({"path": FILE, "features": "X_train"}, r"data\.features: the file holds X_train"),
+        ({"path": FILE, "features": "X_train"}, r"test split, too \(data\.features: \{train: X_t"),
+        ({"path": FILE, "label": "y_train"}, r"test split, too \(data\.label: \{train: y_train, t"),
+        ({"path": "f.npz", "features": {"train": "x_train"}}, "did you mean 'X_train'"),
         (
             {"path": "f.npz", "features": {"train": "X_train"}, "label": CLASSES},
             r"data\.features: has no test, data\.path has",
@@ -202,7 +208,8 @@ def test_ids_that_are_floats_in_one_file_and_integers_in_the_other(tmp_path: Pat
     (tmp_path / "a.csv").write_text("u,id\n1,1.0\n2,2.0\n")
     pq.write_table(pa.table({"u": [3.0], "id": [3]}), tmp_path / "b.parquet")
     samples = read(tmp_path, path={"train": "a.csv", "test": "b.parquet"}, id="id")
-    assert (samples.ids.dtype, samples.ids.tolist()) == (np.int64, [1, 2, 3])
+    assert samples.ids.dtype == np.int64
+    assert samples.ids.tolist() == [1, 2, 3]
 
 
 def test_one_file_for_two_splits_is_refused(tmp_path: Path) -> None:

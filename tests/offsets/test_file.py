@@ -140,7 +140,7 @@ BY_NUMBER = data_with(np.arange(N) + 5, "given")
 def test_ids_that_are_whole_floats_are_matched(tmp_path: Path, suffix: str, as_text: bool) -> None:
     order = [5, 2, 9, 0, 1, 8, 3, 4, 7, 6]
     ids: NDArray[Any] = (np.array(order) + 5.0).astype(str if as_text else float)
-    path, keys = tmp_path / f"t.{suffix}", {"id": "name"}
+    path, id = tmp_path / f"t.{suffix}", "name"
     table = pd.DataFrame(VALUES[order], columns=["a", "b", "c"]).assign(name=ids)
     if suffix == "parquet":
         table.to_parquet(path)
@@ -154,15 +154,15 @@ def test_ids_that_are_whole_floats_are_matched(tmp_path: Path, suffix: str, as_t
     else:
         np.save(path, VALUES[order])
         np.save(tmp_path / "ids.npy", ids)
-        keys = {"id": "ids.npy"}
-    check(read(tmp_path, BY_NUMBER, path=f"t.{suffix}", **keys))
+        id = "ids.npy"
+    check(read(tmp_path, BY_NUMBER, path=f"t.{suffix}", id=id))
 
 
 def test_a_table_without_a_header(tmp_path: Path) -> None:
-    np.savetxt(tmp_path / "t.txt", VALUES, fmt="%r")
+    np.savetxt(tmp_path / "t.txt", VALUES, fmt="%.17g")
     check(read(tmp_path, path="t.txt", header=False))
     rows = np.column_stack([VALUES, np.arange(N) + 5])
-    np.savetxt(tmp_path / "t.csv", rows, delimiter=",", fmt="%r")
+    np.savetxt(tmp_path / "t.csv", rows, delimiter=",", fmt="%.17g")
     check(read(tmp_path, BY_NUMBER, path="t.csv", header=False, columns=[0, 1, 2], id=3))
 
 
@@ -174,16 +174,16 @@ def test_a_column_of_lists(tmp_path: Path) -> None:
 
 
 def test_one_file_of_an_array_per_split(tmp_path: Path) -> None:
-    arrays = {f"v_{split}": VALUES[rows] for split, rows in ROWS.items()}
-    ids = {f"id_{split}": NAMES[rows] for split, rows in ROWS.items()}
+    arrays: dict[str, Any] = {f"v_{split}": VALUES[rows] for split, rows in ROWS.items()}
+    ids: dict[str, Any] = {f"id_{split}": NAMES[rows] for split, rows in ROWS.items()}
     np.savez(tmp_path / "t.npz", **arrays, **ids)
     with h5py.File(tmp_path / "t.h5", "w") as file:
-        for name, array in arrays.items():
-            file[name] = array
-    array = {split: f"v_{split}" for split in SPLITS}
+        for name, vectors in arrays.items():
+            file[name] = vectors
+    array: dict[str, str] = {split: f"v_{split}" for split in SPLITS}
     for name in ("t.npz", "t.h5"):
         check(read(tmp_path, path=name, array=array))
-        check(read(tmp_path, path={split: name for split in SPLITS}, array=array))
+        check(read(tmp_path, path=dict.fromkeys(SPLITS, name), array=array))
     check(read(tmp_path, BY_ID, path="t.npz", array=array, id={s: f"id_{s}" for s in SPLITS}))
     text = message(tmp_path, path="t.npz", array={"train": "v_train", "test": "v_test"})
     assert "offsets.mine.array: names no array for the validation split" in text

@@ -149,7 +149,7 @@ def _choose_columns(
         return name if isinstance(name, str) and name in names else None
 
     apart = roles_apart(path, roles)
-    replace(roles, **dict.fromkeys(apart)).check_names(names, str(path), "column")
+    roles.without(apart).check_names(names, str(path), "column")
     label, identity = roles.label or in_file(data.label), roles.id or in_file(data.id)
     inside = {name for name in (label, identity, in_file(data.split)) if name is not None}
     others = inside - {*apart.values()}

@@ -258,7 +258,7 @@ def _read_file(data: Data, raw: Path, split: SplitName | None, train: Table | No
     )
     if train is not None and train.columns and read_columns is not None:
         columns = read_columns(path, roles)
-        inside = replace(roles, **dict.fromkeys(roles_apart(path, roles)))
+        inside = roles.without(roles_apart(path, roles))
         _check_same_columns(train, base.choose_features(columns, inside, str(path)), str(path))
         text = frozenset(train.levels)
         roles = replace(roles, features=train.columns, exclude=(), text=text)

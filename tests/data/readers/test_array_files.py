@@ -4,6 +4,7 @@ import gzip
 import pickle
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -151,6 +152,7 @@ def test_sparse_matrices_are_written_out(
 
 def test_many_arrays_are_named_in_few_words(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
-    np.savez(path, **{f"a{i:02}": X for i in range(40)})
+    arrays: dict[str, Any] = {f"a{i:02}": X for i in range(40)}
+    np.savez(path, **arrays)
     with pytest.raises(InputError, match=r"a07 \(20, 3\) and 32 more"):
         read_npz_table(path, ColumnRoles())

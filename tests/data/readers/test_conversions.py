@@ -6,6 +6,7 @@ import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import joblib
@@ -14,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import scipy.io
+from numpy.typing import NDArray
 from PIL import Image
 from pyarrow import ipc
 from scipy.io import wavfile
@@ -86,6 +88,7 @@ def test_the_python_of_the_error_writes_a_file_that_is_read(tmp_path: Path, name
     exec(str(caught.value.hint).partition("): " if "it (" in str(caught.value) else ": ")[2])
     written = path.with_suffix(Path(out).suffix)
     x = read_table(written, ColumnRoles()).x
+    expected: NDArray[Any]
     if name in ("x.tif", "x.png"):
         expected = PIXELS
     elif name == "x.wav":

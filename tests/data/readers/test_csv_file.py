@@ -79,7 +79,7 @@ def test_bom_crlf_quotes_and_empty_lines(path: Path) -> None:
         ("a,b\n1,2\n3\n", r"line 3: has 1 cells, the header has 2 .*truncated"),
         ("a,b\n1,2\n3,4,5\n", r"line 3: has 3 cells, the header has 2"),
         ("a,a\n1,2\n", "names column 'a' twice"),
-        ("0.1,0.2\n0.3,0.4\n", r"line 1: looks like data \(0\.1, \.\.\.\), expected a header"),
+        ("0.1,0.2\n0.3,0.4\n", r"line 1: looks like data \('0\.1', \.\.\.\), expected a header"),
         ("a;b\n1,5;2\n", r"column 'a': '1,5' is not .*decimal=','"),
         ("5.1,3.5,1.4,Iris\n4.9,3.0,1.4,Iris\n", r"line 1: looks like data .*header: false"),
         ('a,b\n1,"' + "0.123," * 500 + '"\n', r"column 'b': '0\.123,0.{150,200}' is not"),
@@ -189,7 +189,7 @@ def test_without_a_header_columns_are_named_by_number(path: Path) -> None:
         ("kind,1100,1102,1104", "1,0.3,0.1,0.2", ColumnRoles(label="kind")),
         ("1100,1102", "0.3,0.1", ColumnRoles(features=("1102",))),
         ("1100,1102", "0.3,0.1", ColumnRoles(header=True)),
-        ("7.5,1", "0.3,0.1", ColumnRoles(label="1")),
+        ("7.5,1", "0.3,4", ColumnRoles(label="1")),
     ],
 )
 def test_a_header_may_be_of_numbers(

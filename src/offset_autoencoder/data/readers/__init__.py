@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from offset_autoencoder.data.readers import base
@@ -53,7 +52,7 @@ def read_table(path: Path, roles: ColumnRoles) -> Table:
     if reader.layout == "array" and roles.features is not None:
         where = roles.keys.location("features")
         raise InputError(where, f"{path} holds one array: there is nothing to name")
-    table = reader.read(path, replace(roles, **dict.fromkeys(apart)))
+    table = reader.read(path, roles.without(apart))
     if apart:
         files = {role: roles.locate(role, name) for role, name in apart.items()}
         values = {role: find_reader(file).values(file, roles) for role, file in files.items()}

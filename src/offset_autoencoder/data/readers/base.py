@@ -107,6 +107,11 @@ class ColumnRoles:
         roles = {"label": self.label, "id": self.id, "split": self.split}
         return {role: name for role, name in roles.items() if name is not None}
 
+    def without(self, roles: Iterable[str]) -> ColumnRoles:
+        """The same without some roles other than features."""
+        none: dict[str, Any] = dict.fromkeys(roles)
+        return replace(self, **none)
+
     def check_names(self, names: Sequence[str], origin: str, noun: str) -> None:
         """Refuse a named column or array (the noun) that a file does not have.
 

@@ -64,6 +64,13 @@ def choose_arrays(
         if name is not None and name not in names and (of_splits := by_stem.get(name.lower())):
             hint = _setting(roles.keys, role, of_splits)
             raise InputError(roles.keys.location(role), f"{path} has no array {name!r}", hint)
+        if roles.part in (None, "train"):
+            continue
+        for of_splits in by_stem.values():
+            if name is not None and name == of_splits.get("train") and roles.part in of_splits:
+                what = f"array {name!r} of {path} is named for the {roles.part} split, too"
+                hint = _setting(roles.keys, role, of_splits)
+                raise InputError(roles.keys.location(role), what, hint)
     as_named = replace(roles, **named, features=features and (features,))
     as_named.check_names(names, str(path), "array")
     if features is None:

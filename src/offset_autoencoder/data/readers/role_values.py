@@ -33,7 +33,9 @@ class Origin(NamedTuple):
 
 
 def one_per_sample(role: str, array: NDArray[Any], origin: Origin, x: Path) -> NDArray[Any]:
-    """Values ``(n,)`` of a role, from ``(n,)``, ``(n, 1)`` or ``(1, n)``; ``x`` is the features' file.
+    """Values ``(n,)`` of a role, from ``(n,)``, ``(n, 1)`` or ``(1, n)``.
+
+    ``x`` is the features' file, for messages.
 
     Raises:
         InputError: for another shape.
@@ -109,4 +111,5 @@ def check_classes(classes: NDArray[Any], samples: int) -> None:
     few = samples < _SAMPLES_PER_CLASS * len(classes)
     if classes.dtype.kind != "U" and few and samples >= _FEW_SAMPLES:
         what = f"has {len(classes)} different numbers for {samples} samples, too many for classes"
-        raise InputError("params.yaml: data.label", what, _MEASURED)
+        mend = f"{_MEASURED}; classes that are so many are told by text: s17"
+        raise InputError("params.yaml: data.label", what, mend)
