@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,17 +78,22 @@ def test_incomplete_rows_keep_the_others_numbers() -> None:
 
 def test_columns_by_name_are_what_a_file_of_them_is() -> None:
     done = Preprocessing(levels=LEVELS, missing="mean")
-    columns = {"k": np.array(["dog", "", "yak"]), "a": [1, 2.5, None], "other": [0, 0, 0]}
+    columns: dict[str, Any] = {
+        "k": np.array(["dog", "", "yak"]),
+        "a": [1, 2.5, None],
+        "other": [0, 0, 0],
+    }
     nan = np.nan
     np.testing.assert_array_equal(
         encode_columns(columns, FEATURES, done),
         [[1, 0, 1, 0], [2.5, nan, nan, nan], [nan, 0, 0, 0]],
     )
-    for wrong, message in (
+    wrongs: tuple[tuple[dict[str, Any], str], ...] = (
         ({"a": [1]}, "column 'k': missing"),
         ({"a": ["one"], "k": ["dog"]}, "column 'a': holds what is no number"),
         ({"a": [1, 2], "k": ["dog"]}, "columns: have 1, 2 values"),
-    ):
+    )
+    for wrong, message in wrongs:
         with pytest.raises(InputError, match=message):
             encode_columns(wrong, FEATURES, done)
 

@@ -140,7 +140,7 @@ def test_the_served_model_takes_columns(root: Path) -> None:
         ("mass", "float64"),
         ("depth", "float64"),
     ]
-    served = Predictor()
+    served: Any = Predictor()
     served.applied = model
     example = logged_models._example(model.metadata, root)
     for given in (

@@ -181,16 +181,13 @@ def drop_incomplete(table: Table) -> Table:
     if not len(rows):
         mend = "set data.missing: mean or median, or leave columns out: data.exclude"
         raise InputError(table.origin, "has a missing cell in every row", mend)
-    return replace(
-        table,
-        x=reorder(x, rows).parts[0].reshape(len(rows), *table.x.shape[1:]),
-        rows=table.row_numbers[rows],
-        dropped=len(x) - len(rows),
-        **{
-            role: None if (values := getattr(table, role)) is None else values[rows]
-            for role in ("labels", "ids", "splits")
-        },
-    )
+    roles: dict[str, Any] = {
+        role: None if (values := getattr(table, role)) is None else values[rows]
+        for role in ("labels", "ids", "splits")
+    }
+    x_left = reorder(x, rows).parts[0].reshape(len(rows), *table.x.shape[1:])
+    dropped = len(x) - len(rows)
+    return replace(table, x=x_left, rows=table.row_numbers[rows], dropped=dropped, **roles)
 
 
 def choose_features(table: Table, kept: NDArray[np.int64]) -> Table:

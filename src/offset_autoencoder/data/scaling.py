@@ -46,6 +46,13 @@ class ScaleArrays(NamedTuple):
         """The arrays that there are, by name."""
         return {name: array for name, array in self._asdict().items() if array is not None}
 
+    def equals(self, other: ScaleArrays) -> bool:
+        """True if another scale has the same arrays."""
+        own, others = self.stored, other.stored
+        return own.keys() == others.keys() and all(
+            np.array_equal(array, others[name]) for name, array in own.items()
+        )
+
     def clipped(self, x: NDArray[Any]) -> int:
         """Number of raw values ``(n, D)`` beyond the range that is not clipped."""
         if self.low is None or self.high is None:
@@ -74,7 +81,7 @@ class Scale:
 
     def equals(self, other: Scale) -> bool:
         """True if another scale gives every value the same."""
-        return all(map(np.array_equal, self.arrays, other.arrays))
+        return self.arrays.equals(other.arrays)
 
 
 @dataclass(frozen=True)

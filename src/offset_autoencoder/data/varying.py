@@ -98,7 +98,7 @@ class PreparedSplits:
         if folder == self.folder:
             return first
         schema, parts = load_schema(folder), [first.split(name) for name in SPLITS]
-        is_scaled_alike = all(map(np.array_equal, load_scale(folder), load_scale(self.folder)))
+        is_scaled_alike = load_scale(folder).equals(load_scale(self.folder))
         x = ConcatenatedRows(tuple(part.x for part in parts))
         ids = np.concatenate([part.ids for part in parts])
         labels = [part.y for part in parts if part.y is not None]
@@ -166,7 +166,7 @@ def statistics_of_rows(x: Mapping[SplitName, Matrix]) -> dict[SplitName, SplitSt
 
 def _statistics(x: Matrix) -> SplitStatistics:
     low, high = np.inf, -np.inf
-    samples, digest = np.empty(len(x), dtype=np.uint64), files.float32_digest(x.shape)
+    samples, digest = np.empty(len(x), dtype=np.uint64), files.float32_digest((len(x), x.shape[1]))
     for start, chunk in chunks(x):
         low, high = np.minimum(low, chunk.min()), np.maximum(high, chunk.max())
         samples[start : start + len(chunk)] = sample_digests(chunk)

@@ -104,7 +104,7 @@ class _Obstacle(NamedTuple):
 
     row: int
     cell: str
-    count: int
+    number: int
     clause: str
 
 
@@ -235,7 +235,7 @@ def refuse_obstacles(
         return
     first, position = min((obstacle, i) for i, _, obstacles in found for obstacle in obstacles)
     what = first.cell
-    if sum(obstacle.count for *_, obstacles in found for obstacle in obstacles) > 1:
+    if sum(obstacle.number for *_, obstacles in found for obstacle in obstacles) > 1:
         clauses = [
             f"column {c.column!r} {' and '.join(obstacle.clause for obstacle in obstacles)}"
             for _, c, obstacles in found
