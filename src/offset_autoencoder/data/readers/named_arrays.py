@@ -59,23 +59,36 @@ def choose_arrays(
         of_splits = next(iter(split_arrays(roles.features).values()), {})
         raise InputError(key, what, _setting(roles.keys, "features", of_splits))
     named = {role: full_name(name) for role, name in roles.named.items()}
-    features = None if roles.features is None else full_name(roles.features[0])
-    for role, name in {**named, "features": features}.items():
-        if name is not None and name not in names and (of_splits := by_stem.get(name.lower())):
-            hint = _setting(roles.keys, role, of_splits)
-            raise InputError(roles.keys.location(role), f"{path} has no array {name!r}", hint)
-        if roles.part in (None, "train"):
-            continue
-        for of_splits in by_stem.values():
-            if name is not None and name == of_splits.get("train") and roles.part in of_splits:
-                what = f"array {name!r} of {path} is named for the {roles.part} split, too"
-                hint = _setting(roles.keys, role, of_splits)
-                raise InputError(roles.keys.location(role), what, hint)
-    as_named = replace(roles, **named, features=features and (features,))
-    as_named.check_names(names, str(path), "array")
-    if features is None:
-        features = _features(path, names, roles, set(named.values()), shape)
+    given = None if roles.features is None else full_name(roles.features[0])
+    for role, name in {**named, **({} if given is None else {"features": given})}.items():
+        _check_split(path, names, roles, role, name)
+    found = replace(
+        roles,
+        features=None if given is None else (given,),
+        label=named.get("label"),
+        id=named.get("id"),
+        split=named.get("split"),
+    )
+    found.check_names(names, str(path), "array")
+    features = _features(path, names, roles, set(named.values()), shape) if given is None else given
     return ChosenArrays(features, named)
+
+
+def _check_split(
+    path: Path, names: Sequence[str], roles: ColumnRoles, role: str, name: str
+) -> None:
+    """Refuse a name that several splits' arrays share, and that of the train split for another."""
+    by_stem = split_arrays(names)
+    what, of_splits = f"{path} has no array {name!r}", by_stem.get(name.lower(), {})
+    if name in names and roles.part not in (None, "train"):
+        what = f"array {name!r} of {path} is named for the {roles.part} split, too"
+        shared = [s for s in by_stem.values() if s.get("train") == name and roles.part in s]
+        of_splits = shared[0] if shared else {}
+    elif name in names:
+        return
+    if of_splits:
+        hint = _setting(roles.keys, role, of_splits)
+        raise InputError(roles.keys.location(role), what, hint)
 
 
 def _features(
@@ -102,8 +115,8 @@ def _features(
         return (of_part if len(of_part) == 1 else matrices)[0]
     listed = first_names(f"{name} {sizes}" for name, sizes in shapes.items())
     what = f"which array of {path} holds the features? It holds {listed or 'none'}"
-    of_matrices = [s for s in split_arrays(matrices).values() if "train" in s and len(s) > 1]
-    hint = _setting(roles.keys, "features", of_matrices[0] if of_matrices else None)
+    several = [s for s in split_arrays(matrices).values() if "train" in s and len(s) > 1]
+    hint = _setting(roles.keys, "features", several[0] if several else {})
     raise InputError(roles.keys.location("features"), what, f"name one{hint and f', or {hint}'}")
 
 
@@ -121,7 +134,7 @@ def split_arrays(names: Sequence[str]) -> ByStem:
     return by_stem
 
 
-def _setting(keys: RoleKeys, role: str, of_splits: Mapping[SplitName, str] | None) -> str:
+def _setting(keys: RoleKeys, role: str, of_splits: Mapping[SplitName, str]) -> str:
     """Setting that names an array per split, as the user may write it, or "" where none does."""
     if keys.file is None or not of_splits:
         return ""
