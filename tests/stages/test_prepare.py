@@ -374,7 +374,7 @@ def test_all_that_is_wrong_is_said_at_once(project: Path) -> None:
         "pca": {"kind": "pca"},
         "mine": {"kind": "file", "path": "nope.npy"},
     }
-    params(data=file(path="x.csv", scale="minmax"), offsets=offsets, network={"latent_dim": 4})
+    params(data=file(path="x.csv", scale="none"), offsets=offsets, network={"latent_dim": 4})
     with pytest.raises(InputError) as caught:
         main()
     lines = str(caught.value).splitlines()
