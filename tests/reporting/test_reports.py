@@ -16,6 +16,8 @@ from offset_autoencoder.reporting.reports import write_reports
 
 FILES = [
     "comparison.csv",
+    "errors/test.parquet",
+    "errors/thresholds.csv",
     "interventions.csv",
     "metrics.json",
     "plots/codes.csv",

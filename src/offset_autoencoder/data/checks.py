@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offset_autoencoder.config import SPLITS, Params
+from offset_autoencoder.config import Params
 from offset_autoencoder.config.registries import LOSSES
-from offset_autoencoder.config.schema import SplitName
-from offset_autoencoder.data.prepared import SplitRows, SplitStatistics
+from offset_autoencoder.data.prepared import LEFT_OUT, PartName, SplitRows, SplitStatistics
 from offset_autoencoder.data.samples import Samples
 from offset_autoencoder.data.scaling import Scale, survey
 from offset_autoencoder.errors import InputError, Obstacles, first_names
@@ -32,18 +31,19 @@ class WrittenSplits:
         samples: The data set as it came, and ``rows`` of it in each split.
     """
 
-    x: Mapping[SplitName, Matrix]
+    x: Mapping[PartName, Matrix]
     seed: int | None
     samples: Samples
     rows: SplitRows
     scale: Scale
-    statistics: dict[SplitName, SplitStatistics]
+    statistics: dict[PartName, SplitStatistics]
 
-    def title(self, name: SplitName) -> str:
+    def title(self, name: PartName) -> str:
         """``"test split of seed 3"``."""
-        return f"{name} split" + ("" if self.seed is None else f" of seed {self.seed}")
+        part = "anomalies left out" if name == LEFT_OUT else f"{name} split"
+        return part + ("" if self.seed is None else f" of seed {self.seed}")
 
-    def location(self, name: SplitName, row: int, feature: int | None = None) -> str:
+    def location(self, name: PartName, row: int, feature: int | None = None) -> str:
         """Place of a value in the file that it came from."""
         return self.samples.location(int(self.rows[name][row]), feature)
 
@@ -57,8 +57,7 @@ def check_values(params: Params, splits: Sequence[WrittenSplits]) -> None:
         InputError: naming the first one's place in the user's own file.
     """
     for own in splits:
-        for name in SPLITS:
-            part = own.statistics[name]
+        for name, part in own.statistics.items():
             if np.isfinite(part.low) and np.isfinite(part.high):
                 continue
             if cell := first_not_finite(own.x[name]):
@@ -81,13 +80,13 @@ def _check_unit_interval(splits: Sequence[WrittenSplits], needs: str, section: s
     outside = [
         (own, name)
         for own in splits
-        for name in SPLITS
-        if own.statistics[name].low < 0 or own.statistics[name].high > 1
+        for name, part in own.statistics.items()
+        if part.low < 0 or part.high > 1
     ]
     if not outside:
         return
     samples, scale = splits[0].samples, splits[0].scale.kind
-    by_split = dict.fromkeys(SPLITS, 0)
+    by_split = dict.fromkeys(splits[0].statistics, 0)
     by_feature = np.zeros(samples.x.shape[1], dtype=np.int64)
     first = place = ""
     for own, name in outside:
@@ -129,7 +128,7 @@ def _into_unit_interval(x: Matrix, scale: str, section: str) -> str:
 def _check_distributions(splits: Sequence[WrittenSplits], needs: str, section: str) -> None:
     hint = f"scale the rows so and set data.scale: none, or take another {section}.loss"
     for own in splits:
-        for name in SPLITS:
+        for name in own.statistics:
             title = own.title(name)
             for start, chunk in chunks(own.x[name]):
                 if len(negative := np.argwhere(chunk < 0)):
