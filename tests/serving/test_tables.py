@@ -19,6 +19,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from tests.serving.small_project import runs_of, untrained
 
 from offset_autoencoder.cli.apply import apply_model
+from offset_autoencoder.cli.operations import Encode, Reconstruct
 from offset_autoencoder.data.new_samples import ColumnOptions
 from offset_autoencoder.data.prepared import load_prepared
 from offset_autoencoder.errors import InputError
@@ -105,7 +106,7 @@ def test_filled_and_one_hot(root: Path, capsys: pytest.CaptureFixture[str]) -> N
     for suffix in ("csv", "parquet"):
         output = root / f"out.{suffix}"
         apply_model(
-            "reconstruct", str(root / "served"), root / f"new.{suffix}", output, ColumnOptions()
+            Reconstruct, str(root / "served"), root / f"new.{suffix}", output, ColumnOptions()
         )
         written = getattr(pd, f"read_{suffix}")(output)
         assert list(written.columns) == [
@@ -114,7 +115,7 @@ def test_filled_and_one_hot(root: Path, capsys: pytest.CaptureFixture[str]) -> N
         np.testing.assert_allclose(written, found, rtol=1e-5, atol=1e-4)
     capsys.readouterr()
     new.assign(species="Emperor").to_csv("odd.csv", index=False)
-    apply_model("encode", run, root / "odd.csv", root / "odd.npy", ColumnOptions())
+    apply_model(Encode, run, root / "odd.csv", root / "odd.npy", ColumnOptions())
     assert (
         "column 'species' has levels that no sample of the data set has" in capsys.readouterr().out
     )
@@ -122,7 +123,7 @@ def test_filled_and_one_hot(root: Path, capsys: pytest.CaptureFixture[str]) -> N
     np.testing.assert_allclose(np.load("odd.npy"), model.encode(none), atol=1e-6)
     new.drop(columns="mass").to_csv("odd.csv", index=False)
     with pytest.raises(InputError, match=r"odd\.csv: has no column 'mass', one of the features of"):
-        apply_model("encode", run, root / "odd.csv", root / "o.npy", ColumnOptions())
+        apply_model(Encode, run, root / "odd.csv", root / "o.npy", ColumnOptions())
 
 
 def test_the_served_model_takes_columns(root: Path) -> None:
@@ -166,7 +167,7 @@ def test_incomplete_rows_are_left_out(root: Path, capsys: pytest.CaptureFixture[
     model, table = open_run(runs_of(root)["plain"]["id"]), penguins()
     table.to_csv("new.csv", index=False)
     apply_model(
-        "reconstruct", model.metadata.run, root / "new.csv", root / "new.npy", ColumnOptions()
+        Reconstruct, model.metadata.run, root / "new.csv", root / "new.npy", ColumnOptions()
     )
     rows = table.index[table["mass"].isna()].tolist()
     note = f"note: {root}/new.csv: rows with a missing cell, left out (data.missing: drop): "
@@ -191,7 +192,7 @@ def test_features_that_are_left_of_an_array(root: Path) -> None:
         assert found.shape == (40, 3)
         np.testing.assert_array_equal(found, model.reconstruct(x[:, [0, 2, 4]]))
         np.testing.assert_array_equal(model.reconstruct(x + 9), model.reconstruct(x * 0 + x.max()))
-    apply_model("reconstruct", run, root / "data/raw/x.npy", root / "o.npy", ColumnOptions())
+    apply_model(Reconstruct, run, root / "data/raw/x.npy", root / "o.npy", ColumnOptions())
     np.testing.assert_allclose(np.load("o.npy"), found, rtol=1e-6)
     document = json.loads((root / "served" / "served.json").read_text())
     assert document["preprocessing"]["kept"] == [0, 2, 4]
