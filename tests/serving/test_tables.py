@@ -127,34 +127,25 @@ def test_filled_and_one_hot(root: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_the_served_model_takes_columns(root: Path) -> None:
-    from mlflow.models.utils import _enforce_schema
-
     from offset_autoencoder.tracking import logged_models
     from offset_autoencoder.tracking.served_model import Predictor
 
     make(root, "mean", exclude=["note"])
     model = open_run(runs_of(root)["plain"]["id"])
-    signature = logged_models._signature(model.metadata)
-    assert [(spec.name, spec.type.name) for spec in signature.inputs] == [
-        ("bill", "float64"),
-        ("species", "str"),
-        ("mass", "float64"),
-        ("depth", "float64"),
-    ]
+    described = logged_models._inputs(model.metadata)["x"]
+    assert described.startswith("a column of each: bill, species, mass, depth; or (samples, 6), ")
     served: Any = Predictor()
     served.applied = model
     example = logged_models._example(model.metadata, root)
-    for given in (
-        example,
-        {
-            "bill": np.array([39.0, np.nan]),
-            "species": np.array(["Gentoo", "new"]),
-            "mass": np.array([2e3, 2e3]),
-            "depth": np.array([4.0, 4.0]),
-        },
-    ):
-        found = served.predict(None, _enforce_schema(given, signature.inputs))
-        expected = model.apply(model.features_of(given))
+    lists = {
+        "bill": [39.0, None],
+        "species": ["Gentoo", "new"],
+        "mass": [2e3, 2e3],
+        "depth": [4, 4.5],
+    }
+    for given in (example, lists, pd.DataFrame(lists), {"x": model.features_of(lists)}):
+        found = served.predict(None, given)
+        expected = model.apply(given["x"] if "x" in given else model.features_of(given))
         np.testing.assert_array_equal(found["reconstruction"], expected["reconstruction"])
         assert np.isfinite(found["reconstruction"]).all()
     test = penguins().loc[load_prepared().test.ids[:2]]

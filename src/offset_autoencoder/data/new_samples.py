@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import load_params
-from offset_autoencoder.config.schema import Data
+from offset_autoencoder.config.schema import Data, Split
 from offset_autoencoder.data.preprocessing import Preprocessing
 from offset_autoencoder.data.readers import base, find_reader, read_table, roles_apart
 from offset_autoencoder.data.readers.base import ColumnRoles, Table
@@ -144,6 +144,7 @@ def _choose_columns(
     nothing in it.
     """
     names = columns.names
+    split = load_params(PARAMS).split if PARAMS.exists() else Split()
 
     def in_file(name: object) -> str | None:
         return name if isinstance(name, str) and name in names else None
@@ -151,8 +152,8 @@ def _choose_columns(
     apart = roles_apart(path, roles)
     roles.without(apart).check_names(names, str(path), "column")
     label, identity = roles.label or in_file(data.label), roles.id or in_file(data.id)
-    inside = {name for name in (label, identity, in_file(data.split)) if name is not None}
-    others = inside - {*apart.values()}
+    no_features = (label, identity, *map(in_file, (data.split, split.group, split.order)))
+    others = {name for name in no_features if name is not None} - {*apart.values()}
     features, source = None if trained_on is None else tuple(trained_on), "the model"
     if named_features is not None:
         features = columns.expand(name.strip() for name in named_features.split(","))
@@ -162,7 +163,8 @@ def _choose_columns(
             what = f"has no column {name!r}, one of the features of {source}"
             raise InputError(str(path), what, did_you_mean(name, names))
         if name in others:
-            raise InputError(str(path), f"column {name!r} is no feature: it is label, id or split")
+            what = f"column {name!r} is no feature: it is label, id, split, group or order"
+            raise InputError(str(path), what)
     if features is None and others:
         features = columns.without(others)
     return replace(roles, features=features, label=label, id=identity)

@@ -183,7 +183,7 @@ def drop_incomplete(table: Table) -> Table:
         raise InputError(table.origin, "has a missing cell in every row", mend)
     roles: dict[str, Any] = {
         role: None if (values := getattr(table, role)) is None else values[rows]
-        for role in ("labels", "ids", "splits")
+        for role in ("labels", "ids", "splits", "groups", "orders")
     }
     x_left = reorder(x, rows).parts[0].reshape(len(rows), *table.x.shape[1:])
     dropped = len(x) - len(rows)

@@ -38,14 +38,14 @@ class SplitSummary:
 def summary_line(summaries: Sequence[SplitSummary], samples: Samples, note: str) -> str:
     """One line: ``"digits, 1797 × 64, train 1168 / validation 270 / test 359, 10 classes"``."""
     schema = summaries[0].schema
-    counts = " / ".join(f"{name} {schema.samples[name]}" for name in SPLITS)
+    sizes = {name: sorted({s.schema.samples[name] for s in summaries}) for name in SPLITS}
+    counts = " / ".join(f"{name} {_span(sizes[name])}" for name in SPLITS)
     classes = "no labels" if schema.classes is None else f"{len(schema.classes)} classes"
     size = f"{sum(schema.samples.values())} × {schema.input_dim}"
     line = f"{schema.source}, {size}, {counts}, {classes}"
     constants = sorted({len(s.scale.constant) for s in summaries})
     if most := constants[-1]:
-        least = f"{constants[0]} to " if len(constants) > 1 else ""
-        line += f", {least}{most} constant feature{'s' * (most != 1)} set to 0"
+        line += f", {_span(constants)} constant feature{'s' * (most != 1)} set to 0"
         if schema.columns is not None:
             features = sorted({feature for s in summaries for feature in s.scale.constant})
             names = first_names(map(samples.tables[0].feature_name, features), _NAMED)
@@ -78,11 +78,20 @@ def treatment_lines(
     return lines
 
 
+def _span(numbers: Sequence[int]) -> str:
+    """``"3 to 7"``, or ``"3"`` where the first and the last of ascending numbers are one."""
+    first, last = numbers[0], numbers[-1]
+    return f"{last}" if first == last else f"{first} to {last}"
+
+
 def leakage_warning(summaries: Sequence[SplitSummary]) -> list[str]:
-    """Line where samples stand in more than one split: ``"warning: 3 of 270 ..."``."""
-    counts = {name: max(s.leakage[name] for s in summaries) for name in SPLITS[1:]}
+    """Line where samples stand in more than one split: ``"... 3 of 270 in validation"``."""
+    worst = {name: max(summaries, key=lambda s: s.leakage[name]) for name in SPLITS[1:]}
     up_to = "up to " * (len(summaries) > 1)
-    samples = summaries[0].schema.samples
-    clauses = [f"{up_to}{n} of {samples[name]} in {name}" for name, n in counts.items() if n]
+    clauses = [
+        f"{up_to}{summary.leakage[name]} of {summary.schema.samples[name]} in {name}"
+        for name, summary in worst.items()
+        if summary.leakage[name]
+    ]
     warning = f"warning: samples that also stand in an earlier split: {', '.join(clauses)}"
     return [warning] if clauses else []

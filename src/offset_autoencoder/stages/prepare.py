@@ -20,6 +20,7 @@ from offset_autoencoder.data.anomalies import find_anomalies, leave_out
 from offset_autoencoder.data.checks import WrittenSplits, check_values, unlike_sizes_warning
 from offset_autoencoder.data.constant_features import drop_constant_features
 from offset_autoencoder.data.prepared import (
+    FLOAT32_BYTES,
     LEFT_OUT,
     PartName,
     PreparedData,
@@ -27,8 +28,10 @@ from offset_autoencoder.data.prepared import (
     Schema,
     SplitRows,
 )
-from offset_autoencoder.data.samples import Samples, load_samples, locate
+from offset_autoencoder.data.samples import Samples, load_samples
 from offset_autoencoder.data.scaling import Filled, Scale, fit_scale, largest_magnitude
+from offset_autoencoder.data.sources import locate
+from offset_autoencoder.data.split_columns import broken_splits, kept_whole
 from offset_autoencoder.data.splits import assign, split_leakage
 from offset_autoencoder.data.summary import (
     SplitSummary,
@@ -41,8 +44,6 @@ from offset_autoencoder.evaluation import metrics
 from offset_autoencoder.io.arrays import ConcatenatedRows, Matrix, RowSubset, bytes_in_memory
 from offset_autoencoder.io.files import open_npy, replace_folder, sha256_of_array
 from offset_autoencoder.models.resolve import resolve_architectures
-
-_FLOAT32_BYTES = 4
 
 
 def main() -> None:
@@ -99,12 +100,13 @@ class Source:
     def load(cls, params: Params) -> Source:
         """Read the data set, split it, and check it against params.yaml as far as its shape tells.
 
-        The splits of all seeds are of one size, so that what suits the first one suits all.
+        What suits the smallest training split suits all. Unless groups are kept whole, the splits
+        of all seeds are of one size.
 
         Raises:
             InputError: for what is wrong with the data, its splits or its shape.
         """
-        samples = load_samples(params.data, paths.RAW)
+        samples = load_samples(params.data, paths.RAW, params.split)
         data = params.data.for_table(named=samples.tables[0].columns is not None)
         params = replace(params, data=data)
         seeds, note = _seeds_with_splits(params, samples)
@@ -113,7 +115,10 @@ class Source:
             samples = drop_constant_features(samples, (rows["train"] for rows in rows_of_seeds))
         rows = _assign(params, samples, seeds[0] if seeds else None)
         classes = None if samples.classes is None else len(samples.classes)
-        size = len(rows["train"]), samples.x.shape[1]
+        sizes = [len(rows["train"])]
+        if samples.groups is not None:
+            sizes += [len(_assign(params, samples, seed)["train"]) for seed in seeds[1:]]
+        size = min(sizes), samples.x.shape[1]
         shape = DataShape(*size, classes, varies=bool(seeds), left_out=LEFT_OUT in rows)
         obstacles = Obstacles()
         for name, offset in params.offsets.items():
@@ -129,7 +134,7 @@ class Source:
                 image_shape=samples.image_shape,
                 samples=shape.samples,
             )
-        if len(samples.x) * samples.x.shape[1] * _FLOAT32_BYTES > bytes_in_memory():
+        if len(samples.x) * samples.x.shape[1] * FLOAT32_BYTES > bytes_in_memory():
             obstacles.raise_noted()
         return cls(params, samples, rows, seeds, note, obstacles)
 
@@ -141,8 +146,8 @@ class Source:
         ``report`` is called with the number of samples read so far, for the first seed's split.
 
         Returns:
-            The prepared data, and lines to print: a summary and, where samples stand in more than
-            one split, a warning.
+            The prepared data, and lines to print: a summary and, where samples or groups stand in
+            more than one split, or the order of the splits is not that of time, warnings.
 
         Raises:
             InputError: for a value that a loss or the metric cannot work with, in the split of
@@ -160,6 +165,8 @@ class Source:
         prepared_data = self._finish(folder, summaries, data_range, of_all)
         train: Matrix = RowSubset(x, places[self.rows["train"]])
         scale, warnings = summaries[0].scale, leakage_warning(summaries)
+        broken = broken_splits(self.params.split, self.samples, self.rows)
+        warnings += [f"warning: {text}" for text in broken]
         if scale.arrays.fill is not None:
             train = Filled(train, scale.arrays.fill)
         warnings += unlike_sizes_warning(self.params, self.samples, train, scale)
@@ -333,6 +340,8 @@ def _assign(params: Params, samples: Samples, seed: int | None) -> SplitRows:
         y=y,
         classes=classes,
         given=samples.splits,
+        groups=samples.groups,
+        moments=samples.moments,
         run_seed=seed,
     )
     return leave_out(rows, is_anomaly, samples.ids, "" if seed is None else f" of seed {seed}")
@@ -348,22 +357,25 @@ def _seeds_with_splits(params: Params, samples: Samples) -> tuple[tuple[int, ...
     Raises:
         InputError: where splits are to vary, and the data bring a test split.
     """
-    vary = params.split.vary
-    if samples.splits is not None and bool(np.any(samples.splits == "test")):
+    vary, seeds = params.split.vary, params.seeds
+    given = set() if samples.splits is None else set(samples.splits.tolist())
+    note = kept_whole(params.split, samples) if not {"validation", "test"} <= given else ""
+    if "test" in given:
         if vary:
             what = "is true, but the data bring a test split of their own"
             mend = "leave it out: all seeds then share the splits that the data bring"
             raise InputError("params.yaml: split.vary", what, mend)
-        return (), ""
-    seeds = len(params.seeds)
-    note = f", each of {seeds} seeds with a split of its own" if seeds > 1 else ""
+        return (), note
+    if vary is False or samples.moments is not None:
+        return (), note
     if vary is None:
         bounds = [setting.train.memory_limit for setting in params.settings]
         limit = min((bound for bound in bounds if bound is not None), default=None)
         train = _assign(params, samples, None)["train"]
-        if limit is not None and len(train) * samples.x.shape[1] * _FLOAT32_BYTES > limit:
-            return (), ", one split for all seeds as train.memory_limit is below the training split"
-    return ((), "") if vary is False else (params.seeds, note)
+        if limit is not None and len(train) * samples.x.shape[1] * FLOAT32_BYTES > limit:
+            note += ", one split for all seeds as train.memory_limit is below the training split"
+            return (), note
+    return seeds, note + f", each of {len(seeds)} seeds with a split of its own" * (len(seeds) > 1)
 
 
 def _source_name(data: Data) -> str:

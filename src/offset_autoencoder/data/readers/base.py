@@ -29,6 +29,10 @@ _NOT_NUMBERS = {
     "m": "time spans",
 }
 
+
+ROLES = ("label", "id", "split", "group", "order")
+"""Roles that a column can have beside that of a feature."""
+
 Layout = Literal["columns", "arrays", "array"]
 """Named columns, several named arrays, or one array whose labels and ids are separate files."""
 
@@ -45,6 +49,8 @@ class RoleKeys:
     id: str = "data.id"
     label: str | None = "data.label"
     split: str | None = "data.split"
+    group: str = "split.group"
+    order: str = "split.order"
     exclude: str | None = None
     missing: str | None = None
     categorical: str | None = None
@@ -77,6 +83,8 @@ class ColumnRoles:
     Attributes:
         features: Columns of the features, or the one array; None: all without another role.
         split: ``train``, ``validation`` or ``test`` per sample.
+        group: What is to stay in one split: the subject, the machine.
+        order: What orders the samples: their time.
         part: Split that the file was named for: an npz may hold an array of each.
         header: Whether a csv has one; None: see :func:`.text_files.read_csv_table`.
         complex: What becomes of complex numbers; None: they are refused.
@@ -92,6 +100,8 @@ class ColumnRoles:
     label: str | None = None
     id: str | None = None
     split: str | None = None
+    group: str | None = None
+    order: str | None = None
     part: SplitName | None = None
     header: bool | None = None
     complex: Literal["real_imag", "abs"] | None = None
@@ -104,7 +114,7 @@ class ColumnRoles:
     @property
     def named(self) -> dict[str, str]:
         """Assigned roles other than features: ``{"label": "species"}``."""
-        roles = {"label": self.label, "id": self.id, "split": self.split}
+        roles = {role: getattr(self, role) for role in ROLES}
         return {role: name for role, name in roles.items() if name is not None}
 
     def without(self, roles: Iterable[str]) -> ColumnRoles:
@@ -139,6 +149,8 @@ class Table:
         labels: ``(n,)`` class labels, int64 or text, or None.
         ids: ``(n,)`` ids, int64 or text, or None.
         splits: ``(n,)`` names of splits, or None.
+        groups: ``(n,)`` int64 or text: what stays in one split, or None.
+        orders: ``(n,)`` real numbers, dates or text that names either, or None.
         columns: Names of the features, where the file has names.
         full_scale: Largest value that the kind of data can take, where it is known.
         line_of: Function from row to line of the file (from 1), where the file has lines.
@@ -154,6 +166,8 @@ class Table:
     labels: NDArray[Any] | None = None
     ids: NDArray[Any] | None = None
     splits: NDArray[np.str_] | None = None
+    groups: NDArray[Any] | None = None
+    orders: NDArray[Any] | None = None
     columns: tuple[str, ...] | None = None
     full_scale: float | None = None
     line_of: Callable[[int], int] | None = None
@@ -199,7 +213,7 @@ class Table:
             if self.x.ndim and len(column) != len(self.x):
                 what = f"holds {len(column)} values for {len(self.x)} samples"
                 raise InputError(origin.place, what)
-            convert = role_values.as_splits if role == "split" else role_values.as_names
+            convert = role_values.CONVERT.get(role, role_values.as_names)
             converted[f"{role}s"] = convert(role, column, self.origin, self.location)
         return replace(self, **converted)
 

@@ -94,6 +94,32 @@ def as_splits(role: str, values: NDArray[Any], origin: str, location: Location) 
     return texts
 
 
+def as_places(role: str, values: NDArray[Any], origin: str, location: Location) -> NDArray[Any]:
+    """Groups or orders: nothing missing; groups as int64 or text, so that 1 and 1.0 are one.
+
+    Raises:
+        InputError: for other values, and where one is missing.
+    """
+    kind, missing = values.dtype.kind, np.zeros(len(values), dtype=bool)
+    if kind not in "iufbUM":
+        what = f"{role}s are {values.dtype}, expected numbers, dates or text"
+        raise InputError(origin, what, "write them as int64 or as str")
+    if kind == "U":
+        missing = np.char.strip(values) == ""
+    elif kind in "fM":
+        missing = ~np.isfinite(values)
+    if len(rows := missing.nonzero()[0]):
+        raise InputError(location(int(rows[0])), f"the {role} is missing")
+    if role == "order":
+        return values
+    if kind in "iufb" and np.all(values == np.floor(values)) and np.all(np.abs(values) < 2.0**63):
+        return values.astype(np.int64)
+    return values.astype(np.str_)
+
+
+CONVERT = {"split": as_splits, "group": as_places, "order": as_places}
+
+
 def whole_numbers(texts: NDArray[np.str_]) -> NDArray[Any]:
     """Text as int64 where every one is a whole number: ``"7"`` or ``"7.0"``."""
     numbers = [re.fullmatch(WHOLE, text) for text in texts.tolist()]
