@@ -371,7 +371,7 @@ def test_groups_and_times_that_given_splits_part_are_counted(
     frame = subjects()
     frame["part"] = np.where(np.arange(90) % 3 == 0, "test", "train")
     frame.to_csv("data/raw/x.csv")
-    data = from_table("unit") | DAYS_APART | {"split": "part"}
+    data = from_table("standard") | DAYS_APART | {"split": "part"}
     prepare(data=data, split={"group": "subject"})
     both = {s for s, g in frame.groupby("subject") if g.part.nunique() == 2}
     of_test = frame[frame.part == "test"].subject.nunique()
