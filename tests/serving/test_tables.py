@@ -137,13 +137,14 @@ def test_the_served_model_takes_columns(root: Path) -> None:
     served: Any = Predictor()
     served.applied = model
     example = logged_models._example(model.metadata, root)
-    lists = {
+    lists: dict[str, Any] = {
         "bill": [39.0, None],
         "species": ["Gentoo", "new"],
         "mass": [2e3, 2e3],
         "depth": [4, 4.5],
     }
-    for given in (example, lists, pd.DataFrame(lists), {"x": model.features_of(lists)}):
+    requests: list[Any] = [example, lists, pd.DataFrame(lists), {"x": model.features_of(lists)}]
+    for given in requests:
         found = served.predict(None, given)
         expected = model.apply(given["x"] if "x" in given else model.features_of(given))
         np.testing.assert_array_equal(found["reconstruction"], expected["reconstruction"])
