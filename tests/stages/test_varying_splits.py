@@ -278,7 +278,7 @@ def test_constant_features_are_left_out_for_all_seeds() -> None:
     with pytest.raises(InputError, match="every feature is constant: none would be left"):
         prepare(data=data)
     np.save("data/raw/x.npy", x.reshape(60, 2, 2))
-    with pytest.raises(InputError, match=r"out of images \[2, 2\] \(set data\.constant: zero\)"):
+    with pytest.raises(InputError, match=r"of shape \[2, 2\] \(set data\.constant: zero\)"):
         prepare(data=data)
     prepare(data={**data, "constant": "zero", "scale": "standard"}, seeds=12)
 

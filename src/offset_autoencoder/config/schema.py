@@ -72,6 +72,10 @@ class Data(values.Section):
         missing: What is done about missing cells: their rows are dropped, or they get the mean or
             median of their feature over the training split.
         categorical: Whether a column of text becomes a feature per level, 1 or 0.
+        image_shape: ``[h, w]`` or ``[h, w, channels]`` of a sample; ``[]`` for no image; None: that
+            of the data (see :mod:`.data.shapes`).
+        sequence_shape: ``[steps, channels]`` of a sample that is a series; None likewise.
+        channels: Whether the channels of such shapes stand ``first`` or ``last``; None is last.
     """
 
     source: Literal["digits", "mnist", "fashion_mnist", "file"] = "digits"
@@ -92,7 +96,9 @@ class Data(values.Section):
     constant: Literal["zero", "drop", "error"] = "zero"
     missing: Literal["error", "drop", "mean", "median"] = "error"
     categorical: Literal["error", "one_hot"] = "error"
-    image_shape: list[values.Count] | None = None
+    image_shape: values.Nullable[list[values.Count]] = None
+    sequence_shape: values.Nullable[list[values.Count]] = None
+    channels: values.Nullable[Literal["first", "last"]] = None
 
     @model_validator(mode="after")
     def _path_goes_with_file(self) -> Self:
@@ -176,16 +182,18 @@ class NetworkKind:
 
     Attributes:
         name: Name in params.yaml.
-        keys: The keys of ``network:`` that this kind has and the others have not.
+        keys: The keys of ``network:`` that this kind has and some others have not.
         encode: ``module:function`` of the encoder up to its last hidden layer, from
             (architecture, x, seed, prefix, activation=, trainable=) to (batch, features).
         decode: ``module:function`` of the decoder, from (architecture, code, seed) to the
             reconstruction, (batch, input_dim).
         is_dense: Whether both are Dense layers alone, as :mod:`.models.architecture` lists them:
             their parameters can be matched, and they run without TensorFlow.
-        reads_images: Whether samples must have an image shape.
-        check: ``module:function`` from (where, network, image_shape), which raises an InputError
-            where images do not suit the network; None: all suit.
+        reads: The shape that samples must have, ``image_shape`` or ``sequence_shape`` of
+            :class:`.models.architecture.Architecture`; None: any will do.
+        check: ``module:function`` from (where, network, sides), which raises an InputError where
+            samples of these sides (height and width, or steps) do not suit the network; None: all
+            suit.
     """
 
     name: str
@@ -193,7 +201,7 @@ class NetworkKind:
     encode: str
     decode: str
     is_dense: bool = False
-    reads_images: bool = False
+    reads: Literal["image_shape", "sequence_shape"] | None = None
     check: str | None = None
 
 
@@ -202,18 +210,34 @@ NETWORK_KINDS: Registry[NetworkKind] = Registry(
     [
         NetworkKind(
             "dense",
-            keys=("hidden",),
-            encode="offset_autoencoder.models.autoencoder:encode_dense",
-            decode="offset_autoencoder.models.autoencoder:decode_dense",
+            keys=("hidden", "activation"),
+            encode="offset_autoencoder.models.network_kinds:encode_dense",
+            decode="offset_autoencoder.models.network_kinds:decode_dense",
             is_dense=True,
         ),
         NetworkKind(
             "convolutional",
-            keys=("filters", "kernel_size"),
-            encode="offset_autoencoder.models.autoencoder:encode_convolutional",
-            decode="offset_autoencoder.models.autoencoder:decode_convolutional",
-            reads_images=True,
-            check="offset_autoencoder.models.resolve:check_images",
+            keys=("filters", "kernel_size", "activation"),
+            encode="offset_autoencoder.models.network_kinds:encode_convolutional",
+            decode="offset_autoencoder.models.network_kinds:decode_convolutional",
+            reads="image_shape",
+            check="offset_autoencoder.models.resolve:check_sides",
+        ),
+        NetworkKind(
+            "convolutional_1d",
+            keys=("filters", "kernel_size", "activation"),
+            encode="offset_autoencoder.models.network_kinds:encode_convolutional",
+            decode="offset_autoencoder.models.network_kinds:decode_convolutional",
+            reads="sequence_shape",
+            check="offset_autoencoder.models.resolve:check_sides",
+        ),
+        NetworkKind(
+            "recurrent",
+            keys=("hidden", "cell"),
+            encode="offset_autoencoder.models.network_kinds:encode_recurrent",
+            decode="offset_autoencoder.models.network_kinds:decode_recurrent",
+            reads="sequence_shape",
+            check="offset_autoencoder.models.resolve:check_recurrent",
         ),
     ],
 )
@@ -223,8 +247,10 @@ class Network(values.Section):
     """``network:``, the encoder's shape; the decoder mirrors it.
 
     A ``dense`` encoder has a Dense layer for each width of ``hidden``; a ``convolutional`` one,
-    for image-shaped data, a strided convolution for each number of ``filters``. Both end in a
-    linear Dense layer, the code.
+    for images, a strided convolution for each number of ``filters``, and ``convolutional_1d``
+    likewise over the steps of a series; a ``recurrent`` one a layer of ``cell`` for each width of
+    ``hidden``, with Keras's own activations, of which the last step is kept. All end in a linear
+    Dense layer, the code.
 
     Every loss is per sample: binary cross-entropy and squared error are means over the
     features, categorical cross-entropy is the sum over them that its definition asks for.
@@ -235,6 +261,7 @@ class Network(values.Section):
     hidden: list[values.Width] = Field([32])
     filters: Annotated[list[values.Width], Field(min_length=1)] = Field([16, 32])
     kernel_size: values.Width = 3
+    cell: Literal["gru", "lstm"] = "gru"
     activation: values.Activation = "relu"
     output: Output = "sigmoid"
     loss: Loss = "binary_crossentropy"

@@ -167,7 +167,13 @@ def unlike_sizes_warning(
     """
     is_distribution = any(LOSSES[loss].targets == "distribution" for loss in _losses(params))
     features = train.shape[1]
-    if scale.arrays.shift.size > 1 or samples.image_shape or is_distribution or features == 1:
+    if (
+        scale.arrays.shift.size > 1
+        or samples.shape.image
+        or samples.shape.sequence
+        or is_distribution
+        or features == 1
+    ):
         return []
     *_, stddev = survey(train, moments=True)
     with np.errstate(over="ignore", invalid="ignore"):

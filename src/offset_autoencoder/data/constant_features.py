@@ -37,9 +37,9 @@ def drop_constant_features(samples: Samples, training_rows: Iterable[Rows]) -> S
         features |= is_constant(RowSubset(samples.x, rows))
     if not features.any():
         return samples
-    if samples.image_shape is not None:
-        pixels = f"{features.sum()} pixels out of images {list(samples.image_shape)}"
-        raise InputError(_WHERE, f"would leave {pixels}", _MEND)
+    if shape := samples.shape.image or samples.shape.sequence:
+        what = f"would leave {features.sum()} values out of samples of shape {list(shape)}"
+        raise InputError(_WHERE, what, _MEND)
     kept = (~features).nonzero()[0]
     if not len(kept):
         raise InputError(_WHERE, "every feature is constant: none would be left", _MEND)

@@ -30,6 +30,7 @@ from offset_autoencoder.data.prepared import (
 )
 from offset_autoencoder.data.samples import Samples, load_samples
 from offset_autoencoder.data.scaling import Filled, Scale, fit_scale, largest_magnitude
+from offset_autoencoder.data.shapes import draws_series
 from offset_autoencoder.data.sources import locate
 from offset_autoencoder.data.split_columns import broken_splits, kept_whole
 from offset_autoencoder.data.splits import assign, split_leakage
@@ -43,7 +44,7 @@ from offset_autoencoder.errors import InputError, Obstacles, adding, run_command
 from offset_autoencoder.evaluation import metrics
 from offset_autoencoder.io.arrays import ConcatenatedRows, Matrix, RowSubset, bytes_in_memory
 from offset_autoencoder.io.files import open_npy, replace_folder, sha256_of_array
-from offset_autoencoder.models.resolve import resolve_architectures
+from offset_autoencoder.models.resolve import one_bit_codes, resolve_architectures
 
 
 def main() -> None:
@@ -106,7 +107,8 @@ class Source:
         Raises:
             InputError: for what is wrong with the data, its splits or its shape.
         """
-        samples = load_samples(params.data, paths.RAW, params.split)
+        drawn = draws_series(params)
+        samples = load_samples(params.data, paths.RAW, params.split, draw_series=drawn)
         data = params.data.for_table(named=samples.tables[0].columns is not None)
         params = replace(params, data=data)
         seeds, note = _seeds_with_splits(params, samples)
@@ -131,7 +133,9 @@ class Source:
             resolve_architectures(
                 params.settings,
                 input_dim=shape.features,
-                image_shape=samples.image_shape,
+                image_shape=samples.shape.image,
+                sequence_shape=samples.shape.sequence,
+                channels_first=samples.shape.channels_first,
                 samples=shape.samples,
             )
         if len(samples.x) * samples.x.shape[1] * FLOAT32_BYTES > bytes_in_memory():
@@ -165,12 +169,16 @@ class Source:
         prepared_data = self._finish(folder, summaries, data_range, of_all)
         train: Matrix = RowSubset(x, places[self.rows["train"]])
         scale, warnings = summaries[0].scale, leakage_warning(summaries)
-        broken = broken_splits(self.params.split, self.samples, self.rows)
-        warnings += [f"warning: {text}" for text in broken]
         if scale.arrays.fill is not None:
             train = Filled(train, scale.arrays.fill)
         warnings += unlike_sizes_warning(self.params, self.samples, train, scale)
-        warnings += [f"warning: {text}"] if (text := self.params.budget_warning) else []
+        texts = [
+            *broken_splits(self.params.split, self.samples, self.rows),
+            self.params.budget_warning,
+            self.samples.shape.warning,
+            one_bit_codes(self.params),
+        ]
+        warnings += [f"warning: {text}" for text in texts if text]
         lines = treatment_lines(summaries, self.samples, data, varies=bool(self.seeds))
         lines += self._anomaly_lines()
         return prepared_data, [summary_line(summaries, self.samples, self.note), *lines, *warnings]
@@ -302,11 +310,14 @@ class Source:
 
     def _schema(self, rows: SplitRows, scale: Scale, x_digests: Mapping[SplitName, str]) -> Schema:
         samples, columns = self.samples, self.samples.tables[0].columns
+        image, sequence = samples.shape.image, samples.shape.sequence
         return Schema(
             source=_source_name(self.params.data),
             samples={name: len(rows[name]) for name in SPLITS},
             input_dim=samples.x.shape[1],
-            image_shape=None if samples.image_shape is None else list(samples.image_shape),
+            image_shape=None if image is None else list(image),
+            sequence_shape=None if sequence is None else list(sequence),
+            channels_first=samples.shape.channels_first,
             scale={"kind": scale.kind, **scale.facts},
             range=None,
             classes=samples.classes,

@@ -110,8 +110,8 @@ class Programs:
         self._loss = keras.losses.get(population.architecture.network.loss)
         self._optimizer = _stateless_optimizer(population.optimizer, self._model)
         self._initial_optimizer = [np.asarray(v) for v in self._optimizer.variables]
-        # XLA has slow convolutions only on a CPU.
-        compiled = not has_layer(self._model, "Conv")
+        # XLA has slow convolutions only on a CPU, and no gradient of a loop within the loop.
+        compiled = not (_has_loop(self._model) or has_layer(self._model, "Conv"))
         self.train = tf.function(self._train, jit_compile=compiled, autograph=False)
         self.validate = tf.function(self._validate, jit_compile=compiled, autograph=False)
         self.keep_best = tf.function(_keep_best, autograph=False)
@@ -140,8 +140,9 @@ class Programs:
         output, state, added = self._model.stateless_call(
             run.weights, run.state, inputs, training=training, return_losses=True
         )
+        output = tf.cast(output, tf.float32)  # as Keras does, of half precision
         reconstruction = tf.reduce_mean(self._loss(inputs["x"], output))
-        return reconstruction, reconstruction + sum(added), state
+        return reconstruction, reconstruction + sum(tf.cast(a, tf.float32) for a in added), state
 
     def _step(self, batch: tuple[Variables, list[Tensor], dict[str, Tensor]]) -> Any:
         """One step of one run: the batch's mean loss, and all variables after it."""
@@ -213,11 +214,18 @@ def has_layer(model: Any, *kinds: str) -> bool:
     return any(kind in name for kind in kinds for name in names)
 
 
-def _all_layers(model: Any) -> Iterator[Any]:
-    for layer in model.layers:
-        yield layer
-        if hasattr(layer, "layers"):
-            yield from _all_layers(layer)
+def _has_loop(model: Any) -> bool:
+    """True if a layer loops, over steps say, or may: one of the user's own classes or functions."""
+    ours = ("keras.", "offset_autoencoder.")
+    return has_layer(model, "RNN", "Lambda") or not all(
+        layer.supports_jit and type(layer).__module__.startswith(ours)
+        for layer in _all_layers(model)
+    )
+
+
+def _all_layers(model: Any) -> list[Any]:
+    """The layers of a model, of models and wrappers within it, and the cells of recurrent ones."""
+    return list(model._flatten_layers(include_self=False))
 
 
 def _stateless_optimizer(name: str, model: Any) -> Any:
@@ -290,7 +298,7 @@ class KerasEngine(Engine):
 
 def runs_per_stack(population: Population) -> int:
     """Runs per stack: a power of two, from 16 for small networks down to 1 for large ones."""
-    if has_layer(population.model, "Conv", "RNN", "Bidirectional"):
+    if has_layer(population.model, "Conv") or _has_loop(population.model):
         return 1  # vectorized_map cannot map the loop of a recurrent layer
     share = max(1, _STACKED_PARAMETERS // max(1, population.model.count_params()))
     largest = min(_LARGEST_STACK, population.most_slots or _LARGEST_STACK)
