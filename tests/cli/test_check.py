@@ -62,7 +62,7 @@ def test_it_warns_of_samples_in_two_splits(project: Path, command: Any) -> None:
     ("cell", "sections"),
     [
         ((7, "f3", np.nan), {}),
-        ((slice(None), "f2", 4.0), {}),
+        ((slice(None), "f2", 4.0), {"data": DATA | {"constant": "error"}}),
         ((5, "name", "s002"), {}),
         ((9, "f5", 1e300), {"data": DATA | {"scale": "none"}}),
         (None, {"sedes": 2}),

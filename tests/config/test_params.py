@@ -136,7 +136,7 @@ def test_offsets_carry_their_kind() -> None:
         ("offsets.x", {"seed": 1}, "offsets.x: needs a kind"),
         ("offsets.x", {"kind": ["hash"]}, "offsets.x.kind: unknown kind"),
         ("offsets.x", {"kind": "file"}, "offsets.x.path: is missing"),
-        ("offsets.x", {"kind": "file", "path": {"trai": "a"}}, "path for each of train"),
+        ("offsets.x", {"kind": "file", "path": {"trai": "a"}}, "name for each of train"),
         ("offsets.x", {"kind": "function", "function": "nocolon"}, "offsets.x.function: .*match"),
         ("data.source", "digit", "unknown value 'digit' .did you mean 'digits'"),
         ("data.sorce", "digits", "data.sorce: unknown key .did you mean 'source'"),

@@ -55,8 +55,9 @@ def prepare(low: float = 0.0, **offset: Any) -> None:
         (
             -1,
             {"kind": "encoder"},
-            r"binary_crossentropy of the reference of offset mine needs \(set data\.scale: minmax, "
-            r"or offsets\.mine\.loss: mean_squared_error with output: linear\)",
+            r"binary_crossentropy of the reference of offset mine needs; in all .*\(set "
+            r"data\.scale: minmax with data\.clip: true, or offsets\.mine\.loss: "
+            r"mean_squared_error with output: linear\)",
         ),
         (
             0,

@@ -9,7 +9,14 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from offset_autoencoder.config import values
-from offset_autoencoder.config.schema import Loss, Output, PathOrSplits, check_output
+from offset_autoencoder.config.schema import (
+    NUMBERS_ARE_NAMES,
+    Loss,
+    NameOrSplits,
+    Output,
+    PathOrSplits,
+    check_output,
+)
 from offset_autoencoder.errors import InputError
 
 SideInput = Literal["labels", "ids", "offset"]
@@ -244,16 +251,24 @@ class FileOffset(OffsetSection):
     needs = "offset"
     kind: Literal["file"] = "file"
     path: PathOrSplits
-    array: str | None = None
-    columns: list[str] | None = None
-    id: str | None = None
+    array: PathOrSplits | None = None
+    columns: Annotated[list[str] | None, NUMBERS_ARE_NAMES] = None
+    id: NameOrSplits | None = None
+    header: values.Nullable[bool] = None
+
+    @property
+    def by_split(self) -> bool:
+        """Whether each split has a file or an array of its own."""
+        return any(isinstance(value, dict) for value in (self.path, self.array, self.id))
 
     def check_shape(self, where: str, shape: DataShape, latent_dims: Sequence[int]) -> None:
         """Refuse a file per split, told by row, where each seed has a split of its own."""
-        if not shape.varies or isinstance(self.path, str):
+        if not shape.varies or not self.by_split:
             return
         if self.id is None or shape.left_out:
-            what = "names a file per split, and each seed has a split of its own (split.vary)"
+            what = (
+                "names a file or array per split, and each seed has a split of its own (split.vary)"
+            )
             mend = "give one file for the whole data set, or "
             mend += "" if shape.left_out else f"name the ids in {where}.id, or "
             raise InputError(f"{where}.path", what, f"{mend}set split.vary: false")

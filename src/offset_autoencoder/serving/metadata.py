@@ -11,6 +11,7 @@ from pydantic import Field
 from offset_autoencoder.config import values
 from offset_autoencoder.config.offset_kinds import OFFSETS, OffsetSection, SideInput
 from offset_autoencoder.config.systems import SYSTEMS
+from offset_autoencoder.data.preprocessing import Preprocessing
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import read_json, write_json
 
@@ -38,6 +39,7 @@ class ModelMetadata(values.Section):
         offset_kind: Kind of its offset; None for a run without one.
         offset_factor: Factor of f(x) before it is added.
         scale: Kind of the scale.
+        preprocessing: What was done to raw features before they were scaled.
         classes: The labels as they came, in order of class index, or None.
         text_ids: True where the data's ids are text.
         has_code: True where its network names a code that depends on x alone.
@@ -60,6 +62,7 @@ class ModelMetadata(values.Section):
     offset_kind: str | None
     offset_factor: values.Number
     scale: str
+    preprocessing: Preprocessing = Preprocessing()
     classes: list[int] | list[str] | None
     text_ids: bool
     has_code: bool
@@ -78,6 +81,18 @@ class ModelMetadata(values.Section):
         if len(own) > 1 and own != theirs and sorted(own) == sorted(theirs):
             what = f"has samples of shape {shape}, the model was trained on {trained_on}"
             raise InputError(where, what, "bring the axes into that order, by np.moveaxis")
+
+    @property
+    def raw_features(self) -> int:
+        """Number of features of a raw sample, before any were left out."""
+        return self.preprocessing.raw_features or self.input_dim
+
+    @property
+    def raw_columns(self) -> tuple[str, ...] | None:
+        """Columns that its features are made of; None where they are its features."""
+        if self.columns is None or not self.preprocessing.levels:
+            return None
+        return self.preprocessing.raw_columns(self.columns)
 
     @property
     def needs(self) -> SideInput | None:
