@@ -28,7 +28,7 @@ from offset_autoencoder.runs.store import IndexedRun, read_index
 _PORTS = {"http": 80, "https": 443}
 _BARS = "▁▂▃▄▅▆▇█"
 _CURVE_WIDTH = 40
-_NOT_METRICS = frozenset({"id", "model", "setting", "seed", "status"})
+_NOT_METRICS = frozenset({"id", "model", "setting", "seed", "status", "engine"})
 _KB = 1024
 
 
@@ -117,6 +117,8 @@ def _print(console: Console, document: Mapping[str, Any]) -> None:
 
 def _status(spec: Mapping[str, Any]) -> str:
     words = [f"{spec['status']} after {spec['epochs']} epochs"]
+    if spec.get("engine"):
+        words[0] += f" by engine {spec['engine']}"
     if spec["best_epoch"] is not None:
         words.append(f"weights of epoch {spec['best_epoch']}")
     if spec["stopped_early"]:

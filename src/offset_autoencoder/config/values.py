@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Collection, Iterable, Mapping
 from importlib.metadata import entry_points
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
-from offset_autoencoder.config.registries import ACTIVATIONS
+from offset_autoencoder.config.registries import ACTIVATIONS, ALIASES
 from offset_autoencoder.errors import InputError, did_you_mean, short_repr
 
 # Looked for in every installed package, which takes longer than to read params.yaml.
@@ -29,9 +29,21 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 
 class Section(BaseModel):
-    """A part of params.yaml: unknown keys are errors, values cannot be changed."""
+    """A part of params.yaml: unknown keys are errors, values cannot be changed.
+
+    Attributes:
+        later_keys: Keys that ids of runs do not have while they are at their default, so that
+            those made before these keys came stay as they are.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    later_keys: ClassVar[tuple[str, ...]] = ()
+
+    def relevant_values(self, exclude: set[str]) -> dict[str, Any]:
+        """The values by key, without those left out and the later ones at their default."""
+        fields = type(self).model_fields
+        unset = {key for key in self.later_keys if getattr(self, key) == fields[key].default}
+        return self.model_dump(exclude=exclude | unset)
 
 
 class WrongTogether(ValueError):
@@ -98,7 +110,11 @@ NonNegative = Annotated[Number, Field(ge=0)]
 Bytes = Annotated[ByteSize, NOT_BOOL, Field(ge=2**20)]
 Share = Annotated[float, NOT_BOOL, Field(gt=0, lt=1)]
 Decibels = Annotated[float, NOT_BOOL, Field(ge=-100, le=100)]
-Activation = Annotated[str, member_of(ACTIVATIONS)]
+Activation = Annotated[
+    str,
+    member_of(ACTIVATIONS),
+    BeforeValidator(lambda name: ALIASES.get(name, name) if isinstance(name, str) else name),
+]
 
 ENVIRONMENT = "MLFLOW_TRACKING_URI"
 _SERVERS = ("http", "https")

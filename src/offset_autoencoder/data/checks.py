@@ -69,6 +69,8 @@ def check_values(params: Params, splits: WrittenSplits) -> None:
         needs = f"which loss: {loss} of {user} needs"
         if LOSSES[loss].targets == "unit_interval":
             _check_unit_interval(splits, needs, section)
+        elif LOSSES[loss].targets == "non_negative":
+            _check_non_negative(splits, needs, section)
         elif LOSSES[loss].targets == "distribution":
             _check_distributions(splits, needs, section)
 
@@ -88,6 +90,19 @@ def _check_unit_interval(splits: WrittenSplits, needs: str, section: str) -> Non
         )
         mend = f"set {other}{section}.loss: mean_squared_error with output: linear"
         raise InputError(splits.location(name, *cell), f"{what}[0, 1], {needs}", mend)
+
+
+def _check_non_negative(splits: WrittenSplits, needs: str, section: str) -> None:
+    scale = splits.scale.kind
+    for name in SPLITS:
+        if splits.statistics[name].low >= 0:
+            continue
+        cell = first_where(x := splits.x(name), lambda block: block < 0)
+        assert cell is not None
+        mend = f"set data.scale: {'none or unit' if scale == 'standard' else 'minmax'}, or "
+        mend += f"{section}.loss: mean_squared_error with output: linear"
+        what = f"{x[cell]:g} in the {splits.title(name)}, scaled by data.scale: {scale}, is below 0"
+        raise InputError(splits.location(name, *cell), f"{what}, {needs}", mend)
 
 
 def _check_distributions(splits: WrittenSplits, needs: str, section: str) -> None:

@@ -46,6 +46,7 @@ class RunRow:
     metrics: Mapping[str, float] = field(default_factory=dict)  # none where it diverged
     # Of the metric that is compared, as deployed, (n,); None where it is no mean over samples.
     sample_errors: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    engine: str | None = None  # the one that trained it
 
     @property
     def finished(self) -> bool:
@@ -65,12 +66,13 @@ def runs_table(
     conditions = (*CONDITIONS, VALIDATION)
     metrics = [f"{metric}{condition}" for metric in METRICS for condition in conditions]
     ordered = sorted(present, key=lambda name: [*metrics, name].index(name))
-    return ["id", "model", "setting", *keys, "seed", "status", *ordered], [
+    return ["id", "model", "setting", *keys, "seed", "status", "engine", *ordered], [
         {
             "id": row.id,
             **setting_cells(row.run.setting, keys),
             "seed": row.run.seed,
             "status": row.status,
+            "engine": row.engine,
             **row.metrics,
         }
         for row in rows

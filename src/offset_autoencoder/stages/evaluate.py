@@ -96,9 +96,11 @@ def design_of(schema: Schema, *, varies: bool) -> Design:
 
 
 def _run_row(row: IndexedRun, run: Run, evaluation: RunEvaluation | None) -> RunRow:
+    engine = read_saved_run(runs_folder(MODELS) / row.id).engine
     if evaluation is None:
-        return RunRow(row.id, run, row.status)
-    return RunRow(row.id, run, row.status, evaluation.metrics, evaluation.sample_errors)
+        return RunRow(row.id, run, row.status, engine=engine)
+    measured = evaluation.metrics, evaluation.sample_errors
+    return RunRow(row.id, run, row.status, *measured, engine=engine)
 
 
 def evaluate_all(

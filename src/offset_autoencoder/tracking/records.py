@@ -35,7 +35,7 @@ _OF_OFFSETS = (
     *("linear_decodability", "donor_shift"),
     *(f"against_{name}{noise}" for name in ("nothing", "noise") for noise in ("", "_as_trained")),
 )
-_NOT_METRICS = frozenset({"id", "model", "setting", "seed", "status"})
+_NOT_METRICS = frozenset({"id", "model", "setting", "seed", "status", "engine"})
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
