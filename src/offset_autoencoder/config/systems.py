@@ -305,7 +305,8 @@ class Model(values.Section):
     def common(self) -> dict[str, Any]:
         """The keys that every system has, and their values."""
         own = {key for system in SYSTEMS.values() for key in system.keys}
-        return self.model_dump(exclude={*own, "ebn0_db", "bits"})
+        ranges = {"noise_range": self.noise_range} if self.noise_range else {}
+        return {**self.model_dump(exclude={*own, "ebn0_db", "bits"}), **ranges}
 
     @property
     def options(self) -> dict[str, Any]:

@@ -146,15 +146,16 @@ def epoch_pieces(
         Interrupted: after a chunk, where the training is to end.
     """
     draws = noise_generator(job.seed, epoch) if job.stddev else None
-    levels = level_generator(job.seed, epoch)
+    span = job.noise_range
+    levels = level_generator(job.seed, epoch) if span else None
     pieces, ahead = itertools.tee(epoch_chunks(job.seed, epoch, len(x), chunks))
     next(ahead, None)
     for rows in pieces:
         if (following := next(ahead, None)) is not None:
             read_ahead(x, following)
         noise = draw_noise(draws, len(rows), job.offset.shape[1]) if draws else None
-        if noise is not None and job.noise_range is not None:
-            noise *= job.noise_range.at(levels.random((len(rows), 1), dtype=np.float32))
+        if noise is not None and span is not None and levels is not None:
+            noise *= span.at(levels.random((len(rows), 1), dtype=np.float32))
         yield rows, noise
         if chunks is not None:
             release_rows(x, rows)
