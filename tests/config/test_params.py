@@ -162,7 +162,7 @@ def test_offsets_carry_their_kind() -> None:
         ("models.gaussian.stddev", [0.1, 1e300], r"models.gaussian.stddev\[1\]: .* float32 holds"),
         ("models.frozen.rms", 1e-300, "models.frozen.rms: .* float32 holds, 1.2e-38 to 3.4e38"),
         ("network.output", ["sigmoid", "lin"], r"network.output\[1\]: unknown value 'lin'"),
-        ("network.activation", "swishh", "network.activation: unknown value 'swishh' .did you mean"),
+        ("network.activation", "rellu", "activation: unknown value .rellu. .did you mean .relu."),
         ("network.initializer", "he_norml", ".did you mean 'he_normal'"),
         ("network.dropout", 1, "network.dropout: .* less than 1, got 1"),
         ("network.normalize", "powr", "unknown value 'powr' .did you mean 'power'"),

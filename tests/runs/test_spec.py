@@ -18,8 +18,8 @@ from offset_autoencoder.runs.code_digest import library_versions
 from offset_autoencoder.runs.spec import IdentifiedRun, identify
 
 MakeRuns = Callable[..., list[IdentifiedRun]]
-BEFORE = "?"
-BEFORE_WITHOUT_NORM = "?"
+BEFORE = "0caa1aef80986967f266cb0c0e8a9a7238ca9f4a6a573f15b36ceef00a70c34a"
+BEFORE_WITHOUT_NORM = "38b5c6da764ed11d6856778d89ba170c2781f1272a485a12b869c5bfc15e9320"
 ONE: dict[str, Any] = {"seeds": [3], "models": {"m": {"offset": "frozen", "rms": 0.5}}}
 
 
