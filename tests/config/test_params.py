@@ -168,7 +168,7 @@ def test_offsets_carry_their_kind() -> None:
         ("network.normalize", "powr", "unknown value 'powr' .did you mean 'power'"),
         ("network.code_l2", 0.1, "network.code_l2: the sum of squares of a code of unit norm is 1"),
         ("models.vae.code_l1", 0.1, "models.vae.code_l1: system: vae has the KL divergence in its"),
-        ("models.vae.loss", "huber", "network.output|models.vae.loss: loss: huber is no likelihood"),
+        ("models.vae.loss", "huber", "network.loss|vae.loss: loss: huber is no likelihood"),
         ("train.schedule", "cosin", "train.schedule: unknown value 'cosin' .did you mean 'cosine'"),
         ("train.schedule_end", 0, "train.schedule_end: .*greater than 0"),
         ("models.gaussian.stddev", {"low": 1, "high": 1}, "low must be below high, got 1 and 1"),

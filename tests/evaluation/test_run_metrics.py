@@ -157,7 +157,9 @@ def encoded(**parts: Any) -> Encoded:
     return Encoded(**{"code": zeros, "offset": zeros, "log_variance": None, **parts})
 
 
-def run(stddev: float | NoiseRange = 0.3, seed: int = 0, architecture: Architecture = SIGMOID) -> FinishedRun:
+def run(
+    stddev: float | NoiseRange = 0.3, seed: int = 0, architecture: Architecture = SIGMOID
+) -> FinishedRun:
     return FinishedRun(architecture, seed, {}, stddev)
 
 

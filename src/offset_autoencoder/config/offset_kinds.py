@@ -225,8 +225,10 @@ class Reference(OffsetSection):
             raise InputError(f"{where}.loss", what, "name loss and output here")
         if not isinstance(loss, str) or loss not in LOSSES:
             return keys
-        suited, output = LOSSES[loss].outputs, network.get("output", fields["output"].default)
-        output = ALIASES.get(output, output) if isinstance(output, str) else fields["output"].default
+        suited, output = LOSSES[loss].outputs, network.get("output")
+        if not isinstance(output, str):  # not given, or swept
+            output = fields["output"].default
+        output = ALIASES.get(output, output)
         if output not in suited and (len(suited) == 1 or not own_loss):
             output = suited[0]
         return {"loss": loss, "output": output, **keys}

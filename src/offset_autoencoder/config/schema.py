@@ -9,7 +9,6 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from offset_autoencoder.config import values
 from offset_autoencoder.config.registries import (
-    ACTIVATIONS,
     ENGINES,
     INITIALIZERS,
     LOSSES,

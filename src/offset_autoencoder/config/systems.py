@@ -277,10 +277,9 @@ class Model(values.Section):
         if (self.ebn0_db is None) != (self.bits is None):
             message = "ebn0_db and bits go together: noise in decibels, bits a code"
             raise values.WrongTogether(message, "ebn0_db" if self.bits is None else "bits")
-        if self.ebn0_db is not None and self.bits is not None:
-            if "stddev" in self.model_fields_set:
-                message = "ebn0_db and stddev both state the noise: leave out one"
-                raise values.WrongTogether(message, "stddev")
+        if self.ebn0_db is not None and "stddev" in self.model_fields_set:
+            message = "ebn0_db and stddev both state the noise: leave out one"
+            raise values.WrongTogether(message, "stddev")
         given: Any = self.stddev if self.ebn0_db is None else self.ebn0_db
         ends = list(given) if isinstance(given, _Range) else [given]
         if self.bits is not None:

@@ -185,9 +185,9 @@ def _lacks_unit_interval(inputs: MetricInputs) -> tuple[str, str] | None:
     if inputs.low < 0 or inputs.high > 1:
         values = f"the test split has values from {inputs.low:g} to {inputs.high:g}"
         return f"data in [0, 1], and {values}", "set data.scale: unit or minmax, or take mse"
-    outputs = {setting.network.output for setting in inputs.params.settings}
+    outputs = sorted({setting.network.output for setting in inputs.params.settings})
     if not any(ACTIVATIONS[output].output_range == "unit_interval" for output in outputs):
-        needs = f"a reconstruction in [0, 1], and every model has output: {' or '.join(sorted(outputs))}"
+        needs = f"a reconstruction in [0, 1], and every model has output: {' or '.join(outputs)}"
         return needs, "set output: sigmoid in one, or take mse"
     return None
 

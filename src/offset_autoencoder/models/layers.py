@@ -66,8 +66,9 @@ def dropout(x: Any, rate: float, layer: str, seed: int) -> Any:
 class CodeNoise(keras.layers.Layer):  # type: ignore[misc]
     """Add Gaussian noise in training: ``y = x + stddev · n``, n ~ N(0, 1) per coordinate.
 
-    Of a range of standard deviations each vector draws its own. Unlike ``keras.layers.GaussianNoise`` it takes any standard deviation and always a seed of
-    its own, so that adding it to a model leaves the initial weights of the others alone.
+    Of a range of standard deviations each vector draws its own. Unlike Keras's ``GaussianNoise``
+    it takes any standard deviation and always a seed of its own, so that adding it to a model
+    leaves the initial weights of the others alone.
 
     Args:
         stddev: Standard deviation per coordinate, in units of the code, or a range of them as
@@ -93,10 +94,12 @@ class CodeNoise(keras.layers.Layer):  # type: ignore[misc]
         """Add noise in training, nothing otherwise."""
         if not training or self.stddev == 0:
             return inputs
-        shape, options = keras.ops.shape(inputs), {"dtype": inputs.dtype, "seed": self.seed_generator}
-        noise, scale = keras.random.normal(shape, **options), self.stddev
+        shape, options = keras.ops.shape(inputs), {"dtype": inputs.dtype}
+        noise = keras.random.normal(shape, seed=self.seed_generator, **options)
+        scale: Any = self.stddev
         if isinstance(scale, NoiseRange):
-            scale = scale.at(keras.random.uniform((shape[0], 1), **options))
+            share = keras.random.uniform((shape[0], 1), seed=self.seed_generator, **options)
+            scale = scale.at(share)
         return inputs + scale * noise
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
@@ -202,9 +205,7 @@ class UnitNorm(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, inputs: Any) -> Any:
         """Normalise over the last axis."""
-        ops, dtype = keras.ops, keras.backend.standardize_dtype(inputs.dtype)
-        if dtype in ("float16", "bfloat16"):  # squares of 256 overflow half precision
-            return ops.cast(self.call(ops.cast(inputs, "float32")), dtype)
+        ops = keras.ops
         square = ops.sum(ops.square(inputs), axis=-1, keepdims=True)
         # Of a NaN neither this nor its opposite holds: it must stay one, as the run diverged.
         too_short = square <= self.epsilon**2

@@ -202,8 +202,8 @@ def test_a_code_without_direction_passes_no_gradient_and_no_nan() -> None:
     no_moments, no_noise = np.zeros((0, program.trained), np.float32), np.zeros((0, 0), np.float32)
     losses, order = np.zeros(1), np.arange(ROWS, dtype=np.int32)
     train_batches(
-        program, whole(program), flat, no_moments, 0, np.array([0.1]), 0.0, given["x"], given["offset"],
-        np.float32(1), order, no_noise, arrays, losses,
+        program, whole(program), flat, no_moments, 0, np.array([0.1]), 0.0, given["x"],
+        given["offset"], np.float32(1), order, no_noise, arrays, losses,
     )  # fmt: skip
     assert np.isfinite(losses).all()
     assert not arrays.gradient[of_kernel].any()

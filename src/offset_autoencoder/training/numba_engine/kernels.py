@@ -264,9 +264,9 @@ def _squared_error(x: Any, y: Any, gradient: Any, samples: int) -> float:
 
 @compiled
 def _absolute_error(is_huber: bool, x: Any, y: Any, gradient: Any, samples: int) -> float:
-    """Sum over rows of mean(|d|), d = y − x; of Huber's loss it is ½ d² where |d| ≤ 1, |d| − ½ else.
+    """Sum over rows of mean(|d|), d = y − x, or of Huber's loss: ½ d² where |d| ≤ 1, else |d| − ½.
 
-    Its slope at d = 0 is 0, and that of NaN must be NaN.
+    The slope of |d| at 0 is 0, and that of NaN must be NaN.
     """
     rows, features = y.shape
     share = _f(1.0 / (samples * features))
