@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from offset_autoencoder.config import Run
 from offset_autoencoder.config.schema import Train
@@ -96,11 +97,20 @@ class RunSpec:
         fields = {
             **fingerprint,
             "stddev": NoiseRange(*stddev) if isinstance(stddev, list) else stddev,
-            "architecture": Architecture.model_validate(fingerprint["architecture"]),
-            "train": Train.model_validate(fingerprint["train"]),
+            "architecture": _parse_section(Architecture, json.dumps(fingerprint["architecture"])),
+            "train": _parse_section(Train, json.dumps(fingerprint["train"])),
             "chunks": None if chunks is None else Chunks(**chunks),
         }
         return cls(**fields)
+
+
+S = TypeVar("S", Architecture, Train)
+
+
+# Runs of a setting share both, and to validate them takes longer than to read the file.
+@functools.lru_cache(maxsize=1024)
+def _parse_section(section: type[S], text: str) -> S:
+    return section.model_validate_json(text)
 
 
 @dataclass(frozen=True)

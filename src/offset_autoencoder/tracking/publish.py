@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote, urlsplit
 
 from offset_autoencoder.config import Params
 from offset_autoencoder.errors import InputError
@@ -288,4 +287,4 @@ def _relocate(location: Location, old: str) -> None:
 
 
 def _path(uri: str) -> Path:
-    return Path(url2pathname(urlsplit(uri).path))
+    return Path(unquote(urlsplit(uri).path))
