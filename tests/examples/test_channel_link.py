@@ -58,7 +58,7 @@ def test_codes_of_mean_power_have_it_exactly_over_all_words() -> None:
     model.get_layer("power_code").power.assign(7.0)  # whatever the last batches had
     link = make_link(model, no_interference(DIMENSIONS), informed=False)
     assert link.has_mean_power
-    energies = np.square(link.transmit(np.arange(MESSAGES), np.zeros(0))).sum(axis=1)
+    energies = np.square(link.transmit(np.arange(MESSAGES), np.zeros(0, np.float32))).sum(axis=1)
     assert energies.mean() == pytest.approx(1, rel=1e-6)
     assert energies.std() > 0.1
     (counted,) = count_block_errors(link, [20.0], at_least=1, most_blocks=4096)

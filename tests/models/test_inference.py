@@ -217,7 +217,7 @@ def test_a_code_of_mean_power_is_divided_by_that_of_training(encoders: int) -> N
     assert len(powers) == encoders
     x = samples(architecture)
     before = open_one(architecture, weights).encode(x, OFFSET).code
-    opened = open_one(architecture, {**weights, **dict.fromkeys(powers, np.float32(4))})
+    opened = open_one(architecture, {**weights, **dict.fromkeys(powers, np.array(4, np.float32))})
     assert isinstance(opened, dense.DenseNetwork)
     code = opened.encode(x, OFFSET).code
     assert before is not None

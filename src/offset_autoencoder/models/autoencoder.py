@@ -245,16 +245,18 @@ def encode(architecture: Architecture, x: Tensor, seed: int, prefix: str = "") -
     features = encode_hidden(architecture, x, seed, prefix)
     code = _linear(architecture, features, f"{prefix}code", seed)
     if network.normalize != "none":
-        norm = {"unit": layers.UnitNorm, "power": layers.PowerNorm}[network.normalize]
-        code = norm(name=f"{prefix}{network.normalize}_code")(code)
+        norms: dict[str, Any] = {"unit": layers.UnitNorm, "power": layers.PowerNorm}
+        code = norms[network.normalize](name=f"{prefix}{network.normalize}_code")(code)
     if network.code_l1 or network.code_l2:
         code = layers.CodePenalty(network.code_l1, network.code_l2, name=f"{prefix}penalty")(code)
     return code
 
 
-def _linear(architecture: Architecture, x: Tensor, name: str, seed: int, **trains: bool) -> Tensor:
+def _linear(
+    architecture: Architecture, x: Tensor, name: str, seed: int, trains: bool = True
+) -> Tensor:
     """A linear Dense layer to as many values as the code has."""
-    layer = DenseLayer(name, 0, architecture.network.latent_dim, **trains)
+    layer = DenseLayer(name, 0, architecture.network.latent_dim, trains=trains)
     return _through(architecture, [layer], x, seed)
 
 

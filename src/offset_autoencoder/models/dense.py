@@ -16,7 +16,7 @@ Floats = NDArray[Any]  # float32 or float64
 
 # Klambauer et al. 2017, equation 14.
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
-_SHORTEST, _LEAST_POWER = 1e-6, np.float32(1e-12)  # as in the models' own layers
+_SHORTEST, _LEAST_POWER = 1e-6, 1e-12  # as in the models' own layers
 _BLOCK_VALUES = 2**18  # of the widest layer at a time: 1 MB, which stays in the cache
 
 
@@ -149,8 +149,8 @@ class DenseNetwork(RunInference):
         code = self._forward(x, self._architecture.encoder_layers(prefix))
         normalize = self._architecture.network.normalize
         if normalize == "power":
-            power = self._weights[f"{prefix}power_code/power"]
-            return code / np.sqrt(np.maximum(power, _LEAST_POWER))
+            power = float(self._weights[f"{prefix}power_code/power"])
+            return code / np.float32(math.sqrt(max(power, _LEAST_POWER)))
         return unit_norm(code) if normalize == "unit" else code
 
     def decoder(self, x: Array) -> Decode:

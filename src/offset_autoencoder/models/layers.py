@@ -82,7 +82,7 @@ class CodeNoise(keras.layers.Layer):  # type: ignore[misc]
         ``(batch, features)`` to the same; any float dtype.
     """
 
-    def __init__(self, stddev: float | Sequence[float], seed: int = 0, **options: Any) -> None:
+    def __init__(self, stddev: float | Sequence[Any], seed: int = 0, **options: Any) -> None:
         super().__init__(**options)
         self.stddev = float(stddev) if isinstance(stddev, int | float) else NoiseRange(*stddev)
         if not (self.stddev[0] if isinstance(self.stddev, NoiseRange) else self.stddev) >= 0:
