@@ -10,7 +10,8 @@ import pytest
 
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.evaluation import metrics
+from offset_autoencoder.evaluation import decoding, metrics
+from offset_autoencoder.evaluation.decoding import decoded_metrics
 from offset_autoencoder.evaluation.interventions import (
     INTERVENTIONS,
     OWN,
@@ -23,7 +24,6 @@ from offset_autoencoder.evaluation.metrics import (
     CONDITIONS,
     METRICS,
     Domain,
-    decoded_metrics,
     metric_of,
     reconstruction_metrics,
 )
@@ -39,7 +39,7 @@ WEIGHTS = RNG.normal(size=(L, D)).astype(np.float32)
 DRAWS = draw(2, seed=0, run_seed=0, samples=N, latent_dim=L)
 
 
-@pytest.fixture(params=METRICS)
+@pytest.fixture(params=[name for name, metric in METRICS.items() if not metric.detects])
 def metric(request: pytest.FixtureRequest) -> metrics.Metric:
     return METRICS[request.param]
 
@@ -74,7 +74,7 @@ def test_every_condition_of_a_metric_is_the_metric(metric: metrics.Metric) -> No
 def test_a_metric_in_blocks_is_that_of_the_whole(
     metric: metrics.Metric, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(metrics, "_BLOCK_VALUES", 7 * D)
+    monkeypatch.setattr(decoding, "_BLOCK_VALUES", 7 * D)
     inputs = iter([("near", CODE, OFFSET)])
     ((_, values),) = decoded_metrics(X, inputs, lambda *_: NEAR, [metric.name], DOMAIN)
     whole = reconstruction_metrics(X, NEAR, DOMAIN)[metric.name]
@@ -93,9 +93,30 @@ def test_errors_of_samples_have_the_metric_as_mean(metric: metrics.Metric) -> No
         assert errors[0] == pytest.approx(first, rel=1e-6)
 
 
-def test_a_metric_has_names_for_pictures(metric: metrics.Metric) -> None:
-    assert metric.label
-    assert "," not in metric.error_label
+@pytest.mark.parametrize("name", METRICS)
+def test_a_metric_has_names_for_pictures(name: str) -> None:
+    assert METRICS[name].label
+    assert "," not in METRICS[name].error_label
+
+
+@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if metric.detects])
+def test_a_metric_of_detection_is_there_where_anomalies_are_known(name: str) -> None:
+    assert name not in reconstruction_metrics(X, NEAR, DOMAIN)
+    few = np.arange(N) < 5
+    worse = np.where(few[:, np.newaxis], FAR, NEAR)  # the anomalies' reconstructions
+    domain = dataclasses.replace(DOMAIN, anomalies=few)
+    apart, alike = (reconstruction_metrics(X, y, domain)[name] for y in (worse, NEAR))
+    assert apart == 1
+    assert alike < 0.9
+    change, same = relative_change(np.array([0.8, 0.9]), np.array([0.9, 0.9]), name)
+    assert change == pytest.approx(1.0)  # twice as much is wrong
+    assert same == 0
+    # The error that tells is another where that is asked for.
+    by_mae = dataclasses.replace(domain, error="mae")
+    y = np.where(few[:, np.newaxis], X + 0.01, X)
+    y[-1, 0] += 0.05  # mae 0.0083, mse 0.0004: beyond the 0.0001 of the anomalies
+    assert reconstruction_metrics(X, y, by_mae)[name] == 1
+    assert reconstruction_metrics(X, y, domain)[name] < 1
 
 
 def test_a_new_metric_is_a_record_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from offset_autoencoder.evaluation.interventions import EXCHANGES, MEAN, OMITTED
 from offset_autoencoder.evaluation.metrics import Domain
 from offset_autoencoder.evaluation.probes import Splits, prepare_targets
 from offset_autoencoder.evaluation.run_evaluation import EvaluationSamples, evaluate_runs
+from offset_autoencoder.evaluation.sample_errors import TestedSamples
 from offset_autoencoder.models import dense
 from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.models.resolve import resolve_architecture
@@ -27,6 +28,7 @@ RNG = np.random.default_rng(0)
 X: dict[SplitName, Any] = {
     name: RNG.random((n, D), dtype=np.float32) for name, n in zip(SPLITS, (60, 20, 30), strict=True)
 }
+TESTED = TestedSamples(np.arange(len(X["test"])))
 TABLE: dict[SplitName, Any] = {name: np.tanh(x[:, :L]) for name, x in X.items()}
 MODELS: dict[str, Any] = {
     "none": {"offset": "none"},
@@ -82,15 +84,19 @@ def test_the_plain_code_is_that_of_the_same_encoder(
     )
     runs = {run.label: (run, finished(run)) for run in params.runs}
     samples = EvaluationSamples(
-        X, prepare_targets(Splits(**X), None), Domain.of(X["test"], (0.0, 1.0))
+        X,
+        prepare_targets(Splits(**X), None),
+        Domain.of(X["test"], (0.0, 1.0)),
+        TESTED,
     )
     found = dict(evaluate_runs(runs, offsets, samples, params.evaluate))
     assert found.keys() == runs.keys()
     for label, (run, _) in runs.items():
-        errors = found[label].sample_errors
-        assert errors is not None
-        assert errors.shape == (30,)
-        assert np.mean(errors) == pytest.approx(found[label].metrics["mse"], rel=1e-5)
+        measured = found[label].errors
+        assert measured is not None
+        assert (measured.metric, measured.test.shape) == ("mse", (30,))
+        assert measured.compared is measured.test
+        assert np.mean(measured.test) == pytest.approx(found[label].metrics["mse"], rel=1e-5)
         response = found[label].encoder_adaptation
         if run.setting.model == "none":
             assert response is None
@@ -141,7 +147,7 @@ def test_controls_are_handed_the_same_vectors(
     for name in ("none", "noisy"):
         runs[f"{name} seed=0"] = (runs[f"{name} seed=0"][0], runs[f"{name} seed=1"][1])
     targets = prepare_targets(Splits(**X), None)
-    samples = EvaluationSamples(X, targets, Domain.of(X["test"], (0.0, 1.0)))
+    samples = EvaluationSamples(X, targets, Domain.of(X["test"], (0.0, 1.0)), TESTED)
     found = dict(evaluate_runs(runs, offsets, samples, params.evaluate))
     for name in ("none", "noisy"):
         assert list(found[f"{name} seed=0"].guests) == ["frozen seed=0", "two_encoder seed=0"]
@@ -199,7 +205,7 @@ def test_a_control_gives_the_same_in_every_order_and_by_keras(
     shape = (3, 3, 1) if kind == "convolutional" else None
     runs = {run.label: (run, finished(run, shape)) for run in params.runs}
     domain = Domain.of(X["test"], (0.0, 1.0), shape)
-    samples = EvaluationSamples(X, prepare_targets(Splits(**X), None), domain)
+    samples = EvaluationSamples(X, prepare_targets(Splits(**X), None), domain, TESTED)
     forwards = dict(evaluate_runs(runs, offsets, samples, params.evaluate))
     if kind == "dense":
         monkeypatch.setattr(dense, "runs_in_numpy", lambda _: False)

@@ -13,6 +13,7 @@ from offset_autoencoder.evaluation.metrics import Domain
 from offset_autoencoder.evaluation.probes import Splits, prepare_targets
 from offset_autoencoder.evaluation.results import experiment_results
 from offset_autoencoder.evaluation.run_evaluation import EvaluationSamples, evaluate_runs
+from offset_autoencoder.evaluation.sample_errors import TestedSamples
 from offset_autoencoder.evaluation.summary import RunRow
 from offset_autoencoder.models.resolve import resolve_architecture
 from offset_autoencoder.runs.files import TrainedRun
@@ -25,6 +26,7 @@ L, RMS, EPOCHS = 8, 0.1, 200
 ROWS = {"train": slice(0, 200), "validation": slice(200, 300), "test": slice(300, 1500)}
 DIGITS = (load_digits().data[np.random.default_rng(0).permutation(1797)] / 16).astype(np.float32)
 X: dict[SplitName, Any] = {name: DIGITS[ROWS[name]] for name in SPLITS}
+TESTED = TestedSamples(np.arange(len(X["test"])))
 
 
 def table(vectors: Any) -> Any:
@@ -96,7 +98,7 @@ def test_a_random_table_is_memorised_and_a_projection_is_read(
         for run in runs
     }
     targets = prepare_targets(Splits(*(X[name] for name in SPLITS)), None)
-    samples = EvaluationSamples(X, targets, Domain.of(X["test"], (0.0, 1.0)))
+    samples = EvaluationSamples(X, targets, Domain.of(X["test"], (0.0, 1.0)), TESTED)
     evaluations = dict(evaluate_runs(finished, offsets, samples, params.evaluate))
     rows = [RunRow(run.label, run, "finished", evaluations[run.label].metrics) for run in runs]
     results = experiment_results(params, rows, evaluations, [])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from offset_autoencoder import load_params, load_prepared, load_run, load_splits, load_table
@@ -31,6 +32,8 @@ MODELS: dict[str, Any] = {
 }
 FILES = [
     "comparison.csv",
+    "errors/test.parquet",
+    "errors/thresholds.csv",
     "index.html",
     "interventions.csv",
     "metrics.json",
@@ -169,6 +172,34 @@ def test_settings_that_share_their_runs_are_both_shown(project: Path) -> None:
         for label in ("none", "noise stddev=0")
     )
     assert none == noise
+
+
+def test_errors_of_test_samples_are_those_of_each_seeds_split(project: Path) -> None:
+    errors = pd.read_parquet("reports/errors/test.parquet")
+    assert list(errors.columns[:3]) == ["seed", "id", "label"]
+    assert list(errors.columns[3:]) == [setting.label for setting in load_params().settings]
+    rows = {(row["setting"], row["seed"]): row for row in table("reports/runs.csv")}
+    for seed, own in errors.groupby("seed", sort=False):
+        data = load_splits().of(int(str(seed))).test
+        np.testing.assert_array_equal(own["id"], data.ids)
+        np.testing.assert_array_equal(own["label"], data.y)  # digits are their own index
+        for label in errors.columns[3:]:
+            row = rows[label, str(seed)]
+            if row["status"] == "diverged":
+                assert own[label].isna().all()
+            else:
+                assert own[label].mean() == pytest.approx(float(row["mse"]), rel=1e-5)
+    thresholds = table("reports/errors/thresholds.csv")
+    assert [row["id"] for row in thresholds] == [
+        row["id"] for row in rows.values() if row["status"] == "finished"
+    ]
+    row = next(row for row in thresholds if (row["model"], row["seed"]) == ("none", "1"))
+    x = np.asarray(load_splits().of(1).validation.x)
+    output = np.asarray(load_run(row["id"])({"x": x, "offset": np.zeros((len(x), 4))}))
+    expected = np.quantile(np.mean((output - x) ** 2, axis=1), [0.9, 0.95, 0.99])
+    found = [float(row[f"quantile_{q}"]) for q in ("0.9", "0.95", "0.99")]
+    assert row["metric"] == "mse"
+    assert found == pytest.approx(expected.tolist(), rel=1e-4)
 
 
 def test_a_curve_is_the_mean_of_its_runs(project: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import functools
 import itertools
 import os
 import sys
@@ -162,6 +163,10 @@ Id = Annotated[
         "--id",
     ),
 ]
+Offset = Annotated[
+    Path | None,
+    _option("FILE", "An npy file of f(x) to use instead of the computed one, unscaled."),
+]
 Scaled = Annotated[
     bool,
     _flag("--scaled", "The samples are scaled already, as in data/prepared, and so is the result."),
@@ -196,10 +201,13 @@ def _help(
 
 
 def _apply(operation: str, model: str, paths: tuple[Path, Path], *columns: Any, **how: Any) -> None:
+    """Apply a model by a class of :mod:`.operations`, to which ``options`` go; the rest is how."""
+    from offset_autoencoder.cli import operations
     from offset_autoencoder.cli.apply import apply_model
     from offset_autoencoder.data.new_samples import ColumnOptions
 
-    apply_model(operation, model, *paths, ColumnOptions(*columns), **how)
+    make = functools.partial(getattr(operations, operation), **how.pop("options", {}))
+    apply_model(make, model, *paths, ColumnOptions(*columns), **how)
 
 
 @app.command()
@@ -210,10 +218,7 @@ def reconstruct(
     features: Features = None,
     label: Label = None,
     id: Id = None,
-    offset: Annotated[
-        Path | None,
-        _option("FILE", "An npy file of f(x) to use instead of the computed one, unscaled."),
-    ] = None,
+    offset: Offset = None,
     scaled: Scaled = False,
     force: Force = False,
 ) -> None:
@@ -223,7 +228,41 @@ def reconstruct(
     sees them, which is what the reports state.
     """
     how = {"offset": offset, "is_scaled": scaled, "force": force}
-    _apply("reconstruct", model, (input, output), features, label, id, **how)
+    _apply("Reconstruct", model, (input, output), features, label, id, **how)
+
+
+@app.command()
+def errors(
+    model: Model,
+    input: Input,
+    output: Output,
+    features: Features = None,
+    label: Label = None,
+    id: Id = None,
+    offset: Offset = None,
+    metric: Annotated[
+        str | None,
+        _option("NAME", "mse, mae or binary_crossentropy.  [default: by params.yaml, else mse]"),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        _option("ERROR", "Mark what exceeds it, not the quantiles of the validation split."),
+    ] = None,
+    per_feature: Annotated[
+        bool, _flag("--per-feature", "Write the error of each feature, too.")
+    ] = False,
+    scaled: Scaled = False,
+    force: Force = False,
+) -> None:
+    """Write the error of each sample, and which quantile of the validation errors it exceeds.
+
+    Quantiles are 0.9, 0.95 and 0.99, written as percentiles: above_percentile is 95 where the error
+    exceeds the second of them and not the third, 0 where it exceeds none. The error is that of
+    the values as the network sees them.
+    """
+    options = {"metric": metric, "threshold": threshold, "per_feature": per_feature}
+    how = {"offset": offset, "is_scaled": scaled, "force": force, "options": options}
+    _apply("Errors", model, (input, output), features, label, id, **how)
 
 
 def _command_of(operation: str) -> Callable[..., None]:
@@ -250,8 +289,8 @@ _OFFSETS = """Write the offsets f(x) of samples that a model adds.
 
 As in data/offsets: not yet multiplied by the factor that gives them the model's rms.
 """
-app.command("encode", help=_ENCODE)(_command_of("encode"))
-app.command("offsets", help=_OFFSETS)(_command_of("offsets"))
+app.command("encode", help=_ENCODE)(_command_of("Encode"))
+app.command("offsets", help=_OFFSETS)(_command_of("Offsets"))
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""``reconstruct``, ``encode`` and ``offsets``: a model applied to a file, chunk by chunk."""
+"""A model applied to a file, chunk by chunk; see :mod:`.operations`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from offset_autoencoder.cli.operations import Operation
 from offset_autoencoder.config import load_params
 from offset_autoencoder.config.schema import Tracking
 from offset_autoencoder.data import new_samples
-from offset_autoencoder.data.scaling import apply_scale
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import ConcatenatedRows, chunks
 from offset_autoencoder.io.files import atomic_write, npy_writer
@@ -33,18 +33,13 @@ Array = NDArray[np.float32]
 Append = Callable[[Array, slice], None]
 """Writes the next rows, ``(k, columns)``, and takes which of all rows they are."""
 
-_PROGRESS = {
-    "reconstruct": "reconstructing samples",
-    "encode": "encoding samples",
-    "offsets": "computing offsets of samples",
-}
 _SUFFIXES = (".npy", ".csv", ".parquet")
 _SCHEME = "models:/"
 _CHAMPION = "champion"
 
 
 def apply_model(
-    operation: str,
+    make: Callable[[InferenceModel, bool], Operation],
     name: str,
     source: Path,
     output: Path,
@@ -54,11 +49,11 @@ def apply_model(
     is_scaled: bool = False,
     force: bool = False,
 ) -> None:
-    """Apply a model, as :func:`open_model` takes it, to a file; print a line on what was written.
+    """Apply a model, as :func:`open_model` takes it, to a file; print what was written.
 
-    The operation is ``"reconstruct"``, ``"encode"`` or ``"offsets"``. ``offset`` is a file of f(x)
-    to use instead of the computed one; with ``is_scaled`` the samples are as in ``data/prepared``,
-    and the result likewise; with ``force`` an output that exists is overwritten.
+    ``make`` gives the operation with the model, to which ``is_scaled`` is handed: the samples are
+    then as in ``data/prepared``, and the result likewise. ``offset`` is a file of f(x) to use
+    instead of the computed one; with ``force`` an output that exists is overwritten.
 
     Raises:
         InputError: where the output must not be written, the model or the samples cannot be read,
@@ -66,14 +61,9 @@ def apply_model(
     """
     new_samples.check_input(source)
     check_output(output, source, force=force)
-    squared_error = 0.0
     with open_model(name) as model:
-        facts = model.metadata
-        if operation == "offsets" and facts.offset_kind is None:
-            what = "adds no offset that is computed beforehand: there is none to write"
-            raise InputError(f"model {name}", what)
-        # The code depends on x alone.
-        needs = None if operation == "encode" else facts.needs
+        facts, operation = model.metadata, make(model, is_scaled)
+        needs = operation.needs
         table = new_samples.read_new_samples(
             source, column_options, labelled=needs == "labels", trained_on=facts.columns
         )
@@ -81,10 +71,7 @@ def apply_model(
         if x.shape[1] != facts.input_dim:
             what = f"its samples have {x.shape[1]} features, the model takes {facts.input_dim}"
             raise InputError(table.origin, what)
-        columns: Sequence[str] = table.columns or [f"x_{i}" for i in range(facts.input_dim)]
-        if operation != "reconstruct":
-            name_of_column = {"encode": "code", "offsets": "offset"}[operation]
-            columns = [f"{name_of_column}_{i}" for i in range(facts.latent_dim)]
+        columns = operation.columns(table.columns or [f"x_{i}" for i in range(facts.input_dim)])
         side_inputs = new_samples.choose_side_inputs(
             table,
             offset,
@@ -95,28 +82,15 @@ def apply_model(
         )
         with (
             _output_file(output, columns, len(x), table.ids) as append,
-            progress(_PROGRESS[operation], len(x), float(len(x))) as report,
+            progress(operation.progress, len(x), float(len(x))) as report,
         ):
             for start, block in chunks(x, len(columns)):
                 rows = slice(start, start + len(block))
                 inputs: dict[str, Any] = {"is_scaled": is_scaled, "first_row": start}
                 inputs |= {key: np.asarray(column[rows]) for key, column in side_inputs.items()}
-                if operation == "encode":
-                    values = model.encode(block, **inputs)
-                elif operation == "offsets":
-                    values = model.offset(block, **inputs)
-                else:
-                    scaled = block if is_scaled else apply_scale(block, *model.scale)
-                    values = model.reconstruct(scaled, **{**inputs, "is_scaled": True})
-                    squared_error += float(np.square(values - scaled.astype(np.float64)).sum())
-                    if not is_scaled:
-                        values = model.inverse_scale(values).astype(np.float32)
-                append(values, rows)
+                append(operation.values(block, inputs), rows)
                 report(float(rows.stop), rows.stop)
-    line = f"{output}: {len(x)} × {len(columns)}"
-    if operation == "reconstruct":
-        line += f", mse {squared_error / (len(x) * len(columns)):.6g} of the scaled values"
-    print(line)
+    print(f"{output}: {len(x)} × {len(columns)}{operation.summary(len(x))}")
 
 
 @contextlib.contextmanager

@@ -20,13 +20,15 @@ SideInput = Literal["labels", "ids", "offset"]
 class DataShape:
     """Number of training samples, of features and of classes (None without labels).
 
-    ``varies`` is whether each seed has a split of its own.
+    ``varies`` is whether each seed has a split of its own, ``left_out`` whether some samples are in
+    no split of the first one.
     """
 
     samples: int
     features: int
     n_classes: int | None
     varies: bool = False
+    left_out: bool = False
 
 
 class OffsetSection(values.Section):
@@ -288,10 +290,13 @@ class FileOffset(OffsetSection):
 
     def check_shape(self, where: str, shape: DataShape, latent_dims: Sequence[int]) -> None:
         """Refuse a file per split, told by row, where each seed has a split of its own."""
-        if shape.varies and self.id is None and not isinstance(self.path, str):
+        if not shape.varies or isinstance(self.path, str):
+            return
+        if self.id is None or shape.left_out:
             what = "names a file per split, and each seed has a split of its own (split.vary)"
-            mend = f"give one file for the whole data set, or name the ids in {where}.id, or set "
-            raise InputError(f"{where}.path", what, mend + "split.vary: false")
+            mend = "give one file for the whole data set, or "
+            mend += "" if shape.left_out else f"name the ids in {where}.id, or "
+            raise InputError(f"{where}.path", what, f"{mend}set split.vary: false")
 
 
 class FunctionOffset(OffsetSection):

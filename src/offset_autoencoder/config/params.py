@@ -18,6 +18,7 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from offset_autoencoder.config import values
+from offset_autoencoder.config.anomaly import read_anomaly
 from offset_autoencoder.config.offset_kinds import OFFSETS, OffsetSection, ZeroOffset
 from offset_autoencoder.config.schema import Data, Evaluate, Network, Split, Tracking, Train
 from offset_autoencoder.config.systems import SYSTEMS, Model, find_conflict, sweep_value
@@ -177,6 +178,7 @@ def parse_params(document: Mapping[str, Any], origin: str = "params.yaml") -> Pa
         if key not in document:
             raise InputError(place, "missing section", f"write '{key}: {{}}' for defaults")
     sections = {key: values.as_mapping(places[key], document[key]) for key in SECTIONS[1:]}
+    sections = read_anomaly(places, sections)
     seeds = _seeds(places["seeds"], document["seeds"])
     data = values.validate_section(Data, places["data"], sections["data"])
     split = values.validate_section(Split, places["split"], sections["split"])

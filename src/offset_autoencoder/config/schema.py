@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from offset_autoencoder.config import values
 from offset_autoencoder.config.registries import (
@@ -253,6 +253,26 @@ class Train(values.Section):
         return self.relevant_values(exclude={"memory_limit", "checkpoint_seconds", *without})
 
 
+class Anomaly(values.Section):
+    """``evaluate.anomaly:``, the classes that are normal: samples of all others are anomalies.
+
+    Attributes:
+        label: Key ``data.label``, which may stand here.
+        normal: Labels of the normal classes. Training and validation use no other samples.
+        error: Metric that is the error of a sample, by which anomalies are told: one of
+            :data:`.evaluation.metrics.METRICS` that is a mean over samples.
+    """
+
+    label: PathOrSplits | None = None
+    normal: Annotated[
+        list[values.Label],
+        Field(min_length=1),
+        AfterValidator(values.each_once),
+        BeforeValidator(lambda value: value if isinstance(value, list) else [value]),
+    ]
+    error: str = "mse"
+
+
 class Evaluate(values.Section):
     """``evaluate:``, what is compared with what, and what is done to the offsets at test time.
 
@@ -272,6 +292,7 @@ class Evaluate(values.Section):
         offset_scales: What the offset is multiplied by.
         noise_stddevs: Gaussian noise on top of code and offset.
         seed: Of those draws.
+        anomaly: The normal classes, where anomalies are to be detected; see :mod:`.config.anomaly`.
     """
 
     baselines: Annotated[list[values.Name], *values.FEW] = Field(["none", "gaussian"])
@@ -289,6 +310,7 @@ class Evaluate(values.Section):
         [0.0, 0.05, 0.1, 0.2, 0.4]
     )
     seed: values.Seed = 0
+    anomaly: Anomaly | None = None
 
     @property
     def all_baselines(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
+import numpy as np
 from pydantic import Field, PrivateAttr, WrapValidator, model_validator
 
 from offset_autoencoder.config import values
@@ -178,6 +179,16 @@ class NoiseRange(NamedTuple):
         if self.in_decibels:
             return math.sqrt((high**2 - low**2) / (2 * math.log(high / low)))
         return math.sqrt((low**2 + low * high + high**2) / 3)
+
+
+def draw_stddevs(stddev: float | NoiseRange, generator: Any, samples: int) -> Any:
+    """Standard deviation of each sample's noise, (samples, 1) float32; a fixed one: as a scalar.
+
+    ``generator`` is one of NumPy's.
+    """
+    if isinstance(stddev, NoiseRange):
+        return stddev.at(generator.random((samples, 1), dtype="float32"))
+    return np.float32(stddev)
 
 
 class _Range(NamedTuple):

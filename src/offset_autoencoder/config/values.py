@@ -69,7 +69,8 @@ def _fits_float32(value: float) -> float:
     return value
 
 
-def _each_once(values: list[Any]) -> list[Any]:
+def each_once(values: list[Any]) -> list[Any]:
+    """Refuse a list that holds a value twice."""
     for index, value in enumerate(values):
         if value in values[:index]:
             raise ValueError(f"names each value once, got {value!r} twice")
@@ -94,7 +95,7 @@ Nullable = Annotated[
     T | None, BeforeValidator(lambda value: None if value in NULL_WORDS else value)
 ]
 NOT_BOOL = BeforeValidator(_refuse_bool)  # which Python takes for 1 and 0
-FEW = (Field(max_length=100), AfterValidator(_each_once))
+FEW = (Field(max_length=100), AfterValidator(each_once))
 FunctionName = Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")]
 NAME_PATTERN, MAX_NAME = r"^[A-Za-z][A-Za-z0-9_-]*$", 64
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=MAX_NAME)]
@@ -110,6 +111,11 @@ NonNegative = Annotated[Number, Field(ge=0)]
 Bytes = Annotated[ByteSize, NOT_BOOL, Field(ge=2**20)]
 Share = Annotated[float, NOT_BOOL, Field(gt=0, lt=1)]
 Decibels = Annotated[float, NOT_BOOL, Field(ge=-100, le=100)]
+# What YAML and DVC make of a label: 3, 3.0, "3" or true.
+Label = Annotated[
+    bool | int | str,
+    BeforeValidator(lambda v: int(v) if isinstance(v, float) and v.is_integer() else v),
+]
 Activation = Annotated[
     str,
     member_of(ACTIVATIONS),

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config import SPLITS, Params
+from offset_autoencoder.config import Params
 from offset_autoencoder.config.registries import LOSSES
-from offset_autoencoder.config.schema import SplitName
-from offset_autoencoder.data.prepared import SplitRows, SplitStatistics
+from offset_autoencoder.data.prepared import LEFT_OUT, PartName, SplitRows, SplitStatistics
 from offset_autoencoder.data.samples import Samples
 from offset_autoencoder.data.scaling import Scale
 from offset_autoencoder.errors import InputError
@@ -35,17 +34,18 @@ class WrittenSplits:
     samples: Samples
     rows: SplitRows
     scale: Scale
-    statistics: dict[SplitName, SplitStatistics]
+    statistics: dict[PartName, SplitStatistics]
 
-    def x(self, name: SplitName) -> NDArray[np.float32]:
+    def x(self, name: PartName) -> NDArray[np.float32]:
         """Scaled samples of a split, mapped."""
         return open_npy(self.folder / name / "x.npy")
 
-    def title(self, name: SplitName) -> str:
+    def title(self, name: PartName) -> str:
         """``"test split of seed 3"``."""
-        return f"{name} split{self.of_seed}"
+        part = "anomalies left out" if name == LEFT_OUT else f"{name} split"
+        return part + self.of_seed
 
-    def location(self, name: SplitName, row: int, feature: int | None = None) -> str:
+    def location(self, name: PartName, row: int, feature: int | None = None) -> str:
         """Place of a value in the file that it came from."""
         return self.samples.location(int(self.rows[name][row]), feature)
 
@@ -56,8 +56,7 @@ def check_values(params: Params, splits: WrittenSplits) -> None:
     Raises:
         InputError: naming the first one's place in the user's own file.
     """
-    for name in SPLITS:
-        part = splits.statistics[name]
+    for name, part in splits.statistics.items():
         if np.isfinite(part.low) and np.isfinite(part.high):
             continue
         if cell := first_not_finite(splits.x(name)):
@@ -77,8 +76,8 @@ def check_values(params: Params, splits: WrittenSplits) -> None:
 
 def _check_unit_interval(splits: WrittenSplits, needs: str, section: str) -> None:
     scale = splits.scale.kind
-    for name in SPLITS:
-        if splits.statistics[name].low >= 0 and splits.statistics[name].high <= 1:
+    for name, part in splits.statistics.items():
+        if part.low >= 0 and part.high <= 1:
             continue
         x = splits.x(name)
         cell = first_where(x, lambda block: (block < 0) | (block > 1))
@@ -94,8 +93,8 @@ def _check_unit_interval(splits: WrittenSplits, needs: str, section: str) -> Non
 
 def _check_non_negative(splits: WrittenSplits, needs: str, section: str) -> None:
     scale = splits.scale.kind
-    for name in SPLITS:
-        if splits.statistics[name].low >= 0:
+    for name, part in splits.statistics.items():
+        if part.low >= 0:
             continue
         cell = first_where(x := splits.x(name), lambda block: block < 0)
         assert cell is not None
@@ -107,7 +106,7 @@ def _check_non_negative(splits: WrittenSplits, needs: str, section: str) -> None
 
 def _check_distributions(splits: WrittenSplits, needs: str, section: str) -> None:
     hint = f"scale the rows so and set data.scale: none, or take another {section}.loss"
-    for name in SPLITS:
+    for name in splits.statistics:
         x, title = splits.x(name), splits.title(name)
         if cell := first_where(x, lambda block: block < 0):
             what = f"{x[cell]:g} in the {title} is not a probability (0 or more), {needs}"

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,11 @@ from offset_autoencoder.errors import InputError
 from offset_autoencoder.io import files
 from offset_autoencoder.io.arrays import ConcatenatedRows, Rows, chunks, reorder
 
-SplitRows = Mapping[SplitName, Rows]
+LEFT_OUT: Literal["left_out"] = "left_out"
+PartName = SplitName | Literal["left_out"]
+"""A split, or what is in none: samples of no normal class that would be trained on."""
+
+SplitRows = Mapping[PartName, Rows]
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class Schema:
         ids: ``given`` where they are the user's, ``rows`` where they are row numbers.
         digests: Of ``x``, ``y`` and ``ids`` of each split.
         columns: The features' names, where the files have names.
+        left_out: Number of samples in no split: see :data:`PartName`.
     """
 
     source: str
@@ -69,20 +74,32 @@ class Schema:
     ids: str
     digests: dict[SplitName, dict[str, str | None]]
     columns: list[str] | None = None
+    left_out: int = 0
+
+    def size(self, name: PartName) -> int:
+        """Number of samples of a split, or of those in none."""
+        return self.left_out if name == LEFT_OUT else self.samples[name]
 
 
 @dataclass(frozen=True)
 class PreparedData:
-    """Splits and schema of ``data/prepared``."""
+    """Splits and schema of ``data/prepared``; ``left_out`` are samples in no split."""
 
     train: PreparedSplit
     validation: PreparedSplit
     test: PreparedSplit
     schema: Schema
+    left_out: PreparedSplit | None = None
 
     def split(self, name: SplitName) -> PreparedSplit:
         """Split of a name."""
-        return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+        return self.parts[name]
+
+    @property
+    def parts(self) -> dict[PartName, PreparedSplit]:
+        """The splits by name, then what is in none, if anything is."""
+        splits: dict[PartName, PreparedSplit] = {name: getattr(self, name) for name in SPLITS}
+        return splits if self.left_out is None else {**splits, LEFT_OUT: self.left_out}
 
 
 @dataclass(frozen=True)
@@ -109,7 +126,7 @@ def in_order(
     Returns:
         The matrix, and the place in it of each row, int64 ``(n,)``.
     """
-    parts = [rows[name] for name in SPLITS] if rows else [np.argsort(ids, kind="stable")]
+    parts = [*rows.values()] if rows else [np.argsort(ids, kind="stable")]
     if all(bool(np.all(part[1:] > part[:-1])) for part in parts):
         return x, np.arange(len(x))
     order = np.argsort(ids, kind="stable")
@@ -124,17 +141,17 @@ def write_splits(
     rows: SplitRows,
     scale: Scale,
     report: Callable[[int], None] = lambda rows: None,
-) -> dict[SplitName, SplitStatistics]:
+) -> dict[PartName, SplitStatistics]:
     """Scale raw samples ``(n, D)`` and write ``SPLIT/x.npy`` for every split, in one pass.
 
     The rows of each split ascend; ``report`` is called with the number of rows read so far.
     """
-    low, high = dict.fromkeys(SPLITS, np.inf), dict.fromkeys(SPLITS, -np.inf)
-    samples = {name: np.empty(len(rows[name]), dtype=np.uint64) for name in SPLITS}
+    low, high = dict.fromkeys(rows, np.inf), dict.fromkeys(rows, -np.inf)
+    samples = {name: np.empty(len(part), dtype=np.uint64) for name, part in rows.items()}
     with contextlib.ExitStack() as stack:
         writers = {}
-        for name in SPLITS:
-            file = files.npy_writer(folder / name / "x.npy", (len(rows[name]), x.shape[1]))
+        for name, part in rows.items():
+            file = files.npy_writer(folder / name / "x.npy", (len(part), x.shape[1]))
             writers[name] = stack.enter_context(file)
         for start, chunk in chunks(x):
             for name, part in rows.items():
@@ -164,8 +181,9 @@ def load_prepared(folder: Path | str = paths.PREPARED) -> PreparedData:
     """
     folder = Path(folder)
     schema = load_schema(folder)
-    splits = {name: _load_split(folder / name, name, schema) for name in SPLITS}
-    return PreparedData(**splits, schema=schema)
+    parts: list[PartName] = [*SPLITS, LEFT_OUT] if schema.left_out else [*SPLITS]
+    loaded = {name: _load_split(folder / name, name, schema) for name in parts}
+    return PreparedData(**loaded, schema=schema)
 
 
 def load_scale(folder: Path = paths.PREPARED) -> ShiftAndFactor:
@@ -187,8 +205,7 @@ def write_all_but_x(
     latent_dims: Mapping[str, Sequence[int]],
 ) -> None:
     """Write all but the splits' ``x.npy``, with the latent dims that each offset is needed in."""
-    for name in SPLITS:
-        split = data.split(name)
+    for name, split in data.parts.items():
         files.write_npy(folder / name / "ids.npy", split.ids)
         if split.y is not None:
             files.write_npy(folder / name / "y.npy", split.y)
@@ -216,17 +233,17 @@ def load_schema(folder: Path) -> Schema:
         raise InputError(where, what, "run dvc repro prepare") from None
 
 
-def _load_split(folder: Path, name: SplitName, schema: Schema) -> PreparedSplit:
+def _load_split(folder: Path, name: PartName, schema: Schema) -> PreparedSplit:
     x, ids = open_x(folder.parent, name, schema), np.array(files.open_npy(folder / "ids.npy"))
     y = np.array(files.open_npy(folder / "y.npy")) if schema.classes is not None else None
     for file, array in (("ids", ids), ("y", y)):
         if array is not None:
             path = folder / f"{file}.npy"
-            check_array(path, array, (schema.samples[name],), array.dtype)
+            check_array(path, array, (schema.size(name),), array.dtype)
     return PreparedSplit(x=x, y=y, ids=ids)
 
 
-def open_x(folder: Path, name: SplitName, schema: Schema) -> NDArray[np.float32]:
+def open_x(folder: Path, name: PartName, schema: Schema) -> NDArray[np.float32]:
     """Map the ``x.npy`` of a split.
 
     Raises:
@@ -234,7 +251,7 @@ def open_x(folder: Path, name: SplitName, schema: Schema) -> NDArray[np.float32]
     """
     path = folder / name / "x.npy"
     x = files.open_npy(path)
-    shape = (schema.samples[name], schema.input_dim)
+    shape = (schema.size(name), schema.input_dim)
     check_array(path, x, shape, np.dtype(np.float32))
     return x
 

@@ -3,8 +3,9 @@
 The folder itself holds that of the first seed, as it would hold the one split of all runs.
 ``splits.json`` then names the seeds, and ``splits/SEED/`` holds that of every other one:
 ``schema.json``, ``scale.npz`` and, by split, ``rows.npy``, the places of its samples in the first
-seed's splits, one after the other in the order train, validation, test. Only where its scale is
-another than the first one's is there an ``x.npy``, too: what can be had by index is not copied.
+seed's splits, one after the other in the order train, validation, test and, where samples are in
+no split, ``left_out``. Only where its scale is another than the first one's is there an ``x.npy``,
+too: what can be had by index is not copied.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder import paths
-from offset_autoencoder.config.schema import SPLITS, SplitName
 from offset_autoencoder.data.prepared import (
+    PartName,
     PreparedData,
     PreparedSplit,
     Schema,
@@ -97,15 +98,15 @@ class PreparedSplits:
         first, folder = load_prepared(self.folder), self.folder_of(seed)
         if folder == self.folder:
             return first
-        schema, parts = load_schema(folder), [first.split(name) for name in SPLITS]
+        schema, parts = load_schema(folder), list(first.parts.values())
         is_scaled_alike = all(map(np.array_equal, load_scale(folder), load_scale(self.folder)))
         x = ConcatenatedRows(tuple(part.x for part in parts))
         ids = np.concatenate([part.ids for part in parts])
         labels = [part.y for part in parts if part.y is not None]
         y = np.concatenate(labels) if labels else None
-        splits: dict[SplitName, PreparedSplit] = {}
-        for name in SPLITS:
-            rows = _open_rows(folder / name / _ROWS, schema.samples[name], len(x))
+        splits: dict[PartName, PreparedSplit] = {}
+        for name in first.parts:
+            rows = _open_rows(folder / name / _ROWS, schema.size(name), len(x))
             splits[name] = PreparedSplit(
                 x=_copied(RowSubset(x, rows)) if is_scaled_alike else open_x(folder, name, schema),
                 y=None if y is None else y[rows],
@@ -153,12 +154,12 @@ def write_rows(folder: Path, rows: SplitRows) -> None:
         files.write_npy(folder / name / _ROWS, part)
 
 
-def statistics_of_rows(folder: Path, rows: SplitRows) -> dict[SplitName, SplitStatistics]:
+def statistics_of_rows(folder: Path, rows: SplitRows) -> dict[PartName, SplitStatistics]:
     """Statistics of splits by their places in those of a folder, as if they had an x of their own.
 
     They are read from front to back, a chunk at a time.
     """
-    x = ConcatenatedRows(tuple(files.open_npy(folder / name / "x.npy") for name in SPLITS))
+    x = ConcatenatedRows(tuple(files.open_npy(folder / name / "x.npy") for name in rows))
     return {name: _statistics(RowSubset(x, part)) for name, part in rows.items()}
 
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from offset_autoencoder.config import SplitName
 from offset_autoencoder.config.registries import Registry
 from offset_autoencoder.config.schema import Evaluate
-from offset_autoencoder.evaluation.metrics import Array, Decode, Domain, decoded_metrics
+from offset_autoencoder.evaluation.decoding import decoded_metrics
+from offset_autoencoder.evaluation.metrics import Array, Decode, Domain
 
 ENOUGH_ROWS = 4096
 
@@ -203,7 +204,7 @@ def intervene(
 
     Samples x are (n, features), code (or None where the architecture names none) and offset
     (n, L), ``draws`` for the run's seed and these shapes; ``decode`` is called as
-    :func:`.metrics.decoded_metrics` says.
+    :func:`.decoding.decoded_metrics` says.
 
     Returns:
         By intervention, in order, without what does not apply: all that changes an offset for a run

@@ -6,22 +6,22 @@ table, picture and comparison has it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import Params
 from offset_autoencoder.config.registries import ACTIVATIONS, Registry
+from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.errors import InputError, did_you_mean, short_repr
+from offset_autoencoder.evaluation.detection import auroc, average_precision
 
 Array = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Decode = Callable[[Array | None, Array], Array]
-T = TypeVar("T")
 
 # What is added to the code when a metric is measured, by the suffix of its column: the run's
 # own offset as deployed; its own offset and its own Gaussian noise, as in training; neither.
@@ -33,8 +33,6 @@ VALIDATION = "_validation"
 # The evidence lower bound of a variational autoencoder and its parts, in nats per sample.
 BOUND = ("elbo", "nll", "kl")
 
-BLOCK_BYTES = 64 * 2**20
-_BLOCK_VALUES = 2**17  # of an array at a time, so that its float64 copies stay in the cache
 _CLIP = 1e-7
 
 
@@ -45,6 +43,9 @@ class Domain:
     data_range: tuple[float, float] | None  # None where unknown
     in_unit_interval: bool = False  # of x and of the network's output
     image_shape: tuple[int, ...] | None = None  # of a sample: (h, w) or (h, w, c)
+    error: str = "mse"  # the metric that is the error of a sample
+    # Which of these very samples are anomalies, (n,); None where that is not asked.
+    anomalies: NDArray[np.bool_] | None = field(default=None, compare=False)
 
     @classmethod
     def of(
@@ -83,6 +84,8 @@ class Metric:
             domain to the value; None for a mean over samples, which is averaged over blocks.
         per_sample: From x and reconstruction to each sample's value, (n,), whose mean the metric
             is; None where it is not known to be one.
+        detects: Whether it is one of how well the error of a sample tells anomalies from normal
+            samples, which only a test split has both of.
     """
 
     name: str  # its column in runs.csv, and its name in params.yaml
@@ -95,6 +98,7 @@ class Metric:
     lacks: Callable[[MetricInputs], tuple[str, str] | None] = lambda inputs: None
     from_mse: Callable[[float, float, Domain], float] | None = None
     per_sample: Callable[[Float64, Float64], Float64] | None = None
+    detects: bool = False
 
     def __post_init__(self) -> None:
         if not self.error_label:
@@ -107,7 +111,7 @@ def mse(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
     Raises:
         ValueError: where the shapes differ, or there is no sample.
     """
-    x, reconstruction = _checked(x, reconstruction)
+    x, reconstruction = checked_pair(x, reconstruction)
     return float(np.mean(np.square(reconstruction - x)))
 
 
@@ -117,7 +121,7 @@ def _mse_per_sample(x: Float64, reconstruction: Float64) -> Float64:
 
 def mae(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
     """Mean absolute error over samples and features: ``mean(|x' − x|)``; as `mse`."""
-    x, reconstruction = _checked(x, reconstruction)
+    x, reconstruction = checked_pair(x, reconstruction)
     return float(np.mean(np.abs(reconstruction - x)))
 
 
@@ -134,7 +138,7 @@ def binary_crossentropy(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
     Raises:
         ValueError: as `mse`, and where x is outside [0, 1].
     """
-    x, reconstruction = _checked(x, reconstruction)
+    x, reconstruction = checked_pair(x, reconstruction)
     if np.min(x) < 0 or np.max(x) > 1:
         raise ValueError(f"x must lie in [0, 1], got [{np.min(x):g}, {np.max(x):g}]")
     return float(np.mean(_crossentropy_per_sample(x, reconstruction)))
@@ -153,7 +157,7 @@ def explained_variance(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
     better than that mean. Residuals of a constant feature count: they are error all the same.
     NaN where x does not vary at all. Arguments and errors as in `mse`.
     """
-    x, reconstruction = _checked(x, reconstruction)
+    x, reconstruction = checked_pair(x, reconstruction)
     total = float(np.sum(np.square(x - np.mean(x, axis=0))))
     if total == 0:
         return float("nan")
@@ -181,6 +185,12 @@ def _lacks_range(inputs: MetricInputs) -> tuple[str, str] | None:
     return needs, "set data.scale: unit or minmax, or take mse"
 
 
+def _lacks_anomalies(inputs: MetricInputs) -> tuple[str, str] | None:
+    if inputs.params.evaluate.anomaly is not None:
+        return None
+    return "to know what is normal", "name the normal classes in evaluate.anomaly.normal"
+
+
 def _lacks_unit_interval(inputs: MetricInputs) -> tuple[str, str] | None:
     if inputs.low < 0 or inputs.high > 1:
         values = f"the test split has values from {inputs.low:g} to {inputs.high:g}"
@@ -190,6 +200,27 @@ def _lacks_unit_interval(inputs: MetricInputs) -> tuple[str, str] | None:
         needs = f"a reconstruction in [0, 1], and every model has output: {' or '.join(outputs)}"
         return needs, "set output: sigmoid in one, or take mse"
     return None
+
+
+def _detection(name: str, label: str, score: Callable[..., float], error_label: str) -> Metric:
+    """Metric from the errors of samples, (n,), and which of them are anomalies."""
+
+    def function(x: Float64, reconstruction: Float64, domain: Domain) -> float:
+        errors = METRICS[domain.error].per_sample
+        assert errors is not None
+        return score(errors(x, reconstruction), domain.anomalies)
+
+    return Metric(
+        name,
+        label,
+        function,
+        higher_is_better=True,
+        applies=lambda domain: domain.anomalies is not None,
+        error_ratio=lambda values, baseline: _ratio_of_errors(1 - values, 1 - baseline),
+        error_label=error_label,
+        lacks=_lacks_anomalies,
+        detects=True,
+    )
 
 
 METRICS: Registry[Metric] = Registry(
@@ -226,8 +257,26 @@ METRICS: Registry[Metric] = Registry(
             error_label="mean squared error",
             from_mse=lambda error, variance, _: 1 - error / variance if variance else float("nan"),
         ),
+        _detection("auroc", "AUROC", auroc, "share of pairs in the wrong order"),
+        _detection("average_precision", "average precision", average_precision, "lost precision"),
     ],
 )
+
+
+def error_metric(evaluate: Evaluate) -> str:
+    """The metric of ``evaluate`` or, where that is one of detection, the error that tells.
+
+    What is measured on training or validation samples, which have no anomalies, is measured in it.
+    """
+    anomaly = evaluate.anomaly
+    return anomaly.error if anomaly and METRICS[evaluate.metric].detects else evaluate.metric
+
+
+def sample_metric(evaluate: Evaluate) -> str:
+    """The metric that is the error of a sample, and tells anomalies: a mean over samples."""
+    if evaluate.anomaly is not None:
+        return evaluate.anomaly.error
+    return evaluate.metric if METRICS[evaluate.metric].per_sample else "mse"
 
 
 def check_metrics(params: Params) -> None:
@@ -243,6 +292,15 @@ def check_metrics(params: Params) -> None:
         if name is not None and name not in METRICS:
             unknown = f"unknown value {short_repr(name)}"
             raise InputError(f"params.yaml: {key}", unknown, did_you_mean(name, METRICS))
+    if (name := params.tracking.champion_metric) and METRICS[name].detects:
+        what = f"{name} is not known on the validation split, which has no anomalies"
+        raise InputError("params.yaml: tracking.champion_metric", what, "take mse")
+    errors = [name for name, metric in METRICS.items() if metric.per_sample]
+    anomaly = params.evaluate.anomaly
+    if anomaly and anomaly.error not in errors:
+        unknown = f"{short_repr(anomaly.error)} is no error of a sample"
+        hint = did_you_mean(anomaly.error, errors)
+        raise InputError("params.yaml: evaluate.anomaly.error", unknown, hint)
 
 
 def check_metric_inputs(inputs: MetricInputs) -> None:
@@ -280,7 +338,7 @@ def reconstruction_metrics(
     Raises:
         ValueError: where the shapes differ, there is no sample, or x is outside the domain.
     """
-    x, reconstruction = _checked(x, reconstruction)
+    x, reconstruction = checked_pair(x, reconstruction)
     return {
         name: metric.function(x, reconstruction, domain)
         for name, metric in METRICS.items()
@@ -295,71 +353,15 @@ def sample_errors(metric: str, x: NDArray[Any], reconstruction: NDArray[Any]) ->
         ValueError: where the shapes differ, or there is no sample.
     """
     per_sample = METRICS[metric].per_sample
-    return per_sample and per_sample(*_checked(x, reconstruction)).astype(np.float32)
+    return per_sample and per_sample(*checked_pair(x, reconstruction)).astype(np.float32)
 
 
-def decoded_metrics(
-    x: Array,
-    inputs: Iterator[tuple[T, Array | None, Array]],
-    decode: Decode,
-    names: Sequence[str],
-    domain: Domain,
-) -> Iterator[tuple[T, dict[str, float]]]:
-    """Metrics of many ways to decode the same samples x (n, features), a few blocks at a time.
-
-    An input is the caller's key, codes (n, L) and offsets (n, L); inputs have all codes or all
-    None. ``decode``, from codes and offsets to reconstructions (rows, features), is called on as
-    many rows as :data:`BLOCK_BYTES` hold, several inputs stacked; without codes on None and the
-    offsets of all n samples in order.
-
-    Yields:
-        Each input's key and metrics, to rounding those of :func:`reconstruction_metrics`.
+def checked_pair(x: NDArray[Any], reconstruction: NDArray[Any]) -> tuple[Float64, Float64]:
+    """Samples and reconstructions, both (n, features), as float64.
 
     Raises:
-        ValueError: where shapes do not fit, or psnr is asked for without a range.
+        ValueError: where the shapes differ, or there is no sample.
     """
-    metrics = [METRICS[name] for name in names]
-    means = [METRICS["mse"]]
-    means += [m for m in dict.fromkeys(metrics) if m.from_mse is None and m is not means[0]]
-    variance = float(np.mean(np.var(x, axis=0, dtype=np.float64)))
-    samples, features = x.shape
-    while first := next(inputs, None):
-        _, code, offset = first
-        group, rows = [first], samples
-        if code is not None:
-            most = max(1, BLOCK_BYTES // (8 * features + 16 * offset.shape[1]))
-            rows = min(samples, most)
-            group += islice(inputs, most // rows - 1)
-        sums = np.zeros((len(group), len(means)))
-        for start in range(0, samples, rows):
-            block = slice(start, start + rows)
-            codes = [code[block] for _, code, _ in group if code is not None]
-            offsets = np.concatenate([offset[block] for _, _, offset in group])
-            output = decode(np.concatenate(codes) if codes else None, offsets)
-            if output.shape != (shape := (len(offsets), features)):
-                raise ValueError(f"decoding must give {shape}, it gave {output.shape}")
-            for index, part in enumerate(np.split(output, len(group))):
-                sums[index] += _sums(x[block], part, means, domain)
-        for (key, *_), row in zip(group, (sums / samples).tolist(), strict=True):
-            values = {metric.name: mean for metric, mean in zip(means, row, strict=True)}
-            for metric in metrics:
-                if metric.from_mse is not None:
-                    values[metric.name] = metric.from_mse(values["mse"], variance, domain)
-            yield key, {name: values[name] for name in names}
-
-
-def _sums(x: Array, output: Array, metrics: Sequence[Metric], domain: Domain) -> Float64:
-    """Each metric's mean over samples times their number, a few rows at a time."""
-    step = max(1, _BLOCK_VALUES // x.shape[1])
-    sums = np.zeros(len(metrics))
-    for start in range(0, len(x), step):
-        rows = slice(start, start + step)
-        block, out = _checked(x[rows], output[rows])
-        sums += [len(block) * metric.function(block, out, domain) for metric in metrics]
-    return sums
-
-
-def _checked(x: NDArray[Any], reconstruction: NDArray[Any]) -> tuple[Float64, Float64]:
     if x.shape != reconstruction.shape or x.ndim != 2 or not x.size:
         raise ValueError(
             f"x and reconstruction must both be (n, features), got the shapes {x.shape} "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -18,9 +18,17 @@ from offset_autoencoder.evaluation.intervention_summary import (
     summarise_interventions,
     trials,
 )
+from offset_autoencoder.evaluation.metrics import error_metric
 from offset_autoencoder.evaluation.offset_effects import offset_effects
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict, judge_offsets
 from offset_autoencoder.evaluation.run_evaluation import RunEvaluation
+from offset_autoencoder.evaluation.sample_errors import (
+    Columns,
+    ErrorSummary,
+    SampleErrors,
+    error_columns,
+    summarise_errors,
+)
 from offset_autoencoder.evaluation.selection import Selected, select_settings
 from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design
 
@@ -47,6 +55,9 @@ class ExperimentResults:
     design: Design = ONE_SPLIT
     selected: Sequence[Selected] = ()  # by validation, where evaluate.select asks for it
     tuned_comparisons: Sequence[Comparison] = ()  # of the selected settings alone
+    sample_errors: Columns = field(default_factory=dict)  # of the test split: see `error_columns`
+    thresholds: Sequence[tuple[summary.RunRow, SampleErrors]] = ()  # of each finished run
+    error_summaries: Sequence[ErrorSummary] = ()
 
     @property
     def settings(self) -> tuple[Setting, ...]:
@@ -57,6 +68,11 @@ class ExperimentResults:
     def evaluate(self) -> Evaluate:
         """The section of params.yaml."""
         return self.params.evaluate
+
+    @property
+    def error_metric(self) -> str:
+        """The metric of interventions, verdicts, gaps and selection: see `metrics.error_metric`."""
+        return error_metric(self.evaluate)
 
     @property
     def tuned(self) -> ExperimentResults:
@@ -86,7 +102,7 @@ def experiment_results(
         InputError: where the metric that is asked for is not defined for these data.
     """
     evaluate, settings = params.evaluate, params.settings
-    metric, confidence = evaluate.metric, evaluate.confidence
+    metric, confidence, error = evaluate.metric, evaluate.confidence, error_metric(evaluate)
     by_id = [(row.id, row.run, evaluations[row.id]) for row in runs if row.finished]
     measured = [(run, evaluation) for _, run, evaluation in by_id]
     in_networks = trials(by_id)
@@ -95,10 +111,12 @@ def experiment_results(
         [(run, one.probes) for run, one in measured], confidence=confidence, design=design
     )
     gaps = [
-        (run, (one.train_metric, one.metrics[metric]))
+        (run, (one.train_metric, one.metrics[error]))
         for run, one in measured
-        if metric in one.metrics
+        if error in one.metrics
     ]
+    errors = {run_id: one.errors for run_id, one in evaluations.items() if one.errors}
+    of_samples = runs, settings, errors
     selected = select_settings(runs, settings, evaluate, design) if evaluate.select else []
     tuned = [item.setting for item in selected]
     return ExperimentResults(
@@ -119,14 +137,17 @@ def experiment_results(
             design=design,
         ),
         generalization_gaps=summary.summarise_generalization_gaps(
-            gaps, metric=metric, confidence=confidence, design=design
+            gaps, metric=error, confidence=confidence, design=design
         ),
         verdicts=judge_offsets(
-            offset_effects(by_id, in_networks, exchanged, probed, metric=metric), evaluate, design
+            offset_effects(by_id, in_networks, exchanged, probed, metric=error), evaluate, design
         ),
         unconverged=unconverged,
         design=design,
         selected=selected,
+        sample_errors=error_columns(*of_samples, varies=design.varies),
+        thresholds=[(row, errors[row.id]) for row in runs if row.id in errors],
+        error_summaries=summarise_errors(*of_samples, confidence=confidence, design=design),
         tuned_comparisons=compare(runs, tuned, evaluate, design, selected=evaluate.selected_keys),
     )
 

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from offset_autoencoder.config import SPLITS, Run, SplitName
 from offset_autoencoder.config.registries import ACTIVATIONS, LOSSES
 from offset_autoencoder.config.schema import Evaluate
-from offset_autoencoder.config.systems import NoiseRange
+from offset_autoencoder.config.systems import draw_stddevs
 from offset_autoencoder.evaluation import encoder_adaptation, interventions
 from offset_autoencoder.evaluation.controls import (
     Controls,
@@ -30,13 +30,14 @@ from offset_autoencoder.evaluation.encoder_adaptation import EncoderAdaptation
 from offset_autoencoder.evaluation.interventions import Draws, Exchanges, Intervention
 from offset_autoencoder.evaluation.metrics import (
     CONDITIONS,
+    METRICS,
     VALIDATION,
     Array,
     Domain,
     reconstruction_metrics,
-    sample_errors,
 )
 from offset_autoencoder.evaluation.probes import Probe, Splits, Targets, probe_parts
+from offset_autoencoder.evaluation.sample_errors import SampleErrors, TestedSamples, measure_errors
 from offset_autoencoder.models.inference import Decode, Encoded, RunInference
 from offset_autoencoder.offsets.table import load_table
 from offset_autoencoder.runs.load import FinishedRun, open_runs
@@ -50,14 +51,13 @@ class RunEvaluation:
     """Everything measured of one run, on the test split where nothing else is said."""
 
     metrics: dict[str, float]  # its columns of runs.csv, those of the validation split too
-    train_metric: float  # the metric that is compared, on the training split as deployed
+    train_metric: float  # of the training split as deployed: see `metrics.error_metric`
     exchanges: Exchanges
     probes: dict[str, Probe]
     encoder_adaptation: EncoderAdaptation | None  # None without an offset or a code
     references: Mapping[Network, str] = field(default_factory=dict)  # ids of the runs: see Controls
     guests: Mapping[str, Exchanges] = field(default_factory=dict)  # of others' offsets, by their id
-    # Of the metric that is compared, of each sample as deployed, (n,); None where it is no mean.
-    sample_errors: Array | None = None
+    errors: SampleErrors | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class EvaluationSamples:
     x: Mapping[SplitName, Array]  # each split (n, D) float32
     targets: Targets
     domain: Domain  # of the test split
+    tested: TestedSamples
 
 
 def run_offsets(folder: Path, samples: Mapping[SplitName, int], seed: int | None = None) -> Offsets:
@@ -166,10 +167,8 @@ def _opened_runs(
         plain_code = plain_codes.get(twin_of(run)) if starts_as_plain else None
         guests = {guest: handed[guest] for guest in controls.guests.get(run_id, ())}
         references = controls.references[run_id]
-        yield (
-            run_id,
-            _Open(trained, inference, encoded, draws, plain_code, references, guests),
-        )
+        opened = _Open(trained, inference, encoded, draws, plain_code, references, guests)
+        yield run_id, opened
 
 
 def _adds(offsets: Offsets) -> Callable[[Run], bool]:
@@ -230,21 +229,22 @@ def _evaluate(samples: EvaluationSamples, evaluate: Evaluate, opened: _Open) -> 
     x, decode = samples.x["test"], inference.decoder(samples.x["test"])
     domain = domain_of(run, samples.domain)
     metrics = run_metrics(run, x, test, decode, domain, noise_seed=evaluate.seed)
-    metric = evaluate.metric if evaluate.metric in metrics else "mse"
+    compared = evaluate.metric if evaluate.metric in metrics else "mse"
+    metric = domain.error if METRICS[compared].detects else compared
     metrics["trainable_parameters"] = inference.trainable_parameters
     if test.log_variance is not None:
         loss, count = run.architecture.network.loss, evaluate.draws
         metrics |= evidence_lower_bound(loss, x, test, decode, draws=count, seed=evaluate.seed)
-    train_metrics, validation_metrics = (
-        reconstruction_metrics(
-            samples.x[name],
-            inference.decoder(samples.x[name])(encoded[name].code, encoded[name].offset),
-            domain,
-        )
-        for name in ("train", "validation")
+    x_train, x_validation = samples.x["train"], samples.x["validation"]
+    on_validation = inference.decoder(x_validation)(
+        encoded["validation"].code, encoded["validation"].offset
     )
+    normal = replace(domain, anomalies=None)
+    train_metrics = reconstruction_metrics(
+        x_train, inference.decoder(x_train)(train.code, train.offset), normal
+    )
+    validation_metrics = reconstruction_metrics(x_validation, on_validation, normal)
     metrics |= {f"{name}{VALIDATION}": value for name, value in validation_metrics.items()}
-    x_train = samples.x["train"]
     adaptation = None
     if test.offset.any() and test.code is not None:
         adaptation = encoder_adaptation.encoder_adaptation(
@@ -274,7 +274,12 @@ def _evaluate(samples: EvaluationSamples, evaluate: Evaluate, opened: _Open) -> 
         encoder_adaptation=adaptation,
         references=opened.references,
         guests={guest: exchange(handed()) for guest, handed in opened.guests.items()},
-        sample_errors=sample_errors(metric, x, decode(test.code, test.offset)),
+        errors=measure_errors(
+            *(compared, domain.error),
+            samples=samples.tested,
+            test=(x, decode(test.code, test.offset)),
+            validation=(x_validation, on_validation),
+        ),
     )
 
 
@@ -317,7 +322,8 @@ def _is_plain(run: Run) -> bool:
 def domain_of(run: FinishedRun, samples: Domain) -> Domain:
     """The domain of samples and of what the run makes of them."""
     is_unit = ACTIVATIONS[run.architecture.network.output].output_range == "unit_interval"
-    return replace(samples, in_unit_interval=samples.in_unit_interval and is_unit)
+    domain = replace(samples, in_unit_interval=samples.in_unit_interval and is_unit)
+    return domain if METRICS[domain.error].applies(domain) else replace(domain, error="mse")
 
 
 def run_metrics(
@@ -359,11 +365,7 @@ def as_trained(
     if encoded.code is not None and encoded.log_variance is not None:
         noise *= np.exp(encoded.log_variance / 2)
         return encoded.code + noise, encoded.offset
-    stddev: Any = run.stddev
-    if isinstance(stddev, NoiseRange):
-        (levels,) = seeds.spawn(1)
-        stddev = stddev.at(np.random.default_rng(levels).random((len(noise), 1)))
-    noise *= np.asarray(stddev, np.float32)
+    noise *= draw_stddevs(run.stddev, np.random.default_rng(seeds.spawn(1)[0]), len(noise))
     # A model of the user's own was trained with its noise on the offset, whatever it does with it.
     if encoded.code is None or run.architecture.system_record.is_users:
         return encoded.code, encoded.offset + noise

@@ -18,7 +18,7 @@ import numpy as np
 from offset_autoencoder.config import Setting
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation import summary
-from offset_autoencoder.evaluation.metrics import VALIDATION, higher_is_better
+from offset_autoencoder.evaluation.metrics import VALIDATION, error_metric, higher_is_better
 from offset_autoencoder.evaluation.statistics import (
     ONE_SPLIT,
     Design,
@@ -56,21 +56,23 @@ def select_settings(
 ) -> list[Selected]:
     """For each model, and each value of its other swept keys, the best setting by validation.
 
-    Best is the best mean over the seeds of ``evaluate.metric`` on the validation split. A setting
+    Best is the best mean over the seeds of ``evaluate.metric`` on the validation split (where that
+    is one of detection, of the error that tells: :func:`.metrics.error_metric`). A setting
     of which a run diverged, or has no finite value, comes after all of which none did: a mean over
     the seeds that were easy is no mean over the seeds. Of equals the first in params.yaml is taken.
     A model that sweeps none of the keys enters as it is.
     """
+    metric = error_metric(evaluate)
     candidates: dict[tuple[object, ...], list[Selected]] = {}
     for setting, own in summary.rows_by_setting(rows, settings):
-        values = summary.values_of(own, f"{evaluate.metric}{VALIDATION}")
+        values = summary.values_of(own, f"{metric}{VALIDATION}")
         finite = values[np.isfinite(values)]
         estimate = mean_and_interval(finite, evaluate.confidence, design.overlap)
         others = (pair for pair in setting.sweep if pair[0] not in evaluate.selected_keys)
         candidates.setdefault((setting.model, *others), []).append(
             Selected(setting, 1, estimate, unfinished=len(values) - len(finite))
         )
-    sign = -1.0 if higher_is_better(evaluate.metric) else 1.0
+    sign = -1.0 if higher_is_better(metric) else 1.0
 
     def rank(item: Selected) -> tuple[int, float]:
         mean = item.validation.mean

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.files import write_text
+from offset_autoencoder.io.files import atomic_write, write_text
 
 Row = dict[str, str]
 """One row as read: cell per column."""
@@ -39,6 +39,22 @@ def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     for row in rows:
         writer.writerow([_cell(row.get(column)) for column in columns])
     return text.getvalue()
+
+
+def write_parquet(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
+    """Write columns (n,) as parquet, atomically; the same bytes for the same columns."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    numbers = [name for name, values in columns.items() if values.dtype.kind == "f"]
+    with atomic_write(path) as stream:
+        parquet.write_table(
+            pa.table({name: pa.array(values) for name, values in columns.items()}),
+            stream,
+            compression="zstd",
+            use_dictionary=[name for name in columns if name not in numbers],
+            use_byte_stream_split=numbers,
+        )
 
 
 def _cell(value: Any) -> str:

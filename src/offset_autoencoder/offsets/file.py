@@ -73,7 +73,7 @@ def read_tables(
             split: _float32(source.read(f"{key}.{split}", path, ids[split], f"{split} split"))
             for split, path in params.path.items()
         }
-    sample_ids = np.concatenate([ids[split] for split in SPLITS])
+    sample_ids = np.concatenate([part.ids for part in data.parts.values()])
     if params.id is None and data.schema.ids != "rows":
         raise InputError(
             where,
@@ -84,7 +84,8 @@ def read_tables(
     if params.id is None:  # the ids are all the rows of the data set, once
         x = arrays.reorder(x, sample_ids)
     ends = np.cumsum([len(ids[split]) for split in SPLITS])
-    parts = zip(SPLITS, np.split(np.arange(len(x)), ends[:-1]), strict=True)
+    # Last come the vectors of samples in no split.
+    parts = zip(SPLITS, np.split(np.arange(len(x)), ends), strict=False)
     return {split: _float32(arrays.RowSubset(x, part)) for split, part in parts}
 
 

@@ -207,7 +207,8 @@ def compute_vectors(
         data.train.x, y, data.train.ids, 0, n_classes, x_validation=data.validation.x, raw=raw
     )
     state = kind.fit(where, params, training, latent_dim)
-    if kind.read is not None and first is not None:
+    # What is in no split of the first seed may be in one of another's.
+    if kind.read is not None and first is not None and data.left_out is None:
         return state, _rows_of_first(first, data)
     if kind.read is not None:
         return state, kind.read(name, params, data, latent_dim, raw)

@@ -132,7 +132,8 @@ def level_figure(
     lines = [_line(name, group, "level") for name, group in groups.items()]
     at = {(name, row["level"]): _estimate(row) for name, group in groups.items() for row in group}
     exponent = wording.exponent_of(estimate.mean for estimate in at.values())
-    unit = wording.in_unit(_metric(results), exponent)
+    metric = results.error_metric
+    unit = wording.in_unit(_metric(metric), exponent)
     name = plot.replace("_", "-")
     table = _mean_table(
         f"{name}-numbers",
@@ -145,8 +146,8 @@ def level_figure(
         },
         10.0**-exponent,
     )
-    caption = f"{content}: {_measure(results)}."
-    return _curves(name, caption, lines, palette, x_label, _metric(results), table, points=True)
+    caption = f"{content}: {_measure(results, metric)}."
+    return _curves(name, caption, lines, palette, x_label, _metric(metric), table, points=True)
 
 
 def noise_level_figure(
@@ -172,12 +173,13 @@ def noise_level_figure(
     for name, group in with_level.items():
         ascending = sorted(group, key=lambda row: row["noise_level"])
         lines.append(_line(name, ascending, "noise_level"))
+    metric = results.evaluate.metric
     caption = (
         "The test metric by the noise level, the root mean square of what is added to a coordinate "
-        f"of the code: {_measure(results)}."
+        f"of the code: {_measure(results, metric)}."
     )
     x_label, axes = "noise level: rms of what is added", {"log_x": True, "points": True}
-    return _curves("noise-level", caption, lines, palette, x_label, _metric(results), None, **axes)
+    return _curves("noise-level", caption, lines, palette, x_label, _metric(metric), None, **axes)
 
 
 def code_figure(results: ExperimentResults, rows: Sequence[Row], palette: Palette) -> Figure | None:
@@ -313,12 +315,12 @@ def _estimate(row: Row) -> Estimate:
     return Estimate(row["mean"], NAN, row["low"], row["high"], row["runs"])
 
 
-def _metric(results: ExperimentResults) -> str:
-    return f"{METRICS[results.evaluate.metric].label} on the test split"
+def _metric(metric: str) -> str:
+    return f"{METRICS[metric].label} on the test split"
 
 
-def _measure(results: ExperimentResults) -> str:
-    better = wording.better_word(results.evaluate.metric)
+def _measure(results: ExperimentResults, metric: str) -> str:
+    better = wording.better_word(metric)
     over = wording.over_seeds(results.evaluate.confidence, results.design)
     return f"{over}; {better} is better"
 

@@ -30,6 +30,7 @@ from offset_autoencoder.io.files import read_json, write_text
 from offset_autoencoder.offsets.table import INFO, folder_of
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS
 from offset_autoencoder.reporting import figures, result_tables
+from offset_autoencoder.reporting.error_table import error_table
 from offset_autoencoder.reporting.palette import DARK_PAGE, palette_of
 from offset_autoencoder.reporting.rendering import sample_strips
 from offset_autoencoder.reporting.rows import plot_tables
@@ -211,6 +212,7 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
             for plot in figures.LEVELS
         },
         probes=result_tables.probe_table(results),
+        errors=error_table(results),
         reconstructions=strips,
         prior=prior,
         are_profiles=reconstructions is not None and reconstructions.originals.ndim == 2,

@@ -11,7 +11,7 @@ from typing import Any
 from offset_autoencoder.evaluation.metrics import METRICS, Metric
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.io.files import write_json
-from offset_autoencoder.io.tables import write_csv
+from offset_autoencoder.io.tables import write_csv, write_parquet
 from offset_autoencoder.reporting import charts, rows
 from offset_autoencoder.reporting.curves import curve_chart
 from offset_autoencoder.reporting.noise_level_plot import is_logarithmic
@@ -28,7 +28,7 @@ Drawn = tuple[Any, Sequence[Row]] | None
 
 
 def write_reports(folder: Path, results: ExperimentResults) -> None:
-    """Write ``metrics.json``, the tables, and ``plots/`` anew."""
+    """Write ``metrics.json``, the tables, the errors of the test samples, and ``plots/`` anew."""
     plots = folder / "plots"
     shutil.rmtree(plots, ignore_errors=True)
     write_json(folder / "metrics.json", dict(results.metrics_tree))
@@ -36,6 +36,7 @@ def write_reports(folder: Path, results: ExperimentResults) -> None:
     for place, tables in ((folder, rows.report_tables(results)), (plots, plotted)):
         for name, table in tables.items():
             write_csv(place / f"{name}.csv", *table)
+    write_parquet(folder / "errors" / "test.parquet", results.sample_errors)
     draw_pictures(plots, results, plotted)
 
 
@@ -77,7 +78,7 @@ def _interventions(results: ExperimentResults, plots: Plots) -> Drawn:
         f"{_over_seeds(results)};",
         f"right of zero is worse; grey: within ± {margin:g} %",
     )
-    error = _metric(results).error_label
+    error = METRICS[results.error_metric].error_label
     x_label = f"change of the {error}, % of that of the network trained with nothing"
     chart = charts.interval_chart("interventions", title, x_label, margin=margin)
     return chart, plots["interventions"][1]
@@ -160,7 +161,7 @@ def _levels(results: ExperimentResults, title: str, x_label: str, table: rows.Ro
     if len({row["level"] for row in finite}) < 2:
         return None
     log = is_logarithmic(results.summaries) and all(row["mean"] > 0 for row in finite)
-    y_label = f"{_metric(results).label}, test split"
+    y_label = f"{METRICS[results.error_metric].label}, test split"
     return _curves(title, "level", x_label, y_label, finite, log=log)
 
 

@@ -16,6 +16,7 @@ from offset_autoencoder.evaluation.examples import CODE_COLUMNS
 from offset_autoencoder.evaluation.intervention_summary import InterventionSummary
 from offset_autoencoder.evaluation.metrics import CONDITIONS
 from offset_autoencoder.evaluation.results import ExperimentResults
+from offset_autoencoder.evaluation.sample_errors import QUANTILES
 from offset_autoencoder.reporting.noise_level_plot import label_places, shown_as
 from offset_autoencoder.reporting.palette import model_colours, swept_colours
 from offset_autoencoder.reporting.verdict_columns import VERDICT
@@ -132,7 +133,24 @@ def report_tables(results: ExperimentResults) -> dict[str, Rows]:
         "interventions": led(_INTERVENTION, results.interventions),
         "probes": _probe_rows(results, keys),
         "tuned": _tuned_rows(results, keys),
+        "errors/thresholds": _threshold_rows(results, keys),
     }
+
+
+def _threshold_rows(results: ExperimentResults, keys: Sequence[str]) -> Rows:
+    """``errors/thresholds.csv``: by run, quantiles of the errors of its validation samples."""
+    names = [f"quantile_{q:g}" for q in QUANTILES]
+    columns = ["id", "model", "setting", *keys, "seed", "metric", *names]
+    return columns, [
+        {
+            "id": row.id,
+            **summary.setting_cells(row.run.setting, keys),
+            "seed": row.run.seed,
+            "metric": errors.metric,
+            **dict(zip(names, errors.thresholds, strict=True)),
+        }
+        for row, errors in results.thresholds
+    ]
 
 
 def _tuned_rows(results: ExperimentResults, keys: Sequence[str]) -> Rows:
@@ -283,7 +301,7 @@ def shown_in(plot: str, results: ExperimentResults) -> list[InterventionSummary]
     return [
         item
         for item in results.interventions
-        if item.metric == results.evaluate.metric
+        if item.metric == results.error_metric
         and item.intervention.kind.plot == plot
         and item.network == OWN_NETWORK
     ]

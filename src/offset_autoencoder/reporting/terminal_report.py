@@ -16,6 +16,7 @@ from offset_autoencoder.evaluation.statistics import percent
 from offset_autoencoder.evaluation.summary import SettingSummary
 from offset_autoencoder.paths import REPORTS
 from offset_autoencoder.reporting import result_tables
+from offset_autoencoder.reporting.error_table import SHOWN, error_table
 from offset_autoencoder.reporting.noise_conditions import in_common
 from offset_autoencoder.reporting.palette import TERMINAL_STYLES, Palette, palette_of
 from offset_autoencoder.reporting.result_tables import Against
@@ -41,6 +42,7 @@ def print_report(console: Console, results: ExperimentResults) -> None:
         _print_comparisons(console, results)
     if results.selected:
         _print_tuned(console, results)
+    _print_detection(console, results)
     if results.bounds:
         _print_bounds(console, results.bounds)
         console.print()
@@ -251,6 +253,23 @@ def _print_costs(console: Console, results: ExperimentResults) -> None:
         console,
         "Against the network trained with nothing, and with Gaussian noise of the same rms. off: "
         "as deployed, noise off and offset on; on: as trained, both on. Below zero is better.",
+    )
+    console.print()
+
+
+def _print_detection(console: Console, results: ExperimentResults) -> None:
+    """How well the error of a sample tells anomalies, where these are sought."""
+    table, settings = error_table(results), [item.setting for item in results.error_summaries]
+    headings = {name: f"{each.label} ±" for name, each in METRICS.items() if each.detects}
+    if not {column.key for column in table.columns}.issuperset(headings):
+        return
+    above = {"detected": "detected, %", "above": "false alarms, %"}
+    title = "anomalies of the test split, told by the error of a sample"
+    print_table(console, title, _columns(settings, table, {**headings, **above}))
+    print_note(
+        console,
+        f"detected, false alarms: anomalies and normal samples above the {percent(SHOWN)} quantile "
+        "of the validation split. reports/errors has the error of each sample.",
     )
     console.print()
 

@@ -19,7 +19,6 @@ import numpy as np
 from offset_autoencoder.data.prepared import PreparedData
 from offset_autoencoder.data.varying import PreparedSplits, load_splits
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.arrays import chunks
 from offset_autoencoder.io.files import replace_folder, write_npz
 from offset_autoencoder.offsets.table import INFO, STATE
 from offset_autoencoder.paths import PREPARED
@@ -27,7 +26,6 @@ from offset_autoencoder.serving.inference_model import (
     NETWORK,
     OFFSET,
     InferenceModel,
-    SideInputs,
     load_model_folder,
     open_run,
 )
@@ -87,6 +85,7 @@ def save_model_folder(
                 shutil.copyfile(model.offset_folder / name, new / OFFSET / name)
         # A model that was split can no longer be saved: only now.
         changes = {"has_code": network.has_code, "test": dict(test or {})}
+        changes["thresholds"] = {name: {**own} for name, own in model.thresholds.items()}
         write_metadata(new, model.metadata.model_copy(update=changes))
 
 
@@ -95,20 +94,8 @@ def test_mse(model: InferenceModel, data: PreparedData, table_folder: Path | Non
 
     The folder of the run's offset table is read where the model cannot compute its offset.
     """
-    split, classes, total = data.test, data.schema.classes, 0.0
-    table = None
-    if model.metadata.needs == "offset" and table_folder is not None:
-        table = np.load(table_folder / "test.npy", mmap_mode="r", allow_pickle=False)
-    for start, x in chunks(split.x):
-        rows = slice(start, start + len(x))
-        side: SideInputs = {"is_scaled": True, "ids": split.ids[rows]}
-        if classes is not None and split.y is not None:
-            side["labels"] = np.asarray(classes)[split.y[rows]]
-        if table is not None:
-            side["offset"] = np.asarray(table[rows])
-        error = model.reconstruct(x, **side) - x.astype(np.float64)
-        total += float(np.square(error).sum())
-    return total / split.x.size
+    errors = model.split_errors(data, "test", table_folder)["mse"]
+    return float(np.mean(errors, dtype=np.float64))
 
 
 def main() -> None:

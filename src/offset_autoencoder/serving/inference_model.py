@@ -8,7 +8,7 @@ f(x), ``offset.json`` and ``state.npz`` as an offsets stage writes them.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -17,11 +17,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from offset_autoencoder.config import SplitName
-from offset_autoencoder.data.prepared import load_prepared, load_scale
+from offset_autoencoder.data.prepared import PreparedData, load_prepared, load_scale
 from offset_autoencoder.data.scaling import ShiftAndFactor, apply_scale, inverse_scale
 from offset_autoencoder.data.varying import load_splits
 from offset_autoencoder.errors import InputError, short_repr
-from offset_autoencoder.io.files import sha256_of_json
+from offset_autoencoder.evaluation.sample_errors import (
+    QUANTILES,
+    errors_of,
+    errors_that_apply,
+    thresholds,
+)
+from offset_autoencoder.io.arrays import chunks
+from offset_autoencoder.io.files import open_npy, sha256_of_json
 from offset_autoencoder.models.inference import KerasNetwork, load_network
 from offset_autoencoder.offsets import kind as checks
 from offset_autoencoder.offsets.kind import Apply, Float32, Int64, Samples, stored_applier
@@ -83,12 +90,14 @@ class InferenceModel:
         scale: Shift and factor of :func:`.scaling.apply_scale`.
         offset_folder: Folder of its offset table; None for a run without one.
         load_network: Called when the network is first needed: only then is TensorFlow imported.
+        open_data: Opens the splits of its seed; None away from its project.
     """
 
     metadata: ModelMetadata
     scale: ShiftAndFactor
     offset_folder: Path | None
     load_network: Callable[[], KerasNetwork]
+    open_data: Callable[[], PreparedData] | None = None
 
     @functools.cached_property
     def network(self) -> KerasNetwork:
@@ -114,6 +123,63 @@ class InferenceModel:
     def reconstruct(self, x: ArrayLike, **side: Unpack[SideInputs]) -> Float32:
         """Reconstruction, (n, D) float32 in the units of x, noise off."""
         return self._reconstruct(self._scaled(x, side), side)
+
+    def errors(
+        self,
+        x: ArrayLike,
+        metric: str = "mse",
+        *,
+        per_feature: bool = False,
+        **side: Unpack[SideInputs],
+    ) -> Float32:
+        """Error of each sample, (n,) float32, or of each feature of it, (n, D); noise off.
+
+        It is that of the values as the network sees them, as in the reports. ``metric`` is one of
+        :data:`.metrics.METRICS` that is a mean over samples.
+        """
+        scaled = self._scaled(x, side)
+        side["is_scaled"] = True
+        output = self._reconstruct(scaled, side)
+        return errors_of(metric, scaled, output, per_feature=per_feature)
+
+    def split_errors(
+        self, data: PreparedData, split: SplitName, table_folder: Path | None
+    ) -> dict[str, Float32]:
+        """Error of each sample of a split, by metric, gone through a chunk at a time.
+
+        The folder of the run's offset table is read where the model cannot compute its offset.
+        """
+        own, classes = data.split(split), data.schema.classes
+        table, found = None, dict[str, list[Float32]]()
+        if self.metadata.needs == "offset" and table_folder is not None:
+            table = open_npy(table_folder / f"{split}.npy")
+        for start, x in chunks(own.x):
+            rows = slice(start, start + len(x))
+            side: SideInputs = {"is_scaled": True, "ids": own.ids[rows]}
+            if classes is not None and own.y is not None:
+                side["labels"] = np.asarray(classes)[own.y[rows]]
+            if table is not None:
+                side["offset"] = np.asarray(table[rows])
+            output = self.reconstruct(x, **side)
+            for metric in errors_that_apply(x, output):
+                found.setdefault(metric, []).append(errors_of(metric, x, output))
+        by_metric = {metric: np.concatenate(parts) for metric, parts in found.items()}
+        return {metric: each for metric, each in by_metric.items() if len(each) == len(own.x)}
+
+    @functools.cached_property
+    def thresholds(self) -> Mapping[str, Mapping[str, float]]:
+        """Quantiles of the errors of the validation split, by metric and quantile.
+
+        Empty where they are not known: the model was saved by an earlier version.
+        """
+        if self.open_data is None:
+            return self.metadata.thresholds
+        errors = self.split_errors(self.open_data(), "validation", self.offset_folder)
+        return {
+            metric: dict(zip(map(str, QUANTILES), thresholds(own), strict=True))
+            for metric, own in errors.items()
+            if np.isfinite(own).all()
+        }
 
     def apply(self, x: ArrayLike, **side: Unpack[SideInputs]) -> dict[str, Float32]:
         """``reconstruction``, ``offset`` and, where the network names one, ``code``."""
@@ -266,6 +332,7 @@ def open_run(run: str | Path, root: Path = Path(), model: str | None = None) -> 
         load_scale(splits.folder_of(spec.seed)),
         offset,
         lambda: KerasNetwork(load_run(folder), architecture.system, str(folder)),
+        lambda: splits.of(spec.seed),
     )
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from pydantic import Field
+
 from offset_autoencoder.config import values
 from offset_autoencoder.config.offset_kinds import OFFSETS, OffsetSection, SideInput
 from offset_autoencoder.config.systems import SYSTEMS
@@ -40,6 +42,7 @@ class ModelMetadata(values.Section):
         has_code: True where its network names a code that depends on x alone.
         test_samples_sha256: Digest of the scaled test samples.
         test: Test metrics, as evaluate measured them; empty where they are not known.
+        thresholds: Quantiles of the errors of the validation samples, by metric and quantile.
     """
 
     format: int = FORMAT
@@ -60,6 +63,7 @@ class ModelMetadata(values.Section):
     has_code: bool
     test_samples_sha256: str
     test: dict[str, float]
+    thresholds: dict[str, dict[str, float]] = Field({})
 
     @property
     def needs(self) -> SideInput | None:

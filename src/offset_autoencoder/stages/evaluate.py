@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from offset_autoencoder.config import SPLITS, Params, Run, load_params
+from offset_autoencoder.config.schema import Evaluate
+from offset_autoencoder.data.anomalies import find_anomalies
 from offset_autoencoder.data.prepared import PreparedData, Schema
 from offset_autoencoder.data.varying import PreparedSplits, load_splits
 from offset_autoencoder.errors import InputError, run_command
 from offset_autoencoder.evaluation import examples, run_evaluation
-from offset_autoencoder.evaluation.metrics import Domain, check_metrics
+from offset_autoencoder.evaluation.metrics import Domain, check_metrics, sample_metric
 from offset_autoencoder.evaluation.probes import Splits, prepare_targets
 from offset_autoencoder.evaluation.results import (
     ExperimentResults,
@@ -18,6 +23,7 @@ from offset_autoencoder.evaluation.results import (
     pictured_runs,
 )
 from offset_autoencoder.evaluation.run_evaluation import RunEvaluation
+from offset_autoencoder.evaluation.sample_errors import TestedSamples
 from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design
 from offset_autoencoder.evaluation.summary import RunRow
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, PREPARED, REPORTS
@@ -59,17 +65,21 @@ def evaluate(
     finished = [(row.id, run) for row, run in pairs if row.status == "finished"]
     trained = {run_id: (run, load_finished_run(MODELS, run_id)) for run_id, run in finished}
     evaluations = evaluate_all(params, splits, trained)
+    # Other seeds may have trained on the first one's test samples.
+    seed = params.seeds[0]
+    data = splits.of(seed)
     results = experiment_results(
         params,
         [_run_row(row, run, evaluations.get(row.id)) for row, run in pairs],
         evaluations,
         [(run, read_history(runs_folder(MODELS) / run_id)["val_loss"]) for run_id, run in finished],
         unconverged=sum(still_improving(run_id, run) for run_id, run in finished),
-        design=design_of(splits.schema(params.seeds[0]), varies=splits.varies),
+        design=design_of(
+            data.schema,
+            varies=splits.varies,
+            anomalies=0 if (found := anomalies_of(data, params.evaluate)) is None else found.sum(),
+        ),
     )
-    # Other seeds may have trained on the first one's test samples.
-    seed = params.seeds[0]
-    data = splits.of(seed)
     pictured = pictured_runs(results, seed if splits.varies else None)
     chosen = {run_id: trained[run_id] for run_id, _ in pictured}
     named = [(full_label(run.setting), run_id) for run_id, run in pictured]
@@ -82,12 +92,20 @@ def evaluate(
     )
 
 
-def design_of(schema: Schema, *, varies: bool) -> Design:
-    """The design of an experiment, by the sizes of its splits, which are those of all seeds."""
+def anomalies_of(data: PreparedData, evaluate: Evaluate) -> NDArray[np.bool_] | None:
+    """Mark the anomalies of the test split; None where none are sought."""
+    return find_anomalies(evaluate.anomaly, data.test.y, data.schema.classes)
+
+
+def design_of(schema: Schema, *, varies: bool, anomalies: int = 0) -> Design:
+    """The design of an experiment, by the sizes of its splits, which are those of all seeds.
+
+    ``anomalies`` are in the test split, and none that could be trained on.
+    """
     samples = schema.samples
     if not varies:
         return ONE_SPLIT
-    others = samples["validation"] + samples["test"]
+    others = samples["validation"] + samples["test"] - int(anomalies)
     return Design(
         varies=True,
         overlap=samples["test"] / samples["train"],
@@ -99,8 +117,8 @@ def _run_row(row: IndexedRun, run: Run, evaluation: RunEvaluation | None) -> Run
     engine = read_saved_run(runs_folder(MODELS) / row.id).engine
     if evaluation is None:
         return RunRow(row.id, run, row.status, engine=engine)
-    measured = evaluation.metrics, evaluation.sample_errors
-    return RunRow(row.id, run, row.status, *measured, engine=engine)
+    compared = None if evaluation.errors is None else evaluation.errors.compared
+    return RunRow(row.id, run, row.status, evaluation.metrics, compared, engine=engine)
 
 
 def evaluate_all(
@@ -116,7 +134,8 @@ def evaluate_all(
     with progress("evaluating runs", len(trained), float(len(trained))) as report:
         for key, runs in by_split.items():
             data = splits.of(next(iter(runs.values()))[0].seed)
-            samples, offsets = samples_of(data, splits), offsets_of(data, key)
+            samples = samples_of(data, splits, params.evaluate)
+            offsets = offsets_of(data, key)
             evaluated = run_evaluation.evaluate_runs(runs, offsets, samples, params.evaluate)
             for run_id, evaluation in evaluated:
                 evaluations[run_id] = evaluation
@@ -124,17 +143,26 @@ def evaluate_all(
     return evaluations
 
 
-def samples_of(data: PreparedData, splits: PreparedSplits) -> run_evaluation.EvaluationSamples:
+def samples_of(
+    data: PreparedData, splits: PreparedSplits, evaluate: Evaluate
+) -> run_evaluation.EvaluationSamples:
     """The samples of one split; their domain is that of all, so that all have the same metrics."""
     x, y = ([getattr(data.split(name), part) for name in SPLITS] for part in ("x", "y"))
+    classes, of_test = data.schema.classes, data.test.y
+    is_anomaly = anomalies_of(data, evaluate)
+    labels = None if classes is None or of_test is None else np.asarray(classes)[of_test]
+    # No probe has seen the labels of anomalies.
+    probed = None if labels is None or is_anomaly is not None else Splits(*y)
     domain = Domain.of(data.test.x, data.schema.range, data.schema.image_shape)
+    domain = replace(domain, anomalies=is_anomaly, error=sample_metric(evaluate))
     if splits.value_range is not None:
         low, high = splits.value_range
         domain = replace(domain, in_unit_interval=low >= 0 and high <= 1)
     return run_evaluation.EvaluationSamples(
         x=dict(zip(SPLITS, x, strict=True)),
-        targets=prepare_targets(Splits(*x), None if data.schema.classes is None else Splits(*y)),
+        targets=prepare_targets(Splits(*x), probed),
         domain=domain,
+        tested=TestedSamples(data.test.ids, labels, is_anomaly),
     )
 
 

@@ -15,8 +15,16 @@ from offset_autoencoder.config.offset_kinds import DataShape
 from offset_autoencoder.config.schema import Data, SplitName
 from offset_autoencoder.config.values import check_environment
 from offset_autoencoder.data import prepared, varying
+from offset_autoencoder.data.anomalies import find_anomalies, leave_out
 from offset_autoencoder.data.checks import WrittenSplits, check_values
-from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, Schema, SplitRows
+from offset_autoencoder.data.prepared import (
+    LEFT_OUT,
+    PartName,
+    PreparedData,
+    PreparedSplit,
+    Schema,
+    SplitRows,
+)
 from offset_autoencoder.data.samples import Samples, load_samples, locate
 from offset_autoencoder.data.scaling import Scale, fit_scale
 from offset_autoencoder.data.splits import assign, split_leakage
@@ -76,7 +84,8 @@ class Source:
     """The raw data set of params.yaml, and how it is split.
 
     Attributes:
-        rows: Rows of each split in ascending order of id: of the first seed's where splits vary.
+        rows: Rows of each split in ascending order of id, and of what is left out of all: of the
+            first seed's where splits vary.
         seeds: Seeds with a split of their own; empty where one split serves all runs.
         note: Clause of the summary on how the data are split, where there is something to say.
     """
@@ -100,7 +109,8 @@ class Source:
         seeds, note = _seeds_with_splits(params, samples)
         rows = _assign(params, samples, seeds[0] if seeds else None)
         classes = None if samples.classes is None else len(samples.classes)
-        shape = DataShape(len(rows["train"]), samples.x.shape[1], classes, varies=bool(seeds))
+        size = len(rows["train"]), samples.x.shape[1]
+        shape = DataShape(*size, classes, varies=bool(seeds), left_out=LEFT_OUT in rows)
         for name, offset in params.offsets.items():
             offset.check_shape(f"params.yaml: offsets.{name}", shape, params.latent_dims(name))
             for key, path in offset.files.items():
@@ -133,19 +143,32 @@ class Source:
         first = self.seeds[0] if self.seeds else None
         summaries = [self._write_splits(folder, first, self.rows, x, places, report)]
         place_in_first = np.empty_like(places)
-        place_in_first[np.concatenate([self.rows[name] for name in SPLITS])] = np.arange(
-            len(places)
-        )
+        place_in_first[np.concatenate([*self.rows.values()])] = np.arange(len(places))
         for seed in self.seeds[1:]:
             rows = _assign(self.params, self.samples, seed)
-            of_first = {name: place_in_first[rows[name]] for name in SPLITS}
+            of_first = {name: place_in_first[part] for name, part in rows.items()}
             place = varying.seed_folder(folder, seed)
             varying.write_rows(place, of_first)
             by_index = (summaries[0], of_first)
             summaries.append(self._write_splits(place, seed, rows, x, places, by_index=by_index))
         data = self._finish(folder, summaries)
+        lines = [_summary(summaries, self.note), *self._anomaly_lines()]
         budgets = [f"warning: {text}"] if (text := self.params.budget_warning) else []
-        return data, [_summary(summaries, self.note), *_leakage_warning(summaries), *budgets]
+        return data, [*lines, *_leakage_warning(summaries), *budgets]
+
+    def _anomaly_lines(self) -> list[str]:
+        """Lines on the samples that are left out, and on offsets that are told what to detect."""
+        if (is_anomaly := _find_anomalies(self.params, self.samples)) is None:
+            return []
+        test, out = self.rows["test"], len(self.rows.get(LEFT_OUT, ()))
+        line = f"anomalies: {is_anomaly[test].sum()} of {len(test)} test samples; {out} more "
+        line += "left out of train and validation"
+        told = [name for name, offset in self.params.offsets.items() if offset.needs == "labels"]
+        told = [s.model for s in self.params.settings if s.spec.offset in told]
+        return [line] + [
+            f"warning: {name} is given the labels, by which anomalies are told apart"
+            for name in dict.fromkeys(told)
+        ]
 
     def _write_splits(
         self,
@@ -163,7 +186,7 @@ class Source:
         have no x of their own, and their values are checked.
         """
         table, of_seed = self.samples.tables[0], "" if seed is None else f" of seed {seed}"
-        ordered = {name: places[rows[name]] for name in SPLITS}
+        ordered = {name: places[part] for name, part in rows.items()}
         with adding(of_seed and f", in the split{of_seed}"):
             scale = fit_scale(
                 self.params.data,
@@ -203,13 +226,13 @@ class Source:
             prepared.write_schema(summary.folder, schema, summary.scale.arrays)
         if self.seeds:
             varying.write_seeds(folder, self.seeds, of_all)
-        splits: dict[SplitName, PreparedSplit] = {
+        splits: dict[PartName, PreparedSplit] = {
             name: PreparedSplit(
                 x=open_npy(folder / name / "x.npy"),
-                y=None if self.samples.y is None else self.samples.y[self.rows[name]],
-                ids=self.samples.ids[self.rows[name]],
+                y=None if self.samples.y is None else self.samples.y[part],
+                ids=self.samples.ids[part],
             )
-            for name in SPLITS
+            for name, part in self.rows.items()
         }
         data = PreparedData(**splits, schema=replace(summaries[0].schema, range=data_range))
         latent_dims = {name: self.params.latent_dims(name) for name in self.params.offsets}
@@ -236,19 +259,31 @@ class Source:
                 for name in SPLITS
             },
             columns=None if columns is None else list(columns),
+            left_out=len(rows.get(LEFT_OUT, ())),
         )
 
 
 def _assign(params: Params, samples: Samples, seed: int | None) -> SplitRows:
     """Rows of each split: of the runs of a seed, or (None) of all runs."""
-    return assign(
+    split, y, classes = params.split, samples.y, samples.classes
+    is_anomaly = _find_anomalies(params, samples)
+    if is_anomaly is not None and not split.stratify:
+        # So that as many are normal in the split of every seed.
+        split, y = split.model_copy(update={"stratify": True}), is_anomaly.astype(np.int64)
+        classes = ["normal", "anomalous"]
+    rows = assign(
         samples.ids,
-        params.split,
-        y=samples.y,
-        classes=samples.classes,
+        split,
+        y=y,
+        classes=classes,
         given=samples.splits,
         run_seed=seed,
     )
+    return leave_out(rows, is_anomaly, samples.ids, "" if seed is None else f" of seed {seed}")
+
+
+def _find_anomalies(params: Params, samples: Samples) -> NDArray[np.bool_] | None:
+    return find_anomalies(params.evaluate.anomaly, samples.y, samples.classes)
 
 
 def _seeds_with_splits(params: Params, samples: Samples) -> tuple[tuple[int, ...], str]:

@@ -20,7 +20,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from offset_autoencoder.config import Params
 from offset_autoencoder.data.varying import load_splits
-from offset_autoencoder.evaluation.metrics import METRICS, VALIDATION, higher_is_better
+from offset_autoencoder.evaluation.metrics import (
+    METRICS,
+    VALIDATION,
+    error_metric,
+    higher_is_better,
+)
 from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.io.tables import number, read_csv
 from offset_autoencoder.paths import PREPARED, REPORTS, project_root
@@ -102,8 +107,12 @@ def runs_to_serve(params: Params, root: Path) -> tuple[ServedRun, ...]:
 
 
 def champion_metric(params: Params) -> str:
-    """The metric by which runs are chosen: ``tracking.champion_metric``, else that of evaluate."""
-    return params.tracking.champion_metric or params.evaluate.metric
+    """The metric by which runs are chosen: ``tracking.champion_metric``, else that of evaluate.
+
+    The validation split has no anomalies: where that of evaluate is one of their detection, the
+    error that tells is taken.
+    """
+    return params.tracking.champion_metric or error_metric(params.evaluate)
 
 
 def _best_run(candidates: Iterable[ServedRun], metric: str) -> ServedRun | None:

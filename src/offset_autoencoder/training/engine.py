@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.registries import ENGINES, load
+from offset_autoencoder.config.systems import draw_stddevs
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import read_ahead, release_rows
 from offset_autoencoder.models.architecture import Architecture
@@ -155,7 +156,7 @@ def epoch_pieces(
             read_ahead(x, following)
         noise = draw_noise(draws, len(rows), job.offset.shape[1]) if draws else None
         if noise is not None and span is not None and levels is not None:
-            noise *= span.at(levels.random((len(rows), 1), dtype=np.float32))
+            noise *= draw_stddevs(span, levels, len(rows))
         yield rows, noise
         if chunks is not None:
             release_rows(x, rows)

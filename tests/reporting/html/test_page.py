@@ -244,7 +244,7 @@ def test_it_is_a_page_whatever_is_missing(
     page = parse(html)
     assert said in page.all("main")[0].text + "".join(s.text for s in page.all("script"))
     assert not re.search(r"\bnan\b|NaN|None\b|Infinity", page.all("main")[0].text)
-    assert len(page.all("h2")) == 10
+    assert len(page.all("h2")) == 11
 
 
 def test_a_missing_file_is_named(project: MakeProject) -> None:
