@@ -16,7 +16,8 @@ from offset_autoencoder.cli.runs import PublishedRuns, list_runs, read_test_metr
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.runs.store import IndexedRun
 from offset_autoencoder.tracking.record_types import CONTENT, CURRENT, KEY, ROLE
-from offset_autoencoder.tracking.store import Location, StoredRun
+from offset_autoencoder.tracking.state import StoredRun
+from offset_autoencoder.tracking.store import Location
 
 
 def test_every_run_has_its_row(command: Any, runs: pd.DataFrame) -> None:

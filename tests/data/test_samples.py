@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
+from pyarrow import csv as pa_csv
 
-from offset_autoencoder.config.schema import Data
+from offset_autoencoder.config.schema import Data, Split
 from offset_autoencoder.data.samples import Samples, load_samples, load_source
 from offset_autoencoder.errors import InputError
 
@@ -323,3 +324,109 @@ def test_keys_that_do_not_fit(tmp_path: Path, keys: dict[str, Any], message: str
     save(tmp_path, x=X, v=X[:, :3], u=X.astype(np.uint8), l=LABELS)
     with pytest.raises(InputError, match=message):
         read(tmp_path, **keys)
+
+
+FORMATS = ("csv", "parquet", "npz", "npy")
+SUBJECTS = np.array([f"p{i % 4}" for i in range(12)])
+DAYS = np.array(["2024-05-31", "2024-06-01", "2023-01-02", "2024-01-02"] * 3, dtype="datetime64[D]")
+
+
+def write(raw: Path, form: str, **columns: NDArray[Any]) -> dict[str, Any]:
+    """A file of features and these columns; the ``data:`` that reads it."""
+    if form in ("npz", "npy"):
+        save(raw, x=X, **columns)
+        arrays: dict[str, Any] = {"x": X, **columns}
+        np.savez(raw / "x.npz", **arrays)
+        return {"source": "file", "path": f"x.{form}"}
+    table = pa.table({f"f{i}": X[:, i] for i in range(4)} | columns)
+    if form == "csv":
+        pa_csv.write_csv(table, raw / "x.csv")
+    else:
+        pq.write_table(table, raw / "x.parquet")
+    return {"source": "file", "path": f"x.{form}"}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("group", SUBJECTS),
+        ("group", np.arange(12) % 4),
+        ("group", (np.arange(12) % 4).astype(float)),
+        ("group", DAYS),
+        ("order", DAYS),
+        ("order", DAYS.astype("datetime64[ns]")),
+        ("order", np.arange(12)[::-1] * 0.5),
+        ("order", np.arange(12)[::-1]),
+    ],
+)
+def test_groups_and_moments_of_every_format(
+    form: str, key: str, values: NDArray[Any], tmp_path: Path
+) -> None:
+    """The column is no feature, and says the same in every format."""
+    data = Data.model_validate(write(tmp_path, form, by=values))
+    split = Split.model_validate({key: "by.npy" if form == "npy" else "by"})
+    samples = load_samples(data, tmp_path, split)
+    np.testing.assert_array_equal(samples.x[:], X)
+    read = np.asarray(samples.groups if key == "group" else samples.moments)
+    assert (samples.groups is None, samples.moments is None) == (key == "order", key == "group")
+    _, expected = np.unique(values, return_inverse=True)
+    np.testing.assert_array_equal(np.unique(read, return_inverse=True)[1], expected)
+
+
+def test_a_column_may_be_id_and_order(tmp_path: Path) -> None:
+    data = write(tmp_path, "csv", day=np.arange(12) + 100) | {"id": "day"}
+    samples = load_samples(Data.model_validate(data), tmp_path, Split(order="day"))
+    np.testing.assert_array_equal(samples.ids, np.arange(12) + 100)
+    np.testing.assert_array_equal(samples.moments, np.arange(12) + 100)
+    assert samples.x.shape == (12, 4)
+
+
+def test_groups_and_moments_of_a_file_per_split(tmp_path: Path) -> None:
+    save(tmp_path, a=X[:8], b=X[8:], ga=SUBJECTS[:8], gb=SUBJECTS[8:])
+    data = Data.model_validate({"source": "file", "path": {"train": "a.npy", "test": "b.npy"}})
+    split = Split.model_validate({"group": {"train": "ga.npy", "test": "gb.npy"}})
+    samples = load_samples(data, tmp_path, split)
+    np.testing.assert_array_equal(samples.groups, SUBJECTS)
+    with pytest.raises(InputError, match=r"split\.group: data\.path names a file per split, so"):
+        load_samples(data, tmp_path, Split(group="ga.npy"))
+    with pytest.raises(InputError, match=r"split\.group: has no test, data\.path has"):
+        load_samples(data, tmp_path, Split.model_validate({"group": {"train": "ga.npy"}}))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (np.array(["a", " "] * 6), r"row 1.*: the group is missing"),
+        (np.array([1, np.nan] * 6), r"row 1.*: the group is missing"),
+        (np.arange(11), "holds 11 values for 12 samples"),
+        (np.zeros((12, 2)), r"has shape \(12, 2\), expected one group per sample"),
+        (np.zeros(12, complex), "groups are complex128, expected numbers, dates or text"),
+    ],
+)
+def test_a_group_that_is_none_is_named(values: NDArray[Any], said: str, tmp_path: Path) -> None:
+    data = Data.model_validate(write(tmp_path, "npy", by=values))
+    with pytest.raises(InputError, match=said):
+        load_samples(data, tmp_path, Split(group="by.npy"))
+
+
+def test_groups_go_with_a_file_and_are_found(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"split\.order: goes with source: file, not source: dig"):
+        load_samples(Data(), tmp_path, Split(order="day"))
+    data = Data.model_validate(write(tmp_path, "csv", subject=SUBJECTS))
+    with pytest.raises(InputError, match=r"split\.group: .* has no column 'subjct' .did you mean"):
+        load_samples(data, tmp_path, Split(group="subjct"))
+
+
+def test_ids_in_two_splits_are_counted(tmp_path: Path) -> None:
+    parts = np.array(["train"] * 6 + ["validation"] * 3 + ["test"] * 3)
+    data = write(tmp_path, "csv", name=SUBJECTS, part=parts) | {"id": "name", "split": "part"}
+    with pytest.raises(InputError) as caught:
+        load_samples(Data.model_validate(data), tmp_path)
+    for said in (
+        "id 'p0' stands twice",
+        "; 3 more ids stand twice",
+        "; 3 of validation stand in train, too; 3 of test stand in train, too; ",
+        "kept in one split by split.group",
+    ):
+        assert said in str(caught.value)

@@ -23,10 +23,12 @@ from offset_autoencoder.evaluation.summary import (
     metrics_tree,
     rows_by_setting,
     runs_table,
+    setting_cells,
     shown_epochs,
     summarise,
     summarise_bounds,
     summarise_generalization_gaps,
+    sweep_keys,
 )
 from offset_autoencoder.io.files import read_json, write_json
 
@@ -191,7 +193,7 @@ def test_columns_of_metrics_are_those_with_values(
 
 def test_the_columns_are_those_of_all_runs(make_params: MakeParams) -> None:
     params = make_params()
-    named = ["id", "model", "setting", "stddev", "rms", "seed", "status", "engine"]
+    named = ["id", "model", "setting", "stddev", "rms", "seed", "engine", "status"]
 
     def columns(*metrics: dict[str, float]) -> list[str]:
         rows = [RunRow("a", params.runs[0], "finished", item) for item in metrics]
@@ -280,3 +282,23 @@ def test_gaps_are_paired_by_seed_and_above_zero_where_training_is_better(
         if metric == "mse":
             assert item.relative.mean == pytest.approx(0.5)
             assert item.relative.half == pytest.approx(0, abs=1e-12)
+
+
+def test_rms_and_stddev_are_there_where_they_are_not_swept(
+    make_params: Callable[..., Params],
+) -> None:
+    models = {
+        "none": {"offset": "none"},
+        "gaussian": {"offset": "none", "stddev": 0.2},
+        "frozen": {"offset": "frozen", "rms": 0.1, "stddev": 0.05},
+        "pca": {"offset": "pca", "rms": [0.1, 0.2], "latent_dim": [4, 8]},
+    }
+    every = make_params(models=models).settings
+    keys = sweep_keys(every)
+    assert keys == ("rms", "latent_dim", "stddev")
+    cells = [tuple(setting_cells(setting, keys)[key] for key in keys) for setting in every]
+    dim = every[0].network.latent_dim
+    assert cells[:3] == [(None, dim, None), (None, dim, 0.2), (0.1, dim, 0.05)]
+    assert cells[3:] == [(0.1, 4, None), (0.1, 8, None), (0.2, 4, None), (0.2, 8, None)]
+    scalars = make_params(models={name: models[name] for name in ("none", "gaussian", "frozen")})
+    assert sweep_keys(scalars.settings) == ("rms", "stddev")

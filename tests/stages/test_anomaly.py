@@ -343,7 +343,7 @@ def test_a_design_counts_no_anomaly_among_what_could_be_trained_on(
     anomalies = evaluate.anomalies_of(data, load_params().evaluate)
     assert anomalies is not None
     size = data.schema.samples
-    design = evaluate.design_of(data.schema, varies=True, anomalies=int(anomalies.sum()))
+    design = evaluate.design_of([data.schema], anomalies=int(anomalies.sum()))
     assert design.overlap == size["test"] / size["train"]
     others = size["validation"] + (~anomalies).sum()
     assert design.training_overlap == size["train"] / others

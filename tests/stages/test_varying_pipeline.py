@@ -158,7 +158,7 @@ def test_what_a_run_trains_on_is_its_seeds_split(
     seen: dict[int, list[Any]] = {}
 
     def pretend(works: Any, sizes: Any, *_: Any, **__: Any) -> None:
-        assert sizes == (1168, 270, 256, True)
+        assert sizes == (1168, 270, 256, True, True)
         for work in works:
             for job, data in (open_job() for open_job in work.jobs):
                 seen.setdefault(job.seed, []).append((job, data))
@@ -203,7 +203,7 @@ def test_ids_do_not_depend_on_the_other_seeds(
     shutil.copytree(project / "models", "models")
     new: list[str] = []
 
-    def pretend(runs: Any, splits: Any) -> None:
+    def pretend(runs: Any, splits: Any, **_: Any) -> None:
         new.extend(run.run.label for run in runs)
         raise KeyboardInterrupt
 
@@ -267,12 +267,12 @@ def test_pictures_and_digests_are_those_of_the_first_seeds_split() -> None:
 
 @pytest.mark.usefixtures("project")
 def test_intervals_are_corrected_for_the_overlap_of_the_splits() -> None:
-    schema = load_splits().schema(5)
-    design = design_of(schema, varies=True)
+    schemas = [load_splits().schema(seed) for seed in SEEDS]
+    design = design_of(schemas)
     assert design.varies
     assert design.overlap == pytest.approx(359 / 1168)
     assert design.training_overlap == pytest.approx(1168 / (270 + 359))
-    assert design_of(schema, varies=False) == ONE_SPLIT
+    assert design_of([]) == ONE_SPLIT
     tree = json.loads(Path("reports/metrics.json").read_text())["pca"]["mse"]
     values = [float(row["mse"]) for row in runs() if row["model"] == "pca"]
     half = t.ppf(0.975, 2) * np.std(values, ddof=1) * np.sqrt(1 / 3 + 359 / 1168)
@@ -293,3 +293,40 @@ def test_state_of_a_split_computes_the_vectors_of_new_samples(project: Path) -> 
     stored = OFFSETS / "pca" / "splits" / "5"
     table = load_table(OFFSETS, "pca", 4, 5)
     np.testing.assert_allclose(apply_offset(stored, data.test.x), table.test, rtol=1e-5, atol=1e-6)
+
+
+def test_groups_of_unlike_sizes_go_through_every_stage(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    digits = load_digits()
+    groups = np.repeat(np.arange(120), np.arange(120) % 6 * 5 + 5)[:1797]
+    Path("data/raw").mkdir(parents=True)
+    np.savez("data/raw/x.npz", x=digits.data, y=digits.target, subject=groups)
+    sections: dict[str, Any] = {
+        "data": {"source": "file", "path": "x.npz", "label": "y"},
+        "split": {"group": "subject"},
+        "models": {
+            "none": {"offset": "none"},
+            "pca": {"offset": "pca", "rms": 0.1},
+            "vae": {"system": "vae", "warmup": 2},
+        },
+    }
+    build(experiment, **sections)
+    splits = load_splits()
+    sizes = [splits.schema(seed).samples["train"] for seed in SEEDS]
+    assert len(set(sizes)) > 1
+    ids = {run.run.label: run.id for run in identify_runs(load_params(), splits)}
+    assert "runs: 9 (9 trained, 0 reused)" in experiment.train()
+    experiment.evaluate()
+    rows = runs()
+    assert {f"{row['setting']} seed={row['seed']}": row["id"] for row in rows} == ids
+    assert all(row["status"] == "finished" for row in rows)
+    for seed, size in zip(SEEDS, sizes, strict=True):
+        saved = read_saved_run(Path("models/runs") / ids[f"vae seed={seed}"])
+        assert saved.spec.architecture.warmup_steps == 2 * -(-size // 128)
+    # The runs of a seed do not depend on which others there are, nor on their order.
+    build(experiment, **sections, seeds=[*reversed(SEEDS)])
+    again = {run.run.label: run.id for run in identify_runs(load_params(), load_splits())}
+    assert again == ids

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -274,3 +275,76 @@ def test_damaged_files_are_named() -> None:
     (PREPARED / "splits.json").write_text('{"seeds": []}')
     with pytest.raises(InputError, match=r"splits\.json: is damaged"):
         load_splits()
+
+
+def subjects(samples: int = 90) -> pd.DataFrame:
+    """:func:`table` with a subject of 1 to 9 rows each, and a day."""
+    frame = table(samples).reset_index()
+    frame["subject"] = np.repeat(np.arange(samples), np.arange(samples) % 9 + 1)[:samples]
+    frame["day"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(samples) // 4, unit="D")
+    frame.to_csv("data/raw/x.csv", index=False)
+    return frame.set_index("name")
+
+
+DAYS_APART = {"features": ["u", "v", "w"]}
+
+
+def test_groups_are_whole_in_the_split_of_every_seed(capsys: pytest.CaptureFixture[str]) -> None:
+    frame = subjects()
+    data = from_table("standard") | DAYS_APART
+    prepare(data=data, split={"group": "subject"}, seeds=[4, 2, 9])
+    said = capsys.readouterr().out
+    assert f", {frame.subject.nunique()} groups (subject) kept whole, classes shared" in said
+    assert "kept whole, classes shared out as evenly as they allow, each of 3 seeds with" in said
+    assert re.search(r"train \d+ to \d+ / validation \d+ to \d+ / test \d+ to \d+, 3 cl", said)
+    assert "warning" not in said
+    splits = load_splits()
+    tests = []
+    for seed in (4, 2, 9):
+        data_of_seed = splits.of(seed)
+        of = {name: set(frame.loc[data_of_seed.split(name).ids].subject) for name in SPLITS}
+        assert sum(map(len, of.values())) == frame.subject.nunique()
+        assert sum(len(data_of_seed.split(name).ids) for name in SPLITS) == 90
+        train = frame.loc[data_of_seed.train.ids, ["u", "v", "w"]].to_numpy()
+        np.testing.assert_allclose(load_scale(splits.folder_of(seed))[0], train.mean(axis=0))
+        tests.append(tuple(sorted(of["test"])))
+    assert len(set(tests)) == 3
+    shutil.copytree(PREPARED, "before")
+    prepare(data=data, split={"group": "subject"}, seeds=[2, 7])
+    assert_same(load_splits().of(2), load_splits("before").of(2))
+
+
+def test_in_time_there_is_one_split(capsys: pytest.CaptureFixture[str]) -> None:
+    frame = subjects()
+    data = from_table("unit") | DAYS_APART
+    prepare(data=data, split={"order": "day"})
+    said = capsys.readouterr().out
+    assert "3 classes, one split in the order of day, not stratified\n" in said
+    assert not load_splits().varies
+    days = [frame.loc[load_prepared().split(name).ids].day for name in SPLITS]
+    assert days[0].max() < days[1].min() <= days[1].max() < days[2].min()
+    with pytest.raises(InputError, match=r"split\.vary: vary: true and order exclude each other"):
+        prepare(data=data, split={"order": "day", "vary": True})
+    with pytest.raises(InputError, match=r"split\.order: order and group exclude each other"):
+        prepare(data=data, split={"order": "day", "group": "subject"})
+
+
+def test_groups_and_times_that_given_splits_part_are_counted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    frame = subjects()
+    frame["part"] = np.where(np.arange(90) % 3 == 0, "test", "train")
+    frame.to_csv("data/raw/x.csv")
+    data = from_table("unit") | DAYS_APART | {"split": "part"}
+    prepare(data=data, split={"group": "subject"})
+    both = {s for s, g in frame.groupby("subject") if g.part.nunique() == 2}
+    of_test = frame[frame.part == "test"].subject.nunique()
+    said = capsys.readouterr().out.splitlines()
+    line = "warning: groups (subject) that also stand in an earlier split: "
+    assert said[1:] == [f"{line}{len(both)} of {of_test} in test"]
+    prepare(data=data, split={"order": "day"})
+    said = capsys.readouterr().out.splitlines()
+    validation = load_prepared().validation.ids
+    late = (frame.loc[validation].day >= frame[frame.part == "test"].day.min()).sum()
+    line = "warning: samples of validation that do not lie before test in day: "
+    assert said[1:] == [f"{line}{late} of {len(validation)}"]

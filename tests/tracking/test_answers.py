@@ -14,7 +14,8 @@ from mlflow.store.entities import PagedList
 
 from offset_autoencoder.config.schema import Tracking
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.tracking.store import StoreState, all_pages, locate, read_state
+from offset_autoencoder.tracking.state import StoreState
+from offset_autoencoder.tracking.store import all_pages, locate, read_state
 
 MISSING = json.dumps({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no"}).encode()
 
@@ -28,7 +29,8 @@ class Answering:
     logins: list[str | None] = field(default_factory=list)
 
     def read(self) -> StoreState:
-        return read_state(locate(Tracking(uri=self.uri)), "trial")
+        tracking = Tracking(uri=self.uri, experiment="trial")
+        return read_state(locate(tracking), tracking)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from offset_autoencoder.config import Run
 from offset_autoencoder.io.files import write_npz
 from offset_autoencoder.tracking.following import following
 from offset_autoencoder.tracking.records import run_name
-from offset_autoencoder.tracking.store import StoredRun
+from offset_autoencoder.tracking.state import StoredRun
 from offset_autoencoder.tracking.writer import WRITER, is_written_by_another, sign_of_life
 
 

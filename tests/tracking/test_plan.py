@@ -19,7 +19,7 @@ from offset_autoencoder.tracking.record_types import (
     ROLE,
     Record,
 )
-from offset_autoencoder.tracking.store import StoredRun, StoreState
+from offset_autoencoder.tracking.state import StoredRun, StoreState
 
 EXPERIMENT = Record("experiment", "e", "parent", "FINISHED", {}, {}, {})
 

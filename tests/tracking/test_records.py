@@ -13,6 +13,7 @@ from tests.tracking.conftest import Make
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import write_npz
+from offset_autoencoder.runs.spec import SavedRun
 from offset_autoencoder.tracking.descriptions import as_param, as_ranges, experiment_description
 from offset_autoencoder.tracking.record_types import Record, read_curves
 from offset_autoencoder.tracking.records import read_records, run_name, setting_name
@@ -101,7 +102,7 @@ def test_reports_and_params_make_a_record_differ_and_times_do_not(make_project: 
             "expected the SHA-256",
         ),
         ("reports/runs.csv", None, "reports/runs.csv: no such file"),
-        ("reports/runs.csv", "id,setting,seed\n", "has no row for none seed=0"),
+        ("reports/runs.csv", "id,setting,seed,status\n", "has no row for none seed=0"),
         ("reports/metrics.json", "{", "metrics.json: is not JSON"),
         ("reports/metrics.json", "[]", "expected an object of models"),
         ("reports/comparison.csv", None, "comparison.csv: no such file"),
@@ -184,3 +185,26 @@ def test_names_are_short_and_say_which(make_project: Make, models: Any, names: l
     project.document |= {"models": models, "evaluate": {"baselines": ["a"]}}
     (project.root / "params.yaml").write_text(yaml.safe_dump(project.document))
     assert sorted(map(setting_name, project.params.settings)) == sorted(names)
+
+
+def test_the_order_of_the_seeds_is_no_other_setting(make_project: Make) -> None:
+    """Where each seed has data of its own, a setting is known by those of its lowest seed."""
+    project = make_project(has_store=False)
+    project.document["seeds"] = [0, 1]
+    spec = project.spec
+    of_seed = {0: "a" * 64, 1: "b" * 64}
+
+    def with_own_data(run: Any) -> dict[str, Any]:
+        saved = SavedRun.parse(spec(run))
+        own = dataclasses.replace(saved.spec, data=of_seed[run.seed])
+        return dataclasses.replace(saved, spec=own).dump()
+
+    project.spec = with_own_data  # type: ignore[method-assign]
+    keys = []
+    for seeds in ([0, 1], [1, 0], [0], [1]):
+        project.document["seeds"] = seeds
+        project.write()
+        records = read_records(project.params, project.root)
+        keys.append([record.key for record in records if record.role == "setting"])
+    assert keys[0] == keys[1] == keys[2]
+    assert keys[0] != keys[3]

@@ -103,3 +103,33 @@ def test_few_splits_are_open_at_once() -> None:
     assert max(alive) <= 2 + 1
     assert sorted(set(opened)) == list(range(8))
     assert len(opened) <= 8 + 7
+
+
+@pytest.mark.parametrize("engine", ["numba", "keras"])
+def test_splits_of_unlike_sizes(engine: str) -> None:
+    """As whole groups make them: each run trains on its own samples, as if it were alone."""
+    population = Population(
+        Architecture(network=NETWORK, input_dim=D), BATCH, "adam", engine=engine
+    )
+
+    def run_of(seed: int, rows: int) -> tuple[Job, TrainingData]:
+        one, data = run(seed, engine)
+        part = replace(
+            one, offset=one.offset[:rows], offset_validation=one.offset_validation[: M - seed]
+        )
+        return part, TrainingData(data.x[:rows], data.x_validation[: M - seed])
+
+    sizes = {0: N, 1: N - BATCH - 1}
+    jobs = [functools.partial(run_of, seed, rows) for seed, rows in sizes.items()]
+    # Of the second limit the smaller one is within. Keras compiles for each size.
+    for limit in (None, X.nbytes - 1)[: 1 + (engine == "numba")]:
+        limited = replace(population, memory_limit=limit)
+        together: dict[str, TrainedRun] = {}
+        take = PopulationJobs(limited, jobs, lambda job, run: together.__setitem__(job.id, run))  # noqa: B023
+        train_populations([take], SIZES._replace(are_alike=False), workers=2)
+        for seed, rows in sizes.items():
+            one, data = run_of(seed, rows)
+            alone = train([one], limited, data.x, data.x_validation)[one.id]
+            tolerance = 0.0 if engine == "numba" else 1e-5
+            losses = together[one.id].loss, together[one.id].val_loss
+            np.testing.assert_allclose(losses, (alone.loss, alone.val_loss), rtol=tolerance)

@@ -19,7 +19,8 @@ from offset_autoencoder.io.tables import number, read_csv
 from offset_autoencoder.paths import MODELS, PARAMS, REPORTS
 from offset_autoencoder.reporting.terminal import Column, print_table, report_console
 from offset_autoencoder.runs.store import IndexedRun, read_index
-from offset_autoencoder.tracking.store import Location, StoredRun, locate, read_state
+from offset_autoencoder.tracking.state import StoredRun
+from offset_autoencoder.tracking.store import Location, locate, read_state
 
 TestMetrics = Mapping[tuple[str, str], float]
 """Model and id → the run's test metric."""
@@ -70,7 +71,7 @@ def read_published(tracking: Tracking) -> PublishedRuns | None:
     """
     location = locate(tracking)
     try:
-        state = read_state(location, tracking.experiment)
+        state = read_state(location, tracking)
     except InputError as error:
         print(f"warning: what is published is not known: {error}", file=sys.stderr)
         return None

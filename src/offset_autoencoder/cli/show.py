@@ -18,7 +18,7 @@ from offset_autoencoder.cli.runs import PublishedRuns, read_published
 from offset_autoencoder.config import load_params
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.evaluation.metrics import VALIDATION
-from offset_autoencoder.io.tables import number, read_csv
+from offset_autoencoder.io.tables import numbers_after, read_csv
 from offset_autoencoder.paths import MODELS, PARAMS, REPORTS, run_store
 from offset_autoencoder.reporting.terminal import report_console
 from offset_autoencoder.runs.files import is_valid, read_history, read_saved_run
@@ -28,7 +28,6 @@ from offset_autoencoder.runs.store import IndexedRun, read_index
 _PORTS = {"http": 80, "https": 443}
 _BARS = "▁▂▃▄▅▆▇█"
 _CURVE_WIDTH = 40
-_NOT_METRICS = frozenset({"id", "model", "setting", "seed", "status", "engine"})
 _KB = 1024
 
 
@@ -71,13 +70,9 @@ def show_run(name: str, *, as_json: bool, in_browser: bool) -> None:
 def _test_metrics(entries: Sequence[IndexedRun]) -> dict[str, dict[str, float]]:
     """Test metrics of a run under each of its names."""
     path = REPORTS / "runs.csv"
-    rows = read_csv(path, ("id", "setting")) if path.exists() else []
+    rows = read_csv(path, ("id", "setting", "status")) if path.exists() else []
     return {
-        run.label: {
-            key: number(path, position, key, cell)
-            for key, cell in row.items()
-            if cell and key not in _NOT_METRICS and key not in run.sweep
-        }
+        run.label: numbers_after("status", path, position, row)
         for run in entries
         for position, row in enumerate(rows, start=1)
         if (row["id"], row["setting"]) == (run.id, run.setting)

@@ -20,6 +20,8 @@ from offset_autoencoder.errors import short_repr
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+SPLIT_COLUMNS = ("group", "order")
+"""Keys of ``split:`` that name a column of the data."""
 
 
 def _names_splits(path: Any) -> Any:
@@ -86,7 +88,12 @@ class Split(values.Section):
     Attributes:
         vary: Whether the runs of each seed have a split of their own (Bouthillier et al. 2021,
             Accounting for Variance in Machine Learning Benchmarks). None: they have where the data
-            bring no test split and the training split is within every ``train.memory_limit``.
+            bring no test split, the training split is within every ``train.memory_limit``, and
+            nothing orders the samples.
+        group: Column whose equal values (one subject, machine, day) are kept in one split; named
+            like ``data.label``.
+        order: Column of numbers or ISO dates, named likewise: the last samples are the test split,
+            those before them validation.
     """
 
     validation: values.Share = 0.15
@@ -94,6 +101,26 @@ class Split(values.Section):
     seed: values.Seed = 0
     stratify: bool = True
     vary: values.Nullable[bool] = None
+    group: PathOrSplits | None = None
+    order: PathOrSplits | None = None
+
+    @property
+    def relevant(self) -> dict[str, Any]:
+        """The keys and their values, without a column that is not named."""
+        named = {key for key in SPLIT_COLUMNS if getattr(self, key) is not None}
+        return self.model_dump(exclude={*SPLIT_COLUMNS} - named)
+
+    @model_validator(mode="after")
+    def _one_column(self) -> Self:
+        if self.group is not None and self.order is not None:
+            message = "order and group exclude each other: of whole days order alone keeps each "
+            message += "together, as samples of one time are"
+            raise values.WrongTogether(message, "order", "group")
+        if self.order is not None and self.vary:
+            message = "vary: true and order exclude each other: in time there is one split, so "
+            message += "leave vary out"
+            raise values.WrongTogether(message, "vary", "order")
+        return self
 
     @model_validator(mode="after")
     def _something_is_left(self) -> Self:
@@ -284,8 +311,9 @@ class Evaluate(values.Section):
             What is picked is compared on the test split.
         metric: Name of the metric compared, one of :data:`.evaluation.metrics.METRICS`.
         confidence: Of every interval; 1 - confidence is the level of every test.
-        margin: Differences within this share of the baseline's error count as equivalent; of the
-            verdicts on offsets, that of the run trained with nothing of the same seed.
+        margin: A change of the error that counts as none: within this share of the baseline's error
+            at the same seed; for the verdicts on offsets, of the test error of the run trained with
+            nothing at that seed or, without one, of its own with the offset omitted.
         power: For which the number of seeds needed is stated.
         draws: Random draws that are averaged where an intervention draws; of many samples fewer,
             as many as bring 4096 vectors.

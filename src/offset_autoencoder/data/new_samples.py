@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import load_params
-from offset_autoencoder.config.schema import Data
+from offset_autoencoder.config.schema import Data, Split
 from offset_autoencoder.data.readers import base, find_reader, read_table
 from offset_autoencoder.data.readers.base import ColumnRoles, Table
 from offset_autoencoder.errors import InputError, did_you_mean
@@ -102,7 +102,8 @@ def _choose_columns(
     A column that is no feature and that nobody asks for is not read: new samples may have
     nothing in it.
     """
-    data, names = load_params(PARAMS).data if PARAMS.exists() else Data(), columns.names
+    params, names = load_params(PARAMS) if PARAMS.exists() else None, columns.names
+    data, split = (params.data, params.split) if params else (Data(), Split())
 
     def in_file(name: object) -> str | None:
         return name if isinstance(name, str) and name in names else None
@@ -110,7 +111,8 @@ def _choose_columns(
     named = ColumnRoles(label=options.label, id=options.id, keys=_OPTIONS)
     named.check_names(names, str(path), "column")
     label, identity = options.label or in_file(data.label), options.id or in_file(data.id)
-    others = {name for name in (label, identity, in_file(data.split)) if name is not None}
+    no_features = (label, identity, *map(in_file, (data.split, split.group, split.order)))
+    others = {name for name in no_features if name is not None}
     features, source = None if trained_on is None else tuple(trained_on), "the model"
     if options.features is not None:
         features = tuple(name.strip() for name in options.features.split(","))
@@ -120,7 +122,8 @@ def _choose_columns(
             what = f"has no column {name!r}, one of the features of {source}"
             raise InputError(str(path), what, did_you_mean(name, names))
         if name in others:
-            raise InputError(str(path), f"column {name!r} is no feature: it is label, id or split")
+            what = f"column {name!r} is no feature: it is label, id, split, group or order"
+            raise InputError(str(path), what)
     if features is None and others - {identity} - ({label} if labelled else set()):
         features = columns.without(others)
     return ColumnRoles(features, label if labelled else None, identity, keys=_OPTIONS)

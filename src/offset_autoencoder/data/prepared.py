@@ -19,6 +19,8 @@ from offset_autoencoder.errors import InputError
 from offset_autoencoder.io import files
 from offset_autoencoder.io.arrays import ConcatenatedRows, Rows, chunks, reorder
 
+FLOAT32_BYTES = 4  # of a value as prepared
+
 LEFT_OUT: Literal["left_out"] = "left_out"
 PartName = SplitName | Literal["left_out"]
 """A split, or what is in none: samples of no normal class that would be trained on."""

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder import paths
-from offset_autoencoder.config.schema import SPLITS, Data, SplitName
+from offset_autoencoder.config.schema import SPLIT_COLUMNS, SPLITS, Data, Split, SplitName
 from offset_autoencoder.data.readers import base, find_reader, read_table
 from offset_autoencoder.data.readers.base import ColumnRoles, Table
+from offset_autoencoder.data.splits import as_moments
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import ConcatenatedRows, chunks
 
@@ -36,6 +37,8 @@ class Samples:
         y: ``(n,)`` int64 index into ``classes``, or None.
         classes: The labels as they came, ascending, or None.
         splits: ``(n,)`` name of the split that the source assigns, or None where it assigns none.
+        groups: ``(n,)`` int64 or text, equal for samples that stay in one split, or None.
+        moments: ``(n,)`` numbers or dates that order the samples, or None.
         image_shape: ``(h, w)`` or ``(h, w, c)`` of a sample, or None.
         tables: Sources of the rows, in order.
     """
@@ -48,6 +51,8 @@ class Samples:
     splits: NDArray[np.str_] | None
     image_shape: tuple[int, ...] | None
     tables: tuple[Table, ...]
+    groups: NDArray[Any] | None = None
+    moments: NDArray[Any] | None = None
 
     def location(self, row: int, feature: int | None = None) -> str:
         """Location of a row of the whole, as its own file counts."""
@@ -58,7 +63,7 @@ class Samples:
         raise IndexError(row)
 
 
-def load_samples(data: Data, raw: Path = paths.RAW) -> Samples:
+def load_samples(data: Data, raw: Path = paths.RAW, split: Split = Split()) -> Samples:  # noqa: B008
     """Read the data set that params.yaml names, check it and join its files.
 
     Rows follow each other in the order train, validation, test; without ids a sample's id is
@@ -68,7 +73,7 @@ def load_samples(data: Data, raw: Path = paths.RAW) -> Samples:
         InputError: where something cannot be read (see :func:`load_source`), the tables do not
             fit together, an id stands twice, or ``data.image_shape`` does not fit.
     """
-    tables = load_source(data, raw)
+    tables = load_source(data, raw, split)
     _check_alike(tables)
     x = ConcatenatedRows(tuple(table.x for table in tables))
     labels = _join([table.labels for table in tables])
@@ -86,9 +91,12 @@ def load_samples(data: Data, raw: Path = paths.RAW) -> Samples:
         splits=_join([table.splits for table in tables]),
         image_shape=_image_shape(data.image_shape, tables[0].x.shape[1:], x.shape[1]),
         tables=tables,
+        groups=_join([table.groups for table in tables]),
     )
     _check_unique(samples)
-    return samples
+    orders = _join([table.orders for table in tables])
+    moments = None if orders is None else as_moments(orders, samples.location)
+    return replace(samples, moments=moments)
 
 
 def _check_alike(tables: Sequence[Table]) -> None:
@@ -134,10 +142,22 @@ def _check_unique(samples: Samples) -> None:
         first, second = int(order[position]), int(order[position + 1])
         what = f"id {samples.ids[second].item()!r} stands twice: it is that of "
         what += f"{samples.location(first)}, too"
-        raise InputError(samples.location(second), what, "ids must be unique")
+        if (more := len(np.unique(samples.ids[order[repeats]])) - 1) > 0:
+            what += f"; {more} more ids stand twice"
+        if samples.splits is not None:
+            of_split = {name: samples.ids[samples.splits == name] for name in SPLITS}
+            for name, other in itertools.combinations(SPLITS, 2):
+                if both := len(np.intersect1d(of_split[name], of_split[other])):
+                    what += f"; {both} of {other} stand in {name}, too"
+        mend = "ids must be unique; rows that belong together are kept in one split by split.group"
+        raise InputError(samples.location(second), what, mend)
 
 
-def load_source(data: Data, raw: Path = paths.RAW) -> tuple[Table, ...]:
+def load_source(
+    data: Data,
+    raw: Path = paths.RAW,
+    split: Split = Split(),  # noqa: B008 - frozen
+) -> tuple[Table, ...]:
     """Read the data set that params.yaml names, unscaled: a table, or one per split.
 
     Raises:
@@ -145,7 +165,11 @@ def load_source(data: Data, raw: Path = paths.RAW) -> tuple[Table, ...]:
             file does not hold samples (see :mod:`.readers.base`).
     """
     if data.source == "file":
-        return _read_files(data, raw)
+        return _read_files(data, raw, split)
+    for key in SPLIT_COLUMNS:
+        if getattr(split, key) is not None:
+            what = f"goes with source: file, not source: {data.source}"
+            raise InputError(f"params.yaml: split.{key}", what)
     return _digits() if data.source == "digits" else _keras(data.source)
 
 
@@ -178,38 +202,77 @@ def _keras(source: str) -> tuple[Table, ...]:
     return tuple(tables)
 
 
-def _read_files(data: Data, raw: Path) -> tuple[Table, ...]:
+@dataclass(frozen=True)
+class _Named:
+    """Files and columns that the sections name: one for all splits, or one per split."""
+
+    data: Data
+    split: Split
+
+    def setting(self, role: str) -> str | dict[SplitName, str] | None:
+        """What a section gives for a role, the file's own ``path`` among them."""
+        value: str | dict[SplitName, str] | None = getattr(
+            self.split if role in SPLIT_COLUMNS else self.data, role
+        )
+        return value
+
+    def value(self, role: str, split: SplitName | None) -> str | None:
+        """Name for a split.
+
+        Raises:
+            InputError: where the section gives a name per split and the path does not, or lacks it.
+        """
+        value, where = self.setting(role), f"params.yaml: {self.key(role)}"
+        if value is None or isinstance(value, str):
+            return value
+        if split is None:
+            raise InputError(where, "names a value per split, but data.path is one file")
+        if split not in value:
+            raise InputError(where, f"has no {split}, data.path has")
+        return value[split]
+
+    def key(self, role: str, split: SplitName | None = None) -> str:
+        """Key of a role in params.yaml, of a split's own value where each has one."""
+        key = f"{'split' if role in SPLIT_COLUMNS else 'data'}.{role}"
+        return f"{key}.{split}" if split and isinstance(self.setting(role), dict) else key
+
+
+def _read_files(data: Data, raw: Path, split: Split) -> tuple[Table, ...]:
+    named = _Named(data, split)
     if isinstance(data.path, str):
-        return (_read_file(data, raw, None, None),)
+        return (_read_file(named, raw, None, None),)
     splits = [name for name in SPLITS if name in (data.path or {})]
     if "train" not in splits:
         raise InputError("params.yaml: data.path", f"names no file for train, only for {splits}")
     tables: dict[SplitName, Table] = {}
-    for split in splits:
-        table = _read_file(data, raw, split, tables.get("train"))
-        tables[split] = replace(table, splits=np.full(len(table.x), split))
+    for part in splits:
+        table = _read_file(named, raw, part, tables.get("train"))
+        tables[part] = replace(table, splits=np.full(len(table.x), part))
     for first, second in itertools.combinations(splits, 2):
-        _check_different(data, raw, first, second, tables)
+        _check_different(named, raw, first, second, tables)
     return tuple(tables.values())
 
 
-def _read_file(data: Data, raw: Path, split: SplitName | None, train: Table | None) -> Table:
+def _read_file(named: _Named, raw: Path, split: SplitName | None, train: Table | None) -> Table:
     """Table of a file; its columns stand in the order of the train file's."""
+    data = named.data
 
     def locate_role(role: str, name: str) -> Path:
-        if split is not None and isinstance(getattr(data, role), str):
+        if split is not None and isinstance(named.setting(role), str):
             what = "data.path names a file per split, so this must, too"
             mend = "{train: ..., test: ...}"
-            raise InputError(f"params.yaml: data.{role}", what, f"{role}: {mend}")
-        return locate(raw, name, _key(data, role, split))
+            raise InputError(f"params.yaml: {named.key(role)}", what, f"{role}: {mend}")
+        return locate(raw, name, named.key(role, split))
 
-    path = locate(raw, _value(data, "path", split) or "", _key(data, "path", split))
+    path = locate(raw, named.value("path", split) or "", named.key("path", split))
     features = [data.features] if isinstance(data.features, str) else data.features
     roles = ColumnRoles(
         features=None if features is None else tuple(features),
-        label=_value(data, "label", split),
-        id=_value(data, "id", split),
+        label=named.value("label", split),
+        id=named.value("id", split),
         split=data.split,
+        group=named.value("group", split),
+        order=named.value("order", split),
         part=split,
         locate=locate_role,
     )
@@ -232,13 +295,13 @@ def _check_same_columns(train: Table, columns: tuple[str, ...], origin: str) -> 
 
 
 def _check_different(
-    data: Data, raw: Path, first: SplitName, second: SplitName, tables: dict[SplitName, Table]
+    named: _Named, raw: Path, first: SplitName, second: SplitName, tables: dict[SplitName, Table]
 ) -> None:
     """Refuse one file for two splits; one npz may hold an array of each."""
     files = {
-        key: [raw / str(_value(data, key, split)) for split in (first, second)]
-        for key in ("path", "label", "id")
-        if getattr(data, key) is not None
+        key: [raw / str(named.value(key, split)) for split in (first, second)]
+        for key in ("path", "label", "id", *SPLIT_COLUMNS)
+        if named.setting(key) is not None
     }
     path, other = files.pop("path")
     if path.samefile(other) and _is_equal(tables[first].x, tables[second].x):
@@ -251,7 +314,7 @@ def _check_different(
         if file.samefile(other):
             what = f"{other} is the {key} of {first}, too"
             mend = "give each split a file of its own"
-            raise InputError(f"params.yaml: data.{key}.{second}", what, mend)
+            raise InputError(f"params.yaml: {named.key(key)}.{second}", what, mend)
 
 
 def _is_equal(x: NDArray[Any], other: NDArray[Any]) -> bool:
@@ -262,23 +325,6 @@ def _is_equal(x: NDArray[Any], other: NDArray[Any]) -> bool:
         np.array_equal(chunk, flat[start : start + len(chunk)])
         for start, chunk in chunks(ConcatenatedRows((x,)))
     )
-
-
-def _value(data: Data, key: str, split: SplitName | None) -> str | None:
-    """Value of a key for a split: the same for all, or one value per split."""
-    value: str | dict[SplitName, str] | None = getattr(data, key)
-    where = f"params.yaml: data.{key}"
-    if value is None or isinstance(value, str):
-        return value
-    if split is None:
-        raise InputError(where, "names a value per split, but data.path is one file")
-    if split not in value:
-        raise InputError(where, f"has no {split}, data.path has")
-    return value[split]
-
-
-def _key(data: Data, key: str, split: SplitName | None) -> str:
-    return f"data.{key}.{split}" if isinstance(getattr(data, key), dict) else f"data.{key}"
 
 
 def locate(raw: Path, name: str, key: str) -> Path:

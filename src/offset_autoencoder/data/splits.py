@@ -4,15 +4,19 @@ Samples are ordered by the SHA-256 of seed and id, and the first of each class a
 So a sample's split does not depend on the order of the file, and no generator's stream is
 involved. Where splits vary, that of a run's seed goes by both seeds and by nothing else: another
 seed more leaves it as it is. How many of each class go where is a controlled rounding: totals are
-exact, and each class's count is its exact share, rounded up or down.
+exact, and each class's count is its exact share, rounded up or down. Groups are assigned whole, in
+the order of their own hashes; samples in an order, by time say, are cut where its values change.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -35,12 +39,15 @@ def assign(
     y: Rows | None = None,
     classes: Sequence[int | str] | None = None,
     given: NDArray[np.str_] | None = None,
+    groups: NDArray[Any] | None = None,
+    moments: NDArray[Any] | None = None,
     run_seed: int | None = None,
 ) -> dict[SplitName, Rows]:
     """Split a data set in three.
 
     Splits that the data set brings are kept; those that it lacks are cut from its train rows, with
-    the shares of ``split`` taken of those rows.
+    the shares of ``split`` taken of those rows. Groups and equal moments are kept whole, so that
+    the sizes are as near to the shares as they allow.
 
     Args:
         ids: ``(n,)`` integers or text, each once.
@@ -48,6 +55,9 @@ def assign(
         y: ``(n,)`` index into the classes.
         classes: Their names, for messages.
         given: ``(n,)`` name of the split that the source assigns.
+        groups: ``(n,)`` integers or text, equal for samples that stay in one split. Classes are
+            then shared out about evenly, as far as whole groups allow.
+        moments: ``(n,)`` that order the samples: the last are test, those before them validation.
         run_seed: Seed of the runs whose split it is; None for the one split of all runs. The order
             of the samples is that of ``"split.seed:run_seed:id"`` or of ``"split.seed:id"``.
 
@@ -55,8 +65,8 @@ def assign(
         The rows of each split in ascending order of id; together they are all rows, once.
 
     Raises:
-        InputError: where a split would be empty, or a class has fewer samples than there are
-            splits to cut.
+        InputError: where a split would be empty, or there are fewer samples of a class, groups or
+            moments than splits to cut.
     """
     rows: dict[SplitName, Rows] = dict.fromkeys(SPLITS, np.empty(0, dtype=np.int64))
     if given is not None:
@@ -69,25 +79,156 @@ def assign(
     # Held-out parts come first, so that a class's first samples are its held-out ones.
     names: list[SplitName] = [*cut, "train"]
     seed = f"{split.seed}" if run_seed is None else f"{split.seed}:{run_seed}"
+    is_stratified = cut and split.stratify and y is not None
+    if cut and (moments is not None or groups is not None):
+        if moments is not None:
+            parts = _cut_in_order(moments[pool], totals)
+        else:
+            assert groups is not None
+            labels = y[pool] if is_stratified and y is not None else None
+            parts = _cut_by_group(groups[pool], labels, totals, seed)
+        for index, name in enumerate(names):
+            rows[name] = pool[parts == index]
+        return {name: part[np.argsort(ids[part], kind="stable")] for name, part in rows.items()}
     order = pool[hash_order(ids[pool], seed)]
-    groups, counts = [order], np.array([totals])
-    if cut and split.stratify and y is not None:
+    members, counts = [order], np.array([totals])
+    if is_stratified and y is not None:
         classes_in_order = y[order]
-        groups = [order[classes_in_order == k] for k in np.unique(classes_in_order)]
-        for group in groups:
-            if (size := len(group)) < len(names):
-                index = int(y[group[0]])
+        members = [order[classes_in_order == k] for k in np.unique(classes_in_order)]
+        for of_class in members:
+            if (size := len(of_class)) < len(names):
+                index = int(y[of_class[0]])
                 name_of_class = index if classes is None else classes[index]
                 what = f"class {name_of_class!r} has {size} sample{'s' * (size != 1)}, cutting "
                 what += f"{', '.join(names)} needs at least {len(names)} of each class"
                 mend = "give more of it, leave it out, or set split.stratify: false"
                 raise InputError("params.yaml: split.stratify", what, mend)
-        counts = allocate([len(group) for group in groups], totals)
+        counts = allocate([len(of_class) for of_class in members], totals)
     bounds = np.cumsum(counts, axis=1)[:, :-1]
-    pieces = [np.split(group, bound) for group, bound in zip(groups, bounds, strict=True)]
+    pieces = [np.split(of_class, bound) for of_class, bound in zip(members, bounds, strict=True)]
     for index, name in enumerate(names):
         rows[name] = np.concatenate([piece[index] for piece in pieces])
     return {name: part[np.argsort(ids[part], kind="stable")] for name, part in rows.items()}
+
+
+def _cut_in_order(moments: NDArray[Any], totals: Sequence[int]) -> Rows:
+    """Part of each sample, ``(n,)``: the last in time are the last held-out part, train the first.
+
+    ``totals`` are the samples that the held-out parts, and then train, are to have. Each cut lies
+    where the moment changes, as near to them as can be.
+    """
+    distinct, index, counts = np.unique(moments, return_inverse=True, return_counts=True)
+    held_out = len(totals) - 1
+    if len(distinct) <= held_out:
+        what = f"orders the samples by {len(distinct)} value{'s' * (len(distinct) != 1)}, cutting "
+        what += f"{held_out + 1} splits needs one each, as samples of equal values stay together"
+        raise InputError("params.yaml: split.order", what, "name a column of more values")
+    ends, wanted = np.cumsum(counts), np.cumsum([totals[-1], *totals[:-1]])
+    cuts: list[int] = []
+    for later in range(held_out, 0, -1):  # a value at least is left for each later part
+        first = cuts[-1] + 1 if cuts else 0
+        choices = np.abs(ends[first : len(ends) - later] - wanted[len(cuts)])
+        cuts.append(first + int(np.argmin(choices)))
+    in_time: Rows = np.searchsorted(cuts, index)  # train is 0
+    return (in_time - 1) % len(totals)
+
+
+def _cut_by_group(groups: NDArray[Any], y: Rows | None, totals: Sequence[int], seed: str) -> Rows:
+    """Part of each sample, ``(n,)``: held-out parts, then train, each of whole groups.
+
+    A part is given groups, in the order of their hashes, as long as each brings it nearer to its
+    size and, over the classes, to its share of them: distances squared, over what all parts have.
+    Where its size then asks for more, it gets those that do best by the classes. A part that is
+    left empty gets the smallest group there is.
+    """
+    names, index = np.unique(groups, return_inverse=True)
+    parts, held_out = len(totals), len(totals) - 1
+    if len(names) < parts:
+        what = f"there {'is 1 group' if len(names) == 1 else f'are {len(names)} groups'}, cutting "
+        what += f"{parts} splits needs at least one each"
+        raise InputError("params.yaml: split.group", what, "name a column of more groups")
+    sizes = np.bincount(index)[:, None]  # by group: all samples and, stratified, those of a class
+    if y is not None:
+        labels, classes = np.unique(y, return_inverse=True)
+        of_class = np.bincount(index * len(labels) + classes, minlength=len(names) * len(labels))
+        sizes = np.hstack([sizes, of_class.reshape(len(names), -1)])
+    of_all = sizes.sum(axis=0)
+    in_order, part_of = hash_order(names, seed), np.full(len(names), held_out)
+
+    def nearer(groups: Any) -> NDArray[np.float64]:
+        gained: NDArray[np.float64] = (2 * missing - sizes[groups]) * sizes[groups] / of_all
+        return gained
+
+    for part, total in enumerate(totals[:-1]):
+        missing = of_all * (total / len(index))
+        for group in in_order[part_of[in_order] == held_out]:
+            size, *by_class = nearer(group)
+            if size > 0 and sum(by_class) >= 0:
+                part_of[group] = part
+                missing -= sizes[group]
+        free = in_order[part_of[in_order] == held_out]
+        while len(free := free[nearer(free)[:, 0] > 0]):
+            best = int(np.argmax(nearer(free)[:, 1:].sum(axis=1)))
+            part_of[free[best]] = part
+            missing -= sizes[free[best]]
+            free = np.delete(free, best)
+    by_size = in_order[np.argsort(sizes[in_order, 0], kind="stable")]
+    for part in range(parts):
+        members = np.bincount(part_of, minlength=parts)
+        if not members[part]:
+            part_of[next(group for group in by_size if members[part_of[group]] > 1)] = part
+    return part_of[index]
+
+
+def as_moments(values: NDArray[Any], location: Callable[[int], str]) -> NDArray[Any]:
+    """Numbers or dates that order samples, ``(n,)``: as they are, or those that their text names.
+
+    Dates in text are ISO 8601 and become microseconds since 1970; those with a zone are in
+    universal time, the others in one of their own. ``location`` names a sample's place.
+
+    Raises:
+        InputError: for the first text that is neither, or that is of another kind than the first.
+    """
+    if values.dtype.kind != "U":
+        return values
+    texts, first, index = np.unique(values, return_index=True, return_inverse=True)
+    kinds, moments = zip(*map(_moment, texts.tolist()), strict=True)
+    expected = kinds[index[0]]
+    odd = [row for row, kind in zip(first, kinds, strict=True) if kind != expected or not kind]
+    if odd:
+        row = int(min(odd))
+        what = "is neither a finite number nor an ISO date (2024-05-31, with or without a time)"
+        if kind := kinds[index[row]]:
+            what = f"is {kind}, the first is {expected}"
+        mend = "split.order names a column of either"
+        raise InputError(location(row), f"{str(values[row])!r} {what}", mend)
+    return np.array(moments)[index]
+
+
+def _moment(text: str) -> tuple[str, float]:
+    """Kind of a text, empty for none, and its number, or its microseconds since 1970."""
+    with contextlib.suppress(ValueError):
+        number = float(text)
+        return ("a number" if math.isfinite(number) else ""), number
+    with contextlib.suppress(ValueError):
+        date = datetime.fromisoformat(re.sub(r"^(\d{4}-\d\d)$", r"\1-01", text.strip()))
+        kind = "a date with a zone" if date.tzinfo else "a date without a zone"
+        since = date.replace(tzinfo=date.tzinfo or UTC) - datetime.fromtimestamp(0, UTC)
+        return kind, since // timedelta(microseconds=1)
+    return "", math.nan
+
+
+def group_leakage(groups: NDArray[Any], rows: Mapping[Any, Rows]) -> dict[SplitName, int]:
+    """Number of groups of validation, and of test, that an earlier split contains, too."""
+    return {
+        name: len(
+            np.intersect1d(
+                groups[rows[name]], groups[np.concatenate([rows[n] for n in SPLITS[:i]])]
+            )
+        )
+        for i, name in enumerate(SPLITS)
+        if i
+    }
 
 
 def hash_order(ids: NDArray[Any], seed: int | str) -> Rows:

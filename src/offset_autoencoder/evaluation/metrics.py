@@ -6,6 +6,7 @@ table, picture and comparison has it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -328,6 +329,13 @@ def metric_of(column: str) -> Metric:
 def higher_is_better(column: str) -> bool:
     """True if larger values of a column, in whatever condition, are better."""
     return metric_of(column).higher_is_better
+
+
+def badness(column: str, value: float) -> float:
+    """A number that is lowest for the best value of a column; infinite where it is not finite."""
+    if not math.isfinite(value):
+        return math.inf
+    return -value if higher_is_better(column) else value
 
 
 def reconstruction_metrics(

@@ -120,7 +120,7 @@ class OffsetVerdict:
 
     @property
     def margin(self) -> float:
-        """The largest change that counts as none, a share of the baseline's error."""
+        """The largest change that counts as none, a share of the unit that its sentence names."""
         return self.effects["permuted"].margin
 
 

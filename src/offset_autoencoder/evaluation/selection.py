@@ -9,7 +9,6 @@ seed has a split of its own, validation samples of one are test samples of anoth
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +17,7 @@ import numpy as np
 from offset_autoencoder.config import Setting
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation import summary
-from offset_autoencoder.evaluation.metrics import VALIDATION, error_metric, higher_is_better
+from offset_autoencoder.evaluation.metrics import VALIDATION, badness, error_metric
 from offset_autoencoder.evaluation.statistics import (
     ONE_SPLIT,
     Design,
@@ -72,11 +71,9 @@ def select_settings(
         candidates.setdefault((setting.model, *others), []).append(
             Selected(setting, 1, estimate, unfinished=len(values) - len(finite))
         )
-    sign = -1.0 if higher_is_better(metric) else 1.0
 
     def rank(item: Selected) -> tuple[int, float]:
-        mean = item.validation.mean
-        return item.unfinished, sign * mean if math.isfinite(mean) else math.inf
+        return item.unfinished, badness(metric, item.validation.mean)
 
     best = ((min(group, key=rank), len(group)) for group in candidates.values())
     return [Selected(one.setting, n, one.validation, one.unfinished) for one, n in best]

@@ -32,6 +32,7 @@ from offset_autoencoder.evaluation.statistics import (
 )
 
 MOST_POINTS = 100
+_NOISE_KEYS = ("rms", "stddev")
 
 T = TypeVar("T")
 
@@ -59,20 +60,20 @@ def runs_table(
 ) -> tuple[list[str], list[dict[str, Any]]]:
     """Columns and rows of ``runs.csv``: metrics that any run has, in the order of the metrics.
 
-    All are of the test split but those that end in ``_validation``.
+    Metrics follow the status. All are of the test split but those that end in ``_validation``.
     """
     keys = sweep_keys(settings)
     present = dict.fromkeys(name for row in rows for name in row.metrics)
     conditions = (*CONDITIONS, VALIDATION)
     metrics = [f"{metric}{condition}" for metric in METRICS for condition in conditions]
     ordered = sorted(present, key=lambda name: [*metrics, name].index(name))
-    return ["id", "model", "setting", *keys, "seed", "status", "engine", *ordered], [
+    return ["id", "model", "setting", *keys, "seed", "engine", "status", *ordered], [
         {
             "id": row.id,
             **setting_cells(row.run.setting, keys),
             "seed": row.run.seed,
-            "status": row.status,
             "engine": row.engine,
+            "status": row.status,
             **row.metrics,
         }
         for row in rows
@@ -80,22 +81,43 @@ def runs_table(
 
 
 def sweep_keys(settings: Sequence[Setting]) -> tuple[str, ...]:
-    """Every swept key, each once, in order of appearance: the columns of the reports."""
-    return tuple(dict.fromkeys(key for setting in settings for key, _ in setting.sweep))
+    """Every swept key, each once, in order of appearance, then rms and stddev where any has one.
+
+    These are the columns of the reports that say which setting a row is of.
+    """
+    swept = [key for setting in settings for key, _ in setting.sweep]
+    noise = [key for setting in settings for key in _noise(setting)]
+    return tuple(dict.fromkeys([*swept, *sorted(noise)]))
 
 
 def setting_cells(setting: Setting, keys: Sequence[str]) -> dict[str, Any]:
-    """The cells of every table that say which setting a row is of: model, setting, swept keys.
+    """The cells of every table that say which setting a row is of: model, setting, values of keys.
 
-    None, which is written empty, for a key that the setting's model does not sweep.
+    A value is the setting's whether it is swept or not; None, which is written empty, for a key
+    that the setting has not, and for noise that is not added.
     """
-    values = dict(setting.sweep)
-    cells: dict[str, Any] = dict.fromkeys(keys)
-    for key in cells.keys() & values.keys():
-        value = values[key]
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        cells[key] = value if is_number else format_value(value)
+    spec = setting.spec
+    own: dict[str, Any] = {**spec.common, **spec.options, **dict.fromkeys(_NOISE_KEYS)}
+    own |= {**setting.network.relevant, **setting.train.relevant, **_noise(setting)}
+    for section in (setting.network, setting.train):  # what ids leave out, or name otherwise
+        own |= {key: value for key, value in section if key in ("normalize", *section.later_keys)}
+    cells = {key: None if own.get(key) is None else _cell(own[key]) for key in keys}
+    cells |= {key: _cell(value) for key, value in setting.sweep if key in cells}
     return {"model": setting.model, "setting": setting.label, **cells}
+
+
+def _cell(value: Any) -> Any:
+    """A value of a key as tables have it: a number, or a text."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value
+    return format_value(tuple(value) if isinstance(value, list) else value)
+
+
+def _noise(setting: Setting) -> dict[str, float]:
+    """The setting's rms and stddev, where it has them; not what follows from ``ebn0_db``."""
+    spec = setting.spec
+    stddev = None if spec.ebn0_db is not None else spec.stddev or None
+    return {key: value for key, value in zip(_NOISE_KEYS, (spec.rms, stddev), strict=True) if value}
 
 
 def metric_columns(rows: Sequence[RunRow], metric: str) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -139,3 +140,17 @@ def number(path: Path, row: int, column: str, cell: str) -> float:
     except ValueError:
         what = f"expected a number, got {cell!r}"
         raise InputError(f"{path}, row {row}, column {column}", what) from None
+
+
+def numbers_after(column: str, path: Path, position: int, row: Row) -> dict[str, float]:
+    """The cells of a row, the ``position``-th from 1, that follow a column, unless empty.
+
+    Raises:
+        InputError: where one is no number.
+    """
+    following = itertools.dropwhile(lambda item: item[0] != column, row.items())
+    return {
+        name: number(path, position, name, cell)
+        for name, cell in itertools.islice(following, 1, None)
+        if cell
+    }

@@ -75,8 +75,7 @@ def evaluate(
         [(run, read_history(runs_folder(MODELS) / run_id)["val_loss"]) for run_id, run in finished],
         unconverged=sum(still_improving(run_id, run) for run_id, run in finished),
         design=design_of(
-            data.schema,
-            varies=splits.varies,
+            [splits.schema(seed) for seed in splits.seeds],
             anomalies=0 if (found := anomalies_of(data, params.evaluate)) is None else found.sum(),
         ),
     )
@@ -97,20 +96,17 @@ def anomalies_of(data: PreparedData, evaluate: Evaluate) -> NDArray[np.bool_] | 
     return find_anomalies(evaluate.anomaly, data.test.y, data.schema.classes)
 
 
-def design_of(schema: Schema, *, varies: bool, anomalies: int = 0) -> Design:
-    """The design of an experiment, by the sizes of its splits, which are those of all seeds.
+def design_of(schemas: Sequence[Schema], *, anomalies: int = 0) -> Design:
+    """The design of an experiment, by the sizes of the splits of each seed; of none: one split.
 
-    ``anomalies`` are in the test split, and none that could be trained on.
+    Where whole groups make them differ, their means count. ``anomalies`` are in a test split, and
+    none that could be trained on.
     """
-    samples = schema.samples
-    if not varies:
+    if not schemas:
         return ONE_SPLIT
-    others = samples["validation"] + samples["test"] - int(anomalies)
-    return Design(
-        varies=True,
-        overlap=samples["test"] / samples["train"],
-        training_overlap=samples["train"] / others,
-    )
+    train, validation, test = (sum(s.samples[name] for s in schemas) for name in SPLITS)
+    others = validation + test - int(anomalies) * len(schemas)
+    return Design(varies=True, overlap=test / train, training_overlap=train / others)
 
 
 def _run_row(row: IndexedRun, run: Run, evaluation: RunEvaluation | None) -> RunRow:

@@ -18,6 +18,7 @@ from offset_autoencoder.data import prepared, varying
 from offset_autoencoder.data.anomalies import find_anomalies, leave_out
 from offset_autoencoder.data.checks import WrittenSplits, check_values
 from offset_autoencoder.data.prepared import (
+    FLOAT32_BYTES,
     LEFT_OUT,
     PartName,
     PreparedData,
@@ -27,14 +28,13 @@ from offset_autoencoder.data.prepared import (
 )
 from offset_autoencoder.data.samples import Samples, load_samples, locate
 from offset_autoencoder.data.scaling import Scale, fit_scale
+from offset_autoencoder.data.split_columns import broken_splits, kept_whole
 from offset_autoencoder.data.splits import assign, split_leakage
 from offset_autoencoder.errors import InputError, adding, run_command
 from offset_autoencoder.evaluation import metrics
 from offset_autoencoder.io.arrays import ConcatenatedRows, RowSubset
 from offset_autoencoder.io.files import open_npy, replace_folder, sha256_of_array
 from offset_autoencoder.models.resolve import resolve_architectures
-
-_FLOAT32_BYTES = 4
 
 
 def main() -> None:
@@ -100,16 +100,20 @@ class Source:
     def load(cls, params: Params) -> Source:
         """Read the data set, split it, and check it against params.yaml as far as its shape tells.
 
-        The splits of all seeds are of one size, so that what suits the first one suits all.
+        What suits the smallest training split suits all. Unless groups are kept whole, the splits
+        of all seeds are of one size.
 
         Raises:
             InputError: for what is wrong with the data, its splits or its shape.
         """
-        samples = load_samples(params.data, paths.RAW)
+        samples = load_samples(params.data, paths.RAW, params.split)
         seeds, note = _seeds_with_splits(params, samples)
         rows = _assign(params, samples, seeds[0] if seeds else None)
         classes = None if samples.classes is None else len(samples.classes)
-        size = len(rows["train"]), samples.x.shape[1]
+        sizes = [len(rows["train"])]
+        if samples.groups is not None:
+            sizes += [len(_assign(params, samples, seed)["train"]) for seed in seeds[1:]]
+        size = min(sizes), samples.x.shape[1]
         shape = DataShape(*size, classes, varies=bool(seeds), left_out=LEFT_OUT in rows)
         for name, offset in params.offsets.items():
             offset.check_shape(f"params.yaml: offsets.{name}", shape, params.latent_dims(name))
@@ -131,8 +135,8 @@ class Source:
         ``report`` is called with the number of samples read so far, for the first seed's split.
 
         Returns:
-            The prepared data, and lines to print: a summary and, where samples stand in more than
-            one split, a warning.
+            The prepared data, and lines to print: a summary and, where samples or groups stand in
+            more than one split, or the order of the splits is not that of time, warnings.
 
         Raises:
             InputError: for a value that a loss or the metric cannot work with, in the split of
@@ -152,9 +156,14 @@ class Source:
             by_index = (summaries[0], of_first)
             summaries.append(self._write_splits(place, seed, rows, x, places, by_index=by_index))
         data = self._finish(folder, summaries)
+        warnings = [
+            *_leakage(summaries),
+            *broken_splits(self.params.split, self.samples, self.rows),
+        ]
+        if text := self.params.budget_warning:
+            warnings.append(text)
         lines = [_summary(summaries, self.note), *self._anomaly_lines()]
-        budgets = [f"warning: {text}"] if (text := self.params.budget_warning) else []
-        return data, [*lines, *_leakage_warning(summaries), *budgets]
+        return data, [*lines, *(f"warning: {text}" for text in warnings)]
 
     def _anomaly_lines(self) -> list[str]:
         """Lines on the samples that are left out, and on offsets that are told what to detect."""
@@ -277,6 +286,8 @@ def _assign(params: Params, samples: Samples, seed: int | None) -> SplitRows:
         y=y,
         classes=classes,
         given=samples.splits,
+        groups=samples.groups,
+        moments=samples.moments,
         run_seed=seed,
     )
     return leave_out(rows, is_anomaly, samples.ids, "" if seed is None else f" of seed {seed}")
@@ -292,22 +303,25 @@ def _seeds_with_splits(params: Params, samples: Samples) -> tuple[tuple[int, ...
     Raises:
         InputError: where splits are to vary, and the data bring a test split.
     """
-    vary = params.split.vary
-    if samples.splits is not None and bool(np.any(samples.splits == "test")):
+    vary, seeds = params.split.vary, params.seeds
+    given = set() if samples.splits is None else set(samples.splits.tolist())
+    note = kept_whole(params.split, samples) if not {"validation", "test"} <= given else ""
+    if "test" in given:
         if vary:
             what = "is true, but the data bring a test split of their own"
             mend = "leave it out: all seeds then share the splits that the data bring"
             raise InputError("params.yaml: split.vary", what, mend)
-        return (), ""
-    seeds = len(params.seeds)
-    note = f", each of {seeds} seeds with a split of its own" if seeds > 1 else ""
+        return (), note
+    if vary is False or samples.moments is not None:
+        return (), note
     if vary is None:
         bounds = [setting.train.memory_limit for setting in params.settings]
         limit = min((bound for bound in bounds if bound is not None), default=None)
         train = _assign(params, samples, None)["train"]
-        if limit is not None and len(train) * samples.x.shape[1] * _FLOAT32_BYTES > limit:
-            return (), ", one split for all seeds as train.memory_limit is below the training split"
-    return ((), "") if vary is False else (params.seeds, note)
+        if limit is not None and len(train) * samples.x.shape[1] * FLOAT32_BYTES > limit:
+            note += ", one split for all seeds as train.memory_limit is below the training split"
+            return (), note
+    return seeds, note + f", each of {len(seeds)} seeds with a split of its own" * (len(seeds) > 1)
 
 
 def _source_name(data: Data) -> str:
@@ -320,25 +334,34 @@ def _source_name(data: Data) -> str:
 def _summary(summaries: Sequence[_Summary], note: str) -> str:
     """One line: ``"digits, 1797 × 64, train 1168 / validation 270 / test 359, 10 classes"``."""
     schema = summaries[0].schema
-    counts = " / ".join(f"{name} {schema.samples[name]}" for name in SPLITS)
+    sizes = {name: sorted({s.schema.samples[name] for s in summaries}) for name in SPLITS}
+    counts = " / ".join(f"{name} {_span(sizes[name])}" for name in SPLITS)
     classes = "no labels" if schema.classes is None else f"{len(schema.classes)} classes"
     size = f"{sum(schema.samples.values())} × {schema.input_dim}"
     line = f"{schema.source}, {size}, {counts}, {classes}"
     constants = sorted({int(s.scale.facts.get("constant_features", 0)) for s in summaries})
     if most := constants[-1]:
-        least = f"{constants[0]} to " if len(constants) > 1 else ""
-        line += f", {least}{most} constant feature{'s' * (most != 1)} set to 0"
+        line += f", {_span(constants)} constant feature{'s' * (most != 1)} set to 0"
     return line + note
 
 
-def _leakage_warning(summaries: Sequence[_Summary]) -> list[str]:
-    """Line where samples stand in more than one split: ``"warning: 3 of 270 ..."``."""
-    counts = {name: max(s.leakage[name] for s in summaries) for name in SPLITS[1:]}
+def _span(numbers: Sequence[int]) -> str:
+    """``"3 to 7"``, or ``"3"`` where the first and the last of ascending numbers are one."""
+    first, last = numbers[0], numbers[-1]
+    return f"{last}" if first == last else f"{first} to {last}"
+
+
+def _leakage(summaries: Sequence[_Summary]) -> list[str]:
+    """Line where samples stand in more than one split: ``"... 3 of 270 in validation"``."""
+    worst = {name: max(summaries, key=lambda s: s.leakage[name]) for name in SPLITS[1:]}
     up_to = "up to " * (len(summaries) > 1)
-    samples = summaries[0].schema.samples
-    clauses = [f"{up_to}{n} of {samples[name]} in {name}" for name, n in counts.items() if n]
-    warning = f"warning: samples that also stand in an earlier split: {', '.join(clauses)}"
-    return [warning] if clauses else []
+    clauses = [
+        f"{up_to}{summary.leakage[name]} of {summary.schema.samples[name]} in {name}"
+        for name, summary in worst.items()
+        if summary.leakage[name]
+    ]
+    text = f"samples that also stand in an earlier split: {', '.join(clauses)}"
+    return [text] if clauses else []
 
 
 if __name__ == "__main__":

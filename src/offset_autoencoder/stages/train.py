@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from offset_autoencoder.config import Params, Run, Setting, SplitName, load_params
+from offset_autoencoder.data.prepared import FLOAT32_BYTES
 from offset_autoencoder.data.varying import PreparedSplits, load_splits
 from offset_autoencoder.errors import run_command
+from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.resolve import resolve_architectures
 from offset_autoencoder.offsets.table import OffsetTable, load_table, scale_factor
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, PREPARED, run_store
@@ -15,8 +17,6 @@ from offset_autoencoder.runs.spec import IdentifiedRun, identify
 from offset_autoencoder.runs.store import clean, export_runs, import_runs, missing_ids
 from offset_autoencoder.tracking.following import following
 from offset_autoencoder.training.batches import chunks_of
-
-_FLOAT32_BYTES = 4
 
 TRAINED_ON: tuple[SplitName, ...] = ("train", "validation")
 
@@ -33,7 +33,7 @@ def main() -> None:
     new = [by_id[id] for id in missing_ids(store, [id for id in by_id if id not in valid])]
     if new:
         with following(new, params.tracking.live_after):
-            train(new, splits)
+            train(new, splits, are_alike=params.split.group is None)
     rows = export_runs(MODELS, store, runs, valid)
     for row in rows:
         if row.status == "diverged":
@@ -54,39 +54,45 @@ def load_tables(
 
 def identify_runs(params: Params, splits: PreparedSplits) -> list[IdentifiedRun]:
     """Every run of the params with its id."""
-    schema = splits.schema(params.seeds[0])
-    architectures = resolve_architectures(
-        params.settings,
-        input_dim=schema.input_dim,
-        image_shape=schema.image_shape,
-        samples=schema.samples["train"],
-    )
-    of_setting = dict(zip((s.label for s in params.settings), architectures, strict=True))
     identified: dict[tuple[str, int], IdentifiedRun] = {}
+    by_size: dict[int, dict[str, Architecture]] = {}
     for seed in params.seeds:
-        digests = splits.schema(seed).digests
+        schema = splits.schema(seed)
+        digests, samples = schema.digests, schema.samples["train"]
+        if samples not in by_size:
+            architectures = resolve_architectures(
+                params.settings,
+                input_dim=schema.input_dim,
+                image_shape=schema.image_shape,
+                samples=samples,
+            )
+            labels = (setting.label for setting in params.settings)
+            by_size[samples] = dict(zip(labels, architectures, strict=True))
         tables = load_tables(params.settings, splits.key(seed))
         for setting in params.settings:
             spec, train = setting.spec, setting.train
             table = tables[spec.offset, setting.network.latent_dim] if spec.offset else None
             identified[setting.label, seed] = identify(
                 Run(setting, seed),
-                architecture=of_setting[setting.label],
+                architecture=by_size[samples][setting.label],
                 data={split: digests[split]["x"] for split in TRAINED_ON},
                 table=table and {split: table.digests[split] for split in TRAINED_ON},
                 offset_factor=scale_factor(table, spec.rms) if table else 1.0,
                 chunks=chunks_of(
                     train.memory_limit,
-                    schema.samples["train"],
-                    schema.input_dim * _FLOAT32_BYTES,
+                    samples,
+                    schema.input_dim * FLOAT32_BYTES,
                     train.batch_size,
                 ),
             )
     return [identified[run.setting.label, run.seed] for run in params.runs]
 
 
-def train(runs: Sequence[IdentifiedRun], splits: PreparedSplits) -> None:
-    """Train runs into the run store. Only here is TensorFlow imported."""
+def train(runs: Sequence[IdentifiedRun], splits: PreparedSplits, *, are_alike: bool = True) -> None:
+    """Train runs into the run store. Only here is TensorFlow imported.
+
+    ``are_alike``: the splits of all seeds are of the same sizes.
+    """
     print(f"training {len(runs)} {'run' if len(runs) == 1 else 'runs'}", flush=True)
     from offset_autoencoder.training.engine import SampleSizes
     from offset_autoencoder.training.schedule import train_runs
@@ -102,9 +108,11 @@ def train(runs: Sequence[IdentifiedRun], splits: PreparedSplits) -> None:
             tables={key: (table.train, table.validation) for key, table in tables.items()},
         )
 
-    schema = splits.schema(runs[0].run.seed)
-    samples, row_bytes = schema.samples, schema.input_dim * _FLOAT32_BYTES
-    sizes = SampleSizes(samples["train"], samples["validation"], row_bytes, splits.varies)
+    seeds = dict.fromkeys(run.run.seed for run in runs)
+    schemas = [splits.schema(seed) for seed in ([*seeds][:1] if are_alike else seeds)]
+    samples, validation = (max(schema.samples[name] for schema in schemas) for name in TRAINED_ON)
+    row_bytes = schemas[0].input_dim * FLOAT32_BYTES
+    sizes = SampleSizes(samples, validation, row_bytes, splits.varies, are_alike=are_alike)
     one = None if splits.varies else data_of(runs[0].run.seed)
     work = float(sum(run.run.setting.train.epochs for run in runs))
     try:

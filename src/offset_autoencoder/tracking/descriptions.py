@@ -27,7 +27,7 @@ def experiment_params(params: Params) -> dict[str, str]:
         "data": params.data.source,
         "scale": params.data.scale,
     }
-    for key, value in params.split.model_dump().items():
+    for key, value in params.split.relevant.items():
         values["split_seed" if key == "seed" else key] = value
     for name, offset in params.offsets.items():
         for key, value in offset.model_dump(exclude_none=True).items():

@@ -149,7 +149,7 @@ class _LiveWriter:
         if location.database is not None and not location.database.exists():
             with store.publisher_lock(location):
                 store.create_database(location)
-        state = store.read_state(location, name)
+        state = store.read_state(location, params.tracking)
         if state.is_deleted:
             raise InputError(f"the experiment {name!r}", "is deleted")
         root = project_root()

@@ -22,13 +22,15 @@ from offset_autoencoder.paths import CUSTOM, PREPARED
 from offset_autoencoder.serving import metadata
 from offset_autoencoder.serving.metadata import NAME_IN_MLFLOW, ExportOrder, ModelMetadata
 from offset_autoencoder.tracking.record_types import CONTENT, CURRENT, KEY, run_key
-from offset_autoencoder.tracking.store import StoredRun, all_pages
+from offset_autoencoder.tracking.state import StoredRun
+from offset_autoencoder.tracking.store import all_pages
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
     from mlflow.tracking import MlflowClient
 
-# Tags of a run: the content that was logged of it, or was found not to be servable.
+# Tags of a run: its model; the content that was logged of it, or was found not to be servable.
+MODEL = "served_model"
 LOGGED = "served_content_sha256"
 REFUSED = "not_served_because"
 RETIRED = "retired"
@@ -162,7 +164,7 @@ class LoggedModels:
         outputs = self._client.get_run(stored.mlflow_id).outputs
         if model_id not in [link.model_id for link in (outputs.model_outputs if outputs else ())]:
             self._client.log_outputs(stored.mlflow_id, [LoggedModelOutput(model_id, step=0)])
-        for name, value in {"served_model": model_id, REFUSED: "", LOGGED: run.content}.items():
+        for name, value in {MODEL: model_id, REFUSED: "", LOGGED: run.content}.items():
             if stored.tags.get(name, "") != value:
                 self._client.set_tag(stored.mlflow_id, name, value)
 
@@ -251,6 +253,7 @@ def _save_mlflow_model(path: Path, folder: Path, root: Path, model: LoggedModel)
             model_uuid=model.model_id,
             model_id=model.model_id,
         ),
+        metadata={"inputs": _inputs(facts)},
         signature=_signature(facts),
         input_example=_example(facts, root),
         pip_requirements=[f"{name}=={version(name)}" for name in _REQUIRED],
@@ -258,34 +261,39 @@ def _save_mlflow_model(path: Path, folder: Path, root: Path, model: LoggedModel)
 
 
 def _signature(facts: ModelMetadata) -> Any:
-    """Named tensors, any number of rows: ``x`` and what its offset needs beside it.
+    """Outputs as named tensors of any number of rows, and the parameter ``offset``.
 
-    x is float64, in which every number that a data set holds is exact: of a sample that was
-    rounded, an offset by content would be another. Where the offset is computed, the parameter
-    ``offset`` takes its place if given: all rows in one list.
+    Inputs are described in the model's metadata, :func:`_inputs`, and converted by the model
+    itself: where MLflow knows their types it takes no other, float64 but no float32 and no list.
+    Where the offset is computed, the parameter takes its place if given: all rows in one list.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 
-    def tensor(name: str, dtype: str, *shape: int) -> TensorSpec:
-        return TensorSpec(np.dtype(dtype), (-1, *shape), name)
+    widths = {"reconstruction": facts.input_dim, "offset": facts.latent_dim}
+    widths |= {"code": facts.latent_dim} if facts.has_code else {}
+    outputs: list[ColSpec | TensorSpec] = [
+        TensorSpec(np.dtype("float32"), (-1, width), name) for name, width in widths.items()
+    ]
+    if facts.needs == "offset":
+        return ModelSignature(outputs=Schema(outputs))
+    offset = ParamSchema([ParamSpec("offset", "double", default=[], shape=(-1,))])
+    return ModelSignature(outputs=Schema(outputs), params=offset)
 
-    inputs: list[ColSpec | TensorSpec] = [tensor("x", "float64", facts.input_dim)]
+
+def _inputs(facts: ModelMetadata) -> dict[str, str]:
+    """Description of each input that the model takes, for its metadata."""
+    features = f"(samples, {facts.input_dim}), real numbers in the units of the data set"
+    if facts.columns:
+        features += ", or in its place a column for each feature"
+    described = {"x": features}
     are_text = {"labels": isinstance((facts.classes or [0])[0], str), "ids": facts.text_ids}
     if facts.needs == "offset":
-        inputs.append(tensor("offset", "float64", facts.latent_dim))
+        described["offset"] = f"(samples, {facts.latent_dim}), f(x) of the samples"
     elif facts.needs is not None:
-        inputs.append(tensor(facts.needs, "str" if are_text[facts.needs] else "int64"))
-    outputs: list[ColSpec | TensorSpec] = [
-        tensor("reconstruction", "float32", facts.input_dim),
-        tensor("offset", "float32", facts.latent_dim),
-    ]
-    if facts.has_code:
-        outputs.append(tensor("code", "float32", facts.latent_dim))
-    if facts.needs == "offset":
-        return ModelSignature(Schema(inputs), Schema(outputs))
-    offset = ParamSchema([ParamSpec("offset", "double", default=[], shape=(-1,))])
-    return ModelSignature(Schema(inputs), Schema(outputs), offset)
+        kind = "text" if are_text[facts.needs] else "whole numbers"
+        described[facts.needs] = f"(samples,), {kind}"
+    return described
 
 
 def _example(facts: ModelMetadata, root: Path) -> dict[str, Any]:

@@ -13,12 +13,14 @@ from typing import Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from offset_autoencoder.config import Params
+from offset_autoencoder.config.schema import Tracking
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.paths import project_root
 from offset_autoencoder.tracking import store
 from offset_autoencoder.tracking.record_types import CONTENT, Record, RecordId
 from offset_autoencoder.tracking.records import read_records
-from offset_autoencoder.tracking.store import Location, StoredRun, StoreState
+from offset_autoencoder.tracking.state import StoredRun, StoreState
+from offset_autoencoder.tracking.store import Location
 from offset_autoencoder.tracking.writer import ExperimentWriter, is_written_by_another, now_ms
 
 Action = Literal["create", "update", "keep"]
@@ -93,7 +95,7 @@ def publish(params: Params, root: Path = Path()) -> Outcome:
         InputError: where a file is missing or damaged, or the store cannot be reached.
     """
     location, experiment = store.locate(params.tracking), params.tracking.experiment
-    publication = _Publication(read_records(params, root), location, experiment, root)
+    publication = _Publication(read_records(params, root), location, params.tracking, root)
     state, plan = publication.compare()
     if _old_artifacts(location, state) or not plan.is_nothing:
         with store.publisher_lock(location):
@@ -159,16 +161,16 @@ def make_plan(
 class _Publication:
     records: tuple[Record, ...]
     location: Location
-    experiment: str
+    tracking: Tracking
     root: Path
 
     def compare(self) -> tuple[StoreState, Plan]:
         """Content of the store, and what has to be done."""
-        state = store.read_state(self.location, self.experiment)
+        state = store.read_state(self.location, self.tracking)
         if state.is_deleted:
             raise InputError(
                 f"MLflow store {self.location.safe_uri}",
-                f"the experiment {self.experiment!r} is deleted",
+                f"the experiment {self.tracking.experiment!r} is deleted",
                 f"bring it back by 'mlflow experiments restore --experiment-id "
                 f"{state.experiment_id}', or give tracking.experiment another name",
             )
@@ -195,7 +197,11 @@ class _Publication:
             store.create_database(location)
             stack.callback(store.write_back, location)
             writer = ExperimentWriter(
-                location, self.experiment, state, self.root, is_current=plan.is_workspace
+                location,
+                self.tracking.experiment,
+                state,
+                self.root,
+                is_current=plan.is_workspace,
             )
             # A server that answers a call twice, a call whose answer is lost, or a publisher on
             # another machine may leave a double: what was written is read again.

@@ -17,7 +17,7 @@ from typing import Any
 from offset_autoencoder.config import Params, Run, Setting, format_value
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import read_json, sha256_of_json
-from offset_autoencoder.io.tables import Row, number, read_csv
+from offset_autoencoder.io.tables import Row, number, numbers_after, read_csv
 from offset_autoencoder.paths import MODELS, OFFSETS, REPORTS
 from offset_autoencoder.runs.files import read_saved_run
 from offset_autoencoder.runs.spec import RunSpec, SavedRun
@@ -35,7 +35,6 @@ _OF_OFFSETS = (
     *("linear_decodability", "donor_shift"),
     *(f"against_{name}{noise}" for name in ("nothing", "noise") for noise in ("", "_as_trained")),
 )
-_NOT_METRICS = frozenset({"id", "model", "setting", "seed", "status", "engine"})
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -58,6 +57,8 @@ def read_records(params: Params, root: Path) -> tuple[Record, ...]:
         by_setting[read.run.setting.label].append(read)
     settings: dict[str, Record] = {}
     for label, members in by_setting.items():
+        # Where splits vary, its key has the data of the lowest seed, in whatever order seeds stand.
+        members.sort(key=lambda read: read.run.seed)
         others = {setting.key for setting in settings.values()}
         settings[label] = project.setting_record(_setting_key(members[0], others), members, reports)
     return (
@@ -299,7 +300,7 @@ def _read_runs(params: Params, root: Path) -> list[_ProjectRun]:
     of_params = {(run.setting.label, run.seed): run for run in params.runs}
     reports = {
         (row["setting"], row["seed"], row["id"]): (position, row)
-        for position, row in enumerate(read_csv(path, ("id", "setting", "seed")), start=1)
+        for position, row in enumerate(read_csv(path, ("id", "setting", "seed", "status")), start=1)
     }
     seen: Counter[str] = Counter()
     runs = []
@@ -317,12 +318,7 @@ def _read_runs(params: Params, root: Path) -> list[_ProjectRun]:
         position, report = reports.get((indexed.setting, str(indexed.seed), indexed.id), (0, None))
         if report is None:
             raise InputError(str(path), f"has no row for {run.label}", "run 'dvc repro evaluate'")
-        no_metrics = _NOT_METRICS | indexed.sweep.keys()
-        metrics = {
-            column: number(path, position, column, cell)
-            for column, cell in report.items()
-            if cell and column not in no_metrics
-        }
+        metrics = numbers_after("status", path, position, report)
         folder = runs_folder(models) / indexed.id
         saved = read_saved_run(folder)
         facts = {

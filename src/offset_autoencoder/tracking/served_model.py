@@ -18,7 +18,7 @@ from mlflow.pyfunc.model import PythonModel
 
 
 class Predictor:
-    """``x`` and what goes with it in; ``reconstruction``, ``offset`` and ``code`` out."""
+    """Samples and what goes with them in; ``reconstruction``, ``offset`` and ``code`` out."""
 
     def load_context(self, context: Any) -> None:
         """Load the folder ``model`` of the artifacts, with its network."""
@@ -29,26 +29,29 @@ class Predictor:
 
     # Without type hints: MLflow would take them for the signature.
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
-        """Apply the model to arrays by name, as the signature says.
+        """Apply the model to samples, of any numeric dtype.
 
-        The param ``offset``, f(x) row by row in one list, takes the place of the computed one.
+        They are a dict of arrays or lists by name (``x``, and what its offset needs), a table with
+        a column per feature, or x alone: see :func:`.serving.request.named_inputs`. The param
+        ``offset``, f(x) row by row in one list, takes the place of the computed one.
 
         Raises:
             MlflowException: status 400, where the samples or what comes with them do not suit.
         """
+        request = importlib.import_module("offset_autoencoder.serving.request")
         from offset_autoencoder.errors import InputError
 
-        side_inputs = {name: value for name, value in model_input.items() if name != "x"}
         try:
+            x, side_inputs = request.named_inputs(model_input, self.applied.metadata)
             offset = np.asarray((params or {}).get("offset", ()), dtype=np.float64)
             if offset.size:
-                rows, width = len(model_input["x"]), self.applied.metadata.latent_dim
+                rows, width = len(x), self.applied.metadata.latent_dim
                 if offset.size != rows * width:
                     raise InputError(
                         "params: offset", f"has {offset.size} numbers, expected {rows} × {width}"
                     )
                 side_inputs["offset"] = offset.reshape(rows, width)
-            return self.applied.apply(model_input["x"], **side_inputs)
+            return self.applied.apply(x, **side_inputs)
         except InputError as error:
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from error
 

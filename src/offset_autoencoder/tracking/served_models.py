@@ -20,25 +20,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from offset_autoencoder.config import Params
 from offset_autoencoder.data.varying import load_splits
-from offset_autoencoder.evaluation.metrics import (
-    METRICS,
-    VALIDATION,
-    error_metric,
-    higher_is_better,
-)
+from offset_autoencoder.evaluation.metrics import METRICS, VALIDATION, badness, error_metric
 from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.io.tables import number, read_csv
 from offset_autoencoder.paths import PREPARED, REPORTS, project_root
 from offset_autoencoder.tracking import logged_models, store
 from offset_autoencoder.tracking.logged_models import Exports, LoggedModels, ServedRun, exporting
 from offset_autoencoder.tracking.record_types import KEY, read_splits
-from offset_autoencoder.tracking.store import Location, StoredRun, StoreState
+from offset_autoencoder.tracking.state import StoredRun, StoreState
+from offset_autoencoder.tracking.store import CHAMPION, Location
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
     from mlflow.tracking import MlflowClient
 
-ALIAS = "champion"
 # Tags of the experiment's MLflow run: what was decided on, and the decision.
 _DECIDED = "champion_sha256"
 _DECISION = "champion"
@@ -61,7 +56,7 @@ def publishing_models(params: Params, root: Path = Path()) -> Iterator[ModelPubl
     runs = runs_to_serve(params, root) if is_workspace else None
     to_export: list[ServedRun] = []
     if runs:
-        state = store.read_state(store.locate(params.tracking), params.tracking.experiment)
+        state = store.read_state(store.locate(params.tracking), params.tracking)
         diff = _serving_diff(runs, state)
         to_export = [*(run for run, _ in diff.to_log), *diff.missing]
     with exporting(to_export, root) as exports:
@@ -80,12 +75,24 @@ def runs_to_serve(params: Params, root: Path) -> tuple[ServedRun, ...]:
     """
     if params.tracking.models == "none":
         return ()
+    runs = _finished_runs(params, root)
+    if params.tracking.models == "all":
+        return tuple(run for of_model in runs.values() for run in of_model)
+    best = (_best_run(of_model, champion_metric(params)) for of_model in runs.values())
+    return tuple(run for run in best if run is not None)
+
+
+def _finished_runs(params: Params, root: Path) -> dict[str, list[ServedRun]]:
+    """Those of each model of ``reports/runs.csv``, each once; of one that only diverged none."""
     path = root / REPORTS / "runs.csv"
-    runs: dict[str, ServedRun] = {}
+    runs: dict[str, dict[str, ServedRun]] = {}
     columns = ("id", "model", "seed", "status", "mse", f"mse{VALIDATION}")
-    first_seed = load_splits(root / PREPARED).seeds[:1]
+    first_seed = _first_seed(root)
     for position, row in enumerate(read_csv(path, columns), start=1):
-        if row["status"] == "finished" and row["model"] in params.models:
+        if row["model"] not in params.models:
+            continue
+        of_model = runs.setdefault(row["model"], {})
+        if row["status"] == "finished":
             test, validation = (
                 {
                     metric: number(path, position, f"{metric}{suffix}", cell)
@@ -94,16 +101,15 @@ def runs_to_serve(params: Params, root: Path) -> tuple[ServedRun, ...]:
                 }
                 for suffix in ("", VALIDATION)
             )
-            is_comparable = not first_seed or row["seed"] == str(first_seed[0])
+            is_comparable = first_seed in (None, int(row["seed"]))
             run = ServedRun(row["model"], row["id"], test, validation if is_comparable else {})
-            runs.setdefault(run.key, run)
-    if params.tracking.models == "all":
-        return tuple(runs.values())
-    by_model: dict[str, list[ServedRun]] = {}
-    for run in runs.values():
-        by_model.setdefault(run.model, []).append(run)
-    best = (_best_run(group, champion_metric(params)) for group in by_model.values())
-    return tuple(run for run in best if run is not None)
+            of_model.setdefault(run.key, run)
+    return {model: list(of_model.values()) for model, of_model in runs.items()}
+
+
+def _first_seed(root: Path) -> int | None:
+    """The seed whose runs compare; None: those of all do, as there is one split."""
+    return next(iter(load_splits(root / PREPARED).seeds), None)
 
 
 def champion_metric(params: Params) -> str:
@@ -117,9 +123,12 @@ def champion_metric(params: Params) -> str:
 
 def _best_run(candidates: Iterable[ServedRun], metric: str) -> ServedRun | None:
     """The one with the best value of a metric by validation; None where none has a finite one."""
-    finite = [run for run in candidates if math.isfinite(run.validation.get(metric, math.nan))]
-    sign = -1.0 if higher_is_better(metric) else 1.0
-    return min(finite, key=lambda run: sign * run.validation[metric], default=None)
+
+    def by_validation(run: ServedRun) -> float:
+        return badness(metric, run.validation.get(metric, math.nan))
+
+    best = min(candidates, key=by_validation, default=None)
+    return None if best is None or math.isinf(by_validation(best)) else best
 
 
 class _ServingDiff(NamedTuple):
@@ -130,13 +139,14 @@ class _ServingDiff(NamedTuple):
     to_retire: list[StoredRun]
     served: list[ServedRun]
     parent: StoredRun | None  # the experiment's current MLflow run
+    champion: str | None  # its version, if its model is there
 
 
 def _serving_diff(runs: Iterable[ServedRun], state: StoreState) -> _ServingDiff:
     """Compare the runs to be served with the tags of the MLflow runs."""
     experiments = [r for r in state.runs if r.record_id[0] == "experiment" and r.is_current]
     parent = experiments[0] if len(experiments) == 1 else None
-    diff = _ServingDiff([], [], [], [], parent)
+    diff = _ServingDiff([], [], [], [], parent, state.champion)
     holders: dict[tuple[str | None, ...], StoredRun] = {}
     for stored in sorted(state.runs, key=lambda one: (not one.is_current, one.mlflow_id)):
         if stored.record_id[0] == "run" and stored.is_complete:
@@ -149,9 +159,11 @@ def _serving_diff(runs: Iterable[ServedRun], state: StoreState) -> _ServingDiff:
             diff.missing.append(run)
             continue
         ours.add(holder.mlflow_id)
-        if holder.tags.get(logged_models.LOGGED) != run.content:
+        is_refused = bool(holder.tags.get(logged_models.REFUSED))
+        is_there = is_refused or holder.tags.get(logged_models.MODEL) in state.models
+        if not is_there or holder.tags.get(logged_models.LOGGED) != run.content:
             diff.to_log.append((run, holder))
-        elif not holder.tags.get(logged_models.REFUSED):
+        elif not is_refused:
             diff.served.append(run)
     diff.to_retire.extend(
         stored
@@ -174,28 +186,48 @@ class ModelPublication:
     def finish(self) -> list[str]:
         """Log what is new, and decide on the champion; the runs have to be published before.
 
-        Gives a line for each thing that was done or could not be, none where nothing was new.
+        Gives a line for each thing that was done or could not be, and for each model without a run
+        to serve; else none where nothing was new.
 
         Raises:
             InputError: where the store cannot be reached, or the runs cannot be written.
         """
         location = store.locate(self.params.tracking)
-        if self.runs is None or self._is_nothing(self._compare(location)[1]):
+        if self.runs is None:
             return []
+        missing = self._without_run(self.runs)
+        if self._is_nothing(self._compare(location)[1]):
+            return missing
         with store.publisher_lock(location):
             experiment_id, diff = self._compare(location)
             if experiment_id is None or self._is_nothing(diff):
-                return []
+                return missing
             with store.explained(location):
                 try:
                     lines = self._write(location, experiment_id, diff)
                 finally:
                     store.write_back(location)
                 self._compare(location)  # which keeps the state for the next publication
-                return lines
+                return [*lines, *missing]
+
+    def _without_run(self, runs: Iterable[ServedRun]) -> list[str]:
+        """A line on the models of which no run can be served."""
+        served, choice = {run.model for run in runs}, self.params.tracking.models
+        if choice == "none":
+            return []
+        names = [model for model in _finished_runs(self.params, self.root) if model not in served]
+        if not names:
+            return []
+        which, seed = "no run finished", _first_seed(self.root)
+        if choice == "best":
+            of_seed = (
+                "" if seed is None else f" of seed {seed}, the first, whose runs alone compare,"
+            )
+            which = f"no run{of_seed} has a {champion_metric(self.params)} by validation"
+        return [f"not served: {', '.join(names)}: {which}"]
 
     def _compare(self, location: Location) -> tuple[str | None, _ServingDiff]:
-        state = store.read_state(location, self.params.tracking.experiment)
+        state = store.read_state(location, self.params.tracking)
         return state.experiment_id, _serving_diff(self.runs or (), state)
 
     def _is_nothing(self, diff: _ServingDiff) -> bool:
@@ -216,7 +248,9 @@ class ModelPublication:
         }["validation"]
         candidate = _best_run([run for run in diff.served if run.model in needs_only_x], metric)
         selection = _ChampionSelection(name, metric, samples, candidate)
-        return None if diff.parent.tags.get(_DECIDED) == selection.content else selection
+        is_decided = diff.parent.tags.get(_DECIDED) == selection.content
+        is_missing = candidate is not None and diff.champion is None
+        return None if is_decided and not is_missing else selection
 
     def _write(self, location: Location, experiment_id: str, diff: _ServingDiff) -> list[str]:
         client = store.connect(location.uri)
@@ -293,11 +327,11 @@ class _ChampionSelection:
                 before = float(tags.get(f"{metric}{VALIDATION}", ""))
             if not math.isfinite(before):
                 return f"{stays}: its {metric} by validation is not known ({_OTHER_NAME})"
-            if not (value > before if higher_is_better(metric) else value < before):
+            if badness(metric, value) >= badness(metric, before):
                 return f"{stays}: by validation {metric} {before:.4g}, the best now is {value:.4g}"
             replaced = f", before it version {champion.version} with {before:.4g}"
         version = self._version(client, candidate, model)
-        client.set_registered_model_alias(name, ALIAS, version)
+        client.set_registered_model_alias(name, CHAMPION, version)
         outcome = f"version {version}: {candidate.model}, {_chosen_by(candidate, metric)}"
         return f"champion of {name} is {outcome}{replaced}"
 
@@ -308,13 +342,15 @@ class _ChampionSelection:
         try:
             client.create_registered_model(
                 self.name,
-                description=f"Versions are runs of offset-autoencoder. {ALIAS!r} is the one with "
-                "the best metric of its own on the validation split that needs nothing but x.",
+                description=f"Versions are runs of offset-autoencoder. {CHAMPION!r} is the one "
+                "with the best metric of its own on the validation split that needs nothing but x. "
+                "Where each seed has a split of its own, it is the best of the first seed's runs: "
+                "only these are measured on the same samples.",
             )
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        return client.get_registered_model(self.name).aliases.get(ALIAS)
+        return store.champion_version(client, self.name)
 
     def _version(self, client: MlflowClient, candidate: ServedRun, model: LoggedModel) -> str:
         """The version of the candidate's logged model: a killed publisher may have left it."""

@@ -15,7 +15,7 @@ import re
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,14 +26,17 @@ from offset_autoencoder.config.values import ENVIRONMENT, check_environment
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import write_text
 from offset_autoencoder.paths import project_root
-from offset_autoencoder.tracking import record_types
-from offset_autoencoder.tracking.record_types import CONTENT, CURVES, KEY, PARENT, RecordId
+from offset_autoencoder.tracking.record_types import KEY, PARENT
+from offset_autoencoder.tracking.state import StoredRun, StoreState
 
 if TYPE_CHECKING:
     from mlflow.store.entities import PagedList
     from mlflow.tracking import MlflowClient
 
 T = TypeVar("T")
+
+CHAMPION = "champion"
+"""The alias of the best version of a registered model."""
 
 _SQLITE = "sqlite:///"
 _ARTIFACTS = "mlartifacts"
@@ -148,51 +151,6 @@ def _lock_of_server(uri: str) -> Path:
     return Path(tempfile.gettempdir()) / f"offset-autoencoder-publish-{digest}.lock"
 
 
-@dataclass(frozen=True)
-class StoredRun:
-    """An MLflow run of ours that is in the store and not deleted."""
-
-    mlflow_id: str
-    status: str  # RUNNING, FINISHED, FAILED or KILLED
-    artifact_uri: str
-    tags: Mapping[str, str]  # without those that MLflow shows alone
-
-    @property
-    def record_id(self) -> RecordId:
-        """Role and key of the record that it holds."""
-        return self.tags.get(record_types.ROLE, ""), self.tags[KEY]
-
-    @property
-    def is_complete(self) -> bool:
-        """True if it was written to its end, which its status says last."""
-        return CONTENT in self.tags and self.status in ("FINISHED", "FAILED")
-
-    @property
-    def is_shown_live(self) -> bool:
-        """True if it was shown while its training went on, up to its last epoch."""
-        return CONTENT not in self.tags and CURVES in self.tags and self.status != "KILLED"
-
-    @property
-    def is_current(self) -> bool:
-        """True if it is tagged as standing in the project's files."""
-        return self.tags.get(record_types.CURRENT) == "true"
-
-    @property
-    def parent_id(self) -> str | None:
-        """The MLflow run under which it is nested."""
-        return self.tags.get(PARENT)
-
-
-@dataclass(frozen=True)
-class StoreState:
-    """Content of a store: an experiment, with our runs in it."""
-
-    experiment_id: str | None = None  # None: there is none, or no store yet
-    is_deleted: bool = False  # the experiment is in MLflow's bin
-    runs: tuple[StoredRun, ...] = ()
-    artifacts: str | None = None  # URI at which the experiment keeps its artifacts
-
-
 def connect(uri: str, *, write_ahead: bool = True) -> MlflowClient:
     """A client of a store: quiet, without telemetry, giving up on a dead server in seconds.
 
@@ -254,7 +212,7 @@ def all_pages(search: Callable[[str | None], PagedList[T]]) -> list[T]:
     return found
 
 
-def read_state(location: Location, experiment: str) -> StoreState:
+def read_state(location: Location, tracking: Tracking) -> StoreState:
     """Read what a store holds; MLflow is imported only where the kept state does not count.
 
     Raises:
@@ -262,17 +220,19 @@ def read_state(location: Location, experiment: str) -> StoreState:
     """
     database = location.database
     if database is None:
-        return _ask(location, experiment)
+        return _ask(location, tracking)
     if not database.exists():
         return StoreState()
     _check_magic(database)
     kept = database.with_name(f"{database.name}.state.json")
-    before = [location.uri, experiment, _fingerprint(database)]
+    named = [tracking.experiment, tracking.models != "none", tracking.registered_model]
+    before = [location.uri, named, _fingerprint(database)]
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
         *circumstances, state = json.loads(kept.read_text())
         if circumstances == before:
-            return StoreState(**state | {"runs": tuple(StoredRun(**r) for r in state["runs"])})
-    state = _ask(location, experiment)
+            runs, models = (StoredRun(**run) for run in state["runs"]), state["models"]
+            return StoreState(**state | {"runs": tuple(runs), "models": tuple(models)})
+    state = _ask(location, tracking)
     if _fingerprint(database) == before[-1]:
         with contextlib.suppress(OSError):  # only a publication then takes longer
             write_text(kept, json.dumps([*before, asdict(state)]))
@@ -326,16 +286,21 @@ def _set_environment() -> None:
         os.environ.setdefault(name, value)
 
 
-def _ask(location: Location, experiment: str) -> StoreState:
+def _ask(location: Location, tracking: Tracking) -> StoreState:
     with explained(location):
         client = connect(location.uri)
-        found = client.get_experiment_by_name(experiment)
+        found = client.get_experiment_by_name(tracking.experiment)
         if found is None:
             return StoreState()
         if not found.experiment_id:  # MLflow's client fills in what an answer lacks
             raise InputError(location.name, f"{_NOT_MLFLOW} another answer", _CHECK_URI)
         ids, ours = [found.experiment_id], f"tags.`{KEY}` LIKE '%'"
         runs = all_pages(lambda page: client.search_runs(ids, ours, page_token=page))
+        models, champion = [], None
+        if tracking.models != "none":
+            models = all_pages(lambda page: client.search_logged_models(ids, page_token=page))
+            if tracking.registered_model:
+                champion = champion_version(client, tracking.registered_model)
     is_deleted = found.lifecycle_stage == "deleted"
     stored = tuple(
         StoredRun(
@@ -346,7 +311,28 @@ def _ask(location: Location, experiment: str) -> StoreState:
         )
         for run in runs
     )
-    return StoreState(found.experiment_id, is_deleted, stored, found.artifact_location)
+    logged = tuple(str(model.model_id) for model in models)
+    return StoreState(
+        found.experiment_id, is_deleted, stored, found.artifact_location, logged, champion
+    )
+
+
+def champion_version(client: MlflowClient, name: str) -> str | None:
+    """Version of a registered model that is the champion, if its logged model is there."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        version = client.get_registered_model(name).aliases.get(CHAMPION)
+        if version is None:
+            return None
+        scheme, _, model_id = str(client.get_model_version(name, version).source).partition("/")
+        if scheme == "models:":
+            client.get_logged_model(model_id)
+        return str(version)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
 
 
 def _check_magic(database: Path) -> None:

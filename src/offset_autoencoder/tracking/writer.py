@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.tracking import record_types
 from offset_autoencoder.tracking.record_types import CONTENT, CURRENT, CURVES, PARENT, Point, Record
-from offset_autoencoder.tracking.store import Location, StoredRun, StoreState, connect
+from offset_autoencoder.tracking.state import StoredRun, StoreState
+from offset_autoencoder.tracking.store import Location, connect
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Run

@@ -64,9 +64,10 @@ class Population:
         how = (self.batch_size, self.optimizer, self.memory_limit, self.engine, self.most_slots)
         return f"{self.architecture.key} {how}"
 
-    def chunks(self, sizes: SampleSizes) -> Chunks | None:
-        """Chunks of the training samples; None where they fit into memory."""
-        return chunks_of(self.memory_limit, sizes.train, sizes.row_bytes, self.batch_size)
+    def chunks(self, sizes: SampleSizes, samples: int | None = None) -> Chunks | None:
+        """Chunks of the training samples, of the most or of so many; None: they fit into memory."""
+        samples = sizes.train if samples is None else samples
+        return chunks_of(self.memory_limit, samples, sizes.row_bytes, self.batch_size)
 
     @functools.cached_property
     def model(self) -> Any:
@@ -99,19 +100,21 @@ class Interrupted(Exception):
 
 
 class SampleSizes(NamedTuple):
-    """Sizes of the splits that runs train on, which are the same for all runs.
+    """Sizes of the splits that runs train on.
 
     Attributes:
-        train: Number of training samples.
-        validation: Number of validation samples.
+        train: Number of training samples, where seeds differ in it the largest.
+        validation: Number of validation samples, likewise.
         row_bytes: Bytes of a sample.
         varies: Whether the runs of each seed have a split of their own.
+        are_alike: Whether these splits are all of one size.
     """
 
     train: int
     validation: int
     row_bytes: int
     varies: bool = False
+    are_alike: bool = True
 
     @classmethod
     def of(cls, x: Array, x_validation: Array, *, varies: bool = False) -> Self:

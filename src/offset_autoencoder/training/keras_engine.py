@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from offset_autoencoder.models.architecture import steps_per_epoch
 from offset_autoencoder.models.autoencoder import Variables
 from offset_autoencoder.models.backend import keras, tf
+from offset_autoencoder.runs.spec import Chunks
 from offset_autoencoder.training.batches import Rows, slices
 from offset_autoencoder.training.engine import (
     Array,
@@ -261,9 +262,9 @@ class KerasEngine(Engine):
 
     def __init__(self, population: Population, sizes: SampleSizes, workers: Workers) -> None:
         self.population, self.sizes, self.workers = population, sizes, workers
-        self.chunks = population.chunks(sizes)
         # A chunk is as large as memory allows: runs of a stack would need one each.
-        self.slots = 1 if self.chunks else runs_per_stack(population)
+        is_alone = population.chunks(sizes) is not None or not sizes.are_alike
+        self.slots = 1 if is_alone else runs_per_stack(population)
         if sizes.varies:  # each run of a stack has samples of its own
             share = max(1, _STACKED_BYTES // (sizes.train * sizes.row_bytes))
             self.slots = min(self.slots, 2 ** (share.bit_length() - 1))
@@ -306,6 +307,12 @@ class _StackedRuns(Slots):
         self.engine, self.programs, self.data = engine, engine.programs, list(data)
         self.stack, self._samples = self.programs.stack(initial), None
 
+    @property
+    def chunks(self) -> Chunks | None:
+        """Chunks of the training samples; None where they fit into memory."""
+        engine = self.engine
+        return engine.population.chunks(engine.sizes, len(self.data[0].x))
+
     def put(self, slot: int, variables: Variables, data: TrainingData) -> None:
         self.stack = self.stack.with_run(slot, self.programs.arrays_of(variables))
         self.data[slot], self._samples = data, None
@@ -322,7 +329,7 @@ class _StackedRuns(Slots):
             stack, loss = self.programs.train(stack, x, order, inputs, piece)
             total, step = total + np.asarray(loss, np.float64), step + taken
         self.stack = stack
-        losses = np.stack([total / self.engine.sizes.train, *self._validate(jobs)])
+        losses = np.stack([total / len(self.data[0].x), *self._validate(jobs)])
         return losses.astype(np.float32).astype(np.float64)
 
     def keep_best(self, better: Sequence[bool]) -> None:
@@ -341,18 +348,18 @@ class _StackedRuns(Slots):
         self, jobs: Sequence[Job], epochs: Sequence[int]
     ) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
         """Samples, rows of them, and what the model is fed beside them, chunk by chunk."""
-        engine, data = self.engine, self.data
+        engine, data, chunks = self.engine, self.data, self.chunks
         runs = [
-            epoch_pieces(job, epoch, of_run.x, engine.chunks, engine.workers)
+            epoch_pieces(job, epoch, of_run.x, chunks, engine.workers)
             for job, epoch, of_run in zip(jobs, epochs, data, strict=True)
         ]
-        if engine.chunks is None and self._samples is None:
+        if chunks is None and self._samples is None:
             self._samples = engine.samples_of(data)
-        first_rows = np.arange(len(data), dtype=np.int32)[:, None] * engine.sizes.train
+        first_rows = np.arange(len(data), dtype=np.int32)[:, None] * len(data[0].x)
         for pieces in zip(*runs, strict=True):
             inputs = self._inputs(jobs, pieces)
             orders = [rows for rows, _ in pieces]
-            if engine.chunks is None:
+            if chunks is None:
                 order = np.stack(orders) + first_rows * engine.sizes.varies
                 yield self._samples, tf.constant(order.astype(np.int32)), inputs
             else:
@@ -379,13 +386,13 @@ class _StackedRuns(Slots):
 
     def _validate(self, jobs: Sequence[Job]) -> NDArray[np.float64]:
         """The validation loss of each run, and the reconstruction's share of it, (2, R)."""
-        sizes, total = self.engine.sizes, np.zeros((2, len(jobs)))
-        for rows in slices(sizes.validation, self.engine.chunks):
+        samples, total = len(self.data[0].x_validation), np.zeros((2, len(jobs)))
+        for rows in slices(samples, self.chunks):
             offset = np.stack(
                 [job.offset_validation[rows] * np.float32(job.offset_factor) for job in jobs]
             )
             x = [of_run.x_validation[rows] for of_run in self.data]
-            own_x = np.stack(x) if sizes.varies else np.asarray(x[0])
+            own_x = np.stack(x) if self.engine.sizes.varies else np.asarray(x[0])
             losses = self.programs.validate(self.stack, tf.constant(own_x), tf.constant(offset))
             total += np.asarray(losses, np.float64) * len(offset[0])
-        return total / sizes.validation
+        return total / samples

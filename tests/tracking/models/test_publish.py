@@ -51,9 +51,13 @@ def test_a_model_that_is_logged_says_what_it_takes_and_holds_no_pickle(project: 
     for model in project.logged():
         place = Path(mlflow.artifacts.download_artifacts(model.model_uri))
         said = Model.load(place)
-        inputs = {spec.name: (spec.type.name, spec.shape) for spec in said.signature.inputs}
-        assert inputs.pop("x") == ("float64", (-1, 3))
-        assert inputs == ({"labels": ("int64", (-1,))} if model.name == "code" else {})
+        assert said.signature.inputs is None  # or MLflow would refuse other types than these
+        outputs = {spec.name: spec.shape for spec in said.signature.outputs}
+        assert outputs == {"reconstruction": (-1, 3), "offset": (-1, 2), "code": (-1, 2)}
+        assert said.metadata is not None
+        inputs = dict(said.metadata["inputs"])
+        assert inputs.pop("x").startswith("(samples, 3), real numbers in the units of the data")
+        assert inputs == ({"labels": "(samples,), whole numbers"} if model.name == "code" else {})
         required = (place / "requirements.txt").read_text().split()
         assert all("==" in line for line in required)
         assert {line.partition("==")[0] for line in required} >= {"tensorflow", "keras", "mlflow"}
@@ -149,6 +153,49 @@ def test_a_better_run_becomes_the_champion_and_a_worse_one_does_not(project: Pro
     assert "stays version 2: by validation mse 0.39, the best now is 0.45" in said
     assert project.versions() == ["none", "frozen*"]
     assert project.publish() == []
+
+
+@pytest.mark.parametrize("deleted", ["version", "alias", "registered model", "logged model"])
+def test_what_was_deleted_is_replaced(project: Project, deleted: str) -> None:
+    project.publish()
+    client, name = project.client, "offset-autoencoder"
+    champion = client.get_model_version_by_alias(name, "champion")
+    if deleted == "version":
+        client.delete_model_version(name, champion.version)
+    elif deleted == "alias":
+        client.delete_registered_model_alias(name, "champion")
+    elif deleted == "registered model":
+        client.delete_registered_model(name)
+    else:
+        client.delete_logged_model(champion.source.removeprefix("models:/"))
+    said = project.publish()
+    new = ["models: 3 served (1 new)"] if deleted == "logged model" else []
+    version = {"alias": 1, "registered model": 1}.get(deleted, 2)
+    assert said[:-1] == new
+    assert said[-1].startswith(f"champion of {name} is version {version}: none, chosen by")
+    assert project.current() == BEST
+    assert project.versions()[-1] == "none*"
+    source = client.get_model_version_by_alias(name, "champion").source
+    client.get_logged_model(source.removeprefix("models:/"))
+    assert project.publish() == []
+
+
+def test_a_model_whose_first_seeds_run_diverged_is_named(project: Project) -> None:
+    project.mse[("code", 0)], project.mse[("code", 1)] = None, 0.1
+    project.write()
+    seeds = project.root / "data" / "prepared" / "splits.json"
+    seeds.write_text('{"seeds": [0, 1], "value_range": [0, 1]}')
+    line = (
+        "not served: code: no run of seed 0, the first, whose runs alone compare, has a mse by "
+        "validation"
+    )
+    assert project.publish()[-1] == line
+    assert project.publish() == [line]
+    seeds.unlink()
+    assert "not served" not in "".join(project.publish())
+    project.mse[("code", 1)] = None
+    project.tracking = {"models": "all"}
+    assert project.write().publish()[-1] == "not served: code: no run finished"
 
 
 def test_a_run_that_comes_back_is_brought_back_and_not_logged_again(project: Project) -> None:

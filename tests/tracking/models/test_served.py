@@ -31,11 +31,21 @@ import json, sys
 import mlflow
 from sklearn.datasets import load_digits
 import numpy as np
+import pandas as pd
+from scipy.sparse import csr_array
 model = mlflow.pyfunc.load_model("models:/offset-autoencoder@champion")
 rows = json.loads(sys.argv[1])
 x = load_digits().data[rows]
 found = model.predict({"x": x})
 given = model.predict({"x": x}, params={"offset": found["offset"].ravel().tolist()})
+forms = [
+    *({"x": x.astype(kind)} for kind in ("float32", "uint8", "int64", "float16")),
+    {"x": x.tolist()}, {"x": x.reshape(-1, 8, 8)}, x, x.astype("uint8"), x.tolist(), csr_array(x),
+    pd.DataFrame(x), pd.DataFrame(x.astype(int), columns=[f"pixel {i}" for i in range(64)]),
+    pd.DataFrame({"x": list(x)}), pd.DataFrame({"x": x.tolist()}),
+]
+alike = [np.array_equal(model.predict(form)["reconstruction"], found["reconstruction"])
+         for form in forms]
 errors = []
 for bad in (x[:, 1:], np.where(x == 0, np.nan, x), x.astype(str)):
     try:
@@ -47,6 +57,7 @@ print(json.dumps({
     "mse": float(np.mean(((found["reconstruction"] - x) / 16) ** 2)),
     "same": bool((given["reconstruction"] == found["reconstruction"]).all()),
     "errors": errors,
+    "alike": alike,
     "code": offset_autoencoder.__file__,
 }))
 """
@@ -104,6 +115,7 @@ def test_a_champion_that_is_loaded_does_what_evaluate_measured(
     best = min(alone.values(), key=lambda row: float(row["mse_validation"]))
     np.testing.assert_allclose(found["mse"], float(best["mse"]), rtol=1e-5)
     assert found["same"]
+    assert found["alike"] == [True] * 14
     assert found["errors"] == [400, 400, 400]
     assert found["code"].startswith(str(project / "mlartifacts"))  # its own, not the project's
 
@@ -150,13 +162,24 @@ def test_a_server_answers_as_the_run_does_and_says_what_is_wrong(
     )
     for name, values in answer["predictions"].items():
         np.testing.assert_allclose(values, expected[name], rtol=1e-4, atol=1e-5)
+    rows = [[*pixels, vector] for pixels, vector in zip(inputs["x"], inputs["offset"], strict=True)]
+    columns = [*(f"f{i}" for i in range(64)), "offset"]
+    pairs = list(zip(*inputs.values(), strict=True))
+    for body in (
+        {"inputs": {"x": x.astype(int).tolist(), "offset": vectors.tolist()}},
+        {"instances": [{"x": x[i].tolist(), "offset": vectors[i].tolist()} for i in range(3)]},
+        {"dataframe_split": {"columns": ["x", "offset"], "data": pairs}},
+        {"dataframe_split": {"columns": columns, "data": rows}},
+    ):
+        status, again = ask(server, body)
+        assert (status, again) == (200, answer)
     nan = [[float("nan")] * 64] * 3
     for bad, said in (
-        ({"x": inputs["x"]}, "Model is missing inputs ['offset']"),
-        ({**inputs, "x": x[:, :63].tolist()}, "does not match expected shape (-1, 64)"),
+        ({"x": inputs["x"]}, "offset: missing (its offset is a table of known samples"),
+        ({**inputs, "x": x[:, :63].tolist()}, "x: has shape (3, 63), expected (samples, 64)"),
         ({**inputs, "offset": vectors[:2].tolist()}, "offset: has shape (2, 4), expected (3, 4)"),
         ({**inputs, "x": nan}, "x: row 0, column 0 is nan, a finite number is expected"),
-        ({**inputs, "x": [["a"] * 64] * 3}, "could not convert string to float"),
+        ({**inputs, "x": [["a"] * 64] * 3}, "x: must hold real numbers, its dtype is <U1"),
         ({**inputs, "x": [[1.0], [1.0, 2.0]]}, "inhomogeneous shape"),
     ):
         status, message = ask(server, {"inputs": bad})

@@ -27,6 +27,9 @@ _NOT_NUMBERS = {
 
 _FIX = "fix or drop the row"
 
+ROLES = ("label", "id", "split", "group", "order")
+"""Roles that a column can have beside that of a feature."""
+
 Layout = Literal["columns", "arrays", "array"]
 """Named columns, several named arrays, or one array whose labels and ids are separate files."""
 
@@ -42,6 +45,8 @@ class RoleKeys:
     id: str = "data.id"
     label: str | None = "data.label"
     split: str | None = "data.split"
+    group: str = "split.group"
+    order: str = "split.order"
     file: str | None = "params.yaml"
 
     def location(self, role: str) -> str:
@@ -63,6 +68,8 @@ class ColumnRoles:
     Attributes:
         features: Columns of the features, or the one array; None: all without another role.
         split: ``train``, ``validation`` or ``test`` per sample.
+        group: What is to stay in one split: the subject, the machine.
+        order: What orders the samples: their time.
         part: Split that the file was named for: an npz may hold an array of each.
         keys: Settings that assign the roles, for error texts.
         locate: Function from role and name to the file of that role, beside a file of one array.
@@ -72,6 +79,8 @@ class ColumnRoles:
     label: str | None = None
     id: str | None = None
     split: str | None = None
+    group: str | None = None
+    order: str | None = None
     part: SplitName | None = None
     keys: RoleKeys = field(default_factory=RoleKeys)
     locate: Callable[[str, str], Path] = lambda role, name: Path(name)
@@ -79,7 +88,7 @@ class ColumnRoles:
     @property
     def named(self) -> dict[str, str]:
         """Assigned roles other than features: ``{"label": "species"}``."""
-        roles = {"label": self.label, "id": self.id, "split": self.split}
+        roles = {role: getattr(self, role) for role in ROLES}
         return {role: name for role, name in roles.items() if name is not None}
 
     def check_names(self, names: Sequence[str], origin: str, noun: str) -> None:
@@ -107,6 +116,8 @@ class Table:
         labels: ``(n,)`` class labels, int64 or text, or None.
         ids: ``(n,)`` ids, int64 or text, or None.
         splits: ``(n,)`` names of splits, or None.
+        groups: ``(n,)`` int64 or text: what stays in one split, or None.
+        orders: ``(n,)`` real numbers, dates or text that names either, or None.
         columns: Names of the features, where the file has names.
         full_scale: Largest value that the kind of data can take, where it is known.
         line_of: Function from row to line of the file (from 1), where the file has lines.
@@ -117,6 +128,8 @@ class Table:
     labels: NDArray[Any] | None = None
     ids: NDArray[Any] | None = None
     splits: NDArray[np.str_] | None = None
+    groups: NDArray[Any] | None = None
+    orders: NDArray[Any] | None = None
     columns: tuple[str, ...] | None = None
     full_scale: float | None = None
     line_of: Callable[[int], int] | None = None
@@ -147,8 +160,7 @@ class Table:
                 raise InputError(where, f"has shape {array.shape}, expected one {role} per sample")
             if x.ndim and len(array) != len(x):
                 raise InputError(where, f"holds {len(array)} values for {len(x)} samples")
-            convert = _as_splits if role == "split" else _as_names
-            converted[f"{role}s"] = convert(table, role, array)
+            converted[f"{role}s"] = _CONVERT.get(role, _as_names)(table, role, array)
         return replace(table, **converted)
 
     def location(self, row: int, feature: int | None = None) -> str:
@@ -295,3 +307,25 @@ def _as_splits(table: Table, role: str, values: NDArray[Any]) -> NDArray[np.str_
         value, where = str(texts[odd[0]]), table.location(int(odd[0]))
         raise InputError(where, f"unknown split {value!r}", did_you_mean(value, SPLITS))
     return texts
+
+
+def _as_places(table: Table, role: str, values: NDArray[Any]) -> NDArray[Any]:
+    """Groups or orders: nothing missing; groups as int64 or text, so that 1 and 1.0 are one."""
+    kind, missing = values.dtype.kind, np.zeros(len(values), dtype=bool)
+    if kind not in "iufbUM":
+        what = f"{role}s are {values.dtype}, expected numbers, dates or text"
+        raise InputError(table.origin, what, "write them as int64 or as str")
+    if kind == "U":
+        missing = np.char.strip(values) == ""
+    elif kind in "fM":
+        missing = ~np.isfinite(values)
+    if len(rows := missing.nonzero()[0]):
+        raise InputError(table.location(int(rows[0])), f"the {role} is missing")
+    if role == "order":
+        return values
+    if kind in "iufb" and np.all(values == np.floor(values)) and np.all(np.abs(values) < 2.0**63):
+        return values.astype(np.int64)
+    return values.astype(np.str_)
+
+
+_CONVERT = {"split": _as_splits, "group": _as_places, "order": _as_places}

@@ -58,7 +58,6 @@ class NumbaEngine(Engine):
     ) -> None:
         self.population, self.program = population, program
         self.sizes, self.workers = sizes, workers
-        self.chunks = population.chunks(sizes)
         # The owners of the weights, by number of parts.
         self.owners = functools.cache(functools.partial(weight_owners, program))
 
@@ -86,13 +85,14 @@ class _Run(Slots):
     """One run in training: its arrays, all its own."""
 
     def __init__(self, engine: NumbaEngine, variables: Variables, data: TrainingData) -> None:
-        self.engine, self.program, self.chunks = engine, engine.program, engine.chunks
+        self.engine, self.program = engine, engine.program
         self.scratch = new_scratch(self.program)
         self.groups = groups_of(self.program.batch_size)
         self.put(0, variables, data)
 
     def put(self, slot: int, variables: Variables, data: TrainingData) -> None:
         self.data = data
+        self.chunks = self.engine.population.chunks(self.engine.sizes, len(data.x))
         self.x, self.x_validation = map(_read_only, (data.x, data.x_validation))
         arrays = self.engine.population.weights_of(variables)
         self.shapes = [array.shape for array in arrays]

@@ -1,0 +1,23 @@
+#!/bin/sh
+# A stage of dvc.yaml:  exec sh src/stage.sh MODULE [ARGUMENT]...
+#
+# Python is the one that dvc runs by, so that no environment need be activated, or else the first with
+# the project's command, or at least dvc, beside it. The code is that of this folder, in a temporary
+# clone of DVC's the clone's; the caller's own PYTHONPATH comes after it.
+src=$(dirname "$0")
+export PYTHONPATH="$src${PYTHONPATH:+:$PYTHONPATH}"
+caller=$({ tr '\0' '\n' < "/proc/$PPID/cmdline" | head -n 1; } 2> /dev/null)
+[ -n "$caller" ] || { caller=$(ps -o args= -p "$PPID" 2> /dev/null); caller=${caller%% *}; }
+for command in offset-autoencoder dvc; do
+    for python in "$caller" python "$src/../.venv/bin/python" "${DVC_ROOT:-.}/.venv/bin/python" python3; do
+        path=$(command -v "$python") || continue
+        case ${path##*/} in
+            python*) [ -x "${path%/*}/$command" ] && exec "$path" -m "$@" ;;
+        esac
+    done
+done
+for python in python python3; do
+    command -v "$python" > /dev/null && exec "$python" -m "$@"
+done
+echo "error: there is no Python: activate the project's environment (. .venv/bin/activate)" >&2
+exit 127
