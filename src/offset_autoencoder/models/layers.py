@@ -239,7 +239,7 @@ class PowerNorm(keras.layers.Layer):  # type: ignore[misc]
         ``(batch, features)`` to the same; any float dtype.
     """
 
-    def __init__(self, rate: float = 0.01, **options: Any) -> None:
+    def __init__(self, rate: float = 0.05, **options: Any) -> None:
         super().__init__(**options)
         self.rate = rate
 
