@@ -254,11 +254,11 @@ def errors(
     scaled: Scaled = False,
     force: Force = False,
 ) -> None:
-    """Write the error of each sample, and which quantile of the validation errors it exceeds.
+    """Write the error of each sample, and what it exceeds.
 
-    Quantiles are 0.9, 0.95 and 0.99, written as percentiles: above_percentile is 95 where the error
-    exceeds the second of them and not the third, 0 where it exceeds none. The error is that of
-    the values as the network sees them.
+    That is the 90th, 95th or 99th percentile of the errors of the validation split:
+    above_percentile is 95 where the error exceeds the second of them and not the third, 0 where
+    it exceeds none. The error is that of the values as the network sees them.
     """
     options = {"metric": metric, "threshold": threshold, "per_feature": per_feature}
     how = {"offset": offset, "is_scaled": scaled, "force": force, "options": options}
