@@ -135,6 +135,8 @@ def import_graph() -> ImportGraph:
 DENSE = {"latent_dim": 4, "hidden": [8]}
 IMAGES = {"kind": "convolutional", "latent_dim": 4, "filters": [3, 5]}
 TRAINED_BY_KERAS = {"normalize": "power", "dropout": 0.2, "initializer": "he_normal"}
+SERIES = {"kind": "convolutional_1d", "latent_dim": 4, "filters": [3, 5], "kernel_size": 4}
+RECURRENT = {"kind": "recurrent", "latent_dim": 4, "hidden": [3, 5]}
 SECOND = {"system": "two_encoder", "second_hidden": [6], "second_activation": "tanh"}
 SYSTEMS: dict[str, dict[str, Any]] = {
     "additive": {},
@@ -155,6 +157,22 @@ SYSTEMS: dict[str, dict[str, Any]] = {
         "network": IMAGES,
         "input_dim": 60,
         "image_shape": [4, 5, 3],
+    },
+    "convolutional, channels first": {
+        "network": IMAGES,
+        "input_dim": 60,
+        "image_shape": [3, 4, 5],
+        "channels_first": True,
+    },
+    "convolutional_1d": {"network": SERIES, "input_dim": 14, "sequence_shape": [7, 2]},
+    "recurrent": {"network": RECURRENT, "input_dim": 14, "sequence_shape": [7, 2]},
+    "recurrent two_encoder, frozen, of LSTM, channels first": {
+        "system": "two_encoder",
+        "frozen": True,
+        "network": {**RECURRENT, "cell": "lstm"},
+        "input_dim": 14,
+        "sequence_shape": [2, 7],
+        "channels_first": True,
     },
     "convolutional two_encoder, frozen": {
         "system": "two_encoder",

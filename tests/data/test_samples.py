@@ -34,7 +34,7 @@ def test_digits() -> None:
     data = Data()
     samples = load_samples(data)
     assert samples.x.shape == (1797, 64)
-    assert samples.image_shape == (8, 8)
+    assert samples.shape.image == (8, 8)
     assert samples.classes == list(range(10))
     assert samples.ids.tolist() == list(range(1797))
     assert samples.tables[0].full_scale == 16
@@ -52,7 +52,7 @@ def test_keras_data_sets_bring_their_test_split(monkeypatch: pytest.MonkeyPatch)
         data = Data.model_validate({"source": name})
         samples = load_samples(data)
         np.testing.assert_array_equal(samples.x[:], images.reshape(10, 4))
-        assert samples.image_shape == (2, 2)
+        assert samples.shape.image == (2, 2)
         assert np.asarray(samples.splits).tolist() == ["train"] * 8 + ["test"] * 2
         assert samples.location(9) == f"{name}, test, row 1"
 
@@ -87,13 +87,13 @@ def test_images_are_flattened(tmp_path: Path) -> None:
     save(tmp_path, x=images, flat=images.reshape(2, -1), deep=images.reshape(2, 1, 3, 4, 5))
     samples = read(tmp_path, path="x.npy")
     np.testing.assert_array_equal(samples.x[:], images.reshape(2, 60))
-    assert samples.image_shape == (3, 4, 5)
-    assert read(tmp_path, path="flat.npy").image_shape is None
-    assert read(tmp_path, path="deep.npy").image_shape is None
-    assert read(tmp_path, path="flat.npy", image_shape=[6, 10]).image_shape == (6, 10)
+    assert samples.shape.image == (3, 4, 5)
+    assert read(tmp_path, path="flat.npy").shape.image is None
+    assert read(tmp_path, path="deep.npy").shape.image is None
+    assert read(tmp_path, path="flat.npy", image_shape=[6, 10]).shape.image == (6, 10)
     with pytest.raises(InputError, match=r"data\.image_shape: \[7, 9\] has 63 values, .* has 60"):
         read(tmp_path, path="flat.npy", image_shape=[7, 9])
-    with pytest.raises(InputError, match=r"data\.image_shape: is \[h, w\] or"):
+    with pytest.raises(InputError, match=r"data\.image_shape: is \[h, w\], "):
         read(tmp_path, path="flat.npy", image_shape=[60])
 
 

@@ -264,3 +264,25 @@ def test_the_gradient_of_the_unit_norm_agrees_with_the_closed_form() -> None:
     unit = x / norm
     expected = (v - unit * (unit @ v.T)) / norm
     np.testing.assert_allclose(np.asarray(tape.gradient(y, variable)), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("size", [300.0, 6e4, 1e-3])
+def test_the_length_is_one_in_half_precision(dtype: str, size: float) -> None:
+    x = keras.ops.full((1, 16), size, dtype)
+    for layer in (UnitNorm(), UnitNorm(dtype=dtype), UnitNorm(dtype=f"mixed_{dtype}")):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+        lengths = np.linalg.norm(np.asarray(y, np.float64), axis=1)
+        np.testing.assert_allclose(lengths, 1, rtol=2**-8)
+        assert np.isfinite(np.asarray(tape.gradient(y, x), np.float32)).all()
+    assert UnitNorm(dtype=dtype)(x).dtype == dtype
+
+
+def test_the_divergence_is_finite_in_half_precision() -> None:
+    mean, log_variance = np.full((2, 40), 50.0), np.full((2, 40), 12.0)
+    layer = SampledCode(dtype="float16")
+    single = loss_of(SampledCode(), mean, log_variance)
+    assert loss_of(layer, mean, log_variance) == pytest.approx(single, rel=1e-3)
+    assert layer([mean, log_variance], training=False).dtype == "float16"

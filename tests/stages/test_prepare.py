@@ -220,6 +220,31 @@ def test_a_convolution_needs_images(project: Path) -> None:
     main()
 
 
+def test_windows_of_a_series_and_misplaced_channels(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    np.save("data/raw/series.npy", rng.random((30, 12, 1)))
+    np.save("data/raw/first.npy", rng.random((30, 3, 8, 8)))
+    series = {"none": {"kind": "recurrent"}}
+    for models in (None, series):
+        params(data=file(path="series.npy"), **({"models": models} if models else {}))
+        main()
+        schema = load_prepared().schema
+        assert (schema.image_shape, schema.sequence_shape) == (None, [12, 1])
+    assert "warning" not in capsys.readouterr().out
+    pictures = {"none": {"kind": "convolutional", "filters": [2]}}
+    params(data=file(path="first.npy"), models=pictures, network={"latent_dim": 1})
+    main()
+    _, channels, one_bit = capsys.readouterr().out.splitlines()
+    assert channels.startswith("warning: samples of shape (3, 8, 8) are read as 3 × 8 pixels of 8")
+    assert one_bit.startswith("warning: latent_dim: 1 with normalize: true leaves a code of 1 or")
+    params(data=file(path="first.npy", channels="first"), models=pictures)
+    main()
+    assert "warning" not in capsys.readouterr().out
+    assert load_prepared().schema.channels_first
+
+
 def test_models_with_unequal_budgets_are_a_warning(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

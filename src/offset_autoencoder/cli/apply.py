@@ -71,6 +71,7 @@ def apply_model(
         if x.shape[1] != facts.input_dim:
             what = f"its samples have {x.shape[1]} features, the model takes {facts.input_dim}"
             raise InputError(table.origin, what)
+        facts.check_axes(table.origin, table.x.shape[1:])
         columns = operation.columns(table.columns or [f"x_{i}" for i in range(facts.input_dim)])
         side_inputs = new_samples.choose_side_inputs(
             table,

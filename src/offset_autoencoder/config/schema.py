@@ -46,18 +46,17 @@ def check_output(loss: str, output: str) -> None:
         raise values.WrongTogether(message, "output", "loss")
 
 
-def _norm_of_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        return "unit" if value else "none"
-    words = {"true": "unit", "false": "none"}
-    return "none" if value in values.NULL_WORDS else words.get(str(value).lower(), value)
-
-
 class Data(values.Section):
     """``data:``, where the samples come from and how they are scaled.
 
     For ``source: file`` the keys ``label``, ``id`` and ``split`` name a column (csv, parquet),
     an array (npz) or a file of their own (npy, idx); ``path`` is relative to ``data/raw``.
+
+    Attributes:
+        image_shape: ``[h, w]`` or ``[h, w, channels]`` of a sample; ``[]`` for no image; None: that
+            of the data (see :mod:`.data.shapes`).
+        sequence_shape: ``[steps, channels]`` of a sample that is a series; None likewise.
+        channels: Whether the channels of such shapes stand ``first`` or ``last``; None is last.
     """
 
     source: Literal["digits", "mnist", "fashion_mnist", "file"] = "digits"
@@ -67,7 +66,9 @@ class Data(values.Section):
     id: PathOrSplits | None = None
     split: str | None = None
     scale: Literal["none", "unit", "minmax", "standard"] = "unit"
-    image_shape: list[values.Count] | None = None
+    image_shape: values.Nullable[list[values.Count]] = None
+    sequence_shape: values.Nullable[list[values.Count]] = None
+    channels: values.Nullable[Literal["first", "last"]] = None
 
     @model_validator(mode="after")
     def _path_goes_with_file(self) -> Self:
@@ -136,16 +137,18 @@ class NetworkKind:
 
     Attributes:
         name: Name in params.yaml.
-        keys: The keys of ``network:`` that this kind has and the others have not.
+        keys: The keys of ``network:`` that this kind has and some others have not.
         encode: ``module:function`` of the encoder up to its last hidden layer, from
             (architecture, x, seed, prefix, activation=, trainable=) to (batch, features).
         decode: ``module:function`` of the decoder, from (architecture, code, seed) to the
             reconstruction, (batch, input_dim).
         is_dense: Whether both are Dense layers alone, as :mod:`.models.architecture` lists them:
             their parameters can be matched, and they run without TensorFlow.
-        reads_images: Whether samples must have an image shape.
-        check: ``module:function`` from (where, network, image_shape), which raises an InputError
-            where images do not suit the network; None: all suit.
+        reads: The shape that samples must have, ``image_shape`` or ``sequence_shape`` of
+            :class:`.models.architecture.Architecture`; None: any will do.
+        check: ``module:function`` from (where, network, sides), which raises an InputError where
+            samples of these sides (height and width, or steps) do not suit the network; None: all
+            suit.
     """
 
     name: str
@@ -153,7 +156,7 @@ class NetworkKind:
     encode: str
     decode: str
     is_dense: bool = False
-    reads_images: bool = False
+    reads: Literal["image_shape", "sequence_shape"] | None = None
     check: str | None = None
 
 
@@ -162,18 +165,34 @@ NETWORK_KINDS: Registry[NetworkKind] = Registry(
     [
         NetworkKind(
             "dense",
-            keys=("hidden",),
-            encode="offset_autoencoder.models.autoencoder:encode_dense",
-            decode="offset_autoencoder.models.autoencoder:decode_dense",
+            keys=("hidden", "activation"),
+            encode="offset_autoencoder.models.network_kinds:encode_dense",
+            decode="offset_autoencoder.models.network_kinds:decode_dense",
             is_dense=True,
         ),
         NetworkKind(
             "convolutional",
-            keys=("filters", "kernel_size"),
-            encode="offset_autoencoder.models.autoencoder:encode_convolutional",
-            decode="offset_autoencoder.models.autoencoder:decode_convolutional",
-            reads_images=True,
-            check="offset_autoencoder.models.resolve:check_images",
+            keys=("filters", "kernel_size", "activation"),
+            encode="offset_autoencoder.models.network_kinds:encode_convolutional",
+            decode="offset_autoencoder.models.network_kinds:decode_convolutional",
+            reads="image_shape",
+            check="offset_autoencoder.models.resolve:check_sides",
+        ),
+        NetworkKind(
+            "convolutional_1d",
+            keys=("filters", "kernel_size", "activation"),
+            encode="offset_autoencoder.models.network_kinds:encode_convolutional",
+            decode="offset_autoencoder.models.network_kinds:decode_convolutional",
+            reads="sequence_shape",
+            check="offset_autoencoder.models.resolve:check_sides",
+        ),
+        NetworkKind(
+            "recurrent",
+            keys=("hidden", "cell"),
+            encode="offset_autoencoder.models.network_kinds:encode_recurrent",
+            decode="offset_autoencoder.models.network_kinds:decode_recurrent",
+            reads="sequence_shape",
+            check="offset_autoencoder.models.resolve:check_recurrent",
         ),
     ],
 )
@@ -183,8 +202,10 @@ class Network(values.Section):
     """``network:``, the encoder's shape; the decoder mirrors it.
 
     A ``dense`` encoder has a Dense layer for each width of ``hidden``; a ``convolutional`` one,
-    for image-shaped data, a strided convolution for each number of ``filters``. Both end in a
-    linear Dense layer, the code.
+    for images, a strided convolution for each number of ``filters``, and ``convolutional_1d``
+    likewise over the steps of a series; a ``recurrent`` one a layer of ``cell`` for each width of
+    ``hidden``, with Keras's own activations, of which the last step is kept. All end in a linear
+    Dense layer, the code.
 
     Every loss is per sample: a mean over the features, but for categorical cross-entropy, which
     is the sum over them that its definition asks for.
@@ -207,10 +228,13 @@ class Network(values.Section):
     hidden: list[values.Width] = Field([32])
     filters: Annotated[list[values.Width], Field(min_length=1)] = Field([16, 32])
     kernel_size: values.Width = 3
+    cell: Literal["gru", "lstm"] = "gru"
     activation: values.Activation = "relu"
     output: values.Activation = "sigmoid"
     loss: Loss = "binary_crossentropy"
-    normalize: Annotated[Literal["unit", "power", "none"], BeforeValidator(_norm_of_bool)] = "unit"
+    normalize: Annotated[Literal["unit", "power", "none"], BeforeValidator(values.norm_of_bool)] = (
+        "unit"
+    )
     initializer: Annotated[str, values.member_of(INITIALIZERS)] = "glorot_uniform"
     dropout: Annotated[values.NonNegative, Field(lt=1)] = 0.0
     code_l1: values.NonNegative = 0.0

@@ -89,6 +89,12 @@ def member_of(names: Collection[str]) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def norm_of_bool(value: Any) -> Any:
+    """A norm of the code, or what the older names true and false stand for."""
+    words = {"true": "unit", "false": "none"}
+    return "none" if value in NULL_WORDS else words.get(str(value).lower(), value)
+
+
 T = TypeVar("T")
 NULL_WORDS = (None, "null", "None", "~", "")  # what YAML or DVC may write for it
 Nullable = Annotated[

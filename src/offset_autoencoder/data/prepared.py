@@ -55,6 +55,8 @@ class Schema:
         samples: Number of samples of each split.
         input_dim: Number of features of a sample.
         image_shape: ``[h, w]`` or ``[h, w, c]`` of a sample, or None.
+        sequence_shape: ``[steps, c]`` of a sample, or None; drawn where there is no image.
+        channels_first: Whether the channels stand first in both.
         scale: ``{"kind": ...}``, and ``divisor`` (unit), or ``constant_features``: the number of
             features of a built-in data set that were set to 0 (minmax, standard).
         range: ``[0, 1]`` where the scale is made for it (unit, minmax) and every value of
@@ -76,6 +78,8 @@ class Schema:
     ids: str
     digests: dict[SplitName, dict[str, str | None]]
     columns: list[str] | None = None
+    sequence_shape: list[int] | None = None
+    channels_first: bool = False
     left_out: int = 0
 
     def size(self, name: PartName) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from offset_autoencoder import paths
 from offset_autoencoder.config.schema import SPLIT_COLUMNS, SPLITS, Data, Split, SplitName
 from offset_autoencoder.data.readers import base, find_reader, read_table
 from offset_autoencoder.data.readers.base import ColumnRoles, Table
+from offset_autoencoder.data.shapes import SampleShape
 from offset_autoencoder.data.splits import as_moments
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import ConcatenatedRows, chunks
@@ -39,7 +39,7 @@ class Samples:
         splits: ``(n,)`` name of the split that the source assigns, or None where it assigns none.
         groups: ``(n,)`` int64 or text, equal for samples that stay in one split, or None.
         moments: ``(n,)`` numbers or dates that order the samples, or None.
-        image_shape: ``(h, w)`` or ``(h, w, c)`` of a sample, or None.
+        shape: How a sample's values are read, as an image or a series.
         tables: Sources of the rows, in order.
     """
 
@@ -49,7 +49,7 @@ class Samples:
     y: NDArray[np.int64] | None
     classes: list[int] | list[str] | None
     splits: NDArray[np.str_] | None
-    image_shape: tuple[int, ...] | None
+    shape: SampleShape
     tables: tuple[Table, ...]
     groups: NDArray[Any] | None = None
     moments: NDArray[Any] | None = None
@@ -63,15 +63,21 @@ class Samples:
         raise IndexError(row)
 
 
-def load_samples(data: Data, raw: Path = paths.RAW, split: Split = Split()) -> Samples:  # noqa: B008
+def load_samples(
+    data: Data,
+    raw: Path = paths.RAW,
+    split: Split = Split(),  # noqa: B008
+    *,
+    draw_series: bool = False,
+) -> Samples:
     """Read the data set that params.yaml names, check it and join its files.
 
     Rows follow each other in the order train, validation, test; without ids a sample's id is
-    its row in the whole.
+    its row in the whole. ``draw_series`` is that of :meth:`.SampleShape.of`.
 
     Raises:
         InputError: where something cannot be read (see :func:`load_source`), the tables do not
-            fit together, an id stands twice, or ``data.image_shape`` does not fit.
+            fit together, an id stands twice, or a shape under ``data`` does not fit.
     """
     tables = load_source(data, raw, split)
     _check_alike(tables)
@@ -89,7 +95,7 @@ def load_samples(data: Data, raw: Path = paths.RAW, split: Split = Split()) -> S
         y=y,
         classes=classes,
         splits=_join([table.splits for table in tables]),
-        image_shape=_image_shape(data.image_shape, tables[0].x.shape[1:], x.shape[1]),
+        shape=SampleShape.of(data, tables[0].x.shape[1:], x.shape[1], draw_series=draw_series),
         tables=tables,
         groups=_join([table.groups for table in tables]),
     )
@@ -117,19 +123,6 @@ def _join(parts: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
     if len({array.dtype.kind for array in arrays}) > 1:
         arrays = [array.astype(np.str_) for array in arrays]
     return np.concatenate(arrays) if arrays else None
-
-
-def _image_shape(
-    image_shape: Sequence[int] | None, shape: tuple[int, ...], features: int
-) -> tuple[int, ...] | None:
-    if image_shape is None:
-        return tuple(shape) if len(shape) in (2, 3) else None
-    where = "params.yaml: data.image_shape"
-    if len(image_shape) not in (2, 3):
-        raise InputError(where, f"is [h, w] or [h, w, channels], got {list(image_shape)}")
-    if (values := math.prod(image_shape)) != features:
-        raise InputError(where, f"{list(image_shape)} has {values} values, a sample has {features}")
-    return tuple(image_shape)
 
 
 def _check_unique(samples: Samples) -> None:

@@ -23,7 +23,9 @@ from offset_autoencoder.config.values import validate_section
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.models import layers
 from offset_autoencoder.models.architecture import Architecture, DenseLayer
-from offset_autoencoder.models.backend import keras
+from offset_autoencoder.models.backend import float32_policy, keras
+from offset_autoencoder.models.nested import layers_named
+from offset_autoencoder.models.network_kinds import through
 from offset_autoencoder.user_code import blame_user_code, find_attribute
 
 Tensor = Any
@@ -104,9 +106,10 @@ def build_model(
     shapes = {"x": (architecture.input_dim,), "offset": (architecture.network.latent_dim,)}
     if noise_input and system.noise_is_input:
         shapes["noise"] = shapes["offset"]
-    inputs = {name: keras.Input(shape, name=name) for name, shape in shapes.items()}
-    output = load(system.build)(architecture, inputs, seed, stddev)
-    return keras.Model(inputs, output, name="offset_autoencoder")
+    with float32_policy():  # whatever policy a module of the user's has set
+        inputs = {name: keras.Input(shape, name=name) for name, shape in shapes.items()}
+        output = load(system.build)(architecture, inputs, seed, stddev)
+        return keras.Model(inputs, output, name="offset_autoencoder")
 
 
 class Variables(NamedTuple):
@@ -122,8 +125,8 @@ def initial_variables(architecture: Architecture, model: Any, seed: int) -> Vari
     ``model`` is built of the architecture with ``noise_input``, whatever its seed and weights.
     """
     # The seed of a model decides their kernels and no other of their weights.
-    convolutions = keras.layers.Conv2D, keras.layers.Conv2DTranspose
-    seeds_kernel_alone = (keras.layers.Dense, *convolutions, layers.SampledCode, layers.PowerNorm)
+    norms = layers.SampledCode, layers.PowerNorm
+    seeds_kernel_alone = (keras.layers.Dense, *layers.CONVOLUTIONS, *norms)
     weighted = [layer for layer in model.layers if layer.weights]
     kernels = {}
     draws = architecture.system_record.is_users or architecture.network.dropout
@@ -168,7 +171,7 @@ def two_encoder(architecture: Architecture, inputs: Inputs, seed: int, stddev: N
     network, x, trains = architecture.network, inputs["x"], not architecture.frozen
     code = encode(architecture, x, seed)
     if network.kind_record.is_dense or architecture.second_hidden is not None:
-        second = _through(architecture, architecture.second_encoder_layers, x, seed)
+        second = through(architecture, architecture.second_encoder_layers, x, seed)
     else:
         activation = architecture.second_activation
         features = encode_hidden(architecture, x, seed, "second_", activation, trains)
@@ -257,7 +260,7 @@ def _linear(
 ) -> Tensor:
     """A linear Dense layer to as many values as the code has."""
     layer = DenseLayer(name, 0, architecture.network.latent_dim, trains=trains)
-    return _through(architecture, [layer], x, seed)
+    return through(architecture, [layer], x, seed)
 
 
 def decode(architecture: Architecture, code: Tensor, seed: int) -> Tensor:
@@ -265,84 +268,13 @@ def decode(architecture: Architecture, code: Tensor, seed: int) -> Tensor:
     return load(architecture.network.kind_record.decode)(architecture, code, seed)
 
 
-def encode_dense(architecture: Architecture, x: Tensor, seed: int, prefix: str, **_: Any) -> Tensor:
-    """A Dense layer for each hidden width."""
-    return _through(architecture, architecture.encoder_layers(prefix)[:-1], x, seed)
-
-
-def decode_dense(architecture: Architecture, code: Tensor, seed: int) -> Tensor:
-    """The hidden widths backwards, then a Dense layer with the output's activation."""
-    return _through(architecture, architecture.decoder_layers, code, seed)
-
-
-def encode_convolutional(
-    architecture: Architecture, x: Tensor, seed: int, prefix: str, **options: Any
-) -> Tensor:
-    """A convolution of stride 2 for each number of filters."""
-    network = architecture.network
-    features = keras.layers.Reshape(_image(architecture), name=f"{prefix}image")(x)
-    for number, filters in enumerate(network.filters, start=1):
-        name = f"{prefix}encoder_{number}"
-        arguments = (keras.layers.Conv2D, filters, network.kernel_size, name, seed)
-        features = layers.strided(*arguments, network.initializer, **options)(features)
-        if options["trainable"]:
-            features = layers.dropout(features, network.dropout, name, seed)
-    return keras.layers.Flatten(name=f"{prefix}flat")(features)
-
-
-def decode_convolutional(architecture: Architecture, code: Tensor, seed: int) -> Tensor:
-    """A Dense layer, then transposed convolutions; what is too large is cropped."""
-    network = architecture.network
-    height, width, channels = _image(architecture)
-    halvings = len(network.filters)
-    small = [-(-side // 2**halvings) for side in (height, width)]
-    start = (*small, network.filters[-1])
-    hidden = [DenseLayer("decoder_dense", 0, math.prod(start), network.activation, is_hidden=True)]
-    image = _through(architecture, hidden, code, seed)
-    image = keras.layers.Reshape(start, name="decoder_image")(image)
-    outputs = [*reversed(network.filters[:-1]), channels]
-    for number, filters in enumerate(outputs, start=1):
-        name, activation = f"decoder_{number}", network.activation
-        if number == halvings:
-            name, activation = "reconstruction_image", "linear"
-        arguments = (keras.layers.Conv2DTranspose, filters, network.kernel_size, name, seed)
-        image = layers.strided(*arguments, network.initializer, activation=activation)(image)
-        if number < halvings:
-            image = layers.dropout(image, network.dropout, name, seed)
-    surplus = [image.shape[1] - height, image.shape[2] - width]
-    if any(surplus):
-        crop = tuple((extra // 2, extra - extra // 2) for extra in surplus)
-        image = keras.layers.Cropping2D(crop, name="crop")(image)
-    flat = keras.layers.Reshape((architecture.input_dim,), name="reconstruction_flat")(image)
-    return keras.layers.Activation(network.output, name="reconstruction")(flat)
-
-
-def _image(architecture: Architecture) -> tuple[int, int, int]:
-    shape = architecture.image_shape
-    if shape is None or len(shape) not in (2, 3):
-        raise ValueError(f"a {architecture.network.kind} network needs samples with an image shape")
-    height, width, channels = (*shape, 1)[:3]
-    return height, width, channels
-
-
-def _through(
-    architecture: Architecture, stack: Sequence[DenseLayer], x: Tensor, seed: int
-) -> Tensor:
-    network = architecture.network
-    for layer in stack:
-        arguments = (layer.units, layer.activation, layer.name, seed, network.initializer)
-        x = layers.dense(*arguments, trainable=layer.trains)(x)
-        if layer.is_hidden and layer.trains:  # what is frozen is a function of x alone
-            x = layers.dropout(x, network.dropout, layer.name, seed)
-    return x
-
-
 def build_user_model(architecture: Architecture, seed: int) -> Any:
     """Call the user's ``f(input_dim, latent_dim, seed)`` and check what it returns.
 
     The model has the inputs ``x`` (batch, input_dim) and ``offset`` (batch, latent_dim) and one
     output (batch, input_dim). Layers without a seed of their own get one that ``seed`` decides. A
-    layer named ``code``, (batch, latent_dim), tells the evaluation where its code is.
+    layer named ``code``, (batch, latent_dim), tells the evaluation where its code is; it may stand
+    in a model within the model, or be one.
 
     Raises:
         InputError: where the function is not found, raises, or returns something else.
@@ -370,9 +302,9 @@ def build_user_model(architecture: Architecture, seed: int) -> Any:
     output = tuple(getattr(model.output, "shape", ()))
     if output != expected["x"]:
         raise InputError(where, f"its output must have the shape {expected['x']}, got {output}")
-    for layer in model.layers:
+    for layer in layers_named(model, "code"):
         shape = tuple(getattr(layer.output, "shape", ()))
-        if layer.name == "code" and shape != expected["offset"]:
+        if shape != expected["offset"]:
             raise InputError(
                 where,
                 f"its layer 'code' must have the shape {expected['offset']}, got {shape}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from offset_autoencoder.config.systems import NoiseRange
 from offset_autoencoder.models.backend import keras
@@ -36,6 +36,37 @@ def dense(
     return keras.layers.Dense(width, activation, kernel_initializer=kernel, name=name, **options)
 
 
+class Strided(NamedTuple):
+    """Keras's layers over so many dimensions: a convolution, the transposed one, and cropping."""
+
+    convolution: Any
+    transposed: Any
+    cropping: Any
+
+
+STRIDED = {
+    1: Strided(keras.layers.Conv1D, keras.layers.Conv1DTranspose, keras.layers.Cropping1D),
+    2: Strided(keras.layers.Conv2D, keras.layers.Conv2DTranspose, keras.layers.Cropping2D),
+}
+CONVOLUTIONS = tuple(kind for kinds in STRIDED.values() for kind in kinds[:2])
+CELLS = {"gru": keras.layers.GRU, "lstm": keras.layers.LSTM}
+
+
+def recurrent(
+    cell: str,
+    width: int,
+    name: str,
+    seed: int,
+    initializer: str = "glorot_uniform",
+    **options: Any,
+) -> Any:
+    """A recurrent layer: kernel by an initializer, recurrent kernel orthogonal, Keras's biases."""
+    own = keras.initializers.Orthogonal(seed=layer_seed(seed, f"{name}/recurrent"))
+    kernel = kernel_initializer(initializer, seed, name)
+    options |= {"kernel_initializer": kernel, "recurrent_initializer": own}
+    return CELLS[cell](width, name=name, **options)
+
+
 def strided(
     kind: Any,
     filters: int,
@@ -45,7 +76,7 @@ def strided(
     initializer: str = "glorot_uniform",
     **options: Any,
 ) -> Any:
-    """A convolution of stride 2: halves height and width, rounding up; transposed, doubles them."""
+    """A convolution of stride 2: halves all sides, rounding up; transposed, doubles them."""
     kernel = kernel_initializer(initializer, seed, name)
     options |= {"strides": 2, "padding": "same", "kernel_initializer": kernel, "name": name}
     return kind(filters, size, **options)
@@ -158,7 +189,8 @@ class SampledCode(keras.layers.Layer):  # type: ignore[misc]
     def call(self, inputs: Any, training: bool = False) -> Any:
         """The code, and the KL divergence as a loss."""
         ops = keras.ops
-        mean, log_variance, *draws = inputs
+        dtype = inputs[0].dtype
+        mean, log_variance, *draws = map(_at_least_float32, inputs)
         beta = self.beta
         if training and self.step is not None:
             self.step.assign(self.step + 1)
@@ -167,13 +199,13 @@ class SampledCode(keras.layers.Layer):  # type: ignore[misc]
         divergence = ops.sum(ops.square(mean) + variance - log_variance - 1.0, axis=-1) / 2
         self.add_loss(beta * self.scale * ops.mean(divergence))
         if not training:
-            return mean
+            return ops.cast(mean, dtype)
         noise = (
             draws[0]
             if draws
             else keras.random.normal(ops.shape(mean), dtype=mean.dtype, seed=self.seed_generator)
         )
-        return mean + ops.exp(log_variance / 2) * noise
+        return ops.cast(mean + ops.exp(log_variance / 2) * noise, dtype)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The mean's shape."""
@@ -190,7 +222,8 @@ class UnitNorm(keras.layers.Layer):  # type: ignore[misc]
     """Scale each vector to unit L2 norm: ``y = x / ||x||``.
 
     A vector shorter than ``epsilon`` has no direction (all ReLUs before it dead, say): it
-    maps to zeros and passes no gradient, where a division would give NaN to both.
+    maps to zeros and passes no gradient, where a division would give NaN to both. Squares of half
+    precision, which ends at 65504, are taken in float32.
 
     Args:
         epsilon: The shortest length that is still normalised.
@@ -205,13 +238,15 @@ class UnitNorm(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, inputs: Any) -> Any:
         """Normalise over the last axis."""
-        ops = keras.ops
+        ops, dtype = keras.ops, inputs.dtype
+        inputs = _at_least_float32(inputs)
         square = ops.sum(ops.square(inputs), axis=-1, keepdims=True)
         # Of a NaN neither this nor its opposite holds: it must stay one, as the run diverged.
         too_short = square <= self.epsilon**2
         # Both branches are differentiated, so the unused one must be finite as well.
         length = ops.sqrt(ops.where(too_short, ops.ones_like(square), square))
-        return ops.where(too_short, ops.zeros_like(inputs), inputs / length)
+        unit = ops.where(too_short, ops.zeros_like(inputs), inputs / length)
+        return ops.cast(unit, dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The input's shape."""
@@ -220,6 +255,12 @@ class UnitNorm(keras.layers.Layer):  # type: ignore[misc]
     def get_config(self) -> dict[str, Any]:
         """Arguments that rebuild the layer."""
         return {**super().get_config(), "epsilon": self.epsilon}
+
+
+def _at_least_float32(values: Any) -> Any:
+    """Values of half precision as float32, others as they are."""
+    is_half = keras.backend.standardize_dtype(values.dtype) in ("float16", "bfloat16")
+    return keras.ops.cast(values, "float32") if is_half else values
 
 
 @keras.saving.register_keras_serializable(package="offset_autoencoder")

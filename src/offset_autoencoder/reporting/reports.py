@@ -16,7 +16,12 @@ from offset_autoencoder.reporting import charts, rows
 from offset_autoencoder.reporting.curves import curve_chart
 from offset_autoencoder.reporting.noise_level_plot import is_logarithmic
 from offset_autoencoder.reporting.palette import OUTCOME_COLOURS
-from offset_autoencoder.reporting.rendering import sample_strips, write_png, write_strips
+from offset_autoencoder.reporting.rendering import (
+    profiles_over,
+    sample_strips,
+    write_png,
+    write_strips,
+)
 from offset_autoencoder.reporting.rows import Row
 from offset_autoencoder.reporting.wording import better_word, first_epoch, over_seeds
 
@@ -47,12 +52,9 @@ def draw_pictures(folder: Path, results: ExperimentResults, plots: Plots) -> Non
             write_png(folder / f"{name}.png", *drawn)
     strips, prior = sample_strips(results.reconstructions, dark=False)
     title, samples = "", results.reconstructions
-    if samples is not None and samples.originals.ndim == 2:
+    if samples is not None and (over := profiles_over(samples)):
         low, high = samples.data_range
-        title = (
-            "grey: sample, blue: reconstruction; features in their order, "
-            f"values from {low:.3g} to {high:.3g}"
-        )
+        title = f"grey: sample, blue: reconstruction; {over}, values from {low:.3g} to {high:.3g}"
     write_strips(folder / "reconstructions.png", strips, title=title)
     write_strips(folder / "prior_samples.png", prior)
 

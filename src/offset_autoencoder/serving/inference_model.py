@@ -210,6 +210,7 @@ class InferenceModel:
             raise InputError(
                 "x", f"has shape {array.shape}, expected (samples, {self.metadata.input_dim})"
             )
+        self.metadata.check_axes("x", array.shape[1:])
         flat = array.reshape(len(array), features)
         checks.check_finite("x", flat, first_row)
         shift, factor = (np.zeros(1), np.ones(1)) if side.get("is_scaled") else self.scale
@@ -317,6 +318,7 @@ def open_run(run: str | Path, root: Path = Path(), model: str | None = None) -> 
         input_dim=architecture.input_dim,
         columns=schema.columns,
         image_shape=schema.image_shape,
+        sequence_shape=schema.sequence_shape,
         latent_dim=latent_dim,
         offset_kind=None if offset is None else str(read_info(offset)["kind"]),
         offset_factor=spec.offset_factor,

@@ -33,6 +33,7 @@ class ModelMetadata(values.Section):
         input_dim: Features of a sample.
         columns: The features' names, where the samples that it was trained on had names.
         image_shape: Of a sample that is an image, else None.
+        sequence_shape: Of a sample that is a series, else None.
         latent_dim: Length of code and offset.
         offset_kind: Kind of its offset; None for a run without one.
         offset_factor: Factor of f(x) before it is added.
@@ -54,6 +55,7 @@ class ModelMetadata(values.Section):
     input_dim: values.Count
     columns: list[str] | None
     image_shape: list[int] | None
+    sequence_shape: list[int] | None = None
     latent_dim: values.Count
     offset_kind: str | None
     offset_factor: values.Number
@@ -64,6 +66,18 @@ class ModelMetadata(values.Section):
     test_samples_sha256: str
     test: dict[str, float]
     thresholds: dict[str, dict[str, float]] = Field({})
+
+    def check_axes(self, where: str, shape: tuple[int, ...]) -> None:
+        """Refuse samples of a shape whose axes stand in another order than in training.
+
+        Raises:
+            InputError: at ``where``; axes of one, and rows of features, make no difference.
+        """
+        trained_on = tuple(self.image_shape or self.sequence_shape or ())
+        own, theirs = (tuple(side for side in axes if side > 1) for axes in (shape, trained_on))
+        if len(own) > 1 and own != theirs and sorted(own) == sorted(theirs):
+            what = f"has samples of shape {shape}, the model was trained on {trained_on}"
+            raise InputError(where, what, "bring the axes into that order, by np.moveaxis")
 
     @property
     def needs(self) -> SideInput | None:

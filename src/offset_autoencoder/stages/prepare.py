@@ -28,13 +28,14 @@ from offset_autoencoder.data.prepared import (
 )
 from offset_autoencoder.data.samples import Samples, load_samples, locate
 from offset_autoencoder.data.scaling import Scale, fit_scale
+from offset_autoencoder.data.shapes import draws_series
 from offset_autoencoder.data.split_columns import broken_splits, kept_whole
 from offset_autoencoder.data.splits import assign, split_leakage
 from offset_autoencoder.errors import InputError, adding, run_command
 from offset_autoencoder.evaluation import metrics
 from offset_autoencoder.io.arrays import ConcatenatedRows, RowSubset
 from offset_autoencoder.io.files import open_npy, replace_folder, sha256_of_array
-from offset_autoencoder.models.resolve import resolve_architectures
+from offset_autoencoder.models.resolve import one_bit_codes, resolve_architectures
 
 
 def main() -> None:
@@ -106,7 +107,8 @@ class Source:
         Raises:
             InputError: for what is wrong with the data, its splits or its shape.
         """
-        samples = load_samples(params.data, paths.RAW, params.split)
+        drawn = draws_series(params)
+        samples = load_samples(params.data, paths.RAW, params.split, draw_series=drawn)
         seeds, note = _seeds_with_splits(params, samples)
         rows = _assign(params, samples, seeds[0] if seeds else None)
         classes = None if samples.classes is None else len(samples.classes)
@@ -122,7 +124,9 @@ class Source:
         resolve_architectures(
             params.settings,
             input_dim=shape.features,
-            image_shape=samples.image_shape,
+            image_shape=samples.shape.image,
+            sequence_shape=samples.shape.sequence,
+            channels_first=samples.shape.channels_first,
             samples=shape.samples,
         )
         return cls(params, samples, rows, seeds, note)
@@ -159,11 +163,12 @@ class Source:
         warnings = [
             *_leakage(summaries),
             *broken_splits(self.params.split, self.samples, self.rows),
+            self.params.budget_warning,
+            self.samples.shape.warning,
+            one_bit_codes(self.params),
         ]
-        if text := self.params.budget_warning:
-            warnings.append(text)
         lines = [_summary(summaries, self.note), *self._anomaly_lines()]
-        return data, [*lines, *(f"warning: {text}" for text in warnings)]
+        return data, [*lines, *(f"warning: {text}" for text in warnings if text)]
 
     def _anomaly_lines(self) -> list[str]:
         """Lines on the samples that are left out, and on offsets that are told what to detect."""
@@ -250,11 +255,14 @@ class Source:
 
     def _schema(self, rows: SplitRows, scale: Scale, x_digests: Mapping[SplitName, str]) -> Schema:
         samples, columns = self.samples, self.samples.tables[0].columns
+        image, sequence = samples.shape.image, samples.shape.sequence
         return Schema(
             source=_source_name(self.params.data),
             samples={name: len(rows[name]) for name in SPLITS},
             input_dim=samples.x.shape[1],
-            image_shape=None if samples.image_shape is None else list(samples.image_shape),
+            image_shape=None if image is None else list(image),
+            sequence_shape=None if sequence is None else list(sequence),
+            channels_first=samples.shape.channels_first,
             scale={"kind": scale.kind, **scale.facts},
             range=None,
             classes=samples.classes,

@@ -111,8 +111,8 @@ class Programs:
         self._loss = keras.losses.get(population.architecture.network.loss)
         self._optimizer = _stateless_optimizer(population.optimizer, self._model)
         self._initial_optimizer = [np.asarray(v) for v in self._optimizer.variables]
-        # XLA has slow convolutions only on a CPU.
-        compiled = not has_layer(self._model, "Conv")
+        # XLA has slow convolutions only on a CPU, and no gradient of a loop within the loop.
+        compiled = not (_has_loop(self._model) or has_layer(self._model, "Conv"))
         self.train = tf.function(self._train, jit_compile=compiled, autograph=False)
         self.validate = tf.function(self._validate, jit_compile=compiled, autograph=False)
         self.keep_best = tf.function(_keep_best, autograph=False)
@@ -141,8 +141,9 @@ class Programs:
         output, state, added = self._model.stateless_call(
             run.weights, run.state, inputs, training=training, return_losses=True
         )
+        output = tf.cast(output, tf.float32)  # as Keras does, of half precision
         reconstruction = tf.reduce_mean(self._loss(inputs["x"], output))
-        return reconstruction, reconstruction + sum(added), state
+        return reconstruction, reconstruction + sum(tf.cast(a, tf.float32) for a in added), state
 
     def _step(self, batch: tuple[Variables, list[Tensor], dict[str, Tensor]]) -> Any:
         """One step of one run: the batch's mean loss, and all variables after it."""
@@ -165,6 +166,9 @@ class Programs:
         runs, samples = order.shape
         batch_size = self.population.batch_size
         steps, rest = divmod(samples, batch_size)
+        of_rate = [v is self._optimizer._learning_rate for v in self._optimizer.variables].index(
+            True
+        )
 
         def step(start: Tensor, size: int, weights: Any, state: Any, optimizer: Any) -> Any:
             inputs = {
@@ -172,11 +176,8 @@ class Programs:
                 for name, array in added.items()
             }
             inputs["x"] = tf.gather(x, tf.slice(order, [0, start], [runs, size]))
-            learning_rate = learning_rates[start // batch_size]
-            optimizer = [
-                learning_rate if variable is self._optimizer._learning_rate else value
-                for variable, value in zip(self._optimizer.variables, optimizer, strict=True)
-            ]
+            rate = learning_rates[start // batch_size]
+            optimizer = [*optimizer[:of_rate], rate, *optimizer[of_rate + 1 :]]
             return _map_runs(self._step, (Variables(weights, state), optimizer, inputs), runs)
 
         def full_step(number: Tensor, total: Tensor, *carried: Any) -> Any:
@@ -215,11 +216,18 @@ def has_layer(model: Any, *kinds: str) -> bool:
     return any(kind in name for kind in kinds for name in names)
 
 
-def _all_layers(model: Any) -> Iterator[Any]:
-    for layer in model.layers:
-        yield layer
-        if hasattr(layer, "layers"):
-            yield from _all_layers(layer)
+def _has_loop(model: Any) -> bool:
+    """True if a layer loops, over steps say, or may: one of the user's own classes or functions."""
+    ours = ("keras.", "offset_autoencoder.")
+    return has_layer(model, "RNN", "Lambda") or not all(
+        layer.supports_jit and type(layer).__module__.startswith(ours)
+        for layer in _all_layers(model)
+    )
+
+
+def _all_layers(model: Any) -> list[Any]:
+    """The layers of a model, of models and wrappers within it, and the cells of recurrent ones."""
+    return list(model._flatten_layers(include_self=False))
 
 
 def _stateless_optimizer(name: str, model: Any) -> Any:
@@ -291,7 +299,7 @@ class KerasEngine(Engine):
 
 def runs_per_stack(population: Population) -> int:
     """Runs per stack: a power of two, from 16 for small networks down to 1 for large ones."""
-    if has_layer(population.model, "Conv", "RNN", "Bidirectional"):
+    if has_layer(population.model, "Conv") or _has_loop(population.model):
         return 1  # vectorized_map cannot map the loop of a recurrent layer
     share = max(1, _STACKED_PARAMETERS // max(1, population.model.count_params()))
     largest = min(_LARGEST_STACK, population.most_slots or _LARGEST_STACK)
@@ -318,16 +326,13 @@ class _StackedRuns(Slots):
         self.data[slot], self._samples = data, None
 
     def train_epoch(self, jobs: Sequence[Job], epochs: Sequence[int]) -> NDArray[np.float64]:
-        stack, total, step = self.stack, np.zeros(len(jobs)), 0
-        batch_size = self.engine.population.batch_size
-        steps = steps_per_epoch(self.engine.sizes.train, batch_size)
-        each = zip(jobs, epochs, strict=True)
-        rates = np.stack([job.learning_rates(epoch, steps) for job, epoch in each], axis=1)
+        stack, total, size = self.stack, np.zeros(len(jobs)), self.engine.population.batch_size
+        steps = steps_per_epoch(self.engine.sizes.train, size)
+        rates = np.stack([*map(Job.learning_rates, jobs, epochs, [steps] * len(jobs))], axis=1)
         for x, order, inputs in self._pieces(jobs, epochs):
-            taken = steps_per_epoch(order.shape[1], batch_size)
-            piece = tf.constant(rates[step : step + taken], tf.float32)
-            stack, loss = self.programs.train(stack, x, order, inputs, piece)
-            total, step = total + np.asarray(loss, np.float64), step + taken
+            now, rates = np.split(rates, [steps_per_epoch(order.shape[1], size)])
+            stack, loss = self.programs.train(stack, x, order, inputs, tf.constant(now, tf.float32))
+            total += np.asarray(loss, np.float64)
         self.stack = stack
         losses = np.stack([total / len(self.data[0].x), *self._validate(jobs)])
         return losses.astype(np.float32).astype(np.float64)
