@@ -51,8 +51,12 @@ def stock(shared: Population, run: Job) -> Any:
     )
     model = build_model(architecture, run.seed, noise_input=True)
     # XLA draws other numbers than eager TensorFlow does from the same seed.
-    compiled = any(layer.name == "dropout" for layer in model.layers)
-    optimizer = OPTIMIZERS[shared.optimizer](run.learning_rate)
+    compiled = any("dropout" in layer.name for layer in model.layers)
+    rate: Any = run.learning_rate
+    if run.schedule == "cosine":
+        steps = run.epochs * -(-N // size)
+        rate = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=run.schedule_end)
+    optimizer = OPTIMIZERS[shared.optimizer](rate)
     model.compile(optimizer, architecture.network.loss, jit_compile=compiled)
     noise_is_input = "noise" in model.input
     losses, val_losses = [], []
@@ -115,6 +119,10 @@ def check_equal(one: TrainedRun, other: TrainedRun) -> None:
         ({"hidden": [], "output": "linear", "loss": "mean_squared_error"}, "sgd", N),
         ({"output": "softmax", "loss": "categorical_crossentropy"}, "adamw", BATCH),
         ({}, "adagrad", BATCH),  # has no kernel: Keras trains it
+        ({"loss": "mean_absolute_error", "output": "linear"}, "sgd", BATCH),
+        ({"loss": "poisson", "output": "softplus", "initializer": "lecun_normal"}, "adam", BATCH),
+        ({"loss": "huber", "output": "tanh", "activation": "mish"}, "adam", BATCH),
+        ({"code_l1": 0.01, "code_l2": 0.1, "normalize": "none", "dropout": 0.1}, "adam", BATCH),
     ],
     ids=str,
 )
@@ -124,9 +132,10 @@ def test_every_network_agrees(network: dict[str, Any], optimizer: str, batch_siz
         job("noise", seed=3, epochs=3, stddev=0.3),
         job("rate", epochs=3, learning_rate=3e-3),
         job("offset", seed=3, epochs=3),
+        job("schedule", seed=3, epochs=3, schedule="cosine", schedule_end=0.1),
     ]
     shared = Population(Architecture(network=dense, input_dim=D), batch_size, optimizer)
-    check_agrees(shared, train(shared, runs), runs[:2])
+    check_agrees(shared, train(shared, runs), [*runs[:2], runs[3]])
 
 
 def test_every_system_agrees_and_trains_alone_as_in_company(architecture: Architecture) -> None:

@@ -8,7 +8,14 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from offset_autoencoder.config import values
-from offset_autoencoder.config.registries import ENGINES, LOSSES, OPTIMIZERS, OUTPUTS, Registry
+from offset_autoencoder.config.registries import (
+    ENGINES,
+    INITIALIZERS,
+    LOSSES,
+    OPTIMIZERS,
+    SCHEDULES,
+    Registry,
+)
 from offset_autoencoder.errors import short_repr
 
 SplitName = Literal["train", "validation", "test"]
@@ -40,15 +47,14 @@ NUMBERS_ARE_NAMES = BeforeValidator(_as_names)
 PathOrSplits = Annotated[str | dict[SplitName, str], BeforeValidator(_names_splits)]
 NameOrSplits = Annotated[PathOrSplits, NUMBERS_ARE_NAMES]
 
-Output = Annotated[str, values.member_of(OUTPUTS)]
 Loss = Annotated[str, values.member_of(LOSSES)]
 
 
 def check_output(loss: str, output: str) -> None:
     """Raise :class:`.values.WrongTogether` for an output that a loss cannot take."""
-    needed = LOSSES[loss].output
-    if needed not in (None, output):
-        message = f"loss: {loss} needs output: {needed}, got {output}"
+    suited = LOSSES[loss].outputs
+    if output not in suited:
+        message = f"loss: {loss} needs output: {' or '.join(suited)}, got {output}"
         raise values.WrongTogether(message, "output", "loss")
 
 
@@ -252,10 +258,22 @@ class Network(values.Section):
     ``hidden``, with Keras's own activations, of which the last step is kept. All end in a linear
     Dense layer, the code.
 
-    Every loss is per sample: binary cross-entropy and squared error are means over the
-    features, categorical cross-entropy is the sum over them that its definition asks for.
+    Every loss is per sample: a mean over the features, but for categorical cross-entropy, which
+    is the sum over them that its definition asks for.
+
+    Attributes:
+        output: Activation of the reconstruction.
+        normalize: Norm of the code. ``unit``: each code has norm 1. ``power``: the mean of the
+            squared norm is 1, over the batch in training and over batches of late afterwards
+            (:class:`.models.layers.PowerNorm`). ``none``: as it comes. True and False are older
+            names of ``unit`` and ``none``.
+        initializer: Of all kernels, by Keras's name.
+        dropout: Share of each hidden layer's outputs that are set to 0 in training.
+        code_l1: Weight of the code's sum of absolute values, averaged over the batch, in the loss.
+        code_l2: The same of its sum of squares.
     """
 
+    later_keys = ("initializer", "dropout", "code_l1", "code_l2")
     kind: Annotated[str, values.member_of(NETWORK_KINDS)] = "dense"
     latent_dim: values.Width = 16
     hidden: list[values.Width] = Field([32])
@@ -263,13 +281,25 @@ class Network(values.Section):
     kernel_size: values.Width = 3
     cell: Literal["gru", "lstm"] = "gru"
     activation: values.Activation = "relu"
-    output: Output = "sigmoid"
+    output: values.Activation = "sigmoid"
     loss: Loss = "binary_crossentropy"
-    normalize: bool = True
+    normalize: Annotated[Literal["unit", "power", "none"], BeforeValidator(values.norm_of_bool)] = (
+        "unit"
+    )
+    initializer: Annotated[str, values.member_of(INITIALIZERS)] = "glorot_uniform"
+    dropout: Annotated[values.NonNegative, Field(lt=1)] = 0.0
+    code_l1: values.NonNegative = 0.0
+    code_l2: values.NonNegative = 0.0
 
     @model_validator(mode="after")
-    def _output_fits_loss(self) -> Self:
+    def _keys_fit_together(self) -> Self:
         check_output(self.loss, self.output)
+        if self.code_l2 and self.normalize == "unit":
+            message = "the sum of squares of a code of unit norm is 1: set normalize: none or power"
+            raise values.WrongTogether(message, "code_l2")
+        if self.initializer == "identity" and not self.kind_record.is_dense:
+            message = f"identity initializes matrices, and kind: {self.kind} has other kernels"
+            raise values.WrongTogether(message, "initializer")
         return self
 
     @property
@@ -281,7 +311,9 @@ class Network(values.Section):
     def relevant(self) -> dict[str, Any]:
         """The keys that matter to this kind, and their values."""
         others = {key for kind in NETWORK_KINDS.values() for key in kind.keys}
-        return self.model_dump(exclude=others - {*self.kind_record.keys})
+        keys = self.relevant_values(exclude=others - {*self.kind_record.keys})
+        keys["normalize"] = {"unit": True, "none": False}.get(self.normalize, self.normalize)
+        return keys
 
 
 class Train(values.Section):
@@ -289,6 +321,9 @@ class Train(values.Section):
 
     Attributes:
         patience: Epochs without a lower validation loss after which a run stops.
+        schedule: How the learning rate falls, by the name of a schedule of Keras, from
+            ``learning_rate`` at the first step to ``schedule_end`` times that at the last step of
+            the last of ``epochs``, whether or not patience ends the run before.
         engine: ``numba``, the project's own compiled loop, trains networks of known dense layers
             on the CPU; ``keras`` trains any, on whatever device TensorFlow finds; ``auto`` takes
             the first that can. ``tensorflow`` is an older name of ``keras``.
@@ -297,10 +332,13 @@ class Train(values.Section):
         checkpoint_seconds: Between two checkpoints of a run in training.
     """
 
+    later_keys = ("schedule",)
     epochs: values.Epochs = 100
     batch_size: values.Count = 32
     optimizer: Annotated[str, values.member_of(OPTIMIZERS)] = "adam"
     learning_rate: values.Positive = 1e-3
+    schedule: Annotated[str, values.member_of(SCHEDULES)] = "constant"
+    schedule_end: Annotated[values.Positive, Field(le=1)] = 0.01
     patience: values.Nullable[values.Count] = 10
     engine: Annotated[
         str,
@@ -313,7 +351,8 @@ class Train(values.Section):
     @property
     def relevant(self) -> dict[str, Any]:
         """The keys that a run's weights depend on, and their values."""
-        return self.model_dump(exclude={"memory_limit", "checkpoint_seconds"})
+        without = {"schedule_end"} if self.schedule == "constant" else set()
+        return self.relevant_values(exclude={"memory_limit", "checkpoint_seconds", *without})
 
 
 class Anomaly(values.Section):

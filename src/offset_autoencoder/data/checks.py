@@ -71,6 +71,8 @@ def check_values(params: Params, splits: Sequence[WrittenSplits]) -> None:
         with obstacles.noting():
             if LOSSES[loss].targets == "unit_interval":
                 _check_unit_interval(splits, needs, section)
+            elif LOSSES[loss].targets == "non_negative":
+                _check_non_negative(splits, needs, section)
             elif LOSSES[loss].targets == "distribution":
                 _check_distributions(splits, needs, section)
     obstacles.raise_noted()
@@ -123,6 +125,21 @@ def _into_unit_interval(x: Matrix, scale: str, section: str) -> str:
     if scale != "minmax":
         ways.append("data.scale: minmax with data.clip: true")
     return ", or ".join([*ways, f"{section}.loss: mean_squared_error with output: linear"])
+
+
+def _check_non_negative(splits: Sequence[WrittenSplits], needs: str, section: str) -> None:
+    scale = splits[0].scale.kind
+    for own in splits:
+        for name, part in own.statistics.items():
+            if part.low >= 0:
+                continue
+            cell = first_where(own.x[name], lambda block: block < 0)
+            assert cell is not None
+            ways = "none or unit" if scale == "standard" else "minmax with data.clip: true"
+            mend = f"set data.scale: {ways}, or "
+            mend += f"{section}.loss: mean_squared_error with output: linear"
+            what = f"{own.x[name][cell]:g} in the {own.title(name)}, scaled by data.scale: {scale}, "
+            raise InputError(own.location(name, *cell), f"{what}is below 0, {needs}", mend)
 
 
 def _check_distributions(splits: Sequence[WrittenSplits], needs: str, section: str) -> None:

@@ -26,6 +26,7 @@ class DenseLayer:
     units: int
     activation: str = "linear"
     trains: bool = True
+    is_hidden: bool = False
 
 
 class Architecture(Section):
@@ -150,8 +151,8 @@ def _stack(
     """Hidden layers, numbered from 1, and the last one: its name, units and activation."""
     rows = [(f"{name}{number}", width, activation) for number, width in enumerate(widths, start=1)]
     layers = []
-    for row in [*rows, last]:
-        layers.append(DenseLayer(row[0], inputs, *row[1:]))
+    for number, row in enumerate([*rows, last]):
+        layers.append(DenseLayer(row[0], inputs, *row[1:], is_hidden=number < len(rows)))
         inputs = row[1]
     return layers
 

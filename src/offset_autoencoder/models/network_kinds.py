@@ -19,18 +19,24 @@ Tensor = Any
 
 def encode_dense(architecture: Architecture, x: Tensor, seed: int, prefix: str, **_: Any) -> Tensor:
     """A Dense layer for each hidden width."""
-    return through(architecture.encoder_layers(prefix)[:-1], x, seed)
+    return through(architecture, architecture.encoder_layers(prefix)[:-1], x, seed)
 
 
 def decode_dense(architecture: Architecture, code: Tensor, seed: int) -> Tensor:
     """The hidden widths backwards, then a Dense layer with the output's activation."""
-    return through(architecture.decoder_layers, code, seed)
+    return through(architecture, architecture.decoder_layers, code, seed)
 
 
-def through(stack: Sequence[DenseLayer], x: Tensor, seed: int) -> Tensor:
-    """Output of Dense layers, one after the other."""
+def through(
+    architecture: Architecture, stack: Sequence[DenseLayer], x: Tensor, seed: int
+) -> Tensor:
+    """Output of Dense layers, one after the other, with the network's dropout after hidden ones."""
+    network = architecture.network
     for layer in stack:
-        x = layers.dense(layer.units, layer.activation, layer.name, seed, trainable=layer.trains)(x)
+        arguments = (layer.units, layer.activation, layer.name, seed, network.initializer)
+        x = layers.dense(*arguments, trainable=layer.trains)(x)
+        if layer.is_hidden and layer.trains:  # what is frozen is a function of x alone
+            x = layers.dropout(x, network.dropout, layer.name, seed)
     return x
 
 
@@ -42,8 +48,11 @@ def encode_convolutional(
     kind = layers.STRIDED[len(grid.sides)].convolution
     features = _to_grid(grid, x, prefix)
     for number, filters in enumerate(network.filters, start=1):
-        name, size = f"{prefix}encoder_{number}", network.kernel_size
-        features = layers.strided(kind, filters, size, name, seed, **options)(features)
+        name = f"{prefix}encoder_{number}"
+        arguments = (kind, filters, network.kernel_size, name, seed, network.initializer)
+        features = layers.strided(*arguments, **options)(features)
+        if options["trainable"]:
+            features = layers.dropout(features, network.dropout, name, seed)
     return keras.layers.Flatten(name=f"{prefix}flat")(features)
 
 
@@ -51,17 +60,20 @@ def decode_convolutional(architecture: Architecture, code: Tensor, seed: int) ->
     """A Dense layer, then transposed convolutions; what is too large is cropped."""
     network, grid = architecture.network, _Grid.of(architecture)
     _, transposed, cropping = layers.STRIDED[len(grid.sides)]
-    halvings, activation = len(network.filters), network.activation
+    halvings = len(network.filters)
     start = (*(-(-side // 2**halvings) for side in grid.sides), network.filters[-1])
-    image = layers.dense(math.prod(start), activation, "decoder_dense", seed)(code)
+    hidden = [DenseLayer("decoder_dense", 0, math.prod(start), network.activation, is_hidden=True)]
+    image = through(architecture, hidden, code, seed)
     image = keras.layers.Reshape(start, name="decoder_image")(image)
     outputs = [*reversed(network.filters[:-1]), grid.channels]
     for number, filters in enumerate(outputs, start=1):
         name, activation = f"decoder_{number}", network.activation
         if number == halvings:
             name, activation = "reconstruction_image", "linear"
-        size = network.kernel_size
-        image = layers.strided(transposed, filters, size, name, seed, activation=activation)(image)
+        arguments = (transposed, filters, network.kernel_size, name, seed, network.initializer)
+        image = layers.strided(*arguments, activation=activation)(image)
+        if number < halvings:
+            image = layers.dropout(image, network.dropout, name, seed)
     surplus = [now - side for now, side in zip(image.shape[1:-1], grid.sides, strict=True)]
     if any(surplus):
         crop = tuple((extra // 2, extra - extra // 2) for extra in surplus)
@@ -82,7 +94,10 @@ def encode_recurrent(
     for number, width in enumerate(network.hidden, start=1):
         name, whole = f"{prefix}encoder_{number}", number < len(network.hidden)
         options = {"return_sequences": whole, "trainable": trainable}
-        features = layers.recurrent(network.cell, width, name, seed, **options)(features)
+        arguments = (network.cell, width, name, seed, network.initializer)
+        features = layers.recurrent(*arguments, **options)(features)
+        if trainable:
+            features = layers.dropout(features, network.dropout, name, seed)
     return features
 
 
@@ -92,9 +107,11 @@ def decode_recurrent(architecture: Architecture, code: Tensor, seed: int) -> Ten
     steps = keras.layers.RepeatVector(*grid.sides, name="decoder_steps")(code)
     for number, width in enumerate(reversed(network.hidden), start=1):
         name = f"decoder_{number}"
-        steps = layers.recurrent(network.cell, width, name, seed, return_sequences=True)(steps)
-    last = layers.dense(grid.channels, "linear", "reconstruction_steps", seed)
-    return _from_grid(architecture, grid, last(steps))
+        arguments = (network.cell, width, name, seed, network.initializer)
+        steps = layers.recurrent(*arguments, return_sequences=True)(steps)
+        steps = layers.dropout(steps, network.dropout, name, seed)
+    last = [DenseLayer("reconstruction_steps", 0, grid.channels)]
+    return _from_grid(architecture, grid, through(architecture, last, steps, seed))
 
 
 class _Grid(NamedTuple):

@@ -110,10 +110,11 @@ def design_of(schemas: Sequence[Schema], *, anomalies: int = 0) -> Design:
 
 
 def _run_row(row: IndexedRun, run: Run, evaluation: RunEvaluation | None) -> RunRow:
+    engine = read_saved_run(runs_folder(MODELS) / row.id).engine
     if evaluation is None:
-        return RunRow(row.id, run, row.status)
+        return RunRow(row.id, run, row.status, engine=engine)
     compared = None if evaluation.errors is None else evaluation.errors.compared
-    return RunRow(row.id, run, row.status, evaluation.metrics, compared)
+    return RunRow(row.id, run, row.status, evaluation.metrics, compared, engine=engine)
 
 
 def evaluate_all(

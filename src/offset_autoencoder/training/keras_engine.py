@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from offset_autoencoder.models.architecture import steps_per_epoch
 from offset_autoencoder.models.autoencoder import Variables
 from offset_autoencoder.models.backend import keras, tf
 from offset_autoencoder.runs.spec import Chunks
@@ -93,11 +94,11 @@ class Programs:
     """Programs of a population, compiled when they are first called.
 
     Attributes:
-        train: ``(stack, x, order, added, learning_rate)`` → ``(stack, loss)``, with x (n, D);
+        train: ``(stack, x, order, added, learning_rates)`` → ``(stack, loss)``, with x (n, D);
             order (R, m) int32 rows of x, batch after batch, the last one possibly smaller;
             added: a dict of what the model is fed beside x at those rows, ``offset`` (R, m, L)
-            and, where noise is an input, ``noise`` (R, m, L); learning_rate (R,); loss (R,)
-            the sum over the m samples.
+            and, where noise is an input, ``noise`` (R, m, L); learning_rates (steps, R); loss
+            (R,) the sum over the m samples.
         validate: ``(stack, x, offset)`` → ``(loss, reconstruction)``, with x (n, D) or, where
             splits vary, (R, n, D), and offset (R, n, L): means over the samples, (R,), of the
             loss and of the reconstruction's share of it.
@@ -160,11 +161,14 @@ class Programs:
         x: Tensor,
         order: Tensor,
         added: dict[str, Tensor],
-        learning_rate: Tensor,
+        learning_rates: Tensor,
     ) -> tuple[Stack, Tensor]:
         runs, samples = order.shape
         batch_size = self.population.batch_size
         steps, rest = divmod(samples, batch_size)
+        of_rate = [v is self._optimizer._learning_rate for v in self._optimizer.variables].index(
+            True
+        )
 
         def step(start: Tensor, size: int, weights: Any, state: Any, optimizer: Any) -> Any:
             inputs = {
@@ -172,17 +176,15 @@ class Programs:
                 for name, array in added.items()
             }
             inputs["x"] = tf.gather(x, tf.slice(order, [0, start], [runs, size]))
+            rate = learning_rates[start // batch_size]
+            optimizer = [*optimizer[:of_rate], rate, *optimizer[of_rate + 1 :]]
             return _map_runs(self._step, (Variables(weights, state), optimizer, inputs), runs)
 
         def full_step(number: Tensor, total: Tensor, *carried: Any) -> Any:
             loss, *carried = step(number * batch_size, batch_size, *carried)
             return number + 1, total + loss * float(batch_size), *carried
 
-        optimizer = [
-            learning_rate if variable is self._optimizer._learning_rate else value
-            for variable, value in zip(self._optimizer.variables, stack.optimizer, strict=True)
-        ]
-        total, carried = tf.zeros([runs]), (stack.weights, stack.state, optimizer)
+        total, carried = tf.zeros([runs]), (stack.weights, stack.state, stack.optimizer)
         if steps:
             _, total, *carried = tf.while_loop(
                 lambda number, *_: number < steps,
@@ -263,6 +265,7 @@ def _keep_best(stack: Stack, better: Tensor) -> Stack:
 class KerasEngine(Engine):
     """Programs of Keras's own layers, losses and optimizers, and the samples that they read."""
 
+    name = "keras"
     is_compiled = False
 
     def __init__(self, population: Population, sizes: SampleSizes, workers: Workers) -> None:
@@ -277,9 +280,7 @@ class KerasEngine(Engine):
         self._shared: Tensor = None  # the samples of the one split of all runs
 
     @classmethod
-    def for_population(
-        cls, population: Population, sizes: SampleSizes, workers: Workers
-    ) -> Self | None:
+    def for_population(cls, population: Population, sizes: SampleSizes, workers: Workers) -> Self:
         """The engine of a population."""
         return cls(population, sizes, workers)
 
@@ -325,10 +326,12 @@ class _StackedRuns(Slots):
         self.data[slot], self._samples = data, None
 
     def train_epoch(self, jobs: Sequence[Job], epochs: Sequence[int]) -> NDArray[np.float64]:
-        stack, total = self.stack, np.zeros(len(jobs))
-        rate = tf.constant([job.learning_rate for job in jobs], tf.float32)
+        stack, total, size = self.stack, np.zeros(len(jobs)), self.engine.population.batch_size
+        steps = steps_per_epoch(self.engine.sizes.train, size)
+        rates = np.stack([*map(Job.learning_rates, jobs, epochs, [steps] * len(jobs))], axis=1)
         for x, order, inputs in self._pieces(jobs, epochs):
-            stack, loss = self.programs.train(stack, x, order, inputs, rate)
+            now, rates = np.split(rates, [steps_per_epoch(order.shape[1], size)])
+            stack, loss = self.programs.train(stack, x, order, inputs, tf.constant(now, tf.float32))
             total += np.asarray(loss, np.float64)
         self.stack = stack
         losses = np.stack([total / len(self.data[0].x), *self._validate(jobs)])

@@ -263,7 +263,7 @@ class _Queue:
     def _hand_over(self, run: Progress, slots: Slots, slot: int) -> None:
         weights = slots.best(slot)
         with self.trainer.lock:
-            self.on_result(run.job, run.result(weights))
+            self.on_result(run.job, run.result(weights, self.engine.name))
         self.trainer.checkpoints.remove(run.job.id)
 
     def _checkpoint(self, slots: Slots, runs: Runs, *, due: bool = False) -> None:
