@@ -64,7 +64,7 @@ def prepare(low: float = 0.0, **offset: Any) -> None:
             {"kind": "adversarial", "loss": "poisson", "output": "softplus"},
             r"^data/raw/x\.npz, row 0, column 0: -0\.\d+ in the train split, scaled by "
             r"data\.scale: none, is below 0, which loss: poisson of the reference of offset mine "
-            r"needs \(set data\.scale: minmax with data\.clip: true, or offsets\.mine\.loss: mean_squared",
+            r"needs \(set data\.scale: minmax with data\.clip: true, or offsets\.mine\.loss: mean",
         ),
         (
             0,

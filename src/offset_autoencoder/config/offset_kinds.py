@@ -14,7 +14,6 @@ from offset_autoencoder.config.schema import (
     NUMBERS_ARE_NAMES,
     Loss,
     NameOrSplits,
-    Output,
     PathOrSplits,
     check_output,
 )

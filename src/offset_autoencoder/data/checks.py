@@ -13,7 +13,7 @@ from offset_autoencoder.data.prepared import LEFT_OUT, PartName, SplitRows, Spli
 from offset_autoencoder.data.samples import Samples
 from offset_autoencoder.data.scaling import Scale, survey
 from offset_autoencoder.errors import InputError, Obstacles, first_names
-from offset_autoencoder.io.arrays import Matrix, chunks, first_not_finite
+from offset_autoencoder.io.arrays import Matrix, chunks, first_not_finite, first_where
 
 _SUM_TOLERANCE = 1e-4
 _SHARE, _FEW = 0.95, 4  # of the variance, in less than one feature of four
@@ -138,8 +138,10 @@ def _check_non_negative(splits: Sequence[WrittenSplits], needs: str, section: st
             ways = "none or unit" if scale == "standard" else "minmax with data.clip: true"
             mend = f"set data.scale: {ways}, or "
             mend += f"{section}.loss: mean_squared_error with output: linear"
-            what = f"{own.x[name][cell]:g} in the {own.title(name)}, scaled by data.scale: {scale}, "
-            raise InputError(own.location(name, *cell), f"{what}is below 0, {needs}", mend)
+            value = own.x[name][cell[0] : cell[0] + 1][0, cell[1]]
+            what = f"{value:g} in the {own.title(name)}, scaled by data.scale: "
+            what += f"{scale}, is below 0, {needs}"
+            raise InputError(own.location(name, *cell), what, mend)
 
 
 def _check_distributions(splits: Sequence[WrittenSplits], needs: str, section: str) -> None:

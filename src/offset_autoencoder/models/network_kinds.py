@@ -93,7 +93,7 @@ def encode_recurrent(
     features = _to_grid(grid, x, prefix)
     for number, width in enumerate(network.hidden, start=1):
         name, whole = f"{prefix}encoder_{number}", number < len(network.hidden)
-        options = {"return_sequences": whole, "trainable": trainable}
+        options: dict[str, Any] = {"return_sequences": whole, "trainable": trainable}
         arguments = (network.cell, width, name, seed, network.initializer)
         features = layers.recurrent(*arguments, **options)(features)
         if trainable:

@@ -97,13 +97,12 @@ class Programs:
         train: ``(stack, x, order, added, learning_rates)`` → ``(stack, loss)``, with x (n, D);
             order (R, m) int32 rows of x, batch after batch, the last one possibly smaller;
             added: a dict of what the model is fed beside x at those rows, ``offset`` (R, m, L)
-            and, where noise is an input, ``noise`` (R, m, L); learning_rates (steps, R); loss
-            (R,) the sum over the m samples.
+            and, where noise is an input, ``noise`` (R, m, L); learning_rates (steps, R);
+            loss (R,), the sum over the m samples.
         validate: ``(stack, x, offset)`` → ``(loss, reconstruction)``, with x (n, D) or, where
             splits vary, (R, n, D), and offset (R, n, L): means over the samples, (R,), of the
             loss and of the reconstruction's share of it.
-        keep_best: ``(stack, better)`` → ``stack``, with the weights of the runs for which
-            better (R,) holds kept as their best.
+        keep_best: ``(stack, better)`` → ``stack``; where better (R,), the weights are the best.
     """
 
     def __init__(self, population: Population) -> None:
@@ -166,9 +165,7 @@ class Programs:
         runs, samples = order.shape
         batch_size = self.population.batch_size
         steps, rest = divmod(samples, batch_size)
-        of_rate = [v is self._optimizer._learning_rate for v in self._optimizer.variables].index(
-            True
-        )
+        is_rate = [v is self._optimizer._learning_rate for v in self._optimizer.variables]
 
         def step(start: Tensor, size: int, weights: Any, state: Any, optimizer: Any) -> Any:
             inputs = {
@@ -177,7 +174,9 @@ class Programs:
             }
             inputs["x"] = tf.gather(x, tf.slice(order, [0, start], [runs, size]))
             rate = learning_rates[start // batch_size]
-            optimizer = [*optimizer[:of_rate], rate, *optimizer[of_rate + 1 :]]
+            optimizer = [
+                rate if own else value for own, value in zip(is_rate, optimizer, strict=True)
+            ]
             return _map_runs(self._step, (Variables(weights, state), optimizer, inputs), runs)
 
         def full_step(number: Tensor, total: Tensor, *carried: Any) -> Any:
