@@ -244,7 +244,7 @@ def test_windows_of_a_series_and_misplaced_channels(
     main()
     _, channels, one_bit = capsys.readouterr().out.splitlines()
     assert channels.startswith("warning: samples of shape (3, 8, 8) are read as 3 × 8 pixels of 8")
-    assert one_bit.startswith("warning: latent_dim: 1 with normalize: true leaves a code of 1 or")
+    assert one_bit.startswith("warning: latent_dim: 1 with normalize: unit leaves a code of 1 or")
     params(data=file(path="first.npy", channels="first"), models=pictures)
     main()
     assert "warning" not in capsys.readouterr().out

@@ -242,7 +242,7 @@ def one_bit_codes(params: Params) -> str:
         f"model {setting.label}"
         for setting in params.settings
         if setting.network.latent_dim == 1
-        and setting.network.normalize
+        and setting.network.normalize == "unit"
         and "unit_code" in setting.spec.system_record.code_layers
     ]
     places += [
@@ -254,5 +254,5 @@ def one_bit_codes(params: Params) -> str:
     ]
     if not places:
         return ""
-    what = "latent_dim: 1 with normalize: true leaves a code of 1 or -1, one bit per sample"
-    return f"{what} ({', '.join(places)}): set normalize: false or a larger latent_dim"
+    what = "latent_dim: 1 with normalize: unit leaves a code of 1 or -1, one bit per sample"
+    return f"{what} ({', '.join(places)}): set normalize: none or a larger latent_dim"

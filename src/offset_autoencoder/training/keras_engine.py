@@ -174,10 +174,8 @@ class Programs:
             }
             inputs["x"] = tf.gather(x, tf.slice(order, [0, start], [runs, size]))
             rate = learning_rates[start // batch_size]
-            optimizer = [
-                rate if own else value for own, value in zip(is_rate, optimizer, strict=True)
-            ]
-            return _map_runs(self._step, (Variables(weights, state), optimizer, inputs), runs)
+            values = [rate if own else v for own, v in zip(is_rate, optimizer, strict=True)]
+            return _map_runs(self._step, (Variables(weights, state), values, inputs), runs)
 
         def full_step(number: Tensor, total: Tensor, *carried: Any) -> Any:
             loss, *carried = step(number * batch_size, batch_size, *carried)
@@ -255,10 +253,8 @@ def _keep_best(stack: Stack, better: Tensor) -> Stack:
             for n, o in zip(new, old, strict=True)
         ]
 
-    return stack._replace(
-        best_weights=choose(stack.weights, stack.best_weights),
-        best_state=choose(stack.state, stack.best_state),
-    )
+    weights = choose(stack.weights, stack.best_weights)
+    return stack._replace(best_weights=weights, best_state=choose(stack.state, stack.best_state))
 
 
 class KerasEngine(Engine):
