@@ -3,7 +3,9 @@
     python -m benchmarks.results_table reports README.md docs/results
 
 writes it between the file's two markers, and keeps the rows behind it in a folder beside the
-documents, so that whoever reads a figure can look up the row that it comes from.
+documents, so that whoever reads a figure can look up the row that it comes from. Where one split
+is used, as for data with a test split of their own, it has the intervals over seeds and test
+samples, too.
 """
 
 from __future__ import annotations
@@ -13,9 +15,19 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from offset_autoencoder.evaluation.metrics import higher_is_better
+from offset_autoencoder.reporting.wording import exponent_of
+
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 SOURCES = ("plots/settings.csv", "comparison.csv", "verdicts.csv")
 _WORDS = ("better", "worse", "equivalent", "inconclusive", "too few seeds", "diverged")
+_BASELINES = {
+    "none": ("nothing added", ""),
+    "gaussian": ("noise of that level, noise on", "_as_trained"),
+}
+"""Baselines with a column of their own: what they are called, and the condition compared."""
+
+_NONE_SETTLES = "no number of seeds would settle"
 
 Row = Mapping[str, str]
 
@@ -42,29 +54,36 @@ def with_table(text: str, table: str) -> str:
 def results_table(folder: Path) -> str:
     """Markdown of the kept rows: a line per setting, then the words of the comparisons."""
     settings, comparisons, verdicts = (_rows(folder / Path(source).name) for source in SOURCES)
-    words = {row["setting"]: row["verdict"] for row in verdicts}
-    nothing = {row["setting"]: row for row in _against(comparisons, "none", "mse")}
-    noise = {row["setting"]: row for row in _against(comparisons, "gaussian", "mse_as_trained")}
-    lines = [
-        "| | error, 1e-3 | against nothing added | against noise of that level, noise on "
-        "| what the offset is to its network |",
-        "|---|---|---|---|---|",
-    ]
-    for row in settings:
-        label = row["setting"]
-        mean, low, high = (1000 * float(row[key] or "nan") for key in ("mean", "low", "high"))
-        cells = [
-            f"`{label}`",
-            f"{mean:.2f} ± {(high - low) / 2:.2f}",
-            *(_change(row) if row else "" for row in (nothing.get(label), noise.get(label))),
-            words.get(label, ""),
+    metric = settings[0]["metric"]
+    exponent = exponent_of(float(row["mean"] or "nan") for row in settings)
+    unit, factor = (f", 1e{exponent}", 10.0**-exponent) if exponent else ("", 1.0)
+    families = {
+        called: {row["setting"]: row for row in _against(comparisons, baseline, metric + suffix)}
+        for baseline, (called, suffix) in _BASELINES.items()
+    }
+    error = metric if higher_is_better(metric) else "error"
+    columns = {f"{error}{unit}": [_mean(row, "mean", factor) for row in settings]}
+    columns["over test samples too"] = [_mean(row, "mean", factor, "two_way_") for row in settings]
+    for called, family in families.items():
+        rows = [family.get(row["setting"], {}) for row in settings]
+        columns[f"against {called}"] = [_change(row) for row in rows]
+        columns[f"difference from {called}{unit}, over test samples too"] = [
+            _mean(row, "difference", factor, "two_way_", sign="+") for row in rows
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    sentences = [_sentence("nothing added", nothing), _sentence("noise, noise on", noise)]
+    words = {row["setting"]: row["verdict"] for row in verdicts}
+    columns["what the offset is to its network"] = [
+        words.get(row["setting"], "") for row in settings
+    ]
+    columns = {heading: cells for heading, cells in columns.items() if any(cells)}
+    lines = [f"| | {' | '.join(columns)} |", f"|{'---|' * (1 + len(columns))}"]
+    for row, *cells in zip(settings, *columns.values(), strict=True):
+        label = f"`{row['setting']}`"
+        lines.append(f"| {' | '.join([label, *cells])} |")
+    sentences = [_sentence(called, family) for called, family in families.items()]
     sentences += [
         f"- `{row['setting']}` against `{row['baseline']}`: {_change(row)}."
         for row in comparisons
-        if row["metric"] == "mse" and row["baseline"] not in ("none", "gaussian")
+        if row["metric"] == metric and row["baseline"] not in _BASELINES
     ]
     return "\n".join([*lines, "", *(line for line in sentences if line)])
 
@@ -78,7 +97,18 @@ def _word(comparison: Row) -> str:
     return next((word for word in _WORDS if sentence.startswith(word)), "not comparable")
 
 
+def _mean(row: Row, name: str, factor: float, ends: str = "", sign: str = "") -> str:
+    """A mean and half its interval; empty where a row lacks that interval."""
+    if ends and not row.get(f"{ends}low"):
+        return ""
+    keys = (name, f"{ends}low", f"{ends}high")
+    mean, low, high = (factor * float(row[key] or "nan") for key in keys)
+    return f"{mean:{sign}.2f} ± {(high - low) / 2:.2f}"
+
+
 def _change(comparison: Row) -> str:
+    if not comparison:
+        return ""
     if not comparison["change"]:
         return _word(comparison)
     mean, low, high = (
@@ -88,13 +118,15 @@ def _change(comparison: Row) -> str:
 
 
 def _sentence(baseline: str, comparisons: Mapping[str, Row]) -> str:
-    """The settings of each word against a baseline."""
+    """The settings of each word against a baseline, and those that no number of seeds settles."""
     of_word = {
         word: [f"`{label}`" for label, row in comparisons.items() if _word(row) == word]
         for word in _WORDS
     }
     parts = [f"**{word}**: {', '.join(labels)}" for word, labels in of_word.items() if labels]
-    return f"- Against {baseline}: {'; '.join(parts)}." if parts else ""
+    never = [f"`{label}`" for label, row in comparisons.items() if _NONE_SETTLES in row["verdict"]]
+    more = f" If spreads are as seen, {_NONE_SETTLES} {', '.join(never)}." if never else ""
+    return f"- Against {baseline}: {'; '.join(parts)}.{more}" if parts else ""
 
 
 def _rows(path: Path) -> list[Row]:
@@ -103,16 +135,16 @@ def _rows(path: Path) -> list[Row]:
 
 
 def _kept_rows(path: Path) -> str:
-    """The rows of a csv file that the table rests on: of comparisons those of two metrics."""
+    """The rows of a csv file that the table rests on: of comparisons those of two conditions."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     if path.name != "comparison.csv":
         return "".join(lines)
-    metrics = [row["metric"] for row in _rows(path)]
-    kept = (line for line, metric in zip(lines[1:], metrics, strict=True) if metric in _METRICS)
+    metric = _rows(path.parent / SOURCES[0])[0]["metric"]
+    metrics = {metric + suffix for _, suffix in _BASELINES.values()}
+    own = [row["metric"] for row in _rows(path)]
+    kept = (line for line, of in zip(lines[1:], own, strict=True) if of in metrics)
     return lines[0] + "".join(kept)
 
-
-_METRICS = ("mse", "mse_as_trained")
 
 if __name__ == "__main__":
     main()

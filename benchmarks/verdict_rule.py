@@ -25,7 +25,7 @@ from offset_autoencoder.evaluation.offset_verdict import OffsetWord, judge_offse
 from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design, Estimate
 
 OFFSETS_PER_KIND = 4
-DIGITS = Design(varies=True, overlap=359 / 1168, training_overlap=1168 / 629)
+DIGITS = Design(True, 359 / 1168, 270 / 1168, 1168 / 629)
 Normal = tuple[float, float]  # mean and standard deviation over seeds, in %
 
 

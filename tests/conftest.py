@@ -134,6 +134,9 @@ def import_graph() -> ImportGraph:
 
 DENSE = {"latent_dim": 4, "hidden": [8]}
 IMAGES = {"kind": "convolutional", "latent_dim": 4, "filters": [3, 5]}
+TRAINED_BY_KERAS = {"normalize": "power", "dropout": 0.2, "initializer": "he_normal"}
+SERIES = {"kind": "convolutional_1d", "latent_dim": 4, "filters": [3, 5], "kernel_size": 4}
+RECURRENT = {"kind": "recurrent", "latent_dim": 4, "hidden": [3, 5]}
 SECOND = {"system": "two_encoder", "second_hidden": [6], "second_activation": "tanh"}
 SYSTEMS: dict[str, dict[str, Any]] = {
     "additive": {},
@@ -144,6 +147,7 @@ SYSTEMS: dict[str, dict[str, Any]] = {
     "ensemble, mean": {"system": "ensemble", "encoders": 3, "combine": "mean"},
     "ensemble, sum": {"system": "ensemble", "encoders": 2, "combine": "sum"},
     "wide": {"encoder_hidden": [13]},
+    "power norm and dropout": {"network": {**DENSE, **TRAINED_BY_KERAS}},
     "vae": {"system": "vae", "beta": 0.7, "warmup_steps": 7},
     "convolutional": {"network": IMAGES, "input_dim": 35, "image_shape": [7, 5]},
     "convolutional vae, in colour": {
@@ -153,6 +157,22 @@ SYSTEMS: dict[str, dict[str, Any]] = {
         "network": IMAGES,
         "input_dim": 60,
         "image_shape": [4, 5, 3],
+    },
+    "convolutional, channels first": {
+        "network": IMAGES,
+        "input_dim": 60,
+        "image_shape": [3, 4, 5],
+        "channels_first": True,
+    },
+    "convolutional_1d": {"network": SERIES, "input_dim": 14, "sequence_shape": [7, 2]},
+    "recurrent": {"network": RECURRENT, "input_dim": 14, "sequence_shape": [7, 2]},
+    "recurrent two_encoder, frozen, of LSTM, channels first": {
+        "system": "two_encoder",
+        "frozen": True,
+        "network": {**RECURRENT, "cell": "lstm"},
+        "input_dim": 14,
+        "sequence_shape": [2, 7],
+        "channels_first": True,
     },
     "convolutional two_encoder, frozen": {
         "system": "two_encoder",

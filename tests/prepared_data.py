@@ -16,6 +16,7 @@ from offset_autoencoder.data.prepared import (
     Schema,
     write_all_but_x,
 )
+from offset_autoencoder.data.scaling import ScaleArrays
 from offset_autoencoder.io.files import replace_folder, sha256_of_array, write_npy
 
 ONES = np.ones(1)
@@ -62,4 +63,4 @@ def write_prepared(
     with replace_folder(folder) as new:
         for name in SPLITS:
             write_npy(new / name / "x.npy", data.split(name).x)
-        write_all_but_x(new, data, (np.zeros(1), factor), latent_dims)
+        write_all_but_x(new, data, ScaleArrays(np.zeros(1), factor), latent_dims)

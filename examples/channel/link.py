@@ -20,14 +20,20 @@ def make_link(
 ) -> Link:
     """Cut a model in two where the code meets the channel.
 
+    A code of mean power is scaled so that the mean square norm of all words, which are sent
+    equally often, is exactly 1.
+
     Args:
-        model: A ``keras.Model`` with the layers ``unit_code`` and ``code_plus_offset``.
+        model: A ``keras.Model`` with the layers ``unit_code`` (or ``power_code``) and
+            ``code_plus_offset``.
         interfere: As in :class:`~channel.monte_carlo.Link`.
         informed: Whether the encoder sees the interference.
     """
     from offset_autoencoder.models.backend import keras
 
-    encoder = keras.Model(model.input, model.get_layer("unit_code").output)
+    has_mean_power = any(layer.name == "power_code" for layer in model.layers)
+    name = "power_code" if has_mean_power else "unit_code"
+    encoder = keras.Model(model.input, model.get_layer(name).output)
     decoder = keras.Model(model.get_layer("code_plus_offset").output, model.output)
     one_hot = np.eye(model.input["x"].shape[1], dtype=np.float32)
     silence = np.zeros((len(one_hot), model.input["offset"].shape[1]), np.float32)
@@ -36,6 +42,8 @@ def make_link(
         return np.asarray(encoder({"x": x, "offset": interference}, training=False))
 
     codes = encode(one_hot, silence)
+    if has_mean_power:
+        codes = codes / np.sqrt(np.mean(np.sum(np.square(codes), axis=1)))
 
     def transmit(messages: Rows, interference: Array) -> Array:
         return encode(one_hot[messages], interference) if informed else codes[messages]
@@ -43,7 +51,7 @@ def make_link(
     def receive(received: Array) -> NDArray[Any]:
         return np.argmax(decoder(received, training=False), axis=1)
 
-    return Link(len(one_hot), interfere, transmit, receive)
+    return Link(len(one_hot), interfere, transmit, receive, has_mean_power=has_mean_power)
 
 
 def no_interference(dimensions: int) -> Callable[[np.random.Generator, Rows], Array]:

@@ -6,13 +6,14 @@ import contextlib
 import difflib
 import reprlib
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel = 3
 _SHORT.maxstring = _SHORT.maxother = 200
 _SHORT.maxlong = 60
 _MAX_LENGTH = 300
+_NAMED = 8
 
 
 class InputError(Exception):
@@ -35,6 +36,39 @@ class InputError(Exception):
         super().__init__(" ".join(message.split()))
 
 
+class InputErrors(InputError):
+    """Several mistakes that do not depend on each other, a line each; the first one's place."""
+
+    def __init__(self, errors: Sequence[InputError]) -> None:
+        super().__init__(errors[0].where, errors[0].what, errors[0].hint)
+        self.args = ("\n".join(map(str, errors)),)
+
+
+class Obstacles:
+    """Errors of checks that do not depend on each other, raised together when all are done."""
+
+    def __init__(self) -> None:
+        self._errors: dict[str, InputError] = {}
+
+    @contextlib.contextmanager
+    def noting(self) -> Iterator[None]:
+        """Note bad input that the block meets, and go on after the block."""
+        try:
+            yield
+        except InputError as error:
+            self._errors[str(error)] = error
+
+    def raise_noted(self) -> None:
+        """Raise what was noted, if anything was.
+
+        Raises:
+            InputError: the one that was noted, or a line of each.
+        """
+        errors = list(self._errors.values())
+        if errors:
+            raise errors[0] if len(errors) == 1 else InputErrors(errors)
+
+
 @contextlib.contextmanager
 def adding(clause: str) -> Iterator[None]:
     """Add a clause, if it is not empty, to what bad input within the block is said to be."""
@@ -53,19 +87,27 @@ def short_repr(value: object) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Clause that names the nearest of the known words, or all of them where none is near.
+    """Clause that names the nearest of the known words, or some of them where none is near.
 
     Words are quoted: a user may call one ``none``.
     """
     choices = [str(choice) for choice in known]
-    near = difflib.get_close_matches(str(word), choices, n=1, cutoff=0.6)
+    near = [choice for choice in choices if choice.lower() == str(word).lower()]
+    near = near or difflib.get_close_matches(str(word), choices, n=1, cutoff=0.6)
     if near:
         return f"did you mean {near[0]!r}?"
     if not choices:
         return "there is nothing to choose from"
     if len(choices) == 1:
         return f"the only one known is {choices[0]!r}"
-    return "known are " + ", ".join(repr(choice) for choice in sorted(choices))
+    return "known are " + first_names(map(repr, sorted(choices)))
+
+
+def first_names(names: Iterable[object], count: int = _NAMED) -> str:
+    """Enumeration of the first few names, and how many more there are: ``"a, b and 7 more"``."""
+    listed = [str(name) for name in names]
+    more = len(listed) - count
+    return ", ".join(listed[:count]) + (f" and {more} more" if more > 0 else "")
 
 
 def run_command(command: Callable[[], None]) -> None:
@@ -77,7 +119,8 @@ def run_command(command: Callable[[], None]) -> None:
     try:
         command()
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt as interrupt:
         kept = str(interrupt) or "what was finished is kept"

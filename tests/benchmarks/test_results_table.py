@@ -1,9 +1,18 @@
 """The figures of the documents are those of the rows that are kept beside them."""
 
+import csv
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
+import numpy as np
 import pytest
 from benchmarks.results_table import BEGIN, END, SOURCES, main, results_table, with_table
+from tests.reporting.conftest import make_report, make_whole
+
+from offset_autoencoder.evaluation.comparison import compare
+from offset_autoencoder.evaluation.statistics import two_way_interval
+from offset_autoencoder.reporting import reports
 
 ROOT = Path(__file__).parents[2]
 KEPT = [("README.md", "docs/results")]
@@ -20,7 +29,9 @@ def test_every_figure_of_a_line_comes_from_its_row(
 ) -> None:
     (tmp_path / "plots").mkdir()
     settings, comparison, verdicts = (tmp_path / source for source in SOURCES)
-    settings.write_text("setting,mean,low,high\nnone,0.008,0.007,0.009\nmine,0.006,0.005,0.007\n")
+    settings.write_text(
+        "setting,metric,mean,low,high\nnone,mse,0.008,0.007,0.009\nmine,mse,0.006,0.005,0.007\n"
+    )
     comparison.write_text(
         "setting,baseline,metric,change,change_low,change_high,verdict\n"
         "mine,none,mse,-0.25,-0.3,-0.2,better than none by much\n"
@@ -40,6 +51,71 @@ def test_every_figure_of_a_line_comes_from_its_row(
     assert "| `none` | 8.00 ± 1.00 |  |  |  |" in text
     assert "- Against nothing added: **better**: `mine`." in text
     assert "psnr" not in (tmp_path / "kept" / "comparison.csv").read_text()
+    assert "test samples too" not in text
+
+
+def test_reports_of_one_split_have_intervals_over_test_samples_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of data that bring a test split: real reports, with an error for each test sample."""
+    made = make_report(seeds=6, split={"vary": False})
+    luck = np.random.default_rng(0).normal(0, 4e-3, size=(len(made.params.settings), 40))
+    luck -= luck.mean(axis=1, keepdims=True)
+    of = {setting.label: luck[n] for n, setting in enumerate(made.params.settings)}
+    runs = [
+        replace(row, sample_errors=(row.metrics["mse"] + of[row.run.setting.label]))
+        if row.finished
+        else row
+        for row in made.runs
+    ]
+    comparisons = compare(runs, made.params.settings, made.params.evaluate)
+    with patch.object(reports, "draw_pictures"):
+        whole = make_whole(made, runs=runs, comparisons=comparisons)
+        reports.write_reports(tmp_path / "reports", whole)
+    document = tmp_path / "docs" / "other.md"
+    document.parent.mkdir()
+    document.write_text(f"{BEGIN}\n{END}\n")
+    folder = tmp_path / "docs" / "results-other"
+    monkeypatch.setattr("sys.argv", ["", str(tmp_path / "reports"), str(document), str(folder)])
+    main()
+    head, _, *lines = document.read_text().splitlines()[1:]
+    columns = [cell.strip() for cell in head.strip("|").split("|")]
+    rows = {}
+    for line in lines[: len(made.params.settings)]:
+        label, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        rows[label] = dict(zip(columns[1:], cells, strict=True))
+    errors = {
+        label: np.array([r.sample_errors for r in runs if r.run.setting.label == label])
+        for label in ("none", "pca rms=0.1")
+    }
+    both = two_way_interval(errors["pca rms=0.1"], 0.95)
+    row = rows["`pca rms=0.1`"]
+    written = f"{1e3 * both.mean:.2f} ± {1e3 * both.half:.2f}"
+    assert row["over test samples too"] == written
+    assert row["error, 1e-3"].partition(" ")[0] == written.partition(" ")[0]
+    assert row["error, 1e-3"] != written
+    apart = two_way_interval(errors["pca rms=0.1"] - errors["none"], 0.95)
+    heading = "difference from nothing added, 1e-3, over test samples too"
+    assert row[heading] == f"{1e3 * apart.mean:+.2f} ± {1e3 * apart.half:.2f}"
+    assert rows["`none`"][heading] == ""
+    with (folder / "settings.csv").open(newline="") as stream:
+        kept = {row["setting"]: row for row in csv.DictReader(stream)}
+    assert float(kept["pca rms=0.1"]["two_way_low"]) == pytest.approx(both.low)
+
+
+def test_what_no_number_of_seeds_settles_is_named(tmp_path: Path) -> None:
+    (tmp_path / "settings.csv").write_text("setting,metric,mean,low,high\nmine,psnr,20,19,21\n")
+    (tmp_path / "comparison.csv").write_text(
+        "setting,baseline,metric,change,change_low,change_high,verdict\n"
+        "mine,none,psnr,0.1,-0.1,0.3,inconclusive: no number of seeds would settle it\n"
+        "other,none,psnr,0.1,-0.1,0.3,inconclusive\n"
+    )
+    (tmp_path / "verdicts.csv").write_text("setting,verdict\n")
+    text = results_table(tmp_path)
+    assert "| | psnr | against nothing added |" in text
+    assert "| `mine` | 20.00 ± 1.00 | +10.0 % [-10.0, +30.0] inconclusive |" in text
+    never = "If spreads are as seen, no number of seeds would settle `mine`."
+    assert f"**inconclusive**: `mine`, `other`. {never}" in text
 
 
 def test_a_document_without_markers_is_refused() -> None:

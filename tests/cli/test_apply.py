@@ -163,7 +163,7 @@ def test_chunk_by_chunk_it_writes_the_same(
         (["{run}", "text.csv", "o.npy"], "column 'f1': 'many' is not a finite number"),
         (["{run}", "lacks.csv", "o.npy"], "lacks.csv: has no column 'f0'"),
         (["{run}", "none.csv", "o.npy"], "none.csv: no such file"),
-        (["{run}", "notes.txt", "o.npy"], "notes.txt: unknown file format '.txt'"),
+        (["{run}", "notes.rtf", "o.npy"], "notes.rtf: unknown file format '.rtf'"),
         (["{run}", "new.csv", "o.txt"], "o.txt: unknown suffix '.txt'"),
         (["{run}", "new.csv", "nowhere/o.npy"], "there is no folder"),
         (["{run}", "new.csv", "old.npy"], "old.npy: exists already (--force writes over it)"),
@@ -184,7 +184,7 @@ def test_bad_input_is_one_line_and_writes_nothing(
     table.assign(f3=table["f3"].where(table.index != 2)).to_csv(folder / "nan.csv", index=False)
     table.assign(f1="many").to_csv(folder / "text.csv", index=False)
     table.drop(columns="f0").to_csv(folder / "lacks.csv", index=False)
-    (folder / "notes.txt").write_text("notes")
+    (folder / "notes.rtf").write_text("notes")
     np.save(folder / "old.npy", np.zeros(3))
     before = {path: path.read_bytes() for path in folder.iterdir()}
     model, source, output, *options = arguments

@@ -62,7 +62,7 @@ def test_it_warns_of_samples_in_two_splits(project: Path, command: Any) -> None:
     ("cell", "sections"),
     [
         ((7, "f3", np.nan), {}),
-        ((slice(None), "f2", 4.0), {}),
+        ((slice(None), "f2", 4.0), {"data": DATA | {"constant": "error"}}),
         ((5, "name", "s002"), {}),
         ((9, "f5", 1e300), {"data": DATA | {"scale": "none"}}),
         (None, {"sedes": 2}),
@@ -139,3 +139,26 @@ def test_chunk_by_chunk_it_finds_the_same(
     with pytest.raises(InputError) as prepared:
         prepare.main()
     assert result.stderr == f"error: {prepared.value}\n"
+
+
+def test_it_opens_a_saved_encoder(project: Path, command: Any) -> None:
+    from offset_autoencoder.models.backend import keras
+
+    features = len([name for name in frame().columns if name.startswith("f")])
+    x = keras.Input((features,))
+    encoder = keras.Sequential([keras.layers.Dense(2)], name="encoder")
+    keras.Model(x, keras.layers.Dense(features)(encoder(x))).save("data/raw/own.keras")
+    for layer, latent_dim, expected in (
+        ("encoder", 2, None),
+        ("decoder", 2, "offsets.own.layer: no layer 'decoder'"),
+        ("encoder", 3, f"'encoder' of data/raw/own.keras maps (n, {features}) to (n, 2), needed"),
+    ):
+        own = {"kind": "encoder", "path": "own.keras", "layer": layer}
+        models = {"plain": {}, "own": {"offset": "own"}}
+        network = {**NETWORK, "latent_dim": latent_dim}
+        write_project(project, offsets={"own": own}, models=models, network=network)
+        result = command("check")
+        assert result.exit_code == (expected is not None), result.stderr
+        if expected is not None:
+            assert expected in result.stderr
+            assert len(result.stderr.strip().splitlines()) == 1

@@ -143,7 +143,7 @@ def test_offsets_carry_their_kind() -> None:
         ("offsets.x", {"seed": 1}, "offsets.x: needs a kind"),
         ("offsets.x", {"kind": ["hash"]}, "offsets.x.kind: unknown kind"),
         ("offsets.x", {"kind": "file"}, "offsets.x.path: is missing"),
-        ("offsets.x", {"kind": "file", "path": {"trai": "a"}}, "path for each of train"),
+        ("offsets.x", {"kind": "file", "path": {"trai": "a"}}, "name for each of train"),
         ("offsets.x", {"kind": "function", "function": "nocolon"}, "offsets.x.function: .*match"),
         ("data.source", "digit", "unknown value 'digit' .did you mean 'digits'"),
         ("data.sorce", "digits", "data.sorce: unknown key .did you mean 'source'"),
@@ -169,6 +169,19 @@ def test_offsets_carry_their_kind() -> None:
         ("models.gaussian.stddev", [0.1, 1e300], r"models.gaussian.stddev\[1\]: .* float32 holds"),
         ("models.frozen.rms", 1e-300, "models.frozen.rms: .* float32 holds, 1.2e-38 to 3.4e38"),
         ("network.output", ["sigmoid", "lin"], r"network.output\[1\]: unknown value 'lin'"),
+        ("network.activation", "rellu", "activation: unknown value .rellu. .did you mean .relu."),
+        ("network.initializer", "he_norml", ".did you mean 'he_normal'"),
+        ("network.dropout", 1, "network.dropout: .* less than 1, got 1"),
+        ("network.normalize", "powr", "unknown value 'powr' .did you mean 'power'"),
+        ("network.code_l2", 0.1, "network.code_l2: the sum of squares of a code of unit norm is 1"),
+        ("models.vae.code_l1", 0.1, "models.vae.code_l1: system: vae has the KL divergence in its"),
+        ("models.vae.loss", "huber", "network.loss|vae.loss: loss: huber is no likelihood"),
+        ("train.schedule", "cosin", "train.schedule: unknown value 'cosin' .did you mean 'cosine'"),
+        ("train.schedule_end", 0, "train.schedule_end: .*greater than 0"),
+        ("models.gaussian.stddev", {"low": 1, "high": 1}, "low must be below high, got 1 and 1"),
+        ("models.gaussian.stddev", [{"low": -1, "high": 1}], r"stddev\[0\]: .* got -1"),
+        ("models.gaussian.stddev", {"low": 1}, "a range is {low: ..., high: ...}, got {'low': 1}"),
+        ("network.loss", ["huber", "poisson"], "offsets.reference.loss: is not clear"),
         ("train.learning_rate", "abc", "train.learning_rate: .* got 'abc'"),
         ("train.patience", True, "not true or false"),
         ("train.epoch", 3, "train.epoch: unknown key .did you mean 'epochs'"),
@@ -234,6 +247,37 @@ def test_a_section_left_out_is_an_error(section: str) -> None:
     document = {key: value for key, value in DEFAULT.items() if key != section}
     with pytest.raises(InputError, match=f"{section}: missing section"):
         parse_params(document)
+
+
+def test_an_autoencoder_fitted_for_an_offset_has_the_loss_of_the_network() -> None:
+    linear = {"loss": "mean_squared_error", "output": "linear"}
+    document = changed("network", {**DEFAULT["network"], **linear})
+    document["offsets"] |= {
+        "own": {"kind": "adversarial", "loss": "poisson", "output": "softplus"},
+        "cross": {"kind": "encoder", "loss": "binary_crossentropy"},
+        "bounded": {"kind": "encoder", "output": "tanh", "normalize": "none"},
+        "saved": {"kind": "encoder", "path": "mine.keras"},
+    }
+    found: Any = parse_params(document).offsets
+    names = ("worst_case", "reference", "own", "cross", "bounded")
+    assert [(found[name].loss, found[name].output) for name in names] == [
+        *[("mean_squared_error", "linear")] * 2,
+        ("poisson", "softplus"),
+        ("binary_crossentropy", "sigmoid"),
+        ("mean_squared_error", "tanh"),
+    ]
+    assert (found["worst_case"].normalize, found["bounded"].normalize) == (True, False)
+    before: Any = parse_params(DEFAULT).offsets["worst_case"]
+    assert (before.loss, before.output) == ("binary_crossentropy", "sigmoid")
+
+
+@pytest.mark.parametrize(
+    ("value", "norm"),
+    [(True, "unit"), (False, "none"), ("true", "unit"), ("unit", "unit"), (None, "none")],
+)
+def test_a_norm_has_older_names(value: Any, norm: str) -> None:
+    params = parse_params(changed("network.normalize", value))
+    assert params.settings[0].network.normalize == norm
 
 
 JUNK = st.recursive(

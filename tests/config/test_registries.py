@@ -9,14 +9,28 @@ import pytest
 from tests.small_params import small_params
 
 from offset_autoencoder.config import parse_params
-from offset_autoencoder.config.registries import LOSSES, OPTIMIZERS, Loss, Optimizer, Registry, load
+from offset_autoencoder.config.registries import (
+    ACTIVATIONS,
+    ALIASES,
+    INITIALIZERS,
+    LOSSES,
+    OPTIMIZERS,
+    SCHEDULES,
+    Activation,
+    Loss,
+    Optimizer,
+    Registry,
+    load,
+)
 from offset_autoencoder.config.schema import NETWORK_KINDS, Network
 from offset_autoencoder.config.systems import SYSTEMS, Model
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.backend import keras
 
-REGISTRIES: list[Registry[Any]] = [LOSSES, OPTIMIZERS, NETWORK_KINDS, SYSTEMS]
+REGISTRIES: list[Registry[Any]] = [
+    *(LOSSES, OPTIMIZERS, SCHEDULES, ACTIVATIONS, NETWORK_KINDS, SYSTEMS)
+]
 N, D = 30, 6
 RNG = np.random.default_rng(0)
 
@@ -80,6 +94,48 @@ def test_an_optimizer_is_keras_own_and_carries_its_slots(optimizer: Optimizer) -
     assert len(slots) == optimizer.slots
 
 
+def keras_names(module: Any) -> set[str]:
+    """Functions of a module of Keras, or its classes by their names in lower case."""
+    names = {name for name in dir(module) if callable(getattr(module, name))}
+    return {name for name in names if name.islower()} - {"get", "serialize", "deserialize"}
+
+
+def test_every_activation_and_initializer_of_keras_that_needs_no_argument_has_its_name() -> None:
+    assert set(ACTIVATIONS) | {"glu", "threshold"} == keras_names(keras.activations) - set(ALIASES)
+    known = keras_names(keras.initializers) - {"constant", "stft"}
+    aliases = {"uniform", "normal", "zero", "one"}
+    assert set(INITIALIZERS) == known - aliases
+    for alias, name in ALIASES.items():
+        assert keras.activations.get(alias) is keras.activations.get(name)
+        assert Network(activation=alias, output=name, loss="huber").activation == name
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS.values(), ids=lambda member: member.name)
+def test_an_activation_has_its_range(activation: Activation) -> None:
+    x = np.linspace(-20, 20, 401, dtype=np.float32)[:, None] * np.linspace(-1, 1, 9)
+    y = np.asarray(keras.activations.get(activation.name)(x.astype(np.float32)))
+    found = "any" if y.min() < 0 else "non_negative" if y.max() > 1 else "unit_interval"
+    assert found == activation.output_range
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_schedule_is_keras_own(schedule: str) -> None:
+    steps, rate, end = 50, 0.3, 0.02
+    kinds = keras.optimizers.schedules
+    by_keras: dict[str, Any] = {
+        "constant": lambda step: rate,
+        "cosine": kinds.CosineDecay(rate, steps, alpha=end),
+        "exponential": kinds.ExponentialDecay(rate, steps, end),
+        "linear": kinds.PolynomialDecay(rate, steps, rate * end),
+        "inverse_time": kinds.InverseTimeDecay(rate, steps, 1 / end - 1),
+    }
+    factors = SCHEDULES[schedule].factor(np.arange(steps + 1) / steps, end)
+    expected = [float(by_keras[schedule](step)) for step in range(steps + 1)]
+    np.testing.assert_allclose(rate * factors, expected, rtol=1e-5)
+    assert factors[0] == 1
+    assert factors[-1] == pytest.approx(1 if schedule == "constant" else end)
+
+
 @pytest.mark.parametrize("kind", NETWORK_KINDS)
 def test_a_kind_has_keys_of_its_own_that_only_its_runs_depend_on(kind: str) -> None:
     record = NETWORK_KINDS[kind]
@@ -109,12 +165,12 @@ def test_a_system_resolves_to_fields_of_an_architecture(system: str) -> None:
 def test_a_loss_of_keras_that_no_engine_knows_is_one_record(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(LOSSES, "huber", Loss("huber"))
+    monkeypatch.setitem(LOSSES, "log_cosh", Loss("log_cosh"))
     monkeypatch.setitem(OPTIMIZERS, "lion", Optimizer("lion", 1))
-    setting = parsed({"loss": "huber", "output": "linear"}, {"optimizer": "lion"})
-    assert (setting.network.loss, setting.train.optimizer) == ("huber", "lion")
-    with pytest.raises(InputError, match="huber is no likelihood, which system: vae needs"):
-        parsed({"loss": "huber", "output": "linear"}, {}, system="vae")
+    setting = parsed({"loss": "log_cosh", "output": "linear"}, {"optimizer": "lion"})
+    assert (setting.network.loss, setting.train.optimizer) == ("log_cosh", "lion")
+    with pytest.raises(InputError, match="log_cosh is no likelihood, which system: vae needs"):
+        parsed({"loss": "log_cosh", "output": "linear"}, {}, system="vae")
 
 
 @pytest.mark.parametrize("section", ["network", "train"])

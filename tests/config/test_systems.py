@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.small_params import small_params
 
 from offset_autoencoder.config import Setting, parse_params
-from offset_autoencoder.config.systems import Model
+from offset_autoencoder.config.systems import Model, NoiseRange
 from offset_autoencoder.errors import InputError
 
 # For every system a model of it that is complete, and the keys that no other system has.
@@ -96,6 +97,15 @@ def test_every_key_of_one_system_is_checked() -> None:
         ({"ebn0_db": 3, "bits": 4, "stddev": 0.1}, "ebn0_db and stddev both state the noise"),
         ({"ebn0_db": 3, "bits": 0}, "models.m.bits: "),
         ({"ebn0_db": 1000, "bits": 4}, "models.m.ebn0_db: "),
+        ({"ebn0_db": {"low": 0, "high": 1000}, "bits": 4}, "models.m.ebn0_db: "),
+        ({"ebn0_db": {"low": 6, "high": 0}, "bits": 4}, "low must be below high, got 6 and 0"),
+        (
+            {"ebn0_db": 3, "bits": 4, "normalize": False},
+            "models.m.ebn0_db: Eb/N0 is that of a code whose power is known, and normalize is none "
+            "(set normalize: unit, or power)",
+        ),
+        ({"ebn0_db": 3, "bits": 4, "system": "ensemble"}, "ensemble sends more than a code of"),
+        ({"ebn0_db": 3, "bits": 4, "system": "two_encoder"}, "two_encoder sends more than a code"),
     ],
     ids=str,
 )
@@ -136,6 +146,28 @@ def test_a_learned_second_encoder_is_scaled_by_rms() -> None:
 def test_the_noise_of_a_channel(decibels: Any, bits: Any, stddev: float) -> None:
     (setting,) = settings(ebn0_db=decibels, bits=bits)
     assert setting.spec.stddev == pytest.approx(stddev, rel=1e-6)
+
+
+def test_noise_of_a_range() -> None:
+    first, second, fixed = settings(
+        ebn0_db=[{"low": 0, "high": "6"}, {"low": -2, "high": 1.5}, 3], bits=4, normalize="power"
+    )
+    assert [one.label for one in (first, second, fixed)] == [
+        *("m ebn0_db=0..6", "m ebn0_db=-2..1.5", "m ebn0_db=3")
+    ]
+    assert fixed.spec.noise_range is None
+    levels = first.spec.noise_range
+    assert levels is not None
+    ends = [one.spec.stddev for one in settings(ebn0_db=[6, 3, 0], bits=4)]
+    np.testing.assert_allclose(levels.at(np.array([0, 0.5, 1])), ends)
+    drawn = levels.at(np.linspace(0, 1, 100_001))
+    rms = np.sqrt(np.mean(np.square(drawn)))
+    assert first.spec.stddev == first.noise_level == pytest.approx(rms, rel=1e-4)
+    (plain,) = settings(stddev={"low": 0, "high": 0.2})
+    drawn = np.linspace(0, 0.2, 100_001)
+    assert plain.spec.noise_range == NoiseRange(0, 0.2)
+    assert plain.spec.stddev == pytest.approx(np.sqrt(np.mean(np.square(drawn))), rel=1e-4)
+    assert plain.label == "m"
 
 
 def test_decibels_sweep_and_are_shown_as_given() -> None:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
+import pandas as pd
 import pytest
-from tests.cli.conftest import FEATURES, frame, write_project
+import yaml
+from scipy import sparse
+from tests.cli.conftest import DOCUMENT, FEATURES, frame, write_project
 
 from offset_autoencoder.data.new_samples import ColumnOptions, read_new_samples
 from offset_autoencoder.data.readers.base import Table
@@ -30,11 +35,16 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def read(
-    path: str, *, labelled: bool = False, trained_on: Sequence[str] | None = None, **named: str
+    path: str, *, labelled: bool = False, trained_on: Sequence[str] | None = None, **named: Any
 ) -> Table:
     return read_new_samples(
         Path(path), ColumnOptions(**named), labelled=labelled, trained_on=trained_on
     )
+
+
+def write_data_section(**keys: Any) -> None:
+    document = DOCUMENT | {"data": {"source": "file", **keys}}
+    Path("params.yaml").write_text(yaml.safe_dump(document))
 
 
 def test_every_format_gives_the_same(elsewhere: Path) -> None:
@@ -44,7 +54,12 @@ def test_every_format_gives_the_same(elsewhere: Path) -> None:
     table.to_parquet("a.parquet")
     np.save("a.npy", table.to_numpy())
     np.savez_compressed("a.npz", x=table.to_numpy(), others=np.zeros(3))
-    for name in ("a.csv", "a.csv.gz", "a.parquet", "a.npy", "a.npz"):
+    table.to_csv("a.txt", index=False, sep=" ")
+    sparse.save_npz("sparse.npz", sparse.csr_array(table.to_numpy()))
+    with h5py.File("a.h5", "w") as file:
+        file["x"] = table.to_numpy()
+    names = ("a.csv", "a.csv.gz", "a.txt", "a.parquet", "a.npy", "a.npz", "sparse.npz", "a.h5")
+    for name in names:
         np.testing.assert_array_equal(read(name).x, table, err_msg=name)
     assert read("a.csv").columns == read("a.parquet").columns == tuple(FEATURES)
 
@@ -98,6 +113,38 @@ def test_elsewhere_what_is_no_feature_is_named(elsewhere: Path) -> None:
     with pytest.raises(InputError, match=r"^--features: which array of two\.npz"):
         read("two.npz")
     assert read("two.npz", features="b").x.shape == (2, 4)
+
+
+def test_without_a_header_where_the_option_or_params_say_so(elsewhere: Path) -> None:
+    table = frame(20)[FEATURES]
+    table.to_csv("new.csv", index=False, header=False)
+    columns = [str(index) for index in range(len(FEATURES))]
+    np.testing.assert_array_equal(read("new.csv", header=False, trained_on=columns).x, table)
+    with pytest.raises(InputError, match=r"looks like data.*set --no-header where"):
+        read("new.csv", trained_on=columns)
+    write_data_section(path="x.csv", header=False)
+    np.testing.assert_array_equal(read("new.csv", trained_on=columns).x, table)
+
+
+def test_a_column_of_lists_is_found_by_the_names_of_its_places(elsewhere: Path) -> None:
+    pd.DataFrame({"note": ["a", "b"], "emb": [[1.0, 2, 3], [4, 5, 6]]}).to_parquet("new.parquet")
+    assert read("new.parquet", trained_on=["emb_2", "emb_0"]).x.tolist() == [[3, 1], [6, 4]]
+    assert read("new.parquet", features="emb").x.tolist() == [[1, 2, 3], [4, 5, 6]]
+
+
+def test_complex_numbers_as_params_say(elsewhere: Path) -> None:
+    np.save("new.npy", np.array([[1 + 2j, 3]]))
+    with pytest.raises(InputError, match=r"complex numbers.*set data\.complex: real_imag"):
+        read("new.npy")
+    write_data_section(path="x.npy", complex="real_imag")
+    assert read("new.npy").x.tolist() == [[[1, 2], [3, 0]]]
+
+
+def test_labels_beside_a_csv_may_be_a_file(elsewhere: Path) -> None:
+    frame(20)[FEATURES].to_csv("new.csv", index=False)
+    np.save("y.npy", np.arange(20.0)[:, None])
+    found = read("new.csv", labelled=True, label="y.npy", id="y.npy", trained_on=FEATURES)
+    assert np.asarray(found.labels).tolist() == np.asarray(found.ids).tolist() == [*range(20)]
 
 
 def test_labels_and_ids_beside_an_npy_are_files(elsewhere: Path) -> None:

@@ -48,8 +48,8 @@ def test_what_is_written_is_loaded(tmp_path: Path, data: PreparedData) -> None:
         np.testing.assert_array_equal(theirs.x, ours.x)
         np.testing.assert_array_equal(theirs.ids, ours.ids)
         assert digests(theirs) == data.schema.digests[name]
-    shift, factor = load_scale(tmp_path / "p")
-    assert (shift.tolist(), factor.tolist()) == ([0], [0.5])
+    scale = load_scale(tmp_path / "p")
+    assert (scale.shift.tolist(), scale.factor.tolist(), scale.fill) == ([0], [0.5], None)
     assert json.loads((tmp_path / "p" / "latent_dims.json").read_text()) == {"a": [2, 8]}
 
 

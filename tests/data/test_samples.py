@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import h5py
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from pyarrow import csv as pa_csv
 
 from offset_autoencoder.config.schema import Data, Split
-from offset_autoencoder.data.samples import Samples, load_samples, load_source
+from offset_autoencoder.data.samples import Samples, load_samples
+from offset_autoencoder.data.sources import load_source
 from offset_autoencoder.errors import InputError
 
 X = np.random.default_rng(0).normal(size=(12, 4))
@@ -34,7 +36,7 @@ def test_digits() -> None:
     data = Data()
     samples = load_samples(data)
     assert samples.x.shape == (1797, 64)
-    assert samples.image_shape == (8, 8)
+    assert samples.shape.image == (8, 8)
     assert samples.classes == list(range(10))
     assert samples.ids.tolist() == list(range(1797))
     assert samples.tables[0].full_scale == 16
@@ -52,7 +54,7 @@ def test_keras_data_sets_bring_their_test_split(monkeypatch: pytest.MonkeyPatch)
         data = Data.model_validate({"source": name})
         samples = load_samples(data)
         np.testing.assert_array_equal(samples.x[:], images.reshape(10, 4))
-        assert samples.image_shape == (2, 2)
+        assert samples.shape.image == (2, 2)
         assert np.asarray(samples.splits).tolist() == ["train"] * 8 + ["test"] * 2
         assert samples.location(9) == f"{name}, test, row 1"
 
@@ -87,13 +89,13 @@ def test_images_are_flattened(tmp_path: Path) -> None:
     save(tmp_path, x=images, flat=images.reshape(2, -1), deep=images.reshape(2, 1, 3, 4, 5))
     samples = read(tmp_path, path="x.npy")
     np.testing.assert_array_equal(samples.x[:], images.reshape(2, 60))
-    assert samples.image_shape == (3, 4, 5)
-    assert read(tmp_path, path="flat.npy").image_shape is None
-    assert read(tmp_path, path="deep.npy").image_shape is None
-    assert read(tmp_path, path="flat.npy", image_shape=[6, 10]).image_shape == (6, 10)
+    assert samples.shape.image == (3, 4, 5)
+    assert read(tmp_path, path="flat.npy").shape.image is None
+    assert read(tmp_path, path="deep.npy").shape.image is None
+    assert read(tmp_path, path="flat.npy", image_shape=[6, 10]).shape.image == (6, 10)
     with pytest.raises(InputError, match=r"data\.image_shape: \[7, 9\] has 63 values, .* has 60"):
         read(tmp_path, path="flat.npy", image_shape=[7, 9])
-    with pytest.raises(InputError, match=r"data\.image_shape: is \[h, w\] or"):
+    with pytest.raises(InputError, match=r"data\.image_shape: is \[h, w\], "):
         read(tmp_path, path="flat.npy", image_shape=[60])
 
 
@@ -120,6 +122,96 @@ def test_one_npz_that_holds_an_array_a_split(tmp_path: Path) -> None:
     )
     np.testing.assert_array_equal(samples.x[:], X)
     np.testing.assert_array_equal(np.asarray(samples.y), LABELS)
+
+
+PARTS = {"train": "X_train", "test": "X_test"}
+CLASSES = {"train": "y_train", "test": "y_test"}
+FILE = {"train": "f.npz", "test": "f.npz"}
+
+
+def save_splits(raw: Path) -> None:
+    arrays: dict[str, Any] = {
+        "X_train": X[:8],
+        "y_train": LABELS[:8, None],
+        "X_test": X[8:],
+        "y_test": LABELS[8:],
+    }
+    np.savez(raw / "f.npz", **arrays)
+    with h5py.File(raw / "f.h5", "w") as file:
+        for name, array in arrays.items():
+            file["/".join(reversed(name.split("_")))] = array
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"path": "f.npz", "features": PARTS, "label": CLASSES},
+        {"path": FILE, "features": PARTS, "label": CLASSES},
+        {"path": FILE, "label": CLASSES},
+        {"path": "f.npz", "label": CLASSES},
+        {"path": FILE, "features": "X", "label": "y"},
+        {"path": FILE, "features": "x", "label": "Y"},
+        {
+            "path": "f.h5",
+            "features": {"train": "train/X", "test": "/test/X"},
+            "label": {"train": "train/y", "test": "test/y"},
+        },
+    ],
+)
+def test_the_arrays_of_each_split_are_named_or_guessed(
+    tmp_path: Path, keys: dict[str, Any]
+) -> None:
+    save_splits(tmp_path)
+    samples = read(tmp_path, **keys)
+    np.testing.assert_array_equal(samples.x[:], X)
+    np.testing.assert_array_equal(np.asarray(samples.y), LABELS)
+    assert np.asarray(samples.splits).tolist() == ["train"] * 8 + ["test"] * 4
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"path": "f.npz"}, r"data\.features: \{train: X_train, test: X_test\}"),
+        ({"path": "f.npz", "features": "X"}, r"data\.features: \{train: X_train, test: X_test\}"),
+        (
+            {"path": "f.npz", "features": ["X_train", "X_test"]},
+            r"data\.features: \{train: X_train, test: X_test\}",
+        ),
+        (
+            {"path": "f.npz", "features": "X_train", "label": "y"},
+            r"data\.label: \{train: y_train, test: y_test\}",
+        ),
+        ({"path": FILE, "features": "X_train"}, r"test split, too \(data\.features: \{train: X_t"),
+        ({"path": FILE, "label": "y_train"}, r"test split, too \(data\.label: \{train: y_train, t"),
+        ({"path": "f.npz", "features": {"train": "x_train"}}, "did you mean 'X_train'"),
+        (
+            {"path": "f.npz", "features": {"train": "X_train"}, "label": CLASSES},
+            r"data\.features: has no test, data\.path has",
+        ),
+    ],
+)
+def test_the_arrays_of_each_split_are_told(
+    tmp_path: Path, keys: dict[str, Any], message: str
+) -> None:
+    save_splits(tmp_path)
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, **keys)
+
+
+def test_whole_numbers_of_which_no_two_are_alike_are_no_classes(tmp_path: Path) -> None:
+    save(tmp_path, x=X, y=np.arange(12.0) * 7, texts=np.array([f"s{i}" for i in range(12)]))
+    what = r"data\.label: has 12 different numbers for 12 samples.*bin them"
+    with pytest.raises(InputError, match=what):
+        read(tmp_path, path="x.npy", label="y.npy")
+    assert len(read(tmp_path, path="x.npy", label="texts.npy").classes or ()) == 12
+
+
+def test_ids_that_are_floats_in_one_file_and_integers_in_the_other(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("u,id\n1,1.0\n2,2.0\n")
+    pq.write_table(pa.table({"u": [3.0], "id": [3]}), tmp_path / "b.parquet")
+    samples = read(tmp_path, path={"train": "a.csv", "test": "b.parquet"}, id="id")
+    assert samples.ids.dtype == np.int64
+    assert samples.ids.tolist() == [1, 2, 3]
 
 
 def test_one_file_for_two_splits_is_refused(tmp_path: Path) -> None:
@@ -214,9 +306,13 @@ def test_a_value_that_is_not_finite_is_named_by_column(
     else:
         pq.write_table(pa.table({"u": [1.0, 3.0], "v": [2.0, value]}), path)
     line = r" \(line 3\)" if suffix == "csv" else ""
-    what = rf"row 1{line}, column 'v': {value} is not a finite number \(fix or drop the row"
+    mend = "set data.missing: drop, mean or median, or " if np.isnan(value) else ""
+    what = rf"row 1{line}, column 'v': {value} is not a finite number \({mend}fix or drop the row"
     # Only a column that the user did not ask for may be one to leave out.
-    names = "name the columns to use in data.features, data.label and data.id"
+    names = (
+        r"leave columns out: data\.exclude: \[v\], or name the columns to use in data\.features, "
+    )
+    names += r"data\.label and data\.id"
     with pytest.raises(InputError, match=rf"{what}, or {names}\)"):
         read(tmp_path, path=path.name)
     with pytest.raises(InputError, match=rf"{what}\)"):
@@ -266,7 +362,7 @@ def test_labels_and_ids_that_are_none(tmp_path: Path) -> None:
         ("label", "nan", r"row 0: label nan names no class"),
         ("label", "bytes", "labels are .S1, expected integers or text"),
         ("id", "short", r"short\.npy: holds 11 values for 12 samples"),
-        ("id", "floats", "ids are float64, expected integers or text"),
+        ("id", "floats", r"row 0: id 0\.5 is no whole number, expected integers or text"),
         ("id", "empty", "row 0: the id is empty"),
         ("id", "twice", r"x\.npy, row 3: id 4 stands twice: it is that of .*x\.npy, row 1, too"),
     ]:
@@ -289,7 +385,7 @@ def test_ids_twice_in_two_files(tmp_path: Path) -> None:
     [
         (
             {"path": "nope.npy"},
-            r"data\.path: there is no file .* holds l\.npy, u\.npy, v\.npy, x\.npy",
+            r"data\.path: there is no file .* holds l\.npy, t\.csv, u\.npy, v\.npy, x\.npy",
         ),
         ({"path": "x.npy", "label": "nope.npy"}, r"data\.label: there is no file"),
         ({"path": "x.npy", "features": "x"}, r"data\.features: .* there is nothing to name"),
@@ -315,6 +411,10 @@ def test_ids_twice_in_two_files(tmp_path: Path) -> None:
             r"data\.label: names a value per split, but data\.path is one file",
         ),
         (
+            {"path": "t.csv", "features": {"train": "u", "test": "u"}},
+            r"data\.features: names a value per split, but .*t\.csv has the same columns",
+        ),
+        (
             {"path": {"train": "x.npy", "test": "../x.npy"}},
             r"data\.path\.test: '\.\./x\.npy' is not inside",
         ),
@@ -322,6 +422,7 @@ def test_ids_twice_in_two_files(tmp_path: Path) -> None:
 )
 def test_keys_that_do_not_fit(tmp_path: Path, keys: dict[str, Any], message: str) -> None:
     save(tmp_path, x=X, v=X[:, :3], u=X.astype(np.uint8), l=LABELS)
+    (tmp_path / "t.csv").write_text("u\n1\n")
     with pytest.raises(InputError, match=message):
         read(tmp_path, **keys)
 

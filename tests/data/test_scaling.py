@@ -6,10 +6,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from offset_autoencoder.config.schema import Data
-from offset_autoencoder.data.scaling import apply_scale, fit_scale, inverse_scale
+from offset_autoencoder.data.constant_features import is_constant
+from offset_autoencoder.data.scaling import (
+    apply_scale,
+    fit_scale,
+    inverse_scale,
+    largest_magnitude,
+)
 from offset_autoencoder.errors import InputError
 
 OWN: dict[str, Any] = {"source": "file", "path": "x.npy"}
@@ -87,19 +95,17 @@ def test_chunks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> Non
     )
 )
 def test_minmax_spans_the_unit_interval_exactly(x: NDArray[np.float64]) -> None:
-    if np.any(x.min(axis=0) == x.max(axis=0)):
-        with pytest.raises(InputError, match="in every training sample"):
-            fit_scale(MINMAX, x)
-        return
-    if np.any(x.max(axis=0) - x.min(axis=0) < 1e-300):
+    spread = x.max(axis=0) - x.min(axis=0)
+    if np.any((spread > 0) & (spread < 1e-300)):
         return
     scaled = fit_scale(MINMAX, x).apply(x)
     np.testing.assert_array_equal(scaled.min(axis=0), 0)
-    np.testing.assert_array_equal(scaled.max(axis=0), 1)
+    np.testing.assert_array_equal(scaled.max(axis=0), spread > 0)
 
 
 @pytest.mark.parametrize("data", [MINMAX, STANDARD])
 def test_constant_features_are_named(data: Data) -> None:
+    data = data.model_copy(update={"constant": "error"})
     # 0.1 a hundred times has a standard deviation of 1e-17, not 0.
     x = np.random.default_rng(0).normal(size=(100, 6))
     x[:, [1, 3, 4, 5]] = 0.1
@@ -107,17 +113,18 @@ def test_constant_features_are_named(data: Data) -> None:
     with pytest.raises(
         InputError,
         match=rf"data\.scale: {data.scale}: .*'b'.* is 0\.1 in every training sample.*"
-        r"'d'.*'e'.* and 1 more.*data\.scale: unit",
+        r"'d'.*'e'.* and 1 more.*data\.constant: zero or drop, or data\.scale: unit",
     ):
         fit_scale(data, x, feature_name=lambda i: f"column {names[8 + i]!r}")
 
 
 @pytest.mark.parametrize("kind", ["minmax", "standard"])
-def test_constant_features_of_a_built_in_data_set_become_0(kind: Any) -> None:
+def test_constant_features_become_0(kind: Any) -> None:
     x = np.random.default_rng(0).normal(size=(100, 6))
     x[:, [1, 4]] = 0.1
     scale = fit_scale(Data(source="digits", scale=kind), x)
     assert scale.facts == {"constant_features": 2}
+    assert scale.constant == (1, 4)
     new = x[:5] + 3
     scaled, rest = scale.apply(new), [0, 2, 3, 5]
     assert np.all(scaled[:, [1, 4]] == 0)
@@ -146,5 +153,63 @@ def test_none_changes_nothing_but_the_dtype() -> None:
 def test_unscaling_undoes_the_scale_also_of_constant_features(raw: NDArray[Any], kind: Any) -> None:
     raw[:, 1] = 5
     scale = fit_scale(Data(source="digits", scale=kind), raw)
-    back = inverse_scale(scale.apply(raw), (scale.shift, scale.factor))
+    back = inverse_scale(scale.apply(raw), scale.arrays)
     np.testing.assert_allclose(back, raw, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", ["minmax", "standard", "none"])
+@pytest.mark.parametrize("missing", ["mean", "median"])
+def test_missing_values_are_filled_as_by_scikit_learn(
+    dtype: str, kind: Any, missing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(2)
+    train, new = (rng.normal(5, 3, size=(n, 6)).astype(dtype) for n in (101, 20))
+    for x in (train, new):
+        x[rng.random(x.shape) < 0.2] = np.nan
+    steps = {"minmax": [MinMaxScaler()], "standard": [StandardScaler()], "none": []}[kind]
+    reference = make_pipeline(SimpleImputer(strategy=missing), *steps).fit(train.astype(float))
+    monkeypatch.setattr("offset_autoencoder.io.arrays.CHUNK_VALUES", 250)  # of columns, too
+    scale = fit_scale(Data(**OWN, scale=kind, missing=missing), train)
+    expected = reference.transform(new.astype(float))
+    np.testing.assert_allclose(scale.apply(new), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_feature_without_any_value_is_a_constant() -> None:
+    x = np.array([[1.0, np.nan], [2.0, np.nan]])
+    scale = fit_scale(Data(**OWN, scale="minmax", missing="median"), x)
+    assert scale.constant == (1,)
+    assert scale.apply(np.array([[1.5, 7.0], [1.0, np.nan]])).tolist() == [[0.5, 0], [0, 0]]
+    assert is_constant(x).tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("minmax", [[0, 1], [0.5, 0]]),
+        ("standard", [[-1, 1], [0, -1]]),
+        ("none", [[0, 20], [1, 0]]),  # all features have one range
+        ("unit", [[0, 1], [0.05, 0]]),
+    ],
+)
+def test_values_are_clipped_to_the_range_of_the_training_split(
+    kind: Any, expected: list[list[float]]
+) -> None:
+    train = np.array([[0.0, 10.0], [2.0, 20.0]])
+    new = np.array([[-5.0, 99.0], [1.0, -3.0]])
+    scale = fit_scale(Data(**OWN, scale=kind, clip=True), train)
+    np.testing.assert_allclose(scale.apply(new), expected)
+    assert scale.arrays.clipped(new) == 3
+    assert scale.arrays.clipped(train) == 0
+    free = fit_scale(Data(**OWN, scale=kind), train)
+    assert free.arrays.clipped(new) == 0
+    np.testing.assert_array_equal(free.apply(train), scale.apply(train))
+
+
+@pytest.mark.parametrize(
+    ("values", "divisor"),
+    [([0.0, 0.5], 1), ([0, 16], 16), ([-4.0, 2.0], 4), ([np.nan, 3.0], 3), ([np.nan] * 2, 1)],
+)
+def test_the_largest_magnitude_of_all_samples(values: list[float], divisor: float) -> None:
+    assert largest_magnitude(np.array([values])) == divisor
+    assert largest_magnitude(np.zeros((2, 2), np.uint8)) == 255

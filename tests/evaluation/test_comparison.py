@@ -150,6 +150,8 @@ def test_a_word_needs_the_interval_of_the_design(
         assert item.p_corrected <= 0.05
         words.append(item.outcome)
         halves.append((item.difference.half, item.equivalence.change.half))
+        never = "no number of seeds would settle it" in item.verdict
+        assert never == item.needed.none_settles == (item.outcome == "inconclusive")
     assert words == ["better", "better", "inconclusive"]
     for own in zip(*halves, strict=True):
         np.testing.assert_allclose(np.array(own[1:]) / own[0], [2, np.sqrt(31)])

@@ -22,7 +22,7 @@ from offset_autoencoder.evaluation.run_evaluation import RunEvaluation
 MakeParams = Callable[..., Params]
 
 
-def _measured(params: Params, metric: str = "mse", *, baseline: bool = True) -> list[Trial]:
+def _measured(params: Params, metric: str = "mse") -> list[Trial]:
     """Trials of runs whose baseline errs by 2 + seed / 10, those with an offset in controls too."""
     measured = []
     for run in reversed(params.runs):  # seeds come out ascending whatever their order
@@ -33,10 +33,9 @@ def _measured(params: Params, metric: str = "mse", *, baseline: bool = True) -> 
         if run.setting.model == "frozen":
             test |= {OMITTED: {metric: own - 0.25}, PERMUTED: {metric: own + rng.random()}}
             train = {OWN: {metric: own / 2}, PERMUTED: {metric: own / 2 + 0.5}}
-        unit = {metric: 2 + run.seed / 10} if baseline else None
-        measured.append(
-            Trial(run, OWN_NETWORK, Exchanges({"test": test, "train": train}, None), unit)
-        )
+        unit = {metric: 2 + run.seed / 10}
+        exchanges = Exchanges({"test": test, "train": train}, None)
+        measured.append(Trial(run, OWN_NETWORK, exchanges, unit))
         if train:
             handed = Exchanges({"test": {OWN: {metric: 7.0}, PERMUTED: {metric: 7.5}}}, None)
             measured.append(Trial(run, NOTHING, handed, unit))
@@ -89,17 +88,35 @@ def test_a_score_is_taken_back_to_its_error(make_params: MakeParams) -> None:
     assert item.change.mean == pytest.approx(0.5 / 0.25)
 
 
-def test_without_a_baseline_the_unit_is_the_own_clean_error(make_params: MakeParams) -> None:
-    params = make_params(seeds=3)
-    summaries = summarise_interventions(_measured(params, baseline=False), confidence=0.95)
-    frozen, none = params.settings[-1], params.settings[0]
-    item = find_intervention(summaries, frozen, PERMUTED, "mse")
-    shaken = find_intervention(summaries, none, noisy(0.1), "mse")
-    assert item is not None
-    assert shaken is not None
-    changes = (item.values - item.own) / (item.own - 0.25)
-    np.testing.assert_allclose(list(item.changes.values()), changes)
-    np.testing.assert_allclose(list(shaken.changes.values()), 1)
+def test_without_a_baseline_the_unit_is_the_own_error_in_every_network(
+    make_params: MakeParams,
+) -> None:
+    """No model that is trained with nothing: the control trained with noise has the same unit."""
+    models = {
+        "gaussian": {"offset": "none", "stddev": [0.1]},
+        "frozen": {"offset": "frozen", "rms": [0.1]},
+    }
+    params = make_params(seeds=3, models=models)
+    measured = []
+    for run in params.runs:
+        own, frozen = 2.0 + run.seed, run.setting.model == "frozen"
+        exchanged = {OWN: {"mse": own}, OMITTED: {"mse": 9 * own}, PERMUTED: {"mse": own + 1}}
+        exchanges = Exchanges({"test": exchanged if frozen else {OWN: {"mse": 5.0}}}, None)
+        others: dict[str, Any] = {"references": {NOISE: f"gaussian stddev=0.1 seed={run.seed}"}}
+        if not frozen:
+            handed = Exchanges({"test": {OWN: {"mse": 7.0}, PERMUTED: {"mse": 8.0}}}, None)
+            others["guests"] = {f"frozen rms=0.1 seed={run.seed}": handed}
+        evaluation = RunEvaluation({"mse": own}, 0.0, exchanges, {}, None, **others)
+        measured.append((run.label, run, evaluation))
+    summaries = [
+        item
+        for item in summarise_interventions(trials(measured), confidence=0.95)
+        if item.intervention == PERMUTED
+    ]
+    assert [item.network for item in summaries] == [OWN_NETWORK, NOISE]
+    for item in summaries:
+        assert not item.has_baseline
+        assert list(item.changes.values()) == pytest.approx([1 / 2, 1 / 3, 1 / 4])
 
 
 def test_a_seed_whose_baseline_diverged_has_no_change(make_params: MakeParams) -> None:
@@ -179,3 +196,4 @@ def test_trials_are_a_run_in_its_own_network_and_in_its_references(make_params: 
         (frozen, NOISE, 0.3),
     ]
     assert all(one.baseline == {"mse": 4.0} for one in trials(measured))
+    assert all(one.has_baseline for one in trials(measured))

@@ -171,10 +171,15 @@ def test_without_a_control_a_claim_says_so(setting: Setting) -> None:
     assert verdict.sentence.endswith("; no control trained with nothing or trained with noise")
     one = replace(made, controls={NOTHING: _made(setting, READS).controls[NOTHING]})
     assert _judge([one])[0].sentence.endswith("; no control trained with noise")
-    (noise,) = _judge([_made(setting, NOISY, None)])
-    assert noise.word == "noise"
-    assert "trained with nothing it" not in noise.sentence
-    assert "own clean error" in _judge([replace(made, has_baseline=False)])[0].sentence
+    absent = {"noise": NOISY, "cancelled or ignored": dict.fromkeys(NOISY, 0.0)}
+    for word, given in absent.items():
+        (verdict,) = _judge([_made(setting, given, None)])
+        assert verdict.word == word
+        assert "trained with nothing it" not in verdict.sentence
+        assert verdict.sentence.endswith("; no control trained with nothing or trained with noise")
+        assert "no control" not in _judge([_made(setting, given)])[0].sentence
+    own = _judge([replace(made, has_baseline=False)])[0].sentence
+    assert "change of the error as a share of its own error" in own
 
 
 def test_a_claim_must_exceed_every_control(setting: Setting) -> None:
@@ -299,6 +304,20 @@ def test_splits_that_overlap_have_wider_intervals(setting: Setting) -> None:
     (many,) = judge_offsets([made], Evaluate(), Design(varies=True, overlap=0.3))
     widths = [verdict.effects["permuted"].change.half for verdict in (one, many)]
     assert widths[1] == pytest.approx(widths[0] * np.sqrt(1 + 20 * 0.3))
+
+
+def test_what_no_number_of_seeds_settles_is_said(setting: Setting) -> None:
+    """On splits that overlap, half an interval of a spread of 5 % stays above the margin."""
+    made = _made(setting, NOISY, scatter=0.05, seeds=20)
+    design = Design(varies=True, overlap=0.3, training_overlap=2.0)
+    (verdict,) = judge_offsets([made], Evaluate(), design)
+    assert (verdict.word, verdict.unsettled) == ("inconclusive", "permuted")
+    assert verdict.seeds_needed is None
+    std = verdict.effects["permuted"].change.std
+    assert verdict.floor == pytest.approx(1.96 * std * np.sqrt(0.3), rel=1e-3)
+    said = f"leave the interval of the change at ± {100 * verdict.floor:.1f} % or more"
+    assert verdict.sentence.endswith(said)
+    assert "no number" not in _judge([made])[0].sentence
 
 
 def test_a_cost_whose_size_one_seed_makes_is_open(setting: Setting) -> None:

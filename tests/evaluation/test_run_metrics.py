@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.config.schema import Network
+from offset_autoencoder.config.systems import NoiseRange
 from offset_autoencoder.evaluation.metrics import Domain
 from offset_autoencoder.evaluation.run_evaluation import (
     as_trained,
@@ -156,7 +157,9 @@ def encoded(**parts: Any) -> Encoded:
     return Encoded(**{"code": zeros, "offset": zeros, "log_variance": None, **parts})
 
 
-def run(stddev: float = 0.3, seed: int = 0, architecture: Architecture = SIGMOID) -> FinishedRun:
+def run(
+    stddev: float | NoiseRange = 0.3, seed: int = 0, architecture: Architecture = SIGMOID
+) -> FinishedRun:
     return FinishedRun(architecture, seed, {}, stddev)
 
 
@@ -184,6 +187,15 @@ def test_the_noise_has_the_power_it_was_trained_with() -> None:
     code = noise_of(run(stddev=0, architecture=VAE), parts=drawn)
     np.testing.assert_allclose(code.mean(axis=0), 1, atol=0.1)
     np.testing.assert_allclose(code.std(axis=0), [0.1, 0.2, 0.5, 3], rtol=0.03)
+
+
+def test_noise_of_a_range_has_a_stddev_per_sample() -> None:
+    levels, many = NoiseRange(0.1, 0.4), np.zeros((2_000, 400), np.float32)
+    noise = noise_of(run(stddev=levels), parts=encoded(code=many, offset=many))
+    stddevs = noise.std(axis=1)
+    assert noise.dtype == np.float32
+    np.testing.assert_allclose(noise.std(), levels.rms, rtol=0.02)
+    np.testing.assert_allclose(np.quantile(stddevs, [0, 0.5, 1]), [0.1, 0.25, 0.4], rtol=0.15)
 
 
 @pytest.mark.parametrize("code", [None, np.ones((N, L), np.float32)], ids=["unnamed", "named"])

@@ -11,6 +11,7 @@ from offset_autoencoder.evaluation.sample_size import (
     SeedsNeeded,
     difference_power,
     equivalence_power,
+    out_of_reach,
     seeds_for_difference,
     seeds_for_equivalence,
     seeds_needed,
@@ -118,6 +119,26 @@ def test_no_number_of_seeds_makes_up_for_overlap() -> None:
     assert few > plain
 
 
+def test_what_overlap_leaves_of_an_interval_is_its_limit_over_seeds() -> None:
+    rule = _rule(overlap=0.31)
+    needed = _seeds_needed(_estimate(0.06, 0.06), overlap=0.31)
+    assert needed.none_settles
+    assert needed.floor == rule.floor(0.06)
+    many = np.random.default_rng(0).normal(size=1_000_000)
+    assert mean_and_interval(many, 0.95, 0.31).half == pytest.approx(rule.floor(1), rel=0.01)
+    said = out_of_reach(needed.floor, "the change")
+    assert said.startswith("if the spread is as seen, no number of seeds would settle it")
+    assert said.endswith("leave the interval of the change at ± 6.5 % or more")
+    # A difference twice as large is found; on one split more seeds would do, if very many.
+    assert not _seeds_needed(_estimate(0.12, 0.06), overlap=0.31).none_settles
+    tiny = _seeds_needed(_estimate(0.05 + 1e-7, 0.06))
+    assert (tiny.seeds, tiny.finds) != (None, None)
+    alike = Equivalence(_estimate(0.05, 0.06), 0.05, math.nan, math.nan, shown=False)
+    never = seeds_needed(_estimate(1e-9, 0.06), alike, family=1, rule=_rule())
+    assert (never.none_settles, never.floor) == (True, 0)
+    assert "more than 100,000 seeds" in out_of_reach(never.floor, "the change")
+
+
 def test_never_fewer_seeds_than_the_test_can_use() -> None:
     """However clear: 2/2ⁿ must come down to 0.05, one-sided 1/2ⁿ; the family does not matter."""
     for std in (0.0, 0.001):
@@ -150,12 +171,13 @@ def test_the_nearer_answer_is_named() -> None:
     # Its interval, of half the level, must be within the margin too.
     assert alone.seeds == seeds_for_equivalence(0.005, 0.03, 0.05, _rule(0.025))
     unknown = _seeds_needed(_estimate(0.2, math.nan, 1))
-    assert unknown == (None, None, None, None)
+    assert unknown[:4] == (None, None, None, None)
+    assert not unknown.none_settles
 
 
 @pytest.mark.parametrize("std", [0.0, 1e-12])
 def test_a_difference_as_good_as_certain_has_no_interval_to_look_for(std: float) -> None:
-    assert _seeds_needed(_estimate(0.2, std, 3)) == (6, "difference", 6, 6)
+    assert _seeds_needed(_estimate(0.2, std, 3))[:4] == (6, "difference", 6, 6)
 
 
 def test_a_larger_family_needs_more() -> None:

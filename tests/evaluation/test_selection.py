@@ -10,12 +10,13 @@ import pytest
 
 from offset_autoencoder.config import Params, Run
 from offset_autoencoder.evaluation.comparison import Comparison, compare
-from offset_autoencoder.evaluation.selection import select_settings, selection_note
-from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design
+from offset_autoencoder.evaluation.selection import TUNED, select_settings, selection_note
+from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design, mean_and_interval
 from offset_autoencoder.evaluation.summary import RunRow
 
 MakeParams = Callable[..., Params]
 SEEDS = 3
+VARIES = Design(varies=True, overlap=0.3, validation_overlap=0.2)
 RATES = {"learning_rate": [0.1, 0.2, 0.3]}
 MODELS = {
     "none": {"offset": "none", **RATES},
@@ -103,10 +104,13 @@ def test_a_setting_that_lost_a_seed_comes_after_all_that_did_not(
     assert np.isnan(found.validation.mean)
 
 
-def _tuned(params: Params, rows: Sequence[RunRow]) -> dict[tuple[str, str], Comparison]:
-    picked = [s.setting for s in select_settings(rows, params.settings, params.evaluate)]
+def _tuned(
+    params: Params, rows: Sequence[RunRow], design: Design = ONE_SPLIT
+) -> dict[tuple[str, str], Comparison]:
+    selected = select_settings(rows, params.settings, params.evaluate, design)
+    settings, own = [s.setting for s in selected], [row for s in selected for row in s.rows]
     keys = params.evaluate.selected_keys
-    found = compare(rows, picked, params.evaluate, selected=keys)
+    found = compare(own, settings, params.evaluate, design, selected=keys)
     return {(c.setting.label, c.baseline.model): c for c in found if c.metric == "mse"}
 
 
@@ -152,6 +156,90 @@ def test_unequal_budgets_are_said(make_params: MakeParams, params: Params) -> No
     assert not make_params().budget_warning
 
 
-def test_where_splits_vary_the_test_samples_have_a_part_in_the_selection() -> None:
-    assert selection_note(ONE_SPLIT) == "The test split had no part in it."
-    assert "flatters" in selection_note(Design(varies=True, overlap=0.3))
+def test_where_splits_vary_each_seed_selects_for_itself(params: Params) -> None:
+    """By its own validation value; a mean over seeds would have seen the others' test samples."""
+    rates = {label: float(n) for n, label in enumerate(s.label for s in params.settings)}
+    rows = rows_of(params, test=lambda run: 100 * rates[run.setting.label] + run.seed)
+    found = {
+        item.setting.label: item
+        for item in select_settings(rows, params.settings, params.evaluate, VARIES)
+    }
+    assert list(found) == [f"none learning_rate={TUNED}", *SELECTED[1:]]
+    none = found[f"none learning_rate={TUNED}"]
+    # 0.2 has the best mean, and at seed 2 the worst value.
+    assert [row.metrics["mse_validation"] for row in none.rows] == [1, 2, 4]
+    assert [row.metrics["mse"] for row in none.rows] == [100, 101, 202]
+    assert [row.run.seed for row in none.rows] == [0, 1, 2]
+    assert all(row.run.setting == none.setting for row in none.rows)
+    assert none.picks == {"learning_rate=0.2": 2, "learning_rate=0.3": 1}
+    assert none.picked == "learning_rate=0.2 (2), learning_rate=0.3 (1)"
+    assert none.candidates == 3
+    assert none.validation.mean == pytest.approx(7 / 3)
+    half = none.validation.half / mean_and_interval([1, 2, 4], 0.95).half
+    assert half == pytest.approx(np.sqrt(1 + 3 * VARIES.validation_overlap))
+    # Where all seeds agree it is that setting; what sweeps none of the keys has no pick to name.
+    assert found[SELECTED[1]].picked == "learning_rate=0.3 (3)"
+    assert found["plain"].picked == ""
+
+
+def test_a_seed_that_was_lost_selects_another_value(params: Params) -> None:
+    lost = {**VALIDATION, "none learning_rate=0.2": (np.nan, 2, 6)}
+    (none, *_) = select_settings(rows_of(params, lost), params.settings, params.evaluate, VARIES)
+    assert none.picks == {"learning_rate=0.3": 2, "learning_rate=0.2": 1}
+    assert none.unfinished == 0
+    every = {f"none learning_rate={rate}": (np.nan, 1, 1) for rate in (0.1, 0.2, 0.3)}
+    (none, *_) = select_settings(rows_of(params, every), params.settings, params.evaluate, VARIES)
+    assert (none.unfinished, none.validation.count) == (1, 2)
+    assert [row.status for row in none.rows] == ["diverged", "finished", "finished"]
+
+
+def test_what_each_seed_selected_is_compared_at_the_same_seed(make_params: MakeParams) -> None:
+    """Noise levels agree unless selected; one that seeds differ in agrees with no level."""
+    varying = {**VALIDATION, "frozen rms=0.2 learning_rate=0.2": (9, 9, 1)}
+    for keys in (["train.learning_rate"], ["train.learning_rate", "rms"]):
+        params = make_params(seeds=SEEDS, models=MODELS, evaluate={"select": keys})
+        found = _tuned(params, rows_of(params, varying), VARIES)
+        label = f"frozen rms=0.2 learning_rate={TUNED}"
+        assert {baseline for name, baseline in found if name == label} == {"none", "gaussian"}
+        assert all(item.pairs == SEEDS for item in found.values())
+    varying["frozen rms=0.1 learning_rate=0.3"] = (0, 9, 9)
+    found = _tuned(params, rows_of(params, varying), VARIES)
+    label = f"frozen rms={TUNED} learning_rate={TUNED}"
+    assert {baseline for name, baseline in found if name == label} == {"none"}
+    both = make_params(
+        seeds=SEEDS, models=MODELS, evaluate={"select": ["train.learning_rate", "rms", "stddev"]}
+    )
+    found = _tuned(both, rows_of(both, varying), VARIES)
+    assert {baseline for name, baseline in found if name == label} == {"none", "gaussian"}
+
+
+def test_selection_per_seed_flatters_nothing(make_params: MakeParams) -> None:
+    """Of settings that err alike what each seed selects does so on test, the best mean less.
+
+    Each draws an error per sample, of which a split of each seed tests some and validates some.
+    """
+    models = {"none": {"offset": "none", "learning_rate": [0.1, 0.2, 0.3, 0.4, 0.5]}}
+    evaluate = {"select": ["train.learning_rate"], "baselines": ["none"]}
+    params = make_params(seeds=10, models=models, evaluate=evaluate)
+    rng, samples, means = np.random.default_rng(0), 60, []
+    for _ in range(150):
+        errors = {setting.label: rng.normal(size=samples) for setting in params.settings}
+        splits = [rng.permutation(samples) for _ in params.seeds]
+        rows = []
+        for run in params.runs:
+            own = errors[run.setting.label][splits[run.seed]]
+            metrics = {"mse": own[:20].mean(), "mse_validation": own[20:30].mean()}
+            rows.append(RunRow(run.label, run, "finished", metrics))
+        both = (
+            select_settings(rows, params.settings, params.evaluate, design)[0].rows
+            for design in (VARIES, ONE_SPLIT)
+        )
+        means.append([np.mean([row.metrics["mse"] for row in selected]) for selected in both])
+    mean, error = np.mean(means, axis=0), np.std(means, axis=0) / np.sqrt(len(means))
+    assert abs(mean[0]) < 3 * error[0]
+    assert mean[1] < -5 * error[1]
+
+
+def test_what_the_test_split_has_to_do_with_it_is_said() -> None:
+    assert "the test split has no part in it" in selection_note(ONE_SPLIT)
+    assert "Each seed selects for itself" in selection_note(VARIES)

@@ -254,11 +254,11 @@ def test_a_margin_is_above_zero_and_pairs_are_pairs() -> None:
         relative_change(np.zeros(3), np.ones(2), "mse")
 
 
-@pytest.mark.parametrize(("split", "size"), [("train", 65), ("test", 20)])
+@pytest.mark.parametrize(("split", "size"), [("train", 65), ("validation", 15), ("test", 20)])
 def test_intervals_over_splits_cover_another_data_set(split: SplitName, size: int) -> None:
     """Errors that the samples alone decide: each split measures some of the same samples."""
     samples, seeds, rng = 100, 20, np.random.default_rng(5)
-    design = Design(varies=True, overlap=20 / 65, training_overlap=65 / 35)
+    design = Design(True, 20 / 65, validation_overlap=15 / 65, training_overlap=65 / 35)
     covered = 0
     for _ in range(400):
         errors = rng.standard_normal(samples)

@@ -193,13 +193,13 @@ def test_columns_of_metrics_are_those_with_values(
 
 def test_the_columns_are_those_of_all_runs(make_params: MakeParams) -> None:
     params = make_params()
-    named = ["id", "model", "setting", "stddev", "rms", "seed", "status"]
+    named = ["id", "model", "setting", "stddev", "rms", "seed", "engine", "status"]
 
     def columns(*metrics: dict[str, float]) -> list[str]:
         rows = [RunRow("a", params.runs[0], "finished", item) for item in metrics]
         found, _ = runs_table(rows, params.settings)
-        assert found[:7] == named
-        return found[7:]
+        assert found[:8] == named
+        return found[8:]
 
     linear = {"mse_clean": 1.0, "mse": 0.1, "trainable_parameters": 5}
     assert columns(linear) == ["mse", "mse_clean", "trainable_parameters"]
@@ -216,11 +216,14 @@ def test_the_columns_are_those_of_all_runs(make_params: MakeParams) -> None:
 def test_a_run_that_diverged_has_no_metrics(make_params: MakeParams) -> None:
     params = make_params(models={"none": {"offset": "none"}, "m": {"stddev": [0.1, 0.2]}}, seeds=2)
     runs = [run for run in params.runs if run.setting.label == "m stddev=0.1"]
-    rows = [RunRow("a", runs[0], "finished", {"mse": 0.5}), RunRow("b", runs[1], "diverged")]
+    rows = [
+        RunRow("a", runs[0], "finished", {"mse": 0.5}),
+        RunRow("b", runs[1], "diverged", engine="keras"),
+    ]
     named = {"model": "m", "setting": "m stddev=0.1", "stddev": 0.1}
     assert runs_table(rows, params.settings)[1] == [
-        {"id": "a", **named, "seed": 0, "status": "finished", "mse": 0.5},
-        {"id": "b", **named, "seed": 1, "status": "diverged"},
+        {"id": "a", **named, "seed": 0, "status": "finished", "engine": None, "mse": 0.5},
+        {"id": "b", **named, "seed": 1, "status": "diverged", "engine": "keras"},
     ]
 
 

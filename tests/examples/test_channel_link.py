@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from channel.dirty_paper import TRAINED_AT_DB
 from channel.link import codebook, interference_of, make_link, no_interference
+from channel.monte_carlo import count_block_errors
 from channel.theory import noise_stddev
 
 from offset_autoencoder.config import SPLITS
@@ -47,6 +48,21 @@ def test_link_decides_as_the_whole_model(system: str) -> None:
     np.testing.assert_allclose(np.linalg.norm(codes, axis=1), 1, rtol=1e-5)
     whole = model({"x": np.eye(MESSAGES, dtype=np.float32)[sent], "offset": interference})
     np.testing.assert_array_equal(link.receive(codes + interference), np.argmax(whole, axis=1))
+
+
+def test_codes_of_mean_power_have_it_exactly_over_all_words() -> None:
+    from offset_autoencoder.models.autoencoder import build_model
+
+    network = NETWORK.model_copy(update={"normalize": "power"})
+    model = build_model(Architecture(network=network, input_dim=MESSAGES), 3)
+    model.get_layer("power_code").power.assign(7.0)  # whatever the last batches had
+    link = make_link(model, no_interference(DIMENSIONS), informed=False)
+    assert link.has_mean_power
+    energies = np.square(link.transmit(np.arange(MESSAGES), np.zeros(0, np.float32))).sum(axis=1)
+    assert energies.mean() == pytest.approx(1, rel=1e-6)
+    assert energies.std() > 0.1
+    (counted,) = count_block_errors(link, [20.0], at_least=1, most_blocks=4096)
+    assert counted.blocks >= 2048  # words of unequal norm are not refused
 
 
 def test_only_the_informed_encoder_adapts_to_the_interference() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +16,11 @@ from offset_autoencoder.models.backend import tf
 L = 6
 
 
-def convolutional(shape: list[int], filters: list[int], kernel_size: int = 3) -> Architecture:
+def convolutional(
+    shape: list[int], filters: list[int], kernel_size: int = 3, *, reads: str = "image_shape"
+) -> Architecture:
     network = Network(
-        kind="convolutional",
+        kind="convolutional" if reads == "image_shape" else "convolutional_1d",
         latent_dim=L,
         filters=filters,
         kernel_size=kernel_size,
@@ -26,7 +29,8 @@ def convolutional(shape: list[int], filters: list[int], kernel_size: int = 3) ->
         loss="mean_squared_error",
         normalize=False,
     )
-    return Architecture(network=network, input_dim=math.prod(shape), image_shape=shape)
+    options: dict[str, Any] = {reads: shape}
+    return Architecture(network=network, input_dim=math.prod(shape), **options)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +48,33 @@ def convolutional(shape: list[int], filters: list[int], kernel_size: int = 3) ->
 def test_every_pixel_is_read_and_written(
     shape: list[int], filters: list[int], kernel_size: int
 ) -> None:
-    architecture = convolutional(shape, filters, kernel_size)
+    check_reads_and_writes(convolutional(shape, filters, kernel_size))
+
+
+@pytest.mark.parametrize(
+    ("shape", "filters", "kernel_size"),
+    [([7, 2], [3, 4], 3), ([275, 1], [4, 4, 4], 5), ([1, 9], [3, 4], 3), ([2, 1], [3], 2)],
+)
+def test_every_step_is_read_and_written(
+    shape: list[int], filters: list[int], kernel_size: int
+) -> None:
+    check_reads_and_writes(convolutional(shape, filters, kernel_size, reads="sequence_shape"))
+
+
+def test_channels_first_is_the_same_network_of_the_same_pixels() -> None:
+    last = convolutional([7, 5, 3], [3, 4])
+    first = last.model_copy(update={"image_shape": [3, 7, 5], "channels_first": True})
+    images = np.random.default_rng(0).random((4, 7, 5, 3), dtype=np.float32)
+    outputs = []
+    for architecture, samples in ((last, images), (first, np.moveaxis(images, -1, 1))):
+        inputs = {"x": samples.reshape(4, -1), "offset": np.zeros((4, L))}
+        outputs.append(np.asarray(build_model(architecture, seed=1)(inputs)))
+    as_last = np.moveaxis(outputs[1].reshape(4, 3, 7, 5), 1, -1).reshape(4, -1)
+    np.testing.assert_array_equal(as_last, outputs[0])
+
+
+def check_reads_and_writes(architecture: Architecture) -> None:
+    shape = architecture.image_shape or architecture.sequence_shape or []
     model = build_model(architecture, seed=1)
     pixels = math.prod(shape)
     assert model.output.shape == (None, pixels)

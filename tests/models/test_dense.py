@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.config.registries import ACTIVATIONS as NAMES
-from offset_autoencoder.config.registries import OUTPUTS
 from offset_autoencoder.models.backend import keras
 from offset_autoencoder.models.dense import ACTIVATIONS, forward, unit_norm
 from offset_autoencoder.models.layers import UnitNorm
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("activation", NAMES)
 def test_activations_are_those_of_keras(activation: str, dtype: Any) -> None:
     x = np.linspace(-30, 30, 121, dtype=dtype)[None]
-    layers = [(np.eye(121, dtype=np.float32), np.zeros(121, np.float32), activation)] * 2
+    times = 1 if activation == "exponential" else 2
+    layers = [(np.eye(121, dtype=np.float32), np.zeros(121, np.float32), activation)] * times
     expected = keras.ops.convert_to_tensor(x)
     for _ in layers:
         expected = keras.activations.get(activation)(expected)
@@ -25,8 +25,8 @@ def test_activations_are_those_of_keras(activation: str, dtype: Any) -> None:
     assert out.dtype == dtype
 
 
-def test_every_activation_of_the_params_has_its_function() -> None:
-    assert set(ACTIVATIONS) == {*NAMES, *OUTPUTS}
+def test_every_function_has_a_name_of_the_params() -> None:
+    assert set(ACTIVATIONS) <= set(NAMES)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -207,6 +207,29 @@ def test_a_saturated_output_keeps_its_relative_error() -> None:
     np.testing.assert_allclose(out[0], 1 / (1 + np.exp(-logits)), rtol=2e-6, atol=1e-38)
 
 
+@pytest.mark.parametrize("encoders", [1, 2])
+def test_a_code_of_mean_power_is_divided_by_that_of_training(encoders: int) -> None:
+    network = Network(latent_dim=L, hidden=[8], normalize="power")
+    system = {"system": "ensemble", "encoders": 2, "combine": "sum"} if encoders > 1 else {}
+    architecture = Architecture(network=network, input_dim=12, **system)
+    weights = dict(weights_of(architecture))
+    powers = [name for name in weights if name.endswith("power_code/power")]
+    assert len(powers) == encoders
+    x = samples(architecture)
+    before = open_one(architecture, weights).encode(x, OFFSET).code
+    opened = open_one(architecture, {**weights, **dict.fromkeys(powers, np.array(4, np.float32))})
+    assert isinstance(opened, dense.DenseNetwork)
+    code = opened.encode(x, OFFSET).code
+    assert before is not None
+    assert code is not None
+    np.testing.assert_allclose(code, before / 2, rtol=1e-6)
+    model = build_model(architecture)
+    for weight in model.weights:
+        weight.assign(4.0 if weight.path in powers else weights[weight.path])
+    expected = np.asarray(model({"x": x, "offset": OFFSET}))
+    np.testing.assert_allclose(opened.decoder(x)(code, OFFSET), expected, rtol=1e-5, atol=1e-6)
+
+
 def test_a_code_without_direction_is_zero() -> None:
     architecture = Architecture(network=Network(latent_dim=L, hidden=[]), input_dim=12)
     weights = weights_of(architecture)

@@ -9,10 +9,11 @@ import pytest
 
 from offset_autoencoder.config.schema import NETWORK_KINDS, Network, NetworkKind
 from offset_autoencoder.models.architecture import Architecture
-from offset_autoencoder.models.autoencoder import build_model, decode_dense, initial_variables
+from offset_autoencoder.models.autoencoder import build_model, initial_variables
 from offset_autoencoder.models.backend import keras
 from offset_autoencoder.models.inference import open_inference
 from offset_autoencoder.models.layers import layer_seed
+from offset_autoencoder.models.network_kinds import decode_dense
 
 
 def check(architecture: Architecture, seed: int) -> list[Any]:

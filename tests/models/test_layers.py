@@ -12,8 +12,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
+from offset_autoencoder.config.systems import NoiseRange
 from offset_autoencoder.models.backend import keras, tf
-from offset_autoencoder.models.layers import CodeNoise, SampledCode, UnitNorm
+from offset_autoencoder.models.layers import (
+    CodeNoise,
+    CodePenalty,
+    PowerNorm,
+    SampledCode,
+    UnitNorm,
+    kernel_initializer,
+)
 
 RNG = np.random.default_rng(0)
 MEAN = RNG.normal(size=(5, 3)).astype(np.float32)
@@ -26,6 +34,9 @@ LOG_VARIANCE = RNG.normal(size=(5, 3)).astype(np.float32)
         (CodeNoise, {"stddev": 1.5, "seed": 9}),
         (SampledCode, {"beta": 0.5, "scale": 0.1, "warmup_steps": 9, "seed": 4}),
         (UnitNorm, {"epsilon": 1e-3}),
+        (CodeNoise, {"stddev": NoiseRange(0.1, 0.5, in_decibels=True), "seed": 9}),
+        (PowerNorm, {"rate": 0.1}),
+        (CodePenalty, {"l1": 0.1, "l2": 0.2}),
     ],
 )
 def test_survives_serialisation(kind: Any, arguments: dict[str, Any]) -> None:
@@ -42,6 +53,18 @@ def test_noise_has_the_power_asked_for(stddev: float) -> None:
     noise = np.asarray(CodeNoise(stddev, seed=3)(np.zeros((20_000, 2), np.float32), training=True))
     np.testing.assert_allclose(noise.std(), stddev, rtol=0.02)
     np.testing.assert_allclose(noise.mean(), 0, atol=0.03 * stddev)
+
+
+@pytest.mark.parametrize("in_decibels", [True, False])
+def test_noise_of_a_range_is_drawn_with_a_stddev_per_vector(in_decibels: bool) -> None:
+    levels = NoiseRange(0.1, 0.4, in_decibels)
+    noise = np.asarray(CodeNoise(levels, 3)(np.zeros((4000, 500), np.float32), training=True))
+    stddevs = noise.std(axis=1)
+    np.testing.assert_allclose(noise.std(), levels.rms, rtol=0.02)
+    assert 0.09 < stddevs.min() < 0.105
+    assert 0.38 < stddevs.max() < 0.44
+    middle = 0.2 if in_decibels else 0.25  # of the logarithms, or of the values
+    np.testing.assert_allclose(np.median(stddevs), middle, rtol=0.05)
 
 
 @pytest.mark.parametrize(
@@ -155,6 +178,69 @@ def test_the_length_is_one_or_the_vector_has_none(x: np.ndarray) -> None:
     assert np.isfinite(y).all()
 
 
+def test_the_power_is_one_over_the_batch_and_then_that_of_the_last_batches() -> None:
+    rng, layer = np.random.default_rng(0), PowerNorm(rate=0.1)
+    powers = []
+    for number in range(40):
+        x = (1 + number / 10) * rng.normal(size=(50, 3)).astype(np.float32)
+        y = np.asarray(layer(x, training=True))
+        assert np.square(y).sum(axis=1).mean() == pytest.approx(1, rel=1e-5)
+        assert np.square(y).sum(axis=1).std() > 0.1  # not each vector's norm
+        np.testing.assert_allclose(y / x, (y / x)[0, 0], rtol=1e-5)
+        powers.append(np.square(x).sum(axis=1).mean())
+    expected = np.mean(powers[:10])
+    for power in powers[10:]:
+        expected += 0.1 * (power - expected)
+    np.testing.assert_allclose(float(layer.power), expected, rtol=1e-5)
+    still = np.asarray(layer(x))
+    np.testing.assert_allclose(still, x / np.sqrt(expected), rtol=1e-5)
+    np.testing.assert_array_equal(np.asarray(layer(x[:1])), still[:1])
+    assert float(layer.batches) == 40
+
+
+def test_the_gradient_of_the_power_norm_agrees_with_differences() -> None:
+    x = np.random.default_rng(0).normal(size=(4, 3))
+    v = np.random.default_rng(1).normal(size=(4, 3))
+
+    def value(at: Any) -> float:
+        return float(np.sum(v * at) / np.sqrt(np.mean(np.sum(np.square(at), axis=1))))
+
+    variable = tf.constant(x, tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(variable)
+        y = tf.reduce_sum(PowerNorm()(variable, training=True) * v.astype(np.float32))
+    gradient = np.asarray(tape.gradient(y, variable))
+    for index in np.ndindex(x.shape):
+        step = np.zeros_like(x)
+        step[index] = 1e-6
+        slope = (value(x + step) - value(x - step)) / 2e-6
+        assert gradient[index] == pytest.approx(slope, abs=1e-4)
+    dead = tf.zeros((2, 3))
+    with tf.GradientTape() as tape:
+        tape.watch(dead)
+        y = tf.reduce_sum(PowerNorm()(dead, training=True))
+    assert np.isfinite(np.asarray(tape.gradient(y, dead))).all()
+
+
+def test_the_penalty_is_a_mean_over_the_batch() -> None:
+    layer = CodePenalty(0.5, 0.25)
+    x = np.array([[1.0, -2.0], [0.0, 4.0]], np.float32)
+    np.testing.assert_array_equal(np.asarray(layer(x)), x)
+    (loss,) = layer.losses
+    assert float(loss) == pytest.approx((0.5 * 7 + 0.25 * 21) / 2)
+
+
+def test_an_initializer_draws_by_seed_and_layer() -> None:
+    for name in ("he_normal", "orthogonal", "variance_scaling"):
+        first = np.asarray(kernel_initializer(name, 1, "a")((6, 5)))
+        again = np.asarray(kernel_initializer(name, 1, "a")((6, 5)))
+        np.testing.assert_array_equal(first, again)
+        for seed, layer in ((2, "a"), (1, "b")):
+            other = np.asarray(kernel_initializer(name, seed, layer)((6, 5)))
+            assert not np.array_equal(first, other)
+    assert not np.asarray(kernel_initializer("zeros", 1, "a")((6, 5))).any()
+
+
 @pytest.mark.parametrize("scale", [0.0, 1e-30, 1e-7, 1.0, 1e18])
 def test_the_gradient_of_the_unit_norm_is_finite(scale: float) -> None:
     x = tf.constant(np.full((2, 4), scale, np.float32))
@@ -178,3 +264,25 @@ def test_the_gradient_of_the_unit_norm_agrees_with_the_closed_form() -> None:
     unit = x / norm
     expected = (v - unit * (unit @ v.T)) / norm
     np.testing.assert_allclose(np.asarray(tape.gradient(y, variable)), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("size", [300.0, 6e4, 1e-3])
+def test_the_length_is_one_in_half_precision(dtype: str, size: float) -> None:
+    x = keras.ops.full((1, 16), size, dtype)
+    for layer in (UnitNorm(), UnitNorm(dtype=dtype), UnitNorm(dtype=f"mixed_{dtype}")):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+        lengths = np.linalg.norm(np.asarray(y, np.float64), axis=1)
+        np.testing.assert_allclose(lengths, 1, rtol=2**-8)
+        assert np.isfinite(np.asarray(tape.gradient(y, x), np.float32)).all()
+    assert UnitNorm(dtype=dtype)(x).dtype == dtype
+
+
+def test_the_divergence_is_finite_in_half_precision() -> None:
+    mean, log_variance = np.full((2, 40), 50.0), np.full((2, 40), 12.0)
+    layer = SampledCode(dtype="float16")
+    single = loss_of(SampledCode(), mean, log_variance)
+    assert loss_of(layer, mean, log_variance) == pytest.approx(single, rel=1e-3)
+    assert layer([mean, log_variance], training=False).dtype == "float16"

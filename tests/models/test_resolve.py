@@ -12,7 +12,7 @@ from offset_autoencoder.config import parse_params
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.models.architecture import Architecture
-from offset_autoencoder.models.resolve import matching_widths, resolve_architectures
+from offset_autoencoder.models.resolve import matching_widths, one_bit_codes, resolve_architectures
 
 WHERE = "params.yaml: models.wide.match"
 WIDTHS = st.lists(st.integers(1, 40), min_size=1, max_size=3)
@@ -24,11 +24,14 @@ def resolve(
     network: dict[str, Any] | None = None,
     image_shape: list[int] | None = None,
     samples: int = 70,
+    **shapes: Any,
 ) -> dict[str, Architecture]:
     network = network or {"latent_dim": 3, "hidden": [20]}
     document = small_params(network=network, train={"batch_size": 32}, models=models)
     parsed = parse_params(document).settings
-    found = resolve_architectures(parsed, input_dim=24, image_shape=image_shape, samples=samples)
+    found = resolve_architectures(
+        parsed, input_dim=24, image_shape=image_shape, samples=samples, **shapes
+    )
     return dict(zip((setting.label for setting in parsed), found, strict=True))
 
 
@@ -145,6 +148,27 @@ def test_what_decides_no_parameter_may_be_swept_by_the_matched_model() -> None:
             {"image_shape": [4, 6, 1]},
             "models.m: network.kernel_size: 7 is larger than the images, 4 × 6 (at most 6)",
         ),
+        (
+            {"m": {"kind": "recurrent"}},
+            {},
+            "models.m: network.kind: recurrent needs samples that are sequences (set data."
+            "sequence_shape: [steps, channels], [24, 1] for one channel)",
+        ),
+        (
+            {"m": {"kind": "recurrent"}},
+            {"network": {"hidden": []}, "sequence_shape": [12, 2]},
+            "models.m: network.hidden: [] leaves network.kind: recurrent without a layer",
+        ),
+        (
+            {"m": {"kind": "convolutional_1d", "filters": [2] * 5}},
+            {"sequence_shape": [12, 2]},
+            "halves the sequence: 12 steps is a single step after 4 (name at most 4 filters)",
+        ),
+        (
+            {"m": {"kind": "convolutional_1d", "kernel_size": 5}},
+            {"sequence_shape": [8, 3], "channels_first": True},
+            "models.m: network.kernel_size: 5 is larger than the sequences, 3 steps (at most 3)",
+        ),
     ],
 )
 def test_what_cannot_be_resolved_is_one_line(
@@ -160,6 +184,54 @@ def test_as_deep_as_the_image_can_be_halved(side: int, deepest: int) -> None:
         assert resolve(models, image_shape=image_shape)["m"].image_shape == image_shape
         deeper = {"m": {**models["m"], "filters": [2] * (deepest + 1)}}
         assert "a single pixel" in message(deeper, image_shape=image_shape)
+
+
+def test_a_network_keeps_the_shape_that_it_reads_and_no_other() -> None:
+    shapes: dict[str, Any] = {"image_shape": [4, 6], "sequence_shape": [4, 6]}
+    models = {"c": {"kind": "convolutional"}, "r": {"kind": "recurrent"}, "d": {}}
+    for first in (False, True):
+        found = resolve(models, **shapes, channels_first=first)
+        own = {"channels_first": True} if first else {}
+        for name, kept in (("c", "image_shape"), ("r", "sequence_shape"), ("d", None)):
+            dumped = found[name].dump()
+            stands = {key: dumped[key] for key in (*shapes, "channels_first") if key in dumped}
+            assert stands == ({kept: [4, 6], **own} if kept else {})
+
+
+def test_what_a_recurrent_network_does_not_read_is_no_part_of_it() -> None:
+    models = {"r": {"kind": "recurrent", "activation": ["relu", "tanh"], "kernel_size": [3, 5]}}
+    found = resolve(models, sequence_shape=[12, 2])
+    assert len({architecture.key for architecture in found.values()}) == 1
+    assert resolve({"r": {"kind": "recurrent", "cell": "lstm"}}, sequence_shape=[12, 2])[
+        "r"
+    ].key not in {architecture.key for architecture in found.values()}
+
+
+@pytest.mark.parametrize(
+    ("sections", "named"),
+    [
+        ({"models": {"m": {}}}, "model m"),
+        ({"models": {"m": {"normalize": False}}}, None),
+        ({"models": {"m": {"latent_dim": 2}}}, None),
+        ({"models": {"m": {"latent_dim": [1, 2]}}}, "model m latent_dim=1"),
+        ({"models": {"m": {"system": "vae"}}}, None),
+        ({"models": {"m": {"system": "ensemble"}}}, None),
+        (
+            {
+                "models": {"m": {"normalize": False, "offset": "e"}},
+                "offsets": {"e": {"kind": "encoder"}},
+            },
+            "the reference of offset e",
+        ),
+    ],
+    ids=str,
+)
+def test_a_code_of_one_bit_is_a_warning(sections: dict[str, Any], named: str | None) -> None:
+    document = small_params(**{"network": {"latent_dim": 1}, "offsets": {}, **sections})
+    warning = one_bit_codes(parse_params(document))
+    assert bool(warning) == (named is not None)
+    if named is not None:
+        assert f"({named}): set normalize: false" in warning
 
 
 @pytest.mark.parametrize(("samples", "steps"), [(64, 2), (70, 3), (1, 1)])

@@ -91,6 +91,16 @@ def raw(tmp_path: Path) -> Path:
     keras.Sequential([keras.Input((12,)), layers.Lambda(lambda x: x[:, :4], name="code")]).save(
         tmp_path / "lambda.keras"
     )
+    inputs = keras.Input((12,))
+    encoder = keras.Sequential([layers.Dense(6, "relu"), layers.Dense(4, name="z")], name="encoder")
+    code = keras.Input((4,))
+    decoder = keras.Model(code, layers.Dense(12, name="out")(code), name="decoder")
+    keras.Model(inputs, decoder(encoder(inputs))).save(tmp_path / "whole.keras")
+    keras.Sequential([keras.Input((12,)), encoder, decoder]).save(tmp_path / "row.keras")
+    image = keras.Input((4, 3, 1))
+    flat = layers.Flatten()(layers.Conv2D(2, 2)(image))
+    pictures = keras.Model(image, layers.Dense(4, name="z")(flat), name="encoder")
+    keras.Model(image, layers.Dense(12)(pictures(image))).save(tmp_path / "image.keras")
     (tmp_path / "text.keras").write_text("no model")
     whole = (tmp_path / "own.keras").read_bytes()
     (tmp_path / "cut.keras").write_bytes(whole[: len(whole) // 2])
@@ -118,6 +128,26 @@ def test_layer_of_a_model_file(raw: Path, keys: dict[str, Any], layer: str) -> N
 
 
 @pytest.mark.parametrize(
+    ("path", "layer"),
+    [
+        ("whole.keras", "encoder"),
+        ("whole.keras", "z"),
+        ("row.keras", "encoder"),
+        ("row.keras", "z"),
+        ("image.keras", "encoder"),
+        ("image.keras", "z"),
+    ],
+)
+def test_an_encoder_within_a_model_that_was_saved_whole(raw: Path, path: str, layer: str) -> None:
+    state = fit(raw=raw, path=path, layer=layer)
+    own = keras.saving.load_model(raw / path).get_layer("encoder")
+    expected = np.asarray(own(X.reshape(-1, *own.input_shape[1:])))
+    np.testing.assert_allclose(apply(state), expected, rtol=1e-5, atol=1e-6)
+    params = EncoderOffset(path=path, layer=layer)
+    encoder.check(WHERE, params, Training(X[:60], x_validation=X[60:], raw=raw), 4)
+
+
+@pytest.mark.parametrize(
     ("keys", "latent_dim", "expected"),
     [
         ({"path": "absent.keras"}, 4, "params.yaml: offsets.mine.path: there is no file"),
@@ -131,6 +161,16 @@ def test_layer_of_a_model_file(raw: Path, keys: dict[str, Any], layer: str) -> N
             {"path": "own.keras", "layer": "decoder_1"},
             4,
             "mine.layer: 'decoder_1' is not the output of one of the model's inputs alone",
+        ),
+        (
+            {"path": "whole.keras", "layer": "bottleneck"},
+            4,
+            "mine.layer: no layer 'bottleneck' (known are 'encoder', 'z')",
+        ),
+        (
+            {"path": "own.keras", "layer": "code_plus_offset"},
+            4,
+            "alone (layers that do are 'code', 'unit_code')",
         ),
     ],
 )

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -131,6 +132,65 @@ def test_numbers_in_the_table_match_text_in_the_data(tmp_path: Path) -> None:
     check(read(tmp_path, data, path="t.csv", id="name"))
 
 
+BY_NUMBER = data_with(np.arange(N) + 5, "given")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet", "npz", "npy", "h5"])
+@pytest.mark.parametrize("as_text", [False, True])
+def test_ids_that_are_whole_floats_are_matched(tmp_path: Path, suffix: str, as_text: bool) -> None:
+    order = [5, 2, 9, 0, 1, 8, 3, 4, 7, 6]
+    ids: NDArray[Any] = (np.array(order) + 5.0).astype(str if as_text else float)
+    path, id = tmp_path / f"t.{suffix}", "name"
+    table = pd.DataFrame(VALUES[order], columns=["a", "b", "c"]).assign(name=ids)
+    if suffix == "parquet":
+        table.to_parquet(path)
+    elif suffix in ("csv", "tsv"):
+        table.to_csv(path, index=False, sep="," if suffix == "csv" else "\t")
+    elif suffix == "npz":
+        np.savez(path, values=VALUES[order], name=ids[:, None])
+    elif suffix == "h5":
+        with h5py.File(path, "w") as file:
+            file["values"], file["name"] = VALUES[order], ids.astype("S") if as_text else ids
+    else:
+        np.save(path, VALUES[order])
+        np.save(tmp_path / "ids.npy", ids)
+        id = "ids.npy"
+    check(read(tmp_path, BY_NUMBER, path=f"t.{suffix}", id=id))
+
+
+def test_a_table_without_a_header(tmp_path: Path) -> None:
+    np.savetxt(tmp_path / "t.txt", VALUES, fmt="%.17g")
+    check(read(tmp_path, path="t.txt", header=False))
+    rows = np.column_stack([VALUES, np.arange(N) + 5])
+    np.savetxt(tmp_path / "t.csv", rows, delimiter=",", fmt="%.17g")
+    check(read(tmp_path, BY_NUMBER, path="t.csv", header=False, columns=[0, 1, 2], id=3))
+
+
+def test_a_column_of_lists(tmp_path: Path) -> None:
+    table = pd.DataFrame({"v": VALUES.tolist(), "name": NAMES})
+    table.to_parquet(tmp_path / "t.parquet")
+    check(read(tmp_path, BY_ID, path="t.parquet", id="name"))
+    check(read(tmp_path, BY_ID, path="t.parquet", columns=["v"], id="name"))
+
+
+def test_one_file_of_an_array_per_split(tmp_path: Path) -> None:
+    arrays: dict[str, Any] = {f"v_{split}": VALUES[rows] for split, rows in ROWS.items()}
+    ids: dict[str, Any] = {f"id_{split}": NAMES[rows] for split, rows in ROWS.items()}
+    np.savez(tmp_path / "t.npz", **arrays, **ids)
+    with h5py.File(tmp_path / "t.h5", "w") as file:
+        for name, vectors in arrays.items():
+            file[name] = vectors
+    array: dict[str, str] = {split: f"v_{split}" for split in SPLITS}
+    for name in ("t.npz", "t.h5"):
+        check(read(tmp_path, path=name, array=array))
+        check(read(tmp_path, path=dict.fromkeys(SPLITS, name), array=array))
+    check(read(tmp_path, BY_ID, path="t.npz", array=array, id={s: f"id_{s}" for s in SPLITS}))
+    text = message(tmp_path, path="t.npz", array={"train": "v_train", "test": "v_test"})
+    assert "offsets.mine.array: names no array for the validation split" in text
+    text = message(tmp_path, path="t.npz")
+    assert "mine.array: {train: v_train, validation: v_validation, test: v_test}" in text
+
+
 def test_own_ids_ask_for_the_tables_ids(tmp_path: Path) -> None:
     np.save(tmp_path / "t.npy", VALUES)
     text = message(tmp_path, BY_ID, path="t.npy")
@@ -211,7 +271,7 @@ def test_ids_of_another_split_are_unknown(tmp_path: Path) -> None:
 
 def test_ids_that_are_not_ids(tmp_path: Path) -> None:
     np.savez(tmp_path / "t.npz", x=VALUES, name=np.linspace(0, 1, N))
-    assert "ids are float64, expected integers" in message(tmp_path, BY_ID, path="t.npz", id="name")
+    assert "is no whole number, expected" in message(tmp_path, BY_ID, path="t.npz", id="name")
 
 
 @pytest.mark.parametrize(
@@ -228,7 +288,8 @@ def test_ids_that_are_not_ids(tmp_path: Path) -> None:
         ({"path": "t.csv"}, "name the columns to use in offsets.mine.columns and offsets.mine.id"),
         ({"path": "t.csv", "array": "x"}, "params.yaml: offsets.mine.array: goes with npz"),
         ({"path": "t.npz", "columns": ["x"]}, "offsets.mine.columns: goes with csv and parquet"),
-        ({"path": "t.txt"}, "unknown file format '.txt'"),
+        ({"path": "t.foo"}, "unknown file format '.foo'"),
+        ({"path": "t.txt"}, "set offsets.mine.header: false where there is none"),
         ({"path": "cut.npy"}, "cut.npy: is damaged or truncated"),
         ({"path": "cut.npz"}, "cut.npz: is damaged, truncated"),
         ({"path": "cut.parquet"}, "cut.parquet: is damaged, truncated"),
@@ -241,7 +302,8 @@ def test_files_and_names_that_are_wrong(
     frame().to_csv(tmp_path / "t.csv", index=False)
     frame().to_parquet(tmp_path / "t.parquet")
     np.save(tmp_path / "t.npy", VALUES)
-    (tmp_path / "t.txt").write_text("1")
+    (tmp_path / "t.foo").write_text("1")
+    np.savetxt(tmp_path / "t.txt", VALUES)
     for suffix in ("npy", "npz", "parquet"):
         whole = (tmp_path / f"t.{suffix}").read_bytes()
         (tmp_path / f"cut.{suffix}").write_bytes(whole[: len(whole) // 2])

@@ -35,7 +35,7 @@ from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict, judge_of
 from offset_autoencoder.evaluation.probes import Probe, summarise_probes
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.selection import select_settings
-from offset_autoencoder.evaluation.statistics import Estimate
+from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Estimate
 from offset_autoencoder.evaluation.summary import (
     RunRow,
     SettingSummary,
@@ -216,9 +216,11 @@ def make_whole(made: Report, *, samples: str = "images", **changes: Any) -> Expe
         ),
     )
     if params.evaluate.select:
-        selected = select_settings(made.runs, params.settings, params.evaluate)
+        design = changes.get("design", ONE_SPLIT)
+        selected = select_settings(made.runs, params.settings, params.evaluate, design)
         of_selected, keys = [item.setting for item in selected], params.evaluate.selected_keys
-        tuned = compare(made.runs, of_selected, params.evaluate, selected=keys)
+        rows = [row for item in selected for row in item.rows]
+        tuned = compare(rows, of_selected, params.evaluate, design, selected=keys)
         whole = replace(whole, selected=selected, tuned_comparisons=tuned)
     return replace(whole, **changes)
 

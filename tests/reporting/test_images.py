@@ -15,10 +15,12 @@ from PIL import Image
 from offset_autoencoder.evaluation.examples import Reconstructions
 from offset_autoencoder.reporting.palette import PALETTE
 from offset_autoencoder.reporting.rendering import (
+    MOST_CHANNELS,
     MOST_POINTS,
     compressed,
     line_points,
     png,
+    profiles_over,
     sample_strips,
     strip_pixels,
     thumbnails,
@@ -94,6 +96,23 @@ def test_profiles_have_the_sample_and_its_reconstruction_in_one() -> None:
         ("y", "M0.0 36.0L60.0 24.0L120.0 0.0"),  # cut off at the top
         ("y", "M128.0 48.0L188.0 0.0L248.0 48.0"),  # what is no number lies at the bottom
     ]
+
+
+@pytest.mark.parametrize(("channels", "drawn"), [(1, 1), (3, 3), (9, MOST_CHANNELS)])
+def test_a_series_is_a_line_per_channel_one_below_the_other(channels: int, drawn: int) -> None:
+    x = np.zeros((2, 4, channels), np.float32)
+    x[:, 1, :] = 1  # a peak at the second step of each
+    series = Reconstructions(x, [("pca", 0 * x)], [], (0.0, 1.0), are_series=True)
+    ((strip,), prior) = sample_strips(series)
+    assert (prior, strip.holds) == ([], "2 profiles")
+    svg = ElementTree.fromstring(base64.b64decode(strip.data.partition(",")[2]))
+    paths = [path.get("d") or "" for path in svg.iter(f"{_SVG}path") if path.get("class") == "x"]
+    height = 48 if channels == 1 else 24
+    tops = [channel * (height + 4) for channel in range(drawn)]
+    assert [path.split("L")[1] for path in paths[::2]] == [f"40.0 {top:.1f}" for top in tops]
+    assert strip.height == tops[-1] + height + 2
+    assert ("the first 6 of 9" in profiles_over(series)) == (drawn < channels)
+    assert profiles_over(series).startswith("steps")
 
 
 def test_nothing_is_shown_of_nothing_and_leaves_no_file(tmp_path: Path) -> None:

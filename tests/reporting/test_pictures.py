@@ -14,8 +14,8 @@ from PIL import Image
 from tests.reporting.conftest import NOTHING, make_findings, make_report, make_results, make_whole
 
 from offset_autoencoder.evaluation.results import ExperimentResults
+from offset_autoencoder.reporting.plot_rows import plot_tables
 from offset_autoencoder.reporting.reports import PICTURES, draw_pictures
-from offset_autoencoder.reporting.rows import plot_tables
 
 
 def draw(results: ExperimentResults, folder: Path, *charts: str) -> set[str]:

@@ -16,8 +16,8 @@ from offset_autoencoder.evaluation.comparison import Outcome
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.io.tables import csv_text
 from offset_autoencoder.reporting.palette import OUTCOME_COLOURS
+from offset_autoencoder.reporting.plot_rows import plot_tables
 from offset_autoencoder.reporting.rendering import templates, write_templates
-from offset_autoencoder.reporting.rows import plot_tables
 
 TEMPLATES = Path(__file__).parents[2] / ".dvc" / "plots"
 PLOTS = {

@@ -63,7 +63,7 @@ def test_every_report_is_there_and_nothing_else(written: Path) -> None:
 
 def test_the_runs_come_back(report: Any, written: Path) -> None:
     back = pd.read_csv(written / "runs.csv")
-    named = ["id", "model", "setting", "stddev", "rms", "seed", "status"]
+    named = ["id", "model", "setting", "stddev", "rms", "seed", "engine", "status"]
     assert list(back.columns) == [*named, "mse", "mse_as_trained", "mse_clean", "mse_validation"]
     assert list(back["id"]) == [row.id for row in report.runs]
     assert list(back["setting"]) == [row.run.setting.label for row in report.runs]
@@ -97,6 +97,7 @@ def test_every_comparison_is_a_row(report: Any, written: Path) -> None:
         *("change", "change_low", "change_high", "margin"),
         *("p_equivalence", "p_equivalence_corrected", "equivalent"),
         *("seeds_needed", "seeds_needed_low", "seeds_needed_high", "needed_for"),
+        "interval_floor",
         *("wins", "pairs", "verdict"),
     ]
     by_hand = {row.run.label: row.metrics.get("mse") for row in report.runs}

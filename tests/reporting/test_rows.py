@@ -17,9 +17,10 @@ from tests.reporting.conftest import NOTHING, make_findings, make_results
 from offset_autoencoder.evaluation.interventions import PERMUTED
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.io.tables import csv_text
-from offset_autoencoder.reporting.noise_level_plot import spread
 from offset_autoencoder.reporting.palette import model_colours
-from offset_autoencoder.reporting.rows import Rows, plot_tables, report_tables
+from offset_autoencoder.reporting.plot_rows import plot_tables, spread
+from offset_autoencoder.reporting.report_rows import report_tables
+from offset_autoencoder.reporting.rows import Rows
 from offset_autoencoder.reporting.wording import series
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
-from tests.reporting.conftest import make_results
+from tests.reporting.conftest import make_report, make_results, make_whole
 from tests.reporting.html.elements import parse
 from tests.reporting.html.project import Project, make_project
 
+from offset_autoencoder.evaluation.statistics import Design
+from offset_autoencoder.reporting.report_rows import report_tables
 from offset_autoencoder.reporting.terminal_report import print_report
 
 RATES = [0.001, 0.002, 0.003]
@@ -84,7 +88,7 @@ def test_the_page_shows_them_beside_all_settings(project: Project) -> None:
     assert [row[0] for row in rows] == selected
     assert [row[-1] for row in rows] == ["3"] * 5 + ["1"] * 2
     (section,) = [s for s in page.all("section") if s.attributes.get("id") == "tuned-section"]
-    assert "The test split had no part in it." in _flat(section.text)
+    assert "By the mean over the seeds; the test split has no part in it." in _flat(section.text)
     assert "out of 1 of wide, twice; 3 of none, gaussian, pca" in _flat(section.text)
     headings = [heading.text for heading in section.all("h3")]
     assert headings == ["Against none", "Against gaussian", "Against twice"]
@@ -105,6 +109,41 @@ def test_the_page_has_noise_off_and_noise_on_side_by_side(project: Project) -> N
     ]
     noise_on = [row.children[2].text for row in tables["settings"].all("tbody")[0].all("tr")]
     assert [bool(cell) for cell in noise_on] == [False] * 3 + [True] * 6 + [False] * 8
+
+
+def test_where_splits_vary_values_that_seeds_differ_in_are_called_tuned(tmp_path: Path) -> None:
+    """In the file with what was picked how often, on the page and in the terminal."""
+    made = make_project(tmp_path, seeds=12, **SECTIONS)
+    design = Design(varies=True, overlap=0.3, validation_overlap=0.2)
+    project = replace(made, results=make_whole(make_report(seeds=12, **SECTIONS), design=design))
+    (none, *_) = project.results.selected
+    assert none.setting.label == "none learning_rate=tuned"
+    columns, rows = report_tables(project.results)["tuned"]
+    (row,) = (row for row in rows if row["setting"] == none.setting.label)
+    assert row["learning_rate"] == "tuned"
+    assert "picked" in columns
+    counts = [int(count) for count in re.findall(r"learning_rate=[\d.]+ \((\d+)\)", row["picked"])]
+    assert len(counts) > 1
+    assert sum(counts) == 12
+    compared = [row for row in rows if row["model"] == "pca" and row.get("metric") == "mse"]
+    assert {row["pairs"] for row in compared} == {12}
+    assert {row["baseline_setting"] for row in compared} == {
+        "none learning_rate=tuned",
+        *(f"gaussian stddev={level} learning_rate=tuned" for level in (0.1, 0.2)),
+    }
+    (section,) = [
+        section
+        for section in parse(project.write()).all("section")
+        if section.attributes.get("id") == "tuned-section"
+    ]
+    assert "Each seed selects for itself" in _flat(section.text)
+    assert row["picked"] in section.text
+    assert "Against gaussian at the same noise level" in _flat(section.text)
+    assert "same learning_rate" not in _flat(section.text)
+    stream = io.StringIO()
+    print_report(Console(file=stream, width=140), project.results)
+    assert "none learning_rate=tuned" in stream.getvalue()
+    assert "Each seed selects for itself" in _flat(stream.getvalue())
 
 
 @pytest.mark.parametrize("width", [100, 140])

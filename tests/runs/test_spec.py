@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from tests.small_params import small_params
 
 from offset_autoencoder.config import parse_params
 from offset_autoencoder.config.schema import Network
+from offset_autoencoder.config.systems import NoiseRange
 from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.runs import spec
@@ -16,6 +18,8 @@ from offset_autoencoder.runs.code_digest import library_versions
 from offset_autoencoder.runs.spec import IdentifiedRun, identify
 
 MakeRuns = Callable[..., list[IdentifiedRun]]
+BEFORE = "0caa1aef80986967f266cb0c0e8a9a7238ca9f4a6a573f15b36ceef00a70c34a"
+BEFORE_WITHOUT_NORM = "38b5c6da764ed11d6856778d89ba170c2781f1272a485a12b869c5bfc15e9320"
 ONE: dict[str, Any] = {"seeds": [3], "models": {"m": {"offset": "frozen", "rms": 0.5}}}
 
 
@@ -61,6 +65,13 @@ def test_an_id_is_the_digest_of_what_determines_the_run(make_runs: MakeRuns) -> 
         model(patience=None),
         {"offsets": {"frozen": {"kind": "hash", "seed": 1}}},
         model(kind="convolutional"),
+        model(initializer="he_normal"),
+        model(dropout=0.1),
+        model(code_l1=0.1),
+        model(normalize="none", code_l2=0.1),
+        model(normalize="power"),
+        model(schedule="cosine"),
+        model(stddev={"low": 0.1, "high": 0.2}),
         model(system="concatenate"),
         model(system="ensemble"),
         model(system="vae"),
@@ -83,6 +94,8 @@ def test_whatever_changes_the_run_changes_the_id(
             "models": {"m": {"offset": "renamed", "rms": 0.5}},
         },
         model(stddev=0),
+        model(normalize="unit", initializer="glorot_uniform", dropout=0, code_l1=0, code_l2=0),
+        model(schedule="constant", schedule_end=0.5),
         model(rms="0.5"),
         model(latent_dim=3, batch_size="8"),
         model(filters=[7], kernel_size=5),  # of convolutional networks
@@ -96,6 +109,23 @@ def test_whatever_changes_the_run_changes_the_id(
 )
 def test_nothing_else_changes_the_id(make_runs: MakeRuns, sections: dict[str, Any]) -> None:
     assert one(make_runs, **sections).id == one(make_runs).id
+
+
+def test_a_run_has_the_id_that_it_had_before_a_key_came(
+    make_runs: MakeRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for code and versions."""
+    monkeypatch.setattr(spec, "code_digest", lambda: "code")
+    monkeypatch.setattr(spec, "library_versions", dict)
+    assert one(make_runs).id == BEFORE
+    assert one(make_runs, **model(stddev=0.25, normalize=False)).id == BEFORE_WITHOUT_NORM
+
+
+def test_a_range_of_noise_is_read_back_as_one(make_runs: MakeRuns) -> None:
+    run = one(make_runs, **model(stddev={"low": 0.1, "high": 0.2}))
+    read = spec.RunSpec.parse(json.loads(json.dumps(run.spec.fingerprint())))
+    assert read.stddev == NoiseRange(0.1, 0.2)
+    assert read.id == run.id
 
 
 def test_a_run_has_one_id_whichever_sweep_it_stands_in(make_runs: MakeRuns) -> None:

@@ -16,6 +16,7 @@ from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets.table import load_table
 from offset_autoencoder.serving.export import save_model_folder
 from offset_autoencoder.serving.inference_model import InferenceModel, load_model_folder, open_run
+from offset_autoencoder.serving.metadata import ModelMetadata
 
 
 def beside(model: InferenceModel, rows: Any) -> dict[str, Any]:
@@ -107,3 +108,28 @@ def test_what_does_not_suit_is_named(
     with pytest.raises(InputError) as raised:
         model.offset(**samples)
     assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "shape", "is_refused"),
+    [
+        ({"image_shape": [32, 24, 3]}, (3, 32, 24), True),
+        ({"image_shape": [32, 24, 3]}, (24, 32, 3), True),
+        ({"image_shape": [32, 24, 3]}, (32, 24, 3), False),
+        ({"image_shape": [32, 24, 3]}, (32 * 24 * 3,), False),
+        ({"image_shape": [32, 24]}, (1, 32, 24), False),
+        ({"sequence_shape": [20, 3]}, (3, 20), True),
+        ({"sequence_shape": [20, 1]}, (1, 20), False),
+        ({}, (3, 20), False),
+    ],
+)
+def test_axes_in_another_order_than_in_training_are_refused(
+    trained_on: dict[str, Any], shape: tuple[int, ...], is_refused: bool
+) -> None:
+    shapes = {"image_shape": None, "sequence_shape": None, **trained_on}
+    metadata = ModelMetadata.model_construct(**shapes)
+    if not is_refused:
+        metadata.check_axes("x", shape)
+        return
+    with pytest.raises(InputError, match=r"x: has samples of shape .*was trained on .*moveaxis"):
+        metadata.check_axes("x", shape)

@@ -113,7 +113,7 @@ def test_labels_and_ids_in_the_type_of_the_data(name: str, values: Any, kept: ND
         (
             {"a": [1.0], "X": [1.0]},
             {"columns": ["a", "x"]},
-            "x: lacks the column 'x' .known are 'X', 'a'",
+            "x: lacks the column 'x' .did you mean 'X'",
         ),
         ({"x": X, "ids": ["p", "q"]}, {}, "ids: expected whole numbers: "),
     ],

@@ -54,9 +54,17 @@ def prepare(low: float = 0.0, **offset: Any) -> None:
         (0, {"kind": "kmeans", "vectors": "pca"}, "at most 5 components, latent_dim 6 asks for"),
         (
             -1,
-            {"kind": "encoder"},
-            r"binary_crossentropy of the reference of offset mine needs \(set data\.scale: minmax, "
-            r"or offsets\.mine\.loss: mean_squared_error with output: linear\)",
+            {"kind": "encoder", "loss": "binary_crossentropy"},
+            r"binary_crossentropy of the reference of offset mine needs; in all .*\(set "
+            r"data\.scale: minmax with data\.clip: true, or offsets\.mine\.loss: "
+            r"mean_squared_error with output: linear\)",
+        ),
+        (
+            -1,
+            {"kind": "adversarial", "loss": "poisson", "output": "softplus"},
+            r"^data/raw/x\.npz, row 0, column 0: -0\.\d+ in the train split, scaled by "
+            r"data\.scale: none, is below 0, which loss: poisson of the reference of offset mine "
+            r"needs \(set data\.scale: minmax with data\.clip: true, or offsets\.mine\.loss: mean",
         ),
         (
             0,
@@ -89,6 +97,8 @@ def test_offsets_that_the_data_cannot_serve(
     [
         {"kind": "kmeans", "n_clusters": 20},
         {"kind": "adversarial", **LINEAR},
+        {"kind": "adversarial"},  # its loss is that of network:
+        {"kind": "encoder"},
         {"kind": "encoder", "path": "trained.keras"},  # no reference is fitted
         {"kind": "interference"},
     ],

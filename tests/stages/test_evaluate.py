@@ -279,13 +279,22 @@ def test_the_pictures_show_each_class_once_by_the_first_seed(project: Path) -> N
 def test_samples_that_are_no_images_are_shown_as_they_are(project: Path) -> None:
     params = load_params()
     data = load_prepared()
-    data = replace(data, schema=replace(data.schema, image_shape=None))
+    rows = replace(data.schema, image_shape=None, sequence_shape=None)
+    series = replace(data.schema, image_shape=None, sequence_shape=[8, 8])
+    data = replace(data, schema=rows)
     pairs = zip(table("models/index.csv"), params.runs, strict=True)
     first = first_runs([(row["id"], run) for row, run in pairs if run.setting.label == "none"])
     shown = pictured(data, first)
     assert shown is not None
     assert shown.originals.shape == (5, 64)
     assert [(name, row.shape) for name, row in shown.rows] == [("none", (5, 64))]
+    own = shown.originals.reshape(5, 8, 8)
+    for channels_first, expected in ((False, own), (True, own.transpose(0, 2, 1))):
+        schema = replace(series, channels_first=channels_first)
+        lines = pictured(replace(data, schema=schema), first)
+        assert lines is not None
+        assert (lines.originals.shape, lines.are_series) == ((5, 8, 8), True)
+        np.testing.assert_array_equal(lines.originals, expected)
 
 
 def test_where_labels_are_few_more_samples_of_each_are_shown(project: Path) -> None:

@@ -100,14 +100,14 @@ def test_ids_labels_and_scale_of_a_file(project: Path) -> None:
     assert data.schema.source == "x.parquet"
     by_name = table.set_index("name")
     train = by_name.loc[data.train.ids, ["u", "v", "w"]].to_numpy()
-    shift, factor = load_scale()
-    np.testing.assert_allclose(shift, train.mean(axis=0))
-    np.testing.assert_allclose(factor, 1 / train.std(axis=0))
+    scale = load_scale()
+    np.testing.assert_allclose(scale.shift, train.mean(axis=0))
+    np.testing.assert_allclose(scale.factor, 1 / train.std(axis=0))
     for split in (data.train, data.validation, data.test):
         raw_x = by_name.loc[split.ids, ["u", "v", "w"]].to_numpy()
         expected = (raw_x - train.mean(axis=0)) / train.std(axis=0)
         np.testing.assert_allclose(split.x, expected, rtol=1e-5, atol=1e-6)
-        np.testing.assert_array_equal(apply_scale(raw_x, shift, factor), split.x)
+        np.testing.assert_array_equal(apply_scale(raw_x, *scale), split.x)
         kinds = np.array(data.schema.classes)[split.y]
         np.testing.assert_array_equal(kinds, by_name.loc[split.ids, "kind"])
     assert data.schema.range is None
@@ -128,7 +128,8 @@ def test_range_is_none_where_another_split_leaves_it(project: Path) -> None:
     with pytest.raises(
         InputError,
         match=r"x\.npz, row 14, column 0: .* in the validation split, .*minmax, is outside \[0, 1\]"
-        r".*binary_crossentropy of model none.*set data\.scale: unit, or network\.loss: mean_sq",
+        r".*binary_crossentropy of model none.*set data\.clip: true, or data\.scale: unit, or "
+        r"network\.loss: mean_sq",
     ):
         main()
     assert load_prepared().schema == data.schema  # the old folder stands
@@ -145,12 +146,8 @@ def test_unlabelled(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert load_prepared().train.y is None
 
 
-@pytest.mark.parametrize(
-    ("scale", "others"), [("none", "minmax"), ("unit", "minmax"), ("standard", "unit or minmax")]
-)
-def test_values_that_binary_crossentropy_cannot_take(
-    project: Path, scale: str, others: str
-) -> None:
+@pytest.mark.parametrize("scale", ["none", "unit", "standard"])
+def test_values_that_binary_crossentropy_cannot_take(project: Path, scale: str) -> None:
     table = frame()
     table.loc[:, "u"] = np.where(np.arange(60) % 2, -0.5, 0.25)
     table.to_csv("data/raw/x.csv", index=False)
@@ -160,16 +157,25 @@ def test_values_that_binary_crossentropy_cannot_take(
         project,
         r"x\.csv, row \d+ \(line \d+\), column 'u': .* in the train split of seed 0, .* outside "
         r"\[0, 1\], "
-        r"which loss: binary_crossentropy of model b stddev=0\.1 needs \(set data\.scale: "
-        rf"{others}, or network\.loss: mean_squared_error with output: linear\)",
+        r"which loss: binary_crossentropy of model b stddev=0\.1 needs; in all \d+ values are: "
+        r"\d+ in train, \d+ in validation, \d+ in test, of column 'u' "
+        r"\(set data\.scale: minmax with data\.clip: true, "
+        r"or network\.loss: mean_squared_error with output: linear\)",
     )
+    params(data=file(path="x.csv", features=["u"], id="name", scale="minmax", clip=True))
+    main()
 
 
-def test_no_scale_helps_beyond_the_training_range(project: Path) -> None:
+def test_the_divisor_of_unit_is_that_of_all_samples(project: Path) -> None:
     splits = np.array(["train"] * 14 + ["validation"] * 3 + ["test"] * 3)
     np.savez("data/raw/x.npz", x=np.linspace(0, 9, 40).reshape(20, 2), part=splits)
     params(data=file(path="x.npz", split="part", scale="unit"))
-    refused(project, r"row 14, .* validation split.* needs \(set network\.loss: mean_squared_error")
+    main()
+    assert load_prepared().schema.scale == {"kind": "unit", "divisor": 9}
+    assert load_prepared().test.x.max() == 1
+    params(data=file(path="x.npz", split="part", scale="unit", clip=True))
+    main()
+    assert load_prepared().test.x.max() == load_prepared().train.x.max() < 1
 
 
 def test_rows_that_categorical_crossentropy_cannot_take(project: Path) -> None:
@@ -218,6 +224,31 @@ def test_a_convolution_needs_images(project: Path) -> None:
     refused(project, r"params\.yaml: models\.none: network\.kind: convolutional needs samples that")
     params(data=file(path="x.npy", image_shape=[2, 3]), models=models)
     main()
+
+
+def test_windows_of_a_series_and_misplaced_channels(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    np.save("data/raw/series.npy", rng.random((30, 12, 1)))
+    np.save("data/raw/first.npy", rng.random((30, 3, 8, 8)))
+    series = {"none": {"kind": "recurrent"}}
+    for models in (None, series):
+        params(data=file(path="series.npy"), **({"models": models} if models else {}))
+        main()
+        schema = load_prepared().schema
+        assert (schema.image_shape, schema.sequence_shape) == (None, [12, 1])
+    assert "warning" not in capsys.readouterr().out
+    pictures = {"none": {"kind": "convolutional", "filters": [2]}}
+    params(data=file(path="first.npy"), models=pictures, network={"latent_dim": 1})
+    main()
+    _, channels, one_bit = capsys.readouterr().out.splitlines()
+    assert channels.startswith("warning: samples of shape (3, 8, 8) are read as 3 × 8 pixels of 8")
+    assert one_bit.startswith("warning: latent_dim: 1 with normalize: unit leaves a code of 1 or")
+    params(data=file(path="first.npy", channels="first"), models=pictures)
+    main()
+    assert "warning" not in capsys.readouterr().out
+    assert load_prepared().schema.channels_first
 
 
 def test_models_with_unequal_budgets_are_a_warning(
@@ -281,8 +312,20 @@ def test_constant_features(project: Path, capsys: pytest.CaptureFixture[str]) ->
     x = np.random.default_rng(0).random((30, 5))
     x[:, 3] = 7
     np.save("data/raw/x.npy", x)
-    params(data=file(path="x.npy", scale="standard"), network=MSE)
+    params(data=file(path="x.npy", scale="standard", constant="error"), network=MSE)
     refused(project, r"data\.scale: standard: column 3 is 7 in every training sample")
+    pd.DataFrame(x, columns=list("abcde")).to_csv("data/raw/x.csv", index=False)
+    params(data=file(path="x.csv", scale="standard"), network=MSE)
+    main()
+    assert np.all(load_prepared().test.x[:, 3] == 0)
+    assert ", 1 constant feature set to 0 (column 'd')\n" in capsys.readouterr().out
+    params(data=file(path="x.csv", scale="standard", constant="drop"), network=MSE)
+    main()
+    assert load_prepared().schema.columns == ["a", "b", "c", "e"]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == (
+        "1 of 5 features are constant over the training split of a seed and left out: column 'd'"
+    )
     params(data={"source": "digits", "scale": "standard"}, network=MSE)
     main()
     data = load_prepared()
@@ -296,6 +339,170 @@ def test_constant_features(project: Path, capsys: pytest.CaptureFixture[str]) ->
     assert (min(own), max(own)) == (3, 4)
     counts = "3 to 4 constant features set to 0, each of 5 seeds with a split of its own\n"
     assert counts in capsys.readouterr().out
+
+
+def test_a_few_columns_that_carry_the_variance_are_a_warning(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from sklearn.datasets import load_breast_cancer
+
+    table = load_breast_cancer(as_frame=True).data
+    table.to_csv("data/raw/x.csv", index=False)
+    params(data=file(path="x.csv", scale="unit"))
+    main()
+    _, warning = capsys.readouterr().out.splitlines()
+    assert warning.startswith("warning: under data.scale: unit 2 of 30 features carry 99")
+    assert "(column 'worst area' 7" in warning
+    assert "set data.scale: standard with network.loss: mean_squared_error and " in warning
+    for data, network in (
+        ({"scale": "standard"}, MSE),
+        ({"scale": "minmax", "clip": True}, {}),
+        ({"scale": None}, {}),
+    ):
+        params(data=file(path="x.csv", **data), network={"latent_dim": 2, **network})
+        main()
+        assert "warning" not in capsys.readouterr().out
+    np.save("data/raw/x.npy", np.random.default_rng(0).random((60, 4, 4)) * [1, 1, 1, 99])
+    params(data=file(path="x.npy", scale="unit"))
+    main()
+    assert "warning" not in capsys.readouterr().out
+
+
+def test_the_default_scale_of_tables_and_of_arrays(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame().drop(columns=["kind", "name"]).to_csv("data/raw/x.csv", index=False)
+    params(data={"source": "file", "path": "x.csv"}, seeds=4)
+    main()
+    assert load_prepared().schema.scale == {"kind": "minmax"}
+    assert [load_splits().schema(seed).range for seed in range(4)] == [[0, 1]] * 4
+    clipped = (
+        r"values clipped to the range of the training split: up to \d+ of 27 in validation, up"
+    )
+    assert re.search(clipped, capsys.readouterr().out)
+    params(data={"source": "file", "path": "x.csv", "clip": False}, seeds=4)
+    with pytest.raises(InputError, match=r"scale: minmax, is outside .*set data\.clip: true"):
+        main()
+    np.save("data/raw/x.npy", np.random.default_rng(0).random((30, 5)) * 3)
+    params(data={"source": "file", "path": "x.npy"})
+    main()
+    assert load_prepared().schema.scale["kind"] == "unit"
+    assert "clipped" not in capsys.readouterr().out
+
+
+def test_all_that_is_wrong_is_said_at_once(project: Path) -> None:
+    table = frame().drop(columns=["kind", "name"])
+    table.to_csv("data/raw/x.csv", index=False)
+    offsets = {
+        "none": {"kind": "zero"},
+        "labels": {"kind": "class_code"},
+        "pca": {"kind": "pca"},
+        "mine": {"kind": "file", "path": "nope.npy"},
+    }
+    params(data=file(path="x.csv", scale="none"), offsets=offsets, network={"latent_dim": 4})
+    with pytest.raises(InputError) as caught:
+        main()
+    lines = str(caught.value).splitlines()
+    for line, expected in zip(
+        lines,
+        (
+            r"^params\.yaml: offsets\.labels: kind class_code needs labels",
+            r"^params\.yaml: offsets\.mine\.path: there is no file",
+            r"^params\.yaml: offsets\.pca: pca of .* with 3 features has at most 3 components",
+            r"^data/raw/x\.csv, row .* is outside \[0, 1\]",
+        ),
+        strict=True,
+    ):
+        assert re.match(expected, line)
+    assert not Path("data/prepared").exists()
+
+
+def penguins() -> pd.DataFrame:
+    """A table as people have it: text, missing cells of each, a column of ids."""
+    rng = np.random.default_rng(3)
+    table = pd.DataFrame(rng.normal(40, 9, size=(80, 3)), columns=["bill", "depth", "mass"])
+    table.insert(0, "species", np.array(["Adelie", "Gentoo", "Chinstrap"])[np.arange(80) % 3])
+    table["sex"] = np.array(["male", "female"])[rng.integers(2, size=80)]
+    table.loc[[3, 40], ["bill", "depth"]] = np.nan
+    table.loc[[3, 8, 9, 47], "sex"] = None
+    return table
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_missing_and_categorical_cells(
+    project: Path, suffix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, path = penguins(), f"data/raw/x.{suffix}"
+    getattr(table, f"to_{suffix}")(
+        path, **({} if suffix == "parquet" else {"na_rep": "NA", "index": False})
+    )
+    own = {"path": Path(path).name, "scale": None}
+    params(data=file(**own))
+    refused(
+        project,
+        r"row 0.*, column 'species': 'Adelie' is not a finite number; in all: column 'species' "
+        r"holds text, 3 levels: 'Adelie', 'Chinstrap', 'Gentoo'; column 'bill' has 2 missing cells"
+        r", rows 3, 40; column 'depth' .*; column 'sex' holds text, 2 levels: 'female', 'male' and "
+        r"has 4 missing cells, rows 3, 8, 9 and 1 more \(set data\.missing: drop, mean or median "
+        r"and data\.categorical: one_hot, or .*data\.exclude: \[species, bill, depth, sex\]",
+    )
+    params(data=file(**own, categorical="one_hot", missing="drop"))
+    main()
+    data = load_prepared()
+    assert data.schema.columns == [
+        *("species=Adelie", "species=Chinstrap", "species=Gentoo"),
+        *("bill", "depth", "mass", "sex=female", "sex=male"),
+    ]
+    assert data.schema.dropped == 5
+    assert "5 of 80 rows have a missing cell and are left out\n" in capsys.readouterr().out
+    kept = table.dropna()
+    ids = np.concatenate([data.split(name).ids for name in ("train", "validation", "test")])
+    assert sorted(ids) == list(kept.index)  # rows keep their numbers
+    train = kept.loc[data.train.ids]
+    np.testing.assert_array_equal(data.train.x[:, 2], train["species"] == "Gentoo")
+    spread = train["bill"].max() - train["bill"].min()
+    expected = (train["bill"] - train["bill"].min()) / spread
+    np.testing.assert_allclose(data.train.x[:, 3], expected, atol=1e-6)
+    params(data=file(**own, exclude=["species", "sex"], missing="median"), seeds=3)
+    main()
+    assert load_prepared().schema.columns == ["bill", "depth", "mass"]
+    for seed in range(3):
+        train = table.loc[load_splits().of(seed).train.ids]
+        fill = load_scale(load_splits().folder_of(seed)).fill
+        np.testing.assert_allclose(np.asarray(fill), train[["bill", "depth", "mass"]].median())
+    params(data=file(**own, categorical="one_hot", missing="mean"), network={"latent_dim": 2})
+    main()
+    data = load_prepared()
+    sexes = table.loc[data.train.ids, "sex"]
+    share = (sexes.dropna() == "male").mean()
+    np.testing.assert_allclose(data.train.x[:, -1], (sexes == "male") + share * sexes.isna())
+
+
+def test_missing_values_of_arrays(project: Path) -> None:
+    x = np.random.default_rng(0).random((40, 4))
+    x[3, 2] = x[5, 0] = x[5, 1] = np.nan
+    np.savez("data/raw/x.npz", x=x)
+    params(data=file(path="x.npz"))
+    refused(
+        project,
+        r"x\.npz, row 3, column 2: nan is not a finite number; in all: column 0 has 1 missing "
+        r"cell, row 5; .*; column 2 has 1 missing cell, row 3 \(set data\.missing: drop, mean or",
+    )
+    params(data=file(path="x.npz", missing="drop"))
+    main()
+    assert sum(load_prepared().schema.samples.values()) == 38
+    params(data=file(path="x.npz", missing="mean"))
+    main()
+    assert sum(load_prepared().schema.samples.values()) == 40
+    x[0, 0] = np.inf
+    np.savez("data/raw/x.npz", x=x)
+    with pytest.raises(InputError, match=r"row 0, column 0: inf is not a finite number \(fix or"):
+        main()
+    params(data=file(path="x.npz", exclude=["a"]))
+    with pytest.raises(
+        InputError, match=r"data\.exclude: names columns, and .*x\.npz holds arrays"
+    ):
+        main()
 
 
 def test_samples_in_more_than_one_split_are_counted(

@@ -27,6 +27,8 @@ MODELS: dict[str, Any] = {
     "pictures": {"kind": "convolutional", "filters": [2]},
     "mine": {"system": "function", "function": "users_stage:build", "stddev": 0.1},
     "recurrent": {"system": "function", "function": "users_recurrent:build"},
+    "rows": {"kind": "recurrent", "hidden": [3, 4], "cell": "lstm", "offset": "frozen"},
+    "steps": {"kind": "convolutional_1d", "filters": [2]},
 }
 USERS_OWN = """
 import keras
@@ -80,7 +82,7 @@ def runs() -> dict[str, str]:
 
 
 def test_all_train(project: tuple[Path, list[str]]) -> None:
-    assert project[1] == ["training 10 runs", "runs: 10 (10 trained, 0 reused)"]
+    assert project[1] == ["training 12 runs", "runs: 12 (12 trained, 0 reused)"]
     assert list(runs()) == list(MODELS)
 
 
@@ -106,7 +108,7 @@ def test_a_loaded_run_has_the_validation_loss_that_was_recorded(name: str) -> No
 def test_a_second_time_trains_none(experiment: Experiment) -> None:
     before = experiment.contents("models")
     with experiment.without_training():
-        assert experiment.train() == ["runs: 10 (0 trained, 10 reused)"]
+        assert experiment.train() == ["runs: 12 (0 trained, 12 reused)"]
     assert experiment.contents("models") == before
 
 
@@ -119,7 +121,7 @@ def test_a_users_own_model_is_trained_again_alone_and_to_the_same_bytes(
     run = runs()["mine"]
     for place in (Path("models/runs"), run_store()):
         (place / run / "weights.npz").write_bytes(b"")
-    assert experiment.train() == ["training 1 run", "runs: 10 (1 trained, 9 reused)"]
+    assert experiment.train() == ["training 1 run", "runs: 12 (1 trained, 11 reused)"]
     assert experiment.contents("models", times=False) == before
 
 
@@ -130,6 +132,6 @@ def test_a_change_of_the_users_code_trains_its_runs_alone(
     before = runs()
     source = project[0] / "users_stage.py"
     source.write_text(source.read_text().replace("Dense(9", "Dense(8"))
-    assert experiment.train() == ["training 1 run", "runs: 10 (1 trained, 9 reused)"]
+    assert experiment.train() == ["training 1 run", "runs: 12 (1 trained, 11 reused)"]
     after = runs()
     assert [name for name in MODELS if after[name] != before[name]] == ["mine"]

@@ -271,6 +271,7 @@ def test_intervals_are_corrected_for_the_overlap_of_the_splits() -> None:
     design = design_of(schemas)
     assert design.varies
     assert design.overlap == pytest.approx(359 / 1168)
+    assert design.validation_overlap == pytest.approx(270 / 1168)
     assert design.training_overlap == pytest.approx(1168 / (270 + 359))
     assert design_of([]) == ONE_SPLIT
     tree = json.loads(Path("reports/metrics.json").read_text())["pca"]["mse"]

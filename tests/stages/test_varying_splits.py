@@ -99,7 +99,7 @@ def test_a_scale_is_fitted_on_the_seeds_own_training_rows(scale: str) -> None:
         train = frame.loc[data.train.ids, ["u", "v", "w"]].to_numpy()
         shift, factor = {
             "none": (0, 1),
-            "unit": (0, 1 / np.abs(train).max()),
+            "unit": (0, 1 / frame[["u", "v", "w"]].abs().to_numpy().max()),  # one for all seeds
             "minmax": (train.min(axis=0), 1 / np.ptp(train, axis=0)),
             "standard": (train.mean(axis=0), 1 / train.std(axis=0)),
         }[scale]
@@ -110,7 +110,7 @@ def test_a_scale_is_fitted_on_the_seeds_own_training_rows(scale: str) -> None:
             kinds = np.array(data.schema.classes)[split.y]
             np.testing.assert_array_equal(kinds, frame.loc[split.ids, "kind"])
         stored = load_scale(splits.folder_of(seed))
-        for ours, theirs in zip((shift, factor), stored, strict=True):
+        for ours, theirs in zip((shift, factor), stored[:2], strict=True):
             np.testing.assert_allclose(theirs, np.broadcast_to(ours, theirs.shape), atol=1e-12)
 
 
@@ -213,7 +213,7 @@ def test_what_is_wrong_names_the_split() -> None:
     x[:, 2] = 0.5
     x[7, 2] = 0.6  # constant in the training split of whichever seed holds row 7 out
     np.save("data/raw/x.npy", x)
-    data = {"source": "file", "path": "x.npy", "scale": "standard"}
+    data = {"source": "file", "path": "x.npy", "scale": "standard", "constant": "error"}
     prepare(data={**data, "scale": "unit"}, seeds=12)
     out = [s for s in range(12) if 7 not in load_splits().of(s).train.ids]
     assert out
@@ -241,10 +241,46 @@ def test_values_that_a_loss_cannot_take_name_the_split() -> None:
     )
     with pytest.raises(InputError, match=message):
         prepare(data=data, seeds=[*inside, out], network=network)
+    outside = [seed for seed in range(12) if seed not in inside]
+    message = (
+        rf"in all {len(outside)} values are: .* in the splits of {len(outside)} of 12 seeds: "
+        rf"{outside[0]}.*, of column 2 \(set data\.clip: true, or data\.scale: unit, or network"
+    )
+    with pytest.raises(InputError, match=message):
+        prepare(data=data, seeds=12, network=network)
+    for way_out in ({"clip": True}, {"scale": "unit"}):
+        prepare(data={**data, **way_out}, seeds=12, network=network)
+        assert load_splits().schema(out).range == [0, 1]
     prepare(data=data, seeds=[*inside, out])
     # What is known of values is known of all splits, so that every run has the same metrics.
     assert [load_splits().schema(seed).range for seed in (inside[0], inside[1], out)] == [None] * 3
     assert load_splits().value_range == (0.0, 9.0)
+
+
+def test_constant_features_are_left_out_for_all_seeds() -> None:
+    x = np.random.default_rng(0).random((60, 4))
+    x[:, 2] = 0.5
+    x[7, 2] = 0.6  # constant in the training split of whichever seed holds row 7 out
+    x[:, 0] = 3
+    np.save("data/raw/x.npy", x)
+    data = {"source": "file", "path": "x.npy", "constant": "drop"}
+    for scale in ("none", "unit", "minmax", "standard"):
+        prepare(data={**data, "scale": scale}, seeds=12)
+        schemas = [load_splits().schema(seed) for seed in range(12)]
+        assert {schema.input_dim for schema in schemas} == {2}
+        assert {schema.scale["kind"] for schema in schemas} == {scale}
+        assert schemas[5].preprocessing.kept == [1, 3]
+    inside = [s for s in range(12) if 7 in load_splits().of(s).train.ids]
+    prepare(data=data, seeds=inside)
+    assert load_prepared().schema.preprocessing.kept == [1, 2, 3]
+    np.testing.assert_array_equal(load_prepared().train.x[:, 0] > 0, True)
+    np.save("data/raw/x.npy", np.ones((30, 2)))
+    with pytest.raises(InputError, match="every feature is constant: none would be left"):
+        prepare(data=data)
+    np.save("data/raw/x.npy", x.reshape(60, 2, 2))
+    with pytest.raises(InputError, match=r"of shape \[2, 2\] \(set data\.constant: zero\)"):
+        prepare(data=data)
+    prepare(data={**data, "constant": "zero", "scale": "standard"}, seeds=12)
 
 
 def test_samples_that_stand_twice_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -335,7 +371,7 @@ def test_groups_and_times_that_given_splits_part_are_counted(
     frame = subjects()
     frame["part"] = np.where(np.arange(90) % 3 == 0, "test", "train")
     frame.to_csv("data/raw/x.csv")
-    data = from_table("unit") | DAYS_APART | {"split": "part"}
+    data = from_table("standard") | DAYS_APART | {"split": "part"}
     prepare(data=data, split={"group": "subject"})
     both = {s for s, g in frame.groupby("subject") if g.part.nunique() == 2}
     of_test = frame[frame.part == "test"].subject.nunique()

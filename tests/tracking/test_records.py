@@ -172,7 +172,7 @@ def test_note_fits_and_counts_what_it_leaves_out() -> None:
     ("models", "names"),
     [
         ({"a": {"offset": "none", "stddev": [0.1, 0.25]}}, ["a 0.1", "a 0.25"]),
-        ({"a": {"offset": "none", "normalize": [True]}}, ["a normalize=true"]),
+        ({"a": {"offset": "none", "normalize": [True]}}, ["a normalize=unit"]),
         (
             {"a": {"offset": "none", "stddev": [0.1], "latent_dim": [4]}},
             ["a latent_dim=4 stddev=0.1"],

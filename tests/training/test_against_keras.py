@@ -51,8 +51,12 @@ def stock(shared: Population, run: Job) -> Any:
     )
     model = build_model(architecture, run.seed, noise_input=True)
     # XLA draws other numbers than eager TensorFlow does from the same seed.
-    compiled = any(layer.name == "dropout" for layer in model.layers)
-    optimizer = OPTIMIZERS[shared.optimizer](run.learning_rate)
+    compiled = any("dropout" in layer.name for layer in model.layers)
+    rate: Any = run.learning_rate
+    if run.schedule == "cosine":
+        steps = run.epochs * -(-N // size)
+        rate = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=run.schedule_end)
+    optimizer = OPTIMIZERS[shared.optimizer](rate)
     model.compile(optimizer, architecture.network.loss, jit_compile=compiled)
     noise_is_input = "noise" in model.input
     losses, val_losses = [], []
@@ -115,6 +119,10 @@ def check_equal(one: TrainedRun, other: TrainedRun) -> None:
         ({"hidden": [], "output": "linear", "loss": "mean_squared_error"}, "sgd", N),
         ({"output": "softmax", "loss": "categorical_crossentropy"}, "adamw", BATCH),
         ({}, "adagrad", BATCH),  # has no kernel: Keras trains it
+        ({"loss": "mean_absolute_error", "output": "linear"}, "sgd", BATCH),
+        ({"loss": "poisson", "output": "softplus", "initializer": "lecun_normal"}, "adam", BATCH),
+        ({"loss": "huber", "output": "tanh", "activation": "mish"}, "adam", BATCH),
+        ({"code_l1": 0.01, "code_l2": 0.1, "normalize": "none", "dropout": 0.1}, "adam", BATCH),
     ],
     ids=str,
 )
@@ -124,9 +132,10 @@ def test_every_network_agrees(network: dict[str, Any], optimizer: str, batch_siz
         job("noise", seed=3, epochs=3, stddev=0.3),
         job("rate", epochs=3, learning_rate=3e-3),
         job("offset", seed=3, epochs=3),
+        job("schedule", seed=3, epochs=3, schedule="cosine", schedule_end=0.1),
     ]
     shared = Population(Architecture(network=dense, input_dim=D), batch_size, optimizer)
-    check_agrees(shared, train(shared, runs), runs[:2])
+    check_agrees(shared, train(shared, runs), [*runs[:2], runs[3]])
 
 
 def test_every_system_agrees_and_trains_alone_as_in_company(architecture: Architecture) -> None:
@@ -206,3 +215,72 @@ def test_a_users_own_model_agrees(tmp_path: Path) -> None:
         together = train(shared, runs)
         check_agrees(shared, together, runs[:1])
         check_equal(train(shared, runs[:1])["a"], together["a"])
+
+
+USERS_LOOPS = """
+import keras
+from keras import layers
+
+CODES = {
+    "GRU": lambda series, seed: layers.GRU(5, seed=seed)(series),
+    "Bidirectional": lambda series, seed: layers.Bidirectional(layers.LSTM(3))(
+        layers.LSTM(3, return_sequences=True, seed=seed + 1)(layers.Masking(0.5)(series))
+    ),
+    "TimeDistributed": lambda series, seed: layers.Flatten()(
+        layers.TimeDistributed(layers.SimpleRNN(2))(layers.Reshape((2, 3, 2))(series))
+    ),
+    "RNN of cells": lambda series, seed: layers.RNN(
+        [layers.GRUCell(3, seed=seed), layers.SimpleRNNCell(4)]
+    )(series),
+    "Lambda": lambda series, seed: layers.Lambda(lambda s: keras.ops.map(keras.ops.tanh, s)[:, -1])(
+        layers.Dense(3)(series)
+    ),
+}
+
+
+def build(name, input_dim, latent_dim, seed):
+    x, offset = keras.Input((input_dim,), name="x"), keras.Input((latent_dim,), name="offset")
+    hidden = CODES[name](layers.Reshape((-1, 2))(x), seed)
+    z = layers.Add()([layers.Dense(latent_dim, name="code")(hidden), offset])
+    steps = layers.GRU(4, return_sequences=True)(layers.RepeatVector(input_dim // 2)(z))
+    y = layers.Flatten()(layers.TimeDistributed(layers.Dense(2, "sigmoid"))(steps))
+    return keras.Model({"x": x, "offset": offset}, y)
+"""
+LOOPS = ["GRU", "Bidirectional", "TimeDistributed", "RNN of cells", "Lambda"]
+
+
+@pytest.mark.parametrize("engine", ["keras"], indirect=True)
+@pytest.mark.parametrize("name", LOOPS)
+def test_a_users_own_model_with_a_loop_agrees(tmp_path: Path, name: str) -> None:
+    source = f"{USERS_LOOPS}\n\ndef one(**options):\n    return build({name!r}, **options)\n"
+    with users_module(tmp_path, f"users_loop_{LOOPS.index(name)}", source) as module:
+        architecture = Architecture(
+            system="function", network=Network(latent_dim=L), input_dim=D, function=f"{module}:one"
+        )
+        runs = [job("a", 3, epochs=2, stddev=0.2), job("b", 5, epochs=2)]
+        shared = Population(architecture, 24, "adam")  # the last batch is smaller
+        together = train(shared, runs)
+        check_agrees(shared, together, runs[:1])
+        check_equal(train(shared, runs[:1])["a"], together["a"])
+
+
+@pytest.mark.parametrize("engine", ["keras"], indirect=True)
+def test_a_users_own_model_in_half_precision_trains(tmp_path: Path) -> None:
+    line = '    keras.config.set_dtype_policy("mixed_float16")\n    start = iter'
+    source = USERS_OWN.replace("    start = iter", line)
+    runs = [job("a", 3, epochs=4), job("b", 5, epochs=4)]
+    losses = []
+    for name, text in (("users_half", source), ("users_single", USERS_OWN)):
+        with users_module(tmp_path, name, text):
+            architecture = Architecture(
+                system="function",
+                network=Network(latent_dim=L),
+                input_dim=D,
+                function=f"{name}:regularised",
+            )
+            shared = Population(architecture, BATCH, "sgd")
+            is_half = "float16" in {layer.compute_dtype for layer in shared.model.layers}
+            assert is_half == (name == "users_half")
+            losses.append([result.val_loss for result in train(shared, runs).values()])
+    half, single = losses
+    np.testing.assert_allclose(half, single, rtol=0.02)

@@ -12,7 +12,13 @@ import numpy as np
 import pytest
 from tests.training.small_runs import SIZES, X_VALIDATION, L, M, N, X, job, population
 
-from offset_autoencoder.training.batches import draw_noise, epoch_order, noise_generator
+from offset_autoencoder.config.systems import NoiseRange
+from offset_autoencoder.training.batches import (
+    draw_noise,
+    epoch_order,
+    level_generator,
+    noise_generator,
+)
 from offset_autoencoder.training.engine import make_engine
 from offset_autoencoder.training.state import Job, TrainingData
 
@@ -51,6 +57,28 @@ def trained(jobs: list[Job]) -> tuple[list[np.ndarray[Any, Any]], list[np.ndarra
         losses.append(of_slots[:, 0].copy())
     slots.keep_best([True] * engine.slots)
     return losses, slots.best(0)
+
+
+def test_noise_of_a_range_is_the_noise_of_the_seed_times_a_level_per_sample() -> None:
+    levels = NoiseRange(0.1, 0.4, in_decibels=True)
+    plain: dict[str, Any] = {
+        "seed": SEED,
+        "offset_validation": np.zeros((M, L), np.float32),
+        "offset_factor": 1.0,
+    }
+    ranged = job("ranged", offset=NOTHING, stddev=1.0, noise_range=levels, **plain)
+    by_hand = []
+    for epoch in range(1, 3):
+        noise = draw_noise(noise_generator(SEED, epoch), N, L)
+        share = level_generator(SEED, epoch).random((N, 1), dtype=np.float32)
+        table = np.empty((N, L), np.float32)
+        table[epoch_order(SEED, epoch, N)] = levels.at(share) * noise
+        by_hand.append(job("by hand", offset=table, stddev=0.0, **plain))
+    losses, weights = trained([ranged] * 2)
+    same_losses, same_weights = trained(by_hand)
+    np.testing.assert_allclose(same_losses, losses, rtol=1e-6)
+    for one, other in zip(same_weights, weights, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
 def test_a_vector_drawn_anew_each_epoch_is_gaussian_noise_to_the_last_bit() -> None:

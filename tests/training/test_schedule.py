@@ -58,9 +58,11 @@ def swept(make_runs: MakeRuns, key: str, values: list[Any]) -> list[IdentifiedRu
         ("latent_dim", [2, 3]),
         ("hidden", [[4], [5], []]),
         ("activation", ["relu", "tanh"]),
-        ("normalize", [True, False]),
+        ("normalize", ["unit", "power", "none"]),
         ("batch_size", [8, 16]),
         ("optimizer", ["adam", "sgd"]),
+        ("initializer", ["glorot_uniform", "he_normal"]),
+        ("dropout", [0.0, 0.1]),
     ],
 )
 def test_what_shapes_the_program_trains_apart(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from tests.training.small_runs import (
     TABLE_VALIDATION,
     X_VALIDATION,
     D,
+    L,
     X,
     job,
     opening,
@@ -23,6 +25,7 @@ from tests.training.small_runs import (
 )
 
 from offset_autoencoder.config.schema import Network
+from offset_autoencoder.errors import InputError
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.runs.files import TrainedRun
@@ -138,6 +141,20 @@ def test_large_networks_train_in_smaller_stacks() -> None:
     images = Network(kind="convolutional", filters=[2])
     small = Architecture(network=images, input_dim=16, image_shape=[4, 4])
     assert runs_per_stack(Population(small, 128, "adam")) == 1
+
+
+@pytest.mark.parametrize("engine", ["numba"], indirect=True)
+def test_a_run_names_its_engine_and_the_loop_says_what_it_does_not_know() -> None:
+    known, unknown = population(), population(Network(latent_dim=L, hidden=[8], dropout=0.1))
+    engines = [train([job("x", epochs=1)], shared)["x"].engine for shared in (known, unknown)]
+    assert engines == ["numba", "keras"]
+    numba = dataclasses.replace(unknown, engine="numba")
+    with pytest.raises(InputError) as caught:
+        train([job("x", epochs=1)], numba)
+    assert str(caught.value) == (
+        "train.engine: 'numba' cannot train a network of 'additive': it does not know layer "
+        "'encoder_1_dropout', Dropout (take auto, or keras, which trains every network)"
+    )
 
 
 def test_patience_and_the_best_weights_wait_for_the_end_of_the_warm_up() -> None:

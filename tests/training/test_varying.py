@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -65,6 +66,24 @@ def test_a_run_depends_on_its_own_split_alone(engine: str) -> None:
             assert weights is not None
             for own, others in zip(weights, other.weights, strict=True):
                 np.testing.assert_allclose(own, others, rtol=tolerance, atol=tolerance)
+
+
+def test_a_slot_lets_go_of_its_first_split() -> None:
+    """The first run ends at once, and its split's arrays are free while the others go on."""
+    first: list[weakref.ref[TrainingData]] = []
+    seen: list[bool] = []
+
+    def open_job(seed: int) -> tuple[Job, TrainingData]:
+        data = split_of(seed)
+        first.append(weakref.ref(data))
+        seen.append(first[0]() is not None)
+        return job(f"keras{seed}", seed, epochs=1 if seed == 0 else 3), data
+
+    population = Population(
+        Architecture(network=NETWORK, input_dim=D), BATCH, "adam", engine="keras", most_slots=4
+    )
+    train_on_splits(population, [functools.partial(open_job, seed) for seed in range(12)], 1)
+    assert seen == [True] * 5 + [False] * 7
 
 
 def test_chunks_of_each_runs_own_samples() -> None:

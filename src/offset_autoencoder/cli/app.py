@@ -139,14 +139,14 @@ Model = Annotated[
 ]
 Input = Annotated[
     Path,
-    _argument("INPUT", "The samples, as in the data set: .npy, .npz, .csv, .csv.gz or .parquet."),
+    _argument("INPUT", "The samples, as in the data set: .npy, .npz, .csv, .parquet, .h5, ..."),
 ]
 Output = Annotated[Path, _argument("OUTPUT", "The file to write: .npy, .csv or .parquet.")]
 Features = Annotated[
     str | None,
     _option(
         "NAMES",
-        "The features' columns, separated by commas, or the array of an npz.  "
+        "The features' columns, separated by commas, or the array of an npz or hdf5.  "
         "[default: those of params.yaml, else all but label, id and split]",
     ),
 ]
@@ -161,6 +161,15 @@ Id = Annotated[
         "Column, array or file of the ids, which the offset interference needs; "
         "written next to the result.",
         "--id",
+    ),
+]
+Header = Annotated[
+    bool | None,
+    _flag(
+        "--header/--no-header",
+        "Whether the first line of a csv names its columns; else they are 0, 1, ...  "
+        "[default: as params.yaml says]",
+        show_default=False,
     ),
 ]
 Offset = Annotated[
@@ -218,6 +227,7 @@ def reconstruct(
     features: Features = None,
     label: Label = None,
     id: Id = None,
+    header: Header = None,
     offset: Offset = None,
     scaled: Scaled = False,
     force: Force = False,
@@ -228,7 +238,7 @@ def reconstruct(
     sees them, which is what the reports state.
     """
     how = {"offset": offset, "is_scaled": scaled, "force": force}
-    _apply("Reconstruct", model, (input, output), features, label, id, **how)
+    _apply("Reconstruct", model, (input, output), features, label, id, header, **how)
 
 
 @app.command()
@@ -239,6 +249,7 @@ def errors(
     features: Features = None,
     label: Label = None,
     id: Id = None,
+    header: Header = None,
     offset: Offset = None,
     metric: Annotated[
         str | None,
@@ -262,7 +273,7 @@ def errors(
     """
     options = {"metric": metric, "threshold": threshold, "per_feature": per_feature}
     how = {"offset": offset, "is_scaled": scaled, "force": force, "options": options}
-    _apply("Errors", model, (input, output), features, label, id, **how)
+    _apply("Errors", model, (input, output), features, label, id, header, **how)
 
 
 def _command_of(operation: str) -> Callable[..., None]:
@@ -275,11 +286,12 @@ def _command_of(operation: str) -> Callable[..., None]:
         features: Features = None,
         label: Label = None,
         id: Id = None,
+        header: Header = None,
         scaled: Scaled = False,
         force: Force = False,
     ) -> None:
         how = {"is_scaled": scaled, "force": force}
-        _apply(operation, model, (input, output), features, label, id, **how)
+        _apply(operation, model, (input, output), features, label, id, header, **how)
 
     return command
 

@@ -18,6 +18,7 @@ from offset_autoencoder.cli.operations import Operation
 from offset_autoencoder.config import load_params
 from offset_autoencoder.config.schema import Tracking
 from offset_autoencoder.data import new_samples
+from offset_autoencoder.data.preprocessing import Preprocessing
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import ConcatenatedRows, chunks
 from offset_autoencoder.io.files import atomic_write, npy_writer
@@ -65,12 +66,17 @@ def apply_model(
         facts, operation = model.metadata, make(model, is_scaled)
         needs = operation.needs
         table = new_samples.read_new_samples(
-            source, column_options, labelled=needs == "labels", trained_on=facts.columns
+            source,
+            column_options,
+            labelled=needs == "labels",
+            trained_on=facts.columns,
+            preprocessing=Preprocessing() if is_scaled else facts.preprocessing,
         )
         x = ConcatenatedRows((table.x,))
         if x.shape[1] != facts.input_dim:
             what = f"its samples have {x.shape[1]} features, the model takes {facts.input_dim}"
             raise InputError(table.origin, what)
+        facts.check_axes(table.origin, table.x.shape[1:])
         columns = operation.columns(table.columns or [f"x_{i}" for i in range(facts.input_dim)])
         side_inputs = new_samples.choose_side_inputs(
             table,
@@ -90,7 +96,8 @@ def apply_model(
                 inputs |= {key: np.asarray(column[rows]) for key, column in side_inputs.items()}
                 append(operation.values(block, inputs), rows)
                 report(float(rows.stop), rows.stop)
-    print(f"{output}: {len(x)} × {len(columns)}{operation.summary(len(x))}")
+    line = f"{output}: {len(x)} × {len(columns)}{operation.summary(len(x))}"
+    print("\n".join([*(f"note: {source}: {note}" for note in table.notes), line]))
 
 
 @contextlib.contextmanager

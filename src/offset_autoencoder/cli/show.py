@@ -112,6 +112,8 @@ def _print(console: Console, document: Mapping[str, Any]) -> None:
 
 def _status(spec: Mapping[str, Any]) -> str:
     words = [f"{spec['status']} after {spec['epochs']} epochs"]
+    if spec.get("engine"):
+        words[0] += f" by engine {spec['engine']}"
     if spec["best_epoch"] is not None:
         words.append(f"weights of epoch {spec['best_epoch']}")
     if spec["stopped_early"]:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from offset_autoencoder.config import values
-from offset_autoencoder.config.schema import Loss, Output, PathOrSplits, check_output
+from offset_autoencoder.config.registries import ALIASES, LOSSES
+from offset_autoencoder.config.schema import (
+    NUMBERS_ARE_NAMES,
+    Loss,
+    NameOrSplits,
+    PathOrSplits,
+    check_output,
+)
 from offset_autoencoder.errors import InputError
 
 SideInput = Literal["labels", "ids", "offset"]
@@ -47,6 +54,17 @@ class OffsetSection(values.Section):
     trains: ClassVar[bool] = False
     user_code: ClassVar[bool] = False
     shares: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def completed(
+        cls, where: str, keys: Mapping[str, Any], network: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """The section's keys, with those that it has from the section ``network:``.
+
+        Raises:
+            InputError: where what it should have from there is not clear.
+        """
+        return keys
 
     @property
     def files(self) -> dict[str, str]:
@@ -181,19 +199,47 @@ class InterferenceOffset(OffsetSection):
 
 
 class Reference(OffsetSection):
-    """The autoencoder that an offset fits for itself; keys as in ``network:`` and ``train:``."""
+    """The autoencoder that an offset fits for itself; keys as in ``network:`` and ``train:``.
+
+    Attributes:
+        loss: Where it is not given, that of ``network:``, and so is the output.
+    """
 
     trains = True
     hidden: list[values.Width] = Field([32])
     activation: values.Activation = "relu"
-    output: Output = "sigmoid"
+    output: values.Activation = "sigmoid"
     loss: Loss = "binary_crossentropy"
-    normalize: bool = True
+    normalize: Annotated[
+        bool, BeforeValidator(lambda word: {"unit": True, "none": False}.get(str(word), word))
+    ] = True
     epochs: values.Epochs = 100
     batch_size: values.Count = 32
     learning_rate: values.Positive = 1e-3
     patience: values.Nullable[values.Count] = 10
     seed: values.Seed = 0
+
+    @classmethod
+    def completed(
+        cls, where: str, keys: Mapping[str, Any], network: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """See :meth:`OffsetSection.completed`: loss and output, where it fits an autoencoder."""
+        if keys.get("path") not in values.NULL_WORDS:
+            return keys
+        fields, own_loss = cls.model_fields, "loss" in keys
+        loss = (keys if own_loss else network).get("loss", fields["loss"].default)
+        if isinstance(loss, list) and not own_loss:
+            what = "is not clear: it is that of network.loss, which is swept"
+            raise InputError(f"{where}.loss", what, "name loss and output here")
+        if not isinstance(loss, str) or loss not in LOSSES:
+            return keys
+        suited, output = LOSSES[loss].outputs, network.get("output")
+        if not isinstance(output, str):  # not given, or swept
+            output = fields["output"].default
+        output = ALIASES.get(output, output)
+        if output not in suited and (len(suited) == 1 or not own_loss):
+            output = suited[0]
+        return {"loss": loss, "output": output, **keys}
 
     @model_validator(mode="after")
     def _output_fits_loss(self) -> Self:
@@ -244,16 +290,24 @@ class FileOffset(OffsetSection):
     needs = "offset"
     kind: Literal["file"] = "file"
     path: PathOrSplits
-    array: str | None = None
-    columns: list[str] | None = None
-    id: str | None = None
+    array: PathOrSplits | None = None
+    columns: Annotated[list[str] | None, NUMBERS_ARE_NAMES] = None
+    id: NameOrSplits | None = None
+    header: values.Nullable[bool] = None
+
+    @property
+    def by_split(self) -> bool:
+        """Whether each split has a file or an array of its own."""
+        return any(isinstance(value, dict) for value in (self.path, self.array, self.id))
 
     def check_shape(self, where: str, shape: DataShape, latent_dims: Sequence[int]) -> None:
         """Refuse a file per split, told by row, where each seed has a split of its own."""
-        if not shape.varies or isinstance(self.path, str):
+        if not shape.varies or not self.by_split:
             return
         if self.id is None or shape.left_out:
-            what = "names a file per split, and each seed has a split of its own (split.vary)"
+            what = (
+                "names a file or array per split, and each seed has a split of its own (split.vary)"
+            )
             mend = "give one file for the whole data set, or "
             mend += "" if shape.left_out else f"name the ids in {where}.id, or "
             raise InputError(f"{where}.path", what, f"{mend}set split.vary: false")

@@ -20,9 +20,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from offset_autoencoder.config import values
 from offset_autoencoder.config.anomaly import read_anomaly
 from offset_autoencoder.config.offset_kinds import OFFSETS, OffsetSection, ZeroOffset
-from offset_autoencoder.config.registries import LOSSES
 from offset_autoencoder.config.schema import Data, Evaluate, Network, Split, Tracking, Train
-from offset_autoencoder.config.systems import SYSTEMS, Model
+from offset_autoencoder.config.systems import SYSTEMS, Model, find_conflict, sweep_value
 from offset_autoencoder.errors import InputError, did_you_mean, short_repr
 
 SECTIONS = (
@@ -183,8 +182,9 @@ def parse_params(document: Mapping[str, Any], origin: str = "params.yaml") -> Pa
     seeds = _seeds(places["seeds"], document["seeds"])
     data = values.validate_section(Data, places["data"], sections["data"])
     split = values.validate_section(Split, places["split"], sections["split"])
+    where, network = places["offsets"], sections["network"]
     offsets = {
-        _check_name(places["offsets"], name): _offset(f"{places['offsets']}.{name}", value)
+        _check_name(where, name): _offset(f"{where}.{name}", value, network)
         for name, value in sections["offsets"].items()
     }
     settings = _expand_models(places, sections, offsets, len(seeds))
@@ -218,7 +218,7 @@ def _check_name(where: str, name: str) -> str:
     return name
 
 
-def _offset(where: str, value: Any) -> OffsetSection:
+def _offset(where: str, value: Any, network: Mapping[str, Any]) -> OffsetSection:
     mapping = values.as_mapping(where, value)
     if "kind" not in mapping:
         raise InputError(where, "needs a kind", "for example kind: hash")
@@ -226,7 +226,8 @@ def _offset(where: str, value: Any) -> OffsetSection:
     if not isinstance(kind, str) or kind not in OFFSETS:
         hint = did_you_mean(short_repr(kind), OFFSETS)
         raise InputError(f"{where}.kind", f"unknown kind {short_repr(kind)}", hint)
-    return values.validate_section(OFFSETS[kind], where, mapping)
+    section = OFFSETS[kind]
+    return values.validate_section(section, where, section.completed(where, mapping, network))
 
 
 def _expand_models(
@@ -288,13 +289,10 @@ def _settings_of(
         train = values.validate_keys(Train, where, single, at)
         spec = values.validate_keys(Model, where, single, at)
         _check_offset(at.get("offset", where), at.get("rms", where), spec, offsets)
-        if spec.system_record.learns_noise and LOSSES[network.loss].likelihood is None:
-            what = f"loss: {network.loss} is no likelihood, which system: {spec.system} needs"
-            raise InputError(at.get("loss", where), what)
-        flat = {**network.model_dump(), **train.model_dump(), **spec.model_dump()}
-        sweep = tuple(
-            (key, tuple(flat[key]) if isinstance(flat[key], list) else flat[key]) for key in sweeps
-        )
+        if conflict := find_conflict(spec, network):
+            raise InputError(at.get(conflict[0], where), conflict[1])
+        flat = dict([*network, *train, *spec])
+        sweep = tuple((key, sweep_value(single[key], flat[key])) for key in sweeps)
         setting = Setting(name, sweep, network, train, spec)
         if first := seen.get(setting.label):
             key, value = next(

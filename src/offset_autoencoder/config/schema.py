@@ -8,113 +8,32 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from offset_autoencoder.config import values
-from offset_autoencoder.config.registries import ENGINES, LOSSES, OPTIMIZERS, OUTPUTS, Registry
-from offset_autoencoder.errors import short_repr
+from offset_autoencoder.config.data_schema import NUMBERS_ARE_NAMES as NUMBERS_ARE_NAMES
+from offset_autoencoder.config.data_schema import SPLIT_COLUMNS as SPLIT_COLUMNS
+from offset_autoencoder.config.data_schema import SPLITS as SPLITS
+from offset_autoencoder.config.data_schema import Data as Data
+from offset_autoencoder.config.data_schema import NameOrSplits as NameOrSplits
+from offset_autoencoder.config.data_schema import PathOrSplits as PathOrSplits
+from offset_autoencoder.config.data_schema import Split as Split
+from offset_autoencoder.config.data_schema import SplitName as SplitName
+from offset_autoencoder.config.registries import (
+    ENGINES,
+    INITIALIZERS,
+    LOSSES,
+    OPTIMIZERS,
+    SCHEDULES,
+    Registry,
+)
 
-SplitName = Literal["train", "validation", "test"]
-SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
-SPLIT_COLUMNS = ("group", "order")
-"""Keys of ``split:`` that name a column of the data."""
-
-
-def _names_splits(path: Any) -> Any:
-    if isinstance(path, dict) and not all(
-        split in SPLITS and isinstance(file, str) for split, file in path.items()
-    ):
-        expected = f"must be a path, or a path for each of {', '.join(SPLITS)}"
-        raise ValueError(f"{expected}, got {short_repr(path)}")
-    return path
-
-
-PathOrSplits = Annotated[str | dict[SplitName, str], BeforeValidator(_names_splits)]
-
-Output = Annotated[str, values.member_of(OUTPUTS)]
 Loss = Annotated[str, values.member_of(LOSSES)]
 
 
 def check_output(loss: str, output: str) -> None:
     """Raise :class:`.values.WrongTogether` for an output that a loss cannot take."""
-    needed = LOSSES[loss].output
-    if needed not in (None, output):
-        message = f"loss: {loss} needs output: {needed}, got {output}"
+    suited = LOSSES[loss].outputs
+    if output not in suited:
+        message = f"loss: {loss} needs output: {' or '.join(suited)}, got {output}"
         raise values.WrongTogether(message, "output", "loss")
-
-
-class Data(values.Section):
-    """``data:``, where the samples come from and how they are scaled.
-
-    For ``source: file`` the keys ``label``, ``id`` and ``split`` name a column (csv, parquet),
-    an array (npz) or a file of their own (npy, idx); ``path`` is relative to ``data/raw``.
-    """
-
-    source: Literal["digits", "mnist", "fashion_mnist", "file"] = "digits"
-    path: PathOrSplits | None = None
-    features: str | list[str] | None = None
-    label: PathOrSplits | None = None
-    id: PathOrSplits | None = None
-    split: str | None = None
-    scale: Literal["none", "unit", "minmax", "standard"] = "unit"
-    image_shape: list[values.Count] | None = None
-
-    @model_validator(mode="after")
-    def _path_goes_with_file(self) -> Self:
-        if self.source == "file" and self.path is None:
-            raise values.WrongTogether("source: file needs a path under data/raw", "source")
-        given = [key for key in ("path", "features", "label", "id", "split") if getattr(self, key)]
-        if self.source != "file" and given:
-            message = f"{given[0]} goes with source: file, not source: {self.source}"
-            raise values.WrongTogether(message, *given)
-        if self.split is not None and isinstance(self.path, dict):
-            raise values.WrongTogether("split and one path a split exclude each other", "split")
-        return self
-
-
-class Split(values.Section):
-    """``split:``, the shares cut off where the data set does not bring its own splits.
-
-    Attributes:
-        vary: Whether the runs of each seed have a split of their own (Bouthillier et al. 2021,
-            Accounting for Variance in Machine Learning Benchmarks). None: they have where the data
-            bring no test split, the training split is within every ``train.memory_limit``, and
-            nothing orders the samples.
-        group: Column whose equal values (one subject, machine, day) are kept in one split; named
-            like ``data.label``.
-        order: Column of numbers or ISO dates, named likewise: the last samples are the test split,
-            those before them validation.
-    """
-
-    validation: values.Share = 0.15
-    test: values.Share = 0.2
-    seed: values.Seed = 0
-    stratify: bool = True
-    vary: values.Nullable[bool] = None
-    group: PathOrSplits | None = None
-    order: PathOrSplits | None = None
-
-    @property
-    def relevant(self) -> dict[str, Any]:
-        """The keys and their values, without a column that is not named."""
-        named = {key for key in SPLIT_COLUMNS if getattr(self, key) is not None}
-        return self.model_dump(exclude={*SPLIT_COLUMNS} - named)
-
-    @model_validator(mode="after")
-    def _one_column(self) -> Self:
-        if self.group is not None and self.order is not None:
-            message = "order and group exclude each other: of whole days order alone keeps each "
-            message += "together, as samples of one time are"
-            raise values.WrongTogether(message, "order", "group")
-        if self.order is not None and self.vary:
-            message = "vary: true and order exclude each other: in time there is one split, so "
-            message += "leave vary out"
-            raise values.WrongTogether(message, "vary", "order")
-        return self
-
-    @model_validator(mode="after")
-    def _something_is_left(self) -> Self:
-        if self.validation + self.test >= 1:
-            message = "validation + test must be below 1: nothing is left to train on"
-            raise values.WrongTogether(message, "test", "validation")
-        return self
 
 
 @dataclass(frozen=True)
@@ -123,16 +42,18 @@ class NetworkKind:
 
     Attributes:
         name: Name in params.yaml.
-        keys: The keys of ``network:`` that this kind has and the others have not.
+        keys: The keys of ``network:`` that this kind has and some others have not.
         encode: ``module:function`` of the encoder up to its last hidden layer, from
             (architecture, x, seed, prefix, activation=, trainable=) to (batch, features).
         decode: ``module:function`` of the decoder, from (architecture, code, seed) to the
             reconstruction, (batch, input_dim).
         is_dense: Whether both are Dense layers alone, as :mod:`.models.architecture` lists them:
             their parameters can be matched, and they run without TensorFlow.
-        reads_images: Whether samples must have an image shape.
-        check: ``module:function`` from (where, network, image_shape), which raises an InputError
-            where images do not suit the network; None: all suit.
+        reads: The shape that samples must have, ``image_shape`` or ``sequence_shape`` of
+            :class:`.models.architecture.Architecture`; None: any will do.
+        check: ``module:function`` from (where, network, sides), which raises an InputError where
+            samples of these sides (height and width, or steps) do not suit the network; None: all
+            suit.
     """
 
     name: str
@@ -140,7 +61,7 @@ class NetworkKind:
     encode: str
     decode: str
     is_dense: bool = False
-    reads_images: bool = False
+    reads: Literal["image_shape", "sequence_shape"] | None = None
     check: str | None = None
 
 
@@ -149,18 +70,34 @@ NETWORK_KINDS: Registry[NetworkKind] = Registry(
     [
         NetworkKind(
             "dense",
-            keys=("hidden",),
-            encode="offset_autoencoder.models.autoencoder:encode_dense",
-            decode="offset_autoencoder.models.autoencoder:decode_dense",
+            keys=("hidden", "activation"),
+            encode="offset_autoencoder.models.network_kinds:encode_dense",
+            decode="offset_autoencoder.models.network_kinds:decode_dense",
             is_dense=True,
         ),
         NetworkKind(
             "convolutional",
-            keys=("filters", "kernel_size"),
-            encode="offset_autoencoder.models.autoencoder:encode_convolutional",
-            decode="offset_autoencoder.models.autoencoder:decode_convolutional",
-            reads_images=True,
-            check="offset_autoencoder.models.resolve:check_images",
+            keys=("filters", "kernel_size", "activation"),
+            encode="offset_autoencoder.models.network_kinds:encode_convolutional",
+            decode="offset_autoencoder.models.network_kinds:decode_convolutional",
+            reads="image_shape",
+            check="offset_autoencoder.models.resolve:check_sides",
+        ),
+        NetworkKind(
+            "convolutional_1d",
+            keys=("filters", "kernel_size", "activation"),
+            encode="offset_autoencoder.models.network_kinds:encode_convolutional",
+            decode="offset_autoencoder.models.network_kinds:decode_convolutional",
+            reads="sequence_shape",
+            check="offset_autoencoder.models.resolve:check_sides",
+        ),
+        NetworkKind(
+            "recurrent",
+            keys=("hidden", "cell"),
+            encode="offset_autoencoder.models.network_kinds:encode_recurrent",
+            decode="offset_autoencoder.models.network_kinds:decode_recurrent",
+            reads="sequence_shape",
+            check="offset_autoencoder.models.resolve:check_recurrent",
         ),
     ],
 )
@@ -170,26 +107,53 @@ class Network(values.Section):
     """``network:``, the encoder's shape; the decoder mirrors it.
 
     A ``dense`` encoder has a Dense layer for each width of ``hidden``; a ``convolutional`` one,
-    for image-shaped data, a strided convolution for each number of ``filters``. Both end in a
-    linear Dense layer, the code.
+    for images, a strided convolution for each number of ``filters``, and ``convolutional_1d``
+    likewise over the steps of a series; a ``recurrent`` one a layer of ``cell`` for each width of
+    ``hidden``, with Keras's own activations, of which the last step is kept. All end in a linear
+    Dense layer, the code.
 
-    Every loss is per sample: binary cross-entropy and squared error are means over the
-    features, categorical cross-entropy is the sum over them that its definition asks for.
+    Every loss is per sample: a mean over the features, but for categorical cross-entropy, which
+    is the sum over them that its definition asks for.
+
+    Attributes:
+        output: Activation of the reconstruction.
+        normalize: Norm of the code. ``unit``: each code has norm 1. ``power``: the mean of the
+            squared norm is 1, over the batch in training and over batches of late afterwards
+            (:class:`.models.layers.PowerNorm`). ``none``: as it comes. True and False are older
+            names of ``unit`` and ``none``.
+        initializer: Of all kernels, by Keras's name.
+        dropout: Share of each hidden layer's outputs that are set to 0 in training.
+        code_l1: Weight of the code's sum of absolute values, averaged over the batch, in the loss.
+        code_l2: The same of its sum of squares.
     """
 
+    later_keys = ("initializer", "dropout", "code_l1", "code_l2")
     kind: Annotated[str, values.member_of(NETWORK_KINDS)] = "dense"
     latent_dim: values.Width = 16
     hidden: list[values.Width] = Field([32])
     filters: Annotated[list[values.Width], Field(min_length=1)] = Field([16, 32])
     kernel_size: values.Width = 3
+    cell: Literal["gru", "lstm"] = "gru"
     activation: values.Activation = "relu"
-    output: Output = "sigmoid"
+    output: values.Activation = "sigmoid"
     loss: Loss = "binary_crossentropy"
-    normalize: bool = True
+    normalize: Annotated[Literal["unit", "power", "none"], BeforeValidator(values.norm_of_bool)] = (
+        "unit"
+    )
+    initializer: Annotated[str, values.member_of(INITIALIZERS)] = "glorot_uniform"
+    dropout: Annotated[values.NonNegative, Field(lt=1)] = 0.0
+    code_l1: values.NonNegative = 0.0
+    code_l2: values.NonNegative = 0.0
 
     @model_validator(mode="after")
-    def _output_fits_loss(self) -> Self:
+    def _keys_fit_together(self) -> Self:
         check_output(self.loss, self.output)
+        if self.code_l2 and self.normalize == "unit":
+            message = "the sum of squares of a code of unit norm is 1: set normalize: none or power"
+            raise values.WrongTogether(message, "code_l2")
+        if self.initializer == "identity" and not self.kind_record.is_dense:
+            message = f"identity initializes matrices, and kind: {self.kind} has other kernels"
+            raise values.WrongTogether(message, "initializer")
         return self
 
     @property
@@ -201,7 +165,9 @@ class Network(values.Section):
     def relevant(self) -> dict[str, Any]:
         """The keys that matter to this kind, and their values."""
         others = {key for kind in NETWORK_KINDS.values() for key in kind.keys}
-        return self.model_dump(exclude=others - {*self.kind_record.keys})
+        keys = self.relevant_values(exclude=others - {*self.kind_record.keys})
+        keys["normalize"] = {"unit": True, "none": False}.get(self.normalize, self.normalize)
+        return keys
 
 
 class Train(values.Section):
@@ -209,6 +175,9 @@ class Train(values.Section):
 
     Attributes:
         patience: Epochs without a lower validation loss after which a run stops.
+        schedule: How the learning rate falls, by the name of a schedule of Keras, from
+            ``learning_rate`` at the first step to ``schedule_end`` times that at the last step of
+            the last of ``epochs``, whether or not patience ends the run before.
         engine: ``numba``, the project's own compiled loop, trains networks of known dense layers
             on the CPU; ``keras`` trains any, on whatever device TensorFlow finds; ``auto`` takes
             the first that can. ``tensorflow`` is an older name of ``keras``.
@@ -217,10 +186,13 @@ class Train(values.Section):
         checkpoint_seconds: Between two checkpoints of a run in training.
     """
 
+    later_keys = ("schedule",)
     epochs: values.Epochs = 100
     batch_size: values.Count = 32
     optimizer: Annotated[str, values.member_of(OPTIMIZERS)] = "adam"
     learning_rate: values.Positive = 1e-3
+    schedule: Annotated[str, values.member_of(SCHEDULES)] = "constant"
+    schedule_end: Annotated[values.Positive, Field(le=1)] = 0.01
     patience: values.Nullable[values.Count] = 10
     engine: Annotated[
         str,
@@ -233,7 +205,8 @@ class Train(values.Section):
     @property
     def relevant(self) -> dict[str, Any]:
         """The keys that a run's weights depend on, and their values."""
-        return self.model_dump(exclude={"memory_limit", "checkpoint_seconds"})
+        without = {"schedule_end"} if self.schedule == "constant" else set()
+        return self.relevant_values(exclude={"memory_limit", "checkpoint_seconds", *without})
 
 
 class Anomaly(values.Section):
@@ -269,7 +242,7 @@ class Evaluate(values.Section):
         confidence: Of every interval; 1 - confidence is the level of every test.
         margin: A change of the error that counts as none: within this share of the baseline's error
             at the same seed; for the verdicts on offsets, of the test error of the run trained with
-            nothing at that seed or, without one, of its own with the offset omitted.
+            nothing at that seed or, without one, of its own as deployed.
         power: For which the number of seeds needed is stated.
         draws: Random draws that are averaged where an intervention draws; of many samples fewer,
             as many as bring 4096 vectors.

@@ -7,15 +7,17 @@ here and its builder in :mod:`.models.autoencoder`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import Field, model_validator
+import numpy as np
+from pydantic import Field, PrivateAttr, WrapValidator, model_validator
 
 from offset_autoencoder.config import values
-from offset_autoencoder.config.registries import Registry
+from offset_autoencoder.config.registries import LOSSES, Registry
 from offset_autoencoder.config.schema import Network
+from offset_autoencoder.errors import short_repr
 
 Options = Callable[["Model", Network, int], dict[str, Any]]
 
@@ -56,6 +58,8 @@ class System:
         noise_is_input: Whether its noise cannot be folded into the offset.
         starts_as_plain: Whether its (first) encoder has the initial weights of a plain model's
             of the same seed and is trained for the same code, so that the codes compare.
+        sends_code: Whether the code alone, with the norm of ``network.normalize``, is what an
+            offset and noise are added to.
         matches_parameters: Whether its encoder is widened to the parameters of another model.
         is_users: Whether the user's function builds it: nothing is known of its layers.
         code_layers: The names of the layer whose output is the code; the first that is there.
@@ -75,9 +79,10 @@ class System:
     concatenates: bool = False
     noise_is_input: bool = False
     starts_as_plain: bool = False
+    sends_code: bool = True
     matches_parameters: bool = False
     is_users: bool = False
-    code_layers: tuple[str, ...] = ("unit_code", "code")
+    code_layers: tuple[str, ...] = ("unit_code", "power_code", "code")
     offset_layer: str | None = None
     log_variance_layer: str | None = None
 
@@ -106,12 +111,14 @@ SYSTEMS: Registry[System] = Registry(
             resolve=_two_encoder,
             learns_offset=True,
             starts_as_plain=True,
+            sends_code=False,
             offset_layer="second_code_plus_offset",
         ),
         System(
             "ensemble",
             "offset_autoencoder.models.autoencoder:ensemble",
             keys=("encoders", "combine"),
+            sends_code=False,
             code_layers=("ensemble_code",),
         ),
         System(
@@ -129,6 +136,7 @@ SYSTEMS: Registry[System] = Registry(
             resolve=_vae,
             learns_noise=True,
             noise_is_input=True,
+            sends_code=False,
             code_layers=("sampled_code",),
             log_variance_layer="code_log_variance",
         ),
@@ -145,13 +153,80 @@ SYSTEMS: Registry[System] = Registry(
 )
 
 
+class NoiseRange(NamedTuple):
+    """Range of the noise's standard deviation, drawn anew for each sample and step of training.
+
+    Attributes:
+        low: The smallest standard deviation per coordinate.
+        high: The largest.
+        in_decibels: Whether it is uniform in decibels, rather than in the standard deviation.
+    """
+
+    low: float
+    high: float
+    in_decibels: bool = False
+
+    def at(self, share: Any) -> Any:
+        """The standard deviations at these shares of the way from low to high, floats or arrays."""
+        if self.in_decibels:
+            return self.low * (self.high / self.low) ** share
+        return self.low + (self.high - self.low) * share
+
+    @property
+    def rms(self) -> float:
+        """Root mean square of the noise per coordinate."""
+        low, high = self.low, self.high
+        if self.in_decibels:
+            return math.sqrt((high**2 - low**2) / (2 * math.log(high / low)))
+        return math.sqrt((low**2 + low * high + high**2) / 3)
+
+
+def draw_stddevs(stddev: float | NoiseRange, generator: Any, samples: int) -> Any:
+    """Standard deviation of each sample's noise, (samples, 1) float32; a fixed one: as a scalar.
+
+    ``generator`` is one of NumPy's.
+    """
+    if isinstance(stddev, NoiseRange):
+        return stddev.at(generator.random((samples, 1), dtype="float32"))
+    return np.float32(stddev)
+
+
+class _Range(NamedTuple):
+    low: float
+    high: float
+
+
+def _value_or_range(value: Any, validate: Callable[[Any], Any]) -> Any:
+    """A value, or the range of ``{low: 0, high: 6}``, whose ends are such values."""
+    if not isinstance(value, Mapping):
+        return validate(value)
+    if set(value) != {"low", "high"}:
+        raise ValueError(f"a range is {{low: ..., high: ...}}, got {short_repr(dict(value))}")
+    ends = _Range(validate(value["low"]), validate(value["high"]))
+    if not ends.low < ends.high:
+        raise ValueError(f"low must be below high, got {ends.low:g} and {ends.high:g}")
+    return ends
+
+
+def sweep_value(given: Any, value: Any) -> Any:
+    """A swept key's value: that of a list as a tuple, that of a range as ``"0..6"``."""
+    if isinstance(given, Mapping):
+        return "..".join(f"{float(given[end]):g}" for end in ("low", "high"))
+    return tuple(value) if isinstance(value, list) else value
+
+
+_OR_RANGE = WrapValidator(_value_or_range)
+
+
 class Model(values.Section):
     """``models.NAME:``, a system, and what is added to its code: an offset, noise, or both.
 
     ``rms`` scales the offset to that root mean square a coordinate (a table over the training
     split, a learned second encoder for every sample); null takes the vectors as they came.
-    ``ebn0_db`` states the noise of a channel instead of ``stddev``: for a code of unit norm that
-    carries ``bits``, Eb/N0 = 1 / (2 · bits · stddev²).
+    ``ebn0_db`` states the noise of a channel instead of ``stddev``: for a code of (mean) square
+    norm 1 that carries ``bits``, Eb/N0 = 1 / (2 · bits · stddev²). Either may be a range,
+    ``{low: 0, high: 6}``, of which each sample of each step draws a value: uniform in the
+    standard deviation, or in decibels. Then ``stddev`` is the root mean square of the noise.
 
     Attributes:
         system: ``additive``: z = encoder(x) + offset. ``concatenate``: the decoder reads both.
@@ -170,8 +245,8 @@ class Model(values.Section):
     system: Annotated[str, values.member_of(SYSTEMS)] = "additive"
     offset: values.Nullable[values.Name] = None
     rms: values.Nullable[values.Positive] = None
-    stddev: values.NonNegative = 0.0
-    ebn0_db: values.Nullable[values.Decibels] = None
+    stddev: Annotated[values.NonNegative, _OR_RANGE] = 0.0
+    ebn0_db: values.Nullable[Annotated[values.Decibels, _OR_RANGE]] = None
     bits: values.Nullable[values.Positive] = None
     second_hidden: values.Nullable[list[values.Width]] = None
     second_activation: values.Nullable[values.Activation] = None
@@ -182,6 +257,7 @@ class Model(values.Section):
     beta: values.NonNegative = 1.0
     warmup: values.WholeNumber = 0
     function: values.Nullable[values.FunctionName] = None
+    _noise_range: NoiseRange | None = PrivateAttr(None)
 
     @model_validator(mode="after")
     def _keys_go_with_system(self) -> Self:
@@ -212,12 +288,17 @@ class Model(values.Section):
         if (self.ebn0_db is None) != (self.bits is None):
             message = "ebn0_db and bits go together: noise in decibels, bits a code"
             raise values.WrongTogether(message, "ebn0_db" if self.bits is None else "bits")
-        if self.ebn0_db is not None and self.bits is not None:
-            if "stddev" in self.model_fields_set:
-                message = "ebn0_db and stddev both state the noise: leave out one"
-                raise values.WrongTogether(message, "stddev")
-            stddev = 1 / math.sqrt(2 * self.bits * 10 ** (self.ebn0_db / 10))
-            self.__dict__["stddev"] = stddev  # the model is frozen by now
+        if self.ebn0_db is not None and "stddev" in self.model_fields_set:
+            message = "ebn0_db and stddev both state the noise: leave out one"
+            raise values.WrongTogether(message, "stddev")
+        given: Any = self.stddev if self.ebn0_db is None else self.ebn0_db
+        ends = list(given) if isinstance(given, _Range) else [given]
+        if self.bits is not None:
+            ends = [1 / math.sqrt(2 * self.bits * 10 ** (end / 10)) for end in ends]
+        if len(ends) > 1:
+            self._noise_range = NoiseRange(min(ends), max(ends), self.ebn0_db is not None)
+            ends = [self._noise_range.rms]
+        self.__dict__["stddev"] = ends[0]  # the model is frozen by now
         return self
 
     @property
@@ -226,12 +307,35 @@ class Model(values.Section):
         return SYSTEMS[self.system]
 
     @property
+    def noise_range(self) -> NoiseRange | None:
+        """Range that the standard deviation of the noise is drawn from; None: it is ``stddev``."""
+        return self._noise_range
+
+    @property
     def common(self) -> dict[str, Any]:
         """The keys that every system has, and their values."""
         own = {key for system in SYSTEMS.values() for key in system.keys}
-        return self.model_dump(exclude={*own, "ebn0_db", "bits"})
+        ranges = {"noise_range": self.noise_range} if self.noise_range else {}
+        return {**self.model_dump(exclude={*own, "ebn0_db", "bits"}), **ranges}
 
     @property
     def options(self) -> dict[str, Any]:
         """The keys that only this system has, and their values."""
         return {key: getattr(self, key) for key in self.system_record.keys}
+
+
+def find_conflict(spec: Model, network: Network) -> tuple[str, str] | None:
+    """The key of a model or its network that does not go with another, and why; None: all do."""
+    record, system = spec.system_record, f"system: {spec.system}"
+    if record.learns_noise and LOSSES[network.loss].likelihood is None:
+        return "loss", f"loss: {network.loss} is no likelihood, which {system} needs"
+    for key in ("code_l1", "code_l2"):
+        if record.learns_noise and getattr(network, key):
+            return key, f"{system} has the KL divergence in its place: leave out {key}"
+    if spec.ebn0_db is not None and not record.is_users:
+        if not record.sends_code:
+            return "ebn0_db", f"{system} sends more than a code of norm 1: state stddev instead"
+        if network.normalize == "none":
+            what = "Eb/N0 is that of a code whose power is known, and normalize is none"
+            return "ebn0_db", f"{what} (set normalize: unit, or power)"
+    return None

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Collection, Iterable, Mapping
 from importlib.metadata import entry_points
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
-from offset_autoencoder.config.registries import ACTIVATIONS
+from offset_autoencoder.config.registries import ACTIVATIONS, ALIASES
 from offset_autoencoder.errors import InputError, did_you_mean, short_repr
 
 # Looked for in every installed package, which takes longer than to read params.yaml.
@@ -29,9 +29,21 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 
 class Section(BaseModel):
-    """A part of params.yaml: unknown keys are errors, values cannot be changed."""
+    """A part of params.yaml: unknown keys are errors, values cannot be changed.
+
+    Attributes:
+        later_keys: Keys that ids of runs do not have while they are at their default, so that
+            those made before these keys came stay as they are.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    later_keys: ClassVar[tuple[str, ...]] = ()
+
+    def relevant_values(self, exclude: set[str]) -> dict[str, Any]:
+        """The values by key, without those left out and the later ones at their default."""
+        fields = type(self).model_fields
+        unset = {key for key in self.later_keys if getattr(self, key) == fields[key].default}
+        return self.model_dump(exclude=exclude | unset)
 
 
 class WrongTogether(ValueError):
@@ -77,6 +89,12 @@ def member_of(names: Collection[str]) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def norm_of_bool(value: Any) -> Any:
+    """A norm of the code, or what the older names true and false stand for."""
+    words = {"true": "unit", "false": "none"}
+    return "none" if value in NULL_WORDS else words.get(str(value).lower(), value)
+
+
 T = TypeVar("T")
 NULL_WORDS = (None, "null", "None", "~", "")  # what YAML or DVC may write for it
 Nullable = Annotated[
@@ -104,7 +122,11 @@ Label = Annotated[
     bool | int | str,
     BeforeValidator(lambda v: int(v) if isinstance(v, float) and v.is_integer() else v),
 ]
-Activation = Annotated[str, member_of(ACTIVATIONS)]
+Activation = Annotated[
+    str,
+    member_of(ACTIVATIONS),
+    BeforeValidator(lambda name: ALIASES.get(name, name) if isinstance(name, str) else name),
+]
 
 ENVIRONMENT = "MLFLOW_TRACKING_URI"
 _SERVERS = ("http", "https")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,26 +12,38 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import load_params
 from offset_autoencoder.config.schema import Data, Split
-from offset_autoencoder.data.readers import base, find_reader, read_table
+from offset_autoencoder.data.preprocessing import Preprocessing
+from offset_autoencoder.data.readers import base, find_reader, read_table, roles_apart
 from offset_autoencoder.data.readers.base import ColumnRoles, Table
 from offset_autoencoder.errors import InputError, did_you_mean
 from offset_autoencoder.io.files import open_npy
 from offset_autoencoder.paths import PARAMS
 
-_OPTIONS = base.RoleKeys(features="--features", label="--label", id="--id", split=None, file=None)
+_NO_PREPROCESSING = Preprocessing()
+_OPTIONS = base.RoleKeys(
+    features="--features",
+    label="--label",
+    id="--id",
+    split=None,
+    header="--header",
+    complex="data.complex",
+    file=None,
+)
 
 
 @dataclass(frozen=True)
 class ColumnOptions:
     """Options of a command that assign the columns of a file to roles.
 
-    ``features`` are columns separated by commas, or the array of an npz; ``label`` and ``id`` a
-    column, an array, or (npy, idx) a file.
+    ``features`` are columns separated by commas, or the array of an npz or hdf5; ``label`` and
+    ``id`` a column, an array, or a file. ``header`` is whether a csv has one; None: as params.yaml
+    says.
     """
 
     features: str | None = None
     label: str | None = None
     id: str | None = None
+    header: bool | None = None
 
 
 def check_input(path: Path) -> base.Reader:
@@ -53,32 +65,44 @@ def read_new_samples(
     *,
     labelled: bool,
     trained_on: Sequence[str] | None = None,
+    preprocessing: Preprocessing = _NO_PREPROCESSING,
 ) -> Table:
     """Read samples, and ids and labels where they are named or known by params.yaml.
 
     Of a csv or parquet file the features are, failing ``options.features``, the columns that the
     model was trained on, in their order, wherever they stand; failing these too, all columns that
-    have no other role. Labels are read only where they are needed (``labelled``).
+    have no other role. Labels are read only where they are needed (``labelled``). Missing cells
+    and text are treated as those of the model's data set were; the table's notes say of which.
 
     Raises:
         InputError: where the file, a column or an array is missing or damaged, and where a value
             is no finite number.
     """
     try:
-        if (read_columns := check_input(path).columns) is not None:
-            columns = read_columns(path)
-            roles = _choose_columns(path, columns, options, trained_on, labelled=labelled)
-        else:
-            roles = ColumnRoles(
-                features=None if options.features is None else (options.features,),
-                label=options.label if labelled else None,
-                id=options.id,
-                keys=_OPTIONS,
-                locate=_locate,
-            )
+        reader = check_input(path)
+        data = load_params(PARAMS).data if PARAMS.exists() else Data()
+        needed = None if trained_on is None else preprocessing.raw_columns(trained_on)
+        roles = ColumnRoles(
+            label=options.label,
+            id=options.id,
+            header=data.header if options.header is None else options.header,
+            complex=data.complex,
+            missing=preprocessing.missing != "error",
+            text=frozenset(preprocessing.levels),
+            keys=_OPTIONS,
+            locate=_locate,
+        )
+        if reader.columns is not None:
+            columns = reader.columns(path, replace(roles, features=needed or ()))
+            roles = _choose_columns(path, columns, roles, data, options.features, needed)
+        elif reader.layout == "arrays":
+            roles = _choose_arrays(reader.names(path, roles), roles, data, options.features)
+        elif options.features is not None:
+            roles = replace(roles, features=(options.features,))
+        roles = roles if labelled else replace(roles, label=None)
         table = read_table(path, roles)
         base.check_features(table, roles)
-        return table
+        return preprocessing.apply(table, trained_on)
     except OSError as error:
         raise InputError(str(path), f"cannot be read: {error.strerror}") from None
 
@@ -89,33 +113,50 @@ def _locate(role: str, name: str) -> Path:
     return Path(name)
 
 
+def _choose_arrays(
+    names: Sequence[str], roles: ColumnRoles, data: Data, features: str | None
+) -> ColumnRoles:
+    """Roles of the arrays: by the options, then by params.yaml."""
+
+    def in_file(name: object) -> str | None:
+        return name if isinstance(name, str) and name in names else None
+
+    array = features or in_file(data.features)
+    return replace(
+        roles,
+        features=None if array is None else (array,),
+        label=roles.label or in_file(data.label),
+        id=roles.id or in_file(data.id),
+    )
+
+
 def _choose_columns(
     path: Path,
     columns: base.Columns,
-    options: ColumnOptions,
+    roles: ColumnRoles,
+    data: Data,
+    named_features: str | None,
     trained_on: Sequence[str] | None,
-    *,
-    labelled: bool,
 ) -> ColumnRoles:
     """Roles of the columns: by the options, then by model and params.yaml.
 
     A column that is no feature and that nobody asks for is not read: new samples may have
     nothing in it.
     """
-    params, names = load_params(PARAMS) if PARAMS.exists() else None, columns.names
-    data, split = (params.data, params.split) if params else (Data(), Split())
+    names = columns.names
+    split = load_params(PARAMS).split if PARAMS.exists() else Split()
 
     def in_file(name: object) -> str | None:
         return name if isinstance(name, str) and name in names else None
 
-    named = ColumnRoles(label=options.label, id=options.id, keys=_OPTIONS)
-    named.check_names(names, str(path), "column")
-    label, identity = options.label or in_file(data.label), options.id or in_file(data.id)
+    apart = roles_apart(path, roles)
+    roles.without(apart).check_names(names, str(path), "column")
+    label, identity = roles.label or in_file(data.label), roles.id or in_file(data.id)
     no_features = (label, identity, *map(in_file, (data.split, split.group, split.order)))
-    others = {name for name in no_features if name is not None}
+    others = {name for name in no_features if name is not None} - {*apart.values()}
     features, source = None if trained_on is None else tuple(trained_on), "the model"
-    if options.features is not None:
-        features = tuple(name.strip() for name in options.features.split(","))
+    if named_features is not None:
+        features = columns.expand(name.strip() for name in named_features.split(","))
         source = "--features"
     for name in features or ():
         if name not in names:
@@ -124,9 +165,9 @@ def _choose_columns(
         if name in others:
             what = f"column {name!r} is no feature: it is label, id, split, group or order"
             raise InputError(str(path), what)
-    if features is None and others - {identity} - ({label} if labelled else set()):
+    if features is None and others:
         features = columns.without(others)
-    return ColumnRoles(features, label if labelled else None, identity, keys=_OPTIONS)
+    return replace(roles, features=features, label=label, id=identity)
 
 
 def choose_side_inputs(
@@ -150,6 +191,8 @@ def choose_side_inputs(
         if not offset.is_file():
             raise InputError("--offset", f"no such file: {offset}")
         vectors, shape = open_npy(offset), (len(table.x), latent_dim)
+        if table.dropped and len(vectors) == len(table.x) + table.dropped:
+            vectors = vectors[table.row_numbers]
         if vectors.shape != shape:
             what = f"{offset} has shape {vectors.shape}, expected {shape}"
             raise InputError("--offset", what)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from offset_autoencoder import paths
 from offset_autoencoder.config.schema import SPLITS, SplitName
-from offset_autoencoder.data.scaling import Scale, ShiftAndFactor
+from offset_autoencoder.data.preprocessing import Preprocessing
+from offset_autoencoder.data.scaling import Scale, ScaleArrays
 from offset_autoencoder.data.splits import Digests, sample_digests
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io import files
@@ -55,8 +56,10 @@ class Schema:
         samples: Number of samples of each split.
         input_dim: Number of features of a sample.
         image_shape: ``[h, w]`` or ``[h, w, c]`` of a sample, or None.
+        sequence_shape: ``[steps, c]`` of a sample, or None; drawn where there is no image.
+        channels_first: Whether the channels stand first in both.
         scale: ``{"kind": ...}``, and ``divisor`` (unit), or ``constant_features``: the number of
-            features of a built-in data set that were set to 0 (minmax, standard).
+            features that were set to 0 (minmax, standard).
         range: ``[0, 1]`` where the scale is made for it (unit, minmax) and every value of
             every split, of whatever seed, keeps to it; None where values have no range to rely on.
         classes: The labels as they came, in order of class index, or None.
@@ -64,6 +67,8 @@ class Schema:
         digests: Of ``x``, ``y`` and ``ids`` of each split.
         columns: The features' names, where the files have names.
         left_out: Number of samples in no split: see :data:`PartName`.
+        preprocessing: What was done to the raw features before they were scaled.
+        dropped: Number of rows of the files that were left out for a missing cell.
     """
 
     source: str
@@ -76,7 +81,11 @@ class Schema:
     ids: str
     digests: dict[SplitName, dict[str, str | None]]
     columns: list[str] | None = None
+    sequence_shape: list[int] | None = None
+    channels_first: bool = False
     left_out: int = 0
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    dropped: int = 0
 
     def size(self, name: PartName) -> int:
         """Number of samples of a split, or of those in none."""
@@ -108,13 +117,15 @@ class PreparedData:
 class SplitStatistics:
     """Extremes of a split's scaled values (NaN where a value is), and digests.
 
-    ``samples`` holds a digest of each sample, ``sha256`` is that of x as written.
+    ``samples`` holds a digest of each sample, ``sha256`` is that of x as written, ``clipped`` the
+    number of values that were.
     """
 
     low: float
     high: float
     samples: Digests
     sha256: str
+    clipped: int = 0
 
 
 def in_order(
@@ -150,6 +161,7 @@ def write_splits(
     """
     low, high = dict.fromkeys(rows, np.inf), dict.fromkeys(rows, -np.inf)
     samples = {name: np.empty(len(part), dtype=np.uint64) for name, part in rows.items()}
+    clipped = dict.fromkeys(rows, 0)
     with contextlib.ExitStack() as stack:
         writers = {}
         for name, part in rows.items():
@@ -160,7 +172,9 @@ def write_splits(
                 first, end = np.searchsorted(part, (start, start + len(chunk)))
                 if first == end:
                     continue
-                scaled = scale.apply(chunk[part[first:end] - start])
+                raw = chunk[part[first:end] - start]
+                clipped[name] += scale.arrays.clipped(raw)
+                scaled = scale.apply(raw)
                 # Of NumPy's, since Python's own drop NaN.
                 low[name] = np.minimum(low[name], scaled.min())
                 high[name] = np.maximum(high[name], scaled.max())
@@ -168,7 +182,9 @@ def write_splits(
                 writers[name].append(scaled)
             report(start + len(chunk))
     return {
-        name: SplitStatistics(float(low[name]), float(high[name]), samples[name], writer.digest)
+        name: SplitStatistics(
+            float(low[name]), float(high[name]), samples[name], writer.digest, clipped[name]
+        )
         for name, writer in writers.items()
     }
 
@@ -188,22 +204,24 @@ def load_prepared(folder: Path | str = paths.PREPARED) -> PreparedData:
     return PreparedData(**loaded, schema=schema)
 
 
-def load_scale(folder: Path = paths.PREPARED) -> ShiftAndFactor:
-    """Read the shift and the factor of :func:`.scaling.apply_scale`, for new raw samples.
+def load_scale(folder: Path = paths.PREPARED) -> ScaleArrays:
+    """Read what :func:`.scaling.apply_scale` takes, for new raw samples.
 
     Raises:
         InputError: where ``scale.npz`` is missing or damaged.
     """
     arrays = files.read_npz(folder / "scale.npz")
-    if not {"shift", "factor"} <= arrays.keys():
-        raise InputError(str(folder / "scale.npz"), "holds no shift and factor")
-    return arrays["shift"], arrays["factor"]
+    if not {"shift", "factor"} <= arrays.keys() <= {*ScaleArrays._fields}:
+        raise InputError(
+            str(folder / "scale.npz"), "holds no shift and factor, or more than a scale"
+        )
+    return ScaleArrays(**arrays)
 
 
 def write_all_but_x(
     folder: Path,
     data: PreparedData,
-    scale: ShiftAndFactor,
+    scale: ScaleArrays,
     latent_dims: Mapping[str, Sequence[int]],
 ) -> None:
     """Write all but the splits' ``x.npy``, with the latent dims that each offset is needed in."""
@@ -215,9 +233,9 @@ def write_all_but_x(
     write_schema(folder, data.schema, scale)
 
 
-def write_schema(folder: Path, schema: Schema, scale: ShiftAndFactor) -> None:
+def write_schema(folder: Path, schema: Schema, scale: ScaleArrays) -> None:
     """Write the schema and the scale of a split."""
-    files.write_npz(folder / "scale.npz", dict(zip(("shift", "factor"), scale, strict=True)))
+    files.write_npz(folder / "scale.npz", scale.stored)
     files.write_json(folder / "schema.json", asdict(schema))
 
 
@@ -229,8 +247,9 @@ def load_schema(folder: Path) -> Schema:
     """
     document = files.read_json(folder / "schema.json")
     try:
+        document["preprocessing"] = Preprocessing(**document["preprocessing"])
         return Schema(**document)
-    except TypeError as error:
+    except (KeyError, TypeError) as error:
         where, what = str(folder / "schema.json"), f"is not a schema: {error}"
         raise InputError(where, what, "run dvc repro prepare") from None
 

@@ -1,25 +1,63 @@
-"""Scaling of raw values to network inputs: ``scaled = (raw − shift) · factor``, in float32."""
+"""Scaling of raw values to network inputs: ``scaled = (raw − shift) · factor``, in float32.
+
+Before that a missing value gets its feature's fill, and a value beyond the range of the training
+split may be clipped to it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.schema import Data
-from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.arrays import Matrix, chunks
+from offset_autoencoder.errors import InputError, first_names
+from offset_autoencoder.io.arrays import Matrix, chunks, rows_per_chunk
 
 _NAMED = 3
 _BLOCK_VALUES = 1 << 18  # converted at a time: they stay in fast memory
 _FULL_SCALE = {"uint8": 255.0, "uint16": 65535.0, "bool": 1.0}
 
+Float64 = NDArray[np.float64]
 
-ShiftAndFactor = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""Fitted scale as in ``scale.npz``, each ``(1,)`` or ``(D,)``."""
+
+class ScaleArrays(NamedTuple):
+    """Fitted scale as in ``scale.npz``; each array is float64, ``(1,)`` or ``(D,)``.
+
+    Attributes:
+        shift: Raw value that becomes 0.
+        factor: Of the raw value less the shift; 0 for a feature without spread.
+        fill: Raw value that stands for a missing one; None where none may be missing.
+        low: Smallest raw value that is not clipped; None where nothing is.
+        high: Largest one.
+    """
+
+    shift: Float64
+    factor: Float64
+    fill: Float64 | None = None
+    low: Float64 | None = None
+    high: Float64 | None = None
+
+    @property
+    def stored(self) -> dict[str, Float64]:
+        """The arrays that there are, by name."""
+        return {name: array for name, array in self._asdict().items() if array is not None}
+
+    def equals(self, other: ScaleArrays) -> bool:
+        """True if another scale has the same arrays."""
+        own, others = self.stored, other.stored
+        return own.keys() == others.keys() and all(
+            np.array_equal(array, others[name]) for name, array in own.items()
+        )
+
+    def clipped(self, x: NDArray[Any]) -> int:
+        """Number of raw values ``(n, D)`` beyond the range that is not clipped."""
+        if self.low is None or self.high is None:
+            return 0
+        return int(np.count_nonzero(x < self.low) + np.count_nonzero(x > self.high))
 
 
 @dataclass(frozen=True)
@@ -27,29 +65,48 @@ class Scale:
     """A fitted scale: ``none``, ``unit``, ``minmax`` or ``standard``.
 
     Attributes:
-        shift: float64 ``(1,)`` or ``(D,)``.
-        factor: float64, of the same shape.
         facts: Further facts for the schema: the divisor of ``unit``, the number of constant
             features that ``minmax`` and ``standard`` set to 0.
+        constant: Indices of these features.
     """
 
     kind: str
-    shift: NDArray[np.float64]
-    factor: NDArray[np.float64]
+    arrays: ScaleArrays
     facts: dict[str, float] = field(default_factory=dict)
+    constant: tuple[int, ...] = ()
 
     def apply(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """Scale raw samples; see :func:`apply_scale`."""
-        return apply_scale(x, self.shift, self.factor)
+        return apply_scale(x, *self.arrays)
 
     def equals(self, other: Scale) -> bool:
         """True if another scale gives every value the same."""
-        return all(map(np.array_equal, self.arrays, other.arrays))
+        return self.arrays.equals(other.arrays)
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A matrix ``(n, D)`` with a fill ``(D,)`` in the place of what is missing (NaN)."""
+
+    x: Matrix
+    fill: Float64
 
     @property
-    def arrays(self) -> ShiftAndFactor:
-        """Shift and factor."""
-        return self.shift, self.factor
+    def shape(self) -> tuple[int, ...]:
+        """``(n, D)``."""
+        return self.x.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Dtype of the values."""
+        return self.x.dtype
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, rows: slice, /) -> NDArray[Any]:
+        """Consecutive rows, filled."""
+        return fill_missing(self.x[rows], self.fill)
 
 
 def fit_scale(
@@ -59,58 +116,116 @@ def fit_scale(
     full_scale: float | None = None,
     feature_name: Callable[[int], str] = "column {}".format,
 ) -> Scale:
-    """Fit a scale on the training split, in one pass, chunk by chunk.
+    """Fit a scale on the training split, chunk by chunk.
 
     - ``none``: values as they came.
-    - ``unit``: all features by one divisor. Where the full scale is known it is that: 255
-      for uint8, 65535 for uint16, 16 for digits. Otherwise values that lie in [0, 1] over the
-      training split are left alone, and others divided by their largest magnitude there; so
-      negative values stay negative, and other splits may exceed 1.
+    - ``unit``, also where ``data.scale`` is None: all features by one divisor. Where the full
+      scale is known it is that: 255 for uint8, 65535 for uint16, 16 for digits, and what
+      :func:`largest_magnitude` finds in all samples. Otherwise it is found in the training split.
     - ``minmax``: each feature to [0, 1] over the training split; other splits may leave it.
     - ``standard``: each feature to mean 0 and standard deviation 1 (over n, not n − 1) over
       the training split.
 
-    A feature that is constant over the training split has no spread to scale by. In the user's
-    own files that is an error; in a built-in data set, whose pixels nobody can leave out, it
-    becomes 0 in every split.
+    Under ``data.missing: mean`` or ``median`` missing values are filled before that. Under
+    ``data.clip`` values beyond the range of the training split (of each feature; under ``none``
+    and ``unit`` of all of them) become the end of it.
+
+    A feature that is constant over the training split has no spread to scale by: ``minmax`` and
+    ``standard`` set it to 0 in every split, unless ``data.constant`` is ``error``.
 
     ``train`` is ``(n, D)``, raw, of any numeric dtype; ``full_scale`` is the largest value that the
     kind of data can take, where it is known; ``feature_name`` names a feature in messages.
 
     Raises:
-        InputError: for a feature of the user's own that is constant over the training split,
-            under ``minmax`` and ``standard``.
+        InputError: for a feature that is constant over the training split, under ``minmax`` and
+            ``standard``, where ``data.constant`` is ``error``.
     """
-    if data.scale == "none":
-        return Scale("none", np.zeros(1), np.ones(1))
-    if data.scale == "unit":
-        divisor = full_scale or _FULL_SCALE.get(train.dtype.name)
-        if divisor is None:
-            low, high, *_ = _survey(train, moments=False)
-            largest = float(max(-low.min(), high.max()))
-            divisor = 1.0 if low.min() >= 0 and largest <= 1 else largest
-        return Scale("unit", np.zeros(1), np.array([1 / divisor]), {"divisor": divisor})
+    kind, fill = data.scale or "unit", None
+    if data.missing in ("mean", "median"):
+        fill = _fit_fill(train, data.missing)
+        train = Filled(train, fill)
+    by_feature = kind in ("minmax", "standard")
+    divisor = (full_scale or _FULL_SCALE.get(train.dtype.name)) if kind == "unit" else 1.0
+    if not by_feature and not data.clip and divisor is not None:
+        return _by_one_divisor(kind, divisor, fill)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        low, high, mean, stddev = _survey(train, moments=data.scale == "standard")
-        shift, spread = (low, high - low) if data.scale == "minmax" else (mean, stddev)
+        low, high, mean, stddev = survey(train, moments=kind == "standard")
+        ends = (low, high) if by_feature else (low.min(keepdims=True), high.max(keepdims=True))
+        limits = ends if data.clip else (None, None)
+        if not by_feature:
+            divisor = divisor or _divisor(float(ends[0][0]), float(ends[1][0]))
+            return _by_one_divisor(kind, divisor, fill, *limits)
+        shift, spread = (low, high - low) if kind == "minmax" else (mean, stddev)
         factor = 1 / spread
     # Rounding gives a constant feature a deviation of 1e-17: minimum and maximum tell.
     constant = (low == high) | ~np.isfinite(factor)
-    if data.source == "file":
-        _check_spread(data.scale, constant, low, feature_name)
+    if data.constant == "error":
+        _check_spread(kind, constant, low, feature_name)
     factor[constant] = 0
     facts = {"constant_features": float(constant.sum())} if constant.any() else {}
-    return Scale(data.scale, shift, factor, facts)
+    indices = tuple(constant.nonzero()[0].tolist())
+    return Scale(kind, ScaleArrays(shift, factor, fill, *limits), facts, indices)
+
+
+def _by_one_divisor(kind: str, divisor: float, *others: Float64 | None) -> Scale:
+    facts = {"divisor": divisor} if kind == "unit" else {}
+    return Scale(kind, ScaleArrays(np.zeros(1), np.array([1 / divisor]), *others), facts)
+
+
+def largest_magnitude(x: Matrix) -> float:
+    """Divisor of ``unit`` for samples whose full scale is not known: 1 where all are in [0, 1].
+
+    It is taken over all samples, so that the seeds, each with a split of its own, have errors in
+    one unit.
+    """
+    if (known := _FULL_SCALE.get(x.dtype.name)) is not None:
+        return known
+    low, high, *_ = survey(x, moments=False)
+    return _divisor(float(low.min()), float(high.max()))
+
+
+def _divisor(low: float, high: float) -> float:
+    largest = max(-low, high)
+    return 1.0 if (low >= 0 and largest <= 1) or not np.isfinite(largest) else largest
+
+
+def fill_missing(x: NDArray[Any], fill: Float64 | None) -> NDArray[Any]:
+    """Samples ``(n, D)`` with the fill of their feature where they are NaN."""
+    if fill is None or x.dtype.kind != "f" or not (missing := np.isnan(x)).any():
+        return x
+    return np.where(missing, fill, x)
+
+
+def _fit_fill(train: Matrix, by: str) -> Float64:
+    """Mean or median of what is not missing, by feature; 0 where all is."""
+    if by == "mean":
+        total, count = np.zeros(train.shape[1]), np.zeros(train.shape[1])
+        for _, chunk in chunks(train):
+            total += np.nansum(chunk, axis=0, dtype=np.float64)
+            count += (~np.isnan(chunk)).sum(axis=0)
+        return total / np.maximum(count, 1)
+    fill, step = np.zeros(train.shape[1]), rows_per_chunk(len(train))
+    for first in range(0, len(fill), step):  # whole columns, as many as memory holds
+        some = slice(first, first + step)
+        columns = np.concatenate([np.array(chunk[:, some]) for _, chunk in chunks(train)])
+        present = ~np.isnan(columns).all(axis=0)
+        fill[some][present] = np.nanmedian(columns[:, present].astype(np.float64), axis=0)
+    return fill
 
 
 def apply_scale(
-    x: NDArray[Any], shift: NDArray[np.float64], factor: NDArray[np.float64]
+    x: NDArray[Any],
+    shift: Float64,
+    factor: Float64,
+    fill: Float64 | None = None,
+    low: Float64 | None = None,
+    high: Float64 | None = None,
 ) -> NDArray[np.float32]:
-    """Scale raw samples as the training split was: ``(x − shift) · factor``.
+    """Scale raw samples as the training split was: ``(x − shift) · factor``, filled and clipped.
 
     Computed in float64 block by block, then rounded to float32; a value too large
     for float32 becomes infinite. Samples ``(n, D)`` of any numeric dtype, or images ``(n, ...)``,
-    become ``(n, D)`` in C order; shift and factor are ``(1,)`` or ``(D,)``, from ``scale.npz``.
+    become ``(n, D)`` in C order; the others are the fields of :class:`ScaleArrays`.
 
     Raises:
         InputError: where the samples have not D features.
@@ -123,21 +238,24 @@ def apply_scale(
     with np.errstate(over="ignore", invalid="ignore"):
         for rows in _blocks(flat):
             work = flat[rows].astype(np.float64)
+            if fill is not None:
+                np.copyto(work, fill, where=np.isnan(work))
+            if low is not None:
+                np.clip(work, low, high, out=work)
             work -= shift
             work *= factor
             scaled[rows] = work
     return scaled
 
 
-def inverse_scale(x: NDArray[np.float32], scale: ShiftAndFactor) -> NDArray[np.float64]:
-    """Undo :func:`apply_scale`, as float64 ``(n, D)``.
+def inverse_scale(x: NDArray[np.float32], scale: ScaleArrays) -> Float64:
+    """Undo the shift and the factor of :func:`apply_scale`, as float64 ``(n, D)``.
 
     A feature that had no spread gets its one value.
     """
-    shift, factor = scale
     with np.errstate(divide="ignore"):
-        inverse = np.where(factor == 0, 0.0, 1 / factor)
-    return x.astype(np.float64) * inverse + shift
+        inverse = np.where(scale.factor == 0, 0.0, 1 / scale.factor)
+    return x.astype(np.float64) * inverse + scale.shift
 
 
 def _blocks(x: NDArray[Any]) -> Iterator[slice]:
@@ -145,18 +263,19 @@ def _blocks(x: NDArray[Any]) -> Iterator[slice]:
     return (slice(start, start + rows) for start in range(0, len(x), rows))
 
 
-def _survey(train: Matrix, *, moments: bool) -> tuple[NDArray[np.float64], ...]:
+def survey(x: Matrix, *, moments: bool) -> tuple[Float64, ...]:
     """Minimum and maximum and, where requested, mean and standard deviation of each feature.
 
-    Computed in one pass; means and sums of squared deviations of blocks are joined as in Chan,
-    Golub & LeVeque 1983, Am. Stat. 37, 242.
+    Missing values (NaN) do not count in the first two: of a feature that has no other they are
+    infinite. Computed in one pass; means and sums of squared deviations of blocks are joined as in
+    Chan, Golub & LeVeque 1983, Am. Stat. 37, 242.
     """
-    features = train.shape[1]
+    features = x.shape[1]
     low, high = np.full(features, np.inf), np.full(features, -np.inf)
     mean, squares, rows = np.zeros(features), np.zeros(features), 0
-    for _, chunk in chunks(train):
-        np.minimum(low, chunk.min(axis=0), out=low)
-        np.maximum(high, chunk.max(axis=0), out=high)
+    for _, chunk in chunks(x):
+        np.fmin(low, np.fmin.reduce(chunk, axis=0), out=low)
+        np.fmax(high, np.fmax.reduce(chunk, axis=0), out=high)
         for block in _blocks(chunk) if moments else ():
             values = chunk[block].astype(np.float64)
             own = values.mean(axis=0)
@@ -171,16 +290,14 @@ def _survey(train: Matrix, *, moments: bool) -> tuple[NDArray[np.float64], ...]:
 def _check_spread(
     kind: str,
     constant: NDArray[np.bool_],
-    values: NDArray[np.float64],
+    values: Float64,
     feature_name: Callable[[int], str],
 ) -> None:
     features = constant.nonzero()[0].tolist()
     if not features:
         return
-    others = ", ".join(feature_name(index) for index in features[1:_NAMED])
-    if len(features) > _NAMED:
-        others += f" and {len(features) - _NAMED} more"
+    others = first_names(map(feature_name, features[1:]), _NAMED - 1)
     what = f"{feature_name(features[0])} is {values[features[0]]:g} in every training sample and "
     what += "cannot be scaled" + (f"; so are {others}" if others else "")
-    mend = "leave constant features out, or set data.scale: unit"
+    mend = "set data.constant: zero or drop, or data.scale: unit"
     raise InputError(f"params.yaml: data.scale: {kind}", what, mend)

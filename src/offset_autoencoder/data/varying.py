@@ -10,7 +10,7 @@ too: what can be had by index is not copied.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +34,7 @@ from offset_autoencoder.data.prepared import (
 from offset_autoencoder.data.splits import sample_digests
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io import files
-from offset_autoencoder.io.arrays import ConcatenatedRows, RowSubset, TempArray, chunks
+from offset_autoencoder.io.arrays import ConcatenatedRows, Matrix, RowSubset, TempArray, chunks
 
 _SEEDS = "splits.json"
 _ROWS = "rows.npy"
@@ -99,7 +99,7 @@ class PreparedSplits:
         if folder == self.folder:
             return first
         schema, parts = load_schema(folder), list(first.parts.values())
-        is_scaled_alike = all(map(np.array_equal, load_scale(folder), load_scale(self.folder)))
+        is_scaled_alike = load_scale(folder).equals(load_scale(self.folder))
         x = ConcatenatedRows(tuple(part.x for part in parts))
         ids = np.concatenate([part.ids for part in parts])
         labels = [part.y for part in parts if part.y is not None]
@@ -154,18 +154,20 @@ def write_rows(folder: Path, rows: SplitRows) -> None:
         files.write_npy(folder / name / _ROWS, part)
 
 
-def statistics_of_rows(folder: Path, rows: SplitRows) -> dict[PartName, SplitStatistics]:
-    """Statistics of splits by their places in those of a folder, as if they had an x of their own.
-
-    They are read from front to back, a chunk at a time.
-    """
+def rows_of_first(folder: Path, rows: SplitRows) -> dict[PartName, Matrix]:
+    """Samples of splits by their places in those of a folder, read on access."""
     x = ConcatenatedRows(tuple(files.open_npy(folder / name / "x.npy") for name in rows))
-    return {name: _statistics(RowSubset(x, part)) for name, part in rows.items()}
+    return {name: RowSubset(x, part) for name, part in rows.items()}
 
 
-def _statistics(x: RowSubset) -> SplitStatistics:
+def statistics_of_rows(x: Mapping[PartName, Matrix]) -> dict[PartName, SplitStatistics]:
+    """Statistics of the scaled samples of splits, as if they were written as an x of their own."""
+    return {name: _statistics(part) for name, part in x.items()}
+
+
+def _statistics(x: Matrix) -> SplitStatistics:
     low, high = np.inf, -np.inf
-    samples, digest = np.empty(len(x), dtype=np.uint64), files.float32_digest(x.shape)
+    samples, digest = np.empty(len(x), dtype=np.uint64), files.float32_digest((len(x), x.shape[1]))
     for start, chunk in chunks(x):
         low, high = np.minimum(low, chunk.min()), np.maximum(high, chunk.max())
         samples[start : start + len(chunk)] = sample_digests(chunk)

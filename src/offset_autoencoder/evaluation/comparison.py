@@ -20,7 +20,13 @@ from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.evaluation import statistics, summary
 from offset_autoencoder.evaluation.metrics import higher_is_better
-from offset_autoencoder.evaluation.sample_size import Rule, SeedsNeeded, seeds_needed
+from offset_autoencoder.evaluation.sample_size import (
+    Rule,
+    SeedsNeeded,
+    out_of_reach,
+    seeds_needed,
+)
+from offset_autoencoder.evaluation.selection import TUNED
 from offset_autoencoder.evaluation.sign_flips import align, joint_sign_flips, smallest_p
 from offset_autoencoder.evaluation.statistics import (
     ONE_SPLIT,
@@ -37,7 +43,8 @@ Outcome = Literal[
 ]
 
 _NOISE_KEYS = ("rms", "stddev")
-_LEVEL_KEYS = frozenset({*_NOISE_KEYS, "ebn0_db"})
+LEVEL_KEYS = frozenset({*_NOISE_KEYS, "ebn0_db"})
+"""The keys that set a noise level."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,11 @@ class Comparison:
     def pairs(self) -> int:
         """Number of seeds that both sides finished."""
         return self.difference.count
+
+    @property
+    def is_settled(self) -> bool:
+        """False where more seeds may show what these do not."""
+        return self.outcome not in ("inconclusive", "too few seeds")
 
 
 @dataclass(frozen=True)
@@ -270,6 +282,8 @@ def _sentence(item: Comparison, pairing: _Pairing, evaluate: Evaluate) -> str:
             f"; if the difference is as seen, about {item.needed.seeds} seeds "
             f"({item.needed.span}) would {finds} with {percent(power)} power{after}"
         )
+    elif item.needed.none_settles:
+        after = f"; {out_of_reach(item.needed.floor, 'the change')}{after}"
     if outcome == "too few seeds":
         seeds = "1 seed" if item.pairs == 1 else f"{item.pairs} seeds"
         return (
@@ -312,9 +326,9 @@ def match_baseline(
         if other.model == baseline
         and agrees(other, [key for key, _ in other.sweep if key not in (*_NOISE_KEYS, *selected)])
         and (
-            (level := other.noise_level) is None
-            or any(key in selected for key, _ in other.sweep if key in _LEVEL_KEYS)
-            or same_value(level, setting.noise_level)
+            (level := level_of(other)) is None
+            or any(key in selected for key, _ in other.sweep if key in LEVEL_KEYS)
+            or same_value(level, level_of(setting))
         )
     ]
     if len(candidates) > 1:
@@ -329,12 +343,20 @@ def same_value(first: Any, second: Any) -> bool:
     return bool(first == second)
 
 
+def level_of(setting: Setting) -> float | str | None:
+    """A setting's noise level; :data:`.selection.TUNED` where its seeds have several."""
+    tuned = any(key in LEVEL_KEYS and value == TUNED for key, value in setting.sweep)
+    return TUNED if tuned else setting.noise_level
+
+
 def value_of(setting: Setting, key: str) -> Any:
-    """A setting's value of a key, swept or not.
+    """A setting's value of a key, swept or not; :data:`.selection.TUNED` for several.
 
     Raises:
         KeyError: where there is no such key.
     """
+    if dict(setting.sweep).get(key) == TUNED:
+        return TUNED
     for section in (setting.spec, setting.network, setting.train):
         if key in type(section).model_fields:
             return getattr(section, key)

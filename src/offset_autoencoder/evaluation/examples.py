@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import Run
-from offset_autoencoder.data.prepared import PreparedData
+from offset_autoencoder.data.prepared import PreparedData, Schema
 from offset_autoencoder.evaluation.run_evaluation import Offsets
 from offset_autoencoder.models.inference import Encoded, RunInference
 from offset_autoencoder.runs.load import FinishedRun, open_runs
@@ -26,13 +26,20 @@ class Reconstructions:
     """Samples and their reconstructions.
 
     Arrays are (n, height, width) or (n, height, width, channels) float32 where samples are images,
-    else (n, features); the data range is black and white, or else the least and the most drawn.
+    (n, steps, channels) where they are series, else (n, features); the data range is black and
+    white, or else the least and the most drawn.
     """
 
     originals: Array
     rows: Sequence[tuple[str, Array]]  # by setting
     prior: Sequence[tuple[str, Array]]  # decoded from the prior of a variational autoencoder
     data_range: tuple[float, float]
+    are_series: bool = False
+
+    @property
+    def are_lines(self) -> bool:
+        """True where samples are drawn as lines."""
+        return self.are_series or self.originals.ndim == 2
 
 
 @dataclass(frozen=True)
@@ -63,9 +70,7 @@ def reconstructions(
     """
     if not runs:
         return None
-    shape, most = data.schema.image_shape, _MOST_IMAGES
-    if shape is None:
-        shape, most = [data.schema.input_dim], _MOST_PROFILES
+    schema, most = data.schema, _MOST_PROFILES if data.schema.image_shape is None else _MOST_IMAGES
     labels = data.test.y
     rows = np.arange(min(most, len(data.test.x)))
     if labels is not None:
@@ -76,18 +81,27 @@ def reconstructions(
     outputs, prior = {}, {}
     for run_id, inference, encoded in _encoded_rows(data, runs, rows, offsets):
         decode = inference.decoder(x)
-        outputs[run_id] = decode(encoded.code, encoded.offset).reshape(-1, *shape)
+        outputs[run_id] = _in_shape(decode(encoded.code, encoded.offset), schema)
         if encoded.log_variance is not None:
             rng = np.random.default_rng(runs[run_id][1].seed)
             drawn = rng.standard_normal(encoded.log_variance.shape, dtype=np.float32)
-            prior[run_id] = decode(drawn, np.zeros_like(drawn)).reshape(-1, *shape)
-    low, high = data.schema.range or (float(x.min()), float(x.max()))
+            prior[run_id] = _in_shape(decode(drawn, np.zeros_like(drawn)), schema)
+    low, high = schema.range or (float(x.min()), float(x.max()))
     return Reconstructions(
-        originals=x.reshape(-1, *shape),
+        originals=_in_shape(x, schema),
         rows=[(name, outputs[run_id]) for name, run_id in names],
         prior=[(name, prior[run_id]) for name, run_id in names if run_id in prior],
         data_range=(low, high),
+        are_series=schema.image_shape is None and schema.sequence_shape is not None,
     )
+
+
+def _in_shape(x: Array, schema: Schema) -> Array:
+    """Samples (n, D) in the shape that is drawn, channels last."""
+    shape = schema.image_shape or schema.sequence_shape or [schema.input_dim]
+    has_channels = len(shape) == (3 if schema.image_shape else 2)
+    shaped = x.reshape(-1, *shape)
+    return np.moveaxis(shaped, 1, -1) if schema.channels_first and has_channels else shaped
 
 
 def codes(

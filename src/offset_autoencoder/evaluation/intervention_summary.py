@@ -2,7 +2,9 @@
 
 The error of a setting under an intervention less that with its own offset is divided by the error
 of the run of the same seed, network and training that was *trained with nothing*: one unit for
-every offset, noise level, network and split, so that one margin means the same for all.
+every offset, noise level, network and split, so that one margin means the same for all. Where no
+run of a setting's network and training was trained with nothing, the unit is the error of the run
+itself, on unseen samples and as deployed, in its own network and in the controls alike.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 from offset_autoencoder.config import Run, Setting, SplitName
 from offset_autoencoder.evaluation import statistics
 from offset_autoencoder.evaluation.controls import NOTHING, OWN_NETWORK, Network
-from offset_autoencoder.evaluation.interventions import OMITTED, OWN, Exchanges, Intervention
+from offset_autoencoder.evaluation.interventions import OWN, Exchanges, Intervention
 from offset_autoencoder.evaluation.run_evaluation import RunEvaluation
 from offset_autoencoder.evaluation.statistics import (
     ONE_SPLIT,
@@ -31,26 +33,30 @@ from offset_autoencoder.evaluation.statistics import (
 class Trial:
     """The exchanges of a run's offset in one network: its own, or a control of the same seed.
 
-    ``baseline`` are the metrics on the test split of the run trained with nothing; None without.
+    ``baseline`` are the metrics on the test split whose error is the unit: of the run trained with
+    nothing, None where that one diverged; of the run itself where ``has_baseline`` is False.
     """
 
     run: Run
     network: Network
     exchanges: Exchanges
     baseline: Mapping[str, float] | None = None
+    has_baseline: bool = True
 
 
 def trials(measured: Sequence[tuple[str, Run, RunEvaluation]]) -> list[Trial]:
     """Every run in its own network, then in its controls; evaluations by id, in order."""
     evaluations = {run_id: evaluation for run_id, _, evaluation in measured}
+    with_nothing = {run.setting.label for _, run, one in measured if NOTHING in one.references}
     found = []
     for run_id, run, evaluation in measured:
-        nothing = evaluation.references.get(NOTHING)
-        baseline = None if nothing is None else evaluations[nothing].metrics
-        found.append(Trial(run, OWN_NETWORK, evaluation.exchanges, baseline))
+        has_baseline = run.setting.label in with_nothing
+        unit_of = evaluation.references.get(NOTHING) if has_baseline else run_id
+        baseline = None if unit_of is None else evaluations[unit_of].metrics
+        found.append(Trial(run, OWN_NETWORK, evaluation.exchanges, baseline, has_baseline))
         for network, control in evaluation.references.items():
             if (handed := evaluations[control].guests.get(run_id)) is not None:
-                found.append(Trial(run, network, handed, baseline))
+                found.append(Trial(run, network, handed, baseline, has_baseline))
     return found
 
 
@@ -66,6 +72,7 @@ class InterventionSummary:
     values: NDArray[np.float64]  # under the intervention, one per seed, these ascending
     own: NDArray[np.float64]  # of the same network with the offset left as it is
     changes: Mapping[int, float]  # of the error by seed, as a share of the baseline's error
+    has_baseline: bool  # False where the baseline is the run itself
     estimate: Estimate  # of values
     difference: Estimate  # of values − own
     change: Estimate  # of changes
@@ -76,9 +83,8 @@ def summarise_interventions(
 ) -> list[InterventionSummary]:
     """Every intervention of every setting, in every metric it was measured in.
 
-    A run that lacks an intervention is left out of it. Where some seeds of a setting have a
-    baseline and others, whose baseline diverged, have none, changes are of the former alone; where
-    none has, they are shares of the run's own clean error.
+    A run that lacks an intervention is left out of it. Seeds whose baseline diverged have no
+    change.
 
     Returns:
         By setting, network, split, intervention and metric, each in the order in which it came.
@@ -117,6 +123,7 @@ def summarise_interventions(
                 InterventionSummary(
                     present[0].run.setting,
                     *(network, split, intervention, metric, values, own, changes),
+                    present[0].has_baseline,
                     *estimates,
                 )
             )
@@ -127,12 +134,9 @@ def _changes(
     items: Sequence[Trial], values: NDArray[np.float64], own: NDArray[np.float64], metric: str
 ) -> dict[int, float]:
     """By seed the error less that with the own offset, as a share of the baseline's error."""
-    units = [None if item.baseline is None else item.baseline.get(metric, np.nan) for item in items]
-    if not any(unit is not None for unit in units):
-        test = [item.exchanges.metrics["test"] for item in items]
-        units = [one.get(OMITTED, one[OWN])[metric] for one in test]
-    kept = np.array([unit is not None for unit in units], dtype=bool)
-    unit = np.array([unit for unit in units if unit is not None], dtype=np.float64)
+    kept = np.array([item.baseline is not None for item in items], dtype=bool)
+    units = [item.baseline.get(metric, np.nan) for item in items if item.baseline is not None]
+    unit = np.array(units, dtype=np.float64)
     with np.errstate(invalid="ignore"):
         change = relative_change(values[kept], unit, metric) - relative_change(
             own[kept], unit, metric

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import Params
-from offset_autoencoder.config.registries import Registry
+from offset_autoencoder.config.registries import ACTIVATIONS, Registry
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.errors import InputError, did_you_mean, short_repr
 from offset_autoencoder.evaluation.detection import auroc, average_precision
@@ -196,8 +196,9 @@ def _lacks_unit_interval(inputs: MetricInputs) -> tuple[str, str] | None:
     if inputs.low < 0 or inputs.high > 1:
         values = f"the test split has values from {inputs.low:g} to {inputs.high:g}"
         return f"data in [0, 1], and {values}", "set data.scale: unit or minmax, or take mse"
-    if all(setting.network.output == "linear" for setting in inputs.params.settings):
-        needs = "a reconstruction in [0, 1], and every model has output: linear"
+    outputs = sorted({setting.network.output for setting in inputs.params.settings})
+    if not any(ACTIVATIONS[output].output_range == "unit_interval" for output in outputs):
+        needs = f"a reconstruction in [0, 1], and every model has output: {' or '.join(outputs)}"
         return needs, "set output: sigmoid in one, or take mse"
     return None
 

@@ -1,7 +1,8 @@
 """Effects of each setting's offset over seeds: in its own network and in the controls, tested.
 
 All changes are of the error, as shares of the error of the run trained with nothing of the same
-seed (:mod:`.intervention_summary`), so that the margin is one size for every offset.
+seed (:mod:`.intervention_summary`), so that the margin is one size for every offset; without such
+a run, in its own network and in the controls, of the run's own.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ class OffsetEffects:
         own: Each of :data:`QUANTITIES`, in the network trained with the offset.
         controls: The same of the same vectors handed to each control that there is.
         against: Each of :data:`AGAINST` that there is: relative changes of the error.
-        has_baseline: False where changes are shares of the setting's own clean error, as no run
-            of its network and training was trained with nothing.
+        has_baseline: False where changes are shares of the setting's own error, as no run of its
+            network and training was trained with nothing.
         linear_decodability: Share of the variance of x explained by the offset alone.
     """
 
@@ -95,7 +96,7 @@ def offset_effects(
         if (shift := trial.exchanges.donor_shift) is not None:
             key = trial.run.setting.label, trial.network
             values.setdefault(key, {}).setdefault(DONOR_SHIFT, {})[trial.run.seed] = shift
-    with_baseline = {trial.run.setting.label for trial in trials if trial.baseline is not None}
+    with_baseline = {trial.run.setting.label for trial in trials if trial.has_baseline}
     explained = {probe.setting.label: probe.explained for probe in probes if probe.part == "offset"}
     against = _against(measured, metric)
     effects = []

@@ -2,7 +2,7 @@
 
 The trained network is given other vectors in the offset's place, on unseen samples (the test
 split) and on training samples. What counts is the change of the error, in units of the error of a
-network trained with nothing, against a margin.
+network trained with nothing (of its own, as deployed, where there is none), against a margin.
 
 - **second encoder**: on unseen samples another sample's vector costs, so does the mean vector of
   all, and the output moves to the donor. The decoder reads x from it.
@@ -19,8 +19,8 @@ No network has learnt what any network would do. So the same vectors are handed 
 never saw them (:mod:`.controls`). The first two words claim that the network makes something of
 the vectors, and need every quantity that they rest on to exceed the controls' by more than the
 margin, seed by seed. The next two claim an absence, which a network may owe to the table: their
-sentence says whether a network trained with nothing differs. Such words are *shown* equivalences:
-a test that finds nothing gives none of them.
+sentence says whether a network trained with nothing differs. Any verdict says which control is
+missing. Such words are *shown* equivalences: a test that finds nothing gives none of them.
 
 The rule itself is :func:`apply_rule`; nothing else here decides a word.
 """
@@ -49,6 +49,7 @@ from offset_autoencoder.evaluation.offset_effects import (
 )
 from offset_autoencoder.evaluation.sample_size import (
     Rule,
+    out_of_reach,
     seeds_for_difference,
     seeds_for_equivalence,
 )
@@ -96,8 +97,9 @@ class OffsetVerdict:
         beyond: By control each of :data:`BEYOND` less the control's.
         controls: By control each quantity of it.
         unsettled: The quantity that an inconclusive verdict hangs on, else empty.
-        seeds_needed: About how many seeds would settle that, if it is as seen; None where that is
-            not known.
+        seeds_needed: About how many seeds would settle that, if it is as seen; None where none
+            would, or that is not known.
+        floor: Half its interval that is left with any number of seeds; NaN where unknown.
     """
 
     setting: Setting
@@ -112,6 +114,7 @@ class OffsetVerdict:
     sentence: str = ""
     unsettled: str = ""
     seeds_needed: int | None = None
+    floor: float = math.nan
 
     @property
     def seeds(self) -> int:
@@ -272,18 +275,21 @@ def _judged(
     verdict: OffsetVerdict, family: int, evaluate: Evaluate, design: Design
 ) -> OffsetVerdict:
     ruling = apply_rule(verdict)
-    needed, unsettled = None, ""
+    needed, unsettled, floor = None, "", math.nan
     if ruling.word == "inconclusive":
         of = verdict.effects if ruling.control is None else verdict.beyond[ruling.control]
         level, overlap = 1 - evaluate.confidence, _overlap(design, ruling.quantity)
         rule = Rule(level / family, evaluate.confidence, evaluate.power, overlap)
         needed = _seeds_needed(of[ruling.quantity], rule)
+        floor = rule.floor(of[ruling.quantity].change.std)
         unsettled = ruling.quantity
         if ruling.control is not None:
             unsettled += f" beyond {ruling.control}"
         if not smallest_p(verdict.seeds, "greater") <= 1 - evaluate.confidence:
             ruling = ruling._replace(reason="too few seeds")
-    verdict = replace(verdict, word=ruling.word, unsettled=unsettled, seeds_needed=needed)
+    verdict = replace(
+        verdict, word=ruling.word, unsettled=unsettled, seeds_needed=needed, floor=floor
+    )
     return replace(verdict, sentence=_sentence(verdict, ruling.reason, evaluate.confidence))
 
 
@@ -308,7 +314,7 @@ def missing_controls(verdict: OffsetVerdict) -> str:
 
 def _sentence(verdict: OffsetVerdict, reason: str, confidence: float) -> str:
     """The verdict with the figures behind it; changes are shares of the baseline's error."""
-    unit = f"the error of a network {NOTHING}" if verdict.has_baseline else "its own clean error"
+    unit = f"the error of a network {NOTHING}" if verdict.has_baseline else "its own error"
     finite = math.isfinite(verdict.effects["omitted"].change.half)
     intervals = f", {percent(confidence)} intervals" if finite else ""
     parts = [f"change of the error as a share of {unit}{intervals}"]
@@ -337,10 +343,13 @@ def _sentence(verdict: OffsetVerdict, reason: str, confidence: float) -> str:
         share = statistics.share_percent(verdict.linear_decodability.mean)
         parts.append(f"linear decodability {share}")
     more = ""
-    if verdict.word in ("second encoder", "memorised") and (missing := missing_controls(verdict)):
+    if verdict.word != "inconclusive" and (missing := missing_controls(verdict)):
         more = f"; {missing}"
     if verdict.seeds_needed:
         more += f"; about {verdict.seeds_needed} seeds would settle it if that is as seen"
+    elif math.isfinite(verdict.floor):
+        of_shift = verdict.unsettled.startswith(DONOR_SHIFT)
+        more += f"; {out_of_reach(verdict.floor, 'the donor shift' if of_shift else 'the change')}"
     return f"{verdict.setting.label}: {verdict.word}: {reason} ({'; '.join(parts)}){more}"
 
 

@@ -30,7 +30,7 @@ from offset_autoencoder.evaluation.sample_errors import (
     summarise_errors,
 )
 from offset_autoencoder.evaluation.selection import Selected, select_settings
-from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design
+from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design, Estimate
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,26 @@ class ExperimentResults:
         return error_metric(self.evaluate)
 
     @property
+    def over_samples_too(self) -> dict[str, Estimate | None]:
+        """Each setting's mean over other seeds and other test samples, by label; None without."""
+        confidence = self.evaluate.confidence
+        groups = summary.rows_by_setting(self.runs, [item.setting for item in self.summaries])
+        finished = {s.label: [row for row in rows if row.finished] for s, rows in groups}
+        return {
+            label: summary.over_samples_too(rows, confidence, self.design)
+            for label, rows in finished.items()
+        }
+
+    @property
     def tuned(self) -> ExperimentResults:
-        """The results cut down to the settings that validation selected, and their comparisons."""
-        labels = {item.setting.label for item in self.selected}
+        """The results cut down to the runs that validation selected, and their comparisons."""
+        runs = [row for item in self.selected for row in item.rows]
+        settings = [item.setting for item in self.selected]
+        metric, confidence = self.evaluate.metric, self.evaluate.confidence
         return replace(
             self,
-            summaries=[item for item in self.summaries if item.setting.label in labels],
+            runs=runs,
+            summaries=summary.summarise(runs, settings, metric, confidence, self.design),
             comparisons=self.tuned_comparisons,
         )
 
@@ -118,7 +132,7 @@ def experiment_results(
     errors = {run_id: one.errors for run_id, one in evaluations.items() if one.errors}
     of_samples = runs, settings, errors
     selected = select_settings(runs, settings, evaluate, design) if evaluate.select else []
-    tuned = [item.setting for item in selected]
+    tuned = [row for item in selected for row in item.rows]
     return ExperimentResults(
         params=params,
         runs=runs,
@@ -145,10 +159,16 @@ def experiment_results(
         unconverged=unconverged,
         design=design,
         selected=selected,
+        tuned_comparisons=compare(
+            tuned,
+            [item.setting for item in selected],
+            evaluate,
+            design,
+            selected=evaluate.selected_keys,
+        ),
         sample_errors=error_columns(*of_samples, varies=design.varies),
         thresholds=[(row, errors[row.id]) for row in runs if row.id in errors],
         error_summaries=summarise_errors(*of_samples, confidence=confidence, design=design),
-        tuned_comparisons=compare(runs, tuned, evaluate, design, selected=evaluate.selected_keys),
     )
 
 

@@ -15,8 +15,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from offset_autoencoder.config import SPLITS, Run, SplitName
-from offset_autoencoder.config.registries import LOSSES
+from offset_autoencoder.config.registries import ACTIVATIONS, LOSSES
 from offset_autoencoder.config.schema import Evaluate
+from offset_autoencoder.config.systems import draw_stddevs
 from offset_autoencoder.evaluation import encoder_adaptation, interventions
 from offset_autoencoder.evaluation.controls import (
     Controls,
@@ -320,8 +321,8 @@ def _is_plain(run: Run) -> bool:
 
 def domain_of(run: FinishedRun, samples: Domain) -> Domain:
     """The domain of samples and of what the run makes of them."""
-    linear = run.architecture.network.output == "linear"
-    domain = replace(samples, in_unit_interval=samples.in_unit_interval and not linear)
+    is_unit = ACTIVATIONS[run.architecture.network.output].output_range == "unit_interval"
+    domain = replace(samples, in_unit_interval=samples.in_unit_interval and is_unit)
     return domain if METRICS[domain.error].applies(domain) else replace(domain, error="mse")
 
 
@@ -364,7 +365,7 @@ def as_trained(
     if encoded.code is not None and encoded.log_variance is not None:
         noise *= np.exp(encoded.log_variance / 2)
         return encoded.code + noise, encoded.offset
-    noise *= np.float32(run.stddev)
+    noise *= draw_stddevs(run.stddev, np.random.default_rng(seeds.spawn(1)[0]), len(noise))
     # A model of the user's own was trained with its noise on the offset, whatever it does with it.
     if encoded.code is None or run.architecture.system_record.is_users:
         return encoded.code, encoded.offset + noise

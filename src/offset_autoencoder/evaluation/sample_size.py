@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.evaluation.sign_flips import EXACT_UP_TO, Alternative, smallest_p
-from offset_autoencoder.evaluation.statistics import Equivalence, Estimate
+from offset_autoencoder.evaluation.statistics import Equivalence, Estimate, share_percent
 
 MOST_SEEDS = 100_000
 _NODES = 128
@@ -55,23 +55,46 @@ class Rule(NamedTuple):
         test, interval = stdtrit(seeds - 1, [1 - tail, (1 + self.confidence) / 2])
         return max(float(test) / (math.sqrt(seeds) * self.error(seeds)), float(interval))
 
+    def floor(self, std: float) -> float:
+        """Half the interval that is left with any number of seeds: that of the overlap alone."""
+        from scipy.special import ndtri
+
+        return float(ndtri((1 + self.confidence) / 2)) * std * math.sqrt(self.overlap)
+
 
 class SeedsNeeded(NamedTuple):
     """Number of seeds that an answer needs, its interval, and the answer.
 
     None where unknown or above 100,000; ``high`` is None too where no number of seeds is enough
-    at the near end of the interval.
+    at the near end of the interval. ``floor`` is half the interval of the change of the error, a
+    share, that is left with any number of seeds; NaN where unknown.
     """
 
     seeds: int | None
     finds: Literal["difference", "equivalence"] | None
     low: int | None = None
     high: int | None = None
+    floor: float = math.nan
+
+    @property
+    def none_settles(self) -> bool:
+        """True where mean and spread are known, and no number of seeds would settle it."""
+        return self.seeds is None and math.isfinite(self.floor)
 
     @property
     def span(self) -> str:
         """The interval in words: ``9 to 85``, or ``at least 9``."""
         return f"at least {self.low}" if self.high is None else f"{self.low} to {self.high}"
+
+
+def out_of_reach(floor: float, what: str) -> str:
+    """Clause on what no number of seeds settles, with the least half of its interval, a share."""
+    if not floor:
+        return f"if it is as seen, more than {MOST_SEEDS:,} seeds would be needed"
+    return (
+        "if the spread is as seen, no number of seeds would settle it: splits of the same samples "
+        f"leave the interval of {what} at ± {share_percent(floor)} or more"
+    )
 
 
 def seeds_needed(
@@ -85,6 +108,11 @@ def seeds_needed(
     distribution (Steiger & Fouladi, Noncentrality interval estimation, 1997).
     """
     rule = rule._replace(level=rule.level / max(family, 1))
+    needed = _needed(difference, equivalence, rule)
+    return needed._replace(floor=rule.floor(equivalence.change.std))
+
+
+def _needed(difference: Estimate, equivalence: Equivalence, rule: Rule) -> SeedsNeeded:
     different = seeds_for_difference(difference.mean, difference.std, rule)
     change, margin = equivalence.change, equivalence.margin
     equivalent = seeds_for_equivalence(change.mean, change.std, margin, rule)

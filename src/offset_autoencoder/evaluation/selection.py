@@ -2,19 +2,20 @@
 
 A model that is compared at one learning rate may lose for want of another. ``evaluate.select``
 names swept keys; of the settings of a model that differ in these alone, the one with the best mean
-on the validation split is selected. On one split the test samples have no part in it. Where each
-seed has a split of its own, validation samples of one are test samples of another
-(:func:`selection_note`).
+on the validation split is selected. Where each seed has a split of its own, validation samples of
+one are test samples of another, so a mean over seeds would have seen what it is tested on: there
+each seed selects for itself, by its own validation split.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from offset_autoencoder.config import Setting
+from offset_autoencoder.config import Run, Setting
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation import summary
 from offset_autoencoder.evaluation.metrics import VALIDATION, badness, error_metric
@@ -26,24 +27,44 @@ from offset_autoencoder.evaluation.statistics import (
 )
 from offset_autoencoder.evaluation.summary import RunRow
 
+TUNED = "tuned"
+"""A swept value that stands for the one that each seed selected."""
+
 
 @dataclass(frozen=True)
 class Selected:
-    """The setting that validation selected among those that differ in the selected keys alone."""
+    """Selection by validation among the settings that differ in the selected keys alone.
+
+    Attributes:
+        setting: What was selected; keys are :data:`TUNED` where seeds selected other values.
+        rows: The run selected at each seed, as a run of that setting.
+        candidates: Number of settings that it was selected from: the model's budget.
+        picks: At how many seeds each value of the selected keys was selected, most first.
+        validation: The metric on the validation split, over the seeds that finished.
+        unfinished: Number of seeds without a finite value.
+    """
 
     setting: Setting
-    candidates: int  # settings that it was selected from: the model's budget
-    validation: Estimate  # the metric on the validation split, over the seeds that finished
-    unfinished: int  # seeds without a finite value
+    rows: Sequence[RunRow]
+    candidates: int
+    picks: Mapping[str, int]
+    validation: Estimate
+    unfinished: int
+
+    @property
+    def picked(self) -> str:
+        """The picks with their seeds: ``"learning_rate=0.1 (12), learning_rate=0.2 (8)"``."""
+        return ", ".join(f"{value} ({count})" for value, count in self.picks.items() if value)
 
 
 def selection_note(design: Design) -> str:
-    """Sentence on what a selection by validation does to the test metrics of the selected."""
+    """Sentence on how validation selects, and what of the test split has a part in it."""
     if not design.varies:
-        return "The test split had no part in it."
+        return "By the mean over the seeds; the test split has no part in it."
     return (
-        "Validation samples of one seed are test samples of another, so the test metric of what "
-        "was selected out of several flatters it a little; split.vary: false keeps them apart."
+        "Each seed selects for itself, by its own validation split, which shares no sample with "
+        f"its test split; a value that differs between seeds is called {TUNED}: which, is in the "
+        "column picked of reports/tuned.csv."
     )
 
 
@@ -55,25 +76,60 @@ def select_settings(
 ) -> list[Selected]:
     """For each model, and each value of its other swept keys, the best setting by validation.
 
-    Best is the best mean over the seeds of ``evaluate.metric`` on the validation split (where that
-    is one of detection, of the error that tells: :func:`.metrics.error_metric`). A setting
-    of which a run diverged, or has no finite value, comes after all of which none did: a mean over
-    the seeds that were easy is no mean over the seeds. Of equals the first in params.yaml is taken.
-    A model that sweeps none of the keys enters as it is.
+    Best is the best ``evaluate.metric`` on the validation split (where that is one of detection,
+    the error that tells: :func:`.metrics.error_metric`): its mean over the seeds on one split, that
+    of each seed by itself where splits vary. A setting of which a run diverged, or has
+    no finite value, comes after all of which none did: a mean over the seeds that were easy is no
+    mean over the seeds. Of equals the first in params.yaml is taken. A model that sweeps none of
+    the keys enters as it is.
     """
-    metric = error_metric(evaluate)
-    candidates: dict[tuple[object, ...], list[Selected]] = {}
+    groups: dict[tuple[object, ...], list[tuple[Setting, list[RunRow]]]] = {}
     for setting, own in summary.rows_by_setting(rows, settings):
-        values = summary.values_of(own, f"{metric}{VALIDATION}")
-        finite = values[np.isfinite(values)]
-        estimate = mean_and_interval(finite, evaluate.confidence, design.overlap)
         others = (pair for pair in setting.sweep if pair[0] not in evaluate.selected_keys)
-        candidates.setdefault((setting.model, *others), []).append(
-            Selected(setting, 1, estimate, unfinished=len(values) - len(finite))
-        )
+        groups.setdefault((setting.model, *others), []).append((setting, own))
+    return [_select(group, evaluate, design) for group in groups.values()]
 
-    def rank(item: Selected) -> tuple[int, float]:
-        return item.unfinished, badness(metric, item.validation.mean)
 
-    best = ((min(group, key=rank), len(group)) for group in candidates.values())
-    return [Selected(one.setting, n, one.validation, one.unfinished) for one, n in best]
+def _select(
+    candidates: Sequence[tuple[Setting, Sequence[RunRow]]], evaluate: Evaluate, design: Design
+) -> Selected:
+    metric = error_metric(evaluate)
+    column = f"{metric}{VALIDATION}"
+
+    def rank(own: tuple[Setting, Sequence[RunRow]]) -> tuple[int, float]:
+        values = summary.values_of(own[1], column)
+        finite = values[np.isfinite(values)]
+        mean = float(np.mean(finite)) if len(finite) else np.nan
+        return len(values) - len(finite), badness(metric, mean)
+
+    by_seed: dict[int | None, list[tuple[Setting, list[RunRow]]]] = {}
+    for setting, own in candidates:
+        for seed in dict.fromkeys(row.run.seed if design.varies else None for row in own):
+            of_seed = [row for row in own if seed in (None, row.run.seed)]
+            by_seed.setdefault(seed, []).append((setting, of_seed))
+    selected = [min(options, key=rank) for options in by_seed.values()]
+    setting = _common([each for each, _ in selected] or [candidates[0][0]])
+    chosen = [row for _, own in selected for row in own]
+    kept = [key for key, _ in setting.sweep if key not in evaluate.selected_keys]
+    counts = Counter(row.run.setting.sweep_label(kept) for row in chosen)
+    values = summary.values_of(chosen, column)
+    finite = values[np.isfinite(values)]
+    return Selected(
+        setting,
+        rows=[replace(row, run=Run(setting, row.run.seed)) for row in chosen],
+        candidates=len(candidates),
+        picks=dict(counts.most_common()),
+        validation=mean_and_interval(finite, evaluate.confidence, design.overlap_on("validation")),
+        unfinished=len(values) - len(finite),
+    )
+
+
+def _common(settings: Sequence[Setting]) -> Setting:
+    """The setting, or one that stands for several of a model, with what differs as tuned."""
+    first = settings[0]
+    values = zip(*(setting.sweep for setting in settings), strict=True)
+    sweep = tuple(
+        pairs[0] if all(pair == pairs[0] for pair in pairs) else (pairs[0][0], TUNED)
+        for pairs in values
+    )
+    return first if sweep == first.sweep else replace(first, sweep=sweep)

@@ -9,6 +9,7 @@ Holm's does: the smallest corrected p is ``2 / 2ⁿ`` however many tests there a
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
@@ -76,13 +77,14 @@ def joint_sign_flips(
     thresholds = (observed[order] - _ROUNDING).tolist()
     extreme, largest_extreme = np.zeros((2, len(order)), dtype=np.int64)
     patterns = 0
-    for statistics in _flipped(rows[order], two_sided=two_sided):
-        patterns += statistics.shape[1]
-        largest = np.full(statistics.shape[1], -np.inf)
+    largest = np.empty(2**_BLOCK_BITS)
+    for size, statistics in _flipped(rows[order], two_sided=two_sided):
+        patterns += size
+        largest[:size] = -np.inf
         for index, (statistic, threshold) in enumerate(zip(statistics, thresholds, strict=True)):
             extreme[index] += np.count_nonzero(statistic >= threshold)
-            np.maximum(largest, statistic, out=largest)
-            largest_extreme[index] += np.count_nonzero(largest >= threshold)
+            np.maximum(largest[:size], statistic, out=largest[:size])
+            largest_extreme[index] += np.count_nonzero(largest[:size] >= threshold)
     # Drawn patterns are no more than a sample, to which the one seen is added.
     seen = int(rows.shape[1] > EXACT_UP_TO)
     p[made[order]] = (extreme + seen) / (patterns + seen)
@@ -122,29 +124,46 @@ def align(
     return matrix
 
 
-def _flipped(rows: NDArray[np.float64], *, two_sided: bool) -> Iterator[NDArray[np.float64]]:
-    """The statistics (tests, patterns) of rows (tests, seeds), flipped: blocks to be read once.
+def _flipped(
+    rows: NDArray[np.float64], *, two_sided: bool
+) -> Iterator[tuple[int, Iterator[NDArray[np.float64]]]]:
+    """The statistics of rows (tests, seeds), flipped: patterns in a block, then test by test.
 
     Up to 20 seeds under every pattern, but half of them for a two-sided test, as the other half
-    mirrors it; above, under patterns drawn at random.
+    mirrors it; above, under patterns drawn at random. An array is to be read before the next.
     """
     seeds = rows.shape[1]
     if seeds > EXACT_UP_TO:
-        rng = np.random.default_rng(0)
-        for start in range(0, DRAWN, 2**_BLOCK_BITS):
-            shape = (seeds, min(2**_BLOCK_BITS, DRAWN - start))
-            sums = rows @ (rng.integers(0, 2, size=shape, dtype=np.int8) * 2.0 - 1.0)
-            yield np.abs(sums, out=sums) if two_sided else sums
+        for signs in _drawn_signs(seeds):
+            sums = rows @ signs.astype(np.float64)
+            yield sums.shape[1], (np.abs(row, out=row) if two_sided else row for row in sums)
         return
     # The first seed is never flipped; the last ones are flipped within a block.
     first = max(1, seeds - _BLOCK_BITS)
     inner = rows[:, first:] @ _all_signs(seeds - first)
     outer = rows[:, :1] + rows[:, 1:first] @ _all_signs(first - 1)
-    for fixed in outer.T:
-        sums = inner + fixed[:, np.newaxis]
-        yield np.abs(sums, out=sums) if two_sided else sums
-        if not two_sided:
-            yield np.negative(sums, out=sums)
+    # One row at a time, which a core's cache holds with all that is done to it.
+    row = np.empty(inner.shape[1])
+    for fixed in outer.T.tolist():
+        pairs = list(zip(inner, fixed, strict=True))
+        flipped = (np.add(own, by, out=row) for own, by in pairs)
+        if two_sided:
+            yield len(row), (np.abs(each, out=row) for each in flipped)
+        else:
+            yield len(row), flipped
+            yield len(row), (np.subtract(-by, own, out=row) for own, by in pairs)
+
+
+@functools.lru_cache(maxsize=2)
+def _drawn_signs(seeds: int) -> tuple[NDArray[np.int8], ...]:
+    """Blocks of patterns of signs drawn with a fixed seed, (seeds, patterns): the same each time.
+
+    Kept, since drawing them takes as long as a family's tests.
+    """
+    rng = np.random.default_rng(0)
+    sizes = (min(2**_BLOCK_BITS, DRAWN - start) for start in range(0, DRAWN, 2**_BLOCK_BITS))
+    bits = (rng.integers(0, 2, size=(seeds, size), dtype=np.int8) for size in sizes)
+    return tuple(2 * block - 1 for block in bits)
 
 
 def _all_signs(seeds: int) -> NDArray[np.float64]:

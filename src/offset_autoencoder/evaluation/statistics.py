@@ -27,20 +27,25 @@ from offset_autoencoder.evaluation.sign_flips import joint_sign_flips
 class Design:
     """Design of an experiment: what differs from seed to seed, and so what intervals cover.
 
-    Both overlaps are 0 where one split is used. What is measured on test samples has the overlap
-    of Nadeau and Bengio, test samples over training samples. What is measured on training samples
+    All overlaps are 0 where one split is used. What is measured on test or validation samples has
+    that of Nadeau and Bengio, these over training samples. What is measured on training samples
     has more in common from seed to seed: a share f = n_train / N of all samples is drawn, so the
     variance between splits is σ²/n_train · (1 − f), and that of their mean about another data set
     of N samples is σ²/N, which is f / (1 − f) times as much.
     """
 
     varies: bool = False  # whether each seed has a split of its own
-    overlap: float = 0.0
+    overlap: float = 0.0  # test samples over training samples
+    validation_overlap: float = 0.0  # validation samples over training samples
     training_overlap: float = 0.0  # training samples over all others
 
     def overlap_on(self, split: SplitName) -> float:
         """Overlap of what is measured on the samples of a split."""
-        return self.training_overlap if split == "train" else self.overlap
+        return {
+            "train": self.training_overlap,
+            "validation": self.validation_overlap,
+            "test": self.overlap,
+        }[split]
 
     @property
     def covers(self) -> str:

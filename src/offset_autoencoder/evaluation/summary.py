@@ -47,6 +47,7 @@ class RunRow:
     metrics: Mapping[str, float] = field(default_factory=dict)  # none where it diverged
     # Of the metric that is compared, as deployed, (n,); None where it is no mean over samples.
     sample_errors: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    engine: str | None = None  # the one that trained it
 
     @property
     def finished(self) -> bool:
@@ -66,11 +67,12 @@ def runs_table(
     conditions = (*CONDITIONS, VALIDATION)
     metrics = [f"{metric}{condition}" for metric in METRICS for condition in conditions]
     ordered = sorted(present, key=lambda name: [*metrics, name].index(name))
-    return ["id", "model", "setting", *keys, "seed", "status", *ordered], [
+    return ["id", "model", "setting", *keys, "seed", "engine", "status", *ordered], [
         {
             "id": row.id,
             **setting_cells(row.run.setting, keys),
             "seed": row.run.seed,
+            "engine": row.engine,
             "status": row.status,
             **row.metrics,
         }
@@ -97,6 +99,8 @@ def setting_cells(setting: Setting, keys: Sequence[str]) -> dict[str, Any]:
     spec = setting.spec
     own: dict[str, Any] = {**spec.common, **spec.options, **dict.fromkeys(_NOISE_KEYS)}
     own |= {**setting.network.relevant, **setting.train.relevant, **_noise(setting)}
+    for section in (setting.network, setting.train):  # what ids leave out, or name otherwise
+        own |= {key: value for key, value in section if key in ("normalize", *section.later_keys)}
     cells = {key: None if own.get(key) is None else _cell(own[key]) for key in keys}
     cells |= {key: _cell(value) for key, value in setting.sweep if key in cells}
     return {"model": setting.model, "setting": setting.label, **cells}
@@ -371,14 +375,12 @@ def learning_curves(
     Raises:
         ValueError: where a run has no epoch.
     """
-    curves = []
+    curves, overlap = [], design.overlap_on("validation")
     for setting, losses in by_setting(val_losses):
         last = max(len(loss) for loss in losses)
         best = np.stack([best_so_far(loss, last) for loss in losses])
         epochs = shown_epochs(last)
-        estimates = [
-            mean_and_interval(best[:, epoch - 1], confidence, design.overlap) for epoch in epochs
-        ]
+        estimates = [mean_and_interval(best[:, epoch - 1], confidence, overlap) for epoch in epochs]
         mean, low, high = np.array([(each.mean, each.low, each.high) for each in estimates]).T
         curves.append(Curve(setting, epochs, mean, low, high, runs=len(losses)))
     return curves

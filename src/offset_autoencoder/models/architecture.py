@@ -26,6 +26,7 @@ class DenseLayer:
     units: int
     activation: str = "linear"
     trains: bool = True
+    is_hidden: bool = False
 
 
 class Architecture(Section):
@@ -37,6 +38,8 @@ class Architecture(Section):
         input_dim: Features of a sample.
         image_shape: Height, width and, where there are several, channels of a sample;
             None where it is no image or the network reads none.
+        sequence_shape: Steps and channels of a sample that is a series, or None likewise.
+        channels_first: True where the channels stand first in these; None where they do not.
         encoder_hidden: Hidden widths of the encoder where they are not the decoder's.
         second_rms: Root mean square per coordinate to which the second encoder's output is
             scaled; None: free.
@@ -49,6 +52,8 @@ class Architecture(Section):
     network: Network
     input_dim: Count
     image_shape: list[Count] | None = None
+    sequence_shape: list[Count] | None = None
+    channels_first: bool | None = None
     encoder_hidden: list[Count] | None = None
     second_hidden: list[Count] | None = None
     second_activation: Activation | None = None
@@ -146,8 +151,8 @@ def _stack(
     """Hidden layers, numbered from 1, and the last one: its name, units and activation."""
     rows = [(f"{name}{number}", width, activation) for number, width in enumerate(widths, start=1)]
     layers = []
-    for row in [*rows, last]:
-        layers.append(DenseLayer(row[0], inputs, *row[1:]))
+    for number, row in enumerate([*rows, last]):
+        layers.append(DenseLayer(row[0], inputs, *row[1:], is_hidden=number < len(rows)))
         inputs = row[1]
     return layers
 

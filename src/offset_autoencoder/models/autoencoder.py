@@ -18,14 +18,19 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config.registries import LOSSES, load
 from offset_autoencoder.config.schema import Network
+from offset_autoencoder.config.systems import NoiseRange
+from offset_autoencoder.config.values import validate_section
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.models import layers
 from offset_autoencoder.models.architecture import Architecture, DenseLayer
-from offset_autoencoder.models.backend import keras
+from offset_autoencoder.models.backend import float32_policy, keras
+from offset_autoencoder.models.nested import layers_named
+from offset_autoencoder.models.network_kinds import through
 from offset_autoencoder.user_code import blame_user_code, find_attribute
 
 Tensor = Any
 Inputs = dict[str, Tensor]
+Noise = float | NoiseRange
 
 
 def build_autoencoder(
@@ -35,9 +40,10 @@ def build_autoencoder(
     *,
     activation: str = "relu",
     output: str = "sigmoid",
-    normalize: bool = True,
+    normalize: bool | str = True,
     stddev: float = 0.0,
     seed: int = 0,
+    **network: Any,
 ) -> Any:
     """Build the offset-autoencoder ``x' = decoder(unit(encoder(x)) + offset + stddev · n)``.
 
@@ -52,9 +58,11 @@ def build_autoencoder(
         hidden: Widths of the encoder's hidden layers, possibly none.
         activation: Keras activation of the hidden layers.
         output: Keras activation of the reconstruction.
-        normalize: Whether the code has unit L2 norm.
+        normalize: ``"unit"`` or True: the code has unit L2 norm; ``"power"``: its mean squared
+            norm is 1; ``"none"`` or False: it is as it comes.
         stddev: Gaussian noise per coordinate of the code, in training only; 0 adds no layer.
         seed: Seed of the initial weights and of the noise.
+        network: Further keys of ``network:`` in params.yaml: ``initializer``, ``dropout`` ...
 
     Returns:
         A functional ``keras.Model``, not compiled. Inputs, by name: ``x`` (batch, input_dim)
@@ -67,28 +75,22 @@ def build_autoencoder(
         >>> model.fit({"x": x, "offset": offsets}, x)
     """
     needs = {loss.output: loss.name for loss in LOSSES.values() if loss.output}
-    network = Network.model_validate(
-        {
-            "latent_dim": latent_dim,
-            "hidden": list(hidden),
-            "activation": activation,
-            "output": output,
-            "loss": needs.get(output, "mean_squared_error"),
-            "normalize": normalize,
-        }
-    )
-    return build_model(Architecture(network=network, input_dim=input_dim), seed, stddev)
+    keys = {"latent_dim": latent_dim, "hidden": list(hidden), "activation": activation}
+    keys |= {"output": output, "loss": needs.get(output, "mean_squared_error")}
+    keys |= {"normalize": normalize, **network}
+    section = validate_section(Network, "build_autoencoder", keys)
+    return build_model(Architecture(network=section, input_dim=input_dim), seed, stddev)
 
 
 def build_model(
-    architecture: Architecture, seed: int = 0, stddev: float = 0.0, *, noise_input: bool = False
+    architecture: Architecture, seed: int = 0, stddev: Noise = 0.0, *, noise_input: bool = False
 ) -> Any:
     """The Keras model of an architecture.
 
     Args:
         architecture: Its layers.
         seed: Seed of the initial weights and of the noise.
-        stddev: As in :func:`build_autoencoder`.
+        stddev: As in :func:`build_autoencoder`, or a range of it.
         noise_input: Whether noise that cannot be folded into the offset is a third input,
             ``noise`` (batch, latent_dim), instead of drawn by a layer.
 
@@ -104,9 +106,10 @@ def build_model(
     shapes = {"x": (architecture.input_dim,), "offset": (architecture.network.latent_dim,)}
     if noise_input and system.noise_is_input:
         shapes["noise"] = shapes["offset"]
-    inputs = {name: keras.Input(shape, name=name) for name, shape in shapes.items()}
-    output = load(system.build)(architecture, inputs, seed, stddev)
-    return keras.Model(inputs, output, name="offset_autoencoder")
+    with float32_policy():  # whatever policy a module of the user's has set
+        inputs = {name: keras.Input(shape, name=name) for name, shape in shapes.items()}
+        output = load(system.build)(architecture, inputs, seed, stddev)
+        return keras.Model(inputs, output, name="offset_autoencoder")
 
 
 class Variables(NamedTuple):
@@ -122,17 +125,18 @@ def initial_variables(architecture: Architecture, model: Any, seed: int) -> Vari
     ``model`` is built of the architecture with ``noise_input``, whatever its seed and weights.
     """
     # The seed of a model decides their kernels and no other of their weights.
-    convolutions = keras.layers.Conv2D, keras.layers.Conv2DTranspose
-    seeds_kernel_alone = (keras.layers.Dense, *convolutions, layers.SampledCode)
+    norms = layers.SampledCode, layers.PowerNorm
+    seeds_kernel_alone = (keras.layers.Dense, *layers.CONVOLUTIONS, *norms)
     weighted = [layer for layer in model.layers if layer.weights]
     kernels = {}
-    is_users = architecture.system_record.is_users
-    if is_users or any(type(layer) not in seeds_kernel_alone for layer in weighted):
+    draws = architecture.system_record.is_users or architecture.network.dropout
+    if draws or any(type(layer) not in seeds_kernel_alone for layer in weighted):
         model = build_model(architecture, seed, noise_input=True)
     else:  # kernels are drawn in a tenth of the time that a model is built in
         for layer in weighted:
             if hasattr(layer, "kernel"):
-                draw = layers.glorot_uniform(seed, layer.name)
+                name = architecture.network.initializer
+                draw = layers.kernel_initializer(name, seed, layer.name)
                 kernels[layer.kernel.path] = draw(layer.kernel.shape)
     return Variables(
         *(
@@ -142,13 +146,13 @@ def initial_variables(architecture: Architecture, model: Any, seed: int) -> Vari
     )
 
 
-def additive(architecture: Architecture, inputs: Inputs, seed: int, stddev: float) -> Tensor:
+def additive(architecture: Architecture, inputs: Inputs, seed: int, stddev: Noise) -> Tensor:
     """The code is ``z = encoder(x) + offset + stddev · n``."""
     code = encode(architecture, inputs["x"], seed)
     return _add_and_decode(architecture, code, inputs["offset"], seed, stddev)
 
 
-def concatenate(architecture: Architecture, inputs: Inputs, seed: int, stddev: float) -> Tensor:
+def concatenate(architecture: Architecture, inputs: Inputs, seed: int, stddev: Noise) -> Tensor:
     """The decoder reads [encoder(x) + stddev · n, offset]."""
     code = encode(architecture, inputs["x"], seed)
     if "noise" in inputs:
@@ -159,7 +163,7 @@ def concatenate(architecture: Architecture, inputs: Inputs, seed: int, stddev: f
     return decode(architecture, both, seed)
 
 
-def two_encoder(architecture: Architecture, inputs: Inputs, seed: int, stddev: float) -> Tensor:
+def two_encoder(architecture: Architecture, inputs: Inputs, seed: int, stddev: Noise) -> Tensor:
     """With f a second encoder, trained or frozen: z = encoder(x) + f(x) + offset + stddev · n.
 
     Where f is scaled, every f(x) has the norm ``second_rms · √L``.
@@ -167,12 +171,11 @@ def two_encoder(architecture: Architecture, inputs: Inputs, seed: int, stddev: f
     network, x, trains = architecture.network, inputs["x"], not architecture.frozen
     code = encode(architecture, x, seed)
     if network.kind_record.is_dense or architecture.second_hidden is not None:
-        second = _through(architecture.second_encoder_layers, x, seed)
+        second = through(architecture, architecture.second_encoder_layers, x, seed)
     else:
         activation = architecture.second_activation
         features = encode_hidden(architecture, x, seed, "second_", activation, trains)
-        last = layers.dense(network.latent_dim, "linear", "second_code", seed, trainable=trains)
-        second = last(features)
+        second = _linear(architecture, features, "second_code", seed, trains=trains)
     if architecture.second_rms is not None:
         second = layers.UnitNorm(name="second_unit_code")(second)
         norm = architecture.second_rms * math.sqrt(network.latent_dim)
@@ -181,7 +184,7 @@ def two_encoder(architecture: Architecture, inputs: Inputs, seed: int, stddev: f
     return _add_and_decode(architecture, code, second, seed, stddev)
 
 
-def ensemble(architecture: Architecture, inputs: Inputs, seed: int, stddev: float) -> Tensor:
+def ensemble(architecture: Architecture, inputs: Inputs, seed: int, stddev: Noise) -> Tensor:
     """The code is ``z = combined + offset + stddev · n``, combined over the encoders' codes."""
     prefixes = architecture.encoder_prefixes
     codes = [encode(architecture, inputs["x"], seed, prefix) for prefix in prefixes]
@@ -190,7 +193,7 @@ def ensemble(architecture: Architecture, inputs: Inputs, seed: int, stddev: floa
     return _add_and_decode(architecture, code, inputs["offset"], seed, stddev)
 
 
-def vae(architecture: Architecture, inputs: Inputs, seed: int, stddev: float) -> Tensor:
+def vae(architecture: Architecture, inputs: Inputs, seed: int, stddev: Noise) -> Tensor:
     """Offset plus a draw from N(mean(x), variance(x)), whose divergence from N(0, 1) is a loss too.
 
     The KL divergence, in nats per sample, is brought to the scale of the reconstruction loss, so
@@ -200,8 +203,8 @@ def vae(architecture: Architecture, inputs: Inputs, seed: int, stddev: float) ->
     network = architecture.network
     log_variance_name = str(architecture.system_record.log_variance_layer)
     features = encode_hidden(architecture, inputs["x"], seed)
-    mean = layers.dense(network.latent_dim, "linear", "code", seed)(features)
-    log_variance = layers.dense(network.latent_dim, "linear", log_variance_name, seed)(features)
+    mean = _linear(architecture, features, "code", seed)
+    log_variance = _linear(architecture, features, log_variance_name, seed)
     draws = [inputs["noise"]] if "noise" in inputs else []
     code = layers.SampledCode(
         beta=1.0 if architecture.beta is None else architecture.beta,
@@ -214,7 +217,7 @@ def vae(architecture: Architecture, inputs: Inputs, seed: int, stddev: float) ->
 
 
 def _add_and_decode(
-    architecture: Architecture, code: Tensor, offset: Tensor, seed: int, stddev: float
+    architecture: Architecture, code: Tensor, offset: Tensor, seed: int, stddev: Noise
 ) -> Tensor:
     added = keras.layers.Add(name="code_plus_offset")([code, offset])
     if stddev:
@@ -240,11 +243,24 @@ def encode_hidden(
 
 
 def encode(architecture: Architecture, x: Tensor, seed: int, prefix: str = "") -> Tensor:
-    """The code (batch, L): hidden layers, a linear Dense layer, unit L2 norm if asked for."""
+    """The code (batch, L): hidden layers, a linear Dense layer, its norm and its penalty."""
     network = architecture.network
     features = encode_hidden(architecture, x, seed, prefix)
-    code = layers.dense(network.latent_dim, "linear", f"{prefix}code", seed)(features)
-    return layers.UnitNorm(name=f"{prefix}unit_code")(code) if network.normalize else code
+    code = _linear(architecture, features, f"{prefix}code", seed)
+    if network.normalize != "none":
+        norms: dict[str, Any] = {"unit": layers.UnitNorm, "power": layers.PowerNorm}
+        code = norms[network.normalize](name=f"{prefix}{network.normalize}_code")(code)
+    if network.code_l1 or network.code_l2:
+        code = layers.CodePenalty(network.code_l1, network.code_l2, name=f"{prefix}penalty")(code)
+    return code
+
+
+def _linear(
+    architecture: Architecture, x: Tensor, name: str, seed: int, trains: bool = True
+) -> Tensor:
+    """A linear Dense layer to as many values as the code has."""
+    layer = DenseLayer(name, 0, architecture.network.latent_dim, trains=trains)
+    return through(architecture, [layer], x, seed)
 
 
 def decode(architecture: Architecture, code: Tensor, seed: int) -> Tensor:
@@ -252,73 +268,13 @@ def decode(architecture: Architecture, code: Tensor, seed: int) -> Tensor:
     return load(architecture.network.kind_record.decode)(architecture, code, seed)
 
 
-def encode_dense(architecture: Architecture, x: Tensor, seed: int, prefix: str, **_: Any) -> Tensor:
-    """A Dense layer for each hidden width."""
-    return _through(architecture.encoder_layers(prefix)[:-1], x, seed)
-
-
-def decode_dense(architecture: Architecture, code: Tensor, seed: int) -> Tensor:
-    """The hidden widths backwards, then a Dense layer with the output's activation."""
-    return _through(architecture.decoder_layers, code, seed)
-
-
-def encode_convolutional(
-    architecture: Architecture, x: Tensor, seed: int, prefix: str, **options: Any
-) -> Tensor:
-    """A convolution of stride 2 for each number of filters."""
-    network = architecture.network
-    features = keras.layers.Reshape(_image(architecture), name=f"{prefix}image")(x)
-    for number, filters in enumerate(network.filters, start=1):
-        name = f"{prefix}encoder_{number}"
-        kind, size = keras.layers.Conv2D, network.kernel_size
-        features = layers.strided(kind, filters, size, name, seed, **options)(features)
-    return keras.layers.Flatten(name=f"{prefix}flat")(features)
-
-
-def decode_convolutional(architecture: Architecture, code: Tensor, seed: int) -> Tensor:
-    """A Dense layer, then transposed convolutions; what is too large is cropped."""
-    network = architecture.network
-    height, width, channels = _image(architecture)
-    halvings = len(network.filters)
-    small = [-(-side // 2**halvings) for side in (height, width)]
-    start = (*small, network.filters[-1])
-    image = layers.dense(math.prod(start), network.activation, "decoder_dense", seed)(code)
-    image = keras.layers.Reshape(start, name="decoder_image")(image)
-    outputs = [*reversed(network.filters[:-1]), channels]
-    for number, filters in enumerate(outputs, start=1):
-        name, activation = f"decoder_{number}", network.activation
-        if number == halvings:
-            name, activation = "reconstruction_image", "linear"
-        size, transposed = network.kernel_size, keras.layers.Conv2DTranspose
-        image = layers.strided(transposed, filters, size, name, seed, activation=activation)(image)
-    surplus = [image.shape[1] - height, image.shape[2] - width]
-    if any(surplus):
-        crop = tuple((extra // 2, extra - extra // 2) for extra in surplus)
-        image = keras.layers.Cropping2D(crop, name="crop")(image)
-    flat = keras.layers.Reshape((architecture.input_dim,), name="reconstruction_flat")(image)
-    return keras.layers.Activation(network.output, name="reconstruction")(flat)
-
-
-def _image(architecture: Architecture) -> tuple[int, int, int]:
-    shape = architecture.image_shape
-    if shape is None or len(shape) not in (2, 3):
-        raise ValueError(f"a {architecture.network.kind} network needs samples with an image shape")
-    height, width, channels = (*shape, 1)[:3]
-    return height, width, channels
-
-
-def _through(stack: Sequence[DenseLayer], x: Tensor, seed: int) -> Tensor:
-    for layer in stack:
-        x = layers.dense(layer.units, layer.activation, layer.name, seed, trainable=layer.trains)(x)
-    return x
-
-
 def build_user_model(architecture: Architecture, seed: int) -> Any:
     """Call the user's ``f(input_dim, latent_dim, seed)`` and check what it returns.
 
     The model has the inputs ``x`` (batch, input_dim) and ``offset`` (batch, latent_dim) and one
     output (batch, input_dim). Layers without a seed of their own get one that ``seed`` decides. A
-    layer named ``code``, (batch, latent_dim), tells the evaluation where its code is.
+    layer named ``code``, (batch, latent_dim), tells the evaluation where its code is; it may stand
+    in a model within the model, or be one.
 
     Raises:
         InputError: where the function is not found, raises, or returns something else.
@@ -346,9 +302,9 @@ def build_user_model(architecture: Architecture, seed: int) -> Any:
     output = tuple(getattr(model.output, "shape", ()))
     if output != expected["x"]:
         raise InputError(where, f"its output must have the shape {expected['x']}, got {output}")
-    for layer in model.layers:
+    for layer in layers_named(model, "code"):
         shape = tuple(getattr(layer.output, "shape", ()))
-        if layer.name == "code" and shape != expected["offset"]:
+        if shape != expected["offset"]:
             raise InputError(
                 where,
                 f"its layer 'code' must have the shape {expected['offset']}, got {shape}",

@@ -8,6 +8,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from offset_autoencoder.errors import InputError
+
 
 @contextlib.contextmanager
 def _native_messages_held() -> Iterator[None]:
@@ -31,11 +33,40 @@ def _native_messages_held() -> Iterator[None]:
             os.close(stderr)
 
 
+def _set_own_config() -> None:
+    """Undo what Keras took from the user's keras.json, on which no run's weights may depend."""
+    own = {"image_data_format": "channels_last", "floatx": "float32", "epsilon": 1e-7}
+    for key, value in own.items():
+        if (theirs := getattr(keras.config, key)()) != value:
+            getattr(keras.config, f"set_{key}")(value)
+            note = f"note: {key} is {value} in this project, not {theirs} as in keras.json"
+            print(note, file=sys.stderr)
+
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
-with _native_messages_held():
-    import keras
-    import tensorflow as tf
+try:
+    with _native_messages_held():
+        import keras
+        import tensorflow as tf
+except ValueError as error:  # of a value in there that Keras does not know
+    if "configuration" not in str(error):
+        raise
+    _path = f"{os.environ.get('KERAS_HOME') or '~/.keras'}/keras.json"
+    raise InputError(_path, f"Keras cannot start: {error}", "mend or remove the file") from None
+_set_own_config()
 tf.get_logger().setLevel("ERROR")  # of warnings, only those on how it compiles ever come
 
-__all__ = ["keras", "tf"]
+
+@contextlib.contextmanager
+def float32_policy() -> Iterator[None]:
+    """Within the block layers compute in float32, whatever policy was set before."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+__all__ = ["float32_policy", "keras", "tf"]

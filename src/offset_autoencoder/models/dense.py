@@ -16,7 +16,7 @@ Floats = NDArray[Any]  # float32 or float64
 
 # Klambauer et al. 2017, equation 14.
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
-_SHORTEST = 1e-6
+_SHORTEST, _LEAST_POWER = 1e-6, 1e-12  # as in the models' own layers
 _BLOCK_VALUES = 2**18  # of the widest layer at a time: 1 MB, which stays in the cache
 
 
@@ -55,20 +55,33 @@ ACTIVATIONS: dict[str, Callable[[Floats], Floats]] = {
     "silu": lambda x: x * sigmoid(x),
     "linear": lambda x: x,
     "softmax": softmax,
+    "softplus": lambda x: np.logaddexp(x, 0, dtype=x.dtype),
+    "leaky_relu": lambda x: np.maximum(x, x.dtype.type(0.2) * x),
+    "relu6": lambda x: np.clip(x, 0, 6),
+    "exponential": np.exp,
 }
 """By Keras's name; a network with another activation is run by Keras."""
+
+
+def activate(x: Floats, name: str) -> Floats:
+    """An activation by Keras's name of x (n, units), in its dtype; by Keras where not by NumPy."""
+    if name in ACTIVATIONS:
+        return ACTIVATIONS[name](x)
+    from offset_autoencoder.models.backend import keras, tf
+
+    return np.asarray(keras.activations.get(name)(tf.constant(x)))
 
 
 def forward(x: Floats, layers: Iterable[tuple[Floats, Floats, str]]) -> Floats:
     """The output (n, units) of Dense layers for x (n, inputs), all in the dtype of x.
 
-    ``layers`` are the kernel (inputs, units), bias (units,) and activation, a key of
-    :data:`ACTIVATIONS`, of each.
+    ``layers`` are the kernel (inputs, units), bias (units,) and Keras's name of the activation
+    of each.
     """
     for kernel, bias, activation in layers:
         y: Floats = x @ kernel.astype(x.dtype, copy=False)
         y += bias
-        x = ACTIVATIONS[activation](y)
+        x = activate(y, activation)
     return x
 
 
@@ -117,10 +130,7 @@ class DenseNetwork(RunInference):
             features = self._forward(x, hidden)
             log_variance = self._forward(features, [architecture.log_variance_layer])
             return Encoded(self._forward(features, [last]), offset, log_variance)
-        encoders = map(architecture.encoder_layers, architecture.encoder_prefixes)
-        codes = [self._forward(x, layers) for layers in encoders]
-        if architecture.network.normalize:
-            codes = [unit_norm(code) for code in codes]
+        codes = [self._code(x, prefix) for prefix in architecture.encoder_prefixes]
         code = codes[0]
         if len(codes) > 1:
             code = np.sum(codes, axis=0)
@@ -133,6 +143,15 @@ class DenseNetwork(RunInference):
                 second = unit_norm(second) * np.float32(norm)
             offset = offset + second
         return Encoded(code, offset, None)
+
+    def _code(self, x: Array, prefix: str) -> Array:
+        """The code of one encoder, of the norm that it should have."""
+        code = self._forward(x, self._architecture.encoder_layers(prefix))
+        normalize = self._architecture.network.normalize
+        if normalize == "power":
+            power = float(self._weights[f"{prefix}power_code/power"])
+            return code / np.float32(math.sqrt(max(power, _LEAST_POWER)))
+        return unit_norm(code) if normalize == "unit" else code
 
     def decoder(self, x: Array) -> Decode:
         """See :meth:`.RunInference.decoder`; there is always a code."""

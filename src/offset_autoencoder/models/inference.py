@@ -176,11 +176,14 @@ class KerasNetwork(RunInference):
         shape = (len(x), self.model.input["offset"].shape[-1])
         code = self.encode(x, np.broadcast_to(np.float32(0), shape)).code
         if code is None:
-            raise InputError(
-                self.where,
-                "its network has no layer 'code' that depends on x alone",
-                "name that layer 'code' in the function that builds it",
-            )
+            from offset_autoencoder.models.nested import layers_named
+
+            what, mend = "its network has no layer 'code'", "name that layer 'code'"
+            if layers_named(self.model, "code"):
+                what = "its layer 'code' sees more than x, or what follows it reads x as well"
+                mend = "name the layer 'code' that x alone decides and that x reaches the output by"
+            mend += " in the function that builds it, as a layer of a functional model"
+            raise InputError(self.where, what, mend)
         return code
 
 
@@ -213,18 +216,22 @@ def split_encoder_decoder(model: Any, system: str) -> tuple[Any, Any] | None:
     plus it. A variational autoencoder's has ``log_variance`` too. The decoder maps
     ``[code, offset]`` to the reconstruction (batch, input_dim).
 
-    None for a user's model without a layer named ``code``, one whose code depends on the offset
-    too, so that another offset would need another code, or one whose decoder reads x by another
-    way. The model itself can be called afterwards, but no longer saved: its layers then belong
-    to several models.
+    None for a user's model without a layer named ``code`` (see :mod:`.nested`), one whose code
+    depends on the offset too, so that another offset would need another code, or one whose decoder
+    reads x by another way. The model itself can be called afterwards, but no longer saved: its
+    layers then belong to several models.
     """
     from offset_autoencoder.models.backend import keras
+    from offset_autoencoder.models.nested import with_output_of
 
     record = SYSTEMS[system]
     layers = {layer.name: layer for layer in model.layers}
-    code = next((layers[name].output for name in record.code_layers if name in layers), None)
-    if code is None:
-        return None
+    if record.is_users:  # where the layer is a model, or stands in one, its output is another's
+        if (found := with_output_of(model, *record.code_layers)) is None:
+            return None
+        model, code = found
+    else:
+        code = next(layers[name].output for name in record.code_layers if name in layers)
     inputs = model.input
     offset = layers[record.offset_layer].output if record.offset_layer else inputs["offset"]
     outputs = {"code": code, "offset": offset}
@@ -254,8 +261,11 @@ def _in_blocks(model: Any, compiled: bool) -> Forward:
             lambda tensor: tf.TensorSpec((None, *tensor.shape[1:]), tf.float32), model.input
         )
         forward = tf.function(forward, [signature], autograph=False)
-    tensors = nest.flatten([model.input, model.output])
-    widest = max(int(np.prod(tensor.shape[1:])) for tensor in tensors)
+    # Of a recurrent layer all steps are in memory, and of a convolution all filters.
+    outputs = [getattr(layer, "output", None) for layer in model.layers]
+    tensors = nest.flatten([model.input, model.output, *outputs])
+    shapes = [tensor.shape[1:] for tensor in tensors if hasattr(tensor, "shape")]
+    widest = max(int(np.prod([side or 1 for side in shape])) for shape in shapes)
 
     def call(inputs: Any) -> Any:
         samples = len(nest.flatten(inputs)[0])
@@ -267,7 +277,8 @@ def _in_blocks(model: Any, compiled: bool) -> Forward:
         for start in range(0, samples, size):
             rows = slice(start, start + size)
             block = nest.map_structure(lambda a, rows=rows: tf.constant(a[rows]), inputs)
-            blocks.append(nest.map_structure(np.asarray, forward(block)))
+            # A model of the user's may compute in half precision.
+            blocks.append(nest.map_structure(lambda t: np.asarray(t, np.float32), forward(block)))
         return nest.map_structure(lambda *parts: np.concatenate(parts), *blocks)
 
     return call

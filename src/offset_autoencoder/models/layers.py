@@ -1,10 +1,12 @@
-"""Dense and convolutional layers with a seed each, so that one seed gives one set of weights."""
+"""Layers with a seed each, so that one seed gives one set of weights; norms and penalties."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
+from offset_autoencoder.config.systems import NoiseRange
 from offset_autoencoder.models.backend import keras
 
 
@@ -13,33 +15,95 @@ def layer_seed(seed: int, layer: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{layer}".encode()).digest()[:4], "big") >> 1
 
 
-def glorot_uniform(seed: int, layer: str) -> Any:
-    """The initializer of the kernel of a layer of this name."""
-    return keras.initializers.GlorotUniform(seed=layer_seed(seed, layer))
+def kernel_initializer(name: str, seed: int, layer: str) -> Any:
+    """Keras's initializer of a name, for the kernel of a layer."""
+    initializer = keras.initializers.get(name)
+    if "seed" not in initializer.get_config():  # zeros, say
+        return initializer
+    return type(initializer)(seed=layer_seed(seed, layer))
 
 
-def dense(width: int, activation: str, name: str, seed: int, **options: Any) -> Any:
-    """A Dense layer: kernel Glorot uniform, seeded by seed and name, bias zero."""
-    kernel = glorot_uniform(seed, name)
+def dense(
+    width: int,
+    activation: str,
+    name: str,
+    seed: int,
+    initializer: str = "glorot_uniform",
+    **options: Any,
+) -> Any:
+    """A Dense layer: kernel by an initializer that seed and name decide, bias zero."""
+    kernel = kernel_initializer(initializer, seed, name)
     return keras.layers.Dense(width, activation, kernel_initializer=kernel, name=name, **options)
 
 
-def strided(kind: Any, filters: int, size: int, name: str, seed: int, **options: Any) -> Any:
-    """A convolution of stride 2: halves height and width, rounding up; transposed, doubles them."""
-    kernel = glorot_uniform(seed, name)
+class Strided(NamedTuple):
+    """Keras's layers over so many dimensions: a convolution, the transposed one, and cropping."""
+
+    convolution: Any
+    transposed: Any
+    cropping: Any
+
+
+STRIDED = {
+    1: Strided(keras.layers.Conv1D, keras.layers.Conv1DTranspose, keras.layers.Cropping1D),
+    2: Strided(keras.layers.Conv2D, keras.layers.Conv2DTranspose, keras.layers.Cropping2D),
+}
+CONVOLUTIONS = tuple(kind for kinds in STRIDED.values() for kind in kinds[:2])
+CELLS = {"gru": keras.layers.GRU, "lstm": keras.layers.LSTM}
+
+
+def recurrent(
+    cell: str,
+    width: int,
+    name: str,
+    seed: int,
+    initializer: str = "glorot_uniform",
+    **options: Any,
+) -> Any:
+    """A recurrent layer: kernel by an initializer, recurrent kernel orthogonal, Keras's biases."""
+    own = keras.initializers.Orthogonal(seed=layer_seed(seed, f"{name}/recurrent"))
+    kernel = kernel_initializer(initializer, seed, name)
+    options |= {"kernel_initializer": kernel, "recurrent_initializer": own}
+    return CELLS[cell](width, name=name, **options)
+
+
+def strided(
+    kind: Any,
+    filters: int,
+    size: int,
+    name: str,
+    seed: int,
+    initializer: str = "glorot_uniform",
+    **options: Any,
+) -> Any:
+    """A convolution of stride 2: halves all sides, rounding up; transposed, doubles them."""
+    kernel = kernel_initializer(initializer, seed, name)
     options |= {"strides": 2, "padding": "same", "kernel_initializer": kernel, "name": name}
     return kind(filters, size, **options)
+
+
+def dropout(x: Any, rate: float, layer: str, seed: int) -> Any:
+    """Outputs x of a layer with this share of them set to 0 in training (Srivastava et al. 2014).
+
+    Those that are left are divided by 1 − rate. Without a rate they are x itself.
+    """
+    if not rate:
+        return x
+    name = f"{layer}_dropout"
+    return keras.layers.Dropout(rate, seed=layer_seed(seed, name), name=name)(x)
 
 
 @keras.saving.register_keras_serializable(package="offset_autoencoder")
 class CodeNoise(keras.layers.Layer):  # type: ignore[misc]
     """Add Gaussian noise in training: ``y = x + stddev · n``, n ~ N(0, 1) per coordinate.
 
-    Unlike ``keras.layers.GaussianNoise`` it takes any standard deviation and always a seed of
-    its own, so that adding it to a model leaves the initial weights of the others alone.
+    Of a range of standard deviations each vector draws its own. Unlike Keras's ``GaussianNoise``
+    it takes any standard deviation and always a seed of its own, so that adding it to a model
+    leaves the initial weights of the others alone.
 
     Args:
-        stddev: Standard deviation per coordinate, in units of the code.
+        stddev: Standard deviation per coordinate, in units of the code, or a range of them as
+            :class:`.systems.NoiseRange` has it: (low, high, in_decibels).
         seed: Seed of the noise.
 
     Raises:
@@ -49,11 +113,11 @@ class CodeNoise(keras.layers.Layer):  # type: ignore[misc]
         ``(batch, features)`` to the same; any float dtype.
     """
 
-    def __init__(self, stddev: float, seed: int = 0, **options: Any) -> None:
+    def __init__(self, stddev: float | Sequence[Any], seed: int = 0, **options: Any) -> None:
         super().__init__(**options)
-        if not stddev >= 0:
+        self.stddev = float(stddev) if isinstance(stddev, int | float) else NoiseRange(*stddev)
+        if not (self.stddev[0] if isinstance(self.stddev, NoiseRange) else self.stddev) >= 0:
             raise ValueError(f"stddev must be 0 or more, got {stddev!r}")
-        self.stddev = float(stddev)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
@@ -61,10 +125,13 @@ class CodeNoise(keras.layers.Layer):  # type: ignore[misc]
         """Add noise in training, nothing otherwise."""
         if not training or self.stddev == 0:
             return inputs
-        noise = keras.random.normal(
-            keras.ops.shape(inputs), dtype=inputs.dtype, seed=self.seed_generator
-        )
-        return inputs + self.stddev * noise
+        shape, options = keras.ops.shape(inputs), {"dtype": inputs.dtype}
+        noise = keras.random.normal(shape, seed=self.seed_generator, **options)
+        scale: Any = self.stddev
+        if isinstance(scale, NoiseRange):
+            share = keras.random.uniform((shape[0], 1), seed=self.seed_generator, **options)
+            scale = scale.at(share)
+        return inputs + scale * noise
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The input's shape."""
@@ -122,7 +189,8 @@ class SampledCode(keras.layers.Layer):  # type: ignore[misc]
     def call(self, inputs: Any, training: bool = False) -> Any:
         """The code, and the KL divergence as a loss."""
         ops = keras.ops
-        mean, log_variance, *draws = inputs
+        dtype = inputs[0].dtype
+        mean, log_variance, *draws = map(_at_least_float32, inputs)
         beta = self.beta
         if training and self.step is not None:
             self.step.assign(self.step + 1)
@@ -131,13 +199,13 @@ class SampledCode(keras.layers.Layer):  # type: ignore[misc]
         divergence = ops.sum(ops.square(mean) + variance - log_variance - 1.0, axis=-1) / 2
         self.add_loss(beta * self.scale * ops.mean(divergence))
         if not training:
-            return mean
+            return ops.cast(mean, dtype)
         noise = (
             draws[0]
             if draws
             else keras.random.normal(ops.shape(mean), dtype=mean.dtype, seed=self.seed_generator)
         )
-        return mean + ops.exp(log_variance / 2) * noise
+        return ops.cast(mean + ops.exp(log_variance / 2) * noise, dtype)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The mean's shape."""
@@ -154,7 +222,8 @@ class UnitNorm(keras.layers.Layer):  # type: ignore[misc]
     """Scale each vector to unit L2 norm: ``y = x / ||x||``.
 
     A vector shorter than ``epsilon`` has no direction (all ReLUs before it dead, say): it
-    maps to zeros and passes no gradient, where a division would give NaN to both.
+    maps to zeros and passes no gradient, where a division would give NaN to both. Squares of half
+    precision, which ends at 65504, are taken in float32.
 
     Args:
         epsilon: The shortest length that is still normalised.
@@ -169,13 +238,15 @@ class UnitNorm(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, inputs: Any) -> Any:
         """Normalise over the last axis."""
-        ops = keras.ops
+        ops, dtype = keras.ops, inputs.dtype
+        inputs = _at_least_float32(inputs)
         square = ops.sum(ops.square(inputs), axis=-1, keepdims=True)
         # Of a NaN neither this nor its opposite holds: it must stay one, as the run diverged.
         too_short = square <= self.epsilon**2
         # Both branches are differentiated, so the unused one must be finite as well.
         length = ops.sqrt(ops.where(too_short, ops.ones_like(square), square))
-        return ops.where(too_short, ops.zeros_like(inputs), inputs / length)
+        unit = ops.where(too_short, ops.zeros_like(inputs), inputs / length)
+        return ops.cast(unit, dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The input's shape."""
@@ -184,3 +255,94 @@ class UnitNorm(keras.layers.Layer):  # type: ignore[misc]
     def get_config(self) -> dict[str, Any]:
         """Arguments that rebuild the layer."""
         return {**super().get_config(), "epsilon": self.epsilon}
+
+
+def _at_least_float32(values: Any) -> Any:
+    """Values of half precision as float32, others as they are."""
+    is_half = keras.backend.standardize_dtype(values.dtype) in ("float16", "bfloat16")
+    return keras.ops.cast(values, "float32") if is_half else values
+
+
+@keras.saving.register_keras_serializable(package="offset_autoencoder")
+class PowerNorm(keras.layers.Layer):  # type: ignore[misc]
+    """Scale vectors to a mean squared norm of 1: ``y = x / √E‖x‖²`` (O'Shea & Hoydis 2017).
+
+    In training the mean is that of the batch, and its gradient counts. Afterwards it is
+    ``power``, a mean over the last batches of training: of all until there were 1 / ``rate``, then
+    one with weights that fall off by 1 − ``rate`` from batch to batch. So a sample's code depends
+    on no other sample, and the mean squared norm of new samples is 1 as far as they are like the
+    training samples.
+
+    Args:
+        rate: Weight of the latest batch.
+
+    Shapes:
+        ``(batch, features)`` to the same; any float dtype.
+    """
+
+    def __init__(self, rate: float = 0.05, **options: Any) -> None:
+        super().__init__(**options)
+        self.rate = rate
+
+    def build(self, input_shape: Any) -> None:
+        """Make the mean and the number of batches that it is of."""
+        options = {"shape": (), "trainable": False, "dtype": "float32"}
+        self.power = self.add_weight(name="power", initializer="ones", **options)
+        self.batches = self.add_weight(name="batches", initializer="zeros", **options)
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Normalise by the batch in training, by ``power`` otherwise."""
+        ops, power = keras.ops, self.power.value
+        if training:
+            square = ops.sum(ops.square(ops.cast(inputs, "float32")), axis=-1)
+            power = ops.mean(square)
+            batches = self.batches + 1.0
+            weight = ops.maximum(self.rate, 1.0 / batches)
+            self.power.assign(self.power + weight * (power - self.power))
+            self.batches.assign(batches)
+        # A batch of zeros (dead ReLUs before it) has no power: it stays zeros.
+        scale = ops.rsqrt(ops.maximum(power, 1e-12))
+        return inputs * ops.cast(scale, inputs.dtype)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """The input's shape."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that rebuild the layer."""
+        return {**super().get_config(), "rate": self.rate}
+
+
+@keras.saving.register_keras_serializable(package="offset_autoencoder")
+class CodePenalty(keras.layers.Layer):  # type: ignore[misc]
+    """Add ``l1 · Σ|x| + l2 · Σx²`` of each vector, averaged over the batch, to the loss.
+
+    The vectors pass unchanged. Keras's own activity regularizers sum over the batch, so that
+    their weight would depend on the batch size.
+
+    Args:
+        l1: Weight of the sum of absolute values.
+        l2: Weight of the sum of squares.
+
+    Shapes:
+        ``(batch, features)`` to the same; any float dtype.
+    """
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **options: Any) -> None:
+        super().__init__(**options)
+        self.l1, self.l2 = float(l1), float(l2)
+
+    def call(self, inputs: Any) -> Any:
+        """The vectors, and their penalty as a loss."""
+        ops = keras.ops
+        each = self.l1 * ops.abs(inputs) + self.l2 * ops.square(inputs)
+        self.add_loss(ops.mean(ops.sum(each, axis=-1)))
+        return inputs
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """The input's shape."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that rebuild the layer."""
+        return {**super().get_config(), "l1": self.l1, "l2": self.l2}

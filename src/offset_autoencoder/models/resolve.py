@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 
-from offset_autoencoder.config import Setting
+from offset_autoencoder.config import Params, Setting
 from offset_autoencoder.config.registries import load
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.config.systems import SYSTEMS
@@ -15,6 +16,13 @@ from offset_autoencoder.user_code import digest_of_user_code, find_attribute
 
 TOLERANCE = 0.01
 
+# By the shape that a kind of network reads: what samples then are, and how the shape is given.
+_SAMPLES = {
+    "image_shape": ("images", "[height, width]"),
+    "sequence_shape": ("sequences", "[steps, channels], [{input_dim}, 1] for one channel"),
+}
+_USERS_SHAPE = "image_shape"  # a change of it trains a user's own model anew
+
 
 def resolve_architectures(
     settings: Sequence[Setting],
@@ -22,6 +30,8 @@ def resolve_architectures(
     input_dim: int,
     image_shape: Sequence[int] | None,
     samples: int,
+    sequence_shape: Sequence[int] | None = None,
+    channels_first: bool = False,
 ) -> list[Architecture]:
     """The architecture of each setting, for this number of training samples.
 
@@ -29,7 +39,12 @@ def resolve_architectures(
         InputError: as :func:`resolve_architecture`, and where no width matches.
     """
     resolve = functools.partial(
-        resolve_architecture, input_dim=input_dim, image_shape=image_shape, samples=samples
+        resolve_architecture,
+        input_dim=input_dim,
+        image_shape=image_shape,
+        samples=samples,
+        sequence_shape=sequence_shape,
+        channels_first=channels_first,
     )
     architectures = []
     for setting in settings:
@@ -52,6 +67,8 @@ def resolve_architecture(
     input_dim: int,
     image_shape: Sequence[int] | None,
     samples: int,
+    sequence_shape: Sequence[int] | None = None,
+    channels_first: bool = False,
     encoder_hidden: Sequence[int] | None = None,
 ) -> Architecture:
     """The architecture of a setting, one model at one value of each swept key.
@@ -64,14 +81,16 @@ def resolve_architecture(
     """
     spec, network, where = setting.spec, setting.network, f"params.yaml: models.{setting.model}"
     kind, system = network.kind_record, SYSTEMS[spec.system_record.resolved_as or spec.system]
-    if kind.reads_images and image_shape is None:
-        raise InputError(
-            where,
-            f"network.kind: {network.kind} needs samples that are images",
-            "set data.image_shape: [height, width]",
-        )
-    if kind.check is not None:
-        load(kind.check)(where, network, image_shape)
+    shapes = {"image_shape": image_shape, "sequence_shape": sequence_shape}
+    if kind.reads is not None and not (shape := shapes[kind.reads]):
+        noun, axes = _SAMPLES[kind.reads]
+        mend = f"set data.{kind.reads}: {axes.format(input_dim=input_dim)}"
+        raise InputError(where, f"network.kind: {network.kind} needs samples that are {noun}", mend)
+    if kind.reads is not None and kind.check is not None:
+        assert shape is not None
+        channels = kind.reads == "sequence_shape" or len(shape) > 2
+        sides = (shape[1:] if channels_first else shape[:-1]) if channels else shape
+        load(kind.check)(where, network, sides)
     digest = None
     if spec.function:
         find_attribute(f"{where}.function", spec.function)
@@ -80,12 +99,17 @@ def resolve_architecture(
     if system.resolve is not None:
         steps = steps_per_epoch(samples, setting.train.batch_size)
         options = system.resolve(spec, network, steps)
-    shape = image_shape if kind.reads_images or system.is_users else None
+    read: dict[str, Any] = {
+        name: list(shape)
+        for name, shape in shapes.items()
+        if shape is not None and (name == kind.reads or (system.is_users and name == _USERS_SHAPE))
+    }
     return Architecture(
         system=system.name,
         network=network,
         input_dim=input_dim,
-        image_shape=None if shape is None else list(shape),
+        channels_first=(channels_first and kind.reads is not None) or None,
+        **read,
         encoder_hidden=None if encoder_hidden is None else list(encoder_hidden),
         function_sha256=digest,
         **options,
@@ -176,26 +200,59 @@ def _steps(widths: list[int]) -> list[list[int]]:
     return [widths, *neighbours]
 
 
-def check_images(where: str, network: Network, image_shape: Sequence[int]) -> None:
-    """Refuse images that a convolutional network cannot read.
+def check_sides(where: str, network: Network, sides: Sequence[int]) -> None:
+    """Refuse images and sequences that a convolutional network cannot read.
 
     Raises:
         InputError: where they are smaller than filters or kernel allow.
     """
-    height, width = image_shape[:2]
-    longest = max(height, width)
+    longest, size = max(sides), " × ".join(str(side) for side in sides)
+    noun, least = ("image", "a single pixel") if len(sides) > 1 else ("sequence", "a single step")
+    size += "" if len(sides) > 1 else " steps"
     halvings = (longest - 1).bit_length()  # ceil(log2(longest))
     if len(network.filters) > halvings:
         raise InputError(
             where,
             f"network.filters: {network.filters} are {len(network.filters)} convolutions, each of "
-            f"which halves the image: {height} × {width} is a single pixel after {halvings}",
+            f"which halves the {noun}: {size} is {least} after {halvings}",
             f"name at most {halvings} filters" if halvings else "take network.kind: dense",
         )
     if network.kernel_size > longest:
         raise InputError(
             where,
-            f"network.kernel_size: {network.kernel_size} is larger than the images, "
-            f"{height} × {width}",
+            f"network.kernel_size: {network.kernel_size} is larger than the {noun}s, {size}",
             f"at most {longest}",
         )
+
+
+def check_recurrent(where: str, network: Network, sides: Sequence[int]) -> None:
+    """Refuse a recurrent network without a recurrent layer.
+
+    Raises:
+        InputError: where ``network.hidden`` is empty.
+    """
+    if not network.hidden:
+        what = "network.hidden: [] leaves network.kind: recurrent without a layer"
+        raise InputError(where, what, "name the units of at least one layer, hidden: [32]")
+
+
+def one_bit_codes(params: Params) -> str:
+    """Warning of codes of unit norm with one coordinate, which is 1 or -1; ``""`` without any."""
+    places = [
+        f"model {setting.label}"
+        for setting in params.settings
+        if setting.network.latent_dim == 1
+        and setting.network.normalize == "unit"
+        and "unit_code" in setting.spec.system_record.code_layers
+    ]
+    places += [
+        f"the reference of offset {name}"
+        for name, offset in params.offsets.items()
+        if offset.fitted_loss is not None
+        and getattr(offset, "normalize", False)
+        and 1 in params.latent_dims(name)
+    ]
+    if not places:
+        return ""
+    what = "latent_dim: 1 with normalize: unit leaves a code of 1 or -1, one bit per sample"
+    return f"{what} ({', '.join(places)}): set normalize: none or a larger latent_dim"

@@ -2,22 +2,25 @@
 
 f(x) is the code of a reference autoencoder, before any offset or noise: one that the kind fits
 itself on the training split, with the project's trainer and nothing added to its code, or the
-output of a layer of the user's own Keras model. The fitted one is stored as its weights and
-applied in NumPy; of the user's model the file itself is stored.
+output of a layer of the user's own Keras model, or of a layer in a model within it. The fitted one
+is stored as its weights and applied in NumPy; of the user's model the file itself is stored.
 """
 
 from __future__ import annotations
 
+import functools
 import io
+import math
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from offset_autoencoder.config.offset_kinds import EncoderOffset
-from offset_autoencoder.data.samples import locate
+from offset_autoencoder.data.sources import locate
 from offset_autoencoder.errors import InputError, did_you_mean
 from offset_autoencoder.offsets import kind
 from offset_autoencoder.offsets.reference import encode, fit_reference_state
@@ -47,13 +50,19 @@ def load(where: str, state: kind.State) -> kind.Apply:
     encoder = _open_layer(where, state["model"].tobytes(), where, state["layer"].item())
 
     def apply(samples: kind.Samples) -> kind.Float32:
-        x = samples.x
+        x, shape = samples.x, encoder.input_shape[1:]
         table = np.empty((len(x), encoder.output_shape[1]), dtype=np.float32)
         for block in kind.row_blocks(*x.shape):
-            table[block] = np.asarray(encoder(x[block], training=False))
+            table[block] = np.asarray(encoder(x[block].reshape(-1, *shape), training=False))
         return table
 
     return apply
+
+
+def check(where: str, params: EncoderOffset, training: kind.Training, latent_dim: int) -> None:
+    """Open the user's model, if it is one; errors are those of :func:`fit`."""
+    if params.path is not None:
+        _read_model(where, params, training, latent_dim)
 
 
 def _read_model(
@@ -63,13 +72,16 @@ def _read_model(
     assert params.path is not None
     file = locate(training.raw, params.path, f"{where.removeprefix('params.yaml: ')}.path")
     content, layer, input_dim = file.read_bytes(), params.layer, training.x.shape[1]
-    encoder = _open_layer(str(file), content, f"{where}.layer", layer)
-    shapes = (encoder.input_shape, encoder.output_shape)
-    maps, needed = (
-        " to ".join(str(tuple(shape)).replace("None", "n") for shape in pair)
-        for pair in (shapes, ((None, input_dim), (None, latent_dim)))
-    )
-    if maps != needed:
+    fits = functools.partial(_fits, input_dim=input_dim, latent_dim=latent_dim)
+    encoder = _open_layer(str(file), content, f"{where}.layer", layer, fits)
+    if not fits(encoder):
+        maps, needed = (
+            " to ".join(str(tuple(shape)).replace("None", "n") for shape in pair)
+            for pair in (
+                (encoder.input_shape, encoder.output_shape),
+                ((None, input_dim), (None, latent_dim)),
+            )
+        )
         raise InputError(
             f"{where}.layer",
             f"{layer!r} of {file} maps {maps}, needed is {needed}",
@@ -78,10 +90,27 @@ def _read_model(
     return {"model": np.frombuffer(content, dtype=np.uint8), "layer": np.array(layer)}
 
 
-def _open_layer(where: str, content: bytes, where_layer: str, layer: str) -> Any:
-    """Model from the one input that the layer sees to the layer's output, loaded in safe mode."""
-    import offset_autoencoder.models  # noqa: F401  registers the project's layers
+def _fits(encoder: Any, input_dim: int, latent_dim: int) -> bool:
+    """True if it maps samples, flat or in a shape of as many values, to vectors of the length."""
+    shape = encoder.input_shape[1:]
+    values = input_dim if shape == (None,) else math.prod(side or 0 for side in shape)
+    return bool(values == input_dim and tuple(encoder.output_shape) == (None, latent_dim))
+
+
+def _open_layer(
+    where: str,
+    content: bytes,
+    where_layer: str,
+    layer: str,
+    fits: Callable[[Any], bool] = lambda encoder: True,
+) -> Any:
+    """Model from the one input that the layer sees to the layer's output, loaded in safe mode.
+
+    Where there is none, layers are suggested whose model ``fits``.
+    """
+    import offset_autoencoder.models.layers  # noqa: F401  registers the project's layers
     from offset_autoencoder.models.backend import keras
+    from offset_autoencoder.models.nested import all_layers
 
     if not zipfile.is_zipfile(io.BytesIO(content)):  # Keras would say that there is no file
         raise InputError(
@@ -99,17 +128,40 @@ def _open_layer(where: str, content: bytes, where_layer: str, layer: str) -> Any
             raise InputError(
                 where,
                 f"cannot be loaded as a Keras model in safe mode: {message[:300]}",
-                "save it as .keras, with registered or stock layers and no Lambda",
+                "save it as .keras, with registered or stock layers and no Lambda; of a class of "
+                "your own save the encoder alone, a functional or sequential model",
             ) from None
-    names = [part.name for part in model.layers]
-    if layer not in names:
-        raise InputError(where_layer, f"no layer {layer!r}", did_you_mean(layer, names))
-    for tensor in sorted(model.inputs, key=lambda tensor: str(tensor.name) != "x"):
+    encoder = _model_to(model, layer)
+    if encoder is not None:
+        return encoder
+    names = list(dict.fromkeys(part.name for part in all_layers(model)))
+    suited = [name for name in names if (other := _model_to(model, name)) and fits(other)]
+    mend = (
+        f"layers that do are {', '.join(map(repr, suited))}"
+        if suited
+        else "none of its layers does"
+    )
+    if layer in names:
+        what = f"{layer!r} is not the output of one of the model's inputs alone"
+        raise InputError(where_layer, what, mend)
+    suggestion = did_you_mean(layer, names) if not suited else did_you_mean(layer, suited)
+    raise InputError(where_layer, f"no layer {layer!r}", suggestion)
+
+
+def _model_to(model: Any, layer: str) -> Any:
+    """Model from the input that a layer sees to its output; None where there is no such one."""
+    from offset_autoencoder.models.backend import keras
+    from offset_autoencoder.models.nested import with_output_of
+
+    if (found := with_output_of(model, layer)) is None:
+        return None
+    graph, output = found
+    for tensor in sorted(graph.inputs, key=lambda tensor: str(tensor.name) != "x"):
         try:
-            return keras.Model(tensor, model.get_layer(layer).output)
-        except (ValueError, AttributeError):
+            return keras.Model(tensor, output)
+        except ValueError:
             continue
-    raise InputError(where_layer, f"{layer!r} is not the output of one of the model's inputs alone")
+    return None
 
 
-KIND = kind.OffsetKind(fit, load=load)
+KIND = kind.OffsetKind(fit, load=load, check=check)

@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config import SPLITS
+from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.config.offset_kinds import FileOffset
 from offset_autoencoder.data.prepared import PreparedData
 from offset_autoencoder.data.readers import READERS, base, find_reader, read_table
-from offset_autoencoder.data.samples import locate
+from offset_autoencoder.data.readers.role_values import whole_numbers
+from offset_autoencoder.data.sources import locate
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io import arrays
 from offset_autoencoder.offsets import kind
@@ -60,18 +61,20 @@ def read_tables(
             one that no sample has.
     """
     source = _TableSource(f"offsets.{name}", params, latent_dim, raw)
-    where, key = f"params.yaml: {source.key}", f"{source.key}.path"
+    where = f"params.yaml: {source.key}"
     ids = {split: data.split(split).ids for split in SPLITS}
-    if not isinstance(params.path, str):
-        if missing := [split for split in SPLITS if split not in params.path]:
-            raise InputError(
-                f"{where}.path",
-                f"names no file for the {missing[0]} split",
-                "name one for each of train, validation and test, or one for the whole data set",
-            )
+    if params.by_split:
+        for key, value in (("path", params.path), ("array", params.array), ("id", params.id)):
+            missing = [split for split in SPLITS if isinstance(value, dict) and split not in value]
+            if missing:
+                raise InputError(
+                    f"{where}.{key}",
+                    f"names no {'file' if key == 'path' else key} for the {missing[0]} split",
+                    "name one for each of train, validation and test, or one for the whole data "
+                    "set",
+                )
         return {
-            split: _float32(source.read(f"{key}.{split}", path, ids[split], f"{split} split"))
-            for split, path in params.path.items()
+            split: _float32(source.read(split, ids[split], f"{split} split")) for split in SPLITS
         }
     sample_ids = np.concatenate([part.ids for part in data.parts.values()])
     if params.id is None and data.schema.ids != "rows":
@@ -80,7 +83,7 @@ def read_tables(
             "the data has ids of its own (data.id), so that its samples are not told by row",
             f"name the ids of the table in {source.key}.id, or give one file per split",
         )
-    x = source.read(key, params.path, sample_ids, "data set")
+    x = source.read(None, sample_ids, "data set", dropped=data.schema.dropped)
     if params.id is None:  # the ids are all the rows of the data set, once
         x = arrays.reorder(x, sample_ids)
     ends = np.cumsum([len(ids[split]) for split in SPLITS])
@@ -101,30 +104,50 @@ class _TableSource:
     raw: Path
 
     def read(
-        self, path_key: str, name: str, sample_ids: NDArray[Any], samples: str
+        self,
+        split: SplitName | None,
+        sample_ids: NDArray[Any],
+        samples: str,
+        dropped: int = 0,
     ) -> arrays.ConcatenatedRows:
-        """Vectors in the order of the samples' ids, or, without ids, as they came."""
-        path = locate(self.raw, name, path_key)
+        """Vectors in the order of the samples' ids, or, without ids, as they came.
+
+        ``split`` is that of the samples; None: they are the whole data set. The file may have the
+        vectors of as many rows more as the data set's have been ``dropped``.
+        """
+        path = self._locate("path", split)
         reader, key, params = find_reader(path), self.key, self.params
         self._check_reader(reader, path)
-        names = params.columns if params.array is None else [params.array]
+        array = self._value("array", split)
+        names = params.columns if array is None else [array]
         features = f"{key}.array" if reader.layout == "arrays" else f"{key}.columns"
         roles = base.ColumnRoles(
             features=None if names is None else tuple(names),
-            id=params.id,
-            keys=base.RoleKeys(features=features, id=f"{key}.id", label=None, split=None),
-            locate=lambda role, name: self._id_file(),
+            id=self._value("id", split),
+            part=split,
+            header=params.header,
+            keys=base.RoleKeys(
+                features=features,
+                id=f"{key}.id",
+                label=None,
+                split=None,
+                header=f"{key}.header",
+                complex=None,
+            ),
+            locate=lambda role, name: self._locate("id", split),
         )
         table = read_table(path, roles)
         _check_values(table, self.latent_dim)
         x = arrays.ConcatenatedRows((table.x,))
         if table.ids is not None:
-            return arrays.reorder(x, match_ids(table.origin, table.ids, sample_ids, samples))
-        if len(x) != len(sample_ids):
+            rows = match_ids(table.origin, table.ids, sample_ids, samples, dropped)
+            return arrays.reorder(x, rows)
+        if len(x) != len(sample_ids) + dropped:
             whole = "whole " if samples == "data set" else ""
             raise InputError(
                 table.origin,
-                f"holds {len(x)} rows, there are {len(sample_ids)} samples of the {whole}{samples}",
+                f"holds {len(x)} rows, there are {len(sample_ids) + dropped} samples of the "
+                f"{whole}{samples}",
                 f"give each sample one row, or align by id: name the table's ids in {key}.id",
             )
         return x
@@ -132,7 +155,7 @@ class _TableSource:
     def _check_reader(self, reader: base.Reader, path: Path) -> None:
         if reader.name == "idx":
             raise InputError(
-                str(path), "idx holds images", "give the offset as npy, npz, csv, parquet"
+                str(path), "idx holds images", "give the offset as npy, npz, csv, parquet, hdf5"
             )
         for key, layout in (("array", "arrays"), ("columns", "columns")):
             if getattr(self.params, key) is not None and reader.layout != layout:
@@ -142,24 +165,30 @@ class _TableSource:
                     f"goes with {names}, {path} is {reader.name}",
                 )
 
-    def _id_file(self) -> Path:
-        where = f"params.yaml: {self.key}.id"
-        if not isinstance(self.params.path, str):
+    def _value(self, key: str, split: SplitName | None) -> str | None:
+        value = getattr(self.params, key)
+        return value[split] if isinstance(value, dict) else value
+
+    def _locate(self, key: str, split: SplitName | None) -> Path:
+        """File that a key names, one for each split or one for all."""
+        if isinstance(getattr(self.params, key), dict):
+            return locate(self.raw, self._value(key, split) or "", f"{self.key}.{key}.{split}")
+        if key == "id" and isinstance(self.params.path, dict):
             raise InputError(
-                where,
-                "npy tables, one per split, have no room for ids",
-                "give npz, csv or parquet",
+                f"params.yaml: {self.key}.id",
+                "is one file, path names a file per split",
+                "name the ids of each: id: {train: ..., validation: ..., test: ...}",
             )
-        ids = locate(self.raw, self.params.id or "", f"{self.key}.id")
-        if find_reader(ids).name != "npy":
-            raise InputError(where, f"the ids of an npy table are an npy file, got {ids}")
-        return ids
+        return locate(self.raw, self._value(key, split) or "", f"{self.key}.{key}")
 
 
 def _check_values(table: base.Table, latent_dim: int) -> None:
     where, x = table.origin, table.x
     if x.dtype.kind not in "fiub":
-        raise InputError(where, f"holds {x.dtype}, expected real numbers")
+        hint = (
+            "np.hstack([z.real, z.imag]) is a table of both parts" if x.dtype.kind == "c" else None
+        )
+        raise InputError(where, f"holds {x.dtype}, expected real numbers", hint)
     if x.ndim != 2:
         raise InputError(where, f"has shape {x.shape}, expected (samples, {latent_dim})")
     if x.shape[1] != latent_dim:
@@ -178,18 +207,27 @@ def _is_no_float32(values: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def match_ids(
-    where: str, table_ids: NDArray[Any], sample_ids: NDArray[Any], samples: str
+    where: str,
+    table_ids: NDArray[Any],
+    sample_ids: NDArray[Any],
+    samples: str,
+    dropped: int = 0,
 ) -> kind.Int64:
     """Rows (n,) of a table such that ``table_ids[rows] == sample_ids``, which are (n,), each once.
 
     Whole numbers and text are compared as text where one side has the one and the other the
-    other, as when a csv of numbers belongs to data whose ids were text. ``samples`` is what
-    messages call them: ``"train split"``.
+    other, as when a csv of numbers belongs to data whose ids were text; text of whole numbers
+    alone ("7", "7.0") as numbers. ``samples`` is what messages call them: ``"train split"``; of
+    ``dropped`` samples the table may have an id.
 
     Raises:
         InputError: where an id stands twice in the table, is missing from it, or belongs to
             no sample; naming the first few.
     """
+    if (table_ids.dtype.kind == "U") != (sample_ids.dtype.kind == "U"):
+        table_ids, sample_ids = (
+            whole_numbers(ids) if ids.dtype.kind == "U" else ids for ids in (table_ids, sample_ids)
+        )
     if (table_ids.dtype.kind == "U") != (sample_ids.dtype.kind == "U"):
         table_ids, sample_ids = table_ids.astype(np.str_), sample_ids.astype(np.str_)
     order = np.argsort(table_ids, kind="stable")
@@ -209,7 +247,7 @@ def match_ids(
             "every sample needs one",
         )
     unknown = table_ids[~np.isin(table_ids, sample_ids)]
-    if unknown.size:
+    if unknown.size > dropped:
         raise InputError(
             where,
             f"has {_count(unknown, 'id')} of no sample of the {samples}: {_list(unknown)}",

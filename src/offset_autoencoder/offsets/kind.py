@@ -90,12 +90,15 @@ class OffsetKind:
             be made ready first: a model loaded, a program compiled.
         read: From (name, section of params.yaml, prepared data, latent_dim, data/raw) to the
             vectors of each split, row-aligned with its samples, where they are read from files.
+        check: From what ``fit`` is called with; raises InputError where a file of the user's that
+            it needs does not suit, before anything is fitted.
     """
 
     fit: Callable[[str, Any, Training, int], State]
     apply: Callable[[str, State, Samples], Float32] | None = None
     load: Callable[[str, State], Apply] | None = None
     read: Callable[[str, Any, PreparedData, int, Path], Vectors] | None = None
+    check: Callable[[str, Any, Training, int], None] | None = None
 
     def applier(self, where: str, state: State) -> Apply:
         """Function f of one state, to be called for chunk after chunk of samples."""
@@ -200,12 +203,9 @@ def compute_vectors(
     """
     where = f"params.yaml: offsets.{name}"
     kind = find_kind(where, params.kind)
-    (n, input_dim), y, classes = data.train.x.shape, data.train.y, data.schema.classes
-    n_classes = None if classes is None else len(classes)
-    params.check_shape(where, DataShape(n, input_dim, n_classes), [latent_dim])
-    training = Training(
-        data.train.x, y, data.train.ids, 0, n_classes, x_validation=data.validation.x, raw=raw
-    )
+    training = training_of(data, raw)
+    n, input_dim = training.x.shape
+    params.check_shape(where, DataShape(n, input_dim, training.n_classes), [latent_dim])
     state = kind.fit(where, params, training, latent_dim)
     # What is in no split of the first seed may be in one of another's.
     if kind.read is not None and first is not None and data.left_out is None:
@@ -217,6 +217,14 @@ def compute_vectors(
         split: _computed(f"{where}, {split} split", data.split(split), apply, latent_dim)
         for split in SPLITS
     }
+
+
+def training_of(data: PreparedData, raw: Path) -> Training:
+    """What a kind may learn from; ``raw`` is ``data/raw``."""
+    train, classes = data.train, data.schema.classes
+    n_classes = None if classes is None else len(classes)
+    x_validation = data.validation.x
+    return Training(train.x, train.y, train.ids, 0, n_classes, x_validation=x_validation, raw=raw)
 
 
 def _rows_of_first(folder: Path, data: PreparedData) -> Vectors:

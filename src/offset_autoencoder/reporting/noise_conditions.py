@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from offset_autoencoder.evaluation.comparison import Comparison, same_value, value_of
+from offset_autoencoder.config import Setting
+from offset_autoencoder.evaluation.comparison import (
+    LEVEL_KEYS,
+    Comparison,
+    level_of,
+    same_value,
+    value_of,
+)
 from offset_autoencoder.evaluation.metrics import CONDITIONS
 from offset_autoencoder.evaluation.results import ExperimentResults
+from offset_autoencoder.evaluation.selection import TUNED
 from offset_autoencoder.evaluation.summary import summarise
 from offset_autoencoder.reporting import tables
-from offset_autoencoder.reporting.rows import trained_with_noise
 from offset_autoencoder.reporting.tables import Cell, Column, Table
 
 IN_WORDS = {
@@ -19,6 +26,11 @@ IN_WORDS = {
     "clean": "clean: offset off, noise off",
 }
 """The conditions of a metric, in plain words."""
+
+
+def trained_with_noise(setting: Setting) -> bool:
+    """True if training draws noise that the deployed model is without."""
+    return setting.spec.stddev > 0 or setting.spec.system_record.learns_noise
 
 
 def noise_on_column(results: ExperimentResults, factor: float) -> list[Column]:
@@ -58,12 +70,13 @@ def in_common(family: Sequence[Comparison]) -> str:
     shared: dict[str, bool] = {}
     for item in family:
         for key, _ in item.baseline.sweep:
-            is_level = key in ("rms", "stddev", "ebn0_db")
+            is_level = key in LEVEL_KEYS
             one, other = (
-                setting.noise_level if is_level else value_of(setting, key)
+                level_of(setting) if is_level else value_of(setting, key)
                 for setting in (item.setting, item.baseline)
             )
             name = "noise level" if is_level else key
-            shared[name] = shared.get(name, True) and same_value(one, other)
+            alike = one != TUNED and same_value(one, other)  # seed by seed, tuned values differ
+            shared[name] = shared.get(name, True) and alike
     keys = [name for name, holds in shared.items() if holds]
     return f" at the same {' and '.join(keys)}" if keys else ""

@@ -32,10 +32,10 @@ from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS
 from offset_autoencoder.reporting import figures, result_tables
 from offset_autoencoder.reporting.error_table import error_table
 from offset_autoencoder.reporting.palette import DARK_PAGE, palette_of
-from offset_autoencoder.reporting.rendering import sample_strips
-from offset_autoencoder.reporting.rows import plot_tables
+from offset_autoencoder.reporting.plot_rows import plot_tables
+from offset_autoencoder.reporting.rendering import profiles_over, sample_strips
 from offset_autoencoder.reporting.tables import Cell, Column, Table, text_column
-from offset_autoencoder.reporting.wording import full_label
+from offset_autoencoder.reporting.wording import full_label, unit_of_changes, unsettled_note
 from offset_autoencoder.runs.files import SPEC
 from offset_autoencoder.runs.store import runs_folder
 
@@ -87,6 +87,9 @@ def read_provenance(
     features = f"{schema.input_dim:,}"
     if schema.image_shape:
         features += f" ({' × '.join(str(side) for side in schema.image_shape)} pixels)"
+    elif schema.sequence_shape:
+        steps, channels = schema.sequence_shape[:: -1 if schema.channels_first else 1]
+        features += f" ({steps:,} steps × {channels:,} channels)"
     return Provenance(
         params=yaml.safe_dump(
             document, sort_keys=False, default_flow_style=None, allow_unicode=True, width=88
@@ -192,6 +195,8 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
         interval=percent(evaluate.confidence),
         over=results.design.over,
         covers=results.design.covers,
+        unit=unit_of_changes(results.verdicts),
+        unsettled=unsettled_note(c for c in results.comparisons if c.metric == evaluate.metric),
         margin=percent(evaluate.margin),
         verdicts=[(word, words[word]) for word in WORDS if words[word]],
         palette=palette,
@@ -215,7 +220,7 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
         errors=error_table(results),
         reconstructions=strips,
         prior=prior,
-        are_profiles=reconstructions is not None and reconstructions.originals.ndim == 2,
+        profiles_over=profiles_over(reconstructions),
         codes=figures.code_figure(results, rows["codes"], palette),
         provenance=provenance,
     )

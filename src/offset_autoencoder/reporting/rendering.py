@@ -48,7 +48,8 @@ _TITLE, _X_LABEL, _Y_LABEL = "<DVC_METRIC_TITLE>", "<DVC_METRIC_X_LABEL>", "<DVC
 _SYMLOG = {"type": "symlog", "constant": 0.001}  # of values whose sign and size are not known
 LEAST_SIDE, MOST_SIDE = 32, 64  # pixels of an image
 MOST_POINTS = 256  # more than this across a small picture cannot be seen
-LINE_WIDTH, LINE_HEIGHT = 120, 48
+LINE_WIDTH, LINE_HEIGHT, CHANNEL_HEIGHT = 120, 48, 24
+MOST_CHANNELS = 6  # of a series, each a line below the one before
 _IMAGE_GAP, _LINE_GAP = 2, 8
 _STRIP_WIDTH, _MOST_SIDE_DRAWN, _LETTER = 720, 68, 7
 # An image has no part in the page's style: it follows the screen's setting by itself.
@@ -148,7 +149,7 @@ def sample_strips(
     for name, samples in reconstructions.rows:
         if samples.shape != originals.shape:
             raise ValueError(f"{name}: needs the shape {originals.shape}, got {samples.shape}")
-    if originals.ndim == 2:
+    if reconstructions.are_lines:
         draw = functools.partial(feature_line, data_range=data_range, dark=dark)
         return [draw(name, originals, samples) for name, samples in reconstructions.rows], []
     images = [("original", originals), *reconstructions.rows]
@@ -232,25 +233,46 @@ def feature_line(
 ) -> Strip:
     """Samples side by side, each a line over its features, its reconstruction over it.
 
-    Both are (n, features); the ends of ``data_range`` lie at the bottom and at the top.
+    Both are (n, features), or (n, steps, channels) with a line over the steps for each of the first
+    channels, one below the other. The ends of ``data_range`` lie at the bottom and at the top.
     """
+    channels = 1 if originals.ndim == 2 else min(originals.shape[2], MOST_CHANNELS)
+    line_height = LINE_HEIGHT if channels == 1 else CHANNEL_HEIGHT
     paths = []
-    for of_class, vectors in (("x", originals), ("y", reconstructions)):
-        across, up = line_points(vectors, data_range)
-        for place, line in enumerate(up):
-            left = place * (LINE_WIDTH + _LINE_GAP)
-            points = zip(left + LINE_WIDTH * across, LINE_HEIGHT * (1 - line), strict=True)
-            drawn = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
-            paths.append(f'<path class="{of_class}" d="M{drawn}"/>')
+    for channel in range(channels):
+        top = channel * (line_height + _LINE_GAP // 2)
+        for of_class, samples in (("x", originals), ("y", reconstructions)):
+            vectors = samples if samples.ndim == 2 else samples[..., channel]
+            across, up = line_points(vectors, data_range)
+            for place, line in enumerate(up):
+                left = place * (LINE_WIDTH + _LINE_GAP)
+                heights = top + line_height * (1 - line)
+                points = zip(left + LINE_WIDTH * across, heights, strict=True)
+                drawn = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+                paths.append(f'<path class="{of_class}" d="M{drawn}"/>')
     width = len(originals) * (LINE_WIDTH + _LINE_GAP) - _LINE_GAP
+    height = channels * (line_height + _LINE_GAP // 2) - _LINE_GAP // 2
     style = _LINE + _LIGHT + (_DARK if dark else "")
     svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-1 -1 {width + 2} {LINE_HEIGHT + 2}">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-1 -1 {width + 2} {height + 2}">'
         f"<style>{style}</style>{''.join(paths)}</svg>"
     )
     data = base64.b64encode(svg.encode()).decode()
     holds = f"{len(originals)} profiles"
-    return Strip(name, f"data:image/svg+xml;base64,{data}", width + 2, LINE_HEIGHT + 2, holds)
+    return Strip(name, f"data:image/svg+xml;base64,{data}", width + 2, height + 2, holds)
+
+
+def profiles_over(reconstructions: Reconstructions | None) -> str:
+    """Clause on what lines go over: ``"features, in their order"``; ``""`` where none are drawn."""
+    if reconstructions is None or not reconstructions.are_lines:
+        return ""
+    if not reconstructions.are_series:
+        return "features, in their order"
+    channels = reconstructions.originals.shape[2]
+    if channels == 1:
+        return "steps"
+    each = f"each of the first {MOST_CHANNELS} of" if channels > MOST_CHANNELS else "each of"
+    return f"steps, a line for {each} {channels} channels"
 
 
 def line_points(

@@ -12,15 +12,21 @@ from offset_autoencoder.evaluation.metrics import METRICS, Metric
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.io.files import write_json
 from offset_autoencoder.io.tables import write_csv, write_parquet
-from offset_autoencoder.reporting import charts, rows
+from offset_autoencoder.reporting import charts
 from offset_autoencoder.reporting.curves import curve_chart
-from offset_autoencoder.reporting.noise_level_plot import is_logarithmic
 from offset_autoencoder.reporting.palette import OUTCOME_COLOURS
-from offset_autoencoder.reporting.rendering import sample_strips, write_png, write_strips
-from offset_autoencoder.reporting.rows import Row
+from offset_autoencoder.reporting.plot_rows import is_logarithmic, plot_tables, probe_plot
+from offset_autoencoder.reporting.rendering import (
+    profiles_over,
+    sample_strips,
+    write_png,
+    write_strips,
+)
+from offset_autoencoder.reporting.report_rows import report_tables
+from offset_autoencoder.reporting.rows import Row, Rows
 from offset_autoencoder.reporting.wording import better_word, first_epoch, over_seeds
 
-Plots = Mapping[str, rows.Rows]
+Plots = Mapping[str, Rows]
 """Columns and rows of the csv files of ``plots/``, by their stem."""
 
 Drawn = tuple[Any, Sequence[Row]] | None
@@ -32,8 +38,8 @@ def write_reports(folder: Path, results: ExperimentResults) -> None:
     plots = folder / "plots"
     shutil.rmtree(plots, ignore_errors=True)
     write_json(folder / "metrics.json", dict(results.metrics_tree))
-    plotted = rows.plot_tables(results)
-    for place, tables in ((folder, rows.report_tables(results)), (plots, plotted)):
+    plotted = plot_tables(results)
+    for place, tables in ((folder, report_tables(results)), (plots, plotted)):
         for name, table in tables.items():
             write_csv(place / f"{name}.csv", *table)
     write_parquet(folder / "errors" / "test.parquet", results.sample_errors)
@@ -47,12 +53,9 @@ def draw_pictures(folder: Path, results: ExperimentResults, plots: Plots) -> Non
             write_png(folder / f"{name}.png", *drawn)
     strips, prior = sample_strips(results.reconstructions, dark=False)
     title, samples = "", results.reconstructions
-    if samples is not None and samples.originals.ndim == 2:
+    if samples is not None and (over := profiles_over(samples)):
         low, high = samples.data_range
-        title = (
-            "grey: sample, blue: reconstruction; features in their order, "
-            f"values from {low:.3g} to {high:.3g}"
-        )
+        title = f"grey: sample, blue: reconstruction; {over}, values from {low:.3g} to {high:.3g}"
     write_strips(folder / "reconstructions.png", strips, title=title)
     write_strips(folder / "prior_samples.png", prior)
 
@@ -79,7 +82,9 @@ def _interventions(results: ExperimentResults, plots: Plots) -> Drawn:
         f"right of zero is worse; grey: within ± {margin:g} %",
     )
     error = METRICS[results.error_metric].error_label
+    own = not all(item.has_baseline for item in results.verdicts)
     x_label = f"change of the {error}, % of that of the network trained with nothing"
+    x_label += ", or of its own without one" if own else ""
     chart = charts.interval_chart("interventions", title, x_label, margin=margin)
     return chart, plots["interventions"][1]
 
@@ -90,7 +95,7 @@ def _probes(results: ExperimentResults, plots: Plots) -> Drawn:
         "filled circles: variance of x, open diamonds: labels read right",
     )
     chart = charts.interval_chart("probes", title, "share on the test split, %")
-    return chart, rows.probe_plot(results)
+    return chart, probe_plot(results)
 
 
 def _test_metric(results: ExperimentResults, plots: Plots) -> Drawn:
@@ -151,11 +156,11 @@ def _metric(results: ExperimentResults) -> Metric:
     return METRICS[results.evaluate.metric]
 
 
-def _finite(table: rows.Rows) -> list[Row]:
+def _finite(table: Rows) -> list[Row]:
     return [row for row in table[1] if math.isfinite(row["mean"])]
 
 
-def _levels(results: ExperimentResults, title: str, x_label: str, table: rows.Rows) -> Drawn:
+def _levels(results: ExperimentResults, title: str, x_label: str, table: Rows) -> Drawn:
     """Curves over the levels of an intervention."""
     finite = _finite(table)
     if len({row["level"] for row in finite}) < 2:

@@ -12,8 +12,8 @@ from offset_autoencoder.evaluation.controls import CONTROLS
 from offset_autoencoder.evaluation.metrics import CONDITIONS, METRICS
 from offset_autoencoder.evaluation.offset_effects import AGAINST, CHANGES, DONOR_SHIFT, TRAIN
 from offset_autoencoder.evaluation.results import ExperimentResults
-from offset_autoencoder.evaluation.statistics import percent, probability
-from offset_autoencoder.evaluation.summary import over_samples_too, rows_by_setting, summarise
+from offset_autoencoder.evaluation.statistics import percent, probability, share_percent
+from offset_autoencoder.evaluation.summary import summarise
 from offset_autoencoder.reporting import tables, wording
 from offset_autoencoder.reporting.noise_conditions import (
     IN_WORDS,
@@ -22,9 +22,8 @@ from offset_autoencoder.reporting.noise_conditions import (
     side_by_side,
 )
 from offset_autoencoder.reporting.palette import Palette
-from offset_autoencoder.reporting.rows import shown_comparisons, shown_in
+from offset_autoencoder.reporting.plot_rows import shown_comparisons, shown_in
 from offset_autoencoder.reporting.tables import UNKNOWN, Axis, Cell, Column, Mark, Table
-from offset_autoencoder.reporting.verdict_columns import short_name
 
 DEPLOYED = CONDITIONS[""]
 _SHAPES: tuple[tables.Shape, ...] = ("triangle", "circle", "square", "diamond")
@@ -81,14 +80,7 @@ def setting_table(results: ExperimentResults, palette: Palette) -> Table:
         caption += f" The line is the mean of {first[0]}."
     heading = wording.in_unit(name, exponent)
     counts = [(item.estimate.count, item.diverged) for item in summaries]
-    finished = {
-        setting.label: [row for row in rows if row.finished]
-        for setting, rows in rows_by_setting(results.runs, results.settings)
-    }
-    two_way = [
-        over_samples_too(finished[item.setting.label], evaluate.confidence, results.design)
-        for item in summaries
-    ]
+    two_way = results.over_samples_too.values()
     columns = [
         tables.setting_column(item.setting for item in summaries),
         tables.estimate_column("mean", f"{heading}, ±", estimates, factor),
@@ -111,8 +103,10 @@ def tuned_table(results: ExperimentResults, palette: Palette) -> Table:
     selected = [by_label[item.setting.label] for item in results.tuned.summaries]
     validation = [item.validation for item in selected]
     counts = [item.candidates for item in selected]
+    picked = [item.picked if len(item.picks) > 1 else "" for item in selected]
     columns = [
         *table.columns,
+        *([tables.text_column("picked", "values (seeds)", picked)] if any(picked) else []),
         tables.estimate_column("validation", "on the validation split, ±", validation, factor),
         Column("candidates", "selected out of", [Cell(f"{count}", count) for count in counts]),
     ]
@@ -160,8 +154,9 @@ def _comparison_table(
     exponent, factor = unit_of(results)
     changes = [item.equivalence.change for item in family]
     coarse = min(1, wording.decimals_of(changes, factor=100))
+    settings = [item.setting for item in results.summaries]
     summaries = summarise(
-        results.runs, results.settings, family[0].metric, evaluate.confidence, results.design
+        results.runs, settings, family[0].metric, evaluate.confidence, results.design
     )
     estimates = {summary.setting.label: summary.estimate for summary in summaries}
     means = [estimates[item.setting.label] for item in family]
@@ -218,6 +213,9 @@ def _p_cell(p: float) -> Cell:
 
 def _needed_cell(item: Comparison) -> Cell:
     seeds = item.needed.seeds
+    if item.needed.none_settles and not item.is_settled:
+        floor = item.needed.floor
+        return Cell(f"no number: ± {share_percent(floor)} is left" if floor else "> 100,000")
     if seeds is None or seeds <= item.pairs:
         return Cell()
     return Cell(f"{seeds} ({item.needed.span}), for {item.needed.finds}", seeds)
@@ -242,10 +240,10 @@ def verdict_table(results: ExperimentResults) -> Table:
             samples = "training" if name.endswith(TRAIN) else "unseen"
             of_control = [item.controls.get(control, {}).get(name, UNKNOWN) for item in verdicts]
             heading = f"{control}, {samples}: another's, ±"
-            key = f"{name}_{short_name(control)}"
+            key = f"{name}_{wording.short_name(control)}"
             columns.append(tables.change_column(key, heading, of_control))
     shifts = {"shift": "donor shift"} | {
-        f"shift_{short_name(control)}": f"donor shift, {control}" for control in CONTROLS
+        f"shift_{wording.short_name(control)}": f"donor shift, {control}" for control in CONTROLS
     }
     own = [item.effects[DONOR_SHIFT].change for item in verdicts]
     of_controls = (
@@ -262,8 +260,8 @@ def verdict_table(results: ExperimentResults) -> Table:
     columns.append(tables.text_column("encoder", "encoder", words))
     evaluate, error = results.evaluate, METRICS[results.error_metric].error_label
     caption = (
-        f"Change of the {error}, % of that of the network trained with nothing: mean and half its "
-        f"{percent(evaluate.confidence)} interval over {results.design.over}, on unseen "
+        f"Change of the {error}, % of that of {wording.unit_of_changes(verdicts)}: mean and half "
+        f"its {percent(evaluate.confidence)} interval over {results.design.over}, on unseen "
         "samples (the test split) and on training samples, with another sample's vector, a "
         "Gaussian draw of the same mean and covariance, the mean vector and none. Then with "
         "another's in networks trained with nothing and with Gaussian noise of the same rms, to "
@@ -315,8 +313,9 @@ def intervention_table(results: ExperimentResults) -> Table:
     ]
     caption = (
         f"Change of the {error} when the offset of the trained network is exchanged, on unseen "
-        "samples (the test split) and on training samples, % of the error of the network trained "
-        f"with nothing: mean and half its {percent(evaluate.confidence)} interval over "
+        f"samples (the test split) and on training samples, % of that of "
+        f"{wording.unit_of_changes(items)}: mean and half its "
+        f"{percent(evaluate.confidence)} interval over "
         f"{results.design.over}. "
         f"Right of zero is worse; grey: within ± {100 * evaluate.margin:g} %."
     )

@@ -17,14 +17,19 @@ from offset_autoencoder.evaluation.summary import SettingSummary
 from offset_autoencoder.paths import REPORTS
 from offset_autoencoder.reporting import result_tables
 from offset_autoencoder.reporting.error_table import SHOWN, error_table
-from offset_autoencoder.reporting.noise_conditions import in_common
+from offset_autoencoder.reporting.noise_conditions import in_common, trained_with_noise
 from offset_autoencoder.reporting.palette import TERMINAL_STYLES, Palette, palette_of
 from offset_autoencoder.reporting.result_tables import Against
-from offset_autoencoder.reporting.rows import trained_with_noise
 from offset_autoencoder.reporting.tables import Cell, Table
 from offset_autoencoder.reporting.terminal import Column, encodable, print_note, print_table
-from offset_autoencoder.reporting.verdict_columns import short_name
-from offset_autoencoder.reporting.wording import better_word, decimals_of, mean_and_half
+from offset_autoencoder.reporting.wording import (
+    better_word,
+    decimals_of,
+    mean_and_half,
+    short_name,
+    unit_of_changes,
+    unsettled_note,
+)
 
 _SHORT_WORDS = {
     "equivalent": "equiv.",
@@ -79,8 +84,8 @@ def _print_tuned(console: Console, results: ExperimentResults) -> None:
     _print_means(console, tuned, table, headings, next(iter(families.values()), []))
     print_note(
         console,
-        "validation: the mean by which a setting was selected, out of so many of its model that "
-        f"differ in these keys alone. {selection_note(results.design)}",
+        "validation: the mean on the validation split, which selected out of so many settings of a "
+        f"model that differ in these keys alone. {selection_note(results.design)}",
     )
     if warning := results.params.budget_warning:
         print_note(console, warning, style="yellow")
@@ -215,7 +220,7 @@ def print_verdicts(console: Console, results: ExperimentResults) -> None:
     margin = percent(verdicts[0].margin)
     confidence = percent(results.evaluate.confidence).replace(" ", "")
     note = (
-        "% of the error of the network trained with nothing. another's: another sample's vector, "
+        f"% of the error of {unit_of_changes(verdicts)}. another's: another sample's vector, "
         "on unseen samples; train: on training samples. "
     )
     if "Gauss." in headings:
@@ -338,6 +343,7 @@ def _print_legend(console: Console, results: ExperimentResults) -> None:
             f"change by less than {margin} (two one-sided tests, corrected likewise). Inconclusive "
             "does not mean equal."
         )
+        note += f" {unsettled_note(comparisons)}".rstrip()
     print_note(console, note)
 
 

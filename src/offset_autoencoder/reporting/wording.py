@@ -7,8 +7,12 @@ import statistics
 from collections.abc import Iterable
 
 from offset_autoencoder.config import Setting, SplitName, format_value
+from offset_autoencoder.evaluation.comparison import Comparison
+from offset_autoencoder.evaluation.controls import Network
+from offset_autoencoder.evaluation.intervention_summary import InterventionSummary
 from offset_autoencoder.evaluation.metrics import METRICS
-from offset_autoencoder.evaluation.statistics import Design, Estimate, percent
+from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict
+from offset_autoencoder.evaluation.statistics import Design, Estimate, percent, share_percent
 
 PARTS = {"offset": "offset", "code": "code", "sum": "code + offset", "both": "side by side"}
 """Names of the parts that are probed."""
@@ -19,6 +23,38 @@ SAMPLES: dict[SplitName, str] = {"test": "unseen samples", "train": "training sa
 _NOISE_KEYS = frozenset({"rms", "stddev", "ebn0_db"})
 _MOST_DECIMALS = 6
 _MOST_FOR_HALF = 3
+
+
+def short_name(control: Network) -> str:
+    """A control in the names of columns: ``nothing``, ``noise``."""
+    return control.rpartition(" ")[2]
+
+
+def unit_of_changes(items: Iterable[OffsetVerdict | InterventionSummary]) -> str:
+    """Network whose error changes of the error are shares of, in words."""
+    by_model: dict[str, bool] = {}
+    for item in items:
+        by_model[item.setting.model] = item.has_baseline
+    nothing, own = "the network trained with nothing", [m for m, has in by_model.items() if not has]
+    if own and len(own) == len(by_model):
+        return "each network itself, as deployed, as none was trained with nothing"
+    without = ", ".join(own)
+    return f"{nothing} (of {without}, without one: of itself, as deployed)" if own else nothing
+
+
+def unsettled_note(comparisons: Iterable[Comparison]) -> str:
+    """Sentence on comparisons that no number of seeds would settle; empty where there are none."""
+    without_shown = [one for one in comparisons if not one.is_settled]
+    floors = sorted(one.needed.floor for one in without_shown if one.needed.none_settles)
+    if not floors or not floors[-1]:
+        return ""
+    least, most = (share_percent(floor) for floor in (floors[0], floors[-1]))
+    span = least if least == most else f"{least.removesuffix(' %')} to {most}"
+    return (
+        f"If spreads are as seen, no number of seeds would settle {len(floors)} of the "
+        f"{len(without_shown)} inconclusive comparisons: splits of the same samples leave the "
+        f"interval of the change at ± {span} or more."
+    )
 
 
 def better_word(metric: str) -> str:

@@ -18,6 +18,8 @@ WEIGHT_CODE = (
     "models.autoencoder",
     "models.backend",
     "models.layers",
+    "models.nested",
+    "models.network_kinds",
     "training.batches",
     "training.engine",
     "training.keras_engine",

@@ -47,6 +47,7 @@ class TrainedRun:
         ended: Unix time at which each epoch ended, (epochs,) float64 seconds.
         seconds: Wall time of each epoch per run, (epochs,) float64: the time of a stack's
             epoch over the runs that trained in it.
+        engine: Name of the engine that trained it.
     """
 
     status: Status
@@ -58,6 +59,7 @@ class TrainedRun:
     stopped_early: bool
     ended: NDArray[np.float64]
     seconds: NDArray[np.float64]
+    engine: str | None = None
 
     @property
     def adds_losses(self) -> bool:
@@ -85,6 +87,7 @@ def write_run(folder: Path, spec: RunSpec, trained: TrainedRun, names: list[str]
         diverged_epoch=trained.epochs if diverged else None,
         stopped_early=trained.stopped_early,
         parameters=None if weights is None else sum(weight.size for weight in weights),
+        engine=trained.engine,
     )
     with _taking_place_of(folder) as temporary:
         if weights is not None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from offset_autoencoder.config.systems import NoiseRange
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.inference import RunInference, open_inference
@@ -93,14 +94,14 @@ class FinishedRun:
 
     Attributes:
         weights: Its weights by name.
-        stddev: Standard deviation of the Gaussian noise in its training.
+        stddev: Standard deviation of the Gaussian noise in its training, or the range of it.
         offset_factor: The factor of its offset table.
     """
 
     architecture: Architecture
     seed: int
     weights: Mapping[str, NDArray[Any]]
-    stddev: float
+    stddev: float | NoiseRange
     offset_factor: float = 1.0
 
 

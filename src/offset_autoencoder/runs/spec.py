@@ -11,6 +11,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from offset_autoencoder.config import Run
 from offset_autoencoder.config.schema import Train
+from offset_autoencoder.config.systems import NoiseRange
 from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.runs.code_digest import code_digest, library_versions
@@ -46,7 +47,7 @@ class RunSpec:
         architecture: The layers of its model.
         train: How it is trained; the keys that do not decide weights are left out of the id.
         offset_factor: Factor of the offset table: rms over the table's own, or 1.
-        stddev: Gaussian noise per coordinate of the code, in training.
+        stddev: Gaussian noise per coordinate of the code, in training, or the range of it.
         table: Digest of its offset table over the samples of ``data``; None where it has none.
         data: Digest of the samples that it trains and validates on.
         seed: Seed of the initial weights, the batches and the noise.
@@ -58,7 +59,7 @@ class RunSpec:
     architecture: Architecture
     train: Train
     offset_factor: float
-    stddev: float
+    stddev: float | NoiseRange
     table: str | None
     data: str
     seed: int
@@ -92,9 +93,10 @@ class RunSpec:
         Raises:
             KeyError, TypeError, ValueError: where it is not one.
         """
-        chunks = fingerprint.get("chunks")
+        chunks, stddev = fingerprint.get("chunks"), fingerprint["stddev"]
         fields = {
             **fingerprint,
+            "stddev": NoiseRange(*stddev) if isinstance(stddev, list) else stddev,
             "architecture": _parse_section(Architecture, json.dumps(fingerprint["architecture"])),
             "train": _parse_section(Train, json.dumps(fingerprint["train"])),
             "chunks": None if chunks is None else Chunks(**chunks),
@@ -140,6 +142,7 @@ class SavedRun:
         diverged_epoch: The epoch in which it diverged; None where it finished.
         stopped_early: Whether patience ended it before its last epoch.
         parameters: Numbers in its weights; None where it diverged.
+        engine: Name of the engine that trained it; None of one trained before that was noted.
     """
 
     spec: RunSpec
@@ -149,6 +152,7 @@ class SavedRun:
     diverged_epoch: int | None
     stopped_early: bool
     parameters: int | None
+    engine: str | None = None
 
     @property
     def id(self) -> str:
@@ -172,7 +176,7 @@ class SavedRun:
             KeyError, TypeError, ValueError: where it is not one, or its id is not that of its
                 fingerprint.
         """
-        outcome = {key: document[key] for key in _OUTCOME}
+        outcome = {key: document[key] for key in _OUTCOME if key in document or key != "engine"}
         saved = cls(spec=RunSpec.parse(document["fingerprint"]), **outcome)
         if saved.status not in ("finished", "diverged") or saved.id != document["id"]:
             raise ValueError("the id is not that of the fingerprint")
@@ -200,7 +204,7 @@ def identify(
         architecture=architecture,
         train=run.setting.train,
         offset_factor=offset_factor,
-        stddev=run.setting.spec.stddev,
+        stddev=run.setting.spec.noise_range or run.setting.spec.stddev,
         table=None if table is None else sha256_of_json(table),
         data=sha256_of_json(data),
         seed=run.seed,

@@ -78,7 +78,7 @@ def save_model_folder(
         except Exception as error:  # Keras raises whatever its parts raise
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise InputError(network.where, f"its network cannot be saved: {reason}") from error
-        write_npz(new / "scale.npz", dict(zip(("shift", "factor"), model.scale, strict=True)))
+        write_npz(new / "scale.npz", model.scale.stored)
         if model.offset_folder is not None:
             (new / OFFSET).mkdir()
             for name in (INFO, STATE):

@@ -18,7 +18,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from offset_autoencoder.config import SplitName
 from offset_autoencoder.data.prepared import PreparedData, load_prepared, load_scale
-from offset_autoencoder.data.scaling import ShiftAndFactor, apply_scale, inverse_scale
+from offset_autoencoder.data.preprocessing import encode_columns
+from offset_autoencoder.data.scaling import (
+    ScaleArrays,
+    apply_scale,
+    fill_missing,
+    inverse_scale,
+)
 from offset_autoencoder.data.varying import load_splits
 from offset_autoencoder.errors import InputError, short_repr
 from offset_autoencoder.evaluation.sample_errors import (
@@ -50,6 +56,7 @@ OFFSET = "offset"
 # Where MLflow keeps the folder within a model of its own.
 IN_MLFLOW = Path("artifacts") / NAME_IN_MLFLOW
 
+_UNSCALED = ScaleArrays(np.zeros(1), np.ones(1))
 _TRAINED_ON: tuple[SplitName, ...] = ("train", "validation")
 _HOW_TO_GIVE = {
     "labels": "its offset is one vector per label: give the labels, one per sample",
@@ -82,19 +89,20 @@ class InferenceModel:
     """A run with its scale and its offset: codes, offsets and reconstructions of new samples.
 
     All methods take any number of samples x, (n, D) or images (n, ...), real and finite, in
-    the units of the data set; a large set is best given chunk by chunk. They raise InputError
-    where the samples or what comes beside them do not suit.
+    the units of the data set; a large set is best given chunk by chunk. NaN is a missing value
+    where the data set had some that were filled, and :meth:`features_of` makes x of columns. They
+    raise InputError where the samples or what comes beside them do not suit.
 
     Attributes:
         metadata: Description of the model.
-        scale: Shift and factor of :func:`.scaling.apply_scale`.
+        scale: What :func:`.scaling.apply_scale` takes.
         offset_folder: Folder of its offset table; None for a run without one.
         load_network: Called when the network is first needed: only then is TensorFlow imported.
         open_data: Opens the splits of its seed; None away from its project.
     """
 
     metadata: ModelMetadata
-    scale: ShiftAndFactor
+    scale: ScaleArrays
     offset_folder: Path | None
     load_network: Callable[[], KerasNetwork]
     open_data: Callable[[], PreparedData] | None = None
@@ -111,6 +119,17 @@ class InferenceModel:
         if self.offset_folder is None or kind is None or self.metadata.needs == "offset":
             return None
         return stored_applier(self.offset_folder, kind)
+
+    def features_of(self, columns: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
+        """Samples (n, D) of the columns of a table, text and all, as the data set's came.
+
+        A missing cell is None, NaN or one of :data:`.cells.MISSING`; a level that the data set has
+        not is none of its levels.
+
+        Raises:
+            InputError: where a column is missing, or holds text for numbers.
+        """
+        return encode_columns(columns, self.metadata.columns or (), self.metadata.preprocessing)
 
     def offset(self, x: ArrayLike, **side: Unpack[SideInputs]) -> Float32:
         """f(x), (n, L) float32, as in ``data/offsets``: not yet multiplied by the run's factor."""
@@ -205,15 +224,17 @@ class InferenceModel:
 
     def _scaled(self, x: ArrayLike, side: SideInputs) -> Float32:
         array, first_row = checks.real_array("x", x), side.get("first_row", 0)
+        array = self.metadata.preprocessing.choose_features(array)
         features = int(np.prod(array.shape[1:]))
         if array.ndim < 2 or features != self.metadata.input_dim:
             raise InputError(
                 "x", f"has shape {array.shape}, expected (samples, {self.metadata.input_dim})"
             )
+        self.metadata.check_axes("x", array.shape[1:])
         flat = array.reshape(len(array), features)
-        checks.check_finite("x", flat, first_row)
-        shift, factor = (np.zeros(1), np.ones(1)) if side.get("is_scaled") else self.scale
-        scaled = apply_scale(flat, shift, factor)
+        scale = _UNSCALED if side.get("is_scaled") else self.scale
+        checks.check_finite("x", fill_missing(flat, scale.fill), first_row)
+        scaled = apply_scale(flat, *scale)
         checks.check_finite("x, scaled", scaled, first_row)
         return scaled
 
@@ -317,10 +338,12 @@ def open_run(run: str | Path, root: Path = Path(), model: str | None = None) -> 
         input_dim=architecture.input_dim,
         columns=schema.columns,
         image_shape=schema.image_shape,
+        sequence_shape=schema.sequence_shape,
         latent_dim=latent_dim,
         offset_kind=None if offset is None else str(read_info(offset)["kind"]),
         offset_factor=spec.offset_factor,
         scale=str(schema.scale.get("kind")),
+        preprocessing=schema.preprocessing,
         classes=schema.classes,
         text_ids=load_prepared(root / PREPARED).test.ids.dtype.kind == "U",
         has_code=not architecture.system_record.is_users,

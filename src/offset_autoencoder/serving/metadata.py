@@ -11,6 +11,7 @@ from pydantic import Field
 from offset_autoencoder.config import values
 from offset_autoencoder.config.offset_kinds import OFFSETS, OffsetSection, SideInput
 from offset_autoencoder.config.systems import SYSTEMS
+from offset_autoencoder.data.preprocessing import Preprocessing
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import read_json, write_json
 
@@ -33,10 +34,12 @@ class ModelMetadata(values.Section):
         input_dim: Features of a sample.
         columns: The features' names, where the samples that it was trained on had names.
         image_shape: Of a sample that is an image, else None.
+        sequence_shape: Of a sample that is a series, else None.
         latent_dim: Length of code and offset.
         offset_kind: Kind of its offset; None for a run without one.
         offset_factor: Factor of f(x) before it is added.
         scale: Kind of the scale.
+        preprocessing: What was done to raw features before they were scaled.
         classes: The labels as they came, in order of class index, or None.
         text_ids: True where the data's ids are text.
         has_code: True where its network names a code that depends on x alone.
@@ -54,16 +57,42 @@ class ModelMetadata(values.Section):
     input_dim: values.Count
     columns: list[str] | None
     image_shape: list[int] | None
+    sequence_shape: list[int] | None = None
     latent_dim: values.Count
     offset_kind: str | None
     offset_factor: values.Number
     scale: str
+    preprocessing: Preprocessing = Preprocessing()
     classes: list[int] | list[str] | None
     text_ids: bool
     has_code: bool
     test_samples_sha256: str
     test: dict[str, float]
     thresholds: dict[str, dict[str, float]] = Field({})
+
+    def check_axes(self, where: str, shape: tuple[int, ...]) -> None:
+        """Refuse samples of a shape whose axes stand in another order than in training.
+
+        Raises:
+            InputError: at ``where``; axes of one, and rows of features, make no difference.
+        """
+        trained_on = tuple(self.image_shape or self.sequence_shape or ())
+        own, theirs = (tuple(side for side in axes if side > 1) for axes in (shape, trained_on))
+        if len(own) > 1 and own != theirs and sorted(own) == sorted(theirs):
+            what = f"has samples of shape {shape}, the model was trained on {trained_on}"
+            raise InputError(where, what, "bring the axes into that order, by np.moveaxis")
+
+    @property
+    def raw_features(self) -> int:
+        """Number of features of a raw sample, before any were left out."""
+        return self.preprocessing.raw_features or self.input_dim
+
+    @property
+    def raw_columns(self) -> tuple[str, ...] | None:
+        """Columns that its features are made of; None where they are its features."""
+        if self.columns is None or not self.preprocessing.levels:
+            return None
+        return self.preprocessing.raw_columns(self.columns)
 
     @property
     def needs(self) -> SideInput | None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from offset_autoencoder.data.preprocessing import encode_columns
 from offset_autoencoder.errors import InputError, did_you_mean
 from offset_autoencoder.serving.metadata import ModelMetadata
 
@@ -32,7 +33,8 @@ def named_inputs(
     """
     if not isinstance(request, Mapping) and not hasattr(request, "columns"):
         return _array("x", request), {}
-    columns, trained_on = {str(name): request[name] for name in request}, metadata.columns or []
+    columns = {str(name): request[name] for name in request}
+    trained_on = [*(metadata.raw_columns or metadata.columns or [])]
     others: dict[str, NDArray[Any]] = {
         name: _array(name, columns.pop(name))
         for name in ("labels", "ids", "offset")
@@ -48,7 +50,10 @@ def named_inputs(
             raise InputError("x", f"lacks the column {name!r}", hint)
     if not names:
         raise InputError("x", "missing", "give the samples as x, one per row")
-    x = np.stack([_array(name, columns[name]) for name in names], axis=-1)
+    if metadata.preprocessing.levels:
+        x = encode_columns(columns, metadata.columns or [], metadata.preprocessing)
+    else:
+        x = np.stack([_array(name, columns[name]) for name in names], axis=-1)
     return x, _as_kept(others, metadata)
 
 

@@ -9,7 +9,7 @@ from offset_autoencoder import paths
 from offset_autoencoder.config import Params
 from offset_autoencoder.data.prepared import PreparedData
 from offset_autoencoder.io.arrays import temporary_folder
-from offset_autoencoder.offsets.kind import find_kind
+from offset_autoencoder.offsets.kind import find_kind, training_of
 from offset_autoencoder.reporting.terminal import progress
 from offset_autoencoder.stages.prepare import Source, load_checked_params
 from offset_autoencoder.user_code import find_target
@@ -22,7 +22,7 @@ def check() -> None:
 
     Raises:
         InputError: for the first thing that ``prepare`` would refuse, or that is wrong with a file
-            of vectors or the name of a function under ``offsets:``.
+            of vectors, a saved model or the name of a function under ``offsets:``.
     """
     params = load_checked_params()
     print(f"{paths.PARAMS}: {count_runs(params)}")
@@ -37,14 +37,17 @@ def check() -> None:
 
 
 def _check_offsets(params: Params, data: PreparedData) -> None:
-    """Read the user's own vectors, and find the user's own functions."""
+    """Read the user's own vectors, open own models, and find own functions."""
     for name, offset in params.offsets.items():
         where = f"{paths.PARAMS}: offsets.{name}"
         for key, function in offset.functions.items():
             find_target(f"{where}.{key}", function)
-        if read := find_kind(where, offset.kind).read:
-            for latent_dim in params.latent_dims(name):
-                read(name, offset, data, latent_dim, paths.RAW)
+        kind = find_kind(where, offset.kind)
+        for latent_dim in params.latent_dims(name):
+            if kind.check:
+                kind.check(where, offset, training_of(data, paths.RAW), latent_dim)
+            if kind.read:
+                kind.read(name, offset, data, latent_dim, paths.RAW)
 
 
 def count_runs(params: Params) -> str:

@@ -106,14 +106,15 @@ def design_of(schemas: Sequence[Schema], *, anomalies: int = 0) -> Design:
         return ONE_SPLIT
     train, validation, test = (sum(s.samples[name] for s in schemas) for name in SPLITS)
     others = validation + test - int(anomalies) * len(schemas)
-    return Design(varies=True, overlap=test / train, training_overlap=train / others)
+    return Design(True, test / train, validation / train, training_overlap=train / others)
 
 
 def _run_row(row: IndexedRun, run: Run, evaluation: RunEvaluation | None) -> RunRow:
+    engine = read_saved_run(runs_folder(MODELS) / row.id).engine
     if evaluation is None:
-        return RunRow(row.id, run, row.status)
+        return RunRow(row.id, run, row.status, engine=engine)
     compared = None if evaluation.errors is None else evaluation.errors.compared
-    return RunRow(row.id, run, row.status, evaluation.metrics, compared)
+    return RunRow(row.id, run, row.status, evaluation.metrics, compared, engine=engine)
 
 
 def evaluate_all(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,8 @@ from offset_autoencoder.config.schema import Data, SplitName
 from offset_autoencoder.config.values import check_environment
 from offset_autoencoder.data import prepared, varying
 from offset_autoencoder.data.anomalies import find_anomalies, leave_out
-from offset_autoencoder.data.checks import WrittenSplits, check_values
+from offset_autoencoder.data.checks import WrittenSplits, check_values, unlike_sizes_warning
+from offset_autoencoder.data.constant_features import drop_constant_features
 from offset_autoencoder.data.prepared import (
     FLOAT32_BYTES,
     LEFT_OUT,
@@ -26,15 +28,23 @@ from offset_autoencoder.data.prepared import (
     Schema,
     SplitRows,
 )
-from offset_autoencoder.data.samples import Samples, load_samples, locate
-from offset_autoencoder.data.scaling import Scale, fit_scale
+from offset_autoencoder.data.samples import Samples, load_samples
+from offset_autoencoder.data.scaling import Filled, Scale, fit_scale, largest_magnitude
+from offset_autoencoder.data.shapes import draws_series
+from offset_autoencoder.data.sources import locate
 from offset_autoencoder.data.split_columns import broken_splits, kept_whole
 from offset_autoencoder.data.splits import assign, split_leakage
-from offset_autoencoder.errors import InputError, adding, run_command
+from offset_autoencoder.data.summary import (
+    SplitSummary,
+    leakage_warning,
+    summary_line,
+    treatment_lines,
+)
+from offset_autoencoder.errors import InputError, Obstacles, adding, run_command
 from offset_autoencoder.evaluation import metrics
-from offset_autoencoder.io.arrays import ConcatenatedRows, RowSubset
+from offset_autoencoder.io.arrays import ConcatenatedRows, Matrix, RowSubset, bytes_in_memory
 from offset_autoencoder.io.files import open_npy, replace_folder, sha256_of_array
-from offset_autoencoder.models.resolve import resolve_architectures
+from offset_autoencoder.models.resolve import one_bit_codes, resolve_architectures
 
 
 def main() -> None:
@@ -68,18 +78,6 @@ def load_checked_params() -> Params:
 
 
 @dataclass(frozen=True)
-class _Summary:
-    """Facts of the splits of a seed, or (None) of all, that are kept once they are written."""
-
-    folder: Path
-    scale: Scale
-    schema: Schema  # without the range, which is that of all seeds
-    low: dict[SplitName, float]
-    high: dict[SplitName, float]
-    leakage: Mapping[SplitName, int]
-
-
-@dataclass(frozen=True)
 class Source:
     """The raw data set of params.yaml, and how it is split.
 
@@ -88,6 +86,8 @@ class Source:
             first seed's where splits vary.
         seeds: Seeds with a split of their own; empty where one split serves all runs.
         note: Clause of the summary on how the data are split, where there is something to say.
+        obstacles: What was found wrong already, to be said with what the values are wrong in; of
+            large data it is raised before these are gone through.
     """
 
     params: Params
@@ -95,6 +95,7 @@ class Source:
     rows: SplitRows
     seeds: tuple[int, ...]
     note: str
+    obstacles: Obstacles
 
     @classmethod
     def load(cls, params: Params) -> Source:
@@ -106,8 +107,14 @@ class Source:
         Raises:
             InputError: for what is wrong with the data, its splits or its shape.
         """
-        samples = load_samples(params.data, paths.RAW, params.split)
+        drawn = draws_series(params)
+        samples = load_samples(params.data, paths.RAW, params.split, draw_series=drawn)
+        data = params.data.for_table(named=samples.tables[0].columns is not None)
+        params = replace(params, data=data)
         seeds, note = _seeds_with_splits(params, samples)
+        if data.constant == "drop":
+            rows_of_seeds = (_assign(params, samples, seed) for seed in seeds or (None,))
+            samples = drop_constant_features(samples, (rows["train"] for rows in rows_of_seeds))
         rows = _assign(params, samples, seeds[0] if seeds else None)
         classes = None if samples.classes is None else len(samples.classes)
         sizes = [len(rows["train"])]
@@ -115,17 +122,25 @@ class Source:
             sizes += [len(_assign(params, samples, seed)["train"]) for seed in seeds[1:]]
         size = min(sizes), samples.x.shape[1]
         shape = DataShape(*size, classes, varies=bool(seeds), left_out=LEFT_OUT in rows)
+        obstacles = Obstacles()
         for name, offset in params.offsets.items():
-            offset.check_shape(f"params.yaml: offsets.{name}", shape, params.latent_dims(name))
+            with obstacles.noting():
+                offset.check_shape(f"params.yaml: offsets.{name}", shape, params.latent_dims(name))
             for key, path in offset.files.items():
-                locate(paths.RAW, path, f"offsets.{name}.{key}")
-        resolve_architectures(
-            params.settings,
-            input_dim=shape.features,
-            image_shape=samples.image_shape,
-            samples=shape.samples,
-        )
-        return cls(params, samples, rows, seeds, note)
+                with obstacles.noting():
+                    locate(paths.RAW, path, f"offsets.{name}.{key}")
+        with obstacles.noting():
+            resolve_architectures(
+                params.settings,
+                input_dim=shape.features,
+                image_shape=samples.shape.image,
+                sequence_shape=samples.shape.sequence,
+                channels_first=samples.shape.channels_first,
+                samples=shape.samples,
+            )
+        if len(samples.x) * samples.x.shape[1] * FLOAT32_BYTES > bytes_in_memory():
+            obstacles.raise_noted()
+        return cls(params, samples, rows, seeds, note, obstacles)
 
     def write(
         self, folder: Path, report: Callable[[int], None] = lambda rows: None
@@ -140,12 +155,47 @@ class Source:
 
         Raises:
             InputError: for a value that a loss or the metric cannot work with, in the split of
-                whatever seed.
+                whatever seed, and for what was wrong with its shape.
         """
+        data = self.params.data
         rows = None if self.seeds else self.rows
         x, places = prepared.in_order(self.samples.x, self.samples.ids, rows)
-        first = self.seeds[0] if self.seeds else None
-        summaries = [self._write_splits(folder, first, self.rows, x, places, report)]
+        with self.obstacles.noting():
+            summaries = self._write_x(folder, x, places, report)
+            with self.obstacles.noting():
+                check_values(self.params, [summary.written for summary in summaries])
+            data_range, of_all = self._find_range(summaries)
+        self.obstacles.raise_noted()
+        prepared_data = self._finish(folder, summaries, data_range, of_all)
+        train: Matrix = RowSubset(x, places[self.rows["train"]])
+        scale, warnings = summaries[0].scale, leakage_warning(summaries)
+        if scale.arrays.fill is not None:
+            train = Filled(train, scale.arrays.fill)
+        warnings += unlike_sizes_warning(self.params, self.samples, train, scale)
+        texts = [
+            *broken_splits(self.params.split, self.samples, self.rows),
+            self.params.budget_warning,
+            self.samples.shape.warning,
+            one_bit_codes(self.params),
+        ]
+        warnings += [f"warning: {text}" for text in texts if text]
+        lines = treatment_lines(summaries, self.samples, data, varies=bool(self.seeds))
+        lines += self._anomaly_lines()
+        return prepared_data, [summary_line(summaries, self.samples, self.note), *lines, *warnings]
+
+    def _write_x(
+        self,
+        folder: Path,
+        x: ConcatenatedRows,
+        places: NDArray[np.int64],
+        report: Callable[[int], None],
+    ) -> list[SplitSummary]:
+        """Write the samples of the splits of all seeds, whose rows stand at ``places`` of x."""
+        first, full_scale = self.seeds[0] if self.seeds else None, self.samples.tables[0].full_scale
+        if self.params.data.scale == "unit" and full_scale is None:
+            full_scale = largest_magnitude(x)
+        write = functools.partial(self._write_splits, x=x, places=places, full_scale=full_scale)
+        summaries = [write(folder, first, self.rows, report=report)]
         place_in_first = np.empty_like(places)
         place_in_first[np.concatenate([*self.rows.values()])] = np.arange(len(places))
         for seed in self.seeds[1:]:
@@ -153,17 +203,8 @@ class Source:
             of_first = {name: place_in_first[part] for name, part in rows.items()}
             place = varying.seed_folder(folder, seed)
             varying.write_rows(place, of_first)
-            by_index = (summaries[0], of_first)
-            summaries.append(self._write_splits(place, seed, rows, x, places, by_index=by_index))
-        data = self._finish(folder, summaries)
-        warnings = [
-            *_leakage(summaries),
-            *broken_splits(self.params.split, self.samples, self.rows),
-        ]
-        if text := self.params.budget_warning:
-            warnings.append(text)
-        lines = [_summary(summaries, self.note), *self._anomaly_lines()]
-        return data, [*lines, *(f"warning: {text}" for text in warnings)]
+            summaries.append(write(place, seed, rows, by_index=(summaries[0], of_first)))
+        return summaries
 
     def _anomaly_lines(self) -> list[str]:
         """Lines on the samples that are left out, and on offsets that are told what to detect."""
@@ -184,42 +225,51 @@ class Source:
         folder: Path,
         seed: int | None,
         rows: SplitRows,
+        *,
         x: ConcatenatedRows,
         places: NDArray[np.int64],
+        full_scale: float | None,
         report: Callable[[int], None] = lambda rows: None,
-        by_index: tuple[_Summary, SplitRows] | None = None,
-    ) -> _Summary:
-        """Fit the scale of a seed's splits, write their x and check it.
+        by_index: tuple[SplitSummary, SplitRows] | None = None,
+    ) -> SplitSummary:
+        """Fit the scale of a seed's splits, and write their x.
 
         ``by_index`` is the first seed's and the places of these samples in it: scaled alike they
-        have no x of their own, and their values are checked.
+        have no x of their own.
         """
-        table, of_seed = self.samples.tables[0], "" if seed is None else f" of seed {seed}"
         ordered = {name: places[part] for name, part in rows.items()}
-        with adding(of_seed and f", in the split{of_seed}"):
+        with adding("" if seed is None else f", in the split of seed {seed}"):
             scale = fit_scale(
                 self.params.data,
                 RowSubset(x, ordered["train"]),
-                full_scale=table.full_scale,
-                feature_name=table.feature_name,
+                full_scale=full_scale,
+                feature_name=self.samples.tables[0].feature_name,
             )
         if by_index is not None and scale.equals(by_index[0].scale):
-            statistics = varying.statistics_of_rows(by_index[0].folder, by_index[1])
+            scaled = varying.rows_of_first(by_index[0].folder, by_index[1])
+            statistics = varying.statistics_of_rows(scaled)
         else:
             statistics = prepared.write_splits(folder, x, ordered, scale, report)
-            written = WrittenSplits(folder, of_seed, self.samples, rows, scale, statistics)
-            check_values(self.params, written)
-        return _Summary(
+            scaled = {name: open_npy(folder / name / "x.npy") for name in rows}
+        return SplitSummary(
             folder,
             scale,
             self._schema(rows, scale, {name: statistics[name].sha256 for name in SPLITS}),
             {name: statistics[name].low for name in SPLITS},
             {name: statistics[name].high for name in SPLITS},
+            {name: statistics[name].clipped for name in SPLITS},
             split_leakage({name: statistics[name].samples for name in SPLITS}),
+            WrittenSplits(scaled, seed, self.samples, rows, scale, statistics),
         )
 
-    def _finish(self, folder: Path, summaries: Sequence[_Summary]) -> PreparedData:
-        """Check what the metric needs of all splits, and write all but x; the first seed's data."""
+    def _find_range(
+        self, summaries: Sequence[SplitSummary]
+    ) -> tuple[list[float] | None, tuple[float, float]]:
+        """Range of the data that metrics may rely on, and the values' own, over all splits.
+
+        Raises:
+            InputError: where the metric cannot be had of them.
+        """
         low, high = (
             {name: choose(getattr(s, end)[name] for s in summaries) for name in SPLITS}
             for choose, end in ((min, "low"), (max, "high"))
@@ -230,6 +280,16 @@ class Source:
         # Where splits vary, any sample is a test sample of some seed.
         test = of_all if self.seeds else (low["test"], high["test"])
         metrics.check_metric_inputs(metrics.MetricInputs(self.params, data_range, *test))
+        return data_range, of_all
+
+    def _finish(
+        self,
+        folder: Path,
+        summaries: Sequence[SplitSummary],
+        data_range: list[float] | None,
+        of_all: tuple[float, float],
+    ) -> PreparedData:
+        """Write all but x; the first seed's data."""
         for summary in summaries[1:]:
             schema = replace(summary.schema, range=data_range)
             prepared.write_schema(summary.folder, schema, summary.scale.arrays)
@@ -250,11 +310,14 @@ class Source:
 
     def _schema(self, rows: SplitRows, scale: Scale, x_digests: Mapping[SplitName, str]) -> Schema:
         samples, columns = self.samples, self.samples.tables[0].columns
+        image, sequence = samples.shape.image, samples.shape.sequence
         return Schema(
             source=_source_name(self.params.data),
             samples={name: len(rows[name]) for name in SPLITS},
             input_dim=samples.x.shape[1],
-            image_shape=None if samples.image_shape is None else list(samples.image_shape),
+            image_shape=None if image is None else list(image),
+            sequence_shape=None if sequence is None else list(sequence),
+            channels_first=samples.shape.channels_first,
             scale={"kind": scale.kind, **scale.facts},
             range=None,
             classes=samples.classes,
@@ -268,6 +331,8 @@ class Source:
                 for name in SPLITS
             },
             columns=None if columns is None else list(columns),
+            preprocessing=samples.preprocessing,
+            dropped=samples.dropped,
             left_out=len(rows.get(LEFT_OUT, ())),
         )
 
@@ -329,39 +394,6 @@ def _source_name(data: Data) -> str:
         return data.source
     names = data.path if isinstance(data.path, dict) else {"train": data.path}
     return " + ".join(dict.fromkeys(str(names[name]) for name in SPLITS if name in names))
-
-
-def _summary(summaries: Sequence[_Summary], note: str) -> str:
-    """One line: ``"digits, 1797 × 64, train 1168 / validation 270 / test 359, 10 classes"``."""
-    schema = summaries[0].schema
-    sizes = {name: sorted({s.schema.samples[name] for s in summaries}) for name in SPLITS}
-    counts = " / ".join(f"{name} {_span(sizes[name])}" for name in SPLITS)
-    classes = "no labels" if schema.classes is None else f"{len(schema.classes)} classes"
-    size = f"{sum(schema.samples.values())} × {schema.input_dim}"
-    line = f"{schema.source}, {size}, {counts}, {classes}"
-    constants = sorted({int(s.scale.facts.get("constant_features", 0)) for s in summaries})
-    if most := constants[-1]:
-        line += f", {_span(constants)} constant feature{'s' * (most != 1)} set to 0"
-    return line + note
-
-
-def _span(numbers: Sequence[int]) -> str:
-    """``"3 to 7"``, or ``"3"`` where the first and the last of ascending numbers are one."""
-    first, last = numbers[0], numbers[-1]
-    return f"{last}" if first == last else f"{first} to {last}"
-
-
-def _leakage(summaries: Sequence[_Summary]) -> list[str]:
-    """Line where samples stand in more than one split: ``"... 3 of 270 in validation"``."""
-    worst = {name: max(summaries, key=lambda s: s.leakage[name]) for name in SPLITS[1:]}
-    up_to = "up to " * (len(summaries) > 1)
-    clauses = [
-        f"{up_to}{summary.leakage[name]} of {summary.schema.samples[name]} in {name}"
-        for name, summary in worst.items()
-        if summary.leakage[name]
-    ]
-    text = f"samples that also stand in an earlier split: {', '.join(clauses)}"
-    return [text] if clauses else []
 
 
 if __name__ == "__main__":

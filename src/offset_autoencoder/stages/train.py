@@ -64,6 +64,8 @@ def identify_runs(params: Params, splits: PreparedSplits) -> list[IdentifiedRun]
                 params.settings,
                 input_dim=schema.input_dim,
                 image_shape=schema.image_shape,
+                sequence_shape=schema.sequence_shape,
+                channels_first=schema.channels_first,
                 samples=samples,
             )
             labels = (setting.label for setting in params.settings)

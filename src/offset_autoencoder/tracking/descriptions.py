@@ -68,6 +68,7 @@ def setting_params(params: Params, setting: Setting) -> dict[str, str]:
         **{f"offset_{name}": value for name, value in offset.items()},
         "rms": spec.rms,
         "stddev": spec.stddev,
+        "noise_range": spec.noise_range,
         "noise_level": setting.noise_level,
         **spec.options,
         **setting.network.relevant,

@@ -283,9 +283,13 @@ def _signature(facts: ModelMetadata) -> Any:
 
 def _inputs(facts: ModelMetadata) -> dict[str, str]:
     """Description of each input that the model takes, for its metadata."""
-    features = f"(samples, {facts.input_dim}), real numbers in the units of the data set"
-    if facts.columns:
+    features = f"(samples, {facts.raw_features}), real numbers in the units of the data set"
+    if facts.raw_columns is not None:
+        features = f"a column of each: {', '.join(facts.raw_columns)}; or {features}"
+    elif facts.columns:
         features += ", or in its place a column for each feature"
+    if facts.preprocessing.missing in ("mean", "median"):
+        features += "; NaN where a value is missing"
     described = {"x": features}
     are_text = {"labels": isinstance((facts.classes or [0])[0], str), "ids": facts.text_ids}
     if facts.needs == "offset":
@@ -306,11 +310,31 @@ def _example(facts: ModelMetadata, root: Path) -> dict[str, Any]:
     splits = load_splits(root / PREPARED)
     data, scale = splits.of(facts.seed), load_scale(splits.folder_of(facts.seed))
     rows = slice(0, _EXAMPLES)
-    example: dict[str, Any] = {"x": inverse_scale(data.test.x[rows], scale)}
+    x = inverse_scale(data.test.x[rows], scale)
+    example = _raw(x, facts)
     if facts.needs == "offset":
-        example["offset"] = np.zeros((len(example["x"]), facts.latent_dim))
+        example["offset"] = np.zeros((len(x), facts.latent_dim))
     elif facts.needs == "labels" and data.test.y is not None:
         example["labels"] = np.asarray(facts.classes)[data.test.y[rows]]
     elif facts.needs == "ids":
         example["ids"] = data.test.ids[rows]
     return example
+
+
+def _raw(x: np.ndarray[Any, Any], facts: ModelMetadata) -> dict[str, Any]:
+    """Inputs of a served model of which its features ``(n, D)`` are made."""
+    preprocessing, names = facts.preprocessing, facts.columns or []
+    if preprocessing.kept is not None:
+        raw = np.zeros((len(x), facts.raw_features))
+        raw[:, preprocessing.kept] = x
+        return {"x": raw}
+    columns: dict[str, Any] = {}
+    for column in facts.raw_columns or ():
+        levels = preprocessing.levels.get(column)
+        if levels is None:
+            columns[column] = x[:, names.index(column)]
+        else:  # those of which a feature is left
+            left = [level for level in levels if f"{column}={level}" in names]
+            indices = [names.index(f"{column}={level}") for level in left]
+            columns[column] = np.array(left)[x[:, indices].argmax(axis=1)]
+    return columns or {"x": x}

@@ -15,7 +15,7 @@ from offset_autoencoder.runs.spec import Chunks
 
 Rows = NDArray[np.int32]
 
-_ORDER, _NOISE = 0, 1
+_ORDER, _NOISE, _LEVEL = 0, 1, 2
 
 # Chunks in memory at most: of eight runs, one in training and one read ahead each.
 _CHUNKS_IN_MEMORY = 16
@@ -78,6 +78,11 @@ def slices(samples: int, chunks: Chunks | None) -> Iterator[slice]:
 def noise_generator(seed: int, epoch: int) -> np.random.Generator:
     """Generator of an epoch's noise, for :func:`draw_noise`."""
     return _generator(seed, _NOISE, epoch)
+
+
+def level_generator(seed: int, epoch: int) -> np.random.Generator:
+    """Generator of the noise levels of an epoch's samples, where they are drawn from a range."""
+    return _generator(seed, _LEVEL, epoch)
 
 
 def draw_noise(

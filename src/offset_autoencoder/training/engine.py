@@ -13,12 +13,13 @@ import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.registries import ENGINES, load
+from offset_autoencoder.config.systems import draw_stddevs
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import read_ahead, release_rows
 from offset_autoencoder.models.architecture import Architecture
@@ -29,6 +30,7 @@ from offset_autoencoder.training.batches import (
     chunks_of,
     draw_noise,
     epoch_chunks,
+    level_generator,
     noise_generator,
 )
 from offset_autoencoder.training.state import Job, TrainingData, Weights
@@ -89,6 +91,10 @@ class Population:
         return [*variables.weights, *(value for v, value in state if v.path in kept)]
 
 
+class Untrainable(Exception):
+    """An engine cannot train a population as Keras would: its text names what it does not know."""
+
+
 class Interrupted(Exception):
     """The training is to end in the middle of an epoch."""
 
@@ -144,12 +150,17 @@ def epoch_pieces(
         Interrupted: after a chunk, where the training is to end.
     """
     draws = noise_generator(job.seed, epoch) if job.stddev else None
+    span = job.noise_range
+    levels = level_generator(job.seed, epoch) if span else None
     pieces, ahead = itertools.tee(epoch_chunks(job.seed, epoch, len(x), chunks))
     next(ahead, None)
     for rows in pieces:
         if (following := next(ahead, None)) is not None:
             read_ahead(x, following)
-        yield rows, draw_noise(draws, len(rows), job.offset.shape[1]) if draws else None
+        noise = draw_noise(draws, len(rows), job.offset.shape[1]) if draws else None
+        if noise is not None and span is not None and levels is not None:
+            noise *= draw_stddevs(span, levels, len(rows))
+        yield rows, noise
         if chunks is not None:
             release_rows(x, rows)
             release_rows(job.offset, rows)
@@ -200,19 +211,23 @@ class Engine(abc.ABC):
     """An engine, ready to train the runs of one population.
 
     Attributes:
+        name: Its name in params.yaml.
         slots: Runs that it trains side by side on one thread.
         is_compiled: Whether the first epoch needs no compilation.
     """
 
+    name: ClassVar[str]
     slots: int
     is_compiled: bool
 
     @classmethod
     @abc.abstractmethod
-    def for_population(
-        cls, population: Population, sizes: SampleSizes, workers: Workers
-    ) -> Self | None:
-        """The engine of a population; None where it cannot train its network as Keras would."""
+    def for_population(cls, population: Population, sizes: SampleSizes, workers: Workers) -> Self:
+        """The engine of a population.
+
+        Raises:
+            Untrainable: where it cannot train its network as Keras would.
+        """
 
     @abc.abstractmethod
     def start(self, initial: Sequence[Variables], data: Sequence[TrainingData]) -> Slots:
@@ -225,14 +240,16 @@ def make_engine(population: Population, sizes: SampleSizes, workers: Workers) ->
     Raises:
         InputError: where there is no such engine, or it cannot train such a network.
     """
-    name = population.engine
+    name, unknown = population.engine, ""
     for record in ENGINES.values() if name == "auto" else [ENGINES[name]]:
         kind: type[Engine] = load(record.implementation)
-        if engine := kind.for_population(population, sizes, workers):
-            return engine
+        try:
+            return kind.for_population(population, sizes, workers)
+        except Untrainable as error:
+            unknown = str(error)
     raise InputError(
         "train.engine",
-        f"{name!r} cannot train a network of {population.architecture.system!r} "
-        f"with optimizer {population.optimizer!r}",
+        f"{name!r} cannot train a network of {population.architecture.system!r}: "
+        f"it does not know {unknown}",
         "take auto, or keras, which trains every network",
     )

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from offset_autoencoder.models.architecture import steps_per_epoch
 from offset_autoencoder.models.autoencoder import Variables
 from offset_autoencoder.models.backend import keras, tf
 from offset_autoencoder.runs.spec import Chunks
@@ -93,16 +94,15 @@ class Programs:
     """Programs of a population, compiled when they are first called.
 
     Attributes:
-        train: ``(stack, x, order, added, learning_rate)`` → ``(stack, loss)``, with x (n, D);
+        train: ``(stack, x, order, added, learning_rates)`` → ``(stack, loss)``, with x (n, D);
             order (R, m) int32 rows of x, batch after batch, the last one possibly smaller;
             added: a dict of what the model is fed beside x at those rows, ``offset`` (R, m, L)
-            and, where noise is an input, ``noise`` (R, m, L); learning_rate (R,); loss (R,)
-            the sum over the m samples.
+            and, where noise is an input, ``noise`` (R, m, L); learning_rates (steps, R);
+            loss (R,), the sum over the m samples.
         validate: ``(stack, x, offset)`` → ``(loss, reconstruction)``, with x (n, D) or, where
             splits vary, (R, n, D), and offset (R, n, L): means over the samples, (R,), of the
             loss and of the reconstruction's share of it.
-        keep_best: ``(stack, better)`` → ``stack``, with the weights of the runs for which
-            better (R,) holds kept as their best.
+        keep_best: ``(stack, better)`` → ``stack``; where better (R,), the weights are the best.
     """
 
     def __init__(self, population: Population) -> None:
@@ -110,8 +110,8 @@ class Programs:
         self._loss = keras.losses.get(population.architecture.network.loss)
         self._optimizer = _stateless_optimizer(population.optimizer, self._model)
         self._initial_optimizer = [np.asarray(v) for v in self._optimizer.variables]
-        # XLA has slow convolutions only on a CPU.
-        compiled = not has_layer(self._model, "Conv")
+        # XLA has slow convolutions only on a CPU, and no gradient of a loop within the loop.
+        compiled = not (_has_loop(self._model) or has_layer(self._model, "Conv"))
         self.train = tf.function(self._train, jit_compile=compiled, autograph=False)
         self.validate = tf.function(self._validate, jit_compile=compiled, autograph=False)
         self.keep_best = tf.function(_keep_best, autograph=False)
@@ -140,8 +140,9 @@ class Programs:
         output, state, added = self._model.stateless_call(
             run.weights, run.state, inputs, training=training, return_losses=True
         )
+        output = tf.cast(output, tf.float32)  # as Keras does, of half precision
         reconstruction = tf.reduce_mean(self._loss(inputs["x"], output))
-        return reconstruction, reconstruction + sum(added), state
+        return reconstruction, reconstruction + sum(tf.cast(a, tf.float32) for a in added), state
 
     def _step(self, batch: tuple[Variables, list[Tensor], dict[str, Tensor]]) -> Any:
         """One step of one run: the batch's mean loss, and all variables after it."""
@@ -159,11 +160,12 @@ class Programs:
         x: Tensor,
         order: Tensor,
         added: dict[str, Tensor],
-        learning_rate: Tensor,
+        learning_rates: Tensor,
     ) -> tuple[Stack, Tensor]:
         runs, samples = order.shape
         batch_size = self.population.batch_size
         steps, rest = divmod(samples, batch_size)
+        is_rate = [v is self._optimizer._learning_rate for v in self._optimizer.variables]
 
         def step(start: Tensor, size: int, weights: Any, state: Any, optimizer: Any) -> Any:
             inputs = {
@@ -171,17 +173,15 @@ class Programs:
                 for name, array in added.items()
             }
             inputs["x"] = tf.gather(x, tf.slice(order, [0, start], [runs, size]))
-            return _map_runs(self._step, (Variables(weights, state), optimizer, inputs), runs)
+            rate = learning_rates[start // batch_size]
+            values = [rate if own else v for own, v in zip(is_rate, optimizer, strict=True)]
+            return _map_runs(self._step, (Variables(weights, state), values, inputs), runs)
 
         def full_step(number: Tensor, total: Tensor, *carried: Any) -> Any:
             loss, *carried = step(number * batch_size, batch_size, *carried)
             return number + 1, total + loss * float(batch_size), *carried
 
-        optimizer = [
-            learning_rate if variable is self._optimizer._learning_rate else value
-            for variable, value in zip(self._optimizer.variables, stack.optimizer, strict=True)
-        ]
-        total, carried = tf.zeros([runs]), (stack.weights, stack.state, optimizer)
+        total, carried = tf.zeros([runs]), (stack.weights, stack.state, stack.optimizer)
         if steps:
             _, total, *carried = tf.while_loop(
                 lambda number, *_: number < steps,
@@ -213,11 +213,18 @@ def has_layer(model: Any, *kinds: str) -> bool:
     return any(kind in name for kind in kinds for name in names)
 
 
-def _all_layers(model: Any) -> Iterator[Any]:
-    for layer in model.layers:
-        yield layer
-        if hasattr(layer, "layers"):
-            yield from _all_layers(layer)
+def _has_loop(model: Any) -> bool:
+    """True if a layer loops, over steps say, or may: one of the user's own classes or functions."""
+    ours = ("keras.", "offset_autoencoder.")
+    return has_layer(model, "RNN", "Lambda") or not all(
+        layer.supports_jit and type(layer).__module__.startswith(ours)
+        for layer in _all_layers(model)
+    )
+
+
+def _all_layers(model: Any) -> list[Any]:
+    """The layers of a model, of models and wrappers within it, and the cells of recurrent ones."""
+    return list(model._flatten_layers(include_self=False))
 
 
 def _stateless_optimizer(name: str, model: Any) -> Any:
@@ -246,15 +253,14 @@ def _keep_best(stack: Stack, better: Tensor) -> Stack:
             for n, o in zip(new, old, strict=True)
         ]
 
-    return stack._replace(
-        best_weights=choose(stack.weights, stack.best_weights),
-        best_state=choose(stack.state, stack.best_state),
-    )
+    weights = choose(stack.weights, stack.best_weights)
+    return stack._replace(best_weights=weights, best_state=choose(stack.state, stack.best_state))
 
 
 class KerasEngine(Engine):
     """Programs of Keras's own layers, losses and optimizers, and the samples that they read."""
 
+    name = "keras"
     is_compiled = False
 
     def __init__(self, population: Population, sizes: SampleSizes, workers: Workers) -> None:
@@ -269,9 +275,7 @@ class KerasEngine(Engine):
         self._shared: Tensor = None  # the samples of the one split of all runs
 
     @classmethod
-    def for_population(
-        cls, population: Population, sizes: SampleSizes, workers: Workers
-    ) -> Self | None:
+    def for_population(cls, population: Population, sizes: SampleSizes, workers: Workers) -> Self:
         """The engine of a population."""
         return cls(population, sizes, workers)
 
@@ -290,7 +294,7 @@ class KerasEngine(Engine):
 
 def runs_per_stack(population: Population) -> int:
     """Runs per stack: a power of two, from 16 for small networks down to 1 for large ones."""
-    if has_layer(population.model, "Conv", "RNN", "Bidirectional"):
+    if has_layer(population.model, "Conv") or _has_loop(population.model):
         return 1  # vectorized_map cannot map the loop of a recurrent layer
     share = max(1, _STACKED_PARAMETERS // max(1, population.model.count_params()))
     largest = min(_LARGEST_STACK, population.most_slots or _LARGEST_STACK)
@@ -317,10 +321,12 @@ class _StackedRuns(Slots):
         self.data[slot], self._samples = data, None
 
     def train_epoch(self, jobs: Sequence[Job], epochs: Sequence[int]) -> NDArray[np.float64]:
-        stack, total = self.stack, np.zeros(len(jobs))
-        rate = tf.constant([job.learning_rate for job in jobs], tf.float32)
+        stack, total, size = self.stack, np.zeros(len(jobs)), self.engine.population.batch_size
+        steps = steps_per_epoch(self.engine.sizes.train, size)
+        rates = np.stack([*map(Job.learning_rates, jobs, epochs, [steps] * len(jobs))], axis=1)
         for x, order, inputs in self._pieces(jobs, epochs):
-            stack, loss = self.programs.train(stack, x, order, inputs, rate)
+            now, rates = np.split(rates, [steps_per_epoch(order.shape[1], size)])
+            stack, loss = self.programs.train(stack, x, order, inputs, tf.constant(now, tf.float32))
             total += np.asarray(loss, np.float64)
         self.stack = stack
         losses = np.stack([total / len(self.data[0].x), *self._validate(jobs)])

@@ -205,16 +205,17 @@ class _Queue:
         empty = self.engine.slots - len(jobs)
         runs: Runs = [*(Progress(job) for job, _ in jobs), *[None] * empty]
         filled = jobs + jobs[:1] * empty  # slots that no run needs train a copy
-        spare = jobs[0][0]
         variables = [self._variables(job.seed) for job, _ in filled]
         slots = self.engine.start(variables, [data for _, data in filled])
+        # Else the first runs' splits would stay open until the last run has ended.
+        del jobs, filled, variables
         for slot, run in enumerate(runs):
             if run:
                 self._restore(slots, slot, run)
         self._end_runs(slots, runs)
         while any(runs):
             try:
-                self._train_epoch(slots, runs, spare)
+                self._train_epoch(slots, runs)
             except Interrupted:
                 self._checkpoint(slots, runs)  # as the epoch found them
                 raise
@@ -224,13 +225,14 @@ class _Queue:
                 return
             self._end_runs(slots, runs)
 
-    def _train_epoch(self, slots: Slots, runs: Runs, spare: Job) -> None:
+    def _train_epoch(self, slots: Slots, runs: Runs) -> None:
         started = time.perf_counter()
+        training = [run for run in runs if run]
+        spare = training[0].job
         losses = slots.train_epoch(
             [run.job if run else spare for run in runs],
             [len(run.epochs) + 1 if run else 1 for run in runs],
         )
-        training = [run for run in runs if run]
         seconds, ended = (time.perf_counter() - started) / len(training), time.time()
         slots.keep_best(
             [
@@ -261,7 +263,7 @@ class _Queue:
     def _hand_over(self, run: Progress, slots: Slots, slot: int) -> None:
         weights = slots.best(slot)
         with self.trainer.lock:
-            self.on_result(run.job, run.result(weights))
+            self.on_result(run.job, run.result(weights, self.engine.name))
         self.trainer.checkpoints.remove(run.job.id)
 
     def _checkpoint(self, slots: Slots, runs: Runs, *, due: bool = False) -> None:

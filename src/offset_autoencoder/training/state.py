@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from offset_autoencoder.config.registries import SCHEDULES
+from offset_autoencoder.config.systems import NoiseRange
 from offset_autoencoder.runs.files import TrainedRun
 from offset_autoencoder.runs.spec import IdentifiedRun
 
@@ -32,6 +34,10 @@ class Job:
         warmup: Epochs in which its loss is not yet the one that is asked for: they end without
             patience, and no weights of theirs are the best but the last.
         offset_factor: Factor of the offset as it is added.
+        noise_range: Range that the standard deviation of each sample's noise is drawn from, in
+            place of ``stddev``, which is then 1; None: there is none.
+        schedule: Name of the schedule of the learning rate over all steps of its epochs.
+        schedule_end: Factor of the learning rate at the end of that.
     """
 
     id: str
@@ -45,6 +51,14 @@ class Job:
     warmup: int = 0
     offset_factor: float = 1.0
     checkpoint_seconds: float = 30.0
+    noise_range: NoiseRange | None = None
+    schedule: str = "constant"
+    schedule_end: float = 0.01
+
+    def learning_rates(self, epoch: int, steps: int) -> NDArray[np.float64]:
+        """Learning rate of each step of an epoch, from 1, of so many steps, (steps,)."""
+        share = ((epoch - 1) * steps + np.arange(steps)) / (self.epochs * steps)
+        return self.learning_rate * SCHEDULES[self.schedule].factor(share, self.schedule_end)
 
 
 @dataclass(frozen=True)
@@ -82,13 +96,16 @@ def make_job(run: IdentifiedRun, data: TrainingData) -> Job:
         offset=offset,
         offset_validation=offset_validation,
         # A system that learns its noise scales standard normal draws itself.
-        stddev=1.0 if spec.system_record.learns_noise else spec.stddev,
+        stddev=1.0 if spec.system_record.learns_noise or spec.noise_range else spec.stddev,
+        noise_range=spec.noise_range,
         learning_rate=train.learning_rate,
         epochs=train.epochs,
         patience=train.patience,
         warmup=spec.warmup,
         offset_factor=run.spec.offset_factor,
         checkpoint_seconds=train.checkpoint_seconds,
+        schedule=train.schedule,
+        schedule_end=train.schedule_end,
     )
 
 
@@ -151,8 +168,8 @@ class Progress:
         """True if it is time for its next checkpoint."""
         return time.monotonic() - self.checkpoint >= self.job.checkpoint_seconds
 
-    def result(self, weights: Weights) -> TrainedRun:
-        """Result of the training."""
+    def result(self, weights: Weights, engine: str) -> TrainedRun:
+        """Result of the training by the engine of this name."""
         columns = np.array(self.epochs).T
         loss, val_loss, val_reconstruction = columns[:3].astype(np.float32)
         return TrainedRun(
@@ -165,6 +182,7 @@ class Progress:
             stopped_early=not self.diverged and len(self.epochs) < self.job.epochs,
             ended=columns[3].copy(),
             seconds=columns[4].copy(),
+            engine=engine,
         )
 
     def state(self) -> dict[str, NDArray[Any]]:

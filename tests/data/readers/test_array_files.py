@@ -4,9 +4,11 @@ import gzip
 import pickle
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from offset_autoencoder.data.readers.array_files import read_idx, read_npz_table
 from offset_autoencoder.data.readers.base import ColumnRoles
@@ -71,7 +73,7 @@ def test_npz_mistakes(tmp_path: Path) -> None:
         read_npz_table(path, ColumnRoles(label="lables"))
     with pytest.raises(InputError, match=r"data\.features: .* has no array 'y'"):
         read_npz_table(path, ColumnRoles(features=("y",)))
-    with pytest.raises(InputError, match=r"names one array"):
+    with pytest.raises(InputError, match=r"data\.features: names one array of .*, got x, wide"):
         read_npz_table(path, ColumnRoles(features=("x", "wide")))
     with pytest.raises(InputError, match=r"array 'labels': holds 19 values for 20 samples"):
         read_npz_table(path, ColumnRoles(label="labels"))
@@ -133,3 +135,24 @@ def test_damaged_idx(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(InputError, match="is not a gzip file"):
         read_idx(path)
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc", "coo"])
+def test_sparse_matrices_are_written_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr("offset_autoencoder.io.arrays.CHUNK_VALUES", 100)
+    matrix = sparse.random_array((40, 30), density=0.1, format=kind, rng=0)
+    path = tmp_path / "x.npz"
+    sparse.save_npz(path, matrix)
+    np.testing.assert_array_equal(read_npz_table(path, ColumnRoles()).x, matrix.toarray())
+    with pytest.raises(InputError, match=r"data\.label: .*one sparse matrix.*files of their own"):
+        read_npz_table(path, ColumnRoles(label="y"))
+
+
+def test_many_arrays_are_named_in_few_words(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    arrays: dict[str, Any] = {f"a{i:02}": X for i in range(40)}
+    np.savez(path, **arrays)
+    with pytest.raises(InputError, match=r"a07 \(20, 3\) and 32 more"):
+        read_npz_table(path, ColumnRoles())

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.data.readers.base import ColumnRoles
-from offset_autoencoder.data.readers.column_files import read_csv_table
+from offset_autoencoder.data.readers.text_files import read_csv_table
 from offset_autoencoder.errors import InputError
 
 
@@ -43,7 +43,10 @@ def test_integer_ids_are_integers_and_others_stay_as_written(path: Path) -> None
     path.write_text("id,a\n10,1\n-2,2\n")
     ids = read_csv_table(path, ColumnRoles(id="id")).ids
     assert np.asarray(ids).dtype == np.int64
-    for text in ("007", "2020-01-01", "1.0", "99999999999999999999"):
+    for text in ("3.0", "3."):
+        path.write_text(f"id,a\n10,1\n{text},2\n")
+        assert np.asarray(read_csv_table(path, ColumnRoles(id="id")).ids).tolist() == [10, 3]
+    for text in ("007", "2020-01-01", "1.5", "99999999999999999999"):
         path.write_text(f"id,a\n10,1\n{text},2\n")
         ids = read_csv_table(path, ColumnRoles(id="id")).ids
         assert np.asarray(ids).tolist() == ["10", text]
@@ -76,8 +79,10 @@ def test_bom_crlf_quotes_and_empty_lines(path: Path) -> None:
         ("a,b\n1,2\n3\n", r"line 3: has 1 cells, the header has 2 .*truncated"),
         ("a,b\n1,2\n3,4,5\n", r"line 3: has 3 cells, the header has 2"),
         ("a,a\n1,2\n", "names column 'a' twice"),
-        ("0.1,0.2\n0.3,0.4\n", r"line 1: looks like data \(0\.1, \.\.\.\), expected a header"),
-        ("a;b\n1;2\n", r"line 1: cells are separated by ';', expected commas"),
+        ("0.1,0.2\n0.3,0.4\n", r"line 1: looks like data \('0\.1', \.\.\.\), expected a header"),
+        ("a;b\n1,5;2\n", r"column 'a': '1,5' is not .*decimal=','"),
+        ("5.1,3.5,1.4,Iris\n4.9,3.0,1.4,Iris\n", r"line 1: looks like data .*header: false"),
+        ('a,b\n1,"' + "0.123," * 500 + '"\n', r"column 'b': '0\.123,0.{150,200}' is not"),
         (",a\n0,2\n1,3\n", r"column 0: has no name, so that it may be an index"),
         ("", "is empty, expected a header"),
         ("\xe9t\xe9,b\n1,2\n", "is not UTF-8"),
@@ -115,3 +120,100 @@ def test_wrong_roles(path: Path, roles: ColumnRoles, message: str) -> None:
     path.write_text("a,b,label\n1,2,x\n")
     with pytest.raises(InputError, match=message):
         read_csv_table(path, roles)
+
+
+ROWS = np.arange(12.0).reshape(4, 3) ** 2 + 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "separator", "tail"),
+    [
+        ("x.tsv", "\t", "\n"),
+        ("x.txt", " ", "\n"),
+        ("x.dat", "  \t ", " \n"),
+        ("x.txt", ", ", "\r\n"),
+        ("x.csv", ";", "\n"),
+        ("x.csv", "|", "\n\n"),
+    ],
+)
+@pytest.mark.parametrize("zipped", [False, True])
+def test_separators(tmp_path: Path, name: str, separator: str, tail: str, zipped: bool) -> None:
+    lines = ["aa", "b", "c"], *([repr(float(cell)) for cell in row] for row in ROWS)
+    text = tail.join(separator.join(line) for line in lines).encode()
+    path = tmp_path / (f"{name}.gz" if zipped else name)
+    path.write_bytes(gzip.compress(text) if zipped else text)
+    table = read_csv_table(path, ColumnRoles())
+    np.testing.assert_array_equal(table.x, ROWS)
+    assert [name.strip() for name in table.columns or ()] == ["aa", "b", "c"]
+
+
+def test_blanks_at_the_borders_of_blocks(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(120_000, 6))
+    np.savetxt(tmp_path / "x.txt", x, fmt="%12.5f", delimiter="   ", newline="  \n")
+    read = read_csv_table(tmp_path / "x.txt", ColumnRoles(header=False)).x
+    np.testing.assert_array_equal(read, np.loadtxt(tmp_path / "x.txt"))
+
+
+def test_what_numpy_wrote(tmp_path: Path) -> None:
+    for name, separator in (("x.txt", " "), ("x.csv", ","), ("x.tsv", "\t")):
+        path = tmp_path / name
+        np.savetxt(path, ROWS, delimiter=separator)
+        with pytest.raises(InputError, match=r"looks like data .*set data\.header: false where"):
+            read_csv_table(path, ColumnRoles())
+        table = read_csv_table(path, ColumnRoles(header=False))
+        np.testing.assert_array_equal(table.x, ROWS)
+        assert table.columns == ("0", "1", "2")
+        assert table.location(1, 2).endswith("row 1 (line 2), column '2'")
+        np.savetxt(path, ROWS, delimiter=separator, header=separator.join("abc"))
+        assert read_csv_table(path, ColumnRoles()).columns == ("a", "b", "c")
+
+
+def test_without_a_header_columns_are_named_by_number(path: Path) -> None:
+    path.write_text("5.1,3.5,setosa,7\n4.9,3.0,virginica,8\n")
+    roles = ColumnRoles(features=("0", "1"), label="2", id="3", header=False)
+    table = read_csv_table(path, roles)
+    np.testing.assert_array_equal(table.x, [[5.1, 3.5], [4.9, 3.0]])
+    assert np.asarray(table.labels).tolist() == ["setosa", "virginica"]
+    assert np.asarray(table.ids).tolist() == [7, 8]
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match=r"row 0 \(line 1\).*'a' is not.*set data\.header: true"):
+        read_csv_table(path, ColumnRoles(header=False))
+
+
+@pytest.mark.parametrize(
+    ("header", "below", "roles"),
+    [
+        ("1100,1102,1104", "0.3,0.1,0.2", ColumnRoles()),
+        ("4000.1,3998.2,3996.3", "0.3,0.1,0.2", ColumnRoles()),
+        ("1,2,4,8,16,32,64,128", "3,1,4,1,5,9,2,6", ColumnRoles()),
+        ("kind,1100,1102,1104", "1,0.3,0.1,0.2", ColumnRoles(label="kind")),
+        ("1100,1102", "0.3,0.1", ColumnRoles(features=("1102",))),
+        ("1100,1102", "0.3,0.1", ColumnRoles(header=True)),
+        ("7.5,1", "0.3,4", ColumnRoles(label="1")),
+    ],
+)
+def test_a_header_may_be_of_numbers(
+    path: Path, header: str, below: str, roles: ColumnRoles
+) -> None:
+    path.write_text(f"{header}\n{below}\n{below}\n")
+    table = read_csv_table(path, roles)
+    assert len(table.x) == 2
+    assert set(table.columns or ()) <= set(header.split(","))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    ["0.1,0.2,0.7\n0.3,0.4,0.1\n", "1,2,4,7\n3,1,2,9\n", "2,4,6\n3,6,9\n", "3\n1\n"],
+)
+def test_rows_of_data_are_no_header(path: Path, rows: str) -> None:
+    path.write_text(rows)
+    with pytest.raises(InputError, match=r"line 1: looks like data .*data\.header: true"):
+        read_csv_table(path, ColumnRoles())
+    assert len(read_csv_table(path, ColumnRoles(header=False)).x) == 2
+
+
+def test_names_in_a_message_are_few(path: Path) -> None:
+    path.write_text(",".join(f"c{i}" for i in range(700)) + "\n" + ",".join("0" * 700) + "\n")
+    with pytest.raises(InputError, match=r"known are 'c0', .* and 692 more") as caught:
+        read_csv_table(path, ColumnRoles(label="zzz"))
+    assert len(str(caught.value)) < 300

@@ -23,7 +23,7 @@ from offset_autoencoder.reporting.figures import (
     thinned,
 )
 from offset_autoencoder.reporting.palette import palette_of
-from offset_autoencoder.reporting.rows import plot_tables
+from offset_autoencoder.reporting.plot_rows import plot_tables
 
 
 @pytest.fixture(scope="module")

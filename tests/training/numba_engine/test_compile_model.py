@@ -9,6 +9,7 @@ import pytest
 
 from offset_autoencoder.models.backend import keras
 from offset_autoencoder.models.layers import SampledCode, UnitNorm
+from offset_autoencoder.training.engine import Untrainable
 from offset_autoencoder.training.numba_engine import compile_model as compilation
 from offset_autoencoder.training.numba_engine.program import Program
 
@@ -16,8 +17,14 @@ D, L = 6, 3
 layers = keras.layers
 
 
-def compile_model(model: Any, loss: str = "binary_crossentropy") -> Program | None:
-    return compilation.compile_model(model, loss, "adam", 8)
+def compile_model(
+    model: Any, loss: str = "binary_crossentropy", optimizer: str = "adam"
+) -> Program | None:
+    """The program, or None where the compiled loop does not know a part."""
+    try:
+        return compilation.compile_model(model, loss, optimizer, 8)
+    except Untrainable:
+        return None
 
 
 def model(
@@ -139,7 +146,20 @@ def test_a_layer_of_which_a_part_is_frozen(part: str) -> None:
 
 
 def test_an_optimizer_without_a_kernel() -> None:
-    assert compilation.compile_model(model(), "binary_crossentropy", "adagrad", 8) is None
+    assert compile_model(model(), optimizer="adagrad") is None
+
+
+@pytest.mark.parametrize(
+    ("between", "loss", "unknown"),
+    [
+        (lambda h: layers.Dropout(0.1, name="left_out")(h), "huber", "layer 'left_out', Dropout"),
+        (lambda h: layers.Dense(4, "mish")(h), "huber", "activation mish"),
+        (lambda h: layers.Dense(4)(h), "log_cosh", "loss log_cosh"),
+    ],
+)
+def test_what_it_does_not_know_is_named(between: Any, loss: str, unknown: str) -> None:
+    with pytest.raises(Untrainable, match=f"^{unknown}$"):
+        compilation.compile_model(model(between, output="linear"), loss, "adam", 8)
 
 
 def test_the_weights_that_train_come_first() -> None:

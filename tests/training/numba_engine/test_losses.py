@@ -12,8 +12,11 @@ from scipy.special import expit, log_softmax, softmax
 
 from offset_autoencoder.config.registries import LOSSES as RECORDS
 from offset_autoencoder.training.numba_engine.kernels import (
+    ABSOLUTE_ERROR,
+    HUBER,
     LOGITS_OF,
     LOSSES,
+    POISSON,
     SIGMOID_CROSSENTROPY,
     SOFTMAX_CROSSENTROPY,
     loss_and_gradient,
@@ -38,7 +41,17 @@ def by_hand(kind: int, x: Any, y: Any) -> tuple[float, Any]:
     if kind == SOFTMAX_CROSSENTROPY:
         loss = -(x * log_softmax(y, axis=1)).sum(axis=1)
         return float(loss.sum()), (softmax(y, axis=1) - x) / rows
-    return float(((y - x) ** 2).mean(axis=1).sum()), 2 * (y - x) / (rows * features)
+    d, share = y - x, 1 / (rows * features)
+    if kind == POISSON:
+        with np.errstate(invalid="ignore"):  # no rate is below 0
+            loss = (y - x * np.log(y + 1e-7)).mean(axis=1)
+        return float(loss.sum()), share * (1 - x / (y + 1e-7))
+    if kind == ABSOLUTE_ERROR:
+        return float(np.abs(d).mean(axis=1).sum()), share * np.sign(d)
+    if kind == HUBER:
+        loss = np.where(np.abs(d) <= 1, d**2 / 2, np.abs(d) - 0.5).mean(axis=1)
+        return float(loss.sum()), share * np.clip(d, -1, 1)
+    return float((d**2).mean(axis=1).sum()), 2 * share * d
 
 
 def check(kind: int, x: Any, y: Any) -> None:
@@ -68,7 +81,8 @@ def test_losses_are_those_of_the_definition(
         x /= x.sum(axis=1, keepdims=True)
     else:
         x[rng.random(x.shape) < 0.3] = rng.integers(2)
-    check(kind, x, (scale * rng.normal(size=x.shape)).astype(np.float32))
+    y = (scale * rng.normal(size=x.shape)).astype(np.float32)
+    check(kind, x, np.abs(y) if kind == POISSON else y)
 
 
 @pytest.mark.parametrize("kind", KINDS)

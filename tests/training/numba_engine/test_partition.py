@@ -41,9 +41,7 @@ LARGE = {"latent_dim": L, "hidden": [64]}
 def program_of(**keys: Any) -> Program:
     network = Network.model_validate({**LARGE, **keys.pop("network", {})})
     model = build_model(Architecture(network=network, input_dim=D, **keys), noise_input=True)
-    program = compile_model(model, network.loss, "adam", BATCH)
-    assert program is not None
-    return program
+    return compile_model(model, network.loss, "adam", BATCH)
 
 
 def train(program: Program, parts: int, threads: int) -> list[Any]:
@@ -57,6 +55,7 @@ def train(program: Program, parts: int, threads: int) -> list[Any]:
     x.flags.writeable = offset.flags.writeable = False
     weights = rng.normal(size=program.size).astype(np.float32) / 16
     moments, factor = np.zeros((2, program.trained), np.float32), np.float32(0.1)
+    rates = np.full(3, 0.01)
     scratch, groups = new_scratch(program), groups_of(BATCH)
     losses, validation = np.zeros((2, groups)), np.zeros((2, 2, groups))
     for epoch in range(2):
@@ -65,7 +64,7 @@ def train(program: Program, parts: int, threads: int) -> list[Any]:
         def work(thread: int, epoch: int = epoch, meeting: Any = meeting) -> None:
             assert train_batches(
                 program, Share(parts, owners, thread, threads, meeting), weights, moments,
-                3 * epoch, 0.01, 0.1, x, offset, factor, order, noise, scratch, losses[epoch],
+                3 * epoch, rates, 0.1, x, offset, factor, order, noise, scratch, losses[epoch],
             )  # fmt: skip
 
         def check(thread: int, epoch: int = epoch, meeting: Any = others) -> None:
@@ -90,6 +89,7 @@ def train(program: Program, parts: int, threads: int) -> list[Any]:
         {},
         {"network": {"hidden": [64, 32]}},
         {"network": {"loss": "mean_squared_error"}},
+        {"network": {"loss": "huber", "output": "linear"}},
         {"system": "vae", "beta": 1.0, "warmup_steps": 3},
     ],
 )

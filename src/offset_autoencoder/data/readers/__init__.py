@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from numpy.typing import NDArray
-
+from offset_autoencoder.data.readers import base
 from offset_autoencoder.data.readers.array_files import IDX, NPY, NPZ
 from offset_autoencoder.data.readers.base import ColumnRoles, Reader, Table
-from offset_autoencoder.data.readers.column_files import CSV, PARQUET
+from offset_autoencoder.data.readers.conversions import conversion
+from offset_autoencoder.data.readers.hdf5 import HDF5
+from offset_autoencoder.data.readers.parquet_files import PARQUET
+from offset_autoencoder.data.readers.role_values import Origin
+from offset_autoencoder.data.readers.text_files import CSV
 from offset_autoencoder.errors import InputError
 
-READERS: tuple[Reader, ...] = (NPY, NPZ, CSV, PARQUET, IDX)
+READERS: tuple[Reader, ...] = (NPY, NPZ, CSV, PARQUET, HDF5, IDX)
 
 
 def find_reader(path: Path) -> Reader:
     """Reader of the format that a file's name stands for.
 
     Raises:
-        InputError: for a name of no known format.
+        InputError: for a name of no known format, with the Python that converts it where that is
+            known.
     """
     for reader in READERS:
         if reader.pattern.search(path.name.lower()):
             return reader
+    if (found := conversion(path)) is not None:
+        raise InputError(str(path), *found)
     suffix = path.suffix.lower()
     what = f"unknown file format {suffix!r}" if suffix else "a name without a known ending"
     *others, last = [reader.file_names for reader in READERS]
@@ -31,36 +36,48 @@ def find_reader(path: Path) -> Reader:
 
 
 def read_table(path: Path, roles: ColumnRoles) -> Table:
-    """Read samples from a file of any format.
+    """Read samples from a file of any format; complex numbers become real as the roles say.
 
-    Beside a file of one array, labels, ids and splits are in files of one array each.
+    Labels, ids and splits may be in files of their own, and are so beside a file of one array.
 
     Raises:
         InputError: where the file is of no known format or damaged, lacks a column or array, or
             holds not one label, id or split per sample.
     """
-    reader = find_reader(path)
-    if reader.layout != "array":
-        return reader.read(path, roles)
-    if roles.features is not None:
+    reader, apart = find_reader(path), roles_apart(path, roles)
+    if roles.exclude and reader.layout != "columns":
+        what = f"names columns, and {path} holds arrays: no column has a name"
+        mend = "leave it out; data.constant: drop leaves constant features out"
+        raise InputError(roles.keys.location("exclude"), what, mend)
+    if reader.layout == "array" and roles.features is not None:
         where = roles.keys.location("features")
         raise InputError(where, f"{path} holds one array: there is nothing to name")
-    files = {role: roles.locate(role, name) for role, name in roles.named.items()}
-    x = read_array(path)
-    values = {role: read_array(file) for role, file in files.items()}
-    origins = {role: str(file) for role, file in files.items()}
-    return Table.from_roles(x, path, values, origins=origins)
+    table = reader.read(path, roles.without(apart))
+    if apart:
+        files = {role: roles.locate(role, name) for role, name in apart.items()}
+        values = {role: find_reader(file).values(file, roles) for role, file in files.items()}
+        origins = {
+            role: Origin(str(file), find_reader(file).python.format(path=str(file), name="NAME"))
+            for role, file in files.items()
+        }
+        table = table.with_roles(values, origins)
+    return table if roles.complex is None else base.real_numbers(table, roles.complex)
 
 
-def read_array(path: Path) -> NDArray[Any]:
-    """Read a file that holds one array: features, or values that go with them.
+def roles_apart(path: Path, roles: ColumnRoles) -> dict[str, str]:
+    """Roles with a file of their own beside a file, and its name.
 
-    Raises:
-        InputError: where the file is of another layout, or cannot be read.
+    That is a name with the ending of a known format that no column or array has.
     """
-    reader = find_reader(path)
-    if reader.layout != "array":
-        names = " or ".join(other.name for other in READERS if other.layout == "array")
-        what = f"is {reader.name}, expected {names} beside features in {names}"
-        raise InputError(str(path), what)
-    return reader.read(path, ColumnRoles()).x
+    reader, named = find_reader(path), roles.named
+    if reader.layout == "array":
+        return named
+    files = {
+        role: name
+        for role, name in named.items()
+        if any(other.pattern.search(name.lower()) for other in READERS)
+    }
+    if not files:
+        return {}
+    names = reader.names(path, roles)
+    return {role: name for role, name in files.items() if name not in names}

@@ -15,6 +15,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,9 +24,10 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from offset_autoencoder.data.readers.base import ColumnRoles, Reader, Table
+from offset_autoencoder.data.readers.named_arrays import choose_arrays, only_array
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io import files
-from offset_autoencoder.io.arrays import TempArray, row_major
+from offset_autoencoder.io.arrays import TempArray, row_major, rows_per_chunk
 from offset_autoencoder.io.files import damaged, open_npy
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -83,32 +85,68 @@ def _read_stream(path: Path, stream: IO[bytes] | gzip.GzipFile) -> NDArray[Any]:
     return values.array(dtype, shape)
 
 
-def _reader(name: str, file_names: str, pattern: str, read: Callable[[Path], Any]) -> Reader:
+def _reader(
+    name: str, file_names: str, pattern: str, read: Callable[[Path], Any], python: str
+) -> Reader:
     def read_as_table(path: Path, roles: ColumnRoles) -> Table:
         return Table(x=row_major(read(path)), origin=str(path))
 
-    return Reader(name, file_names, re.compile(pattern), "array", read_as_table)
+    def read_values(path: Path, roles: ColumnRoles) -> NDArray[Any]:
+        return np.asarray(read(path))
+
+    return Reader(
+        name,
+        file_names,
+        re.compile(pattern),
+        "array",
+        read=read_as_table,
+        values=read_values,
+        python=python,
+    )
 
 
-NPY = _reader("npy", ".npy", r"\.npy$", open_npy)
+NPY = _reader("npy", ".npy", r"\.npy$", open_npy, "np.load({path!r})")
 IDX = _reader(
     "idx",
     "MNIST's idx (x.idx, x-idx3-ubyte, x.idx.gz)",
     r"(\.idx|[.-]idx\d+(-\w+)?)(\.gz)?$",
     read_idx,
+    "the_array",
 )
 
 
 def read_npz_table(path: Path, roles: ColumnRoles) -> Table:
     """Read features, and labels, ids and splits where they are assigned, from one npz.
 
-    Unless named, the features are the array ``x`` or, failing that, ``x_train`` for train
-    and so on, or else the only one of two or more dimensions that has no other role.
+    What ``scipy.sparse.save_npz`` wrote holds features alone. Of other files
+    :func:`.named_arrays.choose_arrays` says which array holds what.
 
     Raises:
         InputError: where the file is damaged, or an array is missing, pickled, or of a
             length other than the features'.
     """
+    with _open_archive(path) as archive:
+        names = _names(archive)
+        if set(names) >= _SPARSE:
+            return Table(_read_sparse(path, roles), str(path))
+        chosen = choose_arrays(path, names, roles, partial(_shape, archive, path))
+        x = row_major(_read(archive, path, chosen.features))
+        values = {role: _read(archive, path, name) for role, name in chosen.others.items()}
+    return Table.from_roles(x, path, values, origins=chosen.origins(path, NPZ.python))
+
+
+def _read_npz_values(path: Path, roles: ColumnRoles) -> NDArray[Any]:
+    with _open_archive(path) as archive:
+        return _read(archive, path, only_array(path, _names(archive)))
+
+
+def _npz_names(path: Path) -> list[str]:
+    with _open_archive(path) as archive:
+        return _names(archive)
+
+
+@contextlib.contextmanager
+def _open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
     with path.open("rb") as stream:
         if stream.read(1) == files.PICKLE:
             raise InputError(str(path), files.PICKLED, files.PLAIN)
@@ -116,36 +154,36 @@ def read_npz_table(path: Path, roles: ColumnRoles) -> Table:
         raise damaged(path, "is damaged, truncated or not an npz file")
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [name.removesuffix(".npy") for name in archive.namelist()]
-            roles.check_names(names, str(path), "array")
-            x = row_major(_read(archive, path, _features(archive, path, names, roles)))
-            values = {role: _read(archive, path, name) for role, name in roles.named.items()}
+            yield archive
     except files.UNREADABLE as error:
         raise damaged(path, f"is damaged or truncated: {error}") from None
-    origins = {role: f"{path}, array {name!r}" for role, name in roles.named.items()}
-    return Table.from_roles(x, path, values, origins=origins)
 
 
-def _features(archive: zipfile.ZipFile, path: Path, names: list[str], roles: ColumnRoles) -> str:
-    key = roles.keys.location("features")
-    if roles.features is not None:
-        if len(roles.features) != 1:
-            raise InputError(key, f"names one array of an npz, got {roles.features}")
-        return roles.features[0]
-    free = [name for name in names if name not in roles.named.values()]
-    for name in ("x", f"x_{roles.part}"):
-        if name in free:
-            return name
-    shapes = {}
-    for name in free:
-        with _open(archive, path, name) as (_, shape, *_):
-            shapes[name] = shape
-    matrices = [name for name, shape in shapes.items() if len(shape) >= 2]
-    if len(matrices) != 1:
-        arrays = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        what = f"which array of {path} holds the features? It holds {arrays or 'none'}"
-        raise InputError(key, what, "name one")
-    return matrices[0]
+def _names(archive: zipfile.ZipFile) -> list[str]:
+    return [name.removesuffix(".npy") for name in archive.namelist()]
+
+
+def _shape(archive: zipfile.ZipFile, path: Path, name: str) -> tuple[int, ...]:
+    with _open(archive, path, name) as (_, shape, *_):
+        return shape
+
+
+_SPARSE = {"format", "shape", "data"}
+
+
+def _read_sparse(path: Path, roles: ColumnRoles) -> NDArray[Any]:
+    """Rows of a sparse matrix with their zeros, written out a chunk at a time."""
+    from scipy import sparse
+
+    if roles.features is not None or roles.named:
+        role = "features" if roles.features is not None else next(iter(roles.named))
+        what = f"{path} holds one sparse matrix: labels and ids are files of their own"
+        raise InputError(roles.keys.location(role), what)
+    matrix = sparse.csr_array(sparse.load_npz(path))
+    values, rows = TempArray(), rows_per_chunk(matrix.shape[1])
+    for start in range(0, matrix.shape[0], rows):
+        values.write(matrix[start : start + rows].toarray())
+    return values.array(matrix.dtype, matrix.shape)
 
 
 def _read(archive: zipfile.ZipFile, path: Path, name: str) -> NDArray[Any]:
@@ -176,4 +214,13 @@ def _open(
         yield stream, shape, is_fortran, dtype
 
 
-NPZ = Reader("npz", ".npz", re.compile(r"\.npz$"), "arrays", read_npz_table)
+NPZ = Reader(
+    "npz",
+    ".npz",
+    re.compile(r"\.npz$"),
+    "arrays",
+    read=read_npz_table,
+    values=_read_npz_values,
+    arrays=_npz_names,
+    python="np.load({path!r})[{name!r}]",
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,9 +12,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config.schema import SPLITS, SplitName
-from offset_autoencoder.errors import InputError, did_you_mean
-from offset_autoencoder.io.arrays import ConcatenatedRows, first_not_finite
+from offset_autoencoder.config.schema import SplitName
+from offset_autoencoder.data.readers import role_values
+from offset_autoencoder.data.readers.cells import check_numbers
+from offset_autoencoder.data.readers.role_values import Origin
+from offset_autoencoder.errors import InputError, did_you_mean, first_names
+from offset_autoencoder.io.arrays import ConcatenatedRows, TempArray, release, rows_per_chunk
 
 _NOT_NUMBERS = {
     "c": "complex numbers",
@@ -25,7 +29,6 @@ _NOT_NUMBERS = {
     "m": "time spans",
 }
 
-_FIX = "fix or drop the row"
 
 ROLES = ("label", "id", "split", "group", "order")
 """Roles that a column can have beside that of a feature."""
@@ -38,7 +41,8 @@ Layout = Literal["columns", "arrays", "array"]
 class RoleKeys:
     """Settings by which the user assigns columns to roles, as error texts name them.
 
-    ``label`` or ``split`` is None where there is none; ``file`` for options of a command.
+    ``label``, ``split`` and those after it are None where there is none; ``file`` for options of a
+    command.
     """
 
     features: str = "data.features"
@@ -47,12 +51,23 @@ class RoleKeys:
     split: str | None = "data.split"
     group: str = "split.group"
     order: str = "split.order"
+    exclude: str | None = None
+    missing: str | None = None
+    categorical: str | None = None
+    header: str = "data.header"
+    complex: str | None = "data.complex"
     file: str | None = "params.yaml"
 
     def location(self, role: str) -> str:
         """Location of a setting: ``"params.yaml: data.features"``, or ``"--features"``."""
         name: str = getattr(self, role)
         return name if self.file is None else f"{self.file}: {name}"
+
+    def header_is(self, there: bool) -> str:
+        """Setting that a csv has a header, or has none: ``"data.header: false"``."""
+        if self.file is None:
+            return self.header if there else "--no-header"
+        return f"{self.header}: {str(there).lower()}"
 
     @property
     def all(self) -> str:
@@ -63,7 +78,7 @@ class RoleKeys:
 
 @dataclass(frozen=True)
 class ColumnRoles:
-    """Roles of the columns (csv, parquet), of the arrays (npz) or of files (npy, idx).
+    """Roles of the columns (csv, parquet), of the arrays (npz, hdf5) or of files (npy, idx).
 
     Attributes:
         features: Columns of the features, or the one array; None: all without another role.
@@ -71,8 +86,14 @@ class ColumnRoles:
         group: What is to stay in one split: the subject, the machine.
         order: What orders the samples: their time.
         part: Split that the file was named for: an npz may hold an array of each.
+        header: Whether a csv has one; None: see :func:`.text_files.read_csv_table`.
+        complex: What becomes of complex numbers; None: they are refused.
+        exclude: Columns that are no features though no other role is theirs.
+        missing: Whether cells may be missing: they are NaN.
+        text: Columns of features that hold text, read as numbers of levels (see :class:`Table`);
+            None: those that hold more text than numbers.
         keys: Settings that assign the roles, for error texts.
-        locate: Function from role and name to the file of that role, beside a file of one array.
+        locate: Function from role and name to the file of that role, where it has its own.
     """
 
     features: tuple[str, ...] | None = None
@@ -82,6 +103,11 @@ class ColumnRoles:
     group: str | None = None
     order: str | None = None
     part: SplitName | None = None
+    header: bool | None = None
+    complex: Literal["real_imag", "abs"] | None = None
+    exclude: tuple[str, ...] = ()
+    missing: bool = False
+    text: frozenset[str] | None = frozenset()
     keys: RoleKeys = field(default_factory=RoleKeys)
     locate: Callable[[str, str], Path] = lambda role, name: Path(name)
 
@@ -90,6 +116,11 @@ class ColumnRoles:
         """Assigned roles other than features: ``{"label": "species"}``."""
         roles = {role: getattr(self, role) for role in ROLES}
         return {role: name for role, name in roles.items() if name is not None}
+
+    def without(self, roles: Iterable[str]) -> ColumnRoles:
+        """The same without some roles other than features."""
+        none: dict[str, Any] = dict.fromkeys(roles)
+        return replace(self, **none)
 
     def check_names(self, names: Sequence[str], origin: str, noun: str) -> None:
         """Refuse a named column or array (the noun) that a file does not have.
@@ -100,6 +131,8 @@ class ColumnRoles:
         key, features = self.keys.location("features"), self.features or ()
         where = [f"{key}[{index}]" if len(features) > 1 else key for index in range(len(features))]
         named = [(self.keys.location(role), name) for role, name in self.named.items()]
+        if self.keys.exclude and self.part in (None, "train"):
+            named += [(self.keys.location("exclude"), name) for name in self.exclude]
         for setting, name in [*named, *zip(where, features, strict=True)]:
             if name not in names:
                 hint = did_you_mean(name, names)
@@ -121,6 +154,11 @@ class Table:
         columns: Names of the features, where the file has names.
         full_scale: Largest value that the kind of data can take, where it is known.
         line_of: Function from row to line of the file (from 1), where the file has lines.
+        levels: Levels of each column of text, whose cells in x are indices of them.
+        rows: ``(n,)`` numbers of the rows in the file, where some of it were left out; else None.
+        dropped: How many were.
+        kept: Indices of the features in the file, where some were left out; else None.
+        notes: Lines on what was done to odd samples.
     """
 
     x: NDArray[Any]
@@ -133,6 +171,16 @@ class Table:
     columns: tuple[str, ...] | None = None
     full_scale: float | None = None
     line_of: Callable[[int], int] | None = None
+    levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    rows: NDArray[np.int64] | None = None
+    dropped: int = 0
+    kept: NDArray[np.int64] | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def row_numbers(self) -> NDArray[np.int64]:
+        """Numbers of the rows in the file, ``(n,)``."""
+        return np.arange(len(self.x)) if self.rows is None else self.rows
 
     @classmethod
     def from_roles(
@@ -141,33 +189,40 @@ class Table:
         origin: Path | str,
         values: Mapping[str, NDArray[Any]],
         *,
-        origins: Mapping[str, str] | None = None,
+        origins: Mapping[str, Origin] | None = None,
         **others: Any,
     ) -> Table:
-        """Table of features and the values of each other role, from origins of their own if given.
+        """Table of features and the values of each other role: see :meth:`with_roles`."""
+        return cls(x, str(origin), **others).with_roles(values, origins)
 
-        Integers become int64, and so do whole floats that are labels.
+    def with_roles(
+        self, values: Mapping[str, NDArray[Any]], origins: Mapping[str, Origin] | None = None
+    ) -> Table:
+        """Table with the values of roles, from origins of their own if given.
+
+        Integers become int64, and so do whole floats; ``(n, 1)`` is taken as ``(n,)``.
 
         Raises:
             InputError: where there is not one value per sample; for labels that name no classes,
                 ids that are neither integers nor text or are empty, and what names no split.
         """
-        table = cls(x, str(origin), **others)
         converted: dict[str, Any] = {}
         for role, array in values.items():
-            where = table.origin if origins is None else origins[role]
-            if array.ndim != 1:
-                raise InputError(where, f"has shape {array.shape}, expected one {role} per sample")
-            if x.ndim and len(array) != len(x):
-                raise InputError(where, f"holds {len(array)} values for {len(x)} samples")
-            converted[f"{role}s"] = _CONVERT.get(role, _as_names)(table, role, array)
-        return replace(table, **converted)
+            origin = Origin(self.origin) if origins is None else origins[role]
+            column = role_values.one_per_sample(role, array, origin, Path(self.origin))
+            if self.x.ndim and len(column) != len(self.x):
+                what = f"holds {len(column)} values for {len(self.x)} samples"
+                raise InputError(origin.place, what)
+            convert = role_values.CONVERT.get(role, role_values.as_names)
+            converted[f"{role}s"] = convert(role, column, self.origin, self.location)
+        return replace(self, **converted)
 
     def location(self, row: int, feature: int | None = None) -> str:
         """Location of a value: ``"data/raw/x.csv, row 3 (line 5), column 'b'"``.
 
         Rows and features count from 0; features of an image are those of the flattened array.
         """
+        row = row if self.rows is None else int(self.rows[row])
         words = f"{self.origin}, row {row}"
         if self.line_of is not None:
             words += f" (line {self.line_of(row)})"
@@ -175,15 +230,28 @@ class Table:
 
     def feature_name(self, feature: int) -> str:
         """Name of a feature: ``"column 'width'"``, or its index where it has no name."""
-        return f"column {self.columns[feature]!r}" if self.columns else f"column {feature}"
+        if self.columns:
+            return f"column {self.columns[feature]!r}"
+        return f"column {feature if self.kept is None else self.kept[feature]}"
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of a file's columns in its order, and those that pandas stored as the index."""
+    """Columns of a file.
+
+    Attributes:
+        names: Of the columns in the file's order; of a column of lists, of each place in them.
+        index: Those that pandas stored as the index.
+        lists: Names of the places in the lists, by the name of the column that holds these.
+    """
 
     names: tuple[str, ...]
     index: frozenset[str] = frozenset()
+    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def expand(self, features: Iterable[str]) -> tuple[str, ...]:
+        """Names of features, those of all its places for a column of lists."""
+        return tuple(name for given in features for name in self.lists.get(given, (given,)))
 
     def without(self, others: Iterable[str]) -> tuple[str, ...]:
         """Names that are neither others nor part of the index."""
@@ -201,7 +269,10 @@ class Reader:
         layout: What a file holds.
         read: Reads features and the other roles that are assigned; of the layout ``array``,
             features alone.
+        values: Reads the one column or array of a file that holds labels, ids or splits alone.
         columns: Reads the columns' names; only of the layout ``columns``.
+        arrays: Reads the arrays' names; only of the layout ``arrays``.
+        python: Python expression that reads an array, with ``{path}`` and ``{name}``.
     """
 
     name: str
@@ -209,7 +280,16 @@ class Reader:
     pattern: re.Pattern[str]
     layout: Layout
     read: Callable[[Path, ColumnRoles], Table]
-    columns: Callable[[Path], Columns] | None = None
+    values: Callable[[Path, ColumnRoles], NDArray[Any]]
+    columns: Callable[[Path, ColumnRoles], Columns] | None = None
+    arrays: Callable[[Path], Sequence[str]] | None = None
+    python: str = "the_array"
+
+    def names(self, path: Path, roles: ColumnRoles) -> Sequence[str]:
+        """Names of the columns or arrays of a file; none where it is one array."""
+        if self.columns is not None:
+            return self.columns(path, roles).names
+        return () if self.arrays is None else self.arrays(path)
 
 
 def choose_features(columns: Columns, roles: ColumnRoles, origin: str) -> tuple[str, ...]:
@@ -225,9 +305,15 @@ def choose_features(columns: Columns, roles: ColumnRoles, origin: str) -> tuple[
     for index, name in enumerate(names):
         if name in names[:index]:
             raise InputError(origin, f"names column {name!r} twice", "give each its own name")
+    for role, name in roles.named.items():
+        if name in columns.lists:
+            what = f"{origin} holds lists in column {name!r}, expected one {role} per sample"
+            raise InputError(roles.keys.location(role), what, "write one value per row")
+    if roles.features is not None:
+        roles = replace(roles, features=columns.expand(roles.features))
     roles.check_names(names, origin, "column")
     if roles.features is None:
-        features = columns.without(roles.named.values())
+        features = columns.without((*roles.named.values(), *roles.exclude))
         if not features:
             raise InputError(origin, "has no column left for the features")
         if "" in features:
@@ -246,22 +332,41 @@ def choose_features(columns: Columns, roles: ColumnRoles, origin: str) -> tuple[
             if name == other:
                 what = f"column {name!r} is the {role}, not a feature"
                 raise InputError(f"{where}[{index}]", what)
+        if name in roles.exclude:
+            what = f"column {name!r} stands in {roles.keys.exclude}, too"
+            raise InputError(f"{where}[{index}]", what)
     return roles.features
+
+
+def only_column(path: Path, columns: Columns) -> str:
+    """Name of the one column of a file, apart from an index.
+
+    Raises:
+        InputError: where it holds none or several.
+    """
+    names = columns.without([])
+    if len(names) != 1:
+        what = f"has {len(names)} columns, expected one: {first_names(names)}"
+        raise InputError(str(path), what, "write the one that is meant to a file of its own")
+    return names[0]
 
 
 def check_features(table: Table, roles: ColumnRoles) -> None:
     """Refuse features that are not a finite number in each of (samples, features) cells.
 
-    Where all columns were taken for features, the error says where to name some.
+    Where cells may be missing (``roles.missing``), NaN is let pass.
 
     Raises:
-        InputError: for a wrong dtype or shape, no samples, no features, NaN or infinity (the
-            first row, and in it the first column, named).
+        InputError: for a wrong dtype or shape, no samples, no features, NaN or infinity: all
+            columns with such cells are named, see :func:`.cells.refuse_obstacles`.
     """
     x = table.x
     what, hint = "", None
     if x.dtype.kind in _NOT_NUMBERS:
         what = f"holds {_NOT_NUMBERS[x.dtype.kind]} ({x.dtype}), expected numbers"
+        if x.dtype.kind == "c":
+            key = roles.keys.location("complex").removeprefix(f"{roles.keys.file}: ")
+            hint = f"set {key}: real_imag for two channels, or {key}: abs"
     elif x.ndim < 2:
         what, hint = f"has shape {x.shape}, expected (samples, features)", "reshape it"
     elif not x.size:
@@ -270,62 +375,20 @@ def check_features(table: Table, roles: ColumnRoles) -> None:
     if what:
         raise InputError(table.origin, what, hint)
     flat = ConcatenatedRows((x,))
-    if x.dtype.kind == "f" and (cell := first_not_finite(flat)):
-        row, feature = cell
-        what, hint = f"{flat[row : row + 1][0, feature]} is not a finite number", _FIX
-        if table.columns and roles.features is None:
-            hint = f"{_FIX}, or name the columns to use in {roles.keys.all}"
-        raise InputError(table.location(row, feature), what, hint)
+    check_numbers(flat, table.columns or range(flat.shape[1]), roles, table.location)
 
 
-def _as_names(table: Table, role: str, values: NDArray[Any]) -> NDArray[Any]:
-    """Ids or labels as int64 or text."""
-    kind = values.dtype.kind
-    if kind == "U":
-        if role == "id" and len(empty := (values == "").nonzero()[0]):
-            raise InputError(table.location(int(empty[0])), "the id is empty")
-        return np.asarray(values)
-    if kind == "f" and role == "label":
-        odd = (values != np.floor(values)) | ~np.isfinite(values) | (np.abs(values) >= 2**53)
-        if len(rows := odd.nonzero()[0]):
-            what = f"label {values[rows[0]]} names no class, expected integers or text"
-            mend = "leave data.label out where the labels are measurements"
-            raise InputError(table.location(int(rows[0])), what, mend)
-        return np.asarray(values, dtype=np.int64)
-    if kind == "i" or (kind == "u" and np.all(values < 2**63)) or (kind, role) == ("b", "label"):
-        return np.asarray(values, dtype=np.int64)
-    what = f"{role}s are {values.dtype}, expected integers or text"
-    raise InputError(table.origin, what, "write them as int64 or as str")
-
-
-def _as_splits(table: Table, role: str, values: NDArray[Any]) -> NDArray[np.str_]:
-    texts = values.astype(np.str_) if values.dtype.kind in "iufb" else np.asarray(values)
-    if texts.dtype.kind != "U":
-        what = f"splits are {values.dtype}, expected the text {', '.join(SPLITS)}"
-        raise InputError(table.origin, what)
-    if len(odd := np.isin(texts, SPLITS, invert=True).nonzero()[0]):
-        value, where = str(texts[odd[0]]), table.location(int(odd[0]))
-        raise InputError(where, f"unknown split {value!r}", did_you_mean(value, SPLITS))
-    return texts
-
-
-def _as_places(table: Table, role: str, values: NDArray[Any]) -> NDArray[Any]:
-    """Groups or orders: nothing missing; groups as int64 or text, so that 1 and 1.0 are one."""
-    kind, missing = values.dtype.kind, np.zeros(len(values), dtype=bool)
-    if kind not in "iufbUM":
-        what = f"{role}s are {values.dtype}, expected numbers, dates or text"
-        raise InputError(table.origin, what, "write them as int64 or as str")
-    if kind == "U":
-        missing = np.char.strip(values) == ""
-    elif kind in "fM":
-        missing = ~np.isfinite(values)
-    if len(rows := missing.nonzero()[0]):
-        raise InputError(table.location(int(rows[0])), f"the {role} is missing")
-    if role == "order":
-        return values
-    if kind in "iufb" and np.all(values == np.floor(values)) and np.all(np.abs(values) < 2.0**63):
-        return values.astype(np.int64)
-    return values.astype(np.str_)
-
-
-_CONVERT = {"split": _as_splits, "group": _as_places, "order": _as_places}
+def real_numbers(table: Table, how: str) -> Table:
+    """Complex features ``(n, ...)`` as real ones: ``(n, ..., 2)`` for real_imag, or abs."""
+    if table.x.dtype.kind != "c":
+        return table
+    values, sizes = TempArray(), table.x.shape[1:]
+    dtype = np.abs(table.x[:0]).dtype
+    rows = rows_per_chunk(2 * max(1, math.prod(sizes)))
+    for start in range(0, len(table.x), rows):
+        block = table.x[start : start + rows]
+        is_split = how == "real_imag"
+        values.write(np.stack([block.real, block.imag], axis=-1) if is_split else np.abs(block))
+        release(table.x)
+    shape = (len(table.x), *sizes, 2) if how == "real_imag" else table.x.shape
+    return replace(table, x=values.array(dtype, shape))

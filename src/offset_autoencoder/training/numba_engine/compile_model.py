@@ -10,33 +10,30 @@ import numpy as np
 
 from offset_autoencoder.models.backend import keras
 from offset_autoencoder.models.layers import SampledCode, UnitNorm
+from offset_autoencoder.training.engine import Untrainable
 from offset_autoencoder.training.numba_engine import kernels, program
 from offset_autoencoder.training.numba_engine.program import Operation, Program, make_program
 
+_ITS_STRUCTURE = "the way in which it is put together"
 _SOFTMAX = -2  # stands only before a loss that takes its logits
 _ACTIVATIONS = {**kernels.ACTIVATIONS, "softmax": _SOFTMAX}
 
 
-class _UnknownPart(Exception):
-    """The model or its loss has a part that the compiled loop does not know."""
-
-
-def compile_model(model: Any, loss: str, optimizer: str, batch_size: int) -> Program | None:
+def compile_model(model: Any, loss: str, optimizer: str, batch_size: int) -> Program:
     """Compile a functional Keras model, with the inputs ``x``, ``offset`` and maybe ``noise``.
 
     The flat weights are those that train, one after another, and then the others. ``loss`` and
     ``optimizer`` are names of params.yaml.
 
-    Returns:
-        None where a part is not one of those that the compiled loop knows, or is used in a way
-        that it does not know: such a model is trained by another engine.
+    Raises:
+        Untrainable: where a part is not one of those that the compiled loop knows, or is used in a
+            way that it does not know: such a model is trained by another engine.
     """
-    if loss not in kernels.LOSSES or optimizer not in kernels.OPTIMIZERS:
-        return None
-    try:
-        return _Compilation(model).finish(loss, optimizer, batch_size)
-    except _UnknownPart:
-        return None
+    if loss not in kernels.LOSSES:
+        raise Untrainable(f"loss {loss}")
+    if optimizer not in kernels.OPTIMIZERS:
+        raise Untrainable(f"optimizer {optimizer}")
+    return _Compilation(model).finish(loss, optimizer, batch_size)
 
 
 @dataclass
@@ -52,11 +49,11 @@ class _Compilation:
 
     def finish(self, loss: str, optimizer: str, batch_size: int) -> Program:
         if not type(self.model).__module__.startswith("keras."):
-            raise _UnknownPart  # a class of the user's may call its layers otherwise
+            raise Untrainable(_ITS_STRUCTURE)  # a class of the user's may call its layers otherwise
         trained = self.model.trainable_variables
         variables = [*trained, *self.model.non_trainable_weights]
         if any(v.dtype != "float32" for v in variables):
-            raise _UnknownPart
+            raise Untrainable(_ITS_STRUCTURE)
         ends = np.cumsum([int(np.prod(v.shape)) for v in variables]).tolist()
         paths = [v.path for v in variables]
         self.starts = dict(zip(paths, [0, *ends], strict=False))
@@ -81,7 +78,7 @@ class _Compilation:
     def _take_inputs(self) -> None:
         inputs, names = self.model.input, ("x", "offset", "noise")
         if not isinstance(inputs, dict) or not {"x", "offset"} <= set(inputs) <= set(names):
-            raise _UnknownPart
+            raise Untrainable(_ITS_STRUCTURE)
         for name in names:
             self.widths.append(inputs[name].shape[-1] if name in inputs else 0)
             if name in inputs:
@@ -93,12 +90,12 @@ class _Compilation:
         while waiting:
             ready = [layer for layer in waiting if all(self._known(t) for t in _inputs(layer))]
             if not ready:
-                raise _UnknownPart
+                raise Untrainable(_ITS_STRUCTURE)
             for layer in ready:
                 self._take(layer)
             waiting = [layer for layer in waiting if layer not in ready]
         if not self._known(self.model.output):
-            raise _UnknownPart
+            raise Untrainable(_ITS_STRUCTURE)
 
     def _known(self, tensor: Any) -> bool:
         return id(tensor) in self.values
@@ -106,13 +103,13 @@ class _Compilation:
     def _take(self, layer: Any) -> None:
         take = _LAYERS.get(type(layer))
         if take is None or layer.dtype_policy.name != "float32" or layer.activity_regularizer:
-            raise _UnknownPart
+            raise Untrainable(f"layer {layer.name!r}, {type(layer).__name__}")
         take(self, layer, [self.values[id(tensor)] for tensor in _inputs(layer)])
 
     def _new_value(self, layer: Any) -> int:
         shape = tuple(layer.output.shape)
         if len(shape) != 2 or shape[1] is None:
-            raise _UnknownPart
+            raise Untrainable(_ITS_STRUCTURE)
         self.widths.append(int(shape[1]))
         self.values[id(layer.output)] = len(self.widths) - 1
         return len(self.widths) - 1
@@ -128,10 +125,10 @@ class _Compilation:
             for key, value in config.items()
         )
         if any(regularized) or config.get("lora_rank") or config.get("quantization_mode"):
-            raise _UnknownPart
+            raise Untrainable(_ITS_STRUCTURE)
         parts = [layer.kernel] if layer.bias is None else [layer.kernel, layer.bias]
         if len({part.path in self.trains for part in parts}) > 1:
-            raise _UnknownPart
+            raise Untrainable(_ITS_STRUCTURE)
         activation = _activation(layer.activation)
         out = before = self._new_value(layer)
         if activation in kernels.NEED_INPUT:
@@ -166,7 +163,7 @@ class _Compilation:
     def combine(self, layer: Any, inputs: list[int], factor: float = 1.0) -> None:
         out, constant = self._new_value(layer), self._constant(factor)
         if any(self.widths[value] != self.widths[out] for value in inputs):
-            raise _UnknownPart
+            raise Untrainable(_ITS_STRUCTURE)
         for number, value in enumerate(inputs):
             self.operations.append(
                 Operation(program.COMBINE, out, value, constant=constant, adds=int(number > 0))
@@ -177,12 +174,12 @@ class _Compilation:
 
     def rescale(self, layer: Any, inputs: list[int]) -> None:
         if np.ndim(layer.scale) or np.any(layer.offset):
-            raise _UnknownPart
+            raise Untrainable(_ITS_STRUCTURE)
         self.combine(layer, inputs, float(layer.scale))
 
     def concatenate(self, layer: Any, inputs: list[int]) -> None:
         if layer.axis not in (-1, 1):
-            raise _UnknownPart
+            raise Untrainable(_ITS_STRUCTURE)
         out, constant, column = self._new_value(layer), self._constant(1.0), 0
         for value in inputs:
             self.operations.append(
@@ -192,7 +189,7 @@ class _Compilation:
 
     def sample(self, layer: Any, inputs: list[int]) -> None:
         if len(inputs) != 3 or inputs[2] != program.NOISE or self.kl_weight:
-            raise _UnknownPart
+            raise Untrainable(_ITS_STRUCTURE)
         self.kl_weight, self.warmup_steps = layer.beta * layer.scale, layer.warmup_steps
         self.steps_at = -1 if layer.step is None else self.starts[layer.step.path]
         self.operations.append(Operation(program.SAMPLE, self._new_value(layer), *inputs))
@@ -202,15 +199,15 @@ class _Compilation:
         *operations, last = self.operations
         is_output = last.out == self.values[id(self.model.output)]
         if not is_output or last.kind not in (program.DENSE, program.ACTIVATE):
-            raise _UnknownPart
+            raise Untrainable(_ITS_STRUCTURE)
         if any(last.out in (op.first, op.second, op.third) for op in self.operations):
-            raise _UnknownPart
+            raise Untrainable(_ITS_STRUCTURE)
         if kind in kernels.LOGITS_OF:
             if last.activation != _ACTIVATIONS[kernels.LOGITS_OF[kind]]:
-                raise _UnknownPart
+                raise Untrainable(_ITS_STRUCTURE)
             last = last._replace(activation=kernels.LINEAR)
         if any(op.activation == _SOFTMAX for op in (*operations, last)):
-            raise _UnknownPart
+            raise Untrainable("activation softmax there")
         return [*operations, last]
 
 
@@ -219,7 +216,7 @@ def _inputs(layer: Any) -> list[Any]:
     try:
         inputs = layer.input
     except AttributeError:
-        raise _UnknownPart from None
+        raise Untrainable(_ITS_STRUCTURE) from None
     return list(inputs) if isinstance(inputs, list | tuple) else [inputs]
 
 
@@ -228,7 +225,7 @@ def _activation(function: Any) -> int:
     for name, kind in _ACTIVATIONS.items():
         if function is getattr(keras.activations, name):
             return kind
-    raise _UnknownPart
+    raise Untrainable(f"activation {getattr(function, '__name__', function)}")
 
 
 def _with_gradients(operations: list[Operation]) -> list[Operation]:

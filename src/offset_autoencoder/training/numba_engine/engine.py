@@ -49,6 +49,7 @@ _NO_NOISE = np.zeros((0, 0), np.float32)
 class NumbaEngine(Engine):
     """Compiled loops for networks of known dense layers."""
 
+    name = "numba"
     slots = 1
     is_compiled = True
 
@@ -61,14 +62,10 @@ class NumbaEngine(Engine):
         self.owners = functools.cache(functools.partial(weight_owners, program))
 
     @classmethod
-    def for_population(
-        cls, population: Population, sizes: SampleSizes, workers: Workers
-    ) -> Self | None:
-        """The engine of a population; None where a part of its training has no kernel."""
+    def for_population(cls, population: Population, sizes: SampleSizes, workers: Workers) -> Self:
+        """The engine of a population; Untrainable where a part of its training has no kernel."""
         loss = population.architecture.network.loss
         program = compile_model(population.model, loss, population.optimizer, population.batch_size)
-        if program is None:
-            return None
         compile_ahead()
         return cls(population, program, sizes, workers)
 
@@ -138,7 +135,9 @@ class _Run(Slots):
     def _train_samples(self, job: Job, epoch: int) -> float:
         """The mean loss over the samples of an epoch."""
         losses, batch_size = np.zeros(self.groups), self.program.batch_size
-        step = (epoch - 1) * steps_per_epoch(len(self.x), batch_size)
+        steps = steps_per_epoch(len(self.x), batch_size)
+        first = step = (epoch - 1) * steps
+        rates = job.learning_rates(epoch, steps)
         x, workers = self.data.x, self.engine.workers
         for rows, noise in epoch_pieces(job, epoch, x, self.chunks, workers):
             self._share(
@@ -146,7 +145,7 @@ class _Run(Slots):
                 self.weights,
                 self.moments,
                 step,
-                float(job.learning_rate),
+                rates[step - first :],
                 float(job.stddev),
                 self.x,
                 _read_only(job.offset),

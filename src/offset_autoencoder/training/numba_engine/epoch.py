@@ -50,7 +50,7 @@ def train_batches(
     weights: Any,
     moments: Any,
     step: int,
-    learning_rate: float,
+    learning_rates: Any,
     stddev: float,
     x: Any,
     offset: Any,
@@ -68,7 +68,7 @@ def train_batches(
         weights: Flat, float32.
         moments: (2, trained) float32.
         step: Steps that the run took before.
-        learning_rate: η.
+        learning_rates: float64, that of each step from here on.
         stddev: Factor of the noise.
         x: (n, D) float32.
         offset: (n, L) float32.
@@ -86,6 +86,7 @@ def train_batches(
     optimizer, gradient = program.optimizer, scratch.gradient
     for start in range(0, samples, program.batch_size):
         rows = min(program.batch_size, samples - start)
+        learning_rate = learning_rates[start // program.batch_size]
         step += 1
         kl_weight = program.kl_weight
         if step < program.warmup_steps:
@@ -266,9 +267,10 @@ def train_randomly(program: Program, samples: tuple[int, int], parts: int) -> li
     scratch, groups = new_scratch(program), groups_of(program.batch_size)
     losses, validation = np.zeros(groups), np.zeros((2, groups))
     order, factor = np.arange(rows, dtype=np.int32)[::-1].copy(), np.float32(0.1)
+    rates = np.full(-(-rows // program.batch_size), 0.01)
     share = Share(parts, weight_owners(program, parts), 0, 1, new_barrier())
     train_batches(
-        program, share, weights, moments, 0, 0.01, 0.1, x, offset, factor, order, noise, scratch,
+        program, share, weights, moments, 0, rates, 0.1, x, offset, factor, order, noise, scratch,
         losses,
     )  # fmt: skip
     validate(program, share, weights, x[:held_out], offset[:held_out], factor, scratch, validation)

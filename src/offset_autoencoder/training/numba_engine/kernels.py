@@ -35,11 +35,14 @@ ACTIVATIONS = {
 NEED_INPUT = frozenset({SILU, GELU})
 
 # Kinds of losses. The crossentropies take the logits of the output activation that they need.
-SIGMOID_CROSSENTROPY, SOFTMAX_CROSSENTROPY, SQUARED_ERROR = range(3)
+SIGMOID_CROSSENTROPY, SOFTMAX_CROSSENTROPY, SQUARED_ERROR, ABSOLUTE_ERROR, HUBER, POISSON = range(6)
 LOSSES = {
     "binary_crossentropy": SIGMOID_CROSSENTROPY,
     "categorical_crossentropy": SOFTMAX_CROSSENTROPY,
     "mean_squared_error": SQUARED_ERROR,
+    "mean_absolute_error": ABSOLUTE_ERROR,
+    "huber": HUBER,
+    "poisson": POISSON,
 }
 LOGITS_OF = {SIGMOID_CROSSENTROPY: "sigmoid", SOFTMAX_CROSSENTROPY: "softmax"}
 
@@ -190,8 +193,8 @@ def loss_and_gradient(
 ) -> float:
     """The loss of some rows of a batch, summed, and the gradient of the batch's mean.
 
-    Binary cross-entropy (of logits) and squared error are means over the features, categorical
-    cross-entropy (of logits) is a sum over them, as in Keras.
+    Categorical cross-entropy (of logits) is a sum over the features, the others (binary
+    cross-entropy of logits, too) are means over them, as in Keras.
 
     Args:
         kind: A kind of :data:`LOSSES`.
@@ -207,6 +210,10 @@ def loss_and_gradient(
         return _squared_error(x, y, gradient, samples)
     if kind == SOFTMAX_CROSSENTROPY:
         return _softmax_crossentropy(x, y, gradient, samples)
+    if kind in (ABSOLUTE_ERROR, HUBER):
+        return _absolute_error(kind == HUBER, x, y, gradient, samples)
+    if kind == POISSON:
+        return _poisson(x, y, gradient, samples)
     raise ValueError("unknown kind of loss")
 
 
@@ -252,6 +259,44 @@ def _squared_error(x: Any, y: Any, gradient: Any, samples: int) -> float:
             squares += difference * difference
             gradient[i, j] = difference * share
         total += squares
+    return total / features
+
+
+@compiled
+def _absolute_error(is_huber: bool, x: Any, y: Any, gradient: Any, samples: int) -> float:
+    """Sum over rows of mean(|d|), d = y − x, or of Huber's loss: ½ d² where |d| ≤ 1, else |d| − ½.
+
+    The slope of |d| at 0 is 0, and that of NaN must be NaN.
+    """
+    rows, features = y.shape
+    share = _f(1.0 / (samples * features))
+    bend = _ONE if is_huber else _ZERO
+    total: Any = 0.0
+    for i in range(rows):
+        losses: Any = _ZERO
+        for j in range(features):
+            difference = y[i, j] - x[i, j]
+            size = abs(difference)
+            is_near = size <= bend
+            losses += _HALF * difference * difference if is_near else size - _HALF * bend
+            gradient[i, j] = share * (difference if is_near else difference / size)
+        total += losses
+    return total / features
+
+
+@compiled
+def _poisson(x: Any, y: Any, gradient: Any, samples: int) -> float:
+    """Sum over rows of mean(y − x·log(y + ε)); gradient 1 − x / (y + ε)."""
+    rows, features = y.shape
+    share = _f(1.0 / (samples * features))
+    total: Any = 0.0
+    for i in range(rows):
+        losses: Any = _ZERO
+        for j in range(features):
+            rate = y[i, j] + _EPSILON
+            losses += y[i, j] - x[i, j] * np.log(rate)
+            gradient[i, j] = share * (_ONE - x[i, j] / rate)
+        total += losses
     return total / features
 
 

@@ -1,0 +1,97 @@
+"""Lines of ``prepare`` and ``check`` on the data set: its size, and what was done to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from offset_autoencoder.config.schema import SPLITS, Data, SplitName
+from offset_autoencoder.data.checks import WrittenSplits
+from offset_autoencoder.data.prepared import Schema
+from offset_autoencoder.data.samples import Samples
+from offset_autoencoder.data.scaling import Scale
+from offset_autoencoder.errors import first_names
+
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class SplitSummary:
+    """Facts of the splits of a seed, or of all, that are kept once they are written.
+
+    Attributes:
+        schema: Without the range, which is that of all seeds.
+        clipped: Number of values of each split that were clipped.
+    """
+
+    folder: Path
+    scale: Scale
+    schema: Schema
+    low: dict[SplitName, float]
+    high: dict[SplitName, float]
+    clipped: dict[SplitName, int]
+    leakage: Mapping[SplitName, int]
+    written: WrittenSplits
+
+
+def summary_line(summaries: Sequence[SplitSummary], samples: Samples, note: str) -> str:
+    """One line: ``"digits, 1797 × 64, train 1168 / validation 270 / test 359, 10 classes"``."""
+    schema = summaries[0].schema
+    sizes = {name: sorted({s.schema.samples[name] for s in summaries}) for name in SPLITS}
+    counts = " / ".join(f"{name} {_span(sizes[name])}" for name in SPLITS)
+    classes = "no labels" if schema.classes is None else f"{len(schema.classes)} classes"
+    size = f"{sum(schema.samples.values())} × {schema.input_dim}"
+    line = f"{schema.source}, {size}, {counts}, {classes}"
+    constants = sorted({len(s.scale.constant) for s in summaries})
+    if most := constants[-1]:
+        line += f", {_span(constants)} constant feature{'s' * (most != 1)} set to 0"
+        if schema.columns is not None:
+            features = sorted({feature for s in summaries for feature in s.scale.constant})
+            names = first_names(map(samples.tables[0].feature_name, features), _NAMED)
+            line += f" ({names})"
+    return line + note
+
+
+def treatment_lines(
+    summaries: Sequence[SplitSummary], samples: Samples, data: Data, *, varies: bool
+) -> list[str]:
+    """Lines on the rows, columns and values that are not as the files have them."""
+    lines, levels = [], samples.preprocessing.levels
+    if samples.dropped:
+        rows = len(samples.x) + samples.dropped
+        lines.append(f"{samples.dropped} of {rows} rows have a missing cell and are left out")
+    if levels:
+        names = first_names(f"{column!r} ({len(levels[column])})" for column in levels)
+        lines.append(f"columns of text, a feature per level: {names}")
+    if samples.left_out:
+        where = "the training split" + " of a seed" * varies
+        features = samples.x.shape[1] + len(samples.left_out)
+        line = f"{len(samples.left_out)} of {features} features are constant over {where} and left "
+        lines.append(f"{line}out: {first_names(samples.left_out, _NAMED)}")
+    if data.clip:
+        up_to = "up to " * (len(summaries) > 1)
+        counts = {name: max(s.clipped[name] for s in summaries) for name in SPLITS[1:]}
+        size = {name: summaries[0].schema.samples[name] * samples.x.shape[1] for name in counts}
+        clauses = [f"{up_to}{n} of {size[name]} in {name}" for name, n in counts.items()]
+        lines.append(f"values clipped to the range of the training split: {', '.join(clauses)}")
+    return lines
+
+
+def _span(numbers: Sequence[int]) -> str:
+    """``"3 to 7"``, or ``"3"`` where the first and the last of ascending numbers are one."""
+    first, last = numbers[0], numbers[-1]
+    return f"{last}" if first == last else f"{first} to {last}"
+
+
+def leakage_warning(summaries: Sequence[SplitSummary]) -> list[str]:
+    """Line where samples stand in more than one split: ``"... 3 of 270 in validation"``."""
+    worst = {name: max(summaries, key=lambda s: s.leakage[name]) for name in SPLITS[1:]}
+    up_to = "up to " * (len(summaries) > 1)
+    clauses = [
+        f"{up_to}{summary.leakage[name]} of {summary.schema.samples[name]} in {name}"
+        for name, summary in worst.items()
+        if summary.leakage[name]
+    ]
+    warning = f"warning: samples that also stand in an earlier split: {', '.join(clauses)}"
+    return [warning] if clauses else []
