@@ -168,6 +168,36 @@ def test_the_label_may_stand_with_the_classes(experiment: Experiment) -> None:
 
 
 @pytest.mark.usefixtures("folder")
+def test_one_seed_may_leave_anomalies_out_and_another_test_all_of_them(
+    experiment: Experiment,
+) -> None:
+    # One in each of two groups, which are kept whole: the test split has one of them, or both.
+    write_table([*["ok"] * 80, *["bad", *["ok"] * 9] * 2])
+    frame = pd.read_csv("data/raw/x.csv").assign(group=np.arange(100) // 10)
+    frame.to_csv("data/raw/x.csv", index=False)
+    keys: dict[str, Any] = {
+        "data": {**TABLE, "label": "kind"},
+        "evaluate": {"anomaly": {"normal": ["ok"]}, "baselines": ["none"]},
+        "split": {"group": "group", "stratify": False, "test": 0.5},
+    }
+    of_size: dict[int, int] = {}
+    for seed in range(12):
+        with contextlib.suppress(InputError):  # its test split has none
+            prepared(experiment, **keys, seeds=[seed])
+            of_size[load_prepared().schema.left_out] = seed
+    assert of_size.keys() == {0, 1}
+    for order in ([of_size[0], of_size[1]], [of_size[1], of_size[0]]):
+        prepared(experiment, **keys, seeds=order)
+        for size, seed in of_size.items():
+            data = load_splits().of(seed)
+            assert data.schema.left_out == size
+            ids = np.concatenate([part.ids for part in data.parts.values()])
+            np.testing.assert_array_equal(np.sort(ids), np.arange(100))
+            for part in data.parts.values():
+                np.testing.assert_allclose(part.x, frame.iloc[part.ids, :6], rtol=1e-6)
+
+
+@pytest.mark.usefixtures("folder")
 def test_splits_that_the_data_bring_are_kept(experiment: Experiment) -> None:
     Path("data/raw").mkdir(parents=True)
     parts = np.array(["train"] * 60 + ["test"] * 20)

@@ -87,6 +87,11 @@ class Schema:
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     dropped: int = 0
 
+    @property
+    def parts(self) -> list[PartName]:
+        """The splits, and what is in none of them where that is anything."""
+        return [*SPLITS, LEFT_OUT] if self.left_out else [*SPLITS]
+
     def size(self, name: PartName) -> int:
         """Number of samples of a split, or of those in none."""
         return self.left_out if name == LEFT_OUT else self.samples[name]
@@ -199,8 +204,7 @@ def load_prepared(folder: Path | str = paths.PREPARED) -> PreparedData:
     """
     folder = Path(folder)
     schema = load_schema(folder)
-    parts: list[PartName] = [*SPLITS, LEFT_OUT] if schema.left_out else [*SPLITS]
-    loaded = {name: _load_split(folder / name, name, schema) for name in parts}
+    loaded = {name: _load_split(folder / name, name, schema) for name in schema.parts}
     return PreparedData(**loaded, schema=schema)
 
 

@@ -10,7 +10,7 @@ too: what can be had by index is not copied.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,7 +105,7 @@ class PreparedSplits:
         labels = [part.y for part in parts if part.y is not None]
         y = np.concatenate(labels) if labels else None
         splits: dict[PartName, PreparedSplit] = {}
-        for name in first.parts:
+        for name in schema.parts:
             rows = _open_rows(folder / name / _ROWS, schema.size(name), len(x))
             splits[name] = PreparedSplit(
                 x=_copied(RowSubset(x, rows)) if is_scaled_alike else open_x(folder, name, schema),
@@ -154,9 +154,11 @@ def write_rows(folder: Path, rows: SplitRows) -> None:
         files.write_npy(folder / name / _ROWS, part)
 
 
-def rows_of_first(folder: Path, rows: SplitRows) -> dict[PartName, Matrix]:
-    """Samples of splits by their places in those of a folder, read on access."""
-    x = ConcatenatedRows(tuple(files.open_npy(folder / name / "x.npy") for name in rows))
+def rows_of_first(
+    folder: Path, names: Iterable[PartName], rows: SplitRows
+) -> dict[PartName, Matrix]:
+    """Samples of splits by their places in the splits ``names`` of a folder, read on access."""
+    x = ConcatenatedRows(tuple(files.open_npy(folder / name / "x.npy") for name in names))
     return {name: RowSubset(x, part) for name, part in rows.items()}
 
 

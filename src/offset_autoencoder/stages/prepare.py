@@ -246,7 +246,7 @@ class Source:
                 feature_name=self.samples.tables[0].feature_name,
             )
         if by_index is not None and scale.equals(by_index[0].scale):
-            scaled = varying.rows_of_first(by_index[0].folder, by_index[1])
+            scaled = varying.rows_of_first(by_index[0].folder, self.rows, by_index[1])
             statistics = varying.statistics_of_rows(scaled)
         else:
             statistics = prepared.write_splits(folder, x, ordered, scale, report)
