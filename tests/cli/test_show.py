@@ -22,7 +22,7 @@ def test_it_tells_what_the_files_say(command: Any, trained: Path, runs: pd.DataF
     said = {line.split()[0]: line.split(maxsplit=1)[1] for line in lines if line.startswith("  ")}
     assert said["id"] == row["id"]
     assert said["folder"] == f"models/runs/{row['id']}"
-    assert said["status"].startswith("finished after 2 epochs, weights of epoch 2")
+    assert said["status"].startswith("finished after 2 epochs by engine numba, weights of epoch 2")
     assert said["train.batch_size"] == "32"
     assert said["mse"] == f"{row['mse']:.6g}"
     history = pd.read_csv(trained / "models" / "runs" / row["id"] / "history.csv")

@@ -231,7 +231,7 @@ def test_a_code_of_one_bit_is_a_warning(sections: dict[str, Any], named: str | N
     warning = one_bit_codes(parse_params(document))
     assert bool(warning) == (named is not None)
     if named is not None:
-        assert f"({named}): set normalize: false" in warning
+        assert f"({named}): set normalize: none" in warning
 
 
 @pytest.mark.parametrize(("samples", "steps"), [(64, 2), (70, 3), (1, 1)])

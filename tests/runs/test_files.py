@@ -55,6 +55,7 @@ def test_a_run_comes_back(write: Write, run: IdentifiedRun, make_trained: MakeTr
         "id": run.id,
         "fingerprint": json.loads(json.dumps(run.spec.fingerprint())),
         "offset_factor": 1.0,
+        "engine": None,
         "status": "finished",
         "epochs": 3,
         "best_epoch": 2,

@@ -101,10 +101,10 @@ def test_every_run_is_a_row_with_every_metric_that_applies(project: Path) -> Non
     rows, index = table("reports/runs.csv"), table("models/index.csv")
     columns = [f"{name}{suffix}" for name in METRICS for suffix in SUFFIXES]
     columns.append("trainable_parameters")
-    named = ["id", "model", "setting", "learning_rate", "stddev", "seed", "status"]
+    named = ["id", "model", "setting", "learning_rate", "stddev", "rms", "seed", "engine", "status"]
     assert list(rows[0]) == [*named, *columns]
     for row, indexed in zip(rows, index, strict=True):
-        for key in (name for name in named if name in indexed):
+        for key in (name for name in named if indexed.get(name)):  # a value that is swept
             same = row[key] == indexed[key]
             assert same or float(row[key]) == float(indexed[key]), key
         there = [column for column in columns if row[column]]
