@@ -35,7 +35,7 @@ class Operation:
 
     @property
     def needs(self) -> SideInput | None:
-        """What must be given beside x."""
+        """Side input that must be given beside x; None: none."""
         return self.model.metadata.needs
 
     def columns(self, features: Sequence[str]) -> Sequence[str]:

@@ -108,7 +108,7 @@ class Data(values.Section):
         return tuple(name for name in SPLITS if any(name in value for value in by_split))
 
     def for_table(self, *, named: bool) -> Data:
-        """The same with scale and clipping of a table whose columns are ``named`` or not."""
+        """Section with the scale and clipping of a table whose columns are ``named`` or not."""
         if self.scale is not None:
             return self
         clip = named if self.clip is None else self.clip

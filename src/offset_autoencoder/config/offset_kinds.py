@@ -297,7 +297,7 @@ class FileOffset(OffsetSection):
 
     @property
     def by_split(self) -> bool:
-        """Whether each split has a file or an array of its own."""
+        """True if each split has a file or an array of its own."""
         return any(isinstance(value, dict) for value in (self.path, self.array, self.id))
 
     def check_shape(self, where: str, shape: DataShape, latent_dims: Sequence[int]) -> None:

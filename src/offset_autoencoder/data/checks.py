@@ -115,7 +115,7 @@ def _check_unit_interval(splits: Sequence[WrittenSplits], needs: str, section: s
 
 
 def _into_unit_interval(x: Matrix, scale: str, section: str) -> str:
-    """What brings every value of every split into [0, 1], or takes values that are not."""
+    """Settings that bring every value into [0, 1], or that take values which are not."""
     low, *_ = survey(x, moments=False)
     ways = []
     if scale == "minmax":

@@ -80,7 +80,8 @@ def read_new_samples(
     """
     try:
         reader = check_input(path)
-        data = load_params(PARAMS).data if PARAMS.exists() else Data()
+        params = load_params(PARAMS) if PARAMS.exists() else None
+        data, split = (params.data, params.split) if params else (Data(), Split())
         needed = None if trained_on is None else preprocessing.raw_columns(trained_on)
         roles = ColumnRoles(
             label=options.label,
@@ -94,7 +95,8 @@ def read_new_samples(
         )
         if reader.columns is not None:
             columns = reader.columns(path, replace(roles, features=needed or ()))
-            roles = _choose_columns(path, columns, roles, data, options.features, needed)
+            settings = data, split
+            roles = _choose_columns(path, columns, roles, settings, options.features, needed)
         elif reader.layout == "arrays":
             roles = _choose_arrays(reader.names(path, roles), roles, data, options.features)
         elif options.features is not None:
@@ -134,7 +136,7 @@ def _choose_columns(
     path: Path,
     columns: base.Columns,
     roles: ColumnRoles,
-    data: Data,
+    settings: tuple[Data, Split],
     named_features: str | None,
     trained_on: Sequence[str] | None,
 ) -> ColumnRoles:
@@ -143,8 +145,7 @@ def _choose_columns(
     A column that is no feature and that nobody asks for is not read: new samples may have
     nothing in it.
     """
-    names = columns.names
-    split = load_params(PARAMS).split if PARAMS.exists() else Split()
+    (data, split), names = settings, columns.names
 
     def in_file(name: object) -> str | None:
         return name if isinstance(name, str) and name in names else None

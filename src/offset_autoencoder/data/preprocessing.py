@@ -24,7 +24,7 @@ Missing = Literal["error", "drop", "mean", "median"]
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What was done to a data set before it was scaled.
+    """Treatment of a data set before it is scaled.
 
     Attributes:
         missing: ``data.missing``.

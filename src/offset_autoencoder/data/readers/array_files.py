@@ -130,9 +130,7 @@ def read_npz_table(path: Path, roles: ColumnRoles) -> Table:
         if set(names) >= _SPARSE:
             return Table(_read_sparse(path, roles), str(path))
         chosen = choose_arrays(path, names, roles, partial(_shape, archive, path))
-        x = row_major(_read(archive, path, chosen.features))
-        values = {role: _read(archive, path, name) for role, name in chosen.others.items()}
-    return Table.from_roles(x, path, values, origins=chosen.origins(path, NPZ.python))
+        return chosen.read(path, partial(_read, archive, path), NPZ.python)
 
 
 def _read_npz_values(path: Path, roles: ColumnRoles) -> NDArray[Any]:

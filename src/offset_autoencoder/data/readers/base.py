@@ -118,7 +118,7 @@ class ColumnRoles:
         return {role: name for role, name in roles.items() if name is not None}
 
     def without(self, roles: Iterable[str]) -> ColumnRoles:
-        """The same without some roles other than features."""
+        """Roles without some of those other than features."""
         none: dict[str, Any] = dict.fromkeys(roles)
         return replace(self, **none)
 

@@ -248,7 +248,7 @@ def refuse_obstacles(
 
 
 def _mend(cells: Sequence[Cells], roles: ColumnRoles) -> str:
-    """What can be done about the columns that an error names."""
+    """Ways to mend the columns that an error names."""
     keys, settings, mends = roles.keys, [], []
     texts = [cell for cell in cells if cell.is_text]
     named = [cell.column for cell in cells if isinstance(cell.column, str)]

@@ -11,7 +11,7 @@ _TRUSTED = "only where it is trusted: loading it may run code"
 
 @dataclass(frozen=True)
 class Conversion:
-    """What files of some endings are, and the lines of Python that convert one.
+    """Formats of files by their endings, and the lines of Python that convert one.
 
     Attributes:
         what: ``"a MATLAB file"``.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,7 @@ def read_hdf5_table(path: Path, roles: ColumnRoles) -> Table:
     """
     with _open(path) as arrays:
         chosen = choose_arrays(path, list(arrays), roles, lambda name: arrays[name].shape or ())
-        x = _read(path, arrays, chosen.features)
-        values = {role: _read(path, arrays, name) for role, name in chosen.others.items()}
-    return Table.from_roles(x, path, values, origins=chosen.origins(path, HDF5.python))
+        return chosen.read(path, partial(_read, path, arrays), HDF5.python)
 
 
 def _read_values(path: Path, roles: ColumnRoles) -> NDArray[Any]:

@@ -6,11 +6,15 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from offset_autoencoder.config.schema import SplitName
-from offset_autoencoder.data.readers.base import ColumnRoles, RoleKeys
+from offset_autoencoder.data.readers.base import ColumnRoles, RoleKeys, Table
 from offset_autoencoder.data.readers.role_values import Origin
 from offset_autoencoder.errors import InputError, first_names
+from offset_autoencoder.io.arrays import row_major
 
 _SPLIT_WORDS: dict[str, SplitName] = {"train": "train", "test": "test", "val": "validation"}
 _SPLIT = re.compile(r"(.*?)[-_./ ]?(train|test|val)(?:ing|id|idation)?(?![a-z])[-_./ ]?(.*)", re.I)
@@ -26,12 +30,15 @@ class ChosenArrays:
     features: str
     others: Mapping[str, str]
 
-    def origins(self, path: Path, python: str) -> dict[str, Origin]:
-        """Origins of the roles other than features; ``python`` is :attr:`.Reader.python`."""
-        return {
+    def read(self, path: Path, read: Callable[[str], NDArray[Any]], python: str) -> Table:
+        """Table of a file; ``read`` is its array of a name, ``python`` :attr:`.Reader.python`."""
+        origins = {
             role: Origin(f"{path}, array {name!r}", python.format(path=str(path), name=name))
             for role, name in self.others.items()
         }
+        x = row_major(read(self.features))
+        values = {role: read(name) for role, name in self.others.items()}
+        return Table.from_roles(x, path, values, origins=origins)
 
 
 def choose_arrays(
