@@ -262,7 +262,7 @@ class TempArray:
 
     def write(self, values: bytes | NDArray[Any]) -> None:
         """Append bytes, or an array's values in C order."""
-        content = values if isinstance(values, bytes) else np.ascontiguousarray(values).tobytes()
+        content = values if isinstance(values, bytes) else np.ascontiguousarray(values).data
         self._size += self._file.write(content)
 
     def __len__(self) -> int:

@@ -6,6 +6,7 @@ holds a cell which is no number, is read once more, row by row, to find the plac
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import itertools
@@ -160,6 +161,11 @@ def _to_numbers(role: str, texts: Any) -> Any:
 
     if role == "split" or not len(texts):
         return texts
+    with contextlib.suppress(pa.ArrowInvalid):  # a tenth of the time that a pattern takes
+        integers = texts.cast(pa.int64())
+        low, high = pc.min_max(integers).as_py().values()
+        if -(10**18) < low <= high < 10**18 and integers.cast(pa.string()).equals(texts):
+            return integers
     if pc.all(pc.match_substring_regex(texts, f"^{WHOLE}$")).as_py():
         return pc.replace_substring_regex(texts, r"\.0*$", "").cast(pa.int64())
     if role == "label" and pc.all(pc.match_substring_regex(texts, _FLOAT)).as_py():
