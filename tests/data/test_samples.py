@@ -13,11 +13,12 @@ import pytest
 from numpy.typing import NDArray
 from pyarrow import csv as pa_csv
 
-from offset_autoencoder.config.schema import Data, Split
+from offset_autoencoder.config.data_schema import Data, Split
 from offset_autoencoder.data.samples import Samples, load_samples
 from offset_autoencoder.data.sources import load_source
 from offset_autoencoder.errors import InputError
 
+BACKEND = "offset_autoencoder.models.backend"
 X = np.random.default_rng(0).normal(size=(12, 4))
 LABELS = np.arange(12) % 3
 
@@ -50,7 +51,7 @@ def test_keras_data_sets_bring_their_test_split(monkeypatch: pytest.MonkeyPatch)
         fake = SimpleNamespace(
             datasets=SimpleNamespace(**{name: SimpleNamespace(load_data=lambda: loaded)})
         )
-        monkeypatch.setitem(sys.modules, "keras", fake)
+        monkeypatch.setitem(sys.modules, BACKEND, SimpleNamespace(keras=fake))
         data = Data.model_validate({"source": name})
         samples = load_samples(data)
         np.testing.assert_array_equal(samples.x[:], images.reshape(10, 4))
@@ -64,7 +65,8 @@ def test_data_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
         raise Exception("URL fetch failure on somewhere: None -- unreachable")
 
     datasets = SimpleNamespace(mnist=SimpleNamespace(load_data=fail))
-    monkeypatch.setitem(sys.modules, "keras", SimpleNamespace(datasets=datasets))
+    keras = SimpleNamespace(datasets=datasets)
+    monkeypatch.setitem(sys.modules, BACKEND, SimpleNamespace(keras=keras))
     monkeypatch.delenv("KERAS_HOME", raising=False)
     with pytest.raises(
         InputError,

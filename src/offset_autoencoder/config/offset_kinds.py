@@ -9,14 +9,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from offset_autoencoder.config import values
+from offset_autoencoder.config.data_schema import NUMBERS_ARE_NAMES, NameOrSplits, PathOrSplits
 from offset_autoencoder.config.registries import ALIASES, LOSSES
-from offset_autoencoder.config.schema import (
-    NUMBERS_ARE_NAMES,
-    Loss,
-    NameOrSplits,
-    PathOrSplits,
-    check_output,
-)
+from offset_autoencoder.config.schema import Loss, check_output
 from offset_autoencoder.errors import InputError
 
 SideInput = Literal["labels", "ids", "offset"]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import load_params
-from offset_autoencoder.config.schema import Data, Split
+from offset_autoencoder.config.data_schema import Data, Split
 from offset_autoencoder.data.preprocessing import Preprocessing
 from offset_autoencoder.data.readers import base, find_reader, read_table, roles_apart
 from offset_autoencoder.data.readers.base import ColumnRoles, Table

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder import paths
-from offset_autoencoder.config.schema import SPLITS, SplitName
+from offset_autoencoder.config.data_schema import SPLITS, SplitName
 from offset_autoencoder.data.preprocessing import Preprocessing
 from offset_autoencoder.data.scaling import Scale, ScaleArrays
 from offset_autoencoder.data.splits import Digests, sample_digests

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder import paths
-from offset_autoencoder.config.schema import SPLITS, Data, Split
+from offset_autoencoder.config.data_schema import SPLITS, Data, Split
 from offset_autoencoder.data.preprocessing import (
     Preprocessing,
     drop_incomplete,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder import paths
-from offset_autoencoder.config.schema import SPLIT_COLUMNS, SPLITS, Data, Split, SplitName
+from offset_autoencoder.config.data_schema import SPLIT_COLUMNS, SPLITS, Data, Split, SplitName
 from offset_autoencoder.data.readers import base, find_reader, read_table, roles_apart
 from offset_autoencoder.data.readers.base import ColumnRoles, Table
 from offset_autoencoder.data.readers.conversions import folder_conversion
@@ -55,9 +55,7 @@ def _digits() -> tuple[Table, ...]:
 
 
 def _keras(source: str) -> tuple[Table, ...]:
-    # TensorFlow reads these when it is first imported.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import keras
+    from offset_autoencoder.models.backend import keras
 
     try:
         train, test = getattr(keras.datasets, source).load_data()

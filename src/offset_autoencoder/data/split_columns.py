@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from offset_autoencoder.config.schema import SPLITS, Split
+from offset_autoencoder.config.data_schema import SPLITS, Split
 from offset_autoencoder.data.prepared import SplitRows
 from offset_autoencoder.data.samples import Samples
 from offset_autoencoder.data.splits import group_leakage

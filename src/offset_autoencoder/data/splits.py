@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config.schema import SPLITS, Split, SplitName
+from offset_autoencoder.config.data_schema import SPLITS, Split, SplitName
 from offset_autoencoder.errors import InputError
 
 Rows = NDArray[np.int64]

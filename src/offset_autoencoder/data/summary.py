@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from offset_autoencoder.config.schema import SPLITS, Data, SplitName
+from offset_autoencoder.config.data_schema import SPLITS, Data, SplitName
 from offset_autoencoder.data.checks import WrittenSplits
 from offset_autoencoder.data.prepared import Schema
 from offset_autoencoder.data.samples import Samples

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from offset_autoencoder import paths
 from offset_autoencoder.config import SPLITS, Params, load_params
+from offset_autoencoder.config.data_schema import Data, SplitName
 from offset_autoencoder.config.offset_kinds import DataShape
-from offset_autoencoder.config.schema import Data, SplitName
 from offset_autoencoder.config.values import check_environment
 from offset_autoencoder.data import prepared, varying
 from offset_autoencoder.data.anomalies import find_anomalies, leave_out

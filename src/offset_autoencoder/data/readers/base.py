@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config.schema import SplitName
+from offset_autoencoder.config.data_schema import SplitName
 from offset_autoencoder.data.readers import role_values
 from offset_autoencoder.data.readers.cells import check_numbers
 from offset_autoencoder.data.readers.role_values import Origin

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config.schema import SPLITS
+from offset_autoencoder.config.data_schema import SPLITS
 from offset_autoencoder.errors import InputError, first_names, short_repr
 from offset_autoencoder.io.arrays import Matrix, chunks, first_where
 

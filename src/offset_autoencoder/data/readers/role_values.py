@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config.schema import SPLITS
+from offset_autoencoder.config.data_schema import SPLITS
 from offset_autoencoder.errors import InputError, did_you_mean
 
 WHOLE = r"(0|-?[1-9][0-9]{0,17})(\.0*)?"
