@@ -15,7 +15,7 @@ from pyarrow import csv as pa_csv
 
 from offset_autoencoder.config.data_schema import Data, Split
 from offset_autoencoder.data.samples import Samples, load_samples
-from offset_autoencoder.data.sources import load_source
+from offset_autoencoder.data.sources import load_source, unread_splits
 from offset_autoencoder.errors import InputError
 
 BACKEND = "offset_autoencoder.models.backend"
@@ -73,6 +73,36 @@ def test_data_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
         match=r"could not be fetched: URL fetch.*~/\.keras/datasets/mnist\.npz.*data/raw.*: file",
     ):
         load_source(Data(source="mnist"))
+
+
+@pytest.mark.parametrize("ending", ["npz", "h5", "npy"])
+def test_arrays_of_splits_that_nobody_reads_are_named(tmp_path: Path, ending: str) -> None:
+    arrays: dict[str, Any] = {"X_train": X, "y_train": LABELS, "X_test": X + 1, "y_test": LABELS}
+    if ending == "npy":
+        save(tmp_path, **arrays)
+    elif ending == "npz":
+        np.savez(tmp_path / "a.npz", **arrays)
+    else:
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            for name, array in arrays.items():
+                file[name] = array
+    dot = ".npy" if ending == "npy" else ""
+    keys: dict[str, Any] = {} if dot else {"path": f"a.{ending}"}
+    first = "path" if dot else "features"
+
+    def unread(**named: Any) -> str:
+        data = Data.model_validate({"source": "file", **keys, **named})
+        load_samples(data, tmp_path)
+        return unread_splits(data, tmp_path, Split())
+
+    both = {split: f"X_{split}{dot}" for split in ("train", "test")}
+    labels = {split: f"y_{split}{dot}" for split in ("train", "test")}
+    text = unread(**{first: both["train"], "label": labels["train"]})
+    assert text.startswith(f"X_test{dot}, y_test{dot} in {tmp_path}")
+    mend = f"set data.{first}: {both} and data.label: {labels}".replace("'", "")
+    assert text.endswith(f" are not read: to have further splits, {mend}")
+    assert unread(**{first: both, "label": labels}) == ""
+    assert unread(**{first: both}) == ""
 
 
 def test_npy_with_labels_and_ids_beside_it(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from offset_autoencoder.config import values
-from offset_autoencoder.config.data_schema import PathOrSplits
+from offset_autoencoder.config.data_schema import NameOrSplits
 from offset_autoencoder.config.registries import (
     ENGINES,
     INITIALIZERS,
@@ -212,7 +212,7 @@ class Anomaly(values.Section):
             :data:`.evaluation.metrics.METRICS` that is a mean over samples.
     """
 
-    label: PathOrSplits | None = None
+    label: NameOrSplits | None = None
     normal: Annotated[
         list[values.Label],
         Field(min_length=1),

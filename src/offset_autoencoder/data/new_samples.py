@@ -26,7 +26,7 @@ _OPTIONS = base.RoleKeys(
     id="--id",
     split=None,
     header="--header",
-    complex="data.complex",
+    complex=None,
     file=None,
 )
 
@@ -87,7 +87,7 @@ def read_new_samples(
             label=options.label,
             id=options.id,
             header=data.header if options.header is None else options.header,
-            complex=data.complex,
+            complex=preprocessing.complex,
             missing=preprocessing.missing != "error",
             text=frozenset(preprocessing.levels),
             keys=_OPTIONS,

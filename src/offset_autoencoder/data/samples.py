@@ -110,7 +110,7 @@ def load_samples(
         splits=_join([table.splits for table in tables]),
         shape=SampleShape.of(data, tables[0].x.shape[1:], x.shape[1], draw_series=draw_series),
         tables=tables,
-        preprocessing=Preprocessing(missing=data.missing, levels=levels),
+        preprocessing=Preprocessing(data.missing, levels, complex=data.complex),
         groups=_join([table.groups for table in tables]),
     )
     _check_unique(samples)

@@ -17,6 +17,7 @@ from offset_autoencoder.config.data_schema import SPLIT_COLUMNS, SPLITS, Data, S
 from offset_autoencoder.data.readers import base, find_reader, read_table, roles_apart
 from offset_autoencoder.data.readers.base import ColumnRoles, Table
 from offset_autoencoder.data.readers.conversions import folder_conversion
+from offset_autoencoder.data.readers.named_arrays import split_arrays
 from offset_autoencoder.errors import InputError, first_names
 from offset_autoencoder.io.arrays import ConcatenatedRows, chunks
 
@@ -83,7 +84,9 @@ class _Named:
     def setting(self, role: str) -> str | dict[SplitName, str] | None:
         """What a section gives for a role, the file's own ``path`` among them."""
         value: Any = getattr(self.split if role in SPLIT_COLUMNS else self.data, role)
-        return None if isinstance(value, list) else value
+        if isinstance(value, list):
+            return value[0] if len(value) == 1 else None
+        return value
 
     def value(self, role: str, split: SplitName | None) -> str | None:
         """Name for a split.
@@ -207,6 +210,40 @@ def _check_different(
             what = f"{other} is the {key} of {first}, too"
             mend = "give each split a file of its own"
             raise InputError(f"params.yaml: {named.key(key)}.{second}", what, mend)
+
+
+def unread_splits(data: Data, raw: Path, split: Split) -> str:
+    """Clause on arrays that nobody reads, named as those of further splits are; or ``""``.
+
+    So of ``features: X_train`` where the npz or hdf5, or of npy files the folder, has ``X_test``.
+    """
+    if data.source != "file" or not isinstance(data.path, str):
+        return ""
+    reader, named = find_reader(raw / data.path), _Named(data, split)
+    if reader.layout == "columns":
+        return ""
+    unread: list[str] = []
+    settings: list[str] = []
+    for role in ("path" if reader.arrays is None else "features", "label", "id", *SPLIT_COLUMNS):
+        value = named.setting(role)
+        if value is None and settings:
+            continue
+        own = {*value.values()} if isinstance(value, dict) else {str(value)}
+        if reader.arrays is not None:
+            names = reader.arrays(raw / data.path)
+        else:
+            files = sorted((raw / min(own)).parent.glob("*"))
+            names = [str(file.relative_to(raw)) for file in files]
+        of_splits = next((s for s in split_arrays(names).values() if own <= {*s.values()}), {})
+        left = [name for name in of_splits.values() if name not in own]
+        if not left and not settings:
+            return ""
+        unread += left
+        words = ", ".join(f"{name}: {of_splits[name]}" for name in SPLITS if name in of_splits)
+        settings.append(f"{named.key(role)}: {{{words}}}" if words else "")
+    what = f"{first_names(unread)} in {raw if reader.arrays is None else raw / data.path}"
+    what += f" {'is' if len(unread) == 1 else 'are'} not read"
+    return what + (f": to have further splits, set {' and '.join(settings)}" * all(settings))
 
 
 def _is_equal(x: NDArray[Any], other: NDArray[Any]) -> bool:

@@ -282,6 +282,19 @@ class TempArray:
         return values.reshape(shape, order=order)
 
 
+def real_parts(z: NDArray[Any], how: Literal["real_imag", "abs"]) -> NDArray[Any]:
+    """Complex numbers ``(n, ...)`` as real ones: ``(n, ..., 2)`` for real_imag, or abs."""
+    if z.dtype.kind != "c":
+        return z
+    values, is_split = TempArray(), how == "real_imag"
+    rows = rows_per_chunk(2 * max(1, math.prod(z.shape[1:])))
+    for start in range(0, len(z), rows):
+        block = z[start : start + rows]
+        values.write(np.stack([block.real, block.imag], axis=-1) if is_split else np.abs(block))
+        release(z)
+    return values.array(np.abs(z[:0]).dtype, (*z.shape, 2) if is_split else z.shape)
+
+
 def row_major(x: NDArray[Any]) -> NDArray[Any]:
     """Samples in C order, where they are many and in Fortran order; otherwise unchanged.
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config import SPLITS, SplitName
+from offset_autoencoder.config.data_schema import SPLITS, Complex, SplitName
 from offset_autoencoder.config.offset_kinds import FileOffset
 from offset_autoencoder.data.prepared import PreparedData
 from offset_autoencoder.data.readers import READERS, base, find_reader, read_table
@@ -126,18 +126,19 @@ class _TableSource:
             id=self._value("id", split),
             part=split,
             header=params.header,
+            complex=params.complex,
             keys=base.RoleKeys(
                 features=features,
                 id=f"{key}.id",
                 label=None,
                 split=None,
                 header=f"{key}.header",
-                complex=None,
+                complex=f"{key}.complex",
             ),
             locate=lambda role, name: self._locate("id", split),
         )
         table = read_table(path, roles)
-        _check_values(table, self.latent_dim)
+        _check_values(table, self.latent_dim, key, params.complex)
         x = arrays.ConcatenatedRows((table.x,))
         if table.ids is not None:
             rows = match_ids(table.origin, table.ids, sample_ids, samples, dropped)
@@ -182,13 +183,14 @@ class _TableSource:
         return locate(self.raw, self._value(key, split) or "", f"{self.key}.{key}")
 
 
-def _check_values(table: base.Table, latent_dim: int) -> None:
+def _check_values(table: base.Table, latent_dim: int, key: str, parts: Complex | None) -> None:
     where, x = table.origin, table.x
     if x.dtype.kind not in "fiub":
-        hint = (
-            "np.hstack([z.real, z.imag]) is a table of both parts" if x.dtype.kind == "c" else None
-        )
-        raise InputError(where, f"holds {x.dtype}, expected real numbers", hint)
+        hint = f"set {key}.complex: real_imag, which is two columns of each, or {key}.complex: abs"
+        what = f"holds {x.dtype}, expected real numbers"
+        raise InputError(where, what, hint if x.dtype.kind == "c" else None)
+    if parts == "real_imag" and x.ndim == 3:
+        x = x.reshape(len(x), -1)
     if x.ndim != 2:
         raise InputError(where, f"has shape {x.shape}, expected (samples, {latent_dim})")
     if x.shape[1] != latent_dim:

@@ -31,7 +31,7 @@ from offset_autoencoder.data.prepared import (
 from offset_autoencoder.data.samples import Samples, load_samples
 from offset_autoencoder.data.scaling import Filled, Scale, fit_scale, largest_magnitude
 from offset_autoencoder.data.shapes import draws_series
-from offset_autoencoder.data.sources import locate
+from offset_autoencoder.data.sources import locate, unread_splits
 from offset_autoencoder.data.split_columns import broken_splits, kept_whole
 from offset_autoencoder.data.splits import assign, split_leakage
 from offset_autoencoder.data.summary import (
@@ -173,6 +173,7 @@ class Source:
             train = Filled(train, scale.arrays.fill)
         warnings += unlike_sizes_warning(self.params, self.samples, train, scale)
         texts = [
+            unread_splits(data, paths.RAW, self.params.split),
             *broken_splits(self.params.split, self.samples, self.rows),
             self.params.budget_warning,
             self.samples.shape.warning,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from offset_autoencoder.data.readers import base
 from offset_autoencoder.data.readers.array_files import IDX, NPY, NPZ
 from offset_autoencoder.data.readers.base import ColumnRoles, Reader, Table
 from offset_autoencoder.data.readers.conversions import conversion
@@ -13,6 +13,7 @@ from offset_autoencoder.data.readers.parquet_files import PARQUET
 from offset_autoencoder.data.readers.role_values import Origin
 from offset_autoencoder.data.readers.text_files import CSV
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.arrays import real_parts
 
 READERS: tuple[Reader, ...] = (NPY, NPZ, CSV, PARQUET, HDF5, IDX)
 
@@ -61,7 +62,7 @@ def read_table(path: Path, roles: ColumnRoles) -> Table:
             for role, file in files.items()
         }
         table = table.with_roles(values, origins)
-    return table if roles.complex is None else base.real_numbers(table, roles.complex)
+    return table if roles.complex is None else replace(table, x=real_parts(table.x, roles.complex))
 
 
 def roles_apart(path: Path, roles: ColumnRoles) -> dict[str, str]:

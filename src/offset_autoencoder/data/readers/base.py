@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ from offset_autoencoder.data.readers import role_values
 from offset_autoencoder.data.readers.cells import check_numbers
 from offset_autoencoder.data.readers.role_values import Origin
 from offset_autoencoder.errors import InputError, did_you_mean, first_names
-from offset_autoencoder.io.arrays import ConcatenatedRows, TempArray, release, rows_per_chunk
+from offset_autoencoder.io.arrays import ConcatenatedRows
 
 _NOT_NUMBERS = {
     "c": "complex numbers",
@@ -365,8 +364,11 @@ def check_features(table: Table, roles: ColumnRoles) -> None:
     if x.dtype.kind in _NOT_NUMBERS:
         what = f"holds {_NOT_NUMBERS[x.dtype.kind]} ({x.dtype}), expected numbers"
         if x.dtype.kind == "c":
-            key = roles.keys.location("complex").removeprefix(f"{roles.keys.file}: ")
+            key = roles.keys.complex
             hint = f"set {key}: real_imag for two channels, or {key}: abs"
+            if key is None:
+                hint = "the model was trained on real ones: give np.abs(z), or np.stack([z.real, "
+                hint += "z.imag], axis=-1), whichever these were"
     elif x.ndim < 2:
         what, hint = f"has shape {x.shape}, expected (samples, features)", "reshape it"
     elif not x.size:
@@ -376,19 +378,3 @@ def check_features(table: Table, roles: ColumnRoles) -> None:
         raise InputError(table.origin, what, hint)
     flat = ConcatenatedRows((x,))
     check_numbers(flat, table.columns or range(flat.shape[1]), roles, table.location)
-
-
-def real_numbers(table: Table, how: str) -> Table:
-    """Complex features ``(n, ...)`` as real ones: ``(n, ..., 2)`` for real_imag, or abs."""
-    if table.x.dtype.kind != "c":
-        return table
-    values, sizes = TempArray(), table.x.shape[1:]
-    dtype = np.abs(table.x[:0]).dtype
-    rows = rows_per_chunk(2 * max(1, math.prod(sizes)))
-    for start in range(0, len(table.x), rows):
-        block = table.x[start : start + rows]
-        is_split = how == "real_imag"
-        values.write(np.stack([block.real, block.imag], axis=-1) if is_split else np.abs(block))
-        release(table.x)
-    shape = (len(table.x), *sizes, 2) if how == "real_imag" else table.x.shape
-    return replace(table, x=values.array(dtype, shape))
