@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from offset_autoencoder import paths
 from offset_autoencoder.config.data_schema import SPLIT_COLUMNS, SPLITS, Data, Split, SplitName
-from offset_autoencoder.data.readers import base, find_reader, read_table, roles_apart
+from offset_autoencoder.data.readers import base, find_reader, locate, read_table, roles_apart
 from offset_autoencoder.data.readers.base import ColumnRoles, Table
-from offset_autoencoder.data.readers.conversions import folder_conversion
 from offset_autoencoder.data.readers.named_arrays import split_arrays
 from offset_autoencoder.errors import InputError, first_names
 from offset_autoencoder.io.arrays import ConcatenatedRows, chunks
@@ -254,47 +253,3 @@ def _is_equal(x: NDArray[Any], other: NDArray[Any]) -> bool:
         np.array_equal(chunk, flat[start : start + len(chunk)], equal_nan=chunk.dtype.kind == "f")
         for start, chunk in chunks(ConcatenatedRows((x,)))
     )
-
-
-def locate(raw: Path, name: str, key: str) -> Path:
-    """Path of a file that params.yaml names under ``key``, relative to ``data/raw``.
-
-    A symbolic link inside the folder may point out of it (DVC's cache links files so); a
-    name may not. What a temporary clone lacks is brought in from the project it is made of.
-
-    Raises:
-        InputError: where the name leaves the folder, or is not a file that can be read.
-    """
-    where = f"params.yaml: {key}"
-    inside = os.path.normpath(name)
-    if not name.strip() or Path(name).is_absolute() or os.pardir in Path(inside).parts[:1]:
-        mend = f"put the file there and name it from {raw} on"
-        raise InputError(where, f"{name!r} is not inside {raw}", mend)
-    path = raw / inside
-    if not path.exists():
-        paths.copy_into_clone(raw)
-    if path.is_dir():
-        hint = folder_conversion(path) or _holds(path)
-        raise InputError(where, f"{path} is a folder, expected a file", hint)
-    if not path.exists():
-        tracked = path.with_name(f"{path.name}.dvc").exists()
-        hint = "DVC knows it: run dvc pull" if tracked else _holds(raw)
-        raise InputError(where, f"there is no file {path}", hint)
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise InputError(where, f"{path} cannot be read: {error.strerror}") from None
-    return path
-
-
-def _holds(folder: Path) -> str:
-    names = sorted(
-        path.relative_to(folder).as_posix()
-        for path in (folder.rglob("*") if folder.is_dir() else ())
-        if path.is_file()
-        and path.suffix != ".dvc"
-        and not any(p.startswith(".") for p in path.relative_to(folder).parts)
-    )
-    if not names:
-        return f"{folder} is empty"
-    return f"{folder} holds {first_names(names)}"

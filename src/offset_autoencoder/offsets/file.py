@@ -23,9 +23,8 @@ from numpy.typing import NDArray
 from offset_autoencoder.config.data_schema import SPLITS, Complex, SplitName
 from offset_autoencoder.config.offset_kinds import FileOffset
 from offset_autoencoder.data.prepared import PreparedData
-from offset_autoencoder.data.readers import READERS, base, find_reader, read_table
+from offset_autoencoder.data.readers import READERS, base, find_reader, locate, read_table
 from offset_autoencoder.data.readers.role_values import whole_numbers
-from offset_autoencoder.data.sources import locate
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io import arrays
 from offset_autoencoder.offsets import kind

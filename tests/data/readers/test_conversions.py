@@ -21,10 +21,9 @@ from pyarrow import ipc
 from scipy.io import wavfile
 from sklearn.datasets import dump_svmlight_file
 
-from offset_autoencoder.data.readers import find_reader, read_table
+from offset_autoencoder.data.readers import find_reader, locate, read_table
 from offset_autoencoder.data.readers.base import ColumnRoles
 from offset_autoencoder.data.readers.conversions import CONVERSIONS, folder_conversion
-from offset_autoencoder.data.sources import locate
 from offset_autoencoder.errors import InputError
 
 X = np.arange(60, dtype=np.float64).reshape(20, 3)
