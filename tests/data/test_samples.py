@@ -301,7 +301,8 @@ def test_split_names_in_a_file_of_their_own(tmp_path: Path) -> None:
     [
         (np.ones((3, 2)) * 1j, "holds complex numbers"),
         (np.array([["a", "b"]]), "holds text"),
-        (np.array([["2020-01-01"]], dtype="datetime64[D]"), "holds dates"),
+        (np.array([["2020-01-01"]], dtype="datetime64[D]"), "holds dates .*counts seconds"),
+        (np.zeros((3, 1), dtype=[("a", "f8")]), "holds records .*structured_to_unstructured"),
         (np.ones(5), r"has shape \(5,\), expected \(samples, features\)"),
         (np.float64(3), r"has shape \(\)"),
         (np.ones((0, 4)), "holds no samples"),
@@ -312,6 +313,26 @@ def test_features_that_are_none(tmp_path: Path, x: NDArray[Any], message: str) -
     save(tmp_path, x=x)
     with pytest.raises(InputError, match=rf"x\.npy: .*{message}"):
         read(tmp_path, path="x.npy")
+
+
+def test_names_of_splits_as_people_write_them_and_text_as_bytes(tmp_path: Path) -> None:
+    splits = np.array([b"Train"] * 8 + [b"val"] * 2 + [b"TEST "] * 2)
+    np.savez(tmp_path / "a.npz", x=X, split=splits, label=np.array([b"u", b"v"] * 6))
+    samples = read(tmp_path, path="a.npz", split="split", label="label")
+    assert np.asarray(samples.splits).tolist() == ["train"] * 8 + ["validation"] * 2 + ["test"] * 2
+    assert samples.classes == ["u", "v"]
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [(np.array(["u", ""] * 6), "row 1: the label is empty"), (X[:, 0], r"row 0: label .*no class")],
+)
+def test_a_label_of_a_file_of_its_own_is_found_in_that(
+    tmp_path: Path, label: NDArray[Any], message: str
+) -> None:
+    save(tmp_path, x=X, y=label)
+    with pytest.raises(InputError, match=rf"^{tmp_path}/y\.npy, {message}"):
+        read(tmp_path, path="x.npy", label="y.npy")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -161,7 +161,7 @@ def _check_unique(samples: Samples) -> None:
         what = f"id {samples.ids[second].item()!r} stands twice: it is that of "
         what += f"{samples.location(first)}, too"
         if (more := len(np.unique(samples.ids[order[repeats]])) - 1) > 0:
-            what += f"; {more} more ids stand twice"
+            what += f"; {more} more id{'s stand' if more > 1 else ' stands'} twice"
         if samples.splits is not None:
             of_split = {name: samples.ids[samples.splits == name] for name in SPLITS}
             for name, other in itertools.combinations(SPLITS, 2):

@@ -44,7 +44,8 @@ def summary_line(summaries: Sequence[SplitSummary], samples: Samples, note: str)
     schema = summaries[0].schema
     sizes = {name: sorted({s.schema.samples[name] for s in summaries}) for name in SPLITS}
     counts = " / ".join(f"{name} {_span(sizes[name])}" for name in SPLITS)
-    classes = "no labels" if schema.classes is None else f"{len(schema.classes)} classes"
+    number = len(schema.classes or ())
+    classes = f"{number or 'no'} {'labels' if not number else 'class' + 'es' * (number > 1)}"
     size = f"{sum(schema.samples.values())} × {schema.input_dim}"
     line = f"{schema.source}, {size}, {counts}, {classes}"
     constants = sorted({len(s.scale.constant) for s in summaries})

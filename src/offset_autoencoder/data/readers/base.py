@@ -19,15 +19,17 @@ from offset_autoencoder.errors import InputError, did_you_mean, first_names
 from offset_autoencoder.io.arrays import ConcatenatedRows
 
 _NOT_NUMBERS = {
-    "c": "complex numbers",
-    "U": "text",
-    "S": "text",
-    "O": "Python objects",
-    "V": "records",
-    "M": "dates",
-    "m": "time spans",
+    "c": ("complex numbers", None),
+    "U": ("text", "x.astype(float) reads numbers in it"),
+    "S": ("text", "x.astype(float) reads numbers in it"),
+    "O": ("Python objects", None),
+    "V": ("records", "numpy.lib.recfunctions.structured_to_unstructured(x) makes columns of them"),
+    "M": ("dates", "x.astype('datetime64[s]').astype(float) counts seconds"),
+    "m": ("time spans", "x.astype('timedelta64[s]').astype(float) counts seconds"),
 }
 
+
+DROP_ROWS = "fill it, or drop such rows: table.dropna(subset=[NAME]) of pandas"
 
 ROLES = ("label", "id", "split", "group", "order")
 """Roles that a column can have beside that of a feature."""
@@ -209,11 +211,14 @@ class Table:
         for role, array in values.items():
             origin = Origin(self.origin) if origins is None else origins[role]
             column = role_values.one_per_sample(role, array, origin, Path(self.origin))
+            if column.dtype.kind == "S":
+                column = np.char.decode(column, "utf-8", "backslashreplace")
             if self.x.ndim and len(column) != len(self.x):
                 what = f"holds {len(column)} values for {len(self.x)} samples"
                 raise InputError(origin.place, what)
             convert = role_values.CONVERT.get(role, role_values.as_names)
-            converted[f"{role}s"] = convert(role, column, self.origin, self.location)
+            place = self.location if origins is None else f"{origin.place}, row {{}}".format
+            converted[f"{role}s"] = convert(role, column, origin.place, place)
         return replace(self, **converted)
 
     def location(self, row: int, feature: int | None = None) -> str:
@@ -362,7 +367,8 @@ def check_features(table: Table, roles: ColumnRoles) -> None:
     x = table.x
     what, hint = "", None
     if x.dtype.kind in _NOT_NUMBERS:
-        what = f"holds {_NOT_NUMBERS[x.dtype.kind]} ({x.dtype}), expected numbers"
+        noun, hint = _NOT_NUMBERS[x.dtype.kind]
+        what = f"holds {noun} ({x.dtype}), expected numbers"
         if x.dtype.kind == "c":
             key = roles.keys.complex
             hint = f"set {key}: real_imag for two channels, or {key}: abs"
