@@ -216,9 +216,8 @@ def load_scale(folder: Path = paths.PREPARED) -> ScaleArrays:
     """
     arrays = files.read_npz(folder / "scale.npz")
     if not {"shift", "factor"} <= arrays.keys() <= {*ScaleArrays._fields}:
-        raise InputError(
-            str(folder / "scale.npz"), "holds no shift and factor, or more than a scale"
-        )
+        what = "holds no shift and factor, or more than a scale"
+        raise InputError(str(folder / "scale.npz"), what)
     return ScaleArrays(**arrays)
 
 

@@ -160,9 +160,8 @@ def encode_columns(
         if column in preprocessing.levels:
             levels[column] = codes.levels
     if len(lengths := {len(array) for array in arrays.values()}) > 1:
-        raise InputError(
-            "columns", f"have {first_names(sorted(lengths))} values, expected one length"
-        )
+        what = f"have {first_names(sorted(lengths))} values, expected one length"
+        raise InputError("columns", what)
     x = np.column_stack(list(arrays.values()))
     table = Table(x, "x", columns=tuple(arrays), levels=levels)
     return np.array(one_hot(table, features, preprocessing.levels).x)
