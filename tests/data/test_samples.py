@@ -404,7 +404,7 @@ def test_labels_and_ids_that_are_none(tmp_path: Path) -> None:
         wide=np.ones((12, 2)),
         floats=np.arange(12) + 0.5,
         nan=np.full(12, np.nan),
-        bytes=np.array([b"a"] * 12),
+        dates=np.full(12, "2024-05-31", dtype="datetime64[D]"),
         twice=np.array([3, 4, 5, 4, 3, 6, 7, 8, 9, 10, 11, 12]),
         empty=np.array([""] + ["a"] * 11),
     )
@@ -413,7 +413,7 @@ def test_labels_and_ids_that_are_none(tmp_path: Path) -> None:
         ("label", "wide", r"wide\.npy: has shape \(12, 2\), expected one label per sample"),
         ("label", "floats", r"row 0: label 0\.5 names no class"),
         ("label", "nan", r"row 0: label nan names no class"),
-        ("label", "bytes", "labels are .S1, expected integers or text"),
+        ("label", "dates", r"dates\.npy: labels are datetime64\[D\], expected integers or text"),
         ("id", "short", r"short\.npy: holds 11 values for 12 samples"),
         ("id", "floats", r"row 0: id 0\.5 is no whole number, expected integers or text"),
         ("id", "empty", "row 0: the id is empty"),
