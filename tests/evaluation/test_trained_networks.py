@@ -40,7 +40,7 @@ TABLES = {
 }
 
 
-def offsets(run: Run, factor: float, split: SplitName, rows: Any) -> Any:
+def offsets(run: Run, factor: float, split: SplitName, rows: Any = slice(None)) -> Any:
     return TABLES[str(run.setting.spec.offset)][ROWS[split]][rows]
 
 

@@ -131,6 +131,7 @@ class _Open:
     those of the test split and of some training samples.
     """
 
+    seed: int
     trained: FinishedRun
     inference: RunInference
     offsets: Callable[[SplitName, slice], Array]
@@ -197,7 +198,8 @@ def _opened_runs(
         plain_code = plain_codes.get(twin_of(run)) if starts_as_plain else None
         guests = {guest: handed[guest] for guest in controls.guests.get(run_id, ())}
         references = controls.references[run_id]
-        yield run_id, _Open(trained, inference, own, encoded, plain_code, references, guests)
+        codes = encoded, plain_code
+        yield run_id, _Open(run.seed, trained, inference, own, *codes, references, guests)
 
 
 def _adds(offsets: Offsets, samples: EvaluationSamples) -> Callable[[Run], bool]:
@@ -310,7 +312,7 @@ def _of_some(
         split: interventions.draw(
             evaluate.draws,
             seed=evaluate.seed,
-            run_seed=opened.trained.seed,
+            run_seed=opened.seed,
             samples=len(of_split),
             latent_dim=test.offset.shape[1],
         )
