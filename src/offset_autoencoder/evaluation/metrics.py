@@ -19,6 +19,7 @@ from offset_autoencoder.config.registries import ACTIVATIONS, Registry
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.errors import InputError, did_you_mean, short_repr
 from offset_autoencoder.evaluation.detection import auroc, average_precision
+from offset_autoencoder.io.arrays import chunks
 
 Array = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -55,7 +56,8 @@ class Domain:
         """The domain of samples x (n, features)."""
         known = None if data_range is None else (data_range[0], data_range[1])
         shape = None if image_shape is None else tuple(image_shape)
-        return cls(known, bool(x.min() >= 0 and x.max() <= 1), shape)
+        in_unit_interval = all(part.min() >= 0 and part.max() <= 1 for _, part in chunks(x))
+        return cls(known, in_unit_interval, shape)
 
 
 @dataclass(frozen=True)

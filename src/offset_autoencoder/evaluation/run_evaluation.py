@@ -43,7 +43,7 @@ from offset_autoencoder.evaluation.run_metrics import (
     run_metrics,
 )
 from offset_autoencoder.evaluation.sample_errors import SampleErrors, TestedSamples, thresholds
-from offset_autoencoder.io.arrays import CHUNK_VALUES, Rows, take
+from offset_autoencoder.io.arrays import Rows, rows_per_chunk, take
 from offset_autoencoder.models.inference import Decode, Encoded, RunInference
 from offset_autoencoder.offsets.table import load_table
 from offset_autoencoder.runs.load import FinishedRun, open_runs
@@ -83,12 +83,9 @@ class EvaluationSamples:
 
         All up to 32,768, and 64 MB of samples; of more, as many, evenly spaced.
         """
-        enough = interventions.ENOUGH_ROWS
-        most = {n: max(enough, CHUNK_VALUES // x.shape[1]) for n, x in self.x.items()}
-        return {
-            name: interventions.evenly_spaced(len(x), min(_MOST_ROWS, most[name]))
-            for name, x in self.x.items()
-        }
+        features = self.x["test"].shape[1]
+        most = min(_MOST_ROWS, max(interventions.ENOUGH_ROWS, rows_per_chunk(features)))
+        return {name: interventions.evenly_spaced(len(x), most) for name, x in self.x.items()}
 
     @functools.cached_property
     def some(self) -> dict[SplitName, Array]:
