@@ -145,16 +145,16 @@ def samples_of(
     classes, of_test = data.schema.classes, data.test.y
     is_anomaly = anomalies_of(data, evaluate)
     labels = None if classes is None or of_test is None else np.asarray(classes)[of_test]
-    # No probe has seen the labels of anomalies.
-    probes_labels = labels is not None and is_anomaly is None
+    parts = {name: data.split(name) for name in SPLITS}
+    y = {name: part.y for name, part in parts.items() if part.y is not None}
     domain = Domain.of(data.test.x, data.schema.range, data.schema.image_shape)
     domain = replace(domain, anomalies=is_anomaly, error=sample_metric(evaluate))
     if splits.value_range is not None:
         low, high = splits.value_range
         domain = replace(domain, in_unit_interval=low >= 0 and high <= 1)
     return run_evaluation.EvaluationSamples(
-        x={name: data.split(name).x for name in SPLITS},
-        y={name: data.split(name).y for name in SPLITS} if probes_labels else None,
+        x={name: part.x for name, part in parts.items()},
+        y=y if y and is_anomaly is None else None,  # no probe has seen the labels of anomalies
         domain=domain,
         tested=TestedSamples(data.test.ids, labels, is_anomaly),
     )
