@@ -18,7 +18,7 @@ from offset_autoencoder.data.readers.role_values import Origin
 from offset_autoencoder.errors import InputError, did_you_mean, first_names
 from offset_autoencoder.io.arrays import ConcatenatedRows
 
-_NOT_NUMBERS = {
+_NOT_NUMBERS: dict[str, tuple[str, str | None]] = {
     "c": ("complex numbers", None),
     "U": ("text", "x.astype(float) reads numbers in it"),
     "S": ("text", "x.astype(float) reads numbers in it"),
@@ -217,7 +217,9 @@ class Table:
                 what = f"holds {len(column)} values for {len(self.x)} samples"
                 raise InputError(origin.place, what)
             convert = role_values.CONVERT.get(role, role_values.as_names)
-            place = self.location if origins is None else f"{origin.place}, row {{}}".format
+            place: role_values.Location = self.location
+            if origins is not None:
+                place = f"{origin.place}, row {{}}".format
             converted[f"{role}s"] = convert(role, column, origin.place, place)
         return replace(self, **converted)
 
@@ -365,7 +367,8 @@ def check_features(table: Table, roles: ColumnRoles) -> None:
             columns with such cells are named, see :func:`.cells.refuse_obstacles`.
     """
     x = table.x
-    what, hint = "", None
+    what = ""
+    hint: str | None = None
     if x.dtype.kind in _NOT_NUMBERS:
         noun, hint = _NOT_NUMBERS[x.dtype.kind]
         what = f"holds {noun} ({x.dtype}), expected numbers"
