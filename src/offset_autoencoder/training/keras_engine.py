@@ -150,7 +150,10 @@ class Programs:
         with tf.GradientTape() as tape:
             tape.watch(run.weights)
             _, loss, state = self._losses(run, inputs, training=True)
-        gradients = tape.gradient(loss, run.weights)
+            scale = zip(self._optimizer.variables, optimizer, strict=True)
+            with keras.StatelessScope(state_mapping=scale):
+                scaled = self._optimizer.scale_loss(loss)  # the loss itself but of half precision
+        gradients = tape.gradient(scaled, run.weights)
         weights, optimizer = self._optimizer.stateless_apply(optimizer, gradients, run.weights)
         return loss, weights, list(state), optimizer
 
@@ -165,7 +168,8 @@ class Programs:
         runs, samples = order.shape
         batch_size = self.population.batch_size
         steps, rest = divmod(samples, batch_size)
-        is_rate = [v is self._optimizer._learning_rate for v in self._optimizer.variables]
+        own = getattr(self._optimizer, "inner_optimizer", self._optimizer)
+        is_rate = [variable is own._learning_rate for variable in self._optimizer.variables]
 
         def step(start: Tensor, size: int, weights: Any, state: Any, optimizer: Any) -> Any:
             inputs = {
@@ -222,17 +226,27 @@ def _has_loop(model: Any) -> bool:
     )
 
 
+def _is_half_precision(model: Any) -> bool:
+    """True if a layer computes in float16, where gradients below 6e-8 are zeros."""
+    return any(layer.compute_dtype == "float16" for layer in _all_layers(model))
+
+
 def _all_layers(model: Any) -> list[Any]:
     """The layers of a model, of models and wrappers within it, and the cells of recurrent ones."""
     return list(model._flatten_layers(include_self=False))
 
 
 def _stateless_optimizer(name: str, model: Any) -> Any:
-    """Keras's optimizer of a name, as a function of its variables and the model's."""
+    """Keras's optimizer of a name, as a function of its variables and the model's.
+
+    For half precision Keras's own scales the loss, as ``Model.compile`` has it do.
+    """
     kind = type(keras.optimizers.get(name))
     (base,) = (base for base in kind.__mro__ if base.__name__ == "BaseOptimizer")
     methods = {method: vars(base)[method] for method in _STATELESS}
     optimizer = type(kind.__name__, (kind,), methods)()
+    if _is_half_precision(model):
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(model.trainable_variables)
     return optimizer
 
@@ -294,9 +308,11 @@ class KerasEngine(Engine):
 
 def runs_per_stack(population: Population) -> int:
     """Runs per stack: a power of two, from 16 for small networks down to 1 for large ones."""
-    if has_layer(population.model, "Conv") or _has_loop(population.model):
-        return 1  # vectorized_map cannot map the loop of a recurrent layer
-    share = max(1, _STACKED_PARAMETERS // max(1, population.model.count_params()))
+    model = population.model
+    # vectorized_map maps no loop of a recurrent layer, nor the choice of steps that are skipped.
+    if has_layer(model, "Conv") or _has_loop(model) or _is_half_precision(model):
+        return 1
+    share = max(1, _STACKED_PARAMETERS // max(1, model.count_params()))
     largest = min(_LARGEST_STACK, population.most_slots or _LARGEST_STACK)
     return int(min(largest, 2 ** (share.bit_length() - 1)))
 
