@@ -16,10 +16,12 @@ from offset_autoencoder.config.schema import Network
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.models.backend import keras
+from offset_autoencoder.models.layers import PowerNorm
 from offset_autoencoder.runs.files import TrainedRun
 from offset_autoencoder.training.batches import draw_noise, epoch_order, noise_generator
 from offset_autoencoder.training.engine import Population
-from offset_autoencoder.training.keras_engine import Programs, runs_per_stack
+from offset_autoencoder.training.keras_engine import runs_per_stack
+from offset_autoencoder.training.keras_programs import Programs
 from offset_autoencoder.training.state import Job
 
 pytestmark = pytest.mark.usefixtures("compiled_once", "engine")
@@ -76,6 +78,10 @@ def stock(shared: Population, run: Job) -> Any:
             model.reset_metrics()
             total += float(loss) * len(rows)
         losses.append(total / N)
+        for layer in model.layers:
+            if isinstance(layer, PowerNorm):  # it has that of the last batches
+                codes = keras.Model(model.input["x"], layer.input)(x, training=False)
+                layer.power.assign(np.mean(np.sum(np.square(codes), axis=1)))
         inputs = {"x": x_validation, "offset": offset_validation}
         if noise_is_input:
             inputs["noise"] = np.zeros_like(offset_validation)
@@ -309,3 +315,42 @@ def test_a_users_own_model_in_half_precision_trains(tmp_path: Path) -> None:
             losses.append([result.val_loss for result in train(shared, runs).values()])
     half, single = losses
     np.testing.assert_allclose(half, single, rtol=0.02)
+
+
+FAINT = """
+import keras
+
+def build(input_dim, latent_dim, seed):
+    keras.config.set_dtype_policy("POLICY")
+    x, offset = keras.Input((input_dim,), name="x"), keras.Input((latent_dim,), name="offset")
+    start = iter(range(100 * seed, 100 * seed + 9))
+
+    def dense(width, **options):
+        kernel = keras.initializers.GlorotUniform(seed=next(start))
+        return keras.layers.Dense(width, kernel_initializer=kernel, **options)
+
+    z = dense(latent_dim, name="code")(x)
+    for _ in range(2):  # gradients of 1e-3 come back as 1e-9, which half precision does not have
+        z = dense(8)(keras.layers.Rescaling(1e-3)(z))
+    return keras.Model({"x": x, "offset": offset}, dense(input_dim, activation="sigmoid")(z))
+"""
+
+
+@pytest.mark.parametrize("engine", ["keras"], indirect=True)
+def test_the_loss_of_half_precision_is_scaled(tmp_path: Path) -> None:
+    """Gradients that float16 has no number for train the first layer as in single precision."""
+    steps = []
+    for name in ("mixed_float16", "float32"):
+        with users_module(tmp_path, f"users_{name}", FAINT.replace("POLICY", name)) as module:
+            architecture = Architecture(
+                system="function",
+                network=Network(latent_dim=L),
+                input_dim=D,
+                function=f"{module}:build",
+            )
+            shared = Population(architecture, BATCH, "adam")
+            place = shared.weight_names.index("code/kernel")
+            run = train(shared, [job("a", 3, epochs=2)])["a"]
+            steps.append((run.weights or [])[place] - shared.initial(3).weights[place])
+    assert np.abs(steps[1]).mean() > 1e-5
+    np.testing.assert_allclose(*steps, atol=0.2 * np.abs(steps[1]).mean())

@@ -271,7 +271,7 @@ class PowerNorm(keras.layers.Layer):  # type: ignore[misc]
     ``power``, a mean over the last batches of training: of all until there were 1 / ``rate``, then
     one with weights that fall off by 1 − ``rate`` from batch to batch. So a sample's code depends
     on no other sample, and the mean squared norm of new samples is 1 as far as they are like the
-    training samples.
+    training samples. The project's engines set ``power`` after each epoch to what it is over them.
 
     Args:
         rate: Weight of the latest batch.
