@@ -231,11 +231,11 @@ import keras
 from keras import layers
 
 CODES = {
-    "Bidirectional": lambda series, seed: layers.Bidirectional(layers.LSTM(3))(
-        layers.LSTM(3, return_sequences=True, seed=seed + 1)(layers.Masking(0.5)(series))
+    "Bidirectional": lambda series, seed: layers.Bidirectional(layers.LSTM(3, seed=seed))(
+        layers.Masking(0.5)(series)
     ),
     "TimeDistributed": lambda series, seed: layers.Flatten()(
-        layers.TimeDistributed(layers.SimpleRNN(2))(layers.Reshape((2, 3, 2))(series))
+        layers.TimeDistributed(layers.SimpleRNN(2))(layers.Reshape((1, 6, 2))(series))
     ),
     "RNN of cells": lambda series, seed: layers.RNN(
         [layers.GRUCell(3, seed=seed), layers.SimpleRNNCell(4)]
@@ -260,6 +260,10 @@ def build(names, decodes, input_dim, latent_dim, seed):
 
 def every(**options):
     return build(CODES, True, **options)
+
+
+def one(**options):
+    return build([], True, **options)
 """
 LOOPS = ["Bidirectional", "TimeDistributed", "RNN of cells", "Lambda", "GRU"]
 
@@ -272,11 +276,12 @@ def with_loops(source: str, module: str, batch_size: int) -> Population:
 
 
 @pytest.mark.parametrize("engine", ["keras"], indirect=True)
-def test_a_users_own_model_with_loops_agrees(tmp_path: Path) -> None:
-    """Every kind of loop in one model: a program of its own each would take most of a minute."""
-    with users_module(tmp_path, "users_loops", USERS_LOOPS) as module:
+@pytest.mark.parametrize(("loops", "batch_size"), [("every", BATCH), ("one", 24)])
+def test_a_users_own_model_with_loops_agrees(tmp_path: Path, loops: str, batch_size: int) -> None:
+    """Every kind of loop in one model, as compiling takes long; a last batch that is smaller."""
+    with users_module(tmp_path, f"users_loops_{loops}", USERS_LOOPS) as module:
         runs = [job("a", 3, epochs=2, stddev=0.2), job("b", 5, epochs=2)]
-        shared = with_loops("every", module, 24)  # the last batch is smaller
+        shared = with_loops(loops, module, batch_size)
         together = train(shared, runs)
         check_agrees(shared, together, runs[:1])
         check_equal(train(shared, runs[:1])["a"], together["a"])
@@ -287,10 +292,10 @@ def test_a_users_own_model_with_loops_agrees(tmp_path: Path) -> None:
 def test_each_kind_of_loop_is_trained_one_run_at_a_time(tmp_path: Path, name: str) -> None:
     """TensorFlow can neither map a loop over runs nor compile its gradient within a loop."""
     of_code = [] if name == "GRU" else [name]
-    source = f"def one(**options):\n    return build({of_code}, {name == 'GRU'}, **options)\n"
+    source = f"def own(**options):\n    return build({of_code}, {name == 'GRU'}, **options)\n"
     source = f"{USERS_LOOPS}\n\n{source}"
     with users_module(tmp_path, f"users_loop_{LOOPS.index(name)}", source) as module:
-        shared = with_loops("one", module, BATCH)
+        shared = with_loops("own", module, BATCH)
         assert runs_per_stack(shared) == 1
         assert Programs(shared).train._jit_compile is False
 
