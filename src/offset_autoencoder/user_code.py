@@ -6,14 +6,18 @@ import contextlib
 import hashlib
 import importlib
 import os
+import sys
 import sysconfig
+import threading
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from offset_autoencoder.errors import InputError, did_you_mean
+from offset_autoencoder.errors import InputError, did_you_mean, message_of
 from offset_autoencoder.paths import CUSTOM, copy_into_clone
+
+_LOCK = threading.RLock()  # working folder and standard output are those of all threads
 
 
 def find_target(where: str, name: str) -> Any:
@@ -48,13 +52,14 @@ def find_attribute(where: str, name: str) -> Any:
     """
     module_name, _, attribute = name.partition(":")
     target: Any = _import(where, module_name)
-    for part in attribute.split("."):
-        if not hasattr(target, part):
-            public = [word for word in dir(target) if not word.startswith("_")]
-            raise InputError(
-                where, f"{module_name} has no {attribute!r}", did_you_mean(part, public)
-            )
-        target = getattr(target, part)
+    with blame_user_code(where, name):  # a module or a class may compute its attributes
+        for part in attribute.split("."):
+            if not hasattr(target, part):
+                public = [word for word in dir(target) if not word.startswith("_")]
+                raise InputError(
+                    where, f"{module_name} has no {attribute!r}", did_you_mean(part, public)
+                )
+            target = getattr(target, part)
     return target
 
 
@@ -62,20 +67,26 @@ def find_attribute(where: str, name: str) -> Any:
 def blame_user_code(where: str, name: str) -> Iterator[None]:
     """Turn every exception of user code, ``SystemExit`` included, into an :class:`InputError`.
 
+    What it prints goes to the standard error, as the standard output is the command's own. A
+    working folder that it changes is put back: the project's files are named from there.
+
     Raises:
         InputError: with the exception's type and message, and the last line of user code in
             its traceback.
     """
-    try:
-        yield
-    except (InputError, KeyboardInterrupt):
-        raise
-    # SystemExit, too: sys.exit(0) in there would end the stage as if it were done.
-    except BaseException as error:
-        message = " ".join(str(error).split())
-        raise InputError(
-            where, f"{name} raised {type(error).__name__}: {message}{_user_line(error)}"
-        ) from error
+    with _LOCK:
+        folder = Path.cwd()
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                yield
+        except (InputError, KeyboardInterrupt):
+            raise
+        # SystemExit, too: sys.exit(0) in there would end the stage as if it were done.
+        except BaseException as error:
+            raised = f"{type(error).__name__}: {message_of(error)}{_user_line(error)}"
+            raise InputError(where, f"{name} raised {raised}") from error
+        finally:
+            os.chdir(folder)
 
 
 def digest_of_user_code(where: str, name: str) -> str:
@@ -91,7 +102,8 @@ def digest_of_user_code(where: str, name: str) -> str:
     source = getattr(module, "__file__", None)
     files = [Path(source)] if source else []
     if module.__name__.split(".")[0] == CUSTOM.name:
-        files = sorted(Path(importlib.import_module("custom").__path__[0]).rglob("*.py"))
+        folder = Path(importlib.import_module("custom").__path__[0])
+        files = sorted(path for path in folder.rglob("*.py") if path.is_file())
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.name}\n".encode() + file.read_bytes())

@@ -10,7 +10,6 @@ import csv
 import gzip
 import itertools
 import re
-import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +28,8 @@ from offset_autoencoder.data.readers.cells import (
 )
 from offset_autoencoder.data.readers.column_files import Convert, Group, read_groups, to_values
 from offset_autoencoder.data.readers.role_values import WHOLE
-from offset_autoencoder.errors import InputError, short_repr
-from offset_autoencoder.io.files import damaged
+from offset_autoencoder.errors import InputError, is_of_disk, short_repr
+from offset_autoencoder.io.files import reading
 
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 _FLOAT = r"^(-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|(?i:nan|inf))$"
@@ -135,6 +134,8 @@ def _read(
             }
             x, columns = read({name: levels.get(name, text_to_numbers) for name in features})
     except (pa.ArrowException, OSError) as error:
+        if is_of_disk(error):
+            raise
         raise _locate_error(form, error) from None
     return x, columns, {name: codes.levels for name, codes in levels.items()}
 
@@ -284,8 +285,8 @@ def _lines(path: Path, separator: str | None) -> Iterator[tuple[int, list[str]]]
     ``separator`` is that of :class:`Format`; of "" a line is one cell.
     """
     line = 0
-    try:
-        with _open(path) as stream:
+    with reading(path, "is a damaged or truncated gzip"), _open(path) as stream:
+        try:
             if not separator:
                 for line, text in enumerate(stream, start=1):
                     if text.strip():
@@ -296,12 +297,11 @@ def _lines(path: Path, separator: str | None) -> Iterator[tuple[int, list[str]]]
                 line = reader.line_num
                 if cells:
                     yield line, cells
-    except UnicodeDecodeError as error:
-        raise InputError(str(path), f"is not UTF-8 text: {error}", "save it as UTF-8") from None
-    except csv.Error as error:
-        raise InputError(f"{path}, line {line}", f"is not csv: {error}") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise damaged(path, f"is a damaged or truncated gzip: {error}") from None
+        except UnicodeDecodeError as error:
+            what = f"is not UTF-8 text: {error}"
+            raise InputError(str(path), what, "save it as UTF-8") from None
+        except csv.Error as error:
+            raise InputError(f"{path}, line {line}", f"is not csv: {error}") from None
 
 
 def _is_gzipped(path: Path) -> bool:
