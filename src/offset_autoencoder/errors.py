@@ -190,7 +190,8 @@ def writing(path: Path, prefix: Path) -> Iterator[None]:
         if name is None:
             if re.search("Not enough free space|requested and .* written", str(error)):
                 error.errno, error.strerror = errno.ENOSPC, str(error)  # of NumPy, without a number
-            error.filename = str(path)
+            if error.errno is not None:
+                error.filename = str(path)
         elif str(name).startswith(str(prefix)):
             _, *parts = Path(str(name).removeprefix(str(prefix))).parts
             error.filename = str(Path(path, *parts[parts[:1] == ["new"] :]))
@@ -227,6 +228,8 @@ def run_command(command: Callable[[], None]) -> None:
 
 def _discard_output() -> None:
     """Have Python not try again, when it ends, to write what could not be written."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
     with contextlib.suppress(OSError, ValueError):  # it is no file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
