@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 import struct
 from pathlib import Path
@@ -43,7 +42,7 @@ def npz_of_shape(path: Path, shape: str) -> None:
 
 
 def test_a_damaged_header_of_an_npy_is_one_error(tmp_path: Path) -> None:
-    path, kinds = tmp_path / "x.npy", set()
+    path, refused = tmp_path / "x.npy", 0
     np.save(path, features())
     content = path.read_bytes()
     for seed in range(5 * EXAMPLES):
@@ -53,9 +52,9 @@ def test_a_damaged_header_of_an_npy_is_one_error(tmp_path: Path) -> None:
         path.write_bytes(flipped.tobytes())
         try:
             base.check_features(read_table(path, ROLES), ROLES)
-        except InputError as error:
-            kinds.add(re.sub(r".*npy: |[\d'(:].*", "", str(error)))
-    assert len(kinds) > 5
+        except InputError:
+            refused += 1
+    assert refused > EXAMPLES
 
 
 def test_an_npz_of_impossible_shapes_is_one_error(tmp_path: Path) -> None:

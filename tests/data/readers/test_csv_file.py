@@ -1,12 +1,21 @@
 import gzip
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from offset_autoencoder.data.readers.base import ColumnRoles
+from offset_autoencoder.data.readers import text_files
+from offset_autoencoder.data.readers.base import ColumnRoles, Columns, choose_features
 from offset_autoencoder.data.readers.text_files import read_csv_table
 from offset_autoencoder.errors import InputError
+
+
+@pytest.fixture(autouse=True, params=["by blocks", "row by row"])
+def how(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of many columns is read row by row, and is the same."""
+    if request.param == "row by row":
+        monkeypatch.setattr(text_files, "_WIDE", 1)
 
 
 @pytest.fixture
@@ -217,3 +226,33 @@ def test_names_in_a_message_are_few(path: Path) -> None:
     with pytest.raises(InputError, match=r"known are 'c0', .* and 692 more") as caught:
         read_csv_table(path, ColumnRoles(label="zzz"))
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "cell", ["+1.5", " 1.5 ", "1_5", "\u0661", "1e5", "-.5", "nan", "NA", "0x1", "inf"]
+)
+def test_cells_are_the_same_numbers_row_by_row(
+    path: Path, cell: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.write_text(f"a,b\n1,2\n{cell},3\n")
+    ends = []
+    for wide in (1, 4096):
+        monkeypatch.setattr(text_files, "_WIDE", wide)
+        try:
+            ends.append(repr(read_csv_table(path, ColumnRoles()).x.tolist()))
+        except InputError as error:
+            ends.append(str(error))
+    assert ends[0] == ends[1]
+
+
+def test_many_columns_are_chosen_and_read_in_time(path: Path) -> None:
+    names = tuple(f"c{i}" for i in range(100_000))
+    roles = ColumnRoles(features=names[:-1], label=names[-1], exclude=("c",))
+    started = time.process_time()
+    assert choose_features(Columns((*names, "c")), roles, "x.csv") == names[:-1]
+    assert len(choose_features(Columns((*names, "c")), ColumnRoles(), "x.csv")) == len(names) + 1
+    values = np.random.default_rng(0).integers(0, 9, (3, 50_000))
+    rows = "\n".join(",".join(map(str, row)) for row in values)
+    path.write_text(f"{','.join(names[:50_000])}\n{rows}\n")
+    np.testing.assert_array_equal(read_csv_table(path, ColumnRoles()).x, values)
+    assert time.process_time() - started < 20  # minutes where the square of columns counts
