@@ -35,7 +35,7 @@ def stages(size: str) -> dict[str, Callable[[], None]]:
     """Stages and commands in the order in which they run, by name."""
     from offset_autoencoder.stages import offset_code, offsets, prepare
 
-    quick = {
+    quick: dict[str, Callable[[], None]] = {
         "prepare": prepare.main,
         "offset_code": offset_code.main,
         "offsets": functools.partial(offsets.main, ["frozen"]),
@@ -47,12 +47,16 @@ def stages(size: str) -> dict[str, Callable[[], None]]:
 
     def reconstruct() -> None:
         run = next(Path("models/runs").iterdir()).name
-        arguments = ["reconstruct", run, "data/raw/x.npy", "reports/out.npy", "--force"]
-        with contextlib.suppress(SystemExit):  # typer's; errors end it before
-            app(arguments, standalone_mode=False)
+        app(["reconstruct", run, "data/raw/x.npy", "reports/out.npy", "--force"])
 
-    later = {"train": train.main, "evaluate": evaluate.main, "reconstruct": reconstruct}
-    return {**quick, "check": functools.partial(app, ["check"]), **later, "publish": publish.main}
+    return {
+        **quick,
+        "check": functools.partial(app, ["check"]),
+        "train": train.main,
+        "evaluate": evaluate.main,
+        "reconstruct": reconstruct,
+        "publish": publish.main,
+    }
 
 
 def end(command: Callable[[], None]) -> tuple[int, list[str]]:
@@ -126,7 +130,7 @@ def vanished(root: Path) -> Iterator[None]:
 def try_faults(name: str, command: Callable[[], None], root: Path, size: str) -> None:
     """Run a stage under faults that get milder, until it passes; and after each without."""
     whole = outputs()
-    step = 1 if size == "quick" else 4
+    step = 4 if size == "quick" else 8
     space = ((f"{k * PAGE} bytes free", full(k * PAGE)) for k in range(0, 400, step))
     inodes = ((f"{k} inodes free", no_inodes(k)) for k in range(0, 400, step))
     for faults in (space, inodes, [("read-only", read_only(root))], [("vanished", vanished(root))]):

@@ -24,6 +24,7 @@ from tests.small_params import small_params
 from offset_autoencoder.config.offset_kinds import OFFSETS
 from offset_autoencoder.config.schema import Data, Evaluate, Network, Split, Tracking, Train
 from offset_autoencoder.config.systems import SYSTEMS, Model
+from offset_autoencoder.config.values import Section
 from offset_autoencoder.data.prepared import load_prepared
 from offset_autoencoder.paths import PREPARED
 from offset_autoencoder.stages import offset_code, prepare
@@ -48,7 +49,7 @@ PARAMS = small_params(
     },
     evaluate={"baselines": ["zero"]},
 )
-SECTIONS = {
+SECTIONS: dict[str, type[Section]] = {
     "data": Data,
     "split": Split,
     "network": Network,

@@ -11,7 +11,7 @@ from offset_autoencoder.data.readers.text_files import read_csv_table
 from offset_autoencoder.errors import InputError
 
 
-@pytest.fixture(autouse=True, params=["by blocks", "row by row"])
+@pytest.fixture(params=["by blocks", "row by row"])
 def how(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of many columns is read row by row, and is the same."""
     if request.param == "row by row":
@@ -23,6 +23,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "x.csv"
 
 
+@pytest.mark.usefixtures("how")
 def test_roles(path: Path) -> None:
     path.write_text("name,a,kind,b,part\nu,1,cat,2.5,train\nv,3,dog,-4e2,test\n")
     table = read_csv_table(path, ColumnRoles(label="kind", id="name", split="part"))
@@ -33,6 +34,7 @@ def test_roles(path: Path) -> None:
     assert np.asarray(table.splits).tolist() == ["train", "test"]
 
 
+@pytest.mark.usefixtures("how")
 @pytest.mark.parametrize("ending", ["gz", "GZ"])
 def test_gzipped(tmp_path: Path, ending: str) -> None:
     text = "a,b\n" + "1,2\n" * 5000 + "0.5,7\n"
@@ -48,6 +50,7 @@ def test_gzipped(tmp_path: Path, ending: str) -> None:
             read_csv_table(zipped, ColumnRoles())
 
 
+@pytest.mark.usefixtures("how")
 def test_integer_ids_are_integers_and_others_stay_as_written(path: Path) -> None:
     path.write_text("id,a\n10,1\n-2,2\n")
     ids = read_csv_table(path, ColumnRoles(id="id")).ids
@@ -68,6 +71,7 @@ def test_integers_that_become_floats_late_in_a_long_file(path: Path) -> None:
     np.testing.assert_array_equal(x[-1], [0.5, 7])
 
 
+@pytest.mark.usefixtures("how")
 def test_bom_crlf_quotes_and_empty_lines(path: Path) -> None:
     path.write_bytes(b'\xef\xbb\xbfa,"b,c"\r\n"1",2\r\n\r\n3,4\r\n')
     table = read_csv_table(path, ColumnRoles())
@@ -76,6 +80,7 @@ def test_bom_crlf_quotes_and_empty_lines(path: Path) -> None:
     assert table.location(1, 1).endswith("x.csv, row 1 (line 4), column 'b,c'")
 
 
+@pytest.mark.usefixtures("how")
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -134,6 +139,7 @@ def test_wrong_roles(path: Path, roles: ColumnRoles, message: str) -> None:
 ROWS = np.arange(12.0).reshape(4, 3) ** 2 + 0.5
 
 
+@pytest.mark.usefixtures("how")
 @pytest.mark.parametrize(
     ("name", "separator", "tail"),
     [
@@ -177,6 +183,7 @@ def test_what_numpy_wrote(tmp_path: Path) -> None:
         assert read_csv_table(path, ColumnRoles()).columns == ("a", "b", "c")
 
 
+@pytest.mark.usefixtures("how")
 def test_without_a_header_columns_are_named_by_number(path: Path) -> None:
     path.write_text("5.1,3.5,setosa,7\n4.9,3.0,virginica,8\n")
     roles = ColumnRoles(features=("0", "1"), label="2", id="3", header=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -305,8 +306,8 @@ def choose_features(columns: Columns, roles: ColumnRoles, origin: str) -> tuple[
             feature is left.
     """
     names = columns.names
-    if (twice := _first_repeated(names)) is not None:
-        raise InputError(origin, f"names column {names[twice]!r} twice", "give each its own name")
+    if (twice := _repeated(names)) is not None:
+        raise InputError(origin, f"names column {twice!r} twice", "give each its own name")
     for role, name in roles.named.items():
         if name in columns.lists:
             what = f"{origin} holds lists in column {name!r}, expected one {role} per sample"
@@ -329,21 +330,18 @@ def choose_features(columns: Columns, roles: ColumnRoles, origin: str) -> tuple[
         raise InputError(where, "names no column", "null takes every one")
     clashes = dict.fromkeys(roles.exclude, f"stands in {roles.keys.exclude}, too")
     clashes |= {name: f"is the {role}, not a feature" for role, name in roles.named.items()}
-    twice = _first_repeated(roles.features)
+    if (twice := _repeated(roles.features)) is not None:
+        index = roles.features.index(twice, roles.features.index(twice) + 1)
+        raise InputError(f"{where}[{index}]", f"names column {twice!r} twice")
     for index, name in enumerate(roles.features):
-        if index == twice:
-            raise InputError(f"{where}[{index}]", f"names column {name!r} twice")
         if name in clashes:
             raise InputError(f"{where}[{index}]", f"column {name!r} {clashes[name]}")
     return roles.features
 
 
-def _first_repeated(names: Sequence[str]) -> int | None:
-    """Index of the first name that stands before, too; None where each stands once."""
-    if len(set(names)) == len(names):
-        return None
-    first = {name: len(names) - i for i, name in enumerate(reversed(names), start=1)}
-    return next(index for index, name in enumerate(names) if first[name] != index)
+def _repeated(names: Sequence[str]) -> str | None:
+    """First name that stands more than once; None where each stands once."""
+    return next((name for name, times in Counter(names).items() if times > 1), None)
 
 
 def only_column(path: Path, columns: Columns) -> str:

@@ -156,6 +156,7 @@ def _read_rows(
     indices = None if features == form.names else [place[name] for name in features]
     x, rows = TempArray(), 0
     texts: dict[str, list[str]] = {role: [] for role in roles.named}
+    places = [(texts[role], place[name]) for role, name in roles.named.items()]
     for _, cells in form.rows():
         if len(cells) != len(form.names):
             return None
@@ -167,10 +168,10 @@ def _read_rows(
             x.write(np.fromiter(map(float, numbers), np.float64, len(numbers)))
         except ValueError:
             return None
-        for role, name in roles.named.items():
-            if not cells[place[name]]:
+        for column, index in places:
+            if not cells[index]:
                 return None
-            texts[role].append(cells[place[name]])
+            column.append(cells[index])
         rows += 1
     columns = {role: pa.chunked_array([some], pa.string()) for role, some in texts.items()}
     return x.array(np.dtype(np.float64), (rows, len(features))), columns
