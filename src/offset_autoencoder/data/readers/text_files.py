@@ -36,6 +36,7 @@ _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 _FLOAT = r"^(-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|(?i:nan|inf))$"
 _BLOCK = 1 << 22  # bytes of text that Arrow reads at once, 30 times ahead: no row may be longer
 _WIDE = 4096  # columns from which Arrow takes longer to make the columns of a block than to read it
+_PYTHONS_OWN = re.compile(r"[_\n]|[^\x00-\x7f]")  # in what float() takes for a number, not Arrow
 _COMMA = re.compile(r"-?\d+,\d+")  # for a decimal point
 _SEPARATORS = ",;\t|"
 _LEAST_EVEN, _LEAST_SORTED = 3, 8  # numbers that are taken for names of columns
@@ -161,8 +162,7 @@ def _read_rows(
         if len(cells) != len(form.names):
             return None
         numbers = cells if indices is None else [cells[index] for index in indices]
-        joined = "".join(numbers)
-        if not joined.isascii() or "_" in joined:  # which Python takes for digits, too
+        if _PYTHONS_OWN.search("".join(numbers)):
             return None
         try:
             x.write(np.fromiter(map(float, numbers), np.float64, len(numbers)))
