@@ -3,7 +3,7 @@
 ``unshare -Urm python -m tests.faults.small_disk FOLDER STEP`` mounts a small tmpfs at the
 folder, which needs no rights but those that a name space of one's own gives. It prints one JSON
 object per fault: the stage, the fault, the exit status, the lines on the standard error, and what
-was wrong with the files afterwards. From one fault to the next it leaves so many pages or inodes more.
+was wrong with the files afterwards. From fault to fault it leaves STEP more pages or inodes.
 """
 
 from __future__ import annotations
