@@ -192,8 +192,8 @@ def writing(path: Path, prefix: Path) -> Iterator[None]:
                 error.errno, error.strerror = errno.ENOSPC, str(error)  # of NumPy, without a number
             if error.errno is not None:
                 error.filename = str(path)
-        elif str(name).startswith(str(prefix)):
-            _, *parts = Path(str(name).removeprefix(str(prefix))).parts
+        elif str(prefix) in str(name):  # after the working folder, perhaps
+            _, *parts = Path(str(name).rpartition(str(prefix))[2]).parts
             error.filename = str(Path(path, *parts[parts[:1] == ["new"] :]))
             error.filename2 = None
         raise
@@ -245,7 +245,9 @@ def _of_disk(error: BaseException) -> InputError:
         what, mend = _NO_MEMORY
         return InputError("memory", f"{what}: {message_of(error)}; {_WHOLE}", mend)
     what, mend = _DISK[error.errno or errno.EIO]
-    where = str(error.filename2 or error.filename or "the standard output or a temporary file")
+    is_missing = error.errno == errno.ENOENT
+    unnamed = "the working folder" if is_missing else "the standard output or a temporary file"
+    where = str(error.filename2 or error.filename or unnamed)
     if error.errno == errno.ENOSPC and _has_no_inodes(Path(where)):
         what, mend = _NO_INODES
     return InputError(where, f"{what}; {_WHOLE}", mend)
