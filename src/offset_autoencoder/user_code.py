@@ -12,12 +12,13 @@ import threading
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from offset_autoencoder.errors import InputError, did_you_mean, message_of
 from offset_autoencoder.paths import CUSTOM, copy_into_clone
 
-_LOCK = threading.RLock()  # working folder and standard output are those of all threads
+_LOCK = threading.Lock()
+_KEPT: list[tuple[Path, TextIO]] = []  # working folder and output, once for each block within
 
 
 def find_target(where: str, name: str) -> Any:
@@ -74,18 +75,30 @@ def blame_user_code(where: str, name: str) -> Iterator[None]:
         InputError: with the exception's type and message, and the last line of user code in
             its traceback.
     """
+    try:
+        with _folder_and_output_kept():
+            yield
+    except (InputError, KeyboardInterrupt):
+        raise
+    # SystemExit, too: sys.exit(0) in there would end the stage as if it were done.
+    except BaseException as error:
+        raised = f"{type(error).__name__}: {message_of(error)}{_user_line(error)}"
+        raise InputError(where, f"{name} raised {raised}") from error
+
+
+@contextlib.contextmanager
+def _folder_and_output_kept() -> Iterator[None]:
+    """Block in which several threads may be at once, though both are those of the process."""
     with _LOCK:
-        folder = Path.cwd()
-        try:
-            with contextlib.redirect_stdout(sys.stderr):
-                yield
-        except (InputError, KeyboardInterrupt):
-            raise
-        # SystemExit, too: sys.exit(0) in there would end the stage as if it were done.
-        except BaseException as error:
-            raised = f"{type(error).__name__}: {message_of(error)}{_user_line(error)}"
-            raise InputError(where, f"{name} raised {raised}") from error
-        finally:
+        _KEPT.append(_KEPT[0] if _KEPT else (Path.cwd(), sys.stdout))
+        sys.stdout = sys.stderr
+    try:
+        yield
+    finally:
+        with _LOCK:
+            folder, output = _KEPT.pop()
+            if not _KEPT:
+                sys.stdout = output
             os.chdir(folder)
 
 
