@@ -1,4 +1,5 @@
 # make repro: set up everything and run the default experiment.  make test: the same, and the tests.
+# make faults: more malformed inputs and faults of the disk than the tests try (docs/faults.md).
 # make bench: an environment with the peers, and the benchmarks; TORCH= says what pip installs of PyTorch.
 
 PYTHON ?= python3
@@ -7,13 +8,16 @@ BENCH := .venv-bench/bin
 BENCHMARKS := training growth experiment startup offsets out_of_core
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint ui bench lock clean
+.PHONY: repro test faults lint ui bench lock clean
 
 repro: $(BIN)/.installed
 	dvc repro
 
 test: $(BIN)/.installed lint
 	pytest -n auto --dist loadfile --no-loadscope-reorder
+
+faults: $(BIN)/.installed
+	FAULT_EXAMPLES=2000 pytest tests/faults
 
 lint: $(BIN)/.installed
 	ruff check .

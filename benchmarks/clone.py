@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from offset_autoencoder.config.params import read_document
+from offset_autoencoder.config.document import read_document
 
 ROOT = Path(__file__).parent.parent
 _OF_THE_CALLER = ("PYTHONPATH", "DVC_ROOT", "MLFLOW_TRACKING_URI")

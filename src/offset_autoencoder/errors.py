@@ -1,13 +1,25 @@
-"""Error that bad input raises, and how a command ends when it does."""
+"""Error that bad input raises, and the boundary at which every error of a command ends.
+
+Whatever goes wrong in a stage or a command is a line on the standard error: bad input, a full
+disk, and, with the path of a log, what no check foresees.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
+import os
+import platform
+import re
 import reprlib
 import sys
+import tempfile
+import traceback
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn
 
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel = 3
@@ -15,6 +27,36 @@ _SHORT.maxstring = _SHORT.maxother = 200
 _SHORT.maxlong = 60
 _MAX_LENGTH = 300
 _NAMED = 8
+
+BAD_INPUT, UNFORESEEN, INTERRUPTED = 1, 70, 130
+"""Exit statuses; 70 is that of an internal error in ``sysexits.h``."""
+
+_AGAIN = "then run the command again"
+_DISK = {
+    errno.ENOSPC: ("the disk is full", f"free some space, {_AGAIN}"),
+    errno.EDQUOT: ("the disk quota is used up", f"free some space, {_AGAIN}"),
+    errno.EFBIG: ("the file is larger than is allowed", f"see ulimit -f, {_AGAIN}"),
+    errno.EROFS: ("the file system is read-only", f"mount it for writing, {_AGAIN}"),
+    errno.EACCES: ("permission is denied", f"see who owns it by ls -ld, {_AGAIN}"),
+    errno.EPERM: ("the system does not permit it", f"see who owns it by ls -ld, {_AGAIN}"),
+    errno.ENOENT: ("there is no such file or folder, or no more", f"put it back, {_AGAIN}"),
+    errno.ENOTDIR: ("it lies in what is no folder", f"see what is in its place, {_AGAIN}"),
+    errno.ESTALE: ("its file system is gone", f"mount it again, {_AGAIN}"),
+    errno.ENAMETOOLONG: (
+        "the path is longer than the file system allows",
+        "move the project to a shorter path, or shorten the name",
+    ),
+    errno.EMFILE: ("too many files are open", f"raise the limit by ulimit -n 8192, {_AGAIN}"),
+    errno.ENFILE: ("too many files are open", f"end other programs, {_AGAIN}"),
+    errno.EIO: ("the disk reports an error", "check the disk, and copy the project from it"),
+}
+"""What is wrong with a disk, and how to mend it, by the number of an ``OSError``."""
+_NO_INODES = ("the disk holds as many files as it can", f"remove some files, {_AGAIN}")
+_NO_MEMORY = (
+    "there is not enough memory",
+    "end other programs, or lower train.memory_limit, train.batch_size or the width of networks",
+)
+_WHOLE = "nothing is half-written"
 
 
 class InputError(Exception):
@@ -34,7 +76,7 @@ class InputError(Exception):
         self.what = what
         self.hint = hint
         message = f"{where}: {what}" + (f" ({hint})" if hint else "")
-        super().__init__(" ".join(message.split()))
+        super().__init__(_one_line(message))
 
 
 class InputErrors(InputError):
@@ -117,19 +159,134 @@ def first_names(names: Iterable[object], count: int = _NAMED) -> str:
     return ", ".join(listed[:count]) + (f" and {more} more" if more > 0 else "")
 
 
-def run_command(command: Callable[[], None]) -> None:
-    """Run a command, turning bad input and Ctrl-C into one line and an exit status.
+def printable(text: str) -> str:
+    """Text with escapes in place of what a terminal would obey or cannot show."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
-    Raises:
-        SystemExit: with 1 after an :class:`InputError`, with 130 after Ctrl-C.
+
+def _one_line(text: str) -> str:
+    return printable(" ".join(text.split()))
+
+
+def message_of(error: BaseException) -> str:
+    """Message of an exception as one line, where it has one; its class may be anybody's."""
+    try:
+        return _one_line(str(error))
+    except Exception:
+        return "its message cannot be printed"
+
+
+def is_of_disk(error: BaseException) -> bool:
+    """True if an exception is about a disk, a folder or memory, and not about what a file holds."""
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _DISK)
+
+
+@contextlib.contextmanager
+def writing(path: Path, prefix: Path) -> Iterator[None]:
+    """Have an ``OSError`` of the block name the file that it was writing.
+
+    What takes the place of ``path`` in the end has until then a name of this prefix and random
+    letters: a file, or a folder, in which what is written may lie in the folder ``new``.
     """
     try:
+        yield
+    except OSError as error:
+        name = error.filename2 or error.filename
+        if name is None:
+            if re.search("Not enough free space|requested and .* written", str(error)):
+                error.errno, error.strerror = errno.ENOSPC, str(error)  # of NumPy, without a number
+            if error.errno is not None:
+                error.filename = str(path)
+        elif str(prefix) in str(name):  # after the working folder, perhaps
+            _, *parts = Path(str(name).rpartition(str(prefix))[2]).parts
+            error.filename = str(Path(path, *parts[parts[:1] == ["new"] :]))
+            error.filename2 = None
+        raise
+
+
+def run_command(command: Callable[[], None]) -> None:
+    """Run a command, turning every error and Ctrl-C into one line and an exit status.
+
+    Raises:
+        SystemExit: with 1 after an :class:`InputError` and after errors of disk and memory, with
+            70 after any other exception, whose traceback is then in a log, with 130 after Ctrl-C.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # no name fails for the terminal's encoding
+            stream.reconfigure(errors="backslashreplace")
+    try:
         command()
+        sys.stdout.flush()
     except InputError as error:
-        for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)
-        raise SystemExit(1) from None
+        _end(BAD_INPUT, *(f"error: {line}" for line in str(error).splitlines()))
     except KeyboardInterrupt as interrupt:
-        kept = str(interrupt) or "what was finished is kept"
-        print(f"interrupted: {kept}", file=sys.stderr)
-        raise SystemExit(130) from None
+        _end(INTERRUPTED, f"interrupted: {str(interrupt) or 'what was finished is kept'}")
+    except BrokenPipeError:
+        _discard_output()  # its reader has ended: `offset-autoencoder runs | head`
+        raise SystemExit(BAD_INPUT) from None
+    except Exception as error:
+        if is_of_disk(error):
+            _discard_output()
+            _end(BAD_INPUT, f"error: {_of_disk(error)}")
+        _end(UNFORESEEN, f"error: {_unforeseen(error)}")
+
+
+def _discard_output() -> None:
+    """Have Python not try again, when it ends, to write what could not be written."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    with contextlib.suppress(OSError, ValueError):  # it is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _end(status: int, *lines: str) -> NoReturn:
+    with contextlib.suppress(OSError, ValueError):  # nobody listens
+        print(*lines, sep="\n", file=sys.stderr, flush=True)
+    raise SystemExit(status) from None
+
+
+def _of_disk(error: BaseException) -> InputError:
+    if not isinstance(error, OSError):
+        what, mend = _NO_MEMORY
+        return InputError("memory", f"{what}: {message_of(error)}; {_WHOLE}", mend)
+    what, mend = _DISK[error.errno or errno.EIO]
+    is_missing = error.errno == errno.ENOENT
+    unnamed = "the working folder" if is_missing else "the standard output or a temporary file"
+    where = str(error.filename2 or error.filename or unnamed)
+    if error.errno == errno.ENOSPC and _has_no_inodes(Path(where)):
+        what, mend = _NO_INODES
+    return InputError(where, f"{what}; {_WHOLE}", mend)
+
+
+def _has_no_inodes(path: Path) -> bool:
+    for folder in path.absolute().parents:
+        with contextlib.suppress(OSError):
+            system = os.statvfs(folder)
+            return system.f_files > 0 and system.f_favail == 0
+    return False
+
+
+def _unforeseen(error: BaseException) -> InputError:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(frame.filename).name}, line {frame.lineno}"
+    try:
+        mend = f"the traceback is in {_write_log(error)}: please report it with that file"
+    except OSError as full:
+        mend = f"please report it; its traceback cannot be kept: {message_of(full)}"
+    what = f"a fault of the program, which no check foresaw, at {place}"
+    return InputError(type(error).__name__, f"{message_of(error)}: {what}; {_WHOLE}", mend)
+
+
+def _write_log(error: BaseException) -> str:
+    """Write the traceback to a file that stays, outside of the project; its path."""
+    lines = [
+        f"command: {' '.join(sys.argv)}\n",
+        f"system: Python {platform.python_version()}, {platform.platform()}\n",
+        *traceback.format_exception(error),
+    ]
+    handle, name = tempfile.mkstemp(prefix="offset-autoencoder-", suffix=".log")
+    with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
+        stream.writelines(lines)
+    return name

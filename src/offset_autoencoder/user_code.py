@@ -6,14 +6,19 @@ import contextlib
 import hashlib
 import importlib
 import os
+import sys
 import sysconfig
+import threading
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from offset_autoencoder.errors import InputError, did_you_mean
+from offset_autoencoder.errors import InputError, did_you_mean, message_of
 from offset_autoencoder.paths import CUSTOM, copy_into_clone
+
+_LOCK = threading.Lock()
+_KEPT: list[tuple[Path, TextIO]] = []  # working folder and output, once for each block within
 
 
 def find_target(where: str, name: str) -> Any:
@@ -48,13 +53,14 @@ def find_attribute(where: str, name: str) -> Any:
     """
     module_name, _, attribute = name.partition(":")
     target: Any = _import(where, module_name)
-    for part in attribute.split("."):
-        if not hasattr(target, part):
-            public = [word for word in dir(target) if not word.startswith("_")]
-            raise InputError(
-                where, f"{module_name} has no {attribute!r}", did_you_mean(part, public)
-            )
-        target = getattr(target, part)
+    with blame_user_code(where, name):  # a module or a class may compute its attributes
+        for part in attribute.split("."):
+            if not hasattr(target, part):
+                public = [word for word in dir(target) if not word.startswith("_")]
+                raise InputError(
+                    where, f"{module_name} has no {attribute!r}", did_you_mean(part, public)
+                )
+            target = getattr(target, part)
     return target
 
 
@@ -62,20 +68,38 @@ def find_attribute(where: str, name: str) -> Any:
 def blame_user_code(where: str, name: str) -> Iterator[None]:
     """Turn every exception of user code, ``SystemExit`` included, into an :class:`InputError`.
 
+    What it prints goes to the standard error, as the standard output is the command's own. A
+    working folder that it changes is put back: the project's files are named from there.
+
     Raises:
         InputError: with the exception's type and message, and the last line of user code in
             its traceback.
     """
     try:
-        yield
+        with _folder_and_output_kept():
+            yield
     except (InputError, KeyboardInterrupt):
         raise
     # SystemExit, too: sys.exit(0) in there would end the stage as if it were done.
     except BaseException as error:
-        message = " ".join(str(error).split())
-        raise InputError(
-            where, f"{name} raised {type(error).__name__}: {message}{_user_line(error)}"
-        ) from error
+        raised = f"{type(error).__name__}: {message_of(error)}{_user_line(error)}"
+        raise InputError(where, f"{name} raised {raised}") from error
+
+
+@contextlib.contextmanager
+def _folder_and_output_kept() -> Iterator[None]:
+    """Block in which several threads may be at once, though both are those of the process."""
+    with _LOCK:
+        _KEPT.append(_KEPT[0] if _KEPT else (Path.cwd(), sys.stdout))
+        sys.stdout = sys.stderr
+    try:
+        yield
+    finally:
+        with _LOCK:
+            folder, output = _KEPT.pop()
+            if not _KEPT:
+                sys.stdout = output
+            os.chdir(folder)
 
 
 def digest_of_user_code(where: str, name: str) -> str:
@@ -91,7 +115,8 @@ def digest_of_user_code(where: str, name: str) -> str:
     source = getattr(module, "__file__", None)
     files = [Path(source)] if source else []
     if module.__name__.split(".")[0] == CUSTOM.name:
-        files = sorted(Path(importlib.import_module("custom").__path__[0]).rglob("*.py"))
+        folder = Path(importlib.import_module("custom").__path__[0])
+        files = sorted(path for path in folder.rglob("*.py") if path.is_file())
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.name}\n".encode() + file.read_bytes())

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from offset_autoencoder.config.params import read_document
+from offset_autoencoder.config.document import read_document
 from offset_autoencoder.errors import InputError
 
 

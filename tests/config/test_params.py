@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offset_autoencoder.config import load_params, parse_params
+from offset_autoencoder.config.document import read_document
 from offset_autoencoder.config.offset_kinds import OFFSETS, HashOffset
-from offset_autoencoder.config.params import read_document
 from offset_autoencoder.errors import InputError
 
 ROOT = Path(__file__).parents[2]

@@ -165,7 +165,15 @@ DECIDES_NOTHING = {
     "training.schedule",  # groups runs and writes results
     "user_code",  # finds the user's own, whose digest stands in the id
 }
-READ_INTO_THE_ID = ("anomaly", "data_schema", "offset_kinds", "params", "schema", "values")
+READ_INTO_THE_ID = (
+    "anomaly",
+    "data_schema",
+    "document",
+    "offset_kinds",
+    "params",
+    "schema",
+    "values",
+)
 PACKAGE = Path(offset_autoencoder.__file__).parent
 LAZY = re.compile(r'"(offset_autoencoder[\w.]+):\w+"')
 

@@ -9,7 +9,6 @@ import contextlib
 import csv
 import functools
 import itertools
-import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,10 +18,9 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from offset_autoencoder.errors import InputError, run_command
+from offset_autoencoder.errors import INTERRUPTED, InputError, run_command
 
 PROGRAM = "offset-autoencoder"
-_INTERRUPTED = 130
 
 # Read by hand: a shell waits for every Tab, and every other reader of it imports more.
 _INDEX = Path("models/index.csv")
@@ -55,16 +53,10 @@ class CommandGroup(TyperGroup):
         """Parse the command line and run the command that it names.
 
         Raises:
-            SystemExit: always; 0 on success, 1 after bad input, 130 after Ctrl-C.
+            SystemExit: always; 0 on success, and else as :func:`.errors.run_command` says.
         """
         extra["standalone_mode"] = False
-        try:
-            run_command(lambda: self._run(*args, **extra))
-            sys.stdout.flush()
-        except BrokenPipeError:
-            # The reader has closed the pipe: `offset-autoencoder runs | head`.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise SystemExit(1) from None
+        run_command(lambda: self._run(*args, **extra))
         raise SystemExit(0)
 
     def _run(self, *args: Any, **extra: Any) -> None:
@@ -77,7 +69,7 @@ class CommandGroup(TyperGroup):
             what = what[:1].lower() + what[1:]
             raise InputError(command, what, f"{command} --help says more") from None
         # Typer turns Ctrl-C into a status before anyone else sees it.
-        if status == _INTERRUPTED:
+        if status == INTERRUPTED:
             raise KeyboardInterrupt("nothing was written")
         if status:
             raise SystemExit(status)

@@ -19,7 +19,7 @@ from offset_autoencoder.config import load_params
 from offset_autoencoder.config.schema import Tracking
 from offset_autoencoder.data import new_samples
 from offset_autoencoder.data.preprocessing import Preprocessing
-from offset_autoencoder.errors import InputError
+from offset_autoencoder.errors import InputError, printable
 from offset_autoencoder.io.arrays import ConcatenatedRows, chunks
 from offset_autoencoder.io.files import atomic_write, npy_writer
 from offset_autoencoder.paths import MODELS, PARAMS, PREPARED, run_store
@@ -97,7 +97,8 @@ def apply_model(
                 append(operation.values(block, inputs), rows)
                 report(float(rows.stop), rows.stop)
     line = f"{output}: {len(x)} × {len(columns)}{operation.summary(len(x))}"
-    print("\n".join([*(f"note: {source}: {note}" for note in table.notes), line]))
+    notes = (printable(f"note: {source}: {note}") for note in table.notes)
+    print("\n".join([*notes, line]))
 
 
 @contextlib.contextmanager

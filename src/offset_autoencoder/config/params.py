@@ -1,4 +1,4 @@
-"""The whole of params.yaml: read as DVC reads it, validated, sweeps expanded, names resolved."""
+"""The whole of params.yaml: validated, sweeps expanded, names resolved."""
 
 from __future__ import annotations
 
@@ -7,19 +7,17 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import Field
-from ruamel.yaml import YAML
-from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from offset_autoencoder.config import values
 from offset_autoencoder.config.anomaly import read_anomaly
 from offset_autoencoder.config.data_schema import Data, Split
+from offset_autoencoder.config.document import read_document
 from offset_autoencoder.config.offset_kinds import OFFSETS, OffsetSection, ZeroOffset
 from offset_autoencoder.config.schema import Evaluate, Network, Tracking, Train
 from offset_autoencoder.config.systems import SYSTEMS, Model, find_conflict, sweep_value
@@ -188,6 +186,7 @@ def parse_params(document: Mapping[str, Any], origin: str = "params.yaml") -> Pa
         _check_name(where, name): _offset(f"{where}.{name}", value, network)
         for name, value in sections["offsets"].items()
     }
+    _check_case(where, offsets)
     settings = _expand_models(places, sections, offsets, len(seeds))
     evaluate = values.validate_section(Evaluate, places["evaluate"], sections["evaluate"])
     # Baselines by default are those that there are.
@@ -217,6 +216,15 @@ def _check_name(where: str, name: str) -> str:
         what = "a name is a letter, then letters, digits, '_' or '-', at most 64"
         raise InputError(f"{where}.{name}", what)
     return name
+
+
+def _check_case(where: str, names: Iterable[str]) -> None:
+    """Refuse names that file systems and databases may take for one."""
+    first: dict[str, str] = {}
+    for name in names:
+        if (other := first.setdefault(name.lower(), name)) != name:
+            what = f"differs from {other!r} in capitals alone, which some file systems take for one"
+            raise InputError(f"{where}.{name}", what, "give it another name")
 
 
 def _offset(where: str, value: Any, network: Mapping[str, Any]) -> OffsetSection:
@@ -262,6 +270,7 @@ def _expand_models(
             what = f"brings the number of runs to {runs:,}, at most {MAX_RUNS:,} are allowed"
             raise InputError(where, what, "sweep fewer values, or take fewer seeds")
         settings += _settings_of(name, where, places, merged, sweeps, offsets)
+    _check_case(section_places["models"], sections["models"])
     _check_matches(section_places["models"], settings)
     return tuple(settings)
 
@@ -365,33 +374,3 @@ def _check_select(where: str, select: Sequence[str], settings: Sequence[Setting]
         else:
             what, mend = f"unknown key {short_repr(name)}", did_you_mean(name, names.values())
         raise InputError(f"{where}[{index}]", what, mend)
-
-
-def read_document(path: Path) -> dict[str, Any]:
-    """Read a YAML 1.2 file whose top level is a mapping, by the loader that DVC uses.
-
-    Raises:
-        InputError: where the file is missing, is not YAML, gives a key twice, or is no mapping.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(str(path), "no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(str(path), f"cannot be read as UTF-8 text: {error}") from None
-    try:
-        document = YAML(typ="safe").load(text)
-    except MarkedYAMLError as error:
-        mark, problem = error.problem_mark, str(error.problem)
-        where = f"{path}, line {mark.line + 1}, column {mark.column + 1}" if mark else str(path)
-        if isinstance(error, DuplicateKeyError):
-            key = problem.partition('key "')[2].partition('"')[0]
-            problem = f"the key {key!r} is given twice"
-        raise InputError(where, f"is not valid YAML: {problem}") from None
-    except RecursionError:
-        raise InputError(str(path), "is nested too deeply for a params file") from None
-    except (YAMLError, ValueError) as error:
-        raise InputError(str(path), f"is not valid YAML: {error}") from None
-    if not isinstance(document, dict):
-        raise InputError(str(path), f"must hold a mapping of sections, got {short_repr(document)}")
-    return document

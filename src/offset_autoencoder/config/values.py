@@ -69,6 +69,13 @@ def _fits_float32(value: float) -> float:
     return value
 
 
+def _at_least_1_mb(size: ByteSize) -> ByteSize:
+    if size < 10**6:
+        given = size.human_readable(decimal=True, separator=" ")
+        raise ValueError(f"must be at least 1 MB, got {given}")
+    return size
+
+
 def each_once(values: list[Any]) -> list[Any]:
     """Refuse a list that holds a value twice."""
     for index, value in enumerate(values):
@@ -114,7 +121,7 @@ Seed = Annotated[int, NOT_BOOL, Field(ge=0, lt=2**32)]
 Number = Annotated[float, NOT_BOOL, Field(allow_inf_nan=False), AfterValidator(_fits_float32)]
 Positive = Annotated[Number, Field(gt=0)]
 NonNegative = Annotated[Number, Field(ge=0)]
-Bytes = Annotated[ByteSize, NOT_BOOL, Field(ge=2**20)]
+Bytes = Annotated[ByteSize, NOT_BOOL, AfterValidator(_at_least_1_mb)]
 Share = Annotated[float, NOT_BOOL, Field(gt=0, lt=1)]
 Decibels = Annotated[float, NOT_BOOL, Field(ge=-100, le=100)]
 # What YAML and DVC make of a label: 3, 3.0, "3" or true.

@@ -16,7 +16,7 @@ from offset_autoencoder.data.preprocessing import Preprocessing
 from offset_autoencoder.data.readers import base, find_reader, read_table, roles_apart
 from offset_autoencoder.data.readers.base import ColumnRoles, Table
 from offset_autoencoder.errors import InputError, did_you_mean
-from offset_autoencoder.io.files import open_npy
+from offset_autoencoder.io.files import open_npy, special_file
 from offset_autoencoder.paths import PARAMS
 
 _NO_PREPROCESSING = Preprocessing()
@@ -52,8 +52,8 @@ def check_input(path: Path) -> base.Reader:
     Raises:
         InputError: where there is no such file, or no reader for it.
     """
-    if path.is_dir():
-        raise InputError(str(path), "is a folder, expected a file")
+    if kind := special_file(path):
+        raise InputError(str(path), f"is {kind}, expected a file")
     if not path.exists():
         raise InputError(str(path), "no such file")
     return find_reader(path)

@@ -7,6 +7,7 @@ samples then go the same way.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -102,7 +103,7 @@ def encode_categories(tables: Sequence[Table]) -> tuple[tuple[Table, ...], dict[
     for column, _, name in _features(levels):
         by_column.setdefault(column, []).append(name)
     names = [n for column in tables[0].columns or () for n in by_column.get(column, [column])]
-    if repeated := [name for name in names if names.count(name) > 1]:
+    if repeated := [name for name, times in Counter(names).items() if times > 1]:
         what = f"two features would have the name {repeated[0]!r}"
         raise InputError(tables[0].origin, what, "rename the column, or leave it out: data.exclude")
     return tuple(one_hot(table, names, levels) for table in tables), levels
@@ -115,13 +116,13 @@ def one_hot(table: Table, features: Sequence[str], levels: Mapping[str, Sequence
     and else 0, so that of a level that no feature stands for all are 0.
     """
     names = {name: (column, level) for column, level, name in _features(levels)}
-    columns = table.columns or ()
+    places = {column: index for index, column in enumerate(table.columns or ())}
+    codes = {c: {level: code for code, level in enumerate(v)} for c, v in table.levels.items()}
     sources = []
     for feature in features:
         column, level = names.get(feature, (feature, None))
-        known = table.levels.get(column, ())
-        code = None if level is None else known.index(level) if level in known else -1
-        sources.append((columns.index(column), code))
+        code = None if level is None else codes.get(column, {}).get(level, -1)
+        sources.append((places[column], code))
     encoded = TempArray()
     for _, chunk in chunks(ConcatenatedRows((table.x,)), len(features)):
         block = np.empty((len(chunk), len(features)), dtype=chunk.dtype)

@@ -7,10 +7,9 @@ import hashlib
 import io
 import json
 import os
-import struct
+import stat
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -18,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.errors import InputError
+from offset_autoencoder.errors import InputError, is_of_disk, message_of, writing
 
 PICKLE = b"\x80"
 """First byte of every pickle since protocol 2."""
@@ -28,30 +27,32 @@ NPY_MAGIC = b"\x93NUMPY"
 
 _FLOAT32 = np.dtype(np.float32).str
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
-
-UNREADABLE = (
-    *(ValueError, OSError, EOFError, KeyError, TypeError, RuntimeError, SyntaxError),
-    *(struct.error, zipfile.BadZipFile, zlib.error),
-)
-"""Errors of reading an npz from bytes that are none: TypeError of a lone npy, RuntimeError where a
-damaged flag asks for a password or an unknown way to compress, SyntaxError of a header.
-"""
+_SPECIAL = {
+    stat.S_IFIFO: "a fifo",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+}
 
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """Open a file for writing that appears at ``path`` only if the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            yield stream
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    prefix = f".{path.name}."
+    with writing(path, path.parent / prefix):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                yield stream
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):  # what comes first is to be heard
+                temporary.unlink(missing_ok=True)
+            raise
 
 
 @contextlib.contextmanager
@@ -60,19 +61,22 @@ def replace_folder(folder: Path) -> Iterator[Path]:
 
     Yields an empty folder to write to; it becomes ``folder`` if the block ends without an error.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
-        new, old = Path(temporary, "new"), Path(temporary, "old")
-        new.mkdir()
-        yield new
-        if folder.exists():
-            folder.replace(old)
-        try:
-            new.replace(folder)
-        except BaseException:
-            if old.exists():
-                old.replace(folder)
-            raise
+    with writing(folder, folder.parent / f".{folder.name}."):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(
+            prefix=f".{folder.name}.", dir=folder.parent, ignore_cleanup_errors=True
+        ) as temporary:
+            new, old = Path(temporary, "new"), Path(temporary, "old")
+            new.mkdir()
+            yield new
+            if folder.exists():
+                folder.replace(old)
+            try:
+                new.replace(folder)
+            except BaseException:
+                if old.exists():
+                    old.replace(folder)
+                raise
 
 
 def write_text(path: Path, text: str) -> None:
@@ -102,9 +106,37 @@ def read_json(path: Path) -> Any:
         raise InputError(str(path), f"is not JSON: {error}") from None
 
 
-def damaged(path: Path, what: str) -> InputError:
-    """Error of a file that is to be made anew."""
-    return InputError(str(path), what, "write or copy it again")
+def special_file(path: Path) -> str | None:
+    """What a path names that is there and no regular file, ``"a fifo"``: to open it may hang."""
+    try:
+        return _SPECIAL.get(stat.S_IFMT(path.stat().st_mode))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+
+
+@contextlib.contextmanager
+def reading(path: Path, what: str, hint: str = "write or copy it again") -> Iterator[None]:
+    """Turn whatever a library raises when it reads a damaged file into one error.
+
+    That is what it comes upon there: ValueError, KeyError, struct.error, tokenize.TokenError, ...
+    Errors of the disk and of memory pass.
+
+    Raises:
+        InputError: ``what`` with the library's reason; or that there is no such file.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(str(path), "no such file", "run the stage that makes it") from None
+    except Exception as error:
+        if is_of_disk(error):
+            raise
+        reason = message_of(error) or type(error).__name__
+        if "Python objects" in reason:
+            raise InputError(str(path), PICKLED, PLAIN) from None
+        raise InputError(str(path), f"{what}: {reason}", hint) from None
 
 
 def write_npy(path: Path, array: NDArray[Any]) -> None:
@@ -119,7 +151,7 @@ def open_npy(path: Path) -> NDArray[Any]:
     Raises:
         InputError: where the file is missing, truncated, not npy, or holds pickled objects.
     """
-    try:
+    with reading(path, "is damaged or truncated"):
         with path.open("rb") as stream:
             magic = stream.read(len(NPY_MAGIC))
         if magic[:1] == PICKLE:
@@ -127,13 +159,7 @@ def open_npy(path: Path) -> NDArray[Any]:
         if len(magic) == len(NPY_MAGIC) and magic != NPY_MAGIC:
             raise InputError(str(path), "is not an npy file", "write it with np.save")
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise InputError(str(path), "no such file", "run the stage that makes it") from None
-    except (ValueError, OSError, EOFError, SyntaxError) as error:
-        if "Python objects" in str(error):
-            raise InputError(str(path), PICKLED, PLAIN) from None
-        raise damaged(path, f"is damaged or truncated: {error}") from None
-    return array
+        return array
 
 
 class NpyWriter:
@@ -192,19 +218,14 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
     Raises:
         InputError: where the file is missing, damaged, or holds pickled objects.
     """
-    try:
-        # Of np.load's archive each member is read in many small pieces.
-        with zipfile.ZipFile(path) as archive:
-            return {
-                name.removesuffix(".npy"): np.lib.format.read_array(
-                    io.BytesIO(archive.read(name)), allow_pickle=False
-                )
-                for name in archive.namelist()
-            }
-    except FileNotFoundError:
-        raise InputError(str(path), "no such file") from None
-    except UNREADABLE as error:
-        raise InputError(str(path), f"is not a readable npz: {error}") from None
+    # Of np.load's archive each member is read in many small pieces.
+    with reading(path, "is not a readable npz"), zipfile.ZipFile(path) as archive:
+        return {
+            name.removesuffix(".npy"): np.lib.format.read_array(
+                io.BytesIO(archive.read(name)), allow_pickle=False
+            )
+            for name in archive.namelist()
+        }
 
 
 def sha256_of_file(path: Path) -> str:

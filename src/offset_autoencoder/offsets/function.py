@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from offset_autoencoder.config.offset_kinds import FunctionOffset
-from offset_autoencoder.errors import InputError
+from offset_autoencoder.errors import InputError, printable, short_repr
 from offset_autoencoder.io.arrays import rows_per_chunk
 from offset_autoencoder.offsets import kind
 from offset_autoencoder.user_code import blame_user_code, find_target
@@ -135,8 +135,11 @@ def _fit_once(where: str, params: FunctionOffset, x: kind.Float32, latent_dim: i
             where, f"{name} must return a dict of arrays, it returned a {type(own).__name__}"
         )
     for key, value in own.items():
+        if not isinstance(key, str) or printable(key) != key:
+            what = f"{name} must return a dict whose keys are names, one is {short_repr(key)}"
+            raise InputError(where, what)
         array = _call(where, f"{name}, key {key!r}", np.asarray, value)
-        if not isinstance(key, str) or array.dtype.hasobject:
+        if array.dtype.hasobject:
             raise InputError(
                 where,
                 f"{name} must return names and arrays of numbers, its key {key!r} holds "

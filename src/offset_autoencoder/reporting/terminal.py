@@ -16,6 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from offset_autoencoder.errors import printable
+
 _ANY_WIDTH = 10_000
 _WIDTH_OF_FILES = 100
 _SECONDS_BETWEEN_LINES = 15.0
@@ -66,8 +68,8 @@ def print_note(console: Console, note: str, style: str = "dim") -> None:
 
 
 def encodable(console: Console, text: str) -> str:
-    """A text with ``+/-`` for ``±`` where the console's encoding has none."""
-    utf = console.encoding.lower().startswith("utf")
+    """A text as :func:`.printable`, with ``+/-`` for ``±`` where the console has none."""
+    text, utf = printable(text), console.encoding.lower().startswith("utf")
     return text if utf else text.replace("±", "+/-")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.errors import InputError
+from offset_autoencoder.errors import InputError, writing
 from offset_autoencoder.io.files import read_json, read_npz, write_json, write_npz
 from offset_autoencoder.io.tables import read_numbers, write_csv
 from offset_autoencoder.runs.spec import RunSpec, SavedRun, Status
@@ -100,20 +100,22 @@ def write_run(folder: Path, spec: RunSpec, trained: TrainedRun, names: list[str]
 def copy_run(source: Path, folder: Path) -> None:
     """Copy a run's folder, whole or not at all; one that is there already is left as it is."""
     with _taking_place_of(folder) as temporary:
-        shutil.copytree(source, temporary, copy_function=shutil.copyfile, dirs_exist_ok=True)
+        for file in source.iterdir():
+            shutil.copyfile(file, temporary / file.name)
 
 
 @contextlib.contextmanager
 def _taking_place_of(folder: Path) -> Iterator[Path]:
     """An empty folder that becomes ``folder``, where there is none yet, if the block succeeds."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder.parent))
-    try:
-        temporary.chmod(0o755)
-        yield temporary
-        _take_place(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with writing(folder, folder.parent / TEMPORARY):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder.parent))
+        try:
+            temporary.chmod(0o755)
+            yield temporary
+            _take_place(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _take_place(temporary: Path, folder: Path) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from offset_autoencoder.data.prepared import PreparedData
 from offset_autoencoder.data.varying import PreparedSplits, load_splits
-from offset_autoencoder.errors import InputError
+from offset_autoencoder.errors import InputError, run_command
 from offset_autoencoder.io.files import replace_folder, write_npz
 from offset_autoencoder.offsets.table import INFO, STATE
 from offset_autoencoder.paths import PREPARED
@@ -111,4 +111,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

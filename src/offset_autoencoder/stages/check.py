@@ -8,6 +8,7 @@ from pathlib import Path
 from offset_autoencoder import paths
 from offset_autoencoder.config import Params
 from offset_autoencoder.data.prepared import PreparedData
+from offset_autoencoder.errors import printable
 from offset_autoencoder.io.arrays import temporary_folder
 from offset_autoencoder.offsets.kind import find_kind, training_of
 from offset_autoencoder.reporting.terminal import progress
@@ -31,7 +32,7 @@ def check() -> None:
     with tempfile.TemporaryDirectory(prefix=".check.", dir=temporary_folder()) as folder:
         with progress("checking samples", n, float(n)) as report:
             data, lines = source.write(Path(folder), lambda count: report(float(count), count))
-        print("data: " + "\n".join(lines))
+        print("data: " + "\n".join(map(printable, lines)))
         _check_offsets(params, data)
     print("nothing is wrong with them that can be found without running functions or a training")
 

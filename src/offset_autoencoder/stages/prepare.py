@@ -41,7 +41,7 @@ from offset_autoencoder.data.summary import (
     summary_line,
     treatment_lines,
 )
-from offset_autoencoder.errors import InputError, Obstacles, adding, run_command
+from offset_autoencoder.errors import InputError, Obstacles, adding, printable, run_command
 from offset_autoencoder.evaluation import metrics
 from offset_autoencoder.io.arrays import ConcatenatedRows, Matrix, RowSubset, bytes_in_memory
 from offset_autoencoder.io.files import open_npy, replace_folder, sha256_of_array
@@ -62,7 +62,7 @@ def main() -> None:
     source = Source.load(load_checked_params())
     with replace_folder(paths.PREPARED) as folder:
         _, lines = source.write(folder)
-    print("prepared: " + "\n".join(lines))
+    print("prepared: " + "\n".join(map(printable, lines)))
 
 
 def load_checked_params() -> Params:

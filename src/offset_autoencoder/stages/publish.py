@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from offset_autoencoder.config import load_params
-from offset_autoencoder.errors import run_command
+from offset_autoencoder.errors import printable, run_command
 from offset_autoencoder.evaluation.metrics import check_metrics
 from offset_autoencoder.tracking.publish import publish
 from offset_autoencoder.tracking.served_models import publishing_models
@@ -19,9 +19,9 @@ def main() -> None:
     params = load_params()
     check_metrics(params)  # a change under tracking: reruns no other stage that would check it
     with publishing_models(params) as models:
-        print(publish(params).summary)
+        print(printable(publish(params).summary))
         for line in models.finish():
-            print(line)
+            print(printable(line))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from offset_autoencoder.config import Params, load_params
-from offset_autoencoder.errors import InputError
+from offset_autoencoder.errors import InputError, message_of, run_command
 from offset_autoencoder.paths import project_root
 from offset_autoencoder.runs.files import CHECKPOINTS, SPEC, read_saved_run
 from offset_autoencoder.runs.spec import RunSpec
@@ -53,7 +53,7 @@ def main() -> None:
             _follow(message, has_ended)
         except Exception as error:
             if not has_warned and not has_ended.is_set():
-                text = " ".join(str(error).split())[:300] or type(error).__name__
+                text = message_of(error)[:300] or type(error).__name__
                 warning = f"warning: the training is not shown in MLflow for now: {text}"
                 print(warning, file=sys.stderr, flush=True)
             has_warned = True
@@ -214,4 +214,4 @@ class _LiveWriter:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

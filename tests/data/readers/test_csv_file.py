@@ -1,12 +1,21 @@
 import gzip
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from offset_autoencoder.data.readers.base import ColumnRoles
+from offset_autoencoder.data.readers import text_files
+from offset_autoencoder.data.readers.base import ColumnRoles, Columns, choose_features
 from offset_autoencoder.data.readers.text_files import read_csv_table
 from offset_autoencoder.errors import InputError
+
+
+@pytest.fixture(params=["by blocks", "row by row"])
+def how(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of many columns is read row by row, and is the same."""
+    if request.param == "row by row":
+        monkeypatch.setattr(text_files, "_WIDE", 1)
 
 
 @pytest.fixture
@@ -14,6 +23,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "x.csv"
 
 
+@pytest.mark.usefixtures("how")
 def test_roles(path: Path) -> None:
     path.write_text("name,a,kind,b,part\nu,1,cat,2.5,train\nv,3,dog,-4e2,test\n")
     table = read_csv_table(path, ColumnRoles(label="kind", id="name", split="part"))
@@ -24,6 +34,7 @@ def test_roles(path: Path) -> None:
     assert np.asarray(table.splits).tolist() == ["train", "test"]
 
 
+@pytest.mark.usefixtures("how")
 @pytest.mark.parametrize("ending", ["gz", "GZ"])
 def test_gzipped(tmp_path: Path, ending: str) -> None:
     text = "a,b\n" + "1,2\n" * 5000 + "0.5,7\n"
@@ -39,6 +50,7 @@ def test_gzipped(tmp_path: Path, ending: str) -> None:
             read_csv_table(zipped, ColumnRoles())
 
 
+@pytest.mark.usefixtures("how")
 def test_integer_ids_are_integers_and_others_stay_as_written(path: Path) -> None:
     path.write_text("id,a\n10,1\n-2,2\n")
     ids = read_csv_table(path, ColumnRoles(id="id")).ids
@@ -59,6 +71,7 @@ def test_integers_that_become_floats_late_in_a_long_file(path: Path) -> None:
     np.testing.assert_array_equal(x[-1], [0.5, 7])
 
 
+@pytest.mark.usefixtures("how")
 def test_bom_crlf_quotes_and_empty_lines(path: Path) -> None:
     path.write_bytes(b'\xef\xbb\xbfa,"b,c"\r\n"1",2\r\n\r\n3,4\r\n')
     table = read_csv_table(path, ColumnRoles())
@@ -67,6 +80,7 @@ def test_bom_crlf_quotes_and_empty_lines(path: Path) -> None:
     assert table.location(1, 1).endswith("x.csv, row 1 (line 4), column 'b,c'")
 
 
+@pytest.mark.usefixtures("how")
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -126,6 +140,7 @@ def test_wrong_roles(path: Path, roles: ColumnRoles, message: str) -> None:
 ROWS = np.arange(12.0).reshape(4, 3) ** 2 + 0.5
 
 
+@pytest.mark.usefixtures("how")
 @pytest.mark.parametrize(
     ("name", "separator", "tail"),
     [
@@ -169,6 +184,7 @@ def test_what_numpy_wrote(tmp_path: Path) -> None:
         assert read_csv_table(path, ColumnRoles()).columns == ("a", "b", "c")
 
 
+@pytest.mark.usefixtures("how")
 def test_without_a_header_columns_are_named_by_number(path: Path) -> None:
     path.write_text("5.1,3.5,setosa,7\n4.9,3.0,virginica,8\n")
     roles = ColumnRoles(features=("0", "1"), label="2", id="3", header=False)
@@ -218,3 +234,33 @@ def test_names_in_a_message_are_few(path: Path) -> None:
     with pytest.raises(InputError, match=r"known are 'c0', .* and 692 more") as caught:
         read_csv_table(path, ColumnRoles(label="zzz"))
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "cell", ["+1.5", " 1.5 ", "1_5", "\u0661", "1e5", "-.5", "nan", "NA", "0x1", "inf"]
+)
+def test_cells_are_the_same_numbers_row_by_row(
+    path: Path, cell: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.write_text(f"a,b\n1,2\n{cell},3\n")
+    ends = []
+    for wide in (1, 4096):
+        monkeypatch.setattr(text_files, "_WIDE", wide)
+        try:
+            ends.append(repr(read_csv_table(path, ColumnRoles()).x.tolist()))
+        except InputError as error:
+            ends.append(str(error))
+    assert ends[0] == ends[1]
+
+
+def test_many_columns_are_chosen_and_read_in_time(path: Path) -> None:
+    names = tuple(f"c{i}" for i in range(100_000))
+    roles = ColumnRoles(features=names[:-1], label=names[-1], exclude=("c",))
+    started = time.process_time()
+    assert choose_features(Columns((*names, "c")), roles, "x.csv") == names[:-1]
+    assert len(choose_features(Columns((*names, "c")), ColumnRoles(), "x.csv")) == len(names) + 1
+    values = np.random.default_rng(0).integers(0, 9, (3, 50_000))
+    rows = "\n".join(",".join(map(str, row)) for row in values)
+    path.write_text(f"{','.join(names[:50_000])}\n{rows}\n")
+    np.testing.assert_array_equal(read_csv_table(path, ColumnRoles()).x, values)
+    assert time.process_time() - started < 20  # minutes where the square of columns counts

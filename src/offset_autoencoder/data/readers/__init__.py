@@ -16,6 +16,7 @@ from offset_autoencoder.data.readers.role_values import Origin
 from offset_autoencoder.data.readers.text_files import CSV
 from offset_autoencoder.errors import InputError, first_names
 from offset_autoencoder.io.arrays import real_parts
+from offset_autoencoder.io.files import special_file
 
 READERS: tuple[Reader, ...] = (NPY, NPZ, CSV, PARQUET, HDF5, IDX)
 
@@ -103,9 +104,9 @@ def locate(raw: Path, name: str, key: str) -> Path:
     path = raw / inside
     if not path.exists():
         paths.copy_into_clone(raw)
-    if path.is_dir():
-        hint = folder_conversion(path) or _holds(path)
-        raise InputError(where, f"{path} is a folder, expected a file", hint)
+    if kind := special_file(path):
+        hint = folder_conversion(path) or _holds(path) if path.is_dir() else None
+        raise InputError(where, f"{path} is {kind}, expected a file", hint)
     if not path.exists():
         tracked = path.with_name(f"{path.name}.dvc").exists()
         hint = "DVC knows it: run dvc pull" if tracked else _holds(raw)

@@ -13,7 +13,6 @@ import re
 import shutil
 import struct
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -28,12 +27,13 @@ from offset_autoencoder.data.readers.named_arrays import choose_arrays, only_arr
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io import files
 from offset_autoencoder.io.arrays import TempArray, row_major, rows_per_chunk
-from offset_autoencoder.io.files import damaged, open_npy
+from offset_autoencoder.io.files import open_npy, reading
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _GZIP = b"\x1f\x8b"
 _COPIED = 1 << 20  # bytes at a time
 _DOWNLOAD = "download or copy it again"
+_MOST_DIMENSIONS = 64  # that NumPy's arrays have
 
 
 def read_idx(path: Path) -> NDArray[Any]:
@@ -53,12 +53,9 @@ def read_idx(path: Path) -> NDArray[Any]:
         plain.seek(0)
         if not is_gzipped:
             return _read_stream(path, plain)
-        try:
-            with gzip.open(plain) as stream:
-                return _read_stream(path, stream)
-        except (OSError, EOFError, zlib.error) as error:
-            what = f"is a damaged or truncated gzip: {error}"
-            raise InputError(str(path), what, _DOWNLOAD) from None
+        what = "is a damaged or truncated gzip"
+        with reading(path, what, _DOWNLOAD), gzip.open(plain) as stream:
+            return _read_stream(path, stream)
 
 
 def _read_stream(path: Path, stream: IO[bytes] | gzip.GzipFile) -> NDArray[Any]:
@@ -72,6 +69,9 @@ def _read_stream(path: Path, stream: IO[bytes] | gzip.GzipFile) -> NDArray[Any]:
     if len(sizes) < header - 4:
         what = f"is truncated: {4 + len(sizes)} bytes, its header alone has {header}"
         raise InputError(str(path), what)
+    if dimensions > _MOST_DIMENSIONS:
+        what = f"is damaged: its header asks for {dimensions} dimensions"
+        raise InputError(str(path), what, _DOWNLOAD)
     shape = struct.unpack(f">{dimensions}I", sizes)
     values = TempArray()
     while content := stream.read(_COPIED):
@@ -148,13 +148,8 @@ def _open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
     with path.open("rb") as stream:
         if stream.read(1) == files.PICKLE:
             raise InputError(str(path), files.PICKLED, files.PLAIN)
-    if not zipfile.is_zipfile(path):
-        raise damaged(path, "is damaged, truncated or not an npz file")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            yield archive
-    except files.UNREADABLE as error:
-        raise damaged(path, f"is damaged or truncated: {error}") from None
+    with reading(path, "is damaged or truncated"), zipfile.ZipFile(path) as archive:
+        yield archive
 
 
 def _names(archive: zipfile.ZipFile) -> list[str]:
@@ -209,6 +204,8 @@ def _open(
             shape, is_fortran, dtype = npy_format.read_array_header_2_0(stream)
         if dtype.hasobject:
             raise InputError(where, files.PICKLED, files.PLAIN)
+        if min(shape, default=0) < 0:
+            raise ValueError(f"array {name!r} has the shape {shape}")
         yield stream, shape, is_fortran, dtype
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -129,13 +130,14 @@ class ColumnRoles:
         Raises:
             InputError: naming the setting, and the name that comes nearest.
         """
-        key, features = self.keys.location("features"), self.features or ()
+        known, features = frozenset(names), self.features or ()
+        key = self.keys.location("features")
         where = [f"{key}[{index}]" if len(features) > 1 else key for index in range(len(features))]
         named = [(self.keys.location(role), name) for role, name in self.named.items()]
         if self.keys.exclude and self.part in (None, "train"):
             named += [(self.keys.location("exclude"), name) for name in self.exclude]
         for setting, name in [*named, *zip(where, features, strict=True)]:
-            if name not in names:
+            if name not in known:
                 hint = did_you_mean(name, names)
                 raise InputError(setting, f"{origin} has no {noun} {name!r}", hint)
 
@@ -213,6 +215,7 @@ class Table:
             column = role_values.one_per_sample(role, array, origin, Path(self.origin))
             if column.dtype.kind == "S":
                 column = np.char.decode(column, "utf-8", "backslashreplace")
+            role_values.check_text(role, column, self.location)
             if self.x.ndim and len(column) != len(self.x):
                 what = f"holds {len(column)} values for {len(self.x)} samples"
                 raise InputError(origin.place, what)
@@ -261,7 +264,8 @@ class Columns:
 
     def without(self, others: Iterable[str]) -> tuple[str, ...]:
         """Names that are neither others nor part of the index."""
-        return tuple(name for name in self.names if name not in self.index.union(others))
+        left_out = self.index.union(others)
+        return tuple(name for name in self.names if name not in left_out)
 
 
 @dataclass(frozen=True)
@@ -308,9 +312,8 @@ def choose_features(columns: Columns, roles: ColumnRoles, origin: str) -> tuple[
             feature is left.
     """
     names = columns.names
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            raise InputError(origin, f"names column {name!r} twice", "give each its own name")
+    if (twice := _repeated(names)) is not None:
+        raise InputError(origin, f"names column {twice!r} twice", "give each its own name")
     for role, name in roles.named.items():
         if name in columns.lists:
             what = f"{origin} holds lists in column {name!r}, expected one {role} per sample"
@@ -331,17 +334,20 @@ def choose_features(columns: Columns, roles: ColumnRoles, origin: str) -> tuple[
     where = roles.keys.location("features")
     if not roles.features:
         raise InputError(where, "names no column", "null takes every one")
+    clashes = dict.fromkeys(roles.exclude, f"stands in {roles.keys.exclude}, too")
+    clashes |= {name: f"is the {role}, not a feature" for role, name in roles.named.items()}
+    if (twice := _repeated(roles.features)) is not None:
+        index = roles.features.index(twice, roles.features.index(twice) + 1)
+        raise InputError(f"{where}[{index}]", f"names column {twice!r} twice")
     for index, name in enumerate(roles.features):
-        if name in roles.features[:index]:
-            raise InputError(f"{where}[{index}]", f"names column {name!r} twice")
-        for role, other in roles.named.items():
-            if name == other:
-                what = f"column {name!r} is the {role}, not a feature"
-                raise InputError(f"{where}[{index}]", what)
-        if name in roles.exclude:
-            what = f"column {name!r} stands in {roles.keys.exclude}, too"
-            raise InputError(f"{where}[{index}]", what)
+        if name in clashes:
+            raise InputError(f"{where}[{index}]", f"column {name!r} {clashes[name]}")
     return roles.features
+
+
+def _repeated(names: Sequence[str]) -> str | None:
+    """First name that stands more than once; None where each stands once."""
+    return next((name for name, times in Counter(names).items() if times > 1), None)
 
 
 def only_column(path: Path, columns: Columns) -> str:

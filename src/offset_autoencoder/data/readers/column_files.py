@@ -50,12 +50,13 @@ def read_groups(
 
     width = sum(1 if places is None else len(places) for places in features.values())
     names = dict.fromkeys(features, "cell") | {name: role for role, name in roles.named.items()}
+    listed = list(names)
     others: dict[str, list[Any]] = {name: [] for name in roles.named.values()}
     x, row = TempArray(), 0
     for rows, read in groups:
         by_column, nulls, step = TempArray(), [], rows_per_chunk(rows)
         for first in range(0, len(names), step):
-            some = list(names)[first : first + step]
+            some = listed[first : first + step]
             table = read(some)
             for position, name in enumerate(some, first):
                 column = table.column(name)

@@ -16,7 +16,7 @@ from offset_autoencoder.data.readers.base import ColumnRoles, Reader, Table
 from offset_autoencoder.data.readers.named_arrays import choose_arrays, only_array
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import TempArray, rows_per_chunk
-from offset_autoencoder.io.files import damaged
+from offset_autoencoder.io.files import reading
 
 
 def read_hdf5_table(path: Path, roles: ColumnRoles) -> Table:
@@ -52,13 +52,9 @@ def _open(path: Path) -> Iterator[dict[str, Any]]:
         if isinstance(member, h5py.Dataset):
             arrays[name] = member
 
-    try:
-        with h5py.File(path, "r") as file:
-            file.visititems(visit)
-            yield arrays
-    # RuntimeError and KeyError of broken links and trees, OSError of all else.
-    except (OSError, RuntimeError, KeyError) as error:
-        raise damaged(path, f"is damaged, truncated or not HDF5: {error}") from None
+    with reading(path, "is damaged, truncated or not HDF5"), h5py.File(path, "r") as file:
+        file.visititems(visit)
+        yield arrays
 
 
 def _read(path: Path, arrays: dict[str, Any], name: str) -> NDArray[Any]:

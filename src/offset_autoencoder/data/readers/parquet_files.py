@@ -23,7 +23,7 @@ from offset_autoencoder.data.readers.column_files import (
 )
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import rows_per_chunk
-from offset_autoencoder.io.files import damaged
+from offset_autoencoder.io.files import reading
 
 
 def read_parquet_table(path: Path, roles: ColumnRoles) -> Table:
@@ -178,14 +178,10 @@ def _sources(
 
 @contextlib.contextmanager
 def _open(path: Path) -> Iterator[Any]:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        with pq.ParquetFile(path) as file:
-            yield file
-    except (pa.ArrowException, OSError) as error:
-        raise damaged(path, f"is damaged, truncated or not parquet: {error}") from None
+    with reading(path, "is damaged, truncated or not parquet"), pq.ParquetFile(path) as file:
+        yield file
 
 
 def _columns(file: Any) -> Columns:

@@ -53,6 +53,22 @@ def one_per_sample(role: str, array: NDArray[Any], origin: Origin, x: Path) -> N
     raise InputError(origin.place, what, hint)
 
 
+def check_text(role: str, values: NDArray[Any], location: Location) -> None:
+    """Refuse text ``(n,)`` that no file can hold: NumPy's arrays hold any number for a character.
+
+    Raises:
+        InputError: at the first lone surrogate, or number beyond Unicode.
+    """
+    if values.dtype.kind != "U" or not values.nbytes:
+        return
+    native = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
+    codes = native.view(np.uint32).reshape(len(values), -1)
+    is_odd = ((codes >= 0xD800) & (codes <= 0xDFFF)) | (codes > 0x10FFFF)
+    if len(rows := is_odd.nonzero()[0]):
+        what = f"the {role} holds half of a surrogate pair, or what is no character of Unicode"
+        raise InputError(location(int(rows[0])), what, "write it as UTF-8 can hold it")
+
+
 def as_names(role: str, values: NDArray[Any], origin: str, location: Location) -> NDArray[Any]:
     """Ids or labels as int64 or text; whole floats are integers.
 

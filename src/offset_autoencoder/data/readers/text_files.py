@@ -11,7 +11,6 @@ import csv
 import gzip
 import itertools
 import re
-import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +29,9 @@ from offset_autoencoder.data.readers.cells import (
 )
 from offset_autoencoder.data.readers.column_files import Convert, Group, read_groups, to_values
 from offset_autoencoder.data.readers.role_values import WHOLE
-from offset_autoencoder.errors import InputError, short_repr
-from offset_autoencoder.io.files import damaged
+from offset_autoencoder.errors import InputError, is_of_disk, short_repr
+from offset_autoencoder.io.arrays import TempArray
+from offset_autoencoder.io.files import reading
 
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 _FLOAT = r"^(-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|(?i:nan|inf))$"
@@ -41,6 +41,8 @@ _DECIMAL, _THOUSANDS = (
     re.compile(r"[-+]?\d+(,\d+)?"),
     re.compile(r"[-+]?\d{1,3}(,\d{3})*(\.\d+)?"),
 )
+_WIDE = 4096  # columns from which Arrow takes longer to make the columns of a block than to read it
+_PYTHONS_OWN = re.compile(r"[_\n]|[^\x00-\x7f]")  # in what float() takes for a number, not Arrow
 _SEPARATORS = ",;\t|"
 _LEAST_EVEN, _LEAST_SORTED = 3, 8  # numbers that are taken for names of columns
 
@@ -53,12 +55,14 @@ class Format:
         separator: Between two cells; None: any number of blanks.
         names: Of the columns.
         header: Line (from 1) that names the columns; 0 where there is none.
+        row_length: Characters of the longer one of the first two lines.
     """
 
     path: Path
     separator: str | None
     names: tuple[str, ...]
     header: int
+    row_length: int
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Rows below the header, each with the line (from 1) at which it ends."""
@@ -118,6 +122,8 @@ def _read(
         return read_groups(blocks, sources, roles, dtype, null_error, converters=converters)
 
     levels = {name: LevelCodes() for name in features if name in (roles.text or ())}
+    if len(features) >= _WIDE and not levels and (wide := _read_rows(form, features, roles)):
+        return *wide, {}
     try:
         try:
             x, columns = read(levels)
@@ -140,8 +146,40 @@ def _read(
             }
             x, columns = read({name: levels.get(name, text_to_numbers) for name in features})
     except (pa.ArrowException, OSError) as error:
+        if is_of_disk(error):
+            raise
         raise _locate_error(form, error) from None
     return x, columns, {name: codes.levels for name, codes in levels.items()}
+
+
+def _read_rows(
+    form: Format, features: tuple[str, ...], roles: ColumnRoles
+) -> tuple[NDArray[Any], dict[str, Any]] | None:
+    """:func:`_read` row by row; None where a row has not a plain number or text for each column."""
+    import pyarrow as pa
+
+    place = {name: index for index, name in enumerate(form.names)}
+    indices = None if features == form.names else [place[name] for name in features]
+    x, rows = TempArray(), 0
+    texts: dict[str, list[str]] = {role: [] for role in roles.named}
+    places = [(texts[role], place[name]) for role, name in roles.named.items()]
+    for _, cells in form.rows():
+        if len(cells) != len(form.names):
+            return None
+        numbers = cells if indices is None else [cells[index] for index in indices]
+        if _PYTHONS_OWN.search("".join(numbers)):
+            return None
+        try:
+            x.write(np.fromiter(map(float, numbers), np.float64, len(numbers)))
+        except ValueError:
+            return None
+        for column, index in places:
+            if not cells[index]:
+                return None
+            column.append(cells[index])
+        rows += 1
+    columns = {role: pa.chunked_array([some], pa.string()) for role, some in texts.items()}
+    return x.array(np.dtype(np.float64), (rows, len(features))), columns
 
 
 def _location(form: Format, row: int, name: str) -> str:
@@ -199,7 +237,7 @@ def _blocks(
         reader = arrow.open_csv(
             stream,
             read_options=arrow.ReadOptions(
-                block_size=_BLOCK,
+                block_size=max(_BLOCK, 4 * form.row_length),
                 column_names=form.names,
                 skip_rows=form.header,
             ),
@@ -244,8 +282,9 @@ def find_format(path: Path, roles: ColumnRoles) -> Format:
     line, header = first
     if not header:
         raise InputError(str(path), "is empty, expected a header and rows")
+    length = max(len(cells) + sum(map(len, cells)) for cells in (header, second[1]))
     if roles.header is False:
-        return Format(path, separator, tuple(map(str, range(len(header)))), 0)
+        return Format(path, separator, tuple(map(str, range(len(header)))), 0, length)
     # NumPy's savetxt writes its header as a comment.
     header = [re.sub(r"^#\s+", "", header[0]), *header[1:]]
     if separator is None and header[0].startswith("#"):
@@ -256,7 +295,7 @@ def find_format(path: Path, roles: ColumnRoles) -> Format:
         hint = f"set {roles.keys.header_is(False)} where there is none, the columns are then 0, 1, "
         hint += f"...; or {roles.keys.header_is(True)} where these are names"
         raise InputError(f"{path}, line 1", what, hint)
-    return Format(path, separator, tuple(header), line)
+    return Format(path, separator, tuple(header), line, length)
 
 
 def _is_data(header: Sequence[str], row: Sequence[str]) -> bool:
@@ -298,8 +337,8 @@ def _lines(path: Path, separator: str | None) -> Iterator[tuple[int, list[str]]]
     ``separator`` is that of :class:`Format`; of "" a line is one cell.
     """
     line = 0
-    try:
-        with _open(path) as stream:
+    with reading(path, "is a damaged or truncated gzip"), _open(path) as stream:
+        try:
             if not separator:
                 for line, text in enumerate(stream, start=1):
                     if text.strip():
@@ -310,12 +349,11 @@ def _lines(path: Path, separator: str | None) -> Iterator[tuple[int, list[str]]]
                 line = reader.line_num
                 if cells:
                     yield line, cells
-    except UnicodeDecodeError as error:
-        raise InputError(str(path), f"is not UTF-8 text: {error}", "save it as UTF-8") from None
-    except csv.Error as error:
-        raise InputError(f"{path}, line {line}", f"is not csv: {error}") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise damaged(path, f"is a damaged or truncated gzip: {error}") from None
+        except UnicodeDecodeError as error:
+            what = f"is not UTF-8 text: {error}"
+            raise InputError(str(path), what, "save it as UTF-8") from None
+        except csv.Error as error:
+            raise InputError(f"{path}, line {line}", f"is not csv: {error}") from None
 
 
 def _is_gzipped(path: Path) -> bool:

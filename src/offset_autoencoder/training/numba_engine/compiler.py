@@ -28,6 +28,8 @@ from numba import njit
 from numba.core import config as numba_config
 from numba.misc import appdirs as numba_appdirs
 
+from offset_autoencoder.errors import InputError
+
 # Neither is typed.
 _config: Any = numba_config
 _appdirs: Any = numba_appdirs
@@ -90,7 +92,7 @@ def compile_ahead() -> None:
     """Have all loops compiled and on disk, by a process of their own where they are not yet.
 
     Raises:
-        RuntimeError: where they cannot be compiled.
+        InputError: where they cannot be compiled.
     """
     folder = _folder()
     whole = folder / _WHOLE
@@ -104,7 +106,8 @@ def compile_ahead() -> None:
             part.unlink(missing_ok=True)  # of a process that was killed at it
         source = str(Path(__file__).parents[3])
         paths = [source, *filter(None, [os.environ.get("PYTHONPATH")])]
-        program = f"from {__package__}.epoch import compile_all; compile_all()"
+        program = f"from {__package__}.epoch import compile_all\n"
+        program += "from offset_autoencoder.errors import run_command\nrun_command(compile_all)"
         done = subprocess.run(
             [sys.executable, "-c", program],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), _VARIABLE: str(folder)},
@@ -113,7 +116,9 @@ def compile_ahead() -> None:
             check=False,
         )
         if done.returncode:
-            raise RuntimeError(f"the training loops cannot be compiled: {done.stderr[-2000:]}")
+            *_, reason = done.stderr.splitlines() or [f"exit status {done.returncode}"]
+            what = f"cannot be compiled: {reason.removeprefix('error: ')}"
+            raise InputError("the training loops", what)
         whole.touch()
 
 
