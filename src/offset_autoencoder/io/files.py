@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 import json
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.arrays import bytes_in_memory, release
 
 PICKLE = b"\x80"
 """First byte of every pickle since protocol 2."""
@@ -136,6 +138,40 @@ def open_npy(path: Path) -> NDArray[Any]:
     return array
 
 
+def check_digest(path: Path, digest: str | None, expected: str | None, remedy: str) -> None:
+    """Refuse a file whose content is not what it was when its digest was noted.
+
+    One written before digests were noted (``expected`` is None) is let pass.
+
+    Raises:
+        InputError: naming the file and the command that makes it anew.
+    """
+    if expected not in (None, digest):
+        raise InputError(str(path), "is damaged: its content is not what was written", remedy)
+
+
+def open_checked(path: Path, expected: str | None, remedy: str) -> NDArray[Any]:
+    """Memory-map an npy file, and compare it with its digest, once per process and state of it.
+
+    Raises:
+        InputError: as :func:`open_npy` and :func:`check_digest`, with the remedy.
+    """
+    try:
+        array = open_npy(path)
+    except InputError as error:
+        raise InputError(error.where, error.what, remedy) from None
+    status = path.stat()
+    state = (path.absolute(), status.st_ino, status.st_size, status.st_mtime_ns)
+    if expected is not None:
+        check_digest(path, _digest_in_state(*state), expected, remedy)
+    return array
+
+
+@functools.cache
+def _digest_in_state(path: Path, inode: int, size: int, modified: int) -> str:
+    return sha256_of_array(open_npy(path))
+
+
 class NpyWriter:
     """Writer of one float32 array ``(n, columns)``, block by block."""
 
@@ -214,10 +250,17 @@ def sha256_of_file(path: Path) -> str:
 
 
 def sha256_of_array(array: NDArray[Any]) -> str:
-    """SHA-256 of an array's dtype, shape and C-order bytes; equal arrays, equal digests."""
+    """SHA-256 of an array's dtype, shape and C-order bytes; equal arrays, equal digests.
+
+    Of a mapped array a piece at a time is in memory.
+    """
     contiguous = np.ascontiguousarray(array)
     digest = _digest_of_header(contiguous.dtype.str, contiguous.shape)
-    digest.update(contiguous.data if contiguous.size else b"")
+    content = contiguous.reshape(-1).view(np.uint8) if contiguous.nbytes else np.empty(0, np.uint8)
+    for start in range(0, len(content), bytes_in_memory()):
+        piece = content[start : start + bytes_in_memory()]
+        digest.update(piece.data)
+        release(piece)
     return digest.hexdigest()
 
 

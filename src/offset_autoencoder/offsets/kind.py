@@ -21,13 +21,13 @@ from offset_autoencoder.config.offset_kinds import OFFSETS, DataShape
 from offset_autoencoder.data.prepared import PreparedData, PreparedSplit
 from offset_autoencoder.errors import InputError, adding, did_you_mean
 from offset_autoencoder.io.arrays import ConcatenatedRows, RowSubset, chunks, rows_per_block
-from offset_autoencoder.io.files import open_npy, read_npz, replace_folder
+from offset_autoencoder.io.files import open_npy, replace_folder
 from offset_autoencoder.offsets.table import (
     INFO,
     SPLIT_SEED,
-    STATE,
     folder_of,
     read_info,
+    read_state,
     seed_folder,
     write_table,
 )
@@ -293,7 +293,7 @@ def stored_applier(folder: Path, kind: str) -> Apply:
     Raises:
         InputError: where its state is missing or damaged.
     """
-    return find_kind(str(folder), kind).applier(str(folder), read_npz(folder / STATE))
+    return find_kind(str(folder), kind).applier(str(folder), read_state(folder))
 
 
 def check_finite(where: str, array: NDArray[Any], first_row: int = 0) -> None:

@@ -34,11 +34,11 @@ from offset_autoencoder.evaluation.sample_errors import (
     thresholds,
 )
 from offset_autoencoder.io.arrays import chunks
-from offset_autoencoder.io.files import open_npy, sha256_of_json
+from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.models.inference import KerasNetwork, load_network
 from offset_autoencoder.offsets import kind as checks
 from offset_autoencoder.offsets.kind import Apply, Float32, Int64, Samples, stored_applier
-from offset_autoencoder.offsets.table import find_tables, read_info
+from offset_autoencoder.offsets.table import find_tables, open_vectors, read_info
 from offset_autoencoder.paths import MODELS, OFFSETS, PREPARED
 from offset_autoencoder.runs.files import read_saved_run
 from offset_autoencoder.runs.load import find_run, load_run
@@ -171,7 +171,7 @@ class InferenceModel:
         own, classes = data.split(split), data.schema.classes
         table, found = None, dict[str, list[Float32]]()
         if self.metadata.needs == "offset" and table_folder is not None:
-            table = open_npy(table_folder / f"{split}.npy")
+            table = open_vectors(table_folder, read_info(table_folder), split)
         for start, x in chunks(own.x):
             rows = slice(start, start + len(x))
             side: SideInputs = {"is_scaled": True, "ids": own.ids[rows]}
@@ -352,7 +352,7 @@ def open_run(run: str | Path, root: Path = Path(), model: str | None = None) -> 
     )
     return InferenceModel(
         metadata,
-        load_scale(splits.folder_of(spec.seed)),
+        splits.scale(spec.seed),
         offset,
         lambda: KerasNetwork(load_run(folder), architecture.system, str(folder)),
         lambda: splits.of(spec.seed),
