@@ -212,7 +212,7 @@ def load_prepared(folder: Path | str = paths.PREPARED) -> PreparedData:
     """
     folder = Path(folder)
     schema = load_schema(folder)
-    loaded = {name: _load_split(folder / name, name, schema) for name in schema.parts}
+    loaded = {name: _load_split(folder, name, schema) for name in schema.parts}
     return PreparedData(**loaded, schema=schema)
 
 
