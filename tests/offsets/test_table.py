@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import sha256_of_array, write_npz
+from offset_autoencoder.offsets.kind import stored_applier
 from offset_autoencoder.offsets.table import (
     OffsetTable,
     folder_of,
     load_table,
-    read_state,
     scale_factor,
     write_table,
 )
@@ -154,4 +154,4 @@ def test_another_array_than_was_written_is_refused(tmp_path: Path, shape: tuple[
         load_table(tmp_path, "mine", 4)
     write_npz(tmp_path / "mine" / "state.npz", {"seed": np.array(1)})
     with pytest.raises(InputError, match=rf"state\.npz: is damaged: .*{remedy}"):
-        read_state(tmp_path / "mine")
+        stored_applier(tmp_path / "mine")

@@ -222,10 +222,7 @@ def load_scale(folder: Path = paths.PREPARED, schema: Schema | None = None) -> S
     Raises:
         InputError: where ``scale.npz`` is missing, damaged or, where there is a schema, another.
     """
-    arrays = files.read_npz(folder / "scale.npz")
-    if schema is not None and schema.scale_sha256 is not None:
-        path = folder / "scale.npz"
-        files.check_digest(path, files.sha256_of_file(path), schema.scale_sha256, REMEDY)
+    arrays = files.read_npz(folder / "scale.npz", schema and schema.scale_sha256, REMEDY)
     if not {"shift", "factor"} <= arrays.keys() <= {*ScaleArrays._fields}:
         raise InputError(
             str(folder / "scale.npz"), "holds no shift and factor, or more than a scale"

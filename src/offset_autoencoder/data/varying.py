@@ -116,16 +116,12 @@ class PreparedSplits:
             is_inside = rows.dtype.kind == "i" and rows.min() >= 0 and rows.max() < len(ids)
             digest = files.sha256_of_array(ids[rows]) if is_inside else "beyond all samples"
             files.check_digest(path, digest, schema.digest(name, "ids"), REMEDY)
-            splits[name] = PreparedSplit(
-                x=(
-                    _copied(RowSubset(x, rows))
-                    if is_scaled_alike
-                    else open_array(folder, name, "x", schema)
-                ),
-                y=None if y is None else y[rows],
-                ids=ids[rows],
-                rows=rows,
-            )
+            y_of = None if y is None else y[rows]
+            if is_scaled_alike:
+                x_of = _copied(RowSubset(x, rows))
+            else:
+                x_of = open_array(folder, name, "x", schema)
+            splits[name] = PreparedSplit(x_of, y_of, ids[rows], rows)
         return PreparedData(**splits, schema=schema)
 
 

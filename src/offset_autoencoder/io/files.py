@@ -138,16 +138,25 @@ def open_npy(path: Path) -> NDArray[Any]:
     return array
 
 
-def check_digest(path: Path, digest: str | None, expected: str | None, remedy: str) -> None:
-    """Refuse a file whose content is not what it was when its digest was noted.
-
-    One written before digests were noted (``expected`` is None) is let pass.
+def check_digest(path: Path, digest: str | None, expected: str | None, remedy: str | None) -> None:
+    """Refuse a file with another digest than was noted (None: none was) when it was written.
 
     Raises:
         InputError: naming the file and the command that makes it anew.
     """
     if expected not in (None, digest):
         raise InputError(str(path), "is damaged: its content is not what was written", remedy)
+
+
+def check_file(path: Path, expected: str | None, remedy: str | None) -> None:
+    """Refuse a file whose bytes are not those that were written, as :func:`check_digest` does."""
+    if expected is not None:
+        try:
+            check_digest(path, sha256_of_file(path), expected, remedy)
+        except FileNotFoundError:
+            raise InputError(str(path), "no such file", remedy) from None
+        except OSError as error:
+            raise InputError(str(path), f"cannot be read: {error.strerror}", remedy) from None
 
 
 def open_checked(path: Path, expected: str | None, remedy: str) -> NDArray[Any]:
@@ -222,12 +231,15 @@ def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
                 np.lib.format.write_array(entry, np.asarray(array, order="C"), allow_pickle=False)
 
 
-def read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    """Read every array of an npz, never unpickling.
+def read_npz(
+    path: Path, expected: str | None = None, remedy: str | None = None
+) -> dict[str, NDArray[Any]]:
+    """Read every array of an npz, never unpickling; ``expected`` is its SHA-256, where it is known.
 
     Raises:
         InputError: where the file is missing, damaged, or holds pickled objects.
     """
+    check_file(path, expected, remedy)
     try:
         # Of np.load's archive each member is read in many small pieces.
         with zipfile.ZipFile(path) as archive:

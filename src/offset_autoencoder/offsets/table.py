@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import (
-    check_digest,
     npy_writer,
     open_checked,
     read_json,
-    read_npz,
     sha256_of_file,
     write_json,
     write_npz,
@@ -30,9 +28,9 @@ STATE = "state.npz"
 _KEYS = ["name", "kind", "params", "latent_dim", "input_dim", "rms", "largest", "digests", "data"]
 # Where splits vary: the seed whose split the table was fitted on.
 SPLIT_SEED = "split_seed"
-# SHA-256 of state.npz; tables of earlier versions lack it.
-_STATE_SHA256 = "state_sha256"
-_REMEDY = "run dvc repro --force --single-item offsets@{}"
+# Tables of earlier versions lack it.
+STATE_SHA256 = "state_sha256"
+REMEDY = "run dvc repro --force --single-item offsets@{}"
 
 
 @dataclass(frozen=True)
@@ -124,8 +122,8 @@ def write_table(
     write_npz(folder / STATE, state)
     rms = float(np.sqrt(squares["train"] / (samples["train"] * info["latent_dim"])))
     content = {**info, "rms": rms, "largest": largest, "digests": digests}
-    content[_STATE_SHA256] = sha256_of_file(folder / STATE)
-    keys = [*_KEYS, _STATE_SHA256, SPLIT_SEED]
+    content[STATE_SHA256] = sha256_of_file(folder / STATE)
+    keys = [*_KEYS, STATE_SHA256, SPLIT_SEED]
     write_json(folder / INFO, {key: content[key] for key in keys if key in content})
     return rms
 
@@ -197,7 +195,7 @@ def read_info(folder: Path) -> dict[str, Any]:
     info = read_json(folder / INFO)
     for key in _KEYS:
         if not isinstance(info, dict) or key not in info:
-            raise InputError(str(folder / INFO), f"lacks {key!r}", _REMEDY.format("NAME"))
+            raise InputError(str(folder / INFO), f"lacks {key!r}", REMEDY.format("NAME"))
     return dict(info)
 
 
@@ -207,18 +205,6 @@ def open_vectors(folder: Path, info: Mapping[str, Any], split: SplitName) -> Flo
     Raises:
         InputError: where they are missing or damaged.
     """
-    path, remedy = folder / f"{split}.npy", _REMEDY.format(info["name"])
+    path, remedy = folder / f"{split}.npy", REMEDY.format(info["name"])
     table: Float32 = open_checked(path, info["digests"][split], remedy)
     return table
-
-
-def read_state(folder: Path) -> dict[str, NDArray[Any]]:
-    """Arrays that determine f(x) of new samples.
-
-    Raises:
-        InputError: where they are missing or damaged.
-    """
-    info, path = read_info(folder), folder / STATE
-    state = read_npz(path)
-    check_digest(path, sha256_of_file(path), info.get(_STATE_SHA256), _REMEDY.format(info["name"]))
-    return state

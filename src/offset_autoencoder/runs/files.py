@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import (
-    check_digest,
+    check_file,
     read_json,
     read_npz,
     sha256_of_file,
@@ -145,8 +145,8 @@ def is_valid(folder: Path) -> bool:
         if folder.name != saved.id:
             return False
         if saved.digests:
-            for name in saved.digests:
-                _check_file(folder, saved, name)
+            for name, digest in saved.digests.items():
+                check_file(folder / name, digest, _AGAIN)
             return True
         if saved.status != "diverged":
             weights = read_npz(folder / WEIGHTS)
@@ -155,17 +155,6 @@ def is_valid(folder: Path) -> bool:
         return len(read_history(folder)["epoch"]) == saved.epochs
     except InputError:
         return False
-
-
-def _check_file(folder: Path, saved: SavedRun, name: str) -> None:
-    path = folder / name
-    if expected := saved.digests.get(name):
-        try:
-            check_digest(path, sha256_of_file(path), expected, _AGAIN)
-        except FileNotFoundError:
-            raise InputError(str(path), "no such file", _AGAIN) from None
-        except OSError as error:
-            raise InputError(str(path), f"cannot be read: {error.strerror}", _AGAIN) from None
 
 
 def read_saved_run(folder: Path) -> SavedRun:
@@ -190,8 +179,7 @@ def read_finished_run(folder: Path) -> tuple[RunSpec, dict[str, NDArray[np.float
     saved = read_saved_run(folder)
     if saved.status == "diverged":
         raise InputError(str(folder), "the run diverged: it has no weights")
-    _check_file(folder, saved, WEIGHTS)
-    return saved.spec, read_npz(folder / WEIGHTS)
+    return saved.spec, read_npz(folder / WEIGHTS, saved.digests.get(WEIGHTS), _AGAIN)
 
 
 def read_history(folder: Path) -> dict[str, NDArray[np.float64]]:
@@ -203,7 +191,7 @@ def read_history(folder: Path) -> dict[str, NDArray[np.float64]]:
     Raises:
         InputError: where the file is missing or damaged.
     """
-    _check_file(folder, read_saved_run(folder), HISTORY)
+    check_file(folder / HISTORY, read_saved_run(folder).digests.get(HISTORY), _AGAIN)
     return read_numbers(folder / HISTORY, _COLUMNS)
 
 

@@ -115,10 +115,9 @@ class InferenceModel:
     @functools.cached_property
     def _apply_offset(self) -> Apply | None:
         """Function that computes f(x) of scaled samples; None where nothing does."""
-        kind = self.metadata.offset_kind
-        if self.offset_folder is None or kind is None or self.metadata.needs == "offset":
+        if self.offset_folder is None or self.metadata.needs == "offset":
             return None
-        return stored_applier(self.offset_folder, kind)
+        return stored_applier(self.offset_folder)
 
     def features_of(self, columns: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
         """Samples (n, D) of the columns of a table, text and all, as the data set's came.

@@ -8,6 +8,7 @@ needed to read it. Of a server nothing as cheap tells, so it is asked each time.
 from __future__ import annotations
 
 import contextlib
+import getpass
 import hashlib
 import json
 import os
@@ -131,30 +132,29 @@ def publisher_lock(location: Location) -> Iterator[None]:
 
     lock = FileLock(location.lock)
     try:
-        location.lock.parent.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire(timeout=0)
+            held = lock.acquire(blocking=False)
         except Timeout:
             print(f"waiting for another publish (it holds {location.lock})", file=sys.stderr)
-            lock.acquire()
+            held = lock.acquire()
     except OSError as error:
         raise InputError(str(location.lock), f"cannot be locked: {error.strerror}") from None
-    try:
+    with held:
         yield
-    finally:
-        lock.release()
 
 
 def _lock_of_server(uri: str) -> Path:
-    import getpass
-
     # Clones of the project in other folders share nothing with this one but the machine.
-    user = "user"
-    with contextlib.suppress(KeyError, OSError):  # some containers have no name for it
-        user = getpass.getuser()
     server = uri.rpartition("@")[2].rstrip("/")
-    digest = hashlib.sha256(f"{user} {server}".encode()).hexdigest()[:16]
+    digest = hashlib.sha256(f"{user_name() or 'user'} {server}".encode()).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"offset-autoencoder-publish-{digest}.lock"
+
+
+def user_name() -> str | None:
+    """Name of the user; some containers run under a user id that has none."""
+    with contextlib.suppress(KeyError, OSError):
+        return getpass.getuser()
+    return None
 
 
 def connect(uri: str, *, write_ahead: bool = True) -> MlflowClient:
