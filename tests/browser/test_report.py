@@ -114,7 +114,10 @@ def test_a_phone_scrolls_down_only(open_page: OpenPage, report_file: Path) -> No
     for each in page.locator("details").all():
         each.evaluate("details => { details.open = true }")
     assert page.evaluate("document.documentElement.scrollWidth") == 375
-    wide = "[...document.querySelectorAll('main p, main h2, figcaption, fieldset, .plot, img')]"
+    wide = (
+        "[...document.querySelectorAll('main p, main h2, figcaption, fieldset, .plot, img, "
+        ".plot .role-legend text')]"
+    )
     assert page.evaluate(f"Math.max(...{wide}.map(e => e.getBoundingClientRect().right))") <= 375
 
 
@@ -152,6 +155,12 @@ def test_print_shows_all_of_it_on_white(
     assert page.locator("#learning-curve-numbers tbody td").first.is_visible()
     page.evaluate("window.dispatchEvent(new Event('afterprint'))")
     assert folded.count() > 3
+    # A4 within its margins, pixels: upright, and lying for the tables of many columns.
+    for width, tables in ((703, ".scroll:not(.wide) table, .plot svg"), (1032, ".wide table")):
+        page.set_viewport_size({"width": width, "height": 900})
+        elements = f"[...document.querySelectorAll('{tables}')]"
+        right = f"Math.max(...{elements}.map(e => e.getBoundingClientRect().right))"
+        assert 0 < page.evaluate(right) <= width
     printed = page.pdf(format="A4")
     assert printed.startswith(b"%PDF")
     assert len(printed) > 50_000

@@ -65,7 +65,7 @@
       spec.spec.width = spec.spec.height = Math.min(spec.spec.width, room);
       figure.dataset.columns = spec.columns;
     }
-    spec.config.legend.columns = plot.clientWidth < 520 ? 2 : 4;
+    spec.config.legend.columns = plot.clientWidth < 420 ? 1 : plot.clientWidth < 640 ? 2 : 4;
     try {
       if (figure.drawn) figure.drawn.finalize();
       figure.drawn = await window.vegaEmbed(plot, spec, options);
