@@ -101,7 +101,9 @@ def test_another_array_of_the_same_shape_is_refused(
         tmp_path / "other",
         prepared_of(
             {
-                name: replace(part, x=part.x + 1, y=part.y + 1, ids=part.ids[::-1])
+                name: replace(
+                    part, x=part.x + 1, y=np.zeros(len(part.x), np.int64), ids=part.ids[::-1]
+                )
                 for name, part in data.parts.items()
             },
             **{key: getattr(data.schema, key) for key in ("classes", "ids")},

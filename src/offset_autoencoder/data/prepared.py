@@ -222,7 +222,8 @@ def load_scale(folder: Path = paths.PREPARED, schema: Schema | None = None) -> S
     Raises:
         InputError: where ``scale.npz`` is missing, damaged or, where there is a schema, another.
     """
-    arrays = files.read_npz(folder / "scale.npz", schema and schema.scale_sha256, REMEDY)
+    expected = schema.scale_sha256 if schema else None
+    arrays = files.read_npz(folder / "scale.npz", expected, REMEDY)
     if not {"shift", "factor"} <= arrays.keys() <= {*ScaleArrays._fields}:
         raise InputError(
             str(folder / "scale.npz"), "holds no shift and factor, or more than a scale"
