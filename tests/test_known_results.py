@@ -11,7 +11,8 @@ from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 
 from offset_autoencoder.config.schema import Network
-from offset_autoencoder.evaluation.run_evaluation import evidence_lower_bound
+from offset_autoencoder.evaluation.decoding import SplitInference
+from offset_autoencoder.evaluation.run_metrics import evidence_lower_bound
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.runs.files import TrainedRun
 from offset_autoencoder.runs.load import FinishedRun, open_runs
@@ -123,8 +124,6 @@ def test_a_linear_vae_reaches_probabilistic_pca(beta: float, learning_rate: floa
         return
     # What evaluate reports of it is that bound.
     ((_, opened),) = open_runs({"vae": FinishedRun(architecture, 1, weights, 0.0)})
-    encoded = opened.encode(x, nothing["vae"])
-    reported = evidence_lower_bound(
-        "mean_squared_error", x, encoded, opened.decoder(x), draws=64, seed=0
-    )
+    split = SplitInference(opened, x, nothing["vae"].__getitem__)
+    reported = evidence_lower_bound("mean_squared_error", split, draws=64, seed=0)
     assert reported["elbo"] == pytest.approx(bound, rel=2e-3)

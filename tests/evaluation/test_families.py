@@ -20,12 +20,12 @@ from offset_autoencoder.evaluation.interventions import (
     draw,
     intervene,
 )
+from offset_autoencoder.evaluation.metric_sums import reconstruction_metrics
 from offset_autoencoder.evaluation.metrics import (
     CONDITIONS,
     METRICS,
     Domain,
     metric_of,
-    reconstruction_metrics,
 )
 from offset_autoencoder.evaluation.statistics import relative_change
 
@@ -74,7 +74,7 @@ def test_every_condition_of_a_metric_is_the_metric(metric: metrics.Metric) -> No
 def test_a_metric_in_blocks_is_that_of_the_whole(
     metric: metrics.Metric, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoding, "_BLOCK_VALUES", 7 * D)
+    monkeypatch.setattr(decoding, "_CACHED_VALUES", 7 * D)
     inputs = iter([("near", CODE, OFFSET)])
     ((_, values),) = decoded_metrics(X, inputs, lambda *_: NEAR, [metric.name], DOMAIN)
     whole = reconstruction_metrics(X, NEAR, DOMAIN)[metric.name]
@@ -91,6 +91,12 @@ def test_errors_of_samples_have_the_metric_as_mean(metric: metrics.Metric) -> No
         assert np.mean(errors) == pytest.approx(whole, rel=1e-6)
         first = reconstruction_metrics(X[:1], NEAR[:1], DOMAIN)[metric.name]
         assert errors[0] == pytest.approx(first, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_metric_has_one_source(name: str) -> None:
+    metric = METRICS[name]
+    assert [metric.function, metric.from_mse, metric.from_errors].count(None) == 2
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -27,7 +27,8 @@ from offset_autoencoder.evaluation.interventions import (
     evenly_spaced,
     intervene,
 )
-from offset_autoencoder.evaluation.metrics import METRICS, Domain, reconstruction_metrics
+from offset_autoencoder.evaluation.metric_sums import reconstruction_metrics
+from offset_autoencoder.evaluation.metrics import METRICS, Domain
 
 N, D, L = 50, 7, 3
 RNG = np.random.default_rng(0)

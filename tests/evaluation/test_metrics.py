@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +14,13 @@ from sklearn import metrics as reference
 from offset_autoencoder.config import Params
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.evaluation import metrics
+from offset_autoencoder.evaluation.metric_sums import MetricSums, reconstruction_metrics
 
 Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+def explained_variance(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
+    return reconstruction_metrics(x, reconstruction, metrics.Domain(None))["explained_variance"]
 
 
 def _pair(seed: int, shape: tuple[int, int] = (50, 7)) -> Pair:
@@ -29,7 +35,7 @@ def test_errors_and_explained_variance_are_scikit_learns(seed: int, n: int, widt
     wide, out = x.astype(np.float64), reconstruction.astype(np.float64)
     assert metrics.mse(x, reconstruction) == pytest.approx(reference.mean_squared_error(wide, out))
     assert metrics.mae(x, reconstruction) == pytest.approx(reference.mean_absolute_error(wide, out))
-    assert metrics.explained_variance(x, reconstruction) == pytest.approx(
+    assert explained_variance(x, reconstruction) == pytest.approx(
         reference.r2_score(wide, out, multioutput="variance_weighted")
     )
 
@@ -57,7 +63,7 @@ def test_psnr_in_decibels_of_a_known_error() -> None:
     x = np.zeros((4, 3))
 
     def psnr(reconstruction: NDArray[np.float64], data_range: tuple[float, float]) -> float:
-        return metrics.METRICS["psnr"].function(x, reconstruction, metrics.Domain(data_range))
+        return reconstruction_metrics(x, reconstruction, metrics.Domain(data_range))["psnr"]
 
     assert psnr(x + 0.1, (0, 1)) == pytest.approx(20)
     assert psnr(x + 0.1, (-1, 1)) == pytest.approx(20 + 20 * math.log10(2))
@@ -67,9 +73,29 @@ def test_psnr_in_decibels_of_a_known_error() -> None:
 def test_explained_variance_of_the_mean_is_zero_and_of_constant_data_unknown() -> None:
     x, _ = _pair(1)
     mean = np.broadcast_to(x.astype(np.float64).mean(axis=0), x.shape)
-    assert metrics.explained_variance(x, mean) == pytest.approx(0, abs=1e-12)
-    assert metrics.explained_variance(x, x) == 1
-    assert math.isnan(metrics.explained_variance(np.ones((3, 2)), np.zeros((3, 2))))
+    assert explained_variance(x, mean) == pytest.approx(0, abs=1e-12)
+    assert explained_variance(x, x) == 1
+    assert math.isnan(explained_variance(np.ones((3, 2)), np.zeros((3, 2))))
+
+
+@given(st.integers(0, 2**31), st.lists(st.integers(1, 9), min_size=1, max_size=6))
+@settings(max_examples=25, deadline=None)
+def test_in_blocks_of_any_size_the_metrics_are_those_of_the_whole(
+    seed: int, sizes: list[int]
+) -> None:
+    x, reconstruction = _pair(seed, (sum(sizes), 4))
+    x += 100  # a mean far from zero takes no digits of the variance
+    reconstruction += 100
+    anomalies = np.arange(len(x)) % 2 == 0
+    domain = metrics.Domain((100, 101), anomalies=anomalies if len(x) > 1 else None)
+    sums = MetricSums(domain, errors=["mae"])
+    ends = np.cumsum(sizes)[:-1]
+    for pair in zip(np.split(x, ends), np.split(reconstruction, ends), strict=True):
+        sums.add(*pair)
+    whole = reconstruction_metrics(x, reconstruction, domain)
+    assert sums.values() == pytest.approx(whole, rel=1e-9, abs=1e-9, nan_ok=True)
+    by_hand = np.abs(reconstruction.astype(np.float64) - x).mean(axis=1)
+    np.testing.assert_allclose(sums.errors("mae"), by_hand)
 
 
 def test_a_tiny_error_beside_large_values_is_not_lost_in_float32() -> None:
@@ -81,9 +107,9 @@ def test_a_tiny_error_beside_large_values_is_not_lost_in_float32() -> None:
 def test_only_metrics_that_apply_are_given() -> None:
     x, reconstruction = _pair(2)
     domain = metrics.Domain((0, 1), in_unit_interval=True)
-    every = metrics.reconstruction_metrics(x, reconstruction, domain)
+    every = reconstruction_metrics(x, reconstruction, domain)
     assert list(every) == [name for name, each in metrics.METRICS.items() if not each.detects]
-    few = metrics.reconstruction_metrics(x, reconstruction, metrics.Domain(None))
+    few = reconstruction_metrics(x, reconstruction, metrics.Domain(None))
     assert set(few) == {"mse", "mae", "explained_variance"}
 
 

@@ -15,7 +15,6 @@ from offset_autoencoder.evaluation.controls import NOISE, NOTHING
 from offset_autoencoder.evaluation.encoder_adaptation import donor_shift
 from offset_autoencoder.evaluation.interventions import EXCHANGES, MEAN, OMITTED, OWN, draw
 from offset_autoencoder.evaluation.metrics import Domain
-from offset_autoencoder.evaluation.probes import Splits, prepare_targets
 from offset_autoencoder.evaluation.run_evaluation import EvaluationSamples, evaluate_runs
 from offset_autoencoder.evaluation.sample_errors import TestedSamples
 from offset_autoencoder.models import dense
@@ -67,8 +66,8 @@ def finished(run: Run, image_shape: Any = None) -> FinishedRun:
     return FinishedRun(architecture, run.seed, {w.path: np.asarray(w) for w in model.weights}, 0.0)
 
 
-def offsets(run: Run, factor: float, split: SplitName) -> Any:
-    return TABLE[split] * np.float32(run.setting.spec.offset == "frozen")
+def offsets(run: Run, factor: float, split: SplitName, rows: Any) -> Any:
+    return TABLE[split][rows] * np.float32(run.setting.spec.offset == "frozen")
 
 
 def test_the_plain_code_is_that_of_the_same_encoder(
@@ -83,12 +82,7 @@ def test_the_plain_code_is_that_of_the_same_encoder(
         evaluate={"baselines": ["none"]},
     )
     runs = {run.label: (run, finished(run)) for run in params.runs}
-    samples = EvaluationSamples(
-        X,
-        prepare_targets(Splits(**X), None),
-        Domain.of(X["test"], (0.0, 1.0)),
-        TESTED,
-    )
+    samples = EvaluationSamples(X, Domain.of(X["test"], (0.0, 1.0)), TESTED)
     found = dict(evaluate_runs(runs, offsets, samples, params.evaluate))
     assert found.keys() == runs.keys()
     for label, (run, _) in runs.items():
@@ -119,10 +113,13 @@ def test_an_offset_is_the_scaled_table_and_zeros_without_one(
     table = SimpleNamespace(split=lambda _: stored)
     monkeypatch.setattr(run_evaluation, "load_table", lambda *_, **__: table)
     offsets = run_evaluation.run_offsets(Path(), {"train": 9, "validation": 5, "test": 4})
-    scaled, zeros = offsets(frozen, 0.1, "test"), offsets(second, 1.0, "validation")
+    scaled = offsets(frozen, 0.1, "test", slice(0, 9))
+    zeros = offsets(second, 1.0, "validation", slice(0, 9))
     assert scaled.dtype == zeros.dtype == np.float32
     np.testing.assert_array_equal(scaled, stored * np.float32(0.1))
     np.testing.assert_array_equal(zeros, np.zeros((5, 3)))
+    np.testing.assert_array_equal(offsets(frozen, 0.1, "test", np.array([3, 1])), scaled[[3, 1]])
+    assert offsets(second, 1.0, "validation", np.array([3, 1])).shape == (2, 3)
 
 
 def test_controls_are_handed_the_same_vectors(
@@ -146,8 +143,7 @@ def test_controls_are_handed_the_same_vectors(
     # Untrained, the control is the guest's own network: another seed's weights tell them apart.
     for name in ("none", "noisy"):
         runs[f"{name} seed=0"] = (runs[f"{name} seed=0"][0], runs[f"{name} seed=1"][1])
-    targets = prepare_targets(Splits(**X), None)
-    samples = EvaluationSamples(X, targets, Domain.of(X["test"], (0.0, 1.0)), TESTED)
+    samples = EvaluationSamples(X, Domain.of(X["test"], (0.0, 1.0)), TESTED)
     found = dict(evaluate_runs(runs, offsets, samples, params.evaluate))
     for name in ("none", "noisy"):
         assert list(found[f"{name} seed=0"].guests) == ["frozen seed=0", "two_encoder seed=0"]
@@ -205,7 +201,7 @@ def test_a_control_gives_the_same_in_every_order_and_by_keras(
     shape = (3, 3, 1) if kind == "convolutional" else None
     runs = {run.label: (run, finished(run, shape)) for run in params.runs}
     domain = Domain.of(X["test"], (0.0, 1.0), shape)
-    samples = EvaluationSamples(X, prepare_targets(Splits(**X), None), domain, TESTED)
+    samples = EvaluationSamples(X, domain, TESTED)
     forwards = dict(evaluate_runs(runs, offsets, samples, params.evaluate))
     if kind == "dense":
         monkeypatch.setattr(dense, "runs_in_numpy", lambda _: False)

@@ -6,14 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offset_autoencoder.config.schema import Network
+from offset_autoencoder.config.schema import Evaluate, Network
 from offset_autoencoder.config.systems import NoiseRange
+from offset_autoencoder.evaluation import decoding
+from offset_autoencoder.evaluation.decoding import SplitInference
 from offset_autoencoder.evaluation.metrics import Domain
-from offset_autoencoder.evaluation.run_evaluation import (
-    as_trained,
-    domain_of,
-    run_metrics,
-)
+from offset_autoencoder.evaluation.run_metrics import as_trained, domain_of, run_metrics
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.models.inference import Encoded
@@ -72,10 +70,13 @@ def measured_again(
     found = {}
     runs = {name: case.run for name, case in cases.items()}
     for name, opened in open_runs(runs):
-        encoded = opened.encode(X, cases[name].offset)
+        split = SplitInference(opened, X, cases[name].offset.__getitem__)
         domain = domain_of(runs[name], samples)
-        found[name] = run_metrics(runs[name], X, encoded, opened.decoder(X), domain, noise_seed=7)
+        found[name] = run_metrics(runs[name], split, domain, EVALUATE).columns
     return found
+
+
+EVALUATE = Evaluate(seed=7)
 
 
 @pytest.fixture(scope="module")
@@ -164,9 +165,9 @@ def run(
 
 
 def noise_of(run: FinishedRun, noise_seed: int = 7, parts: Encoded | None = None) -> Any:
-    noisy = as_trained(run, parts or encoded(), noise_seed)
+    noisy = as_trained(run, noise_seed)
     assert noisy is not None
-    return noisy[0]
+    return noisy(parts or encoded())[0]
 
 
 def test_the_noise_is_that_of_the_seed() -> None:
@@ -202,14 +203,24 @@ def test_noise_of_a_range_has_a_stddev_per_sample() -> None:
 def test_a_users_own_model_has_its_noise_on_the_offset(code: Any) -> None:
     users_own = Architecture(system="function", network=NETWORK, input_dim=D, function="m:f")
     parts = encoded(code=code, offset=TABLE)
-    noisy = as_trained(run(architecture=users_own), parts, 7)
+    noisy = as_trained(run(architecture=users_own), 7)
     assert noisy is not None
-    assert noisy[0] is code
-    np.testing.assert_allclose(noisy[1] - TABLE, noise_of(run()), atol=1e-6)
+    own_code, offset = noisy(parts)
+    assert own_code is code
+    np.testing.assert_allclose(offset - TABLE, noise_of(run()), atol=1e-6)
 
 
 def test_without_noise_nothing_is_drawn() -> None:
-    assert as_trained(run(stddev=0.0), encoded(), 7) is None
+    assert as_trained(run(stddev=0.0), 7) is None
+
+
+@pytest.mark.parametrize("rows", [1, 7, N - 1])
+def test_blocks_of_any_size_have_the_same_metrics(
+    rows: int, measured: dict[str, dict[str, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "_BLOCK_VALUES", rows * D)
+    for name, metrics in measured_again(CASES).items():
+        assert metrics == pytest.approx(measured[name], rel=1e-5)
 
 
 def test_without_a_known_range_there_is_no_psnr() -> None:
@@ -219,12 +230,8 @@ def test_without_a_known_range_there_is_no_psnr() -> None:
 
 
 def test_beyond_the_unit_range_there_is_no_cross_entropy() -> None:
-    metrics = run_metrics(
-        run(stddev=0),
-        X * 2,
-        encoded(),
-        lambda code, offset: X,
-        domain_of(run(), Domain.of(X * 2, (0, 2))),
-        noise_seed=0,
-    )
+    ((_, opened),) = open_runs({"none": CASES["none"].run})
+    domain = domain_of(run(), Domain.of(X * 2, (0, 2)))
+    split = SplitInference(opened, X * 2, (0 * TABLE).__getitem__)
+    metrics = run_metrics(run(stddev=0), split, domain, EVALUATE).columns
     assert {name.partition("_")[0] for name in metrics} == {"mse", "mae", "psnr", "explained"}

@@ -12,6 +12,7 @@ from scipy import stats
 
 from offset_autoencoder.config import SplitName
 from offset_autoencoder.evaluation import metrics, statistics
+from offset_autoencoder.evaluation.metric_sums import reconstruction_metrics
 from offset_autoencoder.evaluation.sign_flips import align
 from offset_autoencoder.evaluation.statistics import (
     Design,
@@ -219,7 +220,7 @@ def test_metrics_of_the_same_reconstructions_change_alike() -> None:
     rng = np.random.default_rng(0)
     x, first, second = rng.random((3, 40, 6))
     both = [
-        metrics.reconstruction_metrics(x, each, metrics.Domain((0, 1), in_unit_interval=True))
+        reconstruction_metrics(x, each, metrics.Domain((0, 1), in_unit_interval=True))
         for each in (first, 0.7 * second + 0.3 * x)
     ]
     changes = {

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from tests.users_module import users_module
 
-from offset_autoencoder.config.schema import Network
+from offset_autoencoder.config.schema import Evaluate, Network
+from offset_autoencoder.evaluation.decoding import SplitInference
 from offset_autoencoder.evaluation.interventions import OMITTED, OWN, PERMUTED, draw, intervene
 from offset_autoencoder.evaluation.metrics import Domain
-from offset_autoencoder.evaluation.run_evaluation import run_metrics
+from offset_autoencoder.evaluation.run_metrics import run_metrics
 from offset_autoencoder.models import inference
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.autoencoder import build_model
@@ -68,7 +69,8 @@ def test_where_the_code_sees_the_offset_an_exchange_reaches_the_code(module: str
     found = intervene(
         x, encoded.code, encoded.offset, decode, drawn, [OWN, OMITTED, PERMUTED], domain=domain
     )
-    clean = run_metrics(run, x, encoded, decode, domain, noise_seed=0)["mse_clean"]
+    split = SplitInference(opened, x, OFFSET.__getitem__)
+    clean = run_metrics(run, split, domain, Evaluate()).columns["mse_clean"]
     whole = build_model(architecture, 2)
 
     def error(offset: Any) -> float:

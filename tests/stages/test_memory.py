@@ -1,4 +1,4 @@
-"""The memory that prepare and offsets take does not grow with the data."""
+"""The memory that a stage takes does not grow with the data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROGRAM = """
 import json
 from pathlib import Path
 from offset_autoencoder.io import arrays
-from offset_autoencoder.stages import offsets, prepare
+from offset_autoencoder.stages import evaluate, offset_code, offsets, prepare, train
 arrays.CHUNK_VALUES = 1 << 20
 peaks = {}
 
@@ -30,10 +30,15 @@ peak("prepare")
 for name in ("projection", "whitened", "hash", "interference", "mine", "table", "centroid"):
     offsets.main([name])
     peak(name)
+offset_code.main()
+train.main()
+peak("train")
+evaluate.main()
+peak("evaluate")
 print(json.dumps(peaks))
 """
 PARAMS = """
-seeds: 2
+seeds: 1
 data: {source: file, path: x.npy, id: ids.npy, scale: standard}
 split: {}
 offsets:
@@ -45,10 +50,11 @@ offsets:
   table: {kind: file, path: table.npy, id: ids.npy}
   centroid: {kind: kmeans, n_clusters: 4}
 network: {latent_dim: 64, loss: mean_squared_error, output: linear}
-train: {}
+train: {epochs: 1, batch_size: 1024, memory_limit: 8 MB, engine: numba}
 models:
   none: {offset: projection}
-evaluate: {baselines: []}
+  noise: {offset: projection, stddev: 0.1}
+evaluate: {baselines: [none]}
 tracking: {}
 """
 

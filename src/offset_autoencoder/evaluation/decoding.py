@@ -1,27 +1,68 @@
-"""Metrics of many ways to decode the same samples, several at once, a block of rows at a time."""
+"""Samples encoded and decoded a block of rows at a time, and the metrics of what comes out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
 import numpy as np
 
-from offset_autoencoder.evaluation.metrics import (
-    METRICS,
-    Array,
-    Decode,
-    Domain,
-    Float64,
-    Metric,
-    checked_pair,
-)
+from offset_autoencoder.evaluation.metric_sums import MetricSums, variance_of
+from offset_autoencoder.evaluation.metrics import Array, Decode, Domain
+from offset_autoencoder.io.arrays import Matrix, chunks
+from offset_autoencoder.models.inference import Encoded, RunInference
 
 T = TypeVar("T")
 
-BLOCK_BYTES = 64 * 2**20
-_BLOCK_VALUES = 2**17  # of an array at a time, so that its float64 copies stay in the cache
+BLOCK_BYTES = 16 * 2**20
+_BLOCK_VALUES = 2**20  # of samples that are encoded and decoded at once: 8 MB in float64
+_CACHED_VALUES = 2**17  # of an array at a time, so that its float64 copies stay in the cache
+
+# From what the encoder gives to the decoder's inputs, for one block after the other.
+Change = Callable[[Encoded], tuple[Array | None, Array]]
+
+
+@dataclass(frozen=True)
+class SplitInference:
+    """A network's codes and reconstructions of the samples of a split, whatever their number.
+
+    Attributes:
+        x: Samples (n, features) float32, mapped or in memory.
+        offset: Function from rows to their offsets as they are added, (rows, L) float32.
+    """
+
+    inference: RunInference
+    x: Matrix
+    offset: Callable[[slice], Array]
+
+    def blocks(self) -> Iterator[tuple[Array, Encoded, Decode]]:
+        """Samples, their codes, and the decoder for them, block after block in order."""
+        size = max(1, _BLOCK_VALUES // self.x.shape[1])
+        for first, chunk in chunks(self.x):
+            for start in range(0, len(chunk), size):
+                x = chunk[start : start + size]
+                rows = slice(first + start, first + start + len(x))
+                yield x, self.inference.encode(x, self.offset(rows)), self.inference.decoder(x)
+
+    def measure(
+        self, changes: Mapping[T, Change], domain: Domain, errors: Sequence[str] = ()
+    ) -> dict[T, MetricSums]:
+        """Metrics under each change of the decoder's inputs; ``errors`` are kept sample by sample.
+
+        A block is decoded once under changes that give the very same arrays.
+        """
+        sums = {name: MetricSums(domain, errors=errors) for name in changes}
+        for x, encoded, decode in self.blocks():
+            outputs: dict[tuple[int, int], Array] = {}
+            pairs = {name: change(encoded) for name, change in changes.items()}
+            for name, pair in pairs.items():
+                key = id(pair[0]), id(pair[1])
+                if key not in outputs:
+                    outputs[key] = decode(*pair)
+                sums[name].add(x, outputs[key])
+        return sums
 
 
 def decoded_metrics(
@@ -44,10 +85,7 @@ def decoded_metrics(
     Raises:
         ValueError: where shapes do not fit, or psnr is asked for without a range.
     """
-    metrics = [METRICS[name] for name in names]
-    means = [METRICS["mse"]]
-    means += [m for m in dict.fromkeys(metrics) if m.from_mse is None and m is not means[0]]
-    variance = float(np.mean(np.var(x, axis=0, dtype=np.float64)))
+    variance = variance_of(x)
     samples, features = x.shape
     while first := next(inputs, None):
         _, code, offset = first
@@ -56,7 +94,7 @@ def decoded_metrics(
             most = max(1, BLOCK_BYTES // (8 * features + 16 * offset.shape[1]))
             rows = min(samples, most)
             group += islice(inputs, most // rows - 1)
-        sums = np.zeros((len(group), len(means)))
+        sums = [MetricSums(domain, names, variance=variance) for _ in group]
         for start in range(0, samples, rows):
             block = slice(start, start + rows)
             codes = [code[block] for _, code, _ in group if code is not None]
@@ -64,22 +102,9 @@ def decoded_metrics(
             output = decode(np.concatenate(codes) if codes else None, offsets)
             if output.shape != (shape := (len(offsets), features)):
                 raise ValueError(f"decoding must give {shape}, it gave {output.shape}")
-            for index, part in enumerate(np.split(output, len(group))):
-                sums[index] += _sums(x[block], part, means, domain)
-        for (key, *_), row in zip(group, (sums / samples).tolist(), strict=True):
-            values = {metric.name: mean for metric, mean in zip(means, row, strict=True)}
-            for metric in metrics:
-                if metric.from_mse is not None:
-                    values[metric.name] = metric.from_mse(values["mse"], variance, domain)
-            yield key, {name: values[name] for name in names}
-
-
-def _sums(x: Array, output: Array, metrics: Sequence[Metric], domain: Domain) -> Float64:
-    """Each metric's mean over samples times their number, a few rows at a time."""
-    step = max(1, _BLOCK_VALUES // x.shape[1])
-    sums = np.zeros(len(metrics))
-    for start in range(0, len(x), step):
-        rows = slice(start, start + step)
-        block, out = checked_pair(x[rows], output[rows])
-        sums += [len(block) * metric.function(block, out, domain) for metric in metrics]
-    return sums
+            for own, part in zip(sums, np.split(output, len(group)), strict=True):
+                step = max(1, _CACHED_VALUES // features)
+                for low in range(0, len(part), step):
+                    own.add(x[block][low : low + step], part[low : low + step])
+        for (key, *_), own in zip(group, sums, strict=True):
+            yield key, own.values()

@@ -25,6 +25,7 @@ AdaptationWord = Literal["cancels", "reinforces", "ignores", "inconclusive", "un
 # A slope this near zero moves the code by less than a twentieth of the offset.
 SMALL_SLOPE = 0.05
 _ROUNDING = float(np.finfo(np.float32).eps)
+_BLOCK_VALUES = 2**20  # of samples that are decoded at once
 
 
 @dataclass(frozen=True)
@@ -138,12 +139,17 @@ def donor_shift(
     ``sources`` (draws, n) is whose offset each sample gets. NaN without sources, or where all
     samples are alike.
     """
-    own = decode(code, offset).astype(np.float64)
     moved, whole = 0.0, 0.0
-    for source in sources:
-        way = x[source].astype(np.float64) - x
-        moved += float(np.sum((decode(code, offset[source]) - own) * way))
-        whole += float(np.sum(np.square(way)))
+    # Without a code the decoder encodes all samples again, whatever is asked of it.
+    size = len(x) if code is None else max(1, _BLOCK_VALUES // x.shape[1])
+    for start in range(0, len(x), size):
+        rows = slice(start, start + size)
+        codes = None if code is None else code[rows]
+        own = decode(codes, offset[rows]).astype(np.float64)
+        for source in sources:
+            way = x[source[rows]].astype(np.float64) - x[rows]
+            moved += float(np.sum((decode(codes, offset[source[rows]]) - own) * way))
+            whole += float(np.sum(np.square(way)))
     return moved / whole if whole > 0 else float("nan")
 
 

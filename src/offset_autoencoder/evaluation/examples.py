@@ -164,7 +164,7 @@ def _encoded_rows(
     x = np.asarray(data.test.x[rows])
     for run_id, inference in open_runs({run_id: trained for run_id, (_, trained) in runs.items()}):
         run, trained = runs[run_id]
-        offset = offsets(run, trained.offset_factor, "test")[rows]
+        offset = offsets(run, trained.offset_factor, "test", rows)
         yield run_id, inference, inference.encode(x, offset)
 
 

@@ -237,9 +237,9 @@ def intervene(
     return {item: means[item.canonical] for item in applied if item.canonical in means}
 
 
-def evenly_spaced(samples: int) -> NDArray[np.int64]:
-    """At most :data:`ENOUGH_ROWS` places of so many samples, ascending, evenly spaced."""
-    rows = min(samples, ENOUGH_ROWS)
+def evenly_spaced(samples: int, most: int | None = None) -> NDArray[np.int64]:
+    """At most so many places of samples, :data:`ENOUGH_ROWS`, ascending and evenly spaced."""
+    rows = min(samples, most or ENOUGH_ROWS)
     return np.arange(rows, dtype=np.int64) * samples // rows
 
 

@@ -19,6 +19,7 @@ from offset_autoencoder.config.registries import ACTIVATIONS, Registry
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.errors import InputError, did_you_mean, short_repr
 from offset_autoencoder.evaluation.detection import auroc, average_precision
+from offset_autoencoder.io.arrays import chunks
 
 Array = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -55,7 +56,8 @@ class Domain:
         """The domain of samples x (n, features)."""
         known = None if data_range is None else (data_range[0], data_range[1])
         shape = None if image_shape is None else tuple(image_shape)
-        return cls(known, bool(x.min() >= 0 and x.max() <= 1), shape)
+        in_unit_interval = all(part.min() >= 0 and part.max() <= 1 for _, part in chunks(x))
+        return cls(known, in_unit_interval, shape)
 
 
 @dataclass(frozen=True)
@@ -77,29 +79,38 @@ def _ratio_of_errors(values: Float64, baseline: Float64) -> Float64:
 class Metric:
     """A reconstruction metric; arrays are float64, samples (n, features) and values (n,).
 
+    It has one of three sources: its function, the mean squared error, or the errors of samples.
+
     Attributes:
+        function: From x, reconstruction and domain to the mean over samples of something: the
+            blocks of many samples are averaged.
         error_ratio: From values and baseline values to the ratio of the errors behind them, NaN
             where the baseline has no error.
         lacks: From the inputs to what no run can do without and none has, and its remedy.
         from_mse: From the mean squared error, the variance of x (mean over the features) and the
-            domain to the value; None for a mean over samples, which is averaged over blocks.
+            domain to the value.
+        from_errors: From the errors of all samples, (n,), and which of them are anomalies to how
+            well these are told from the others, whom only a test split has both of.
         per_sample: From x and reconstruction to each sample's value, (n,), whose mean the metric
             is; None where it is not known to be one.
-        detects: Whether it is one of how well the error of a sample tells anomalies from normal
-            samples, which only a test split has both of.
     """
 
     name: str  # its column in runs.csv, and its name in params.yaml
     label: str  # in pictures, with its unit
-    function: Callable[[Float64, Float64, Domain], float]  # of x and reconstruction
+    function: Callable[[Float64, Float64, Domain], float] | None = None
     higher_is_better: bool = False
     applies: Callable[[Domain], bool] = lambda domain: True
     error_ratio: Callable[[Float64, Float64], Float64] = _ratio_of_errors
     error_label: str = ""  # the name of that error in pictures
     lacks: Callable[[MetricInputs], tuple[str, str] | None] = lambda inputs: None
     from_mse: Callable[[float, float, Domain], float] | None = None
+    from_errors: Callable[[Float64, NDArray[np.bool_]], float] | None = None
     per_sample: Callable[[Float64, Float64], Float64] | None = None
-    detects: bool = False
+
+    @property
+    def detects(self) -> bool:
+        """True for how well the error of a sample tells anomalies from normal samples."""
+        return self.from_errors is not None
 
     def __post_init__(self) -> None:
         if not self.error_label:
@@ -150,21 +161,6 @@ def _crossentropy_per_sample(x: Float64, reconstruction: Float64) -> Float64:
     return -np.mean(x * np.log(clipped) + (1 - x) * np.log1p(-clipped), axis=1)
 
 
-def explained_variance(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
-    """Share of the variance that the reconstruction explains, over all features together.
-
-    ``1 − Σᵢⱼ (x'ᵢⱼ − xᵢⱼ)² / Σᵢⱼ (xᵢⱼ − meanᵢ(xᵢⱼ))²``: the coefficient of determination against
-    the best constant, the mean of each feature of these very samples. 1 is perfect, 0 is no
-    better than that mean. Residuals of a constant feature count: they are error all the same.
-    NaN where x does not vary at all. Arguments and errors as in `mse`.
-    """
-    x, reconstruction = checked_pair(x, reconstruction)
-    total = float(np.sum(np.square(x - np.mean(x, axis=0))))
-    if total == 0:
-        return float("nan")
-    return float(1 - np.sum(np.square(reconstruction - x)) / total)
-
-
 def _psnr(error: float, data_range: tuple[float, float] | None) -> float:
     """Peak signal-to-noise ratio in decibels: ``10·log10((high − low)² / mse)``.
 
@@ -176,6 +172,17 @@ def _psnr(error: float, data_range: tuple[float, float] | None) -> float:
     if not high > low:
         raise ValueError(f"data_range must be low < high, got {data_range}")
     return float("inf") if error == 0 else float(10 * np.log10((high - low) ** 2 / error))
+
+
+def _explained_variance(error: float, variance: float, domain: Domain) -> float:
+    """Share of the variance that the reconstruction explains, over all features together.
+
+    ``1 − Σᵢⱼ (x'ᵢⱼ − xᵢⱼ)² / Σᵢⱼ (xᵢⱼ − meanᵢ(xᵢⱼ))²``: the coefficient of determination against
+    the best constant, the mean of each feature of these very samples. 1 is perfect, 0 is no
+    better than that mean. Residuals of a constant feature count: they are error all the same.
+    NaN where x does not vary at all.
+    """
+    return 1 - error / variance if variance else float("nan")
 
 
 def _lacks_range(inputs: MetricInputs) -> tuple[str, str] | None:
@@ -205,22 +212,15 @@ def _lacks_unit_interval(inputs: MetricInputs) -> tuple[str, str] | None:
 
 def _detection(name: str, label: str, score: Callable[..., float], error_label: str) -> Metric:
     """Metric from the errors of samples, (n,), and which of them are anomalies."""
-
-    def function(x: Float64, reconstruction: Float64, domain: Domain) -> float:
-        errors = METRICS[domain.error].per_sample
-        assert errors is not None
-        return score(errors(x, reconstruction), domain.anomalies)
-
     return Metric(
         name,
         label,
-        function,
         higher_is_better=True,
         applies=lambda domain: domain.anomalies is not None,
         error_ratio=lambda values, baseline: _ratio_of_errors(1 - values, 1 - baseline),
         error_label=error_label,
         lacks=_lacks_anomalies,
-        detects=True,
+        from_errors=score,
     )
 
 
@@ -240,7 +240,6 @@ METRICS: Registry[Metric] = Registry(
         Metric(
             "psnr",
             "PSNR, dB",
-            lambda x, y, domain: _psnr(mse(x, y), domain.data_range),
             higher_is_better=True,
             applies=lambda domain: domain.data_range is not None,
             lacks=_lacks_range,
@@ -252,11 +251,10 @@ METRICS: Registry[Metric] = Registry(
         Metric(
             "explained_variance",
             "explained variance, share",
-            lambda x, y, _: explained_variance(x, y),
             higher_is_better=True,
             error_ratio=lambda values, baseline: _ratio_of_errors(1 - values, 1 - baseline),
             error_label="mean squared error",
-            from_mse=lambda error, variance, _: 1 - error / variance if variance else float("nan"),
+            from_mse=_explained_variance,
         ),
         _detection("auroc", "AUROC", auroc, "share of pairs in the wrong order"),
         _detection("average_precision", "average precision", average_precision, "lost precision"),
@@ -336,22 +334,6 @@ def badness(column: str, value: float) -> float:
     if not math.isfinite(value):
         return math.inf
     return -value if higher_is_better(column) else value
-
-
-def reconstruction_metrics(
-    x: NDArray[Any], reconstruction: NDArray[Any], domain: Domain
-) -> dict[str, float]:
-    """Every metric that applies to x and reconstruction, both (n, features), by name.
-
-    Raises:
-        ValueError: where the shapes differ, there is no sample, or x is outside the domain.
-    """
-    x, reconstruction = checked_pair(x, reconstruction)
-    return {
-        name: metric.function(x, reconstruction, domain)
-        for name, metric in METRICS.items()
-        if metric.applies(domain)
-    }
 
 
 def sample_errors(metric: str, x: NDArray[Any], reconstruction: NDArray[Any]) -> Array | None:

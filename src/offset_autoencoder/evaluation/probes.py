@@ -144,8 +144,8 @@ class Targets:
 class Probe:
     """Result of probing one part, on the test split; standard errors are over test samples.
 
-    The share of the variance of x that is explained is that of all features together, as
-    :func:`.metrics.explained_variance`. Below zero it says less than the mean does.
+    The share of the variance of x that is explained is that of all features together, as the
+    metric ``explained_variance``. Below zero it says less than the mean does.
     """
 
     explained: float

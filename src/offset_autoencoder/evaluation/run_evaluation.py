@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from offset_autoencoder.config import SPLITS, Run, SplitName
-from offset_autoencoder.config.registries import ACTIVATIONS, LOSSES
 from offset_autoencoder.config.schema import Evaluate
-from offset_autoencoder.config.systems import draw_stddevs
 from offset_autoencoder.evaluation import encoder_adaptation, interventions
 from offset_autoencoder.evaluation.controls import (
     Controls,
@@ -26,24 +25,33 @@ from offset_autoencoder.evaluation.controls import (
     match_controls,
     twin_of,
 )
+from offset_autoencoder.evaluation.decoding import SplitInference
 from offset_autoencoder.evaluation.encoder_adaptation import EncoderAdaptation
 from offset_autoencoder.evaluation.interventions import Draws, Exchanges, Intervention
-from offset_autoencoder.evaluation.metrics import (
-    CONDITIONS,
-    METRICS,
-    VALIDATION,
-    Array,
-    Domain,
-    reconstruction_metrics,
+from offset_autoencoder.evaluation.metrics import METRICS, VALIDATION, Array, Domain
+from offset_autoencoder.evaluation.probes import (
+    Probe,
+    Splits,
+    Targets,
+    prepare_targets,
+    probe_parts,
 )
-from offset_autoencoder.evaluation.probes import Probe, Splits, Targets, probe_parts
-from offset_autoencoder.evaluation.sample_errors import SampleErrors, TestedSamples, measure_errors
+from offset_autoencoder.evaluation.run_metrics import (
+    as_deployed,
+    domain_of,
+    evidence_lower_bound,
+    run_metrics,
+)
+from offset_autoencoder.evaluation.sample_errors import SampleErrors, TestedSamples, thresholds
+from offset_autoencoder.io.arrays import Rows, rows_per_chunk, take
 from offset_autoencoder.models.inference import Decode, Encoded, RunInference
 from offset_autoencoder.offsets.table import load_table
 from offset_autoencoder.runs.load import FinishedRun, open_runs
 
-# From a run, the factor of its table and a split to f(x) as it is added, (n, L) float32.
-Offsets = Callable[[Run, float, SplitName], Array]
+_MOST_ROWS = 2**15  # of a split, for what is not added up in a pass over its samples
+
+# From a run, the factor of its table, a split and rows of it to f(x) as added, (rows, L) float32.
+Offsets = Callable[[Run, float, SplitName, "slice | Rows"], Array]
 
 
 @dataclass(frozen=True)
@@ -65,9 +73,31 @@ class EvaluationSamples:
     """The samples that runs are evaluated on."""
 
     x: Mapping[SplitName, Array]  # each split (n, D) float32
-    targets: Targets
     domain: Domain  # of the test split
     tested: TestedSamples
+    y: Mapping[SplitName, NDArray[np.int64]] | None = None  # class indices (n,), which are probed
+
+    @functools.cached_property
+    def rows(self) -> dict[SplitName, Rows]:
+        """The rows of each split for what takes more than a pass over it.
+
+        All up to 32,768, and 64 MB of samples; of more, as many, evenly spaced.
+        """
+        features = self.x["test"].shape[1]
+        most = min(_MOST_ROWS, max(interventions.ENOUGH_ROWS, rows_per_chunk(features)))
+        return {name: interventions.evenly_spaced(len(x), most) for name, x in self.x.items()}
+
+    @functools.cached_property
+    def some(self) -> dict[SplitName, Array]:
+        """The samples of those rows."""
+        rows = self.rows
+        return {n: x if len(x) == len(rows[n]) else take(x, rows[n]) for n, x in self.x.items()}
+
+    @functools.cached_property
+    def targets(self) -> Targets:
+        """The targets of probes, of those rows."""
+        y = None if self.y is None else Splits(*(self.y[n][self.rows[n]] for n in SPLITS))
+        return prepare_targets(Splits(*(self.some[name] for name in SPLITS)), y)
 
 
 def run_offsets(folder: Path, samples: Mapping[SplitName, int], seed: int | None = None) -> Offsets:
@@ -78,11 +108,14 @@ def run_offsets(folder: Path, samples: Mapping[SplitName, int], seed: int | None
     """
     table = functools.cache(functools.partial(load_table, folder, seed=seed))
 
-    def offsets(run: Run, factor: float, split: SplitName) -> Array:
+    def offsets(run: Run, factor: float, split: SplitName, rows: slice | Rows) -> Array:
         name, latent_dim = run.setting.spec.offset, run.setting.network.latent_dim
         if name is None:
-            return np.zeros((samples[split], latent_dim), np.float32)
-        return np.asarray(table(name, latent_dim).split(split), np.float32) * np.float32(factor)
+            count = len(range(samples[split])[rows]) if isinstance(rows, slice) else len(rows)
+            return np.zeros((count, latent_dim), np.float32)
+        stored = table(name, latent_dim).split(split)
+        kept = stored[rows] if isinstance(rows, slice) else take(stored, rows)
+        return np.asarray(kept, np.float32) * np.float32(factor)
 
     return offsets
 
@@ -91,13 +124,15 @@ def run_offsets(folder: Path, samples: Mapping[SplitName, int], seed: int | None
 class _Open:
     """A run that is open for inference, and all that its evaluation needs.
 
-    ``guests`` are by id the offsets of the test split and of some training samples.
+    ``encoded`` are the rows of :attr:`EvaluationSamples.rows`; ``guests`` are by id the offsets of
+    those of the test split and of some training samples.
     """
 
+    seed: int
     trained: FinishedRun
     inference: RunInference
+    offsets: Callable[[SplitName, slice], Array]
     encoded: Mapping[SplitName, Encoded]
-    draws: Mapping[SplitName, Draws]
     plain_code: Array | None
     references: Mapping[Network, str]
     guests: Mapping[str, Callable[[], Mapping[SplitName, Array]]]
@@ -120,6 +155,7 @@ def evaluate_runs(
     cores = os.cpu_count() or 1
     waiting: deque[tuple[str, Future[RunEvaluation]]] = deque()
     # Products are small, and all cores have runs of their own to evaluate.
+    _ = samples.targets  # computed once, before threads ask for them
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(cores) as pool:
         for run_id, opened in _opened_runs(runs, offsets, samples, evaluate):
             waiting.append((run_id, pool.submit(_evaluate, samples, evaluate, opened)))
@@ -139,39 +175,31 @@ def _opened_runs(
     evaluate: Evaluate,
 ) -> Iterator[tuple[str, _Open]]:
     plain_codes: dict[str, Array] = {}
-    draw = functools.partial(interventions.draw, evaluate.draws, seed=evaluate.seed)
-    draws_of = functools.cache(draw)
-    controls = match_controls({name: run for name, (run, _) in runs.items()}, _adds(offsets))
+    controls = match_controls(
+        {name: run for name, (run, _) in runs.items()}, _adds(offsets, samples)
+    )
     handed = _handed_offsets(controls, runs, offsets, samples)
     # Runs without anything added come first: the adaptation of the others is measured from theirs.
     ordered = sorted(runs, key=lambda run_id: not _is_plain(runs[run_id][0]))
     for run_id, inference in open_runs({run_id: runs[run_id][1] for run_id in ordered}):
         run, trained = runs[run_id]
+        own = functools.partial(offsets, run, trained.offset_factor)
         encoded = {
-            name: inference.encode(samples.x[name], offsets(run, trained.offset_factor, name))
+            name: inference.encode(samples.some[name], own(name, samples.rows[name]))
             for name in SPLITS
         }
         test = encoded["test"]
         if _is_plain(run) and test.code is not None and not test.offset.any():
             plain_codes[twin_of(run)] = test.code
-        latent_dim = test.offset.shape[1]
-        counts: dict[SplitName, int] = {
-            "test": len(test.offset),
-            "train": len(interventions.evenly_spaced(len(encoded["train"].offset))),
-        }
-        draws = {
-            split: draws_of(run_seed=run.seed, samples=count, latent_dim=latent_dim)
-            for split, count in counts.items()
-        }
         starts_as_plain = run.setting.spec.system_record.starts_as_plain
         plain_code = plain_codes.get(twin_of(run)) if starts_as_plain else None
         guests = {guest: handed[guest] for guest in controls.guests.get(run_id, ())}
         references = controls.references[run_id]
-        opened = _Open(trained, inference, encoded, draws, plain_code, references, guests)
-        yield run_id, opened
+        codes = encoded, plain_code
+        yield run_id, _Open(run.seed, trained, inference, own, *codes, references, guests)
 
 
-def _adds(offsets: Offsets) -> Callable[[Run], bool]:
+def _adds(offsets: Offsets, samples: EvaluationSamples) -> Callable[[Run], bool]:
     """Function that says if vectors other than zeros are added to a run's code."""
     of_table: dict[tuple[str | None, int], bool] = {}
 
@@ -179,7 +207,7 @@ def _adds(offsets: Offsets) -> Callable[[Run], bool]:
         spec = run.setting.spec
         key = spec.offset, run.setting.network.latent_dim
         if key not in of_table:
-            of_table[key] = bool(offsets(run, 1.0, "test").any())
+            of_table[key] = bool(offsets(run, 1.0, "test", samples.rows["test"]).any())
         return spec.system_record.learns_offset or of_table[key]
 
     return has_offset
@@ -197,13 +225,14 @@ def _handed_offsets(
     its network may not stay open until the control is.
     """
     guests = dict.fromkeys(guest for ids in controls.guests.values() for guest in ids)
-    rows: dict[SplitName, Any] = {
+    places: dict[SplitName, Any] = {
         "test": slice(None),
-        "train": interventions.evenly_spaced(len(samples.x["train"])),
+        "train": interventions.evenly_spaced(len(samples.rows["train"])),
     }
 
     def table(run: Run, factor: float) -> dict[SplitName, Array]:
-        return {split: offsets(run, factor, split)[kept] for split, kept in rows.items()}
+        rows = {split: samples.rows[split][kept] for split, kept in places.items()}
+        return {split: offsets(run, factor, split, rows[split]) for split in places}
 
     handed: dict[str, Callable[[], Mapping[SplitName, Array]]] = {}
     learned = {}
@@ -216,8 +245,8 @@ def _handed_offsets(
     for guest, inference in open_runs(learned):
         added = table(runs[guest][0], learned[guest].offset_factor)
         encoded = {
-            split: inference.encode(samples.x[split][kept], added[split]).offset
-            for split, kept in rows.items()
+            split: inference.encode(samples.some[split][kept], added[split]).offset
+            for split, kept in places.items()
         }
         handed[guest] = functools.partial(dict, encoded)
     return handed
@@ -225,62 +254,83 @@ def _handed_offsets(
 
 def _evaluate(samples: EvaluationSamples, evaluate: Evaluate, opened: _Open) -> RunEvaluation:
     run, inference, encoded = opened.trained, opened.inference, opened.encoded
-    test, train = encoded["test"], encoded["train"]
-    x, decode = samples.x["test"], inference.decoder(samples.x["test"])
+    splits = {
+        name: SplitInference(inference, x, functools.partial(opened.offsets, name))
+        for name, x in samples.x.items()
+    }
     domain = domain_of(run, samples.domain)
-    metrics = run_metrics(run, x, test, decode, domain, noise_seed=evaluate.seed)
-    compared = evaluate.metric if evaluate.metric in metrics else "mse"
-    metric = domain.error if METRICS[compared].detects else compared
-    metrics["trainable_parameters"] = inference.trainable_parameters
-    if test.log_variance is not None:
-        loss, count = run.architecture.network.loss, evaluate.draws
-        metrics |= evidence_lower_bound(loss, x, test, decode, draws=count, seed=evaluate.seed)
-    x_train, x_validation = samples.x["train"], samples.x["validation"]
-    on_validation = inference.decoder(x_validation)(
-        encoded["validation"].code, encoded["validation"].offset
-    )
     normal = replace(domain, anomalies=None)
-    train_metrics = reconstruction_metrics(
-        x_train, inference.decoder(x_train)(train.code, train.offset), normal
+    of_test = run_metrics(run, splits["test"], domain, evaluate)
+    compared = of_test.compared
+    metric = domain.error if METRICS[compared].detects else compared
+    metrics = {**of_test.columns, "trainable_parameters": inference.trainable_parameters}
+    if encoded["test"].log_variance is not None:
+        loss, count = run.architecture.network.loss, evaluate.draws
+        metrics |= evidence_lower_bound(loss, splits["test"], draws=count, seed=evaluate.seed)
+    on_train, on_validation = (
+        splits[name].measure({"": as_deployed}, normal, [domain.error])[""]
+        for name in ("train", "validation")
     )
-    validation_metrics = reconstruction_metrics(x_validation, on_validation, normal)
-    metrics |= {f"{name}{VALIDATION}": value for name, value in validation_metrics.items()}
+    metrics |= {f"{name}{VALIDATION}": value for name, value in on_validation.values().items()}
+    of_validation = on_validation.errors(domain.error).astype(np.float32)
+    return RunEvaluation(
+        metrics=metrics,
+        train_metric=on_train.values()[metric],
+        **_of_some(samples, evaluate, opened, tuple(dict.fromkeys(["mse", metric])), domain),
+        references=opened.references,
+        errors=SampleErrors(
+            domain.error,
+            of_test.errors,
+            thresholds(of_validation),
+            samples.tested,
+            of_test.compared_errors,
+        ),
+    )
+
+
+def _of_some(
+    samples: EvaluationSamples,
+    evaluate: Evaluate,
+    opened: _Open,
+    metrics: Sequence[str],
+    domain: Domain,
+) -> dict[str, Any]:
+    """What is measured on :attr:`EvaluationSamples.rows`, by field of :class:`RunEvaluation`."""
+    inference, encoded = opened.inference, opened.encoded
+    test, train = encoded["test"], encoded["train"]
+    places = interventions.evenly_spaced(len(train.offset))
+    x, x_train = samples.some["test"], samples.some["train"][places]
+    codes_of_train = None if train.code is None else train.code[places]
+    decodes: dict[SplitName, tuple[Array, Array | None, Decode]] = {
+        "test": (x, test.code, inference.decoder(x)),
+        "train": (x_train, codes_of_train, inference.decoder(x_train)),
+    }
+    draws = {
+        split: interventions.draw(
+            evaluate.draws,
+            seed=evaluate.seed,
+            run_seed=opened.seed,
+            samples=len(of_split),
+            latent_dim=test.offset.shape[1],
+        )
+        for split, (of_split, *_) in decodes.items()
+    }
+    exchange = functools.partial(
+        _exchanges, decodes=decodes, draws=draws, metrics=metrics, domain=domain
+    )
+    own: dict[SplitName, Array] = {"test": test.offset, "train": train.offset[places]}
     adaptation = None
     if test.offset.any() and test.code is not None:
         adaptation = encoder_adaptation.encoder_adaptation(
             test.code, test.offset, opened.plain_code
         )
-    rows = interventions.evenly_spaced(len(x_train))
-    some = x_train[rows]
-    some_codes = None if train.code is None else train.code[rows]
-    decodes: dict[SplitName, tuple[Array, Array | None, Decode]] = {
-        "test": (x, test.code, decode),
-        "train": (some, some_codes, inference.decoder(some)),
-    }
-    exchange = functools.partial(
-        _exchanges,
-        decodes=decodes,
-        draws=opened.draws,
-        metrics=tuple(dict.fromkeys(["mse", metric])),
-        domain=domain,
-    )
-    own: dict[SplitName, Array] = {"test": test.offset, "train": train.offset[rows]}
     codes = None if test.code is None else _splits(encoded, "code")
-    return RunEvaluation(
-        metrics=metrics,
-        train_metric=train_metrics[metric],
-        exchanges=exchange(own, interventions.chosen_interventions(evaluate)),
-        probes=probe_parts(codes, _splits(encoded, "offset"), samples.targets),
-        encoder_adaptation=adaptation,
-        references=opened.references,
-        guests={guest: exchange(handed()) for guest, handed in opened.guests.items()},
-        errors=measure_errors(
-            *(compared, domain.error),
-            samples=samples.tested,
-            test=(x, decode(test.code, test.offset)),
-            validation=(x_validation, on_validation),
-        ),
-    )
+    return {
+        "exchanges": exchange(own, interventions.chosen_interventions(evaluate)),
+        "probes": probe_parts(codes, _splits(encoded, "offset"), samples.targets),
+        "encoder_adaptation": adaptation,
+        "guests": {guest: exchange(handed()) for guest, handed in opened.guests.items()},
+    }
 
 
 def _exchanges(
@@ -317,84 +367,3 @@ def _is_plain(run: Run) -> bool:
     """True if nothing is added to the run's code, as params.yaml has it."""
     spec = run.setting.spec
     return is_plain_network(run) and spec.rms is None and spec.stddev == 0
-
-
-def domain_of(run: FinishedRun, samples: Domain) -> Domain:
-    """The domain of samples and of what the run makes of them."""
-    is_unit = ACTIVATIONS[run.architecture.network.output].output_range == "unit_interval"
-    domain = replace(samples, in_unit_interval=samples.in_unit_interval and is_unit)
-    return domain if METRICS[domain.error].applies(domain) else replace(domain, error="mse")
-
-
-def run_metrics(
-    run: FinishedRun, x: Array, encoded: Encoded, decode: Decode, domain: Domain, *, noise_seed: int
-) -> dict[str, float]:
-    """Every metric of a run under every condition, of samples (n, D) float32.
-
-    As deployed: the run's own offset. As trained: that and its own noise, the same draws
-    for every run of a seed; of a variational autoencoder a code drawn from its posterior. Clean:
-    neither.
-
-    Returns:
-        The columns of ``runs.csv``: ``mse``, ``mse_as_trained``, ``mse_clean``, and so on.
-    """
-
-    def metrics(code: Array | None, offset: Array) -> dict[str, float]:
-        return reconstruction_metrics(x, decode(code, offset), domain)
-
-    deployed = noisy = clean = metrics(encoded.code, encoded.offset)
-    if (drawn := as_trained(run, encoded, noise_seed)) is not None:
-        noisy = metrics(*drawn)
-    if encoded.offset.any():
-        clean = metrics(encoded.code, np.zeros_like(encoded.offset))
-    return {
-        f"{name}{condition}": values[name]
-        for name in deployed
-        for condition, values in zip(CONDITIONS, (deployed, noisy, clean), strict=True)
-    }
-
-
-def as_trained(
-    run: FinishedRun, encoded: Encoded, noise_seed: int
-) -> tuple[Array | None, Array] | None:
-    """Code and offset with the noise of training on them; None for a run without noise."""
-    if run.stddev == 0 and encoded.log_variance is None:
-        return None
-    seeds = np.random.SeedSequence(noise_seed, spawn_key=(run.seed,))
-    noise = np.random.default_rng(seeds).standard_normal(encoded.offset.shape, dtype=np.float32)
-    if encoded.code is not None and encoded.log_variance is not None:
-        noise *= np.exp(encoded.log_variance / 2)
-        return encoded.code + noise, encoded.offset
-    noise *= draw_stddevs(run.stddev, np.random.default_rng(seeds.spawn(1)[0]), len(noise))
-    # A model of the user's own was trained with its noise on the offset, whatever it does with it.
-    if encoded.code is None or run.architecture.system_record.is_users:
-        return encoded.code, encoded.offset + noise
-    return encoded.code + noise, encoded.offset
-
-
-def evidence_lower_bound(
-    loss: str, x: Array, encoded: Encoded, decode: Decode, *, draws: int, seed: int
-) -> dict[str, float]:
-    """``elbo``, ``nll`` and ``kl`` of samples (n, D), in nats per sample: elbo = −nll − kl.
-
-    The divergence of N(mean, variance) from N(0, 1) is exact, ``½ Σ (mean² + variance −
-    log variance − 1)`` over L (Kingma & Welling 2014, appendix B), the likelihood the mean over
-    ``draws`` codes per sample. Whatever beta the run was trained with, this is the bound itself.
-
-    Raises:
-        ValueError: for a run that is no variational autoencoder.
-    """
-    if encoded.code is None or encoded.log_variance is None:
-        raise ValueError("only a variational autoencoder has an evidence lower bound")
-    rng = np.random.default_rng(seed)
-    spread = np.exp(encoded.log_variance / 2)
-    likelihoods = []
-    for _ in range(draws):
-        noise = rng.standard_normal(spread.shape, dtype=np.float32)
-        noise *= spread
-        drawn = decode(encoded.code + noise, encoded.offset)
-        likelihoods.append(LOSSES[loss].negative_log_likelihood(x, drawn))
-    mean, log_variance = encoded.code.astype(np.float64), encoded.log_variance.astype(np.float64)
-    divergences = np.square(mean) + np.exp(log_variance) - log_variance - 1
-    nll, kl = float(np.mean(likelihoods)), float(np.mean(np.sum(divergences, axis=1)) / 2)
-    return {"elbo": -nll - kl, "nll": nll, "kl": kl}

@@ -84,25 +84,6 @@ class SampleErrors:
     compared: Array | None = None
 
 
-Pair = tuple[Array, Array]
-"""Samples and their reconstructions, both (n, features)."""
-
-
-def measure_errors(
-    compared: str, metric: str, *, samples: TestedSamples, test: Pair, validation: Pair
-) -> SampleErrors:
-    """Errors of the test samples in two metrics; thresholds of the second, which is a mean.
-
-    Raises:
-        ValueError: where shapes differ, or there is no sample.
-    """
-    errors, of_validation = (sample_errors(metric, *pair) for pair in (test, validation))
-    assert errors is not None
-    assert of_validation is not None
-    in_compared = errors if compared == metric else sample_errors(compared, *test)
-    return SampleErrors(metric, errors, thresholds(of_validation), samples, in_compared)
-
-
 def thresholds(errors: NDArray[Any]) -> tuple[float, ...]:
     """The :data:`QUANTILES` of errors (n,), interpolated linearly; NaN where an error is."""
     return tuple(np.quantile(errors.astype(np.float64), QUANTILES).tolist())

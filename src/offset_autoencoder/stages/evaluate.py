@@ -16,7 +16,6 @@ from offset_autoencoder.data.varying import PreparedSplits, load_splits
 from offset_autoencoder.errors import InputError, run_command
 from offset_autoencoder.evaluation import examples, run_evaluation
 from offset_autoencoder.evaluation.metrics import Domain, check_metrics, sample_metric
-from offset_autoencoder.evaluation.probes import Splits, prepare_targets
 from offset_autoencoder.evaluation.results import (
     ExperimentResults,
     experiment_results,
@@ -143,20 +142,19 @@ def samples_of(
     data: PreparedData, splits: PreparedSplits, evaluate: Evaluate
 ) -> run_evaluation.EvaluationSamples:
     """The samples of one split; their domain is that of all, so that all have the same metrics."""
-    x, y = ([getattr(data.split(name), part) for name in SPLITS] for part in ("x", "y"))
     classes, of_test = data.schema.classes, data.test.y
     is_anomaly = anomalies_of(data, evaluate)
     labels = None if classes is None or of_test is None else np.asarray(classes)[of_test]
-    # No probe has seen the labels of anomalies.
-    probed = None if labels is None or is_anomaly is not None else Splits(*y)
+    parts = {name: data.split(name) for name in SPLITS}
+    y = {name: part.y for name, part in parts.items() if part.y is not None}
     domain = Domain.of(data.test.x, data.schema.range, data.schema.image_shape)
     domain = replace(domain, anomalies=is_anomaly, error=sample_metric(evaluate))
     if splits.value_range is not None:
         low, high = splits.value_range
         domain = replace(domain, in_unit_interval=low >= 0 and high <= 1)
     return run_evaluation.EvaluationSamples(
-        x=dict(zip(SPLITS, x, strict=True)),
-        targets=prepare_targets(Splits(*x), probed),
+        x={name: part.x for name, part in parts.items()},
+        y=y if y and is_anomaly is None else None,  # no probe has seen the labels of anomalies
         domain=domain,
         tested=TestedSamples(data.test.ids, labels, is_anomaly),
     )
