@@ -55,7 +55,7 @@ def draw_block_error_rate(
     )
     known = base.transform_filter("datum.kind == 'theory'").mark_line(color="#000000", clip=True)
     dash = alt.StrokeDash("name:N").title(None).scale(domain=lines, range=list(dashes))
-    dash = dash.legend(symbolSize=900)
+    dash = dash.legend(symbolSize=900, labelLimit=220)
     colour = alt.Color("name:N").title(None).scale(domain=names, range=list(PALETTE[: len(names)]))
     counted = base.transform_filter("datum.kind == 'measured'").encode(colour)
     bars = counted.mark_rule(strokeWidth=1.8, clip=True).encode(

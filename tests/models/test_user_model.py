@@ -126,7 +126,10 @@ def returning(model: str) -> str:
         (returning("keras.Model({'x': x, 'o': offset}, y)"), "with the inputs"),
         (returning("keras.Model({'x': offset, 'offset': x}, y)"), "with the inputs"),
         (returning("keras.Model({'x': x, 'offset': offset}, z)"), "its output must have"),
-        (returning("keras.Model({'x': x, 'offset': offset}, [y, z])"), "its output must have"),
+        (
+            returning("keras.Model({'x': x, 'offset': offset}, {'y': y, 'z': z})"),
+            r"\(None, 6\), got {'y': \(None, 6\), 'z': \(None, 3\)} \(return the model",
+        ),
         ("def build(input_dim): ...", "raised TypeError: "),
         ("nothing = 1", "has no 'build'"),
         (
@@ -146,3 +149,19 @@ def test_what_is_no_such_model_is_one_line(write: Write, source: str, message: s
     with pytest.raises(InputError, match=message) as caught:
         build(write(source))
     assert "\n" not in str(caught.value)
+
+
+def test_a_precision_that_would_reach_no_layer_is_refused(write: Write) -> None:
+    """Keras keeps the policy by thread, and models are built in threads of their own."""
+    name = write(f'keras.config.set_dtype_policy("mixed_float16")\n{UNNAMED}')
+    try:
+        with pytest.raises(InputError, match=r"'mixed_float16' as it is imported.*in the function"):
+            build(name)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    inside = UNNAMED.replace(
+        "    x, offset", '    keras.config.set_floatx("float64")\n    x, offset'
+    )
+    model = build(write(inside))
+    assert {weight.dtype for weight in model.weights if "kernel" in weight.path} == {"float64"}
+    assert keras.config.floatx() == "float32"

@@ -174,7 +174,7 @@ class Project:
             versions={"keras": "3"},
         )
         has_diverged = run.label in self.diverged
-        saved = SavedRun(spec, "finished", self.epochs, self.epochs, None, False, 100)
+        saved = SavedRun(spec, "finished", self.epochs, self.epochs, None, False, 100, "numba")
         if has_diverged:
             saved = SavedRun(spec, "diverged", self.epochs, None, self.epochs, False, None)
         return saved.dump()

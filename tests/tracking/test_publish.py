@@ -70,6 +70,7 @@ def test_a_run_holds_params_curves_metrics_and_tags(published: Project) -> None:
         "setting": "gaussian stddev=0.2",
         "seed": "1",
         "status": "finished",
+        "engine": "numba",
         "dvc_stage": "train",
         "data_sha256": "d" * 64,
         "offset_sha256": spec["fingerprint"]["table"],

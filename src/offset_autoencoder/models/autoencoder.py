@@ -283,6 +283,9 @@ def build_user_model(architecture: Architecture, seed: int) -> Any:
     where = f"models with function {name}"
     build = find_attribute(where, name)
     latent_dim = architecture.network.latent_dim
+    if (policy := keras.config.dtype_policy().name) != "float32":  # one per thread, in Keras
+        what = f"its module sets the dtype policy {policy!r} as it is imported, which has no effect"
+        raise InputError(where, what, "set it in the function, or give its layers a dtype")
     with blame_user_code(where, "it"):
         model = _build_reproducibly(build, architecture.input_dim, latent_dim, seed)
     expected = {"x": (None, architecture.input_dim), "offset": (None, latent_dim)}
@@ -299,9 +302,10 @@ def build_user_model(architecture: Architecture, seed: int) -> Any:
             f"got {inputs or 'one without inputs'}",
             'build it as keras.Model({"x": x, "offset": offset}, reconstruction)',
         )
-    output = tuple(getattr(model.output, "shape", ()))
+    output = keras.tree.map_structure(lambda tensor: tuple(tensor.shape), model.output)
     if output != expected["x"]:
-        raise InputError(where, f"its output must have the shape {expected['x']}, got {output}")
+        what = f"its output must have the shape {expected['x']}, got {output}"
+        raise InputError(where, what, "return the model to the reconstruction alone, made flat")
     for layer in layers_named(model, "code"):
         shape = tuple(getattr(layer.output, "shape", ()))
         if shape != expected["offset"]:
@@ -321,7 +325,7 @@ def _build_reproducibly(build: Any, input_dim: int, latent_dim: int, seed: int) 
     Keras numbers unnamed layers thread by thread: in a new one their names do not depend on
     the models built before. It draws the seeds of unseeded layers from Python's generator.
     """
-    before = random.getstate()
+    before, floatx = random.getstate(), keras.config.floatx()
     random.seed(seed)
     try:
         with ThreadPoolExecutor(1) as pool:
@@ -329,3 +333,4 @@ def _build_reproducibly(build: Any, input_dim: int, latent_dim: int, seed: int) 
             return pool.submit(build, **arguments).result()
     finally:
         random.setstate(before)
+        keras.config.set_floatx(floatx)

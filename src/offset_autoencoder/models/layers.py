@@ -93,8 +93,22 @@ def dropout(x: Any, rate: float, layer: str, seed: int) -> Any:
     return keras.layers.Dropout(rate, seed=layer_seed(seed, name), name=name)(x)
 
 
+class _CodeLayer(keras.layers.Layer):  # type: ignore[misc]
+    """A layer that leaves shapes as they are, and whose arguments are attributes of it."""
+
+    _arguments: tuple[str, ...] = ()
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """The input's shape."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that rebuild the layer."""
+        return {**super().get_config(), **{key: getattr(self, key) for key in self._arguments}}
+
+
 @keras.saving.register_keras_serializable(package="offset_autoencoder")
-class CodeNoise(keras.layers.Layer):  # type: ignore[misc]
+class CodeNoise(_CodeLayer):
     """Add Gaussian noise in training: ``y = x + stddev · n``, n ~ N(0, 1) per coordinate.
 
     Of a range of standard deviations each vector draws its own. Unlike Keras's ``GaussianNoise``
@@ -112,6 +126,8 @@ class CodeNoise(keras.layers.Layer):  # type: ignore[misc]
     Shapes:
         ``(batch, features)`` to the same; any float dtype.
     """
+
+    _arguments = ("stddev", "seed")
 
     def __init__(self, stddev: float | Sequence[Any], seed: int = 0, **options: Any) -> None:
         super().__init__(**options)
@@ -133,17 +149,9 @@ class CodeNoise(keras.layers.Layer):  # type: ignore[misc]
             scale = scale.at(share)
         return inputs + scale * noise
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """The input's shape."""
-        return input_shape
-
-    def get_config(self) -> dict[str, Any]:
-        """Arguments that rebuild the layer."""
-        return {**super().get_config(), "stddev": self.stddev, "seed": self.seed}
-
 
 @keras.saving.register_keras_serializable(package="offset_autoencoder")
-class SampledCode(keras.layers.Layer):  # type: ignore[misc]
+class SampledCode(_CodeLayer):
     """Draw the code and add its KL divergence to the loss (Kingma & Welling 2014).
 
     In training ``z = mean + exp(½ · log_variance) · n``, n ~ N(0, 1) per coordinate; else the mean.
@@ -164,6 +172,8 @@ class SampledCode(keras.layers.Layer):  # type: ignore[misc]
         Inputs: mean and log variance, both (batch, L), and optionally standard normal draws
         (batch, L) to take instead of its own. Output: (batch, L).
     """
+
+    _arguments = ("beta", "scale", "warmup_steps", "seed")
 
     def __init__(
         self,
@@ -211,14 +221,9 @@ class SampledCode(keras.layers.Layer):  # type: ignore[misc]
         """The mean's shape."""
         return input_shape[0]
 
-    def get_config(self) -> dict[str, Any]:
-        """Arguments that rebuild the layer."""
-        own = {key: getattr(self, key) for key in ("beta", "scale", "warmup_steps", "seed")}
-        return {**super().get_config(), **own}
-
 
 @keras.saving.register_keras_serializable(package="offset_autoencoder")
-class UnitNorm(keras.layers.Layer):  # type: ignore[misc]
+class UnitNorm(_CodeLayer):
     """Scale each vector to unit L2 norm: ``y = x / ||x||``.
 
     A vector shorter than ``epsilon`` has no direction (all ReLUs before it dead, say): it
@@ -231,6 +236,8 @@ class UnitNorm(keras.layers.Layer):  # type: ignore[misc]
     Shapes:
         ``(batch, features)`` to the same; any float dtype.
     """
+
+    _arguments = ("epsilon",)
 
     def __init__(self, epsilon: float = 1e-6, **options: Any) -> None:
         super().__init__(**options)
@@ -248,14 +255,6 @@ class UnitNorm(keras.layers.Layer):  # type: ignore[misc]
         unit = ops.where(too_short, ops.zeros_like(inputs), inputs / length)
         return ops.cast(unit, dtype)
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """The input's shape."""
-        return input_shape
-
-    def get_config(self) -> dict[str, Any]:
-        """Arguments that rebuild the layer."""
-        return {**super().get_config(), "epsilon": self.epsilon}
-
 
 def _at_least_float32(values: Any) -> Any:
     """Values of half precision as float32, others as they are."""
@@ -264,14 +263,14 @@ def _at_least_float32(values: Any) -> Any:
 
 
 @keras.saving.register_keras_serializable(package="offset_autoencoder")
-class PowerNorm(keras.layers.Layer):  # type: ignore[misc]
+class PowerNorm(_CodeLayer):
     """Scale vectors to a mean squared norm of 1: ``y = x / √E‖x‖²`` (O'Shea & Hoydis 2017).
 
     In training the mean is that of the batch, and its gradient counts. Afterwards it is
     ``power``, a mean over the last batches of training: of all until there were 1 / ``rate``, then
     one with weights that fall off by 1 − ``rate`` from batch to batch. So a sample's code depends
     on no other sample, and the mean squared norm of new samples is 1 as far as they are like the
-    training samples.
+    training samples. The project's engines set ``power`` after each epoch to what it is over them.
 
     Args:
         rate: Weight of the latest batch.
@@ -279,6 +278,8 @@ class PowerNorm(keras.layers.Layer):  # type: ignore[misc]
     Shapes:
         ``(batch, features)`` to the same; any float dtype.
     """
+
+    _arguments = ("rate",)
 
     def __init__(self, rate: float = 0.05, **options: Any) -> None:
         super().__init__(**options)
@@ -304,17 +305,9 @@ class PowerNorm(keras.layers.Layer):  # type: ignore[misc]
         scale = ops.rsqrt(ops.maximum(power, 1e-12))
         return inputs * ops.cast(scale, inputs.dtype)
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """The input's shape."""
-        return input_shape
-
-    def get_config(self) -> dict[str, Any]:
-        """Arguments that rebuild the layer."""
-        return {**super().get_config(), "rate": self.rate}
-
 
 @keras.saving.register_keras_serializable(package="offset_autoencoder")
-class CodePenalty(keras.layers.Layer):  # type: ignore[misc]
+class CodePenalty(_CodeLayer):
     """Add ``l1 · Σ|x| + l2 · Σx²`` of each vector, averaged over the batch, to the loss.
 
     The vectors pass unchanged. Keras's own activity regularizers sum over the batch, so that
@@ -328,6 +321,8 @@ class CodePenalty(keras.layers.Layer):  # type: ignore[misc]
         ``(batch, features)`` to the same; any float dtype.
     """
 
+    _arguments = ("l1", "l2")
+
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **options: Any) -> None:
         super().__init__(**options)
         self.l1, self.l2 = float(l1), float(l2)
@@ -338,11 +333,3 @@ class CodePenalty(keras.layers.Layer):  # type: ignore[misc]
         each = self.l1 * ops.abs(inputs) + self.l2 * ops.square(inputs)
         self.add_loss(ops.mean(ops.sum(each, axis=-1)))
         return inputs
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """The input's shape."""
-        return input_shape
-
-    def get_config(self) -> dict[str, Any]:
-        """Arguments that rebuild the layer."""
-        return {**super().get_config(), "l1": self.l1, "l2": self.l2}

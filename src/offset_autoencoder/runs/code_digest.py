@@ -23,6 +23,7 @@ WEIGHT_CODE = (
     "training.batches",
     "training.engine",
     "training.keras_engine",
+    "training.keras_programs",
     "training.numba_engine",
     "training.state",
 )

@@ -209,7 +209,7 @@ class _Project:
             key=read.key,
             status="FAILED" if _diverged([read]) else "FINISHED",
             metrics=read.metrics,
-            tags={**record.tags, "status": read.saved.status},
+            tags={**record.tags, "status": read.saved.status, "engine": str(read.saved.engine)},
             folders=(read.folder,),
             parent=parent.record_id,
             datasets=self._datasets(read),

@@ -1,10 +1,6 @@
 """The Keras engine: any network, a stack of runs per thread, by Keras's own parts on TensorFlow.
 
-A Keras model is written once, for one run. Here its variables and its optimizer's get a leading
-axis of runs, ``tf.vectorized_map`` maps a training step over it, and one program loops over the
-batches with all of them as loop variables.
-
-The programs are compiled for a fixed number of runs per stack, which depends on the network
+Its programs are compiled for a fixed number of runs per stack, which depends on the network
 alone: XLA may round differently for another stack size, and a run must not depend on how
 many others train beside it. Places that no run needs are filled with copies.
 """
@@ -12,14 +8,14 @@ many others train beside it. Places that no run needs are filled with copies.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.models.architecture import steps_per_epoch
 from offset_autoencoder.models.autoencoder import Variables
-from offset_autoencoder.models.backend import keras, tf
+from offset_autoencoder.models.backend import tf
 from offset_autoencoder.runs.spec import Chunks
 from offset_autoencoder.training.batches import Rows, slices
 from offset_autoencoder.training.engine import (
@@ -31,6 +27,7 @@ from offset_autoencoder.training.engine import (
     Workers,
     epoch_pieces,
 )
+from offset_autoencoder.training.keras_programs import Programs, Stack, Tensor, is_mapped
 from offset_autoencoder.training.state import Job, TrainingData, Weights
 
 # Measured on two cores: a stack pays while all its weights stay in the second-level cache.
@@ -38,223 +35,7 @@ _STACKED_PARAMETERS = 131_072
 _LARGEST_STACK = 16
 # Of the training samples of a stack, where each run has samples of its own.
 _STACKED_BYTES = 2**30
-
-Tensor = Any
-
-# Methods of Keras's optimizers that its TensorFlow backend replaces by others, which write to
-# variables in place (for tf.distribute). Those of the base class leave that to the variables.
-_STATELESS = (
-    "_apply_weight_decay",
-    "_backend_update_step",
-    "_var_key",
-    "assign",
-    "assign_add",
-    "assign_sub",
-    "stateless_apply",
-)
-
-
-class Stack(NamedTuple):
-    """Runs that one program trains side by side; every array leads with the runs, R.
-
-    Attributes:
-        weights: The weights that train, each (R, ...).
-        state: The model's other variables.
-        optimizer: The optimizer's variables.
-        best_weights: The weights at the lowest validation loss so far.
-        best_state: The other variables there.
-    """
-
-    weights: list[Tensor]
-    state: list[Tensor]
-    optimizer: list[Tensor]
-    best_weights: list[Tensor]
-    best_state: list[Tensor]
-
-    def with_run(self, place: int, arrays: Sequence[NDArray[Any]]) -> Stack:
-        """The stack with another run in a place, from all its arrays."""
-        stacked = [np.array(array) for array in tf.nest.flatten(self)]
-        for array, value in zip(stacked, arrays, strict=True):
-            array[place] = value
-        return tf.nest.pack_sequence_as(self, [tf.constant(array) for array in stacked])
-
-    def run_arrays(self, place: int) -> list[NDArray[Any]]:
-        """All arrays of one run, for :meth:`with_run`."""
-        return [np.array(array[place]) for array in tf.nest.flatten(self)]
-
-    def best_of(self, place: int) -> Variables:
-        """One run's best variables so far."""
-        return Variables(
-            [np.array(array[place]) for array in self.best_weights],
-            [np.array(array[place]) for array in self.best_state],
-        )
-
-
-class Programs:
-    """Programs of a population, compiled when they are first called.
-
-    Attributes:
-        train: ``(stack, x, order, added, learning_rates)`` → ``(stack, loss)``, with x (n, D);
-            order (R, m) int32 rows of x, batch after batch, the last one possibly smaller;
-            added: a dict of what the model is fed beside x at those rows, ``offset`` (R, m, L)
-            and, where noise is an input, ``noise`` (R, m, L); learning_rates (steps, R);
-            loss (R,), the sum over the m samples.
-        validate: ``(stack, x, offset)`` → ``(loss, reconstruction)``, with x (n, D) or, where
-            splits vary, (R, n, D), and offset (R, n, L): means over the samples, (R,), of the
-            loss and of the reconstruction's share of it.
-        keep_best: ``(stack, better)`` → ``stack``; where better (R,), the weights are the best.
-    """
-
-    def __init__(self, population: Population) -> None:
-        self.population, self._model = population, population.model
-        self._loss = keras.losses.get(population.architecture.network.loss)
-        self._optimizer = _stateless_optimizer(population.optimizer, self._model)
-        self._initial_optimizer = [np.asarray(v) for v in self._optimizer.variables]
-        # XLA has slow convolutions only on a CPU, and no gradient of a loop within the loop.
-        compiled = not (_has_loop(self._model) or has_layer(self._model, "Conv"))
-        self.train = tf.function(self._train, jit_compile=compiled, autograph=False)
-        self.validate = tf.function(self._validate, jit_compile=compiled, autograph=False)
-        self.keep_best = tf.function(_keep_best, autograph=False)
-
-    @property
-    def noise_is_input(self) -> bool:
-        """True if noise is an input of its own, and not part of what is added to the code."""
-        return "noise" in self._model.input
-
-    def arrays_of(self, initial: Variables) -> list[NDArray[Any]]:
-        """All arrays of a run at its first epoch."""
-        variables = (*initial.weights, *initial.state)
-        return [*variables, *self._initial_optimizer, *variables]
-
-    def stack(self, initial: Sequence[Variables]) -> Stack:
-        """A stack of runs at their first epoch."""
-        runs = zip(*map(self.arrays_of, initial), strict=True)
-        arrays = iter([tf.constant(np.stack(values)) for values in runs])
-        model, optimizer = self._model, self._optimizer
-        weights, state = len(model.trainable_variables), len(model.non_trainable_variables)
-        sizes = (weights, state, len(optimizer.variables), weights, state)
-        return Stack(*([next(arrays) for _ in range(size)] for size in sizes))
-
-    def _losses(self, run: Variables, inputs: dict[str, Tensor], *, training: bool) -> Any:
-        """The reconstruction loss, the loss with those that layers add, and the state moved."""
-        output, state, added = self._model.stateless_call(
-            run.weights, run.state, inputs, training=training, return_losses=True
-        )
-        output = tf.cast(output, tf.float32)  # as Keras does, of half precision
-        reconstruction = tf.reduce_mean(self._loss(inputs["x"], output))
-        return reconstruction, reconstruction + sum(tf.cast(a, tf.float32) for a in added), state
-
-    def _step(self, batch: tuple[Variables, list[Tensor], dict[str, Tensor]]) -> Any:
-        """One step of one run: the batch's mean loss, and all variables after it."""
-        run, optimizer, inputs = batch
-        with tf.GradientTape() as tape:
-            tape.watch(run.weights)
-            _, loss, state = self._losses(run, inputs, training=True)
-        gradients = tape.gradient(loss, run.weights)
-        weights, optimizer = self._optimizer.stateless_apply(optimizer, gradients, run.weights)
-        return loss, weights, list(state), optimizer
-
-    def _train(
-        self,
-        stack: Stack,
-        x: Tensor,
-        order: Tensor,
-        added: dict[str, Tensor],
-        learning_rates: Tensor,
-    ) -> tuple[Stack, Tensor]:
-        runs, samples = order.shape
-        batch_size = self.population.batch_size
-        steps, rest = divmod(samples, batch_size)
-        is_rate = [v is self._optimizer._learning_rate for v in self._optimizer.variables]
-
-        def step(start: Tensor, size: int, weights: Any, state: Any, optimizer: Any) -> Any:
-            inputs = {
-                name: tf.slice(array, [0, start, 0], [runs, size, array.shape[2]])
-                for name, array in added.items()
-            }
-            inputs["x"] = tf.gather(x, tf.slice(order, [0, start], [runs, size]))
-            rate = learning_rates[start // batch_size]
-            values = [rate if own else v for own, v in zip(is_rate, optimizer, strict=True)]
-            return _map_runs(self._step, (Variables(weights, state), values, inputs), runs)
-
-        def full_step(number: Tensor, total: Tensor, *carried: Any) -> Any:
-            loss, *carried = step(number * batch_size, batch_size, *carried)
-            return number + 1, total + loss * float(batch_size), *carried
-
-        total, carried = tf.zeros([runs]), (stack.weights, stack.state, stack.optimizer)
-        if steps:
-            _, total, *carried = tf.while_loop(
-                lambda number, *_: number < steps,
-                full_step,
-                (0, total, *carried),
-                maximum_iterations=steps,
-            )
-        if rest:
-            loss, *carried = step(tf.constant(steps * batch_size), rest, *carried)
-            total = total + loss * float(rest)
-        return Stack(*carried, stack.best_weights, stack.best_state), total
-
-    def _validate(self, stack: Stack, x: Tensor, offset: Tensor) -> Any:
-        def losses(batch: tuple[Variables, Tensor, *tuple[Tensor, ...]]) -> Any:
-            run, offset, *own_x = batch
-            inputs = {"x": own_x[0] if own_x else x, "offset": offset}
-            if self.noise_is_input:
-                inputs["noise"] = tf.zeros_like(offset)
-            reconstruction, loss, _ = self._losses(run, inputs, training=False)
-            return loss, reconstruction
-
-        runs = (Variables(stack.weights, stack.state), offset, *([x] if x.shape.rank == 3 else []))
-        return _map_runs(losses, runs, int(offset.shape[0]))
-
-
-def has_layer(model: Any, *kinds: str) -> bool:
-    """True if a layer's class, or a base of it, has one of the texts in its name."""
-    names = {base.__name__ for layer in _all_layers(model) for base in type(layer).__mro__}
-    return any(kind in name for kind in kinds for name in names)
-
-
-def _has_loop(model: Any) -> bool:
-    """True if a layer loops, over steps say, or may: one of the user's own classes or functions."""
-    ours = ("keras.", "offset_autoencoder.")
-    return has_layer(model, "RNN", "Lambda") or not all(
-        layer.supports_jit and type(layer).__module__.startswith(ours)
-        for layer in _all_layers(model)
-    )
-
-
-def _all_layers(model: Any) -> list[Any]:
-    """The layers of a model, of models and wrappers within it, and the cells of recurrent ones."""
-    return list(model._flatten_layers(include_self=False))
-
-
-def _stateless_optimizer(name: str, model: Any) -> Any:
-    """Keras's optimizer of a name, as a function of its variables and the model's."""
-    kind = type(keras.optimizers.get(name))
-    (base,) = (base for base in kind.__mro__ if base.__name__ == "BaseOptimizer")
-    methods = {method: vars(base)[method] for method in _STATELESS}
-    optimizer = type(kind.__name__, (kind,), methods)()
-    optimizer.build(model.trainable_variables)
-    return optimizer
-
-
-def _map_runs(function: Any, stacked: Any, runs: int) -> Any:
-    """A function of one run, mapped over the leading axis; for a single run just called."""
-    if runs > 1:
-        return tf.vectorized_map(function, stacked)
-    result = function(tf.nest.map_structure(lambda array: array[0], stacked))
-    return tf.nest.map_structure(lambda array: tf.expand_dims(array, 0), result)
-
-
-def _keep_best(stack: Stack, better: Tensor) -> Stack:
-    def choose(new: list[Tensor], old: list[Tensor]) -> list[Tensor]:
-        """For each run the new arrays where it is better, else the old ones."""
-        return [
-            tf.where(tf.reshape(better, [-1] + [1] * (len(n.shape) - 1)), n, o)
-            for n, o in zip(new, old, strict=True)
-        ]
-
-    weights = choose(stack.weights, stack.best_weights)
-    return stack._replace(best_weights=weights, best_state=choose(stack.state, stack.best_state))
+_POWER_ROWS = 1024  # samples whose codes are in memory at a time, to measure their power
 
 
 class KerasEngine(Engine):
@@ -294,8 +75,8 @@ class KerasEngine(Engine):
 
 def runs_per_stack(population: Population) -> int:
     """Runs per stack: a power of two, from 16 for small networks down to 1 for large ones."""
-    if has_layer(population.model, "Conv") or _has_loop(population.model):
-        return 1  # vectorized_map cannot map the loop of a recurrent layer
+    if not is_mapped(population.model):
+        return 1
     share = max(1, _STACKED_PARAMETERS // max(1, population.model.count_params()))
     largest = min(_LARGEST_STACK, population.most_slots or _LARGEST_STACK)
     return int(min(largest, 2 ** (share.bit_length() - 1)))
@@ -328,7 +109,7 @@ class _StackedRuns(Slots):
             now, rates = np.split(rates, [steps_per_epoch(order.shape[1], size)])
             stack, loss = self.programs.train(stack, x, order, inputs, tf.constant(now, tf.float32))
             total += np.asarray(loss, np.float64)
-        self.stack = stack
+        self.stack = self._with_power(stack)
         losses = np.stack([total / len(self.data[0].x), *self._validate(jobs)])
         return losses.astype(np.float32).astype(np.float64)
 
@@ -384,6 +165,28 @@ class _StackedRuns(Slots):
             inputs["noise"] = tf.constant(np.stack(noises))
         return inputs
 
+    def _with_power(self, stack: Stack) -> Stack:
+        """The stack with the power over all training samples where a norm goes by it.
+
+        That of the last batches is of weights that have moved on, and of what dropout left.
+        """
+        places, samples = self.programs.power_places, len(self.data[0].x)
+        if not places:
+            return stack
+        total = np.zeros((len(self.data), len(places)))
+        for start in range(0, samples, _POWER_ROWS):
+            x = self._rows_of([of_run.x for of_run in self.data], slice(start, start + _POWER_ROWS))
+            total += np.asarray(self.programs.powers(stack, x), np.float64)
+        state = list(stack.state)
+        for place, power in zip(places, total.T / samples, strict=True):
+            state[place] = tf.constant(power, tf.float32)
+        return stack._replace(state=state)
+
+    def _rows_of(self, arrays: Sequence[Array], rows: slice) -> Tensor:
+        """Some samples: (n, D), or where splits vary those of each run, (R, n, D)."""
+        own = [np.asarray(array[rows]) for array in arrays]
+        return tf.constant(np.stack(own) if self.engine.sizes.varies else own[0])
+
     def _validate(self, jobs: Sequence[Job]) -> NDArray[np.float64]:
         """The validation loss of each run, and the reconstruction's share of it, (2, R)."""
         samples, total = len(self.data[0].x_validation), np.zeros((2, len(jobs)))
@@ -391,8 +194,7 @@ class _StackedRuns(Slots):
             offset = np.stack(
                 [job.offset_validation[rows] * np.float32(job.offset_factor) for job in jobs]
             )
-            x = [of_run.x_validation[rows] for of_run in self.data]
-            own_x = np.stack(x) if self.engine.sizes.varies else np.asarray(x[0])
-            losses = self.programs.validate(self.stack, tf.constant(own_x), tf.constant(offset))
+            x = self._rows_of([of_run.x_validation for of_run in self.data], rows)
+            losses = self.programs.validate(self.stack, x, tf.constant(offset))
             total += np.asarray(losses, np.float64) * len(offset[0])
         return total / samples
