@@ -6,8 +6,12 @@
 # clone of DVC's the clone's; the caller's own PYTHONPATH comes after it.
 src=$(dirname "$0")
 export PYTHONPATH="$src${PYTHONPATH:+:$PYTHONPATH}"
-caller=$({ tr '\0' '\n' < "/proc/$PPID/cmdline" | head -n 1; } 2> /dev/null)
-[ -n "$caller" ] || { caller=$(ps -o args= -p "$PPID" 2> /dev/null); caller=${caller%% *}; }
+words=$({ tr '\0' '\n' < "/proc/$PPID/cmdline"; } 2> /dev/null)
+[ -n "$words" ] || words=$(ps -o args= -p "$PPID" 2> /dev/null | tr ' ' '\n')
+caller=$(printf '%s\n' "$words" | head -n 1)
+# DVC tells no stage that it was told to pull.
+case $words in *"
+--pull"*) export OFFSET_AUTOENCODER_PULL=1 ;; esac
 for command in offset-autoencoder dvc; do
     for python in "$caller" python "$src/../.venv/bin/python" "${DVC_ROOT:-.}/.venv/bin/python" python3; do
         path=$(command -v "$python") || continue

@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,13 +82,50 @@ def test_missing_and_damaged_folders(tmp_path: Path, data: PreparedData) -> None
         load_prepared(tmp_path)
     write(tmp_path / "p", data)
     np.save(tmp_path / "p" / "test" / "x.npy", np.ones((3, 5), np.float32))
-    with pytest.raises(
-        InputError, match=r"x\.npy: is float32 \(3, 5\), schema\.json says .*\(3, 4\)"
-    ):
+    with pytest.raises(InputError, match=r"x\.npy: is damaged: .*\(run dvc repro --force prepare"):
         load_prepared(tmp_path / "p")
     (tmp_path / "p" / "test" / "x.npy").unlink()
     with pytest.raises(InputError, match=r"x\.npy: no such file"):
         load_prepared(tmp_path / "p")
     (tmp_path / "p" / "schema.json").write_text('{"source": "x"}')
     with pytest.raises(InputError, match="is not a schema"):
+        load_prepared(tmp_path / "p")
+
+
+@pytest.mark.parametrize("name", ["train/x.npy", "validation/y.npy", "test/ids.npy", "scale.npz"])
+def test_another_array_of_the_same_shape_is_refused(
+    tmp_path: Path, data: PreparedData, name: str
+) -> None:
+    write(tmp_path / "p", data)
+    write_prepared(
+        tmp_path / "other",
+        prepared_of(
+            {
+                name: replace(
+                    part, x=part.x + 1, y=np.zeros(len(part.x), np.int64), ids=part.ids[::-1]
+                )
+                for name, part in data.parts.items()
+            },
+            **{key: getattr(data.schema, key) for key in ("classes", "ids")},
+        ),
+        {},
+    )
+    shutil.copyfile(tmp_path / "other" / name, tmp_path / "p" / name)
+    with pytest.raises(InputError, match=rf"{name}: is damaged: .*\(run dvc repro --force prepare"):
+        load_scale(tmp_path / "p", load_prepared(tmp_path / "p").schema)
+
+
+def test_an_array_is_compared_once_as_long_as_it_is_untouched(
+    tmp_path: Path, data: PreparedData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "p", data)
+    load_prepared(tmp_path / "p")
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "sha256_of_array", None)
+        load_prepared(tmp_path / "p")
+    path = tmp_path / "p" / "train" / "x.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="is damaged"):
         load_prepared(tmp_path / "p")

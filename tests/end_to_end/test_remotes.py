@@ -143,6 +143,24 @@ def cloned(project: Path, folder: Path) -> Path:
     return clone
 
 
+@pytest.mark.parametrize("first", [["pull"], ["repro", "--pull", "train"]], ids=" ".join)
+def test_with_a_value_added_the_new_runs_alone_are_trained(
+    project: Path, tmp_path: Path, first: list[str]
+) -> None:
+    run(project, "dvc", "remote", "add", "--default", "--force", "shelf", str(tmp_path / "store"))
+    commit(project)
+    run(project, "dvc", "push")
+    clone = cloned(project, tmp_path)
+    (clone / "params.yaml").write_text(PARAMS.replace("rms: 0.1", "rms: [0.1, 0.2]"))
+    output = run(clone, "dvc", *first) + run(clone, "dvc", "repro", "train")
+    assert f"runs: {RUNS + 2} (2 trained, {RUNS} reused)" in output
+    for kept in (project / "models" / "runs").iterdir():
+        for name in ("spec.json", "weights.npz", "history.csv"):
+            assert (clone / kept.relative_to(project) / name).read_bytes() == (
+                kept / name
+            ).read_bytes()
+
+
 def test_after_a_pull_nothing_trains_and_every_run_is_published_once(
     pushed: Path, tmp_path: Path
 ) -> None:

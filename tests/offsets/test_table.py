@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.files import sha256_of_array
+from offset_autoencoder.io.files import sha256_of_array, write_npz
+from offset_autoencoder.offsets.kind import stored_applier
 from offset_autoencoder.offsets.table import (
     OffsetTable,
     folder_of,
@@ -144,8 +145,13 @@ def test_damaged_files_are_named(tmp_path: Path, name: str) -> None:
     assert str(caught.value).startswith(str(file))
 
 
-def test_array_of_another_latent_dim_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shape", [(7, 4), (7, 5)])
+def test_another_array_than_was_written_is_refused(tmp_path: Path, shape: tuple[int, int]) -> None:
     write(tmp_path / "mine")
-    np.save(tmp_path / "mine" / "test.npy", np.zeros((7, 5), dtype=np.float32))
-    with pytest.raises(InputError, match=r"test.npy: must be float32 \(n, 4\)"):
+    np.save(tmp_path / "mine" / "test.npy", np.zeros(shape, dtype=np.float32))
+    remedy = r"\(run dvc repro --force --single-item offsets@mine\)"
+    with pytest.raises(InputError, match=rf"test\.npy: is damaged: .*{remedy}"):
         load_table(tmp_path, "mine", 4)
+    write_npz(tmp_path / "mine" / "state.npz", {"seed": np.array(1)})
+    with pytest.raises(InputError, match=rf"state\.npz: is damaged: .*{remedy}"):
+        stored_applier(tmp_path / "mine")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.folders import contents
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.files import write_npz
+from offset_autoencoder.io.files import read_npz, sha256_of_file, write_npz
 from offset_autoencoder.runs import files
 from offset_autoencoder.runs.files import (
     TrainedRun,
@@ -62,6 +62,8 @@ def test_a_run_comes_back(write: Write, run: IdentifiedRun, make_trained: MakeTr
         "diverged_epoch": None,
         "stopped_early": False,
         "parameters": sum(value.size for value in weights.values()),
+        "digests": {name: sha256_of_file(folder / name) for name in ("history.csv", "weights.npz")},
+        "sha256": json.loads((folder / "spec.json").read_text())["sha256"],
     }
     with np.load(folder / "times.npz") as times:
         np.testing.assert_array_equal(times["ended"], trained.ended)
@@ -250,7 +252,9 @@ def remove(name: str) -> Callable[[Path], None]:
 
 
 def other_weights(folder: Path) -> None:
-    write_npz(folder / "weights.npz", {"encoder_1/kernel": np.zeros((6, 4), np.float32)})
+    """As many numbers, with checksums that are right."""
+    weights = read_npz(folder / "weights.npz")
+    write_npz(folder / "weights.npz", {name: value + 1 for name, value in weights.items()})
 
 
 @pytest.mark.parametrize(
@@ -267,6 +271,8 @@ def other_weights(folder: Path) -> None:
         damage("history.csv", b"\n1,", b"\n1,x"),
         damage("history.csv", b"\n2,", b"\n\xff,"),
         lambda folder: (folder / "spec.json").write_text("[]"),
+        damage("spec.json", b'"best_epoch": 2', b'"best_epoch": 1'),
+        damage("history.csv", b"\n1,0.", b"\n1,1."),
         other_weights,
         lambda folder: folder.rename(folder.parent / "another"),
     ],
@@ -276,6 +282,28 @@ def test_a_damaged_run_is_not_valid(write: Write, spoil: Callable[[Path], Any]) 
     spoil(folder)
     assert not is_valid(folder)
     assert not is_valid(folder.parent / "another")
+
+
+def test_weights_and_history_that_were_exchanged_are_not_read(
+    write: Write, make_trained: MakeTrained
+) -> None:
+    folder, other = write(), write("other", seed=1)
+    for name, read in (("weights.npz", read_finished_run), ("history.csv", read_history)):
+        shutil.copyfile(other / name, folder / name)
+        with pytest.raises(InputError, match=rf"{name}: is damaged: .* \(run dvc repro --force"):
+            read(folder)
+
+
+def test_a_run_of_before_there_were_digests_is_checked_as_it_was_then(write: Write) -> None:
+    folder = write()
+    document = json.loads((folder / "spec.json").read_text())
+    digests = document.pop("digests"), document.pop("sha256")
+    (folder / "spec.json").write_text(json.dumps(document))
+    assert all(digests)
+    assert is_valid(folder)
+    assert read_saved_run(folder).dump() == document
+    write_npz(folder / "weights.npz", {"encoder_1/kernel": np.zeros((6, 4), np.float32)})
+    assert not is_valid(folder)
 
 
 def test_a_run_needs_a_spec_and_no_times(write: Write) -> None:

@@ -357,7 +357,7 @@ def no_history(experiment: Experiment) -> None:
         (no_index, r"index\.csv: no such file \(run dvc repro\)"),
         (no_table, "no table of offset 'frozen'"),
         (no_weights, r"weights\.npz: no such file"),
-        (damaged_weights, r"weights\.npz: is not a readable npz"),
+        (damaged_weights, r"weights\.npz: is damaged: .*\(run dvc repro --force --single-item"),
         (no_history, r"history\.csv: no such file"),
     ],
 )

@@ -179,17 +179,29 @@ def spoil_history(folder: Path) -> None:
     (folder / "history.csv").write_text("epoch,loss,val_loss\n")
 
 
+def exchange_weights(folder: Path) -> None:
+    shutil.copy(Path("models/runs") / index()[1]["id"] / "weights.npz", folder)
+
+
 def test_damaged_runs_alone_are_trained_again_to_the_same_bytes(
     project: Path, experiment: Experiment
 ) -> None:
     before = experiment.contents("models", times=False)
-    spoils: list[Callable[[Path], None]] = [spoil_weights, spoil_history]
-    for row, spoil in zip(index()[2:4], spoils, strict=True):
+    spoils: list[Callable[[Path], None]] = [spoil_weights, spoil_history, exchange_weights]
+    spoiled = index()[2:5]
+    for row, spoil in zip(spoiled, spoils, strict=True):
         for place in ("models/runs", ".runs"):
             spoil(Path(place) / row["id"])
     spoil_weights(Path("models/runs") / index()[0]["id"])  # the store has it still
     spoil_weights(Path(".runs") / index()[5]["id"])  # models/ has it still
-    assert experiment.train() == ["training 2 runs", "runs: 6 (2 trained, 4 reused)"]
+    said = {row["id"]: f"{row['setting']} seed={row['seed']} ({row['id'][:12]})" for row in index()}
+    copied = index()[0]["id"]
+    assert experiment.train() == [
+        f"damaged: {said[copied]} is replaced by the copy that is kept",
+        *(f"damaged: {said[row['id']]} is trained anew" for row in spoiled),
+        "training 3 runs",
+        "runs: 6 (3 trained, 3 reused)",
+    ]
     assert experiment.contents("models", times=False) == before
     with experiment.without_training():
         experiment.train()

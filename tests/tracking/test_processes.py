@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import shutil
 import sqlite3
 import subprocess
@@ -183,10 +184,29 @@ def test_over_http(make_project: Make, tmp_path: Path, empty_store: Path) -> Non
         }
     assert not project.database.exists()
     assert not (project.root / "mlartifacts").exists()
-    gone = project.stage(MLFLOW_TRACKING_URI=uri)
-    assert (gone.returncode, gone.stdout) == (1, "")
-    assert f"MLflow server {uri}: cannot be reached" in gone.stderr
+    gone = project.stage(MLFLOW_TRACKING_URI=uri, MLFLOW_HTTP_REQUEST_MAX_RETRIES="1")
+    assert (gone.returncode, gone.stdout) == (0, "")
+    assert gone.stderr.startswith(f"warning: MLflow server {uri}: cannot be reached")
     assert len(gone.stderr.splitlines()) == 1
+
+
+def asked(url: str, **headers: str) -> int:
+    """The status that a server answers a call with, which is a POST but for its page."""
+    data = b'{"max_results": 1}' if "/api/" in url else None
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json", **headers})
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def listening(port: int) -> set[str]:
+    """The addresses of this machine that somebody listens at, at a port."""
+    lines = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
+    places = [line.split()[1] for line in lines.splitlines() if line.split()[3] == "0A"]
+    found = [place.rpartition(":")[0] for place in places if int(place[-4:], 16) == port]
+    return {str(ipaddress.ip_address(bytes.fromhex(place)[::-1])) for place in found}
 
 
 def test_ui_shows_the_runs_and_the_reports(project: Project) -> None:
@@ -201,4 +221,12 @@ def test_ui_shows_the_runs_and_the_reports(project: Project) -> None:
         artifact = f"get-artifact?path=reports%2Fcomparison.csv&run_uuid={parent}"
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/{artifact}") as answer:
             assert answer.read() == (project.root / "reports" / "comparison.csv").read_bytes()
+        assert listening(port) == {"127.0.0.1"}
+        search = f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/search"
+        assert asked(search) == 200
+        for host in ("example.org", "10.example.org", "192.168.0.1", f"0.0.0.0:{port}", ""):
+            assert asked(search, Host=host) == asked(f"http://127.0.0.1:{port}/", Host=host) == 403
+        for origin in ("https://example.org", "http://localhost.example.org", "null"):
+            assert asked(search, Origin=origin) == 403
+        assert asked(search, Host=f"localhost:{port}", Origin=f"http://localhost:{port}") == 200
     assert not (project.root / "mlruns").exists()

@@ -151,18 +151,19 @@ def test_what_dies_while_publishing_is_made_good_by_the_next(
     out, err = publisher.communicate()
     if dies == "server":
         server.start()
-        assert publisher.returncode == 1, out
+        assert publisher.returncode == 0, out
         assert "'dvc repro' publishes the rest" in err
+        assert err.startswith("warning: ")
         assert len(err.strip().splitlines()) == 1
     project.publish()
     check(project)
 
 
-def test_two_machines_at_once_leave_at_most_a_double_for_the_next(
+def test_machines_at_once_make_one_experiment_and_leave_at_most_doubles_for_the_next(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two machines share no lock: here each publisher has a folder of its own for that."""
-    clones = [make(name, epochs=30) for name in ("one", "two")]
+    """Machines share no lock: here each publisher has a folder of its own for that."""
+    clones = [make(name, epochs=30) for name in ("one", "two", "three", "four")]
     publishers = []
     for clone in clones:
         place = tmp_path / f"tmp {clone.root.name}"

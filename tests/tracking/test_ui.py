@@ -18,7 +18,15 @@ def test_command_serves_the_store_on_this_machine_alone() -> None:
         "--artifacts-destination": "file:///p/mlartifacts",
         "--host": "127.0.0.1",
         "--port": "5000",
+        "--allowed-hosts": "127.0.0.1,127.0.0.1:*,localhost,localhost:*",
     }
+
+
+@pytest.mark.parametrize("given", [["--host", "0.0.0.0"], ["--allowed-hosts=box"]])
+def test_whoever_opens_it_to_others_says_to_whom(given: list[str]) -> None:
+    line = ui.command("sqlite:////p/mlflow.db", None, given)
+    assert "--allowed-hosts" not in line
+    assert line[-len(given) :] == given
 
 
 @pytest.mark.parametrize("given", [["--port", "7"], ["-p", "7"], ["--port=7"]])

@@ -28,7 +28,7 @@ from offset_autoencoder.runs.load import find_run
 from offset_autoencoder.serving import inference_model
 from offset_autoencoder.serving.inference_model import InferenceModel
 from offset_autoencoder.serving.metadata import METADATA
-from offset_autoencoder.tracking.store import locate
+from offset_autoencoder.tracking.store import MLFLOW_ENVIRONMENT, locate
 
 Array = NDArray[np.float32]
 Append = Callable[[Array, slice], None]
@@ -165,13 +165,7 @@ def download_model(address: str, folder: Path) -> Path:
     command = [sys.executable, "-m", "mlflow", "artifacts", "download"]
     done = subprocess.run(
         [*command, "--artifact-uri", address, "--dst-path", str(folder)],
-        env={
-            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
-            **os.environ,
-            "MLFLOW_TRACKING_URI": location.uri,
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-            "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        },
+        env={**MLFLOW_ENVIRONMENT, **os.environ, "MLFLOW_TRACKING_URI": location.uri},
         capture_output=True,
         text=True,
         check=False,

@@ -22,6 +22,8 @@ from offset_autoencoder.io.arrays import ConcatenatedRows, Rows, chunks, reorder
 
 FLOAT32_BYTES = 4  # of a value as prepared
 
+REMEDY = "run dvc repro --force prepare"
+
 LEFT_OUT: Literal["left_out"] = "left_out"
 PartName = SplitName | Literal["left_out"]
 """A split, or what is in none: samples of no normal class that would be trained on."""
@@ -64,11 +66,12 @@ class Schema:
             every split, of whatever seed, keeps to it; None where values have no range to rely on.
         classes: The labels as they came, in order of class index, or None.
         ids: ``given`` where they are the user's, ``rows`` where they are row numbers.
-        digests: Of ``x``, ``y`` and ``ids`` of each split.
+        digests: Of ``x``, ``y`` and ``ids`` of each split, and of what is in none.
         columns: The features' names, where the files have names.
         left_out: Number of samples in no split: see :data:`PartName`.
         preprocessing: What was done to the raw features before they were scaled.
         dropped: Number of rows of the files that were left out for a missing cell.
+        scale_sha256: SHA-256 of ``scale.npz``.
     """
 
     source: str
@@ -79,13 +82,14 @@ class Schema:
     range: list[float] | None
     classes: list[int] | list[str] | None
     ids: str
-    digests: dict[SplitName, dict[str, str | None]]
+    digests: dict[PartName, dict[str, str | None]]
     columns: list[str] | None = None
     sequence_shape: list[int] | None = None
     channels_first: bool = False
     left_out: int = 0
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     dropped: int = 0
+    scale_sha256: str | None = field(default=None, compare=False)
 
     @property
     def parts(self) -> list[PartName]:
@@ -95,6 +99,10 @@ class Schema:
     def size(self, name: PartName) -> int:
         """Number of samples of a split, or of those in none."""
         return self.left_out if name == LEFT_OUT else self.samples[name]
+
+    def digest(self, name: PartName, array: str) -> str | None:
+        """Digest of an array of a split, or of those in none; None where it was not noted."""
+        return self.digests.get(name, {}).get(array)
 
 
 @dataclass(frozen=True)
@@ -204,17 +212,18 @@ def load_prepared(folder: Path | str = paths.PREPARED) -> PreparedData:
     """
     folder = Path(folder)
     schema = load_schema(folder)
-    loaded = {name: _load_split(folder / name, name, schema) for name in schema.parts}
+    loaded = {name: _load_split(folder, name, schema) for name in schema.parts}
     return PreparedData(**loaded, schema=schema)
 
 
-def load_scale(folder: Path = paths.PREPARED) -> ScaleArrays:
+def load_scale(folder: Path = paths.PREPARED, schema: Schema | None = None) -> ScaleArrays:
     """Read what :func:`.scaling.apply_scale` takes, for new raw samples.
 
     Raises:
-        InputError: where ``scale.npz`` is missing or damaged.
+        InputError: where ``scale.npz`` is missing, damaged or, where there is a schema, another.
     """
-    arrays = files.read_npz(folder / "scale.npz")
+    expected = schema.scale_sha256 if schema else None
+    arrays = files.read_npz(folder / "scale.npz", expected, REMEDY)
     if not {"shift", "factor"} <= arrays.keys() <= {*ScaleArrays._fields}:
         what = "holds no shift and factor, or more than a scale"
         raise InputError(str(folder / "scale.npz"), what)
@@ -239,7 +248,8 @@ def write_all_but_x(
 def write_schema(folder: Path, schema: Schema, scale: ScaleArrays) -> None:
     """Write the schema and the scale of a split."""
     files.write_npz(folder / "scale.npz", scale.stored)
-    files.write_json(folder / "schema.json", asdict(schema))
+    digest = files.sha256_of_file(folder / "scale.npz")
+    files.write_json(folder / "schema.json", {**asdict(schema), "scale_sha256": digest})
 
 
 def load_schema(folder: Path) -> Schema:
@@ -254,40 +264,21 @@ def load_schema(folder: Path) -> Schema:
         return Schema(**document)
     except (KeyError, TypeError) as error:
         where, what = str(folder / "schema.json"), f"is not a schema: {error}"
-        raise InputError(where, what, "run dvc repro prepare") from None
+        raise InputError(where, what, REMEDY) from None
 
 
 def _load_split(folder: Path, name: PartName, schema: Schema) -> PreparedSplit:
-    x, ids = open_x(folder.parent, name, schema), np.array(files.open_npy(folder / "ids.npy"))
-    y = np.array(files.open_npy(folder / "y.npy")) if schema.classes is not None else None
-    for file, array in (("ids", ids), ("y", y)):
-        if array is not None:
-            path = folder / f"{file}.npy"
-            check_array(path, array, (schema.size(name),), array.dtype)
-    return PreparedSplit(x=x, y=y, ids=ids)
+    ids = np.array(open_array(folder, name, "ids", schema))
+    y = None if schema.classes is None else np.array(open_array(folder, name, "y", schema))
+    return PreparedSplit(x=open_array(folder, name, "x", schema), y=y, ids=ids)
 
 
-def open_x(folder: Path, name: PartName, schema: Schema) -> NDArray[np.float32]:
-    """Map the ``x.npy`` of a split.
+def open_array(
+    folder: Path, name: PartName, array: Literal["x", "y", "ids"], schema: Schema
+) -> NDArray[Any]:
+    """Map an array of a split.
 
     Raises:
-        InputError: where it is missing, damaged, or not what the schema says.
+        InputError: where it is missing, or its digest is not that of the schema.
     """
-    path = folder / name / "x.npy"
-    x = files.open_npy(path)
-    shape = (schema.size(name), schema.input_dim)
-    check_array(path, x, shape, np.dtype(np.float32))
-    return x
-
-
-def check_array(
-    path: Path, array: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any]
-) -> None:
-    """Refuse an array that is not what the schema says.
-
-    Raises:
-        InputError: naming both.
-    """
-    if array.shape != shape or array.dtype != dtype:
-        what = f"is {array.dtype} {array.shape}, schema.json says {dtype} {shape}"
-        raise InputError(str(path), what, "run dvc repro prepare")
+    return files.open_checked(folder / name / f"{array}.npy", schema.digest(name, array), REMEDY)

@@ -19,18 +19,19 @@ from numpy.typing import NDArray
 
 from offset_autoencoder import paths
 from offset_autoencoder.data.prepared import (
+    REMEDY,
     PartName,
     PreparedData,
     PreparedSplit,
     Schema,
     SplitRows,
     SplitStatistics,
-    check_array,
     load_prepared,
     load_scale,
     load_schema,
-    open_x,
+    open_array,
 )
+from offset_autoencoder.data.scaling import ScaleArrays
 from offset_autoencoder.data.splits import sample_digests
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io import files
@@ -38,7 +39,6 @@ from offset_autoencoder.io.arrays import ConcatenatedRows, Matrix, RowSubset, Te
 
 _SEEDS = "splits.json"
 _ROWS = "rows.npy"
-_AGAIN = "run dvc repro prepare"
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class PreparedSplits:
         if not self.varies or seed == self.seeds[0]:
             return None
         if not self.has(seed):
-            raise InputError(str(self.folder / _SEEDS), f"names no split of seed {seed}", _AGAIN)
+            raise InputError(str(self.folder / _SEEDS), f"names no split of seed {seed}", REMEDY)
         return seed
 
     def folder_of(self, seed: int) -> Path:
@@ -84,6 +84,10 @@ class PreparedSplits:
     def schema(self, seed: int) -> Schema:
         """Schema of a seed's split."""
         return load_schema(self.folder_of(seed))
+
+    def scale(self, seed: int) -> ScaleArrays:
+        """Scale of a seed's split."""
+        return load_scale(self.folder_of(seed), self.schema(seed))
 
     def of(self, seed: int) -> PreparedData:
         """Open a seed's split.
@@ -99,20 +103,25 @@ class PreparedSplits:
         if folder == self.folder:
             return first
         schema, parts = load_schema(folder), list(first.parts.values())
-        is_scaled_alike = load_scale(folder).equals(load_scale(self.folder))
+        is_scaled_alike = self.scale(seed).equals(self.scale(self.seeds[0]))
         x = ConcatenatedRows(tuple(part.x for part in parts))
         ids = np.concatenate([part.ids for part in parts])
         labels = [part.y for part in parts if part.y is not None]
         y = np.concatenate(labels) if labels else None
         splits: dict[PartName, PreparedSplit] = {}
         for name in schema.parts:
-            rows = _open_rows(folder / name / _ROWS, schema.size(name), len(x))
-            splits[name] = PreparedSplit(
-                x=_copied(RowSubset(x, rows)) if is_scaled_alike else open_x(folder, name, schema),
-                y=None if y is None else y[rows],
-                ids=ids[rows],
-                rows=rows,
-            )
+            path = folder / name / _ROWS
+            rows = np.array(files.open_checked(path, None, REMEDY))
+            # No two samples have one id, so that these tell whether the rows are the right ones.
+            is_inside = rows.dtype.kind == "i" and rows.min() >= 0 and rows.max() < len(ids)
+            digest = files.sha256_of_array(ids[rows]) if is_inside else "beyond all samples"
+            files.check_digest(path, digest, schema.digest(name, "ids"), REMEDY)
+            y_of = None if y is None else y[rows]
+            if is_scaled_alike:
+                x_of = _copied(RowSubset(x, rows))
+            else:
+                x_of = open_array(folder, name, "x", schema)
+            splits[name] = PreparedSplit(x_of, y_of, ids[rows], rows)
         return PreparedData(**splits, schema=schema)
 
 
@@ -132,7 +141,7 @@ def load_splits(folder: Path | str = paths.PREPARED) -> PreparedSplits:
         first, *others = (int(seed) for seed in document["seeds"])
         return PreparedSplits(folder, (first, *others), (float(low), float(high)))
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(str(path), f"is damaged: {error}", _AGAIN) from None
+        raise InputError(str(path), f"is damaged: {error}", REMEDY) from None
 
 
 def seed_folder(folder: Path, seed: int) -> Path:
@@ -175,14 +184,6 @@ def _statistics(x: Matrix) -> SplitStatistics:
         samples[start : start + len(chunk)] = sample_digests(chunk)
         digest.update(chunk.data)
     return SplitStatistics(float(low), float(high), samples, digest.hexdigest())
-
-
-def _open_rows(path: Path, samples: int, first_samples: int) -> NDArray[np.int64]:
-    rows: NDArray[np.int64] = np.array(files.open_npy(path))
-    check_array(path, rows, (samples,), np.dtype(np.int64))
-    if rows.min() < 0 or rows.max() >= first_samples:
-        raise InputError(str(path), f"names rows beyond the {first_samples} samples", _AGAIN)
-    return rows
 
 
 def _copied(x: RowSubset) -> NDArray[np.float32]:

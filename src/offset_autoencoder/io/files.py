@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 import json
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.errors import InputError, is_of_disk, message_of, writing
+from offset_autoencoder.io.arrays import bytes_in_memory, release
 
 PICKLE = b"\x80"
 """First byte of every pickle since protocol 2."""
@@ -162,6 +164,49 @@ def open_npy(path: Path) -> NDArray[Any]:
         return array
 
 
+def check_digest(path: Path, digest: str | None, expected: str | None, remedy: str | None) -> None:
+    """Refuse a file with another digest than was noted (None: none was) when it was written.
+
+    Raises:
+        InputError: naming the file and the command that makes it anew.
+    """
+    if expected not in (None, digest):
+        raise InputError(str(path), "is damaged: its content is not what was written", remedy)
+
+
+def check_file(path: Path, expected: str | None, remedy: str | None) -> None:
+    """Refuse a file whose bytes are not those that were written, as :func:`check_digest` does."""
+    if expected is not None:
+        try:
+            check_digest(path, sha256_of_file(path), expected, remedy)
+        except FileNotFoundError:
+            raise InputError(str(path), "no such file", remedy) from None
+        except OSError as error:
+            raise InputError(str(path), f"cannot be read: {error.strerror}", remedy) from None
+
+
+def open_checked(path: Path, expected: str | None, remedy: str) -> NDArray[Any]:
+    """Memory-map an npy file, and compare it with its digest, once per process and state of it.
+
+    Raises:
+        InputError: as :func:`open_npy` and :func:`check_digest`, with the remedy.
+    """
+    try:
+        array = open_npy(path)
+    except InputError as error:
+        raise InputError(error.where, error.what, remedy) from None
+    status = path.stat()
+    state = (path.absolute(), status.st_ino, status.st_size, status.st_mtime_ns)
+    if expected is not None:
+        check_digest(path, _digest_in_state(*state), expected, remedy)
+    return array
+
+
+@functools.cache
+def _digest_in_state(path: Path, inode: int, size: int, modified: int) -> str:
+    return sha256_of_array(open_npy(path))
+
+
 class NpyWriter:
     """Writer of one float32 array ``(n, columns)``, block by block."""
 
@@ -212,12 +257,15 @@ def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
                 np.lib.format.write_array(entry, np.asarray(array, order="C"), allow_pickle=False)
 
 
-def read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    """Read every array of an npz, never unpickling.
+def read_npz(
+    path: Path, expected: str | None = None, remedy: str | None = None
+) -> dict[str, NDArray[Any]]:
+    """Read every array of an npz, never unpickling; ``expected`` is its SHA-256, where it is known.
 
     Raises:
         InputError: where the file is missing, damaged, or holds pickled objects.
     """
+    check_file(path, expected, remedy)
     # Of np.load's archive each member is read in many small pieces.
     with reading(path, "is not a readable npz"), zipfile.ZipFile(path) as archive:
         return {
@@ -235,10 +283,17 @@ def sha256_of_file(path: Path) -> str:
 
 
 def sha256_of_array(array: NDArray[Any]) -> str:
-    """SHA-256 of an array's dtype, shape and C-order bytes; equal arrays, equal digests."""
+    """SHA-256 of an array's dtype, shape and C-order bytes; equal arrays, equal digests.
+
+    Of a mapped array a piece at a time is in memory.
+    """
     contiguous = np.ascontiguousarray(array)
     digest = _digest_of_header(contiguous.dtype.str, contiguous.shape)
-    digest.update(contiguous.data if contiguous.size else b"")
+    content = contiguous.reshape(-1).view(np.uint8) if contiguous.nbytes else np.empty(0, np.uint8)
+    for start in range(0, len(content), bytes_in_memory()):
+        piece = content[start : start + bytes_in_memory()]
+        digest.update(piece.data)
+        release(piece)
     return digest.hexdigest()
 
 

@@ -30,8 +30,10 @@ from offset_autoencoder.io.arrays import (
 from offset_autoencoder.io.files import open_npy, read_npz, replace_folder
 from offset_autoencoder.offsets.table import (
     INFO,
+    REMEDY,
     SPLIT_SEED,
     STATE,
+    STATE_SHA256,
     folder_of,
     read_info,
     seed_folder,
@@ -276,7 +278,7 @@ def apply_offset(
     if tables and not (folder / INFO).exists():
         raise InputError(str(folder), f"holds several tables: take one of {', '.join(tables)}")
     info = read_info(folder)
-    apply = stored_applier(folder, info["kind"])
+    apply = stored_applier(folder)
     array, input_dim = real_array("x", x), int(info["input_dim"])
     if array.ndim != 2 or array.shape[1] != input_dim:
         raise InputError("x", f"must have shape (n, {input_dim}), it has {array.shape}")
@@ -293,13 +295,15 @@ def apply_offset(
     )
 
 
-def stored_applier(folder: Path, kind: str) -> Apply:
+def stored_applier(folder: Path) -> Apply:
     """Function f of new samples of the table in a folder, to be called for chunk after chunk.
 
     Raises:
         InputError: where its state is missing or damaged.
     """
-    return find_kind(str(folder), kind).applier(str(folder), read_npz(folder / STATE))
+    info = read_info(folder)
+    state = read_npz(folder / STATE, info.get(STATE_SHA256), REMEDY.format(info["name"]))
+    return find_kind(str(folder), info["kind"]).applier(str(folder), state)
 
 
 def check_finite(where: str, array: NDArray[Any], first_row: int = 0) -> None:

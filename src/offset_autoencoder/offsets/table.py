@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import SPLITS, SplitName
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.files import npy_writer, open_npy, read_json, write_json, write_npz
+from offset_autoencoder.io.files import (
+    npy_writer,
+    open_checked,
+    read_json,
+    sha256_of_file,
+    write_json,
+    write_npz,
+)
 
 Float32 = NDArray[np.float32]
 
@@ -21,7 +28,9 @@ STATE = "state.npz"
 _KEYS = ["name", "kind", "params", "latent_dim", "input_dim", "rms", "largest", "digests", "data"]
 # Where splits vary: the seed whose split the table was fitted on.
 SPLIT_SEED = "split_seed"
-_AGAIN = "run the offsets stage again"
+# Tables of earlier versions lack it.
+STATE_SHA256 = "state_sha256"
+REMEDY = "run dvc repro --force --single-item offsets@{}"
 
 
 @dataclass(frozen=True)
@@ -113,7 +122,9 @@ def write_table(
     write_npz(folder / STATE, state)
     rms = float(np.sqrt(squares["train"] / (samples["train"] * info["latent_dim"])))
     content = {**info, "rms": rms, "largest": largest, "digests": digests}
-    write_json(folder / INFO, {key: content[key] for key in [*_KEYS, SPLIT_SEED] if key in content})
+    content[STATE_SHA256] = sha256_of_file(folder / STATE)
+    keys = [*_KEYS, STATE_SHA256, SPLIT_SEED]
+    write_json(folder / INFO, {key: content[key] for key in keys if key in content})
     return rms
 
 
@@ -160,7 +171,7 @@ def load_table(
             f"run dvc repro offsets@{name}",
         )
     fields = {key: info[key] for key in ("name", "kind", "latent_dim", "rms", "digests")}
-    fields |= {split: _map_array(folder / f"{split}.npy", latent_dim) for split in SPLITS}
+    fields |= {split: open_vectors(folder, info, split) for split in SPLITS}
     return OffsetTable(**fields, info=info)
 
 
@@ -184,13 +195,16 @@ def read_info(folder: Path) -> dict[str, Any]:
     info = read_json(folder / INFO)
     for key in _KEYS:
         if not isinstance(info, dict) or key not in info:
-            raise InputError(str(folder / INFO), f"lacks {key!r}", _AGAIN)
+            raise InputError(str(folder / INFO), f"lacks {key!r}", REMEDY.format("NAME"))
     return dict(info)
 
 
-def _map_array(path: Path, latent_dim: int) -> Float32:
-    table: Float32 = open_npy(path)
-    if table.dtype != np.float32 or table.ndim != 2 or table.shape[1] != latent_dim:
-        shape = f"{table.dtype} {table.shape}"
-        raise InputError(str(path), f"must be float32 (n, {latent_dim}), it is {shape}", _AGAIN)
+def open_vectors(folder: Path, info: Mapping[str, Any], split: SplitName) -> Float32:
+    """Vectors of a split, memory-mapped, float32 (n, latent_dim); ``info`` is the offset.json.
+
+    Raises:
+        InputError: where they are missing or damaged.
+    """
+    path, remedy = folder / f"{split}.npy", REMEDY.format(info["name"])
+    table: Float32 = open_checked(path, info["digests"][split], remedy)
     return table

@@ -14,7 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.errors import InputError, writing
-from offset_autoencoder.io.files import read_json, read_npz, write_json, write_npz
+from offset_autoencoder.io.files import (
+    check_file,
+    read_json,
+    read_npz,
+    sha256_of_file,
+    write_json,
+    write_npz,
+)
 from offset_autoencoder.io.tables import read_numbers, write_csv
 from offset_autoencoder.runs.spec import RunSpec, SavedRun, Status
 
@@ -26,6 +33,8 @@ CHECKPOINTS = ".checkpoints"
 """Folder of the run store that holds the checkpoints of runs in training."""
 
 _COLUMNS = ("epoch", "loss", "val_loss")
+# DVC takes a file for unchanged that has kept its size and time: it would skip the stage.
+_AGAIN = "run dvc repro --force --single-item train"
 
 State = Mapping[str, NDArray[Any]]
 
@@ -79,20 +88,21 @@ def write_run(folder: Path, spec: RunSpec, trained: TrainedRun, names: list[str]
     ``names`` are those of the weights, in their order.
     """
     weights, diverged = trained.weights, trained.status == "diverged"
-    saved = SavedRun(
-        spec=spec,
-        status=trained.status,
-        epochs=trained.epochs,
-        best_epoch=trained.best_epoch,
-        diverged_epoch=trained.epochs if diverged else None,
-        stopped_early=trained.stopped_early,
-        parameters=None if weights is None else sum(weight.size for weight in weights),
-        engine=trained.engine,
-    )
     with _taking_place_of(folder) as temporary:
         if weights is not None:
             write_npz(temporary / WEIGHTS, dict(zip(names, weights, strict=True)))
         _write_history(temporary / HISTORY, trained)
+        saved = SavedRun(
+            spec=spec,
+            status=trained.status,
+            epochs=trained.epochs,
+            best_epoch=trained.best_epoch,
+            diverged_epoch=trained.epochs if diverged else None,
+            stopped_early=trained.stopped_early,
+            parameters=None if weights is None else sum(weight.size for weight in weights),
+            engine=trained.engine,
+            digests={path.name: sha256_of_file(path) for path in sorted(temporary.iterdir())},
+        )
         write_npz(temporary / TIMES, {"ended": trained.ended, "seconds": trained.seconds})
         write_json(temporary / SPEC, saved.dump())
 
@@ -128,11 +138,18 @@ def _take_place(temporary: Path, folder: Path) -> None:
 
 
 def is_valid(folder: Path) -> bool:
-    """True if a folder holds a run that can be used: its spec, its history and its weights."""
+    """True if a folder holds a run that can be used: its spec, its history and its weights.
+
+    They are what was written, by their digests; without, they can be read and are complete.
+    """
     try:
         saved = read_saved_run(folder)
         if folder.name != saved.id:
             return False
+        if saved.digests:
+            for name, digest in saved.digests.items():
+                check_file(folder / name, digest, _AGAIN)
+            return True
         if saved.status != "diverged":
             weights = read_npz(folder / WEIGHTS)
             if sum(weight.size for weight in weights.values()) != saved.parameters:
@@ -152,7 +169,7 @@ def read_saved_run(folder: Path) -> SavedRun:
     try:
         return SavedRun.parse(document)
     except (KeyError, TypeError, ValueError):
-        raise InputError(str(folder / SPEC), "is not the spec of a run", "run dvc repro") from None
+        raise InputError(str(folder / SPEC), "is not the spec of a run", _AGAIN) from None
 
 
 def read_finished_run(folder: Path) -> tuple[RunSpec, dict[str, NDArray[np.float32]]]:
@@ -164,7 +181,7 @@ def read_finished_run(folder: Path) -> tuple[RunSpec, dict[str, NDArray[np.float
     saved = read_saved_run(folder)
     if saved.status == "diverged":
         raise InputError(str(folder), "the run diverged: it has no weights")
-    return saved.spec, read_npz(folder / WEIGHTS)
+    return saved.spec, read_npz(folder / WEIGHTS, saved.digests.get(WEIGHTS), _AGAIN)
 
 
 def read_history(folder: Path) -> dict[str, NDArray[np.float64]]:
@@ -176,6 +193,7 @@ def read_history(folder: Path) -> dict[str, NDArray[np.float64]]:
     Raises:
         InputError: where the file is missing or damaged.
     """
+    check_file(folder / HISTORY, read_saved_run(folder).digests.get(HISTORY), _AGAIN)
     return read_numbers(folder / HISTORY, _COLUMNS)
 
 

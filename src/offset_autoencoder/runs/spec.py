@@ -143,6 +143,7 @@ class SavedRun:
         stopped_early: Whether patience ended it before its last epoch.
         parameters: Numbers in its weights; None where it diverged.
         engine: Name of the engine that trained it; None of one trained before that was noted.
+        digests: SHA-256 of its files by name; empty of one trained before they were noted.
     """
 
     spec: RunSpec
@@ -153,6 +154,7 @@ class SavedRun:
     stopped_early: bool
     parameters: int | None
     engine: str | None = None
+    digests: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -160,30 +162,38 @@ class SavedRun:
         return self.spec.id
 
     def dump(self) -> dict[str, Any]:
-        """The content of ``spec.json``."""
-        return {
+        """The content of ``spec.json``; with digests of the files also one of all the rest."""
+        document = {
             "id": self.id,
             "fingerprint": self.spec.fingerprint(),
             "offset_factor": self.spec.offset_factor,
             **{key: getattr(self, key) for key in _OUTCOME},
         }
+        if not self.digests:
+            del document["digests"]
+            return document
+        return {**document, "sha256": sha256_of_json(document)}
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Self:
         """Read the content of ``spec.json``.
 
         Raises:
-            KeyError, TypeError, ValueError: where it is not one, or its id is not that of its
-                fingerprint.
+            KeyError, TypeError, ValueError: where it is not one, or a digest in it is not that of
+                what it is of: the id, or that of all the rest.
         """
-        outcome = {key: document[key] for key in _OUTCOME if key in document or key != "engine"}
-        saved = cls(spec=RunSpec.parse(document["fingerprint"]), **outcome)
-        if saved.status not in ("finished", "diverged") or saved.id != document["id"]:
+        rest = {key: document[key] for key in document if key != "sha256"}
+        outcome = {key: rest[key] for key in _OUTCOME if key in rest or key not in _LATER}
+        saved = cls(spec=RunSpec.parse(rest["fingerprint"]), **outcome)
+        if saved.status not in ("finished", "diverged") or saved.id != rest["id"]:
             raise ValueError("the id is not that of the fingerprint")
+        if saved.digests and document["sha256"] != sha256_of_json(rest):
+            raise ValueError("is not what was written")
         return saved
 
 
 _OUTCOME = tuple(field.name for field in dataclasses.fields(SavedRun) if field.name != "spec")
+_LATER = ("engine", "digests")
 
 
 def identify(

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import sys
+import tempfile
 import time
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from pathlib import Path
 
 from offset_autoencoder.config import format_value
 from offset_autoencoder.io.tables import Row, read_rows, write_csv
+from offset_autoencoder.paths import MODELS
 from offset_autoencoder.runs.files import (
     CHECKPOINTS,
     TEMPORARY,
@@ -81,6 +84,28 @@ def import_runs(models: Path, store: Path, current: Container[str] = ()) -> froz
             _remove(stored)
             copy_run(run, stored)
     return frozenset(run.name for run in valid)
+
+
+def pull_runs(store: Path, wanted: Container[str]) -> None:
+    """Import the runs that DVC keeps of the last ``models/``, if any of them is wanted.
+
+    It keeps them in its cache or remote. ``dvc repro --pull`` pulls what unchanged stages made, and
+    nothing of a stage that it runs. What cannot be pulled costs a line on stderr.
+    """
+    from dvc.api import DVCFileSystem
+
+    try:
+        kept, folder = DVCFileSystem(), runs_folder(MODELS).as_posix()
+        if not any(Path(path).name in wanted for path in kept.ls(folder, detail=False)):
+            return
+        store.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=store) as models:
+            kept.get(folder, runs_folder(Path(models)).as_posix(), recursive=True)
+            import_runs(Path(models), store)
+    except FileNotFoundError:
+        return  # nothing was trained here before
+    except Exception as error:  # of DVC, and whatever reaches the remote
+        print(f"warning: no runs are pulled: {' '.join(str(error).split())}", file=sys.stderr)
 
 
 def clean(store: Path) -> None:

@@ -34,11 +34,11 @@ from offset_autoencoder.evaluation.sample_errors import (
     thresholds,
 )
 from offset_autoencoder.io.arrays import chunks
-from offset_autoencoder.io.files import open_npy, sha256_of_json
+from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.models.inference import KerasNetwork, load_network
 from offset_autoencoder.offsets import kind as checks
 from offset_autoencoder.offsets.kind import Apply, Float32, Int64, Samples, stored_applier
-from offset_autoencoder.offsets.table import find_tables, read_info
+from offset_autoencoder.offsets.table import find_tables, open_vectors, read_info
 from offset_autoencoder.paths import MODELS, OFFSETS, PREPARED
 from offset_autoencoder.runs.files import read_saved_run
 from offset_autoencoder.runs.load import find_run, load_run
@@ -115,10 +115,9 @@ class InferenceModel:
     @functools.cached_property
     def _apply_offset(self) -> Apply | None:
         """Function that computes f(x) of scaled samples; None where nothing does."""
-        kind = self.metadata.offset_kind
-        if self.offset_folder is None or kind is None or self.metadata.needs == "offset":
+        if self.offset_folder is None or self.metadata.needs == "offset":
             return None
-        return stored_applier(self.offset_folder, kind)
+        return stored_applier(self.offset_folder)
 
     def features_of(self, columns: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
         """Samples (n, D) of the columns of a table, text and all, as the data set's came.
@@ -171,7 +170,7 @@ class InferenceModel:
         own, classes = data.split(split), data.schema.classes
         table, found = None, dict[str, list[Float32]]()
         if self.metadata.needs == "offset" and table_folder is not None:
-            table = open_npy(table_folder / f"{split}.npy")
+            table = open_vectors(table_folder, read_info(table_folder), split)
         for start, x in chunks(own.x):
             rows = slice(start, start + len(x))
             side: SideInputs = {"is_scaled": True, "ids": own.ids[rows]}
@@ -353,7 +352,7 @@ def open_run(run: str | Path, root: Path = Path(), model: str | None = None) -> 
     )
     return InferenceModel(
         metadata,
-        load_scale(splits.folder_of(spec.seed)),
+        splits.scale(spec.seed),
         offset,
         lambda: KerasNetwork(load_run(folder), architecture.system, str(folder)),
         lambda: splits.of(spec.seed),

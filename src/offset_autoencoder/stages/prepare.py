@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from offset_autoencoder import paths
 from offset_autoencoder.config import SPLITS, Params, load_params
-from offset_autoencoder.config.data_schema import Data, SplitName
+from offset_autoencoder.config.data_schema import Data
 from offset_autoencoder.config.offset_kinds import DataShape
 from offset_autoencoder.config.values import check_environment
 from offset_autoencoder.data import prepared, varying
@@ -256,7 +256,7 @@ class Source:
         return SplitSummary(
             folder,
             scale,
-            self._schema(rows, scale, {name: statistics[name].sha256 for name in SPLITS}),
+            self._schema(rows, scale, {name: part.sha256 for name, part in statistics.items()}),
             {name: statistics[name].low for name in SPLITS},
             {name: statistics[name].high for name in SPLITS},
             {name: statistics[name].clipped for name in SPLITS},
@@ -310,7 +310,7 @@ class Source:
         prepared.write_all_but_x(folder, data, summaries[0].scale.arrays, latent_dims)
         return data
 
-    def _schema(self, rows: SplitRows, scale: Scale, x_digests: Mapping[SplitName, str]) -> Schema:
+    def _schema(self, rows: SplitRows, scale: Scale, x_digests: Mapping[PartName, str]) -> Schema:
         samples, columns = self.samples, self.samples.tables[0].columns
         image, sequence = samples.shape.image, samples.shape.sequence
         return Schema(
@@ -327,10 +327,10 @@ class Source:
             digests={
                 name: {
                     "x": x_digests[name],
-                    "y": None if samples.y is None else sha256_of_array(samples.y[rows[name]]),
-                    "ids": sha256_of_array(samples.ids[rows[name]]),
+                    "y": None if samples.y is None else sha256_of_array(samples.y[part]),
+                    "ids": sha256_of_array(samples.ids[part]),
                 }
-                for name in SPLITS
+                for name, part in rows.items()
             },
             columns=None if columns is None else list(columns),
             preprocessing=samples.preprocessing,

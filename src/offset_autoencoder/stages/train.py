@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 
 from offset_autoencoder.config import Params, Run, Setting, SplitName, load_params
@@ -14,10 +15,19 @@ from offset_autoencoder.offsets.table import OffsetTable, load_table, scale_fact
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, PREPARED, run_store
 from offset_autoencoder.reporting.terminal import progress
 from offset_autoencoder.runs.spec import IdentifiedRun, identify
-from offset_autoencoder.runs.store import clean, export_runs, import_runs, missing_ids
+from offset_autoencoder.runs.store import (
+    clean,
+    export_runs,
+    import_runs,
+    missing_ids,
+    pull_runs,
+    runs_folder,
+)
 from offset_autoencoder.tracking.following import following
 from offset_autoencoder.training.batches import chunks_of
 
+PULL = "OFFSET_AUTOENCODER_PULL"
+"""Set by ``src/stage.sh`` where DVC was told to pull what it lacks."""
 TRAINED_ON: tuple[SplitName, ...] = ("train", "validation")
 
 
@@ -30,8 +40,18 @@ def main() -> None:
     clean(store)
     by_id = {run.id: run for run in runs}
     valid = import_runs(MODELS, store, current=by_id)
-    new = [by_id[id] for id in missing_ids(store, [id for id in by_id if id not in valid])]
-    if new:
+    invalid = [id for id in by_id if id not in valid]
+    in_models = {id for id in invalid if (runs_folder(MODELS) / id).exists()}
+    in_store = {id for id in invalid if (store / id).exists()}
+    missing = missing_ids(store, invalid)
+    damaged = in_models | in_store.intersection(missing)
+    if missing and os.environ.get(PULL):
+        pull_runs(store, missing)
+        missing = missing_ids(store, missing)
+    for id in (id for id in invalid if id in damaged):
+        remedy = "trained anew" if id in missing else "replaced by the copy that is kept"
+        print(f"damaged: {by_id[id].run.label} ({id[:12]}) is {remedy}", flush=True)
+    if new := [by_id[id] for id in missing]:
         with following(new, params.tracking.live_after):
             train(new, splits, are_alike=params.split.group is None)
     rows = export_runs(MODELS, store, runs, valid)

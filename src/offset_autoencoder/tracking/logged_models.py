@@ -303,12 +303,11 @@ def _inputs(facts: ModelMetadata) -> dict[str, str]:
 def _example(facts: ModelMetadata, root: Path) -> dict[str, Any]:
     """The first test samples of its seed, in the units of the data set, with their side inputs."""
     # Not needed where there is nothing to publish.
-    from offset_autoencoder.data.prepared import load_scale
     from offset_autoencoder.data.scaling import inverse_scale
     from offset_autoencoder.data.varying import load_splits
 
     splits = load_splits(root / PREPARED)
-    data, scale = splits.of(facts.seed), load_scale(splits.folder_of(facts.seed))
+    data, scale = splits.of(facts.seed), splits.scale(facts.seed)
     rows = slice(0, _EXAMPLES)
     x = inverse_scale(data.test.x[rows], scale)
     example = _raw(x, facts)

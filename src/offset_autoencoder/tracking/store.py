@@ -8,6 +8,7 @@ needed to read it. Of a server nothing as cheap tells, so it is asked each time.
 from __future__ import annotations
 
 import contextlib
+import getpass
 import hashlib
 import json
 import os
@@ -44,14 +45,20 @@ _SQLITE_MAGIC = b"SQLite format 3\0"
 _RETRY_LATER = "what was published stays, and 'dvc repro' publishes the rest"
 _CHECK_URI = "check tracking.uri and MLFLOW_TRACKING_URI"
 _NOT_MLFLOW = "expected an MLflow server, got"
-_ENVIRONMENT = {
+MLFLOW_ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    # A call that fails is sent again at once, and after 2, 4 and 8 s, each a little more.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+
+
+class StoreUnreachable(InputError):
+    """Error of a server that does not answer, or cannot at the moment."""
 
 
 @dataclass(frozen=True)
@@ -125,34 +132,33 @@ def publisher_lock(location: Location) -> Iterator[None]:
 
     lock = FileLock(location.lock)
     try:
-        location.lock.parent.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire(timeout=0)
+            held = lock.acquire(blocking=False)
         except Timeout:
             print(f"waiting for another publish (it holds {location.lock})", file=sys.stderr)
-            lock.acquire()
+            held = lock.acquire()
     except OSError as error:
         raise InputError(str(location.lock), f"cannot be locked: {error.strerror}") from None
-    try:
+    with held:
         yield
-    finally:
-        lock.release()
 
 
 def _lock_of_server(uri: str) -> Path:
-    import getpass
-
     # Clones of the project in other folders share nothing with this one but the machine.
-    user = "user"
-    with contextlib.suppress(KeyError, OSError):  # some containers have no name for it
-        user = getpass.getuser()
     server = uri.rpartition("@")[2].rstrip("/")
-    digest = hashlib.sha256(f"{user} {server}".encode()).hexdigest()[:16]
+    digest = hashlib.sha256(f"{user_name() or 'user'} {server}".encode()).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"offset-autoencoder-publish-{digest}.lock"
 
 
+def user_name() -> str | None:
+    """Name of the user; some containers run under a user id that has none."""
+    with contextlib.suppress(KeyError, OSError):
+        return getpass.getuser()
+    return None
+
+
 def connect(uri: str, *, write_ahead: bool = True) -> MlflowClient:
-    """A client of a store: quiet, without telemetry, giving up on a dead server in seconds.
+    """A client of a store: quiet, without telemetry, giving up on a dead server in 15 to 20 s.
 
     ``write_ahead`` has an SQLite store keep a log beside it while it is written to.
     """
@@ -175,7 +181,8 @@ def explained(location: Location) -> Iterator[None]:
     """Turn what MLflow and the network raise into one line.
 
     Raises:
-        InputError: naming the store, what went wrong in it, and how to go on.
+        InputError: naming the store, what went wrong in it, and how to go on;
+            :class:`StoreUnreachable` where that is to wait for its server.
     """
     _set_environment()
     from mlflow.exceptions import MlflowException
@@ -184,14 +191,15 @@ def explained(location: Location) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
-        text, remedy = str(error).strip(), _RETRY_LATER
+        text, remedy, kind = str(error).strip(), _RETRY_LATER, InputError
         what = text.splitlines()[0] if text else type(error).__name__
         # What follows in MLflow's message is the network library's account of every retry.
         if status := re.search(r"too many (\d+) error responses", text):
-            what = f"answers with HTTP status {status[1]}"
-        elif " failed with exception" in text:
+            what, kind = f"answers with HTTP status {status[1]}", StoreUnreachable
+        elif re.search(r" failed with (timeout )?exception", text):
             reason = re.search(r"\[Errno -?\d+\] [^'\")]+", text)
             what = f"cannot be reached: {reason[0] if reason else 'it does not answer'}"
+            kind = StoreUnreachable
         elif status := re.search(r"failed with error code (\d+)", text):
             what, remedy = f"{_NOT_MLFLOW} HTTP status {status[1]}", _CHECK_URI
             if status[1] in ("401", "403"):
@@ -199,7 +207,7 @@ def explained(location: Location) -> Iterator[None]:
                 remedy = "check MLFLOW_TRACKING_USERNAME and _PASSWORD, or MLFLOW_TRACKING_TOKEN"
         elif "not in a valid JSON format" in text:
             what, remedy = f"{_NOT_MLFLOW} another answer", _CHECK_URI
-        raise InputError(location.name, what, remedy) from error
+        raise kind(location.name, what, remedy) from error
 
 
 def all_pages(search: Callable[[str | None], PagedList[T]]) -> list[T]:
@@ -282,7 +290,7 @@ def write_back(location: Location) -> None:
 
 def _set_environment() -> None:
     """Set what MLflow is to find in its environment when it is imported, unless the user has."""
-    for name, value in _ENVIRONMENT.items():
+    for name, value in MLFLOW_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
 

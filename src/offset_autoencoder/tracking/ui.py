@@ -14,6 +14,9 @@ from offset_autoencoder.tracking import store
 
 _HOST = "127.0.0.1"
 _PORT = 5000
+_ALLOWED_HOSTS = "MLFLOW_SERVER_ALLOWED_HOSTS"
+# MLflow's own default lets in every name that begins like a private address: 10.example.org.
+_HOSTS = "127.0.0.1,127.0.0.1:*,localhost,localhost:*"
 
 
 def main() -> None:
@@ -24,16 +27,24 @@ def main() -> None:
 def command(uri: str, artifacts: str | None, arguments: list[str]) -> list[str]:
     """The command that serves a store; a host or port among the user's arguments counts.
 
-    ``artifacts`` is where the server keeps artifacts, as a URI; None: at the project root.
+    ``artifacts`` is where the server keeps artifacts, as a URI; None: at the project root. Unless
+    the user says to whom it is open, it answers to this machine's own names alone, which no page of
+    another site has; MLflow itself refuses what such a page sends.
     """
     destination = artifacts or (project_root() / "mlartifacts").as_uri()
     given = _options(arguments)
+    is_open = {
+        "--host",
+        "-h",
+        "--allowed-hosts",
+    } & given or "MLFLOW_SERVER_ALLOWED_HOSTS" in os.environ
     return [
         *(sys.executable, "-m", "mlflow", "ui"),
         *("--backend-store-uri", uri),
         *("--artifacts-destination", destination),
         *(() if {"--host", "-h"} & given else ("--host", _HOST)),
         *(() if {"--port", "-p"} & given else ("--port", str(_PORT))),
+        *(() if is_open else ("--allowed-hosts", _HOSTS)),
         *arguments,
     ]
 

@@ -18,7 +18,7 @@ from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.tracking import record_types
 from offset_autoencoder.tracking.record_types import CONTENT, CURRENT, CURVES, PARENT, Point, Record
 from offset_autoencoder.tracking.state import StoredRun, StoreState
-from offset_autoencoder.tracking.store import Location, connect
+from offset_autoencoder.tracking.store import Location, connect, user_name
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Run
@@ -250,11 +250,8 @@ def provenance(root: Path) -> dict[str, str]:
         "mlflow.source.name": "offset_autoencoder.stages.publish",
         "mlflow.source.type": "LOCAL",
     }
-    import getpass
-
-    # Some containers run under a user id that has no name.
-    with contextlib.suppress(KeyError, OSError):
-        tags["mlflow.user"] = getpass.getuser()
+    if user := user_name():
+        tags["mlflow.user"] = user
     if name := os.environ.get("DVC_EXP_NAME"):
         tags["dvc_experiment"] = name
     with contextlib.suppress(OSError, subprocess.SubprocessError):
