@@ -29,6 +29,10 @@ def test_is_one_line_whatever_it_holds(where: str, what: str, hint: str | None) 
 def test_names_the_nearest_word_or_all() -> None:
     known = ["latent_dim", "hidden", "loss"]
     assert did_you_mean("latent_dims", known) == "did you mean 'latent_dim'?"
+    assert did_you_mean("loss ", known) == "did you mean 'loss'?"
+    assert did_you_mean("gr\u00f6\u00dfe", ["gro\u0308\u00dfe"]).startswith(
+        r"did you mean 'gro\u0308\xdfe', the same in another form"
+    )
     assert did_you_mean("zzz", known) == "known are 'hidden', 'latent_dim', 'loss'"
     assert did_you_mean("zzz", ["none"]) == "the only one known is 'none'"
     assert did_you_mean("zzz", []) == "there is nothing to choose from"

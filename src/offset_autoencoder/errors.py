@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import reprlib
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _SHORT = reprlib.Repr()
@@ -92,7 +93,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     Words are quoted: a user may call one ``none``.
     """
     choices = [str(choice) for choice in known]
-    near = [choice for choice in choices if choice.lower() == str(word).lower()]
+    near = [choice for choice in choices if _plain(choice) == _plain(str(word))]
+    if near and unicodedata.normalize("NFC", near[0]) == unicodedata.normalize("NFC", str(word)):
+        return f"did you mean {near[0]!a}, the same in another form of Unicode?"
     near = near or difflib.get_close_matches(str(word), choices, n=1, cutoff=0.6)
     if near:
         return f"did you mean {near[0]!r}?"
@@ -101,6 +104,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     if len(choices) == 1:
         return f"the only one known is {choices[0]!r}"
     return "known are " + first_names(map(repr, sorted(choices)))
+
+
+def _plain(word: str) -> str:
+    return unicodedata.normalize("NFC", word).strip().lower()
 
 
 def first_names(names: Iterable[object], count: int = _NAMED) -> str:

@@ -101,6 +101,7 @@ def digest_of_user_code(where: str, name: str) -> str:
 def _import(where: str, module_name: str) -> Any:
     if module_name.partition(".")[0] == CUSTOM.name:
         copy_into_clone(CUSTOM)
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # it may import Keras before the project does
     importlib.invalidate_caches()  # a module written a moment ago is found
     try:
         with blame_user_code(where, f"importing {module_name}"):

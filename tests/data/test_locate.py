@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from offset_autoencoder.data.sources import locate
+from offset_autoencoder.data.readers import locate
 from offset_autoencoder.errors import InputError
 
 

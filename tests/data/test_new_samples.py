@@ -15,6 +15,7 @@ from scipy import sparse
 from tests.cli.conftest import DOCUMENT, FEATURES, frame, write_project
 
 from offset_autoencoder.data.new_samples import ColumnOptions, read_new_samples
+from offset_autoencoder.data.preprocessing import Preprocessing
 from offset_autoencoder.data.readers.base import Table
 from offset_autoencoder.errors import InputError
 
@@ -35,10 +36,19 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def read(
-    path: str, *, labelled: bool = False, trained_on: Sequence[str] | None = None, **named: Any
+    path: str,
+    *,
+    labelled: bool = False,
+    trained_on: Sequence[str] | None = None,
+    preprocessing: Preprocessing = Preprocessing(),  # noqa: B008 - frozen
+    **named: Any,
 ) -> Table:
     return read_new_samples(
-        Path(path), ColumnOptions(**named), labelled=labelled, trained_on=trained_on
+        Path(path),
+        ColumnOptions(**named),
+        labelled=labelled,
+        trained_on=trained_on,
+        preprocessing=preprocessing,
     )
 
 
@@ -132,12 +142,12 @@ def test_a_column_of_lists_is_found_by_the_names_of_its_places(elsewhere: Path) 
     assert read("new.parquet", features="emb").x.tolist() == [[1, 2, 3], [4, 5, 6]]
 
 
-def test_complex_numbers_as_params_say(elsewhere: Path) -> None:
+@pytest.mark.parametrize(("how", "x"), [("real_imag", [[[1, 2], [3, 0]]]), ("abs", [[5**0.5, 3]])])
+def test_complex_numbers_as_the_model_had_them(elsewhere: Path, how: Any, x: Any) -> None:
     np.save("new.npy", np.array([[1 + 2j, 3]]))
-    with pytest.raises(InputError, match=r"complex numbers.*set data\.complex: real_imag"):
+    with pytest.raises(InputError, match=r"complex numbers.*trained on real ones: give np\.abs"):
         read("new.npy")
-    write_data_section(path="x.npy", complex="real_imag")
-    assert read("new.npy").x.tolist() == [[[1, 2], [3, 0]]]
+    assert read("new.npy", preprocessing=Preprocessing(complex=how)).x.tolist() == x
 
 
 def test_labels_beside_a_csv_may_be_a_file(elsewhere: Path) -> None:

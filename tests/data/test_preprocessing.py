@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offset_autoencoder.config.schema import Data
+from offset_autoencoder.config.data_schema import Data
 from offset_autoencoder.data.preprocessing import (
     Preprocessing,
     drop_incomplete,

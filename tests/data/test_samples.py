@@ -13,11 +13,12 @@ import pytest
 from numpy.typing import NDArray
 from pyarrow import csv as pa_csv
 
-from offset_autoencoder.config.schema import Data, Split
+from offset_autoencoder.config.data_schema import Data, Split
 from offset_autoencoder.data.samples import Samples, load_samples
-from offset_autoencoder.data.sources import load_source
+from offset_autoencoder.data.sources import load_source, unread_splits
 from offset_autoencoder.errors import InputError
 
+BACKEND = "offset_autoencoder.models.backend"
 X = np.random.default_rng(0).normal(size=(12, 4))
 LABELS = np.arange(12) % 3
 
@@ -50,7 +51,7 @@ def test_keras_data_sets_bring_their_test_split(monkeypatch: pytest.MonkeyPatch)
         fake = SimpleNamespace(
             datasets=SimpleNamespace(**{name: SimpleNamespace(load_data=lambda: loaded)})
         )
-        monkeypatch.setitem(sys.modules, "keras", fake)
+        monkeypatch.setitem(sys.modules, BACKEND, SimpleNamespace(keras=fake))
         data = Data.model_validate({"source": name})
         samples = load_samples(data)
         np.testing.assert_array_equal(samples.x[:], images.reshape(10, 4))
@@ -64,13 +65,44 @@ def test_data_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
         raise Exception("URL fetch failure on somewhere: None -- unreachable")
 
     datasets = SimpleNamespace(mnist=SimpleNamespace(load_data=fail))
-    monkeypatch.setitem(sys.modules, "keras", SimpleNamespace(datasets=datasets))
+    keras = SimpleNamespace(datasets=datasets)
+    monkeypatch.setitem(sys.modules, BACKEND, SimpleNamespace(keras=keras))
     monkeypatch.delenv("KERAS_HOME", raising=False)
     with pytest.raises(
         InputError,
         match=r"could not be fetched: URL fetch.*~/\.keras/datasets/mnist\.npz.*data/raw.*: file",
     ):
         load_source(Data(source="mnist"))
+
+
+@pytest.mark.parametrize("ending", ["npz", "h5", "npy"])
+def test_arrays_of_splits_that_nobody_reads_are_named(tmp_path: Path, ending: str) -> None:
+    arrays: dict[str, Any] = {"X_train": X, "y_train": LABELS, "X_test": X + 1, "y_test": LABELS}
+    if ending == "npy":
+        save(tmp_path, **arrays)
+    elif ending == "npz":
+        np.savez(tmp_path / "a.npz", **arrays)
+    else:
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            for name, array in arrays.items():
+                file[name] = array
+    dot = ".npy" if ending == "npy" else ""
+    keys: dict[str, Any] = {} if dot else {"path": f"a.{ending}"}
+    first = "path" if dot else "features"
+
+    def unread(**named: Any) -> str:
+        data = Data.model_validate({"source": "file", **keys, **named})
+        load_samples(data, tmp_path)
+        return unread_splits(data, tmp_path, Split())
+
+    both = {split: f"X_{split}{dot}" for split in ("train", "test")}
+    labels = {split: f"y_{split}{dot}" for split in ("train", "test")}
+    text = unread(**{first: both["train"], "label": labels["train"]})
+    assert text.startswith(f"X_test{dot}, y_test{dot} in {tmp_path}")
+    mend = f"set data.{first}: {both} and data.label: {labels}".replace("'", "")
+    assert text.endswith(f" are not read: to have further splits, {mend}")
+    assert unread(**{first: both, "label": labels}) == ""
+    assert unread(**{first: both}) == ""
 
 
 def test_npy_with_labels_and_ids_beside_it(tmp_path: Path) -> None:
@@ -269,7 +301,8 @@ def test_split_names_in_a_file_of_their_own(tmp_path: Path) -> None:
     [
         (np.ones((3, 2)) * 1j, "holds complex numbers"),
         (np.array([["a", "b"]]), "holds text"),
-        (np.array([["2020-01-01"]], dtype="datetime64[D]"), "holds dates"),
+        (np.array([["2020-01-01"]], dtype="datetime64[D]"), "holds dates .*counts seconds"),
+        (np.zeros((3, 1), dtype=[("a", "f8")]), "holds records .*structured_to_unstructured"),
         (np.ones(5), r"has shape \(5,\), expected \(samples, features\)"),
         (np.float64(3), r"has shape \(\)"),
         (np.ones((0, 4)), "holds no samples"),
@@ -280,6 +313,26 @@ def test_features_that_are_none(tmp_path: Path, x: NDArray[Any], message: str) -
     save(tmp_path, x=x)
     with pytest.raises(InputError, match=rf"x\.npy: .*{message}"):
         read(tmp_path, path="x.npy")
+
+
+def test_names_of_splits_as_people_write_them_and_text_as_bytes(tmp_path: Path) -> None:
+    splits = np.array([b"Train"] * 8 + [b"val"] * 2 + [b"TEST "] * 2)
+    np.savez(tmp_path / "a.npz", x=X, split=splits, label=np.array([b"u", b"v"] * 6))
+    samples = read(tmp_path, path="a.npz", split="split", label="label")
+    assert np.asarray(samples.splits).tolist() == ["train"] * 8 + ["validation"] * 2 + ["test"] * 2
+    assert samples.classes == ["u", "v"]
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [(np.array(["u", ""] * 6), "row 1: the label is empty"), (X[:, 0], r"row 0: label .*no class")],
+)
+def test_a_label_of_a_file_of_its_own_is_found_in_that(
+    tmp_path: Path, label: NDArray[Any], message: str
+) -> None:
+    save(tmp_path, x=X, y=label)
+    with pytest.raises(InputError, match=rf"^{tmp_path}/y\.npy, {message}"):
+        read(tmp_path, path="x.npy", label="y.npy")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -351,7 +404,7 @@ def test_labels_and_ids_that_are_none(tmp_path: Path) -> None:
         wide=np.ones((12, 2)),
         floats=np.arange(12) + 0.5,
         nan=np.full(12, np.nan),
-        bytes=np.array([b"a"] * 12),
+        dates=np.full(12, "2024-05-31", dtype="datetime64[D]"),
         twice=np.array([3, 4, 5, 4, 3, 6, 7, 8, 9, 10, 11, 12]),
         empty=np.array([""] + ["a"] * 11),
     )
@@ -360,7 +413,7 @@ def test_labels_and_ids_that_are_none(tmp_path: Path) -> None:
         ("label", "wide", r"wide\.npy: has shape \(12, 2\), expected one label per sample"),
         ("label", "floats", r"row 0: label 0\.5 names no class"),
         ("label", "nan", r"row 0: label nan names no class"),
-        ("label", "bytes", "labels are .S1, expected integers or text"),
+        ("label", "dates", r"dates\.npy: labels are datetime64\[D\], expected integers or text"),
         ("id", "short", r"short\.npy: holds 11 values for 12 samples"),
         ("id", "floats", r"row 0: id 0\.5 is no whole number, expected integers or text"),
         ("id", "empty", "row 0: the id is empty"),

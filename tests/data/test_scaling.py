@@ -10,8 +10,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from offset_autoencoder.config.schema import Data
-from offset_autoencoder.data.constant_features import is_constant
+from offset_autoencoder.config.data_schema import Data
+from offset_autoencoder.data.samples import is_constant
 from offset_autoencoder.data.scaling import (
     apply_scale,
     fit_scale,

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from offset_autoencoder.config.schema import SPLITS, Split
+from offset_autoencoder.config.data_schema import SPLITS, Split
 from offset_autoencoder.data.splits import allocate, as_moments, assign, group_leakage, hash_order
 from offset_autoencoder.errors import InputError
 

@@ -31,7 +31,7 @@ run_command(build)
 """
 
 
-def built(folder: Path, config: dict[str, Any] | None) -> subprocess.CompletedProcess[str]:
+def built(folder: Path, config: Any) -> subprocess.CompletedProcess[str]:
     if config is not None:
         (folder / "keras.json").write_text(json.dumps(config))
     environment = {**os.environ, "KERAS_HOME": str(folder)}
@@ -53,9 +53,18 @@ def test_a_keras_json_changes_no_network(tmp_path: Path) -> None:
     assert len(more) == 2
 
 
-@pytest.mark.parametrize("key", ["image_data_format", "floatx", "epsilon"])
-def test_a_keras_json_that_keras_refuses_is_one_line(tmp_path: Path, key: str) -> None:
-    done = built(tmp_path, {key: "none of these"})
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ({"image_data_format": "none of these"}, "Invalid `image_data_format` configuration"),
+        ([{"floatx": "float32"}], "'list' object has no attribute 'get'"),
+        ({"floatx": ["float32"]}, "unhashable type: 'list'"),
+    ],
+)
+def test_a_keras_json_that_keras_refuses_is_one_line(
+    tmp_path: Path, config: Any, reason: str
+) -> None:
+    done = built(tmp_path, config)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"error: {tmp_path}/keras.json: Keras cannot start: Invalid")
+    assert done.stderr.startswith(f"error: {tmp_path}/keras.json: Keras cannot start: {reason}")
     assert len(done.stderr.splitlines()) == 1

@@ -289,6 +289,8 @@ def test_ids_that_are_not_ids(tmp_path: Path) -> None:
         ({"path": "t.csv", "array": "x"}, "params.yaml: offsets.mine.array: goes with npz"),
         ({"path": "t.npz", "columns": ["x"]}, "offsets.mine.columns: goes with csv and parquet"),
         ({"path": "t.foo"}, "unknown file format '.foo'"),
+        ({"path": "z.npy"}, "set offsets.mine.complex: real_imag, which is two columns of each"),
+        ({"path": "z.npy", "complex": "real_imag"}, "holds vectors of 6 columns"),
         ({"path": "t.txt"}, "set offsets.mine.header: false where there is none"),
         ({"path": "cut.npy"}, "cut.npy: is damaged or truncated"),
         ({"path": "cut.npz"}, "cut.npz: is damaged, truncated"),
@@ -304,10 +306,26 @@ def test_files_and_names_that_are_wrong(
     np.save(tmp_path / "t.npy", VALUES)
     (tmp_path / "t.foo").write_text("1")
     np.savetxt(tmp_path / "t.txt", VALUES)
+    np.save(tmp_path / "z.npy", VALUES * 1j)
     for suffix in ("npy", "npz", "parquet"):
         whole = (tmp_path / f"t.{suffix}").read_bytes()
         (tmp_path / f"cut.{suffix}").write_bytes(whole[: len(whole) // 2])
     assert expected in message(tmp_path, **keys)
+
+
+@pytest.mark.parametrize("ending", ["npy", "npz", "h5"])
+def test_complex_vectors_are_two_columns_of_each_or_their_size(tmp_path: Path, ending: str) -> None:
+    z, path = VALUES + 2j * VALUES[::-1], tmp_path / f"z.{ending}"
+    if ending == "h5":
+        with h5py.File(path, "w") as file:
+            file["z"] = z
+    else:
+        (np.save if ending == "npy" else np.savez)(path, z)
+    parts = read(tmp_path, latent_dim=6, path=path.name, complex="real_imag")["train"]
+    expected = np.stack([z.real, z.imag], axis=-1).reshape(N, 6)[ROWS["train"]]
+    np.testing.assert_array_equal(np.concatenate(list(parts)), expected.astype(np.float32))
+    sizes = np.concatenate(list(read(tmp_path, path=path.name, complex="abs")["train"]))
+    np.testing.assert_array_equal(sizes, np.abs(z)[ROWS["train"]].astype(np.float32))
 
 
 @settings(max_examples=25, deadline=None)

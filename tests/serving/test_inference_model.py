@@ -12,6 +12,7 @@ from sklearn.datasets import load_digits
 from tests.serving.small_project import DOCUMENT, runs_of
 
 from offset_autoencoder.data.prepared import load_prepared
+from offset_autoencoder.data.preprocessing import Preprocessing
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets.table import load_table
 from offset_autoencoder.serving.export import save_model_folder
@@ -51,6 +52,16 @@ def test_raw_test_samples_are_reconstructed_as_evaluate_measured(
             np.testing.assert_array_equal(
                 found["offset"], load_table(Path("data/offsets"), offset, 4).test
             )
+
+
+def test_complex_samples_become_real_as_the_data_set_did(project: Path) -> None:
+    model, x = open_run(runs_of(project)["class_code"]["id"]), load_digits().data[:5]
+    z = x * np.exp(1j * x)
+    with pytest.raises(InputError, match=r"real numbers, its dtype is complex128 \(give their"):
+        model.encode(z)
+    kept = Preprocessing(complex="abs")
+    model.metadata = model.metadata.model_copy(update={"preprocessing": kept})
+    np.testing.assert_array_equal(model.encode(z), model.encode(np.abs(z)))
 
 
 def test_the_code_is_of_unit_norm_and_needs_no_label(project: Path) -> None:

@@ -34,7 +34,8 @@ def read_anomaly(
         if data.get("source", "digits") != "file":
             what = "goes with data.source: file, other sources have labels of their own"
             raise InputError(f"{where}.label", what, "leave it out")
-        if data.get("label") not in (*values.NULL_WORDS, anomaly.label):
+        own = data.get("label")
+        if own not in values.NULL_WORDS and str(own) != str(anomaly.label):
             what = f"is {anomaly.label!r}, data.label is {data['label']!r}: samples have one label"
             raise InputError(f"{where}.label", what, "leave one of them out")
         data = {**data, "label": anomaly.label}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, ValidationInfo, model_validator
 
 from offset_autoencoder.config import values
 from offset_autoencoder.errors import short_repr
@@ -34,9 +34,32 @@ def _as_names(value: Any) -> Any:
     return str(value) if is_number else value
 
 
+def _refuse_list(value: Any, info: ValidationInfo) -> Any:
+    if not isinstance(value, list):
+        return value
+    mends = {
+        "path": "name a file per split, {train: a.csv, test: b.csv}, or join the files into one",
+        "array": "name an array per split: {train: a, validation: b, test: c}",
+        "split": "name the column that says train, validation or test",
+        "order": "name the column that says most, or write one of ISO dates",
+    }
+    texts = " + '_' + ".join(f"table[{name!r}].astype(str)" for name in value)
+    mend = mends.get(info.field_name or "", f"join the columns into one: table['all'] = {texts}")
+    if len(value) < 2:
+        mend = f"write it without brackets: {value[0]}" if value else "leave it out"
+    raise ValueError(f"takes one name, got the list {short_repr(value)} ({mend})")
+
+
 NUMBERS_ARE_NAMES = BeforeValidator(_as_names)
-PathOrSplits = Annotated[str | dict[SplitName, str], BeforeValidator(_names_splits)]
+_NO_LIST = BeforeValidator(_refuse_list)
+PathOrSplits = Annotated[str | dict[SplitName, str], BeforeValidator(_names_splits), _NO_LIST]
 NameOrSplits = Annotated[PathOrSplits, NUMBERS_ARE_NAMES]
+Names = Annotated[
+    list[str],
+    BeforeValidator(lambda names: [names] if isinstance(names, str) else names),
+    NUMBERS_ARE_NAMES,
+]
+Complex = Literal["real_imag", "abs"]
 
 
 class Data(values.Section):
@@ -74,10 +97,10 @@ class Data(values.Section):
     ] = None
     label: NameOrSplits | None = None
     id: NameOrSplits | None = None
-    split: Annotated[str | None, NUMBERS_ARE_NAMES] = None
-    exclude: Annotated[list[str] | None, NUMBERS_ARE_NAMES] = None
+    split: Annotated[str | None, NUMBERS_ARE_NAMES, _NO_LIST] = None
+    exclude: Names | None = None
     header: values.Nullable[bool] = None
-    complex: values.Nullable[Literal["real_imag", "abs"]] = None
+    complex: values.Nullable[Complex] = None
     scale: values.Nullable[Literal["none", "unit", "minmax", "standard"]] = None
     clip: values.Nullable[bool] = None
     constant: Literal["zero", "drop", "error"] = "zero"
@@ -134,8 +157,8 @@ class Split(values.Section):
     seed: values.Seed = 0
     stratify: bool = True
     vary: values.Nullable[bool] = None
-    group: PathOrSplits | None = None
-    order: PathOrSplits | None = None
+    group: NameOrSplits | None = None
+    order: NameOrSplits | None = None
 
     @property
     def relevant(self) -> dict[str, Any]:

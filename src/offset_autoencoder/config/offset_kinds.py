@@ -9,14 +9,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from offset_autoencoder.config import values
+from offset_autoencoder.config.data_schema import Complex, NameOrSplits, Names, PathOrSplits
 from offset_autoencoder.config.registries import ALIASES, LOSSES
-from offset_autoencoder.config.schema import (
-    NUMBERS_ARE_NAMES,
-    Loss,
-    NameOrSplits,
-    PathOrSplits,
-    check_output,
-)
+from offset_autoencoder.config.schema import Loss, check_output
 from offset_autoencoder.errors import InputError
 
 SideInput = Literal["labels", "ids", "offset"]
@@ -285,15 +280,19 @@ class AdversarialOffset(Reference):
 
 
 class FileOffset(OffsetSection):
-    """The user's own table, aligned by row or, where ``id`` is given, by id."""
+    """The user's own table, aligned by row or, where ``id`` is given, by id.
+
+    ``header`` and ``complex`` are as in :class:`.config.data_schema.Data`.
+    """
 
     needs = "offset"
     kind: Literal["file"] = "file"
     path: PathOrSplits
-    array: PathOrSplits | None = None
-    columns: Annotated[list[str] | None, NUMBERS_ARE_NAMES] = None
+    array: NameOrSplits | None = None
+    columns: Names | None = None
     id: NameOrSplits | None = None
     header: values.Nullable[bool] = None
+    complex: values.Nullable[Complex] = None
 
     @property
     def by_split(self) -> bool:

@@ -19,8 +19,9 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from offset_autoencoder.config import values
 from offset_autoencoder.config.anomaly import read_anomaly
+from offset_autoencoder.config.data_schema import Data, Split
 from offset_autoencoder.config.offset_kinds import OFFSETS, OffsetSection, ZeroOffset
-from offset_autoencoder.config.schema import Data, Evaluate, Network, Split, Tracking, Train
+from offset_autoencoder.config.schema import Evaluate, Network, Tracking, Train
 from offset_autoencoder.config.systems import SYSTEMS, Model, find_conflict, sweep_value
 from offset_autoencoder.errors import InputError, did_you_mean, short_repr
 

@@ -8,14 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from offset_autoencoder.config import values
-from offset_autoencoder.config.data_schema import NUMBERS_ARE_NAMES as NUMBERS_ARE_NAMES
-from offset_autoencoder.config.data_schema import SPLIT_COLUMNS as SPLIT_COLUMNS
-from offset_autoencoder.config.data_schema import SPLITS as SPLITS
-from offset_autoencoder.config.data_schema import Data as Data
-from offset_autoencoder.config.data_schema import NameOrSplits as NameOrSplits
-from offset_autoencoder.config.data_schema import PathOrSplits as PathOrSplits
-from offset_autoencoder.config.data_schema import Split as Split
-from offset_autoencoder.config.data_schema import SplitName as SplitName
+from offset_autoencoder.config.data_schema import NameOrSplits
 from offset_autoencoder.config.registries import (
     ENGINES,
     INITIALIZERS,
@@ -219,7 +212,7 @@ class Anomaly(values.Section):
             :data:`.evaluation.metrics.METRICS` that is a mean over samples.
     """
 
-    label: PathOrSplits | None = None
+    label: NameOrSplits | None = None
     normal: Annotated[
         list[values.Label],
         Field(min_length=1),

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.anomaly import normal_classes
-from offset_autoencoder.config.schema import Anomaly, SplitName
+from offset_autoencoder.config.data_schema import SplitName
+from offset_autoencoder.config.schema import Anomaly
 from offset_autoencoder.data.prepared import LEFT_OUT, PartName
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import Rows

@@ -195,9 +195,10 @@ def unlike_sizes_warning(
     ):
         return []
     *_, stddev = survey(train, moments=True)
-    with np.errstate(over="ignore", invalid="ignore"):
-        shares = np.square(stddev / max(stddev.max(), np.finfo(float).tiny))
-        shares /= shares.sum()
+    if not 0 < stddev.max() < np.inf:
+        return []
+    shares = np.square(stddev / stddev.max())
+    shares /= shares.sum()
     order = np.argsort(-shares, kind="stable")
     count = 1 + int(np.searchsorted(np.cumsum(shares[order]), _SHARE))
     if not count <= max(1, features // _FEW):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import load_params
-from offset_autoencoder.config.schema import Data, Split
+from offset_autoencoder.config.data_schema import Data, Split
 from offset_autoencoder.data.preprocessing import Preprocessing
 from offset_autoencoder.data.readers import base, find_reader, read_table, roles_apart
 from offset_autoencoder.data.readers.base import ColumnRoles, Table
@@ -26,7 +26,7 @@ _OPTIONS = base.RoleKeys(
     id="--id",
     split=None,
     header="--header",
-    complex="data.complex",
+    complex=None,
     file=None,
 )
 
@@ -87,7 +87,7 @@ def read_new_samples(
             label=options.label,
             id=options.id,
             header=data.header if options.header is None else options.header,
-            complex=data.complex,
+            complex=preprocessing.complex,
             missing=preprocessing.missing != "error",
             text=frozenset(preprocessing.levels),
             keys=_OPTIONS,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder import paths
-from offset_autoencoder.config.schema import SPLITS, SplitName
+from offset_autoencoder.config.data_schema import SPLITS, SplitName
 from offset_autoencoder.data.preprocessing import Preprocessing
 from offset_autoencoder.data.scaling import Scale, ScaleArrays
 from offset_autoencoder.data.splits import Digests, sample_digests
@@ -216,9 +216,8 @@ def load_scale(folder: Path = paths.PREPARED) -> ScaleArrays:
     """
     arrays = files.read_npz(folder / "scale.npz")
     if not {"shift", "factor"} <= arrays.keys() <= {*ScaleArrays._fields}:
-        raise InputError(
-            str(folder / "scale.npz"), "holds no shift and factor, or more than a scale"
-        )
+        what = "holds no shift and factor, or more than a scale"
+        raise InputError(str(folder / "scale.npz"), what)
     return ScaleArrays(**arrays)
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from offset_autoencoder.config.data_schema import Complex
 from offset_autoencoder.data.readers.base import Table
 from offset_autoencoder.data.readers.cells import LevelCodes, text_to_numbers
 from offset_autoencoder.errors import InputError, did_you_mean, first_names
@@ -32,12 +33,14 @@ class Preprocessing:
             ``c=l``, 1 or 0.
         raw_features: Number of features of an array without names, before any were left out.
         kept: Indices of those that are left; None: all.
+        complex: ``data.complex``.
     """
 
     missing: Missing = "error"
     levels: dict[str, list[str]] = field(default_factory=dict)
     raw_features: int | None = None
     kept: list[int] | None = None
+    complex: Complex | None = None
 
     def raw_columns(self, features: Sequence[str]) -> tuple[str, ...]:
         """Columns of a file that features are made of, in their order."""
@@ -157,9 +160,8 @@ def encode_columns(
         if column in preprocessing.levels:
             levels[column] = codes.levels
     if len(lengths := {len(array) for array in arrays.values()}) > 1:
-        raise InputError(
-            "columns", f"have {first_names(sorted(lengths))} values, expected one length"
-        )
+        what = f"have {first_names(sorted(lengths))} values, expected one length"
+        raise InputError("columns", what)
     x = np.column_stack(list(arrays.values()))
     table = Table(x, "x", columns=tuple(arrays), levels=levels)
     return np.array(one_hot(table, features, preprocessing.levels).x)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder import paths
-from offset_autoencoder.config.schema import SPLITS, Data, Split
+from offset_autoencoder.config.data_schema import SPLITS, Data, Split
 from offset_autoencoder.data.preprocessing import (
     Preprocessing,
+    choose_features,
     drop_incomplete,
     encode_categories,
 )
 from offset_autoencoder.data.readers.base import Table
 from offset_autoencoder.data.readers.role_values import check_classes
+from offset_autoencoder.data.scaling import survey
 from offset_autoencoder.data.shapes import SampleShape
 from offset_autoencoder.data.sources import load_source
 from offset_autoencoder.data.splits import as_moments
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.arrays import ConcatenatedRows
+from offset_autoencoder.io.arrays import ConcatenatedRows, Matrix, Rows, RowSubset
+
+_DROP = "params.yaml: data.constant: drop"
+_ZERO = "set data.constant: zero"
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,7 @@ def load_samples(
         splits=_join([table.splits for table in tables]),
         shape=SampleShape.of(data, tables[0].x.shape[1:], x.shape[1], draw_series=draw_series),
         tables=tables,
-        preprocessing=Preprocessing(missing=data.missing, levels=levels),
+        preprocessing=Preprocessing(data.missing, levels, complex=data.complex),
         groups=_join([table.groups for table in tables]),
     )
     _check_unique(samples)
@@ -156,7 +161,7 @@ def _check_unique(samples: Samples) -> None:
         what = f"id {samples.ids[second].item()!r} stands twice: it is that of "
         what += f"{samples.location(first)}, too"
         if (more := len(np.unique(samples.ids[order[repeats]])) - 1) > 0:
-            what += f"; {more} more ids stand twice"
+            what += f"; {more} more id{'s stand' if more > 1 else ' stands'} twice"
         if samples.splits is not None:
             of_split = {name: samples.ids[samples.splits == name] for name in SPLITS}
             for name, other in itertools.combinations(SPLITS, 2):
@@ -164,3 +169,41 @@ def _check_unique(samples: Samples) -> None:
                     what += f"; {both} of {other} stand in {name}, too"
         mend = "ids must be unique; rows that belong together are kept in one split by split.group"
         raise InputError(samples.location(second), what, mend)
+
+
+def is_constant(x: Matrix) -> NDArray[np.bool_]:
+    """``(D,)``, true for a feature that has one value in all samples, or none."""
+    low, high, *_ = survey(x, moments=False)
+    return ~(low < high)
+
+
+def drop_constant_features(samples: Samples, training_rows: Iterable[Rows]) -> Samples:
+    """Samples without the features that are constant over any of some training splits.
+
+    So the runs of all seeds have the same features.
+
+    Raises:
+        InputError: where none is left, or the samples are images, which would be none then.
+    """
+    features = np.zeros(samples.x.shape[1], dtype=np.bool_)
+    for rows in training_rows:
+        features |= is_constant(RowSubset(samples.x, rows))
+    if not features.any():
+        return samples
+    if shape := samples.shape.image or samples.shape.sequence:
+        what = f"would leave {features.sum()} values out of samples of shape {list(shape)}"
+        raise InputError(_DROP, what, _ZERO)
+    kept = (~features).nonzero()[0]
+    if not len(kept):
+        raise InputError(_DROP, "every feature is constant: none would be left", _ZERO)
+    tables = tuple(choose_features(table, kept) for table in samples.tables)
+    preprocessing = samples.preprocessing
+    if tables[0].columns is None:
+        preprocessing = replace(preprocessing, raw_features=len(features), kept=kept.tolist())
+    return replace(
+        samples,
+        x=ConcatenatedRows(tuple(table.x for table in tables)),
+        tables=tables,
+        preprocessing=preprocessing,
+        left_out=tuple(map(samples.tables[0].feature_name, features.nonzero()[0].tolist())),
+    )

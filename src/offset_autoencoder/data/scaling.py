@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config.schema import Data
+from offset_autoencoder.config.data_schema import Data
 from offset_autoencoder.errors import InputError, first_names
 from offset_autoencoder.io.arrays import Matrix, chunks, rows_per_chunk
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from offset_autoencoder.config import Params
-from offset_autoencoder.config.schema import Data
+from offset_autoencoder.config.data_schema import Data
 from offset_autoencoder.errors import InputError
 
 _MOST_CHANNELS = 4  # of an image: colours and opacity

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder import paths
-from offset_autoencoder.config.schema import SPLIT_COLUMNS, SPLITS, Data, Split, SplitName
-from offset_autoencoder.data.readers import base, find_reader, read_table, roles_apart
+from offset_autoencoder.config.data_schema import SPLIT_COLUMNS, SPLITS, Data, Split, SplitName
+from offset_autoencoder.data.readers import base, find_reader, locate, read_table, roles_apart
 from offset_autoencoder.data.readers.base import ColumnRoles, Table
-from offset_autoencoder.data.readers.conversions import folder_conversion
+from offset_autoencoder.data.readers.named_arrays import split_arrays
 from offset_autoencoder.errors import InputError, first_names
 from offset_autoencoder.io.arrays import ConcatenatedRows, chunks
 
@@ -55,9 +55,7 @@ def _digits() -> tuple[Table, ...]:
 
 
 def _keras(source: str) -> tuple[Table, ...]:
-    # TensorFlow reads these when it is first imported.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import keras
+    from offset_autoencoder.models.backend import keras
 
     try:
         train, test = getattr(keras.datasets, source).load_data()
@@ -85,7 +83,9 @@ class _Named:
     def setting(self, role: str) -> str | dict[SplitName, str] | None:
         """What a section gives for a role, the file's own ``path`` among them."""
         value: Any = getattr(self.split if role in SPLIT_COLUMNS else self.data, role)
-        return None if isinstance(value, list) else value
+        if isinstance(value, list):
+            return value[0] if len(value) == 1 else None
+        return value
 
     def value(self, role: str, split: SplitName | None) -> str | None:
         """Name for a split.
@@ -211,6 +211,40 @@ def _check_different(
             raise InputError(f"params.yaml: {named.key(key)}.{second}", what, mend)
 
 
+def unread_splits(data: Data, raw: Path, split: Split) -> str:
+    """Clause on arrays that nobody reads, named as those of further splits are; or ``""``.
+
+    So of ``features: X_train`` where the npz or hdf5, or of npy files the folder, has ``X_test``.
+    """
+    if data.source != "file" or not isinstance(data.path, str):
+        return ""
+    reader, named = find_reader(raw / data.path), _Named(data, split)
+    if reader.layout == "columns":
+        return ""
+    unread: list[str] = []
+    settings: list[str] = []
+    for role in ("path" if reader.arrays is None else "features", "label", "id", *SPLIT_COLUMNS):
+        value = named.setting(role)
+        if value is None and settings:
+            continue
+        own = {*value.values()} if isinstance(value, dict) else {str(value)}
+        if reader.arrays is not None:
+            names = reader.arrays(raw / data.path)
+        else:
+            files = sorted((raw / min(own)).parent.glob("*"))
+            names = [str(file.relative_to(raw)) for file in files]
+        of_splits = next((s for s in split_arrays(names).values() if own <= {*s.values()}), {})
+        left = [name for name in of_splits.values() if name not in own]
+        if not left and not settings:
+            return ""
+        unread += left
+        words = ", ".join(f"{name}: {of_splits[name]}" for name in SPLITS if name in of_splits)
+        settings.append(f"{named.key(role)}: {{{words}}}" if words else "")
+    what = f"{first_names(unread)} in {raw if reader.arrays is None else raw / data.path}"
+    what += f" {'is' if len(unread) == 1 else 'are'} not read"
+    return what + (f": to have further splits, set {' and '.join(settings)}" * all(settings))
+
+
 def _is_equal(x: NDArray[Any], other: NDArray[Any]) -> bool:
     if x.shape != other.shape:
         return False
@@ -219,47 +253,3 @@ def _is_equal(x: NDArray[Any], other: NDArray[Any]) -> bool:
         np.array_equal(chunk, flat[start : start + len(chunk)], equal_nan=chunk.dtype.kind == "f")
         for start, chunk in chunks(ConcatenatedRows((x,)))
     )
-
-
-def locate(raw: Path, name: str, key: str) -> Path:
-    """Path of a file that params.yaml names under ``key``, relative to ``data/raw``.
-
-    A symbolic link inside the folder may point out of it (DVC's cache links files so); a
-    name may not. What a temporary clone lacks is brought in from the project it is made of.
-
-    Raises:
-        InputError: where the name leaves the folder, or is not a file that can be read.
-    """
-    where = f"params.yaml: {key}"
-    inside = os.path.normpath(name)
-    if not name.strip() or Path(name).is_absolute() or os.pardir in Path(inside).parts[:1]:
-        mend = f"put the file there and name it from {raw} on"
-        raise InputError(where, f"{name!r} is not inside {raw}", mend)
-    path = raw / inside
-    if not path.exists():
-        paths.copy_into_clone(raw)
-    if path.is_dir():
-        hint = folder_conversion(path) or _holds(path)
-        raise InputError(where, f"{path} is a folder, expected a file", hint)
-    if not path.exists():
-        tracked = path.with_name(f"{path.name}.dvc").exists()
-        hint = "DVC knows it: run dvc pull" if tracked else _holds(raw)
-        raise InputError(where, f"there is no file {path}", hint)
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise InputError(where, f"{path} cannot be read: {error.strerror}") from None
-    return path
-
-
-def _holds(folder: Path) -> str:
-    names = sorted(
-        path.relative_to(folder).as_posix()
-        for path in (folder.rglob("*") if folder.is_dir() else ())
-        if path.is_file()
-        and path.suffix != ".dvc"
-        and not any(p.startswith(".") for p in path.relative_to(folder).parts)
-    )
-    if not names:
-        return f"{folder} is empty"
-    return f"{folder} holds {first_names(names)}"

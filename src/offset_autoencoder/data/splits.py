@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config.schema import SPLITS, Split, SplitName
+from offset_autoencoder.config.data_schema import SPLITS, Split, SplitName
 from offset_autoencoder.errors import InputError
 
 Rows = NDArray[np.int64]
@@ -200,7 +200,7 @@ def as_moments(values: NDArray[Any], location: Callable[[int], str]) -> NDArray[
         what = "is neither a finite number nor an ISO date (2024-05-31, with or without a time)"
         if kind := kinds[index[row]]:
             what = f"is {kind}, the first is {expected}"
-        mend = "split.order names a column of either"
+        mend = "split.order names a column of either; pandas.to_datetime reads most dates"
         raise InputError(location(row), f"{str(values[row])!r} {what}", mend)
     return np.array(moments)[index]
 

@@ -262,7 +262,7 @@ class TempArray:
 
     def write(self, values: bytes | NDArray[Any]) -> None:
         """Append bytes, or an array's values in C order."""
-        content = values if isinstance(values, bytes) else np.ascontiguousarray(values).tobytes()
+        content = values if isinstance(values, bytes) else np.ascontiguousarray(values).data
         self._size += self._file.write(content)
 
     def __len__(self) -> int:
@@ -280,6 +280,19 @@ class TempArray:
         self._file.seek(0)
         values = np.frombuffer(self._file.read(), dtype=dtype, count=math.prod(shape))
         return values.reshape(shape, order=order)
+
+
+def real_parts(z: NDArray[Any], how: Literal["real_imag", "abs"]) -> NDArray[Any]:
+    """Complex numbers ``(n, ...)`` as real ones: ``(n, ..., 2)`` for real_imag, or abs."""
+    if z.dtype.kind != "c":
+        return z
+    values, is_split = TempArray(), how == "real_imag"
+    rows = rows_per_chunk(2 * max(1, math.prod(z.shape[1:])))
+    for start in range(0, len(z), rows):
+        block = z[start : start + rows]
+        values.write(np.stack([block.real, block.imag], axis=-1) if is_split else np.abs(block))
+        release(z)
+    return values.array(np.abs(z[:0]).dtype, (*z.shape, 2) if is_split else z.shape)
 
 
 def row_major(x: NDArray[Any]) -> NDArray[Any]:

@@ -6,7 +6,9 @@ import contextlib
 import os
 import sys
 import tempfile
+import traceback
 from collections.abc import Iterator
+from pathlib import Path
 
 from offset_autoencoder.errors import InputError
 
@@ -49,9 +51,11 @@ try:
     with _native_messages_held():
         import keras
         import tensorflow as tf
-except ValueError as error:  # of a value in there that Keras does not know
-    if "configuration" not in str(error):
+except Exception as error:
+    _files = [Path(frame.filename).parts for frame in traceback.extract_tb(error.__traceback__)]
+    if ("keras", "src", "backend", "config.py") not in [parts[-4:] for parts in _files]:
         raise
+    # Whatever Keras does not expect in there: an unknown word, a list in the place of one.
     _path = f"{os.environ.get('KERAS_HOME') or '~/.keras'}/keras.json"
     raise InputError(_path, f"Keras cannot start: {error}", "mend or remove the file") from None
 _set_own_config()

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from offset_autoencoder.config.offset_kinds import EncoderOffset
-from offset_autoencoder.data.sources import locate
+from offset_autoencoder.data.readers import locate
 from offset_autoencoder.errors import InputError, did_you_mean
 from offset_autoencoder.offsets import kind
 from offset_autoencoder.offsets.reference import encode, fit_reference_state

@@ -20,12 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config import SPLITS, SplitName
+from offset_autoencoder.config.data_schema import SPLITS, Complex, SplitName
 from offset_autoencoder.config.offset_kinds import FileOffset
 from offset_autoencoder.data.prepared import PreparedData
-from offset_autoencoder.data.readers import READERS, base, find_reader, read_table
+from offset_autoencoder.data.readers import READERS, base, find_reader, locate, read_table
 from offset_autoencoder.data.readers.role_values import whole_numbers
-from offset_autoencoder.data.sources import locate
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io import arrays
 from offset_autoencoder.offsets import kind
@@ -40,11 +39,8 @@ def fit(where: str, params: FileOffset, training: kind.Training, latent_dim: int
 
 def apply(where: str, state: kind.State, samples: kind.Samples) -> kind.Float32:
     """Refuse, always: a table has vectors for known samples only."""
-    raise InputError(
-        where,
-        "kind file is a table of vectors for known samples: nothing computes f(x) of a new one",
-        "give the new samples' vectors yourself, or take kind function",
-    )
+    what = "kind file is a table of vectors for known samples: nothing computes f(x) of a new one"
+    raise InputError(where, what, "give the new samples' vectors yourself, or take kind function")
 
 
 def read_tables(
@@ -67,22 +63,19 @@ def read_tables(
         for key, value in (("path", params.path), ("array", params.array), ("id", params.id)):
             missing = [split for split in SPLITS if isinstance(value, dict) and split not in value]
             if missing:
-                raise InputError(
-                    f"{where}.{key}",
-                    f"names no {'file' if key == 'path' else key} for the {missing[0]} split",
-                    "name one for each of train, validation and test, or one for the whole data "
-                    "set",
+                what = f"names no {'file' if key == 'path' else key} for the {missing[0]} split"
+                mend = (
+                    "name one for each of train, validation and test, or one for the whole data set"
                 )
+                raise InputError(f"{where}.{key}", what, mend)
         return {
             split: _float32(source.read(split, ids[split], f"{split} split")) for split in SPLITS
         }
     sample_ids = np.concatenate([part.ids for part in data.parts.values()])
     if params.id is None and data.schema.ids != "rows":
-        raise InputError(
-            where,
-            "the data has ids of its own (data.id), so that its samples are not told by row",
-            f"name the ids of the table in {source.key}.id, or give one file per split",
-        )
+        what = "the data has ids of its own (data.id), so that its samples are not told by row"
+        mend = f"name the ids of the table in {source.key}.id, or give one file per split"
+        raise InputError(where, what, mend)
     x = source.read(None, sample_ids, "data set", dropped=data.schema.dropped)
     if params.id is None:  # the ids are all the rows of the data set, once
         x = arrays.reorder(x, sample_ids)
@@ -126,44 +119,39 @@ class _TableSource:
             id=self._value("id", split),
             part=split,
             header=params.header,
+            complex=params.complex,
             keys=base.RoleKeys(
                 features=features,
                 id=f"{key}.id",
                 label=None,
                 split=None,
                 header=f"{key}.header",
-                complex=None,
+                complex=f"{key}.complex",
             ),
             locate=lambda role, name: self._locate("id", split),
         )
         table = read_table(path, roles)
-        _check_values(table, self.latent_dim)
+        _check_values(table, self.latent_dim, key, params.complex)
         x = arrays.ConcatenatedRows((table.x,))
         if table.ids is not None:
             rows = match_ids(table.origin, table.ids, sample_ids, samples, dropped)
             return arrays.reorder(x, rows)
         if len(x) != len(sample_ids) + dropped:
             whole = "whole " if samples == "data set" else ""
-            raise InputError(
-                table.origin,
-                f"holds {len(x)} rows, there are {len(sample_ids) + dropped} samples of the "
-                f"{whole}{samples}",
-                f"give each sample one row, or align by id: name the table's ids in {key}.id",
-            )
+            what = f"holds {len(x)} rows, there are {len(sample_ids) + dropped} samples of the "
+            mend = f"give each sample one row, or align by id: name the table's ids in {key}.id"
+            raise InputError(table.origin, f"{what}{whole}{samples}", mend)
         return x
 
     def _check_reader(self, reader: base.Reader, path: Path) -> None:
         if reader.name == "idx":
-            raise InputError(
-                str(path), "idx holds images", "give the offset as npy, npz, csv, parquet, hdf5"
-            )
+            mend = "give the offset as npy, npz, csv, parquet, hdf5"
+            raise InputError(str(path), "idx holds images", mend)
         for key, layout in (("array", "arrays"), ("columns", "columns")):
             if getattr(self.params, key) is not None and reader.layout != layout:
                 names = " and ".join(other.name for other in READERS if other.layout == layout)
-                raise InputError(
-                    f"params.yaml: {self.key}.{key}",
-                    f"goes with {names}, {path} is {reader.name}",
-                )
+                what = f"goes with {names}, {path} is {reader.name}"
+                raise InputError(f"params.yaml: {self.key}.{key}", what)
 
     def _value(self, key: str, split: SplitName | None) -> str | None:
         value = getattr(self.params, key)
@@ -174,29 +162,26 @@ class _TableSource:
         if isinstance(getattr(self.params, key), dict):
             return locate(self.raw, self._value(key, split) or "", f"{self.key}.{key}.{split}")
         if key == "id" and isinstance(self.params.path, dict):
-            raise InputError(
-                f"params.yaml: {self.key}.id",
-                "is one file, path names a file per split",
-                "name the ids of each: id: {train: ..., validation: ..., test: ...}",
-            )
+            what = "is one file, path names a file per split"
+            mend = "name the ids of each: id: {train: ..., validation: ..., test: ...}"
+            raise InputError(f"params.yaml: {self.key}.id", what, mend)
         return locate(self.raw, self._value(key, split) or "", f"{self.key}.{key}")
 
 
-def _check_values(table: base.Table, latent_dim: int) -> None:
+def _check_values(table: base.Table, latent_dim: int, key: str, parts: Complex | None) -> None:
     where, x = table.origin, table.x
     if x.dtype.kind not in "fiub":
-        hint = (
-            "np.hstack([z.real, z.imag]) is a table of both parts" if x.dtype.kind == "c" else None
-        )
-        raise InputError(where, f"holds {x.dtype}, expected real numbers", hint)
+        hint = f"set {key}.complex: real_imag, which is two columns of each, or {key}.complex: abs"
+        what = f"holds {x.dtype}, expected real numbers"
+        raise InputError(where, what, hint if x.dtype.kind == "c" else None)
+    if parts == "real_imag" and x.ndim == 3:
+        x = x.reshape(len(x), -1)
     if x.ndim != 2:
         raise InputError(where, f"has shape {x.shape}, expected (samples, {latent_dim})")
     if x.shape[1] != latent_dim:
-        raise InputError(
-            where,
-            f"holds vectors of {x.shape[1]} columns, network.latent_dim is {latent_dim}",
-            f"give the models with this offset latent_dim: {x.shape[1]}",
-        )
+        what = f"holds vectors of {x.shape[1]} columns, network.latent_dim is {latent_dim}"
+        mend = f"give the models with this offset latent_dim: {x.shape[1]}"
+        raise InputError(where, what, mend)
     if cell := arrays.first_where(arrays.ConcatenatedRows((x,)), _is_no_float32):
         raise InputError(table.location(*cell), f"{x[cell]} is not a finite float32 number")
 
@@ -235,24 +220,16 @@ def match_ids(
     again = np.flatnonzero(ordered[1:] == ordered[:-1])
     if again.size:
         first, second = order[again[0]], order[again[0] + 1]
-        raise InputError(
-            f"{where}, rows {first} and {second}",
-            f"the id {table_ids[first].item()!r} stands twice, each must stand once",
-        )
+        what = f"the id {table_ids[first].item()!r} stands twice, each must stand once"
+        raise InputError(f"{where}, rows {first} and {second}", what)
     missing = sample_ids[~np.isin(sample_ids, table_ids)]
     if missing.size:
-        raise InputError(
-            where,
-            f"has no vector for {_count(missing, 'sample')} of the {samples}: {_list(missing)}",
-            "every sample needs one",
-        )
+        what = f"has no vector for {_count(missing, 'sample')} of the {samples}: {_list(missing)}"
+        raise InputError(where, what, "every sample needs one")
     unknown = table_ids[~np.isin(table_ids, sample_ids)]
     if unknown.size > dropped:
-        raise InputError(
-            where,
-            f"has {_count(unknown, 'id')} of no sample of the {samples}: {_list(unknown)}",
-            "remove these rows or fix their ids",
-        )
+        what = f"has {_count(unknown, 'id')} of no sample of the {samples}: {_list(unknown)}"
+        raise InputError(where, what, "remove these rows or fix their ids")
     return order[np.searchsorted(ordered, sample_ids)].astype(np.int64)
 
 

@@ -16,11 +16,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from offset_autoencoder import paths
-from offset_autoencoder.config import SPLITS, SplitName
+from offset_autoencoder.config.data_schema import SPLITS, Complex, SplitName
 from offset_autoencoder.config.offset_kinds import OFFSETS, DataShape
 from offset_autoencoder.data.prepared import PreparedData, PreparedSplit
 from offset_autoencoder.errors import InputError, adding, did_you_mean
-from offset_autoencoder.io.arrays import ConcatenatedRows, RowSubset, chunks, rows_per_block
+from offset_autoencoder.io.arrays import (
+    ConcatenatedRows,
+    RowSubset,
+    chunks,
+    real_parts,
+    rows_per_block,
+)
 from offset_autoencoder.io.files import open_npy, read_npz, replace_folder
 from offset_autoencoder.offsets.table import (
     INFO,
@@ -311,8 +317,8 @@ def check_finite(where: str, array: NDArray[Any], first_row: int = 0) -> None:
     raise InputError(where, f"{cell}, a finite number is expected")
 
 
-def real_array(where: str, values: ArrayLike) -> NDArray[Any]:
-    """Array of any real dtype and shape.
+def real_array(where: str, values: ArrayLike, parts: Complex | None = None) -> NDArray[Any]:
+    """Array of any real dtype and shape; of complex numbers the parts, where they are named.
 
     Raises:
         InputError: where they are no array, or not real numbers.
@@ -321,8 +327,12 @@ def real_array(where: str, values: ArrayLike) -> NDArray[Any]:
         array = np.asarray(values)
     except ValueError:
         raise InputError(where, "is not an array: its rows are not of one length") from None
+    if parts is not None and array.ndim:
+        array = real_parts(array, parts)
     if array.dtype.kind not in "fiub":
-        raise InputError(where, f"must hold real numbers, its dtype is {array.dtype}")
+        hint = "give their real and imaginary parts, or np.abs of them"
+        what = f"must hold real numbers, its dtype is {array.dtype}"
+        raise InputError(where, what, hint if array.dtype.kind == "c" else None)
     return array
 
 

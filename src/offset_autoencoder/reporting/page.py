@@ -18,8 +18,8 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from offset_autoencoder.config import Params
+from offset_autoencoder.config.data_schema import SPLITS
 from offset_autoencoder.config.params import read_document
-from offset_autoencoder.config.schema import SPLITS
 from offset_autoencoder.data.prepared import Schema
 from offset_autoencoder.evaluation.offset_effects import AGAINST, TRAIN
 from offset_autoencoder.evaluation.offset_verdict import OffsetWord

@@ -223,8 +223,9 @@ class InferenceModel:
         return inverse_scale(output, self.scale).astype(np.float32)
 
     def _scaled(self, x: ArrayLike, side: SideInputs) -> Float32:
-        array, first_row = checks.real_array("x", x), side.get("first_row", 0)
-        array = self.metadata.preprocessing.choose_features(array)
+        preprocessing, first_row = self.metadata.preprocessing, side.get("first_row", 0)
+        array = checks.real_array("x", x, preprocessing.complex)
+        array = preprocessing.choose_features(array)
         features = int(np.prod(array.shape[1:]))
         if array.ndim < 2 or features != self.metadata.input_dim:
             raise InputError(

@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 
 from offset_autoencoder import paths
 from offset_autoencoder.config import SPLITS, Params, load_params
+from offset_autoencoder.config.data_schema import Data, SplitName
 from offset_autoencoder.config.offset_kinds import DataShape
-from offset_autoencoder.config.schema import Data, SplitName
 from offset_autoencoder.config.values import check_environment
 from offset_autoencoder.data import prepared, varying
 from offset_autoencoder.data.anomalies import find_anomalies, leave_out
 from offset_autoencoder.data.checks import WrittenSplits, check_values, unlike_sizes_warning
-from offset_autoencoder.data.constant_features import drop_constant_features
 from offset_autoencoder.data.prepared import (
     FLOAT32_BYTES,
     LEFT_OUT,
@@ -28,14 +27,16 @@ from offset_autoencoder.data.prepared import (
     Schema,
     SplitRows,
 )
-from offset_autoencoder.data.samples import Samples, load_samples
+from offset_autoencoder.data.readers import locate
+from offset_autoencoder.data.samples import Samples, drop_constant_features, load_samples
 from offset_autoencoder.data.scaling import Filled, Scale, fit_scale, largest_magnitude
 from offset_autoencoder.data.shapes import draws_series
-from offset_autoencoder.data.sources import locate
-from offset_autoencoder.data.split_columns import broken_splits, kept_whole
+from offset_autoencoder.data.sources import unread_splits
 from offset_autoencoder.data.splits import assign, split_leakage
 from offset_autoencoder.data.summary import (
     SplitSummary,
+    broken_splits,
+    kept_whole,
     leakage_warning,
     summary_line,
     treatment_lines,
@@ -173,6 +174,7 @@ class Source:
             train = Filled(train, scale.arrays.fill)
         warnings += unlike_sizes_warning(self.params, self.samples, train, scale)
         texts = [
+            unread_splits(data, paths.RAW, self.params.split),
             *broken_splits(self.params.split, self.samples, self.rows),
             self.params.budget_warning,
             self.samples.shape.warning,

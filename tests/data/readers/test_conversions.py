@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,13 +25,14 @@ from pyarrow import ipc
 from scipy.io import wavfile
 from sklearn.datasets import dump_svmlight_file
 
-from offset_autoencoder.data.readers import find_reader, read_table
+from offset_autoencoder.data.readers import find_reader, locate, read_table
 from offset_autoencoder.data.readers.base import ColumnRoles
 from offset_autoencoder.data.readers.conversions import CONVERSIONS, folder_conversion
-from offset_autoencoder.data.sources import locate
 from offset_autoencoder.errors import InputError
 
 X = np.arange(60, dtype=np.float64).reshape(20, 3)
+ARFF = "@relation r\n" + "".join(f"@attribute {name} numeric\n" for name in "abc") + "@data\n"
+ARFF += "".join(f"{a},{b},{c}\n" for a, b, c in X.tolist())
 PIXELS = np.arange(48, dtype=np.uint8).reshape(4, 3, 4)
 
 
@@ -74,6 +79,7 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "x.svm": (lambda path: dump_svmlight_file(X, X[:, 0], str(path)), "x.npz"),
     "x.tif": (write_pages, "x.npy"),
     "x.png": (write_images, "x.npy"),
+    "x.arff": (lambda path: path.write_text(ARFF), "x.csv"),
     "x.wav": (lambda path: wavfile.write(path, 8000, np.arange(3000, dtype=np.int16)), "x.npy"),
 }
 
@@ -120,16 +126,32 @@ def test_a_folder_of_parquet_files_becomes_one(tmp_path: Path) -> None:
     assert read_table(tmp_path / "parts.parquet", ColumnRoles()).x.shape == X.shape
 
 
-def test_what_was_compressed_is_unpacked(tmp_path: Path) -> None:
-    import gzip
-
-    np.save(tmp_path / "x.npy", X)
-    packed = tmp_path / "y.npy.gz"
-    packed.write_bytes(gzip.compress((tmp_path / "x.npy").read_bytes()))
-    with pytest.raises(InputError, match="is compressed") as caught:
+@pytest.mark.parametrize("ending", ["npy.gz", "npy.xz", "npy.bz2", "zip"])
+def test_what_was_compressed_is_unpacked(tmp_path: Path, ending: str) -> None:
+    (tmp_path / "y").mkdir()
+    np.save(tmp_path / "y" / "y.npy", X)
+    packed, content = tmp_path / f"y.{ending}", (tmp_path / "y" / "y.npy").read_bytes()
+    if ending == "zip":
+        shutil.make_archive(str(tmp_path / "y"), "zip", tmp_path / "y")
+    else:
+        module = {"gz": gzip, "xz": lzma, "bz2": bz2}[ending.partition(".")[2]]
+        packed.write_bytes(module.compress(content))
+    shutil.rmtree(tmp_path / "y")
+    with pytest.raises(InputError, match=r"is (compressed|an archive)") as caught:
         find_reader(packed)
     exec(str(caught.value.hint).partition(": ")[2])
-    np.testing.assert_array_equal(read_table(tmp_path / "y.npy", ColumnRoles()).x, X)
+    out = tmp_path / ("y/y.npy" if ending == "zip" else "y.npy")
+    np.testing.assert_array_equal(read_table(out, ColumnRoles()).x, X)
+
+
+def test_nominal_values_of_arff_become_text(tmp_path: Path) -> None:
+    path = tmp_path / "x.arff"
+    path.write_text("@relation r\n@attribute a numeric\n@attribute c {u, v}\n@data\n1,u\n2,v\n")
+    with pytest.raises(InputError, match="is ARFF") as caught:
+        find_reader(path)
+    exec(str(caught.value.hint).partition(": ")[2])
+    table = read_table(tmp_path / "x.csv", ColumnRoles(label="c"))
+    assert np.asarray(table.labels).tolist() == ["u", "v"]
 
 
 def test_every_conversion_is_python_on_one_line() -> None:

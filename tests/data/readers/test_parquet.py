@@ -119,3 +119,11 @@ def test_every_list_is_a_feature_by_default(path: Path) -> None:
     read = read_parquet_table(path, ColumnRoles())
     assert read.columns == ("e_0", "e_1", "b")
     assert read.x.tolist() == [[1, 2, 7], [3, 4, 8]]
+
+
+def test_lists_without_a_number_are_no_feature(path: Path) -> None:
+    lists = pa.array([[], []], pa.list_(pa.float64()))
+    pq.write_table(pa.table({"a": [1.0, 2.0], "empty": lists}), path)
+    with pytest.raises(InputError, match=r"column 'empty': starts with an empty list"):
+        read_parquet_table(path, ColumnRoles())
+    assert read_parquet_table(path, ColumnRoles(exclude=("empty",))).x.tolist() == [[1], [2]]

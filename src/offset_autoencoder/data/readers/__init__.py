@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
-from offset_autoencoder.data.readers import base
+from offset_autoencoder import paths
 from offset_autoencoder.data.readers.array_files import IDX, NPY, NPZ
 from offset_autoencoder.data.readers.base import ColumnRoles, Reader, Table
-from offset_autoencoder.data.readers.conversions import conversion
+from offset_autoencoder.data.readers.conversions import conversion, folder_conversion
 from offset_autoencoder.data.readers.hdf5 import HDF5
 from offset_autoencoder.data.readers.parquet_files import PARQUET
 from offset_autoencoder.data.readers.role_values import Origin
 from offset_autoencoder.data.readers.text_files import CSV
-from offset_autoencoder.errors import InputError
+from offset_autoencoder.errors import InputError, first_names
+from offset_autoencoder.io.arrays import real_parts
 
 READERS: tuple[Reader, ...] = (NPY, NPZ, CSV, PARQUET, HDF5, IDX)
 
@@ -61,7 +64,7 @@ def read_table(path: Path, roles: ColumnRoles) -> Table:
             for role, file in files.items()
         }
         table = table.with_roles(values, origins)
-    return table if roles.complex is None else base.real_numbers(table, roles.complex)
+    return table if roles.complex is None else replace(table, x=real_parts(table.x, roles.complex))
 
 
 def roles_apart(path: Path, roles: ColumnRoles) -> dict[str, str]:
@@ -81,3 +84,47 @@ def roles_apart(path: Path, roles: ColumnRoles) -> dict[str, str]:
         return {}
     names = reader.names(path, roles)
     return {role: name for role, name in files.items() if name not in names}
+
+
+def locate(raw: Path, name: str, key: str) -> Path:
+    """Path of a file that params.yaml names under ``key``, relative to ``data/raw``.
+
+    A symbolic link inside the folder may point out of it (DVC's cache links files so); a
+    name may not. What a temporary clone lacks is brought in from the project it is made of.
+
+    Raises:
+        InputError: where the name leaves the folder, or is not a file that can be read.
+    """
+    where = f"params.yaml: {key}"
+    inside = os.path.normpath(name)
+    if not name.strip() or Path(name).is_absolute() or os.pardir in Path(inside).parts[:1]:
+        mend = f"put the file there and name it from {raw} on"
+        raise InputError(where, f"{name!r} is not inside {raw}", mend)
+    path = raw / inside
+    if not path.exists():
+        paths.copy_into_clone(raw)
+    if path.is_dir():
+        hint = folder_conversion(path) or _holds(path)
+        raise InputError(where, f"{path} is a folder, expected a file", hint)
+    if not path.exists():
+        tracked = path.with_name(f"{path.name}.dvc").exists()
+        hint = "DVC knows it: run dvc pull" if tracked else _holds(raw)
+        raise InputError(where, f"there is no file {path}", hint)
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise InputError(where, f"{path} cannot be read: {error.strerror}") from None
+    return path
+
+
+def _holds(folder: Path) -> str:
+    names = sorted(
+        path.relative_to(folder).as_posix()
+        for path in (folder.rglob("*") if folder.is_dir() else ())
+        if path.is_file()
+        and path.suffix != ".dvc"
+        and not any(p.startswith(".") for p in path.relative_to(folder).parts)
+    )
+    if not names:
+        return f"{folder} is empty"
+    return f"{folder} holds {first_names(names)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,23 +11,25 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config.schema import SplitName
+from offset_autoencoder.config.data_schema import SplitName
 from offset_autoencoder.data.readers import role_values
 from offset_autoencoder.data.readers.cells import check_numbers
 from offset_autoencoder.data.readers.role_values import Origin
 from offset_autoencoder.errors import InputError, did_you_mean, first_names
-from offset_autoencoder.io.arrays import ConcatenatedRows, TempArray, release, rows_per_chunk
+from offset_autoencoder.io.arrays import ConcatenatedRows
 
-_NOT_NUMBERS = {
-    "c": "complex numbers",
-    "U": "text",
-    "S": "text",
-    "O": "Python objects",
-    "V": "records",
-    "M": "dates",
-    "m": "time spans",
+_NOT_NUMBERS: dict[str, tuple[str, str | None]] = {
+    "c": ("complex numbers", None),
+    "U": ("text", "x.astype(float) reads numbers in it"),
+    "S": ("text", "x.astype(float) reads numbers in it"),
+    "O": ("Python objects", None),
+    "V": ("records", "numpy.lib.recfunctions.structured_to_unstructured(x) makes columns of them"),
+    "M": ("dates", "x.astype('datetime64[s]').astype(float) counts seconds"),
+    "m": ("time spans", "x.astype('timedelta64[s]').astype(float) counts seconds"),
 }
 
+
+DROP_ROWS = "fill it, or drop such rows: table.dropna(subset=[NAME]) of pandas"
 
 ROLES = ("label", "id", "split", "group", "order")
 """Roles that a column can have beside that of a feature."""
@@ -210,11 +211,16 @@ class Table:
         for role, array in values.items():
             origin = Origin(self.origin) if origins is None else origins[role]
             column = role_values.one_per_sample(role, array, origin, Path(self.origin))
+            if column.dtype.kind == "S":
+                column = np.char.decode(column, "utf-8", "backslashreplace")
             if self.x.ndim and len(column) != len(self.x):
                 what = f"holds {len(column)} values for {len(self.x)} samples"
                 raise InputError(origin.place, what)
             convert = role_values.CONVERT.get(role, role_values.as_names)
-            converted[f"{role}s"] = convert(role, column, self.origin, self.location)
+            place: role_values.Location = self.location
+            if origins is not None:
+                place = f"{origin.place}, row {{}}".format
+            converted[f"{role}s"] = convert(role, column, origin.place, place)
         return replace(self, **converted)
 
     def location(self, row: int, feature: int | None = None) -> str:
@@ -361,12 +367,17 @@ def check_features(table: Table, roles: ColumnRoles) -> None:
             columns with such cells are named, see :func:`.cells.refuse_obstacles`.
     """
     x = table.x
-    what, hint = "", None
+    what = ""
+    hint: str | None = None
     if x.dtype.kind in _NOT_NUMBERS:
-        what = f"holds {_NOT_NUMBERS[x.dtype.kind]} ({x.dtype}), expected numbers"
+        noun, hint = _NOT_NUMBERS[x.dtype.kind]
+        what = f"holds {noun} ({x.dtype}), expected numbers"
         if x.dtype.kind == "c":
-            key = roles.keys.location("complex").removeprefix(f"{roles.keys.file}: ")
+            key = roles.keys.complex
             hint = f"set {key}: real_imag for two channels, or {key}: abs"
+            if key is None:
+                hint = "the model was trained on real ones: give np.abs(z), or np.stack([z.real, "
+                hint += "z.imag], axis=-1), whichever these were"
     elif x.ndim < 2:
         what, hint = f"has shape {x.shape}, expected (samples, features)", "reshape it"
     elif not x.size:
@@ -376,19 +387,3 @@ def check_features(table: Table, roles: ColumnRoles) -> None:
         raise InputError(table.origin, what, hint)
     flat = ConcatenatedRows((x,))
     check_numbers(flat, table.columns or range(flat.shape[1]), roles, table.location)
-
-
-def real_numbers(table: Table, how: str) -> Table:
-    """Complex features ``(n, ...)`` as real ones: ``(n, ..., 2)`` for real_imag, or abs."""
-    if table.x.dtype.kind != "c":
-        return table
-    values, sizes = TempArray(), table.x.shape[1:]
-    dtype = np.abs(table.x[:0]).dtype
-    rows = rows_per_chunk(2 * max(1, math.prod(sizes)))
-    for start in range(0, len(table.x), rows):
-        block = table.x[start : start + rows]
-        is_split = how == "real_imag"
-        values.write(np.stack([block.real, block.imag], axis=-1) if is_split else np.abs(block))
-        release(table.x)
-    shape = (len(table.x), *sizes, 2) if how == "real_imag" else table.x.shape
-    return replace(table, x=values.array(dtype, shape))

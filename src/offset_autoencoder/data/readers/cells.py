@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config.schema import SPLITS
+from offset_autoencoder.config.data_schema import SPLITS
 from offset_autoencoder.errors import InputError, first_names, short_repr
-from offset_autoencoder.io.arrays import Matrix, chunks, first_where
+from offset_autoencoder.io.arrays import Matrix, chunks, first_not_finite, first_where
 
 if TYPE_CHECKING:
     from offset_autoencoder.data.readers.base import ColumnRoles
@@ -138,6 +138,12 @@ class Cells:
         is_number = self.type_name is not None or not self.levels
         return not is_number and 2 * self.other > self.rows - self.missing
 
+    @property
+    def is_category(self) -> bool:
+        """True of text with as few levels as a feature may stand for each."""
+        few = min(_MOST_LEVELS, max(_FEW_ROWS, self.rows // 2))
+        return self.is_text and len(self.levels) <= few
+
     def count_texts(self, column: Any) -> None:
         """Go on with an Arrow column of text."""
         import pyarrow.compute as pc
@@ -195,10 +201,9 @@ class Cells:
             number = f"{count}" if count <= _MOST_LEVELS else f"more than {_MOST_LEVELS}"
             clause = f"holds text, {number} level{'s' * (count != 1)}: "
             clause += first_names(map(repr, sorted(self.levels)), _ROWS)
-            is_category = count <= min(_MOST_LEVELS, max(_FEW_ROWS, self.rows // 2))
-            if roles.text is None and not is_category:
+            if roles.text is None and not self.is_category:
                 clause += f" (too many for categories, in {self.rows} rows)"
-            if not is_category if roles.text is None else self.column not in roles.text:
+            if not self.is_category if roles.text is None else self.column not in roles.text:
                 found.append(_Obstacle(row, cell, self.other, clause))
         elif self.other:
             clause = f"has {_count(self.other, 'cell')} of no finite number"
@@ -252,16 +257,21 @@ def _mend(cells: Sequence[Cells], roles: ColumnRoles) -> str:
     keys, settings, mends = roles.keys, [], []
     texts = [cell for cell in cells if cell.is_text]
     named = [cell.column for cell in cells if isinstance(cell.column, str)]
+    no_numbers = [c.column for c in cells if (c.is_text or c.type_name) and not c.is_category]
     if keys.missing and not roles.missing and any(cell.missing for cell in cells):
         settings.append(f"{keys.missing}: drop, mean or median")
-    if keys.categorical and roles.text is not None and texts:
+    if keys.categorical and roles.text is not None and any(cell.is_category for cell in cells):
         settings.append(f"{keys.categorical}: one_hot")
     if settings:
+        if keys.exclude and no_numbers and len(no_numbers) < len(cells):
+            settings.append(f"{keys.exclude}: [{first_names(no_numbers)}]")
         mends.append(f"set {' and '.join(settings)}")
     if keys.split and any(cell.levels <= set(SPLITS) for cell in texts):
         mends.append(f"name the column in {keys.split} if it names the splits")
-    if len(texts) < len(cells) or not settings:
-        mends.append("fix or drop the row" if len(texts) < len(cells) else "fix it")
+    if any(not cell.is_text and cell.type_name is None for cell in cells):
+        mends.append("fix the cell" if keys.label is None else "fix or drop the row")
+    elif not settings:
+        mends.append("make it numbers")
     if roles.features is None and named:  # not of columns that the user asked for
         if keys.exclude:
             mends.append(f"leave columns out: {keys.exclude}: [{first_names(named)}]")
@@ -280,10 +290,7 @@ def check_numbers(
     Raises:
         InputError: see :func:`refuse_obstacles`.
     """
-    if x.dtype.kind != "f":
-        return
-    # NaN goes through minimum and maximum, which need no array of their own.
-    if all(np.isfinite(c.min()) and np.isfinite(c.max()) for _, c in chunks(x)):
+    if x.dtype.kind != "f" or first_not_finite(x) is None:
         return
     if roles.missing and first_where(x, np.isinf) is None:
         return

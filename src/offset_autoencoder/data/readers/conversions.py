@@ -83,7 +83,8 @@ CONVERSIONS = (
     Conversion(
         "PyTorch",
         ("pt", "pth"),
-        "import torch, numpy as np; x = torch.load({path}, weights_only=True); "
+        "import torch, numpy as np; "
+        "x = torch.load({path}, map_location='cpu', weights_only=True); "
         f"{_SAVE}x.numpy())",
     ),
     Conversion(
@@ -118,13 +119,16 @@ CONVERSIONS = (
     ),
     Conversion("ORC", ("orc",), f"{_PANDAS}pd.read_orc({{path}}).to_parquet('{{out}}.parquet')"),
     Conversion("Stata", ("dta",), f"{_PANDAS}pd.read_stata({{path}}){_TO_CSV}"),
-    Conversion("SAS", ("sas7bdat", "xpt"), f"{_PANDAS}pd.read_sas({{path}}){_TO_CSV}"),
+    Conversion(
+        "SAS", ("sas7bdat", "xpt"), f"{_PANDAS}pd.read_sas({{path}}, encoding='infer'){_TO_CSV}"
+    ),
     Conversion("SPSS", ("sav",), f"{_PANDAS}pd.read_spss({{path}}){_TO_CSV}"),
     Conversion(
         "ARFF",
         ("arff",),
         "import pandas as pd; from scipy.io import arff; "
-        f"pd.DataFrame(arff.loadarff({{path}})[0]){_TO_CSV}",
+        "decode = lambda cell: cell.decode() if isinstance(cell, bytes) else cell; "
+        f"pd.DataFrame(arff.loadarff({{path}})[0]).map(decode){_TO_CSV}",
     ),
     Conversion(
         "svmlight",
@@ -162,8 +166,11 @@ CONVERSIONS = (
     ),
     Conversion(
         "an archive",
-        ("zip", "tar", "tgz", "7z", "rar"),
+        ("zip", "tar", "tgz"),
         "import shutil; shutil.unpack_archive({path}, '{out}')",
+    ),
+    Conversion(
+        "an archive", ("7z",), "import py7zr; py7zr.SevenZipFile({path}).extractall('{out}')"
     ),
     Conversion(
         "compressed",

@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from offset_autoencoder.config.schema import SplitName
+from offset_autoencoder.config.data_schema import SplitName
 from offset_autoencoder.data.readers.base import ColumnRoles, RoleKeys, Table
 from offset_autoencoder.data.readers.role_values import Origin
 from offset_autoencoder.errors import InputError, first_names

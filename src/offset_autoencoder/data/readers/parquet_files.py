@@ -41,6 +41,12 @@ def read_parquet_table(path: Path, roles: ColumnRoles) -> Table:
         features = base.choose_features(columns, roles, str(path))
         sources, order = _sources(columns, features)
         kinds = {name: _kind(file.schema_arrow.field(name).type) for name in sources}
+        for name, places in sources.items():
+            is_list = _is_list(file.schema_arrow.field(name).type)
+            if is_list and places is None and kinds[name] is not object:
+                what = "starts with an empty list, or holds none: it is no feature"
+                hint = "fill the lists to one length, or leave the column out"
+                raise InputError(f"{path}, column {name!r}", what, hint)
         levels = {
             name: LevelCodes()
             for name, kind in kinds.items()
@@ -113,7 +119,8 @@ def _read_values(path: Path, roles: ColumnRoles) -> NDArray[Any]:
 
 
 def _null_error(path: Path, row: int, name: str, role: str) -> InputError:
-    return InputError(f"{path}, row {row}, column {name!r}", f"the {role} is null")
+    where = f"{path}, row {row}, column {name!r}"
+    return InputError(where, f"the {role} is null", base.DROP_ROWS)
 
 
 def _check_lists(path: Path, batches: Iterable[Any], lengths: Mapping[str, int]) -> Iterator[Group]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.config.schema import SPLITS
+from offset_autoencoder.config.data_schema import SPLITS
 from offset_autoencoder.errors import InputError, did_you_mean
 
 WHOLE = r"(0|-?[1-9][0-9]{0,17})(\.0*)?"
@@ -61,11 +61,12 @@ def as_names(role: str, values: NDArray[Any], origin: str, location: Location) -
     """
     kind = values.dtype.kind
     if kind == "U":
-        if role == "id" and len(empty := (values == "").nonzero()[0]):
-            raise InputError(location(int(empty[0])), "the id is empty")
+        if len(empty := (values == "").nonzero()[0]):
+            raise InputError(location(int(empty[0])), f"the {role} is empty")
         return np.asarray(values)
     if kind == "f":
-        odd = (values != np.floor(values)) | ~np.isfinite(values) | (np.abs(values) >= 2**53)
+        wide = values.astype(np.float64)
+        odd = (wide != np.floor(wide)) | ~np.isfinite(wide) | (np.abs(wide) >= 2**53)
         if len(rows := odd.nonzero()[0]):
             is_label, value = role == "label", values[rows[0]]
             what = f"label {value} names no class" if is_label else f"id {value} is no whole number"
@@ -79,7 +80,7 @@ def as_names(role: str, values: NDArray[Any], origin: str, location: Location) -
 
 
 def as_splits(role: str, values: NDArray[Any], origin: str, location: Location) -> NDArray[np.str_]:
-    """Names of splits as text.
+    """Names of splits as text; capitals make no difference, and ``val`` is validation.
 
     Raises:
         InputError: for what names no split.
@@ -88,6 +89,8 @@ def as_splits(role: str, values: NDArray[Any], origin: str, location: Location) 
     if texts.dtype.kind != "U":
         what = f"splits are {values.dtype}, expected the text {', '.join(SPLITS)}"
         raise InputError(origin, what)
+    texts = np.char.lower(np.char.strip(texts))
+    texts = np.where(np.isin(texts, ("val", "valid", "dev")), SPLITS[1], texts)
     if len(odd := np.isin(texts, SPLITS, invert=True).nonzero()[0]):
         value, where = str(texts[odd[0]]), location(int(odd[0]))
         raise InputError(where, f"unknown split {value!r}", did_you_mean(value, SPLITS))
