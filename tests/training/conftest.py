@@ -21,8 +21,7 @@ def programs() -> dict[str, Any]:
 def compiled_once(programs: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Within a test, a population that was compiled before is not compiled again."""
     from offset_autoencoder.training import keras_engine
-
-    compile_programs = keras_engine.Programs
+    from offset_autoencoder.training.keras_programs import Programs as compile_programs
 
     def compiled(population: Any) -> Any:
         if population.key not in programs:
