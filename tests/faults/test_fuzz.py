@@ -21,8 +21,9 @@ from scipy import sparse
 from tests.faults.conftest import EXAMPLES, LINEAR, features, prepares_or_leaves_all, write_params
 from tests.small_params import small_params
 
+from offset_autoencoder.config.data_schema import Data, Split
 from offset_autoencoder.config.offset_kinds import OFFSETS
-from offset_autoencoder.config.schema import Data, Evaluate, Network, Split, Tracking, Train
+from offset_autoencoder.config.schema import Evaluate, Network, Tracking, Train
 from offset_autoencoder.config.systems import SYSTEMS, Model
 from offset_autoencoder.config.values import Section
 from offset_autoencoder.data.prepared import load_prepared

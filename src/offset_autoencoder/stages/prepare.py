@@ -373,13 +373,11 @@ def _seeds_with_splits(params: Params, samples: Samples) -> tuple[tuple[int, ...
     vary, seeds = params.split.vary, params.seeds
     given = set() if samples.splits is None else set(samples.splits.tolist())
     note = kept_whole(params.split, samples) if not {"validation", "test"} <= given else ""
-    if "test" in given:
-        if vary:
-            what = "is true, but the data bring a test split of their own"
-            mend = "leave it out: all seeds then share the splits that the data bring"
-            raise InputError("params.yaml: split.vary", what, mend)
-        return (), note
-    if vary is False or samples.moments is not None:
+    if "test" in given and vary:
+        what = "is true, but the data bring a test split of their own"
+        mend = "leave it out: all seeds then share the splits that the data bring"
+        raise InputError("params.yaml: split.vary", what, mend)
+    if "test" in given or vary is False or samples.moments is not None:
         return (), note
     if vary is None:
         bounds = [setting.train.memory_limit for setting in params.settings]
