@@ -10,12 +10,9 @@ import contextlib
 import difflib
 import errno
 import os
-import platform
 import re
 import reprlib
 import sys
-import tempfile
-import traceback
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -269,6 +266,8 @@ def _has_no_inodes(path: Path) -> bool:
 
 
 def _unforeseen(error: BaseException) -> InputError:
+    import traceback  # here, as every command starts with this module
+
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{Path(frame.filename).name}, line {frame.lineno}"
     try:
@@ -281,6 +280,10 @@ def _unforeseen(error: BaseException) -> InputError:
 
 def _write_log(error: BaseException) -> str:
     """Write the traceback to a file that stays, outside of the project; its path."""
+    import platform
+    import tempfile
+    import traceback
+
     lines = [
         f"command: {' '.join(sys.argv)}\n",
         f"system: Python {platform.python_version()}, {platform.platform()}\n",
