@@ -125,7 +125,9 @@ def _sentence(baseline: str, comparisons: Mapping[str, Row]) -> str:
     }
     parts = [f"**{word}**: {', '.join(labels)}" for word, labels in of_word.items() if labels]
     never = [f"`{label}`" for label, row in comparisons.items() if _NONE_SETTLES in row["verdict"]]
-    more = f" If spreads are as seen, {_NONE_SETTLES} {', '.join(never)}." if never else ""
+    more = (
+        f" If means and spreads are as seen, {_NONE_SETTLES} {', '.join(never)}." if never else ""
+    )
     return f"- Against {baseline}: {'; '.join(parts)}.{more}" if parts else ""
 
 

@@ -114,7 +114,7 @@ def test_what_no_number_of_seeds_settles_is_named(tmp_path: Path) -> None:
     text = results_table(tmp_path)
     assert "| | psnr | against nothing added |" in text
     assert "| `mine` | 20.00 ± 1.00 | +10.0 % [-10.0, +30.0] inconclusive |" in text
-    never = "If spreads are as seen, no number of seeds would settle `mine`."
+    never = "If means and spreads are as seen, no number of seeds would settle `mine`."
     assert f"**inconclusive**: `mine`, `other`. {never}" in text
 
 

@@ -191,6 +191,35 @@ def test_where_one_split_is_used_test_samples_have_an_interval_too(
     assert all(one.two_way is None for one in compare(rows, params.settings, Evaluate(), design))
 
 
+@pytest.mark.parametrize(
+    ("spread", "outcome"), [(1e-2, "inconclusive"), (1e-3, "better")], ids=["few", "enough"]
+)
+def test_on_one_split_a_word_needs_the_test_samples_too(
+    spread: float, outcome: str, make_params: MakeParams, make_runs: MakeRuns
+) -> None:
+    """The same at every seed, but by the luck of a few samples that all seeds share."""
+    params = make_params()
+    luck = spread * np.random.default_rng(0).normal(size=20)
+    luck -= luck.mean()
+    rows = [
+        replace(row, sample_errors=row.metrics["mse"] + luck * (row.run.setting.model == "frozen"))
+        for row in run_rows(params, make_runs(params, EFFECTS))
+    ]
+    found = compare(rows, params.settings, Evaluate())
+    by_key = {(item.setting.label, item.baseline.model, item.metric): item for item in found}
+    item = by_key["frozen rms=0.1", "none", "mse"]
+    assert item.p_corrected < 0.01
+    assert item.difference.high < 0
+    assert item.outcome == outcome
+    same = by_key["frozen rms=0.2", "gaussian", "mse"]
+    assert same.equivalence.shown
+    assert same.outcome == ("inconclusive" if outcome == "inconclusive" else "equivalent")
+    settles = "more test samples would settle it"
+    for one, alone in ((item, "better"), (same, "equivalent")):
+        said = f"; over seeds alone it is {alone}: {settles}"
+        assert (said in one.verdict) == (outcome == "inconclusive")
+
+
 def test_a_seed_that_diverged_on_one_side_is_left_out_and_said(
     make_params: MakeParams, make_runs: MakeRuns
 ) -> None:

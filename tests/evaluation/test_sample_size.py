@@ -127,7 +127,7 @@ def test_what_overlap_leaves_of_an_interval_is_its_limit_over_seeds() -> None:
     many = np.random.default_rng(0).normal(size=1_000_000)
     assert mean_and_interval(many, 0.95, 0.31).half == pytest.approx(rule.floor(1), rel=0.01)
     said = out_of_reach(needed.floor, "the change")
-    assert said.startswith("if the spread is as seen, no number of seeds would settle it")
+    assert said.startswith("if mean and spread are as seen, no number of seeds would settle it")
     assert said.endswith("leave the interval of the change at ± 6.5 % or more")
     # A difference twice as large is found; on one split more seeds would do, if very many.
     assert not _seeds_needed(_estimate(0.12, 0.06), overlap=0.31).none_settles

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ import pandas as pd
 import pytest
 
 from offset_autoencoder import load_params, load_prepared, load_run, load_splits, load_table
+from offset_autoencoder.config import SPLITS
+from offset_autoencoder.config.schema import Evaluate
+from offset_autoencoder.data.prepared import PreparedSplit
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.evaluation import metrics
 from offset_autoencoder.evaluation.examples import Reconstructions, codes, reconstructions
@@ -425,3 +429,17 @@ def test_all_diverged_is_still_reported(project: Path, experiment: Experiment) -
     pictures = {path.name for path in Path("reports/plots").glob("*.png")}
     assert "learning_curves.png" not in pictures
     assert "reconstructions.png" not in pictures
+
+
+@pytest.mark.parametrize("beyond", SPLITS)
+def test_cross_entropy_needs_the_values_of_every_split_in_the_unit_interval(beyond: str) -> None:
+    """Where one split serves all seeds, which of its parts is wider is luck."""
+    parts = {
+        name: PreparedSplit(np.full((4, 2), 0.5 + (name == beyond), np.float32), None, np.arange(4))
+        for name in SPLITS
+    }
+    schema = SimpleNamespace(classes=None, range=None, image_shape=None)
+    data: Any = SimpleNamespace(split=parts.__getitem__, test=parts["test"], schema=schema)
+    splits: Any = SimpleNamespace(value_range=None)
+    samples = evaluate.samples_of(data, splits, Evaluate())
+    assert not samples.domain.in_unit_interval

@@ -221,7 +221,9 @@ def _outcome(item: Comparison, pairing: _Pairing, level: float) -> Outcome:
     """The word for a comparison.
 
     ``better`` and ``worse`` need both: a corrected p of at most ``level``, and an interval on
-    one side of zero. ``equivalent`` is what is neither, and shown to be within the margin. A
+    one side of zero. ``equivalent`` is what is neither, and shown to be within the margin. Where
+    all seeds share the test samples, the interval over these too has to be on that side of zero, or
+    within the margin: p and the interval over seeds say nothing of other test samples. A
     small difference can be both shown and within the margin; its word is then ``better`` or
     ``worse``. What is left is ``inconclusive``, of which the caller tells apart where no
     outcome of as many pairs could have been shown. Without a seed that finished on both sides
@@ -233,10 +235,15 @@ def _outcome(item: Comparison, pairing: _Pairing, level: float) -> Outcome:
         return "diverged"
     if not math.isfinite(difference.mean):
         return "not comparable"
-    on_one_side = difference.low > 0 or difference.high < 0
-    if item.p_corrected <= level and on_one_side:
-        return "better" if (difference.mean > 0) == higher_is_better(item.metric) else "worse"
-    return "equivalent" if item.equivalence.shown else "inconclusive"
+    intervals = [difference, *([] if item.two_way is None else [item.two_way])]
+    is_above, is_below = (all(e.low > 0 for e in intervals), all(e.high < 0 for e in intervals))
+    if item.p_corrected <= level and (is_above or is_below):
+        return "better" if is_above == higher_is_better(item.metric) else "worse"
+    bound = item.equivalence.margin * abs(
+        float(np.mean(summary.values_of(pairing.other, item.metric)))
+    )
+    within = item.two_way is None or max(-item.two_way.low, item.two_way.high) <= bound
+    return "equivalent" if item.equivalence.shown and within else "inconclusive"
 
 
 def _sentence(item: Comparison, pairing: _Pairing, evaluate: Evaluate) -> str:
@@ -275,7 +282,10 @@ def _sentence(item: Comparison, pairing: _Pairing, evaluate: Evaluate) -> str:
         size = number(abs(difference.mean))
         small = f", yet equivalent {within} ({change})" if equivalence.shown else ""
         return f"{outcome} than {baseline} by {size} ({numbers}){small}{after}"
-    if item.needed.seeds is not None and item.needed.seeds > item.pairs:
+    alone = _outcome(replace(item, two_way=None), pairing, 1 - confidence)
+    if alone != "inconclusive" and item.two_way is not None and outcome == "inconclusive":
+        after = f"; over seeds alone it is {alone}: more test samples would settle it{after}"
+    elif item.needed.seeds is not None and item.needed.seeds > item.pairs:
         found = item.needed.finds == "equivalence"
         finds = f"show them equivalent {within}" if found else "tell them apart"
         after = (

@@ -267,10 +267,8 @@ def _evaluate(samples: EvaluationSamples, evaluate: Evaluate, opened: _Open) -> 
     if encoded["test"].log_variance is not None:
         loss, count = run.architecture.network.loss, evaluate.draws
         metrics |= evidence_lower_bound(loss, splits["test"], draws=count, seed=evaluate.seed)
-    on_train, on_validation = (
-        splits[name].measure({"": as_deployed}, normal, [domain.error])[""]
-        for name in ("train", "validation")
-    )
+    on_train = splits["train"].measure({"": as_deployed}, normal)[""]
+    on_validation = splits["validation"].measure({"": as_deployed}, normal, [domain.error])[""]
     metrics |= {f"{name}{VALIDATION}": value for name, value in on_validation.values().items()}
     of_validation = on_validation.errors(domain.error).astype(np.float32)
     return RunEvaluation(

@@ -92,8 +92,8 @@ def out_of_reach(floor: float, what: str) -> str:
     if not floor:
         return f"if it is as seen, more than {MOST_SEEDS:,} seeds would be needed"
     return (
-        "if the spread is as seen, no number of seeds would settle it: splits of the same samples "
-        f"leave the interval of {what} at ± {share_percent(floor)} or more"
+        "if mean and spread are as seen, no number of seeds would settle it: splits of the same "
+        f"samples leave the interval of {what} at ± {share_percent(floor)} or more"
     )
 
 

@@ -51,7 +51,7 @@ def unsettled_note(comparisons: Iterable[Comparison]) -> str:
     least, most = (share_percent(floor) for floor in (floors[0], floors[-1]))
     span = least if least == most else f"{least.removesuffix(' %')} to {most}"
     return (
-        f"If spreads are as seen, no number of seeds would settle {len(floors)} of the "
+        f"If means and spreads are as seen, no number of seeds would settle {len(floors)} of the "
         f"{len(without_shown)} inconclusive comparisons: splits of the same samples leave the "
         f"interval of the change at ± {span} or more."
     )

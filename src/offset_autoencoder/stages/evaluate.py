@@ -148,7 +148,13 @@ def samples_of(
     parts = {name: data.split(name) for name in SPLITS}
     y = {name: part.y for name, part in parts.items() if part.y is not None}
     domain = Domain.of(data.test.x, data.schema.range, data.schema.image_shape)
-    domain = replace(domain, anomalies=is_anomaly, error=sample_metric(evaluate))
+    in_unit_interval = all(Domain.of(part.x, None).in_unit_interval for part in parts.values())
+    domain = replace(
+        domain,
+        in_unit_interval=in_unit_interval,
+        anomalies=is_anomaly,
+        error=sample_metric(evaluate),
+    )
     if splits.value_range is not None:
         low, high = splits.value_range
         domain = replace(domain, in_unit_interval=low >= 0 and high <= 1)
