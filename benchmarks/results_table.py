@@ -21,11 +21,12 @@ from offset_autoencoder.reporting.wording import exponent_of
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 SOURCES = ("plots/settings.csv", "comparison.csv", "verdicts.csv")
 _WORDS = ("better", "worse", "equivalent", "inconclusive", "too few seeds", "diverged")
-_BASELINES = {
-    "none": ("nothing added", ""),
-    "gaussian": ("noise of that level, noise on", "_as_trained"),
+_FAMILIES = {
+    "nothing added": ("none", ""),
+    "noise of that level, noise off": ("gaussian", ""),
+    "noise of that level, noise on": ("gaussian", "_as_trained"),
 }
-"""Baselines with a column of their own: what they are called, and the condition compared."""
+"""Comparisons with a column of their own: the baseline, and the condition compared."""
 
 _NONE_SETTLES = "no number of seeds would settle"
 
@@ -59,7 +60,7 @@ def results_table(folder: Path) -> str:
     unit, factor = (f", 1e{exponent}", 10.0**-exponent) if exponent else ("", 1.0)
     families = {
         called: {row["setting"]: row for row in _against(comparisons, baseline, metric + suffix)}
-        for baseline, (called, suffix) in _BASELINES.items()
+        for called, (baseline, suffix) in _FAMILIES.items()
     }
     error = metric if higher_is_better(metric) else "error"
     columns = {f"{error}{unit}": [_mean(row, "mean", factor) for row in settings]}
@@ -83,7 +84,8 @@ def results_table(folder: Path) -> str:
     sentences += [
         f"- `{row['setting']}` against `{row['baseline']}`: {_change(row)}."
         for row in comparisons
-        if row["metric"] == metric and row["baseline"] not in _BASELINES
+        if row["metric"] == metric
+        and row["baseline"] not in {baseline for baseline, _ in _FAMILIES.values()}
     ]
     return "\n".join([*lines, "", *(line for line in sentences if line)])
 
@@ -142,7 +144,7 @@ def _kept_rows(path: Path) -> str:
     if path.name != "comparison.csv":
         return "".join(lines)
     metric = _rows(path.parent / SOURCES[0])[0]["metric"]
-    metrics = {metric + suffix for _, suffix in _BASELINES.values()}
+    metrics = {metric + suffix for _, suffix in _FAMILIES.values()}
     own = [row["metric"] for row in _rows(path)]
     kept = (line for line, of in zip(lines[1:], own, strict=True) if of in metrics)
     return lines[0] + "".join(kept)

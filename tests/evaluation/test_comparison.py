@@ -202,8 +202,9 @@ def test_on_one_split_a_word_needs_the_test_samples_too(
     luck = spread * np.random.default_rng(0).normal(size=20)
     luck -= luck.mean()
     rows = [
-        replace(row, sample_errors=row.metrics["mse"] + luck * (row.run.setting.model == "frozen"))
+        replace(row, sample_errors=(row.metrics["mse"] + of_model).astype(np.float32))
         for row in run_rows(params, make_runs(params, EFFECTS))
+        for of_model in [luck * (row.run.setting.model == "frozen")]
     ]
     found = compare(rows, params.settings, Evaluate())
     by_key = {(item.setting.label, item.baseline.model, item.metric): item for item in found}

@@ -100,7 +100,7 @@ def _made(
         ("other", "moves to the donor, but no more than in a network", READS, {"donor_shift": 0.1}),
         ("other", "changes the error, but no more than in a network", READS, {"mean": 0.5}),
         ("other", "yet the mean vector does as well", {**READS, "mean": 0.0}, {}),
-        ("other", "yet the mean vector does as well", {**READS, "mean": -0.05}, {}),
+        ("other", "yet the mean vector does no worse", {**READS, "mean": -0.05}, {}),
         ("other", "yet the mean vector does better", {**READS, "mean": -0.3}, {}),
         ("inconclusive", "whether the mean vector changes", {**READS, "mean": 0.05}, {}),
         ("other", "does not move to the donor", {**READS, "donor_shift": 0.0}, {}),

@@ -181,7 +181,7 @@ def _rule_where_it_matters(offset: OffsetVerdict) -> Ruling:
         return ruling
     mean, shift = offset.effects["mean"], offset.effects[DONOR_SHIFT]
     if mean.not_more:
-        how = "better" if mean.shift == "less" else "as well"
+        how = {"less": "better", "same": "as well"}.get(mean.shift, "no worse")
         return Ruling("other", f"{_ON_UNSEEN}, yet the mean vector does {how}")
     if mean.shift != "more":
         return _unclear("mean", f"{_ON_UNSEEN}; ")
