@@ -145,7 +145,7 @@ def test_names_and_notes_that_try_to_be_scripts_are_shown_as_they_are(
         kept(page, tmp_path, f"hostile {number}")
         for link in page.get_by_text("a note").all():
             if link.is_visible():
-                link.click(timeout=5000)
+                link.click()
         assert page.evaluate("window.hacked") is None, place
         assert page.locator("a[href^='javascript:'], iframe[srcdoc], svg[onload]").count() == 0, (
             place

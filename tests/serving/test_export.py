@@ -62,7 +62,7 @@ def pickled(folder: Path) -> None:
         (lambda folder: (folder / "offset" / "offset.json").unlink(), "no such file"),
         (lambda folder: (folder / "scale.npz").write_bytes(b"no"), "is not a readable npz"),
         (lambda folder: (folder / "model.keras").write_bytes(b"no"), "cannot be loaded"),
-        (pickled, "is not a readable npz"),
+        (pickled, "its content is not what was written"),
     ],
 )
 def test_a_damaged_folder_is_refused(
