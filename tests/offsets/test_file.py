@@ -293,7 +293,7 @@ def test_ids_that_are_not_ids(tmp_path: Path) -> None:
         ({"path": "z.npy", "complex": "real_imag"}, "holds vectors of 6 columns"),
         ({"path": "t.txt"}, "set offsets.mine.header: false where there is none"),
         ({"path": "cut.npy"}, "cut.npy: is damaged or truncated"),
-        ({"path": "cut.npz"}, "cut.npz: is damaged, truncated"),
+        ({"path": "cut.npz"}, "cut.npz: is damaged or truncated"),
         ({"path": "cut.parquet"}, "cut.parquet: is damaged, truncated"),
     ],
 )

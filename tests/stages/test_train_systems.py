@@ -121,7 +121,9 @@ def test_a_users_own_model_is_trained_again_alone_and_to_the_same_bytes(
     run = runs()["mine"]
     for place in (Path("models/runs"), run_store()):
         (place / run / "weights.npz").write_bytes(b"")
-    assert experiment.train() == ["training 1 run", "runs: 12 (1 trained, 11 reused)"]
+    damaged, *others = experiment.train()
+    assert damaged == f"damaged: mine seed=0 ({run[:12]}) is trained anew"
+    assert others == ["training 1 run", "runs: 12 (1 trained, 11 reused)"]
     assert experiment.contents("models", times=False) == before
 
 

@@ -169,8 +169,10 @@ class Split(values.Section):
     @model_validator(mode="after")
     def _one_column(self) -> Self:
         if self.group is not None and self.order is not None:
-            message = "order and group exclude each other: of whole days order alone keeps each "
-            message += "together, as samples of one time are"
+            message = (
+                "order and group exclude each other: leave one of them out (order keeps samples "
+            )
+            message += "of one time together: a column of days keeps whole days)"
             raise values.WrongTogether(message, "order", "group")
         if self.order is not None and self.vary:
             message = "vary: true and order exclude each other: in time there is one split, so "

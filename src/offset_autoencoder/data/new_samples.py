@@ -202,7 +202,9 @@ def choose_side_inputs(
         return {}
     if needs == "offset":
         what = "missing: the model's offset is a file of vectors for known samples"
-        raise InputError("--offset", what, "reconstruct takes a file of those of new ones")
+        raise InputError(
+            "--offset", what, "reconstruct and errors take a file of those of new ones"
+        )
     values: NDArray[Any] | None = getattr(table, needs)
     if values is None:
         what = f"missing: the model's offset, {offset_kind}, asks for the samples' {needs}"

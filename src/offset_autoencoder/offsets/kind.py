@@ -302,7 +302,8 @@ def stored_applier(folder: Path) -> Apply:
         InputError: where its state is missing or damaged.
     """
     info = read_info(folder)
-    state = read_npz(folder / STATE, info.get(STATE_SHA256), REMEDY.format(info["name"]))
+    remedy = REMEDY.format(info["name"]) + ", or make the model's folder that it is in anew"
+    state = read_npz(folder / STATE, info.get(STATE_SHA256), remedy)
     return find_kind(str(folder), info["kind"]).applier(str(folder), state)
 
 
