@@ -15,7 +15,11 @@ from offset_autoencoder.evaluation.statistics import two_way_interval
 from offset_autoencoder.reporting import reports
 
 ROOT = Path(__file__).parents[2]
-KEPT = [("README.md", "docs/results"), ("examples/mnist/README.md", "docs/results-mnist")]
+KEPT = [
+    ("README.md", "docs/results"),
+    ("examples/mnist/README.md", "docs/results-mnist"),
+    ("docs/anomalies.md", "docs/results-anomalies"),
+]
 
 
 @pytest.mark.parametrize(("document", "folder"), KEPT)

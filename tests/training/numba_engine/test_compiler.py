@@ -41,6 +41,7 @@ def clone(tmp_path: Path) -> Clone:
         )
         for part in (".", "training"):
             shutil.copy(SOURCES / part / "__init__.py", package / part)
+        shutil.copy(SOURCES / "errors.py", package)
         return package
 
     return clone
