@@ -293,7 +293,7 @@ def _of_some(
     metrics: Sequence[str],
     domain: Domain,
 ) -> dict[str, Any]:
-    """What is measured on :attr:`EvaluationSamples.rows`, by field of :class:`RunEvaluation`."""
+    """Measurements on :attr:`EvaluationSamples.rows`, by field of :class:`RunEvaluation`."""
     inference, encoded = opened.inference, opened.encoded
     test, train = encoded["test"], encoded["train"]
     places = interventions.evenly_spaced(len(train.offset))

@@ -109,7 +109,7 @@ def read_json(path: Path) -> Any:
 
 
 def special_file(path: Path) -> str | None:
-    """What a path names that is there and no regular file, ``"a fifo"``: to open it may hang."""
+    """Kind of a path that is no regular file, ``"a fifo"``, else None: to open it may hang."""
     try:
         return _SPECIAL.get(stat.S_IFMT(path.stat().st_mode))
     except (FileNotFoundError, NotADirectoryError, ValueError):

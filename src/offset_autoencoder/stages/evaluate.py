@@ -147,11 +147,11 @@ def samples_of(
     labels = None if classes is None or of_test is None else np.asarray(classes)[of_test]
     parts = {name: data.split(name) for name in SPLITS}
     y = {name: part.y for name, part in parts.items() if part.y is not None}
-    domain = Domain.of(data.test.x, data.schema.range, data.schema.image_shape)
-    in_unit_interval = all(Domain.of(part.x, None).in_unit_interval for part in parts.values())
+    schema = data.schema
+    domains = {n: Domain.of(part.x, schema.range, schema.image_shape) for n, part in parts.items()}
     domain = replace(
-        domain,
-        in_unit_interval=in_unit_interval,
+        domains["test"],
+        in_unit_interval=all(domain.in_unit_interval for domain in domains.values()),
         anomalies=is_anomaly,
         error=sample_metric(evaluate),
     )
