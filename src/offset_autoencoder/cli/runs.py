@@ -15,11 +15,11 @@ from rich.text import Text
 from offset_autoencoder.config import load_params
 from offset_autoencoder.config.schema import Tracking
 from offset_autoencoder.errors import InputError, did_you_mean
-from offset_autoencoder.io.tables import number, read_csv
+from offset_autoencoder.io.tables import read_csv
 from offset_autoencoder.paths import MODELS, PARAMS, REPORTS
 from offset_autoencoder.reporting.terminal import Column, print_table, report_console
 from offset_autoencoder.runs.store import IndexedRun, read_index
-from offset_autoencoder.tracking.state import StoredRun
+from offset_autoencoder.tracking.record_types import StoredRun
 from offset_autoencoder.tracking.store import Location, locate, read_state
 
 TestMetrics = Mapping[tuple[str, str], float]
@@ -160,8 +160,8 @@ def read_test_metrics(metric: str) -> TestMetrics:
     if not path.exists():
         return {}
     values = {
-        (row["model"], row["id"]): number(path, position, metric, row[metric])
-        for position, row in enumerate(read_csv(path, ("id", "model")), start=1)
+        (row["model"], row["id"]): row.number(metric)
+        for row in read_csv(path, ("id", "model"))
         if row.get(metric)
     }
     return {key: value for key, value in values.items() if math.isfinite(value)}

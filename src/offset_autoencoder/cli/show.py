@@ -18,7 +18,7 @@ from offset_autoencoder.cli.runs import PublishedRuns, read_published
 from offset_autoencoder.config import load_params
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.evaluation.metrics import VALIDATION
-from offset_autoencoder.io.tables import numbers_after, read_csv
+from offset_autoencoder.io.tables import read_csv
 from offset_autoencoder.paths import MODELS, PARAMS, REPORTS, run_store
 from offset_autoencoder.reporting.terminal import report_console
 from offset_autoencoder.runs.files import is_valid, read_history, read_saved_run
@@ -72,9 +72,9 @@ def _test_metrics(entries: Sequence[IndexedRun]) -> dict[str, dict[str, float]]:
     path = REPORTS / "runs.csv"
     rows = read_csv(path, ("id", "setting", "status")) if path.exists() else []
     return {
-        run.label: numbers_after("status", path, position, row)
+        run.label: row.numbers_after("status")
         for run in entries
-        for position, row in enumerate(rows, start=1)
+        for row in rows
         if (row["id"], row["setting"]) == (run.id, run.setting)
     }
 

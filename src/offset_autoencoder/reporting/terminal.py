@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from rich import box
 from rich.console import Console
 from rich.measure import Measurement
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -102,6 +101,8 @@ def progress(what: str, items: int, work: float) -> Iterator[Report]:
 
         yield _throttled(write, work, _SECONDS_BETWEEN_LINES)
         return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(what, total=items)
