@@ -28,6 +28,7 @@ _HTML = (
     _IMAGE,
     "<svg onload='window.ran = 1'>",
     '<iframe srcdoc="<script>parent.ran = 1</script>"></iframe>',
+    '<iframe src="javascript:parent.ran = 1"></iframe>',
     '<a href="javascript:window.ran = 1">a link</a>',
     '<a href="java\tscript:window.ran = 1">a link</a>',
 )
@@ -123,7 +124,7 @@ def test_the_picture_of_the_comparison_is_shown(ui: Ui, page: Page, tmp_path: Pa
     assert _WIDTH in page.evaluate(widths)
 
 
-def test_names_and_notes_that_try_to_be_scripts_are_shown_as_they_are(
+def test_names_and_notes_that_try_to_be_scripts_run_nothing(
     ui: Ui, page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for text in _HTML:  # a page that took it for HTML would be seen to

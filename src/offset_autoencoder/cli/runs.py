@@ -200,13 +200,14 @@ def print_runs(models: Sequence[str], *, only_current: bool, as_json: bool) -> N
 
 def _print_table(runs: Sequence[ListedRun], metric: str, published: PublishedRuns | None) -> None:
     metrics = ["" if run.metric is None else f"{run.metric:.4g}" for run in runs]
+    status = [Text(run.status, "" if run.status == "finished" else "red") for run in runs]
     swept = list(dict.fromkeys(key for run in runs for key in run.sweep))
     columns = [
         Column("model", [Text(run.model, style="bold") for run in runs], right=False),
         *(Column(key, [run.sweep.get(key, "") for run in runs]) for key in swept),
         Column("seed", [str(run.seed) for run in runs]),
         Column("id", [run.id[:_ID_DIGITS] for run in runs], right=False),
-        Column("status", [_status(run) for run in runs], right=False),
+        Column("status", status, right=False),
         Column(f"test {metric}", metrics),
         Column("published", [_PUBLISHED[run.published] for run in runs], right=False),
     ]
@@ -218,7 +219,3 @@ def _print_table(runs: Sequence[ListedRun], metric: str, published: PublishedRun
         title += f", published to {published.location.safe_uri}"
     narrow = [column for column in columns if column.heading != "status"]
     print_table(report_console(), title, columns, narrow)
-
-
-def _status(run: ListedRun) -> Text:
-    return Text(run.status, style="" if run.status == "finished" else "red")

@@ -28,7 +28,6 @@ from offset_autoencoder.runs.store import IndexedRun, read_index
 _PORTS = {"http": 80, "https": 443}
 _BARS = "▁▂▃▄▅▆▇█"
 _CURVE_WIDTH = 40
-_KB = 1024
 
 
 def show_run(name: str, *, as_json: bool, in_browser: bool) -> None:
@@ -104,7 +103,7 @@ def _print(console: Console, document: Mapping[str, Any]) -> None:
                 key: f"{v:.6g}" for key, v in metrics.items() if key.endswith(VALIDATION) == ends
             }
             section(f"{split} metrics{suffix}", own)
-    sizes = {name: f"{size / _KB:.1f} kB" for name, size in document["files"].items()}
+    sizes = {name: f"{size / 1024:.1f} kB" for name, size in document["files"].items()}
     section("files", sizes)
     pages = {f"page {number}": page for number, page in enumerate(document["pages"], start=1)}
     section("MLflow", pages or {"page": "none: not published"})

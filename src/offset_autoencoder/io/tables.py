@@ -91,28 +91,28 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-def read_csv(path: Path, required: Sequence[str] = (), *, hint: str = _HINT) -> list[Row]:
+def read_csv(path: Path, required: Sequence[str] = ()) -> list[Row]:
     """Read a csv file with a header as one mapping of column to cell per row, all text.
 
     Raises:
         InputError: where the file is missing, no csv, lacks a required column, or where a row has
-            not one cell per column; ``hint`` is the remedy that it names.
+            not one cell per column.
     """
     try:
         with path.open(newline="", encoding="utf-8") as stream:
             header, *rows = [row for row in csv.reader(stream, strict=True) if row] or [[]]
     except FileNotFoundError:
-        raise InputError(str(path), "no such file", hint) from None
+        raise InputError(str(path), "no such file", _HINT) from None
     except (OSError, csv.Error, UnicodeDecodeError) as error:
-        raise InputError(str(path), f"is not a table: {error}", hint) from None
+        raise InputError(str(path), f"is not a table: {error}", _HINT) from None
     for column in required:
         if column not in header:
-            raise InputError(str(path), f"has no column {column!r}", hint)
+            raise InputError(str(path), f"has no column {column!r}", _HINT)
     read = []
     for number, row in enumerate(rows, start=1):
         where = f"{path}, row {number}"
         if len(row) != len(header):
-            raise InputError(where, f"has {len(row)} cells, expected {len(header)}", hint)
+            raise InputError(where, f"has {len(row)} cells, expected {len(header)}", _HINT)
         read.append(Row(zip(header, row, strict=True), where))
     return read
 

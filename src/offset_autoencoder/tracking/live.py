@@ -62,8 +62,7 @@ def main() -> None:
 
 def _wait_for_end(has_ended: threading.Event) -> None:
     with contextlib.suppress(OSError):
-        while sys.stdin.read(1):
-            pass
+        sys.stdin.read()
     has_ended.set()
 
 

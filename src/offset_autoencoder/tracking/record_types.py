@@ -225,9 +225,9 @@ def read_splits(root: Path, seed: int) -> tuple[DataSet, ...]:
         InputError: where it is missing or damaged.
     """
     splits = load_splits(root / PREPARED)
-    key, path = splits.key(seed), splits.folder_of(seed) / "schema.json"
-    folder = PREPARED.as_posix() if key is None else f"{PREPARED.as_posix()}/splits/{key}"
-    file = "x.npy" if key is None else "rows.npy"
+    path = splits.folder_of(seed) / "schema.json"
+    folder = path.parent.relative_to(root).as_posix()
+    file = "x.npy" if splits.key(seed) is None else "rows.npy"
     schema = read_json(path)
     try:
         return tuple(
