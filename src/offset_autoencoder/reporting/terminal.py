@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
@@ -76,12 +77,15 @@ def _table(console: Console, columns: Sequence[Column]) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True, padding=(0, 1)
     )
+    rows = []
     for column in columns:
-        heading = encodable(console, column.heading)
-        table.add_column(heading, justify="right" if column.right else "left", no_wrap=True)
-    for row in zip(*(column.cells for column in columns), strict=True):
-        cells = (encodable(console, cell) if isinstance(cell, str) else cell for cell in row)
-        table.add_row(*cells)
+        heading, justify = encodable(console, column.heading), "right" if column.right else "left"
+        cells = [encodable(console, c) if isinstance(c, str) else c for c in column.cells]
+        width = max(cell_len(str(cell)) for cell in (heading, *cells))  # Rich takes longer for it
+        table.add_column(heading, justify=justify, no_wrap=True, width=width)
+        rows.append(cells)
+    for row in zip(*rows, strict=True):
+        table.add_row(*row)
     return table
 
 
