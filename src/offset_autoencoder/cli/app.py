@@ -323,7 +323,8 @@ def train(
     """
     from offset_autoencoder.stages.train import Share, train_share
 
-    train_share(Share.parse(share))
+    # Typer loses what an interrupt says.
+    run_command(lambda: train_share(Share.parse(share)))
 
 
 @app.command()
