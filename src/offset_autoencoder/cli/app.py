@@ -315,7 +315,7 @@ def train(
         _option("K/N", "Only the share K of N of them, K from 0 to N - 1.  [default: all]"),
     ] = "0/1",
 ) -> None:
-    """Train runs of params.yaml that do not exist yet, into the run store alone.
+    """Train the runs that do not exist yet, into the run store.
 
     For clusters: a share per job, any number at once, after dvc repro prepare offsets. A later
     dvc repro finds these runs, and trains what is missing. The environment variable
