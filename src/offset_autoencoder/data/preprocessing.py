@@ -19,7 +19,7 @@ from offset_autoencoder.config.data_schema import Complex
 from offset_autoencoder.errors import InputError, did_you_mean, first_names
 from offset_autoencoder.io.arrays import ConcatenatedRows, TempArray, chunks, reorder
 
-if TYPE_CHECKING:  # the readers take longer to import than all that most commands do
+if TYPE_CHECKING:  # commands that read no data import no readers
     from offset_autoencoder.data.readers.base import Table
 
 Missing = Literal["error", "drop", "mean", "median"]
