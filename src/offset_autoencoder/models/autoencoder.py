@@ -314,6 +314,11 @@ def build_user_model(architecture: Architecture, seed: int) -> Any:
                 f"its layer 'code' must have the shape {expected['offset']}, got {shape}",
                 "give the layer another name where it is not the code",
             )
+    for name in ("train_step", "compute_loss"):
+        if getattr(type(model), name) is not getattr(keras.Model, name):
+            what = f"its class has a {name} of its own, which is not called: network.loss is"
+            mend = "return a keras.Model, and add other losses by add_loss in the call of a layer"
+            raise InputError(where, what, mend)
     if not model.trainable_variables:
         raise InputError(where, "its model has nothing to train: no layer has trainable weights")
     return model

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.systems import SYSTEMS
-from offset_autoencoder.errors import InputError
+from offset_autoencoder.errors import InputError, message_of
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.user_code import find_attribute
 
@@ -141,8 +141,32 @@ class KerasNetwork(RunInference):
 
     def load(self, weights: Weights) -> None:
         """Take over the weights of a run, by name."""
-        for variable in self.model.weights:
-            variable.assign(weights[variable.path])
+        from offset_autoencoder.models.nested import named_weights
+
+        for name, variable in named_weights(self.model).items():
+            variable.assign(weights[name])
+
+    def save(self, path: Path) -> None:
+        """Write the model as a ``.keras`` file that :func:`load_network` can load.
+
+        Raises:
+            InputError: where it cannot be saved, or a class of it is not known to Keras.
+        """
+        from offset_autoencoder.models.backend import keras
+
+        for layer in self.model._flatten_layers():
+            kind, saving = type(layer), keras.saving
+            known = saving.get_registered_object(saving.get_registered_name(kind))
+            if kind.__module__.startswith("keras.") or known is kind:
+                continue
+            what = f"its layer {layer.name!r} is of class {kind.__name__}, unknown to Keras"
+            mend = "put @keras.saving.register_keras_serializable() above the class, and have its"
+            raise InputError(self.where, what, f"{mend} get_config give all arguments of __init__")
+        try:
+            self.model.save(path)
+        except Exception as error:  # Keras raises whatever its parts raise
+            what = f"its network cannot be saved: {message_of(error):.300}"
+            raise InputError(self.where, what) from error
 
     def encode(self, x: Array, offset: Array) -> Encoded:
         """See :meth:`RunInference.encode`."""
@@ -203,8 +227,7 @@ def load_network(path: Path, system: str, function: str | None) -> KerasNetwork:
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever its parts raise
-        message = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(str(path), f"cannot be loaded: {message:.200}") from error
+        raise InputError(str(path), f"cannot be loaded: {message_of(error):.300}") from error
     return KerasNetwork(model, system, str(path))
 
 

@@ -24,28 +24,13 @@ _SAMPLES = {
 _USERS_SHAPE = "image_shape"  # a change of it trains a user's own model anew
 
 
-def resolve_architectures(
-    settings: Sequence[Setting],
-    *,
-    input_dim: int,
-    image_shape: Sequence[int] | None,
-    samples: int,
-    sequence_shape: Sequence[int] | None = None,
-    channels_first: bool = False,
-) -> list[Architecture]:
-    """The architecture of each setting, for this number of training samples.
+def resolve_architectures(settings: Sequence[Setting], **sizes: Any) -> list[Architecture]:
+    """The architecture of each setting, for samples as :func:`resolve_architecture` takes them.
 
     Raises:
         InputError: as :func:`resolve_architecture`, and where no width matches.
     """
-    resolve = functools.partial(
-        resolve_architecture,
-        input_dim=input_dim,
-        image_shape=image_shape,
-        samples=samples,
-        sequence_shape=sequence_shape,
-        channels_first=channels_first,
-    )
+    resolve = functools.partial(resolve_architecture, **sizes)
     architectures = []
     for setting in settings:
         widths = None
@@ -56,7 +41,7 @@ def resolve_architectures(
                 what = f"names a {target.network.kind} model: only dense ones can be matched"
                 raise InputError(where, what)
             parameters = target.trainable_parameters
-            widths = matching_widths(where, setting.network, input_dim, parameters)
+            widths = matching_widths(where, setting.network, target.input_dim, parameters)
         architectures.append(resolve(setting, encoder_hidden=widths))
     return architectures
 
@@ -73,7 +58,8 @@ def resolve_architecture(
 ) -> Architecture:
     """The architecture of a setting, one model at one value of each swept key.
 
-    ``encoder_hidden`` are the widths found for a system that matches parameters.
+    There are ``samples`` to train on; ``encoder_hidden`` are the widths found for a system that
+    matches parameters.
 
     Raises:
         InputError: where the samples do not suit the kind of network, or the user's own function

@@ -73,11 +73,7 @@ def save_model_folder(
     """
     network = model.network
     with replace_folder(folder) as new:
-        try:
-            network.model.save(new / NETWORK)
-        except Exception as error:  # Keras raises whatever its parts raise
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise InputError(network.where, f"its network cannot be saved: {reason}") from error
+        network.save(new / NETWORK)
         write_npz(new / "scale.npz", model.scale.stored)
         if model.offset_folder is not None:
             (new / OFFSET).mkdir()

@@ -7,6 +7,7 @@ training step over it, and one program loops over the batches with all of them a
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -69,6 +70,30 @@ class Stack(NamedTuple):
         )
 
 
+class _TapedScope(keras.StatelessScope):  # type: ignore[misc]
+    """Scope that keeps what layers assign to weights that train, as SpectralNormalization does.
+
+    As in ``fit`` such a value is a weight from then on: what it was computed of has no gradient.
+    """
+
+    def __init__(self, values: Any, tape: Any) -> None:
+        super().__init__(state_mapping=values, collect_losses=True)
+        self._tape, self._earlier = tape, dict[int, list[Tensor]]()
+
+    def add_update(self, update: tuple[Any, Tensor]) -> None:
+        """Take the value that is assigned to a variable."""
+        variable, value = update
+        if self._tape is not None and variable.trainable:
+            self._earlier[id(variable)] = self.values_of(variable)
+            value = tf.stop_gradient(value)
+            self._tape.watch(value)
+        super().add_update((variable, value))
+
+    def values_of(self, variable: Any) -> list[Tensor]:
+        """All values that a variable has had, the last one last."""
+        return [*self._earlier.get(id(variable), []), self.get_current_value(variable)]
+
+
 class Programs:
     """Programs of a population, compiled when they are first called.
 
@@ -122,27 +147,35 @@ class Programs:
         sizes = (weights, state, len(optimizer.variables), weights, state)
         return Stack(*([next(arrays) for _ in range(size)] for size in sizes))
 
-    def _losses(self, run: Variables, inputs: dict[str, Tensor], *, training: bool) -> Any:
-        """The reconstruction loss, the loss with those that layers add, and the state moved."""
-        output, state, added = self._model.stateless_call(
-            run.weights, run.state, inputs, training=training, return_losses=True
-        )
+    def _losses(self, run: Variables, inputs: dict[str, Tensor], tape: Any = None) -> Any:
+        """The reconstruction loss, the loss with those that layers add, and the scope of both.
+
+        In training there is a tape.
+        """
+        model = self._model
+        variables = (*model.trainable_variables, *model.non_trainable_variables)
+        values = zip(variables, (*run.weights, *run.state), strict=True)
+        with _TapedScope(values, tape) as scope:
+            output, added = model.call(inputs, training=tape is not None), model.losses
         output = tf.cast(output, tf.float32)  # as Keras does, of half precision
         reconstruction = tf.reduce_mean(self._loss(inputs["x"], output))
-        return reconstruction, reconstruction + sum(tf.cast(a, tf.float32) for a in added), state
+        return reconstruction, reconstruction + sum(tf.cast(a, tf.float32) for a in added), scope
 
     def _step(self, batch: tuple[Variables, list[Tensor], dict[str, Tensor]]) -> Any:
         """One step of one run: the batch's mean loss, and all variables after it."""
         run, optimizer, inputs = batch
         with tf.GradientTape() as tape:
             tape.watch(run.weights)
-            _, loss, state = self._losses(run, inputs, training=True)
+            _, loss, scope = self._losses(run, inputs, tape)
             scale = zip(self._optimizer.variables, optimizer, strict=True)
             with keras.StatelessScope(state_mapping=scale):
                 scaled = self._optimizer.scale_loss(loss)  # the loss itself but of half precision
-        gradients = tape.gradient(scaled, run.weights)
-        weights, optimizer = self._optimizer.stateless_apply(optimizer, gradients, run.weights)
-        return loss, weights, list(state), optimizer
+        values = [scope.values_of(variable) for variable in self._model.trainable_variables]
+        gradients = [_sum_of(parts) for parts in tape.gradient(scaled, values)]
+        weights = [each[-1] for each in values]
+        weights, optimizer = self._optimizer.stateless_apply(optimizer, gradients, weights)
+        state = [scope.get_current_value(v) for v in self._model.non_trainable_variables]
+        return loss, weights, state, optimizer
 
     def _train(
         self,
@@ -191,7 +224,7 @@ class Programs:
             inputs = {"x": own_x[0] if own_x else x, "offset": offset}
             if self.noise_is_input:
                 inputs["noise"] = tf.zeros_like(offset)
-            reconstruction, loss, _ = self._losses(run, inputs, training=False)
+            reconstruction, loss, _ = self._losses(run, inputs)
             return loss, reconstruction
 
         runs = (Variables(stack.weights, stack.state), offset, *([x] if x.shape.rank == 3 else []))
@@ -210,6 +243,11 @@ class Programs:
 
         runs = (Variables(stack.weights, stack.state), *([x] if x.shape.rank == 3 else []))
         return _map_runs(sums, runs, int(stack.state[self.power_places[0]].shape[0]))
+
+
+def _sum_of(gradients: Sequence[Tensor | None]) -> Tensor | None:
+    parts = [gradient for gradient in gradients if gradient is not None]
+    return functools.reduce(tf.add, parts) if parts else None
 
 
 def is_mapped(model: Any) -> bool:

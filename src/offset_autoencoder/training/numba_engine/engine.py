@@ -17,11 +17,11 @@ from offset_autoencoder.training.batches import slices
 from offset_autoencoder.training.engine import (
     Array,
     Engine,
+    IdleWorkers,
     Interrupted,
     Population,
     SampleSizes,
     Slots,
-    Workers,
     epoch_pieces,
 )
 from offset_autoencoder.training.numba_engine.compile_model import compile_model
@@ -54,7 +54,7 @@ class NumbaEngine(Engine):
     is_compiled = True
 
     def __init__(
-        self, population: Population, program: Program, sizes: SampleSizes, workers: Workers
+        self, population: Population, program: Program, sizes: SampleSizes, workers: IdleWorkers
     ) -> None:
         self.population, self.program = population, program
         self.sizes, self.workers = sizes, workers
@@ -62,7 +62,9 @@ class NumbaEngine(Engine):
         self.owners = functools.cache(functools.partial(weight_owners, program))
 
     @classmethod
-    def for_population(cls, population: Population, sizes: SampleSizes, workers: Workers) -> Self:
+    def for_population(
+        cls, population: Population, sizes: SampleSizes, workers: IdleWorkers
+    ) -> Self:
         """The engine of a population; Untrainable where a part of its training has no kernel."""
         loss = population.architecture.network.loss
         program = compile_model(population.model, loss, population.optimizer, population.batch_size)

@@ -261,18 +261,17 @@ def _address(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
 
 @intrinsic
 def _count(context: Any, barrier: Any, index: Any) -> Any:
-    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        index = _address(context, builder, signature, arguments)
-        return builder.atomic_rmw("add", index, _INT(1), "seq_cst")
+    def build(context: Any, builder: Any, *call: Any) -> Any:
+        address = _address(context, builder, *call)
+        return builder.atomic_rmw("add", address, _INT(1), "seq_cst")
 
     return types.int64(barrier, types.int64), build
 
 
 @intrinsic
 def _look(context: Any, barrier: Any, index: Any) -> Any:
-    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        index = _address(context, builder, signature, arguments)
-        return builder.load_atomic(index, "seq_cst", 8)
+    def build(context: Any, builder: Any, *call: Any) -> Any:
+        return builder.load_atomic(_address(context, builder, *call), "seq_cst", 8)
 
     return types.int64(barrier, types.int64), build
 
