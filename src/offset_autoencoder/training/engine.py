@@ -295,11 +295,8 @@ class Engine(abc.ABC):
     slots: int
     is_compiled: bool
 
-    @classmethod
     @abc.abstractmethod
-    def for_population(
-        cls, population: Population, sizes: SampleSizes, workers: IdleWorkers
-    ) -> Self:
+    def __init__(self, population: Population, sizes: SampleSizes, workers: IdleWorkers) -> None:
         """The engine of a population.
 
         Raises:
@@ -321,7 +318,7 @@ def make_engine(population: Population, sizes: SampleSizes, workers: IdleWorkers
     for record in ENGINES.values() if name == "auto" else [ENGINES[name]]:
         kind: type[Engine] = load(record.implementation)
         try:
-            return kind.for_population(population, sizes, workers)
+            return kind(population, sizes, workers)
         except Untrainable as error:
             unknown = str(error)
     raise InputError(

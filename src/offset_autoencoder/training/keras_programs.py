@@ -71,12 +71,14 @@ class Stack(NamedTuple):
 
 
 class _TapedScope(keras.StatelessScope):  # type: ignore[misc]
-    """Scope that keeps what layers assign to weights that train, as SpectralNormalization does.
+    """Scope of a run, which keeps what layers assign to its weights (SpectralNormalization does).
 
     As in ``fit`` such a value is a weight from then on: what it was computed of has no gradient.
     """
 
-    def __init__(self, values: Any, tape: Any) -> None:
+    def __init__(self, model: Any, run: Variables, tape: Any = None) -> None:
+        variables = (*model.trainable_variables, *model.non_trainable_variables)
+        values = zip(variables, (*run.weights, *run.state), strict=True)
         super().__init__(state_mapping=values, collect_losses=True)
         self._tape, self._earlier = tape, dict[int, list[Tensor]]()
 
@@ -152,11 +154,9 @@ class Programs:
 
         In training there is a tape.
         """
-        model = self._model
-        variables = (*model.trainable_variables, *model.non_trainable_variables)
-        values = zip(variables, (*run.weights, *run.state), strict=True)
-        with _TapedScope(values, tape) as scope:
-            output, added = model.call(inputs, training=tape is not None), model.losses
+        with _TapedScope(self._model, run, tape) as scope:
+            output = self._model.call(inputs, training=tape is not None)
+            added = self._model.losses
         output = tf.cast(output, tf.float32)  # as Keras does, of half precision
         reconstruction = tf.reduce_mean(self._loss(inputs["x"], output))
         return reconstruction, reconstruction + sum(tf.cast(a, tf.float32) for a in added), scope
@@ -231,13 +231,9 @@ class Programs:
         return _map_runs(losses, runs, int(offset.shape[0]))
 
     def _powers(self, stack: Stack, x: Tensor) -> Tensor:
-        model = self._model
-
         def sums(batch: tuple[Variables, *tuple[Tensor, ...]]) -> Tensor:
             run, *own_x = batch
-            variables = (*model.trainable_variables, *model.non_trainable_variables)
-            values = zip(variables, (*run.weights, *run.state), strict=True)
-            with keras.StatelessScope(state_mapping=values):
+            with _TapedScope(self._model, run):
                 codes = [of(own_x[0] if own_x else x, training=False) for of in self._norms]
             return tf.stack([tf.reduce_sum(tf.square(tf.cast(c, tf.float32))) for c in codes])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,6 @@ from offset_autoencoder.training.numba_engine.epoch import (
 )
 from offset_autoencoder.training.numba_engine.kernels import MOMENTS
 from offset_autoencoder.training.numba_engine.program import (
-    Program,
     Share,
     give_up,
     groups_of,
@@ -53,23 +52,13 @@ class NumbaEngine(Engine):
     slots = 1
     is_compiled = True
 
-    def __init__(
-        self, population: Population, program: Program, sizes: SampleSizes, workers: IdleWorkers
-    ) -> None:
-        self.population, self.program = population, program
-        self.sizes, self.workers = sizes, workers
-        # The owners of the weights, by number of parts.
-        self.owners = functools.cache(functools.partial(weight_owners, program))
-
-    @classmethod
-    def for_population(
-        cls, population: Population, sizes: SampleSizes, workers: IdleWorkers
-    ) -> Self:
-        """The engine of a population; Untrainable where a part of its training has no kernel."""
-        loss = population.architecture.network.loss
-        program = compile_model(population.model, loss, population.optimizer, population.batch_size)
+    def __init__(self, population: Population, sizes: SampleSizes, workers: IdleWorkers) -> None:
+        self.population, self.sizes, self.workers = population, sizes, workers
+        loss, size = population.architecture.network.loss, population.batch_size
+        self.program = compile_model(population.model, loss, population.optimizer, size)
         compile_ahead()
-        return cls(population, program, sizes, workers)
+        # The owners of the weights, by number of parts.
+        self.owners = functools.cache(functools.partial(weight_owners, self.program))
 
     def start(self, initial: Sequence[Variables], data: Sequence[TrainingData]) -> Slots:
         """Begin a run."""

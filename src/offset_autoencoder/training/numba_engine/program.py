@@ -112,20 +112,16 @@ class Program(NamedTuple):
     loss: int
     optimizer: int
     batch_size: int
-    kl_weight: float
-    warmup_steps: int
-    steps_at: int
+    kl_weight: float = 0.0
+    warmup_steps: int = 0
+    steps_at: int = -1
 
 
 def make_program(
     operations: Sequence[Operation],
     widths: Sequence[int],
     constants: Sequence[float] = (),
-    *,
-    kl_weight: float = 0.0,
-    warmup_steps: int = 0,
-    steps_at: int = -1,
-    **numbers: int,
+    **numbers: Any,
 ) -> Program:
     """A program of operations on values of these widths; ``numbers`` are its other fields."""
     return Program(
@@ -133,9 +129,6 @@ def make_program(
         constants=np.array(constants or [0.0], np.float32),
         columns=np.concatenate([[0], np.cumsum(widths)]).astype(np.int64),
         widths=np.array(widths, np.int64),
-        kl_weight=kl_weight,
-        warmup_steps=warmup_steps,
-        steps_at=steps_at,
         **numbers,
     )
 
