@@ -94,14 +94,21 @@ def test_a_class_that_is_not_registered_is_named(tmp_path: Path) -> None:
         pass
 
     x, offset = keras.Input((6,), name="x"), keras.Input((4,), name="offset")
-    inner = keras.Sequential([keras.layers.Dense(6), Bare(name="within")])
-    model = keras.Model({"x": x, "offset": offset}, inner(x))
-    with pytest.raises(InputError, match=r"'within' is of class Bare.*\(put @keras\.saving"):
-        KerasNetwork(model, "function").save(tmp_path / "model.keras")
-    assert not list(tmp_path.iterdir())
-    keras.saving.register_keras_serializable("users")(Bare)
-    KerasNetwork(model, "function").save(tmp_path / "model.keras")
-    load_network(tmp_path / "model.keras", "function", None)
+
+    def twice(values: Any) -> Any:
+        return 2 * values
+
+    for code, layer in ((Bare, Bare(name="own")), (twice, keras.layers.Lambda(twice, name="own"))):
+        inner = keras.Sequential([keras.layers.Dense(6), layer])
+        network = KerasNetwork(keras.Model({"x": x, "offset": offset}, inner(x)), "function")
+        said = rf"its layer 'own' runs {code.__name__}, .*\(put @keras\.saving"
+        with pytest.raises(InputError, match=said):
+            network.save(tmp_path / "model.keras")
+        assert not list(tmp_path.iterdir())
+        keras.saving.register_keras_serializable("users")(code)
+        network.save(tmp_path / "model.keras")
+        load_network(tmp_path / "model.keras", "function", None)
+        (tmp_path / "model.keras").unlink()
 
 
 def test_a_run_of_other_samples_is_refused(project: Path, tmp_path: Path) -> None:

@@ -251,7 +251,7 @@ def stateful(input_dim, latent_dim, seed):
     x, offset = keras.Input((input_dim,), name="x"), keras.Input((latent_dim,), name="offset")
     twice = layers.SpectralNormalization(layers.Dense(input_dim, "relu"))
     hidden = layers.BatchNormalization(momentum=0.9)(Counted()(twice(twice(x))))
-    z = layers.Add()([half(input_dim, latent_dim, "code")(hidden), offset])
+    z = layers.Add()([half(hidden.shape[-1], latent_dim, "code")(hidden), offset])
     y = layers.Activation("sigmoid")(half(latent_dim, input_dim, "decoder")(z))
     return keras.Model({"x": x, "offset": offset}, y)
 """
@@ -261,9 +261,10 @@ def stateful(input_dim, latent_dim, seed):
 @pytest.mark.parametrize("stacked", [False, True])
 def test_what_layers_assign_in_training_agrees(tmp_path: Path, stacked: bool) -> None:
     """To weights that train, too; weights of one name in two models within it are kept apart."""
-    source = USERS_STATE.replace("Counted()(twice(twice(x)))", "twice(twice(x))")
-    name = f"users_state_{stacked}"
-    with users_module(tmp_path, name, source if stacked else USERS_STATE) as module:
+    source, name = USERS_STATE, f"users_state_{stacked}"
+    if stacked:
+        source = source.replace("Counted()(twice(twice(x)))", "layers.Dense(8)(x)")
+    with users_module(tmp_path, name, source) as module:
         runs = [job("a", 3, epochs=3, stddev=0.2), job("b", 5, epochs=3)]
         shared = of_function(f"{module}:stateful", optimizer="sgd")
         assert (runs_per_stack(shared) > 1) == stacked

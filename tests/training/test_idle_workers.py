@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from offset_autoencoder.training.engine import IdleWorkers
+from offset_autoencoder.training.pool import IdleWorkers
 
 SECONDS = 30.0
 

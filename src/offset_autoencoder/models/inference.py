@@ -148,18 +148,19 @@ class KerasNetwork(RunInference):
         """Write the model as a ``.keras`` file that :func:`load_network` can load.
 
         Raises:
-            InputError: where it cannot be saved, or a class of it is not known to Keras.
+            InputError: where it cannot be saved, or safe mode would not know a layer.
         """
         from offset_autoencoder.models.backend import keras
 
         for layer in self.model._flatten_layers():
-            kind, saving = type(layer), keras.saving
-            known = saving.get_registered_object(saving.get_registered_name(kind))
-            if kind.__module__.startswith("keras.") or known is kind:
+            code = layer.function if isinstance(layer, keras.layers.Lambda) else type(layer)
+            name = keras.saving.get_registered_name(code)
+            if code.__module__.startswith("keras.") or keras.saving.get_registered_object(name):
                 continue
-            what = f"its layer {layer.name!r} is of class {kind.__name__}, unknown to Keras"
-            mend = "put @keras.saving.register_keras_serializable() above the class, and have its"
-            raise InputError(self.where, what, f"{mend} get_config give all arguments of __init__")
+            what = f"its layer {layer.name!r} runs {code.__name__}, which safe mode does not know"
+            mend = "put @keras.saving.register_keras_serializable() above the class, with a"
+            mend += " get_config that gives all arguments of __init__, or above a named function"
+            raise InputError(self.where, what, mend)
         try:
             self.model.save(path)
         except Exception as error:  # Keras raises whatever its parts raise

@@ -21,10 +21,10 @@ from offset_autoencoder.training.batches import Rows, slices
 from offset_autoencoder.training.engine import (
     Array,
     Engine,
-    IdleWorkers,
     Population,
     SampleSizes,
     Slots,
+    Workers,
     epoch_pieces,
 )
 from offset_autoencoder.training.keras_programs import Programs, Stack, Tensor, is_mapped
@@ -44,7 +44,7 @@ class KerasEngine(Engine):
     name = "keras"
     is_compiled = False
 
-    def __init__(self, population: Population, sizes: SampleSizes, workers: IdleWorkers) -> None:
+    def __init__(self, population: Population, sizes: SampleSizes, workers: Workers) -> None:
         self.population, self.sizes, self.workers = population, sizes, workers
         # A chunk is as large as memory allows: runs of a stack would need one each.
         is_alone = population.chunks(sizes) is not None or not sizes.are_alike

@@ -261,9 +261,9 @@ def has_layer(model: Any, *kinds: str) -> bool:
 
 
 def _has_loop(model: Any) -> bool:
-    """True if a layer loops, over steps say, or may: one of the user's own classes or functions."""
+    """True if a layer loops or branches, or may: one of the user's own classes or functions."""
     ours = ("keras.", "offset_autoencoder.")
-    return has_layer(model, "RNN", "Lambda") or not all(
+    return has_layer(model, "RNN", "SpectralNormalization", "Lambda") or not all(
         layer.supports_jit and type(layer).__module__.startswith(ours)
         for layer in _all_layers(model)
     )

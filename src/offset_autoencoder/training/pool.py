@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -23,8 +23,8 @@ from offset_autoencoder.runs.files import Checkpoints, TrainedRun
 from offset_autoencoder.training.batches import MOST_CHUNKED_RUNS
 from offset_autoencoder.training.engine import (
     Array,
-    IdleWorkers,
     Interrupted,
+    Piece,
     Population,
     SampleSizes,
     Slots,
@@ -290,3 +290,90 @@ class _Queue:
             if seed not in self._initial:
                 self._initial[seed] = self.population.initial(seed)
             return self._initial[seed]
+
+
+@dataclass
+class IdleWorkers:
+    """Workers with no run of their own, which help with a run that several threads can train.
+
+    Attributes:
+        change: Held while the others are looked at; notified when one of them changes.
+        stop: Set when the training is to end.
+        working: Number of workers that still have runs; when none has, the idle ones end.
+        idle: Number of workers to ask: they wait, and there is no request for them.
+    """
+
+    change: threading.Condition
+    stop: threading.Event
+    working: int = 0
+    idle: int = 0
+    _requests: deque[tuple[Callable[[], None], Future[None]]] = field(default_factory=deque)
+
+    @property
+    def has_idle(self) -> bool:
+        """True if there is anybody to ask, just now."""
+        return self.idle > 0
+
+    @property
+    def stopping(self) -> bool:
+        """True if the training is to end."""
+        return self.stop.is_set()
+
+    def help_others(self) -> None:
+        """Help whoever asks, until nobody has a run any more or the training is to end.
+
+        Whatever ends meanwhile, each request finds its worker: others wait for it.
+        """
+        with self.change:
+            self.idle += 1
+        while True:
+            with self.change:
+                self.change.wait_for(
+                    lambda: self._requests or not self.working or self.stop.is_set()
+                )
+                if not self._requests:
+                    self.idle -= 1
+                    return
+                piece, done = self._requests.popleft()
+            error = None
+            try:
+                piece()
+            except BaseException as raised:
+                error = raised
+            # It can be asked again before anybody hears that it is done: whoever asked it has
+            # more to do at once.
+            with self.change:
+                self.idle += 1
+            done.set_exception(error)
+
+    def leave(self) -> None:
+        """Take note that a worker has no run any more."""
+        with self.change:
+            self.working -= 1
+            self.change.notify_all()
+
+    def share(self, piece: Piece, most: int) -> None:
+        """Do a piece of work with as many idle workers as there are.
+
+        Args:
+            piece: Called with the number of a thread and the number of threads, by each of them.
+            most: Number of threads that may share it.
+
+        Raises:
+            Exception: what ``piece`` raises; where several do, the first thread's.
+        """
+        with self.change:
+            helping = min(most - 1, self.idle)
+            self.idle -= helping
+            done = [Future[None]() for _ in range(helping)]
+            for thread, future in enumerate(done, start=1):
+                self._requests.append((partial(piece, thread, 1 + helping), future))
+            if helping:
+                self.change.notify_all()
+        try:
+            piece(0, 1 + helping)
+        finally:
+            errors = [future.exception() for future in done]
+        for error in errors:
+            if error is not None:
+                raise error

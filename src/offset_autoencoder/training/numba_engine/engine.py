@@ -17,11 +17,11 @@ from offset_autoencoder.training.batches import slices
 from offset_autoencoder.training.engine import (
     Array,
     Engine,
-    IdleWorkers,
     Interrupted,
     Population,
     SampleSizes,
     Slots,
+    Workers,
     epoch_pieces,
 )
 from offset_autoencoder.training.numba_engine.compile_model import compile_model
@@ -52,7 +52,7 @@ class NumbaEngine(Engine):
     slots = 1
     is_compiled = True
 
-    def __init__(self, population: Population, sizes: SampleSizes, workers: IdleWorkers) -> None:
+    def __init__(self, population: Population, sizes: SampleSizes, workers: Workers) -> None:
         self.population, self.sizes, self.workers = population, sizes, workers
         loss, size = population.architecture.network.loss, population.batch_size
         self.program = compile_model(population.model, loss, population.optimizer, size)
