@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.models.backend import keras
 from offset_autoencoder.models.layers import PowerNorm
 from offset_autoencoder.models.nested import named_weights
-from offset_autoencoder.runs.files import TrainedRun
+from offset_autoencoder.runs.files import Checkpoints, TrainedRun
 from offset_autoencoder.training.batches import draw_noise, epoch_order, noise_generator
 from offset_autoencoder.training.engine import Population
 from offset_autoencoder.training.keras_engine import runs_per_stack
@@ -270,7 +271,24 @@ def test_what_layers_assign_in_training_agrees(tmp_path: Path, stacked: bool) ->
         assert (runs_per_stack(shared) > 1) == stacked
         together = train(shared, runs)
         check_agrees(shared, together, runs)
-        check_equal(train(shared, runs[:1])["a"], together["a"])
+        results = goes_on_alone(shared, tmp_path)
+        check_equal(results["a"], together["a"])
+
+
+def goes_on_alone(shared: Population, folder: Path) -> dict[str, TrainedRun]:
+    """Run "a" without company, interrupted in its second epoch and gone on with."""
+    run = job("a", 3, epochs=3, stddev=0.2, checkpoint_seconds=0.0)
+    told = itertools.count(1)
+
+    def interrupt(jobs: Any) -> None:
+        if next(told) == 2:
+            raise KeyboardInterrupt
+
+    options: dict[str, Any] = {"on_epoch": interrupt, "checkpoints": Checkpoints(folder)}
+    with pytest.raises(KeyboardInterrupt):
+        small_runs.train([run], shared, *samples(D), **options)
+    assert list(folder.glob("a.npz"))
+    return small_runs.train([run], shared, *samples(D), **options)
 
 
 USERS_LOOPS = """

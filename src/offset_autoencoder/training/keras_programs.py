@@ -171,7 +171,8 @@ class Programs:
             with keras.StatelessScope(state_mapping=scale):
                 scaled = self._optimizer.scale_loss(loss)  # the loss itself but of half precision
         values = [scope.values_of(variable) for variable in self._model.trainable_variables]
-        gradients = [_sum_of(parts) for parts in tape.gradient(scaled, values)]
+        parts = ([g for g in each if g is not None] for each in tape.gradient(scaled, values))
+        gradients = [functools.reduce(tf.add, each) if each else None for each in parts]
         weights = [each[-1] for each in values]
         weights, optimizer = self._optimizer.stateless_apply(optimizer, gradients, weights)
         state = [scope.get_current_value(v) for v in self._model.non_trainable_variables]
@@ -239,11 +240,6 @@ class Programs:
 
         runs = (Variables(stack.weights, stack.state), *([x] if x.shape.rank == 3 else []))
         return _map_runs(sums, runs, int(stack.state[self.power_places[0]].shape[0]))
-
-
-def _sum_of(gradients: Sequence[Tensor | None]) -> Tensor | None:
-    parts = [gradient for gradient in gradients if gradient is not None]
-    return functools.reduce(tf.add, parts) if parts else None
 
 
 def is_mapped(model: Any) -> bool:

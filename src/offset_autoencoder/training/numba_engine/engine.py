@@ -113,15 +113,11 @@ class _Run(Slots):
         return [p.reshape(shape).copy() for p, shape in zip(parts, self.shapes, strict=True)]
 
     def state(self, slot: int) -> dict[str, NDArray[Any]]:
-        return {
-            "weights": self.weights,
-            "best_weights": self.best_weights,
-            "moments": self.moments,
-        }
+        return {name: getattr(self, name) for name in ("weights", "best_weights", "moments")}
 
     def restore(self, slot: int, state: Mapping[str, NDArray[Any]]) -> None:
-        self.weights, self.best_weights = state["weights"], state["best_weights"]
-        self.moments = state["moments"]
+        for name in self.state(slot):
+            setattr(self, name, state[name])
 
     def _train_samples(self, job: Job, epoch: int) -> float:
         """The mean loss over the samples of an epoch."""
