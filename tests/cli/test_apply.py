@@ -254,7 +254,7 @@ def test_a_champion_of_former_data_is_said_to_be(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    model, folder = open_run(run_of("none")), tmp_path / "served"
+    model, folder = open_run(run_of("plain")), tmp_path / "served"
     folder.mkdir()
     write_npz(folder / "scale.npz", model.scale.stored)
     monkeypatch.setattr(module, "download_model", lambda *_: folder)
@@ -272,7 +272,7 @@ def test_a_champion_of_former_data_is_said_to_be(
         clauses.append(clause)
     assert clauses[0] == ""
     assert clauses[1].startswith("version 3 of other data than data/prepared holds, with f0, f1, ")
-    assert f"(run {run_of('none')[:12]}): name a run of the present data" in clauses[1]
+    assert f"(run {run_of('plain')[:12]}): name a run of the present data" in clauses[1]
 
 
 @pytest.mark.slow
