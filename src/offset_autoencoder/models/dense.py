@@ -117,7 +117,8 @@ class DenseNetwork(RunInference):
         """See :meth:`.RunInference.encode`."""
         parts = [self._encode(x[rows], offset[rows]) for rows in self._blocks(len(x))]
         values: Iterator[Any] = zip(*parts, strict=True)
-        return Encoded(*(None if v[0] is None else np.concatenate(v) for v in values))
+        joined: list[Any] = [None if v[0] is None else np.concatenate(v) for v in values]
+        return Encoded(*joined)
 
     def _encode(self, x: Array, offset: Array) -> Encoded:
         architecture, system = self._architecture, self._architecture.system_record

@@ -23,6 +23,19 @@ def kernel_initializer(name: str, seed: int, layer: str) -> Any:
     return type(initializer)(seed=layer_seed(seed, layer))
 
 
+def dense(
+    width: int,
+    activation: str,
+    name: str,
+    seed: int,
+    initializer: str = "glorot_uniform",
+    **options: Any,
+) -> Any:
+    """A Dense layer: kernel by an initializer that seed and name decide, bias zero."""
+    kernel = kernel_initializer(initializer, seed, name)
+    return keras.layers.Dense(width, activation, kernel_initializer=kernel, name=name, **options)
+
+
 class Strided(NamedTuple):
     """Keras's layers over so many dimensions: a convolution, the transposed one, and cropping."""
 
@@ -36,29 +49,37 @@ STRIDED = {
     2: Strided(keras.layers.Conv2D, keras.layers.Conv2DTranspose, keras.layers.Cropping2D),
 }
 CONVOLUTIONS = tuple(kind for kinds in STRIDED.values() for kind in kinds[:2])
-HALVING = {"strides": 2, "padding": "same"}  # rounding up; transposed, sides are doubled
 CELLS = {"gru": keras.layers.GRU, "lstm": keras.layers.LSTM}
 
 
-def apply_seeded(
-    x: Any,
-    kind: Any,
-    *arguments: Any,
+def recurrent(
+    cell: str,
+    width: int,
     name: str,
     seed: int,
     initializer: str = "glorot_uniform",
-    rate: float = 0.0,
     **options: Any,
 ) -> Any:
-    """Output of a layer of a kind, with dropout: seed and name decide its kernel by an initializer.
+    """A recurrent layer: kernel by an initializer, recurrent kernel orthogonal, Keras's biases."""
+    own = keras.initializers.Orthogonal(seed=layer_seed(seed, f"{name}/recurrent"))
+    kernel = kernel_initializer(initializer, seed, name)
+    options |= {"kernel_initializer": kernel, "recurrent_initializer": own}
+    return CELLS[cell](width, name=name, **options)
 
-    A recurrent kernel is orthogonal; biases are Keras's.
-    """
-    options["kernel_initializer"] = kernel_initializer(initializer, seed, name)
-    if kind in CELLS.values():
-        own = keras.initializers.Orthogonal(seed=layer_seed(seed, f"{name}/recurrent"))
-        options["recurrent_initializer"] = own
-    return dropout(kind(*arguments, name=name, **options)(x), rate, name, seed)
+
+def strided(
+    kind: Any,
+    filters: int,
+    size: int,
+    name: str,
+    seed: int,
+    initializer: str = "glorot_uniform",
+    **options: Any,
+) -> Any:
+    """A convolution of stride 2: halves all sides, rounding up; transposed, doubles them."""
+    kernel = kernel_initializer(initializer, seed, name)
+    options |= {"strides": 2, "padding": "same", "kernel_initializer": kernel, "name": name}
+    return kind(filters, size, **options)
 
 
 def dropout(x: Any, rate: float, layer: str, seed: int) -> Any:

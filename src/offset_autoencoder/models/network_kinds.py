@@ -31,28 +31,13 @@ def through(
     architecture: Architecture, stack: Sequence[DenseLayer], x: Tensor, seed: int
 ) -> Tensor:
     """Output of Dense layers, one after the other, with the network's dropout after hidden ones."""
-    kind = keras.layers.Dense
-    for layer in stack:
-        options = {"drops": layer.is_hidden, "name": layer.name, "trainable": layer.trains}
-        x = _layer(architecture, x, seed, kind, layer.units, layer.activation, **options)
-    return x
-
-
-def _layer(
-    architecture: Architecture,
-    x: Tensor,
-    seed: int,
-    kind: Any,
-    *arguments: Any,
-    drops: bool = True,
-    **options: Any,
-) -> Tensor:
-    """Output of a layer with the network's initializer and, where it drops any, its dropout."""
     network = architecture.network
-    # What is frozen is a function of x alone.
-    rate = network.dropout if drops and options.get("trainable", True) else 0.0
-    options |= {"seed": seed, "initializer": network.initializer, "rate": rate}
-    return layers.apply_seeded(x, kind, *arguments, **options)
+    for layer in stack:
+        arguments = (layer.units, layer.activation, layer.name, seed, network.initializer)
+        x = layers.dense(*arguments, trainable=layer.trains)(x)
+        if layer.is_hidden and layer.trains:  # what is frozen is a function of x alone
+            x = layers.dropout(x, network.dropout, layer.name, seed)
+    return x
 
 
 def encode_convolutional(
@@ -63,9 +48,11 @@ def encode_convolutional(
     kind = layers.STRIDED[len(grid.sides)].convolution
     features = _to_grid(grid, x, prefix)
     for number, filters in enumerate(network.filters, start=1):
-        options |= {"name": f"{prefix}encoder_{number}", **layers.HALVING}
-        arguments = (kind, filters, network.kernel_size)
-        features = _layer(architecture, features, seed, *arguments, **options)
+        name = f"{prefix}encoder_{number}"
+        arguments = (kind, filters, network.kernel_size, name, seed, network.initializer)
+        features = layers.strided(*arguments, **options)(features)
+        if options["trainable"]:
+            features = layers.dropout(features, network.dropout, name, seed)
     return keras.layers.Flatten(name=f"{prefix}flat")(features)
 
 
@@ -80,11 +67,13 @@ def decode_convolutional(architecture: Architecture, code: Tensor, seed: int) ->
     image = keras.layers.Reshape(start, name="decoder_image")(image)
     outputs = [*reversed(network.filters[:-1]), grid.channels]
     for number, filters in enumerate(outputs, start=1):
-        options = {"name": f"decoder_{number}", "activation": network.activation}
+        name, activation = f"decoder_{number}", network.activation
         if number == halvings:
-            options = {"name": "reconstruction_image", "drops": False}
-        arguments = (transposed, filters, network.kernel_size)
-        image = _layer(architecture, image, seed, *arguments, **options, **layers.HALVING)
+            name, activation = "reconstruction_image", "linear"
+        arguments = (transposed, filters, network.kernel_size, name, seed, network.initializer)
+        image = layers.strided(*arguments, activation=activation)(image)
+        if number < halvings:
+            image = layers.dropout(image, network.dropout, name, seed)
     surplus = [now - side for now, side in zip(image.shape[1:-1], grid.sides, strict=True)]
     if any(surplus):
         crop = tuple((extra // 2, extra - extra // 2) for extra in surplus)
@@ -103,10 +92,12 @@ def encode_recurrent(
     network, grid = architecture.network, _Grid.of(architecture)
     features = _to_grid(grid, x, prefix)
     for number, width in enumerate(network.hidden, start=1):
-        options: dict[str, Any] = {"name": f"{prefix}encoder_{number}", "trainable": trainable}
-        options["return_sequences"] = number < len(network.hidden)
-        kind = layers.CELLS[network.cell]
-        features = _layer(architecture, features, seed, kind, width, **options)
+        name, whole = f"{prefix}encoder_{number}", number < len(network.hidden)
+        options: dict[str, Any] = {"return_sequences": whole, "trainable": trainable}
+        arguments = (network.cell, width, name, seed, network.initializer)
+        features = layers.recurrent(*arguments, **options)(features)
+        if trainable:
+            features = layers.dropout(features, network.dropout, name, seed)
     return features
 
 
@@ -115,9 +106,10 @@ def decode_recurrent(architecture: Architecture, code: Tensor, seed: int) -> Ten
     network, grid = architecture.network, _Grid.of(architecture)
     steps = keras.layers.RepeatVector(*grid.sides, name="decoder_steps")(code)
     for number, width in enumerate(reversed(network.hidden), start=1):
-        options = {"name": f"decoder_{number}", "return_sequences": True}
-        kind = layers.CELLS[network.cell]
-        steps = _layer(architecture, steps, seed, kind, width, **options)
+        name = f"decoder_{number}"
+        arguments = (network.cell, width, name, seed, network.initializer)
+        steps = layers.recurrent(*arguments, return_sequences=True)(steps)
+        steps = layers.dropout(steps, network.dropout, name, seed)
     last = [DenseLayer("reconstruction_steps", 0, grid.channels)]
     return _from_grid(architecture, grid, through(architecture, last, steps, seed))
 
