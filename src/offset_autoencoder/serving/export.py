@@ -50,12 +50,10 @@ def export(order: ExportOrder, root: Path, splits: PreparedSplits) -> None:
         data = splits.of(model.metadata.seed)
         mse = test_mse(load_model_folder(folder), data, model.offset_folder)
         if not math.isclose(mse, order.test["mse"], rel_tol=_TOLERANCE, abs_tol=1e-12):
-            raise InputError(
-                f"model {order.model}, run {order.run[:12]}",
-                f"as it would be served its test mse is {mse:.6g}, "
-                f"evaluate measured {order.test['mse']:.6g}",
-                "run dvc repro evaluate",
-            )
+            where = f"model {order.model}, run {order.run[:12]}"
+            what = f"as it would be served its test mse is {mse:.6g}, "
+            what += f"evaluate measured {order.test['mse']:.6g}"
+            raise InputError(where, what, "run dvc repro evaluate")
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -246,9 +246,6 @@ def make_engine(population: Population, sizes: SampleSizes, workers: Workers) ->
             return kind(population, sizes, workers)
         except Untrainable as error:
             unknown = str(error)
-    raise InputError(
-        "train.engine",
-        f"{name!r} cannot train a network of {population.architecture.system!r}: "
-        f"it does not know {unknown}",
-        "take auto, or keras, which trains every network",
-    )
+    what = f"{name!r} cannot train a network of {population.architecture.system!r}: "
+    mend = "take auto, or keras, which trains every network"
+    raise InputError("train.engine", f"{what}it does not know {unknown}", mend)
