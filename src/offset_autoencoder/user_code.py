@@ -36,11 +36,8 @@ def find_target(where: str, name: str) -> Any:
         with blame_user_code(where, name):
             return target()
     if not methods and not callable(target):
-        raise InputError(
-            where,
-            f"{name} is a {type(target).__name__}: neither a function nor an object with fit and "
-            "apply",
-        )
+        what = f"{name} is a {type(target).__name__}: neither a function nor an object with fit "
+        raise InputError(where, f"{what}and apply")
     return target
 
 
@@ -136,12 +133,9 @@ def _import(where: str, module_name: str) -> Any:
         missing = cause.name if isinstance(cause, ModuleNotFoundError) else None
         if missing is None or not f"{module_name}.".startswith(f"{missing}."):
             raise
-    raise InputError(
-        where,
-        f"there is no module {module_name!r}: looked for {module_name.replace('.', '/')}.py on "
-        "the path of imports (your own modules go in src/custom, as custom.NAME)",
-        _near_custom_module(module_name),
-    ) from None
+    what = f"there is no module {module_name!r}: looked for {module_name.replace('.', '/')}.py on "
+    what += "the path of imports (your own modules go in src/custom, as custom.NAME)"
+    raise InputError(where, what, _near_custom_module(module_name)) from None
 
 
 def _near_custom_module(module_name: str) -> str | None:

@@ -13,7 +13,12 @@ import pandas as pd
 import pytest
 from tests.cli.conftest import FEATURES
 
+from offset_autoencoder.cli import apply as module
 from offset_autoencoder.io import arrays
+from offset_autoencoder.io.files import write_npz
+from offset_autoencoder.serving.inference_model import open_run
+from offset_autoencoder.serving.metadata import write_metadata
+from offset_autoencoder.tracking.record_types import StoreState
 
 MSE = re.compile(r"mse (\S+) of the scaled values")
 
@@ -242,6 +247,34 @@ def test_what_fails_half_way_leaves_the_old_output(
     assert list(pd.read_csv(tmp_path / "out.csv").columns) == [f"x_{i}" for i in range(6)]
 
 
+def test_a_champion_of_former_data_is_said_to_be(
+    command: Any,
+    run_of: Any,
+    test_samples: pd.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, folder = open_run(run_of("plain")), tmp_path / "served"
+    folder.mkdir()
+    write_npz(folder / "scale.npz", model.scale.stored)
+    monkeypatch.setattr(module, "download_model", lambda *_: folder)
+    monkeypatch.setattr(module, "read_state", lambda *_: StoreState(champion="3"))
+    test_samples.drop(columns="f0").to_csv(tmp_path / "lacks.csv", index=False)
+    clauses = []
+    for digest in (model.metadata.test_samples_sha256, "0" * 64):
+        facts = model.metadata.model_copy(update={"test_samples_sha256": digest})
+        write_metadata(folder, facts)
+        result = command("encode", "champion", tmp_path / "lacks.csv", tmp_path / "o.npy")
+        assert result.exit_code == 1
+        (line,) = result.stderr.splitlines()
+        before, _, clause = line.partition("; models:/offset-autoencoder@champion is ")
+        assert "lacks.csv: has no column 'f0'" in before
+        clauses.append(clause)
+    assert clauses[0] == ""
+    assert clauses[1].startswith("version 3 of other data than data/prepared holds, with f0, f1, ")
+    assert f"(run {run_of('plain')[:12]}): name a run of the present data" in clauses[1]
+
+
 @pytest.mark.slow
 def test_a_saved_folder_and_the_registry_give_the_same_as_the_run(
     command: Any,
@@ -255,7 +288,6 @@ def test_a_saved_folder_and_the_registry_give_the_same_as_the_run(
     from mlflow.tracking import MlflowClient
 
     from offset_autoencoder.serving.export import save_model_folder
-    from offset_autoencoder.serving.inference_model import open_run
 
     outputs = [tmp_path / f"{name}.npy" for name in ("run", "folder", "champion", "version")]
     apply("reconstruct", "projection", samples_csv, outputs[0])

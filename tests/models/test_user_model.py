@@ -123,6 +123,12 @@ def returning(model: str) -> str:
             "its model has nothing to train",
         ),
         (returning("keras.Model({'x': x}, keras.layers.Dense(6)(x))"), "with the inputs"),
+        (
+            returning(
+                "type('Mine', (keras.Model,), {'train_step': print})({'x': x, 'offset': offset}, y)"
+            ),
+            "its class has a train_step of its own, which is not called",
+        ),
         (returning("keras.Model({'x': x, 'o': offset}, y)"), "with the inputs"),
         (returning("keras.Model({'x': offset, 'offset': x}, y)"), "with the inputs"),
         (returning("keras.Model({'x': x, 'offset': offset}, z)"), "its output must have"),

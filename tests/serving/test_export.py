@@ -14,6 +14,7 @@ from sklearn.datasets import load_digits
 from tests.serving.small_project import runs_of
 
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.models.inference import load_network
 from offset_autoencoder.serving.export import save_model_folder
 from offset_autoencoder.serving.inference_model import load_model_folder, open_run
 
@@ -83,6 +84,32 @@ def test_a_lambda_layer_is_not_loaded(folder: Path) -> None:
     keras.Model({"x": x, "offset": offset}, code).save(folder / "model.keras")
     with pytest.raises(InputError, match="cannot be loaded"):
         load_model_folder(folder).reconstruct(load_digits().data[:2])
+
+
+def test_a_class_that_is_not_registered_is_named(tmp_path: Path) -> None:
+    from offset_autoencoder.models.backend import keras
+    from offset_autoencoder.models.inference import KerasNetwork
+
+    class Bare(keras.layers.Layer):  # type: ignore[misc]
+        def call(self, values: Any) -> Any:
+            return values
+
+    x, offset = keras.Input((6,), name="x"), keras.Input((4,), name="offset")
+
+    def twice(values: Any) -> Any:
+        return 2 * values
+
+    for code, layer in ((Bare, Bare(name="own")), (twice, keras.layers.Lambda(twice, name="own"))):
+        inner = keras.Sequential([keras.layers.Dense(6), layer])
+        network = KerasNetwork(keras.Model({"x": x, "offset": offset}, inner(x)), "function")
+        said = rf"its layer 'own' runs {code.__name__}, .*\(put @keras\.saving"
+        with pytest.raises(InputError, match=said):
+            network.save(tmp_path / "model.keras")
+        assert not list(tmp_path.iterdir())
+        keras.saving.register_keras_serializable("users")(code)
+        network.save(tmp_path / "model.keras")
+        load_network(tmp_path / "model.keras", "function", None)
+        (tmp_path / "model.keras").unlink()
 
 
 def test_a_run_of_other_samples_is_refused(project: Path, tmp_path: Path) -> None:

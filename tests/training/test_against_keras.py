@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.models.backend import keras
 from offset_autoencoder.models.layers import PowerNorm
-from offset_autoencoder.runs.files import TrainedRun
+from offset_autoencoder.models.nested import named_weights
+from offset_autoencoder.runs.files import Checkpoints, TrainedRun
 from offset_autoencoder.training.batches import draw_noise, epoch_order, noise_generator
 from offset_autoencoder.training.engine import Population
 from offset_autoencoder.training.keras_engine import runs_per_stack
@@ -87,7 +89,8 @@ def stock(shared: Population, run: Job) -> Any:
             inputs["noise"] = np.zeros_like(offset_validation)
         val_losses.append(float(model.test_on_batch(inputs, x_validation)))
         model.reset_metrics()
-    return losses, val_losses, {weight.path: np.asarray(weight) for weight in model.weights}
+    weights = {name: np.asarray(weight) for name, weight in named_weights(model).items()}
+    return losses, val_losses, weights
 
 
 STOCK: dict[str, Any] = {}  # the engines are compared with one run
@@ -188,6 +191,12 @@ def entropy_and_divergence(
     return -np.mean(x * np.log(out) + (1 - x) * np.log(1 - out)), nats
 
 
+def of_function(function: str, batch_size: int = BATCH, optimizer: str = "adam") -> Population:
+    network = Network(latent_dim=L)
+    users = Architecture(system="function", network=network, input_dim=D, function=function)
+    return Population(users, batch_size, optimizer)
+
+
 USERS_OWN = """
 import keras
 
@@ -212,18 +221,74 @@ def regularised(input_dim, latent_dim, seed):
 @pytest.mark.parametrize("engine", ["keras"], indirect=True)  # no other trains it
 def test_a_users_own_model_agrees(tmp_path: Path) -> None:
     with users_module(tmp_path, "users_regularised", USERS_OWN) as name:
-        architecture = Architecture(
-            system="function",
-            network=Network(latent_dim=L),
-            input_dim=D,
-            function=f"{name}:regularised",
-        )
         runs = [job("a", 3, epochs=3, stddev=0.2, learning_rate=0.1), job("b", 5, epochs=3)]
         # Adam would blow up the rounding of gradients that normalised batches make zero.
-        shared = Population(architecture, BATCH, "sgd")
+        shared = of_function(f"{name}:regularised", optimizer="sgd")
         together = train(shared, runs)
         check_agrees(shared, together, runs[:1])
         check_equal(train(shared, runs[:1])["a"], together["a"])
+
+
+USERS_STATE = """
+import keras
+from keras import layers
+
+class Counted(layers.Layer):
+    def build(self, shape):
+        self.count = self.add_weight(name="own", initializer="zeros", trainable=False)
+        self.scale = self.add_weight(name="own", shape=shape[-1:], initializer="ones")
+
+    def call(self, x, training=False):
+        if training:
+            self.count.assign(self.count + 1)
+        return x * self.scale
+
+def half(inputs, width, name):
+    x = keras.Input((inputs,))
+    hidden = layers.Dense(8, "tanh", kernel_constraint="unit_norm", name="hidden")(x)
+    return keras.Model(x, layers.Dense(width, name="output")(hidden), name=name)
+
+def stateful(input_dim, latent_dim, seed):
+    x, offset = keras.Input((input_dim,), name="x"), keras.Input((latent_dim,), name="offset")
+    twice = layers.SpectralNormalization(layers.Dense(input_dim, "relu"))
+    hidden = layers.BatchNormalization(momentum=0.9)(Counted()(twice(twice(x))))
+    z = layers.Add()([half(hidden.shape[-1], latent_dim, "code")(hidden), offset])
+    y = layers.Activation("sigmoid")(half(latent_dim, input_dim, "decoder")(z))
+    return keras.Model({"x": x, "offset": offset}, y)
+"""
+
+
+@pytest.mark.parametrize("engine", ["keras"], indirect=True)
+@pytest.mark.parametrize("stacked", [False, True])
+def test_what_layers_assign_in_training_agrees(tmp_path: Path, stacked: bool) -> None:
+    """To weights that train, too; weights of one name in two models within it are kept apart."""
+    source, name = USERS_STATE, f"users_state_{stacked}"
+    if stacked:
+        source = source.replace("Counted()(twice(twice(x)))", "layers.Dense(8)(x)")
+    with users_module(tmp_path, name, source) as module:
+        runs = [job("a", 3, epochs=3, stddev=0.2), job("b", 5, epochs=3)]
+        shared = of_function(f"{module}:stateful", optimizer="sgd")
+        assert (runs_per_stack(shared) > 1) == stacked
+        together = train(shared, runs)
+        check_agrees(shared, together, runs)
+        results = goes_on_alone(shared, tmp_path)
+        check_equal(results["a"], together["a"])
+
+
+def goes_on_alone(shared: Population, folder: Path) -> dict[str, TrainedRun]:
+    """Run "a" without company, interrupted in its second epoch and gone on with."""
+    run = job("a", 3, epochs=3, stddev=0.2, checkpoint_seconds=0.0)
+    told = itertools.count(1)
+
+    def interrupt(jobs: Any) -> None:
+        if next(told) == 2:
+            raise KeyboardInterrupt
+
+    options: dict[str, Any] = {"on_epoch": interrupt, "checkpoints": Checkpoints(folder)}
+    with pytest.raises(KeyboardInterrupt):
+        small_runs.train([run], shared, *samples(D), **options)
+    assert list(folder.glob("a.npz"))
+    return small_runs.train([run], shared, *samples(D), **options)
 
 
 USERS_LOOPS = """
@@ -268,20 +333,13 @@ def one(**options):
 LOOPS = ["Bidirectional", "TimeDistributed", "RNN of cells", "Lambda", "GRU"]
 
 
-def with_loops(source: str, module: str, batch_size: int) -> Population:
-    architecture = Architecture(
-        system="function", network=Network(latent_dim=L), input_dim=D, function=f"{module}:{source}"
-    )
-    return Population(architecture, batch_size, "adam")
-
-
 @pytest.mark.parametrize("engine", ["keras"], indirect=True)
 @pytest.mark.parametrize(("loops", "batch_size"), [("every", BATCH), ("one", 24)])
 def test_a_users_own_model_with_loops_agrees(tmp_path: Path, loops: str, batch_size: int) -> None:
     """Every kind of loop in one model, as compiling takes long; a last batch that is smaller."""
     with users_module(tmp_path, f"users_loops_{loops}", USERS_LOOPS) as module:
         runs = [job("a", 3, epochs=2, stddev=0.2), job("b", 5, epochs=2)]
-        shared = with_loops(loops, module, batch_size)
+        shared = of_function(f"{module}:{loops}", batch_size)
         together = train(shared, runs)
         check_agrees(shared, together, runs[:1])
         check_equal(train(shared, runs[:1])["a"], together["a"])
@@ -295,7 +353,7 @@ def test_each_kind_of_loop_is_trained_one_run_at_a_time(tmp_path: Path, name: st
     source = f"def own(**options):\n    return build({of_code}, {name == 'GRU'}, **options)\n"
     source = f"{USERS_LOOPS}\n\n{source}"
     with users_module(tmp_path, f"users_loop_{LOOPS.index(name)}", source) as module:
-        shared = with_loops("own", module, BATCH)
+        shared = of_function(f"{module}:own")
         assert runs_per_stack(shared) == 1
         assert Programs(shared).train._jit_compile is False
 
@@ -308,13 +366,7 @@ def test_a_users_own_model_in_half_precision_trains(tmp_path: Path) -> None:
     losses = []
     for name, text in (("users_half", source), ("users_single", USERS_OWN)):
         with users_module(tmp_path, name, text):
-            architecture = Architecture(
-                system="function",
-                network=Network(latent_dim=L),
-                input_dim=D,
-                function=f"{name}:regularised",
-            )
-            shared = Population(architecture, BATCH, "sgd")
+            shared = of_function(f"{name}:regularised", optimizer="sgd")
             is_half = "float16" in {layer.compute_dtype for layer in shared.model.layers}
             assert is_half == (name == "users_half")
             losses.append([result.val_loss for result in train(shared, runs).values()])
@@ -347,13 +399,7 @@ def test_the_loss_of_half_precision_is_scaled(tmp_path: Path) -> None:
     steps = []
     for name in ("mixed_float16", "float32"):
         with users_module(tmp_path, f"users_{name}", FAINT.replace("POLICY", name)) as module:
-            architecture = Architecture(
-                system="function",
-                network=Network(latent_dim=L),
-                input_dim=D,
-                function=f"{module}:build",
-            )
-            shared = Population(architecture, BATCH, "adam")
+            shared = of_function(f"{module}:build")
             place = shared.weight_names.index("code/kernel")
             run = train(shared, [job("a", 3, epochs=2)])["a"]
             steps.append((run.weights or [])[place] - shared.initial(3).weights[place])

@@ -19,7 +19,8 @@ from offset_autoencoder.config import load_params
 from offset_autoencoder.config.schema import Tracking
 from offset_autoencoder.data import new_samples
 from offset_autoencoder.data.preprocessing import Preprocessing
-from offset_autoencoder.errors import InputError, printable
+from offset_autoencoder.data.varying import load_splits
+from offset_autoencoder.errors import InputError, adding, first_names, printable
 from offset_autoencoder.io.arrays import ConcatenatedRows, chunks
 from offset_autoencoder.io.files import atomic_write, npy_writer
 from offset_autoencoder.paths import MODELS, PARAMS, PREPARED, run_store
@@ -27,8 +28,13 @@ from offset_autoencoder.reporting.terminal import progress
 from offset_autoencoder.runs.load import find_run
 from offset_autoencoder.serving import inference_model
 from offset_autoencoder.serving.inference_model import InferenceModel
-from offset_autoencoder.serving.metadata import METADATA
-from offset_autoencoder.tracking.store import MLFLOW_ENVIRONMENT, locate, server_error
+from offset_autoencoder.serving.metadata import METADATA, ModelMetadata
+from offset_autoencoder.tracking.store import (
+    MLFLOW_ENVIRONMENT,
+    locate,
+    read_state,
+    server_error,
+)
 
 Array = NDArray[np.float32]
 Append = Callable[[Array, slice], None]
@@ -115,7 +121,9 @@ def open_model(name: str) -> Iterator[InferenceModel]:
         name = champion_address(load_params(PARAMS).tracking)
     if name.startswith(_SCHEME):
         with tempfile.TemporaryDirectory(prefix="offset-autoencoder-") as folder:
-            yield inference_model.load_model_folder(download_model(name, Path(folder)))
+            model = inference_model.load_model_folder(download_model(name, Path(folder)))
+            with adding(_of_former_data(name, model.metadata)):
+                yield model
     elif any(
         (Path(name) / place / METADATA).is_file() for place in (".", inference_model.IN_MLFLOW)
     ):
@@ -131,6 +139,23 @@ def open_model(name: str) -> Iterator[InferenceModel]:
             mend = "name it in the project's folder, or take a model that MLflow serves"
             raise InputError(f"model {name}", what, f"{mend}: models:/NAME@ALIAS")
         yield inference_model.open_run(run, project)
+
+
+def _of_former_data(address: str, facts: ModelMetadata) -> str:
+    """Clause on the project's champion where it is of other data than its own; ``""`` else."""
+    if not (PARAMS.exists() and (PREPARED / "schema.json").exists()):
+        return ""
+    tracking, splits = load_params(PARAMS).tracking, load_splits(PREPARED)
+    if tracking.registered_model is None or address != champion_address(tracking):
+        return ""
+    schema = splits.schema(facts.seed) if splits.has(facts.seed) else None
+    if schema is not None and schema.digests["test"]["x"] == facts.test_samples_sha256:
+        return ""
+    version = read_state(locate(tracking), tracking).champion
+    columns = first_names(facts.raw_columns or facts.columns or [f"{facts.raw_features} features"])
+    what = f"; {address} is {f'version {version}' if version else 'a model'} of other data than"
+    what += f" {PREPARED} holds, with {columns} (run {facts.run[:12]}): name a run of the present"
+    return f"{what} data, or set another tracking.registered_model and run dvc repro"
 
 
 def champion_address(tracking: Tracking) -> str:

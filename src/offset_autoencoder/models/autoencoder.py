@@ -296,12 +296,10 @@ def build_user_model(architecture: Architecture, seed: int) -> Any:
     except (AttributeError, ValueError):  # subclassed, or a Sequential without an Input
         inputs = None
     if inputs != expected:
-        raise InputError(
-            where,
-            f"it must return a model with the inputs {expected}, "
-            f"got {inputs or 'one without inputs'}",
-            'build it as keras.Model({"x": x, "offset": offset}, reconstruction)',
-        )
+        got = inputs or "one without inputs"
+        what = f"it must return a model with the inputs {expected}, got {got}"
+        mend = 'build it as keras.Model({"x": x, "offset": offset}, reconstruction)'
+        raise InputError(where, what, mend)
     output = keras.tree.map_structure(lambda tensor: tuple(tensor.shape), model.output)
     if output != expected["x"]:
         what = f"its output must have the shape {expected['x']}, got {output}"
@@ -309,11 +307,13 @@ def build_user_model(architecture: Architecture, seed: int) -> Any:
     for layer in layers_named(model, "code"):
         shape = tuple(getattr(layer.output, "shape", ()))
         if shape != expected["offset"]:
-            raise InputError(
-                where,
-                f"its layer 'code' must have the shape {expected['offset']}, got {shape}",
-                "give the layer another name where it is not the code",
-            )
+            what = f"its layer 'code' must have the shape {expected['offset']}, got {shape}"
+            raise InputError(where, what, "give the layer another name where it is not the code")
+    for name in ("train_step", "compute_loss"):
+        if getattr(type(model), name) is not getattr(keras.Model, name):
+            what = f"its class has a {name} of its own, which is not called: network.loss is"
+            mend = "return a keras.Model, and add other losses by add_loss in the call of a layer"
+            raise InputError(where, what, mend)
     if not model.trainable_variables:
         raise InputError(where, "its model has nothing to train: no layer has trainable weights")
     return model

@@ -116,12 +116,9 @@ class DenseNetwork(RunInference):
     def encode(self, x: Array, offset: Array) -> Encoded:
         """See :meth:`.RunInference.encode`."""
         parts = [self._encode(x[rows], offset[rows]) for rows in self._blocks(len(x))]
-        variances = [part.log_variance for part in parts if part.log_variance is not None]
-        return Encoded(
-            np.concatenate([part.code for part in parts if part.code is not None]),
-            np.concatenate([part.offset for part in parts]),
-            np.concatenate(variances) if variances else None,
-        )
+        values: Iterator[Any] = zip(*parts, strict=True)
+        joined: list[Any] = [None if v[0] is None else np.concatenate(v) for v in values]
+        return Encoded(*joined)
 
     def _encode(self, x: Array, offset: Array) -> Encoded:
         architecture, system = self._architecture, self._architecture.system_record

@@ -9,15 +9,14 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.systems import SYSTEMS
-from offset_autoencoder.errors import InputError
+from offset_autoencoder.errors import InputError, message_of
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.user_code import find_attribute
 
@@ -30,8 +29,7 @@ K = TypeVar("K", bound=Hashable)
 _BLOCK_VALUES = 2**24  # features of a block of samples: 64 MB of float32
 
 
-@dataclass(frozen=True)
-class Encoded:
+class Encoded(NamedTuple):
     """Output of the encoder for n samples.
 
     Attributes:
@@ -141,8 +139,33 @@ class KerasNetwork(RunInference):
 
     def load(self, weights: Weights) -> None:
         """Take over the weights of a run, by name."""
-        for variable in self.model.weights:
-            variable.assign(weights[variable.path])
+        from offset_autoencoder.models.nested import named_weights
+
+        for name, variable in named_weights(self.model).items():
+            variable.assign(weights[name])
+
+    def save(self, path: Path) -> None:
+        """Write the model as a ``.keras`` file that :func:`load_network` can load.
+
+        Raises:
+            InputError: where it cannot be saved, or safe mode would not know a layer.
+        """
+        from offset_autoencoder.models.backend import keras
+
+        for layer in self.model._flatten_layers():
+            code = layer.function if isinstance(layer, keras.layers.Lambda) else type(layer)
+            name = keras.saving.get_registered_name(code)
+            if code.__module__.startswith("keras.") or keras.saving.get_registered_object(name):
+                continue
+            what = f"its layer {layer.name!r} runs {code.__name__}, which safe mode does not know"
+            mend = "put @keras.saving.register_keras_serializable() above the class, with a"
+            mend += " get_config that gives all arguments of __init__, or above a named function"
+            raise InputError(self.where, what, mend)
+        try:
+            self.model.save(path)
+        except Exception as error:  # Keras raises whatever its parts raise
+            what = f"its network cannot be saved: {message_of(error):.300}"
+            raise InputError(self.where, what) from error
 
     def encode(self, x: Array, offset: Array) -> Encoded:
         """See :meth:`RunInference.encode`."""
@@ -203,8 +226,7 @@ def load_network(path: Path, system: str, function: str | None) -> KerasNetwork:
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever its parts raise
-        message = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(str(path), f"cannot be loaded: {message:.200}") from error
+        raise InputError(str(path), f"cannot be loaded: {message_of(error):.300}") from error
     return KerasNetwork(model, system, str(path))
 
 

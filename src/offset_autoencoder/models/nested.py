@@ -1,4 +1,4 @@
-"""Layers within models that stand as layers in another model, and their outputs in its graph."""
+"""Layers and weights within models that stand as layers in another, and outputs in its graph."""
 
 from __future__ import annotations
 
@@ -16,6 +16,21 @@ def all_layers(model: Any) -> Iterator[Any]:
         yield layer
         if _is_graph(layer):
             yield from all_layers(layer)
+
+
+def named_weights(model: Any) -> dict[str, Any]:
+    """Weights of a model by path: first those that train, then the others.
+
+    Layers of two models within it may have the same path: the second one's weights get a number.
+    """
+    named: dict[str, Any] = {}
+    for weight in (*model.trainable_weights, *model.non_trainable_weights):
+        name, number = weight.path, 1
+        while name in named:
+            number += 1
+            name = f"{weight.path}_{number}"
+        named[name] = weight
+    return named
 
 
 def layers_named(model: Any, name: str) -> list[Any]:

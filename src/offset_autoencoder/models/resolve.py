@@ -24,28 +24,13 @@ _SAMPLES = {
 _USERS_SHAPE = "image_shape"  # a change of it trains a user's own model anew
 
 
-def resolve_architectures(
-    settings: Sequence[Setting],
-    *,
-    input_dim: int,
-    image_shape: Sequence[int] | None,
-    samples: int,
-    sequence_shape: Sequence[int] | None = None,
-    channels_first: bool = False,
-) -> list[Architecture]:
-    """The architecture of each setting, for this number of training samples.
+def resolve_architectures(settings: Sequence[Setting], **sizes: Any) -> list[Architecture]:
+    """The architecture of each setting, for samples as :func:`resolve_architecture` takes them.
 
     Raises:
         InputError: as :func:`resolve_architecture`, and where no width matches.
     """
-    resolve = functools.partial(
-        resolve_architecture,
-        input_dim=input_dim,
-        image_shape=image_shape,
-        samples=samples,
-        sequence_shape=sequence_shape,
-        channels_first=channels_first,
-    )
+    resolve = functools.partial(resolve_architecture, **sizes)
     architectures = []
     for setting in settings:
         widths = None
@@ -56,7 +41,7 @@ def resolve_architectures(
                 what = f"names a {target.network.kind} model: only dense ones can be matched"
                 raise InputError(where, what)
             parameters = target.trainable_parameters
-            widths = matching_widths(where, setting.network, input_dim, parameters)
+            widths = matching_widths(where, setting.network, target.input_dim, parameters)
         architectures.append(resolve(setting, encoder_hidden=widths))
     return architectures
 
@@ -73,7 +58,8 @@ def resolve_architecture(
 ) -> Architecture:
     """The architecture of a setting, one model at one value of each swept key.
 
-    ``encoder_hidden`` are the widths found for a system that matches parameters.
+    There are ``samples`` to train on; ``encoder_hidden`` are the widths found for a system that
+    matches parameters.
 
     Raises:
         InputError: where the samples do not suit the kind of network, or the user's own function
@@ -121,19 +107,13 @@ def _model_to_match(where: str, setting: Setting, settings: Sequence[Setting]) -
     named = [other for other in settings if other.model == setting.spec.match]
     alike = [other for other in named if other.network == setting.network]
     if not alike:
-        raise InputError(
-            where,
-            f"model {setting.spec.match!r} has no setting with the network of {setting.label!r}: "
-            + _differences(setting.network, [other.network for other in named]),
-            "let both have the same network",
-        )
+        what = f"model {setting.spec.match!r} has no setting with the network of {setting.label!r}"
+        what += f": {_differences(setting.network, [other.network for other in named])}"
+        raise InputError(where, what, "let both have the same network")
     if len({repr(other.spec.options) for other in alike}) > 1:
-        raise InputError(
-            where,
-            f"model {setting.spec.match!r} sweeps what decides its parameters: which one is meant "
-            "is not clear",
-            "name a model that does not",
-        )
+        what = f"model {setting.spec.match!r} sweeps what decides its parameters"
+        what += ": which one is meant is not clear"
+        raise InputError(where, what, "name a model that does not")
     return alike[0]
 
 
@@ -161,9 +141,8 @@ def matching_widths(where: str, network: Network, input_dim: int, target: int) -
         InputError: where there is nothing to stretch, or none comes within 1 %.
     """
     if not network.kind_record.is_dense or not network.hidden:
-        raise InputError(
-            where, "needs a dense network with a hidden layer: there is no width to choose"
-        )
+        what = "needs a dense network with a hidden layer: there is no width to choose"
+        raise InputError(where, what)
 
     def parameters(widths: Sequence[int]) -> int:
         wide = Architecture(network=network, input_dim=input_dim, encoder_hidden=list(widths))
@@ -183,11 +162,8 @@ def matching_widths(where: str, network: Network, input_dim: int, target: int) -
     best = min(candidates, key=lambda widths: (abs(parameters(widths) - target), widths))
     count = parameters(best)
     if abs(count - target) > TOLERANCE * target:
-        raise InputError(
-            where,
-            f"no encoder comes within 1 % of {target} parameters: widths {best} give {count}",
-            "change network.hidden or the model to match",
-        )
+        what = f"no encoder comes within 1 % of {target} parameters: widths {best} give {count}"
+        raise InputError(where, what, "change network.hidden or the model to match")
     return best
 
 
@@ -211,18 +187,13 @@ def check_sides(where: str, network: Network, sides: Sequence[int]) -> None:
     size += "" if len(sides) > 1 else " steps"
     halvings = (longest - 1).bit_length()  # ceil(log2(longest))
     if len(network.filters) > halvings:
-        raise InputError(
-            where,
-            f"network.filters: {network.filters} are {len(network.filters)} convolutions, each of "
-            f"which halves the {noun}: {size} is {least} after {halvings}",
-            f"name at most {halvings} filters" if halvings else "take network.kind: dense",
-        )
+        what = f"network.filters: {network.filters} are {len(network.filters)} convolutions, "
+        what += f"each of which halves the {noun}: {size} is {least} after {halvings}"
+        mend = f"name at most {halvings} filters" if halvings else "take network.kind: dense"
+        raise InputError(where, what, mend)
     if network.kernel_size > longest:
-        raise InputError(
-            where,
-            f"network.kernel_size: {network.kernel_size} is larger than the {noun}s, {size}",
-            f"at most {longest}",
-        )
+        what = f"network.kernel_size: {network.kernel_size} is larger than the {noun}s, {size}"
+        raise InputError(where, what, f"at most {longest}")
 
 
 def check_recurrent(where: str, network: Network, sides: Sequence[int]) -> None:

@@ -121,25 +121,31 @@ def progress(what: str, items: int, work: float) -> Iterator[Report]:
 def _throttled(
     show: Callable[[int, str], None], work: float, seconds: float, *, every_item: bool = False
 ) -> Report:
-    """A report that shows items and time left so many seconds apart, or with every item done."""
-    started = last = time.monotonic()
-    shown = 0
+    """A report that shows items and time left so many seconds apart, or with every item done.
+
+    The time left is told by the work since the first report of any.
+    """
+    last, shown = time.monotonic(), 0
+    first: tuple[float, float] | None = None  # up to then programs are compiled, too
 
     def report(work_done: float, items_done: int) -> None:
-        nonlocal last, shown
+        nonlocal last, shown, first
         now = time.monotonic()
+        if first is None and work_done:
+            first = now, work_done
         if now - last < seconds and not (every_item and items_done != shown):
             return
         last, shown = now, items_done
-        show(items_done, _time_left(now - started, work_done, work))
+        started, done_before = first or (now, work_done)
+        show(items_done, _time_left(now - started, work_done - done_before, work - work_done))
 
     return report
 
 
-def _time_left(elapsed: float, work_done: float, work: float) -> str:
-    if not work_done:
+def _time_left(elapsed: float, work_done: float, remaining: float) -> str:
+    if remaining > 0 and not work_done:
         return "time left unknown"
-    minutes, rest = divmod(round(elapsed * max(work - work_done, 0.0) / work_done), 60)
+    minutes, rest = divmod(round(elapsed * remaining / work_done) if remaining > 0 else 0, 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"about {hours} h {minutes:02} min left"

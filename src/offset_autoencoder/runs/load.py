@@ -74,11 +74,12 @@ def load_run(run: str | Path, models: str | Path = MODELS) -> Any:
         InputError: where there is no such run, more than one, or it diverged.
     """
     from offset_autoencoder.models.autoencoder import build_model
+    from offset_autoencoder.models.nested import named_weights
 
     folder = find_run(run, Path(models))
     spec, weights = read_finished_run(folder)
     model = build_model(spec.architecture, spec.seed, spec.stddev)
-    own = {weight.path: weight for weight in model.weights}
+    own = named_weights(model)
     if {name: value.shape for name, value in weights.items()} != {
         name: tuple(weight.shape) for name, weight in own.items()
     }:

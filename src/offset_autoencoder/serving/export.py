@@ -50,12 +50,10 @@ def export(order: ExportOrder, root: Path, splits: PreparedSplits) -> None:
         data = splits.of(model.metadata.seed)
         mse = test_mse(load_model_folder(folder), data, model.offset_folder)
         if not math.isclose(mse, order.test["mse"], rel_tol=_TOLERANCE, abs_tol=1e-12):
-            raise InputError(
-                f"model {order.model}, run {order.run[:12]}",
-                f"as it would be served its test mse is {mse:.6g}, "
-                f"evaluate measured {order.test['mse']:.6g}",
-                "run dvc repro evaluate",
-            )
+            where = f"model {order.model}, run {order.run[:12]}"
+            what = f"as it would be served its test mse is {mse:.6g}, "
+            what += f"evaluate measured {order.test['mse']:.6g}"
+            raise InputError(where, what, "run dvc repro evaluate")
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -73,11 +71,7 @@ def save_model_folder(
     """
     network = model.network
     with replace_folder(folder) as new:
-        try:
-            network.model.save(new / NETWORK)
-        except Exception as error:  # Keras raises whatever its parts raise
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise InputError(network.where, f"its network cannot be saved: {reason}") from error
+        network.save(new / NETWORK)
         write_npz(new / "scale.npz", model.scale.stored)
         if model.offset_folder is not None:
             (new / OFFSET).mkdir()

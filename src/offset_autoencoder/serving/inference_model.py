@@ -57,6 +57,7 @@ OFFSET = "offset"
 IN_MLFLOW = Path("artifacts") / NAME_IN_MLFLOW
 
 _UNSCALED = ScaleArrays(np.zeros(1), np.ones(1))
+_PUT_BACK = "put the params of its experiment back and run dvc repro"
 _TRAINED_ON: tuple[SplitName, ...] = ("train", "validation")
 _HOW_TO_GIVE = {
     "labels": "its offset is one vector per label: give the labels, one per sample",
@@ -227,9 +228,8 @@ class InferenceModel:
         array = preprocessing.choose_features(array)
         features = int(np.prod(array.shape[1:]))
         if array.ndim < 2 or features != self.metadata.input_dim:
-            raise InputError(
-                "x", f"has shape {array.shape}, expected (samples, {self.metadata.input_dim})"
-            )
+            what = f"has shape {array.shape}, expected (samples, {self.metadata.input_dim})"
+            raise InputError("x", what)
         self.metadata.check_axes("x", array.shape[1:])
         flat = array.reshape(len(array), features)
         scale = _UNSCALED if side.get("is_scaled") else self.scale
@@ -244,9 +244,8 @@ class InferenceModel:
         if computed_elsewhere is not None:
             array = checks.real_array("offset", computed_elsewhere)
             if array.shape != (n, metadata.latent_dim):
-                raise InputError(
-                    "offset", f"has shape {array.shape}, expected {(n, metadata.latent_dim)}"
-                )
+                what = f"has shape {array.shape}, expected {(n, metadata.latent_dim)}"
+                raise InputError("offset", what)
             return checks.finite_float32("offset", array, first_row)
         if metadata.needs is not None and side.get(metadata.needs) is None:
             raise InputError(metadata.needs, "missing", _HOW_TO_GIVE[metadata.needs])
@@ -267,10 +266,8 @@ class InferenceModel:
         index = {label: number for number, label in enumerate(classes)}
         for row, label in enumerate(values):
             if label not in index:
-                raise InputError(
-                    f"labels, row {first_row + row}",
-                    f"is {short_repr(label)}, expected one of {short_repr(classes)}",
-                )
+                what = f"is {short_repr(label)}, expected one of {short_repr(classes)}"
+                raise InputError(f"labels, row {first_row + row}", what)
         return np.array([index[label] for label in values], np.int64)
 
 
@@ -319,11 +316,8 @@ def open_run(run: str | Path, root: Path = Path(), model: str | None = None) -> 
     schema = splits.schema(spec.seed) if splits.has(spec.seed) else None
     digests = schema and {name: schema.digests[name]["x"] for name in _TRAINED_ON}
     if schema is None or spec.data != sha256_of_json(digests):
-        raise InputError(
-            str(folder),
-            f"was trained on other samples than {PREPARED} holds: its scale is not known",
-            "put the params of its experiment back and run dvc repro",
-        )
+        what = f"was trained on other samples than {PREPARED} holds: its scale is not known"
+        raise InputError(str(folder), what, _PUT_BACK)
     latent_dim = architecture.network.latent_dim
     offset = None
     if spec.table is not None:
@@ -368,9 +362,6 @@ def _find_table(folders: Iterable[Path], digest: str, latent_dim: int, run: Path
         if info["latent_dim"] == latent_dim and sha256_of_json(digests) == digest:
             tables.append((offset_section(info["kind"]).needs == "offset", folder))
     if not tables:
-        raise InputError(
-            str(run),
-            f"{OFFSETS} does not hold the offset that it was trained with",
-            "put the params of its experiment back and run dvc repro",
-        )
+        what = f"{OFFSETS} does not hold the offset that it was trained with"
+        raise InputError(str(run), what, _PUT_BACK)
     return min(tables)[1]

@@ -81,13 +81,9 @@ def _as_kept(inputs: dict[str, NDArray[Any]], metadata: ModelMetadata) -> dict[s
         if are_text[name] and values.dtype.kind in "iu":
             values = values.astype(np.str_)
         elif not are_text[name] and values.dtype.kind == "U":
-            values = _numbers(name, values)
+            try:
+                values = values.astype(np.int64)
+            except ValueError as error:
+                raise InputError(name, f"expected whole numbers: {error}") from None
         inputs[name] = values
     return inputs
-
-
-def _numbers(name: str, texts: NDArray[np.str_]) -> NDArray[np.int64]:
-    try:
-        return texts.astype(np.int64)
-    except ValueError as error:
-        raise InputError(name, f"expected whole numbers: {error}") from None

@@ -26,7 +26,13 @@ from offset_autoencoder.io.tables import read_csv
 from offset_autoencoder.paths import PREPARED, REPORTS, project_root
 from offset_autoencoder.tracking import logged_models, store
 from offset_autoencoder.tracking.logged_models import Exports, LoggedModels, ServedRun, exporting
-from offset_autoencoder.tracking.record_types import KEY, StoredRun, StoreState, read_splits
+from offset_autoencoder.tracking.record_types import (
+    KEY,
+    DataSet,
+    StoredRun,
+    StoreState,
+    read_splits,
+)
 from offset_autoencoder.tracking.store import CHAMPION, Location
 
 if TYPE_CHECKING:
@@ -36,8 +42,8 @@ if TYPE_CHECKING:
 # Tags of the experiment's MLflow run: what was decided on, and the decision.
 _DECIDED = "champion_sha256"
 _DECISION = "champion"
-# Tag of a registered version: what its metric was measured on that it was chosen by.
-_SAMPLES = "validation_samples_sha256"
+# Tags of a registered version: what its metric was measured on that it was chosen by.
+_SAMPLES, _DATA = "validation_samples_sha256", "data"
 _OTHER_NAME = "to begin anew, give tracking.registered_model another name"
 
 
@@ -241,9 +247,8 @@ class ModelPublication:
             for setting in self.params.settings
             if setting.spec.offset is None or self.params.offsets[setting.spec.offset].needs is None
         }
-        samples = {
-            split.context: split.sha256 for split in read_splits(self.root, self.params.seeds[0])
-        }["validation"]
+        splits = read_splits(self.root, self.params.seeds[0])
+        (samples,) = (split for split in splits if split.context == "validation")
         candidate = _best_run([run for run in diff.served if run.model in needs_only_x], metric)
         selection = _ChampionSelection(name, metric, samples, candidate)
         is_decided = diff.parent.tags.get(_DECIDED) == selection.content
@@ -299,7 +304,7 @@ class _ChampionSelection:
 
     name: str  # the registered model
     metric: str
-    samples: str  # SHA-256 of the validation samples that it was measured on
+    samples: DataSet  # the validation samples that it was measured on
     candidate: ServedRun | None
 
     @property
@@ -307,7 +312,7 @@ class _ChampionSelection:
         """Equal for selections that come out alike, unless others publish in between."""
         one, column = self.candidate, f"{self.metric}{VALIDATION}"
         candidate = one and [one.key, repr(one.validation[self.metric])]
-        return sha256_of_json([self.name, column, self.samples, candidate])
+        return sha256_of_json([self.name, column, self.samples.sha256, candidate])
 
     def decide(self, client: MlflowClient, candidate: ServedRun, model: LoggedModel) -> str:
         """Make the candidate the champion, if it is better; one line that says how it came out."""
@@ -316,7 +321,8 @@ class _ChampionSelection:
         if present is not None:
             champion = client.get_model_version(name, present)
             tags, stays = champion.tags, f"champion of {name} stays version {champion.version}"
-            if tags.get(_SAMPLES, self.samples) != self.samples:
+            if tags.get(_SAMPLES, self.samples.sha256) != self.samples.sha256:
+                stays += f", of {tags[_DATA]}" if _DATA in tags else ""
                 return f"{stays}: it was measured on other validation samples ({_OTHER_NAME})"
             if tags.get(KEY) == candidate.key:
                 return stays
@@ -358,7 +364,8 @@ class _ChampionSelection:
                 return str(version.version)
         tags: dict[str, Any] = {
             KEY: candidate.key,
-            _SAMPLES: self.samples,
+            _SAMPLES: self.samples.sha256,
+            _DATA: f"{self.samples.name} with {self.samples.shape[1]} features",
             "run_id_sha256": candidate.run,
             "chosen_by": f"{self.metric}{VALIDATION}",
             **{f"{name}{VALIDATION}": repr(value) for name, value in candidate.validation.items()},

@@ -24,6 +24,7 @@ from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import read_ahead, release_rows
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.autoencoder import Variables, build_model, initial_variables
+from offset_autoencoder.models.nested import named_weights
 from offset_autoencoder.runs.spec import Chunks
 from offset_autoencoder.training.batches import (
     Rows,
@@ -76,9 +77,8 @@ class Population:
 
     @functools.cached_property
     def weight_names(self) -> list[str]:
-        """The paths of a run's weights: first those that train, then the others."""
-        model = self.model
-        return [w.path for w in (*model.trainable_variables, *model.non_trainable_weights)]
+        """Names of a run's weights: first those that train, then the others."""
+        return list(named_weights(self.model))
 
     def initial(self, seed: int) -> Variables:
         """Initial variables of a run: those of a stock Keras model of this seed."""
@@ -220,9 +220,8 @@ class Engine(abc.ABC):
     slots: int
     is_compiled: bool
 
-    @classmethod
     @abc.abstractmethod
-    def for_population(cls, population: Population, sizes: SampleSizes, workers: Workers) -> Self:
+    def __init__(self, population: Population, sizes: SampleSizes, workers: Workers) -> None:
         """The engine of a population.
 
         Raises:
@@ -244,12 +243,9 @@ def make_engine(population: Population, sizes: SampleSizes, workers: Workers) ->
     for record in ENGINES.values() if name == "auto" else [ENGINES[name]]:
         kind: type[Engine] = load(record.implementation)
         try:
-            return kind.for_population(population, sizes, workers)
+            return kind(population, sizes, workers)
         except Untrainable as error:
             unknown = str(error)
-    raise InputError(
-        "train.engine",
-        f"{name!r} cannot train a network of {population.architecture.system!r}: "
-        f"it does not know {unknown}",
-        "take auto, or keras, which trains every network",
-    )
+    what = f"{name!r} cannot train a network of {population.architecture.system!r}: "
+    mend = "take auto, or keras, which trains every network"
+    raise InputError("train.engine", f"{what}it does not know {unknown}", mend)

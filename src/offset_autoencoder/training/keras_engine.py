@@ -8,7 +8,7 @@ many others train beside it. Places that no run needs are filled with copies.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,11 +54,6 @@ class KerasEngine(Engine):
             self.slots = min(self.slots, 2 ** (share.bit_length() - 1))
         self.programs = Programs(population)
         self._shared: Tensor = None  # the samples of the one split of all runs
-
-    @classmethod
-    def for_population(cls, population: Population, sizes: SampleSizes, workers: Workers) -> Self:
-        """The engine of a population."""
-        return cls(population, sizes, workers)
 
     def start(self, initial: Sequence[Variables], data: Sequence[TrainingData]) -> Slots:
         """Begin a stack of runs."""

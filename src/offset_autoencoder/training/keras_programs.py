@@ -7,6 +7,7 @@ training step over it, and one program loops over the batches with all of them a
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -69,6 +70,32 @@ class Stack(NamedTuple):
         )
 
 
+class _TapedScope(keras.StatelessScope):  # type: ignore[misc]
+    """Scope of a run, which keeps what layers assign to its weights (SpectralNormalization does).
+
+    As in ``fit`` such a value is a weight from then on: what it was computed of has no gradient.
+    """
+
+    def __init__(self, model: Any, run: Variables, tape: Any = None) -> None:
+        variables = (*model.trainable_variables, *model.non_trainable_variables)
+        values = zip(variables, (*run.weights, *run.state), strict=True)
+        super().__init__(state_mapping=values, collect_losses=True)
+        self._tape, self._earlier = tape, dict[int, list[Tensor]]()
+
+    def add_update(self, update: tuple[Any, Tensor]) -> None:
+        """Take the value that is assigned to a variable."""
+        variable, value = update
+        if self._tape is not None and variable.trainable:
+            self._earlier[id(variable)] = self.values_of(variable)
+            value = tf.stop_gradient(value)
+            self._tape.watch(value)
+        super().add_update((variable, value))
+
+    def values_of(self, variable: Any) -> list[Tensor]:
+        """All values that a variable has had, the last one last."""
+        return [*self._earlier.get(id(variable), []), self.get_current_value(variable)]
+
+
 class Programs:
     """Programs of a population, compiled when they are first called.
 
@@ -122,27 +149,34 @@ class Programs:
         sizes = (weights, state, len(optimizer.variables), weights, state)
         return Stack(*([next(arrays) for _ in range(size)] for size in sizes))
 
-    def _losses(self, run: Variables, inputs: dict[str, Tensor], *, training: bool) -> Any:
-        """The reconstruction loss, the loss with those that layers add, and the state moved."""
-        output, state, added = self._model.stateless_call(
-            run.weights, run.state, inputs, training=training, return_losses=True
-        )
+    def _losses(self, run: Variables, inputs: dict[str, Tensor], tape: Any = None) -> Any:
+        """The reconstruction loss, the loss with those that layers add, and the scope of both.
+
+        In training there is a tape.
+        """
+        with _TapedScope(self._model, run, tape) as scope:
+            output = self._model.call(inputs, training=tape is not None)
+            added = self._model.losses
         output = tf.cast(output, tf.float32)  # as Keras does, of half precision
         reconstruction = tf.reduce_mean(self._loss(inputs["x"], output))
-        return reconstruction, reconstruction + sum(tf.cast(a, tf.float32) for a in added), state
+        return reconstruction, reconstruction + sum(tf.cast(a, tf.float32) for a in added), scope
 
     def _step(self, batch: tuple[Variables, list[Tensor], dict[str, Tensor]]) -> Any:
         """One step of one run: the batch's mean loss, and all variables after it."""
         run, optimizer, inputs = batch
         with tf.GradientTape() as tape:
             tape.watch(run.weights)
-            _, loss, state = self._losses(run, inputs, training=True)
+            _, loss, scope = self._losses(run, inputs, tape)
             scale = zip(self._optimizer.variables, optimizer, strict=True)
             with keras.StatelessScope(state_mapping=scale):
                 scaled = self._optimizer.scale_loss(loss)  # the loss itself but of half precision
-        gradients = tape.gradient(scaled, run.weights)
-        weights, optimizer = self._optimizer.stateless_apply(optimizer, gradients, run.weights)
-        return loss, weights, list(state), optimizer
+        values = [scope.values_of(variable) for variable in self._model.trainable_variables]
+        parts = ([g for g in each if g is not None] for each in tape.gradient(scaled, values))
+        gradients = [functools.reduce(tf.add, each) if each else None for each in parts]
+        weights = [each[-1] for each in values]
+        weights, optimizer = self._optimizer.stateless_apply(optimizer, gradients, weights)
+        state = [scope.get_current_value(v) for v in self._model.non_trainable_variables]
+        return loss, weights, state, optimizer
 
     def _train(
         self,
@@ -191,20 +225,16 @@ class Programs:
             inputs = {"x": own_x[0] if own_x else x, "offset": offset}
             if self.noise_is_input:
                 inputs["noise"] = tf.zeros_like(offset)
-            reconstruction, loss, _ = self._losses(run, inputs, training=False)
+            reconstruction, loss, _ = self._losses(run, inputs)
             return loss, reconstruction
 
         runs = (Variables(stack.weights, stack.state), offset, *([x] if x.shape.rank == 3 else []))
         return _map_runs(losses, runs, int(offset.shape[0]))
 
     def _powers(self, stack: Stack, x: Tensor) -> Tensor:
-        model = self._model
-
         def sums(batch: tuple[Variables, *tuple[Tensor, ...]]) -> Tensor:
             run, *own_x = batch
-            variables = (*model.trainable_variables, *model.non_trainable_variables)
-            values = zip(variables, (*run.weights, *run.state), strict=True)
-            with keras.StatelessScope(state_mapping=values):
+            with _TapedScope(self._model, run):
                 codes = [of(own_x[0] if own_x else x, training=False) for of in self._norms]
             return tf.stack([tf.reduce_sum(tf.square(tf.cast(c, tf.float32))) for c in codes])
 
@@ -227,9 +257,9 @@ def has_layer(model: Any, *kinds: str) -> bool:
 
 
 def _has_loop(model: Any) -> bool:
-    """True if a layer loops, over steps say, or may: one of the user's own classes or functions."""
+    """True if a layer loops or branches, or may: one of the user's own classes or functions."""
     ours = ("keras.", "offset_autoencoder.")
-    return has_layer(model, "RNN", "Lambda") or not all(
+    return has_layer(model, "RNN", "SpectralNormalization", "Lambda") or not all(
         layer.supports_jit and type(layer).__module__.startswith(ours)
         for layer in _all_layers(model)
     )

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from threadpoolctl import threadpool_limits
 
@@ -102,19 +103,18 @@ def train_population(
     x: Array,
     x_validation: Array,
     on_result: Callable[[Job, TrainedRun], None],
-    on_epoch: OnEpoch = lambda jobs: None,
-    workers: int | None = None,
-    *,
-    checkpoints: Checkpoints = Checkpoints(),  # noqa: B008 - frozen
+    *arguments: Any,
+    **options: Any,
 ) -> None:
     """:func:`train_populations` of a single one, all of whose runs train on the same samples.
 
-    ``x`` is (n, D) float32, in memory or mapped from a file, ``x_validation`` (m, D).
+    ``x`` is (n, D) float32, in memory or mapped from a file, ``x_validation`` (m, D). The other
+    arguments are those after ``sizes``.
     """
     data, sizes = TrainingData(x, x_validation), SampleSizes.of(x, x_validation)
     open_jobs = [partial(lambda job: (job, data), job) for job in jobs]
     jobs_of_one = [PopulationJobs(population, open_jobs, on_result)]
-    train_populations(jobs_of_one, sizes, on_epoch, workers, checkpoints=checkpoints)
+    train_populations(jobs_of_one, sizes, *arguments, **options)
 
 
 @dataclass

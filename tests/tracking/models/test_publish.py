@@ -268,7 +268,8 @@ def test_other_validation_samples_do_not_compare(project: Project) -> None:
     project.publish()
     project.samples, project.mse = 0.25, {("none", 0): 0.01}
     line = project.write().publish()[-1]
-    assert "stays version 1: it was measured on other validation samples" in line
+    assert "stays version 1, of " in line
+    assert " features: it was measured on other validation samples" in line
     assert project.versions() == ["none*"]
     project.tracking = {"registered_model": "other"}
     assert project.write().publish() == [

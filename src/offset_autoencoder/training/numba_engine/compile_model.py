@@ -118,6 +118,9 @@ class _Compilation:
         self.constants.append(value)
         return len(self.constants) - 1
 
+    def _add(self, *values: int, **fields: int) -> None:
+        self.operations.append(Operation(*values, **fields))
+
     def dense(self, layer: Any, inputs: list[int]) -> None:
         config = layer.get_config()
         regularized = (
@@ -134,40 +137,32 @@ class _Compilation:
         if activation in kernels.NEED_INPUT:
             self.widths.append(self.widths[out])
             before = len(self.widths) - 1
-        self.operations.append(
-            Operation(
-                program.DENSE,
-                before,
-                inputs[0],
-                kernel=self.starts[layer.kernel.path],
-                bias=-1 if layer.bias is None else self.starts[layer.bias.path],
-                trains=int(layer.kernel.path in self.trains),
-                activation=activation if before == out else kernels.LINEAR,
-            )
+        self._add(
+            program.DENSE,
+            before,
+            inputs[0],
+            kernel=self.starts[layer.kernel.path],
+            bias=-1 if layer.bias is None else self.starts[layer.bias.path],
+            trains=int(layer.kernel.path in self.trains),
+            activation=activation if before == out else kernels.LINEAR,
         )
         if before != out:
-            self.operations.append(Operation(program.ACTIVATE, out, before, activation=activation))
+            self._add(program.ACTIVATE, out, before, activation=activation)
 
     def activate(self, layer: Any, inputs: list[int]) -> None:
         kind = _activation(layer.activation)
-        self.operations.append(
-            Operation(program.ACTIVATE, self._new_value(layer), inputs[0], activation=kind)
-        )
+        self._add(program.ACTIVATE, self._new_value(layer), inputs[0], activation=kind)
 
     def unit_norm(self, layer: Any, inputs: list[int]) -> None:
         shortest = self._constant(layer.epsilon)
-        self.operations.append(
-            Operation(program.UNIT_NORM, self._new_value(layer), inputs[0], constant=shortest)
-        )
+        self._add(program.UNIT_NORM, self._new_value(layer), inputs[0], constant=shortest)
 
     def combine(self, layer: Any, inputs: list[int], factor: float = 1.0) -> None:
         out, constant = self._new_value(layer), self._constant(factor)
         if any(self.widths[value] != self.widths[out] for value in inputs):
             raise Untrainable(_ITS_STRUCTURE)
         for number, value in enumerate(inputs):
-            self.operations.append(
-                Operation(program.COMBINE, out, value, constant=constant, adds=int(number > 0))
-            )
+            self._add(program.COMBINE, out, value, constant=constant, adds=int(number > 0))
 
     def average(self, layer: Any, inputs: list[int]) -> None:
         self.combine(layer, inputs, 1.0 / len(inputs))
@@ -182,9 +177,7 @@ class _Compilation:
             raise Untrainable(_ITS_STRUCTURE)
         out, constant, column = self._new_value(layer), self._constant(1.0), 0
         for value in inputs:
-            self.operations.append(
-                Operation(program.COMBINE, out, value, constant=constant, column=column)
-            )
+            self._add(program.COMBINE, out, value, constant=constant, column=column)
             column += self.widths[value]
 
     def sample(self, layer: Any, inputs: list[int]) -> None:
@@ -192,7 +185,7 @@ class _Compilation:
             raise Untrainable(_ITS_STRUCTURE)
         self.kl_weight, self.warmup_steps = layer.beta * layer.scale, layer.warmup_steps
         self.steps_at = -1 if layer.step is None else self.starts[layer.step.path]
-        self.operations.append(Operation(program.SAMPLE, self._new_value(layer), *inputs))
+        self._add(program.SAMPLE, self._new_value(layer), *inputs)
 
     def _with_loss(self, kind: int) -> list[Operation]:
         """The operations, the last of them as the loss takes it: its logits, where it does."""

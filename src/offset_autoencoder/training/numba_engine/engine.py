@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,6 @@ from offset_autoencoder.training.numba_engine.epoch import (
 )
 from offset_autoencoder.training.numba_engine.kernels import MOMENTS
 from offset_autoencoder.training.numba_engine.program import (
-    Program,
     Share,
     give_up,
     groups_of,
@@ -53,21 +52,13 @@ class NumbaEngine(Engine):
     slots = 1
     is_compiled = True
 
-    def __init__(
-        self, population: Population, program: Program, sizes: SampleSizes, workers: Workers
-    ) -> None:
-        self.population, self.program = population, program
-        self.sizes, self.workers = sizes, workers
-        # The owners of the weights, by number of parts.
-        self.owners = functools.cache(functools.partial(weight_owners, program))
-
-    @classmethod
-    def for_population(cls, population: Population, sizes: SampleSizes, workers: Workers) -> Self:
-        """The engine of a population; Untrainable where a part of its training has no kernel."""
-        loss = population.architecture.network.loss
-        program = compile_model(population.model, loss, population.optimizer, population.batch_size)
+    def __init__(self, population: Population, sizes: SampleSizes, workers: Workers) -> None:
+        self.population, self.sizes, self.workers = population, sizes, workers
+        loss, size = population.architecture.network.loss, population.batch_size
+        self.program = compile_model(population.model, loss, population.optimizer, size)
         compile_ahead()
-        return cls(population, program, sizes, workers)
+        # The owners of the weights, by number of parts.
+        self.owners = functools.cache(functools.partial(weight_owners, self.program))
 
     def start(self, initial: Sequence[Variables], data: Sequence[TrainingData]) -> Slots:
         """Begin a run."""
@@ -122,15 +113,11 @@ class _Run(Slots):
         return [p.reshape(shape).copy() for p, shape in zip(parts, self.shapes, strict=True)]
 
     def state(self, slot: int) -> dict[str, NDArray[Any]]:
-        return {
-            "weights": self.weights,
-            "best_weights": self.best_weights,
-            "moments": self.moments,
-        }
+        return {name: getattr(self, name) for name in ("weights", "best_weights", "moments")}
 
     def restore(self, slot: int, state: Mapping[str, NDArray[Any]]) -> None:
-        self.weights, self.best_weights = state["weights"], state["best_weights"]
-        self.moments = state["moments"]
+        for name in self.state(slot):
+            setattr(self, name, state[name])
 
     def _train_samples(self, job: Job, epoch: int) -> float:
         """The mean loss over the samples of an epoch."""

@@ -80,14 +80,11 @@ def forward(program: Any, weights: Any, scratch: Any, start: int, end: int, trai
             _unit_norm(first, out, program.constants[op.constant])
         elif kind == COMBINE:
             factor, column = program.constants[op.constant], op.column
-            if op.adds:
-                for i in range(rows):
-                    for j in range(first.shape[1]):
-                        out[i, column + j] += factor * first[i, j]
-            else:
-                for i in range(rows):
-                    for j in range(first.shape[1]):
-                        out[i, column + j] = factor * first[i, j]
+            adds = op.adds != 0
+            for i in range(rows):
+                for j in range(first.shape[1]):
+                    change = factor * first[i, j]
+                    out[i, column + j] = out[i, column + j] + change if adds else change
         elif kind == SAMPLE:
             log_variance = block(workspace, program, op.second, start, end)
             noise = block(workspace, program, op.third, start, end)
@@ -103,12 +100,8 @@ def forward(program: Any, weights: Any, scratch: Any, start: int, end: int, trai
 @compiled
 def _accumulate(total: Any, more: Any, overwrites: bool) -> None:
     a, b = total.reshape(-1), more.reshape(-1)
-    if overwrites:
-        for i in range(a.size):
-            a[i] = b[i]
-    else:
-        for i in range(a.size):
-            a[i] += b[i]
+    for i in range(a.size):
+        a[i] = b[i] if overwrites else a[i] + b[i]
 
 
 @compiled

@@ -112,20 +112,16 @@ class Program(NamedTuple):
     loss: int
     optimizer: int
     batch_size: int
-    kl_weight: float
-    warmup_steps: int
-    steps_at: int
+    kl_weight: float = 0.0
+    warmup_steps: int = 0
+    steps_at: int = -1
 
 
 def make_program(
     operations: Sequence[Operation],
     widths: Sequence[int],
     constants: Sequence[float] = (),
-    *,
-    kl_weight: float = 0.0,
-    warmup_steps: int = 0,
-    steps_at: int = -1,
-    **numbers: int,
+    **numbers: Any,
 ) -> Program:
     """A program of operations on values of these widths; ``numbers`` are its other fields."""
     return Program(
@@ -133,9 +129,6 @@ def make_program(
         constants=np.array(constants or [0.0], np.float32),
         columns=np.concatenate([[0], np.cumsum(widths)]).astype(np.int64),
         widths=np.array(widths, np.int64),
-        kl_weight=kl_weight,
-        warmup_steps=warmup_steps,
-        steps_at=steps_at,
         **numbers,
     )
 
@@ -261,18 +254,17 @@ def _address(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
 
 @intrinsic
 def _count(context: Any, barrier: Any, index: Any) -> Any:
-    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        index = _address(context, builder, signature, arguments)
-        return builder.atomic_rmw("add", index, _INT(1), "seq_cst")
+    def build(context: Any, builder: Any, *call: Any) -> Any:
+        address = _address(context, builder, *call)
+        return builder.atomic_rmw("add", address, _INT(1), "seq_cst")
 
     return types.int64(barrier, types.int64), build
 
 
 @intrinsic
 def _look(context: Any, barrier: Any, index: Any) -> Any:
-    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        index = _address(context, builder, signature, arguments)
-        return builder.load_atomic(index, "seq_cst", 8)
+    def build(context: Any, builder: Any, *call: Any) -> Any:
+        return builder.load_atomic(_address(context, builder, *call), "seq_cst", 8)
 
     return types.int64(barrier, types.int64), build
 
