@@ -431,8 +431,8 @@ def test_what_was_measured_of_a_setting_comes_together_by_seed(make_params: Make
     found_effects = offset_effects(
         measured,
         in_networks,
-        summarise_interventions(in_networks, confidence=0.95),
-        summarise_probes([(run, one.probes) for _, run, one in measured], confidence=0.95),
+        summarise_interventions(in_networks),
+        summarise_probes([(run, one.probes) for _, run, one in measured]),
         metric="mse",
     )
     labels = {item.setting.label: item for item in found_effects}

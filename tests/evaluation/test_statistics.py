@@ -12,7 +12,7 @@ from scipy import stats
 
 from offset_autoencoder.config import SplitName
 from offset_autoencoder.evaluation import metrics, statistics
-from offset_autoencoder.evaluation.metric_sums import reconstruction_metrics
+from offset_autoencoder.evaluation.decoding import reconstruction_metrics
 from offset_autoencoder.evaluation.sign_flips import align
 from offset_autoencoder.evaluation.statistics import (
     Design,

@@ -21,7 +21,7 @@ from offset_autoencoder.config.document import read_document
 from offset_autoencoder.config.offset_kinds import OFFSETS, OffsetSection, ZeroOffset
 from offset_autoencoder.config.schema import Evaluate, Network, Tracking, Train
 from offset_autoencoder.config.systems import SYSTEMS, Model, find_conflict, sweep_value
-from offset_autoencoder.errors import InputError, did_you_mean, short_repr
+from offset_autoencoder.errors import InputError, did_you_mean, named, short_repr
 
 SECTIONS = (
     *("seeds", "data", "split", "offsets", "network"),
@@ -140,7 +140,9 @@ class Params:
             models.setdefault(len(tried), []).append(model)
         if len(models) < 2:
             return ""
-        counts = "; ".join(f"{count} of {', '.join(models[count])}" for count in sorted(models))
+        counts = "; ".join(
+            f"{count} of {', '.join(map(named, models[count]))}" for count in sorted(models)
+        )
         return f"unequal budgets: evaluate.select takes the best setting out of {counts}"
 
     def latent_dims(self, offset: str) -> tuple[int, ...]:

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import Setting
 from offset_autoencoder.config.schema import Evaluate
-from offset_autoencoder.errors import InputError
+from offset_autoencoder.errors import InputError, named
 from offset_autoencoder.evaluation import statistics, summary
-from offset_autoencoder.evaluation.metrics import higher_is_better
+from offset_autoencoder.evaluation.metrics import higher_is_better, metric_of
 from offset_autoencoder.evaluation.sample_size import (
     Rule,
     SeedsNeeded,
@@ -161,7 +161,8 @@ def _pair(
 def _compare_family(
     pairings: Sequence[_Pairing], column: str, evaluate: Evaluate, design: Design
 ) -> list[Comparison]:
-    confidence, seeds = evaluate.confidence, [item.seeds for item in pairings]
+    confidence, overlap = evaluate.confidence, design.overlap
+    seeds = [item.seeds for item in pairings]
     sides = [
         (summary.values_of(item.own, column), summary.values_of(item.other, column))
         for item in pairings
@@ -170,14 +171,18 @@ def _compare_family(
     tested = align(paired, seeds)
     p, corrected = joint_sign_flips(tested)
     family = int(np.sum(~np.isnan(p)))
-    rule = Rule(1 - confidence, confidence, evaluate.power, design.overlap)
+    rule = Rule(1 - confidence, confidence, evaluate.power, overlap)
     changes = align([statistics.relative_change(own, other, column) for own, other in sides], seeds)
-    equivalences = statistics.equivalences(changes, evaluate.margin, confidence, design.overlap)
-    sign = 1 if higher_is_better(column) else -1
-    comparisons = []
+    equivalences = statistics.equivalences(changes, evaluate.margin, confidence, overlap)
+    metric, comparisons = metric_of(column), []
     for index, (pairing, equivalence) in enumerate(zip(pairings, equivalences, strict=True)):
-        gain = sign * paired[index]
-        difference = statistics.mean_and_interval(paired[index], confidence, design.overlap)
+        gain = paired[index] if metric.higher_is_better else -paired[index]
+        difference = statistics.mean_and_interval(
+            paired[index], confidence, overlap, metric.difference_bounds
+        )
+        two_way = None
+        if column == evaluate.metric:
+            two_way = summary.over_samples_too(pairing.own, design, baseline=pairing.other)
         comparison = Comparison(
             setting=pairing.setting,
             baseline=pairing.baseline,
@@ -190,12 +195,8 @@ def _compare_family(
             wins=int(np.sum(gain > 0)),
             ties=int(np.sum(gain == 0)),
             family=family,
+            two_way=two_way,
         )
-        if column == evaluate.metric:
-            two_way = summary.over_samples_too(
-                pairing.own, confidence, design, baseline=pairing.other
-            )
-            comparison = replace(comparison, two_way=two_way)
         outcome = _outcome(comparison, pairing, 1 - confidence)
         if outcome == "inconclusive" and _p_within_reach(tested, index) > 1 - confidence:
             outcome = "too few seeds"
@@ -250,7 +251,7 @@ def _sentence(item: Comparison, pairing: _Pairing, evaluate: Evaluate) -> str:
     """The outcome with the numbers behind it: no more than these show."""
     outcome, difference, equivalence = item.outcome, item.difference, item.equivalence
     confidence, power = evaluate.confidence, evaluate.power
-    baseline, left_out = item.baseline.label, pairing.left_out
+    baseline, left_out = named(item.baseline.label), pairing.left_out
     if outcome == "diverged":
         return f"diverged: no run finished that could be compared with {baseline}"
     if not item.pairs:
@@ -274,7 +275,8 @@ def _sentence(item: Comparison, pairing: _Pairing, evaluate: Evaluate) -> str:
     parts.append(f"better at {item.wins} of {item.pairs} seeds")
     numbers = ", ".join([*parts, f"{item.ties} tied"] if item.ties else parts)
     within = f"within {percent(equivalence.margin)}"
-    change = f"error {statistics.change_percent(equivalence.change)}, "
+    error = metric_of(item.metric).error_label
+    change = f"{error} {statistics.change_percent(equivalence.change)}, "
     change += f"corrected p {statistics.probability(equivalence.p_corrected)}"
     if outcome == "equivalent":
         return f"equivalent to {baseline} {within} ({change}; {numbers}){after}"
@@ -289,7 +291,7 @@ def _sentence(item: Comparison, pairing: _Pairing, evaluate: Evaluate) -> str:
         found = item.needed.finds == "equivalence"
         finds = f"show them equivalent {within}" if found else "tell them apart"
         after = (
-            f"; if the difference is as seen, about {item.needed.seeds} seeds "
+            f"; if the difference is as seen, at most about {item.needed.seeds} seeds "
             f"({item.needed.span}) would {finds} with {percent(power)} power{after}"
         )
     elif item.needed.none_settles:

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import Run, Setting, SplitName
-from offset_autoencoder.evaluation import statistics
 from offset_autoencoder.evaluation.controls import NOTHING, OWN_NETWORK, Network
 from offset_autoencoder.evaluation.interventions import OWN, Exchanges, Intervention
+from offset_autoencoder.evaluation.metrics import metric_of
 from offset_autoencoder.evaluation.run_evaluation import RunEvaluation
 from offset_autoencoder.evaluation.statistics import (
     ONE_SPLIT,
@@ -79,7 +79,7 @@ class InterventionSummary:
 
 
 def summarise_interventions(
-    measured: Iterable[Trial], *, confidence: float, design: Design = ONE_SPLIT
+    measured: Iterable[Trial], *, design: Design = ONE_SPLIT
 ) -> list[InterventionSummary]:
     """Every intervention of every setting, in every metric it was measured in.
 
@@ -114,10 +114,11 @@ def summarise_interventions(
                 for one in (intervention, OWN)
             )
             changes = _changes(present, values, own, metric)
-            per_seed = values, differences(values, own), np.array(list(changes.values()))
-            overlap = design.overlap_on(split)
+            known = metric_of(metric)
             estimates = (
-                statistics.mean_and_interval(each, confidence, overlap) for each in per_seed
+                design.estimate(values, split, known.bounds),
+                design.estimate(differences(values, own), split, known.difference_bounds),
+                design.estimate(list(changes.values()), split),
             )
             summaries.append(
                 InterventionSummary(

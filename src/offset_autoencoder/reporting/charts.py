@@ -56,6 +56,7 @@ def interval_chart(
     margin: float | None = None,
     outcomes: Iterable[Outcome] = tuple(OUTCOME_COLOURS),
     revisions: bool = False,
+    few: bool = False,
 ) -> Chart:
     """The rows of a plot as a mean and its interval per setting, in panels side by side.
 
@@ -63,14 +64,15 @@ def interval_chart(
     of labels read right, and of training samples, are hollow diamonds. Changes in percent stand on
     an axis that is about linear up to 10 % and logarithmic beyond; the ``margin``, in %, is a grey
     band. The legend of the comparison lists the ``outcomes``; with ``revisions`` rows name one, by
-    the column ``rev``.
+    the column ``rev``. With ``few``, panels of less than half as many rows as the longest stand
+    below the others, as high as they need.
     """
     panel, colour, probes = "datum.panel", OWN_COLOUR, plot == "probes"
     training = f"datum.split == '{SAMPLES['train']}'"
     hollow = {"probes": "datum.open", "interventions": training}.get(plot)
     hints = ["setting", "intervention", "split", "metric", "change", "low", "high", "runs"]
     if plot == "comparison":
-        panel = "'against ' + datum.baseline + '|' + datum.condition"
+        panel = "'against `' + datum.baseline + '`|' + datum.condition"
         hints = ["setting", "baseline_setting", "condition", "change", "low", "high"]
         hints += ["difference", "p_corrected", "verdict"]
         colours = {outcome: OUTCOME_COLOURS[outcome] for outcome in outcomes}
@@ -124,9 +126,19 @@ def interval_chart(
         panels.facet(facet=facet, columns=columns, data=DATA, spacing=14)
         .transform_window(row="row_number()")
         .transform_calculate(panel=panel)
-        .properties(title=shared_title(x_label))
     )
-    return alt.vconcat(panels).properties(title=titled(title))
+    labels = [x_label] if probes else [x_label, "(axis: linear within ±10 %, logarithmic beyond)"]
+    parts = [panels.properties(title=shared_title(labels))]
+    if few:
+        counted = panels.transform_joinaggregate(
+            count="count()", groupby=["panel"]
+        ).transform_joinaggregate(most="max(count)")
+        is_few = "2 * datum.count < datum.most"
+        parts = [
+            counted.transform_filter(f"!({is_few})"),
+            counted.transform_filter(is_few).properties(title=shared_title(labels)),
+        ]
+    return alt.vconcat(*parts).resolve_scale(x="shared").properties(title=titled(title))
 
 
 def _level_panel(
@@ -232,8 +244,8 @@ def titled(title: Sequence[str] | str) -> Chart:
     return alt.TitleParams(text=title if isinstance(title, str) else list(title), anchor="start")
 
 
-def shared_title(label: str) -> Chart:
-    """The title of an axis that all panels share."""
+def shared_title(label: Sequence[str] | str) -> Chart:
+    """The title of an axis that all panels share, of a line or several."""
     size: dict[str, Any] = {"fontSize": 12, "offset": 8}
     return alt.TitleParams(text=label, orient="bottom", anchor="middle", **size)
 

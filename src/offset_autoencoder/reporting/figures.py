@@ -96,7 +96,7 @@ def learning_curve_figure(
         lines.append(_line(name, thinned(later, most), "epoch"))
     caption = (
         "Best validation loss so far (a run that stopped keeps its best): "
-        f"{wording.over_seeds(results.evaluate.confidence, results.design)}"
+        f"{wording.over_seeds(results.design)}"
     )
     caption += f", from epoch {first} on." if first > 1 else "."
     points = max(len(line["x"]) for line in lines)
@@ -321,8 +321,7 @@ def _metric(metric: str) -> str:
 
 def _measure(results: ExperimentResults, metric: str) -> str:
     better = wording.better_word(metric)
-    over = wording.over_seeds(results.evaluate.confidence, results.design)
-    return f"{over}; {better} is better"
+    return f"{wording.over_seeds(results.design)}; {better} is better"
 
 
 def labels_of(rows: Sequence[Row]) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from offset_autoencoder.config import Setting
+from offset_autoencoder.errors import named
 from offset_autoencoder.evaluation.comparison import (
     LEVEL_KEYS,
     Comparison,
@@ -13,7 +14,7 @@ from offset_autoencoder.evaluation.comparison import (
     same_value,
     value_of,
 )
-from offset_autoencoder.evaluation.metrics import CONDITIONS
+from offset_autoencoder.evaluation.metrics import CONDITIONS, metric_of
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.selection import TUNED
 from offset_autoencoder.evaluation.summary import summarise
@@ -41,7 +42,7 @@ def noise_on_column(results: ExperimentResults, factor: float) -> list[Column]:
         return []
     suffix = next(suffix for suffix, name in CONDITIONS.items() if name == "as trained")
     column = f"{evaluate.metric}{suffix}"
-    means = summarise(results.runs, noisy, column, evaluate.confidence, results.design)
+    means = summarise(results.runs, noisy, column, results.design)
     cells = tables.estimate_column("", "", [item.estimate for item in means], factor).cells
     by_label = {item.setting.label: cell for item, cell in zip(means, cells, strict=True)}
     every = [by_label.get(setting.label, Cell()) for setting in settings]
@@ -50,7 +51,7 @@ def noise_on_column(results: ExperimentResults, factor: float) -> list[Column]:
 
 def side_by_side(family: Sequence[Comparison], conditions: Mapping[str, Table]) -> Table:
     """The changes against one baseline under each condition, from the table of each."""
-    first = next(iter(conditions.values()))
+    first, error = next(iter(conditions.values())), metric_of(family[0].metric).error_label
     columns = [first.columns[0]]
     for condition, table in conditions.items():
         own = {column.key: column for column in table.columns}
@@ -59,7 +60,7 @@ def side_by_side(family: Sequence[Comparison], conditions: Mapping[str, Table]) 
             replace(own["verdict"], key=f"{condition} verdict"),
         ]
     caption = (
-        f"Change of the error against {family[0].baseline.model}{in_common(family)}. "
+        f"Change of the {error} against {named(family[0].baseline.model)}{in_common(family)}. "
         f"{'; '.join(IN_WORDS[condition] for condition in conditions)}. Below zero is better."
     )
     return Table(f"conditions-{first.name}", caption, columns, first.file)

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import hashlib
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +17,13 @@ from typing import Any, get_args
 
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from offset_autoencoder.config import Params
 from offset_autoencoder.config.data_schema import SPLITS
 from offset_autoencoder.config.document import read_document
 from offset_autoencoder.data.prepared import Schema
+from offset_autoencoder.evaluation.metrics import METRICS
 from offset_autoencoder.evaluation.offset_effects import AGAINST, TRAIN
 from offset_autoencoder.evaluation.offset_verdict import OffsetWord
 from offset_autoencoder.evaluation.results import ExperimentResults
@@ -35,7 +38,12 @@ from offset_autoencoder.reporting.palette import DARK_PAGE, palette_of
 from offset_autoencoder.reporting.plot_rows import plot_tables
 from offset_autoencoder.reporting.rendering import profiles_over, sample_strips
 from offset_autoencoder.reporting.tables import Cell, Column, Table, text_column
-from offset_autoencoder.reporting.wording import full_label, unit_of_changes, unsettled_note
+from offset_autoencoder.reporting.wording import (
+    anomaly_note,
+    full_label,
+    unit_of_changes,
+    unsettled_note,
+)
 from offset_autoencoder.runs.files import SPEC
 from offset_autoencoder.runs.store import runs_folder
 
@@ -170,8 +178,8 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    # As the page writes a number: with a minus sign, and nothing where it is not known.
-    environment.filters["minus"] = lambda text: "" if text == "-" else text.replace("-", "−")
+    environment.filters["minus"] = as_number
+    environment.filters["code"] = code
     evaluate, reconstructions = results.evaluate, results.reconstructions
     rows = {name: rows for name, (_, rows) in plot_tables(results).items()}
     palette = palette_of(results.settings, evaluate.baselines, figures.labels_of(rows["codes"]))
@@ -196,7 +204,9 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
         over=results.design.over,
         covers=results.design.covers,
         unit=unit_of_changes(results.verdicts),
-        unsettled=unsettled_note(c for c in results.comparisons if c.metric == evaluate.metric),
+        error=METRICS[results.error_metric].error_label,
+        anomalies=anomaly_note(results.params),
+        unsettled=unsettled_note(results),
         margin=percent(evaluate.margin),
         verdicts=[(word, words[word]) for word in WORDS if words[word]],
         palette=palette,
@@ -205,7 +215,7 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
         settings=result_tables.setting_table(results, palette),
         noise_level=figures.noise_level_figure(results, rows["settings"], palette),
         comparisons=result_tables.comparison_tables(results, palette),
-        selection_note=selection_note(results.design),
+        selection_note=selection_note(results.design, evaluate),
         tuned=None if not results.selected else result_tables.tuned_table(results, palette),
         tuned_comparisons=result_tables.comparison_tables(results.tuned, palette, "tuned"),
         budget_warning=results.params.budget_warning,
@@ -225,6 +235,16 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
         provenance=provenance,
     )
     write_text(folder / "index.html", text)
+
+
+def as_number(text: str) -> str:
+    """A number as the page writes it: a minus sign, ± by its half; nothing where it is not known."""
+    return "" if text == "-" else text.replace("-", "−").replace("± ", "±\u00a0")
+
+
+def code(text: str) -> Markup:
+    """A text for the page, with what is between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 @dataclass(frozen=True)

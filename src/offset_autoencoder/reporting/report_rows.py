@@ -54,6 +54,7 @@ _COMPARISON: Fields = {
 # The setting that validation selected, out of how many, and what at how many seeds.
 _SELECTED: Fields = {
     "candidates": "candidates",
+    "validation_metric": "metric",
     **estimate("validation", "validation"),
     "picked": "picked",
 }
@@ -179,8 +180,8 @@ def _threshold_rows(results: ExperimentResults, keys: Sequence[str]) -> Rows:
 def _tuned_rows(results: ExperimentResults, keys: Sequence[str]) -> Rows:
     """``tuned.csv``: the comparisons of the settings that validation selected, with their budgets.
 
-    ``validation`` is the mean of ``evaluate.metric`` on the validation split that it was selected
-    by; all else is of the test split. One row for a setting that nothing is compared with.
+    ``validation`` is the mean on the validation split, of ``validation_metric``, that it was
+    selected by; all else is of the test split. One row for a setting that nothing is compared with.
     """
     selected = {item.setting.label: item for item in results.selected}
     compared: dict[str, list[Row]] = {label: [] for label in selected}

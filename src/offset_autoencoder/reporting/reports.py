@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from offset_autoencoder.errors import named
 from offset_autoencoder.evaluation.metrics import METRICS, Metric
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.io.files import write_json
@@ -65,12 +67,18 @@ def _comparison(results: ExperimentResults, plots: Plots) -> Drawn:
     verdicts = {row["verdict"] for row in found}
     margin = 100 * results.evaluate.margin
     title = (
-        f"setting against baseline at the same seed, {_over_seeds(results)};",
+        f"setting against baseline at the same seed, {over_seeds(results.design)};",
         f"left of zero is better; grey: within ± {margin:g} %",
     )
     x_label = f"change of the {_metric(results).error_label}, % of the baseline's"
     outcomes = [outcome for outcome in OUTCOME_COLOURS if outcome in verdicts]
-    chart = charts.interval_chart("comparison", title, x_label, margin=margin, outcomes=outcomes)
+    counts = Counter((row["baseline"], row["condition"]) for row in found).values()
+    chart = charts.interval_chart(
+        *("comparison", title, x_label),
+        margin=margin,
+        outcomes=outcomes,
+        few=any(2 * count < max(counts) for count in counts),
+    )
     return chart, found
 
 
@@ -78,7 +86,7 @@ def _interventions(results: ExperimentResults, plots: Plots) -> Drawn:
     margin = 100 * results.evaluate.margin
     title = (
         f"the offset exchanged, filled: unseen samples, hollow: training samples, "
-        f"{_over_seeds(results)};",
+        f"{over_seeds(results.design)};",
         f"right of zero is worse; grey: within ± {margin:g} %",
     )
     error = METRICS[results.error_metric].error_label
@@ -91,7 +99,7 @@ def _interventions(results: ExperimentResults, plots: Plots) -> Drawn:
 
 def _probes(results: ExperimentResults, plots: Plots) -> Drawn:
     title = (
-        f"share that a linear probe reads from each part, {_over_seeds(results)};",
+        f"share that a linear probe reads from each part, {over_seeds(results.design)};",
         "filled circles: variance of x, open diamonds: labels read right",
     )
     chart = charts.interval_chart("probes", title, "share on the test split, %")
@@ -105,7 +113,7 @@ def _test_metric(results: ExperimentResults, plots: Plots) -> Drawn:
     lines = [row["shown_as"] == "line" for row in finite]
     better = better_word(results.evaluate.metric)
     chart = charts.setting_chart(
-        _over_seeds(results),
+        over_seeds(results.design),
         "noise level: rms per coordinate of the code of what is added to it",
         f"{_metric(results).label} on the test split ({better} is better)",
         y_scale=_scale(finite, log=is_logarithmic(results.summaries)),
@@ -121,18 +129,20 @@ def _learning_curves(results: ExperimentResults, plots: Plots) -> Drawn:
     kept = "best validation loss so far (a run that stopped keeps its best)"
     first = first_epoch(max(row["epoch"] for row in points))
     x_label = "epoch" if first == 1 else f"epoch, from {first} on"
-    title = f"{kept}, {_over_seeds(results)}"
+    title = f"{kept}, {over_seeds(results.design)}"
     return _curves(title, "epoch", x_label, "validation loss", points, log=False)
 
 
 def _robustness(results: ExperimentResults, plots: Plots) -> Drawn:
-    title = f"Gaussian noise on top of the code at test time, {_over_seeds(results)}"
+    title = f"Gaussian noise on top of the code at test time, {over_seeds(results.design)}"
     x_label = "standard deviation of the noise, per coordinate of the code"
     return _levels(results, title, x_label, plots["robustness"])
 
 
 def _offset_scales(results: ExperimentResults, plots: Plots) -> Drawn:
-    title = f"the offset scaled at test time (1: as it is, 0: omitted), {_over_seeds(results)}"
+    title = (
+        f"the offset scaled at test time (1: as it is, 0: omitted), {over_seeds(results.design)}"
+    )
     return _levels(results, title, "factor of the offset", plots["offset_scales"])
 
 
@@ -146,10 +156,6 @@ PICTURES: dict[str, Callable[[ExperimentResults, Plots], Drawn]] = {
     "offset_scales": _offset_scales,
 }
 """The charts by the name of their PNG; to add one, add it here."""
-
-
-def _over_seeds(results: ExperimentResults) -> str:
-    return over_seeds(results.evaluate.confidence, results.design)
 
 
 def _metric(results: ExperimentResults) -> Metric:
@@ -181,7 +187,7 @@ def _curves(
         others = models[1:]
         copies = [{**row, "model": model, "reference": True} for model in others for row in first]
     chart = curve_chart(
-        [title, *([f"dashed: {models[0]}, for comparison"] if copies else [])],
+        [title, *([f"dashed: {named(models[0])}, for comparison"] if copies else [])],
         x,
         x_label,
         y_label,

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from offset_autoencoder.errors import named
 from offset_autoencoder.evaluation.comparison import Comparison
 from offset_autoencoder.evaluation.controls import CONTROLS
 from offset_autoencoder.evaluation.metrics import CONDITIONS, METRICS
@@ -77,7 +78,7 @@ def setting_table(results: ExperimentResults, palette: Palette) -> Table:
     means = [item.estimate.mean for item in summaries if [item.setting.model] == list(first)]
     reference = means[0] if len(means) == 1 and math.isfinite(means[0]) else None
     if reference is not None:
-        caption += f" The line is the mean of {first[0]}."
+        caption += f" The line is the mean of {named(first[0])}."
     heading = wording.in_unit(name, exponent)
     counts = [(item.estimate.count, item.diverged) for item in summaries]
     two_way = results.over_samples_too.values()
@@ -98,19 +99,26 @@ def setting_table(results: ExperimentResults, palette: Palette) -> Table:
 def tuned_table(results: ExperimentResults, palette: Palette) -> Table:
     """The settings that validation selected, and by what; the keys of ``select`` in the caption."""
     table = setting_table(results.tuned, palette)
-    _, factor = unit_of(results.tuned)
+    error, heading, factor = results.error_metric, "", unit_of(results.tuned)[1]
     by_label = {item.setting.label: item for item in results.selected}
     selected = [by_label[item.setting.label] for item in results.tuned.summaries]
     validation = [item.validation for item in selected]
+    if error != results.evaluate.metric:
+        exponent = wording.exponent_of(item.mean for item in validation)
+        heading, factor = f"{wording.in_unit(METRICS[error].label, exponent)} ", 10.0**-exponent
     counts = [item.candidates for item in selected]
     picked = [item.picked if len(item.picks) > 1 else "" for item in selected]
     columns = [
         *table.columns,
         *([tables.text_column("picked", "values (seeds)", picked)] if any(picked) else []),
-        tables.estimate_column("validation", "on the validation split, ±", validation, factor),
+        tables.estimate_column(
+            "validation", f"{heading}on the validation split, ±", validation, factor
+        ),
         Column("candidates", "selected out of", [Cell(f"{count}", count) for count in counts]),
     ]
-    caption = f"Selected by validation: {' and '.join(results.evaluate.select)}. {table.caption}"
+    by = f" ({METRICS[error].label})" if heading else ""
+    keys = " and ".join(results.evaluate.select)
+    caption = f"Selected by validation{by}: {keys}. {table.caption}"
     return Table("tuned", caption, columns, "reports/tuned.csv")
 
 
@@ -155,9 +163,7 @@ def _comparison_table(
     changes = [item.equivalence.change for item in family]
     coarse = min(1, wording.decimals_of(changes, factor=100))
     settings = [item.setting for item in results.summaries]
-    summaries = summarise(
-        results.runs, settings, family[0].metric, evaluate.confidence, results.design
-    )
+    summaries = summarise(results.runs, settings, family[0].metric, results.design)
     estimates = {summary.setting.label: summary.estimate for summary in summaries}
     means = [estimates[item.setting.label] for item in family]
     marks = [[Mark(item.equivalence.change, palette.css(item.outcome))] for item in family]
@@ -189,13 +195,12 @@ def _comparison_table(
         columns.append(replace(column, cells=shown))
     needed = [_needed_cell(item) for item in family]
     if any(cell.text for cell in needed):
-        columns.append(Column("needed", "seeds needed", needed))
-    against = f"{family[0].baseline.model}{in_common(family)}"
+        columns.append(Column("needed", "seeds needed, at most", needed))
+    against = f"{named(family[0].baseline.model)}{in_common(family)}"
     caption = (
         f"Against {against}, {IN_WORDS[condition]}, seed by seed; ± half the "
         f"{percent(evaluate.confidence)} interval over {results.design.covers}. Left of zero is "
-        "better; grey: within "
-        f"± {100 * evaluate.margin:g} %."
+        f"better; grey: within ± {100 * evaluate.margin:g} %. {tables.PERCENT_AXIS}"
     )
     return Table(name, caption, columns)
 
@@ -254,7 +259,7 @@ def verdict_table(results: ExperimentResults) -> Table:
         columns.append(tables.share_column(key, heading, shares))
     columns.append(tables.share_column("decodability", "linear decodability", decodability))
     for name, (control, suffix) in AGAINST.items():
-        heading = f"error against {control}, noise {'on' if suffix else 'off'}, ±"
+        heading = f"against {control}, noise {'on' if suffix else 'off'}, ±"
         changes = [item.against.get(name, UNKNOWN) for item in verdicts]
         columns.append(tables.change_column(name, heading, changes))
     columns.append(tables.text_column("encoder", "encoder", words))
@@ -267,8 +272,8 @@ def verdict_table(results: ExperimentResults) -> Table:
         "another's in networks trained with nothing and with Gaussian noise of the same rms, to "
         "which the same vectors are handed. "
         "Donor shift: how far of the way to the other sample its vector takes the "
-        "reconstruction, %. Last: the error less that of the network trained with nothing, or with "
-        "noise, % of that; noise off: as deployed, noise on: as trained."
+        f"reconstruction, %. Last: the {error} less that of the network trained with nothing, or "
+        "with noise, % of that; noise off: as deployed, noise on: as trained."
     )
     return Table("verdicts-numbers", caption, columns, "reports/verdicts.csv")
 
@@ -317,7 +322,8 @@ def intervention_table(results: ExperimentResults) -> Table:
         f"{wording.unit_of_changes(items)}: mean and half its "
         f"{percent(evaluate.confidence)} interval over "
         f"{results.design.over}. "
-        f"Right of zero is worse; grey: within ± {100 * evaluate.margin:g} %."
+        f"Right of zero is worse; grey: within ± {100 * evaluate.margin:g} %. "
+        f"{tables.PERCENT_AXIS}"
     )
     legend = [
         (tables.draw_key(f"exchange-{kind.name}", shapes[kind.name]), kind.label) for kind in kinds
