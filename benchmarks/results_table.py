@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from offset_autoencoder.evaluation.metrics import higher_is_better
+from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.reporting.wording import exponent_of
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
@@ -100,11 +101,13 @@ def _word(comparison: Row) -> str:
 
 
 def _mean(row: Row, name: str, factor: float, ends: str = "", sign: str = "") -> str:
-    """A mean and half its interval; empty where a row lacks that interval."""
+    """A mean and half its interval, or its ends where it is cut; empty where a row lacks it."""
     if ends and not row.get(f"{ends}low"):
         return ""
     keys = (name, f"{ends}low", f"{ends}high")
     mean, low, high = (factor * float(row[key] or "nan") for key in keys)
+    if Estimate(mean, float("nan"), low, high, 0).is_cut:
+        return f"{mean:{sign}.2f} [{low:{sign}.2f}, {high:{sign}.2f}]"
     return f"{mean:{sign}.2f} ± {(high - low) / 2:.2f}"
 
 

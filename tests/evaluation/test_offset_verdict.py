@@ -13,7 +13,6 @@ from offset_autoencoder.config import Params, Setting
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation.controls import CONTROLS, NOISE, NOTHING, OWN_NETWORK, Network
 from offset_autoencoder.evaluation.encoder_adaptation import donor_shift
-from offset_autoencoder.evaluation.intervention_summary import summarise_interventions, trials
 from offset_autoencoder.evaluation.interventions import (
     EXCHANGES,
     GAUSSIAN,
@@ -31,6 +30,8 @@ from offset_autoencoder.evaluation.offset_effects import (
     OffsetEffects,
     effects_of,
     offset_effects,
+    summarise_interventions,
+    trials,
 )
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict, judge_offsets
 from offset_autoencoder.evaluation.probes import Probe, summarise_probes

@@ -17,7 +17,12 @@ from offset_autoencoder.evaluation.sample_size import (
     seeds_needed,
 )
 from offset_autoencoder.evaluation.sign_flips import joint_sign_flips
-from offset_autoencoder.evaluation.statistics import Equivalence, Estimate, mean_and_interval
+from offset_autoencoder.evaluation.statistics import (
+    Equivalence,
+    Estimate,
+    equivalences,
+    mean_and_interval,
+)
 
 
 def _rule(level: float = 0.05, power: float = 0.8, overlap: float = 0.0) -> Rule:
@@ -222,3 +227,18 @@ def test_the_interval_of_seeds_holds_the_true_number_as_often_as_it_says(
             inside += needed.low <= true <= (needed.high or math.inf)
     assert made > 100
     assert inside / made >= 0.85
+
+
+def test_tests_that_go_together_need_fewer_seeds_than_are_named() -> None:
+    """Bonferroni's level is a bound: settings share a baseline and, of equivalence, the margin."""
+    family, std = 25, 0.04
+    seeds = seeds_for_equivalence(0.0, std, 0.05, _rule(0.05 / family))
+    assert seeds is not None
+    rng = np.random.default_rng(0)
+    shown = 0
+    for _ in range(40):
+        own, baseline = rng.normal(0, std / math.sqrt(2), size=(2, seeds - 3, family))
+        changes = own - baseline[:, :1]
+        changes[:, 1 : family // 2] += 0.3  # not equivalent
+        shown += equivalences(changes, 0.05, 0.95)[0].shown
+    assert shown / 40 >= 0.8

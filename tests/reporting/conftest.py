@@ -17,10 +17,6 @@ from offset_autoencoder.evaluation.encoder_adaptation import (
     summarise_encoder_adaptation,
 )
 from offset_autoencoder.evaluation.examples import Reconstructions
-from offset_autoencoder.evaluation.intervention_summary import (
-    Trial,
-    summarise_interventions,
-)
 from offset_autoencoder.evaluation.interventions import (
     EXCHANGES,
     GAUSSIAN,
@@ -30,7 +26,13 @@ from offset_autoencoder.evaluation.interventions import (
     PERMUTED,
     Exchanges,
 )
-from offset_autoencoder.evaluation.offset_effects import AGAINST, QUANTITIES, OffsetEffects
+from offset_autoencoder.evaluation.offset_effects import (
+    AGAINST,
+    QUANTITIES,
+    OffsetEffects,
+    Trial,
+    summarise_interventions,
+)
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict, judge_offsets
 from offset_autoencoder.evaluation.probes import Probe, summarise_probes
 from offset_autoencoder.evaluation.results import ExperimentResults

@@ -177,7 +177,8 @@ def parse_params(document: Mapping[str, Any], origin: str = "params.yaml") -> Pa
             raise InputError(f"{origin}: {key}", "unknown section", hint)
     for key, place in places.items():
         if key not in document:
-            raise InputError(place, "missing section", f"write '{key}: {{}}' for defaults")
+            hint = f"write '{key}: {{}}' for defaults" if key != "seeds" else "write 'seeds: 20'"
+            raise InputError(place, "missing section", hint)
     sections = {key: values.as_mapping(places[key], document[key]) for key in SECTIONS[1:]}
     sections = read_anomaly(places, sections)
     seeds = _seeds(places["seeds"], document["seeds"])

@@ -1,29 +1,13 @@
 """Verdict on each offset: what it is to the network that was trained with it.
 
-The trained network is given other vectors in the offset's place, on unseen samples (the test
-split) and on training samples. What counts is the change of the error, in units of the error of a
-network trained with nothing (of its own, as deployed, where there is none), against a margin.
-
-- **second encoder**: on unseen samples another sample's vector costs, so does the mean vector of
-  all, and the output moves to the donor. The decoder reads x from it.
-- **memorised**: on unseen samples it does not matter whose it is, on training samples it does. The
-  table was learnt by heart.
-- **noise**: it does not matter whose it is on either, nor if it is a fresh Gaussian draw of the
-  same mean and covariance; that it varies does matter.
-- **cancelled or ignored**: none of it matters, not even omitting it.
-- **other**: something else is shown, and the sentence says what.
-- **inconclusive**: something that the rule needs is not shown either way; with the quantity, and
-  about how many seeds would settle it.
-
-No network has learnt what any network would do. So the same vectors are handed to *controls* that
-never saw them (:mod:`.controls`). The first two words claim that the network makes something of
-the vectors, and need every quantity that they rest on to exceed the controls' by more than the
-margin, seed by seed. The next two claim an absence, and *memorised* one on unseen samples, which
-a network may owe to the table: the sentence says whether a network trained with nothing differs.
-Any verdict says which control is missing. Such words are *shown* equivalences: a test that finds
-nothing gives none of them.
-
-The rule itself is :func:`apply_rule`; nothing else here decides a word.
+README.md has the words and what each of them claims ("Noise, or a second encoder?");
+:func:`apply_rule` is the rule, and nothing else decides a word. A change of the error counts by a
+margin, in units of the error of a network trained with nothing (of its own, as deployed, where
+there is none). *Second encoder* and *memorised* claim that the network makes something of the
+vectors, and need every quantity that they rest on to exceed the controls' (:mod:`.controls`) by
+more than the margin, seed by seed. The next two claim an absence, and *memorised* one on unseen
+samples, which a network may owe to the table: the sentence says whether a network trained with
+nothing differs. Such words are *shown* equivalences: a test that finds nothing gives none of them.
 """
 
 from __future__ import annotations

@@ -13,13 +13,13 @@ from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation import encoder_adaptation, probes, summary
 from offset_autoencoder.evaluation.comparison import Comparison, compare
 from offset_autoencoder.evaluation.examples import CodePoint, Reconstructions
-from offset_autoencoder.evaluation.intervention_summary import (
+from offset_autoencoder.evaluation.metrics import error_metric
+from offset_autoencoder.evaluation.offset_effects import (
     InterventionSummary,
+    offset_effects,
     summarise_interventions,
     trials,
 )
-from offset_autoencoder.evaluation.metrics import error_metric
-from offset_autoencoder.evaluation.offset_effects import offset_effects
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict, judge_offsets
 from offset_autoencoder.evaluation.run_evaluation import RunEvaluation
 from offset_autoencoder.evaluation.sample_errors import (

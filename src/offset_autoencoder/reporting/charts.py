@@ -151,17 +151,11 @@ def _level_panel(
         .scale(type="log", nice=False, padding=20)
         .axis(format=DIGITS, grid=False, values=_LEVEL_TICKS)
     )
-    mean, low = means(y_label, y_scale, ticks_of(y_scale, 8))
     base = alt.Chart().transform_filter("datum.shown_as == 'line'").encode(x, OWN_COLOUR)
+    bar, point, mean = _intervals(base, y_label, y_scale, ["noise_level"], revisions=revisions)
     line = base.mark_line(strokeWidth=1.5).encode(mean, detail="series:N")
-    bar = base.mark_rule(strokeWidth=2).encode(low, y2="high:Q")
-    point = base.mark_point(filled=True, opacity=1, size=45).encode(
-        mean,
-        tooltip=tooltip(["rev", "setting", "noise_level", "metric", "mean", "low", "high", "runs"]),
-    )
     if revisions:
         line = line.encode(strokeDash=alt.StrokeDash("rev:N").sort(None).legend(None))
-        point = point.encode(_revision_shape())
     else:
         point = point.encode(shape=alt.Shape("series:N").sort(None).legend(None))
     # The names stand beside the ends of their lines, moved apart, and joined to them.
@@ -185,20 +179,29 @@ def _point_panel(y_label: str | None, y_scale: Mapping[str, Any], *, revisions: 
     """Settings side by side, by name."""
     x = alt.X("name:N").sort(None).title(None).axis(labelAngle=-60, labelLimit=240, grid=False)
     base = alt.Chart().transform_filter("datum.shown_as != 'line'").encode(x, OWN_COLOUR)
-    mean, low = means(y_label, y_scale, ticks_of(y_scale, 8))
-    bar = base.mark_rule(strokeWidth=2).encode(low, y2="high:Q")
-    point = (
-        base.transform_filter("isValid(datum.mean)")
-        .mark_point(filled=True, opacity=1, size=45)
-        .encode(mean, tooltip=tooltip(["rev", "setting", "metric", "mean", "low", "high", "runs"]))
-    )
+    bar, point, _ = _intervals(base, y_label, y_scale, revisions=revisions)
+    point = point.transform_filter("isValid(datum.mean)")
     if revisions:
-        offset = alt.XOffset("rev:N").sort(None)
-        bar = bar.encode(xOffset=offset)
-        point = point.encode(_revision_shape(), xOffset=offset)
+        bar, point = (each.encode(xOffset=alt.XOffset("rev:N").sort(None)) for each in (bar, point))
     return alt.layer(*_references(y_scale, y_label), bar, point).properties(
         width=alt.Step(24), height=_HEIGHT
     )
+
+
+def _intervals(
+    base: Chart,
+    y_label: str | None,
+    y_scale: Mapping[str, Any],
+    columns: Sequence[str] = (),
+    *,
+    revisions: bool,
+) -> tuple[Chart, Chart, Chart]:
+    """Intervals, means with a tooltip of further columns, and the encoding of these."""
+    mean, low = means(y_label, y_scale, ticks_of(y_scale, 8))
+    bar = base.mark_rule(strokeWidth=2).encode(low, y2="high:Q")
+    hints = ["rev", "setting", *columns, "metric", "mean", "low", "high", "runs"]
+    point = base.mark_point(filled=True, opacity=1, size=45).encode(mean, tooltip=tooltip(hints))
+    return bar, point.encode(_revision_shape()) if revisions else point, mean
 
 
 def _references(y_scale: Mapping[str, Any], y_label: str | None) -> list[Chart]:

@@ -24,9 +24,12 @@ MOST_POINTS = 6000
 LEVELS = {
     "robustness": (
         "Gaussian noise on every coordinate of the code at test time",
-        "standard deviation of the noise",
+        "standard deviation of the noise, per coordinate of the code",
     ),
-    "offset_scales": ("The offset scaled at test time", "factor of the offset"),
+    "offset_scales": (
+        "The offset scaled at test time (1: as it is, 0: omitted)",
+        "factor of the offset",
+    ),
 }
 """Of each plot of levels what it shows, and what a level is."""
 

@@ -238,7 +238,7 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
 
 
 def as_number(text: str) -> str:
-    """A number as the page writes it: a minus sign, ± by its half; nothing where it is not known."""
+    """A number as the page writes it: a minus sign, ± beside its half; nothing if not known."""
     return "" if text == "-" else text.replace("-", "−").replace("± ", "±\u00a0")
 
 

@@ -12,8 +12,8 @@ from offset_autoencoder.evaluation import summary
 from offset_autoencoder.evaluation.comparison import Comparison
 from offset_autoencoder.evaluation.controls import OWN_NETWORK
 from offset_autoencoder.evaluation.examples import CODE_COLUMNS
-from offset_autoencoder.evaluation.intervention_summary import InterventionSummary
 from offset_autoencoder.evaluation.metrics import CONDITIONS, higher_is_better
+from offset_autoencoder.evaluation.offset_effects import InterventionSummary
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.reporting.noise_conditions import trained_with_noise
 from offset_autoencoder.reporting.palette import model_colours, swept_colours

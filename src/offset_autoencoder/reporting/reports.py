@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import shutil
 from collections import Counter
@@ -16,6 +17,7 @@ from offset_autoencoder.io.files import write_json
 from offset_autoencoder.io.tables import write_csv, write_parquet
 from offset_autoencoder.reporting import charts
 from offset_autoencoder.reporting.curves import curve_chart
+from offset_autoencoder.reporting.figures import LEVELS
 from offset_autoencoder.reporting.palette import OUTCOME_COLOURS
 from offset_autoencoder.reporting.plot_rows import is_logarithmic, plot_tables, probe_plot
 from offset_autoencoder.reporting.rendering import (
@@ -133,17 +135,16 @@ def _learning_curves(results: ExperimentResults, plots: Plots) -> Drawn:
     return _curves(title, "epoch", x_label, "validation loss", points, log=False)
 
 
-def _robustness(results: ExperimentResults, plots: Plots) -> Drawn:
-    title = f"Gaussian noise on top of the code at test time, {over_seeds(results.design)}"
-    x_label = "standard deviation of the noise, per coordinate of the code"
-    return _levels(results, title, x_label, plots["robustness"])
-
-
-def _offset_scales(results: ExperimentResults, plots: Plots) -> Drawn:
-    title = (
-        f"the offset scaled at test time (1: as it is, 0: omitted), {over_seeds(results.design)}"
-    )
-    return _levels(results, title, "factor of the offset", plots["offset_scales"])
+def _levels(plot: str, results: ExperimentResults, plots: Plots) -> Drawn:
+    """Curves over the levels of an intervention."""
+    finite = _finite(plots[plot])
+    if len({row["level"] for row in finite}) < 2:
+        return None
+    title, x_label = LEVELS[plot]
+    log = is_logarithmic(results.summaries) and all(row["mean"] > 0 for row in finite)
+    y_label = f"{METRICS[results.error_metric].label}, test split"
+    title = f"{title}, {over_seeds(results.design)}"
+    return _curves(title, "level", x_label, y_label, finite, log=log)
 
 
 PICTURES: dict[str, Callable[[ExperimentResults, Plots], Drawn]] = {
@@ -152,8 +153,7 @@ PICTURES: dict[str, Callable[[ExperimentResults, Plots], Drawn]] = {
     "learning_curves": _learning_curves,
     "interventions": _interventions,
     "probes": _probes,
-    "robustness": _robustness,
-    "offset_scales": _offset_scales,
+    **{plot: functools.partial(_levels, plot) for plot in LEVELS},
 }
 """The charts by the name of their PNG; to add one, add it here."""
 
@@ -164,16 +164,6 @@ def _metric(results: ExperimentResults) -> Metric:
 
 def _finite(table: Rows) -> list[Row]:
     return [row for row in table[1] if math.isfinite(row["mean"])]
-
-
-def _levels(results: ExperimentResults, title: str, x_label: str, table: Rows) -> Drawn:
-    """Curves over the levels of an intervention."""
-    finite = _finite(table)
-    if len({row["level"] for row in finite}) < 2:
-        return None
-    log = is_logarithmic(results.summaries) and all(row["mean"] > 0 for row in finite)
-    y_label = f"{METRICS[results.error_metric].label}, test split"
-    return _curves(title, "level", x_label, y_label, finite, log=log)
 
 
 def _curves(

@@ -41,7 +41,25 @@ _SHORT_WORDS = {
     "too few seeds": "few",
     "not comparable": "-",
 }
-_EXCHANGES = {"gaussian": "Gauss.", "mean": "mean", "omitted": "omit."}
+# Of the table of verdicts, the columns shown, each from which of four sizes on, and its heading.
+_VERDICT_COLUMNS = (
+    ("permuted", 0, "another's ±"),
+    ("gaussian", 1, "Gauss."),
+    ("mean", 0, "mean"),
+    ("omitted", 1, "omit."),
+    (f"permuted{TRAIN}", 0, "train ±"),
+    (f"gaussian{TRAIN}", 2, "Gauss."),
+    (f"mean{TRAIN}", 2, "mean"),
+    (f"omitted{TRAIN}", 2, "omit."),
+    ("permuted_nothing", 0, "ctrl"),
+    (f"permuted{TRAIN}_nothing", 2, "c. train"),
+    ("shift", 0, "shift"),
+    ("permuted_noise", 3, "noise"),
+    (f"permuted{TRAIN}_noise", 3, "n. train"),
+    ("decodability", 3, "decod."),
+    ("encoder", 3, "encoder"),
+    ("verdict", 0, "verdict"),
+)
 _DIFFERENCES = {"difference": "difference ±", "p": "p", "wins": "wins", "verdict": "verdict"}
 
 
@@ -203,32 +221,14 @@ def print_verdicts(console: Console, results: ExperimentResults) -> None:
         return
     _print_costs(console, results)
     table, settings = result_tables.verdict_table(results), [item.setting for item in verdicts]
-    narrow = {
-        "permuted": "another's",
-        f"permuted{TRAIN}": "train",
-        "permuted_nothing": "ctrl",
-        "mean": "mean",
-        "shift": "shift",
-        "verdict": "verdict",
-    }
-    usual = {
-        "permuted": "another's ±",
-        "gaussian": "Gauss.",
-        "mean": "mean",
-        "omitted": "omit.",
-        f"permuted{TRAIN}": "train ±",
-        **{f"{name}{TRAIN}": short for name, short in _EXCHANGES.items()},
-        "permuted_nothing": "ctrl",
-        f"permuted{TRAIN}_nothing": "c. train",
-        "shift": "shift",
-        "verdict": "verdict",
-    }
-    noisy = {"permuted_noise": "noise", f"permuted{TRAIN}_noise": "n. train"}
-    wide = {**usual, **noisy, "decodability": "decod.", "encoder": "encoder"}
-    wide["verdict"] = wide.pop("verdict")
-    left_out = (*(f"{name}{TRAIN}" for name in _EXCHANGES), f"permuted{TRAIN}_nothing")
-    medium = {name: heading for name, heading in usual.items() if name not in left_out}
-    layouts = (wide, usual, medium, narrow)
+    layouts = [
+        {
+            key: heading if size else heading.removesuffix(" ±")
+            for key, least, heading in _VERDICT_COLUMNS
+            if least <= size
+        }
+        for size in (3, 2, 1, 0)
+    ]
     error = METRICS[results.error_metric].error_label
     title = f"verdict on each offset; change of the {error} with another in its place, in %"
     headings = print_table(console, title, *(_columns(settings, table, each) for each in layouts))

@@ -11,8 +11,8 @@ from offset_autoencoder.config import Params, Setting, SplitName, format_value
 from offset_autoencoder.errors import named
 from offset_autoencoder.evaluation.comparison import LEVEL_KEYS
 from offset_autoencoder.evaluation.controls import Network
-from offset_autoencoder.evaluation.intervention_summary import InterventionSummary
 from offset_autoencoder.evaluation.metrics import METRICS
+from offset_autoencoder.evaluation.offset_effects import InterventionSummary
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.statistics import Design, Estimate, percent, share_percent

@@ -11,12 +11,12 @@ from tests.evaluation.interventions import find_intervention, noisy
 
 from offset_autoencoder.config import Params
 from offset_autoencoder.evaluation.controls import NOISE, NOTHING, OWN_NETWORK
-from offset_autoencoder.evaluation.intervention_summary import (
+from offset_autoencoder.evaluation.interventions import OMITTED, OWN, PERMUTED, Exchanges
+from offset_autoencoder.evaluation.offset_effects import (
     Trial,
     summarise_interventions,
     trials,
 )
-from offset_autoencoder.evaluation.interventions import OMITTED, OWN, PERMUTED, Exchanges
 from offset_autoencoder.evaluation.run_evaluation import RunEvaluation
 from offset_autoencoder.evaluation.statistics import Design
 
