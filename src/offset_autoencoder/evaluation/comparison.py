@@ -18,24 +18,10 @@ from numpy.typing import NDArray
 from offset_autoencoder.config import Setting
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.errors import InputError, named
-from offset_autoencoder.evaluation import statistics, summary
+from offset_autoencoder.evaluation import sample_size, statistics, summary
 from offset_autoencoder.evaluation.metrics import higher_is_better, metric_of
-from offset_autoencoder.evaluation.sample_size import (
-    Rule,
-    SeedsNeeded,
-    out_of_reach,
-    seeds_needed,
-)
 from offset_autoencoder.evaluation.selection import TUNED
 from offset_autoencoder.evaluation.sign_flips import align, joint_sign_flips, smallest_p
-from offset_autoencoder.evaluation.statistics import (
-    ONE_SPLIT,
-    Design,
-    Equivalence,
-    Estimate,
-    number,
-    percent,
-)
 from offset_autoencoder.evaluation.summary import RunRow
 
 Outcome = Literal[
@@ -54,15 +40,15 @@ class Comparison:
     setting: Setting
     baseline: Setting
     metric: str  # its column in runs.csv
-    difference: Estimate  # setting − baseline over the seeds that both finished
+    difference: statistics.Estimate  # setting − baseline over the seeds that both finished
     p: float  # two-sided p of the sign-flip test
     p_corrected: float  # corrected within (metric, baseline model)
-    equivalence: Equivalence  # corrected in the same family, by itself
-    needed: SeedsNeeded  # if the difference is as seen
+    equivalence: statistics.Equivalence  # corrected in the same family, by itself
+    needed: sample_size.SeedsNeeded  # if the difference is as seen
     wins: int  # seeds at which the setting is better
     ties: int
     family: int  # how many comparisons were corrected together
-    two_way: Estimate | None = None  # of the difference, over seeds and test samples
+    two_way: statistics.Estimate | None = None  # of the difference, over seeds and test samples
     outcome: Outcome = "inconclusive"
     verdict: str = ""  # the outcome in a sentence
 
@@ -98,7 +84,7 @@ def compare(
     rows: Sequence[RunRow],
     settings: Sequence[Setting],
     evaluate: Evaluate,
-    design: Design = ONE_SPLIT,
+    design: statistics.Design = statistics.ONE_SPLIT,
     *,
     selected: Collection[str] = (),
 ) -> list[Comparison]:
@@ -159,7 +145,7 @@ def _pair(
 
 
 def _compare_family(
-    pairings: Sequence[_Pairing], column: str, evaluate: Evaluate, design: Design
+    pairings: Sequence[_Pairing], column: str, evaluate: Evaluate, design: statistics.Design
 ) -> list[Comparison]:
     confidence, overlap = evaluate.confidence, design.overlap
     seeds = [item.seeds for item in pairings]
@@ -171,7 +157,7 @@ def _compare_family(
     tested = align(paired, seeds)
     p, corrected = joint_sign_flips(tested)
     family = int(np.sum(~np.isnan(p)))
-    rule = Rule(1 - confidence, confidence, evaluate.power, overlap)
+    rule = sample_size.Rule(1 - confidence, confidence, evaluate.power, overlap)
     changes = align([statistics.relative_change(own, other, column) for own, other in sides], seeds)
     equivalences = statistics.equivalences(changes, evaluate.margin, confidence, overlap)
     metric, comparisons = metric_of(column), []
@@ -191,7 +177,7 @@ def _compare_family(
             p=float(p[index]),
             p_corrected=float(corrected[index]),
             equivalence=equivalence,
-            needed=seeds_needed(difference, equivalence, family=family, rule=rule),
+            needed=sample_size.seeds_needed(difference, equivalence, family=family, rule=rule),
             wins=int(np.sum(gain > 0)),
             ties=int(np.sum(gain == 0)),
             family=family,
@@ -265,23 +251,23 @@ def _sentence(item: Comparison, pairing: _Pairing, evaluate: Evaluate) -> str:
         return f"not comparable with {baseline}: a value is not finite{after}"
     shown = outcome in ("better", "worse")
     sign = -1 if shown and difference.mean < 0 else 1
-    parts = [] if shown else [f"difference {number(difference.mean)}"]
+    parts = [] if shown else [f"difference {statistics.number(difference.mean)}"]
     if item.pairs > 1:
-        interval = f"{percent(confidence)} interval {_ends(difference, sign)}"
+        interval = f"{statistics.percent(confidence)} interval {_ends(difference, sign)}"
         if item.two_way is not None:
             interval += f", {_ends(item.two_way, sign)} over test samples too"
         parts.append(interval)
     parts.append(f"corrected p {statistics.probability(item.p_corrected)}")
     parts.append(f"better at {item.wins} of {item.pairs} seeds")
     numbers = ", ".join([*parts, f"{item.ties} tied"] if item.ties else parts)
-    within = f"within {percent(equivalence.margin)}"
+    within = f"within {statistics.percent(equivalence.margin)}"
     error = metric_of(item.metric).error_label
     change = f"{error} {statistics.change_percent(equivalence.change)}, "
     change += f"corrected p {statistics.probability(equivalence.p_corrected)}"
     if outcome == "equivalent":
         return f"equivalent to {baseline} {within} ({change}; {numbers}){after}"
     if shown:
-        size = number(abs(difference.mean))
+        size = statistics.number(abs(difference.mean))
         small = f", yet equivalent {within} ({change})" if equivalence.shown else ""
         return f"{outcome} than {baseline} by {size} ({numbers}){small}{after}"
     alone = _outcome(replace(item, two_way=None), pairing, 1 - confidence)
@@ -292,10 +278,10 @@ def _sentence(item: Comparison, pairing: _Pairing, evaluate: Evaluate) -> str:
         finds = f"show them equivalent {within}" if found else "tell them apart"
         after = (
             f"; if the difference is as seen, at most about {item.needed.seeds} seeds "
-            f"({item.needed.span}) would {finds} with {percent(power)} power{after}"
+            f"({item.needed.span}) would {finds} with {statistics.percent(power)} power{after}"
         )
     elif item.needed.none_settles:
-        after = f"; {out_of_reach(item.needed.floor, 'the change')}{after}"
+        after = f"; {sample_size.out_of_reach(item.needed.floor, 'the change')}{after}"
     if outcome == "too few seeds":
         seeds = "1 seed" if item.pairs == 1 else f"{item.pairs} seeds"
         return (
@@ -306,9 +292,9 @@ def _sentence(item: Comparison, pairing: _Pairing, evaluate: Evaluate) -> str:
     return f"{against} {within} ({numbers}){after}"
 
 
-def _ends(estimate: Estimate, sign: int) -> str:
+def _ends(estimate: statistics.Estimate, sign: int) -> str:
     low, high = sorted((sign * estimate.low, sign * estimate.high))
-    return f"{number(low)} to {number(high)}"
+    return f"{statistics.number(low)} to {statistics.number(high)}"
 
 
 def match_baseline(

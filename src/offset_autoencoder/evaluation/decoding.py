@@ -10,14 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.evaluation.metrics import (
-    METRICS,
-    Array,
-    Decode,
-    Domain,
-    Float64,
-    checked_pair,
-)
+from offset_autoencoder.evaluation import metrics
 from offset_autoencoder.io.arrays import Matrix, chunks
 from offset_autoencoder.models.inference import Encoded, RunInference
 
@@ -28,7 +21,7 @@ BLOCK_VALUES = 2**20  # of samples that are encoded and decoded at once: 8 MB in
 _CACHED_VALUES = 2**17  # of an array at a time, so that its float64 copies stay in the cache
 
 # From what the encoder gives to the decoder's inputs, for one block after the other.
-Change = Callable[[Encoded], tuple[Array | None, Array]]
+Change = Callable[[Encoded], tuple[metrics.Array | None, metrics.Array]]
 
 
 class MetricSums:
@@ -43,20 +36,20 @@ class MetricSums:
 
     def __init__(
         self,
-        domain: Domain,
+        domain: metrics.Domain,
         variance: float,
         names: Sequence[str] | None = None,
         errors: Sequence[str] = (),
     ) -> None:
         if names is None:
-            names = [name for name, metric in METRICS.items() if metric.applies(domain)]
-        self._metrics = [METRICS[name] for name in names]
+            names = [name for name, metric in metrics.METRICS.items() if metric.applies(domain)]
+        self._metrics = [metrics.METRICS[name] for name in names]
         self._domain, self._variance = domain, variance
         averaged = {metric.name: metric for metric in self._metrics if metric.function}
-        self._averaged = {"mse": METRICS["mse"], **averaged}
+        self._averaged = {"mse": metrics.METRICS["mse"], **averaged}
         self._means: list[list[float]] = []
         kept = [*errors, *(domain.error for metric in self._metrics if metric.detects)]
-        self._errors: dict[str, list[Float64]] = {name: [] for name in kept}
+        self._errors: dict[str, list[metrics.Float64]] = {name: [] for name in kept}
         self._counts: list[int] = []
 
     def add(self, x: NDArray[Any], reconstruction: NDArray[Any]) -> None:
@@ -65,16 +58,16 @@ class MetricSums:
         Raises:
             ValueError: where the shapes differ, there is no sample, or x is outside the domain.
         """
-        x, reconstruction = checked_pair(x, reconstruction)
+        x, reconstruction = metrics.checked_pair(x, reconstruction)
         functions = [metric.function for metric in self._averaged.values()]
         self._means.append([f(x, reconstruction, self._domain) for f in functions if f])
         for name, blocks in self._errors.items():
-            per_sample = METRICS[name].per_sample
+            per_sample = metrics.METRICS[name].per_sample
             assert per_sample is not None
             blocks.append(per_sample(x, reconstruction))
         self._counts.append(len(x))
 
-    def errors(self, name: str) -> Float64:
+    def errors(self, name: str) -> metrics.Float64:
         """The metric's value for each sample, (n,), of one that is kept."""
         return np.concatenate(self._errors[name])
 
@@ -112,7 +105,7 @@ def variance_of(x: Matrix) -> float:
 
 
 def reconstruction_metrics(
-    x: NDArray[Any], reconstruction: NDArray[Any], domain: Domain
+    x: NDArray[Any], reconstruction: NDArray[Any], domain: metrics.Domain
 ) -> dict[str, float]:
     """Every metric that applies to x and reconstruction, both (n, features), by name.
 
@@ -136,10 +129,10 @@ class SplitInference:
 
     inference: RunInference
     x: Matrix
-    offset: Callable[[slice], Array]
+    offset: Callable[[slice], metrics.Array]
     variance: float | None = None
 
-    def blocks(self) -> Iterator[tuple[Array, Encoded, Decode]]:
+    def blocks(self) -> Iterator[tuple[metrics.Array, Encoded, metrics.Decode]]:
         """Samples, their codes, and the decoder for them, block after block in order."""
         size = max(1, BLOCK_VALUES // self.x.shape[1])
         for first, chunk in chunks(self.x):
@@ -149,7 +142,7 @@ class SplitInference:
                 yield x, self.inference.encode(x, self.offset(rows)), self.inference.decoder(x)
 
     def measure(
-        self, changes: Mapping[T, Change], domain: Domain, errors: Sequence[str] = ()
+        self, changes: Mapping[T, Change], domain: metrics.Domain, errors: Sequence[str] = ()
     ) -> dict[T, MetricSums]:
         """Metrics under each change of the decoder's inputs; ``errors`` are kept sample by sample.
 
@@ -158,7 +151,7 @@ class SplitInference:
         variance = variance_of(self.x) if self.variance is None else self.variance
         sums = {name: MetricSums(domain, variance, errors=errors) for name in changes}
         for x, encoded, decode in self.blocks():
-            outputs: dict[tuple[int, int], Array] = {}
+            outputs: dict[tuple[int, int], metrics.Array] = {}
             pairs = {name: change(encoded) for name, change in changes.items()}
             for name, pair in pairs.items():
                 key = id(pair[0]), id(pair[1])
@@ -169,11 +162,11 @@ class SplitInference:
 
 
 def decoded_metrics(
-    x: Array,
-    inputs: Iterator[tuple[T, Array | None, Array]],
-    decode: Decode,
+    x: metrics.Array,
+    inputs: Iterator[tuple[T, metrics.Array | None, metrics.Array]],
+    decode: metrics.Decode,
     names: Sequence[str],
-    domain: Domain,
+    domain: metrics.Domain,
 ) -> Iterator[tuple[T, dict[str, float]]]:
     """Metrics of many ways to decode the same samples x (n, features), a few blocks at a time.
 

@@ -17,20 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import Run, Setting, SplitName
+from offset_autoencoder.evaluation import statistics
 from offset_autoencoder.evaluation.controls import CONTROLS, NOISE, NOTHING, OWN_NETWORK, Network
 from offset_autoencoder.evaluation.interventions import EXCHANGES, OWN, Exchanges, Intervention
 from offset_autoencoder.evaluation.metrics import metric_of
 from offset_autoencoder.evaluation.probes import ProbeSummary
 from offset_autoencoder.evaluation.run_evaluation import RunEvaluation
 from offset_autoencoder.evaluation.sign_flips import align, joint_sign_flips
-from offset_autoencoder.evaluation.statistics import (
-    ONE_SPLIT,
-    Design,
-    Estimate,
-    differences,
-    mean_and_interval,
-    relative_change,
-)
 from offset_autoencoder.evaluation.summary import by_setting
 
 Shift = Literal["more", "less", "same", "inconclusive"]
@@ -96,13 +89,13 @@ class InterventionSummary:
     own: NDArray[np.float64]  # of the same network with the offset left as it is
     changes: Mapping[int, float]  # of the error by seed, as a share of the baseline's error
     has_baseline: bool  # False where the baseline is the run itself
-    estimate: Estimate  # of values
-    difference: Estimate  # of values − own
-    change: Estimate  # of changes
+    estimate: statistics.Estimate  # of values
+    difference: statistics.Estimate  # of values − own
+    change: statistics.Estimate  # of changes
 
 
 def summarise_interventions(
-    measured: Iterable[Trial], *, design: Design = ONE_SPLIT
+    measured: Iterable[Trial], *, design: statistics.Design = statistics.ONE_SPLIT
 ) -> list[InterventionSummary]:
     """Every intervention of every setting, in every metric it was measured in.
 
@@ -140,7 +133,9 @@ def summarise_interventions(
             known = metric_of(metric)
             estimates = (
                 design.estimate(values, split, known.bounds),
-                design.estimate(differences(values, own), split, known.difference_bounds),
+                design.estimate(
+                    statistics.differences(values, own), split, known.difference_bounds
+                ),
                 design.estimate(list(changes.values()), split),
             )
             summaries.append(
@@ -162,9 +157,9 @@ def _changes(
     units = [item.baseline.get(metric, np.nan) for item in items if item.baseline is not None]
     unit = np.array(units, dtype=np.float64)
     with np.errstate(invalid="ignore"):
-        change = relative_change(values[kept], unit, metric) - relative_change(
-            own[kept], unit, metric
-        )
+        change = statistics.relative_change(
+            values[kept], unit, metric
+        ) - statistics.relative_change(own[kept], unit, metric)
     seeds = [item.run.seed for item, keep in zip(items, kept, strict=True) if keep]
     return dict(zip(seeds, change.tolist(), strict=True))
 
@@ -189,7 +184,7 @@ class OffsetEffects:
     controls: Mapping[Network, ByQuantity]
     against: ByQuantity
     has_baseline: bool
-    linear_decodability: Estimate
+    linear_decodability: statistics.Estimate
 
     def beyond(self, control: Network, quantity: str) -> NDArray[np.float64]:
         """A quantity less that of a control, seed by seed."""
@@ -262,7 +257,7 @@ def _against(
         ]
         for setting, of_seeds in by_setting(pairs):
             values, baseline = np.array(of_seeds, dtype=np.float64).T
-            change = relative_change(values, baseline, column)
+            change = statistics.relative_change(values, baseline, column)
             found.setdefault(setting.label, {})[name] = change
     return found
 
@@ -271,7 +266,7 @@ def _against(
 class Effect:
     """A change over seeds, tested against a margin; each p is corrected within its family."""
 
-    change: Estimate
+    change: statistics.Estimate
     margin: float
     p_more: float  # that the mean is above the margin
     p_less: float  # that it is below its negative
@@ -303,7 +298,7 @@ def effects_of(
     below, above = np.split(within, 2)
     effects = []
     for place, change in enumerate(family):
-        estimate = mean_and_interval(change, confidence, overlap)
+        estimate = statistics.mean_and_interval(change, confidence, overlap)
         not_more = bool(below[place] <= level and estimate.high < margin)
         not_less = bool(above[place] <= level and estimate.low > -margin)
         shift: Shift = "inconclusive"

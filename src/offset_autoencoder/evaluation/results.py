@@ -10,16 +10,10 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import Params, Run, Setting
 from offset_autoencoder.config.schema import Evaluate
-from offset_autoencoder.evaluation import encoder_adaptation, probes, summary
+from offset_autoencoder.evaluation import encoder_adaptation, offset_effects, probes, summary
 from offset_autoencoder.evaluation.comparison import Comparison, compare
 from offset_autoencoder.evaluation.examples import CodePoint, Reconstructions
 from offset_autoencoder.evaluation.metrics import error_metric
-from offset_autoencoder.evaluation.offset_effects import (
-    InterventionSummary,
-    offset_effects,
-    summarise_interventions,
-    trials,
-)
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict, judge_offsets
 from offset_autoencoder.evaluation.run_evaluation import RunEvaluation
 from offset_autoencoder.evaluation.sample_errors import (
@@ -44,7 +38,7 @@ class ExperimentResults:
     summaries: Sequence[summary.SettingSummary]  # in the metric of evaluate
     bounds: Sequence[summary.SettingSummary]  # evidence lower bounds and their parts
     curves: Sequence[summary.Curve]
-    interventions: Sequence[InterventionSummary]
+    interventions: Sequence[offset_effects.InterventionSummary]
     probes: Sequence[probes.ProbeSummary]
     encoder_adaptations: Sequence[encoder_adaptation.EncoderAdaptationSummary]
     generalization_gaps: Sequence[summary.GeneralizationGap]
@@ -116,8 +110,8 @@ def experiment_results(
     metric, error = evaluate.metric, error_metric(evaluate)
     by_id = [(row.id, row.run, evaluations[row.id]) for row in runs if row.finished]
     measured = [(run, evaluation) for _, run, evaluation in by_id]
-    in_networks = trials(by_id)
-    exchanged = summarise_interventions(in_networks, design=design)
+    in_networks = offset_effects.trials(by_id)
+    exchanged = offset_effects.summarise_interventions(in_networks, design=design)
     probed = probes.summarise_probes([(run, one.probes) for run, one in measured], design=design)
     gaps = [
         (run, (one.train_metric, one.metrics[error]))
@@ -145,7 +139,9 @@ def experiment_results(
             gaps, metric=error, design=design
         ),
         verdicts=judge_offsets(
-            offset_effects(by_id, in_networks, exchanged, probed, metric=error), evaluate, design
+            offset_effects.offset_effects(by_id, in_networks, exchanged, probed, metric=error),
+            evaluate,
+            design,
         ),
         unconverged=unconverged,
         design=design,

@@ -7,13 +7,7 @@ from dataclasses import replace
 
 from offset_autoencoder.config import Setting
 from offset_autoencoder.errors import named
-from offset_autoencoder.evaluation.comparison import (
-    LEVEL_KEYS,
-    Comparison,
-    level_of,
-    same_value,
-    value_of,
-)
+from offset_autoencoder.evaluation import comparison
 from offset_autoencoder.evaluation.metrics import CONDITIONS, metric_of
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.selection import TUNED
@@ -49,7 +43,7 @@ def noise_on_column(results: ExperimentResults, factor: float) -> list[Column]:
     return [Column("noise_on", "with its noise on, ±", every)]
 
 
-def side_by_side(family: Sequence[Comparison], conditions: Mapping[str, Table]) -> Table:
+def side_by_side(family: Sequence[comparison.Comparison], conditions: Mapping[str, Table]) -> Table:
     """The changes against one baseline under each condition, from the table of each."""
     first, error = next(iter(conditions.values())), metric_of(family[0].metric).error_label
     columns = [first.columns[0]]
@@ -66,18 +60,20 @@ def side_by_side(family: Sequence[Comparison], conditions: Mapping[str, Table]) 
     return Table(f"conditions-{first.name}", caption, columns, first.file)
 
 
-def in_common(family: Sequence[Comparison]) -> str:
+def in_common(family: Sequence[comparison.Comparison]) -> str:
     """Description of what the baseline shares with each setting that it is compared with."""
     shared: dict[str, bool] = {}
     for item in family:
         for key, _ in item.baseline.sweep:
-            is_level = key in LEVEL_KEYS
+            is_level = key in comparison.LEVEL_KEYS
             one, other = (
-                level_of(setting) if is_level else value_of(setting, key)
+                comparison.level_of(setting) if is_level else comparison.value_of(setting, key)
                 for setting in (item.setting, item.baseline)
             )
             name = "noise level" if is_level else key
-            alike = one != TUNED and same_value(one, other)  # seed by seed, tuned values differ
+            alike = one != TUNED and comparison.same_value(
+                one, other
+            )  # seed by seed, tuned values differ
             shared[name] = shared.get(name, True) and alike
     keys = [name for name, holds in shared.items() if holds]
     return f" at the same {' and '.join(keys)}" if keys else ""

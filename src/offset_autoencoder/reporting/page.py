@@ -32,18 +32,12 @@ from offset_autoencoder.evaluation.statistics import percent
 from offset_autoencoder.io.files import read_json, write_text
 from offset_autoencoder.offsets.table import INFO, folder_of
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS
-from offset_autoencoder.reporting import figures, result_tables
+from offset_autoencoder.reporting import figures, result_tables, wording
 from offset_autoencoder.reporting.error_table import error_table
 from offset_autoencoder.reporting.palette import DARK_PAGE, palette_of
 from offset_autoencoder.reporting.plot_rows import plot_tables
 from offset_autoencoder.reporting.rendering import profiles_over, sample_strips
 from offset_autoencoder.reporting.tables import Cell, Column, Table, text_column
-from offset_autoencoder.reporting.wording import (
-    anomaly_note,
-    full_label,
-    unit_of_changes,
-    unsettled_note,
-)
 from offset_autoencoder.runs.files import SPEC
 from offset_autoencoder.runs.store import runs_folder
 
@@ -197,16 +191,16 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
             "seeds": len(results.params.seeds),
             "runs": len(results.runs),
             "diverged": {
-                full_label(s.setting): s.diverged for s in results.summaries if s.diverged
+                wording.full_label(s.setting): s.diverged for s in results.summaries if s.diverged
             },
         },
         interval=percent(evaluate.confidence),
         over=results.design.over,
         covers=results.design.covers,
-        unit=unit_of_changes(results.verdicts),
+        unit=wording.unit_of_changes(results.verdicts),
         error=METRICS[results.error_metric].error_label,
-        anomalies=anomaly_note(results.params),
-        unsettled=unsettled_note(results),
+        anomalies=wording.anomaly_note(results.params),
+        unsettled=wording.unsettled_note(results),
         margin=percent(evaluate.margin),
         verdicts=[(word, words[word]) for word in WORDS if words[word]],
         palette=palette,
@@ -267,7 +261,7 @@ def verdict_cards(results: ExperimentResults) -> dict[str, list[Verdict]]:
     for verdict in results.verdicts:
         setting, word = verdict.setting, verdict.word
         reason = reason_of(verdict.sentence, setting.label)
-        values = full_label(setting).removeprefix(setting.model).strip()
+        values = wording.full_label(setting).removeprefix(setting.model).strip()
         cells = [column[setting.label] for column in shown]
         cells += [Cell(column[setting.label].short) for column in costs]
         own: list[tuple[str, Sequence[Cell]]] = [(values, cells)]

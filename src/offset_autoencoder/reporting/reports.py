@@ -15,17 +15,11 @@ from offset_autoencoder.evaluation.metrics import METRICS, Metric
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.io.files import write_json
 from offset_autoencoder.io.tables import write_csv, write_parquet
-from offset_autoencoder.reporting import charts
+from offset_autoencoder.reporting import charts, rendering
 from offset_autoencoder.reporting.curves import curve_chart
 from offset_autoencoder.reporting.figures import LEVELS
 from offset_autoencoder.reporting.palette import OUTCOME_COLOURS
 from offset_autoencoder.reporting.plot_rows import is_logarithmic, plot_tables, probe_plot
-from offset_autoencoder.reporting.rendering import (
-    profiles_over,
-    sample_strips,
-    write_png,
-    write_strips,
-)
 from offset_autoencoder.reporting.report_rows import report_tables
 from offset_autoencoder.reporting.rows import Row, Rows
 from offset_autoencoder.reporting.wording import better_word, first_epoch, over_seeds
@@ -54,14 +48,14 @@ def draw_pictures(folder: Path, results: ExperimentResults, plots: Plots) -> Non
     """Draw the pictures of ``reports/plots`` from its rows; what has nothing to show gets none."""
     for name, picture in PICTURES.items():
         if (drawn := picture(results, plots)) is not None and drawn[1]:
-            write_png(folder / f"{name}.png", *drawn)
-    strips, prior = sample_strips(results.reconstructions, dark=False)
+            rendering.write_png(folder / f"{name}.png", *drawn)
+    strips, prior = rendering.sample_strips(results.reconstructions, dark=False)
     title, samples = "", results.reconstructions
-    if samples is not None and (over := profiles_over(samples)):
+    if samples is not None and (over := rendering.profiles_over(samples)):
         low, high = samples.data_range
         title = f"grey: sample, blue: reconstruction; {over}, values from {low:.3g} to {high:.3g}"
-    write_strips(folder / "reconstructions.png", strips, title=title)
-    write_strips(folder / "prior_samples.png", prior)
+    rendering.write_strips(folder / "reconstructions.png", strips, title=title)
+    rendering.write_strips(folder / "prior_samples.png", prior)
 
 
 def _comparison(results: ExperimentResults, plots: Plots) -> Drawn:

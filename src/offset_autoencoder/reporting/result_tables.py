@@ -15,13 +15,7 @@ from offset_autoencoder.evaluation.offset_effects import AGAINST, CHANGES, DONOR
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.statistics import percent, probability, share_percent
 from offset_autoencoder.evaluation.summary import summarise
-from offset_autoencoder.reporting import tables, wording
-from offset_autoencoder.reporting.noise_conditions import (
-    IN_WORDS,
-    in_common,
-    noise_on_column,
-    side_by_side,
-)
+from offset_autoencoder.reporting import noise_conditions, tables, wording
 from offset_autoencoder.reporting.palette import Palette
 from offset_autoencoder.reporting.plot_rows import shown_comparisons, shown_in
 from offset_autoencoder.reporting.tables import UNKNOWN, Axis, Cell, Column, Mark, Table
@@ -85,7 +79,7 @@ def setting_table(results: ExperimentResults, palette: Palette) -> Table:
     columns = [
         tables.setting_column(item.setting for item in summaries),
         tables.estimate_column("mean", f"{heading}, ±", estimates, factor),
-        *noise_on_column(results, factor),
+        *noise_conditions.noise_on_column(results, factor),
         tables.picture_column(heading, tables.value_axis(estimates, factor), marks, line=reference),
         Column("runs", "runs", [Cell(f"{n}, {d} diverged" if d else f"{n}", n) for n, d in counts]),
     ]
@@ -143,7 +137,9 @@ def comparison_tables(
     for item in found:
         conditions.setdefault(item.baseline, {})[item.condition] = item.table
     return [
-        replace(item, conditions=side_by_side(item.family, conditions[item.baseline]))
+        replace(
+            item, conditions=noise_conditions.side_by_side(item.family, conditions[item.baseline])
+        )
         if item.deployed and len(conditions[item.baseline]) > 1
         else item
         for item in found
@@ -196,9 +192,9 @@ def _comparison_table(
     needed = [_needed_cell(item) for item in family]
     if any(cell.text for cell in needed):
         columns.append(Column("needed", "seeds needed, at most", needed))
-    against = f"{named(family[0].baseline.model)}{in_common(family)}"
+    against = f"{named(family[0].baseline.model)}{noise_conditions.in_common(family)}"
     caption = (
-        f"Against {against}, {IN_WORDS[condition]}, seed by seed; ± half the "
+        f"Against {against}, {noise_conditions.IN_WORDS[condition]}, seed by seed; ± half the "
         f"{percent(evaluate.confidence)} interval over {results.design.covers}. Left of zero is "
         f"better; grey: within ± {100 * evaluate.margin:g} %. {tables.PERCENT_AXIS}"
     )

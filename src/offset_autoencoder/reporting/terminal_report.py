@@ -16,24 +16,13 @@ from offset_autoencoder.evaluation.selection import selection_note
 from offset_autoencoder.evaluation.statistics import percent
 from offset_autoencoder.evaluation.summary import SettingSummary
 from offset_autoencoder.paths import REPORTS
-from offset_autoencoder.reporting import result_tables
+from offset_autoencoder.reporting import result_tables, wording
 from offset_autoencoder.reporting.error_table import SHOWN, error_table
 from offset_autoencoder.reporting.noise_conditions import in_common, trained_with_noise
 from offset_autoencoder.reporting.palette import TERMINAL_STYLES, Palette, palette_of
 from offset_autoencoder.reporting.result_tables import Against
 from offset_autoencoder.reporting.tables import Cell, Table
 from offset_autoencoder.reporting.terminal import Column, encodable, print_note, print_table
-from offset_autoencoder.reporting.wording import (
-    anomaly_note,
-    better_word,
-    decimals_of,
-    exponent_of,
-    in_unit,
-    mean_and_half,
-    short_name,
-    unit_of_changes,
-    unsettled_note,
-)
 
 _SHORT_WORDS = {
     "equivalent": "equiv.",
@@ -65,7 +54,7 @@ _DIFFERENCES = {"difference": "difference ±", "p": "p", "wins": "wins", "verdic
 
 def print_report(console: Console, results: ExperimentResults) -> None:
     """Print the comparisons, the verdict on each offset at the end, and where the rest is."""
-    if note := anomaly_note(results.params):
+    if note := wording.anomaly_note(results.params):
         print_note(console, note)
     if results.summaries:
         _print_comparisons(console, results)
@@ -106,8 +95,8 @@ def _print_tuned(console: Console, results: ExperimentResults) -> None:
     table = result_tables.tuned_table(results, palette)
     metric, exponent = results.error_metric, 0
     if metric != results.evaluate.metric:
-        exponent = exponent_of(item.validation.mean for item in results.selected)
-    name = f" {in_unit(metric, exponent)}" if metric != results.evaluate.metric else ""
+        exponent = wording.exponent_of(item.validation.mean for item in results.selected)
+    name = f" {wording.in_unit(metric, exponent)}" if metric != results.evaluate.metric else ""
     headings = {"validation": f"validation{name} ±", "candidates": "out of"}
     _print_means(console, tuned, table, headings, next(iter(families.values()), []))
     print_note(
@@ -235,7 +224,7 @@ def print_verdicts(console: Console, results: ExperimentResults) -> None:
     margin = percent(verdicts[0].margin)
     confidence = percent(results.evaluate.confidence).replace(" ", "")
     note = (
-        f"% of that of {unit_of_changes(verdicts)}. another's: another sample's vector, "
+        f"% of that of {wording.unit_of_changes(verdicts)}. another's: another sample's vector, "
         "on unseen samples; train: on training samples. "
     )
     if "Gauss." in headings:
@@ -261,7 +250,7 @@ def _print_costs(console: Console, results: ExperimentResults) -> None:
     """The error of each offset's network against that trained with nothing and with noise."""
     table, verdicts = result_tables.verdict_table(results), results.verdicts
     headings = {
-        name: f"{short_name(control)}, {'on' if suffix else 'off'} ±"
+        name: f"{wording.short_name(control)}, {'on' if suffix else 'off'} ±"
         for name, (control, suffix) in AGAINST.items()
         if any(name in item.against for item in verdicts)
     }
@@ -298,8 +287,8 @@ def _print_detection(console: Console, results: ExperimentResults) -> None:
 def _print_bounds(console: Console, bounds: Sequence[SettingSummary]) -> None:
     for label in dict.fromkeys(bound.setting.label for bound in bounds):
         own = {bound.metric: bound.estimate for bound in bounds if bound.setting.label == label}
-        decimals = min(decimals_of([bound]) for bound in own.values())
-        parts = [f"{name} {mean_and_half(own[name], decimals=decimals)}" for name in own]
+        decimals = min(wording.decimals_of([bound]) for bound in own.values())
+        parts = [f"{name} {wording.mean_and_half(own[name], decimals=decimals)}" for name in own]
         line = encodable(console, f"{label}: {', '.join(parts)} nats per sample")
         console.print(line, markup=False, highlight=False)
 
@@ -344,7 +333,7 @@ def _print_legend(console: Console, results: ExperimentResults) -> None:
     evaluate = results.evaluate
     interval = percent(evaluate.confidence).replace(" ", "")
     note = (
-        f"As deployed: offset on, noise off. {better_word(evaluate.metric).capitalize()} "
+        f"As deployed: offset on, noise off. {wording.better_word(evaluate.metric).capitalize()} "
         f"is better. ±: half the {interval} interval over {results.design.covers}."
     )
     comparisons = [item for item in results.comparisons if item.metric == evaluate.metric]
@@ -364,7 +353,7 @@ def _print_legend(console: Console, results: ExperimentResults) -> None:
             f"by less than {margin} (two one-sided tests, corrected likewise). Inconclusive does "
             "not mean equal."
         )
-        note += f" {unsettled_note(results)}".rstrip()
+        note += f" {wording.unsettled_note(results)}".rstrip()
     print_note(console, note)
 
 
