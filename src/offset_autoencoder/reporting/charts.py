@@ -128,16 +128,14 @@ def interval_chart(
         .transform_calculate(panel=panel)
     )
     labels = [x_label] if probes else [x_label, "(axis: linear within ±10 %, logarithmic beyond)"]
-    parts = [panels.properties(title=shared_title(labels))]
+    parts = [panels]
     if few:
         counted = panels.transform_joinaggregate(
             count="count()", groupby=["panel"]
         ).transform_joinaggregate(most="max(count)")
         is_few = "2 * datum.count < datum.most"
-        parts = [
-            counted.transform_filter(f"!({is_few})"),
-            counted.transform_filter(is_few).properties(title=shared_title(labels)),
-        ]
+        parts = [counted.transform_filter(f"!({is_few})"), counted.transform_filter(is_few)]
+    parts[0] = parts[0].properties(title=shared_title(labels))
     return alt.vconcat(*parts).resolve_scale(x="shared").properties(title=titled(title))
 
 
