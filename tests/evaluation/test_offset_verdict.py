@@ -180,7 +180,7 @@ def test_without_a_control_a_claim_says_so(setting: Setting) -> None:
         assert verdict.sentence.endswith("; no control trained with nothing or trained with noise")
         assert "no control" not in _judge([_made(setting, given)])[0].sentence
     own = _judge([replace(made, has_baseline=False)])[0].sentence
-    assert "change of the error as a share of its own error" in own
+    assert "change of the mean squared error as a share of its own as deployed" in own
 
 
 def test_a_claim_must_exceed_every_control(setting: Setting) -> None:

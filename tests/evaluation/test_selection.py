@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.config import Params, Run
+from offset_autoencoder.config.schema import Anomaly, Evaluate
 from offset_autoencoder.evaluation.comparison import Comparison, compare
 from offset_autoencoder.evaluation.selection import TUNED, select_settings, selection_note
 from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design, mean_and_interval
@@ -148,8 +149,8 @@ def test_a_noise_level_can_be_selected_too(make_params: MakeParams) -> None:
 
 def test_unequal_budgets_are_said(make_params: MakeParams, params: Params) -> None:
     assert params.budget_warning == (
-        "unequal budgets: evaluate.select takes the best setting out of 1 of plain; "
-        "3 of none, gaussian, frozen"
+        "unequal budgets: evaluate.select takes the best setting out of 1 of `plain`; "
+        "3 of `none`, `gaussian`, `frozen`"
     )
     same: dict[str, Any] = {name: keys for name, keys in MODELS.items() if name != "plain"}
     assert not make_params(models=same, evaluate={"select": ["train.learning_rate"]}).budget_warning
@@ -241,5 +242,10 @@ def test_selection_per_seed_flatters_nothing(make_params: MakeParams) -> None:
 
 
 def test_what_the_test_split_has_to_do_with_it_is_said() -> None:
-    assert "the test split has no part in it" in selection_note(ONE_SPLIT)
-    assert "Each seed selects for itself" in selection_note(VARIES)
+    assert "the test split has no part in it" in selection_note(ONE_SPLIT, Evaluate())
+    assert "Each seed selects for itself" in selection_note(VARIES, Evaluate())
+    detecting = Evaluate(metric="auroc", anomaly=Anomaly(normal=[0], error="mae"))
+    note = selection_note(VARIES, detecting)
+    assert note.startswith(
+        "AUROC is compared, yet validation has no anomalies: there mean absolute"
+    )
