@@ -90,28 +90,35 @@ def setting_table(results: ExperimentResults, palette: Palette) -> Table:
     return Table("settings", caption, columns, "reports/plots/settings.csv")
 
 
+def selecting_metric(results: ExperimentResults, name: str) -> tuple[str, float]:
+    """The metric that selects, by that name with its unit, and its factor.
+
+    The name is empty where it is the metric that is compared.
+    """
+    if results.error_metric == results.evaluate.metric:
+        return "", unit_of(results.tuned)[1]
+    exponent = wording.exponent_of(item.validation.mean for item in results.selected)
+    return f"{wording.in_unit(name, exponent)} ", 10.0**-exponent
+
+
 def tuned_table(results: ExperimentResults, palette: Palette) -> Table:
     """The settings that validation selected, and by what; the keys of ``select`` in the caption."""
-    table = setting_table(results.tuned, palette)
-    error, heading, factor = results.error_metric, "", unit_of(results.tuned)[1]
+    table, error = setting_table(results.tuned, palette), METRICS[results.error_metric].label
+    selecting, factor = selecting_metric(results, error)
     by_label = {item.setting.label: item for item in results.selected}
     selected = [by_label[item.setting.label] for item in results.tuned.summaries]
     validation = [item.validation for item in selected]
-    if error != results.evaluate.metric:
-        exponent = wording.exponent_of(item.mean for item in validation)
-        heading, factor = f"{wording.in_unit(METRICS[error].label, exponent)} ", 10.0**-exponent
     counts = [item.candidates for item in selected]
     picked = [item.picked if len(item.picks) > 1 else "" for item in selected]
+    heading = f"{selecting}on the validation split, ±"
     columns = [
         *table.columns,
         *([tables.text_column("picked", "values (seeds)", picked)] if any(picked) else []),
-        tables.estimate_column(
-            "validation", f"{heading}on the validation split, ±", validation, factor
-        ),
+        tables.estimate_column("validation", heading, validation, factor),
         Column("candidates", "selected out of", [Cell(f"{count}", count) for count in counts]),
     ]
-    by = f" ({METRICS[error].label})" if heading else ""
     keys = " and ".join(results.evaluate.select)
+    by = f" ({error})" if selecting else ""
     caption = f"Selected by validation{by}: {keys}. {table.caption}"
     return Table("tuned", caption, columns, "reports/tuned.csv")
 

@@ -93,11 +93,8 @@ def _print_tuned(console: Console, results: ExperimentResults) -> None:
     families = _families(tuned, palette)
     console.print(Text(f"Selected by validation: {', '.join(results.evaluate.select)}", "bold"))
     table = result_tables.tuned_table(results, palette)
-    metric, exponent = results.error_metric, 0
-    if metric != results.evaluate.metric:
-        exponent = wording.exponent_of(item.validation.mean for item in results.selected)
-    name = f" {wording.in_unit(metric, exponent)}" if metric != results.evaluate.metric else ""
-    headings = {"validation": f"validation{name} ±", "candidates": "out of"}
+    selecting, _ = result_tables.selecting_metric(results, results.error_metric)
+    headings = {"validation": f"validation {selecting}±", "candidates": "out of"}
     _print_means(console, tuned, table, headings, next(iter(families.values()), []))
     print_note(
         console,
