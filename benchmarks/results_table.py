@@ -16,7 +16,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from offset_autoencoder.evaluation.metrics import higher_is_better
-from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.reporting.wording import exponent_of
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
@@ -106,7 +105,7 @@ def _mean(row: Row, name: str, factor: float, ends: str = "", sign: str = "") ->
         return ""
     keys = (name, f"{ends}low", f"{ends}high")
     mean, low, high = (factor * float(row[key] or "nan") for key in keys)
-    if Estimate(mean, float("nan"), low, high, 0).is_cut:
+    if abs(low + high - 2 * mean) > 0.02:  # it ends at a bound of the metric
         return f"{mean:{sign}.2f} [{low:{sign}.2f}, {high:{sign}.2f}]"
     return f"{mean:{sign}.2f} ± {(high - low) / 2:.2f}"
 

@@ -347,7 +347,7 @@ def test_a_small_difference_is_told_apart_and_equivalent(
     found = _compare(params, make_runs(params, {"frozen rms=0.1": 3e-4}))
     small = found["frozen rms=0.1", "none", "mse"]
     assert (small.outcome, small.equivalence.shown) == ("worse", True)
-    assert "yet equivalent within 5 % (error +0." in small.verdict
+    assert "yet equivalent within 5 % (mean squared error +0." in small.verdict
     large = _compare(params, make_runs(params, EFFECTS))["gaussian stddev=0.2", "none", "mse"]
     assert (large.outcome, large.equivalence.shown) == ("worse", False)
     assert "equivalent" not in large.verdict

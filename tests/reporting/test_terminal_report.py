@@ -53,7 +53,7 @@ def test_it_is_short_and_ends_with_the_verdicts_and_where_the_rest_is(
 ) -> None:
     for width in (80, 100):
         lines = _printed(whole, width).splitlines()
-        assert len(lines) <= 13 + 9 + 9 + 9 + 42  # the rows of four tables, and all around them
+        assert len(lines) <= 13 + 9 + 9 + 9 + 43  # the rows of four tables, and all around them
         last = max(index for index, line in enumerate(lines) if line.startswith("class_code"))
         assert lines[last].split()[-2:] == ["second", "encoder"]
         for file in ("comparison.csv", "verdicts.csv", "probes.csv", "plots/"):
@@ -104,7 +104,9 @@ def test_a_narrow_console_has_every_condition_and_its_verdict(whole: ExperimentR
 
 def test_a_baseline_without_noise_has_a_table_of_differences() -> None:
     made = make_report(evaluate={"baselines": ["none", "frozen"]})
-    text = _part(_printed(make_whole(made)), "against frozen at the same noise level", "verdict on")
+    text = _part(
+        _printed(make_whole(made)), "against `frozen` at the same noise level", "verdict on"
+    )
     assert "difference ±" in text
     assert _rows(text, "pca", "rms=0.1")[0].split()[-1] == "better"
     assert len(_rows(text, "gaussian")) == 3
@@ -120,7 +122,7 @@ def test_equivalent_is_a_word_of_its_own_or_an_addition_and_the_legend_explains(
     for said in (
         "shown to change by less than 5 %",
         "half the 95% interval over training seeds, on one split.",
-        "corrected for all comparisons with a baseline together (none 12, gaussian 9)",
+        "corrected for all comparisons with a baseline together (`none` 12, `gaussian` 9)",
         "Inconclusive does not mean equal",
         "diverged: `pca rms=0.2`, 1 of 10 runs",
         "another's and the mean vector cost more than 5 % on unseen samples",
@@ -237,7 +239,7 @@ def test_every_offset_has_one_line_in_80_columns(whole: ExperimentResults) -> No
         assert row.rstrip().endswith(item.word)
     noise, reads = rows["frozen", "rms=0.1"].split(), rows["pca", "rms=0.1"].split()
     shown = (verdicts[1].effects[name].change.mean for name in ("permuted", "permuted_train"))
-    assert noise[2:4] == [f"{100 * change:+z.1f}" for change in shown]
+    assert noise[2:5:2] == [f"{100 * change:+z.1f}" for change in shown]
     assert reads[-4:] == ["+250", "40", "second", "encoder"]
     costs = next(line for line in lines if line.startswith("class_code rms=0.1"))
     assert costs.count("±") == 4

@@ -162,7 +162,7 @@ def test_the_terminal_has_a_table_of_its_own_for_them(width: int) -> None:
     assert "unequal budgets" in _flat(after)
     assert "no `twice` setting that matches" not in _flat(before)
     # The own baseline of one model is a table of one line.
-    lines = before[before.index("against twice") :].splitlines()
+    lines = before[before.index("against `twice`") :].splitlines()
     assert [line.split()[0] for line in lines[1:] if line.startswith(("wide", "pca", "none"))][
         :1
     ] == ["wide"]

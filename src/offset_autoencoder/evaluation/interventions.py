@@ -237,13 +237,13 @@ def intervene(
     return {item: means[item.canonical] for item in applied if item.canonical in means}
 
 
-def some_rows(samples: int, most: int = ENOUGH_ROWS) -> NDArray[np.int64]:
-    """Places of samples, ascending: all, or so many drawn at random, always the same.
+def some_rows(samples: int, most: int | None = None) -> NDArray[np.int64]:
+    """Places of samples, ascending: all, or :data:`ENOUGH_ROWS` drawn at random, always the same.
 
     Not evenly spaced ones: of a file with a period in its order, such as days, those could all be
     Sundays.
     """
-    if samples <= most:
+    if samples <= (most := most or ENOUGH_ROWS):
         return np.arange(samples, dtype=np.int64)
     return np.sort(np.random.default_rng(0).choice(samples, most, replace=False))
 
