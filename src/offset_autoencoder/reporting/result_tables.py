@@ -71,6 +71,8 @@ def setting_table(results: ExperimentResults, palette: Palette) -> Table:
     first = evaluate.baselines[:1]
     means = [item.estimate.mean for item in summaries if [item.setting.model] == list(first)]
     reference = means[0] if len(means) == 1 and math.isfinite(means[0]) else None
+    if any(estimate.is_cut for estimate in estimates):
+        caption += f" {wording.CUT}"
     if reference is not None:
         caption += f" The line is the mean of {named(first[0])}."
     heading = wording.in_unit(name, exponent)

@@ -333,6 +333,8 @@ def _print_legend(console: Console, results: ExperimentResults) -> None:
         f"As deployed: offset on, noise off. {wording.better_word(evaluate.metric).capitalize()} "
         f"is better. ±: half the {interval} interval over {results.design.covers}."
     )
+    if any(item.estimate.is_cut for item in results.summaries):
+        note += f" {wording.CUT}"
     comparisons = [item for item in results.comparisons if item.metric == evaluate.metric]
     if any(item.two_way for item in comparisons):
         note += " Over test samples too: two_way in reports/comparison.csv and metrics.json."

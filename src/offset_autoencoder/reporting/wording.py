@@ -23,6 +23,8 @@ PARTS = {"offset": "offset", "code": "code", "sum": "code + offset", "both": "si
 SAMPLES: dict[SplitName, str] = {"test": "unseen samples", "train": "training samples"}
 """Names of the samples of a split on which offsets are exchanged."""
 
+CUT = "[ ]: the ends of an interval that ends at a bound of the metric."
+
 _MOST_DECIMALS = 6
 _MOST_FOR_HALF = 3
 
