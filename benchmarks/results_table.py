@@ -100,11 +100,13 @@ def _word(comparison: Row) -> str:
 
 
 def _mean(row: Row, name: str, factor: float, ends: str = "", sign: str = "") -> str:
-    """A mean and half its interval; empty where a row lacks that interval."""
+    """A mean and half its interval, or its ends where it is cut; empty where a row lacks it."""
     if ends and not row.get(f"{ends}low"):
         return ""
     keys = (name, f"{ends}low", f"{ends}high")
     mean, low, high = (factor * float(row[key] or "nan") for key in keys)
+    if abs(low + high - 2 * mean) > 0.02:  # it ends at a bound of the metric
+        return f"{mean:{sign}.2f} [{low:{sign}.2f}, {high:{sign}.2f}]"
     return f"{mean:{sign}.2f} ± {(high - low) / 2:.2f}"
 
 

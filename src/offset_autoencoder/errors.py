@@ -126,6 +126,11 @@ def short_repr(value: object) -> str:
     return text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}..."
 
 
+def named(label: str) -> str:
+    """A name of the user's within a sentence: set off, as it may be a word of it, like `none`."""
+    return f"`{label}`"
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Clause that names the nearest of the known words, or some of them where none is near.
 

@@ -28,6 +28,25 @@ def test_the_table_of_a_document_is_that_of_its_rows(document: str, folder: str)
     assert with_table(text, results_table(ROOT / folder)) == text
 
 
+def test_the_words_that_batches_of_seeds_share_are_those_of_their_rows() -> None:
+    with (ROOT / "docs" / "results-batches" / "words.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    of_offsets = [row for row in rows if not row["baseline"]]
+    against = [row for row in rows if row["baseline"] == "none"]
+    others = [row for row in rows if row["baseline"] not in ("", "none")]
+    text = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
+    for first, second in (("20-39", "40-59"), ("0-19", "20-39"), ("0-19", "40-59")):
+        same = [
+            sum(row[first] == row[second] for row in part)
+            for part in (against, others, of_offsets, rows)
+        ]
+        batches = f"{first} and {second}".replace("-", "–")
+        line = f"| {batches} | {same[0]} of {len(against)} | {same[1]} of {len(others)} "
+        line += f"| {same[2]} of {len(of_offsets)} | {100 * same[3] / len(rows):.0f} % |"
+        assert line in text
+        assert all({row[first], row[second]} != {"better", "worse"} for row in rows)
+
+
 def test_every_figure_of_a_line_comes_from_its_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from offset_autoencoder.config import Setting, SplitName
 from offset_autoencoder.evaluation.controls import OWN_NETWORK, Network
-from offset_autoencoder.evaluation.intervention_summary import InterventionSummary
 from offset_autoencoder.evaluation.interventions import Intervention
+from offset_autoencoder.evaluation.offset_effects import InterventionSummary
 
 OFFSET_ONLY = Intervention("offset_only")
 

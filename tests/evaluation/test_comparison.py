@@ -86,7 +86,7 @@ def test_verdicts_go_with_the_direction_of_the_metric(
     found = _compare(params, make_runs(params, EFFECTS))
     better = found["frozen rms=0.1", "none", "mse"]
     assert better.outcome == "better"
-    assert better.verdict.startswith("better than none by 0.0040")
+    assert better.verdict.startswith("better than `none` by 0.0040")
     assert "95 % interval 0.003" in better.verdict
     assert better.verdict.endswith("corrected p 0.002, better at 10 of 10 seeds)")
     # psnr here is −mse: what lowers the one raises the other.
@@ -94,10 +94,12 @@ def test_verdicts_go_with_the_direction_of_the_metric(
     assert found["frozen rms=0.1", "none", "psnr"].difference.mean > 0
     worse = found["gaussian stddev=0.2", "none", "mse"]
     assert worse.outcome == "worse"
-    assert worse.verdict.startswith("worse than none by 0.00")
+    assert worse.verdict.startswith("worse than `none` by 0.00")
     assert "better at 0 of 10 seeds" in worse.verdict
     same = found["frozen rms=0.2", "gaussian", "mse"]
-    assert same.verdict.startswith("equivalent to gaussian stddev=0.2 within 5 % (error ")
+    assert same.verdict.startswith(
+        "equivalent to `gaussian stddev=0.2` within 5 % (mean squared error "
+    )
     for item in found.values():
         assert "equal" not in item.verdict
         assert "no effect" not in item.verdict
@@ -238,11 +240,15 @@ def test_a_seed_that_diverged_on_one_side_is_left_out_and_said(
     ("gone", "outcome", "said"),
     [
         ({"frozen": range(10)}, "diverged", "diverged: no run finished that could be compared"),
-        ({"none": range(10)}, "not comparable", "not comparable with none: no run of it finished"),
+        (
+            {"none": range(10)},
+            "not comparable",
+            "not comparable with `none`: no run of it finished",
+        ),
         (
             {"frozen": range(5), "none": range(5, 10)},
             "not comparable",
-            "not comparable with none: no seed finished on both sides",
+            "not comparable with `none`: no seed finished on both sides",
         ),
     ],
 )
@@ -323,12 +329,12 @@ def test_equal_is_said_only_where_it_is_shown(make_params: MakeParams, make_runs
     params = make_params()
     close = _compare(params, make_runs(params, {}))["frozen rms=0.1", "none", "mse"]
     assert close.outcome == "equivalent"
-    assert close.verdict.startswith("equivalent to none within 5 % (error ")
+    assert close.verdict.startswith("equivalent to `none` within 5 % (mean squared error ")
     assert close.equivalence.p_corrected == 1 / 1024
     far = _compare(params, make_runs(params, {}, noise=5e-3))["frozen rms=0.1", "none", "mse"]
     assert far.outcome == "inconclusive"
     assert far.verdict.startswith(
-        "inconclusive against none, neither different nor equivalent within 5 % ("
+        "inconclusive against `none`, neither different nor equivalent within 5 % ("
     )
     seeds = f"about {far.needed.seeds} seeds ({far.needed.span})"
     assert f"{seeds} would show them equivalent" in far.verdict
@@ -341,7 +347,7 @@ def test_a_small_difference_is_told_apart_and_equivalent(
     found = _compare(params, make_runs(params, {"frozen rms=0.1": 3e-4}))
     small = found["frozen rms=0.1", "none", "mse"]
     assert (small.outcome, small.equivalence.shown) == ("worse", True)
-    assert "yet equivalent within 5 % (error +0." in small.verdict
+    assert "yet equivalent within 5 % (mean squared error +0." in small.verdict
     large = _compare(params, make_runs(params, EFFECTS))["gaussian stddev=0.2", "none", "mse"]
     assert (large.outcome, large.equivalence.shown) == ("worse", False)
     assert "equivalent" not in large.verdict

@@ -101,7 +101,7 @@ def test_the_word_is_for_what_training_with_the_offset_did(make_params: MakePara
         plain = 0.5 if run.setting.label == "frozen rms=0.1" else None
         adapted = EncoderAdaptation(0.5 + 0.001 * run.seed, 0.3, plain)
         adaptations.append((run, adapted if run.setting.model == "frozen" else None))
-    known, unknown = summarise_encoder_adaptation(adaptations, confidence=0.95)
+    known, unknown = summarise_encoder_adaptation(adaptations)
     assert (known.setting.label, known.word) == ("frozen rms=0.1", "ignores")
     assert (known.learnt_slope.mean, known.plain_slope.mean) == pytest.approx((0.0045, 0.5))
     # Without a run that was trained without it, the same slope may be there by chance.

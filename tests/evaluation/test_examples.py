@@ -2,15 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
 from offset_autoencoder.evaluation.examples import (
     CODE_COLUMNS,
-    MOST_CODES,
     code_points,
-    spread_rows,
 )
 
 
@@ -52,16 +48,3 @@ def test_what_is_not_finite_is_left_out() -> None:
     assert [row.sample for row in code_points("a", code, list("wxyz"), None)] == ["w", "y"]
     assert code_points("a", np.full((2, 2), np.nan), [1, 2], None) == []
     assert code_points("a", np.zeros((0, 2)), [], None) == []
-
-
-@given(st.integers(0, 5000), st.integers(2, 400))
-def test_samples_shown_are_spread_evenly(samples: int, most: int) -> None:
-    shown = spread_rows(samples, most)
-    assert len(shown) == min(samples, most)
-    assert (np.diff(shown) > 0).all()
-    if samples:
-        assert shown[0] == 0
-        assert shown[-1] == samples - 1
-    if samples > most:
-        assert np.ptp(np.diff(shown)) <= 1
-    assert len(spread_rows(10**6)) == MOST_CODES

@@ -11,7 +11,7 @@ import pytest
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.evaluation import decoding, metrics
-from offset_autoencoder.evaluation.decoding import decoded_metrics
+from offset_autoencoder.evaluation.decoding import decoded_metrics, reconstruction_metrics
 from offset_autoencoder.evaluation.interventions import (
     INTERVENTIONS,
     OWN,
@@ -20,7 +20,6 @@ from offset_autoencoder.evaluation.interventions import (
     draw,
     intervene,
 )
-from offset_autoencoder.evaluation.metric_sums import reconstruction_metrics
 from offset_autoencoder.evaluation.metrics import (
     CONDITIONS,
     METRICS,

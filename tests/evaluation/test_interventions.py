@@ -12,6 +12,7 @@ from tests.evaluation.interventions import OFFSET_ONLY, noisy, scaled
 
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation import decoding
+from offset_autoencoder.evaluation.decoding import reconstruction_metrics
 from offset_autoencoder.evaluation.interventions import (
     ENOUGH_ROWS,
     EXCHANGES,
@@ -24,10 +25,9 @@ from offset_autoencoder.evaluation.interventions import (
     Intervention,
     chosen_interventions,
     draw,
-    evenly_spaced,
     intervene,
+    some_rows,
 )
-from offset_autoencoder.evaluation.metric_sums import reconstruction_metrics
 from offset_autoencoder.evaluation.metrics import METRICS, Domain
 
 N, D, L = 50, 7, 3
@@ -185,7 +185,7 @@ def test_blocks_of_any_size_give_the_same(rows: int, monkeypatch: pytest.MonkeyP
 
     whole = found()
     monkeypatch.setattr(decoding, "BLOCK_BYTES", rows * (8 * D + 16 * L))
-    monkeypatch.setattr(decoding, "_BLOCK_VALUES", 5 * D)
+    monkeypatch.setattr(decoding, "BLOCK_VALUES", 5 * D)
     blocks = found(watch)
     assert max(calls) <= rows
     assert sum(calls) == N * (1 + 3 + 3 + 1 + 1 + 1 + 2 + 3)
@@ -258,10 +258,13 @@ def test_nothing_to_draw_is_refused(wrong: dict[str, int]) -> None:
         draw(asked.pop("count"), seed=0, run_seed=0, **asked)
 
 
-@pytest.mark.parametrize("samples", [1, 7, ENOUGH_ROWS, ENOUGH_ROWS + 1, 3 * ENOUGH_ROWS + 5])
-def test_some_of_many_samples_are_evenly_spaced(samples: int) -> None:
-    rows = evenly_spaced(samples)
+@pytest.mark.parametrize("samples", [1, 7, ENOUGH_ROWS, ENOUGH_ROWS + 1, 7 * ENOUGH_ROWS])
+def test_some_of_many_samples_are_drawn_whatever_period_their_order_has(samples: int) -> None:
+    rows = some_rows(samples)
     assert len(rows) == min(samples, ENOUGH_ROWS)
-    assert (rows[0], rows[-1] < samples) == (0, True)
-    steps = set(np.diff(rows).tolist())
-    assert steps <= {samples // len(rows), -(-samples // len(rows))}
+    assert (np.diff(rows) > 0).all()
+    assert set(rows.tolist()) <= set(range(samples))
+    np.testing.assert_array_equal(rows, some_rows(samples))
+    if samples == 7 * ENOUGH_ROWS:  # as many of each day of the week, to chance
+        days = np.bincount(rows % 7) / len(rows)
+        assert np.abs(days - 1 / 7).max() < 4 * np.sqrt(6 / 49 / len(rows))

@@ -13,7 +13,6 @@ from offset_autoencoder.config import Params, Setting
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation.controls import CONTROLS, NOISE, NOTHING, OWN_NETWORK, Network
 from offset_autoencoder.evaluation.encoder_adaptation import donor_shift
-from offset_autoencoder.evaluation.intervention_summary import summarise_interventions, trials
 from offset_autoencoder.evaluation.interventions import (
     EXCHANGES,
     GAUSSIAN,
@@ -31,6 +30,8 @@ from offset_autoencoder.evaluation.offset_effects import (
     OffsetEffects,
     effects_of,
     offset_effects,
+    summarise_interventions,
+    trials,
 )
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict, judge_offsets
 from offset_autoencoder.evaluation.probes import Probe, summarise_probes
@@ -179,7 +180,7 @@ def test_without_a_control_a_claim_says_so(setting: Setting) -> None:
         assert verdict.sentence.endswith("; no control trained with nothing or trained with noise")
         assert "no control" not in _judge([_made(setting, given)])[0].sentence
     own = _judge([replace(made, has_baseline=False)])[0].sentence
-    assert "change of the error as a share of its own error" in own
+    assert "change of the mean squared error as a share of its own as deployed" in own
 
 
 def test_a_claim_must_exceed_every_control(setting: Setting) -> None:
@@ -431,8 +432,8 @@ def test_what_was_measured_of_a_setting_comes_together_by_seed(make_params: Make
     found_effects = offset_effects(
         measured,
         in_networks,
-        summarise_interventions(in_networks, confidence=0.95),
-        summarise_probes([(run, one.probes) for _, run, one in measured], confidence=0.95),
+        summarise_interventions(in_networks),
+        summarise_probes([(run, one.probes) for _, run, one in measured]),
         metric="mse",
     )
     labels = {item.setting.label: item for item in found_effects}

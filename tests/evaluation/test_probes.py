@@ -223,7 +223,7 @@ def _summaries(params: Params, *, labels: bool = True) -> dict[tuple[str, str], 
             shared = Probe(0.4, 0.02, 0.5 if labels else None, 0.05 if labels else None)
             found |= {"offset": shared, "both": Probe(0.9, 0.1, None, None)}
         probes.append((run, found))
-    summaries = summarise_probes(probes, confidence=0.95)
+    summaries = summarise_probes(probes)
     return {(item.setting.label, item.part): item for item in summaries}
 
 

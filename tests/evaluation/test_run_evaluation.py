@@ -147,7 +147,7 @@ def test_controls_are_handed_the_same_vectors(
     found = dict(evaluate_runs(runs, offsets, samples, params.evaluate))
     for name in ("none", "noisy"):
         assert list(found[f"{name} seed=0"].guests) == ["frozen seed=0", "two_encoder seed=0"]
-    rows = np.arange(40) * 60 // 40
+    rows = interventions.some_rows(60)
     opened = dict(open_runs({name: trained for name, (_, trained) in runs.items()}))
     for guest in ("frozen seed=0", "two_encoder seed=0"):
         assert found[guest].references == {NOTHING: "none seed=0", NOISE: "noisy seed=0"}

@@ -218,7 +218,7 @@ def test_without_noise_nothing_is_drawn() -> None:
 def test_blocks_of_any_size_have_the_same_metrics(
     rows: int, measured: dict[str, dict[str, float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoding, "_BLOCK_VALUES", rows * D)
+    monkeypatch.setattr(decoding, "BLOCK_VALUES", rows * D)
     for name, metrics in measured_again(CASES).items():
         assert metrics == pytest.approx(measured[name], rel=1e-5)
 

@@ -17,7 +17,12 @@ from offset_autoencoder.evaluation.sample_size import (
     seeds_needed,
 )
 from offset_autoencoder.evaluation.sign_flips import joint_sign_flips
-from offset_autoencoder.evaluation.statistics import Equivalence, Estimate, mean_and_interval
+from offset_autoencoder.evaluation.statistics import (
+    Equivalence,
+    Estimate,
+    equivalences,
+    mean_and_interval,
+)
 
 
 def _rule(level: float = 0.05, power: float = 0.8, overlap: float = 0.0) -> Rule:
@@ -95,10 +100,10 @@ def test_the_sign_flip_test_finds_it_with_about_as_many_seeds() -> None:
 
 
 def test_the_interval_of_overlapping_splits_is_in_the_power() -> None:
-    """Simulated as Nadeau and Bengio have it: a mean whose variance is (1/n + overlap)·std²."""
+    """Further seeds split the same samples: their mean varies by std²/n, the interval is wider."""
     seeds, overlap, effect, repetitions = 15, 0.2, 1.6, 20_000
     rng = np.random.default_rng(4)
-    mean = effect + np.sqrt(1 / seeds + overlap) * rng.normal(size=repetitions)
+    mean = effect + np.sqrt(1 / seeds) * rng.normal(size=repetitions)
     std = np.sqrt(rng.chisquare(seeds - 1, size=repetitions) / (seeds - 1))
     half = stats.t.ppf(0.975, seeds - 1) * std * np.sqrt(1 / seeds + overlap)
     # At the level of a family of 300, the test may be the stricter one.
@@ -222,3 +227,18 @@ def test_the_interval_of_seeds_holds_the_true_number_as_often_as_it_says(
             inside += needed.low <= true <= (needed.high or math.inf)
     assert made > 100
     assert inside / made >= 0.85
+
+
+def test_tests_that_go_together_need_fewer_seeds_than_are_named() -> None:
+    """Bonferroni's level is a bound: settings share a baseline and, of equivalence, the margin."""
+    family, std = 25, 0.04
+    seeds = seeds_for_equivalence(0.0, std, 0.05, _rule(0.05 / family))
+    assert seeds is not None
+    rng = np.random.default_rng(0)
+    shown = 0
+    for _ in range(40):
+        own, baseline = rng.normal(0, std / math.sqrt(2), size=(2, seeds - 3, family))
+        changes = own - baseline[:, :1]
+        changes[:, 1 : family // 2] += 0.3  # not equivalent
+        shown += equivalences(changes, 0.05, 0.95)[0].shown
+    assert shown / 40 >= 0.8

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.config import Params, Run
+from offset_autoencoder.config.schema import Anomaly, Evaluate
 from offset_autoencoder.evaluation.comparison import Comparison, compare
 from offset_autoencoder.evaluation.selection import TUNED, select_settings, selection_note
 from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design, mean_and_interval
@@ -148,8 +149,8 @@ def test_a_noise_level_can_be_selected_too(make_params: MakeParams) -> None:
 
 def test_unequal_budgets_are_said(make_params: MakeParams, params: Params) -> None:
     assert params.budget_warning == (
-        "unequal budgets: evaluate.select takes the best setting out of 1 of plain; "
-        "3 of none, gaussian, frozen"
+        "unequal budgets: evaluate.select takes the best setting out of 1 of `plain`; "
+        "3 of `none`, `gaussian`, `frozen`"
     )
     same: dict[str, Any] = {name: keys for name, keys in MODELS.items() if name != "plain"}
     assert not make_params(models=same, evaluate={"select": ["train.learning_rate"]}).budget_warning
@@ -175,8 +176,10 @@ def test_where_splits_vary_each_seed_selects_for_itself(params: Params) -> None:
     assert none.picked == "learning_rate=0.2 (2), learning_rate=0.3 (1)"
     assert none.candidates == 3
     assert none.validation.mean == pytest.approx(7 / 3)
-    half = none.validation.half / mean_and_interval([1, 2, 4], 0.95).half
-    assert half == pytest.approx(np.sqrt(1 + 3 * VARIES.validation_overlap))
+    ratio = np.sqrt(1 + 3 * VARIES.validation_overlap)
+    half = ratio * mean_and_interval([1, 2, 4], 0.95).half
+    assert none.validation.high == pytest.approx(7 / 3 + half)
+    assert none.validation.low == 0  # no squared error is below it
     # Where all seeds agree it is that setting; what sweeps none of the keys has no pick to name.
     assert found[SELECTED[1]].picked == "learning_rate=0.3 (3)"
     assert found["plain"].picked == ""
@@ -241,5 +244,10 @@ def test_selection_per_seed_flatters_nothing(make_params: MakeParams) -> None:
 
 
 def test_what_the_test_split_has_to_do_with_it_is_said() -> None:
-    assert "the test split has no part in it" in selection_note(ONE_SPLIT)
-    assert "Each seed selects for itself" in selection_note(VARIES)
+    assert "the test split has no part in it" in selection_note(ONE_SPLIT, Evaluate())
+    assert "Each seed selects for itself" in selection_note(VARIES, Evaluate())
+    detecting = Evaluate(metric="auroc", anomaly=Anomaly(normal=[0], error="mae"))
+    note = selection_note(VARIES, detecting)
+    assert note.startswith(
+        "AUROC is compared, yet validation has no anomalies: there mean absolute"
+    )

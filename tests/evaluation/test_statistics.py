@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from offset_autoencoder.config import SplitName
+from offset_autoencoder.config import Params, SplitName
+from offset_autoencoder.config.schema import Anomaly, Evaluate
 from offset_autoencoder.evaluation import metrics, statistics
-from offset_autoencoder.evaluation.metric_sums import reconstruction_metrics
+from offset_autoencoder.evaluation.comparison import compare
+from offset_autoencoder.evaluation.decoding import reconstruction_metrics
 from offset_autoencoder.evaluation.sign_flips import align
 from offset_autoencoder.evaluation.statistics import (
     Design,
@@ -21,6 +24,7 @@ from offset_autoencoder.evaluation.statistics import (
     relative_change,
     two_way_interval,
 )
+from offset_autoencoder.evaluation.summary import RunRow, summarise
 
 Floats = list[float]
 
@@ -267,3 +271,27 @@ def test_intervals_over_splits_cover_another_data_set(split: SplitName, size: in
         estimate = mean_and_interval(means, 0.95, design.overlap_on(split))
         covered += estimate.low <= 0 <= estimate.high
     assert covered / 400 > 0.92  # of training samples 0.6 by the overlap of test samples
+
+
+def test_intervals_end_where_a_metric_does(make_params: Callable[..., Params]) -> None:
+    """Of means, differences and changes; what they rest on, mean and standard deviation, stays."""
+    models = {"none": {"offset": "none"}, "gaussian": {"offset": "none", "stddev": 0.1}}
+    params = make_params(seeds=2, models=models)
+    values = {"none": (0.5, 0.99), "gaussian": (0.99, 0.6)}
+    rows = [
+        RunRow(run.label, run, "finished", {"auroc": values[run.setting.label][run.seed]})
+        for run in params.runs
+    ]
+    both = summarise(rows, params.settings, "auroc")
+    by_label = {item.setting.label: item.estimate for item in both}
+    for label, own in values.items():
+        whole, cut = mean_and_interval(own, 0.95), by_label[label]
+        assert whole.high > 1
+        assert (cut.mean, cut.std) == (whole.mean, whole.std)
+        assert (cut.low, cut.high) == (max(whole.low, 0), 1)
+        assert (whole.is_cut, cut.is_cut) == (False, True)
+    evaluate = Evaluate(metric="auroc", baselines=["none"], anomaly=Anomaly(normal=[0]))
+    (item,) = compare(rows, params.settings, evaluate)[:1]
+    assert (item.difference.low, item.difference.high) == (-1, 1)
+    assert item.equivalence.change.low == -1
+    assert item.equivalence.change.is_cut

@@ -44,7 +44,7 @@ def test_tree_is_by_model_and_swept_values_and_is_json(
     gone = (runs["rms"] == 0.1) & (runs["seed"] < 2)
     runs.loc[gone, "status"] = "diverged"
     runs.loc[gone, "mse"] = np.nan
-    tree = metrics_tree(run_rows(params, runs), params.settings, metric="mse", confidence=0.95)
+    tree = metrics_tree(run_rows(params, runs), params.settings, metric="mse")
     write_json(tmp_path / "metrics.json", tree)
     assert read_json(tmp_path / "metrics.json") == tree
     assert set(tree) == {"none", "gaussian", "frozen"}
@@ -68,7 +68,7 @@ def test_where_one_split_is_used_the_metric_has_an_interval_over_samples_too(
         dataclasses.replace(row, sample_errors=np.float32(row.metrics["mse"]) + spread)
         for row in run_rows(params, make_runs(params, {}))
     ]
-    common: dict[str, Any] = {"metric": "mse", "confidence": 0.95}
+    common: dict[str, Any] = {"metric": "mse"}
     leaf = metrics_tree(rows, params.settings, **common)["none"]
     expected = two_way_interval(np.array([row.sample_errors for row in rows[:3]]), 0.95)
     assert leaf["mse"]["two_way_low"] == pytest.approx(expected.low)
@@ -89,9 +89,7 @@ def test_one_seed_and_infinite_values_are_null(
     params = make_params(seeds=1)
     runs = make_runs(params, {})
     runs["psnr"] = np.inf
-    leaf = metrics_tree(run_rows(params, runs), params.settings, metric="mse", confidence=0.95)[
-        "none"
-    ]
+    leaf = metrics_tree(run_rows(params, runs), params.settings, metric="mse")["none"]
     assert leaf["mse"]["mean"] is not None
     assert [leaf["mse"][name] for name in ("low", "high")] == [None] * 2
     assert leaf["psnr"]["mean"] is None
@@ -106,7 +104,7 @@ def test_a_metric_that_a_setting_does_not_have_is_left_out(
     gone = runs["model"] == "none"
     runs.loc[gone, "status"] = "diverged"
     runs.loc[gone, ["mse", "psnr", "mse_as_trained", "mse_clean"]] = np.nan
-    tree = metrics_tree(run_rows(params, runs), params.settings, metric="mse", confidence=0.95)
+    tree = metrics_tree(run_rows(params, runs), params.settings, metric="mse")
     assert set(tree["gaussian"]["stddev=0.1"]) == {"mse", "mse_as_trained", "mse_clean"}
     assert tree["none"] == {"diverged": 10}
 
@@ -115,14 +113,14 @@ def test_bounds_are_of_those_who_have_them(make_params: MakeParams, make_runs: M
     models = {"none": {"offset": "none"}, "vae": {"system": "vae"}}
     params = make_params(models=models)
     runs = make_runs(params, {})
-    assert summarise_bounds(run_rows(params, runs), params.settings, 0.95) == []
+    assert summarise_bounds(run_rows(params, runs), params.settings) == []
     of_vae = runs["model"] == "vae"
     for index, name in enumerate(("elbo", "nll", "kl")):
         runs.loc[of_vae, name] = index + np.arange(10.0)
-    bounds = summarise_bounds(run_rows(params, runs), params.settings, 0.95)
+    bounds = summarise_bounds(run_rows(params, runs), params.settings)
     found = [(bound.setting.label, bound.metric, bound.estimate.mean) for bound in bounds]
     assert found == [("vae", "elbo", 4.5), ("vae", "nll", 5.5), ("vae", "kl", 6.5)]
-    tree = metrics_tree(run_rows(params, runs), params.settings, metric="mse", confidence=0.95)
+    tree = metrics_tree(run_rows(params, runs), params.settings, metric="mse")
     assert tree["vae"]["kl"]["mean"] == 6.5
     assert "kl" not in tree["none"]
 
@@ -142,7 +140,7 @@ def test_one_setting_a_model_all_at_the_middle_power(
         }
     )
     runs = make_runs(params, {"gaussian stddev=0.2": -1, "rates rms=0.05 learning_rate=0.01": -1})
-    chosen = at_one_rms(summarise(run_rows(params, runs), params.settings, "mse", 0.95))
+    chosen = at_one_rms(summarise(run_rows(params, runs), params.settings, "mse"))
     assert [summary.setting.label for summary in chosen] == [
         "none",
         "gaussian stddev=0.1",
@@ -151,9 +149,9 @@ def test_one_setting_a_model_all_at_the_middle_power(
         "rates rms=0.1 learning_rate=0.001",
     ]
     runs.loc[runs["model"] == "none", "status"] = "diverged"
-    assert len(at_one_rms(summarise(run_rows(params, runs), params.settings, "mse", 0.95))) == 4
+    assert len(at_one_rms(summarise(run_rows(params, runs), params.settings, "mse"))) == 4
     plain = make_params(models={"none": {"offset": "none", "learning_rate": [1e-3, 1e-2]}})
-    summaries = summarise(run_rows(plain, make_runs(plain, {})), plain.settings, "mse", 0.95)
+    summaries = summarise(run_rows(plain, make_runs(plain, {})), plain.settings, "mse")
     assert [one.setting.label for one in at_one_rms(summaries)] == ["none learning_rate=0.001"]
 
 
@@ -254,7 +252,7 @@ def test_shown_epochs_are_few_and_reach_both_ends(last: int) -> None:
 
 def test_stopped_runs_stay_in_the_mean(make_params: MakeParams) -> None:
     losses = [np.array([3.0, 1.0, 2.0]), np.array([4.0, 3.0, 3.0, 2.0, 1.0])]
-    (curve,) = learning_curves(zip(make_params().runs, losses, strict=False), confidence=0.95)
+    (curve,) = learning_curves(zip(make_params().runs, losses, strict=False))
     assert curve.epochs.tolist() == [1, 2, 3, 4, 5]
     assert curve.mean.tolist() == [3.5, 2.0, 2.0, 1.5, 1.0]
     assert curve.runs == 2
@@ -272,7 +270,7 @@ def test_gaps_are_paired_by_seed_and_above_zero_where_training_is_better(
         for run in params.runs
         if run.seed != 4
     ]
-    summaries = summarise_generalization_gaps(pairs, metric=metric, confidence=0.95)
+    summaries = summarise_generalization_gaps(pairs, metric=metric)
     assert [item.setting for item in summaries] == list(params.settings)
     train = np.array([0.01 * (1 + seed) for seed in range(10) if seed != 4])
     for item in summaries:

@@ -17,10 +17,6 @@ from offset_autoencoder.evaluation.encoder_adaptation import (
     summarise_encoder_adaptation,
 )
 from offset_autoencoder.evaluation.examples import Reconstructions
-from offset_autoencoder.evaluation.intervention_summary import (
-    Trial,
-    summarise_interventions,
-)
 from offset_autoencoder.evaluation.interventions import (
     EXCHANGES,
     GAUSSIAN,
@@ -30,7 +26,13 @@ from offset_autoencoder.evaluation.interventions import (
     PERMUTED,
     Exchanges,
 )
-from offset_autoencoder.evaluation.offset_effects import AGAINST, QUANTITIES, OffsetEffects
+from offset_autoencoder.evaluation.offset_effects import (
+    AGAINST,
+    QUANTITIES,
+    OffsetEffects,
+    Trial,
+    summarise_interventions,
+)
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict, judge_offsets
 from offset_autoencoder.evaluation.probes import Probe, summarise_probes
 from offset_autoencoder.evaluation.results import ExperimentResults
@@ -108,7 +110,7 @@ def make_report(
             val_losses.append((run, losses))
     evaluate = params.evaluate.model_copy(update={"metric": "mse"})
     comparisons = compare(rows, params.settings, evaluate)
-    summaries = summarise(rows, params.settings, "mse", 0.95)
+    summaries = summarise(rows, params.settings, "mse")
     return Report(params, rows, summaries, comparisons, val_losses)
 
 
@@ -149,10 +151,10 @@ def make_findings(params: Params, metric: str = "mse", labels: bool = True) -> d
         probes.append((run, found))
         gaps.append((run, (0.9 * own, changed[OWN][metric])))
     return {
-        "interventions": summarise_interventions(measured, confidence=0.95),
-        "probes": summarise_probes(probes, confidence=0.95),
-        "encoder_adaptations": summarise_encoder_adaptation(adaptations, confidence=0.95),
-        "generalization_gaps": summarise_generalization_gaps(gaps, metric=metric, confidence=0.95),
+        "interventions": summarise_interventions(measured),
+        "probes": summarise_probes(probes),
+        "encoder_adaptations": summarise_encoder_adaptation(adaptations),
+        "generalization_gaps": summarise_generalization_gaps(gaps, metric=metric),
     }
 
 
@@ -204,11 +206,11 @@ def make_whole(made: Report, *, samples: str = "images", **changes: Any) -> Expe
     whole = ExperimentResults(
         params=params,
         runs=made.runs,
-        metrics_tree=metrics_tree(made.runs, params.settings, metric="mse", confidence=0.95),
+        metrics_tree=metrics_tree(made.runs, params.settings, metric="mse"),
         comparisons=made.comparisons,
         summaries=made.summaries,
         bounds=[],
-        curves=learning_curves(made.val_losses, confidence=0.95),
+        curves=learning_curves(made.val_losses),
         **make_findings(params),
         verdicts=make_verdicts(params),
         reconstructions=(

@@ -45,8 +45,9 @@ def _flat(text: str) -> str:
 def test_its_file_has_the_budget_and_the_comparison_of_each(project: Project) -> None:
     with (project.reports / "tuned.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    columns = ["model", "setting", "learning_rate", "stddev", "rms", "candidates", "validation"]
-    assert list(rows[0])[:7] == columns
+    columns = ["model", "setting", "learning_rate", "stddev", "rms", "candidates"]
+    assert list(rows[0])[:8] == [*columns, "validation_metric", "validation"]
+    assert {row["validation_metric"] for row in rows} == {"mse"}
     results = project.results
     assert [row["setting"].split()[0] for row in rows if not row["baseline"]] == ["none"]
     rows = [row for row in rows if row["baseline"]]
@@ -159,9 +160,9 @@ def test_the_terminal_has_a_table_of_its_own_for_them(width: int) -> None:
         own = [line for line in after.splitlines() if line.startswith(item.setting.label + " ")]
         assert own, item.setting.label
     assert "unequal budgets" in _flat(after)
-    assert "no twice setting that matches" not in _flat(before)
+    assert "no `twice` setting that matches" not in _flat(before)
     # The own baseline of one model is a table of one line.
-    lines = before[before.index("against twice") :].splitlines()
+    lines = before[before.index("against `twice`") :].splitlines()
     assert [line.split()[0] for line in lines[1:] if line.startswith(("wide", "pca", "none"))][
         :1
     ] == ["wide"]

@@ -26,6 +26,10 @@ def _estimate(mean: float, half: float = NAN) -> Estimate:
         (_estimate(NAN), True, "-"),
         (_estimate(math.inf), True, "inf"),
         (_estimate(5e6, 1.0), True, "+5.00e+08 ± 100.0"),
+        (_estimate(0.95, 0.32).within((0, 1)), True, "+95.0 [+63.0, +100.0]"),
+        (_estimate(0.95, 0.32).within((0, 1)), False, "+95.0"),
+        (_estimate(0.95, 0.05).within((0, 1)), True, "+95.0 ± 5.0"),
+        (_estimate(0.5).within((0, 1)), True, "+50.0"),
     ],
 )
 def test_what_is_known_is_shown(estimate: Estimate, interval: bool, expected: str) -> None:

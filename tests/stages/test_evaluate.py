@@ -221,7 +221,7 @@ def test_the_table_is_printed(evaluated: tuple[Path, list[str]]) -> None:
     assert "mean squared error on the test split" in printed[0]
     for label in ("none", "noise stddev=0", "noise stddev=0.2", "both"):
         assert any(line.strip().startswith(label) for line in printed), label
-    assert "diverged: linear learning_rate=1e+30, 2 of 2 runs" in printed
+    assert "diverged: `linear learning_rate=1e+30`, 2 of 2 runs" in printed
     assert max(map(len, printed)) <= 80
 
 
@@ -423,7 +423,7 @@ def test_all_diverged_is_still_reported(project: Path, experiment: Experiment) -
     )
     with experiment.without_training():
         experiment.train()
-    assert "diverged: linear, 2 of 2 runs" in experiment.evaluate()
+    assert "diverged: `linear`, 2 of 2 runs" in experiment.evaluate()
     assert json.loads(Path("reports/metrics.json").read_text()) == {"linear": {"diverged": 2}}
     assert [row["status"] for row in table("reports/runs.csv")] == ["diverged", "diverged"]
     pictures = {path.name for path in Path("reports/plots").glob("*.png")}

@@ -260,8 +260,8 @@ def test_models_with_unequal_budgets_are_a_warning(
     main()
     _, warning = capsys.readouterr().out.splitlines()
     assert warning == (
-        "warning: unequal budgets: evaluate.select takes the best setting out of 1 of other; "
-        "2 of none"
+        "warning: unequal budgets: evaluate.select takes the best setting out of 1 of `other`; "
+        "2 of `none`"
     )
     params(models=models, evaluate=evaluate | {"select": []})
     main()

@@ -21,7 +21,7 @@ from offset_autoencoder.config.document import read_document
 from offset_autoencoder.config.offset_kinds import OFFSETS, OffsetSection, ZeroOffset
 from offset_autoencoder.config.schema import Evaluate, Network, Tracking, Train
 from offset_autoencoder.config.systems import SYSTEMS, Model, find_conflict, sweep_value
-from offset_autoencoder.errors import InputError, did_you_mean, short_repr
+from offset_autoencoder.errors import InputError, did_you_mean, named, short_repr
 
 SECTIONS = (
     *("seeds", "data", "split", "offsets", "network"),
@@ -140,7 +140,9 @@ class Params:
             models.setdefault(len(tried), []).append(model)
         if len(models) < 2:
             return ""
-        counts = "; ".join(f"{count} of {', '.join(models[count])}" for count in sorted(models))
+        counts = "; ".join(
+            f"{count} of {', '.join(map(named, models[count]))}" for count in sorted(models)
+        )
         return f"unequal budgets: evaluate.select takes the best setting out of {counts}"
 
     def latent_dims(self, offset: str) -> tuple[int, ...]:
@@ -175,7 +177,8 @@ def parse_params(document: Mapping[str, Any], origin: str = "params.yaml") -> Pa
             raise InputError(f"{origin}: {key}", "unknown section", hint)
     for key, place in places.items():
         if key not in document:
-            raise InputError(place, "missing section", f"write '{key}: {{}}' for defaults")
+            hint = f"write '{key}: {{}}' for defaults" if key != "seeds" else "write 'seeds: 20'"
+            raise InputError(place, "missing section", hint)
     sections = {key: values.as_mapping(places[key], document[key]) for key in SECTIONS[1:]}
     sections = read_anomaly(places, sections)
     seeds = _seeds(places["seeds"], document["seeds"])

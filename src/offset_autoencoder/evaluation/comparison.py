@@ -17,25 +17,11 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import Setting
 from offset_autoencoder.config.schema import Evaluate
-from offset_autoencoder.errors import InputError
-from offset_autoencoder.evaluation import statistics, summary
-from offset_autoencoder.evaluation.metrics import higher_is_better
-from offset_autoencoder.evaluation.sample_size import (
-    Rule,
-    SeedsNeeded,
-    out_of_reach,
-    seeds_needed,
-)
+from offset_autoencoder.errors import InputError, named
+from offset_autoencoder.evaluation import sample_size, statistics, summary
+from offset_autoencoder.evaluation.metrics import higher_is_better, metric_of
 from offset_autoencoder.evaluation.selection import TUNED
 from offset_autoencoder.evaluation.sign_flips import align, joint_sign_flips, smallest_p
-from offset_autoencoder.evaluation.statistics import (
-    ONE_SPLIT,
-    Design,
-    Equivalence,
-    Estimate,
-    number,
-    percent,
-)
 from offset_autoencoder.evaluation.summary import RunRow
 
 Outcome = Literal[
@@ -54,15 +40,15 @@ class Comparison:
     setting: Setting
     baseline: Setting
     metric: str  # its column in runs.csv
-    difference: Estimate  # setting − baseline over the seeds that both finished
+    difference: statistics.Estimate  # setting − baseline over the seeds that both finished
     p: float  # two-sided p of the sign-flip test
     p_corrected: float  # corrected within (metric, baseline model)
-    equivalence: Equivalence  # corrected in the same family, by itself
-    needed: SeedsNeeded  # if the difference is as seen
+    equivalence: statistics.Equivalence  # corrected in the same family, by itself
+    needed: sample_size.SeedsNeeded  # if the difference is as seen
     wins: int  # seeds at which the setting is better
     ties: int
     family: int  # how many comparisons were corrected together
-    two_way: Estimate | None = None  # of the difference, over seeds and test samples
+    two_way: statistics.Estimate | None = None  # of the difference, over seeds and test samples
     outcome: Outcome = "inconclusive"
     verdict: str = ""  # the outcome in a sentence
 
@@ -98,7 +84,7 @@ def compare(
     rows: Sequence[RunRow],
     settings: Sequence[Setting],
     evaluate: Evaluate,
-    design: Design = ONE_SPLIT,
+    design: statistics.Design = statistics.ONE_SPLIT,
     *,
     selected: Collection[str] = (),
 ) -> list[Comparison]:
@@ -159,9 +145,10 @@ def _pair(
 
 
 def _compare_family(
-    pairings: Sequence[_Pairing], column: str, evaluate: Evaluate, design: Design
+    pairings: Sequence[_Pairing], column: str, evaluate: Evaluate, design: statistics.Design
 ) -> list[Comparison]:
-    confidence, seeds = evaluate.confidence, [item.seeds for item in pairings]
+    confidence, overlap = evaluate.confidence, design.overlap
+    seeds = [item.seeds for item in pairings]
     sides = [
         (summary.values_of(item.own, column), summary.values_of(item.other, column))
         for item in pairings
@@ -170,14 +157,18 @@ def _compare_family(
     tested = align(paired, seeds)
     p, corrected = joint_sign_flips(tested)
     family = int(np.sum(~np.isnan(p)))
-    rule = Rule(1 - confidence, confidence, evaluate.power, design.overlap)
+    rule = sample_size.Rule(1 - confidence, confidence, evaluate.power, overlap)
     changes = align([statistics.relative_change(own, other, column) for own, other in sides], seeds)
-    equivalences = statistics.equivalences(changes, evaluate.margin, confidence, design.overlap)
-    sign = 1 if higher_is_better(column) else -1
-    comparisons = []
+    equivalences = statistics.equivalences(changes, evaluate.margin, confidence, overlap)
+    metric, comparisons = metric_of(column), []
     for index, (pairing, equivalence) in enumerate(zip(pairings, equivalences, strict=True)):
-        gain = sign * paired[index]
-        difference = statistics.mean_and_interval(paired[index], confidence, design.overlap)
+        gain = paired[index] if metric.higher_is_better else -paired[index]
+        difference = statistics.mean_and_interval(
+            paired[index], confidence, overlap, metric.difference_bounds
+        )
+        two_way = None
+        if column == evaluate.metric:
+            two_way = summary.over_samples_too(pairing.own, design, baseline=pairing.other)
         comparison = Comparison(
             setting=pairing.setting,
             baseline=pairing.baseline,
@@ -186,16 +177,12 @@ def _compare_family(
             p=float(p[index]),
             p_corrected=float(corrected[index]),
             equivalence=equivalence,
-            needed=seeds_needed(difference, equivalence, family=family, rule=rule),
+            needed=sample_size.seeds_needed(difference, equivalence, family=family, rule=rule),
             wins=int(np.sum(gain > 0)),
             ties=int(np.sum(gain == 0)),
             family=family,
+            two_way=two_way,
         )
-        if column == evaluate.metric:
-            two_way = summary.over_samples_too(
-                pairing.own, confidence, design, baseline=pairing.other
-            )
-            comparison = replace(comparison, two_way=two_way)
         outcome = _outcome(comparison, pairing, 1 - confidence)
         if outcome == "inconclusive" and _p_within_reach(tested, index) > 1 - confidence:
             outcome = "too few seeds"
@@ -250,7 +237,7 @@ def _sentence(item: Comparison, pairing: _Pairing, evaluate: Evaluate) -> str:
     """The outcome with the numbers behind it: no more than these show."""
     outcome, difference, equivalence = item.outcome, item.difference, item.equivalence
     confidence, power = evaluate.confidence, evaluate.power
-    baseline, left_out = item.baseline.label, pairing.left_out
+    baseline, left_out = named(item.baseline.label), pairing.left_out
     if outcome == "diverged":
         return f"diverged: no run finished that could be compared with {baseline}"
     if not item.pairs:
@@ -264,22 +251,23 @@ def _sentence(item: Comparison, pairing: _Pairing, evaluate: Evaluate) -> str:
         return f"not comparable with {baseline}: a value is not finite{after}"
     shown = outcome in ("better", "worse")
     sign = -1 if shown and difference.mean < 0 else 1
-    parts = [] if shown else [f"difference {number(difference.mean)}"]
+    parts = [] if shown else [f"difference {statistics.number(difference.mean)}"]
     if item.pairs > 1:
-        interval = f"{percent(confidence)} interval {_ends(difference, sign)}"
+        interval = f"{statistics.percent(confidence)} interval {_ends(difference, sign)}"
         if item.two_way is not None:
             interval += f", {_ends(item.two_way, sign)} over test samples too"
         parts.append(interval)
     parts.append(f"corrected p {statistics.probability(item.p_corrected)}")
     parts.append(f"better at {item.wins} of {item.pairs} seeds")
     numbers = ", ".join([*parts, f"{item.ties} tied"] if item.ties else parts)
-    within = f"within {percent(equivalence.margin)}"
-    change = f"error {statistics.change_percent(equivalence.change)}, "
+    within = f"within {statistics.percent(equivalence.margin)}"
+    error = metric_of(item.metric).error_label
+    change = f"{error} {statistics.change_percent(equivalence.change)}, "
     change += f"corrected p {statistics.probability(equivalence.p_corrected)}"
     if outcome == "equivalent":
         return f"equivalent to {baseline} {within} ({change}; {numbers}){after}"
     if shown:
-        size = number(abs(difference.mean))
+        size = statistics.number(abs(difference.mean))
         small = f", yet equivalent {within} ({change})" if equivalence.shown else ""
         return f"{outcome} than {baseline} by {size} ({numbers}){small}{after}"
     alone = _outcome(replace(item, two_way=None), pairing, 1 - confidence)
@@ -289,11 +277,11 @@ def _sentence(item: Comparison, pairing: _Pairing, evaluate: Evaluate) -> str:
         found = item.needed.finds == "equivalence"
         finds = f"show them equivalent {within}" if found else "tell them apart"
         after = (
-            f"; if the difference is as seen, about {item.needed.seeds} seeds "
-            f"({item.needed.span}) would {finds} with {percent(power)} power{after}"
+            f"; if the difference is as seen, at most about {item.needed.seeds} seeds "
+            f"({item.needed.span}) would {finds} with {statistics.percent(power)} power{after}"
         )
     elif item.needed.none_settles:
-        after = f"; {out_of_reach(item.needed.floor, 'the change')}{after}"
+        after = f"; {sample_size.out_of_reach(item.needed.floor, 'the change')}{after}"
     if outcome == "too few seeds":
         seeds = "1 seed" if item.pairs == 1 else f"{item.pairs} seeds"
         return (
@@ -304,9 +292,9 @@ def _sentence(item: Comparison, pairing: _Pairing, evaluate: Evaluate) -> str:
     return f"{against} {within} ({numbers}){after}"
 
 
-def _ends(estimate: Estimate, sign: int) -> str:
+def _ends(estimate: statistics.Estimate, sign: int) -> str:
     low, high = sorted((sign * estimate.low, sign * estimate.high))
-    return f"{number(low)} to {number(high)}"
+    return f"{statistics.number(low)} to {statistics.number(high)}"
 
 
 def match_baseline(

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import Run, Setting
-from offset_autoencoder.evaluation.metrics import Array, Decode, Float64
-from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design, Estimate, mean_and_interval
+from offset_autoencoder.evaluation.decoding import BLOCK_VALUES
+from offset_autoencoder.evaluation.metrics import AT_MOST_ONE, Array, Decode, Float64
+from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design, Estimate
 from offset_autoencoder.evaluation.summary import by_setting
 
 AdaptationWord = Literal["cancels", "reinforces", "ignores", "inconclusive", "unknown"]
@@ -25,7 +26,6 @@ AdaptationWord = Literal["cancels", "reinforces", "ignores", "inconclusive", "un
 # A slope this near zero moves the code by less than a twentieth of the offset.
 SMALL_SLOPE = 0.05
 _ROUNDING = float(np.finfo(np.float32).eps)
-_BLOCK_VALUES = 2**20  # of samples that are decoded at once
 
 
 @dataclass(frozen=True)
@@ -101,10 +101,7 @@ class EncoderAdaptationSummary:
 
 
 def summarise_encoder_adaptation(
-    adaptations: Iterable[tuple[Run, EncoderAdaptation | None]],
-    *,
-    confidence: float,
-    design: Design = ONE_SPLIT,
+    adaptations: Iterable[tuple[Run, EncoderAdaptation | None]], *, design: Design = ONE_SPLIT
 ) -> list[EncoderAdaptationSummary]:
     """The adaptation of every setting whose runs have one."""
     summaries = []
@@ -114,11 +111,9 @@ def summarise_encoder_adaptation(
             [item.slope for item in items],
             [plain for _, plain in pairs],
             [own - plain for own, plain in pairs],
-            [item.explained for item in items],
         )
-        slope, plain, learnt, explained = (
-            mean_and_interval(values, confidence, design.overlap) for values in per_seed
-        )
+        slope, plain, learnt = (design.estimate(values) for values in per_seed)
+        explained = design.estimate([item.explained for item in items], bounds=AT_MOST_ONE)
         word = adaptation_word(learnt)
         summaries.append(EncoderAdaptationSummary(setting, slope, plain, learnt, explained, word))
     return summaries
@@ -141,7 +136,7 @@ def donor_shift(
     """
     moved, whole = 0.0, 0.0
     # Without a code the decoder encodes all samples again, whatever is asked of it.
-    size = len(x) if code is None else max(1, _BLOCK_VALUES // x.shape[1])
+    size = len(x) if code is None else max(1, BLOCK_VALUES // x.shape[1])
     for start in range(0, len(x), size):
         rows = slice(start, start + size)
         codes = None if code is None else code[rows]

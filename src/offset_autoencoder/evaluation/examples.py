@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import Run
 from offset_autoencoder.data.prepared import PreparedData, Schema
+from offset_autoencoder.evaluation.interventions import some_rows
+from offset_autoencoder.evaluation.metrics import Array
 from offset_autoencoder.evaluation.run_evaluation import Offsets
 from offset_autoencoder.models.inference import Encoded, RunInference
 from offset_autoencoder.runs.load import FinishedRun, open_runs
-
-Array = NDArray[np.float32]
 
 MOST_CODES = 250
 _MOST_IMAGES, _MOST_PROFILES = 10, 5
@@ -115,7 +115,7 @@ def codes(
     A run whose architecture names no code has none.
     """
     test, classes = data.test, data.schema.classes
-    rows = spread_rows(len(test.x))
+    rows = some_rows(len(test.x), MOST_CODES)
     labels = None if classes is None or test.y is None else [classes[i] for i in test.y[rows]]
     encoded_rows = _encoded_rows(data, runs, rows, offsets)
     by_id = {run_id: encoded.code for run_id, _, encoded in encoded_rows}
@@ -125,13 +125,6 @@ def codes(
         if (code := by_id[run_id]) is not None
         for point in code_points(name, code, test.ids[rows], labels)
     ]
-
-
-def spread_rows(samples: int, most: int = MOST_CODES) -> NDArray[np.int64]:
-    """The test rows whose codes are shown: all where they are few, else ``most`` evenly apart."""
-    if samples <= most:
-        return np.arange(samples)
-    return np.unique(np.rint(np.linspace(0, samples - 1, most)).astype(np.int64))
 
 
 def code_points(

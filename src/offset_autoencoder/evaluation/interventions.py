@@ -237,10 +237,15 @@ def intervene(
     return {item: means[item.canonical] for item in applied if item.canonical in means}
 
 
-def evenly_spaced(samples: int, most: int | None = None) -> NDArray[np.int64]:
-    """At most so many places of samples, :data:`ENOUGH_ROWS`, ascending and evenly spaced."""
-    rows = min(samples, most or ENOUGH_ROWS)
-    return np.arange(rows, dtype=np.int64) * samples // rows
+def some_rows(samples: int, most: int | None = None) -> NDArray[np.int64]:
+    """Places of samples, ascending: all, or :data:`ENOUGH_ROWS` drawn at random, always the same.
+
+    Not evenly spaced ones: of a file with a period in its order, such as days, those could all be
+    Sundays.
+    """
+    if samples <= (most := most or ENOUGH_ROWS):
+        return np.arange(samples, dtype=np.int64)
+    return np.sort(np.random.default_rng(0).choice(samples, most, replace=False))
 
 
 def draw(count: int, *, seed: int, run_seed: int, samples: int, latent_dim: int) -> Draws:

@@ -24,6 +24,12 @@ from offset_autoencoder.io.arrays import chunks
 Array = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Decode = Callable[[Array | None, Array], Array]
+Bounds = tuple[float, float]
+
+UNBOUNDED: Bounds = (-math.inf, math.inf)
+SHARE: Bounds = (0.0, 1.0)
+POSITIVE: Bounds = (0.0, math.inf)
+AT_MOST_ONE: Bounds = (-math.inf, 1.0)  # shares that are explained
 
 # What is added to the code when a metric is measured, by the suffix of its column: the run's
 # own offset as deployed; its own offset and its own Gaussian noise, as in training; neither.
@@ -93,6 +99,7 @@ class Metric:
             well these are told from the others, whom only a test split has both of.
         per_sample: From x and reconstruction to each sample's value, (n,), whose mean the metric
             is; None where it is not known to be one.
+        bounds: Its least and its greatest possible value.
     """
 
     name: str  # its column in runs.csv, and its name in params.yaml
@@ -106,6 +113,12 @@ class Metric:
     from_mse: Callable[[float, float, Domain], float] | None = None
     from_errors: Callable[[Float64, NDArray[np.bool_]], float] | None = None
     per_sample: Callable[[Float64, Float64], Float64] | None = None
+    bounds: Bounds = UNBOUNDED
+
+    @property
+    def difference_bounds(self) -> Bounds:
+        """The least and the greatest possible difference of two values."""
+        return self.bounds[0] - self.bounds[1], self.bounds[1] - self.bounds[0]
 
     @property
     def detects(self) -> bool:
@@ -117,48 +130,18 @@ class Metric:
             object.__setattr__(self, "error_label", self.label.partition(",")[0])
 
 
-def mse(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
-    """Mean squared error of reconstructions of x, both (n, features): ``mean((x' − x)²)``.
+def _crossentropy(x: Float64, reconstruction: Float64) -> Float64:
+    """``−x·ln(x') − (1 − x)·ln(1 − x')`` in nats, x' clipped to [1e-7, 1 − 1e-7] as Keras does.
 
-    Raises:
-        ValueError: where the shapes differ, or there is no sample.
-    """
-    x, reconstruction = checked_pair(x, reconstruction)
-    return float(np.mean(np.square(reconstruction - x)))
-
-
-def _mse_per_sample(x: Float64, reconstruction: Float64) -> Float64:
-    return np.mean(np.square(reconstruction - x), axis=1)
-
-
-def mae(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
-    """Mean absolute error over samples and features: ``mean(|x' − x|)``; as `mse`."""
-    x, reconstruction = checked_pair(x, reconstruction)
-    return float(np.mean(np.abs(reconstruction - x)))
-
-
-def _mae_per_sample(x: Float64, reconstruction: Float64) -> Float64:
-    return np.mean(np.abs(reconstruction - x), axis=1)
-
-
-def binary_crossentropy(x: NDArray[Any], reconstruction: NDArray[Any]) -> float:
-    """Binary cross-entropy in nats, the mean over samples and features; arguments as in `mse`.
-
-    ``mean(−x·ln(x') − (1 − x)·ln(1 − x'))``, with x' clipped to [1e-7, 1 − 1e-7] as Keras does.
     For x strictly between 0 and 1 its least value is the entropy of x, not zero.
 
     Raises:
-        ValueError: as `mse`, and where x is outside [0, 1].
+        ValueError: where x is outside [0, 1].
     """
-    x, reconstruction = checked_pair(x, reconstruction)
     if np.min(x) < 0 or np.max(x) > 1:
         raise ValueError(f"x must lie in [0, 1], got [{np.min(x):g}, {np.max(x):g}]")
-    return float(np.mean(_crossentropy_per_sample(x, reconstruction)))
-
-
-def _crossentropy_per_sample(x: Float64, reconstruction: Float64) -> Float64:
     clipped = np.clip(reconstruction, _CLIP, 1 - _CLIP)
-    return -np.mean(x * np.log(clipped) + (1 - x) * np.log1p(-clipped), axis=1)
+    return -(x * np.log(clipped) + (1 - x) * np.log1p(-clipped))
 
 
 def _psnr(error: float, data_range: tuple[float, float] | None) -> float:
@@ -210,6 +193,20 @@ def _lacks_unit_interval(inputs: MetricInputs) -> tuple[str, str] | None:
     return None
 
 
+def _error(
+    name: str, label: str, of_element: Callable[[Float64, Float64], Float64], **options: Any
+) -> Metric:
+    """Metric that is a mean over samples and features of an error of each, (n, features)."""
+    return Metric(
+        name,
+        label,
+        lambda x, y, _: float(np.mean(of_element(x, y))),
+        per_sample=lambda x, y: np.mean(of_element(x, y), axis=1),
+        bounds=POSITIVE,
+        **options,
+    )
+
+
 def _detection(name: str, label: str, score: Callable[..., float], error_label: str) -> Metric:
     """Metric from the errors of samples, (n,), and which of them are anomalies."""
     return Metric(
@@ -221,21 +218,21 @@ def _detection(name: str, label: str, score: Callable[..., float], error_label: 
         error_label=error_label,
         lacks=_lacks_anomalies,
         from_errors=score,
+        bounds=SHARE,
     )
 
 
 METRICS: Registry[Metric] = Registry(
     "metric",
     [
-        Metric("mse", "mean squared error", lambda x, y, _: mse(x, y), per_sample=_mse_per_sample),
-        Metric("mae", "mean absolute error", lambda x, y, _: mae(x, y), per_sample=_mae_per_sample),
-        Metric(
+        _error("mse", "mean squared error", lambda x, y: np.square(y - x)),
+        _error("mae", "mean absolute error", lambda x, y: np.abs(y - x)),
+        _error(
             "binary_crossentropy",
             "binary cross-entropy, nats",
-            lambda x, y, _: binary_crossentropy(x, y),
+            _crossentropy,
             applies=lambda domain: domain.in_unit_interval,
             lacks=_lacks_unit_interval,
-            per_sample=_crossentropy_per_sample,
         ),
         Metric(
             "psnr",
@@ -255,6 +252,7 @@ METRICS: Registry[Metric] = Registry(
             error_ratio=lambda values, baseline: _ratio_of_errors(1 - values, 1 - baseline),
             error_label="mean squared error",
             from_mse=_explained_variance,
+            bounds=AT_MOST_ONE,
         ),
         _detection("auroc", "AUROC", auroc, "share of pairs in the wrong order"),
         _detection("average_precision", "average precision", average_precision, "lost precision"),

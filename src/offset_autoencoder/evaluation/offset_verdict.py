@@ -1,28 +1,13 @@
 """Verdict on each offset: what it is to the network that was trained with it.
 
-The trained network is given other vectors in the offset's place, on unseen samples (the test
-split) and on training samples. What counts is the change of the error, in units of the error of a
-network trained with nothing (of its own, as deployed, where there is none), against a margin.
-
-- **second encoder**: on unseen samples another sample's vector costs, so does the mean vector of
-  all, and the output moves to the donor. The decoder reads x from it.
-- **memorised**: on unseen samples it does not matter whose it is, on training samples it does. The
-  table was learnt by heart.
-- **noise**: it does not matter whose it is on either, nor if it is a fresh Gaussian draw of the
-  same mean and covariance; that it varies does matter.
-- **cancelled or ignored**: none of it matters, not even omitting it.
-- **other**: something else is shown, and the sentence says what.
-- **inconclusive**: something that the rule needs is not shown either way; with the quantity, and
-  about how many seeds would settle it.
-
-No network has learnt what any network would do. So the same vectors are handed to *controls* that
-never saw them (:mod:`.controls`). The first two words claim that the network makes something of
-the vectors, and need every quantity that they rest on to exceed the controls' by more than the
-margin, seed by seed. The next two claim an absence, which a network may owe to the table: their
-sentence says whether a network trained with nothing differs. Any verdict says which control is
-missing. Such words are *shown* equivalences: a test that finds nothing gives none of them.
-
-The rule itself is :func:`apply_rule`; nothing else here decides a word.
+README.md has the words and what each of them claims ("Noise, or a second encoder?");
+:func:`apply_rule` is the rule, and nothing else decides a word. A change of the error counts by a
+margin, in units of the error of a network trained with nothing (of its own, as deployed, where
+there is none). *Second encoder* and *memorised* claim that the network makes something of the
+vectors, and need every quantity that they rest on to exceed the controls' (:mod:`.controls`) by
+more than the margin, seed by seed. The next two claim an absence, and *memorised* one on unseen
+samples, which a network may owe to the table: the sentence says whether a network trained with
+nothing differs. Such words are *shown* equivalences: a test that finds nothing gives none of them.
 """
 
 from __future__ import annotations
@@ -36,6 +21,7 @@ from offset_autoencoder.config import Setting
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation import statistics
 from offset_autoencoder.evaluation.controls import CONTROLS, NOTHING, Network, decodes_sum
+from offset_autoencoder.evaluation.metrics import METRICS
 from offset_autoencoder.evaluation.offset_effects import (
     CHANGES,
     DONOR_SHIFT,
@@ -148,10 +134,19 @@ def apply_rule(offset: OffsetVerdict) -> Ruling:
         learnt = of_training == "more" and _beyond(offset, f"permuted{TRAIN}") is None
         seen = "on training samples it matters whose it is; " if learnt else ""
         return _unclear("permuted", seen)
-    no_matter = "it does not matter whose it is on unseen samples"
+    unseen = "on unseen samples"
+    no_matter = f"it does not matter whose it is {unseen}"
     if of_training == "more":
         return _beyond(offset, f"permuted{TRAIN}") or Ruling(
-            "memorised", f"{no_matter}, on training samples it does: the table was learnt by heart"
+            "memorised",
+            f"{no_matter}, on training samples it does: the table was learnt by heart"
+            + _to_others(
+                offset,
+                ("permuted",),
+                f"{unseen} it matters no more",
+                f"it does matter {unseen}",
+                f"that {unseen} it is otherwise",
+            ),
         )
     if of_training == "less":
         reason = f"{no_matter}; on training samples its own does more harm than another's"
@@ -215,7 +210,13 @@ def _unclear(quantity: str, seen: str = "") -> Ruling:
     return Ruling("inconclusive", reason, quantity)
 
 
-def _to_others(offset: OffsetVerdict, quantities: Sequence[str], alike: str, unlike: str) -> str:
+def _to_others(
+    offset: OffsetVerdict,
+    quantities: Sequence[str],
+    alike: str,
+    unlike: str,
+    otherwise: str = "that it is otherwise",
+) -> str:
     """Clause on whether an absence is that of the network trained with nothing, too."""
     if NOTHING not in offset.beyond:
         return ""
@@ -225,7 +226,7 @@ def _to_others(offset: OffsetVerdict, quantities: Sequence[str], alike: str, unl
         return f"; {network} {unlike}"
     if shifts == {"same"}:
         return f"; {alike} {network}: a property of the table, not of the network"
-    return f"; that it is otherwise {network} is not shown"
+    return f"; {otherwise} {network} is not shown"
 
 
 def judge_offsets(
@@ -314,10 +315,11 @@ def missing_controls(verdict: OffsetVerdict) -> str:
 
 def _sentence(verdict: OffsetVerdict, reason: str, confidence: float) -> str:
     """The verdict with the figures behind it; changes are shares of the baseline's error."""
-    unit = f"the error of a network {NOTHING}" if verdict.has_baseline else "its own error"
+    error = METRICS[verdict.metric].error_label
+    unit = f"that of a network {NOTHING}" if verdict.has_baseline else "its own as deployed"
     finite = math.isfinite(verdict.effects["omitted"].change.half)
     intervals = f", {percent(confidence)} intervals" if finite else ""
-    parts = [f"change of the error as a share of {unit}{intervals}"]
+    parts = [f"change of the {error} as a share of {unit}{intervals}"]
     for samples, suffix in (("unseen", ""), ("training", TRAIN)):
         changes = {_NAMES[name]: verdict.effects[name + suffix].change for name in EXCHANGE_NAMES}
         parts += _listed(f"{samples} samples", changes)
@@ -346,7 +348,7 @@ def _sentence(verdict: OffsetVerdict, reason: str, confidence: float) -> str:
     if verdict.word != "inconclusive" and (missing := missing_controls(verdict)):
         more = f"; {missing}"
     if verdict.seeds_needed:
-        more += f"; about {verdict.seeds_needed} seeds would settle it if that is as seen"
+        more += f"; at most about {verdict.seeds_needed} seeds would settle it if that is as seen"
     elif math.isfinite(verdict.floor):
         of_shift = verdict.unsettled.startswith(DONOR_SHIFT)
         more += f"; {out_of_reach(verdict.floor, 'the donor shift' if of_shift else 'the change')}"

@@ -20,10 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import Run, Setting
-from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design, Estimate, mean_and_interval
+from offset_autoencoder.evaluation.metrics import AT_MOST_ONE, SHARE, Bounds, Float64
+from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design, Estimate
 from offset_autoencoder.evaluation.summary import by_setting
-
-Float64 = NDArray[np.float64]
 
 BLOCK_ROWS = 4096
 _ROUNDING = 1e-12  # a feature that varies by less than this share of its mean is constant
@@ -284,23 +283,18 @@ class ProbeSummary:
 
 
 def summarise_probes(
-    probes: Iterable[tuple[Run, Mapping[str, Probe]]],
-    *,
-    confidence: float,
-    design: Design = ONE_SPLIT,
+    probes: Iterable[tuple[Run, Mapping[str, Probe]]], *, design: Design = ONE_SPLIT
 ) -> list[ProbeSummary]:
     """Every part of every setting, from :func:`probe_parts` of each run."""
     return [
-        _summary(setting, part, present, confidence, design)
+        _summary(setting, part, present, design)
         for setting, runs in by_setting(probes)
         for part in PARTS
         if (present := [parts[part] for parts in runs if part in parts])
     ]
 
 
-def _summary(
-    setting: Setting, part: str, probes: Sequence[Probe], confidence: float, design: Design
-) -> ProbeSummary:
+def _summary(setting: Setting, part: str, probes: Sequence[Probe], design: Design) -> ProbeSummary:
     from scipy.special import ndtri
 
     explained = [(item.explained, item.explained_error) for item in probes]
@@ -308,13 +302,13 @@ def _summary(
     accuracies = [(share, error) for share, error in pairs if share is not None]
     shared = part == "offset" and len({share for share, _ in explained}) == 1
 
-    def estimate(measured: Sequence[tuple[float, float]]) -> Estimate:
+    def estimate(measured: Sequence[tuple[float, float]], bounds: Bounds) -> Estimate:
         if not shared:
-            return mean_and_interval([share for share, _ in measured], confidence, design.overlap)
+            return design.estimate([share for share, _ in measured], bounds=bounds)
         share, error = measured[0]
-        half = float(ndtri((1 + confidence) / 2)) * error
-        return Estimate(share, 0.0, share - half, share + half, len(probes))
+        half = float(ndtri((1 + design.confidence) / 2)) * error
+        return Estimate(share, 0.0, share - half, share + half, len(probes)).within(bounds)
 
-    accuracy = estimate(accuracies) if accuracies else None
+    accuracy = estimate(accuracies, SHARE) if accuracies else None
     over: Literal["seeds", "samples"] = "samples" if shared else "seeds"
-    return ProbeSummary(setting, part, estimate(explained), accuracy, over)
+    return ProbeSummary(setting, part, estimate(explained, AT_MOST_ONE), accuracy, over)

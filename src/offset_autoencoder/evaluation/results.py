@@ -10,16 +10,10 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import Params, Run, Setting
 from offset_autoencoder.config.schema import Evaluate
-from offset_autoencoder.evaluation import encoder_adaptation, probes, summary
+from offset_autoencoder.evaluation import encoder_adaptation, offset_effects, probes, summary
 from offset_autoencoder.evaluation.comparison import Comparison, compare
 from offset_autoencoder.evaluation.examples import CodePoint, Reconstructions
-from offset_autoencoder.evaluation.intervention_summary import (
-    InterventionSummary,
-    summarise_interventions,
-    trials,
-)
 from offset_autoencoder.evaluation.metrics import error_metric
-from offset_autoencoder.evaluation.offset_effects import offset_effects
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict, judge_offsets
 from offset_autoencoder.evaluation.run_evaluation import RunEvaluation
 from offset_autoencoder.evaluation.sample_errors import (
@@ -44,7 +38,7 @@ class ExperimentResults:
     summaries: Sequence[summary.SettingSummary]  # in the metric of evaluate
     bounds: Sequence[summary.SettingSummary]  # evidence lower bounds and their parts
     curves: Sequence[summary.Curve]
-    interventions: Sequence[InterventionSummary]
+    interventions: Sequence[offset_effects.InterventionSummary]
     probes: Sequence[probes.ProbeSummary]
     encoder_adaptations: Sequence[encoder_adaptation.EncoderAdaptationSummary]
     generalization_gaps: Sequence[summary.GeneralizationGap]
@@ -77,12 +71,10 @@ class ExperimentResults:
     @property
     def over_samples_too(self) -> dict[str, Estimate | None]:
         """Each setting's mean over other seeds and other test samples, by label; None without."""
-        confidence = self.evaluate.confidence
         groups = summary.rows_by_setting(self.runs, [item.setting for item in self.summaries])
         finished = {s.label: [row for row in rows if row.finished] for s, rows in groups}
         return {
-            label: summary.over_samples_too(rows, confidence, self.design)
-            for label, rows in finished.items()
+            label: summary.over_samples_too(rows, self.design) for label, rows in finished.items()
         }
 
     @property
@@ -90,11 +82,10 @@ class ExperimentResults:
         """The results cut down to the runs that validation selected, and their comparisons."""
         runs = [row for item in self.selected for row in item.rows]
         settings = [item.setting for item in self.selected]
-        metric, confidence = self.evaluate.metric, self.evaluate.confidence
         return replace(
             self,
             runs=runs,
-            summaries=summary.summarise(runs, settings, metric, confidence, self.design),
+            summaries=summary.summarise(runs, settings, self.evaluate.metric, self.design),
             comparisons=self.tuned_comparisons,
         )
 
@@ -116,14 +107,12 @@ def experiment_results(
         InputError: where the metric that is asked for is not defined for these data.
     """
     evaluate, settings = params.evaluate, params.settings
-    metric, confidence, error = evaluate.metric, evaluate.confidence, error_metric(evaluate)
+    metric, error = evaluate.metric, error_metric(evaluate)
     by_id = [(row.id, row.run, evaluations[row.id]) for row in runs if row.finished]
     measured = [(run, evaluation) for _, run, evaluation in by_id]
-    in_networks = trials(by_id)
-    exchanged = summarise_interventions(in_networks, confidence=confidence, design=design)
-    probed = probes.summarise_probes(
-        [(run, one.probes) for run, one in measured], confidence=confidence, design=design
-    )
+    in_networks = offset_effects.trials(by_id)
+    exchanged = offset_effects.summarise_interventions(in_networks, design=design)
+    probed = probes.summarise_probes([(run, one.probes) for run, one in measured], design=design)
     gaps = [
         (run, (one.train_metric, one.metrics[error]))
         for run, one in measured
@@ -136,25 +125,23 @@ def experiment_results(
     return ExperimentResults(
         params=params,
         runs=runs,
-        metrics_tree=summary.metrics_tree(
-            runs, settings, metric=metric, confidence=confidence, design=design
-        ),
+        metrics_tree=summary.metrics_tree(runs, settings, metric=metric, design=design),
         comparisons=compare(runs, settings, evaluate, design),
-        summaries=summary.summarise(runs, settings, metric, confidence, design),
-        bounds=summary.summarise_bounds(runs, settings, confidence, design),
-        curves=summary.learning_curves(val_losses, confidence=confidence, design=design),
+        summaries=summary.summarise(runs, settings, metric, design),
+        bounds=summary.summarise_bounds(runs, settings, design),
+        curves=summary.learning_curves(val_losses, design=design),
         interventions=exchanged,
         probes=probed,
         encoder_adaptations=encoder_adaptation.summarise_encoder_adaptation(
-            [(run, one.encoder_adaptation) for run, one in measured],
-            confidence=confidence,
-            design=design,
+            [(run, one.encoder_adaptation) for run, one in measured], design=design
         ),
         generalization_gaps=summary.summarise_generalization_gaps(
-            gaps, metric=error, confidence=confidence, design=design
+            gaps, metric=error, design=design
         ),
         verdicts=judge_offsets(
-            offset_effects(by_id, in_networks, exchanged, probed, metric=error), evaluate, design
+            offset_effects.offset_effects(by_id, in_networks, exchanged, probed, metric=error),
+            evaluate,
+            design,
         ),
         unconverged=unconverged,
         design=design,
@@ -168,7 +155,7 @@ def experiment_results(
         ),
         sample_errors=error_columns(*of_samples, varies=design.varies),
         thresholds=[(row, errors[row.id]) for row in runs if row.id in errors],
-        error_summaries=summarise_errors(*of_samples, confidence=confidence, design=design),
+        error_summaries=summarise_errors(*of_samples, design=design),
     )
 
 

@@ -25,7 +25,7 @@ from offset_autoencoder.evaluation.controls import (
     match_controls,
     twin_of,
 )
-from offset_autoencoder.evaluation.decoding import SplitInference
+from offset_autoencoder.evaluation.decoding import SplitInference, variance_of
 from offset_autoencoder.evaluation.encoder_adaptation import EncoderAdaptation
 from offset_autoencoder.evaluation.interventions import Draws, Exchanges, Intervention
 from offset_autoencoder.evaluation.metrics import METRICS, VALIDATION, Array, Domain
@@ -81,17 +81,22 @@ class EvaluationSamples:
     def rows(self) -> dict[SplitName, Rows]:
         """The rows of each split for what takes more than a pass over it.
 
-        All up to 32,768, and 64 MB of samples; of more, as many, evenly spaced.
+        All up to 32,768, and 64 MB of samples; of more, as many, drawn at random.
         """
         features = self.x["test"].shape[1]
         most = min(_MOST_ROWS, max(interventions.ENOUGH_ROWS, rows_per_chunk(features)))
-        return {name: interventions.evenly_spaced(len(x), most) for name, x in self.x.items()}
+        return {name: interventions.some_rows(len(x), most) for name, x in self.x.items()}
 
     @functools.cached_property
     def some(self) -> dict[SplitName, Array]:
         """The samples of those rows."""
         rows = self.rows
         return {n: x if len(x) == len(rows[n]) else take(x, rows[n]) for n, x in self.x.items()}
+
+    @functools.cached_property
+    def variances(self) -> dict[SplitName, float]:
+        """The variance of each split: see :func:`.decoding.variance_of`."""
+        return {name: variance_of(x) for name, x in self.x.items()}
 
     @functools.cached_property
     def targets(self) -> Targets:
@@ -155,7 +160,7 @@ def evaluate_runs(
     cores = available_cores()
     waiting: deque[tuple[str, Future[RunEvaluation]]] = deque()
     # Products are small, and all cores have runs of their own to evaluate.
-    _ = samples.targets  # computed once, before threads ask for them
+    _ = samples.targets, samples.variances  # computed once, before threads ask for them
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(cores) as pool:
         for run_id, opened in _opened_runs(runs, offsets, samples, evaluate):
             waiting.append((run_id, pool.submit(_evaluate, samples, evaluate, opened)))
@@ -227,7 +232,7 @@ def _handed_offsets(
     guests = dict.fromkeys(guest for ids in controls.guests.values() for guest in ids)
     places: dict[SplitName, Any] = {
         "test": slice(None),
-        "train": interventions.evenly_spaced(len(samples.rows["train"])),
+        "train": interventions.some_rows(len(samples.rows["train"])),
     }
 
     def table(run: Run, factor: float) -> dict[SplitName, Array]:
@@ -255,7 +260,9 @@ def _handed_offsets(
 def _evaluate(samples: EvaluationSamples, evaluate: Evaluate, opened: _Open) -> RunEvaluation:
     run, inference, encoded = opened.trained, opened.inference, opened.encoded
     splits = {
-        name: SplitInference(inference, x, functools.partial(opened.offsets, name))
+        name: SplitInference(
+            inference, x, functools.partial(opened.offsets, name), samples.variances[name]
+        )
         for name, x in samples.x.items()
     }
     domain = domain_of(run, samples.domain)
@@ -296,7 +303,7 @@ def _of_some(
     """Measurements on :attr:`EvaluationSamples.rows`, by field of :class:`RunEvaluation`."""
     inference, encoded = opened.inference, opened.encoded
     test, train = encoded["test"], encoded["train"]
-    places = interventions.evenly_spaced(len(train.offset))
+    places = interventions.some_rows(len(train.offset))
     x, x_train = samples.some["test"], samples.some["train"][places]
     codes_of_train = None if train.code is None else train.code[places]
     decodes: dict[SplitName, tuple[Array, Array | None, Decode]] = {

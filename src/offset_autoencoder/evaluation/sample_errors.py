@@ -15,8 +15,15 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import Setting
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.evaluation.metrics import METRICS, Array, Domain, sample_errors
-from offset_autoencoder.evaluation.statistics import Design, Estimate, mean_and_interval
+from offset_autoencoder.evaluation.metrics import (
+    METRICS,
+    SHARE,
+    Array,
+    Bounds,
+    Domain,
+    sample_errors,
+)
+from offset_autoencoder.evaluation.statistics import Design, Estimate
 from offset_autoencoder.evaluation.summary import RunRow, rows_by_setting
 
 QUANTILES = (0.9, 0.95, 0.99)
@@ -156,7 +163,6 @@ def summarise_errors(
     settings: Sequence[Setting],
     errors: Mapping[str, SampleErrors],
     *,
-    confidence: float,
     design: Design,
 ) -> list[ErrorSummary]:
     """The summary of each setting of which a run finished; arguments as of `error_columns`."""
@@ -170,8 +176,8 @@ def summarise_errors(
             found.append([np.mean(test > threshold) for threshold in of_run.thresholds])
         return np.array(found)
 
-    def estimates(values: NDArray[np.float64]) -> tuple[Estimate, ...]:
-        return tuple(mean_and_interval(value, confidence, design.overlap) for value in values.T)
+    def estimates(values: NDArray[np.float64], bounds: Bounds = SHARE) -> tuple[Estimate, ...]:
+        return tuple(design.estimate(value, bounds=bounds) for value in values.T)
 
     summaries = []
     for setting, rows in rows_by_setting(runs, settings):
@@ -182,6 +188,6 @@ def summarise_errors(
         above, detected = estimates(shares(finished, of_anomalies=False)), None
         if first.samples.is_anomaly is not None:
             detected = estimates(shares(finished, of_anomalies=True))
-        bounds_over_seeds = estimates(np.array(bounds))
-        summaries.append(ErrorSummary(setting, first.metric, bounds_over_seeds, above, detected))
+        over_seeds = estimates(np.array(bounds), METRICS[first.metric].bounds)
+        summaries.append(ErrorSummary(setting, first.metric, over_seeds, above, detected))
     return summaries

@@ -1,13 +1,16 @@
 """Sample size: the seeds that an answer needs, by the power of paired t tests and intervals.
 
-A plan, not a finding: it takes the mean and the spread that were seen for the true ones, and
-with few seeds both are known roughly, so it comes with an interval. The t tests stand for the
-sign-flip tests that are made; these need about as many seeds, one or two more where seeds are few.
+A plan, not a finding: it takes the mean and the spread that were seen for those of all seeds on
+these samples, and with few seeds both are known roughly, so it comes with an interval. Where splits
+vary, further seeds split the same samples: their mean then scatters by ``std/√n`` about that of
+all seeds, while the interval, which is about other samples, keeps the part of the overlap. The t
+tests stand for the sign-flip tests that are made; these need about as many seeds, one or two more
+where seeds are few.
 Never fewer are named than those with which a sign-flip test can reach the level at all.
 
 The level of a test among others is Bonferroni's, a share of the family's, since how the tests
-will go together is not known. Max-t asks for less where they do: for 25 comparisons that share
-a baseline, each correlated with the others by a half, 7 % fewer seeds are enough.
+will go together is not known. Max-t asks for less where they do, as comparisons with one baseline,
+and tests of equivalence even more, which have the margin in common; so it is a number at most.
 """
 
 from __future__ import annotations
@@ -41,19 +44,15 @@ class Rule(NamedTuple):
     power: float
     overlap: float = 0.0  # of splits, as in mean_and_interval
 
-    def error(self, seeds: float) -> float:
-        """The standard error of the mean, in standard deviations."""
-        return math.sqrt(1 / seeds + self.overlap)
-
     def critical(self, seeds: int, tail: float) -> float:
-        """The least distance of the mean that is a finding, in standard errors.
+        """The least distance of the mean that is a finding, in units of ``std/√seeds``.
 
         ``tail`` is the level of a one-sided test; the test itself knows of no overlap.
         """
         from scipy.special import stdtrit
 
         test, interval = stdtrit(seeds - 1, [1 - tail, (1 + self.confidence) / 2])
-        return max(float(test) / (math.sqrt(seeds) * self.error(seeds)), float(interval))
+        return max(float(test), float(interval) * math.sqrt(1 + seeds * self.overlap))
 
     def floor(self, std: float) -> float:
         """Half the interval that is left with any number of seeds: that of the overlap alone."""
@@ -143,9 +142,9 @@ def _span(
     # As good as no spread: the interval of the ratio would be narrow, and takes SciPy minutes.
     if not abs(distance) < _CERTAIN * seen.std:
         return None
-    error = rule.error(seen.count)
+    root = math.sqrt(seen.count)
     ends = [(1 - rule.confidence) / 2, (1 + rule.confidence) / 2]
-    far, near = error * nctdtrinc(seen.count - 1, ends, distance / seen.std / error)
+    far, near = nctdtrinc(seen.count - 1, ends, root * distance / seen.std) / root
     return seeds_at(float(far)), seeds_at(float(near)) if near > 0 else None
 
 
@@ -198,7 +197,7 @@ def difference_power(effect: float, seeds: int, rule: Rule) -> float:
     """
     from scipy.special import ndtr
 
-    shift = effect / rule.error(seeds)
+    shift = effect * math.sqrt(seeds)
     critical = rule.critical(seeds, rule.level / 2)
     return _over_spread(
         lambda share: ndtr(shift - critical * share) + ndtr(-shift - critical * share),
@@ -215,8 +214,7 @@ def equivalence_power(mean: float, std: float, margin: float, seeds: int, rule: 
     from scipy.special import ndtr
 
     critical = rule.critical(seeds, rule.level)
-    error = std * rule.error(seeds)
-    reach, shift = margin / error, mean / error
+    reach, shift = (math.sqrt(seeds) * size / std for size in (margin, mean))
     return _over_spread(
         lambda share: (
             ndtr(reach - critical * share - shift) - ndtr(critical * share - reach - shift)
@@ -264,8 +262,7 @@ def _fewest(
     if not enough(high):
         return None
     # A guess by the normal distribution spares most steps.
-    error = effect / float(ndtri(1 - rule.level / 2) + ndtri(rule.power))
-    guess = 1 / max(error**2 - rule.overlap, 1 / MOST_SEEDS)
+    guess = (float(ndtri(1 - rule.level / 2) + ndtri(rule.power)) / effect) ** 2
     for place in (int(guess / 2), int(guess), int(1.2 * guess) + 4):
         if low < place < high:
             low, high = (low, place) if enough(place) else (place, high)

@@ -17,14 +17,10 @@ import numpy as np
 
 from offset_autoencoder.config import Run, Setting
 from offset_autoencoder.config.schema import Evaluate
+from offset_autoencoder.errors import named
 from offset_autoencoder.evaluation import summary
-from offset_autoencoder.evaluation.metrics import VALIDATION, badness, error_metric
-from offset_autoencoder.evaluation.statistics import (
-    ONE_SPLIT,
-    Design,
-    Estimate,
-    mean_and_interval,
-)
+from offset_autoencoder.evaluation.metrics import METRICS, VALIDATION, badness, error_metric
+from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design, Estimate
 from offset_autoencoder.evaluation.summary import RunRow
 
 TUNED = "tuned"
@@ -40,7 +36,7 @@ class Selected:
         rows: The run selected at each seed, as a run of that setting.
         candidates: Number of settings that it was selected from: the model's budget.
         picks: At how many seeds each value of the selected keys was selected, most first.
-        validation: The metric on the validation split, over the seeds that finished.
+        validation: The metric that selects, on the validation split, over the seeds that finished.
         unfinished: Number of seeds without a finite value.
     """
 
@@ -50,6 +46,7 @@ class Selected:
     picks: Mapping[str, int]
     validation: Estimate
     unfinished: int
+    metric: str  # that selects
 
     @property
     def picked(self) -> str:
@@ -57,14 +54,18 @@ class Selected:
         return ", ".join(f"{value} ({count})" for value, count in self.picks.items() if value)
 
 
-def selection_note(design: Design) -> str:
-    """Sentence on how validation selects, and what of the test split has a part in it."""
+def selection_note(design: Design, evaluate: Evaluate) -> str:
+    """Sentences on how validation selects, by what, and what of the test split has a part in it."""
+    error, compared = METRICS[error_metric(evaluate)].label, METRICS[evaluate.metric].label
+    note = ""
+    if error != compared:
+        note = f"{compared} is compared, yet validation has no anomalies: there {error} selects. "
     if not design.varies:
-        return "By the mean over the seeds; the test split has no part in it."
+        return f"{note}By the mean over the seeds; the test split has no part in it."
     return (
-        "Each seed selects for itself, by its own validation split, which shares no sample with "
-        f"its test split; a value that differs between seeds is called {TUNED}: which, is in the "
-        "column picked of reports/tuned.csv."
+        f"{note}Each seed selects for itself, by its own validation split, which shares no sample "
+        f"with its test split; a value that differs between seeds is called {named(TUNED)}: which, "
+        "is in the column picked of reports/tuned.csv."
     )
 
 
@@ -119,8 +120,9 @@ def _select(
         rows=[replace(row, run=Run(setting, row.run.seed)) for row in chosen],
         candidates=len(candidates),
         picks=dict(counts.most_common()),
-        validation=mean_and_interval(finite, evaluate.confidence, design.overlap_on("validation")),
+        validation=design.estimate(finite, "validation", METRICS[metric].bounds),
         unfinished=len(values) - len(finite),
+        metric=metric,
     )
 
 

@@ -12,15 +12,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import SplitName
-from offset_autoencoder.evaluation.metrics import metric_of
+from offset_autoencoder.evaluation.metrics import UNBOUNDED, Bounds, metric_of
 from offset_autoencoder.evaluation.sign_flips import joint_sign_flips
+
+CHANGE_BOUNDS: Bounds = (-1.0, math.inf)
+"""No error is below zero, and so none changes by less than −100 %."""
+
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class Design:
     overlap: float = 0.0  # test samples over training samples
     validation_overlap: float = 0.0  # validation samples over training samples
     training_overlap: float = 0.0  # training samples over all others
+    confidence: float = 0.95  # of every interval
 
     def overlap_on(self, split: SplitName) -> float:
         """Overlap of what is measured on the samples of a split."""
@@ -46,6 +52,15 @@ class Design:
             "validation": self.validation_overlap,
             "test": self.overlap,
         }[split]
+
+    def estimate(
+        self,
+        values: NDArray[Any] | Sequence[float],
+        split: SplitName = "test",
+        bounds: Bounds = UNBOUNDED,
+    ) -> Estimate:
+        """The mean over seeds of what is measured on a split: see :func:`mean_and_interval`."""
+        return mean_and_interval(values, self.confidence, self.overlap_on(split), bounds)
 
     @property
     def covers(self) -> str:
@@ -73,19 +88,34 @@ class Estimate:
 
     @property
     def half(self) -> float:
-        """Half the width of the interval: what stands after the ±."""
+        """Half the width of the interval: what stands after the ± where it is not cut."""
         return (self.high - self.low) / 2
+
+    @property
+    def is_cut(self) -> bool:
+        """True where the interval ends at a bound of the metric, and is none of mean ± half."""
+        size = self.high - self.low + abs(self.mean)
+        return abs(self.low + self.high - 2 * self.mean) > _ROUNDING * size
+
+    def within(self, bounds: Bounds) -> Estimate:
+        """The estimate with its interval cut at the bounds of what is estimated."""
+        low, high = (min(max(end, bounds[0]), bounds[1]) for end in (self.low, self.high))
+        return self if math.isnan(self.half) else replace(self, low=low, high=high)
 
 
 def mean_and_interval(
-    values: NDArray[Any] | Sequence[float], confidence: float, overlap: float = 0.0
+    values: NDArray[Any] | Sequence[float],
+    confidence: float,
+    overlap: float = 0.0,
+    bounds: Bounds = UNBOUNDED,
 ) -> Estimate:
     """The mean of values (n,) and its interval: ``mean ± t(n − 1)·std·√(1/n + overlap)``.
 
     Student's interval where the values are independent. Where each seed has a split of its own,
     training samples of one are among those of another, and their errors go together: ``overlap``,
     test samples over training samples, makes up for it. One value has a mean and no interval;
-    none is invented.
+    none is invented. What lies beyond the ``bounds`` of the values is cut off: no mean is there, so
+    the interval holds the true one as often as before.
 
     Source: Nadeau & Bengio, Inference for the generalization error (2003), section 3.
 
@@ -106,7 +136,7 @@ def mean_and_interval(
             return Estimate(mean, math.nan, math.nan, math.nan, count)
         std = float(np.std(values, ddof=1))
     half = float(stdtrit(count - 1, (1 + confidence) / 2)) * std * math.sqrt(1 / count + overlap)
-    return Estimate(mean, std, mean - half, mean + half, count)
+    return Estimate(mean, std, mean - half, mean + half, count).within(bounds)
 
 
 def two_way_interval(values: NDArray[Any], confidence: float) -> Estimate:
@@ -134,7 +164,7 @@ def two_way_interval(values: NDArray[Any], confidence: float) -> Estimate:
     of_seeds = np.mean(values, axis=1) if samples else np.full(seeds, np.nan)
     estimate = mean_and_interval(of_seeds, confidence)
     if seeds < 2 or samples < 2:
-        return Estimate(estimate.mean, estimate.std, math.nan, math.nan, seeds)
+        return replace(estimate, low=math.nan, high=math.nan)
     of_samples = np.mean(values, axis=0)
     rest = values - of_seeds[:, np.newaxis] - of_samples + estimate.mean
     # Mean squares of seeds, samples and interaction, their signs and degrees of freedom.
@@ -152,7 +182,7 @@ def two_way_interval(values: NDArray[Any], confidence: float) -> Estimate:
         return estimate
     half = float(stdtrit(total**2 / np.sum(means**2 / freedom), (1 + confidence) / 2))
     half = max(half * math.sqrt(total / (seeds * samples)), estimate.half)
-    return Estimate(estimate.mean, estimate.std, estimate.mean - half, estimate.mean + half, seeds)
+    return replace(estimate, low=estimate.mean - half, high=estimate.mean + half)
 
 
 def differences(values: NDArray[Any], baseline: NDArray[Any]) -> NDArray[np.float64]:
@@ -230,21 +260,17 @@ def equivalences(
     Raises:
         ValueError: where the margin is not above zero, or the confidence outside (0, 1).
     """
-    _check_margin(margin)
+    if not margin > 0:
+        raise ValueError(f"margin must be above zero, got {margin}")
     sides = joint_sign_flips(np.hstack([changes + margin, margin - changes]), "greater")
     p, corrected = (np.maximum(*np.split(side, 2)).tolist() for side in sides)
     tested = []
     for index, change in enumerate(changes.T):
-        estimate = mean_and_interval(change[~np.isnan(change)], confidence, overlap)
+        estimate = mean_and_interval(change[~np.isnan(change)], confidence, overlap, CHANGE_BOUNDS)
         within = -margin < estimate.low and estimate.high < margin
         shown = within and corrected[index] <= 1 - confidence
         tested.append(Equivalence(estimate, margin, p[index], corrected[index], shown))
     return tested
-
-
-def _check_margin(margin: float) -> None:
-    if not margin > 0:
-        raise ValueError(f"margin must be above zero, got {margin}")
 
 
 def _check_confidence(confidence: float) -> None:

@@ -19,15 +19,18 @@ from offset_autoencoder.evaluation.metrics import (
     BOUND,
     CONDITIONS,
     METRICS,
+    POSITIVE,
+    UNBOUNDED,
     VALIDATION,
     higher_is_better,
+    metric_of,
 )
 from offset_autoencoder.evaluation.statistics import (
+    CHANGE_BOUNDS,
     ONE_SPLIT,
     Design,
     Estimate,
     differences,
-    mean_and_interval,
     two_way_interval,
 )
 
@@ -176,23 +179,19 @@ def summarise(
     rows: Sequence[RunRow],
     settings: Sequence[Setting],
     metric: str,
-    confidence: float,
     design: Design = ONE_SPLIT,
 ) -> list[SettingSummary]:
     """One metric's mean and interval for each setting, in the order of the settings."""
     groups = rows_by_setting(rows, settings)
-    return [_summary(own, setting, metric, confidence, design) for setting, own in groups]
+    return [_summary(own, setting, metric, design) for setting, own in groups]
 
 
 def summarise_bounds(
-    rows: Sequence[RunRow],
-    settings: Sequence[Setting],
-    confidence: float,
-    design: Design = ONE_SPLIT,
+    rows: Sequence[RunRow], settings: Sequence[Setting], design: Design = ONE_SPLIT
 ) -> list[SettingSummary]:
     """The evidence lower bound and its parts, :data:`BOUND`, of the settings that have them."""
     return [
-        _summary(own, setting, column, confidence, design)
+        _summary(own, setting, column, design)
         for setting, own in rows_by_setting(rows, settings)
         for column in BOUND
         if _has_values(own, column)
@@ -200,20 +199,16 @@ def summarise_bounds(
 
 
 def _summary(
-    rows: Sequence[RunRow], setting: Setting, metric: str, confidence: float, design: Design
+    rows: Sequence[RunRow], setting: Setting, metric: str, design: Design
 ) -> SettingSummary:
     values = values_of([row for row in rows if row.finished], metric)
     diverged = sum(row.status == "diverged" for row in rows)
-    estimate = mean_and_interval(values, confidence, design.overlap)
-    return SettingSummary(setting, metric, estimate, diverged)
+    bounds = UNBOUNDED if metric in BOUND else metric_of(metric).bounds
+    return SettingSummary(setting, metric, design.estimate(values, bounds=bounds), diverged)
 
 
 def over_samples_too(
-    rows: Sequence[RunRow],
-    confidence: float,
-    design: Design,
-    *,
-    baseline: Sequence[RunRow] | None = None,
+    rows: Sequence[RunRow], design: Design, *, baseline: Sequence[RunRow] | None = None
 ) -> Estimate | None:
     """The mean of the metric that is compared over other seeds and other test samples.
 
@@ -225,7 +220,9 @@ def over_samples_too(
     if design.varies or not rows or any(errors is None for each in of_runs for errors in each):
         return None
     own, other = (np.array(each, dtype=np.float64) for each in of_runs)
-    return two_way_interval(own if baseline is None else own - other, confidence)
+    if baseline is not None:
+        return two_way_interval(own - other, design.confidence)
+    return two_way_interval(own, design.confidence).within(POSITIVE)  # errors, all of them
 
 
 def at_one_rms(summaries: Sequence[SettingSummary]) -> list[SettingSummary]:
@@ -258,7 +255,6 @@ def metrics_tree(
     settings: Sequence[Setting],
     *,
     metric: str,
-    confidence: float,
     design: Design = ONE_SPLIT,
 ) -> dict[str, Any]:
     """The content of ``reports/metrics.json``, ``metric`` in every condition, others as deployed.
@@ -278,10 +274,10 @@ def metrics_tree(
         diverged = sum(row.status == "diverged" for row in own)
         for column in columns:
             if _has_values(own, column):
-                estimate = _summary(own, setting, column, confidence, design).estimate
+                estimate = _summary(own, setting, column, design).estimate
                 numbers = {name: getattr(estimate, name) for name in ("mean", "low", "high")}
                 finished = [row for row in own if row.finished]
-                if column == metric and (both := over_samples_too(finished, confidence, design)):
+                if column == metric and (both := over_samples_too(finished, design)):
                     numbers |= {"two_way_low": both.low, "two_way_high": both.high}
                 leaf[column] = {n: v if math.isfinite(v) else None for n, v in numbers.items()}
                 if diverged:
@@ -312,11 +308,7 @@ class GeneralizationGap:
 
 
 def summarise_generalization_gaps(
-    pairs: Iterable[tuple[Run, tuple[float, float]]],
-    *,
-    metric: str,
-    confidence: float,
-    design: Design = ONE_SPLIT,
+    pairs: Iterable[tuple[Run, tuple[float, float]]], *, metric: str, design: Design = ONE_SPLIT
 ) -> list[GeneralizationGap]:
     """The gap of every setting, from each run's metric as deployed on training and test split."""
     summaries = []
@@ -324,11 +316,13 @@ def summarise_generalization_gaps(
         train, test = np.array(values, dtype=np.float64).T
         gap = differences(train, test) if higher_is_better(metric) else differences(test, train)
         relative = statistics.relative_change(test, train, metric)
+        known = metric_of(metric)
         # A gap has the training samples in it, whose overlap is the larger.
-        overlaps = [design.overlap_on(split) for split in ("train", "test", "train", "train")]
         estimates = (
-            mean_and_interval(each, confidence, overlap)
-            for each, overlap in zip((train, test, gap, relative), overlaps, strict=True)
+            design.estimate(train, "train", known.bounds),
+            design.estimate(test, "test", known.bounds),
+            design.estimate(gap, "train", known.difference_bounds),
+            design.estimate(relative, "train", CHANGE_BOUNDS),
         )
         summaries.append(GeneralizationGap(setting, metric, *estimates))
     return summaries
@@ -363,10 +357,7 @@ def best_so_far(val_loss: NDArray[Any], epochs: int) -> NDArray[np.float64]:
 
 
 def learning_curves(
-    val_losses: Iterable[tuple[Run, NDArray[Any]]],
-    *,
-    confidence: float,
-    design: Design = ONE_SPLIT,
+    val_losses: Iterable[tuple[Run, NDArray[Any]]], *, design: Design = ONE_SPLIT
 ) -> list[Curve]:
     """The curve of each setting that has runs, up to the last epoch that one of them reached.
 
@@ -375,12 +366,12 @@ def learning_curves(
     Raises:
         ValueError: where a run has no epoch.
     """
-    curves, overlap = [], design.overlap_on("validation")
+    curves = []
     for setting, losses in by_setting(val_losses):
         last = max(len(loss) for loss in losses)
         best = np.stack([best_so_far(loss, last) for loss in losses])
         epochs = shown_epochs(last)
-        estimates = [mean_and_interval(best[:, epoch - 1], confidence, overlap) for epoch in epochs]
+        estimates = [design.estimate(best[:, epoch - 1], "validation") for epoch in epochs]
         mean, low, high = np.array([(each.mean, each.low, each.high) for each in estimates]).T
         curves.append(Curve(setting, epochs, mean, low, high, runs=len(losses)))
     return curves

@@ -56,6 +56,7 @@ def interval_chart(
     margin: float | None = None,
     outcomes: Iterable[Outcome] = tuple(OUTCOME_COLOURS),
     revisions: bool = False,
+    few: bool = False,
 ) -> Chart:
     """The rows of a plot as a mean and its interval per setting, in panels side by side.
 
@@ -63,14 +64,15 @@ def interval_chart(
     of labels read right, and of training samples, are hollow diamonds. Changes in percent stand on
     an axis that is about linear up to 10 % and logarithmic beyond; the ``margin``, in %, is a grey
     band. The legend of the comparison lists the ``outcomes``; with ``revisions`` rows name one, by
-    the column ``rev``.
+    the column ``rev``. With ``few``, panels of less than half as many rows as the longest stand
+    below the others, as high as they need.
     """
     panel, colour, probes = "datum.panel", OWN_COLOUR, plot == "probes"
     training = f"datum.split == '{SAMPLES['train']}'"
     hollow = {"probes": "datum.open", "interventions": training}.get(plot)
     hints = ["setting", "intervention", "split", "metric", "change", "low", "high", "runs"]
     if plot == "comparison":
-        panel = "'against ' + datum.baseline + '|' + datum.condition"
+        panel = "'against `' + datum.baseline + '`|' + datum.condition"
         hints = ["setting", "baseline_setting", "condition", "change", "low", "high"]
         hints += ["difference", "p_corrected", "verdict"]
         colours = {outcome: OUTCOME_COLOURS[outcome] for outcome in outcomes}
@@ -124,9 +126,17 @@ def interval_chart(
         panels.facet(facet=facet, columns=columns, data=DATA, spacing=14)
         .transform_window(row="row_number()")
         .transform_calculate(panel=panel)
-        .properties(title=shared_title(x_label))
     )
-    return alt.vconcat(panels).properties(title=titled(title))
+    labels = [x_label] if probes else [x_label, "(axis: linear within ±10 %, logarithmic beyond)"]
+    parts = [panels]
+    if few:
+        counted = panels.transform_joinaggregate(
+            count="count()", groupby=["panel"]
+        ).transform_joinaggregate(most="max(count)")
+        is_few = "2 * datum.count < datum.most"
+        parts = [counted.transform_filter(f"!({is_few})"), counted.transform_filter(is_few)]
+    parts[0] = parts[0].properties(title=shared_title(labels))
+    return alt.vconcat(*parts).resolve_scale(x="shared").properties(title=titled(title))
 
 
 def _level_panel(
@@ -139,17 +149,11 @@ def _level_panel(
         .scale(type="log", nice=False, padding=20)
         .axis(format=DIGITS, grid=False, values=_LEVEL_TICKS)
     )
-    mean, low = means(y_label, y_scale, ticks_of(y_scale, 8))
     base = alt.Chart().transform_filter("datum.shown_as == 'line'").encode(x, OWN_COLOUR)
+    bar, point, mean = _intervals(base, y_label, y_scale, ["noise_level"], revisions=revisions)
     line = base.mark_line(strokeWidth=1.5).encode(mean, detail="series:N")
-    bar = base.mark_rule(strokeWidth=2).encode(low, y2="high:Q")
-    point = base.mark_point(filled=True, opacity=1, size=45).encode(
-        mean,
-        tooltip=tooltip(["rev", "setting", "noise_level", "metric", "mean", "low", "high", "runs"]),
-    )
     if revisions:
         line = line.encode(strokeDash=alt.StrokeDash("rev:N").sort(None).legend(None))
-        point = point.encode(_revision_shape())
     else:
         point = point.encode(shape=alt.Shape("series:N").sort(None).legend(None))
     # The names stand beside the ends of their lines, moved apart, and joined to them.
@@ -173,20 +177,29 @@ def _point_panel(y_label: str | None, y_scale: Mapping[str, Any], *, revisions: 
     """Settings side by side, by name."""
     x = alt.X("name:N").sort(None).title(None).axis(labelAngle=-60, labelLimit=240, grid=False)
     base = alt.Chart().transform_filter("datum.shown_as != 'line'").encode(x, OWN_COLOUR)
-    mean, low = means(y_label, y_scale, ticks_of(y_scale, 8))
-    bar = base.mark_rule(strokeWidth=2).encode(low, y2="high:Q")
-    point = (
-        base.transform_filter("isValid(datum.mean)")
-        .mark_point(filled=True, opacity=1, size=45)
-        .encode(mean, tooltip=tooltip(["rev", "setting", "metric", "mean", "low", "high", "runs"]))
-    )
+    bar, point, _ = _intervals(base, y_label, y_scale, revisions=revisions)
+    point = point.transform_filter("isValid(datum.mean)")
     if revisions:
-        offset = alt.XOffset("rev:N").sort(None)
-        bar = bar.encode(xOffset=offset)
-        point = point.encode(_revision_shape(), xOffset=offset)
+        bar, point = (each.encode(xOffset=alt.XOffset("rev:N").sort(None)) for each in (bar, point))
     return alt.layer(*_references(y_scale, y_label), bar, point).properties(
         width=alt.Step(24), height=_HEIGHT
     )
+
+
+def _intervals(
+    base: Chart,
+    y_label: str | None,
+    y_scale: Mapping[str, Any],
+    columns: Sequence[str] = (),
+    *,
+    revisions: bool,
+) -> tuple[Chart, Chart, Chart]:
+    """Intervals, means with a tooltip of further columns, and the encoding of these."""
+    mean, low = means(y_label, y_scale, ticks_of(y_scale, 8))
+    bar = base.mark_rule(strokeWidth=2).encode(low, y2="high:Q")
+    hints = ["rev", "setting", *columns, "metric", "mean", "low", "high", "runs"]
+    point = base.mark_point(filled=True, opacity=1, size=45).encode(mean, tooltip=tooltip(hints))
+    return bar, point.encode(_revision_shape()) if revisions else point, mean
 
 
 def _references(y_scale: Mapping[str, Any], y_label: str | None) -> list[Chart]:
@@ -232,8 +245,8 @@ def titled(title: Sequence[str] | str) -> Chart:
     return alt.TitleParams(text=title if isinstance(title, str) else list(title), anchor="start")
 
 
-def shared_title(label: str) -> Chart:
-    """The title of an axis that all panels share."""
+def shared_title(label: Sequence[str] | str) -> Chart:
+    """The title of an axis that all panels share, of a line or several."""
     size: dict[str, Any] = {"fontSize": 12, "offset": 8}
     return alt.TitleParams(text=label, orient="bottom", anchor="middle", **size)
 

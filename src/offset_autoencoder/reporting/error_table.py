@@ -34,10 +34,10 @@ def error_table(results: ExperimentResults) -> Table:
     if detected:
         heading = "anomalies above, %, ±"
         columns.append(tables.estimate_column("detected", heading, detected, 100, 1))
-        shown, confidence = {item.setting.label for item in items}, results.evaluate.confidence
+        shown = {item.setting.label for item in items}
         for name, metric in METRICS.items():
             if metric.detects:
-                found = summarise(results.runs, results.settings, name, confidence, results.design)
+                found = summarise(results.runs, results.settings, name, results.design)
                 own = [one.estimate for one in found if one.setting.label in shown]
                 columns.append(tables.estimate_column(name, f"{metric.label}, ±", own))
     metrics = dict.fromkeys(METRICS[item.metric].label for item in items)

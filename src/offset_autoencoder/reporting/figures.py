@@ -24,9 +24,12 @@ MOST_POINTS = 6000
 LEVELS = {
     "robustness": (
         "Gaussian noise on every coordinate of the code at test time",
-        "standard deviation of the noise",
+        "standard deviation of the noise, per coordinate of the code",
     ),
-    "offset_scales": ("The offset scaled at test time", "factor of the offset"),
+    "offset_scales": (
+        "The offset scaled at test time (1: as it is, 0: omitted)",
+        "factor of the offset",
+    ),
 }
 """Of each plot of levels what it shows, and what a level is."""
 
@@ -96,7 +99,7 @@ def learning_curve_figure(
         lines.append(_line(name, thinned(later, most), "epoch"))
     caption = (
         "Best validation loss so far (a run that stopped keeps its best): "
-        f"{wording.over_seeds(results.evaluate.confidence, results.design)}"
+        f"{wording.over_seeds(results.design)}"
     )
     caption += f", from epoch {first} on." if first > 1 else "."
     points = max(len(line["x"]) for line in lines)
@@ -321,8 +324,7 @@ def _metric(metric: str) -> str:
 
 def _measure(results: ExperimentResults, metric: str) -> str:
     better = wording.better_word(metric)
-    over = wording.over_seeds(results.evaluate.confidence, results.design)
-    return f"{over}; {better} is better"
+    return f"{wording.over_seeds(results.design)}; {better} is better"
 
 
 def labels_of(rows: Sequence[Row]) -> list[str]:

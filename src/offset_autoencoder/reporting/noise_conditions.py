@@ -6,14 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from offset_autoencoder.config import Setting
-from offset_autoencoder.evaluation.comparison import (
-    LEVEL_KEYS,
-    Comparison,
-    level_of,
-    same_value,
-    value_of,
-)
-from offset_autoencoder.evaluation.metrics import CONDITIONS
+from offset_autoencoder.errors import named
+from offset_autoencoder.evaluation import comparison
+from offset_autoencoder.evaluation.metrics import CONDITIONS, metric_of
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.selection import TUNED
 from offset_autoencoder.evaluation.summary import summarise
@@ -41,16 +36,16 @@ def noise_on_column(results: ExperimentResults, factor: float) -> list[Column]:
         return []
     suffix = next(suffix for suffix, name in CONDITIONS.items() if name == "as trained")
     column = f"{evaluate.metric}{suffix}"
-    means = summarise(results.runs, noisy, column, evaluate.confidence, results.design)
+    means = summarise(results.runs, noisy, column, results.design)
     cells = tables.estimate_column("", "", [item.estimate for item in means], factor).cells
     by_label = {item.setting.label: cell for item, cell in zip(means, cells, strict=True)}
     every = [by_label.get(setting.label, Cell()) for setting in settings]
     return [Column("noise_on", "with its noise on, ±", every)]
 
 
-def side_by_side(family: Sequence[Comparison], conditions: Mapping[str, Table]) -> Table:
+def side_by_side(family: Sequence[comparison.Comparison], conditions: Mapping[str, Table]) -> Table:
     """The changes against one baseline under each condition, from the table of each."""
-    first = next(iter(conditions.values()))
+    first, error = next(iter(conditions.values())), metric_of(family[0].metric).error_label
     columns = [first.columns[0]]
     for condition, table in conditions.items():
         own = {column.key: column for column in table.columns}
@@ -59,24 +54,26 @@ def side_by_side(family: Sequence[Comparison], conditions: Mapping[str, Table]) 
             replace(own["verdict"], key=f"{condition} verdict"),
         ]
     caption = (
-        f"Change of the error against {family[0].baseline.model}{in_common(family)}. "
+        f"Change of the {error} against {named(family[0].baseline.model)}{in_common(family)}. "
         f"{'; '.join(IN_WORDS[condition] for condition in conditions)}. Below zero is better."
     )
     return Table(f"conditions-{first.name}", caption, columns, first.file)
 
 
-def in_common(family: Sequence[Comparison]) -> str:
+def in_common(family: Sequence[comparison.Comparison]) -> str:
     """Description of what the baseline shares with each setting that it is compared with."""
     shared: dict[str, bool] = {}
     for item in family:
         for key, _ in item.baseline.sweep:
-            is_level = key in LEVEL_KEYS
+            is_level = key in comparison.LEVEL_KEYS
             one, other = (
-                level_of(setting) if is_level else value_of(setting, key)
+                comparison.level_of(setting) if is_level else comparison.value_of(setting, key)
                 for setting in (item.setting, item.baseline)
             )
             name = "noise level" if is_level else key
-            alike = one != TUNED and same_value(one, other)  # seed by seed, tuned values differ
+            alike = one != TUNED and comparison.same_value(
+                one, other
+            )  # seed by seed, tuned values differ
             shared[name] = shared.get(name, True) and alike
     keys = [name for name, holds in shared.items() if holds]
     return f" at the same {' and '.join(keys)}" if keys else ""

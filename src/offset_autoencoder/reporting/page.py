@@ -7,6 +7,7 @@ import contextlib
 import functools
 import hashlib
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +17,13 @@ from typing import Any, get_args
 
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from offset_autoencoder.config import Params
 from offset_autoencoder.config.data_schema import SPLITS
 from offset_autoencoder.config.document import read_document
 from offset_autoencoder.data.prepared import Schema
+from offset_autoencoder.evaluation.metrics import METRICS
 from offset_autoencoder.evaluation.offset_effects import AGAINST, TRAIN
 from offset_autoencoder.evaluation.offset_verdict import OffsetWord
 from offset_autoencoder.evaluation.results import ExperimentResults
@@ -29,13 +32,12 @@ from offset_autoencoder.evaluation.statistics import percent
 from offset_autoencoder.io.files import read_json, write_text
 from offset_autoencoder.offsets.table import INFO, folder_of
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS
-from offset_autoencoder.reporting import figures, result_tables
+from offset_autoencoder.reporting import figures, result_tables, wording
 from offset_autoencoder.reporting.error_table import error_table
 from offset_autoencoder.reporting.palette import DARK_PAGE, palette_of
 from offset_autoencoder.reporting.plot_rows import plot_tables
 from offset_autoencoder.reporting.rendering import profiles_over, sample_strips
 from offset_autoencoder.reporting.tables import Cell, Column, Table, text_column
-from offset_autoencoder.reporting.wording import full_label, unit_of_changes, unsettled_note
 from offset_autoencoder.runs.files import SPEC
 from offset_autoencoder.runs.store import runs_folder
 
@@ -170,8 +172,8 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    # As the page writes a number: with a minus sign, and nothing where it is not known.
-    environment.filters["minus"] = lambda text: "" if text == "-" else text.replace("-", "−")
+    environment.filters["minus"] = as_number
+    environment.filters["code"] = code
     evaluate, reconstructions = results.evaluate, results.reconstructions
     rows = {name: rows for name, (_, rows) in plot_tables(results).items()}
     palette = palette_of(results.settings, evaluate.baselines, figures.labels_of(rows["codes"]))
@@ -189,14 +191,16 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
             "seeds": len(results.params.seeds),
             "runs": len(results.runs),
             "diverged": {
-                full_label(s.setting): s.diverged for s in results.summaries if s.diverged
+                wording.full_label(s.setting): s.diverged for s in results.summaries if s.diverged
             },
         },
         interval=percent(evaluate.confidence),
         over=results.design.over,
         covers=results.design.covers,
-        unit=unit_of_changes(results.verdicts),
-        unsettled=unsettled_note(c for c in results.comparisons if c.metric == evaluate.metric),
+        unit=wording.unit_of_changes(results.verdicts),
+        error=METRICS[results.error_metric].error_label,
+        anomalies=wording.anomaly_note(results.params),
+        unsettled=wording.unsettled_note(results),
         margin=percent(evaluate.margin),
         verdicts=[(word, words[word]) for word in WORDS if words[word]],
         palette=palette,
@@ -205,7 +209,7 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
         settings=result_tables.setting_table(results, palette),
         noise_level=figures.noise_level_figure(results, rows["settings"], palette),
         comparisons=result_tables.comparison_tables(results, palette),
-        selection_note=selection_note(results.design),
+        selection_note=selection_note(results.design, evaluate),
         tuned=None if not results.selected else result_tables.tuned_table(results, palette),
         tuned_comparisons=result_tables.comparison_tables(results.tuned, palette, "tuned"),
         budget_warning=results.params.budget_warning,
@@ -225,6 +229,16 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
         provenance=provenance,
     )
     write_text(folder / "index.html", text)
+
+
+def as_number(text: str) -> str:
+    """A number as the page writes it: a minus sign, ± beside its half; nothing if not known."""
+    return "" if text == "-" else text.replace("-", "−").replace("± ", "±\u00a0")
+
+
+def code(text: str) -> Markup:
+    """A text for the page, with what is between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 @dataclass(frozen=True)
@@ -247,7 +261,7 @@ def verdict_cards(results: ExperimentResults) -> dict[str, list[Verdict]]:
     for verdict in results.verdicts:
         setting, word = verdict.setting, verdict.word
         reason = reason_of(verdict.sentence, setting.label)
-        values = full_label(setting).removeprefix(setting.model).strip()
+        values = wording.full_label(setting).removeprefix(setting.model).strip()
         cells = [column[setting.label] for column in shown]
         cells += [Cell(column[setting.label].short) for column in costs]
         own: list[tuple[str, Sequence[Cell]]] = [(values, cells)]

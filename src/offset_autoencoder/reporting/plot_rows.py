@@ -12,9 +12,10 @@ from offset_autoencoder.evaluation import summary
 from offset_autoencoder.evaluation.comparison import Comparison
 from offset_autoencoder.evaluation.controls import OWN_NETWORK
 from offset_autoencoder.evaluation.examples import CODE_COLUMNS
-from offset_autoencoder.evaluation.intervention_summary import InterventionSummary
 from offset_autoencoder.evaluation.metrics import CONDITIONS, higher_is_better
+from offset_autoencoder.evaluation.offset_effects import InterventionSummary
 from offset_autoencoder.evaluation.results import ExperimentResults
+from offset_autoencoder.reporting import wording
 from offset_autoencoder.reporting.noise_conditions import trained_with_noise
 from offset_autoencoder.reporting.palette import model_colours, swept_colours
 from offset_autoencoder.reporting.rows import (
@@ -25,13 +26,6 @@ from offset_autoencoder.reporting.rows import (
     percent_of,
     row_of,
     rows_of,
-)
-from offset_autoencoder.reporting.wording import (
-    PARTS,
-    SAMPLES,
-    full_label,
-    series,
-    swept_values,
 )
 
 _PLOT: Fields = {"setting": "setting.label", "model": "setting.model"}
@@ -46,7 +40,7 @@ def plot_tables(results: ExperimentResults) -> dict[str, Rows]:
     by_model = model_colours(results.settings, results.evaluate.baselines)
     by_values = swept_colours(results.settings)
     model_colour: Fields = {"colour": lambda item: by_model[item.setting.model]}
-    values_colour: Fields = {"colour": lambda item: by_values[swept_values(item.setting)]}
+    values_colour: Fields = {"colour": lambda item: by_values[wording.swept_values(item.setting)]}
     metric = results.evaluate.metric
     comparisons: Fields = {
         **_PLOT,
@@ -63,7 +57,7 @@ def plot_tables(results: ExperimentResults) -> dict[str, Rows]:
     changes: Fields = {
         **_PLOT,
         "intervention": "intervention.name",
-        "split": lambda item: SAMPLES[item.split],
+        "split": lambda item: wording.SAMPLES[item.split],
         "panel": "intervention.kind.label",
         "metric": "metric",
         **percent_of("change", "change"),
@@ -72,7 +66,7 @@ def plot_tables(results: ExperimentResults) -> dict[str, Rows]:
     }
     levels: Fields = {
         **_PLOT,
-        "values": lambda item: swept_values(item.setting),
+        "values": lambda item: wording.swept_values(item.setting),
         "level": "intervention.level",
         "metric": "metric",
         **estimate("mean", "estimate", ends=""),
@@ -133,7 +127,7 @@ def probe_plot(results: ExperimentResults) -> list[Row]:
     return [
         {
             "setting": probe.setting.label,
-            "panel": PARTS[probe.part],
+            "panel": wording.PARTS[probe.part],
             "open": kind == "accuracy",
             **row_of(percent_of("mean", kind), probe),
             "colour": colours[probe.setting.model],
@@ -149,7 +143,7 @@ def _curve_rows(curves: Sequence[summary.Curve], colours: Mapping[str, str]) -> 
     columns = ["setting", "model", "values", "epoch", "mean", "low", "high", "runs", "colour"]
     rows = []
     for curve in curves:
-        values = swept_values(curve.setting)
+        values = wording.swept_values(curve.setting)
         lead = [curve.setting.label, curve.setting.model, values]
         points = (part.tolist() for part in (curve.epochs, curve.mean, curve.low, curve.high))
         for point in zip(*points, strict=True):
@@ -170,8 +164,8 @@ def _setting_rows(results: ExperimentResults, colour: Fields) -> Rows:
     names = label_places(summaries, shown)
     fields: Fields = {
         **_PLOT,
-        "series": lambda item: series(item.setting),
-        "name": lambda item: full_label(item.setting),
+        "series": lambda item: wording.series(item.setting),
+        "name": lambda item: wording.full_label(item.setting),
         "shown_as": lambda item: shown[item.setting.label],
         "noise_level": lambda item: item.setting.noise_level,
         "metric": "metric",
@@ -197,12 +191,12 @@ def shown_as(
     settings = [item.setting for item in summaries]
     levels: dict[str, set[float | None]] = {}
     for setting in settings:
-        levels.setdefault(series(setting), set()).add(setting.noise_level)
+        levels.setdefault(wording.series(setting), set()).add(setting.noise_level)
 
     def how(setting: Setting) -> str:
         if setting.noise_level is None:
             return "reference" if setting.model in baselines else "point"
-        return "line" if len(levels[series(setting)] - {None}) > 1 else "point"
+        return "line" if len(levels[wording.series(setting)] - {None}) > 1 else "point"
 
     return {setting.label: how(setting) for setting in settings}
 
@@ -216,7 +210,7 @@ def label_places(
     for item in sorted(finite, key=lambda item: item.setting.noise_level or 0):
         how = shown[item.setting.label]
         if how != "point":
-            ends[series(item.setting) if how == "line" else item.setting.label] = item
+            ends[wording.series(item.setting) if how == "line" else item.setting.label] = item
     if "line" not in shown.values() or not ends:
         return {}
     log = is_logarithmic(summaries)

@@ -8,9 +8,13 @@ from operator import attrgetter
 from typing import Any
 
 from offset_autoencoder.evaluation import summary
-from offset_autoencoder.evaluation.controls import CONTROLS, NOTHING, Network
-from offset_autoencoder.evaluation.intervention_summary import InterventionSummary
-from offset_autoencoder.evaluation.offset_effects import AGAINST, CHANGES, DONOR_SHIFT
+from offset_autoencoder.evaluation.controls import CONTROLS, NOTHING
+from offset_autoencoder.evaluation.offset_effects import (
+    AGAINST,
+    CHANGES,
+    DONOR_SHIFT,
+    InterventionSummary,
+)
 from offset_autoencoder.evaluation.offset_verdict import BEYOND, OffsetVerdict
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.sample_errors import QUANTILES
@@ -54,6 +58,7 @@ _COMPARISON: Fields = {
 # The setting that validation selected, out of how many, and what at how many seeds.
 _SELECTED: Fields = {
     "candidates": "candidates",
+    "validation_metric": "metric",
     **estimate("validation", "validation"),
     "picked": "picked",
 }
@@ -101,23 +106,21 @@ def _optional(name: str, paths: Mapping[str, str], get: Get) -> dict[str, Get]:
     return {f"{name}{end}": value_at(path) for end, path in paths.items()}
 
 
-def _effect(name: str) -> dict[str, Get]:
-    return _optional(name, _TESTED, lambda item: item.effects[name])
-
-
-def _beyond(name: str, control: Network) -> dict[str, Get]:
-    column = f"{name}_beyond_{short_name(control)}"
-    return _optional(column, _TESTED, lambda item: item.beyond.get(control, {}).get(name))
-
-
-def _against(name: str) -> dict[str, Get]:
-    return _optional(name, _ENDS, lambda item: item.against.get(name))
-
-
 _FAMILIES = (
-    *(_effect(name) for name in (*CHANGES, DONOR_SHIFT)),
-    *(_beyond(name, control) for control in CONTROLS for name in BEYOND),
-    *(_against(name) for name in AGAINST),
+    *(
+        _optional(name, _TESTED, lambda item, name=name: item.effects[name])
+        for name in (*CHANGES, DONOR_SHIFT)
+    ),
+    *(
+        _optional(
+            f"{name}_beyond_{short_name(control)}",
+            _TESTED,
+            lambda item, name=name, control=control: item.beyond.get(control, {}).get(name),
+        )
+        for control in CONTROLS
+        for name in BEYOND
+    ),
+    *(_optional(name, _ENDS, lambda item, name=name: item.against.get(name)) for name in AGAINST),
 )
 # Of each exchange, on unseen samples and, `_train`, on training samples, the change of the error in
 # the unit, the error of the run trained with nothing, or its own; the corrected one-sided p
@@ -179,8 +182,8 @@ def _threshold_rows(results: ExperimentResults, keys: Sequence[str]) -> Rows:
 def _tuned_rows(results: ExperimentResults, keys: Sequence[str]) -> Rows:
     """``tuned.csv``: the comparisons of the settings that validation selected, with their budgets.
 
-    ``validation`` is the mean of ``evaluate.metric`` on the validation split that it was selected
-    by; all else is of the test split. One row for a setting that nothing is compared with.
+    ``validation`` is the mean on the validation split, of ``validation_metric``, that it was
+    selected by; all else is of the test split. One row for a setting that nothing is compared with.
     """
     selected = {item.setting.label: item for item in results.selected}
     compared: dict[str, list[Row]] = {label: [] for label in selected}

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from offset_autoencoder.errors import named
 from offset_autoencoder.evaluation.metrics import METRICS, Metric
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.io.files import write_json
 from offset_autoencoder.io.tables import write_csv, write_parquet
-from offset_autoencoder.reporting import charts
+from offset_autoencoder.reporting import charts, rendering
 from offset_autoencoder.reporting.curves import curve_chart
+from offset_autoencoder.reporting.figures import LEVELS
 from offset_autoencoder.reporting.palette import OUTCOME_COLOURS
 from offset_autoencoder.reporting.plot_rows import is_logarithmic, plot_tables, probe_plot
-from offset_autoencoder.reporting.rendering import (
-    profiles_over,
-    sample_strips,
-    write_png,
-    write_strips,
-)
 from offset_autoencoder.reporting.report_rows import report_tables
 from offset_autoencoder.reporting.rows import Row, Rows
 from offset_autoencoder.reporting.wording import better_word, first_epoch, over_seeds
@@ -50,14 +48,14 @@ def draw_pictures(folder: Path, results: ExperimentResults, plots: Plots) -> Non
     """Draw the pictures of ``reports/plots`` from its rows; what has nothing to show gets none."""
     for name, picture in PICTURES.items():
         if (drawn := picture(results, plots)) is not None and drawn[1]:
-            write_png(folder / f"{name}.png", *drawn)
-    strips, prior = sample_strips(results.reconstructions, dark=False)
+            rendering.write_png(folder / f"{name}.png", *drawn)
+    strips, prior = rendering.sample_strips(results.reconstructions, dark=False)
     title, samples = "", results.reconstructions
-    if samples is not None and (over := profiles_over(samples)):
+    if samples is not None and (over := rendering.profiles_over(samples)):
         low, high = samples.data_range
         title = f"grey: sample, blue: reconstruction; {over}, values from {low:.3g} to {high:.3g}"
-    write_strips(folder / "reconstructions.png", strips, title=title)
-    write_strips(folder / "prior_samples.png", prior)
+    rendering.write_strips(folder / "reconstructions.png", strips, title=title)
+    rendering.write_strips(folder / "prior_samples.png", prior)
 
 
 def _comparison(results: ExperimentResults, plots: Plots) -> Drawn:
@@ -65,12 +63,18 @@ def _comparison(results: ExperimentResults, plots: Plots) -> Drawn:
     verdicts = {row["verdict"] for row in found}
     margin = 100 * results.evaluate.margin
     title = (
-        f"setting against baseline at the same seed, {_over_seeds(results)};",
+        f"setting against baseline at the same seed, {over_seeds(results.design)};",
         f"left of zero is better; grey: within ± {margin:g} %",
     )
     x_label = f"change of the {_metric(results).error_label}, % of the baseline's"
     outcomes = [outcome for outcome in OUTCOME_COLOURS if outcome in verdicts]
-    chart = charts.interval_chart("comparison", title, x_label, margin=margin, outcomes=outcomes)
+    counts = Counter((row["baseline"], row["condition"]) for row in found).values()
+    chart = charts.interval_chart(
+        *("comparison", title, x_label),
+        margin=margin,
+        outcomes=outcomes,
+        few=any(2 * count < max(counts) for count in counts),
+    )
     return chart, found
 
 
@@ -78,7 +82,7 @@ def _interventions(results: ExperimentResults, plots: Plots) -> Drawn:
     margin = 100 * results.evaluate.margin
     title = (
         f"the offset exchanged, filled: unseen samples, hollow: training samples, "
-        f"{_over_seeds(results)};",
+        f"{over_seeds(results.design)};",
         f"right of zero is worse; grey: within ± {margin:g} %",
     )
     error = METRICS[results.error_metric].error_label
@@ -91,7 +95,7 @@ def _interventions(results: ExperimentResults, plots: Plots) -> Drawn:
 
 def _probes(results: ExperimentResults, plots: Plots) -> Drawn:
     title = (
-        f"share that a linear probe reads from each part, {_over_seeds(results)};",
+        f"share that a linear probe reads from each part, {over_seeds(results.design)};",
         "filled circles: variance of x, open diamonds: labels read right",
     )
     chart = charts.interval_chart("probes", title, "share on the test split, %")
@@ -105,7 +109,7 @@ def _test_metric(results: ExperimentResults, plots: Plots) -> Drawn:
     lines = [row["shown_as"] == "line" for row in finite]
     better = better_word(results.evaluate.metric)
     chart = charts.setting_chart(
-        _over_seeds(results),
+        over_seeds(results.design),
         "noise level: rms per coordinate of the code of what is added to it",
         f"{_metric(results).label} on the test split ({better} is better)",
         y_scale=_scale(finite, log=is_logarithmic(results.summaries)),
@@ -121,19 +125,20 @@ def _learning_curves(results: ExperimentResults, plots: Plots) -> Drawn:
     kept = "best validation loss so far (a run that stopped keeps its best)"
     first = first_epoch(max(row["epoch"] for row in points))
     x_label = "epoch" if first == 1 else f"epoch, from {first} on"
-    title = f"{kept}, {_over_seeds(results)}"
+    title = f"{kept}, {over_seeds(results.design)}"
     return _curves(title, "epoch", x_label, "validation loss", points, log=False)
 
 
-def _robustness(results: ExperimentResults, plots: Plots) -> Drawn:
-    title = f"Gaussian noise on top of the code at test time, {_over_seeds(results)}"
-    x_label = "standard deviation of the noise, per coordinate of the code"
-    return _levels(results, title, x_label, plots["robustness"])
-
-
-def _offset_scales(results: ExperimentResults, plots: Plots) -> Drawn:
-    title = f"the offset scaled at test time (1: as it is, 0: omitted), {_over_seeds(results)}"
-    return _levels(results, title, "factor of the offset", plots["offset_scales"])
+def _levels(plot: str, results: ExperimentResults, plots: Plots) -> Drawn:
+    """Curves over the levels of an intervention."""
+    finite = _finite(plots[plot])
+    if len({row["level"] for row in finite}) < 2:
+        return None
+    title, x_label = LEVELS[plot]
+    log = is_logarithmic(results.summaries) and all(row["mean"] > 0 for row in finite)
+    y_label = f"{METRICS[results.error_metric].label}, test split"
+    title = f"{title}, {over_seeds(results.design)}"
+    return _curves(title, "level", x_label, y_label, finite, log=log)
 
 
 PICTURES: dict[str, Callable[[ExperimentResults, Plots], Drawn]] = {
@@ -142,14 +147,9 @@ PICTURES: dict[str, Callable[[ExperimentResults, Plots], Drawn]] = {
     "learning_curves": _learning_curves,
     "interventions": _interventions,
     "probes": _probes,
-    "robustness": _robustness,
-    "offset_scales": _offset_scales,
+    **{plot: functools.partial(_levels, plot) for plot in LEVELS},
 }
 """The charts by the name of their PNG; to add one, add it here."""
-
-
-def _over_seeds(results: ExperimentResults) -> str:
-    return over_seeds(results.evaluate.confidence, results.design)
 
 
 def _metric(results: ExperimentResults) -> Metric:
@@ -158,16 +158,6 @@ def _metric(results: ExperimentResults) -> Metric:
 
 def _finite(table: Rows) -> list[Row]:
     return [row for row in table[1] if math.isfinite(row["mean"])]
-
-
-def _levels(results: ExperimentResults, title: str, x_label: str, table: Rows) -> Drawn:
-    """Curves over the levels of an intervention."""
-    finite = _finite(table)
-    if len({row["level"] for row in finite}) < 2:
-        return None
-    log = is_logarithmic(results.summaries) and all(row["mean"] > 0 for row in finite)
-    y_label = f"{METRICS[results.error_metric].label}, test split"
-    return _curves(title, "level", x_label, y_label, finite, log=log)
 
 
 def _curves(
@@ -181,7 +171,7 @@ def _curves(
         others = models[1:]
         copies = [{**row, "model": model, "reference": True} for model in others for row in first]
     chart = curve_chart(
-        [title, *([f"dashed: {models[0]}, for comparison"] if copies else [])],
+        [title, *([f"dashed: {named(models[0])}, for comparison"] if copies else [])],
         x,
         x_label,
         y_label,

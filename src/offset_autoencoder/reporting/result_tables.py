@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from offset_autoencoder.errors import named
 from offset_autoencoder.evaluation.comparison import Comparison
 from offset_autoencoder.evaluation.controls import CONTROLS
 from offset_autoencoder.evaluation.metrics import CONDITIONS, METRICS
@@ -14,13 +15,7 @@ from offset_autoencoder.evaluation.offset_effects import AGAINST, CHANGES, DONOR
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.statistics import percent, probability, share_percent
 from offset_autoencoder.evaluation.summary import summarise
-from offset_autoencoder.reporting import tables, wording
-from offset_autoencoder.reporting.noise_conditions import (
-    IN_WORDS,
-    in_common,
-    noise_on_column,
-    side_by_side,
-)
+from offset_autoencoder.reporting import noise_conditions, tables, wording
 from offset_autoencoder.reporting.palette import Palette
 from offset_autoencoder.reporting.plot_rows import shown_comparisons, shown_in
 from offset_autoencoder.reporting.tables import UNKNOWN, Axis, Cell, Column, Mark, Table
@@ -76,15 +71,17 @@ def setting_table(results: ExperimentResults, palette: Palette) -> Table:
     first = evaluate.baselines[:1]
     means = [item.estimate.mean for item in summaries if [item.setting.model] == list(first)]
     reference = means[0] if len(means) == 1 and math.isfinite(means[0]) else None
+    if any(estimate.is_cut for estimate in estimates):
+        caption += f" {wording.CUT}"
     if reference is not None:
-        caption += f" The line is the mean of {first[0]}."
+        caption += f" The line is the mean of {named(first[0])}."
     heading = wording.in_unit(name, exponent)
     counts = [(item.estimate.count, item.diverged) for item in summaries]
     two_way = results.over_samples_too.values()
     columns = [
         tables.setting_column(item.setting for item in summaries),
         tables.estimate_column("mean", f"{heading}, ±", estimates, factor),
-        *noise_on_column(results, factor),
+        *noise_conditions.noise_on_column(results, factor),
         tables.picture_column(heading, tables.value_axis(estimates, factor), marks, line=reference),
         Column("runs", "runs", [Cell(f"{n}, {d} diverged" if d else f"{n}", n) for n, d in counts]),
     ]
@@ -95,22 +92,36 @@ def setting_table(results: ExperimentResults, palette: Palette) -> Table:
     return Table("settings", caption, columns, "reports/plots/settings.csv")
 
 
+def selecting_metric(results: ExperimentResults, name: str) -> tuple[str, float]:
+    """The metric that selects, by that name with its unit, and its factor.
+
+    The name is empty where it is the metric that is compared.
+    """
+    if results.error_metric == results.evaluate.metric:
+        return "", unit_of(results.tuned)[1]
+    exponent = wording.exponent_of(item.validation.mean for item in results.selected)
+    return f"{wording.in_unit(name, exponent)} ", 10.0**-exponent
+
+
 def tuned_table(results: ExperimentResults, palette: Palette) -> Table:
     """The settings that validation selected, and by what; the keys of ``select`` in the caption."""
-    table = setting_table(results.tuned, palette)
-    _, factor = unit_of(results.tuned)
+    table, error = setting_table(results.tuned, palette), METRICS[results.error_metric].label
+    selecting, factor = selecting_metric(results, error)
     by_label = {item.setting.label: item for item in results.selected}
     selected = [by_label[item.setting.label] for item in results.tuned.summaries]
     validation = [item.validation for item in selected]
     counts = [item.candidates for item in selected]
     picked = [item.picked if len(item.picks) > 1 else "" for item in selected]
+    heading = f"{selecting}on the validation split, ±"
     columns = [
         *table.columns,
         *([tables.text_column("picked", "values (seeds)", picked)] if any(picked) else []),
-        tables.estimate_column("validation", "on the validation split, ±", validation, factor),
+        tables.estimate_column("validation", heading, validation, factor),
         Column("candidates", "selected out of", [Cell(f"{count}", count) for count in counts]),
     ]
-    caption = f"Selected by validation: {' and '.join(results.evaluate.select)}. {table.caption}"
+    keys = " and ".join(results.evaluate.select)
+    by = f" ({error})" if selecting else ""
+    caption = f"Selected by validation{by}: {keys}. {table.caption}"
     return Table("tuned", caption, columns, "reports/tuned.csv")
 
 
@@ -135,7 +146,9 @@ def comparison_tables(
     for item in found:
         conditions.setdefault(item.baseline, {})[item.condition] = item.table
     return [
-        replace(item, conditions=side_by_side(item.family, conditions[item.baseline]))
+        replace(
+            item, conditions=noise_conditions.side_by_side(item.family, conditions[item.baseline])
+        )
         if item.deployed and len(conditions[item.baseline]) > 1
         else item
         for item in found
@@ -155,9 +168,7 @@ def _comparison_table(
     changes = [item.equivalence.change for item in family]
     coarse = min(1, wording.decimals_of(changes, factor=100))
     settings = [item.setting for item in results.summaries]
-    summaries = summarise(
-        results.runs, settings, family[0].metric, evaluate.confidence, results.design
-    )
+    summaries = summarise(results.runs, settings, family[0].metric, results.design)
     estimates = {summary.setting.label: summary.estimate for summary in summaries}
     means = [estimates[item.setting.label] for item in family]
     marks = [[Mark(item.equivalence.change, palette.css(item.outcome))] for item in family]
@@ -189,13 +200,12 @@ def _comparison_table(
         columns.append(replace(column, cells=shown))
     needed = [_needed_cell(item) for item in family]
     if any(cell.text for cell in needed):
-        columns.append(Column("needed", "seeds needed", needed))
-    against = f"{family[0].baseline.model}{in_common(family)}"
+        columns.append(Column("needed", "seeds needed, at most", needed))
+    against = f"{named(family[0].baseline.model)}{noise_conditions.in_common(family)}"
     caption = (
-        f"Against {against}, {IN_WORDS[condition]}, seed by seed; ± half the "
+        f"Against {against}, {noise_conditions.IN_WORDS[condition]}, seed by seed; ± half the "
         f"{percent(evaluate.confidence)} interval over {results.design.covers}. Left of zero is "
-        "better; grey: within "
-        f"± {100 * evaluate.margin:g} %."
+        f"better; grey: within ± {100 * evaluate.margin:g} %. {tables.PERCENT_AXIS}"
     )
     return Table(name, caption, columns)
 
@@ -254,7 +264,7 @@ def verdict_table(results: ExperimentResults) -> Table:
         columns.append(tables.share_column(key, heading, shares))
     columns.append(tables.share_column("decodability", "linear decodability", decodability))
     for name, (control, suffix) in AGAINST.items():
-        heading = f"error against {control}, noise {'on' if suffix else 'off'}, ±"
+        heading = f"against {control}, noise {'on' if suffix else 'off'}, ±"
         changes = [item.against.get(name, UNKNOWN) for item in verdicts]
         columns.append(tables.change_column(name, heading, changes))
     columns.append(tables.text_column("encoder", "encoder", words))
@@ -267,8 +277,8 @@ def verdict_table(results: ExperimentResults) -> Table:
         "another's in networks trained with nothing and with Gaussian noise of the same rms, to "
         "which the same vectors are handed. "
         "Donor shift: how far of the way to the other sample its vector takes the "
-        "reconstruction, %. Last: the error less that of the network trained with nothing, or with "
-        "noise, % of that; noise off: as deployed, noise on: as trained."
+        f"reconstruction, %. Last: the {error} less that of the network trained with nothing, or "
+        "with noise, % of that; noise off: as deployed, noise on: as trained."
     )
     return Table("verdicts-numbers", caption, columns, "reports/verdicts.csv")
 
@@ -317,7 +327,8 @@ def intervention_table(results: ExperimentResults) -> Table:
         f"{wording.unit_of_changes(items)}: mean and half its "
         f"{percent(evaluate.confidence)} interval over "
         f"{results.design.over}. "
-        f"Right of zero is worse; grey: within ± {100 * evaluate.margin:g} %."
+        f"Right of zero is worse; grey: within ± {100 * evaluate.margin:g} %. "
+        f"{tables.PERCENT_AXIS}"
     )
     legend = [
         (tables.draw_key(f"exchange-{kind.name}", shapes[kind.name]), kind.label) for kind in kinds

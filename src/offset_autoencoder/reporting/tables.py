@@ -136,6 +136,7 @@ def _estimate_cell(estimate: Estimate, decimals: int, factor: float, *, signed: 
     return Cell(written(), estimate.mean, written(interval=False))
 
 
+PERCENT_AXIS = "The axis is linear within ± 10 %, logarithmic beyond."
 WIDTH, HEIGHT = 200, 22
 _AXIS_HEIGHT = 20
 _EDGE = 14  # on both sides, for the outermost numbers

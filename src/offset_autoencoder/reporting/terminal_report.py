@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from offset_autoencoder.config import Setting
+from offset_autoencoder.errors import named
 from offset_autoencoder.evaluation.metrics import METRICS
 from offset_autoencoder.evaluation.offset_effects import AGAINST, TRAIN
 from offset_autoencoder.evaluation.results import ExperimentResults
@@ -15,21 +16,13 @@ from offset_autoencoder.evaluation.selection import selection_note
 from offset_autoencoder.evaluation.statistics import percent
 from offset_autoencoder.evaluation.summary import SettingSummary
 from offset_autoencoder.paths import REPORTS
-from offset_autoencoder.reporting import result_tables
+from offset_autoencoder.reporting import result_tables, wording
 from offset_autoencoder.reporting.error_table import SHOWN, error_table
 from offset_autoencoder.reporting.noise_conditions import in_common, trained_with_noise
 from offset_autoencoder.reporting.palette import TERMINAL_STYLES, Palette, palette_of
 from offset_autoencoder.reporting.result_tables import Against
 from offset_autoencoder.reporting.tables import Cell, Table
 from offset_autoencoder.reporting.terminal import Column, encodable, print_note, print_table
-from offset_autoencoder.reporting.wording import (
-    better_word,
-    decimals_of,
-    mean_and_half,
-    short_name,
-    unit_of_changes,
-    unsettled_note,
-)
 
 _SHORT_WORDS = {
     "equivalent": "equiv.",
@@ -37,12 +30,32 @@ _SHORT_WORDS = {
     "too few seeds": "few",
     "not comparable": "-",
 }
-_EXCHANGES = {"gaussian": "Gauss.", "mean": "mean", "omitted": "omit."}
+# Of the table of verdicts, the columns shown, each from which of four sizes on, and its heading.
+_VERDICT_COLUMNS = (
+    ("permuted", 0, "another's ±"),
+    ("gaussian", 1, "Gauss."),
+    ("mean", 0, "mean"),
+    ("omitted", 1, "omit."),
+    (f"permuted{TRAIN}", 0, "train ±"),
+    (f"gaussian{TRAIN}", 2, "Gauss."),
+    (f"mean{TRAIN}", 2, "mean"),
+    (f"omitted{TRAIN}", 2, "omit."),
+    ("permuted_nothing", 0, "ctrl"),
+    (f"permuted{TRAIN}_nothing", 2, "c. train"),
+    ("shift", 0, "shift"),
+    ("permuted_noise", 3, "noise"),
+    (f"permuted{TRAIN}_noise", 3, "n. train"),
+    ("decodability", 3, "decod."),
+    ("encoder", 3, "encoder"),
+    ("verdict", 0, "verdict"),
+)
 _DIFFERENCES = {"difference": "difference ±", "p": "p", "wins": "wins", "verdict": "verdict"}
 
 
 def print_report(console: Console, results: ExperimentResults) -> None:
     """Print the comparisons, the verdict on each offset at the end, and where the rest is."""
+    if note := wording.anomaly_note(results.params):
+        print_note(console, note)
     if results.summaries:
         _print_comparisons(console, results)
     if results.selected:
@@ -80,12 +93,14 @@ def _print_tuned(console: Console, results: ExperimentResults) -> None:
     families = _families(tuned, palette)
     console.print(Text(f"Selected by validation: {', '.join(results.evaluate.select)}", "bold"))
     table = result_tables.tuned_table(results, palette)
-    headings = {"validation": "validation ±", "candidates": "out of"}
+    selecting, _ = result_tables.selecting_metric(results, results.error_metric)
+    headings = {"validation": f"validation {selecting}±", "candidates": "out of"}
     _print_means(console, tuned, table, headings, next(iter(families.values()), []))
     print_note(
         console,
         "validation: the mean on the validation split, which selected out of so many settings of a "
-        f"model that differ in these keys alone. {selection_note(results.design)}",
+        "model that differ in these keys alone. "
+        f"{selection_note(results.design, results.evaluate)}",
     )
     if warning := results.params.budget_warning:
         print_note(console, warning, style="yellow")
@@ -113,7 +128,7 @@ def _print_families(
         compared = family[0].family if family else []
         noisy = any(trained_with_noise(item.baseline) for item in compared)
         if noisy:
-            _print_conditions(console, family)
+            _print_conditions(console, results, family)
         elif family and baseline != first:
             _print_differences(console, results, family[0])
         if baseline != first and baseline in results.evaluate.baselines:
@@ -157,7 +172,9 @@ def _print_differences(console: Console, results: ExperimentResults, against: Ag
     print_table(console, heading, columns, [*columns[:2], columns[-1]])
 
 
-def _print_conditions(console: Console, family: Sequence[Against]) -> None:
+def _print_conditions(
+    console: Console, results: ExperimentResults, family: Sequence[Against]
+) -> None:
     settings = [item.setting for item in family[0].family]
     layouts = []
     for interval, short_words in ((True, False), (True, True), (False, True)):
@@ -173,12 +190,13 @@ def _print_conditions(console: Console, family: Sequence[Against]) -> None:
             columns.append(_column(settings, heading, against.table.column("change")))
             columns.append(_column(settings, "", words, right=False))
         layouts.append(columns)
-    title = f"change of the error against {_baseline(family)}, in %"
+    error = METRICS[results.evaluate.metric].error_label
+    title = f"change of the {error} against {_baseline(family)}, in %"
     print_table(console, title, *layouts)
     print_note(
         console,
         "deployed: the noise is off, an offset stays on. Like for like: as trained, both on; "
-        "clean, both off. Below zero is better. inconcl.: inconclusive.",
+        "clean, both off. Below zero is better. inconcl.: inconclusive. few: too few seeds.",
     )
 
 
@@ -189,38 +207,21 @@ def print_verdicts(console: Console, results: ExperimentResults) -> None:
         return
     _print_costs(console, results)
     table, settings = result_tables.verdict_table(results), [item.setting for item in verdicts]
-    narrow = {
-        "permuted": "another's",
-        f"permuted{TRAIN}": "train",
-        "permuted_nothing": "ctrl",
-        "mean": "mean",
-        "shift": "shift",
-        "verdict": "verdict",
-    }
-    usual = {
-        "permuted": "another's ±",
-        "gaussian": "Gauss.",
-        "mean": "mean",
-        "omitted": "omit.",
-        f"permuted{TRAIN}": "train ±",
-        **{f"{name}{TRAIN}": short for name, short in _EXCHANGES.items()},
-        "permuted_nothing": "ctrl",
-        f"permuted{TRAIN}_nothing": "c. train",
-        "shift": "shift",
-        "verdict": "verdict",
-    }
-    noisy = {"permuted_noise": "noise", f"permuted{TRAIN}_noise": "n. train"}
-    wide = {**usual, **noisy, "decodability": "decod.", "encoder": "encoder"}
-    wide["verdict"] = wide.pop("verdict")
-    left_out = (*(f"{name}{TRAIN}" for name in _EXCHANGES), f"permuted{TRAIN}_nothing")
-    medium = {name: heading for name, heading in usual.items() if name not in left_out}
-    layouts = (wide, usual, medium, narrow)
-    title = "verdict on each offset; change of the error with another in its place, in %"
+    layouts = [
+        {
+            key: heading if size else heading.removesuffix(" ±")
+            for key, least, heading in _VERDICT_COLUMNS
+            if least <= size
+        }
+        for size in (3, 2, 1, 0)
+    ]
+    error = METRICS[results.error_metric].error_label
+    title = f"verdict on each offset; change of the {error} with another in its place, in %"
     headings = print_table(console, title, *(_columns(settings, table, each) for each in layouts))
     margin = percent(verdicts[0].margin)
     confidence = percent(results.evaluate.confidence).replace(" ", "")
     note = (
-        f"% of the error of {unit_of_changes(verdicts)}. another's: another sample's vector, "
+        f"% of that of {wording.unit_of_changes(verdicts)}. another's: another sample's vector, "
         "on unseen samples; train: on training samples. "
     )
     if "Gauss." in headings:
@@ -246,14 +247,15 @@ def _print_costs(console: Console, results: ExperimentResults) -> None:
     """The error of each offset's network against that trained with nothing and with noise."""
     table, verdicts = result_tables.verdict_table(results), results.verdicts
     headings = {
-        name: f"{short_name(control)}, {'on' if suffix else 'off'} ±"
+        name: f"{wording.short_name(control)}, {'on' if suffix else 'off'} ±"
         for name, (control, suffix) in AGAINST.items()
         if any(name in item.against for item in verdicts)
     }
     if not headings:
         return
     columns = _columns([item.setting for item in verdicts], table, headings)
-    print_table(console, "what each offset does to the error, in %", columns)
+    error = METRICS[results.error_metric].error_label
+    print_table(console, f"what each offset does to the {error}, in %", columns)
     print_note(
         console,
         "Against the network trained with nothing, and with Gaussian noise of the same rms. off: "
@@ -282,8 +284,8 @@ def _print_detection(console: Console, results: ExperimentResults) -> None:
 def _print_bounds(console: Console, bounds: Sequence[SettingSummary]) -> None:
     for label in dict.fromkeys(bound.setting.label for bound in bounds):
         own = {bound.metric: bound.estimate for bound in bounds if bound.setting.label == label}
-        decimals = min(decimals_of([bound]) for bound in own.values())
-        parts = [f"{name} {mean_and_half(own[name], decimals=decimals)}" for name in own]
+        decimals = min(wording.decimals_of([bound]) for bound in own.values())
+        parts = [f"{name} {wording.mean_and_half(own[name], decimals=decimals)}" for name in own]
         line = encodable(console, f"{label}: {', '.join(parts)} nats per sample")
         console.print(line, markup=False, highlight=False)
 
@@ -293,7 +295,7 @@ def _print_unfinished(console: Console, results: ExperimentResults) -> None:
     for summary in results.summaries:
         if summary.diverged:
             runs = summary.diverged + summary.estimate.count
-            note = f"diverged: {summary.setting.label}, {summary.diverged} of {runs} runs"
+            note = f"diverged: {named(summary.setting.label)}, {summary.diverged} of {runs} runs"
             print_note(console, note, style="red")
     if results.unconverged:
         runs = len(results.runs)
@@ -317,33 +319,40 @@ def _print_unmatched(
     without = [item.label for item in settings if by_level and item.noise_level is None]
     others = [item.label for item in settings if item.label not in without]
     if without:
-        print_note(console, f"no noise level to match {baseline} by: {', '.join(without)}")
+        names = ", ".join(map(named, without))
+        print_note(console, f"no noise level to match {named(baseline)} by: {names}")
     if others:
-        print_note(console, f"no {baseline} setting that matches: {', '.join(others)}")
+        names = ", ".join(map(named, others))
+        print_note(console, f"no {named(baseline)} setting that matches: {names}")
 
 
 def _print_legend(console: Console, results: ExperimentResults) -> None:
     evaluate = results.evaluate
     interval = percent(evaluate.confidence).replace(" ", "")
     note = (
-        f"As deployed: offset on, noise off. {better_word(evaluate.metric).capitalize()} "
+        f"As deployed: offset on, noise off. {wording.better_word(evaluate.metric).capitalize()} "
         f"is better. ±: half the {interval} interval over {results.design.covers}."
     )
+    if any(item.estimate.is_cut for item in results.summaries):
+        note += f" {wording.CUT}"
     comparisons = [item for item in results.comparisons if item.metric == evaluate.metric]
     if any(item.two_way for item in comparisons):
         note += " Over test samples too: two_way in reports/comparison.csv and metrics.json."
     if comparisons:
         margin = percent(comparisons[0].equivalence.margin)
-        families = dict.fromkeys(f"{item.baseline.model} {item.family}" for item in comparisons)
+        families = dict.fromkeys(
+            f"{named(item.baseline.model)} {item.family}" for item in comparisons
+        )
+        error = METRICS[evaluate.metric].error_label
         note += (
             " difference: setting - baseline, seed by seed. p: sign-flip test, corrected for "
-            f"all comparisons with a baseline together ({', '.join(families)}). wins: "
-            f"seeds at which it is better. better, worse: p at most {1 - evaluate.confidence:.2g} "
-            f"and the interval on one side of zero. equivalent, < {margin}: the error is shown to "
-            f"change by less than {margin} (two one-sided tests, corrected likewise). Inconclusive "
-            "does not mean equal."
+            f"all comparisons with a baseline together ({', '.join(families)}). wins: seeds at "
+            f"which it is better. better, worse: p at most {1 - evaluate.confidence:.2g} and the "
+            f"interval on one side of zero. equivalent, < {margin}: the {error} is shown to change "
+            f"by less than {margin} (two one-sided tests, corrected likewise). Inconclusive does "
+            "not mean equal."
         )
-        note += f" {unsettled_note(comparisons)}".rstrip()
+        note += f" {wording.unsettled_note(results)}".rstrip()
     print_note(console, note)
 
 
@@ -356,7 +365,7 @@ def _heading(results: ExperimentResults) -> str:
 
 def _baseline(family: Sequence[Against]) -> str:
     """The baseline and what it shares with each setting that it is compared with."""
-    return f"{family[0].baseline}{in_common(family[0].family)}"
+    return f"{named(family[0].baseline)}{in_common(family[0].family)}"
 
 
 def _columns(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Iterable
 
-from offset_autoencoder.config import Setting, SplitName, format_value
-from offset_autoencoder.evaluation.comparison import Comparison
+from offset_autoencoder.config import Params, Setting, SplitName, format_value
+from offset_autoencoder.errors import named
+from offset_autoencoder.evaluation.comparison import LEVEL_KEYS
 from offset_autoencoder.evaluation.controls import Network
-from offset_autoencoder.evaluation.intervention_summary import InterventionSummary
 from offset_autoencoder.evaluation.metrics import METRICS
+from offset_autoencoder.evaluation.offset_effects import InterventionSummary
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict
+from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.statistics import Design, Estimate, percent, share_percent
 
 PARTS = {"offset": "offset", "code": "code", "sum": "code + offset", "both": "side by side"}
@@ -20,7 +23,8 @@ PARTS = {"offset": "offset", "code": "code", "sum": "code + offset", "both": "si
 SAMPLES: dict[SplitName, str] = {"test": "unseen samples", "train": "training samples"}
 """Names of the samples of a split on which offsets are exchanged."""
 
-_NOISE_KEYS = frozenset({"rms", "stddev", "ebn0_db"})
+CUT = "[ ]: the ends of an interval that ends at a bound of the metric."
+
 _MOST_DECIMALS = 6
 _MOST_FOR_HALF = 3
 
@@ -35,25 +39,46 @@ def unit_of_changes(items: Iterable[OffsetVerdict | InterventionSummary]) -> str
     by_model: dict[str, bool] = {}
     for item in items:
         by_model[item.setting.model] = item.has_baseline
-    nothing, own = "the network trained with nothing", [m for m, has in by_model.items() if not has]
+    own = [model for model, has in by_model.items() if not has]
     if own and len(own) == len(by_model):
-        return "each network itself, as deployed, as none was trained with nothing"
-    without = ", ".join(own)
-    return f"{nothing} (of {without}, without one: of itself, as deployed)" if own else nothing
+        return "each network itself, as deployed, for want of one trained with nothing"
+    without = (
+        f" (of {', '.join(map(named, own))}, without one: of itself, as deployed)" if own else ""
+    )
+    return f"the network trained with nothing{without}"
 
 
-def unsettled_note(comparisons: Iterable[Comparison]) -> str:
-    """Sentence on comparisons that no number of seeds would settle; empty where there are none."""
-    without_shown = [one for one in comparisons if not one.is_settled]
-    floors = sorted(one.needed.floor for one in without_shown if one.needed.none_settles)
+def unsettled_note(results: ExperimentResults) -> str:
+    """Sentence on comparisons that no number of seeds would settle; empty where there are none.
+
+    Of the metric of ``evaluate`` as deployed.
+    """
+    every = (item for item in results.comparisons if item.metric == results.evaluate.metric)
+    unsettled = [item for item in every if not item.is_settled]
+    floors = sorted(item.needed.floor for item in unsettled if item.needed.none_settles)
     if not floors or not floors[-1]:
         return ""
     least, most = (share_percent(floor) for floor in (floors[0], floors[-1]))
     span = least if least == most else f"{least.removesuffix(' %')} to {most}"
+    words = Counter(item.outcome for item in unsettled)
+    counts = " and ".join(f"{count} {word}" for word, count in sorted(words.items()))
     return (
         f"If means and spreads are as seen, no number of seeds would settle {len(floors)} of the "
-        f"{len(without_shown)} inconclusive comparisons: splits of the same samples leave the "
-        f"interval of the change at ± {span} or more."
+        f"comparisons as deployed that are not settled ({counts}): splits of the same samples "
+        f"leave the interval of the change at ± {span} or more."
+    )
+
+
+def anomaly_note(params: Params) -> str:
+    """Sentence on what is normal and what an anomaly; empty where none are sought."""
+    if (anomaly := params.evaluate.anomaly) is None:
+        return ""
+    label = params.data.label if isinstance(params.data.label, str) else "label"
+    classes = ", ".join(str(each) for each in anomaly.normal)
+    return (
+        f"An anomaly experiment: normal are the samples whose {named(label)} is {classes}. All "
+        "others are anomalies, which the test split alone has. A sample is told by its "
+        f"{METRICS[anomaly.error].error_label}."
     )
 
 
@@ -62,9 +87,9 @@ def better_word(metric: str) -> str:
     return "higher" if METRICS[metric].higher_is_better else "lower"
 
 
-def over_seeds(confidence: float, design: Design) -> str:
+def over_seeds(design: Design) -> str:
     """``mean and 95 % interval over seeds``, or over seeds and splits."""
-    return f"mean and {percent(confidence)} interval over {design.over}"
+    return f"mean and {percent(design.confidence)} interval over {design.over}"
 
 
 def first_epoch(last: int) -> int:
@@ -99,7 +124,7 @@ def swept_values(setting: Setting) -> str:
 def full_label(setting: Setting) -> str:
     """A setting's label, and the noise level it has without sweeping it: ``"centroid rms=0.1"``."""
     added = setting.noise_level
-    if added is None or _NOISE_KEYS & dict(setting.sweep).keys():
+    if added is None or LEVEL_KEYS & dict(setting.sweep).keys():
         return setting.label
     return f"{setting.label} {'rms' if setting.spec.rms is not None else 'stddev'}={added:g}"
 
@@ -114,14 +139,19 @@ def mean_and_half(
 ) -> str:
     """``"+650.2 ± 14.1"``; ``-`` for what is not known, a mean alone where it has no interval.
 
-    Both are multiplied by ``factor``: 100 for percent. A half interval that is not zero and would
-    be shown as zero adds decimals, up to three.
+    ``"0.97 [0.84, 1.00]"`` where the interval ends at a bound of the metric. All are multiplied by
+    ``factor``: 100 for percent. A half interval that is not zero and would be shown as zero adds
+    decimals, up to three.
     """
     half = factor * estimate.half
     interval = interval and math.isfinite(half)
     while interval and half and decimals < _MOST_FOR_HALF and not round(half, decimals):
         decimals += 1
-    mean = _number(factor * estimate.mean, decimals, sign="+" if signed else "")
+    sign = "+" if signed else ""
+    mean = _number(factor * estimate.mean, decimals, sign=sign)
+    if interval and estimate.is_cut:
+        ends = (_number(factor * end, decimals, sign=sign) for end in (estimate.low, estimate.high))
+        return f"{mean} [{', '.join(ends)}]"
     return f"{mean} ± {_number(half, decimals)}" if interval else mean
 
 

@@ -76,6 +76,7 @@ def evaluate(
         design=design_of(
             [splits.schema(seed) for seed in splits.seeds],
             anomalies=0 if (found := anomalies_of(data, params.evaluate)) is None else found.sum(),
+            confidence=params.evaluate.confidence,
         ),
     )
     pictured = pictured_runs(results, seed if splits.varies else None)
@@ -95,17 +96,19 @@ def anomalies_of(data: PreparedData, evaluate: Evaluate) -> NDArray[np.bool_] | 
     return find_anomalies(evaluate.anomaly, data.test.y, data.schema.classes)
 
 
-def design_of(schemas: Sequence[Schema], *, anomalies: int = 0) -> Design:
+def design_of(
+    schemas: Sequence[Schema], *, anomalies: int = 0, confidence: float = ONE_SPLIT.confidence
+) -> Design:
     """The design of an experiment, by the sizes of the splits of each seed; of none: one split.
 
     Where whole groups make them differ, their means count. ``anomalies`` are in a test split, and
     none that could be trained on.
     """
     if not schemas:
-        return ONE_SPLIT
+        return replace(ONE_SPLIT, confidence=confidence)
     train, validation, test = (sum(s.samples[name] for s in schemas) for name in SPLITS)
     others = validation + test - int(anomalies) * len(schemas)
-    return Design(True, test / train, validation / train, training_overlap=train / others)
+    return Design(True, test / train, validation / train, train / others, confidence)
 
 
 def _run_row(row: IndexedRun, run: Run, evaluation: RunEvaluation | None) -> RunRow:

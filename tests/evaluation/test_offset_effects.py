@@ -11,13 +11,14 @@ from tests.evaluation.interventions import find_intervention, noisy
 
 from offset_autoencoder.config import Params
 from offset_autoencoder.evaluation.controls import NOISE, NOTHING, OWN_NETWORK
-from offset_autoencoder.evaluation.intervention_summary import (
+from offset_autoencoder.evaluation.interventions import OMITTED, OWN, PERMUTED, Exchanges
+from offset_autoencoder.evaluation.offset_effects import (
     Trial,
     summarise_interventions,
     trials,
 )
-from offset_autoencoder.evaluation.interventions import OMITTED, OWN, PERMUTED, Exchanges
 from offset_autoencoder.evaluation.run_evaluation import RunEvaluation
+from offset_autoencoder.evaluation.statistics import Design
 
 MakeParams = Callable[..., Params]
 
@@ -45,7 +46,7 @@ def _measured(params: Params, metric: str = "mse") -> list[Trial]:
 def test_changes_are_paired_by_seed_in_units_of_the_baseline(make_params: MakeParams) -> None:
     params = make_params()
     measured = _measured(params)
-    summaries = summarise_interventions(measured, confidence=0.9)
+    summaries = summarise_interventions(measured, design=Design(confidence=0.9))
     setting = next(item for item in params.settings if item.label == "frozen rms=0.2")
     item = find_intervention(summaries, setting, PERMUTED, "mse")
     assert item is not None
@@ -84,7 +85,7 @@ def test_a_score_is_taken_back_to_its_error(make_params: MakeParams) -> None:
     error = {OWN: 1.0, PERMUTED: 1.5}
     metrics = {one: {"psnr": -10 * np.log10(value)} for one, value in error.items()}
     trial = Trial(run, OWN_NETWORK, Exchanges({"test": metrics}, None), {"psnr": 10 * np.log10(4)})
-    (_, item) = summarise_interventions([trial], confidence=0.95)
+    (_, item) = summarise_interventions([trial])
     assert item.change.mean == pytest.approx(0.5 / 0.25)
 
 
@@ -109,9 +110,7 @@ def test_without_a_baseline_the_unit_is_the_own_error_in_every_network(
         evaluation = RunEvaluation({"mse": own}, 0.0, exchanges, {}, None, **others)
         measured.append((run.label, run, evaluation))
     summaries = [
-        item
-        for item in summarise_interventions(trials(measured), confidence=0.95)
-        if item.intervention == PERMUTED
+        item for item in summarise_interventions(trials(measured)) if item.intervention == PERMUTED
     ]
     assert [item.network for item in summaries] == [OWN_NETWORK, NOISE]
     for item in summaries:
@@ -124,7 +123,7 @@ def test_a_seed_whose_baseline_diverged_has_no_change(make_params: MakeParams) -
     measured = [
         replace(one, baseline=None) if one.run.seed == 1 else one for one in _measured(params)
     ]
-    summaries = summarise_interventions(measured, confidence=0.95)
+    summaries = summarise_interventions(measured)
     item = find_intervention(summaries, params.settings[-1], PERMUTED, "mse")
     assert item is not None
     assert (list(item.changes), item.change.count, item.estimate.count) == ([0, 2], 2, 3)
@@ -132,7 +131,7 @@ def test_a_seed_whose_baseline_diverged_has_no_change(make_params: MakeParams) -
 
 def test_every_setting_has_what_applies_to_it(make_params: MakeParams) -> None:
     params = make_params()
-    summaries = summarise_interventions(_measured(params), confidence=0.95)
+    summaries = summarise_interventions(_measured(params))
     labels = {
         label: [(i.network, i.split, i.intervention) for i in summaries if i.setting.label == label]
         for label in {i.setting.label for i in summaries}
@@ -154,7 +153,7 @@ def test_every_setting_has_what_applies_to_it(make_params: MakeParams) -> None:
 def test_a_run_that_diverged_is_left_out(make_params: MakeParams) -> None:
     measured = _measured(make_params(seeds=3))
     left = [one for one in measured if one.run.label != "none seed=1"]
-    summaries = summarise_interventions(left, confidence=0.95)
+    summaries = summarise_interventions(left)
     none = left[-1].run.setting
     first = find_intervention(summaries, none, OWN, "mse")
     assert first is not None
@@ -164,11 +163,11 @@ def test_a_run_that_diverged_is_left_out(make_params: MakeParams) -> None:
         if one.run.setting.label == "none"
     ]
     np.testing.assert_array_equal(first.values, values)
-    assert summarise_interventions([], confidence=0.95) == []
+    assert summarise_interventions([]) == []
 
 
 def test_one_seed_has_a_mean_and_no_interval(make_params: MakeParams) -> None:
-    for item in summarise_interventions(_measured(make_params(seeds=1)), confidence=0.95):
+    for item in summarise_interventions(_measured(make_params(seeds=1))):
         assert np.isfinite(item.change.mean)
         assert np.isnan([item.change.low, item.difference.high]).all()
 
