@@ -189,7 +189,7 @@ def test_many_samples_go_through_block_by_block(
     parts = opened.encode(x, OFFSET)
     for one, other in zip(parts, whole, strict=True):
         if one is not None:
-            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(np.asarray(one), np.asarray(other), rtol=1e-5, atol=1e-6)
     again = opened.decoder(x)(parts.code, parts.offset)
     np.testing.assert_allclose(again, out, rtol=1e-5, atol=1e-6)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,19 +29,18 @@ def resolve_architectures(settings: Sequence[Setting], **sizes: Any) -> list[Arc
     Raises:
         InputError: as :func:`resolve_architecture`, and where no width matches.
     """
-    resolve = functools.partial(resolve_architecture, **sizes)
     architectures = []
     for setting in settings:
         widths = None
         if setting.spec.system_record.matches_parameters:
             where = f"params.yaml: models.{setting.model}.match"
-            target = resolve(_model_to_match(where, setting, settings))
+            target = resolve_architecture(_model_to_match(where, setting, settings), **sizes)
             if not target.network.kind_record.is_dense:
                 what = f"names a {target.network.kind} model: only dense ones can be matched"
                 raise InputError(where, what)
             parameters = target.trainable_parameters
             widths = matching_widths(where, setting.network, target.input_dim, parameters)
-        architectures.append(resolve(setting, encoder_hidden=widths))
+        architectures.append(resolve_architecture(setting, encoder_hidden=widths, **sizes))
     return architectures
 
 
