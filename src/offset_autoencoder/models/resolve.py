@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from offset_autoencoder.config import Params, Setting
@@ -30,7 +30,7 @@ def resolve_architectures(settings: Sequence[Setting], **sizes: Any) -> list[Arc
     Raises:
         InputError: as :func:`resolve_architecture`, and where no width matches.
     """
-    resolve = functools.partial(resolve_architecture, **sizes)
+    resolve: Callable[..., Architecture] = functools.partial(resolve_architecture, **sizes)
     architectures = []
     for setting in settings:
         widths = None
