@@ -187,7 +187,8 @@ def test_many_samples_go_through_block_by_block(
     for module in (dense, inference):
         monkeypatch.setattr(module, "_BLOCK_VALUES", 12 * 7)  # 7 samples per block, then 2
     parts = opened.encode(x, OFFSET)
-    for one, other in zip(parts, whole, strict=True):
+    both: Any = zip(parts, whole, strict=True)
+    for one, other in both:
         if one is not None:
             np.testing.assert_allclose(np.asarray(one), np.asarray(other), rtol=1e-5, atol=1e-6)
     again = opened.decoder(x)(parts.code, parts.offset)

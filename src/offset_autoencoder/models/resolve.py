@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from offset_autoencoder.config import Params, Setting
@@ -29,18 +30,19 @@ def resolve_architectures(settings: Sequence[Setting], **sizes: Any) -> list[Arc
     Raises:
         InputError: as :func:`resolve_architecture`, and where no width matches.
     """
+    resolve: Callable[..., Architecture] = functools.partial(resolve_architecture, **sizes)
     architectures = []
     for setting in settings:
         widths = None
         if setting.spec.system_record.matches_parameters:
             where = f"params.yaml: models.{setting.model}.match"
-            target = resolve_architecture(_model_to_match(where, setting, settings), **sizes)
+            target = resolve(_model_to_match(where, setting, settings))
             if not target.network.kind_record.is_dense:
                 what = f"names a {target.network.kind} model: only dense ones can be matched"
                 raise InputError(where, what)
             parameters = target.trainable_parameters
             widths = matching_widths(where, setting.network, target.input_dim, parameters)
-        architectures.append(resolve_architecture(setting, encoder_hidden=widths, **sizes))
+        architectures.append(resolve(setting, encoder_hidden=widths))
     return architectures
 
 
