@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
@@ -79,9 +79,10 @@ def _table(console: Console, columns: Sequence[Column]) -> Table:
     )
     rows = []
     for column in columns:
-        heading, justify = encodable(console, column.heading), "right" if column.right else "left"
+        heading = encodable(console, column.heading)
         cells = [encodable(console, c) if isinstance(c, str) else c for c in column.cells]
         width = max(cell_len(str(cell)) for cell in (heading, *cells))  # Rich takes longer for it
+        justify: JustifyMethod = "right" if column.right else "left"
         table.add_column(heading, justify=justify, no_wrap=True, width=width)
         rows.append(cells)
     for row in zip(*rows, strict=True):
