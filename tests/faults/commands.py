@@ -50,7 +50,11 @@ def command_line(*arguments: str) -> Command:
     def run() -> None:
         ids = {row.model: row.id for row in read_index(Path("models"))}
         words = [ids.get(word, word) for word in arguments]
-        get_command(app).main(words, standalone_mode=False)
+        try:
+            get_command(app).main(words, standalone_mode=False)
+        except SystemExit as ended:
+            if ended.code:
+                raise
 
     return Command(run, tuple(word for word in arguments if word.startswith("written")))
 
@@ -153,8 +157,15 @@ def remove(made: Iterable[str]) -> None:
 
 
 def state() -> dict[str, dict[str, bytes]]:
-    """Every file that a stage or command has written, but for the MLflow store."""
-    return {name: contents(name, times=False) for name in OUTPUTS if Path(name).is_dir()}
+    """Every file that a stage or command has written, but for the MLflow store.
+
+    What was killed leaves hidden files, which nobody reads.
+    """
+    found = {name: contents(name, times=False) for name in OUTPUTS if Path(name).is_dir()}
+    return {
+        name: {path: own for path, own in files.items() if not f"/{path}".count("/.")}
+        for name, files in found.items()
+    }
 
 
 def stored(root: Path) -> list[tuple[str, str]]:
