@@ -173,11 +173,15 @@ def table_of(rows: Sequence[Mapping[str, str | int | float]], limit: int, allowe
         f"| MB (in a cgroup of {limit + allowed} MB) | {heading} |",
         "|---" * (1 + len(times)) + "|",
     ]
-    cells: dict[str, list[str]] = {}
+    cells: dict[str, dict[int, str]] = {}
     for row in rows:
         ended = "" if int(row["status"]) == 0 else f", exit status {row['status']}"
-        cells.setdefault(str(row["step"]), []).append(f"{row['mb']}{ended}")
-    return "\n".join([*lines, *(f"| {name} | {' | '.join(own)} |" for name, own in cells.items())])
+        cells.setdefault(str(row["step"]), {})[int(row["times"])] = f"{row['mb']}{ended}"
+    lines += [
+        f"| `{name}` | {' | '.join(own.get(n, 'not measured') for n in times)} |"
+        for name, own in cells.items()
+    ]
+    return "\n".join(lines)
 
 
 def main() -> None:

@@ -89,29 +89,29 @@ class ErrorStore:
     """Errors of the samples of many runs: in a temporary file where they are more than a chunk."""
 
     def __init__(self) -> None:
-        self._file, self._runs = TempArray(), dict[str, SampleErrors]()
+        self._file, self._runs, self._ends = TempArray(), dict[str, SampleErrors](), list[int]()
 
     def add(self, run_id: str, errors: SampleErrors) -> None:
         """Store the errors of a run."""
-        none, compared = np.empty(0, np.float32), errors.compared
-        self._file.write(errors.test)
-        if compared is not None:
-            self._file.write(compared)
-        self._runs[run_id] = replace(errors, test=none, compared=None if compared is None else none)
+        none = np.empty(0, np.float32)
+        for values in (errors.test, errors.compared):
+            if values is not None:
+                self._file.write(values)
+                self._ends.append(len(self._file) // 4)
+        compared = None if errors.compared is None else none
+        self._runs[run_id] = replace(errors, test=none, compared=compared)
 
     def all(self) -> dict[str, SampleErrors]:
         """The errors of each run by id; those on disk are read as they are needed."""
-        values, start = self._file.floats(), 0
-        runs = {}
-        for run_id, errors in self._runs.items():
-            samples = len(errors.samples.ids)
-            arrays = {"test": values[start : start + samples]}
-            start += samples
-            if errors.compared is not None:
-                arrays["compared"] = values[start : start + samples]
-                start += samples
-            runs[run_id] = replace(errors, **arrays)
-        return runs
+        arrays = iter(np.split(self._file.floats(), self._ends))
+        return {
+            run_id: replace(
+                errors,
+                test=next(arrays),
+                compared=None if errors.compared is None else next(arrays),
+            )
+            for run_id, errors in self._runs.items()
+        }
 
 
 def thresholds(errors: NDArray[Any]) -> tuple[float, ...]:
