@@ -53,7 +53,7 @@ def test_it_is_short_and_ends_with_the_verdicts_and_where_the_rest_is(
 ) -> None:
     for width in (80, 100):
         lines = _printed(whole, width).splitlines()
-        assert len(lines) <= 13 + 9 + 9 + 9 + 43  # the rows of four tables, and all around them
+        assert len(lines) <= 13 + 9 + 9 + 9 + 44  # the rows of four tables, and all around them
         last = max(index for index, line in enumerate(lines) if line.startswith("class_code"))
         assert lines[last].split()[-2:] == ["second", "encoder"]
         for file in ("comparison.csv", "verdicts.csv", "probes.csv", "plots/"):
