@@ -185,7 +185,7 @@ def test_blocks_of_any_size_give_the_same(rows: int, monkeypatch: pytest.MonkeyP
 
     whole = found()
     monkeypatch.setattr(decoding, "BLOCK_BYTES", rows * (8 * D + 16 * L))
-    monkeypatch.setattr(decoding, "BLOCK_VALUES", 5 * D)
+    monkeypatch.setattr("offset_autoencoder.io.arrays.BLOCK_VALUES", 5 * D)
     blocks = found(watch)
     assert max(calls) <= rows
     assert sum(calls) == N * (1 + 3 + 3 + 1 + 1 + 1 + 2 + 3)

@@ -8,7 +8,6 @@ import pytest
 
 from offset_autoencoder.config.schema import Evaluate, Network
 from offset_autoencoder.config.systems import NoiseRange
-from offset_autoencoder.evaluation import decoding
 from offset_autoencoder.evaluation.decoding import SplitInference
 from offset_autoencoder.evaluation.metrics import Domain
 from offset_autoencoder.evaluation.run_metrics import as_trained, domain_of, run_metrics
@@ -218,7 +217,7 @@ def test_without_noise_nothing_is_drawn() -> None:
 def test_blocks_of_any_size_have_the_same_metrics(
     rows: int, measured: dict[str, dict[str, float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoding, "BLOCK_VALUES", rows * D)
+    monkeypatch.setattr("offset_autoencoder.io.arrays.BLOCK_VALUES", rows * D)
     for name, metrics in measured_again(CASES).items():
         assert metrics == pytest.approx(measured[name], rel=1e-5)
 

@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.evaluation import metrics
-from offset_autoencoder.io.arrays import Matrix, chunks
+from offset_autoencoder.io.arrays import Matrix, blocks, chunks
 from offset_autoencoder.models.inference import Encoded, RunInference
 
 T = TypeVar("T")
 
 BLOCK_BYTES = 16 * 2**20
-BLOCK_VALUES = 2**20  # of samples that are encoded and decoded at once: 8 MB in float64
 _CACHED_VALUES = 2**17  # of an array at a time, so that its float64 copies stay in the cache
 
 # From what the encoder gives to the decoder's inputs, for one block after the other.
@@ -61,10 +60,10 @@ class MetricSums:
         x, reconstruction = metrics.checked_pair(x, reconstruction)
         functions = [metric.function for metric in self._averaged.values()]
         self._means.append([f(x, reconstruction, self._domain) for f in functions if f])
-        for name, blocks in self._errors.items():
+        for name, kept in self._errors.items():
             per_sample = metrics.METRICS[name].per_sample
             assert per_sample is not None
-            blocks.append(per_sample(x, reconstruction))
+            kept.append(per_sample(x, reconstruction))
         self._counts.append(len(x))
 
     def errors(self, name: str) -> metrics.Float64:
@@ -134,12 +133,9 @@ class SplitInference:
 
     def blocks(self) -> Iterator[tuple[metrics.Array, Encoded, metrics.Decode]]:
         """Samples, their codes, and the decoder for them, block after block in order."""
-        size = max(1, BLOCK_VALUES // self.x.shape[1])
-        for first, chunk in chunks(self.x):
-            for start in range(0, len(chunk), size):
-                x = chunk[start : start + size]
-                rows = slice(first + start, first + start + len(x))
-                yield x, self.inference.encode(x, self.offset(rows)), self.inference.decoder(x)
+        for start, x in blocks(self.x):
+            offset = self.offset(slice(start, start + len(x)))
+            yield x, self.inference.encode(x, offset), self.inference.decoder(x)
 
     def measure(
         self, changes: Mapping[T, Change], domain: metrics.Domain, errors: Sequence[str] = ()

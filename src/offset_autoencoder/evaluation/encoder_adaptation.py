@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import Run, Setting
-from offset_autoencoder.evaluation.decoding import BLOCK_VALUES
 from offset_autoencoder.evaluation.metrics import AT_MOST_ONE, Array, Decode, Float64
 from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design, Estimate
 from offset_autoencoder.evaluation.summary import by_setting
+from offset_autoencoder.io.arrays import BLOCK_VALUES
 
 AdaptationWord = Literal["cancels", "reinforces", "ignores", "inconclusive", "unknown"]
 

@@ -216,13 +216,13 @@ def over_samples_too(
     where splits vary (the interval over seeds covers samples, too), where there is no run, or
     where the metric is no mean over samples.
     """
-    of_runs = [[row.sample_errors for row in each] for each in (rows, baseline or ())]
-    if design.varies or not rows or any(errors is None for each in of_runs for errors in each):
+    of_runs = [row.sample_errors for row in (*rows, *(baseline or ()))]
+    errors = [each for each in of_runs if each is not None]
+    if design.varies or not rows or len(errors) < len(of_runs):
         return None
-    own, other = (np.array(each, dtype=np.float64) for each in of_runs)
-    if baseline is not None:
-        return two_way_interval(own - other, design.confidence)
-    return two_way_interval(own, design.confidence).within(POSITIVE)  # errors, all of them
+    other = None if baseline is None else errors[len(rows) :]
+    estimate = two_way_interval(errors[: len(rows)], design.confidence, other)
+    return estimate if other else estimate.within(POSITIVE)  # errors, all of them
 
 
 def at_one_rms(summaries: Sequence[SettingSummary]) -> list[SettingSummary]:
