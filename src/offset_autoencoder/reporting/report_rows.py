@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any
 
 from offset_autoencoder.evaluation import summary
-from offset_autoencoder.evaluation.controls import CONTROLS, NOTHING
+from offset_autoencoder.evaluation.controls import CONTROLS, NOTHING, Network
 from offset_autoencoder.evaluation.offset_effects import (
     AGAINST,
     CHANGES,
@@ -106,21 +106,23 @@ def _optional(name: str, paths: Mapping[str, str], get: Get) -> dict[str, Get]:
     return {f"{name}{end}": value_at(path) for end, path in paths.items()}
 
 
+def _effect(name: str) -> dict[str, Get]:
+    return _optional(name, _TESTED, lambda item: item.effects[name])
+
+
+def _beyond(name: str, control: Network) -> dict[str, Get]:
+    column = f"{name}_beyond_{short_name(control)}"
+    return _optional(column, _TESTED, lambda item: item.beyond.get(control, {}).get(name))
+
+
+def _against(name: str) -> dict[str, Get]:
+    return _optional(name, _ENDS, lambda item: item.against.get(name))
+
+
 _FAMILIES = (
-    *(
-        _optional(name, _TESTED, lambda item, name=name: item.effects[name])
-        for name in (*CHANGES, DONOR_SHIFT)
-    ),
-    *(
-        _optional(
-            f"{name}_beyond_{short_name(control)}",
-            _TESTED,
-            lambda item, name=name, control=control: item.beyond.get(control, {}).get(name),
-        )
-        for control in CONTROLS
-        for name in BEYOND
-    ),
-    *(_optional(name, _ENDS, lambda item, name=name: item.against.get(name)) for name in AGAINST),
+    *(_effect(name) for name in (*CHANGES, DONOR_SHIFT)),
+    *(_beyond(name, control) for control in CONTROLS for name in BEYOND),
+    *(_against(name) for name in AGAINST),
 )
 # Of each exchange, on unseen samples and, `_train`, on training samples, the change of the error in
 # the unit, the error of the run trained with nothing, or its own; the corrected one-sided p
