@@ -60,10 +60,10 @@ class MetricSums:
         x, reconstruction = metrics.checked_pair(x, reconstruction)
         functions = [metric.function for metric in self._averaged.values()]
         self._means.append([f(x, reconstruction, self._domain) for f in functions if f])
-        for name, of_blocks in self._errors.items():
+        for name, kept in self._errors.items():
             per_sample = metrics.METRICS[name].per_sample
             assert per_sample is not None
-            of_blocks.append(per_sample(x, reconstruction))
+            kept.append(per_sample(x, reconstruction))
         self._counts.append(len(x))
 
     def errors(self, name: str) -> metrics.Float64:

@@ -222,7 +222,7 @@ def over_samples_too(
         return None
     other = None if baseline is None else errors[len(rows) :]
     estimate = two_way_interval(errors[: len(rows)], design.confidence, other)
-    return estimate if baseline is not None else estimate.within(POSITIVE)  # errors, all of them
+    return estimate if other else estimate.within(POSITIVE)  # errors, all of them
 
 
 def at_one_rms(summaries: Sequence[SettingSummary]) -> list[SettingSummary]:
