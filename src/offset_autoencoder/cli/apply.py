@@ -21,7 +21,7 @@ from offset_autoencoder.data import new_samples
 from offset_autoencoder.data.preprocessing import Preprocessing
 from offset_autoencoder.data.varying import load_splits
 from offset_autoencoder.errors import InputError, adding, first_names, printable
-from offset_autoencoder.io.arrays import ConcatenatedRows, chunks
+from offset_autoencoder.io.arrays import ConcatenatedRows, blocks, chunks
 from offset_autoencoder.io.files import atomic_write, npy_writer
 from offset_autoencoder.paths import MODELS, PARAMS, PREPARED, run_store
 from offset_autoencoder.reporting.terminal import progress
@@ -91,11 +91,14 @@ def apply_model(
             _output_file(output, columns, len(x), table.ids) as append,
             progress(operation.progress, len(x), float(len(x))) as report,
         ):
-            for start, block in chunks(x, len(columns)):
-                rows = slice(start, start + len(block))
-                inputs: dict[str, Any] = {"is_scaled": is_scaled, "first_row": start}
-                inputs |= {key: np.asarray(column[rows]) for key, column in side_inputs.items()}
-                append(operation.values(block, inputs), rows)
+            for start, chunk in chunks(x, len(columns)):
+                values = []
+                for first, block in blocks(chunk):
+                    rows = slice(start + first, start + first + len(block))
+                    inputs: dict[str, Any] = {"is_scaled": is_scaled, "first_row": rows.start}
+                    inputs |= {key: np.asarray(column[rows]) for key, column in side_inputs.items()}
+                    values.append(operation.values(block, inputs))
+                append(np.concatenate(values), slice(start, rows.stop))
                 report(float(rows.stop), rows.stop)
     line = f"{output}: {len(x)} × {len(columns)}{operation.summary(len(x))}"
     notes = (printable(f"note: {source}: {note}") for note in table.notes)
@@ -234,15 +237,12 @@ def _output_file(
 
     ``ids``, ``(rows,)``, are the first column; npy has no room for them, nor for names of columns.
     """
-    try:
-        if output.suffix.lower() == ".npy":
-            with npy_writer(output, (rows, len(columns))) as writer:
-                yield lambda block, _: writer.append(block)
-        else:
-            with _table_writer(output, columns, ids) as append:
-                yield append
-    except OSError as error:
-        raise InputError(str(output), f"cannot be written: {error.strerror or error}") from None
+    if output.suffix.lower() == ".npy":
+        with npy_writer(output, (rows, len(columns))) as writer:
+            yield lambda block, _: writer.append(block)
+    else:
+        with _table_writer(output, columns, ids) as append:
+            yield append
 
 
 @contextlib.contextmanager
