@@ -122,10 +122,12 @@ class Project:
             check=False,
         )
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start ``publish``, or what other arguments say, in a process of its own."""
-        pipe, command = subprocess.PIPE, [sys.executable, *(arguments or PUBLISH)]
-        return subprocess.Popen(command, cwd=self.root, stdout=pipe, stderr=pipe, text=True)
+    def start(self) -> subprocess.Popen[str]:
+        """Start ``publish`` in a process of its own."""
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            [sys.executable, *PUBLISH], cwd=self.root, stdout=pipe, stderr=pipe, text=True
+        )
 
     def write(self, **changes: Any) -> Project:
         """Write all files that the stages before publish leave, with attributes changed."""
