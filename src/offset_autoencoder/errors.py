@@ -268,30 +268,24 @@ def _has_no_inodes(path: Path) -> bool:
 
 
 def _unforeseen(error: BaseException) -> InputError:
-    import traceback  # here, as every command starts with this module
-
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{Path(frame.filename).name}, line {frame.lineno}"
-    try:
-        mend = f"the traceback is in {_write_log(error)}: please report it with that file"
-    except OSError as full:
-        mend = f"please report it; its traceback cannot be kept: {message_of(full)}"
-    what = f"a fault of the program, which no check foresaw, at {place}"
-    return InputError(type(error).__name__, f"{message_of(error)}: {what}; {_WHOLE}", mend)
-
-
-def _write_log(error: BaseException) -> str:
-    """Write the traceback to a file that stays, outside of the project; its path."""
+    # Here, as every command starts with this module.
     import platform
     import tempfile
     import traceback
 
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(frame.filename).name}, line {frame.lineno}"
     lines = [
         f"command: {' '.join(sys.argv)}\n",
         f"system: Python {platform.python_version()}, {platform.platform()}\n",
         *traceback.format_exception(error),
     ]
-    handle, name = tempfile.mkstemp(prefix="offset-autoencoder-", suffix=".log")
-    with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
-        stream.writelines(lines)
-    return name
+    try:  # a file that stays, outside of the project
+        handle, log = tempfile.mkstemp(prefix="offset-autoencoder-", suffix=".log")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.writelines(lines)
+        mend = f"the traceback is in {log}: please report it with that file"
+    except OSError as full:
+        mend = f"please report it; its traceback cannot be kept: {message_of(full)}"
+    what = f"a fault of the program, which no check foresaw, at {place}"
+    return InputError(type(error).__name__, f"{message_of(error)}: {what}; {_WHOLE}", mend)

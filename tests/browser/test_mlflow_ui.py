@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,24 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.slow
+
+# Texts that a page which shows them as HTML or as a link would run.
+_IMAGE = '<img src="x" onerror="window.ran = 1">'
+_HTML = (
+    "<script>window.ran = 1</script>",
+    _IMAGE,
+    "<svg onload='window.ran = 1'>",
+    '<iframe srcdoc="<script>parent.ran = 1</script>"></iframe>',
+    '<iframe src="javascript:parent.ran = 1"></iframe>',
+    '<a href="javascript:window.ran = 1">a link</a>',
+    '<a href="java\tscript:window.ran = 1">a link</a>',
+)
+_LAST_LINE = "the end of the note"
+_NOTE = "\n\n".join(
+    (*_HTML, "[a link](javascript:window.ran=1)", "\x1b]0;title\x07\u202e", "x" * 5000, _LAST_LINE)
+)
+_HAS_RUN = """window.ran === 1
+    || [...document.links].some((link) => link.protocol === 'javascript:')"""
 
 _PARENT = "digits: 2 models, 6 runs"
 _WIDTH = 48  # of the picture, pixels
@@ -63,7 +82,7 @@ def ui(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[U
 def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1500, "height": 1000})
     page = context.new_page()
-    page.set_default_timeout(600_000)
+    page.set_default_timeout(300_000)
     yield page
     context.close()
 
@@ -103,3 +122,56 @@ def test_the_picture_of_the_comparison_is_shown(ui: Ui, page: Page, tmp_path: Pa
     page.wait_for_function(f"({widths})().includes({_WIDTH})")
     kept(page, tmp_path, "picture")
     assert _WIDTH in page.evaluate(widths)
+
+
+def test_names_and_notes_that_try_to_be_scripts_run_nothing(
+    ui: Ui, page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for text in _HTML:  # a page that took it for HTML would be seen to
+        page.set_content(text)
+        page.wait_for_function(_HAS_RUN)
+    offsets = {"none": {"kind": "zero"}, "frozen": {"kind": "file", "path": f"{_IMAGE}.npy"}}
+    tracking = {"experiment": _IMAGE, "models": "none", "uri": ui.uri}
+    project = Project(tmp_path / "p", {**document(), "offsets": offsets, "tracking": tracking})
+    schema = project.write().root / "data" / "prepared" / "schema.json"
+    schema.write_text(schema.read_text().replace('"digits"', json.dumps(" ".join(_HTML))))
+    table = project.root / "reports" / "comparison.csv"
+    quoted = _IMAGE.replace('"', '""')
+    verdict = "worse than none by 0.01 (p 0.04)"
+    table.write_text(table.read_text().replace(verdict, f'"{quoted} {verdict}"'))
+    monkeypatch.chdir(project.root)
+    project.publish()
+    # What may be written to the store by hand, and by whoever shares it.
+    client = project.client
+    experiment = client.get_experiment_by_name(_IMAGE).experiment_id
+    client.set_experiment_tag(experiment, "mlflow.note.content", _NOTE)
+    runs = [run.id for run in project.of_role("run")[:2]]
+    for run in runs:
+        client.update_run(run, name=_IMAGE)
+        client.set_tag(run, "mlflow.note.content", _NOTE)
+        for number, text in enumerate(_NOTE.split("\n\n")):
+            client.set_tag(run, f"tag {number}", text)
+    model = client.create_logged_model(experiment, name="model", source_run_id=runs[0])
+    client.finalize_logged_model(model.model_id, "READY")
+    client.create_registered_model(_IMAGE, {"tag": _IMAGE}, _NOTE)
+    version = {"source": f"models:/{model.model_id}", "model_id": model.model_id}
+    client.create_model_version(_IMAGE, **version, tags={"tag": _IMAGE}, description=_NOTE)
+    client.set_registered_model_alias(_IMAGE, "champion", 1)
+    compared = f"runs={quote(json.dumps(runs))}&experiments={quote(json.dumps([experiment]))}"
+    places = {
+        "experiments": _IMAGE,
+        f"experiments/{experiment}/runs": _IMAGE,
+        f"experiments/{experiment}/runs/{runs[0]}": _LAST_LINE,
+        f"experiments/{experiment}/models/{model.model_id}": _IMAGE,
+        f"compare-runs?{compared}": _IMAGE,
+        "models": _IMAGE,
+        f"models/{quote(_IMAGE)}": _LAST_LINE,
+        f"models/{quote(_IMAGE)}/versions/1": _LAST_LINE,
+    }
+    for number, (place, text) in enumerate(places.items()):
+        page.goto("about:blank")  # each of them is loaded anew
+        page.goto(f"{ui.uri}/#/{place}")
+        page.get_by_text(text).first.wait_for(state="attached")
+        page.wait_for_timeout(1000)  # for an image that cannot be loaded
+        kept(page, tmp_path, f"hostile {number}")
+        assert not page.evaluate(_HAS_RUN), place

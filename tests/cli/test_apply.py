@@ -18,7 +18,7 @@ from offset_autoencoder.io import arrays
 from offset_autoencoder.io.files import write_npz
 from offset_autoencoder.serving.inference_model import open_run
 from offset_autoencoder.serving.metadata import write_metadata
-from offset_autoencoder.tracking.state import StoreState
+from offset_autoencoder.tracking.record_types import StoreState
 
 MSE = re.compile(r"mse (\S+) of the scaled values")
 

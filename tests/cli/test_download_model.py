@@ -40,7 +40,7 @@ def test_a_server_that_does_not_answer_is_said_to(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(InputError) as refused:
         download_model("models:/mine@champion", tmp_path)
-    said = str(refused.value)
-    assert "\n" not in said
-    assert said.startswith("models:/mine@champion: http://me:***@127.0.0.1:9 does not give it: ")
-    assert "secret" not in said.partition("does not give it")[2]
+    assert str(refused.value) == (
+        "models:/mine@champion: http://me:***@127.0.0.1:9 does not give it: cannot be reached: "
+        "[Errno 111] Connection refused (run the command again when it answers)"
+    )

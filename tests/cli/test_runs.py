@@ -15,8 +15,7 @@ import yaml
 from offset_autoencoder.cli.runs import PublishedRuns, list_runs, read_test_metrics
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.runs.store import IndexedRun
-from offset_autoencoder.tracking.record_types import CONTENT, CURRENT, KEY, ROLE
-from offset_autoencoder.tracking.state import StoredRun
+from offset_autoencoder.tracking.record_types import CONTENT, CURRENT, KEY, ROLE, StoredRun
 from offset_autoencoder.tracking.store import Location
 
 

@@ -82,7 +82,7 @@ def test_its_page_is_opened_where_the_ui_answers(
 ) -> None:
     from offset_autoencoder.cli import runs as listing
     from offset_autoencoder.cli import show
-    from offset_autoencoder.tracking.state import StoredRun
+    from offset_autoencoder.tracking.record_types import StoredRun
     from offset_autoencoder.tracking.store import Location
 
     run_id = runs["id"].iloc[0]

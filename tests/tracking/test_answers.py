@@ -14,7 +14,7 @@ from mlflow.store.entities import PagedList
 
 from offset_autoencoder.config.schema import Tracking
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.tracking.state import StoreState
+from offset_autoencoder.tracking.record_types import StoreState
 from offset_autoencoder.tracking.store import all_pages, locate, read_state
 
 MISSING = json.dumps({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no"}).encode()

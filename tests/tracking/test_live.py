@@ -21,8 +21,8 @@ from tests.tracking.servers import free_port
 from offset_autoencoder.config import Run
 from offset_autoencoder.io.files import write_npz
 from offset_autoencoder.tracking.following import following
+from offset_autoencoder.tracking.record_types import StoredRun
 from offset_autoencoder.tracking.records import run_name
-from offset_autoencoder.tracking.state import StoredRun
 from offset_autoencoder.tracking.writer import WRITER, is_written_by_another, sign_of_life
 
 

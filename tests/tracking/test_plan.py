@@ -18,8 +18,9 @@ from offset_autoencoder.tracking.record_types import (
     PARENT,
     ROLE,
     Record,
+    StoredRun,
+    StoreState,
 )
-from offset_autoencoder.tracking.state import StoredRun, StoreState
 
 EXPERIMENT = Record("experiment", "e", "parent", "FINISHED", {}, {}, {})
 

@@ -7,18 +7,23 @@ Each test begins in an experiment of its own, and ends with the same question: i
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.tracking.conftest import Make, Project
 from tests.tracking.servers import Server, postgresql
+from tests.tracking.test_live import Training
 
+from offset_autoencoder.tracking.following import following
 from offset_autoencoder.tracking.records import read_records, run_name
 from offset_autoencoder.tracking.writer import WRITER
 
@@ -140,6 +145,20 @@ def test_four_clones_at_once(make: Make) -> None:
     check(clones[1])
 
 
+def check_that_commands_say_so(project: Project) -> None:
+    """Those that read a dead server try again, and then end with one line."""
+    np.save(project.root / "x.npy", np.zeros((1, 64)))
+    for line, status in (("runs", 0), ("reconstruct champion x.npy y.npy", 1)):
+        command = [sys.executable, "-m", "offset_autoencoder.cli.app", *line.split()]
+        environment = {**os.environ, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
+        done = subprocess.run(
+            command, cwd=project.root, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == status
+        assert "cannot be reached: [Errno 111] Connection refused" in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+
+
 @pytest.mark.parametrize("dies", ["server", "publisher"])
 def test_what_dies_while_publishing_is_made_good_by_the_next(
     make: Make, server: Server, dies: str
@@ -150,11 +169,34 @@ def test_what_dies_while_publishing_is_made_good_by_the_next(
     server.kill() if dies == "server" else publisher.kill()
     out, err = publisher.communicate()
     if dies == "server":
+        check_that_commands_say_so(project)
         server.start()
         assert publisher.returncode == 0, out
         assert "'dvc repro' publishes the rest" in err
         assert err.startswith("warning: ")
         assert len(err.strip().splitlines()) == 1
+    project.publish()
+    check(project)
+
+
+def test_a_server_that_dies_in_training_costs_a_line_and_publish_makes_it_good(
+    make: Make, server: Server, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    project, said = make(epochs=40), ""
+    training = Training(project, project.params.runs[:2])
+    with following(training.handed, 0.1):
+        training.wait_for_a_curve()
+        server.kill()
+        for run in training.runs:
+            training.end(run)
+        while not said:
+            time.sleep(0.1)
+            said = capfd.readouterr().err
+    assert said.startswith("warning: the training is not shown in MLflow for now: MLflow server")
+    assert len(said.splitlines()) == 1
+    server.start()
+    training.leave_in_models()
     project.publish()
     check(project)
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import contextlib
 import csv
 import functools
+import inspect
 import itertools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from typer.core import TyperGroup
@@ -21,6 +22,7 @@ from typer.exceptions import TyperException
 from offset_autoencoder.errors import INTERRUPTED, InputError, run_command
 
 PROGRAM = "offset-autoencoder"
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 # Read by hand: a shell waits for every Tab, and every other reader of it imports more.
 _INDEX = Path("models/index.csv")
@@ -201,100 +203,62 @@ def _help(
         print(context.get_help())
 
 
-def _apply(operation: str, model: str, paths: tuple[Path, Path], *columns: Any, **how: Any) -> None:
-    """Apply a model by a class of :mod:`.operations`, to which ``options`` go; the rest is how."""
-    from offset_autoencoder.cli import operations
-    from offset_autoencoder.cli.apply import apply_model
-    from offset_autoencoder.data.new_samples import ColumnOptions
+def _add_operation(name: str, text: str, **own: Any) -> None:
+    """Add the command of a class of :mod:`.operations`, of this name in capitals.
 
-    make = functools.partial(getattr(operations, operation), **how.pop("options", {}))
-    apply_model(make, model, *paths, ColumnOptions(*columns), **how)
-
-
-@app.command()
-def reconstruct(
-    model: Model,
-    input: Input,
-    output: Output,
-    features: Features = None,
-    label: Label = None,
-    id: Id = None,
-    header: Header = None,
-    offset: Offset = None,
-    scaled: Scaled = False,
-    force: Force = False,
-) -> None:
-    """Write reconstructions of samples, and print their error.
-
-    The values are in the units of the input; the error is that of the values as the network
-    sees them, which is what the reports state.
+    ``own`` are the types of its options beside those that all have; by default an option is None,
+    a flag false. All but ``offset`` go to the class.
     """
-    how = {"offset": offset, "is_scaled": scaled, "force": force}
-    _apply("Reconstruct", model, (input, output), features, label, id, header, **how)
+    columns = {"features": Features, "label": Label, "id": Id, "header": Header}
+
+    def command(model: str, input: Path, output: Path, **options: Any) -> None:
+        from offset_autoencoder.cli import operations
+        from offset_autoencoder.cli.apply import apply_model
+        from offset_autoencoder.data.new_samples import ColumnOptions
+
+        chosen = ColumnOptions(**{key: options.pop(key) for key in columns})
+        how = {"is_scaled": options.pop("scaled"), "force": options.pop("force")}
+        how["offset"] = options.pop("offset", None)
+        make = functools.partial(getattr(operations, name.title()), **options)
+        apply_model(make, model, input, output, chosen, **how)
+
+    positional = {"model": Model, "input": Input, "output": Output}
+    parameters = [inspect.Parameter(n, _KEYWORD, annotation=t) for n, t in positional.items()]
+    for option, kind in {**columns, **own, "scaled": Scaled, "force": Force}.items():
+        default = False if get_args(kind)[0] is bool else None
+        parameters.append(inspect.Parameter(option, _KEYWORD, annotation=kind, default=default))
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    app.command(name, help=text)(command)
 
 
-@app.command()
-def errors(
-    model: Model,
-    input: Input,
-    output: Output,
-    features: Features = None,
-    label: Label = None,
-    id: Id = None,
-    header: Header = None,
-    offset: Offset = None,
-    metric: Annotated[
-        str | None,
-        _option("NAME", "mse, mae or binary_crossentropy.  [default: by params.yaml, else mse]"),
-    ] = None,
-    threshold: Annotated[
-        float | None,
-        _option("ERROR", "Mark what exceeds it, not the quantiles of the validation split."),
-    ] = None,
-    per_feature: Annotated[
-        bool, _flag("--per-feature", "Write the error of each feature, too.")
-    ] = False,
-    scaled: Scaled = False,
-    force: Force = False,
-) -> None:
-    """Write the error of each sample, and what it exceeds.
+_RECONSTRUCT = """Write reconstructions of samples, and print their error.
 
-    That is the 90th, 95th or 99th percentile of the errors of the validation split:
-    above_percentile is 95 where the error exceeds the second of them and not the third, 0 where
-    it exceeds none. The error is that of the values as the network sees them.
-    """
-    options = {"metric": metric, "threshold": threshold, "per_feature": per_feature}
-    how = {"offset": offset, "is_scaled": scaled, "force": force, "options": options}
-    _apply("Errors", model, (input, output), features, label, id, header, **how)
+The values are in the units of the input; the error is that of the values as the network
+sees them, which is what the reports state.
+"""
+_ERRORS = """Write the error of each sample, and what it exceeds.
 
-
-def _command_of(operation: str) -> Callable[..., None]:
-    """Command that writes what a model computes of samples before it reconstructs them."""
-
-    def command(
-        model: Model,
-        input: Input,
-        output: Output,
-        features: Features = None,
-        label: Label = None,
-        id: Id = None,
-        header: Header = None,
-        scaled: Scaled = False,
-        force: Force = False,
-    ) -> None:
-        how = {"is_scaled": scaled, "force": force}
-        _apply(operation, model, (input, output), features, label, id, header, **how)
-
-    return command
-
-
-_ENCODE = "Write a model's codes of samples, before anything is added."
+That is the 90th, 95th or 99th percentile of the errors of the validation split:
+above_percentile is 95 where the error exceeds the second of them and not the third, 0 where
+it exceeds none. The error is that of the values as the network sees them.
+"""
 _OFFSETS = """Write the offsets f(x) of samples that a model adds.
 
 As in data/offsets: not yet multiplied by the factor that gives them the model's rms.
 """
-app.command("encode", help=_ENCODE)(_command_of("Encode"))
-app.command("offsets", help=_OFFSETS)(_command_of("Offsets"))
+_METRIC = "mse, mae or binary_crossentropy.  [default: by params.yaml, else mse]"
+_THRESHOLD = "Mark what exceeds it, not the quantiles of the validation split."
+_add_operation("reconstruct", _RECONSTRUCT, offset=Offset)
+_add_operation(
+    "errors",
+    _ERRORS,
+    offset=Offset,
+    metric=Annotated[str | None, _option("NAME", _METRIC)],
+    threshold=Annotated[float | None, _option("ERROR", _THRESHOLD)],
+    per_feature=Annotated[bool, _flag("--per-feature", "Write the error of each feature, too.")],
+)
+_add_operation("encode", "Write a model's codes of samples, before anything is added.")
+_add_operation("offsets", _OFFSETS)
 
 
 @app.command()

@@ -29,7 +29,7 @@ from offset_autoencoder.runs.load import find_run
 from offset_autoencoder.serving import inference_model
 from offset_autoencoder.serving.inference_model import InferenceModel
 from offset_autoencoder.serving.metadata import METADATA, ModelMetadata
-from offset_autoencoder.tracking.store import MLFLOW_ENVIRONMENT, locate, read_state
+from offset_autoencoder.tracking.store import MLFLOW_ENVIRONMENT, locate, read_state, server_error
 
 Array = NDArray[np.float32]
 Append = Callable[[Array, slice], None]
@@ -195,8 +195,10 @@ def download_model(address: str, folder: Path) -> Path:
     )
     if done.returncode:
         reason = _reason(done.stderr)
+        wrong = server_error(address, reason, "run the command again when it answers")
         reason = reason.replace(location.uri.rstrip("/"), location.safe_uri.rstrip("/"))
-        raise InputError(address, f"{location.safe_uri} does not give it: {reason}")
+        reason, mend = (wrong.what, wrong.hint) if wrong else (reason, None)
+        raise InputError(address, f"{location.safe_uri} does not give it: {reason}", mend)
     return folder
 
 

@@ -30,6 +30,7 @@ class Operation:
     """
 
     progress: ClassVar[str]
+    prefix: ClassVar[str | None] = None  # of the columns, one per latent dimension
     model: InferenceModel
     is_scaled: bool
 
@@ -40,7 +41,9 @@ class Operation:
 
     def columns(self, features: Sequence[str]) -> Sequence[str]:
         """Names of the columns, by those of the samples' features."""
-        return features
+        if self.prefix is None:
+            return features
+        return [f"{self.prefix}_{i}" for i in range(self.model.metadata.latent_dim)]
 
     def values(self, block: NDArray[Any], inputs: Mapping[str, Any]) -> Array:
         """Next rows, (n, columns), of samples (n, D) and the inputs beside them."""
@@ -80,16 +83,12 @@ class Reconstruct(Operation):
 class Encode(Operation):
     """Codes, which depend on x alone."""
 
-    progress = "encoding samples"
+    progress, prefix = "encoding samples", "code"
 
     @property
     def needs(self) -> SideInput | None:
         """Nothing."""
         return None
-
-    def columns(self, features: Sequence[str]) -> Sequence[str]:
-        """See :meth:`Operation.columns`."""
-        return [f"code_{i}" for i in range(self.model.metadata.latent_dim)]
 
     def values(self, block: NDArray[Any], inputs: Mapping[str, Any]) -> Array:
         """See :meth:`Operation.values`."""
@@ -100,16 +99,12 @@ class Encode(Operation):
 class Offsets(Operation):
     """Offsets f(x), unscaled."""
 
-    progress = "computing offsets of samples"
+    progress, prefix = "computing offsets of samples", "offset"
 
     def __post_init__(self) -> None:
         if self.model.metadata.offset_kind is None:
             what = "adds no offset that is computed beforehand: there is none to write"
             raise InputError(f"model {self.model.metadata.run[:12]}", what)
-
-    def columns(self, features: Sequence[str]) -> Sequence[str]:
-        """See :meth:`Operation.columns`."""
-        return [f"offset_{i}" for i in range(self.model.metadata.latent_dim)]
 
     def values(self, block: NDArray[Any], inputs: Mapping[str, Any]) -> Array:
         """See :meth:`Operation.values`."""

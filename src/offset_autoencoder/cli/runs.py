@@ -15,11 +15,11 @@ from rich.text import Text
 from offset_autoencoder.config import load_params
 from offset_autoencoder.config.schema import Tracking
 from offset_autoencoder.errors import InputError, did_you_mean
-from offset_autoencoder.io.tables import number, read_csv
+from offset_autoencoder.io.tables import read_csv
 from offset_autoencoder.paths import MODELS, PARAMS, REPORTS
 from offset_autoencoder.reporting.terminal import Column, print_table, report_console
 from offset_autoencoder.runs.store import IndexedRun, read_index
-from offset_autoencoder.tracking.state import StoredRun
+from offset_autoencoder.tracking.record_types import StoredRun
 from offset_autoencoder.tracking.store import Location, locate, read_state
 
 TestMetrics = Mapping[tuple[str, str], float]
@@ -160,8 +160,8 @@ def read_test_metrics(metric: str) -> TestMetrics:
     if not path.exists():
         return {}
     values = {
-        (row["model"], row["id"]): number(path, position, metric, row[metric])
-        for position, row in enumerate(read_csv(path, ("id", "model")), start=1)
+        (row["model"], row["id"]): row.number(metric)
+        for row in read_csv(path, ("id", "model"))
         if row.get(metric)
     }
     return {key: value for key, value in values.items() if math.isfinite(value)}
@@ -200,13 +200,14 @@ def print_runs(models: Sequence[str], *, only_current: bool, as_json: bool) -> N
 
 def _print_table(runs: Sequence[ListedRun], metric: str, published: PublishedRuns | None) -> None:
     metrics = ["" if run.metric is None else f"{run.metric:.4g}" for run in runs]
+    status = [Text(run.status, "" if run.status == "finished" else "red") for run in runs]
     swept = list(dict.fromkeys(key for run in runs for key in run.sweep))
     columns = [
         Column("model", [Text(run.model, style="bold") for run in runs], right=False),
         *(Column(key, [run.sweep.get(key, "") for run in runs]) for key in swept),
         Column("seed", [str(run.seed) for run in runs]),
         Column("id", [run.id[:_ID_DIGITS] for run in runs], right=False),
-        Column("status", [_status(run) for run in runs], right=False),
+        Column("status", status, right=False),
         Column(f"test {metric}", metrics),
         Column("published", [_PUBLISHED[run.published] for run in runs], right=False),
     ]
@@ -218,7 +219,3 @@ def _print_table(runs: Sequence[ListedRun], metric: str, published: PublishedRun
         title += f", published to {published.location.safe_uri}"
     narrow = [column for column in columns if column.heading != "status"]
     print_table(report_console(), title, columns, narrow)
-
-
-def _status(run: ListedRun) -> Text:
-    return Text(run.status, style="" if run.status == "finished" else "red")

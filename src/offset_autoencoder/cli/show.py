@@ -18,7 +18,7 @@ from offset_autoencoder.cli.runs import PublishedRuns, read_published
 from offset_autoencoder.config import load_params
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.evaluation.metrics import VALIDATION
-from offset_autoencoder.io.tables import numbers_after, read_csv
+from offset_autoencoder.io.tables import read_csv
 from offset_autoencoder.paths import MODELS, PARAMS, REPORTS, run_store
 from offset_autoencoder.reporting.terminal import report_console
 from offset_autoencoder.runs.files import is_valid, read_history, read_saved_run
@@ -28,7 +28,6 @@ from offset_autoencoder.runs.store import IndexedRun, read_index
 _PORTS = {"http": 80, "https": 443}
 _BARS = "▁▂▃▄▅▆▇█"
 _CURVE_WIDTH = 40
-_KB = 1024
 
 
 def show_run(name: str, *, as_json: bool, in_browser: bool) -> None:
@@ -72,9 +71,9 @@ def _test_metrics(entries: Sequence[IndexedRun]) -> dict[str, dict[str, float]]:
     path = REPORTS / "runs.csv"
     rows = read_csv(path, ("id", "setting", "status")) if path.exists() else []
     return {
-        run.label: numbers_after("status", path, position, row)
+        run.label: row.numbers_after("status")
         for run in entries
-        for position, row in enumerate(rows, start=1)
+        for row in rows
         if (row["id"], row["setting"]) == (run.id, run.setting)
     }
 
@@ -104,7 +103,7 @@ def _print(console: Console, document: Mapping[str, Any]) -> None:
                 key: f"{v:.6g}" for key, v in metrics.items() if key.endswith(VALIDATION) == ends
             }
             section(f"{split} metrics{suffix}", own)
-    sizes = {name: f"{size / _KB:.1f} kB" for name, size in document["files"].items()}
+    sizes = {name: f"{size / 1024:.1f} kB" for name, size in document["files"].items()}
     section("files", sizes)
     pages = {f"page {number}": page for number, page in enumerate(document["pages"], start=1)}
     section("MLflow", pages or {"page": "none: not published"})

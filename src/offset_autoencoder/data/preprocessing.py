@@ -10,16 +10,17 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from offset_autoencoder.config.data_schema import Complex
-from offset_autoencoder.data.readers.base import Table
-from offset_autoencoder.data.readers.cells import LevelCodes, text_to_numbers
 from offset_autoencoder.errors import InputError, did_you_mean, first_names
 from offset_autoencoder.io.arrays import ConcatenatedRows, TempArray, chunks, reorder
+
+if TYPE_CHECKING:  # commands that read no data import no readers
+    from offset_autoencoder.data.readers.base import Table
 
 Missing = Literal["error", "drop", "mean", "median"]
 
@@ -145,6 +146,9 @@ def encode_columns(
         InputError: where one is missing, holds text for numbers, or is longer than the others.
     """
     import pyarrow as pa
+
+    from offset_autoencoder.data.readers.base import Table
+    from offset_autoencoder.data.readers.cells import LevelCodes, text_to_numbers
 
     arrays, levels = {}, {}
     for column in preprocessing.raw_columns(features):

@@ -299,13 +299,24 @@ def real_parts(z: NDArray[Any], how: Literal["real_imag", "abs"]) -> NDArray[Any
     """Complex numbers ``(n, ...)`` as real ones: ``(n, ..., 2)`` for real_imag, or abs."""
     if z.dtype.kind != "c":
         return z
-    values, is_split = TempArray(), how == "real_imag"
-    rows = rows_per_chunk(2 * max(1, math.prod(z.shape[1:])))
-    for start in range(0, len(z), rows):
-        block = z[start : start + rows]
-        values.write(np.stack([block.real, block.imag], axis=-1) if is_split else np.abs(block))
-        release(z)
-    return values.array(np.abs(z[:0]).dtype, (*z.shape, 2) if is_split else z.shape)
+    if how == "abs":
+        return _converted(z, np.abs, z.real.dtype, z.shape)
+    shape = (*z.shape, 2)
+    return _converted(z, lambda x: np.stack([x.real, x.imag], axis=-1), z.real.dtype, shape)
+
+
+def _converted(
+    x: NDArray[Any],
+    convert: Callable[[NDArray[Any]], NDArray[Any]],
+    dtype: np.dtype[Any],
+    shape: tuple[int, ...],
+) -> NDArray[Any]:
+    """What a function makes of samples ``(n, ...)``, chunk by chunk, as a new array."""
+    values, rows = TempArray(), rows_per_chunk(2 * max(1, math.prod(x.shape[1:])))
+    for start in range(0, len(x), rows):
+        values.write(convert(x[start : start + rows]))
+        release(x)
+    return values.array(dtype, shape)
 
 
 def row_major(x: NDArray[Any]) -> NDArray[Any]:
@@ -317,12 +328,7 @@ def row_major(x: NDArray[Any]) -> NDArray[Any]:
     is_fortran = x.ndim >= 2 and x.flags.f_contiguous and not x.flags.c_contiguous
     if not is_fortran or x.nbytes <= bytes_in_memory():
         return x
-    turned = TempArray()
-    rows = rows_per_chunk(x[0].size)
-    for start in range(0, len(x), rows):
-        turned.write(x[start : start + rows])
-        release(x)
-    return turned.array(x.dtype, x.shape)
+    return _converted(x, np.ascontiguousarray, x.dtype, x.shape)
 
 
 def reorder(x: ConcatenatedRows, order: Rows) -> ConcatenatedRows:

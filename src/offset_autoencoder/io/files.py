@@ -288,7 +288,7 @@ def sha256_of_array(array: NDArray[Any]) -> str:
     Of a mapped array a piece at a time is in memory.
     """
     contiguous = np.ascontiguousarray(array)
-    digest = _digest_of_header(contiguous.dtype.str, contiguous.shape)
+    digest = hashlib.sha256(f"{contiguous.dtype.str}{contiguous.shape}".encode())
     content = contiguous.reshape(-1).view(np.uint8) if contiguous.nbytes else np.empty(0, np.uint8)
     for start in range(0, len(content), bytes_in_memory()):
         piece = content[start : start + bytes_in_memory()]
@@ -302,11 +302,7 @@ def float32_digest(shape: tuple[int, int]) -> hashlib._Hash:
 
     Once all are given it is :func:`sha256_of_array`.
     """
-    return _digest_of_header(_FLOAT32, shape)
-
-
-def _digest_of_header(dtype: str, shape: tuple[int, ...]) -> hashlib._Hash:
-    return hashlib.sha256(f"{dtype}{shape}".encode())
+    return hashlib.sha256(f"{_FLOAT32}{shape}".encode())
 
 
 def sha256_of_json(value: Any) -> str:

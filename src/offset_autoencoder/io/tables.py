@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +15,36 @@ from numpy.typing import NDArray
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import atomic_write, write_text
 
-Row = dict[str, str]
-"""One row as read: cell per column."""
-T = TypeVar("T")
 _HINT = "run dvc repro"
+
+
+class Row(dict[str, str]):
+    """A row as read, a cell per column, and where it stands: ``"reports/runs.csv, row 3"``."""
+
+    def __init__(self, cells: Iterable[tuple[str, str]], where: str) -> None:
+        super().__init__(cells)
+        self.where = where
+
+    def number(self, column: str) -> float:
+        """A cell as a number.
+
+        Raises:
+            InputError: where it is none, naming file, row and column.
+        """
+        try:
+            return float(cell := self.get(column, ""))
+        except ValueError:
+            what = f"expected a number, got {cell!r}"
+            raise InputError(f"{self.where}, column {column}", what) from None
+
+    def numbers_after(self, column: str) -> dict[str, float]:
+        """The cells that follow a column, unless empty.
+
+        Raises:
+            InputError: where one is no number.
+        """
+        following = list(self)[list(self).index(column) + 1 :]
+        return {name: self.number(name) for name in following if self[name]}
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -66,45 +91,30 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-def read_csv(path: Path, required: Sequence[str] = (), *, hint: str = _HINT) -> list[Row]:
+def read_csv(path: Path, required: Sequence[str] = ()) -> list[Row]:
     """Read a csv file with a header as one mapping of column to cell per row, all text.
 
     Raises:
         InputError: where the file is missing, no csv, lacks a required column, or where a row has
-            not one cell per column; ``hint`` is the remedy that it names.
+            not one cell per column.
     """
     try:
         with path.open(newline="", encoding="utf-8") as stream:
             header, *rows = [row for row in csv.reader(stream, strict=True) if row] or [[]]
     except FileNotFoundError:
-        raise InputError(str(path), "no such file", hint) from None
+        raise InputError(str(path), "no such file", _HINT) from None
     except (OSError, csv.Error, UnicodeDecodeError) as error:
-        raise InputError(str(path), f"is not a table: {error}", hint) from None
+        raise InputError(str(path), f"is not a table: {error}", _HINT) from None
     for column in required:
         if column not in header:
-            raise InputError(str(path), f"has no column {column!r}", hint)
+            raise InputError(str(path), f"has no column {column!r}", _HINT)
+    read = []
     for number, row in enumerate(rows, start=1):
+        where = f"{path}, row {number}"
         if len(row) != len(header):
-            what = f"has {len(row)} cells, expected {len(header)}"
-            raise InputError(f"{path}, row {number}", what, hint)
-    return [dict(zip(header, row, strict=True)) for row in rows]
-
-
-def read_rows(path: Path, parse: Callable[[Row], T], required: Sequence[str] = ()) -> list[T]:
-    """Read a csv file of records; ``parse`` may raise KeyError, TypeError or ValueError.
-
-    Raises:
-        InputError: as :func:`read_csv`, and where a row cannot be parsed.
-    """
-    records = []
-    for number, row in enumerate(read_csv(path, required), start=1):
-        try:
-            records.append(parse(row))
-        except KeyError as error:
-            raise InputError(str(path), f"has no column {error}", _HINT) from None
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{path}, row {number}", str(error), _HINT) from None
-    return records
+            raise InputError(where, f"has {len(row)} cells, expected {len(header)}", _HINT)
+        read.append(Row(zip(header, row, strict=True), where))
+    return read
 
 
 def read_numbers(path: Path, required: Sequence[str] = ()) -> dict[str, NDArray[np.float64]]:
@@ -127,30 +137,3 @@ def read_numbers(path: Path, required: Sequence[str] = ()) -> dict[str, NDArray[
         what = f"has the columns {header!r}, expected {','.join(required)}"
         raise InputError(str(path), what, _HINT)
     return dict(zip(columns, values.T, strict=True))
-
-
-def number(path: Path, row: int, column: str, cell: str) -> float:
-    """A cell as a number.
-
-    Raises:
-        InputError: where it is none, naming file, row and column.
-    """
-    try:
-        return float(cell)
-    except ValueError:
-        what = f"expected a number, got {cell!r}"
-        raise InputError(f"{path}, row {row}, column {column}", what) from None
-
-
-def numbers_after(column: str, path: Path, position: int, row: Row) -> dict[str, float]:
-    """The cells of a row, the ``position``-th from 1, that follow a column, unless empty.
-
-    Raises:
-        InputError: where one is no number.
-    """
-    following = itertools.dropwhile(lambda item: item[0] != column, row.items())
-    return {
-        name: number(path, position, name, cell)
-        for name, cell in itertools.islice(following, 1, None)
-        if cell
-    }

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich import box
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, JustifyMethod
 from rich.measure import Measurement
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -77,12 +77,16 @@ def _table(console: Console, columns: Sequence[Column]) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True, padding=(0, 1)
     )
+    rows = []
     for column in columns:
         heading = encodable(console, column.heading)
-        table.add_column(heading, justify="right" if column.right else "left", no_wrap=True)
-    for row in zip(*(column.cells for column in columns), strict=True):
-        cells = (encodable(console, cell) if isinstance(cell, str) else cell for cell in row)
-        table.add_row(*cells)
+        cells = [encodable(console, c) if isinstance(c, str) else c for c in column.cells]
+        width = max(cell_len(str(cell)) for cell in (heading, *cells))  # Rich takes longer for it
+        justify: JustifyMethod = "right" if column.right else "left"
+        table.add_column(heading, justify=justify, no_wrap=True, width=width)
+        rows.append(cells)
+    for row in zip(*rows, strict=True):
+        table.add_row(*row)
     return table
 
 
@@ -102,6 +106,8 @@ def progress(what: str, items: int, work: float) -> Iterator[Report]:
 
         yield _throttled(write, work, _SECONDS_BETWEEN_LINES)
         return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(what, total=items)

@@ -86,7 +86,4 @@ def _structure(node: object) -> str:
 
 
 def _is_docstring(node: ast.AST) -> bool:
-    match node:
-        case ast.Expr(value=ast.Constant(value=str())):
-            return True
-    return False
+    return isinstance(node, ast.Expr) and isinstance(getattr(node.value, "value", None), str)

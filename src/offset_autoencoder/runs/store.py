@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from offset_autoencoder.config import format_value
-from offset_autoencoder.io.tables import Row, read_rows, write_csv
+from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.tables import read_csv, write_csv
 from offset_autoencoder.paths import MODELS
 from offset_autoencoder.runs.files import (
     CHECKPOINTS,
@@ -155,7 +156,9 @@ def export_runs(
         if not (folder / run_id).exists():
             copy_run(store / run_id, folder / run_id)
     index = [_indexed_run(run, models) for run in runs]
-    _write_index(models, index)
+    swept = dict.fromkeys(key for run in index for key in run.sweep)
+    rows = [{**vars(run), **run.sweep} for run in index]
+    write_csv(models / INDEX, [*_COLUMNS[:2], *swept, *_COLUMNS[2:]], rows)
     return index
 
 
@@ -165,7 +168,17 @@ def read_index(models: Path) -> list[IndexedRun]:
     Raises:
         InputError: where it is missing or damaged.
     """
-    return read_rows(models / INDEX, _indexed, _COLUMNS)
+    index = []
+    for row in read_csv(models / INDEX, _COLUMNS):
+        sweep = {key: value for key, value in row.items() if key not in _COLUMNS and value}
+        try:
+            seed = int(row["seed"])
+        except ValueError as error:
+            raise InputError(row.where, str(error), "run dvc repro") from None
+        index.append(
+            IndexedRun(row["model"], row["setting"], sweep, seed, row["id"], row["status"])
+        )
+    return index
 
 
 def _indexed_run(run: IdentifiedRun, models: Path) -> IndexedRun:
@@ -173,19 +186,6 @@ def _indexed_run(run: IdentifiedRun, models: Path) -> IndexedRun:
     sweep = {key: format_value(value) for key, value in setting.sweep}
     status = read_saved_run(runs_folder(models) / run.id).status
     return IndexedRun(setting.model, setting.label, sweep, run.run.seed, run.id, status)
-
-
-def _write_index(models: Path, index: Sequence[IndexedRun]) -> None:
-    """Write ``index.csv``: model, setting, swept keys, seed, id, status; a row per run."""
-    swept = dict.fromkeys(key for run in index for key in run.sweep)
-    rows = [{**vars(run), **run.sweep} for run in index]
-    write_csv(models / INDEX, ["model", "setting", *swept, "seed", "id", "status"], rows)
-
-
-def _indexed(row: Row) -> IndexedRun:
-    sweep = {key: value for key, value in row.items() if key not in _COLUMNS and value}
-    seed = int(row["seed"])
-    return IndexedRun(row["model"], row["setting"], sweep, seed, row["id"], row["status"])
 
 
 def _remove(path: Path) -> None:

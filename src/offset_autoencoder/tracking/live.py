@@ -62,8 +62,7 @@ def main() -> None:
 
 def _wait_for_end(has_ended: threading.Event) -> None:
     with contextlib.suppress(OSError):
-        while sys.stdin.read(1):
-            pass
+        sys.stdin.read()
     has_ended.set()
 
 
@@ -74,12 +73,13 @@ def _follow(message: Mapping[str, Any], has_ended: threading.Event) -> None:
     while not any(run.has_points for run in runs):
         if has_ended.wait(_POLL_SECONDS):
             return
-    live = _LiveWriter(params, message["training"])
-    while not has_ended.is_set():
-        for run in runs[:]:
-            if not has_ended.is_set() and live.write(run):
-                runs.remove(run)
-        has_ended.wait(_POLL_SECONDS)
+    with store.explained(store.locate(params.tracking)):
+        live = _LiveWriter(params, message["training"])
+        while not has_ended.is_set():
+            for run in runs[:]:
+                if not has_ended.is_set() and live.write(run):
+                    runs.remove(run)
+            has_ended.wait(_POLL_SECONDS)
     for run in runs:
         with contextlib.suppress(Exception):
             live.end(run)

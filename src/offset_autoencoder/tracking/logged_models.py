@@ -21,8 +21,7 @@ from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.paths import CUSTOM, PREPARED
 from offset_autoencoder.serving import metadata
 from offset_autoencoder.serving.metadata import NAME_IN_MLFLOW, ExportOrder, ModelMetadata
-from offset_autoencoder.tracking.record_types import CONTENT, CURRENT, KEY, run_key
-from offset_autoencoder.tracking.state import StoredRun
+from offset_autoencoder.tracking.record_types import CONTENT, CURRENT, KEY, StoredRun, run_key
 from offset_autoencoder.tracking.store import all_pages
 
 if TYPE_CHECKING:

@@ -17,9 +17,14 @@ from offset_autoencoder.config.schema import Tracking
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.paths import project_root
 from offset_autoencoder.tracking import store
-from offset_autoencoder.tracking.record_types import CONTENT, Record, RecordId
+from offset_autoencoder.tracking.record_types import (
+    CONTENT,
+    Record,
+    RecordId,
+    StoredRun,
+    StoreState,
+)
 from offset_autoencoder.tracking.records import read_records
-from offset_autoencoder.tracking.state import StoredRun, StoreState
 from offset_autoencoder.tracking.store import Location
 from offset_autoencoder.tracking.writer import ExperimentWriter, is_written_by_another, now_ms
 

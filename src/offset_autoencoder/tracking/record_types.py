@@ -1,4 +1,4 @@
-"""Records that MLflow should hold: the type, its parts, and the reading of parts from files."""
+"""Records that MLflow should hold, with the reading of their parts from files; what it holds."""
 
 from __future__ import annotations
 
@@ -108,6 +108,62 @@ class Record:
         )
 
 
+@dataclass(frozen=True)
+class StoredRun:
+    """An MLflow run of ours that is in the store and not deleted."""
+
+    mlflow_id: str
+    status: str  # RUNNING, FINISHED, FAILED or KILLED
+    artifact_uri: str
+    tags: Mapping[str, str]  # without those that MLflow shows alone
+
+    @property
+    def record_id(self) -> RecordId:
+        """Role and key of the record that it holds."""
+        return self.tags.get(ROLE, ""), self.tags[KEY]
+
+    @property
+    def is_complete(self) -> bool:
+        """True if it was written to its end, which its status says last."""
+        return CONTENT in self.tags and self.status in ("FINISHED", "FAILED")
+
+    @property
+    def is_shown_live(self) -> bool:
+        """True if it was shown while its training went on, up to its last epoch."""
+        return CONTENT not in self.tags and CURVES in self.tags and self.status != "KILLED"
+
+    @property
+    def is_current(self) -> bool:
+        """True if it is tagged as standing in the project's files."""
+        return self.tags.get(CURRENT) == "true"
+
+    @property
+    def parent_id(self) -> str | None:
+        """The MLflow run under which it is nested."""
+        return self.tags.get(PARENT)
+
+
+@dataclass(frozen=True)
+class StoreState:
+    """Content of a store: an experiment, with our runs in it, and its models where any are served.
+
+    Attributes:
+        experiment_id: Its id; None: there is no such experiment, or no store yet.
+        is_deleted: Whether the experiment is in MLflow's bin.
+        artifacts: URI at which the experiment keeps its artifacts.
+        models: Ids of the experiment's logged models.
+        champion: Version of the registered model that has the alias; None: there is none, or its
+            model was deleted.
+    """
+
+    experiment_id: str | None = None
+    is_deleted: bool = False
+    runs: tuple[StoredRun, ...] = ()
+    artifacts: str | None = None
+    models: tuple[str, ...] = ()
+    champion: str | None = None
+
+
 def run_key(model: str, run_id: str) -> str:
     """Key of a run's record."""
     return f"{model} {run_id}"
@@ -188,9 +244,9 @@ def read_splits(root: Path, seed: int) -> tuple[DataSet, ...]:
         InputError: where it is missing or damaged.
     """
     splits = load_splits(root / PREPARED)
-    key, path = splits.key(seed), splits.folder_of(seed) / "schema.json"
-    folder = PREPARED.as_posix() if key is None else f"{PREPARED.as_posix()}/splits/{key}"
-    file = "x.npy" if key is None else "rows.npy"
+    path = splits.folder_of(seed) / "schema.json"
+    folder = path.parent.relative_to(root).as_posix()
+    file = "x.npy" if splits.key(seed) is None else "rows.npy"
     schema = read_json(path)
     try:
         return tuple(

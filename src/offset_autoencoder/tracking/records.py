@@ -17,7 +17,7 @@ from typing import Any
 from offset_autoencoder.config import Params, Run, Setting, format_value
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import read_json, sha256_of_file, sha256_of_json
-from offset_autoencoder.io.tables import Row, number, numbers_after, read_csv
+from offset_autoencoder.io.tables import Row, read_csv
 from offset_autoencoder.paths import MODELS, OFFSETS, REPORTS
 from offset_autoencoder.runs.files import HISTORY, read_saved_run
 from offset_autoencoder.runs.spec import RunSpec, SavedRun
@@ -27,7 +27,7 @@ from offset_autoencoder.tracking.record_types import Artifact, DataSet, Point, R
 
 _DESCRIPTION = "mlflow.note.content"
 # A mean and the ends of its interval, as the columns of the reports end.
-_ENDINGS = ("", "_low", "_high")
+_ENDINGS, _STATISTICS = ("", "_low", "_high"), ("mean", "low", "high")
 _EXCHANGES = ("permuted", "gaussian", "mean", "omitted")
 # Columns of verdicts.csv that are shown as metrics of a setting.
 _OF_OFFSETS = (
@@ -123,7 +123,6 @@ class _ProjectRun:
 class _Reports:
     """Results of the settings: ``metrics.json``, and rows of tables by the setting's label."""
 
-    folder: Path
     means: Mapping[str, Any]
     comparisons: Mapping[str, Sequence[Row]]  # of the chosen metric
     verdicts: Mapping[str, Sequence[Row]]
@@ -176,7 +175,7 @@ class _Project:
     def setting_record(self, key: str, members: Sequence[_ProjectRun], reports: _Reports) -> Record:
         setting = members[0].run.setting
         comparisons = reports.comparisons.get(setting.label, ())
-        verdict = next(iter(reports.verdicts.get(setting.label, ())), {})
+        verdict = next(iter(reports.verdicts.get(setting.label, ())), Row((), ""))
         seeds, diverged = [read.run.seed for read in members], _diverged(members)
         tags = {**_setting_tags(setting), "setting_sha256": key}
         tags["seeds"] = descriptions.as_ranges(seeds)
@@ -196,7 +195,7 @@ class _Project:
                 "seeds": float(len(members)),
                 "diverged": float(diverged),
                 **dict(_means(reports.means, setting)),
-                **dict(_effects(reports.folder, comparisons, verdict)),
+                **dict(_effects(comparisons, verdict)),
             },
             tags=tags,
             folders=tuple(read.folder for read in members),
@@ -264,41 +263,34 @@ def _means(means: Mapping[str, Any], setting: Setting) -> Iterator[tuple[str, fl
     if not isinstance(node, Mapping):
         return
     for metric, values in node.items():
-        for statistic, ending in zip(("mean", "low", "high"), _ENDINGS, strict=True):
+        for statistic, ending in zip(_STATISTICS, _ENDINGS, strict=True):
             value = values.get(statistic) if isinstance(values, Mapping) else None
             if isinstance(value, int | float) and not isinstance(value, bool):
                 yield _statistic_name(metric, ending), float(value)
 
 
-def _effects(
-    reports: Path, comparisons: Iterable[Row], verdict: Row
-) -> Iterator[tuple[str, float]]:
+def _effects(comparisons: Iterable[Row], verdict: Row) -> Iterator[tuple[str, float]]:
     """Changes of the error, as shares: against each baseline, and by each intervention."""
     for row in comparisons:
-        columns = [f"change{ending}" for ending in _ENDINGS]
-        name = f"change/against_{row['baseline']}"
-        yield from _interval(name, row, columns, reports / "comparison.csv")
+        yield from _interval(f"change/against_{row['baseline']}", row, "change")
     for name in _OF_OFFSETS:
-        columns = [f"{name}{ending}" for ending in _ENDINGS]
-        yield from _interval(f"offset/{name}", verdict, columns, reports / "verdicts.csv")
+        yield from _interval(f"offset/{name}", verdict, name)
 
 
 def _curves(reports: _Reports, setting: Setting) -> Iterator[Point]:
-    path = reports.folder / "plots" / "learning_curves.csv"
-    for position, row in enumerate(reports.curves.get(setting.label, ()), start=1):
-        step = int(number(path, position, "epoch", row.get("epoch", "")))
-        columns = ("mean", "low", "high")
-        for name, value in _interval("best_val_loss", row, columns, path, position):
-            yield Point(name, value, 0, step)
+    for row in reports.curves.get(setting.label, ()):
+        step = int(row.number("epoch"))
+        for ending, column in zip(_ENDINGS, _STATISTICS, strict=True):
+            if row.get(column):
+                name = _statistic_name("best_val_loss", ending)
+                yield Point(name, row.number(column), 0, step)
 
 
-def _interval(
-    metric: str, row: Row, columns: Sequence[str], path: Path, position: int = 0
-) -> Iterator[tuple[str, float]]:
+def _interval(metric: str, row: Row, column: str) -> Iterator[tuple[str, float]]:
     """A mean and the ends of its interval, where a row has them."""
-    for column, ending in zip(columns, _ENDINGS, strict=True):
-        if cell := row.get(column):
-            yield _statistic_name(metric, ending), number(path, position, column, cell)
+    for ending in _ENDINGS:
+        if row.get(f"{column}{ending}"):
+            yield _statistic_name(metric, ending), row.number(f"{column}{ending}")
 
 
 def _statistic_name(metric: str, ending: str) -> str:
@@ -312,8 +304,8 @@ def _read_runs(params: Params, root: Path) -> list[_ProjectRun]:
     models, path = root / MODELS, root / REPORTS / "runs.csv"
     of_params = {(run.setting.label, run.seed): run for run in params.runs}
     reports = {
-        (row["setting"], row["seed"], row["id"]): (position, row)
-        for position, row in enumerate(read_csv(path, ("id", "setting", "seed", "status")), start=1)
+        (row["setting"], row["seed"], row["id"]): row
+        for row in read_csv(path, ("id", "setting", "seed", "status"))
     }
     seen: Counter[str] = Counter()
     runs = []
@@ -328,10 +320,10 @@ def _read_runs(params: Params, root: Path) -> list[_ProjectRun]:
                 f"params.yaml has no such run of model {indexed.model!r}",
                 "run 'dvc repro', which brings models/ in line with params.yaml",
             )
-        position, report = reports.get((indexed.setting, str(indexed.seed), indexed.id), (0, None))
+        report = reports.get((indexed.setting, str(indexed.seed), indexed.id))
         if report is None:
             raise InputError(str(path), f"has no row for {run.label}", "run 'dvc repro evaluate'")
-        metrics = numbers_after("status", path, position, report)
+        metrics = report.numbers_after("status")
         folder = runs_folder(models) / indexed.id
         saved = read_saved_run(folder)
         facts = {
@@ -355,22 +347,18 @@ def _read_reports(folder: Path, metric: str) -> _Reports:
     means = read_json(path)
     if not isinstance(means, Mapping):
         raise InputError(str(path), f"expected an object of models, got {means!r:.40}")
-    comparison = read_csv(folder / "comparison.csv")
     return _Reports(
-        folder,
         means,
-        comparisons=_by_setting([row for row in comparison if row.get("metric") == metric]),
-        verdicts=_by_setting(_if_written(folder / "verdicts.csv")),
-        curves=_by_setting(_if_written(folder / "plots" / "learning_curves.csv")),
+        comparisons=_by_setting(folder / "comparison.csv", metric),
+        verdicts=_by_setting(folder / "verdicts.csv"),
+        curves=_by_setting(folder / "plots" / "learning_curves.csv"),
     )
 
 
-def _if_written(path: Path) -> list[Row]:
-    return read_csv(path) if path.exists() else []
-
-
-def _by_setting(rows: Sequence[Row]) -> dict[str, list[Row]]:
+def _by_setting(path: Path, metric: str | None = None) -> dict[str, list[Row]]:
+    """The rows of a table: those of a metric, or all of a table that need not be there."""
     groups: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        groups[row.get("setting", "")].append(row)
+    for row in read_csv(path) if metric or path.exists() else ():
+        if metric in (None, row.get("metric")):
+            groups[row.get("setting", "")].append(row)
     return groups

@@ -22,12 +22,17 @@ from offset_autoencoder.config import Params
 from offset_autoencoder.data.varying import load_splits
 from offset_autoencoder.evaluation.metrics import METRICS, VALIDATION, badness, error_metric
 from offset_autoencoder.io.files import sha256_of_json
-from offset_autoencoder.io.tables import number, read_csv
+from offset_autoencoder.io.tables import read_csv
 from offset_autoencoder.paths import PREPARED, REPORTS, project_root
 from offset_autoencoder.tracking import logged_models, store
 from offset_autoencoder.tracking.logged_models import Exports, LoggedModels, ServedRun, exporting
-from offset_autoencoder.tracking.record_types import KEY, DataSet, read_splits
-from offset_autoencoder.tracking.state import StoredRun, StoreState
+from offset_autoencoder.tracking.record_types import (
+    KEY,
+    DataSet,
+    StoredRun,
+    StoreState,
+    read_splits,
+)
 from offset_autoencoder.tracking.store import CHAMPION, Location
 
 if TYPE_CHECKING:
@@ -84,20 +89,19 @@ def runs_to_serve(params: Params, root: Path) -> tuple[ServedRun, ...]:
 
 def _finished_runs(params: Params, root: Path) -> dict[str, list[ServedRun]]:
     """Those of each model of ``reports/runs.csv``, each once; of one that only diverged none."""
-    path = root / REPORTS / "runs.csv"
     runs: dict[str, dict[str, ServedRun]] = {}
     columns = ("id", "model", "seed", "status", "mse", f"mse{VALIDATION}")
     first_seed = _first_seed(root)
-    for position, row in enumerate(read_csv(path, columns), start=1):
+    for row in read_csv(root / REPORTS / "runs.csv", columns):
         if row["model"] not in params.models:
             continue
         of_model = runs.setdefault(row["model"], {})
         if row["status"] == "finished":
             test, validation = (
                 {
-                    metric: number(path, position, f"{metric}{suffix}", cell)
+                    metric: row.number(f"{metric}{suffix}")
                     for metric in METRICS
-                    if (cell := row.get(f"{metric}{suffix}"))
+                    if row.get(f"{metric}{suffix}")
                 }
                 for suffix in ("", VALIDATION)
             )

@@ -27,8 +27,7 @@ from offset_autoencoder.config.values import ENVIRONMENT, check_environment
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import write_text
 from offset_autoencoder.paths import project_root
-from offset_autoencoder.tracking.record_types import KEY, PARENT
-from offset_autoencoder.tracking.state import StoredRun, StoreState
+from offset_autoencoder.tracking.record_types import KEY, PARENT, StoredRun, StoreState
 
 if TYPE_CHECKING:
     from mlflow.store.entities import PagedList
@@ -104,7 +103,11 @@ def locate(tracking: Tracking) -> Location:
         check_environment()
     uri = tracking.uri or os.environ.get(ENVIRONMENT) or sqlite_uri(root / "mlflow.db")
     if not uri.startswith(_SQLITE):
-        other = Location(uri, (root / _ARTIFACTS).as_uri(), _lock_of_server(uri))
+        # Clones of the project in other folders share nothing with this one but the machine.
+        server = f"{user_name() or 'user'} {uri.rpartition('@')[2].rstrip('/')}"
+        digest = hashlib.sha256(server.encode()).hexdigest()[:16]
+        lock = Path(tempfile.gettempdir()) / f"offset-autoencoder-publish-{digest}.lock"
+        other = Location(uri, (root / _ARTIFACTS).as_uri(), lock)
         return replace(other, artifacts=None) if other.is_server else other
     path, mark, query = uri.removeprefix(_SQLITE).partition("?")
     database = root / unquote(path)
@@ -141,13 +144,6 @@ def publisher_lock(location: Location) -> Iterator[None]:
         raise InputError(str(location.lock), f"cannot be locked: {error.strerror}") from None
     with held:
         yield
-
-
-def _lock_of_server(uri: str) -> Path:
-    # Clones of the project in other folders share nothing with this one but the machine.
-    server = uri.rpartition("@")[2].rstrip("/")
-    digest = hashlib.sha256(f"{user_name() or 'user'} {server}".encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"offset-autoencoder-publish-{digest}.lock"
 
 
 def user_name() -> str | None:
@@ -191,23 +187,32 @@ def explained(location: Location) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
-        text, remedy, kind = str(error).strip(), _RETRY_LATER, InputError
+        text = str(error).strip()
         what = text.splitlines()[0] if text else type(error).__name__
-        # What follows in MLflow's message is the network library's account of every retry.
-        if status := re.search(r"too many (\d+) error responses", text):
-            what, kind = f"answers with HTTP status {status[1]}", StoreUnreachable
-        elif re.search(r" failed with (timeout )?exception", text):
-            reason = re.search(r"\[Errno -?\d+\] [^'\")]+", text)
-            what = f"cannot be reached: {reason[0] if reason else 'it does not answer'}"
-            kind = StoreUnreachable
-        elif status := re.search(r"failed with error code (\d+)", text):
-            what, remedy = f"{_NOT_MLFLOW} HTTP status {status[1]}", _CHECK_URI
-            if status[1] in ("401", "403"):
-                what = f"refuses the login, with HTTP status {status[1]}"
-                remedy = "check MLFLOW_TRACKING_USERNAME and _PASSWORD, or MLFLOW_TRACKING_TOKEN"
-        elif "not in a valid JSON format" in text:
-            what, remedy = f"{_NOT_MLFLOW} another answer", _CHECK_URI
-        raise kind(location.name, what, remedy) from error
+        wrong = server_error(location.name, text) or InputError(location.name, what, _RETRY_LATER)
+        raise wrong from error
+
+
+def server_error(where: str, text: str, again: str = _RETRY_LATER) -> InputError | None:
+    """Error of a server that cannot be used, by MLflow's message on it; None: it is about another.
+
+    It is a :class:`StoreUnreachable` where to wait for the server helps, and then ``again``.
+    """
+    # What follows in MLflow's message is the network library's account of every retry.
+    if status := re.search(r"too many (\d+) error responses", text):
+        return StoreUnreachable(where, f"answers with HTTP status {status[1]}", again)
+    if re.search(r" failed with (timeout )?exception|Max retries exceeded", text):
+        reason = re.search(r"\[Errno -?\d+\] [^'\")]+", text)
+        what = f"cannot be reached: {reason[0] if reason else 'it does not answer'}"
+        return StoreUnreachable(where, what, again)
+    status = re.search(r"failed with error code (\d+)", text)
+    if status and status[1] in ("401", "403"):
+        mend = "check MLFLOW_TRACKING_USERNAME and _PASSWORD, or MLFLOW_TRACKING_TOKEN"
+        return InputError(where, f"refuses the login, with HTTP status {status[1]}", mend)
+    if status or "not in a valid JSON format" in text:
+        answer = f"HTTP status {status[1]}" if status else "another answer"
+        return InputError(where, f"{_NOT_MLFLOW} {answer}", _CHECK_URI)
+    return None
 
 
 def all_pages(search: Callable[[str | None], PagedList[T]]) -> list[T]:
@@ -330,15 +335,13 @@ def champion_version(client: MlflowClient, name: str) -> str | None:
     from mlflow.exceptions import MlflowException
 
     try:
-        version = client.get_registered_model(name).aliases.get(CHAMPION)
-        if version is None:
-            return None
-        scheme, _, model_id = str(client.get_model_version(name, version).source).partition("/")
+        version = client.get_model_version_by_alias(name, CHAMPION)
+        scheme, _, model_id = str(version.source).partition("/")
         if scheme == "models:":
             client.get_logged_model(model_id)
-        return str(version)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+        return str(version.version)
+    except MlflowException as error:  # INVALID...: there is no such alias
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
         return None
 

@@ -33,11 +33,7 @@ def command(uri: str, artifacts: str | None, arguments: list[str]) -> list[str]:
     """
     destination = artifacts or (project_root() / "mlartifacts").as_uri()
     given = _options(arguments)
-    is_open = {
-        "--host",
-        "-h",
-        "--allowed-hosts",
-    } & given or "MLFLOW_SERVER_ALLOWED_HOSTS" in os.environ
+    is_open = {"--host", "-h", "--allowed-hosts"} & given or _ALLOWED_HOSTS in os.environ
     return [
         *(sys.executable, "-m", "mlflow", "ui"),
         *("--backend-store-uri", uri),
@@ -69,6 +65,8 @@ def _serve(arguments: list[str]) -> None:
         with store.publisher_lock(location), store.explained(location):
             store.create_database(location)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # Its jobs, of language models, are eight processes, each of which imports MLflow.
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     os.chdir(project_root())
     sys.stdout.flush()
     line = command(location.uri, location.artifacts, arguments)

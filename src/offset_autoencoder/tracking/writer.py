@@ -16,8 +16,16 @@ from typing import TYPE_CHECKING
 
 from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.tracking import record_types
-from offset_autoencoder.tracking.record_types import CONTENT, CURRENT, CURVES, PARENT, Point, Record
-from offset_autoencoder.tracking.state import StoredRun, StoreState
+from offset_autoencoder.tracking.record_types import (
+    CONTENT,
+    CURRENT,
+    CURVES,
+    PARENT,
+    Point,
+    Record,
+    StoredRun,
+    StoreState,
+)
 from offset_autoencoder.tracking.store import Location, connect, user_name
 
 if TYPE_CHECKING:
@@ -74,8 +82,8 @@ class ExperimentWriter:
         ``start`` is in ms since 1970; the ``process`` that writes it is a publisher or a training;
         ``tags`` add to those that say which record it is, and where it comes from.
         """
-        tags = {WRITER: sign_of_life(process), **tags}
-        tags = {**self._tags(record, None), **self._provenance, **tags}
+        writer = {WRITER: sign_of_life(process)}
+        tags = {**self._tags(record, None), **self._provenance, **writer, **tags}
         return self.client.create_run(self.experiment_id, start, tags, record.name).info
 
     def create(self, record: Record, parent_id: str | None = None) -> str:
@@ -296,12 +304,9 @@ def _curves_and_times(record: Record, now: int) -> tuple[list[Point], dict[str, 
         return points, {"times": "known" if are_known else "unknown"}
     span = record_types.read_span(record.folders)
     points = [point._replace(timestamp=now) for point in record.curves]
-    return points, {"trained": " to ".join(map(_moment, span))} if span else {}
-
-
-def _moment(milliseconds: int) -> str:
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    moments = (datetime.fromtimestamp(milliseconds / 1000, UTC) for milliseconds in span or ())
+    trained = " to ".join(f"{moment:%Y-%m-%d %H:%M:%S} UTC" for moment in moments)
+    return points, {"trained": trained} if span else {}
 
 
 def _inputs(record: Record) -> list[DatasetInput]:
