@@ -29,12 +29,7 @@ from offset_autoencoder.runs.load import find_run
 from offset_autoencoder.serving import inference_model
 from offset_autoencoder.serving.inference_model import InferenceModel
 from offset_autoencoder.serving.metadata import METADATA, ModelMetadata
-from offset_autoencoder.tracking.store import (
-    MLFLOW_ENVIRONMENT,
-    locate,
-    read_state,
-    server_error,
-)
+from offset_autoencoder.tracking.store import MLFLOW_ENVIRONMENT, locate, read_state, server_error
 
 Array = NDArray[np.float32]
 Append = Callable[[Array, slice], None]
