@@ -109,9 +109,7 @@ def _wait_for_writes(project: Project, publisher: subprocess.Popen[str]) -> None
         return [(path.stat().st_mtime_ns, path.stat().st_size) for path in watched if path.exists()]
 
     before = seen()
-    for _ in range(600):
-        if seen() != before or publisher.poll() is not None:
-            return
+    while seen() == before and publisher.poll() is None:
         time.sleep(0.02)
 
 
