@@ -335,7 +335,9 @@ def test_the_loss_of_half_precision_is_scaled(tmp_path: Path) -> None:
             shared = users_own(f"{module}:build", BATCH, "adam")
             place = shared.weight_names.index("code/kernel")
             is_half = name == "mixed_float16"
-            weights = by_name(shared, train(shared, [run])["a"]) if is_half else stock(shared, run)[2]
+            weights = (
+                by_name(shared, train(shared, [run])["a"]) if is_half else stock(shared, run)[2]
+            )
             steps.append(weights["code/kernel"] - shared.initial(3).weights[place])
     half, single = steps
     assert np.abs(single).mean() > 1e-5
