@@ -19,7 +19,7 @@ CAN_MOUNT = (
         [*OWN_MOUNTS, "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True
     ).returncode
 )
-STEP = 6 if EXAMPLES <= 100 else 1
+STEP = 3 if EXAMPLES <= 200 else 1
 
 
 @pytest.mark.skipif(not CAN_MOUNT, reason="needs name spaces of users, to mount a small disk")

@@ -35,7 +35,7 @@ def serving(
             command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
         )
     try:
-        while True:  # a machine whose cores are all busy takes more than a minute
+        for _ in range(960):  # a machine whose cores are all busy takes more than a minute
             with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2):
                 break
             assert server.poll() is None, (folder / "server.log").read_text()

@@ -194,11 +194,10 @@ def entropy_and_divergence(
     return -np.mean(x * np.log(out) + (1 - x) * np.log(1 - out)), nats
 
 
-def users_own(function: str, batch_size: int, optimizer: str) -> Population:
-    architecture = Architecture(
-        system="function", network=Network(latent_dim=L), input_dim=D, function=function
-    )
-    return Population(architecture, batch_size, optimizer)
+def of_function(function: str, batch_size: int = BATCH, optimizer: str = "adam") -> Population:
+    network = Network(latent_dim=L)
+    users = Architecture(system="function", network=network, input_dim=D, function=function)
+    return Population(users, batch_size, optimizer)
 
 
 USERS_OWN = """
@@ -227,14 +226,14 @@ def test_a_users_own_model_agrees_and_trains_in_half_precision(tmp_path: Path) -
     # Adam would blow up the rounding of gradients that normalised batches make zero.
     runs = [job("a", 3, epochs=3, stddev=0.2, learning_rate=0.1), job("b", 5, epochs=3)]
     with users_module(tmp_path, "users_regularised", USERS_OWN) as name:
-        shared = users_own(f"{name}:regularised", BATCH, "sgd")
+        shared = of_function(f"{name}:regularised", optimizer="sgd")
         assert {layer.compute_dtype for layer in shared.model.layers} == {"float32"}
         together = train(shared, runs)
         check_agrees(shared, together, runs[:1])
         check_equal(train(shared, runs[:1])["a"], together["a"])
     line = '    keras.config.set_dtype_policy("mixed_float16")\n    start = iter'
     with users_module(tmp_path, "users_half", USERS_OWN.replace("    start = iter", line)) as name:
-        shared = users_own(f"{name}:regularised", BATCH, "sgd")
+        shared = of_function(f"{name}:regularised", optimizer="sgd")
         assert "float16" in {layer.compute_dtype for layer in shared.model.layers}
         half = train(shared, runs[1:])["b"]
     np.testing.assert_allclose(half.val_loss, together["b"].val_loss, rtol=0.02)
@@ -288,7 +287,7 @@ def test_a_users_own_model_with_loops_agrees(tmp_path: Path, loops: str, batch_s
     """Every kind of loop in one model, as compiling takes long; a last batch that is smaller."""
     with users_module(tmp_path, f"users_loops_{loops}", USERS_LOOPS) as module:
         runs = [job("a", 3, epochs=2, stddev=0.2), job("b", 5, epochs=2)]
-        shared = users_own(f"{module}:{loops}", batch_size, "adam")
+        shared = of_function(f"{module}:{loops}", batch_size)
         together = train(shared, runs)
         check_agrees(shared, together, runs[:1])
         check_equal(train(shared, runs[:1])["a"], together["a"])
@@ -302,7 +301,7 @@ def test_each_kind_of_loop_is_trained_one_run_at_a_time(tmp_path: Path, name: st
     source = f"def own(**options):\n    return build({of_code}, {name == 'GRU'}, **options)\n"
     source = f"{USERS_LOOPS}\n\n{source}"
     with users_module(tmp_path, f"users_loop_{LOOPS.index(name)}", source) as module:
-        shared = users_own(f"{module}:own", BATCH, "adam")
+        shared = of_function(f"{module}:own")
         assert runs_per_stack(shared) == 1
         assert Programs(shared).train._jit_compile is False
 
@@ -332,7 +331,7 @@ def test_the_loss_of_half_precision_is_scaled(tmp_path: Path) -> None:
     steps, run = [], job("a", 3, epochs=2)
     for name in ("mixed_float16", "float32"):
         with users_module(tmp_path, f"users_{name}", FAINT.replace("POLICY", name)) as module:
-            shared = users_own(f"{module}:build", BATCH, "adam")
+            shared = of_function(f"{module}:build")
             place = shared.weight_names.index("code/kernel")
             is_half = name == "mixed_float16"
             weights = (
