@@ -127,7 +127,7 @@ def test_the_first_training_on_a_machine_has_the_bytes_of_the_next(tmp_path: Pat
     """Of two at once the second waits and reads what neither of them has compiled."""
     command = [sys.executable, "-c", TRAINING]
     # What is optimised less is compiled in a fraction of the time, and read back all the same.
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "NUMBA_OPT": "0"}
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "NUMBA_OPT": "1"}
     first = [
         subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
         for _ in range(2)
