@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 import sys
 from pathlib import Path
 
@@ -121,14 +122,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_nothing_changed_nothing_done(project: Path) -> None:
-    before = published(project)
-    output = run(project, "dvc", "repro")
-    assert "Stage 'train' didn't change, skipping" in output
-    assert "published: 8 runs, nothing new" in output
-    assert published(project) == before
-
-
 def test_from_scratch_again_is_the_same_to_the_byte(project: Path, tmp_path: Path) -> None:
     other = fresh_project(tmp_path / "other", PARAMS)
     assert "8 trained" in run(other, "dvc", "repro", "evaluate")
@@ -151,7 +144,7 @@ def test_only_what_is_new_trains_and_old_params_train_nothing(project: Path) -> 
 def test_a_store_that_was_deleted_comes_back_without_training(project: Path) -> None:
     (project / "mlflow.db").unlink()
     output = run(project, "dvc", "repro")
-    assert "Stage 'train' didn't change, skipping" in output
+    assert re.findall("Running stage '(.*)'", output) == ["publish"]
     assert len(published(project)) == 8
 
 

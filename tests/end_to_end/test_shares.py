@@ -49,21 +49,21 @@ def checkpoints(store: Path) -> set[Path]:
     return set(store.glob(".checkpoints/*.npz"))
 
 
-@pytest.mark.parametrize(("kill", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 130)])
-def test_shares_of_which_one_is_killed_make_the_runs_of_one_machine(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kill: signal.Signals, status: int
+def test_shares_of_which_two_are_killed_make_the_runs_of_one_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project, store = fresh_project(tmp_path / "project", PARAMS), tmp_path / "shared"
     run(project, "dvc", "repro", "prepare", "offsets")
-    first = start(project, 0)
-    while not checkpoints(store):
-        assert first.poll() is None, first.communicate()
-        time.sleep(0.01)
-    first.send_signal(kill)
-    _, errors = first.communicate()
-    assert first.returncode == status
-    assert ("interrupted: finished runs are kept" in errors) == (kill == signal.SIGTERM)
-    assert checkpoints(store)
+    for number, (kill, status) in enumerate([(signal.SIGKILL, -9), (signal.SIGTERM, 130)]):
+        share, before = start(project, number), checkpoints(store)
+        while checkpoints(store) <= before:
+            assert share.poll() is None, share.communicate()
+            time.sleep(0.01)
+        share.send_signal(kill)
+        _, errors = share.communicate()
+        assert share.returncode == status
+        assert ("interrupted: finished runs are kept" in errors) == (kill == signal.SIGTERM)
+        assert checkpoints(store)
     shares = [start(project, number) for number in range(SHARES)]
     printed = [share.communicate() for share in shares]
     assert [share.returncode for share in shares] == [0] * SHARES, printed

@@ -19,7 +19,7 @@ from tests.small_params import small_params
 
 from offset_autoencoder.errors import run_command
 
-EXAMPLES = int(os.environ.get("FAULT_EXAMPLES", "200"))
+EXAMPLES = int(os.environ.get("FAULT_EXAMPLES", "100"))
 """Malformed inputs per test; `make faults` tries more."""
 LINEAR = {"latent_dim": 2, "hidden": [3], "output": "linear", "loss": "mean_squared_error"}
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.folders import contents
 from tests.offsets.small_data import SIZES, build, offset, prepared
 
-from offset_autoencoder.config import SPLITS, SplitName
+from offset_autoencoder.config import SPLITS
 from offset_autoencoder.config.offset_kinds import OFFSETS
 from offset_autoencoder.data.prepared import PreparedData
 from offset_autoencoder.io import arrays
 from offset_autoencoder.io.files import sha256_of_array
-from offset_autoencoder.offsets.kind import Float32, State, apply_offset, compute_vectors
+from offset_autoencoder.offsets.kind import apply_offset, compute_vectors
+from offset_autoencoder.offsets.table import OffsetTable
 
 SOURCE = """
 import numpy as np
@@ -51,7 +53,7 @@ KINDS: list[dict[str, Any]] = [
     {"kind": "adversarial", "hidden": [8], "epochs": 1, "steps": 5},
 ]
 FILE = {"kind": "file", "path": "t.npy"}
-Tables = dict[SplitName, Float32]
+Built = Callable[[dict[str, Any]], tuple[Path, OffsetTable]]
 
 
 def label(keys: dict[str, Any]) -> str:
@@ -61,21 +63,33 @@ def label(keys: dict[str, Any]) -> str:
 every_kind = pytest.mark.parametrize("keys", KINDS, ids=label)
 
 
-def computed(keys: dict[str, Any], data: PreparedData, raw: Path) -> tuple[State, Tables]:
-    """State and vectors of each split, at latent dim 8."""
-    state, vectors = compute_vectors("mine", offset(keys), data, 8, raw)
-    return state, {split: np.concatenate(list(vectors[split])) for split in SPLITS}
+def write_raw(root: Path) -> None:
+    (root / "raw").mkdir(parents=True)
+    np.save(root / "raw" / "t.npy", np.random.default_rng(0).random((sum(SIZES.values()), 8)))
 
 
 @pytest.fixture(autouse=True)
 def _module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "mine_for_apply.py").write_text(SOURCE)
-    for raw in (tmp_path / "raw", tmp_path / "whole" / "raw", tmp_path / "parts" / "raw"):
-        raw.mkdir(parents=True)
-        np.save(raw / "t.npy", np.random.default_rng(0).random((sum(SIZES.values()), 8)))
+    write_raw(tmp_path)
     yield
     sys.modules.pop("mine_for_apply", None)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Folder and table of a kind at latent dim 8, built when first asked for."""
+    found: dict[str, tuple[Path, OffsetTable]] = {}
+
+    def of(keys: dict[str, Any]) -> tuple[Path, OffsetTable]:
+        if label(keys) not in found:
+            root = tmp_path_factory.mktemp("built") / "root"
+            write_raw(root)
+            found[label(keys)] = root / "mine", build(root, keys, prepared(), 8)
+        return found[label(keys)]
+
+    return of
 
 
 def test_no_kind_is_left_out() -> None:
@@ -83,71 +97,63 @@ def test_no_kind_is_left_out() -> None:
 
 
 @every_kind
-def test_new_samples_get_what_the_table_holds(tmp_path: Path, keys: dict[str, Any]) -> None:
-    data = prepared()
-    table = build(tmp_path, keys, data, 8)
+def test_new_samples_get_what_the_table_holds_together_and_alone(
+    built: Built, keys: dict[str, Any]
+) -> None:
+    data, (folder, table) = prepared(), built(keys)
     for split in SPLITS:
         samples = data.split(split)
-        got = apply_offset(tmp_path / "mine", samples.x, samples.y, samples.ids)
+        got = apply_offset(folder, samples.x, samples.y, samples.ids)
         assert got.dtype == np.float32
         assert got.tobytes() == np.asarray(table.split(split)).tobytes()
-
-
-@every_kind
-def test_a_sample_alone_gets_the_same_vector(tmp_path: Path, keys: dict[str, Any]) -> None:
-    data = prepared()
-    table = build(tmp_path, keys, data, 8)
     assert data.test.y is not None
     for row in (0, 39):
         one = slice(row, row + 1)
-        alone = data.test.x[one], data.test.y[one], data.test.ids[one]
-        got = apply_offset(tmp_path / "mine", *alone)
+        got = apply_offset(folder, data.test.x[one], data.test.y[one], data.test.ids[one])
         # A user's float32 matrix product rounds otherwise for one row than for many.
         np.testing.assert_allclose(got, table.test[one], rtol=1e-5, atol=1e-6)
 
 
 @every_kind
-def test_only_the_training_split_is_learned_from(tmp_path: Path, keys: dict[str, Any]) -> None:
-    data = prepared()
-    other = prepared(seed=1)
+def test_only_the_training_split_is_learned_from(
+    built: Built, tmp_path: Path, keys: dict[str, Any]
+) -> None:
+    data, other, (folder, table) = prepared(), prepared(seed=1), built(keys)
     changed = PreparedData(data.train, other.validation, other.test, data.schema)
-    first, tables = computed(keys, data, tmp_path)
-    second, others = computed(keys, changed, tmp_path)
-    assert first.keys() == second.keys()
-    for key, array in first.items():
-        assert array.tobytes() == second[key].tobytes()
-    assert np.array_equal(tables["train"], others["train"])
+    state, vectors = compute_vectors("mine", offset(keys), changed, 8, tmp_path)
+    with np.load(folder / "state.npz") as first:
+        assert {key: first[key].tobytes() for key in first} == {
+            key: np.asarray(array).tobytes() for key, array in state.items()
+        }
+    assert np.array_equal(np.concatenate(list(vectors["train"])), table.train)
 
 
 @pytest.mark.parametrize("keys", KINDS[2:5] + KINDS[8:10] + KINDS[13:])
 def test_fitted_kinds_do_learn_from_the_training_split(
-    tmp_path: Path, keys: dict[str, Any]
+    built: Built, tmp_path: Path, keys: dict[str, Any]
 ) -> None:
     data = prepared()
     changed = PreparedData(prepared(seed=1).train, data.validation, data.test, data.schema)
-    tables, others = (computed(keys, each, tmp_path)[1] for each in (data, changed))
-    assert not np.array_equal(tables["test"], others["test"])
+    _, vectors = compute_vectors("mine", offset(keys), changed, 8, tmp_path)
+    assert not np.array_equal(np.concatenate(list(vectors["test"])), built(keys)[1].test)
 
 
 @pytest.mark.parametrize("keys", [*KINDS, FILE], ids=label)
-def test_built_twice_the_files_are_identical(tmp_path: Path, keys: dict[str, Any]) -> None:
-    contents = []
-    for _ in range(2):
-        latent_dims = (8,) if keys is FILE else (8, 4)
-        build(tmp_path, keys, prepared(), *latent_dims)
-        files = sorted((tmp_path / "mine").rglob("*.*"))
-        assert len(files) == 5 * len(latent_dims)
-        contents.append([(file, file.read_bytes()) for file in files])
-    assert contents[0] == contents[1]
+def test_built_twice_the_files_are_identical(
+    built: Built, tmp_path: Path, keys: dict[str, Any]
+) -> None:
+    build(tmp_path, keys, prepared(), 8)
+    assert len(contents(tmp_path / "mine")) == 5
+    assert contents(tmp_path / "mine") == contents(built(keys)[0])
 
 
 @pytest.mark.parametrize("keys", [*KINDS, FILE], ids=label)
 def test_chunks_of_rows_do_not_show(
-    tmp_path: Path, keys: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    built: Built, tmp_path: Path, keys: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = build(tmp_path / "whole", keys, prepared(), 8)
+    _, whole = built(keys)
     monkeypatch.setattr(arrays, "CHUNK_VALUES", 12 * 17)  # train is 9 chunks
-    parts = build(tmp_path / "parts", keys, prepared(), 8)
+    parts = build(tmp_path, keys, prepared(), 8)
     for split in SPLITS:
         got, expected = parts.split(split), whole.split(split)
         if keys["kind"] == "kmeans":  # starts from a part of the samples: another local optimum

@@ -4,20 +4,15 @@ import contextlib
 import copy
 import io
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 from tests.folders import contents
+from tests.serving.small_project import untrained
 from tests.small_params import small_params
-
-from offset_autoencoder.runs.files import TrainedRun
-
-if TYPE_CHECKING:
-    from offset_autoencoder.training.pool import PopulationJobs
 
 SECTIONS: dict[str, Any] = {
     "seeds": 2,
@@ -88,19 +83,7 @@ def experiment() -> Experiment:
 
 
 @pytest.fixture
-def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+def quickly() -> Iterator[None]:
     """Training that compiles nothing, for tests of which runs train and not of what they learn."""
-    from offset_autoencoder.training import schedule
-
-    def pretend(
-        works: Sequence[PopulationJobs], sizes: Any, on_epoch: Any, checkpoints: Any
-    ) -> None:
-        loss, times = np.ones(1, np.float32), np.ones(1)
-        for work in works:
-            for job, _ in (open_job() for open_job in work.jobs):
-                population = work.population
-                weights = population.weights_of(population.initial(job.seed))
-                run = TrainedRun("finished", weights, loss, loss, loss, 1, True, times, times)
-                work.on_result(job, run)
-
-    monkeypatch.setattr(schedule, "train_populations", pretend)
+    with untrained():
+        yield

@@ -77,7 +77,7 @@ def test_deleted_store_comes_back_whole_with_one_line_of_output(project: Project
 
 
 @pytest.mark.parametrize(
-    ("has_store", "delays"), [(False, (0.0, 0.25, 0.6)), (True, (0.1, 0.4, 0.9))], ids=str
+    ("has_store", "delays"), [(False, (0.0, 0.4)), (True, (0.1, 0.6))], ids=str
 )
 def test_kills_at_any_moment_are_mended(
     make_project: Make, has_store: bool, delays: tuple[float, ...]
@@ -109,9 +109,7 @@ def _wait_for_writes(project: Project, publisher: subprocess.Popen[str]) -> None
         return [(path.stat().st_mtime_ns, path.stat().st_size) for path in watched if path.exists()]
 
     before = seen()
-    for _ in range(600):
-        if seen() != before or publisher.poll() is not None:
-            return
+    while seen() == before and publisher.poll() is None:
         time.sleep(0.02)
 
 
@@ -139,9 +137,8 @@ def test_a_log_left_by_a_deleted_store_is_not_taken_over(
     assert "left_over" not in tables
 
 
-@pytest.mark.parametrize("has_store", [False, True])
-def test_four_publishers_at_once(make_project: Make, has_store: bool) -> None:
-    project = make_project(has_store=has_store)
+def test_four_publishers_at_once(make_project: Make) -> None:
+    project = make_project(has_store=False)
     publishers = [project.start() for _ in range(4)]
     said = [publisher.communicate() for publisher in publishers]
     assert [publisher.returncode for publisher in publishers] == [0, 0, 0, 0], said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("compiled_once")
 def test_the_mean_power_of_codes_is_one_over_the_training_split(memory_limit: int | None) -> None:
     """By hand from the weights: with dropout off, for one sample as for all, and at an Eb/N0."""
     network = Network(latent_dim=L, hidden=[8], normalize="power", dropout=0.4)
-    shared = population(network, memory_limit=memory_limit)
+    shared = replace(population(network, memory_limit=memory_limit), most_slots=1)
     run = train([job("a", 3, epochs=3)], shared)["a"]
     weights = dict(zip(shared.weight_names, run.weights or [], strict=True))
     hidden = np.maximum(X @ weights["encoder_1/kernel"] + weights["encoder_1/bias"], 0)

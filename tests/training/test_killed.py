@@ -14,7 +14,7 @@ import pytest
 
 from offset_autoencoder.runs.files import is_valid
 
-EPOCHS, KILLS = 150, 3
+EPOCHS, KILLS = 80, 2
 
 # Trains what is missing of six runs into a store, and tells of every epoch.
 TRAINING = f"""

@@ -220,7 +220,7 @@ def press_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]
         with lock:
             if not known.is_set():
                 signal.pthread_kill(main, signal.SIGINT)
-            assert known.wait(30)
+            assert known.wait(600)
 
     monkeypatch.setattr(Trainer, "end", end_and_tell)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

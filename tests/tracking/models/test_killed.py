@@ -27,7 +27,7 @@ served_models.exporting = exporting
 print("ready", flush=True)
 Project(Path()).publish()
 """
-_DELAYS = (0.02, 0.2, 0.5, 0.9, 1.4, 2.0)  # seconds after MLflow was imported
+_DELAYS = (0.02, 0.3, 0.8, 1.6)  # seconds after MLflow was imported
 
 
 def test_a_publisher_that_is_killed_leaves_nothing_doubled_and_nothing_missing(
@@ -51,7 +51,7 @@ def test_a_publisher_that_is_killed_leaves_nothing_doubled_and_nothing_missing(
             killed += 1
         publisher.wait(60)
         publisher.stdout.close()
-    assert killed >= 3
+    assert killed >= 2
     project.publish()
     best = {"none": 1, "frozen": 0, "code": 0}
     assert project.current() == sorted(f"{name} {run_id(name, best[name])}" for name in best)
