@@ -18,7 +18,7 @@ from offset_autoencoder.io.arrays import Matrix, chunks, first_not_finite, first
 _SUM_TOLERANCE = 1e-4
 _SHARE, _FEW = 0.95, 4  # of the variance, in less than one feature of four
 _NAMED = 3
-_LINEAR = "network.loss: mean_squared_error and network.output: linear"
+LINEAR = "network.loss: mean_squared_error and network.output: linear"
 
 
 @dataclass(frozen=True)
@@ -209,6 +209,6 @@ def unlike_sizes_warning(
     )
     carry = f"{count} of {features} features carr{'ies' if count == 1 else 'y'} "
     carry += f"{100 * shares[order[:count]].sum():.3g} % of the variance"
-    mend = f"set data.scale: standard with {_LINEAR}, or data.scale: minmax with data.clip: true"
+    mend = f"set data.scale: standard with {LINEAR}, or data.scale: minmax with data.clip: true"
     line = f"warning: under data.scale: {scale.kind} {carry} ({names}), and so of the error: {mend}"
     return [line]

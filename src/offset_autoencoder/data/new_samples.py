@@ -15,10 +15,11 @@ from offset_autoencoder.config.data_schema import Data, Split
 from offset_autoencoder.data.preprocessing import Preprocessing
 from offset_autoencoder.data.readers import base, find_reader, read_table, roles_apart
 from offset_autoencoder.data.readers.base import ColumnRoles, Table
-from offset_autoencoder.errors import InputError, did_you_mean
+from offset_autoencoder.errors import InputError, did_you_mean, first_names
 from offset_autoencoder.io.files import open_npy, special_file
 from offset_autoencoder.paths import PARAMS
 
+_NAMED = 100
 _NO_PREPROCESSING = Preprocessing()
 _OPTIONS = base.RoleKeys(
     features="--features",
@@ -159,10 +160,11 @@ def _choose_columns(
     if named_features is not None:
         features = columns.expand(name.strip() for name in named_features.split(","))
         source = "--features"
+    if missing := [name for name in features or () if name not in names]:
+        what = f"has no column {first_names(map(repr, missing), _NAMED)}, "
+        what += f"{'one' if len(missing) == 1 else 'some'} of the features of {source}"
+        raise InputError(str(path), what, did_you_mean(missing[0], names))
     for name in features or ():
-        if name not in names:
-            what = f"has no column {name!r}, one of the features of {source}"
-            raise InputError(str(path), what, did_you_mean(name, names))
         if name in others:
             what = f"column {name!r} is no feature: it is label, id, split, group or order"
             raise InputError(str(path), what)
@@ -202,12 +204,17 @@ def choose_side_inputs(
         return {}
     if needs == "offset":
         what = "missing: the model's offset is a file of vectors for known samples"
-        raise InputError(
-            "--offset", what, "reconstruct and errors take a file of those of new ones"
+        mend = "give those of the new ones, unscaled, a row per sample, by import numpy as np; "
+        mend += (
+            f"np.save('vectors.npy', v), v of shape {(len(table.x) + table.dropped, latent_dim)}"
         )
+        raise InputError("--offset", what, f"{mend}, and --offset vectors.npy")
     values: NDArray[Any] | None = getattr(table, needs)
     if values is None:
         what = f"missing: the model's offset, {offset_kind}, asks for the samples' {needs}"
-        hint = f"name where {table.origin} has them"
-        raise InputError(f"--{needs.removesuffix('s')}", what, hint)
+        option = f"--{needs.removesuffix('s')}"
+        hint = (
+            f"name where {table.origin} has them, {option} NAME, or a file of them, {option} y.npy"
+        )
+        raise InputError(option, what, hint)
     return {needs: values.astype(np.str_) if needs == "ids" and text_ids else values}

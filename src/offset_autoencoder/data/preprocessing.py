@@ -75,7 +75,9 @@ class Preprocessing:
                 line = f"with a missing cell, left out (data.missing: drop): {first_names(rows)}"
                 notes.append(f"row{'s' * (len(rows) > 1)} {line}")
         if self.kept is not None:
-            table = replace(table, x=self.choose_features(table.x))
+            x = self.choose_features(table.x)
+            kept = table.kept if x is table.x else np.array(self.kept)
+            table = replace(table, x=x, kept=kept)
         return replace(table, notes=tuple(notes))
 
 

@@ -60,6 +60,66 @@ class ScaleArrays(NamedTuple):
         return int(np.count_nonzero(x < self.low) + np.count_nonzero(x > self.high))
 
 
+UNSCALED = ScaleArrays(np.zeros(1), np.ones(1))
+"""Scale of samples that are scaled already."""
+
+
+@dataclass
+class Clipping:
+    """Values of new samples that a scale clips, counted chunk by chunk.
+
+    Those that are beyond the range by less than a millionth of it, as rounding leaves them, are
+    not counted.
+
+    Attributes:
+        values: Their number; ``samples`` is that of the samples with any.
+        furthest: Widths of the range by which the one furthest out is beyond it, infinite where all
+            training samples have one value; its row, feature and value, and the ends of the range.
+    """
+
+    scale: ScaleArrays
+    values: int = 0
+    samples: int = 0
+    furthest: tuple[float, int, int, float, float, float] = (0.0, 0, 0, 0.0, 0.0, 0.0)
+
+    def count(self, x: NDArray[Any], first_row: int = 0) -> None:
+        """Count those of raw samples ``(n, D)``, of which the first is row ``first_row``."""
+        low, high = self.scale.low, self.scale.high
+        if low is None or high is None:
+            return
+        low, high = (np.broadcast_to(end, x.shape[1]) for end in (low, high))
+        margin = 1e-6 * np.where(low < high, high - low, np.abs(low))
+        rows, features = np.nonzero((x < low - margin) | (x > high + margin))
+        if not len(rows):
+            return
+        self.values += len(rows)
+        self.samples += len(np.unique(rows))
+        values, low, high = x[rows, features].astype(np.float64), low[features], high[features]
+        with np.errstate(divide="ignore", over="ignore"):
+            widths = np.maximum(low - values, values - high) / (high - low)
+        i = int(np.argmax(widths))
+        place = first_row + int(rows[i]), int(features[i])
+        numbers = (float(array[i]) for array in (values, low, high))
+        self.furthest = max(self.furthest, (float(widths[i]), *place, *numbers))
+
+    def text(self, samples: int, location: Callable[[int, int], str]) -> str:
+        """Sentence on the values of so many samples; "" where none is clipped.
+
+        ``location`` is a function from row and feature to the place of a value.
+        """
+        if not self.values:
+            return ""
+        widths, row, feature, value, low, high = self.furthest
+        range_ = f"the range {low:g} to {high:g}" if low < high else f"the one value {low:g}"
+        by = f", {widths:.3g} times its width" if low < high else ""
+        return (
+            f"{self.values} value{'s' * (self.values > 1)} in {self.samples} of {samples} samples "
+            f"are clipped to the range of the training split (data.clip), which hides how far "
+            f"beyond it they are: furthest is {location(row, feature)}, {value:g} beyond "
+            f"{range_}{by}; a model trained under data.clip: false shows it"
+        )
+
+
 @dataclass(frozen=True)
 class Scale:
     """A fitted scale: ``none``, ``unit``, ``minmax`` or ``standard``.

@@ -23,6 +23,7 @@ from offset_autoencoder.io.arrays import ConcatenatedRows, chunks
 _KEYS = base.RoleKeys(
     exclude="data.exclude", missing="data.missing", categorical="data.categorical"
 )
+_NAMED = 100
 _CACHED = {"mnist": "mnist.npz", "fashion_mnist": "fashion-mnist/"}
 
 
@@ -179,9 +180,10 @@ def _read_file(named: _Named, raw: Path, split: SplitName | None, train: Table |
 def _check_same_columns(train: Table, columns: tuple[str, ...], origin: str) -> None:
     names, expected = set(columns), set(train.columns or ())
     if missing := sorted(expected - names):
-        raise InputError(origin, f"has no column {missing[0]!r}, {train.origin} has")
+        columns = first_names(map(repr, missing), _NAMED)
+        raise InputError(origin, f"has no column {columns}, {train.origin} has")
     if extra := sorted(names - expected):
-        what = f"has a column {extra[0]!r} that {train.origin} has not"
+        what = f"has a column {first_names(map(repr, extra), _NAMED)} that {train.origin} has not"
         raise InputError(origin, what, "name the columns to use in data.features")
 
 

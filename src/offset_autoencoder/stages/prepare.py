@@ -35,10 +35,12 @@ from offset_autoencoder.data.sources import unread_splits
 from offset_autoencoder.data.splits import assign, split_leakage
 from offset_autoencoder.data.summary import (
     SplitSummary,
+    anomaly_lines,
     broken_splits,
     kept_whole,
     leakage_warning,
     summary_line,
+    text_warnings,
     treatment_lines,
 )
 from offset_autoencoder.errors import InputError, Obstacles, adding, printable, run_command
@@ -176,13 +178,15 @@ class Source:
         texts = [
             unread_splits(data, paths.RAW, self.params.split),
             *broken_splits(self.params.split, self.samples, self.rows),
+            *text_warnings(self.samples),
             self.params.budget_warning,
             self.samples.shape.warning,
             one_bit_codes(self.params),
         ]
         warnings += [f"warning: {text}" for text in texts if text]
         lines = treatment_lines(summaries, self.samples, data, varies=bool(self.seeds))
-        lines += self._anomaly_lines()
+        is_anomaly = _find_anomalies(self.params, self.samples)
+        lines += anomaly_lines(self.params, self.rows, is_anomaly)
         return prepared_data, [summary_line(summaries, self.samples, self.note), *lines, *warnings]
 
     def _write_x(
@@ -207,20 +211,6 @@ class Source:
             varying.write_rows(place, of_first)
             summaries.append(write(place, seed, rows, by_index=(summaries[0], of_first)))
         return summaries
-
-    def _anomaly_lines(self) -> list[str]:
-        """Lines on the samples that are left out, and on offsets that are told what to detect."""
-        if (is_anomaly := _find_anomalies(self.params, self.samples)) is None:
-            return []
-        test, out = self.rows["test"], len(self.rows.get(LEFT_OUT, ()))
-        line = f"anomalies: {is_anomaly[test].sum()} of {len(test)} test samples; {out} more "
-        line += "left out of train and validation"
-        told = [name for name, offset in self.params.offsets.items() if offset.needs == "labels"]
-        told = [s.model for s in self.params.settings if s.spec.offset in told]
-        return [line] + [
-            f"warning: {name} is given the labels, by which anomalies are told apart"
-            for name in dict.fromkeys(told)
-        ]
 
     def _write_splits(
         self,
