@@ -157,7 +157,7 @@ def test_vectors_that_only_the_user_has_are_given_as_the_error_says(
     paths = tmp_path / "new.npy", tmp_path / "out.npy"
     for operation in (Errors, Reconstruct):
         with pytest.raises(InputError, match=r"--offset: missing") as raised:
-            apply_model(operation, run, *paths, ColumnOptions())
+            apply_model(operation, run, *paths, ColumnOptions(), force=True)
         assert "np.save('vectors.npy', v), v of shape (5, 4), and --offset" in str(raised.value)
         np.save(tmp_path / "vectors.npy", np.zeros((5, 4)))
         offset = tmp_path / "vectors.npy"

@@ -567,8 +567,8 @@ def test_text_that_hardly_tells_categories_or_differs_in_blanks_alone(
     table["kind"] = np.array(["cat", "Cat", "cat ", "dog"])[np.arange(40) % 4]
     keys: dict[str, Any] = {"path": f"x.{suffix}", "label": "kind", "scale": "minmax", "clip": True}
     if suffix == "npz":
-        arrays = {"x": table[["u", "v", "w"]], "kind": table["kind"], "day": table["day"]}
-        np.savez("data/raw/x.npz", **{k: np.array(v.tolist()) for k, v in arrays.items()})
+        texts = {name: np.array(table[name].tolist()) for name in ("kind", "day")}
+        np.savez("data/raw/x.npz", x=table[["u", "v", "w"]].to_numpy(), **texts)
     else:
         keys["categorical"] = "one_hot"
         options = {"index": False} if suffix == "csv" else {}

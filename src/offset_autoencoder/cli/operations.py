@@ -75,6 +75,7 @@ class Encode(Operation):
     """Codes, which depend on x alone."""
 
     progress = "encoding samples"
+    column = "code"
 
     @property
     def needs(self) -> SideInput | None:
@@ -83,7 +84,7 @@ class Encode(Operation):
 
     def columns(self, features: Sequence[str]) -> Sequence[str]:
         """See :meth:`Operation.columns`."""
-        return [f"code_{i}" for i in range(self.model.metadata.latent_dim)]
+        return [f"{self.column}_{i}" for i in range(self.model.metadata.latent_dim)]
 
     def values(self, x: Array, inputs: Mapping[str, Any]) -> Array:
         """See :meth:`Operation.values`."""
@@ -91,10 +92,12 @@ class Encode(Operation):
 
 
 @dataclass
-class Offsets(Operation):
+class Offsets(Encode):
     """Offsets f(x), unscaled."""
 
     progress = "computing offsets of samples"
+    column = "offset"
+    needs = Operation.needs
 
     def __post_init__(self) -> None:
         facts = self.model.metadata
@@ -104,10 +107,6 @@ class Offsets(Operation):
             hint = "reconstruct and errors take the new ones' as --offset vectors.npy"
         if facts.offset_kind is None or hint:
             raise InputError(f"model {facts.run[:12]}", what, hint)
-
-    def columns(self, features: Sequence[str]) -> Sequence[str]:
-        """See :meth:`Operation.columns`."""
-        return [f"offset_{i}" for i in range(self.model.metadata.latent_dim)]
 
     def values(self, x: Array, inputs: Mapping[str, Any]) -> Array:
         """See :meth:`Operation.values`."""

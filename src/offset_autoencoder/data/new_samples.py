@@ -120,17 +120,13 @@ def _choose_arrays(
     names: Sequence[str], roles: ColumnRoles, data: Data, features: str | None
 ) -> ColumnRoles:
     """Roles of the arrays: by the options, then by params.yaml."""
+    array = features or _one_of(names, data.features)
+    label, identity = roles.label or _one_of(names, data.label), roles.id or _one_of(names, data.id)
+    return replace(roles, features=None if array is None else (array,), label=label, id=identity)
 
-    def in_file(name: object) -> str | None:
-        return name if isinstance(name, str) and name in names else None
 
-    array = features or in_file(data.features)
-    return replace(
-        roles,
-        features=None if array is None else (array,),
-        label=roles.label or in_file(data.label),
-        id=roles.id or in_file(data.id),
-    )
+def _one_of(names: Sequence[str], name: object) -> str | None:
+    return name if isinstance(name, str) and name in names else None
 
 
 def _choose_columns(
@@ -147,15 +143,11 @@ def _choose_columns(
     nothing in it.
     """
     (data, split), names = settings, columns.names
-
-    def in_file(name: object) -> str | None:
-        return name if isinstance(name, str) and name in names else None
-
     apart = roles_apart(path, roles)
     roles.without(apart).check_names(names, str(path), "column")
-    label, identity = roles.label or in_file(data.label), roles.id or in_file(data.id)
-    no_features = (label, identity, *map(in_file, (data.split, split.group, split.order)))
-    others = {name for name in no_features if name is not None} - {*apart.values()}
+    label, identity = roles.label or _one_of(names, data.label), roles.id or _one_of(names, data.id)
+    kept = (_one_of(names, name) for name in (data.split, split.group, split.order))
+    others = {name for name in (label, identity, *kept) if name is not None} - {*apart.values()}
     features, source = None if trained_on is None else tuple(trained_on), "the model"
     if named_features is not None:
         features = columns.expand(name.strip() for name in named_features.split(","))

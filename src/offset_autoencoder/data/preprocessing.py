@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from offset_autoencoder.config.data_schema import Complex
-from offset_autoencoder.data.readers.base import Table
+from offset_autoencoder.data.readers.base import ROLES, Table
 from offset_autoencoder.data.readers.cells import LevelCodes, text_to_numbers
 from offset_autoencoder.errors import InputError, did_you_mean, first_names
-from offset_autoencoder.io.arrays import ConcatenatedRows, TempArray, chunks, reorder
+from offset_autoencoder.io.arrays import ConcatenatedRows, TempArray, chunks, copied, reorder
 
 Missing = Literal["error", "drop", "mean", "median"]
 
@@ -187,8 +187,8 @@ def drop_incomplete(table: Table) -> Table:
         mend = "set data.missing: mean or median, or leave columns out: data.exclude"
         raise InputError(table.origin, "has a missing cell in every row", mend)
     roles: dict[str, Any] = {
-        role: None if (values := getattr(table, role)) is None else values[rows]
-        for role in ("labels", "ids", "splits", "groups", "orders")
+        f"{role}s": None if (values := getattr(table, f"{role}s")) is None else values[rows]
+        for role in ROLES
     }
     x_left = reorder(x, rows).parts[0].reshape(len(rows), *table.x.shape[1:])
     dropped = len(x) - len(rows)
@@ -197,8 +197,7 @@ def drop_incomplete(table: Table) -> Table:
 
 def choose_features(table: Table, kept: NDArray[np.int64]) -> Table:
     """Some features ``(k,)`` of a table, by index."""
-    chosen = TempArray()
-    for _, chunk in chunks(x := ConcatenatedRows((table.x,))):
-        chosen.write(chunk[:, kept])
+    x = ConcatenatedRows((table.x,))
+    chosen = copied((chunk[:, kept] for _, chunk in chunks(x)), x.dtype, (len(x), len(kept)))
     columns = None if table.columns is None else tuple(table.columns[i] for i in kept)
-    return replace(table, x=chosen.array(x.dtype, (len(x), len(kept))), columns=columns, kept=kept)
+    return replace(table, x=chosen, columns=columns, kept=kept)

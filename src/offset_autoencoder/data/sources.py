@@ -179,11 +179,14 @@ def _read_file(named: _Named, raw: Path, split: SplitName | None, train: Table |
 
 def _check_same_columns(train: Table, columns: tuple[str, ...], origin: str) -> None:
     names, expected = set(columns), set(train.columns or ())
-    if missing := sorted(expected - names):
-        columns = first_names(map(repr, missing), _NAMED)
-        raise InputError(origin, f"has no column {columns}, {train.origin} has")
-    if extra := sorted(names - expected):
-        what = f"has a column {first_names(map(repr, extra), _NAMED)} that {train.origin} has not"
+    missing, extra = (
+        first_names(map(repr, sorted(some)), _NAMED)
+        for some in (expected - names, names - expected)
+    )
+    if missing:
+        raise InputError(origin, f"has no column {missing}, {train.origin} has")
+    if extra:
+        what = f"has a column {extra} that {train.origin} has not"
         raise InputError(origin, what, "name the columns to use in data.features")
 
 

@@ -87,8 +87,7 @@ def assign(
             assert groups is not None
             labels = y[pool] if is_stratified and y is not None else None
             parts = _cut_by_group(groups[pool], labels, totals, seed)
-        for index, name in enumerate(names):
-            rows[name] = pool[parts == index]
+        rows |= {name: pool[parts == index] for index, name in enumerate(names)}
         return {name: part[np.argsort(ids[part], kind="stable")] for name, part in rows.items()}
     order = pool[hash_order(ids[pool], seed)]
     members, counts = [order], np.array([totals])
@@ -220,15 +219,7 @@ def _moment(text: str) -> tuple[str, float]:
 
 def group_leakage(groups: NDArray[Any], rows: Mapping[Any, Rows]) -> dict[SplitName, int]:
     """Number of groups of validation, and of test, that an earlier split contains, too."""
-    return {
-        name: len(
-            np.intersect1d(
-                groups[rows[name]], groups[np.concatenate([rows[n] for n in SPLITS[:i]])]
-            )
-        )
-        for i, name in enumerate(SPLITS)
-        if i
-    }
+    return split_leakage({name: np.unique(groups[rows[name]]) for name in SPLITS})
 
 
 def hash_order(ids: NDArray[Any], seed: int | str) -> Rows:
@@ -314,7 +305,7 @@ def _totals(samples: int, split: Split, cut: Sequence[SplitName]) -> list[int]:
     return totals
 
 
-def split_leakage(digests: Mapping[SplitName, Digests]) -> dict[SplitName, int]:
+def split_leakage(digests: Mapping[SplitName, NDArray[Any]]) -> dict[SplitName, int]:
     """Number of samples of validation, and of test, that an earlier split contains, too.
 
     For validation those that stand in train, for test those in train or in validation, by the

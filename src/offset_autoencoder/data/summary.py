@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import itertools
 import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import Params
-from offset_autoencoder.config.data_schema import SPLITS, Data, Split, SplitName
+from offset_autoencoder.config.data_schema import SPLITS, Data, Split
 from offset_autoencoder.data.checks import LINEAR, WrittenSplits
-from offset_autoencoder.data.prepared import LEFT_OUT, Schema, SplitRows
+from offset_autoencoder.data.prepared import LEFT_OUT, SplitRows
 from offset_autoencoder.data.samples import Samples
-from offset_autoencoder.data.scaling import Scale
 from offset_autoencoder.data.splits import group_leakage
 from offset_autoencoder.errors import first_names
 
@@ -25,26 +22,7 @@ _NAMED = 3
 _MANY, _ROWS = 10, 3  # levels that are many where fewer rows than so many have each
 
 
-@dataclass(frozen=True)
-class SplitSummary:
-    """Facts of the splits of a seed, or of all, that are kept once they are written.
-
-    Attributes:
-        schema: Without the range, which is that of all seeds.
-        clipped: Number of values of each split that were clipped.
-    """
-
-    folder: Path
-    scale: Scale
-    schema: Schema
-    low: dict[SplitName, float]
-    high: dict[SplitName, float]
-    clipped: dict[SplitName, int]
-    leakage: Mapping[SplitName, int]
-    written: WrittenSplits
-
-
-def summary_line(summaries: Sequence[SplitSummary], samples: Samples, note: str) -> str:
+def summary_line(summaries: Sequence[WrittenSplits], samples: Samples, note: str) -> str:
     """One line: ``"digits, 1797 × 64, train 1168 / validation 270 / test 359, 10 classes"``."""
     schema = summaries[0].schema
     sizes = {name: sorted({s.schema.samples[name] for s in summaries}) for name in SPLITS}
@@ -64,7 +42,7 @@ def summary_line(summaries: Sequence[SplitSummary], samples: Samples, note: str)
 
 
 def treatment_lines(
-    summaries: Sequence[SplitSummary], samples: Samples, data: Data, *, varies: bool
+    summaries: Sequence[WrittenSplits], samples: Samples, data: Data, *, varies: bool
 ) -> list[str]:
     """Lines on the rows, columns and values that are not as the files have them."""
     lines, levels = [], samples.preprocessing.levels
@@ -81,7 +59,7 @@ def treatment_lines(
         lines.append(f"{line}out: {first_names(samples.left_out, _NAMED)}")
     if data.clip:
         up_to = "up to " * (len(summaries) > 1)
-        counts = {name: max(s.clipped[name] for s in summaries) for name in SPLITS[1:]}
+        counts = {n: max(s.statistics[n].clipped for s in summaries) for n in SPLITS[1:]}
         size = {name: summaries[0].schema.samples[name] * samples.x.shape[1] for name in counts}
         clauses = [f"{up_to}{n} of {size[name]} in {name}" for name, n in counts.items()]
         lines.append(f"values clipped to the range of the training split: {', '.join(clauses)}")
@@ -94,7 +72,7 @@ def _span(numbers: Sequence[int]) -> str:
     return f"{last}" if first == last else f"{first} to {last}"
 
 
-def leakage_warning(summaries: Sequence[SplitSummary]) -> list[str]:
+def leakage_warning(summaries: Sequence[WrittenSplits]) -> list[str]:
     """Line where samples stand in more than one split: ``"... 3 of 270 in validation"``."""
     worst = {name: max(summaries, key=lambda s: s.leakage[name]) for name in SPLITS[1:]}
     up_to = "up to " * (len(summaries) > 1)

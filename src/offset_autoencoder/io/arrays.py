@@ -10,7 +10,7 @@ import functools
 import math
 import mmap
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any, Literal, Protocol
 
@@ -282,17 +282,26 @@ class TempArray:
         return values.reshape(shape, order=order)
 
 
+def copied(
+    blocks: Iterable[NDArray[Any]], dtype: np.dtype[Any], shape: tuple[int, ...]
+) -> NDArray[Any]:
+    """Blocks of rows one after the other as an array, in memory or, where it is large, on disk."""
+    values = TempArray()
+    for block in blocks:
+        values.write(block)
+    return values.array(dtype, shape)
+
+
 def real_parts(z: NDArray[Any], how: Literal["real_imag", "abs"]) -> NDArray[Any]:
     """Complex numbers ``(n, ...)`` as real ones: ``(n, ..., 2)`` for real_imag, or abs."""
     if z.dtype.kind != "c":
         return z
-    values, is_split = TempArray(), how == "real_imag"
-    rows = rows_per_chunk(2 * max(1, math.prod(z.shape[1:])))
-    for start in range(0, len(z), rows):
-        block = z[start : start + rows]
-        values.write(np.stack([block.real, block.imag], axis=-1) if is_split else np.abs(block))
-        release(z)
-    return values.array(np.abs(z[:0]).dtype, (*z.shape, 2) if is_split else z.shape)
+    is_split, rows = how == "real_imag", rows_per_chunk(2 * max(1, math.prod(z.shape[1:])))
+    parts = (
+        np.stack([block.real, block.imag], axis=-1) if is_split else np.abs(block)
+        for block in _released(z, rows)
+    )
+    return copied(parts, np.abs(z[:0]).dtype, (*z.shape, 2) if is_split else z.shape)
 
 
 def row_major(x: NDArray[Any]) -> NDArray[Any]:
@@ -304,12 +313,14 @@ def row_major(x: NDArray[Any]) -> NDArray[Any]:
     is_fortran = x.ndim >= 2 and x.flags.f_contiguous and not x.flags.c_contiguous
     if not is_fortran or x.nbytes <= bytes_in_memory():
         return x
-    turned = TempArray()
-    rows = rows_per_chunk(x[0].size)
+    return copied(_released(x, rows_per_chunk(x[0].size)), x.dtype, x.shape)
+
+
+def _released(x: NDArray[Any], rows: int) -> Iterator[NDArray[Any]]:
+    """So many rows of an array at a time; the memory of a mapped file's is released after."""
     for start in range(0, len(x), rows):
-        turned.write(x[start : start + rows])
+        yield x[start : start + rows]
         release(x)
-    return turned.array(x.dtype, x.shape)
 
 
 def reorder(x: ConcatenatedRows, order: Rows) -> ConcatenatedRows:

@@ -29,12 +29,11 @@ from offset_autoencoder.data.prepared import (
 )
 from offset_autoencoder.data.readers import locate
 from offset_autoencoder.data.samples import Samples, drop_constant_features, load_samples
-from offset_autoencoder.data.scaling import Filled, Scale, fit_scale, largest_magnitude
+from offset_autoencoder.data.scaling import Scale, fit_scale, largest_magnitude
 from offset_autoencoder.data.shapes import draws_series
 from offset_autoencoder.data.sources import unread_splits
-from offset_autoencoder.data.splits import assign, split_leakage
+from offset_autoencoder.data.splits import assign
 from offset_autoencoder.data.summary import (
-    SplitSummary,
     anomaly_lines,
     broken_splits,
     kept_whole,
@@ -166,14 +165,12 @@ class Source:
         with self.obstacles.noting():
             summaries = self._write_x(folder, x, places, report)
             with self.obstacles.noting():
-                check_values(self.params, [summary.written for summary in summaries])
+                check_values(self.params, summaries)
             data_range, of_all = self._find_range(summaries)
         self.obstacles.raise_noted()
         prepared_data = self._finish(folder, summaries, data_range, of_all)
         train: Matrix = RowSubset(x, places[self.rows["train"]])
         scale, warnings = summaries[0].scale, leakage_warning(summaries)
-        if scale.arrays.fill is not None:
-            train = Filled(train, scale.arrays.fill)
         warnings += unlike_sizes_warning(self.params, self.samples, train, scale)
         texts = [
             unread_splits(data, paths.RAW, self.params.split),
@@ -195,7 +192,7 @@ class Source:
         x: ConcatenatedRows,
         places: NDArray[np.int64],
         report: Callable[[int], None],
-    ) -> list[SplitSummary]:
+    ) -> list[WrittenSplits]:
         """Write the samples of the splits of all seeds, whose rows stand at ``places`` of x."""
         first, full_scale = self.seeds[0] if self.seeds else None, self.samples.tables[0].full_scale
         if self.params.data.scale == "unit" and full_scale is None:
@@ -222,40 +219,30 @@ class Source:
         places: NDArray[np.int64],
         full_scale: float | None,
         report: Callable[[int], None] = lambda rows: None,
-        by_index: tuple[SplitSummary, SplitRows] | None = None,
-    ) -> SplitSummary:
+        by_index: tuple[WrittenSplits, SplitRows] | None = None,
+    ) -> WrittenSplits:
         """Fit the scale of a seed's splits, and write their x.
 
         ``by_index`` is the first seed's and the places of these samples in it: scaled alike they
         have no x of their own.
         """
         ordered = {name: places[part] for name, part in rows.items()}
+        train, name_of = RowSubset(x, ordered["train"]), self.samples.tables[0].feature_name
         with adding("" if seed is None else f", in the split of seed {seed}"):
-            scale = fit_scale(
-                self.params.data,
-                RowSubset(x, ordered["train"]),
-                full_scale=full_scale,
-                feature_name=self.samples.tables[0].feature_name,
-            )
-        if by_index is not None and scale.equals(by_index[0].scale):
+            data = self.params.data
+            scale = fit_scale(data, train, full_scale=full_scale, feature_name=name_of)
+        if by_index is not None and scale.arrays.equals(by_index[0].scale.arrays):
             scaled = varying.rows_of_first(by_index[0].folder, self.rows, by_index[1])
             statistics = varying.statistics_of_rows(scaled)
         else:
             statistics = prepared.write_splits(folder, x, ordered, scale, report)
             scaled = {name: open_npy(folder / name / "x.npy") for name in rows}
-        return SplitSummary(
-            folder,
-            scale,
-            self._schema(rows, scale, {name: part.sha256 for name, part in statistics.items()}),
-            {name: statistics[name].low for name in SPLITS},
-            {name: statistics[name].high for name in SPLITS},
-            {name: statistics[name].clipped for name in SPLITS},
-            split_leakage({name: statistics[name].samples for name in SPLITS}),
-            WrittenSplits(scaled, seed, self.samples, rows, scale, statistics),
-        )
+        schema = self._schema(rows, scale, {name: own.sha256 for name, own in statistics.items()})
+        of_all = self.samples, rows, scale, statistics
+        return WrittenSplits(folder, schema, scaled, seed, *of_all)
 
     def _find_range(
-        self, summaries: Sequence[SplitSummary]
+        self, summaries: Sequence[WrittenSplits]
     ) -> tuple[list[float] | None, tuple[float, float]]:
         """Range of the data that metrics may rely on, and the values' own, over all splits.
 
@@ -263,7 +250,7 @@ class Source:
             InputError: where the metric cannot be had of them.
         """
         low, high = (
-            {name: choose(getattr(s, end)[name] for s in summaries) for name in SPLITS}
+            {n: choose(getattr(s.statistics[n], end) for s in summaries) for n in SPLITS}
             for choose, end in ((min, "low"), (max, "high"))
         )
         of_all = min(low.values()), max(high.values())
@@ -277,7 +264,7 @@ class Source:
     def _finish(
         self,
         folder: Path,
-        summaries: Sequence[SplitSummary],
+        summaries: Sequence[WrittenSplits],
         data_range: list[float] | None,
         of_all: tuple[float, float],
     ) -> PreparedData:

@@ -78,20 +78,13 @@ class LevelCodes:
     def __call__(self, column: Any) -> NDArray[np.float64]:
         """Numbers of an Arrow column's cells, ``(n,)``; NaN where a cell is missing."""
         import pyarrow as pa
+        import pyarrow.compute as pc
 
         texts = trimmed(column)
-        arrays = texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]
-        parts = [np.empty(0)]
-        for encoded in (array.dictionary_encode() for array in arrays):
-            codes = [
-                self._codes.setdefault(level, len(self._codes))
-                for level in encoded.dictionary.to_pylist()
-            ]
-            positions = encoded.indices.to_numpy(zero_copy_only=False)
-            is_missing = np.isnan(positions.astype(np.float64))
-            positions = np.where(is_missing, len(codes), positions).astype(np.int64)
-            parts.append(np.array([*codes, np.nan])[positions])
-        return np.concatenate(parts)
+        for level in pc.unique(texts.drop_null()).to_pylist():
+            self._codes.setdefault(level, len(self._codes))
+        codes = pc.index_in(texts, value_set=pa.array([*self._codes], pa.string()))
+        return np.asarray(codes.cast(pa.float64()).to_numpy(zero_copy_only=False))
 
     @property
     def levels(self) -> tuple[str, ...]:

@@ -39,9 +39,17 @@ class Conversion:
             return stream.read(len(self.starts)) == self.starts
 
 
-_PANDAS = "import pandas as pd; "
 _TO_CSV = ".to_csv('{out}.csv', index=False)"
+_TO_PARQUET = ".to_parquet('{out}.parquet')"
 _SAVE = "np.save('{out}.npy', "
+
+
+def _pandas(what: str, endings: str, read: str, to: str = _TO_CSV) -> Conversion:
+    """Conversion of files that a function of pandas reads, with its arguments after the path."""
+    name, _, arguments = read.partition("(")
+    python = f"import pandas as pd; pd.read_{name}({{path}}{arguments}){to}"
+    return Conversion(what, tuple(endings.split()), python)
+
 
 CONVERSIONS = (
     Conversion(
@@ -63,11 +71,7 @@ CONVERSIONS = (
         "import anndata; a = anndata.read_h5ad({path}); "
         "a.to_df().join(a.obs).to_parquet('{out}.parquet')",
     ),
-    Conversion(
-        "a spreadsheet",
-        ("xlsx", "xls", "xlsm", "ods"),
-        f"{_PANDAS}pd.read_excel({{path}}){_TO_CSV}",
-    ),
+    _pandas("a spreadsheet", "xlsx xls xlsm ods", "excel"),
     Conversion(
         "a pickle",
         ("pkl", "pickle", "p"),
@@ -93,12 +97,8 @@ CONVERSIONS = (
         "import numpy as np; from safetensors.numpy import load_file; "
         "np.savez('{out}.npz', **load_file({path}))",
     ),
-    Conversion("JSON", ("json",), f"{_PANDAS}pd.read_json({{path}}){_TO_CSV}"),
-    Conversion(
-        "JSON lines",
-        ("jsonl", "ndjson"),
-        f"{_PANDAS}pd.read_json({{path}}, lines=True){_TO_CSV}",
-    ),
+    _pandas("JSON", "json", "json"),
+    _pandas("JSON lines", "jsonl ndjson", "json(, lines=True"),
     Conversion(
         "Arrow",
         ("feather", "arrow", "ipc"),
@@ -112,17 +112,11 @@ CONVERSIONS = (
         "from pyarrow import ipc, parquet; parquet.write_table("
         "ipc.open_stream({path}).read_all(), '{out}.parquet')",
     ),
-    Conversion(
-        "Feather",
-        ("feather",),
-        f"{_PANDAS}pd.read_feather({{path}}).to_parquet('{{out}}.parquet')",
-    ),
-    Conversion("ORC", ("orc",), f"{_PANDAS}pd.read_orc({{path}}).to_parquet('{{out}}.parquet')"),
-    Conversion("Stata", ("dta",), f"{_PANDAS}pd.read_stata({{path}}){_TO_CSV}"),
-    Conversion(
-        "SAS", ("sas7bdat", "xpt"), f"{_PANDAS}pd.read_sas({{path}}, encoding='infer'){_TO_CSV}"
-    ),
-    Conversion("SPSS", ("sav",), f"{_PANDAS}pd.read_spss({{path}}){_TO_CSV}"),
+    _pandas("Feather", "feather", "feather", _TO_PARQUET),
+    _pandas("ORC", "orc", "orc", _TO_PARQUET),
+    _pandas("Stata", "dta", "stata"),
+    _pandas("SAS", "sas7bdat xpt", "sas(, encoding='infer'"),
+    _pandas("SPSS", "sav", "spss"),
     Conversion(
         "ARFF",
         ("arff",),
