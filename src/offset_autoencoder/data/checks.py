@@ -12,10 +12,10 @@ import numpy as np
 from offset_autoencoder.config import Params
 from offset_autoencoder.config.data_schema import SPLITS, SplitName
 from offset_autoencoder.config.registries import LOSSES
-from offset_autoencoder.data.prepared import LEFT_OUT, PartName, Schema, SplitRows, SplitStatistics
+from offset_autoencoder.data.prepared import Schema, SplitStatistics
 from offset_autoencoder.data.samples import Samples
 from offset_autoencoder.data.scaling import Scale, survey
-from offset_autoencoder.data.splits import split_leakage
+from offset_autoencoder.data.splits import LEFT_OUT, PartName, SplitRows, split_leakage
 from offset_autoencoder.errors import InputError, Obstacles, first_names
 from offset_autoencoder.io.arrays import Matrix, chunks, first_not_finite, first_where
 

@@ -15,7 +15,7 @@ from offset_autoencoder import paths
 from offset_autoencoder.config.data_schema import SPLITS, SplitName
 from offset_autoencoder.data.preprocessing import Preprocessing
 from offset_autoencoder.data.scaling import Clipping, Scale, ScaleArrays
-from offset_autoencoder.data.splits import Digests, sample_digests
+from offset_autoencoder.data.splits import LEFT_OUT, Digests, PartName, SplitRows, sample_digests
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io import files
 from offset_autoencoder.io.arrays import ConcatenatedRows, Rows, chunks, reorder
@@ -23,12 +23,6 @@ from offset_autoencoder.io.arrays import ConcatenatedRows, Rows, chunks, reorder
 FLOAT32_BYTES = 4  # of a value as prepared
 
 REMEDY = "run dvc repro --force prepare"
-
-LEFT_OUT: Literal["left_out"] = "left_out"
-PartName = SplitName | Literal["left_out"]
-"""A split, or what is in none: samples of no normal class that would be trained on."""
-
-SplitRows = Mapping[PartName, Rows]
 
 
 @dataclass(frozen=True)
@@ -130,8 +124,8 @@ class PreparedData:
 class SplitStatistics:
     """Extremes of a split's scaled values (NaN where a value is), and digests.
 
-    ``samples`` holds a digest of each sample, of which ``n`` are known yet; ``sha256`` is that of x
-    as written, ``clipped`` the number of values that were.
+    ``samples`` has room for a digest of each sample, of which ``n`` are known yet; ``sha256`` is
+    that of x as written, ``clipped`` the number of values that were.
     """
 
     samples: Digests
@@ -140,11 +134,6 @@ class SplitStatistics:
     sha256: str = ""
     clipped: int = 0
     n: int = 0
-
-    @classmethod
-    def of(cls, n: int) -> SplitStatistics:
-        """Statistics of n samples, before any is known."""
-        return cls(np.empty(n, dtype=np.uint64))
 
     def add(self, x: NDArray[np.float32]) -> None:
         """Go on with the next samples, ``(k, D)``."""
@@ -186,7 +175,9 @@ def write_splits(
 
     The rows of each split ascend; ``report`` is called with the number of rows read so far.
     """
-    statistics = {name: SplitStatistics.of(len(part)) for name, part in rows.items()}
+    statistics = {
+        name: SplitStatistics(np.empty(len(part), np.uint64)) for name, part in rows.items()
+    }
     clipping = {name: Clipping(scale.arrays) for name in rows}
     with contextlib.ExitStack() as stack:
         writers = {}

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from offset_autoencoder.config import Params
 from offset_autoencoder.config.data_schema import SPLITS, Data, Split
 from offset_autoencoder.data.checks import LINEAR, WrittenSplits
-from offset_autoencoder.data.prepared import LEFT_OUT, SplitRows
 from offset_autoencoder.data.samples import Samples
-from offset_autoencoder.data.splits import group_leakage
+from offset_autoencoder.data.splits import LEFT_OUT, SplitRows, group_leakage
 from offset_autoencoder.errors import first_names
 
 _NAMED = 3

@@ -19,11 +19,9 @@ import numpy as np
 from offset_autoencoder import paths
 from offset_autoencoder.data.prepared import (
     REMEDY,
-    PartName,
     PreparedData,
     PreparedSplit,
     Schema,
-    SplitRows,
     SplitStatistics,
     load_prepared,
     load_scale,
@@ -31,6 +29,7 @@ from offset_autoencoder.data.prepared import (
     open_array,
 )
 from offset_autoencoder.data.scaling import ScaleArrays
+from offset_autoencoder.data.splits import PartName, SplitRows
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io import files
 from offset_autoencoder.io.arrays import ConcatenatedRows, Matrix, RowSubset, chunks, copied
@@ -174,7 +173,8 @@ def statistics_of_rows(x: Mapping[PartName, Matrix]) -> dict[PartName, SplitStat
     """Statistics of the scaled samples of splits, as if they were written as an x of their own."""
     statistics = {}
     for name, part in x.items():
-        statistics[name], digest = SplitStatistics.of(len(part)), files.float32_digest(part.shape)
+        statistics[name] = SplitStatistics(np.empty(len(part), np.uint64))
+        digest = files.float32_digest(part.shape)
         for _, chunk in chunks(part):
             statistics[name].add(chunk)
             digest.update(chunk.data)

@@ -12,27 +12,24 @@ from numpy.typing import NDArray
 
 from offset_autoencoder import paths
 from offset_autoencoder.config import SPLITS, Params, load_params
+from offset_autoencoder.config.anomaly import find_anomalies
 from offset_autoencoder.config.data_schema import Data
 from offset_autoencoder.config.offset_kinds import DataShape
 from offset_autoencoder.config.values import check_environment
 from offset_autoencoder.data import prepared, varying
-from offset_autoencoder.data.anomalies import find_anomalies, leave_out
 from offset_autoencoder.data.checks import WrittenSplits, check_values, unlike_sizes_warning
 from offset_autoencoder.data.prepared import (
     FLOAT32_BYTES,
-    LEFT_OUT,
-    PartName,
     PreparedData,
     PreparedSplit,
     Schema,
-    SplitRows,
 )
 from offset_autoencoder.data.readers import locate
 from offset_autoencoder.data.samples import Samples, drop_constant_features, load_samples
 from offset_autoencoder.data.scaling import Scale, fit_scale, largest_magnitude
 from offset_autoencoder.data.shapes import draws_series
 from offset_autoencoder.data.sources import unread_splits
-from offset_autoencoder.data.splits import assign
+from offset_autoencoder.data.splits import LEFT_OUT, PartName, SplitRows, assign, leave_out
 from offset_autoencoder.data.summary import (
     anomaly_lines,
     broken_splits,

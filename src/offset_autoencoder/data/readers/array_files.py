@@ -1,4 +1,4 @@
-"""Files of arrays: NumPy's npy and npz, and the idx of the MNIST database, plain or gzipped.
+"""Files of arrays: NumPy's npy and npz, HDF5, and the idx of the MNIST database, plain or gzipped.
 
 An idx file has two zero bytes, one byte for the type, one for the number of dimensions, each
 dimension as a big-endian uint32, then the values, big-endian.
@@ -192,4 +192,39 @@ def _open(
 NPZ = replace(
     arrays_reader("npz", ".npz", r"\.npz$", _open_archive, "np.load({path!r})[{name!r}]"),
     read=read_npz_table,
+)
+
+
+@contextlib.contextmanager
+def _open_hdf5(path: Path) -> Iterator[ArrayFile]:
+    import h5py
+
+    names: list[str] = []
+    with reading(path, "is damaged, truncated or not HDF5"), h5py.File(path, "r") as file:
+        file.visititems(
+            lambda name, member: names.extend([name] * isinstance(member, h5py.Dataset))
+        )
+        read = partial(_read_hdf5, path, file)
+        yield ArrayFile(names, lambda name: file[name].shape or (), read)
+
+
+def _read_hdf5(path: Path, file: Any, name: str) -> NDArray[Any]:
+    """Array in memory or, if large, copied to disk chunk by chunk and mapped."""
+    import h5py
+
+    array = file[name]
+    where = f"{path}, array {name!r}"
+    if not array.shape:
+        raise InputError(where, "holds a single value, expected an array")
+    if h5py.check_string_dtype(array.dtype) is not None:
+        return np.array(array.asstr()[()], dtype=np.str_)
+    if array.dtype.kind not in "iufbc":
+        raise InputError(where, f"holds {array.dtype}, expected numbers or text")
+    rows = rows_per_chunk(array.size // max(1, len(array)))
+    blocks = (array[start : start + rows] for start in range(0, len(array), rows))
+    return copied(blocks, array.dtype, array.shape)
+
+
+HDF5 = arrays_reader(
+    "hdf5", ".h5, .hdf5", r"\.(h5|hdf5?|he5)$", _open_hdf5, "h5py.File({path!r})[{name!r}][:]"
 )

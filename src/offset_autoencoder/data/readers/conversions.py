@@ -51,6 +51,12 @@ def _pandas(what: str, endings: str, read: str, to: str = _TO_CSV) -> Conversion
     return Conversion(what, tuple(endings.split()), python)
 
 
+def _numpy(what: str, endings: str, module: str, read: str, note: str = "") -> Conversion:
+    """Conversion of files of which a module's function makes an array."""
+    python = f"import numpy as np, {module}; {_SAVE}np.asarray({read}))"
+    return Conversion(what, tuple(endings.split()), python, note=note)
+
+
 CONVERSIONS = (
     Conversion(
         "MATLAB (7.3)",
@@ -72,24 +78,10 @@ CONVERSIONS = (
         "a.to_df().join(a.obs).to_parquet('{out}.parquet')",
     ),
     _pandas("a spreadsheet", "xlsx xls xlsm ods", "excel"),
-    Conversion(
-        "a pickle",
-        ("pkl", "pickle", "p"),
-        f"import pickle, numpy as np; x = pickle.load(open({{path}}, 'rb')); {_SAVE}np.asarray(x))",
-        note=_TRUSTED,
-    ),
-    Conversion(
-        "a pickle of joblib",
-        ("joblib",),
-        f"import joblib, numpy as np; {_SAVE}np.asarray(joblib.load({{path}})))",
-        note=_TRUSTED,
-    ),
-    Conversion(
-        "PyTorch",
-        ("pt", "pth"),
-        "import torch, numpy as np; "
-        "x = torch.load({path}, map_location='cpu', weights_only=True); "
-        f"{_SAVE}x.numpy())",
+    _numpy("a pickle", "pkl pickle p", "pickle", "pickle.load(open({path}, 'rb'))", note=_TRUSTED),
+    _numpy("a pickle of joblib", "joblib", "joblib", "joblib.load({path})", note=_TRUSTED),
+    _numpy(
+        "PyTorch", "pt pth", "torch", "torch.load({path}, map_location='cpu', weights_only=True)"
     ),
     Conversion(
         "safetensors",
@@ -153,11 +145,7 @@ CONVERSIONS = (
         "for file in sorted(Path({path}).parent.glob('*{suffix}'))]))",
         note="all of its folder, of one size",
     ),
-    Conversion(
-        "Zarr",
-        ("zarr",),
-        f"import numpy as np, zarr; {_SAVE}zarr.open({{path}}, mode='r')[:])",
-    ),
+    _numpy("Zarr", "zarr", "zarr", "zarr.open({path}, mode='r')"),
     Conversion(
         "an archive",
         ("zip", "tar", "tgz"),
