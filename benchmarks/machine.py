@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 import re
 from pathlib import Path
+
+from offset_autoencoder.cores import available_cores
 
 _PACKAGES = ("numpy", "numba", "tensorflow", "keras", "torch", "jax", "jaxlib")
 
@@ -21,7 +22,7 @@ def machine() -> dict[str, object]:
             continue
     return {
         "processor": _processor(),
-        "cores": os.cpu_count(),
+        "cores": available_cores(),
         "python": platform.python_version(),
         "packages": versions,
     }

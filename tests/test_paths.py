@@ -27,6 +27,18 @@ def test_a_temporary_clone_keeps_its_runs_in_the_project_it_was_made_of(
     assert run_store().is_absolute()
 
 
+def test_the_run_store_lies_where_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    for value, folder in (("", ".runs"), ("kept/runs", "kept/runs"), ("/shared", "/shared")):
+        monkeypatch.setenv("OFFSET_AUTOENCODER_RUNS", value)
+        assert run_store() == tmp_path.resolve() / folder
+    monkeypatch.setenv("OFFSET_AUTOENCODER_RUNS", "~/runs")
+    assert run_store() == Path.home() / "runs"
+
+
 @pytest.mark.parametrize("folder", [RAW, CUSTOM], ids=str)
 def test_a_temporary_clone_gets_the_files_it_lacks_and_keeps_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: Path

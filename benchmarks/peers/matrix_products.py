@@ -8,7 +8,6 @@ with the threads of its BLAS, and XLA with a run per thread and all runs stacked
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,8 @@ from typing import Any
 import numpy as np
 from benchmarks.peers.clock import epoch_by_epoch
 from benchmarks.peers.task import Array, Outcome, Task, Turn
+
+from offset_autoencoder.cores import available_cores
 
 Epoch = Callable[[], None]
 Way = Callable[[Array], Epoch]
@@ -50,7 +51,7 @@ def start(task: Task) -> Turn:
 def ways(task: Task, features: int) -> dict[str, Way]:
     """By name, the ways to compute an epoch's products of all runs."""
     widths, batch, runs = task.widths(features), task.batch_size, task.runs
-    cores = os.cpu_count() or 1
+    cores = available_cores()
     functions: dict[str, Way] = {"NumPy, threads of BLAS": partial(numpy_blas, widths, batch, runs)}
     for stack in {min(stack, -(-runs // cores)) for stack in _NUMPY_STACKS}:
         stacks = [stack] * (runs // stack)

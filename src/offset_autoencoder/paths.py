@@ -15,6 +15,7 @@ OFFSETS = Path("data/offsets")
 OFFSET_CODE = Path("data/offset_code")
 MODELS = Path("models")
 REPORTS = Path("reports")
+RUNS = "OFFSET_AUTOENCODER_RUNS"
 
 
 def project_root() -> Path:
@@ -27,8 +28,12 @@ def project_root() -> Path:
 
 
 def run_store() -> Path:
-    """Local run store: every run that this machine ever trained or imported, by id."""
-    return project_root() / ".runs"
+    """Run store: every run that was ever trained or imported here, by id.
+
+    It is the folder that ``OFFSET_AUTOENCODER_RUNS`` names, relative to the project; by default
+    ``.runs``. Processes of many machines may share it.
+    """
+    return project_root() / Path(os.environ.get(RUNS) or ".runs").expanduser()
 
 
 def copy_into_clone(folder: Path) -> None:

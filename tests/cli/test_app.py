@@ -14,7 +14,7 @@ import pytest
 
 from offset_autoencoder.cli.app import complete_model, complete_run
 
-COMMANDS = ("reconstruct", "errors", "encode", "offsets", "check", "runs", "show", "ui")
+COMMANDS = ("reconstruct", "errors", "encode", "offsets", "check", "train", "runs", "show", "ui")
 
 
 def test_help_of_every_command_loads_nothing_heavy() -> None:

@@ -32,6 +32,7 @@ USERS_OWN = "src/custom"
 
 # What the kinds that train can import, too, and why it decides nothing about their bytes.
 DECIDES_NO_OFFSET = {
+    "cores.py",  # how many runs train side by side
     "models/inference.py",  # opens trained runs; the forward pass is models/dense.py
     "runs/code_digest.py",  # names a run
     "runs/files.py",  # writes results
@@ -40,7 +41,7 @@ DECIDES_NO_OFFSET = {
 }
 
 LAYERS = (
-    ("errors", "paths", "user_code"),
+    ("cores", "errors", "paths", "user_code"),
     ("io",),
     ("config",),
     ("models",),

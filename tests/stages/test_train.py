@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import contextlib
 import csv
+import hashlib
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.stages.train import Share, train_share
 
 Experiment = Any  # conftest's, which tests cannot import
 SWEPT = {
@@ -287,3 +292,92 @@ def test_what_is_missing_is_one_line_before_any_training(
         with pytest.raises(InputError, match=r"params\.yaml: no such file"):
             experiment.train()
     assert experiment.contents("models") == before
+
+
+@pytest.mark.usefixtures("quickly", "sigterm")
+def test_shares_train_every_run_once_into_the_store_alone(
+    project: Path, experiment: Experiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids, before = kept(".runs"), experiment.contents("models")
+    shutil.rmtree(".runs")
+    for number in range(3):
+        train_share(Share(number, 3))
+        train_share(Share(number, 3))  # again: nothing is left
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("share")]
+    sizes = [sum(int(id, 16) % 3 == number for id in ids) for number in range(3)]
+    assert lines == [
+        line
+        for number, size in enumerate(sizes)
+        for line in (
+            f"share {number}/3, runs: {size} ({size} trained, 0 reused)",
+            f"share {number}/3, runs: {size} (0 trained, {size} reused)",
+        )
+    ]
+    assert kept(".runs") == ids
+    assert experiment.contents("models") == before
+    shutil.rmtree("models")
+    with experiment.without_training():
+        assert experiment.train() == ["runs: 6 (0 trained, 6 reused)"]
+
+
+@pytest.fixture
+def sigterm() -> Iterator[None]:
+    """The process's own handler, put back."""
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "3", "3/", "4/4", "-1/4", "1/4/2", "0/0", "a/b", "1.0/4", "²/4"]
+)
+def test_what_is_no_share_is_refused(text: str) -> None:
+    with pytest.raises(
+        InputError, match=r"--share: is .*, expected K/N, .*: the first of 16 is 0/16"
+    ):
+        Share.parse(text)
+
+
+def lock(**changes: Any) -> dict[str, Any]:
+    """What dvc.lock holds once the offsets of this project are made."""
+    md5 = hashlib.md5(Path("params.yaml").read_bytes()).hexdigest()
+    prepared = [{"path": "data/prepared", "md5": "1.dir"}]
+    offset = {"params": {"params.yaml": {"offsets.frozen": {"kind": "hash"}}}, "deps": prepared}
+    none = {"params": {"params.yaml": {"offsets.none": {"kind": "zero"}}}, "deps": prepared}
+    prepare = {"deps": [{"path": "params.yaml", "md5": md5}], "outs": prepared}
+    stages = {"prepare": prepare, "offsets@none": none, "offsets@frozen": offset}
+    return {"schema": "2.0", "stages": {**stages, **changes}}
+
+
+@pytest.mark.usefixtures("project", "sigterm")
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, None),
+        ({"prepare": {}}, r"params\.yaml: has changed since data/prepared was made"),
+        ({"offsets@frozen": {}}, r"data/offsets/frozen: is not of params\.yaml"),
+        (
+            {"offsets@none": {"params": {"params.yaml": {"offsets.none": {"kind": "hash"}}}}},
+            r"data/offsets/none: is not of params\.yaml",
+        ),
+        (
+            {
+                "offsets@frozen": {
+                    "params": {"params.yaml": {"offsets.frozen": {"kind": "hash"}}},
+                    "deps": [{"path": "data/prepared", "md5": "2.dir"}],
+                }
+            },
+            r"data/offsets/frozen: is not of params\.yaml and data/prepared as they are",
+        ),
+    ],
+)
+def test_a_share_of_data_that_are_not_of_the_params_is_refused(
+    experiment: Experiment, changes: dict[str, Any], message: str | None
+) -> None:
+    Path("dvc.lock").write_text(yaml.safe_dump(lock(**changes)))
+    remedy = r".*\(run dvc repro prepare offsets first\)"
+    with (
+        experiment.without_training(),
+        pytest.raises(InputError, match=message + remedy) if message else contextlib.nullcontext(),
+    ):
+        train_share(Share(0, 1))

@@ -89,6 +89,8 @@ class Training:
 def training(make_project: Make) -> Training:
     """Two runs of six, of 40 epochs each."""
     project = make_project(epochs=40)
+    project.document["tracking"]["curve_points"] = 30
+    project.write()
     return Training(project, project.params.runs[:2])
 
 
@@ -125,8 +127,12 @@ def test_curves_are_seen_in_training_and_publish_completes_them(
         assert one.parent in settings
         assert one.metrics["mse"] > 0
         points = training.history(one.id)
-        assert [step for step, _, _ in points] == list(range(1, 41))
-        assert points[9] == (10, 0.2, 1_700_000_100_000)
+        # The first had shown 25 epochs, and the second 10: more than a run that was not shown.
+        shown = {run_name(first): 25, run_name(second): 10}.get(one.name, 0)
+        of_history = {*range(1, shown + 1), *range(1, 41, 2), 40}
+        assert [step for step, _, _ in points] == sorted(of_history)
+        (point,) = [point for point in points if point[0] == 5]
+        assert point == (5, 0.4, 1_700_000_050_000)
     assert training.project.publish().plan.is_nothing
 
 
@@ -155,7 +161,7 @@ def test_what_is_cut_off_is_mended_by_publish(
     runs = project.of_role("run")
     assert sorted(run.name for run in runs) == sorted(map(run_name, project.params.runs))
     assert {run.status for run in runs} == {"FINISHED"}
-    assert all(len(training.history(run.id)) == 40 for run in runs)
+    assert all(len(training.history(run.id)) == 21 for run in runs)
 
 
 @pytest.mark.slow

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sqlite3
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -198,15 +197,28 @@ def test_runs_without_times_say_so(make_project: Make) -> None:
     assert project.publish().plan.is_nothing
 
 
-def test_long_curves_arrive_whole(make_project: Make) -> None:
-    project = make_project(epochs=1200)
-    del project.document["models"]["gaussian"]
+@pytest.mark.parametrize("most", [None, 100])
+def test_long_curves_arrive_whole_or_thinned_with_the_history_beside(
+    make_project: Make, most: int | None
+) -> None:
+    epochs = 1100
+    project = make_project(epochs=epochs)
+    project.document["seeds"], project.document["models"] = 1, {"none": {"offset": "none"}}
+    project.document["tracking"]["curve_points"] = most
     project.write().publish()
-    with sqlite3.connect(project.database) as connection:
-        ((points, runs),) = connection.execute(
-            "SELECT count(*), count(DISTINCT run_uuid) FROM metrics WHERE key LIKE '%loss'"
-        )
-    assert (points, runs) == (2 * 2 * 1200, 2)
+    (run,) = project.of_role("run")
+    points = project.client.get_metric_history(run.id, "val_loss")
+    values = {point.step: point.value for point in points}
+    steps = [*range(1, epochs + 1)] if most is None else [*range(1, epochs + 1, 16), epochs]
+    assert sorted(values) == steps
+    assert values == {step: 2 / step for step in steps}
+    folder = Path(run.artifact_uri.removeprefix("file://"))
+    (history,) = project.root.glob("models/runs/*/history.csv")
+    if most is None:
+        assert not folder.exists()
+    else:
+        assert (folder / "history.csv").read_bytes() == history.read_bytes()
+    assert project.publish().plan.is_nothing
 
 
 def test_folder_with_odd_name(make_project: Make) -> None:

@@ -15,7 +15,7 @@ from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import write_npz
 from offset_autoencoder.runs.spec import SavedRun
 from offset_autoencoder.tracking.descriptions import as_param, as_ranges, experiment_description
-from offset_autoencoder.tracking.record_types import Record, read_curves
+from offset_autoencoder.tracking.record_types import Record, read_curves, thinned
 from offset_autoencoder.tracking.records import read_records, run_name, setting_name
 
 INDEX = "model,setting,seed,id,status"
@@ -155,6 +155,33 @@ def test_times_of_a_run_that_dvc_checked_out_come_from_the_run_store(make_projec
     (folder / "times.npz").rename(project.root / ".runs" / folder.name / "times.npz")
     assert read_curves(folder, now=5) == known
     assert known[1]
+
+
+@given(
+    st.lists(st.floats(width=32) | st.just(np.nan), min_size=1, max_size=700),
+    st.integers(4, 120) | st.none(),
+)
+def test_a_curve_has_at_most_so_many_points_with_first_best_and_last(
+    losses: list[float], most: int | None
+) -> None:
+    rows = thinned(np.array(losses), most)
+    assert rows == sorted(set(rows))
+    assert most is None or len(rows) <= most
+    if most is None or len(losses) <= most:
+        assert rows == list(range(len(losses)))
+    finite = np.where(np.isnan(losses), np.inf, losses)
+    assert {0, len(losses) - 1} <= set(rows)
+    assert min(finite[rows]) == min(finite)
+
+
+@given(st.integers(1, 2000), st.integers(1, 2000), st.integers(4, 120))
+def test_what_a_training_showed_is_shown_when_it_has_ended(
+    early: int, late: int, most: int
+) -> None:
+    early, late = sorted((early, late))
+    # The best is the first, so that the spacing and the last epoch alone decide.
+    shown, ended = (set(thinned(np.arange(float(n)), most)) for n in (early, late))
+    assert {row for row in ended if row < early} - {late - 1} <= shown
 
 
 def test_note_fits_and_counts_what_it_leaves_out() -> None:

@@ -309,6 +309,25 @@ def check() -> None:
 
 
 @app.command()
+def train(
+    share: Annotated[
+        str,
+        _option("K/N", "Only the share K of N of them, K from 0 to N - 1.  [default: all]"),
+    ] = "0/1",
+) -> None:
+    """Train the runs that do not exist yet, into the run store.
+
+    For clusters: a share per job, any number at once, after dvc repro prepare offsets. A later
+    dvc repro finds these runs, and trains what is missing. The environment variable
+    OFFSET_AUTOENCODER_RUNS names the folder of the run store, .runs by default.
+    """
+    from offset_autoencoder.stages.train import Share, train_share
+
+    # Typer loses what an interrupt says.
+    run_command(lambda: train_share(Share.parse(share)))
+
+
+@app.command()
 def runs(
     model: Annotated[
         list[str] | None,

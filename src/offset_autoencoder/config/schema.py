@@ -283,6 +283,7 @@ class Tracking(values.Section):
             None registers nothing.
         champion_metric: The metric by whose value on the validation split runs are chosen; None:
             that of ``evaluate``.
+        curve_points: Points of a run's curve, at most; None: every epoch.
         live_after: Seconds after which a training shows its curves while it goes on; None: never.
     """
 
@@ -296,4 +297,5 @@ class Tracking(values.Section):
         Annotated[str, StringConstraints(pattern=r"^[^/:'\"\s]+$", max_length=250)]
     ] = "offset-autoencoder"
     champion_metric: values.Nullable[str] = None
+    curve_points: values.Nullable[Annotated[values.Count, Field(ge=4)]] = 100
     live_after: values.Nullable[values.NonNegative] = 30.0

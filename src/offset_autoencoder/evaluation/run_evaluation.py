@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from offset_autoencoder.config import SPLITS, Run, SplitName
 from offset_autoencoder.config.schema import Evaluate
+from offset_autoencoder.cores import available_cores
 from offset_autoencoder.evaluation import encoder_adaptation, interventions
 from offset_autoencoder.evaluation.controls import (
     Controls,
@@ -152,7 +152,7 @@ def evaluate_runs(
     Yields:
         Id and evaluation of each run, those without anything added first.
     """
-    cores = os.cpu_count() or 1
+    cores = available_cores()
     waiting: deque[tuple[str, Future[RunEvaluation]]] = deque()
     # Products are small, and all cores have runs of their own to evaluate.
     _ = samples.targets  # computed once, before threads ask for them

@@ -1,14 +1,24 @@
-"""``train``: every run of params.yaml that does not exist yet → ``models/``."""
+"""``train``: every run of params.yaml that does not exist yet → ``models/``.
+
+The command of that name trains a share of them into the run store, on any machine that has it.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
+import signal
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 from offset_autoencoder.config import Params, Run, Setting, SplitName, load_params
+from offset_autoencoder.config.document import read_document
 from offset_autoencoder.data.prepared import FLOAT32_BYTES
 from offset_autoencoder.data.varying import PreparedSplits, load_splits
-from offset_autoencoder.errors import run_command
+from offset_autoencoder.errors import InputError, run_command
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.resolve import resolve_architectures
 from offset_autoencoder.offsets.table import OffsetTable, load_table, scale_factor
@@ -28,6 +38,7 @@ from offset_autoencoder.training.batches import chunks_of
 
 PULL = "OFFSET_AUTOENCODER_PULL"
 """Set by ``src/stage.sh`` where DVC was told to pull what it lacks."""
+LOCK = Path("dvc.lock")
 TRAINED_ON: tuple[SplitName, ...] = ("train", "validation")
 
 
@@ -59,6 +70,83 @@ def main() -> None:
         if row.status == "diverged":
             print(f"diverged: {row.label} ({row.id[:12]})")
     print(f"runs: {len(runs)} ({len(new)} trained, {len(runs) - len(new)} reused)")
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of the runs: those whose id, as a number, leaves this remainder.
+
+    Which runs these are depends on nothing else, so that processes which start at different times
+    share no run, and together leave out none.
+    """
+
+    number: int
+    of: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``"3/16"``, the fourth of sixteen shares.
+
+        Raises:
+            InputError: where it is none.
+        """
+        match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
+        if not match or int(match[1]) >= int(match[2]):
+            expected = "K/N, the share K of N, counted from 0: the first of 16 is 0/16"
+            raise InputError("--share", f"is {text!r}, expected {expected}")
+        return cls(int(match[1]), int(match[2]))
+
+    def has(self, id: str) -> bool:
+        """True if the run of this id is one of the share."""
+        return int(id, 16) % self.of == self.number
+
+
+def train_share(share: Share) -> None:
+    """Train the runs of a share that do not exist yet, into the run store and nothing else.
+
+    Any number of processes may do so at once. SIGTERM, by which schedulers end a job, does what
+    Ctrl-C does: each run in training leaves a checkpoint, from which the next process goes on.
+
+    Raises:
+        InputError: where data/prepared or an offset is not that of params.yaml as it is.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    params = load_params(PARAMS)
+    _check_is_current({s.spec.offset for s in params.settings if s.spec.offset})
+    splits = load_splits(PREPARED)
+    runs = {run.id: run for run in identify_runs(params, splits) if share.has(run.id)}
+    new = [runs[id] for id in missing_ids(run_store(), [*runs])]
+    if new:
+        train(new, splits, are_alike=params.split.group is None)
+    name = "" if share.of == 1 else f"share {share.number}/{share.of}, "
+    print(f"{name}runs: {len(runs)} ({len(new)} trained, {len(runs) - len(new)} reused)")
+
+
+def _check_is_current(offsets: Iterable[str]) -> None:
+    """Check by dvc.lock that ``prepare`` and the offsets ran with params.yaml as it is.
+
+    DVC itself would: this command is no stage, and holds no lock of DVC's. Without a dvc.lock
+    nothing is known.
+    """
+    if not LOCK.exists():
+        return
+    remedy = "run dvc repro prepare offsets first"
+    stages, document = read_document(LOCK).get("stages", {}), read_document(PARAMS)
+
+    def digest(stage: str, key: str, path: Path) -> str | None:
+        entries = stages.get(stage, {}).get(key, [])
+        return next((entry["md5"] for entry in entries if entry["path"] == path.as_posix()), None)
+
+    md5 = hashlib.md5(PARAMS.read_bytes(), usedforsecurity=False).hexdigest()
+    if digest("prepare", "deps", PARAMS) != md5:
+        raise InputError(str(PARAMS), f"has changed since {PREPARED} was made", remedy)
+    for name in sorted(offsets):
+        made_with = stages.get(f"offsets@{name}", {}).get("params", {}).get(str(PARAMS), {})
+        is_of_params = made_with.get(f"offsets.{name}") == document["offsets"][name]
+        of_data = digest(f"offsets@{name}", "deps", PREPARED)
+        if not is_of_params or of_data != digest("prepare", "outs", PREPARED):
+            what = f"is not of {PARAMS} and {PREPARED} as they are"
+            raise InputError(str(OFFSETS / name), what, remedy)
 
 
 def load_tables(
@@ -141,7 +229,7 @@ def train(runs: Sequence[IdentifiedRun], splits: PreparedSplits, *, are_alike: b
         with progress("training runs", len(runs), work) as report:
             train_runs(runs, lambda seed: one or data_of(seed), sizes, run_store(), report)
     except KeyboardInterrupt:
-        kept = "finished runs are kept, and those in training go on from here by dvc repro"
+        kept = "finished runs are kept, and those in training go on from here the next time"
         raise KeyboardInterrupt(kept) from None
 
 

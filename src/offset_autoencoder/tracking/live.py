@@ -107,7 +107,8 @@ class _LiveRun:
     def points(self) -> list[Point]:
         """The points of its history, or of its checkpoint; none where that is being replaced."""
         if self.has_ended:
-            return record_types.read_curves(self.folder, writer.now_ms())[0]
+            most = self.record.curve_points
+            return record_types.read_curves(self.folder, writer.now_ms(), most)[0]
         try:
             with np.load(self.checkpoint, allow_pickle=False) as archive:
                 epochs = archive["epochs"]
@@ -117,12 +118,11 @@ class _LiveRun:
             return []
         # The history holds a float32's own shortest form.
         columns = epochs[:, :2].astype(np.float32)
+        ended = record_types.milliseconds(epochs[:, 3])
         return [
-            Point(key, float(str(value)), moment, step)
-            for step, (values, moment) in enumerate(
-                zip(columns, record_types.milliseconds(epochs[:, 3]), strict=True), start=1
-            )
-            for key, value in zip(("loss", "val_loss"), values, strict=True)
+            Point(key, float(str(value)), ended[row], row + 1)
+            for row in record_types.thinned(columns[:, 1], self.record.curve_points)
+            for key, value in zip(("loss", "val_loss"), columns[row], strict=True)
         ]
 
 
@@ -135,7 +135,8 @@ def _live_runs(params: Params, named: Iterable[Mapping[str, Any]], folder: Path)
         if run is None:
             raise InputError("params.yaml", f"has no run {name['label']} any more")
         params_of_run = descriptions.setting_params(params, run.setting)
-        record = run_record(params_of_run, run, RunSpec.parse(name["fingerprint"]))
+        spec = RunSpec.parse(name["fingerprint"])
+        record = run_record(params_of_run, run, spec, params.tracking.curve_points)
         checkpoint = folder / CHECKPOINTS / f"{name['id']}.npz"
         runs.append(_LiveRun(record, checkpoint, folder / name["id"]))
     return runs
@@ -170,7 +171,8 @@ class _LiveWriter:
             points = run.points()
             if not points:
                 return has_ended
-            run.mlflow_id = self._writer.begin(run.record, points[0].timestamp, self._training, {})
+            info = self._writer.begin(run.record, points[0].timestamp, self._training, {})
+            run.mlflow_id = str(info.run_id)
             run.signed = time.monotonic()
             self._writer.log(run.mlflow_id, (), run.record.params)
         if has_ended:

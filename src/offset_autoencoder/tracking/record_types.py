@@ -60,7 +60,8 @@ class Record:
     """Content of one MLflow run.
 
     A setting is a model at one value of each swept key. ``folders`` are ``models/runs/ID``: that of
-    the run, which holds its curves, or those of all runs that the record stands for.
+    the run, which holds its curves, or those of all runs that the record stands for. Each curve of
+    a run has at most ``curve_points`` points; None: one per epoch.
     """
 
     role: Literal["experiment", "setting", "run"]
@@ -75,6 +76,7 @@ class Record:
     artifacts: tuple[Artifact, ...] = ()
     curves: tuple[Point, ...] = ()  # of a setting over its seeds, not yet timed
     datasets: tuple[DataSet, ...] = ()  # trained and tested on; the key determines them
+    curve_points: int | None = None
 
     @property
     def record_id(self) -> RecordId:
@@ -111,8 +113,25 @@ def run_key(model: str, run_id: str) -> str:
     return f"{model} {run_id}"
 
 
-def read_curves(folder: Path, now: int) -> tuple[list[Point], bool]:
+def thinned(val_loss: NDArray[np.float64], most: int | None) -> list[int]:
+    """Rows of a history that its curves show: of evenly spaced epochs, the best and the last.
+
+    The spacing is the smallest power of two that leaves at most ``most`` rows, so that what was
+    shown of an unfinished training is shown of the finished one, but for best and last.
+    """
+    epochs, spacing = len(val_loss), 1
+    if most is None or epochs <= most:
+        return [*range(epochs)]
+    while -(-epochs // spacing) > most - 2:
+        spacing *= 2
+    best = int(np.nanargmin(val_loss)) if np.isfinite(val_loss).any() else 0
+    return sorted({*range(0, epochs, spacing), best, epochs - 1})
+
+
+def read_curves(folder: Path, now: int, most: int | None = None) -> tuple[list[Point], bool]:
     """Read the curves of a run: ``history.csv`` with the times at which its epochs ended.
+
+    Of more than ``most`` epochs those of :func:`thinned` are taken.
 
     The times are the machine's own and are not handed on with the run, so a run that DVC has
     checked out lacks them; the local run store may know them still. Where ``times.npz`` is
@@ -128,8 +147,8 @@ def read_curves(folder: Path, now: int) -> tuple[list[Point], bool]:
     epochs = history.pop("epoch").astype(int)
     ended = _epoch_ends(folder, len(epochs))
     points = [
-        Point(key, float(values[row]), ended[row] if ended else now, int(step))
-        for row, step in enumerate(epochs)
+        Point(key, float(values[row]), ended[row] if ended else now, int(epochs[row]))
+        for row in thinned(history["val_loss"], most)
         for key, values in history.items()
     ]
     return points, ended is not None

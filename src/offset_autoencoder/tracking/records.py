@@ -16,14 +16,14 @@ from typing import Any
 
 from offset_autoencoder.config import Params, Run, Setting, format_value
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.io.files import read_json, sha256_of_json
+from offset_autoencoder.io.files import read_json, sha256_of_file, sha256_of_json
 from offset_autoencoder.io.tables import Row, number, numbers_after, read_csv
 from offset_autoencoder.paths import MODELS, OFFSETS, REPORTS
-from offset_autoencoder.runs.files import read_saved_run
+from offset_autoencoder.runs.files import HISTORY, read_saved_run
 from offset_autoencoder.runs.spec import RunSpec, SavedRun
 from offset_autoencoder.runs.store import INDEX, read_index, runs_folder
 from offset_autoencoder.tracking import descriptions, record_types
-from offset_autoencoder.tracking.record_types import DataSet, Point, Record
+from offset_autoencoder.tracking.record_types import Artifact, DataSet, Point, Record
 
 _DESCRIPTION = "mlflow.note.content"
 # A mean and the ends of its interval, as the columns of the reports end.
@@ -81,7 +81,9 @@ def setting_name(setting: Setting) -> str:
     return setting.label
 
 
-def run_record(setting_params: Mapping[str, str], run: Run, spec: RunSpec) -> Record:
+def run_record(
+    setting_params: Mapping[str, str], run: Run, spec: RunSpec, curve_points: int | None
+) -> Record:
     """The record of a run as it is known from the moment that its training begins.
 
     ``setting_params`` are those of :func:`.descriptions.setting_params`.
@@ -102,6 +104,7 @@ def run_record(setting_params: Mapping[str, str], run: Run, spec: RunSpec) -> Re
             "offset_sha256": str(spec.table),
             "code_sha256": spec.code,
         },
+        curve_points=curve_points,
     )
 
 
@@ -203,7 +206,8 @@ class _Project:
         )
 
     def run_record(self, read: _ProjectRun, parent: Record) -> Record:
-        record = run_record(parent.params, read.run, read.saved.spec)
+        most = self.params.tracking.curve_points
+        record = run_record(parent.params, read.run, read.saved.spec, most)
         return replace(
             record,
             key=read.key,
@@ -212,6 +216,7 @@ class _Project:
             tags={**record.tags, "status": read.saved.status, "engine": str(read.saved.engine)},
             folders=(read.folder,),
             parent=parent.record_id,
+            artifacts=_whole_history(read, most),
             datasets=self._datasets(read),
         )
 
@@ -224,6 +229,14 @@ class _Project:
         shape = (sum(split.shape[0] for split in splits[:2]), setting.network.latent_dim)
         uri = (OFFSETS / offset).as_posix()
         return (*splits, DataSet(offset, "offset", uri, shape, table))
+
+
+def _whole_history(read: _ProjectRun, curve_points: int | None) -> tuple[Artifact, ...]:
+    """The history of a run whose curves do not show each epoch."""
+    if curve_points is None or read.saved.epochs <= curve_points:
+        return ()
+    path = read.folder / HISTORY
+    return (Artifact(HISTORY, path, read.saved.digests.get(HISTORY) or sha256_of_file(path)),)
 
 
 def _diverged(runs: Iterable[_ProjectRun]) -> int:

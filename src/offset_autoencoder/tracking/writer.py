@@ -21,7 +21,7 @@ from offset_autoencoder.tracking.state import StoredRun, StoreState
 from offset_autoencoder.tracking.store import Location, connect, user_name
 
 if TYPE_CHECKING:
-    from mlflow.entities import DatasetInput, Run
+    from mlflow.entities import DatasetInput, Run, RunInfo
     from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
 WRITER = "written_by"
@@ -68,16 +68,15 @@ class ExperimentWriter:
                 raise
             return str(existing.experiment_id)
 
-    def begin(self, record: Record, start: int, process: int, tags: Mapping[str, str]) -> str:
-        """Create the MLflow run of a record, with nothing in it but tags; its id.
+    def begin(self, record: Record, start: int, process: int, tags: Mapping[str, str]) -> RunInfo:
+        """Create the MLflow run of a record, with nothing in it but tags.
 
         ``start`` is in ms since 1970; the ``process`` that writes it is a publisher or a training;
         ``tags`` add to those that say which record it is, and where it comes from.
         """
         tags = {WRITER: sign_of_life(process), **tags}
         tags = {**self._tags(record, None), **self._provenance, **tags}
-        run = self.client.create_run(self.experiment_id, start, tags, record.name)
-        return str(run.info.run_id)
+        return self.client.create_run(self.experiment_id, start, tags, record.name).info
 
     def create(self, record: Record, parent_id: str | None = None) -> str:
         """Write a record as a new MLflow run, half-written until its status is set; its id."""
@@ -91,10 +90,11 @@ class ExperimentWriter:
             self._started += 1
             start, end = self._began - self._started, now
         tags = {**self._tags(record, parent_id), **times, CONTENT: record.content}
-        mlflow_id = self.begin(record, start, os.getpid(), tags)
+        info = self.begin(record, start, os.getpid(), tags)
+        mlflow_id = str(info.run_id)
         try:
             self.client.log_inputs(mlflow_id, datasets=_inputs(record))
-            self._mirror(mlflow_id, record)
+            self._mirror(info, record)
             points += [Point(name, value, end, 0) for name, value in record.metrics.items()]
             self.log(mlflow_id, points, record.params)
             self.client.set_terminated(mlflow_id, record.status, max(end, start))
@@ -128,7 +128,7 @@ class ExperimentWriter:
         changed = [Point(n, v, now, 0) for n, v in record.metrics.items() if metrics.get(n) != v]
         new = {name: value for name, value in record.params.items() if name not in params}
         tags = {name: v for name, v in tags.items() if run.data.tags.get(name) != v}
-        self._mirror(mlflow_id, record)
+        self._mirror(run.info, record)
         self.log(mlflow_id, changed, new, tags)
         if run.info.run_name != record.name:
             client.update_run(mlflow_id, name=record.name)
@@ -184,7 +184,7 @@ class ExperimentWriter:
         tags |= {CURVES: record.curves_digest} if record.curves else {}
         return tags | ({PARENT: parent_id} if parent_id else {})
 
-    def _mirror(self, mlflow_id: str, record: Record) -> None:
+    def _mirror(self, info: RunInfo, record: Record) -> None:
         """Send all files, and remove what else is in the top-level folders that they name."""
         if not record.artifacts:
             return
@@ -192,7 +192,7 @@ class ExperimentWriter:
 
         # Not by the client, which remembers where a run's artifacts were.
         repository = get_artifact_repository(
-            self.client.get_run(mlflow_id).info.artifact_uri, tracking_uri=self.client.tracking_uri
+            info.artifact_uri, tracking_uri=self.client.tracking_uri
         )
         names = {artifact.name for artifact in record.artifacts}
         for name, source, _ in record.artifacts:
@@ -292,7 +292,7 @@ def _can_become(run: Run, record: Record, points: Iterable[Point]) -> bool:
 def _curves_and_times(record: Record, now: int) -> tuple[list[Point], dict[str, str]]:
     """The points of a record's curves, and the tag that says when it was trained."""
     if record.role == "run":
-        points, are_known = record_types.read_curves(record.folders[0], now)
+        points, are_known = record_types.read_curves(record.folders[0], now, record.curve_points)
         return points, {"times": "known" if are_known else "unknown"}
     span = record_types.read_span(record.folders)
     points = [point._replace(timestamp=now) for point in record.curves]

@@ -6,7 +6,6 @@ A run's bytes depend on none of that.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import deque
@@ -17,6 +16,7 @@ from functools import partial
 
 from threadpoolctl import threadpool_limits
 
+from offset_autoencoder.cores import available_cores
 from offset_autoencoder.models.autoencoder import Variables
 from offset_autoencoder.runs.files import Checkpoints, TrainedRun
 from offset_autoencoder.training.batches import MOST_CHUNKED_RUNS
@@ -67,14 +67,14 @@ def train_populations(
         populations: The populations and their jobs.
         sizes: Sizes of the splits that the jobs open.
         on_epoch: Called after each epoch with the runs that trained in it.
-        workers: Threads that train side by side; by default one per core.
+        workers: Threads that train side by side; by default one per available core.
         checkpoints: Checkpoints that runs in training write, and go on from.
 
     Raises:
         InputError: where the engine that a population names cannot train it.
         KeyboardInterrupt: after Ctrl-C, when every worker has finished the epoch in hand.
     """
-    workers = workers or os.cpu_count() or 1
+    workers = workers or available_cores()
     trainer = Trainer(sizes, on_epoch, checkpoints)
     trainer.queues = [_Queue(trainer, jobs) for jobs in populations if jobs.jobs]
     if any(queue.population.chunks(sizes) for queue in trainer.queues):
