@@ -66,9 +66,8 @@ def apply_model(
     check_output(output, source, force=force)
     with open_model(name) as model:
         facts, operation = model.metadata, make(model, is_scaled)
-        needs, preprocessing = operation.needs, facts.preprocessing
-        if is_scaled:
-            preprocessing = Preprocessing()
+        preprocessing = Preprocessing() if is_scaled else facts.preprocessing
+        needs = operation.needs
         table = new_samples.read_new_samples(
             source,
             column_options,

@@ -97,12 +97,10 @@ class Clipping:
         self.furthest = max(self.furthest, (float(widths[i]), *place, *numbers))
 
     def text(self, samples: int, location: Callable[[int, int], str]) -> str:
-        """Sentence on the values of so many samples; "" where none is clipped.
+        """Sentence on the clipped values, of which there are some, of so many samples.
 
         ``location`` is a function from row and feature to the place of a value.
         """
-        if not self.values:
-            return ""
         widths, row, feature, value, low, high = self.furthest
         end = f"the range {low:g} to {high:g}, {widths:.3g} times its width"
         text = (

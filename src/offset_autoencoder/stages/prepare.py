@@ -179,7 +179,8 @@ class Source:
         ]
         warnings += [f"warning: {text}" for text in texts if text]
         lines = treatment_lines(summaries, self.samples, data, varies=bool(self.seeds))
-        is_anomaly = _find_anomalies(self.params, self.samples)
+        samples, anomaly = self.samples, self.params.evaluate.anomaly
+        is_anomaly = find_anomalies(anomaly, samples.y, samples.classes)
         lines += anomaly_lines(self.params, self.rows, is_anomaly)
         return prepared_data, [summary_line(summaries, self.samples, self.note), *lines, *warnings]
 
@@ -316,7 +317,7 @@ class Source:
 def _assign(params: Params, samples: Samples, seed: int | None) -> SplitRows:
     """Rows of each split: of the runs of a seed, or (None) of all runs."""
     split, y, classes = params.split, samples.y, samples.classes
-    is_anomaly = _find_anomalies(params, samples)
+    is_anomaly = find_anomalies(params.evaluate.anomaly, samples.y, samples.classes)
     if is_anomaly is not None and not split.stratify:
         # So that as many are normal in the split of every seed.
         split, y = split.model_copy(update={"stratify": True}), is_anomaly.astype(np.int64)
@@ -332,10 +333,6 @@ def _assign(params: Params, samples: Samples, seed: int | None) -> SplitRows:
         run_seed=seed,
     )
     return leave_out(rows, is_anomaly, samples.ids, "" if seed is None else f" of seed {seed}")
-
-
-def _find_anomalies(params: Params, samples: Samples) -> NDArray[np.bool_] | None:
-    return find_anomalies(params.evaluate.anomaly, samples.y, samples.classes)
 
 
 def _seeds_with_splits(params: Params, samples: Samples) -> tuple[tuple[int, ...], str]:
