@@ -93,8 +93,8 @@ class Clipping:
             widths = np.maximum(low - values, values - high) / (high - low)
         i = int(np.argmax(widths))
         place = first_row + int(rows[i]), int(features[i])
-        numbers = (float(array[i]) for array in (values, low, high))
-        self.furthest = max(self.furthest, (float(widths[i]), *place, *numbers))
+        ends = float(values[i]), float(low[i]), float(high[i])
+        self.furthest = max(self.furthest, (float(widths[i]), *place, *ends))
 
     def text(self, samples: int, location: Callable[[int, int], str]) -> str:
         """Sentence on the clipped values, of which there are some, of so many samples.

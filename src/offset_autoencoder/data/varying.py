@@ -174,7 +174,7 @@ def statistics_of_rows(x: Mapping[PartName, Matrix]) -> dict[PartName, SplitStat
     statistics = {}
     for name, part in x.items():
         statistics[name] = SplitStatistics(np.empty(len(part), np.uint64))
-        digest = files.float32_digest(part.shape)
+        digest = files.float32_digest((len(part), part.shape[1]))
         for _, chunk in chunks(part):
             statistics[name].add(chunk)
             digest.update(chunk.data)

@@ -139,8 +139,12 @@ def _check_lists(path: Path, batches: Iterable[Any], lengths: Mapping[str, int])
                 what = f"holds a list of {found[odd].as_py()} numbers, those before it of {length}"
                 hint = "cut or pad the lists to one length, or name the columns to use"
                 raise InputError(f"{path}, row {row + odd}, column {name!r}", what, hint)
-        yield len(batch), lambda names, batch=batch: batch
+        yield len(batch), partial(_whole, batch)
         row += len(batch)
+
+
+def _whole(batch: Any, names: list[str]) -> Any:
+    return batch
 
 
 def _sources(
