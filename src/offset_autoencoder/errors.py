@@ -48,6 +48,7 @@ _DISK = {
     errno.EIO: ("the disk reports an error", "check the disk, and copy the project from it"),
 }
 """What is wrong with a disk, and how to mend it, by the number of an ``OSError``."""
+_FEW_INODES = 100
 _NO_INODES = ("the disk holds as many files as it can", f"remove some files, {_AGAIN}")
 _NO_MEMORY = (
     "there is not enough memory",
@@ -261,7 +262,8 @@ def _has_no_inodes(path: Path) -> bool:
     for folder in path.absolute().parents:
         with contextlib.suppress(OSError):
             system = os.statvfs(folder)
-            return system.f_files > 0 and system.f_favail == 0
+            # What could not be written has given its own back by now.
+            return system.f_files > 0 and system.f_favail < min(_FEW_INODES, system.f_bavail)
     return False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -44,7 +45,8 @@ def fresh_project(folder: Path, params: str, place: str = "params.yaml") -> Path
 
 def published(folder: Path) -> list[tuple[str, str]]:
     """Id and status of every run in the store that is one of a model, each row a run."""
-    with sqlite3.connect(f"file:{folder / 'mlflow.db'}?mode=ro", uri=True) as store:
+    address = f"file:{folder / 'mlflow.db'}?mode=ro"
+    with contextlib.closing(sqlite3.connect(address, uri=True)) as store:
         rows = store.execute(
             "select tags.value, runs.status from runs join tags using (run_uuid) "
             "where tags.key = 'run_id_sha256' and runs.lifecycle_stage = 'active'"

@@ -22,7 +22,7 @@ from offset_autoencoder.data import new_samples
 from offset_autoencoder.data.preprocessing import Preprocessing
 from offset_autoencoder.data.scaling import UNSCALED, Clipping, apply_scale
 from offset_autoencoder.errors import InputError, printable
-from offset_autoencoder.io.arrays import ConcatenatedRows, chunks
+from offset_autoencoder.io.arrays import ConcatenatedRows, blocks, chunks
 from offset_autoencoder.io.files import atomic_write, npy_writer
 from offset_autoencoder.paths import MODELS, PARAMS, PREPARED, run_store
 from offset_autoencoder.reporting.terminal import progress
@@ -98,12 +98,16 @@ def apply_model(
             _output_file(output, columns, len(x), lead) as append,
             progress(operation.progress, len(x), float(len(x))) as report,
         ):
-            for start, block in chunks(x, len(columns)):
-                rows = slice(start, start + len(block))
-                clipping.count(block, start)
-                inputs: dict[str, Any] = {"is_scaled": True, "first_row": start}
-                inputs |= {key: np.asarray(column[rows]) for key, column in side_inputs.items()}
-                append(operation.values(apply_scale(block, *clipping.scale), inputs), rows)
+            for start, chunk in chunks(x, len(columns)):
+                values = []
+                for first, block in blocks(chunk):
+                    rows = slice(start + first, start + first + len(block))
+                    clipping.count(block, rows.start)
+                    scaled = apply_scale(block, *clipping.scale)
+                    inputs: dict[str, Any] = {"is_scaled": True, "first_row": rows.start}
+                    inputs |= {key: np.asarray(column[rows]) for key, column in side_inputs.items()}
+                    values.append(operation.values(scaled, inputs))
+                append(np.concatenate(values), slice(start, rows.stop))
                 report(float(rows.stop), rows.stop)
     line = f"{output}: {len(x)} × {len(columns)}{operation.summary(len(x))}"
     notes = [*table.notes]
@@ -231,15 +235,12 @@ def _output_file(
     ``lead`` is the first column, ``(rows,)``, by its name, if there is one; npy has no room for it,
     nor for names of columns.
     """
-    try:
-        if output.suffix.lower() == ".npy":
-            with npy_writer(output, (rows, len(columns))) as writer:
-                yield lambda block, _: writer.append(block)
-        else:
-            with _table_writer(output, columns, lead) as append:
-                yield append
-    except OSError as error:
-        raise InputError(str(output), f"cannot be written: {error.strerror or error}") from None
+    if output.suffix.lower() == ".npy":
+        with npy_writer(output, (rows, len(columns))) as writer:
+            yield lambda block, _: writer.append(block)
+    else:
+        with _table_writer(output, columns, lead) as append:
+            yield append
 
 
 @contextlib.contextmanager

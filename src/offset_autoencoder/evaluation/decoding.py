@@ -11,13 +11,12 @@ import numpy as np
 
 from offset_autoencoder.evaluation.metric_sums import MetricSums, variance_of
 from offset_autoencoder.evaluation.metrics import Array, Decode, Domain
-from offset_autoencoder.io.arrays import Matrix, chunks
+from offset_autoencoder.io.arrays import Matrix, blocks
 from offset_autoencoder.models.inference import Encoded, RunInference
 
 T = TypeVar("T")
 
 BLOCK_BYTES = 16 * 2**20
-_BLOCK_VALUES = 2**20  # of samples that are encoded and decoded at once: 8 MB in float64
 _CACHED_VALUES = 2**17  # of an array at a time, so that its float64 copies stay in the cache
 
 # From what the encoder gives to the decoder's inputs, for one block after the other.
@@ -39,12 +38,9 @@ class SplitInference:
 
     def blocks(self) -> Iterator[tuple[Array, Encoded, Decode]]:
         """Samples, their codes, and the decoder for them, block after block in order."""
-        size = max(1, _BLOCK_VALUES // self.x.shape[1])
-        for first, chunk in chunks(self.x):
-            for start in range(0, len(chunk), size):
-                x = chunk[start : start + size]
-                rows = slice(first + start, first + start + len(x))
-                yield x, self.inference.encode(x, self.offset(rows)), self.inference.decoder(x)
+        for start, x in blocks(self.x):
+            offset = self.offset(slice(start, start + len(x)))
+            yield x, self.inference.encode(x, offset), self.inference.decoder(x)
 
     def measure(
         self, changes: Mapping[T, Change], domain: Domain, errors: Sequence[str] = ()

@@ -7,7 +7,7 @@ new samples of the same kind, about a share of 1 − q should exceed that of q.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from offset_autoencoder.errors import InputError
 from offset_autoencoder.evaluation.metrics import METRICS, Array, Domain, sample_errors
 from offset_autoencoder.evaluation.statistics import Design, Estimate, mean_and_interval
 from offset_autoencoder.evaluation.summary import RunRow, rows_by_setting
+from offset_autoencoder.io.arrays import TempArray
 
 QUANTILES = (0.9, 0.95, 0.99)
 
@@ -84,6 +85,35 @@ class SampleErrors:
     compared: Array | None = None
 
 
+class ErrorStore:
+    """Errors of the samples of many runs: in a temporary file where they are more than a chunk."""
+
+    def __init__(self) -> None:
+        self._file, self._runs, self._ends = TempArray(), dict[str, SampleErrors](), list[int]()
+
+    def add(self, run_id: str, errors: SampleErrors) -> None:
+        """Store the errors of a run."""
+        none = np.empty(0, np.float32)
+        for values in (errors.test, errors.compared):
+            if values is not None:
+                self._file.write(values)
+                self._ends.append(len(self._file) // 4)
+        compared = None if errors.compared is None else none
+        self._runs[run_id] = replace(errors, test=none, compared=compared)
+
+    def all(self) -> dict[str, SampleErrors]:
+        """The errors of each run by id; those on disk are read as they are needed."""
+        arrays = iter(np.split(self._file.floats(), self._ends))
+        return {
+            run_id: replace(
+                errors,
+                test=next(arrays),
+                compared=None if errors.compared is None else next(arrays),
+            )
+            for run_id, errors in self._runs.items()
+        }
+
+
 def thresholds(errors: NDArray[Any]) -> tuple[float, ...]:
     """The :data:`QUANTILES` of errors (n,), interpolated linearly; NaN where an error is."""
     return tuple(np.quantile(errors.astype(np.float64), QUANTILES).tolist())
@@ -119,18 +149,19 @@ def error_columns(
         name if name not in labels else f"{name}_of_sample": np.concatenate(parts)
         for name, parts in lead.items()
     }
-    for setting, rows in rows_by_setting(runs, settings):
-        parts = [np.empty(0)]
+    file, count = TempArray(), sum(len(own.ids) for own in samples.values())
+    groups = rows_by_setting(runs, settings)
+    for _, rows in groups:
         for seed, own in samples.items():
-            found = [
-                errors[row.id].test
-                for row in rows
-                if row.id in errors and seed in (None, row.run.seed)
-            ]
-            unknown = np.full(len(own.ids), np.nan)
-            parts.append(np.mean(found, axis=0, dtype=np.float64) if found else unknown)
-        columns[setting.label] = np.concatenate(parts).astype(np.float32)
-    return columns
+            total, found = np.zeros(len(own.ids)), 0
+            for row in rows:
+                if row.id in errors and seed in (None, row.run.seed):
+                    total += errors[row.id].test
+                    found += 1
+            file.write((total / found if found else total * np.nan).astype(np.float32))
+    of_settings = file.floats().reshape(len(groups), count)
+    labelled = zip((setting.label for setting, _ in groups), of_settings, strict=True)
+    return {**columns, **dict(labelled)}
 
 
 @dataclass(frozen=True)

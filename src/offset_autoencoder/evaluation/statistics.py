@@ -11,7 +11,7 @@ error must be shown to change by less than a margin that is stated beforehand.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from offset_autoencoder.config import SplitName
 from offset_autoencoder.evaluation.metrics import metric_of
 from offset_autoencoder.evaluation.sign_flips import joint_sign_flips
+
+_BLOCK_VALUES = 2**20  # of samples and seeds at a time: 8 MB, and as much again of what is computed
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,14 @@ def mean_and_interval(
     return Estimate(mean, std, mean - half, mean + half, count)
 
 
-def two_way_interval(values: NDArray[Any], confidence: float) -> Estimate:
+def two_way_interval(
+    values: Sequence[NDArray[Any]] | NDArray[Any],
+    confidence: float,
+    less: Sequence[NDArray[Any]] | None = None,
+) -> Estimate:
     """The mean of values (seeds, samples) and its interval over other seeds and other samples.
+
+    With ``less``, of the same shape, it is that of their differences, value by value.
 
     Seeds and samples are crossed random effects: the variance of the mean is estimated by
     ``(MS_seeds + MS_samples − MS_interaction) / (seeds · samples)`` with Satterthwaite's degrees
@@ -126,24 +134,38 @@ def two_way_interval(values: NDArray[Any], confidence: float) -> Estimate:
     """
     from scipy.special import stdtrit
 
-    values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 2:
-        raise ValueError(f"needs values (seeds, samples), got the shape {values.shape}")
+    if any(np.ndim(of_seed) != 1 for of_seed in values):
+        raise ValueError(f"needs values (seeds, samples), got the shape {np.shape(values)}")
     _check_confidence(confidence)
-    seeds, samples = values.shape
-    of_seeds = np.mean(values, axis=1) if samples else np.full(seeds, np.nan)
+    seeds, samples = len(values), len(values[0]) if len(values) else 0
+    step = max(1, _BLOCK_VALUES // max(1, seeds))
+
+    def blocks() -> Iterator[NDArray[np.float64]]:
+        for rows in (slice(start, start + step) for start in range(0, samples, step)):
+            block = np.array([of_seed[rows] for of_seed in values], np.float64)
+            if less is not None:
+                block -= np.array([of_seed[rows] for of_seed in less], np.float64)
+            yield block
+
+    of_seeds = np.full(seeds, np.nan)
+    if samples:
+        of_seeds = sum((block.sum(axis=1) for block in blocks()), np.zeros(seeds)) / samples
     estimate = mean_and_interval(of_seeds, confidence)
     if seeds < 2 or samples < 2:
         return Estimate(estimate.mean, estimate.std, math.nan, math.nan, seeds)
-    of_samples = np.mean(values, axis=0)
-    rest = values - of_seeds[:, np.newaxis] - of_samples + estimate.mean
+    between = interaction = 0.0
+    for block in blocks():
+        of_samples = np.mean(block, axis=0)
+        between += float(np.sum(np.square(of_samples - estimate.mean)))
+        rest = block - of_seeds[:, np.newaxis] - of_samples + estimate.mean
+        interaction += float(np.sum(np.square(rest)))
     # Mean squares of seeds, samples and interaction, their signs and degrees of freedom.
     freedom = np.array([seeds - 1, samples - 1, (seeds - 1) * (samples - 1)])
     squares = np.array(
         [
             samples * np.sum(np.square(of_seeds - estimate.mean)),
-            seeds * np.sum(np.square(of_samples - estimate.mean)),
-            np.sum(np.square(rest)),
+            seeds * between,
+            interaction,
         ]
     )
     means = squares / freedom

@@ -221,11 +221,12 @@ def over_samples_too(
     where splits vary (the interval over seeds covers samples, too), where there is no run, or
     where the metric is no mean over samples.
     """
-    of_runs = [[row.sample_errors for row in each] for each in (rows, baseline or ())]
-    if design.varies or not rows or any(errors is None for each in of_runs for errors in each):
+    of_runs = [row.sample_errors for row in (*rows, *(baseline or ()))]
+    errors = [each for each in of_runs if each is not None]
+    if design.varies or not rows or len(errors) < len(of_runs):
         return None
-    own, other = (np.array(each, dtype=np.float64) for each in of_runs)
-    return two_way_interval(own if baseline is None else own - other, confidence)
+    other = None if baseline is None else errors[len(rows) :]
+    return two_way_interval(errors[: len(rows)], confidence, other)
 
 
 def at_one_rms(summaries: Sequence[SettingSummary]) -> list[SettingSummary]:

@@ -22,6 +22,7 @@ from offset_autoencoder import paths
 Rows = NDArray[np.int64]
 
 CHUNK_VALUES = 1 << 24
+_BLOCK_VALUES = 1 << 20  # of what takes many times as much to compute: 8 MB in float64
 _CHUNK_ROWS = 1 << 20  # what is kept of each row (an id, a digest) takes memory, too
 # Fast memory holds a block of this many rows of usual width, a matrix product is still efficient.
 _BLOCK_ROWS = 4096
@@ -68,6 +69,14 @@ def chunks(x: Matrix, width: int = 0) -> Iterator[tuple[int, NDArray[Any]]]:
         chunk = x[start : start + rows]
         yield start, chunk
         release(chunk)
+
+
+def blocks(x: Matrix) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Iterate over chunks as :func:`chunks` does, in blocks of rows of a million values."""
+    size = max(1, _BLOCK_VALUES // max(1, x.shape[1]))
+    for first, chunk in chunks(x):
+        for start in range(0, len(chunk), size):
+            yield first + start, chunk[start : start + size]
 
 
 def first_where(
@@ -280,6 +289,10 @@ class TempArray:
         self._file.seek(0)
         values = np.frombuffer(self._file.read(), dtype=dtype, count=math.prod(shape))
         return values.reshape(shape, order=order)
+
+    def floats(self) -> NDArray[np.float32]:
+        """Everything written, (n,), where it was all float32."""
+        return np.asarray(self.array(np.dtype(np.float32), (len(self) // 4,)))
 
 
 def copied(

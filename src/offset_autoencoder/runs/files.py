@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +34,7 @@ CHECKPOINTS = ".checkpoints"
 """Folder of the run store that holds the checkpoints of runs in training."""
 
 _COLUMNS = ("epoch", "loss", "val_loss")
+_ID = re.compile(r"[0-9a-f]{64}")
 # DVC takes a file for unchanged that has kept its size and time: it would skip the stage.
 _AGAIN = "run dvc repro --force --single-item train"
 
@@ -144,7 +146,7 @@ def is_valid(folder: Path) -> bool:
     """
     try:
         saved = read_saved_run(folder)
-        if folder.name != saved.id:
+        if folder.name != saved.id:  # which may be no id at all
             return False
         if saved.digests:
             for name, digest in saved.digests.items():
@@ -163,13 +165,16 @@ def read_saved_run(folder: Path) -> SavedRun:
     """Read a run's spec.json.
 
     Raises:
-        InputError: where it is missing or damaged.
+        InputError: where it is missing, damaged, or another run's than the folder is named for.
     """
     document = read_json(folder / SPEC)
     try:
-        return SavedRun.parse(document)
+        saved = SavedRun.parse(document)
     except (KeyError, TypeError, ValueError):
         raise InputError(str(folder / SPEC), "is not the spec of a run", _AGAIN) from None
+    if folder.name != saved.id and _ID.fullmatch(folder.name):
+        raise InputError(str(folder / SPEC), f"is that of the run {saved.id[:12]}", _AGAIN)
+    return saved
 
 
 def read_finished_run(folder: Path) -> tuple[RunSpec, dict[str, NDArray[np.float32]]]:

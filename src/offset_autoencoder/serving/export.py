@@ -90,7 +90,7 @@ def save_model_folder(
 
 
 def test_mse(model: InferenceModel, data: PreparedData, table_folder: Path | None) -> float:
-    """Mean squared error over the scaled test split, gone through a chunk at a time.
+    """Mean squared error over the scaled test split, gone through a block at a time.
 
     The folder of the run's offset table is read where the model cannot compute its offset.
     """

@@ -36,7 +36,7 @@ from offset_autoencoder.evaluation.sample_errors import (
     errors_that_apply,
     thresholds,
 )
-from offset_autoencoder.io.arrays import chunks
+from offset_autoencoder.io.arrays import blocks
 from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.models.inference import KerasNetwork, load_network
 from offset_autoencoder.offsets import kind as checks
@@ -167,7 +167,7 @@ class InferenceModel:
     def split_errors(
         self, data: PreparedData, split: SplitName, table_folder: Path | None
     ) -> dict[str, Float32]:
-        """Error of each sample of a split, by metric, gone through a chunk at a time.
+        """Error of each sample of a split, by metric, gone through a block at a time.
 
         The folder of the run's offset table is read where the model cannot compute its offset.
         """
@@ -175,7 +175,7 @@ class InferenceModel:
         table, found = None, dict[str, list[Float32]]()
         if self.metadata.needs == "offset" and table_folder is not None:
             table = open_vectors(table_folder, read_info(table_folder), split)
-        for start, x in chunks(own.x):
+        for start, x in blocks(own.x):
             rows = slice(start, start + len(x))
             side: SideInputs = {"is_scaled": True, "ids": own.ids[rows]}
             if classes is not None and own.y is not None:

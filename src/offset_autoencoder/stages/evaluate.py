@@ -22,7 +22,7 @@ from offset_autoencoder.evaluation.results import (
     pictured_runs,
 )
 from offset_autoencoder.evaluation.run_evaluation import RunEvaluation
-from offset_autoencoder.evaluation.sample_errors import TestedSamples
+from offset_autoencoder.evaluation.sample_errors import ErrorStore, TestedSamples
 from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design
 from offset_autoencoder.evaluation.summary import RunRow
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, PREPARED, REPORTS
@@ -126,6 +126,7 @@ def evaluate_all(
     for run_id, (run, finished) in trained.items():
         by_split.setdefault(splits.key(run.seed), {})[run_id] = run, finished
     evaluations: dict[str, RunEvaluation] = {}
+    errors = ErrorStore()
     with progress("evaluating runs", len(trained), float(len(trained))) as report:
         for key, runs in by_split.items():
             data = splits.of(next(iter(runs.values()))[0].seed)
@@ -133,9 +134,12 @@ def evaluate_all(
             offsets = offsets_of(data, key)
             evaluated = run_evaluation.evaluate_runs(runs, offsets, samples, params.evaluate)
             for run_id, evaluation in evaluated:
-                evaluations[run_id] = evaluation
+                if evaluation.errors is not None:
+                    errors.add(run_id, evaluation.errors)
+                evaluations[run_id] = replace(evaluation, errors=None)
                 report(float(len(evaluations)), len(evaluations))
-    return evaluations
+    stored = errors.all()
+    return {name: replace(one, errors=stored.get(name)) for name, one in evaluations.items()}
 
 
 def samples_of(
