@@ -170,3 +170,9 @@ def test_labels_and_ids_beside_an_npy_are_files(elsewhere: Path) -> None:
         read("x.npy", id="few.npy")
     with pytest.raises(InputError, match=r"^--id: no such file: none\.npy"):
         read("x.npy", id="none.npy")
+
+
+def test_columns_that_are_missing_are_all_named(elsewhere: Path) -> None:
+    frame(20).to_csv("new.csv", index=False)
+    with pytest.raises(InputError, match="has no column 'a', 'b', some of the features of the mod"):
+        read("new.csv", trained_on=["a", "f1", "b"])

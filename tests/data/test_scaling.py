@@ -13,6 +13,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from offset_autoencoder.config.data_schema import Data
 from offset_autoencoder.data.samples import is_constant
 from offset_autoencoder.data.scaling import (
+    Clipping,
     apply_scale,
     fit_scale,
     inverse_scale,
@@ -199,10 +200,15 @@ def test_values_are_clipped_to_the_range_of_the_training_split(
     new = np.array([[-5.0, 99.0], [1.0, -3.0]])
     scale = fit_scale(Data(**OWN, scale=kind, clip=True), train)
     np.testing.assert_allclose(scale.apply(new), expected)
-    assert scale.arrays.clipped(new) == 3
-    assert scale.arrays.clipped(train) == 0
     free = fit_scale(Data(**OWN, scale=kind), train)
-    assert free.arrays.clipped(new) == 0
+    for arrays, x, expected_count in (
+        (scale.arrays, new, 3),
+        (scale.arrays, train, 0),
+        (free.arrays, new, 0),
+    ):
+        clipping = Clipping(arrays)
+        clipping.count(x)
+        assert clipping.values == expected_count
     np.testing.assert_array_equal(free.apply(train), scale.apply(train))
 
 
@@ -213,3 +219,31 @@ def test_values_are_clipped_to_the_range_of_the_training_split(
 def test_the_largest_magnitude_of_all_samples(values: list[float], divisor: float) -> None:
     assert largest_magnitude(np.array([values])) == divisor
     assert largest_magnitude(np.zeros((2, 2), np.uint8)) == 255
+
+
+@pytest.mark.parametrize("rows", [1, 4, 20])
+@pytest.mark.parametrize("scale", [MINMAX, UNIT])
+def test_clipped_values_are_counted_and_the_furthest_is_named(scale: Data, rows: int) -> None:
+    train = np.array([[0.0, -10, 5], [2, 10, 5]])
+    fitted = fit_scale(scale.model_copy(update={"clip": True}), train).arrays
+    x = np.tile([1.0, 0, 5], (20, 1))
+    x[3], x[7, 1], x[12, 0] = [-1, 11, 5], -110, 2 + 1e-7  # rounding is not counted
+    x[0, 2] = np.nan
+    clipping = Clipping(fitted)
+    for start in range(0, 20, rows):
+        clipping.count(x[start : start + rows], start)
+    text = clipping.text(20, "row {}, column {}".format)
+    if scale is MINMAX:
+        assert (clipping.values, clipping.samples) == (3, 2)
+        assert text.startswith("3 values in 2 of 20 samples are clipped")
+        assert "row 7, column 1, -110 beyond the range -10 to 10, 5 times its width" in text
+    else:
+        assert (clipping.values, clipping.samples) == (2, 2)
+    x[12, 2] = 6
+    clipping.count(x[12:13], 12)
+    if scale is MINMAX:
+        text = clipping.text(20, "row {}, column {}".format)
+        assert "row 12, column 2, 6 beyond the one value 5" in text
+    without = Clipping(fit_scale(scale, train).arrays)
+    without.count(x)
+    assert not without.values

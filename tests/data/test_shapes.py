@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from offset_autoencoder.config.data_schema import Data
-from offset_autoencoder.data.shapes import SampleShape
+from offset_autoencoder.data.shapes import SampleShape, axis_names
 from offset_autoencoder.errors import InputError
 
 
@@ -91,3 +91,31 @@ def test_what_stands_where_it_should_is_no_warning(own: tuple[int, ...], draw_se
 def test_a_shape_that_does_not_fit_is_one_line(keys: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         shape_of((12,), **keys)
+
+
+@pytest.mark.parametrize(
+    ("keys", "names"),
+    [
+        ({"sequence": [2, 2]}, ["step_0_channel_0", "step_0_channel_1", "step_1_channel_0", "..."]),
+        (
+            {"sequence": [2, 2], "first": True},
+            ["channel_0_step_0", "channel_0_step_1", "...", "..."],
+        ),
+        ({"sequence": [3, 1]}, ["step_0", "step_1", "step_2"]),
+        ({"image": [1, 2]}, ["column_0", "column_1"]),
+        ({"image": [2, 1, 2]}, ["row_0_channel_0", "row_0_channel_1", "row_1_channel_0", "..."]),
+        ({"image": [2, 2], "sequence": [2, 2]}, ["row_0_column_0", "row_0_column_1", "...", "..."]),
+        ({"image": [1, 2, 1], "first": True}, ["row_0", "row_1"]),
+        ({}, []),
+        ({"sequence": [1, 1]}, []),
+    ],
+)
+def test_values_are_named_by_their_axes_in_the_order_of_the_data(
+    keys: dict[str, Any], names: list[str]
+) -> None:
+    found = axis_names(
+        keys.get("image"), keys.get("sequence"), channels_first=keys.get("first", False)
+    )
+    assert len(found) == len(names)
+    for name, expected in zip(found, names, strict=True):
+        assert expected in (name, "...")

@@ -195,3 +195,47 @@ def test_model_files_that_do_not_suit(
 def test_keys_that_do_not_suit(keys: dict[str, Any], expected: str) -> None:
     with pytest.raises(ValueError, match=expected):
         EncoderOffset.model_validate(keys)
+
+
+def saved(raw: Path, **shape: Any) -> Any:
+    """An encoder of the input of a shape, within a model that was saved whole."""
+    layers, inputs = keras.layers, keras.Input(**shape)
+    flat = layers.GRU(6)(inputs) if len(inputs.shape) == 3 else inputs
+    encoder = keras.Model(inputs, layers.Dense(4)(flat), name="encoder")
+    keras.Model(inputs, layers.Dense(12)(encoder(inputs))).save(raw / "open.keras")
+    return encoder
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [{"batch_shape": (32, 12)}, {"shape": (None, 3)}, {"batch_shape": (32, None, 3)}],
+    ids=str,
+)
+def test_a_batch_that_is_fixed_and_steps_that_are_open(
+    tmp_path: Path, shape: dict[str, Any]
+) -> None:
+    own = saved(tmp_path, **shape)
+    state = fit(raw=tmp_path, path="open.keras", layer="encoder")
+    x = X if own.input_shape[1:] == (12,) else X.reshape(-1, 4, 3)
+    batches = [x[:32], x[32:64], np.concatenate([x[64:], x[:6]])]
+    expected = np.concatenate([np.asarray(own(batch)) for batch in batches])[:90]
+    np.testing.assert_allclose(apply(state), expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(apply(state, X[:1]), expected[:1], rtol=1e-4, atol=1e-6)
+
+
+def test_inputs_that_no_sample_fits(tmp_path: Path) -> None:
+    layers = keras.layers
+    pictures = keras.Input((None, None, 3))
+    codes = layers.Dense(4, name="code")(layers.GlobalAveragePooling2D()(pictures))
+    keras.Model(pictures, codes).save(tmp_path / "pictures.keras")
+    steps = keras.Input(batch_shape=(30, 4, 3))
+    codes = layers.Dense(4, name="code")(layers.GRU(3, stateful=True, name="memory")(steps))
+    keras.Model(steps, codes).save(tmp_path / "memory.keras")
+    saved(tmp_path, shape=(None, 5))
+    for path, layer, message in (
+        ("pictures", "code", r"maps \(n, any, any, 3\) to \(n, 4\), .* sides of 12 values in all"),
+        ("memory", "code", r"the batches before: 'memory' keeps its state \(save it with stateful"),
+        ("open", "encoder", r"maps \(n, any, 5\) to .* \(the model must take the 12 values"),
+    ):
+        with pytest.raises(InputError, match=message):
+            fit(raw=tmp_path, path=f"{path}.keras", layer=layer)

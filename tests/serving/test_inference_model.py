@@ -11,6 +11,9 @@ import pytest
 from sklearn.datasets import load_digits
 from tests.serving.small_project import DOCUMENT, runs_of
 
+from offset_autoencoder.cli.apply import apply_model
+from offset_autoencoder.cli.operations import Errors, Offsets, Reconstruct
+from offset_autoencoder.data.new_samples import ColumnOptions
 from offset_autoencoder.data.prepared import load_prepared
 from offset_autoencoder.data.preprocessing import Preprocessing
 from offset_autoencoder.errors import InputError
@@ -144,3 +147,23 @@ def test_axes_in_another_order_than_in_training_are_refused(
         return
     with pytest.raises(InputError, match=r"x: has samples of shape .*was trained on .*moveaxis"):
         metadata.check_axes("x", shape)
+
+
+def test_vectors_that_only_the_user_has_are_given_as_the_error_says(
+    project: Path, tmp_path: Path
+) -> None:
+    run, x = runs_of(project)["table"]["id"], load_digits().data[:5]
+    np.save(tmp_path / "new.npy", x)
+    paths = tmp_path / "new.npy", tmp_path / "out.npy"
+    for operation in (Errors, Reconstruct):
+        with pytest.raises(InputError, match=r"--offset: missing") as raised:
+            apply_model(operation, run, *paths, ColumnOptions(), force=True)
+        assert "np.save('vectors.npy', v), v of shape (5, 4), and --offset" in str(raised.value)
+        np.save(tmp_path / "vectors.npy", np.zeros((5, 4)))
+        offset = tmp_path / "vectors.npy"
+        apply_model(operation, run, *paths, ColumnOptions(), offset=offset, force=True)
+    with pytest.raises(InputError, match=r"vectors of known samples: .*errors take the new ones"):
+        apply_model(Offsets, run, *paths, ColumnOptions(), force=True)
+    with pytest.raises(InputError, match=r"offset=vectors of shape \(5, 4\)"):
+        open_run(run).reconstruct(x)
+    assert open_run(run).reconstruct(x, offset=np.zeros((5, 4))).shape == (5, 64)

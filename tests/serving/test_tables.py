@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 from pathlib import Path
@@ -19,7 +20,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from tests.serving.small_project import runs_of, untrained
 
 from offset_autoencoder.cli.apply import apply_model
-from offset_autoencoder.cli.operations import Encode, Reconstruct
+from offset_autoencoder.cli.operations import Encode, Errors, Offsets, Reconstruct
 from offset_autoencoder.data.new_samples import ColumnOptions
 from offset_autoencoder.data.prepared import load_prepared
 from offset_autoencoder.errors import InputError
@@ -163,8 +164,21 @@ def test_incomplete_rows_are_left_out(root: Path, capsys: pytest.CaptureFixture[
     )
     rows = table.index[table["mass"].isna()].tolist()
     note = f"note: {root}/new.csv: rows with a missing cell, left out (data.missing: drop): "
-    assert note + ", ".join(map(str, rows[:8])) in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert note + ", ".join(map(str, rows[:8])) in printed
+    assert "npy has no room for the numbers of the rows that are left" in printed
     complete = table.dropna()
+    for suffix in ("csv", "parquet"):
+        getattr(table, f"to_{suffix}")(f"new.{suffix}")
+        apply_model(
+            Errors,
+            model.metadata.run,
+            root / f"new.{suffix}",
+            root / f"e.{suffix}",
+            ColumnOptions(),
+        )
+        written = getattr(pd, f"read_{suffix}")(f"e.{suffix}")
+        assert written["row"].tolist() == complete.index.tolist()
     expected = model.reconstruct(model.features_of(complete))
     np.testing.assert_allclose(np.load("new.npy"), expected, rtol=1e-5, atol=1e-3)
     with pytest.raises(InputError, match="x: row 0, column 4 is nan"):
@@ -188,3 +202,54 @@ def test_features_that_are_left_of_an_array(root: Path) -> None:
     np.testing.assert_allclose(np.load("o.npy"), found, rtol=1e-6)
     document = json.loads((root / "served" / "served.json").read_text())
     assert document["preprocessing"]["kept"] == [0, 2, 4]
+
+
+def test_values_that_are_clipped_are_counted(
+    root: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    penguins().fillna(2000).to_csv("data/raw/x.csv", index=False)
+    make(root, "error", exclude=["note"])  # clipped, as it is a table
+    run = runs_of(root)["projection"]["id"]
+    save_model_folder(root / "served", open_run(run))
+    inside = penguins().fillna(2000).iloc[load_prepared().train.ids].reset_index(drop=True)
+    for new, count in ((inside, 0), (inside.copy(), 2)):
+        new.loc[range(1, 1 + count), "bill"] = 1e6
+        for suffix in ("csv", "parquet"):
+            getattr(new, f"to_{suffix}")(f"new.{suffix}")
+            for operation in (Encode, Errors, Offsets, Reconstruct):
+                paths = root / f"new.{suffix}", root / "out.csv"
+                capsys.readouterr()
+                apply_model(operation, run, *paths, ColumnOptions(), force=True)
+                said = capsys.readouterr().err.splitlines()
+                assert len(said) == (count > 0)
+                for line in said:
+                    assert line.startswith(f"warning: 2 values in 2 of {len(new)} samples are clip")
+                    assert f"new.{suffix}, row 1" in line
+                    assert "column 'bill', 1e+06 beyond the range" in line
+        for model in (open_run(run), load_model_folder(root / "served")):
+            caplog.clear()
+            model.errors(model.features_of(new))
+            assert len(caplog.messages) == (count > 0)
+            if count:
+                assert "furthest is x, row 1, column 'bill', 1e+06 beyond" in caplog.messages[0]
+
+
+@pytest.mark.parametrize("suffix", ["npy", "csv"])
+def test_values_of_a_series_are_named_by_step_and_channel(root: Path, suffix: str) -> None:
+    x = np.random.default_rng(0).random((40, 5, 2))
+    np.save("data/raw/x.npy", x)
+    np.savetxt("data/raw/x.csv", x.reshape(40, 10), delimiter=",")
+    keys: dict[str, Any] = {"header": False} if suffix == "csv" else {"channels": "last"}
+    keys |= {"path": f"x.{suffix}", "sequence_shape": [5, 2], "scale": "minmax", "clip": True}
+    make(root, "error", categorical="error", **keys)
+    run = runs_of(root)["plain"]["id"]
+    save_model_folder(root / "served", open_run(run))
+    for name in (run, str(root / "served")):
+        make_errors = functools.partial(Errors, per_feature=True)
+        source = root / "data" / "raw" / f"x.{suffix}"
+        apply_model(make_errors, name, source, root / "e.csv", ColumnOptions(), force=True)
+        errors = pd.read_csv("e.csv").filter(like="error_")
+        pairs = [(step, channel) for step in range(5) for channel in range(2)]
+        assert list(errors) == [f"error_step_{step}_channel_{channel}" for step, channel in pairs]
+        expected = open_run(run).errors(x, per_feature=True)
+        np.testing.assert_allclose(errors, expected, rtol=1e-4, atol=1e-7)

@@ -21,6 +21,7 @@ from offset_autoencoder.data.prepared import load_schema
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets.kind import apply_offset
 from offset_autoencoder.stages import evaluate, offsets, prepare
+from offset_autoencoder.stages.check import check
 from offset_autoencoder.tracking.served_models import champion_metric
 
 Experiment = Any  # conftest's, which tests cannot import
@@ -383,3 +384,22 @@ def test_a_design_counts_no_anomaly_among_what_could_be_trained_on(
     assert design.overlap == size["test"] / size["train"]
     others = size["validation"] + (~anomalies).sum()
     assert design.training_overlap == size["train"] / others
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("command", ["prepare", "check"])
+@pytest.mark.parametrize("clip", [None, True, False])
+def test_clipping_hides_anomalies(
+    experiment: Experiment, command: str, clip: bool | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_table(["ok", "ok", "ok", "bad"] * 30)
+    data = {**TABLE, "label": "kind", "scale": None, "clip": clip}
+    evaluated = {"anomaly": {"normal": ["ok"]}, "baselines": ["none"]}
+    if command == "prepare":
+        printed = prepared(experiment, data=data, evaluate=evaluated)
+    else:
+        experiment.write(**{**SECTIONS, "data": data, "evaluate": evaluated})
+        check()
+        printed = capsys.readouterr().out
+    hides = "warning: data.clip brings values beyond the range of the training split to its end"
+    assert (hides in printed) == (clip is not False)  # the default of tables clips

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from offset_autoencoder.data.prepared import PreparedData, PreparedSplit, load_p
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.offsets.kind import apply_offset
 from offset_autoencoder.offsets.table import load_table
+from offset_autoencoder.stages import prepare
 from offset_autoencoder.stages.offsets import main
 
 SIZES: dict[SplitName, int] = {"train": 20, "validation": 4, "test": 6}
@@ -182,3 +184,27 @@ def test_own_function_in_a_process_of_its_own(tmp_path: Path) -> None:
         "name 'missing' is not defined, at src/own/mine.py:2\n"
     )
     assert (OFFSETS / "mine" / "offset.json").read_bytes() == before
+
+
+def test_kinds_that_learn_say_from_how_many_splits(
+    experiment: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("data/raw").mkdir(parents=True)
+    np.save("data/raw/v.npy", np.zeros((1797, 4)))
+    kinds = {
+        "none": {"kind": "zero"},
+        "hash": {"kind": "hash"},
+        "code": {"kind": "class_code"},
+        "file": {"kind": "file", "path": "v.npy"},
+        "pca": {"kind": "pca"},
+        "projection": {"kind": "random_projection"},
+    }
+    models = {name: {"offset": name} for name in kinds}
+    for seeds in (2, 1):
+        experiment.write(offsets=kinds, models=models, seeds=seeds)
+        prepare.main()
+        for name in kinds:
+            capsys.readouterr()
+            main([name])
+            learns = seeds > 1 and name in ("pca", "projection")
+            assert (", fitted on 2 splits" in capsys.readouterr().out) == learns

@@ -554,3 +554,51 @@ def test_neither_tensorflow_nor_mlflow_is_imported(project: Path) -> None:
         "sys.exit(bool({'tensorflow', 'mlflow', 'keras'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "npz"])
+def test_text_that_hardly_tells_categories_or_differs_in_blanks_alone(
+    project: Path, suffix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = frame(40).drop(columns="name")
+    table["note"] = [f"seen at {i % 30}" for i in range(40)]
+    table["sex"] = np.array(["male", "Male", "female"])[np.arange(40) % 3]
+    table["day"] = np.array(["Mon", "mon ", "Tue", "Wed", "Thu"])[np.arange(40) % 5]
+    table["kind"] = np.array(["cat", "Cat", "cat ", "dog"])[np.arange(40) % 4]
+    keys: dict[str, Any] = {"path": f"x.{suffix}", "label": "kind", "scale": "minmax", "clip": True}
+    if suffix == "npz":
+        kinds, days = (np.array(table[name].tolist()) for name in ("kind", "day"))
+        np.savez("data/raw/x.npz", x=table[["u", "v", "w"]].to_numpy(), kind=kinds, day=days)
+    else:
+        keys["categorical"] = "one_hot"
+        options = {"index": False} if suffix == "csv" else {}
+        getattr(table, f"to_{suffix}")(f"data/raw/x.{suffix}", **options)
+    params(data=file(**keys), split={"group": "day", "stratify": False}, network={"latent_dim": 2})
+    main()
+    said = [line for line in capsys.readouterr().out.splitlines() if "warning" in line]
+    many = [line for line in said if "levels in 40 rows" in line]
+    alike = " that differ in blanks or capitals alone are not the same: "
+    assert any(
+        line.startswith(f"warning: labels{alike}'Cat' and 'cat' and 'cat ':") for line in said
+    )
+    assert any(f"groups (split.group){alike}'Mon' and 'mon ':" in line for line in said)
+    if suffix == "npz":
+        assert not many
+        return
+    (line,) = many
+    assert line.startswith("warning: column 'note' has 30 levels in 40 rows, each a feature of few")
+    assert line.endswith("set data.exclude: [note]")
+    assert any(f"levels of column 'sex'{alike}'Male' and 'male':" in line for line in said)
+    assert load_prepared().schema.input_dim == 3 + 30 + 3  # nothing is refused
+    mended = table.assign(kind=table["kind"].str.strip().str.lower())
+    for column in ("day", "sex"):
+        mended[column] = mended[column].str.strip().str.lower()
+    getattr(mended, f"to_{suffix}")(f"data/raw/x.{suffix}", **options)
+    params(
+        data=file(**keys, exclude=["note"]),
+        split={"group": "day", "stratify": False},
+        network={"latent_dim": 2},
+    )
+    main()
+    said = capsys.readouterr().out.splitlines()
+    assert not [line for line in said if "levels in" in line or alike in line]

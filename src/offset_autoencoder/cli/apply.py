@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from offset_autoencoder.config import load_params
 from offset_autoencoder.config.schema import Tracking
 from offset_autoencoder.data import new_samples
 from offset_autoencoder.data.preprocessing import Preprocessing
+from offset_autoencoder.data.scaling import UNSCALED, Clipping, apply_scale
 from offset_autoencoder.data.varying import load_splits
 from offset_autoencoder.errors import InputError, adding, first_names, printable
 from offset_autoencoder.io.arrays import ConcatenatedRows, blocks, chunks
@@ -65,20 +67,25 @@ def apply_model(
     check_output(output, source, force=force)
     with open_model(name) as model:
         facts, operation = model.metadata, make(model, is_scaled)
+        preprocessing = Preprocessing() if is_scaled else facts.preprocessing
         needs = operation.needs
         table = new_samples.read_new_samples(
             source,
             column_options,
             labelled=needs == "labels",
             trained_on=facts.columns,
-            preprocessing=Preprocessing() if is_scaled else facts.preprocessing,
+            preprocessing=preprocessing,
         )
         x = ConcatenatedRows((table.x,))
         if x.shape[1] != facts.input_dim:
             what = f"its samples have {x.shape[1]} features, the model takes {facts.input_dim}"
             raise InputError(table.origin, what)
         facts.check_axes(table.origin, table.x.shape[1:])
+        table = replace(table, columns=facts.feature_names(table.columns))
         columns = operation.columns(table.columns or [f"x_{i}" for i in range(facts.input_dim)])
+        lead = {} if table.ids is None else {"id": table.ids}
+        if not lead and preprocessing.missing == "drop":  # rows may be left out
+            lead = {"row": table.row_numbers}
         side_inputs = new_samples.choose_side_inputs(
             table,
             offset,
@@ -87,22 +94,32 @@ def apply_model(
             latent_dim=facts.latent_dim,
             text_ids=facts.text_ids,
         )
+        clipping = Clipping(UNSCALED if is_scaled else model.scale)
         with (
-            _output_file(output, columns, len(x), table.ids) as append,
+            _output_file(output, columns, len(x), lead) as append,
             progress(operation.progress, len(x), float(len(x))) as report,
         ):
             for start, chunk in chunks(x, len(columns)):
                 values = []
                 for first, block in blocks(chunk):
                     rows = slice(start + first, start + first + len(block))
-                    inputs: dict[str, Any] = {"is_scaled": is_scaled, "first_row": rows.start}
+                    clipping.count(block, rows.start)
+                    scaled = apply_scale(block, *clipping.scale)
+                    inputs: dict[str, Any] = {"is_scaled": True, "first_row": rows.start}
                     inputs |= {key: np.asarray(column[rows]) for key, column in side_inputs.items()}
-                    values.append(operation.values(block, inputs))
+                    values.append(operation.values(scaled, inputs))
                 append(np.concatenate(values), slice(start, rows.stop))
                 report(float(rows.stop), rows.stop)
     line = f"{output}: {len(x)} × {len(columns)}{operation.summary(len(x))}"
-    notes = (printable(f"note: {source}: {note}") for note in table.notes)
-    print("\n".join([*notes, line]))
+    notes = [*table.notes]
+    if table.dropped and output.suffix.lower() == ".npy":
+        notes.append(
+            "npy has no room for the numbers of the rows that are left: csv and parquet do"
+        )
+    print("\n".join([*(printable(f"note: {source}: {note}") for note in notes), line]))
+    if clipping.values:
+        text = f"warning: {clipping.text(len(x), table.location)}"
+        print(printable(text), file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -233,32 +250,35 @@ def check_output(output: Path, source: Path, *, force: bool) -> None:
 
 @contextlib.contextmanager
 def _output_file(
-    output: Path, columns: Sequence[str], rows: int, ids: NDArray[Any] | None
+    output: Path, columns: Sequence[str], rows: int, lead: Mapping[str, NDArray[Any]]
 ) -> Iterator[Append]:
     """Write float32 rows; the file appears at ``output`` when the block ends without an error.
 
-    ``ids``, ``(rows,)``, are the first column; npy has no room for them, nor for names of columns.
+    ``lead`` is the first column, ``(rows,)``, by its name, if there is one; npy has no room for it,
+    nor for names of columns.
     """
     if output.suffix.lower() == ".npy":
         with npy_writer(output, (rows, len(columns))) as writer:
             yield lambda block, _: writer.append(block)
     else:
-        with _table_writer(output, columns, ids) as append:
+        with _table_writer(output, columns, lead) as append:
             yield append
 
 
 @contextlib.contextmanager
 def _table_writer(
-    output: Path, columns: Sequence[str], ids: NDArray[Any] | None
+    output: Path, columns: Sequence[str], lead: Mapping[str, NDArray[Any]]
 ) -> Iterator[Append]:
     import pyarrow as pa
     from pyarrow import csv
     from pyarrow import parquet as pq
 
-    id_array = None if ids is None else pa.array(ids)
-    # A feature may have that name already.
-    id_name = "id" if "id" not in columns else "id_of_sample"
-    fields = [] if id_array is None else [pa.field(id_name, id_array.type)]
+    firsts = {
+        # A feature may have that name already.
+        name if name not in columns else f"{name}_of_sample": pa.array(values)
+        for name, values in lead.items()
+    }
+    fields = [pa.field(name, values.type) for name, values in firsts.items()]
     schema = pa.schema([*fields, *(pa.field(name, pa.float32()) for name in columns)])
     is_csv = output.suffix.lower() == ".csv"
     with (
@@ -267,7 +287,7 @@ def _table_writer(
     ):
 
         def append(block: Array, rows: slice) -> None:
-            arrays = [] if id_array is None else [id_array[rows]]
+            arrays = [values[rows] for values in firsts.values()]
             arrays += [pa.array(column) for column in np.ascontiguousarray(block.T)]
             writer.write_table(pa.table(arrays, schema=schema))
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.config import load_params
 from offset_autoencoder.config.offset_kinds import SideInput
-from offset_autoencoder.data.scaling import apply_scale
 from offset_autoencoder.errors import InputError, did_you_mean
 from offset_autoencoder.evaluation.metrics import METRICS, sample_metric
 from offset_autoencoder.evaluation.sample_errors import errors_of
@@ -26,7 +25,7 @@ class Operation:
     """A model's output for samples, as a table of float32 columns, chunk by chunk.
 
     Attributes:
-        is_scaled: Whether samples are as in ``data/prepared``.
+        is_scaled: Whether results are as in ``data/prepared``, as the samples then came.
     """
 
     progress: ClassVar[str]
@@ -45,18 +44,13 @@ class Operation:
             return features
         return [f"{self.prefix}_{i}" for i in range(self.model.metadata.latent_dim)]
 
-    def values(self, block: NDArray[Any], inputs: Mapping[str, Any]) -> Array:
-        """Next rows, (n, columns), of samples (n, D) and the inputs beside them."""
+    def values(self, x: Array, inputs: Mapping[str, Any]) -> Array:
+        """Next rows, (n, columns), of scaled samples (n, D) and the inputs beside them."""
         raise NotImplementedError
 
     def summary(self, samples: int) -> str:
         """Clause on all samples, once they are done."""
         return ""
-
-    def reconstructed(self, block: NDArray[Any], inputs: Mapping[str, Any]) -> tuple[Array, Array]:
-        """Samples and their reconstructions as the network sees them, both (n, D)."""
-        scaled = block if self.is_scaled else apply_scale(block, *self.model.scale)
-        return scaled, self.model.reconstruct(scaled, **{**inputs, "is_scaled": True})
 
 
 @dataclass
@@ -67,10 +61,10 @@ class Reconstruct(Operation):
     _squares: float = 0.0
     _values: int = 0
 
-    def values(self, block: NDArray[Any], inputs: Mapping[str, Any]) -> Array:
+    def values(self, x: Array, inputs: Mapping[str, Any]) -> Array:
         """See :meth:`Operation.values`."""
-        scaled, values = self.reconstructed(block, inputs)
-        self._squares += float(np.square(values - scaled.astype(np.float64)).sum())
+        values = self.model.reconstruct(x, **inputs)
+        self._squares += float(np.square(values - x.astype(np.float64)).sum())
         self._values += values.size
         return values if self.is_scaled else self.model.inverse_scale(values).astype(np.float32)
 
@@ -90,9 +84,9 @@ class Encode(Operation):
         """Nothing."""
         return None
 
-    def values(self, block: NDArray[Any], inputs: Mapping[str, Any]) -> Array:
+    def values(self, x: Array, inputs: Mapping[str, Any]) -> Array:
         """See :meth:`Operation.values`."""
-        return self.model.encode(block, **inputs)
+        return self.model.encode(x, **inputs)
 
 
 @dataclass
@@ -102,13 +96,17 @@ class Offsets(Operation):
     progress, prefix = "computing offsets of samples", "offset"
 
     def __post_init__(self) -> None:
-        if self.model.metadata.offset_kind is None:
-            what = "adds no offset that is computed beforehand: there is none to write"
-            raise InputError(f"model {self.model.metadata.run[:12]}", what)
+        facts = self.model.metadata
+        what, hint = "adds no offset that is computed beforehand: there is none to write", None
+        if facts.needs == "offset":
+            what = "its offset is a file of vectors of known samples: none are computed of new ones"
+            hint = "reconstruct and errors take the new ones' as --offset vectors.npy"
+        if facts.offset_kind is None or hint:
+            raise InputError(f"model {facts.run[:12]}", what, hint)
 
-    def values(self, block: NDArray[Any], inputs: Mapping[str, Any]) -> Array:
+    def values(self, x: Array, inputs: Mapping[str, Any]) -> Array:
         """See :meth:`Operation.values`."""
-        return self.model.offset(block, **inputs)
+        return self.model.offset(x, **inputs)
 
 
 @dataclass
@@ -156,9 +154,9 @@ class Errors(Operation):
             *([f"error_{name}" for name in features] if self.per_feature else []),
         ]
 
-    def values(self, block: NDArray[Any], inputs: Mapping[str, Any]) -> Array:
+    def values(self, x: Array, inputs: Mapping[str, Any]) -> Array:
         """See :meth:`Operation.values`."""
-        pair = self.reconstructed(block, inputs)
+        pair = x, self.model.reconstruct(x, **inputs)
         parts = [errors_of(name, *pair) for name in dict.fromkeys([self._metric, "mse"])]
         if self._bounds:
             exceeds = parts[0][:, np.newaxis] > np.array([*self._bounds.values()])

@@ -42,14 +42,18 @@ def read_anomaly(
     return {**sections, "data": data, "evaluate": {**evaluate, "anomaly": anomaly}}
 
 
-def normal_classes(anomaly: Anomaly, classes: Sequence[int | str] | None) -> NDArray[np.int64]:
-    """Indices of the normal ones among the classes of the data, ascending.
+def find_anomalies(
+    anomaly: Anomaly | None, y: NDArray[np.int64] | None, classes: Sequence[int | str] | None
+) -> NDArray[np.bool_] | None:
+    """Mark the anomalies among samples whose classes are y ``(n,)``; None where none are sought.
 
     Raises:
         InputError: where the data have no classes, or one alone; where a normal class is none of
             them, or all are normal.
     """
-    if classes is None:
+    if anomaly is None:
+        return None
+    if y is None or classes is None:
         mend = "name where the data have classes, in evaluate.anomaly.label"
         raise InputError(_WHERE, "needs labels that are classes, and the data have none", mend)
     if len(classes) == 1:
@@ -69,4 +73,4 @@ def normal_classes(anomaly: Anomaly, classes: Sequence[int | str] | None) -> NDA
     if len(found) == len(classes):
         what = f"names all {len(classes)} classes: there is no anomaly to detect"
         raise InputError(f"{_WHERE}.normal", what, "leave out the classes that are anomalies")
-    return np.array(sorted(found), dtype=np.int64)
+    return np.isin(y, sorted(found), invert=True)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from offset_autoencoder.config import Params
+from offset_autoencoder.config.data_schema import SPLITS, SplitName
 from offset_autoencoder.config.registries import LOSSES
-from offset_autoencoder.data.prepared import LEFT_OUT, PartName, SplitRows, SplitStatistics
+from offset_autoencoder.data.prepared import Schema, SplitStatistics
 from offset_autoencoder.data.samples import Samples
 from offset_autoencoder.data.scaling import Scale, survey
+from offset_autoencoder.data.splits import LEFT_OUT, PartName, SplitRows, split_leakage
 from offset_autoencoder.errors import InputError, Obstacles, first_names
 from offset_autoencoder.io.arrays import Matrix, chunks, first_not_finite, first_where
 
 _SUM_TOLERANCE = 1e-4
 _SHARE, _FEW = 0.95, 4  # of the variance, in less than one feature of four
 _NAMED = 3
-_LINEAR = "network.loss: mean_squared_error and network.output: linear"
+LINEAR = "network.loss: mean_squared_error and network.output: linear"
 
 
 @dataclass(frozen=True)
@@ -26,17 +30,26 @@ class WrittenSplits:
     """Train, validation and test of a seed, or of all, as they are written.
 
     Attributes:
+        folder: Folder of the splits.
+        schema: Without the range, which is that of all seeds.
         x: Scaled samples of each split, float32.
         seed: The seed whose splits they are; None where they are those of all.
         samples: The data set as it came, and ``rows`` of it in each split.
     """
 
+    folder: Path
+    schema: Schema
     x: Mapping[PartName, Matrix]
     seed: int | None
     samples: Samples
     rows: SplitRows
     scale: Scale
     statistics: dict[PartName, SplitStatistics]
+
+    @functools.cached_property
+    def leakage(self) -> Mapping[SplitName, int]:
+        """Number of samples of a split that stand in an earlier one, too."""
+        return split_leakage({name: self.statistics[name].samples for name in SPLITS})
 
     def title(self, name: PartName) -> str:
         """``"test split of seed 3"``."""
@@ -127,41 +140,39 @@ def _into_unit_interval(x: Matrix, scale: str, section: str) -> str:
     return ", or ".join([*ways, f"{section}.loss: mean_squared_error with output: linear"])
 
 
-def _check_non_negative(splits: Sequence[WrittenSplits], needs: str, section: str) -> None:
-    scale = splits[0].scale.kind
+def _first_below_0(splits: Sequence[WrittenSplits]) -> tuple[str, str] | None:
+    """Place of the first value below 0, and it; None where there is none."""
     for own in splits:
         for name, part in own.statistics.items():
-            if part.low >= 0:
-                continue
-            cell = first_where(own.x[name], lambda block: block < 0)
-            assert cell is not None
-            ways = "none or unit" if scale == "standard" else "minmax with data.clip: true"
-            mend = f"set data.scale: {ways}, or "
-            mend += f"{section}.loss: mean_squared_error with output: linear"
-            value = own.x[name][cell[0] : cell[0] + 1][0, cell[1]]
-            what = f"{value:g} in the {own.title(name)}, scaled by data.scale: "
-            what += f"{scale}, is below 0, {needs}"
-            raise InputError(own.location(name, *cell), what, mend)
+            if part.low < 0:
+                cell = first_where(own.x[name], lambda block: block < 0)
+                assert cell is not None
+                value = own.x[name][cell[0] : cell[0] + 1][0, cell[1]]
+                return own.location(name, *cell), f"{value:g} in the {own.title(name)}"
+    return None
+
+
+def _check_non_negative(splits: Sequence[WrittenSplits], needs: str, section: str) -> None:
+    if (found := _first_below_0(splits)) is not None:
+        scale = splits[0].scale.kind
+        ways = "none or unit" if scale == "standard" else "minmax with data.clip: true"
+        mend = f"set data.scale: {ways}, or {section}.loss: mean_squared_error with output: linear"
+        what = f"{found[1]}, scaled by data.scale: {scale}, is below 0, {needs}"
+        raise InputError(found[0], what, mend)
 
 
 def _check_distributions(splits: Sequence[WrittenSplits], needs: str, section: str) -> None:
     hint = f"scale the rows so and set data.scale: none, or take another {section}.loss"
-    for own in splits:
-        for name in own.statistics:
-            title = own.title(name)
-            for start, chunk in chunks(own.x[name]):
-                if len(negative := np.argwhere(chunk < 0)):
-                    row, feature = negative[0].tolist()
-                    what = (
-                        f"{chunk[row, feature]:g} in the {title} is not a probability (0 or more)"
-                    )
-                    place = own.location(name, start + row, feature)
-                    raise InputError(place, f"{what}, {needs}", hint)
-                sums = chunk.sum(axis=1, dtype=np.float64)
-                if len(odd := (np.abs(sums - 1) > _SUM_TOLERANCE).nonzero()[0]):
-                    row = int(odd[0])
-                    what = f"sums to {sums[row]:g} in the {title}, not to 1, {needs}"
-                    raise InputError(own.location(name, start + row), what, hint)
+    if (found := _first_below_0(splits)) is not None:
+        what = f"{found[1]} is not a probability (0 or more), {needs}"
+        raise InputError(found[0], what, hint)
+    for own, name in [(each, name) for each in splits for name in each.statistics]:
+        for start, chunk in chunks(own.x[name]):
+            sums = chunk.sum(axis=1, dtype=np.float64)
+            if len(odd := (np.abs(sums - 1) > _SUM_TOLERANCE).nonzero()[0]):
+                row = int(odd[0])
+                what = f"sums to {sums[row]:g} in the {own.title(name)}, not to 1, {needs}"
+                raise InputError(own.location(name, start + row), what, hint)
 
 
 def _losses(params: Params) -> dict[str, tuple[str, str]]:
@@ -194,7 +205,7 @@ def unlike_sizes_warning(
         or features == 1
     ):
         return []
-    *_, stddev = survey(train, moments=True)
+    *_, stddev = survey(train, moments=True, fill=scale.arrays.fill)
     if not 0 < stddev.max() < np.inf:
         return []
     shares = np.square(stddev / stddev.max())
@@ -209,6 +220,6 @@ def unlike_sizes_warning(
     )
     carry = f"{count} of {features} features carr{'ies' if count == 1 else 'y'} "
     carry += f"{100 * shares[order[:count]].sum():.3g} % of the variance"
-    mend = f"set data.scale: standard with {_LINEAR}, or data.scale: minmax with data.clip: true"
+    mend = f"set data.scale: standard with {LINEAR}, or data.scale: minmax with data.clip: true"
     line = f"warning: under data.scale: {scale.kind} {carry} ({names}), and so of the error: {mend}"
     return [line]

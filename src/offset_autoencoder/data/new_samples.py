@@ -15,10 +15,11 @@ from offset_autoencoder.config.data_schema import Data, Split
 from offset_autoencoder.data.preprocessing import Preprocessing
 from offset_autoencoder.data.readers import base, find_reader, read_table, roles_apart
 from offset_autoencoder.data.readers.base import ColumnRoles, Table
-from offset_autoencoder.errors import InputError, did_you_mean
+from offset_autoencoder.errors import InputError, did_you_mean, first_names
 from offset_autoencoder.io.files import open_npy, special_file
 from offset_autoencoder.paths import PARAMS
 
+_NAMED = 100
 _NO_PREPROCESSING = Preprocessing()
 _OPTIONS = base.RoleKeys(
     features="--features",
@@ -119,17 +120,13 @@ def _choose_arrays(
     names: Sequence[str], roles: ColumnRoles, data: Data, features: str | None
 ) -> ColumnRoles:
     """Roles of the arrays: by the options, then by params.yaml."""
+    array = features or _one_of(names, data.features)
+    label, identity = roles.label or _one_of(names, data.label), roles.id or _one_of(names, data.id)
+    return replace(roles, features=None if array is None else (array,), label=label, id=identity)
 
-    def in_file(name: object) -> str | None:
-        return name if isinstance(name, str) and name in names else None
 
-    array = features or in_file(data.features)
-    return replace(
-        roles,
-        features=None if array is None else (array,),
-        label=roles.label or in_file(data.label),
-        id=roles.id or in_file(data.id),
-    )
+def _one_of(names: Sequence[str], name: object) -> str | None:
+    return name if isinstance(name, str) and name in names else None
 
 
 def _choose_columns(
@@ -146,23 +143,20 @@ def _choose_columns(
     nothing in it.
     """
     (data, split), names = settings, columns.names
-
-    def in_file(name: object) -> str | None:
-        return name if isinstance(name, str) and name in names else None
-
     apart = roles_apart(path, roles)
     roles.without(apart).check_names(names, str(path), "column")
-    label, identity = roles.label or in_file(data.label), roles.id or in_file(data.id)
-    no_features = (label, identity, *map(in_file, (data.split, split.group, split.order)))
-    others = {name for name in no_features if name is not None} - {*apart.values()}
+    label, identity = roles.label or _one_of(names, data.label), roles.id or _one_of(names, data.id)
+    kept = (_one_of(names, name) for name in (data.split, split.group, split.order))
+    others = {name for name in (label, identity, *kept) if name is not None} - {*apart.values()}
     features, source = None if trained_on is None else tuple(trained_on), "the model"
     if named_features is not None:
         features = columns.expand(name.strip() for name in named_features.split(","))
         source = "--features"
+    if missing := [name for name in features or () if name not in names]:
+        what = f"has no column {first_names(map(repr, missing), _NAMED)}, "
+        what += f"{'one' if len(missing) == 1 else 'some'} of the features of {source}"
+        raise InputError(str(path), what, did_you_mean(missing[0], names))
     for name in features or ():
-        if name not in names:
-            what = f"has no column {name!r}, one of the features of {source}"
-            raise InputError(str(path), what, did_you_mean(name, names))
         if name in others:
             what = f"column {name!r} is no feature: it is label, id, split, group or order"
             raise InputError(str(path), what)
@@ -202,12 +196,17 @@ def choose_side_inputs(
         return {}
     if needs == "offset":
         what = "missing: the model's offset is a file of vectors for known samples"
-        raise InputError(
-            "--offset", what, "reconstruct and errors take a file of those of new ones"
+        mend = "give those of the new ones, unscaled, a row per sample, by import numpy as np; "
+        mend += (
+            f"np.save('vectors.npy', v), v of shape {(len(table.x) + table.dropped, latent_dim)}"
         )
+        raise InputError("--offset", what, f"{mend}, and --offset vectors.npy")
     values: NDArray[Any] | None = getattr(table, needs)
     if values is None:
         what = f"missing: the model's offset, {offset_kind}, asks for the samples' {needs}"
-        hint = f"name where {table.origin} has them"
-        raise InputError(f"--{needs.removesuffix('s')}", what, hint)
+        option = f"--{needs.removesuffix('s')}"
+        hint = (
+            f"name where {table.origin} has them, {option} NAME, or a file of them, {option} y.npy"
+        )
+        raise InputError(option, what, hint)
     return {needs: values.astype(np.str_) if needs == "ids" and text_ids else values}

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from offset_autoencoder import paths
 from offset_autoencoder.config.data_schema import SPLITS, SplitName
 from offset_autoencoder.data.preprocessing import Preprocessing
-from offset_autoencoder.data.scaling import Scale, ScaleArrays
-from offset_autoencoder.data.splits import Digests, sample_digests
+from offset_autoencoder.data.scaling import Clipping, Scale, ScaleArrays
+from offset_autoencoder.data.splits import LEFT_OUT, Digests, PartName, SplitRows, sample_digests
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io import files
 from offset_autoencoder.io.arrays import ConcatenatedRows, Rows, chunks, reorder
@@ -23,12 +23,6 @@ from offset_autoencoder.io.arrays import ConcatenatedRows, Rows, chunks, reorder
 FLOAT32_BYTES = 4  # of a value as prepared
 
 REMEDY = "run dvc repro --force prepare"
-
-LEFT_OUT: Literal["left_out"] = "left_out"
-PartName = SplitName | Literal["left_out"]
-"""A split, or what is in none: samples of no normal class that would be trained on."""
-
-SplitRows = Mapping[PartName, Rows]
 
 
 @dataclass(frozen=True)
@@ -126,19 +120,28 @@ class PreparedData:
         return splits if self.left_out is None else {**splits, LEFT_OUT: self.left_out}
 
 
-@dataclass(frozen=True)
+@dataclass
 class SplitStatistics:
     """Extremes of a split's scaled values (NaN where a value is), and digests.
 
-    ``samples`` holds a digest of each sample, ``sha256`` is that of x as written, ``clipped`` the
-    number of values that were.
+    ``samples`` has room for a digest of each sample, of which ``n`` are known yet; ``sha256`` is
+    that of x as written, ``clipped`` the number of values that were.
     """
 
-    low: float
-    high: float
     samples: Digests
-    sha256: str
+    low: float = np.inf
+    high: float = -np.inf
+    sha256: str = ""
     clipped: int = 0
+    n: int = 0
+
+    def add(self, x: NDArray[np.float32]) -> None:
+        """Go on with the next samples, ``(k, D)``."""
+        # NumPy's minimum, since Python's own drops NaN.
+        self.low = float(np.minimum(self.low, x.min()))
+        self.high = float(np.maximum(self.high, x.max()))
+        self.samples[self.n : self.n + len(x)] = sample_digests(x)
+        self.n += len(x)
 
 
 def in_order(
@@ -172,9 +175,10 @@ def write_splits(
 
     The rows of each split ascend; ``report`` is called with the number of rows read so far.
     """
-    low, high = dict.fromkeys(rows, np.inf), dict.fromkeys(rows, -np.inf)
-    samples = {name: np.empty(len(part), dtype=np.uint64) for name, part in rows.items()}
-    clipped = dict.fromkeys(rows, 0)
+    statistics = {
+        name: SplitStatistics(np.empty(len(part), np.uint64)) for name, part in rows.items()
+    }
+    clipping = {name: Clipping(scale.arrays) for name in rows}
     with contextlib.ExitStack() as stack:
         writers = {}
         for name, part in rows.items():
@@ -186,20 +190,14 @@ def write_splits(
                 if first == end:
                     continue
                 raw = chunk[part[first:end] - start]
-                clipped[name] += scale.arrays.clipped(raw)
+                clipping[name].count(raw)
                 scaled = scale.apply(raw)
-                # Of NumPy's, since Python's own drop NaN.
-                low[name] = np.minimum(low[name], scaled.min())
-                high[name] = np.maximum(high[name], scaled.max())
-                samples[name][first:end] = sample_digests(scaled)
+                statistics[name].add(scaled)
                 writers[name].append(scaled)
             report(start + len(chunk))
-    return {
-        name: SplitStatistics(
-            float(low[name]), float(high[name]), samples[name], writer.digest, clipped[name]
-        )
-        for name, writer in writers.items()
-    }
+    for name, writer in writers.items():
+        statistics[name].sha256, statistics[name].clipped = writer.digest, clipping[name].values
+    return statistics
 
 
 def load_prepared(folder: Path | str = paths.PREPARED) -> PreparedData:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from offset_autoencoder.config.data_schema import Complex
 from offset_autoencoder.errors import InputError, did_you_mean, first_names
-from offset_autoencoder.io.arrays import ConcatenatedRows, TempArray, chunks, reorder
+from offset_autoencoder.io.arrays import ConcatenatedRows, TempArray, chunks, copied, reorder
 
 if TYPE_CHECKING:  # commands that read no data import no readers
     from offset_autoencoder.data.readers.base import Table
@@ -76,7 +76,9 @@ class Preprocessing:
                 line = f"with a missing cell, left out (data.missing: drop): {first_names(rows)}"
                 notes.append(f"row{'s' * (len(rows) > 1)} {line}")
         if self.kept is not None:
-            table = replace(table, x=self.choose_features(table.x))
+            x = self.choose_features(table.x)
+            kept = table.kept if x is table.x else np.array(self.kept)
+            table = replace(table, x=x, kept=kept)
         return replace(table, notes=tuple(notes))
 
 
@@ -178,6 +180,8 @@ def drop_incomplete(table: Table) -> Table:
     Raises:
         InputError: where no row is left.
     """
+    from offset_autoencoder.data.readers.base import ROLES
+
     x = ConcatenatedRows((table.x,))
     if x.dtype.kind != "f":
         return table
@@ -189,8 +193,8 @@ def drop_incomplete(table: Table) -> Table:
         mend = "set data.missing: mean or median, or leave columns out: data.exclude"
         raise InputError(table.origin, "has a missing cell in every row", mend)
     roles: dict[str, Any] = {
-        role: None if (values := getattr(table, role)) is None else values[rows]
-        for role in ("labels", "ids", "splits", "groups", "orders")
+        f"{role}s": None if (values := getattr(table, f"{role}s")) is None else values[rows]
+        for role in ROLES
     }
     x_left = reorder(x, rows).parts[0].reshape(len(rows), *table.x.shape[1:])
     dropped = len(x) - len(rows)
@@ -199,8 +203,7 @@ def drop_incomplete(table: Table) -> Table:
 
 def choose_features(table: Table, kept: NDArray[np.int64]) -> Table:
     """Some features ``(k,)`` of a table, by index."""
-    chosen = TempArray()
-    for _, chunk in chunks(x := ConcatenatedRows((table.x,))):
-        chosen.write(chunk[:, kept])
+    x = ConcatenatedRows((table.x,))
+    chosen = copied((chunk[:, kept] for _, chunk in chunks(x)), x.dtype, (len(x), len(kept)))
     columns = None if table.columns is None else tuple(table.columns[i] for i in kept)
-    return replace(table, x=chosen.array(x.dtype, (len(x), len(kept))), columns=columns, kept=kept)
+    return replace(table, x=chosen, columns=columns, kept=kept)

@@ -19,7 +19,7 @@ from offset_autoencoder.data.preprocessing import (
     drop_incomplete,
     encode_categories,
 )
-from offset_autoencoder.data.readers.base import Table
+from offset_autoencoder.data.readers.base import ROLES, Table
 from offset_autoencoder.data.readers.role_values import check_classes
 from offset_autoencoder.data.scaling import survey
 from offset_autoencoder.data.shapes import SampleShape
@@ -99,8 +99,8 @@ def load_samples(
     if data.missing == "drop":
         tables = tuple(map(drop_incomplete, tables))
     x = ConcatenatedRows(tuple(table.x for table in tables))
-    labels = _join([table.labels for table in tables])
-    ids = _join([table.ids for table in tables])
+    of_role = {role: _join([getattr(table, f"{role}s") for table in tables]) for role in ROLES}
+    labels, ids, orders = (of_role[role] for role in ("label", "id", "order"))
     y = classes = None
     if labels is not None:
         values, indices = np.unique(labels, return_inverse=True)
@@ -112,14 +112,13 @@ def load_samples(
         ids_given=ids is not None,
         y=y,
         classes=classes,
-        splits=_join([table.splits for table in tables]),
+        splits=of_role["split"],
         shape=SampleShape.of(data, tables[0].x.shape[1:], x.shape[1], draw_series=draw_series),
         tables=tables,
         preprocessing=Preprocessing(data.missing, levels, complex=data.complex),
-        groups=_join([table.groups for table in tables]),
+        groups=of_role["group"],
     )
     _check_unique(samples)
-    orders = _join([table.orders for table in tables])
     moments = None if orders is None else as_moments(orders, samples.location)
     return replace(samples, moments=moments)
 

@@ -53,11 +53,63 @@ class ScaleArrays(NamedTuple):
             np.array_equal(array, others[name]) for name, array in own.items()
         )
 
-    def clipped(self, x: NDArray[Any]) -> int:
-        """Number of raw values ``(n, D)`` beyond the range that is not clipped."""
-        if self.low is None or self.high is None:
-            return 0
-        return int(np.count_nonzero(x < self.low) + np.count_nonzero(x > self.high))
+
+UNSCALED = ScaleArrays(np.zeros(1), np.ones(1))
+"""Scale of samples that are scaled already."""
+
+
+@dataclass
+class Clipping:
+    """Values of raw samples that a scale clips, counted chunk by chunk.
+
+    Those that are beyond the range by less than a millionth of it, as rounding leaves them, are
+    not counted.
+
+    Attributes:
+        values: Their number; ``samples`` is that of the samples with any.
+        furthest: Widths of the range by which the one furthest out is beyond it, infinite where all
+            training samples have one value; its row, feature and value, and the ends of the range.
+    """
+
+    scale: ScaleArrays
+    values: int = 0
+    samples: int = 0
+    furthest: tuple[float, int, int, float, float, float] = (0.0, 0, 0, 0.0, 0.0, 0.0)
+
+    def count(self, x: NDArray[Any], first_row: int = 0) -> None:
+        """Count those of raw samples ``(n, D)``, of which the first is row ``first_row``."""
+        low, high = self.scale.low, self.scale.high
+        if low is None or high is None:
+            return
+        low, high = (np.broadcast_to(end, x.shape[1]) for end in (low, high))
+        margin = 1e-6 * np.where(low < high, high - low, np.abs(low))
+        rows, features = np.nonzero((x < low - margin) | (x > high + margin))
+        if not len(rows):
+            return
+        self.values += len(rows)
+        self.samples += len(np.unique(rows))
+        values, low, high = x[rows, features].astype(np.float64), low[features], high[features]
+        with np.errstate(divide="ignore", over="ignore"):
+            widths = np.maximum(low - values, values - high) / (high - low)
+        i = int(np.argmax(widths))
+        place = first_row + int(rows[i]), int(features[i])
+        ends = float(values[i]), float(low[i]), float(high[i])
+        self.furthest = max(self.furthest, (float(widths[i]), *place, *ends))
+
+    def text(self, samples: int, location: Callable[[int, int], str]) -> str:
+        """Sentence on the clipped values, of which there are some, of so many samples.
+
+        ``location`` is a function from row and feature to the place of a value.
+        """
+        widths, row, feature, value, low, high = self.furthest
+        end = f"the range {low:g} to {high:g}, {widths:.3g} times its width"
+        text = (
+            f"{self.values} value{'s' * (self.values > 1)} in {self.samples} of {samples} samples "
+        )
+        text += "are clipped to the range of the training split (data.clip), which hides how far "
+        text += f"beyond it they are: furthest is {location(row, feature)}, {value:g} beyond "
+        text += end if low < high else f"the one value {low:g}"
+        return f"{text}; a model trained under data.clip: false shows it"
 
 
 @dataclass(frozen=True)
@@ -78,35 +130,6 @@ class Scale:
     def apply(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """Scale raw samples; see :func:`apply_scale`."""
         return apply_scale(x, *self.arrays)
-
-    def equals(self, other: Scale) -> bool:
-        """True if another scale gives every value the same."""
-        return self.arrays.equals(other.arrays)
-
-
-@dataclass(frozen=True)
-class Filled:
-    """A matrix ``(n, D)`` with a fill ``(D,)`` in the place of what is missing (NaN)."""
-
-    x: Matrix
-    fill: Float64
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """``(n, D)``."""
-        return self.x.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Dtype of the values."""
-        return self.x.dtype
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def __getitem__(self, rows: slice, /) -> NDArray[Any]:
-        """Consecutive rows, filled."""
-        return fill_missing(self.x[rows], self.fill)
 
 
 def fit_scale(
@@ -143,13 +166,12 @@ def fit_scale(
     kind, fill = data.scale or "unit", None
     if data.missing in ("mean", "median"):
         fill = _fit_fill(train, data.missing)
-        train = Filled(train, fill)
     by_feature = kind in ("minmax", "standard")
     divisor = (full_scale or _FULL_SCALE.get(train.dtype.name)) if kind == "unit" else 1.0
     if not by_feature and not data.clip and divisor is not None:
         return _by_one_divisor(kind, divisor, fill)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        low, high, mean, stddev = survey(train, moments=kind == "standard")
+        low, high, mean, stddev = survey(train, moments=kind == "standard", fill=fill)
         ends = (low, high) if by_feature else (low.min(keepdims=True), high.max(keepdims=True))
         limits = ends if data.clip else (None, None)
         if not by_feature:
@@ -213,23 +235,17 @@ def _fit_fill(train: Matrix, by: str) -> Float64:
     return fill
 
 
-def apply_scale(
-    x: NDArray[Any],
-    shift: Float64,
-    factor: Float64,
-    fill: Float64 | None = None,
-    low: Float64 | None = None,
-    high: Float64 | None = None,
-) -> NDArray[np.float32]:
+def apply_scale(x: NDArray[Any], *arrays: Any) -> NDArray[np.float32]:
     """Scale raw samples as the training split was: ``(x − shift) · factor``, filled and clipped.
 
     Computed in float64 block by block, then rounded to float32; a value too large
     for float32 becomes infinite. Samples ``(n, D)`` of any numeric dtype, or images ``(n, ...)``,
-    become ``(n, D)`` in C order; the others are the fields of :class:`ScaleArrays`.
+    become ``(n, D)`` in C order; ``arrays`` are the fields of :class:`ScaleArrays`.
 
     Raises:
         InputError: where the samples have not D features.
     """
+    shift, factor, fill, low, high = ScaleArrays(*arrays)
     if x.ndim < 2 or shift.size not in (1, int(np.prod(x.shape[1:]))):
         what = f"have shape {x.shape}, expected (samples, {shift.size})"
         raise InputError("samples to scale", what)
@@ -263,17 +279,18 @@ def _blocks(x: NDArray[Any]) -> Iterator[slice]:
     return (slice(start, start + rows) for start in range(0, len(x), rows))
 
 
-def survey(x: Matrix, *, moments: bool) -> tuple[Float64, ...]:
+def survey(x: Matrix, *, moments: bool, fill: Float64 | None = None) -> tuple[Float64, ...]:
     """Minimum and maximum and, where requested, mean and standard deviation of each feature.
 
-    Missing values (NaN) do not count in the first two: of a feature that has no other they are
-    infinite. Computed in one pass; means and sums of squared deviations of blocks are joined as in
-    Chan, Golub & LeVeque 1983, Am. Stat. 37, 242.
+    Missing values (NaN) are filled, if there is a fill; else they do not count in the first two: of
+    a feature that has no other they are infinite. Computed in one pass; means and sums of squared
+    deviations of blocks are joined as in Chan, Golub & LeVeque 1983, Am. Stat. 37, 242.
     """
     features = x.shape[1]
     low, high = np.full(features, np.inf), np.full(features, -np.inf)
     mean, squares, rows = np.zeros(features), np.zeros(features), 0
-    for _, chunk in chunks(x):
+    for _, block_of_rows in chunks(x):
+        chunk = fill_missing(block_of_rows, fill)
         np.fmin(low, np.fmin.reduce(chunk, axis=0), out=low)
         np.fmax(high, np.fmax.reduce(chunk, axis=0), out=high)
         for block in _blocks(chunk) if moments else ():
@@ -288,10 +305,7 @@ def survey(x: Matrix, *, moments: bool) -> tuple[Float64, ...]:
 
 
 def _check_spread(
-    kind: str,
-    constant: NDArray[np.bool_],
-    values: Float64,
-    feature_name: Callable[[int], str],
+    kind: str, constant: NDArray[np.bool_], values: Float64, feature_name: Callable[[int], str]
 ) -> None:
     features = constant.nonzero()[0].tolist()
     if not features:

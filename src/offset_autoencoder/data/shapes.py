@@ -10,6 +10,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from offset_autoencoder.config import Params
 from offset_autoencoder.config.data_schema import Data
 from offset_autoencoder.errors import InputError
@@ -70,6 +72,25 @@ class SampleShape:
             data.channels == "first",
         )
         return shape if data.channels else replace(shape, warning=_misplaced_channels(shape))
+
+
+def axis_names(
+    image: Sequence[int] | None, sequence: Sequence[int] | None, *, channels_first: bool
+) -> list[str]:
+    """Names of the values of an image or a series: ``"step_3_channel_0"``; none where it is none.
+
+    They stand in the order of the data; axes of one are not named.
+    """
+    shape, axes = (image, ["row", "column"]) if image else (sequence or (), ["step"])
+    if len(shape) > len(axes):
+        axes = ["channel", *axes] if channels_first else [*axes, "channel"]
+    return [
+        "_".join(
+            f"{axis}_{i}" for axis, i, side in zip(axes, index, shape, strict=True) if side > 1
+        )
+        for index in np.ndindex(*shape)
+        if math.prod(shape) > 1
+    ]
 
 
 def draws_series(params: Params) -> bool:

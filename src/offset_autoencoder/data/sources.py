@@ -23,6 +23,7 @@ from offset_autoencoder.io.arrays import ConcatenatedRows, chunks
 _KEYS = base.RoleKeys(
     exclude="data.exclude", missing="data.missing", categorical="data.categorical"
 )
+_NAMED = 100
 _CACHED = {"mnist": "mnist.npz", "fashion_mnist": "fashion-mnist/"}
 
 
@@ -178,10 +179,14 @@ def _read_file(named: _Named, raw: Path, split: SplitName | None, train: Table |
 
 def _check_same_columns(train: Table, columns: tuple[str, ...], origin: str) -> None:
     names, expected = set(columns), set(train.columns or ())
-    if missing := sorted(expected - names):
-        raise InputError(origin, f"has no column {missing[0]!r}, {train.origin} has")
-    if extra := sorted(names - expected):
-        what = f"has a column {extra[0]!r} that {train.origin} has not"
+    missing, extra = (
+        first_names(map(repr, sorted(some)), _NAMED)
+        for some in (expected - names, names - expected)
+    )
+    if missing:
+        raise InputError(origin, f"has no column {missing}, {train.origin} has")
+    if extra:
+        what = f"has a column {extra} that {train.origin} has not"
         raise InputError(origin, what, "name the columns to use in data.features")
 
 

@@ -6,6 +6,8 @@ involved. Where splits vary, that of a run's seed goes by both seeds and by noth
 seed more leaves it as it is. How many of each class go where is a controlled rounding: totals are
 exact, and each class's count is its exact share, rounded up or down. Groups are assigned whole, in
 the order of their own hashes; samples in an order, by time say, are cut where its values change.
+Splits are cut as they are without anomalies to detect; those outside the test split are then left
+out.
 """
 
 from __future__ import annotations
@@ -17,18 +19,24 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.data_schema import SPLITS, Split, SplitName
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.arrays import Rows
 
-Rows = NDArray[np.int64]
+LEFT_OUT: Literal["left_out"] = "left_out"
+PartName = SplitName | Literal["left_out"]
+"""A split, or what is in none: samples of no normal class that would be trained on."""
+
+SplitRows = Mapping[PartName, Rows]
 Digests = NDArray[np.uint64]
 """64 bits per sample, equal where all values of two samples are."""
 
+_ANOMALY = "params.yaml: evaluate.anomaly"
 _HASHED = 1 << 16  # ids at a time: bounds the memory
 
 
@@ -87,8 +95,7 @@ def assign(
             assert groups is not None
             labels = y[pool] if is_stratified and y is not None else None
             parts = _cut_by_group(groups[pool], labels, totals, seed)
-        for index, name in enumerate(names):
-            rows[name] = pool[parts == index]
+        rows |= {name: pool[parts == index] for index, name in enumerate(names)}
         return {name: part[np.argsort(ids[part], kind="stable")] for name, part in rows.items()}
     order = pool[hash_order(ids[pool], seed)]
     members, counts = [order], np.array([totals])
@@ -220,15 +227,7 @@ def _moment(text: str) -> tuple[str, float]:
 
 def group_leakage(groups: NDArray[Any], rows: Mapping[Any, Rows]) -> dict[SplitName, int]:
     """Number of groups of validation, and of test, that an earlier split contains, too."""
-    return {
-        name: len(
-            np.intersect1d(
-                groups[rows[name]], groups[np.concatenate([rows[n] for n in SPLITS[:i]])]
-            )
-        )
-        for i, name in enumerate(SPLITS)
-        if i
-    }
+    return split_leakage({name: np.unique(groups[rows[name]]) for name in SPLITS})
 
 
 def hash_order(ids: NDArray[Any], seed: int | str) -> Rows:
@@ -314,7 +313,7 @@ def _totals(samples: int, split: Split, cut: Sequence[SplitName]) -> list[int]:
     return totals
 
 
-def split_leakage(digests: Mapping[SplitName, Digests]) -> dict[SplitName, int]:
+def split_leakage(digests: Mapping[SplitName, NDArray[Any]]) -> dict[SplitName, int]:
     """Number of samples of validation, and of test, that an earlier split contains, too.
 
     For validation those that stand in train, for test those in train or in validation, by the
@@ -333,3 +332,45 @@ def sample_digests(x: NDArray[np.float32]) -> Digests:
     for row in x + np.float32(0):  # -0 and 0 are one value
         content += hashlib.blake2b(row.data, digest_size=8).digest()
     return np.frombuffer(bytes(content), dtype=np.uint64)
+
+
+def leave_out(
+    rows: Mapping[SplitName, Rows],
+    is_anomaly: NDArray[np.bool_] | None,
+    ids: NDArray[Any],
+    of_seed: str = "",
+) -> dict[PartName, Rows]:
+    """Splits whose training and validation rows are normal, with the rows that are then in none.
+
+    Args:
+        rows: Rows of each split of n samples.
+        is_anomaly: ``(n,)``; None where all are normal and nothing is left out.
+        ids: ``(n,)`` integers or text.
+        of_seed: ``" of seed 3"`` where they are a seed's, for messages.
+
+    Returns:
+        The rows of each split and, where there are anomalies to detect, those left out, all in
+        ascending order of id.
+
+    Raises:
+        InputError: where training or validation would be empty, or the test split has not both.
+    """
+    splits: dict[PartName, Rows] = {}
+    for name, part in rows.items():
+        splits[name] = part
+        if is_anomaly is not None and name != "test":
+            splits[name] = part[~is_anomaly[part]]
+        if not len(splits[name]):
+            what = f"the {name} split{of_seed} has no sample of a normal class"
+            raise InputError(f"{_ANOMALY}.normal", what, "name more classes, or give more samples")
+    if is_anomaly is None:
+        return splits
+    of_test = is_anomaly[rows["test"]]
+    if of_test.all() or not of_test.any():
+        lacks = "sample of a normal class" if of_test.all() else "anomaly"
+        what = f"the test split{of_seed} has no {lacks}"
+        raise InputError(_ANOMALY, what, "give more samples, or a larger split.test")
+    others = [part[is_anomaly[part]] for name, part in rows.items() if name != "test"]
+    out = np.concatenate(others)
+    out = out[np.argsort(ids[out], kind="stable")]
+    return splits | {LEFT_OUT: out} if len(out) else splits

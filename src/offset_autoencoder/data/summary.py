@@ -3,43 +3,25 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from offset_autoencoder.config.data_schema import SPLITS, Data, Split, SplitName
-from offset_autoencoder.data.checks import WrittenSplits
-from offset_autoencoder.data.prepared import Schema, SplitRows
+from offset_autoencoder.config import Params
+from offset_autoencoder.config.data_schema import SPLITS, Data, Split
+from offset_autoencoder.data.checks import LINEAR, WrittenSplits
 from offset_autoencoder.data.samples import Samples
-from offset_autoencoder.data.scaling import Scale
-from offset_autoencoder.data.splits import group_leakage
+from offset_autoencoder.data.splits import LEFT_OUT, SplitRows, group_leakage
 from offset_autoencoder.errors import first_names
 
 _NAMED = 3
+_MANY, _ROWS = 10, 3  # levels that are many where fewer rows than so many have each
 
 
-@dataclass(frozen=True)
-class SplitSummary:
-    """Facts of the splits of a seed, or of all, that are kept once they are written.
-
-    Attributes:
-        schema: Without the range, which is that of all seeds.
-        clipped: Number of values of each split that were clipped.
-    """
-
-    folder: Path
-    scale: Scale
-    schema: Schema
-    low: dict[SplitName, float]
-    high: dict[SplitName, float]
-    clipped: dict[SplitName, int]
-    leakage: Mapping[SplitName, int]
-    written: WrittenSplits
-
-
-def summary_line(summaries: Sequence[SplitSummary], samples: Samples, note: str) -> str:
+def summary_line(summaries: Sequence[WrittenSplits], samples: Samples, note: str) -> str:
     """One line: ``"digits, 1797 × 64, train 1168 / validation 270 / test 359, 10 classes"``."""
     schema = summaries[0].schema
     sizes = {name: sorted({s.schema.samples[name] for s in summaries}) for name in SPLITS}
@@ -59,7 +41,7 @@ def summary_line(summaries: Sequence[SplitSummary], samples: Samples, note: str)
 
 
 def treatment_lines(
-    summaries: Sequence[SplitSummary], samples: Samples, data: Data, *, varies: bool
+    summaries: Sequence[WrittenSplits], samples: Samples, data: Data, *, varies: bool
 ) -> list[str]:
     """Lines on the rows, columns and values that are not as the files have them."""
     lines, levels = [], samples.preprocessing.levels
@@ -76,7 +58,7 @@ def treatment_lines(
         lines.append(f"{line}out: {first_names(samples.left_out, _NAMED)}")
     if data.clip:
         up_to = "up to " * (len(summaries) > 1)
-        counts = {name: max(s.clipped[name] for s in summaries) for name in SPLITS[1:]}
+        counts = {n: max(s.statistics[n].clipped for s in summaries) for n in SPLITS[1:]}
         size = {name: summaries[0].schema.samples[name] * samples.x.shape[1] for name in counts}
         clauses = [f"{up_to}{n} of {size[name]} in {name}" for name, n in counts.items()]
         lines.append(f"values clipped to the range of the training split: {', '.join(clauses)}")
@@ -89,7 +71,7 @@ def _span(numbers: Sequence[int]) -> str:
     return f"{last}" if first == last else f"{first} to {last}"
 
 
-def leakage_warning(summaries: Sequence[SplitSummary]) -> list[str]:
+def leakage_warning(summaries: Sequence[WrittenSplits]) -> list[str]:
     """Line where samples stand in more than one split: ``"... 3 of 270 in validation"``."""
     worst = {name: max(summaries, key=lambda s: s.leakage[name]) for name in SPLITS[1:]}
     up_to = "up to " * (len(summaries) > 1)
@@ -100,6 +82,57 @@ def leakage_warning(summaries: Sequence[SplitSummary]) -> list[str]:
     ]
     warning = f"warning: samples that also stand in an earlier split: {', '.join(clauses)}"
     return [warning] if clauses else []
+
+
+def text_warnings(samples: Samples) -> list[str]:
+    """Lines on text that hardly tells categories, and on text that differs in blanks or capitals.
+
+    That is in columns of text (see :class:`.Preprocessing`), in labels and in groups.
+    """
+    levels, rows, texts = samples.preprocessing.levels, len(samples.x), []
+    many = {column: len(own) for column, own in levels.items() if _MANY <= len(own) > rows / _ROWS}
+    if many:
+        counts = ", ".join(f"{column!r} has {count} levels" for column, count in many.items())
+        what = f"column {counts} in {rows} rows, each a feature of few samples"
+        mend = f"if it holds names or sentences, set data.exclude: [{', '.join(many)}]"
+        texts.append(f"{what}: {mend}")
+    values: dict[str, Sequence[Any]] = {"labels": samples.classes or ()}
+    values |= {f"levels of column {column!r}": own for column, own in levels.items()}
+    if samples.groups is not None:
+        values["groups (split.group)"] = np.unique(samples.groups).tolist()
+    for noun, own in values.items():
+        alike: dict[str, list[str]] = {}
+        for value in (value for value in own if isinstance(value, str)):
+            plain = "".join(unicodedata.normalize("NFKC", value).casefold().split())
+            alike.setdefault(plain, []).append(repr(value))
+        if pairs := [" and ".join(some) for some in alike.values() if len(some) > 1]:
+            what = f"{noun} that differ in blanks or capitals alone are not the same"
+            mend = "write them alike, by table[NAME].str.strip().str.lower() of pandas, say"
+            texts.append(f"{what}: {first_names(pairs)}: {mend}")
+    return texts
+
+
+def anomaly_lines(
+    params: Params, rows: SplitRows, is_anomaly: NDArray[np.bool_] | None
+) -> list[str]:
+    """Lines on the samples that are left out, on what hides anomalies and on what tells of them.
+
+    ``is_anomaly`` is ``(n,)``; None where none are to be detected.
+    """
+    if is_anomaly is None:
+        return []
+    test, out = rows["test"], len(rows.get(LEFT_OUT, ()))
+    line = f"anomalies: {is_anomaly[test].sum()} of {len(test)} test samples; {out} more "
+    lines = [f"{line}left out of train and validation"]
+    if params.data.clip:
+        what = "data.clip brings values beyond the range of the training split to its end, so that "
+        what += f"anomalies that lie there look ordinary: set data.clip: false with {LINEAR}"
+        lines.append(f"warning: {what}")
+    told = [name for name, offset in params.offsets.items() if offset.needs == "labels"]
+    models = dict.fromkeys(s.model for s in params.settings if s.spec.offset in told)
+    return lines + [
+        f"warning: {name} is given the labels, by which anomalies are told apart" for name in models
+    ]
 
 
 def kept_whole(split: Split, samples: Samples) -> str:

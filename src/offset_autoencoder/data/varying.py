@@ -15,16 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from offset_autoencoder import paths
 from offset_autoencoder.data.prepared import (
     REMEDY,
-    PartName,
     PreparedData,
     PreparedSplit,
     Schema,
-    SplitRows,
     SplitStatistics,
     load_prepared,
     load_scale,
@@ -32,10 +29,10 @@ from offset_autoencoder.data.prepared import (
     open_array,
 )
 from offset_autoencoder.data.scaling import ScaleArrays
-from offset_autoencoder.data.splits import sample_digests
+from offset_autoencoder.data.splits import PartName, SplitRows
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io import files
-from offset_autoencoder.io.arrays import ConcatenatedRows, Matrix, RowSubset, TempArray, chunks
+from offset_autoencoder.io.arrays import ConcatenatedRows, Matrix, RowSubset, chunks, copied
 
 _SEEDS = "splits.json"
 _ROWS = "rows.npy"
@@ -118,7 +115,8 @@ class PreparedSplits:
             files.check_digest(path, digest, schema.digest(name, "ids"), REMEDY)
             y_of = None if y is None else y[rows]
             if is_scaled_alike:
-                x_of = _copied(RowSubset(x, rows))
+                own = RowSubset(x, rows)
+                x_of = copied((chunk for _, chunk in chunks(own)), np.dtype(np.float32), own.shape)
             else:
                 x_of = open_array(folder, name, "x", schema)
             splits[name] = PreparedSplit(x_of, y_of, ids[rows], rows)
@@ -173,21 +171,12 @@ def rows_of_first(
 
 def statistics_of_rows(x: Mapping[PartName, Matrix]) -> dict[PartName, SplitStatistics]:
     """Statistics of the scaled samples of splits, as if they were written as an x of their own."""
-    return {name: _statistics(part) for name, part in x.items()}
-
-
-def _statistics(x: Matrix) -> SplitStatistics:
-    low, high = np.inf, -np.inf
-    samples, digest = np.empty(len(x), dtype=np.uint64), files.float32_digest((len(x), x.shape[1]))
-    for start, chunk in chunks(x):
-        low, high = np.minimum(low, chunk.min()), np.maximum(high, chunk.max())
-        samples[start : start + len(chunk)] = sample_digests(chunk)
-        digest.update(chunk.data)
-    return SplitStatistics(float(low), float(high), samples, digest.hexdigest())
-
-
-def _copied(x: RowSubset) -> NDArray[np.float32]:
-    copy = TempArray()
-    for _, chunk in chunks(x):
-        copy.write(chunk)
-    return copy.array(np.dtype(np.float32), x.shape)
+    statistics = {}
+    for name, part in x.items():
+        statistics[name] = SplitStatistics(np.empty(len(part), np.uint64))
+        digest = files.float32_digest((len(part), part.shape[1]))
+        for _, chunk in chunks(part):
+            statistics[name].add(chunk)
+            digest.update(chunk.data)
+        statistics[name].sha256 = digest.hexdigest()
+    return statistics

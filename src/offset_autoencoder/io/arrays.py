@@ -10,7 +10,7 @@ import functools
 import math
 import mmap
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any, Literal, Protocol
 
@@ -295,28 +295,26 @@ class TempArray:
         return np.asarray(self.array(np.dtype(np.float32), (len(self) // 4,)))
 
 
+def copied(
+    blocks: Iterable[NDArray[Any]], dtype: np.dtype[Any], shape: tuple[int, ...]
+) -> NDArray[Any]:
+    """Blocks of rows one after the other as an array, in memory or, where it is large, on disk."""
+    values = TempArray()
+    for block in blocks:
+        values.write(block)
+    return values.array(dtype, shape)
+
+
 def real_parts(z: NDArray[Any], how: Literal["real_imag", "abs"]) -> NDArray[Any]:
     """Complex numbers ``(n, ...)`` as real ones: ``(n, ..., 2)`` for real_imag, or abs."""
     if z.dtype.kind != "c":
         return z
-    if how == "abs":
-        return _converted(z, np.abs, z.real.dtype, z.shape)
-    shape = (*z.shape, 2)
-    return _converted(z, lambda x: np.stack([x.real, x.imag], axis=-1), z.real.dtype, shape)
-
-
-def _converted(
-    x: NDArray[Any],
-    convert: Callable[[NDArray[Any]], NDArray[Any]],
-    dtype: np.dtype[Any],
-    shape: tuple[int, ...],
-) -> NDArray[Any]:
-    """What a function makes of samples ``(n, ...)``, chunk by chunk, as a new array."""
-    values, rows = TempArray(), rows_per_chunk(2 * max(1, math.prod(x.shape[1:])))
-    for start in range(0, len(x), rows):
-        values.write(convert(x[start : start + rows]))
-        release(x)
-    return values.array(dtype, shape)
+    is_split, rows = how == "real_imag", rows_per_chunk(2 * max(1, math.prod(z.shape[1:])))
+    parts = (
+        np.stack([block.real, block.imag], axis=-1) if is_split else np.abs(block)
+        for block in _released(z, rows)
+    )
+    return copied(parts, np.abs(z[:0]).dtype, (*z.shape, 2) if is_split else z.shape)
 
 
 def row_major(x: NDArray[Any]) -> NDArray[Any]:
@@ -328,7 +326,14 @@ def row_major(x: NDArray[Any]) -> NDArray[Any]:
     is_fortran = x.ndim >= 2 and x.flags.f_contiguous and not x.flags.c_contiguous
     if not is_fortran or x.nbytes <= bytes_in_memory():
         return x
-    return _converted(x, np.ascontiguousarray, x.dtype, x.shape)
+    return copied(_released(x, rows_per_chunk(x[0].size)), x.dtype, x.shape)
+
+
+def _released(x: NDArray[Any], rows: int) -> Iterator[NDArray[Any]]:
+    """So many rows of an array at a time; the memory of a mapped file's is released after."""
+    for start in range(0, len(x), rows):
+        yield x[start : start + rows]
+        release(x)
 
 
 def reorder(x: ConcatenatedRows, order: Rows) -> ConcatenatedRows:

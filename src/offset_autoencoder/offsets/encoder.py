@@ -22,6 +22,7 @@ import numpy as np
 from offset_autoencoder.config.offset_kinds import EncoderOffset
 from offset_autoencoder.data.readers import locate
 from offset_autoencoder.errors import InputError, did_you_mean
+from offset_autoencoder.io.arrays import rows_per_block
 from offset_autoencoder.offsets import kind
 from offset_autoencoder.offsets.reference import encode, fit_reference_state
 
@@ -48,12 +49,18 @@ def load(where: str, state: kind.State) -> kind.Apply:
     if "model" not in state:
         return lambda samples: encode(state, samples.x).astype(np.float32)
     encoder = _open_layer(where, state["model"].tobytes(), where, state["layer"].item())
+    batch, *sides = encoder.input_shape
+    shape = [-1 if side is None else side for side in sides]
 
     def apply(samples: kind.Samples) -> kind.Float32:
-        x, shape = samples.x, encoder.input_shape[1:]
+        x, size = samples.x, batch or rows_per_block(samples.x.shape[1])
         table = np.empty((len(x), encoder.output_shape[1]), dtype=np.float32)
-        for block in kind.row_blocks(*x.shape):
-            table[block] = np.asarray(encoder(x[block].reshape(-1, *shape), training=False))
+        for start in range(0, len(x), size):
+            rows = x[start : start + size]
+            if batch is not None:  # it takes as many, no fewer
+                rows = np.pad(rows, ((0, batch - len(rows)), (0, 0)), "edge")
+            code = encoder(rows.reshape(len(rows), *shape), training=False)
+            table[start : start + size] = np.asarray(code)[: len(x) - start]
         return table
 
     return apply
@@ -69,32 +76,43 @@ def _read_model(
     where: str, params: EncoderOffset, training: kind.Training, latent_dim: int
 ) -> kind.State:
     """Bytes of a ``.keras`` file, uint8, and the layer's name, after a trial that it suits."""
+    from offset_autoencoder.models.nested import all_layers
+
     assert params.path is not None
     file = locate(training.raw, params.path, f"{where.removeprefix('params.yaml: ')}.path")
     content, layer, input_dim = file.read_bytes(), params.layer, training.x.shape[1]
     fits = functools.partial(_fits, input_dim=input_dim, latent_dim=latent_dim)
     encoder = _open_layer(str(file), content, f"{where}.layer", layer, fits)
     if not fits(encoder):
-        maps, needed = (
-            " to ".join(str(tuple(shape)).replace("None", "n") for shape in pair)
-            for pair in (
-                (encoder.input_shape, encoder.output_shape),
-                ((None, input_dim), (None, latent_dim)),
-            )
-        )
-        raise InputError(
-            f"{where}.layer",
-            f"{layer!r} of {file} maps {maps}, needed is {needed}",
-            "name another layer, or set the latent_dim of its models",
-        )
+        sides, inside = encoder.input_shape[1:], encoder.output_shape[1:]
+        maps = " to ".join(str(("n", *shape)).replace("'n'", "n") for shape in (sides, inside))
+        what = f"{layer!r} of {file} maps {maps.replace('None', 'any')}, "
+        what += f"needed is (n, {input_dim}) to (n, {latent_dim})"
+        mend = "name another layer, or set the latent_dim of its models"
+        if sides.count(None) > 1:
+            mend = f"save it with sides of {input_dim} values in all: keras.Input((20, 3)), say, "
+            mend += "in the place of keras.Input((None, None))"
+        elif not _takes(encoder, input_dim):
+            mend = f"the model must take the {input_dim} values of a sample"
+        raise InputError(f"{where}.layer", what, mend)
+    if stateful := [part.name for part in all_layers(encoder) if getattr(part, "stateful", False)]:
+        what = f"{layer!r} of {file} goes by the batches before: {stateful[0]!r} keeps its state"
+        raise InputError(f"{where}.layer", what, "save it with stateful=False")
     return {"model": np.frombuffer(content, dtype=np.uint8), "layer": np.array(layer)}
 
 
 def _fits(encoder: Any, input_dim: int, latent_dim: int) -> bool:
     """True if it maps samples, flat or in a shape of as many values, to vectors of the length."""
-    shape = encoder.input_shape[1:]
-    values = input_dim if shape == (None,) else math.prod(side or 0 for side in shape)
-    return bool(values == input_dim and tuple(encoder.output_shape) == (None, latent_dim))
+    batch, *length = encoder.output_shape
+    is_batch = batch in (None, encoder.input_shape[0])
+    return is_batch and length == [latent_dim] and _takes(encoder, input_dim)
+
+
+def _takes(encoder: Any, input_dim: int) -> bool:
+    """True if samples have as many values as its input, of which a side may be left open."""
+    sides = encoder.input_shape[1:]
+    values, is_open = math.prod(side for side in sides if side), sides.count(None)
+    return input_dim % values == 0 if is_open == 1 else not is_open and input_dim == values
 
 
 def _open_layer(

@@ -25,7 +25,7 @@ from offset_autoencoder.config.offset_kinds import FileOffset
 from offset_autoencoder.data.prepared import PreparedData
 from offset_autoencoder.data.readers import READERS, base, find_reader, locate, read_table
 from offset_autoencoder.data.readers.role_values import whole_numbers
-from offset_autoencoder.errors import InputError
+from offset_autoencoder.errors import InputError, first_names
 from offset_autoencoder.io import arrays
 from offset_autoencoder.offsets import kind
 
@@ -238,8 +238,7 @@ def _count(ids: NDArray[Any], noun: str) -> str:
 
 
 def _list(ids: NDArray[Any]) -> str:
-    names = ", ".join(repr(value.item()) for value in ids[:_NAMED])
-    return f"id {names}" + (", ..." if len(ids) > _NAMED else "")
+    return f"id {first_names(map(repr, ids.tolist()), _NAMED)}"
 
 
 KIND = kind.OffsetKind(fit, apply, read=read_tables)

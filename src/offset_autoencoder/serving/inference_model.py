@@ -8,6 +8,7 @@ f(x), ``offset.json`` and ``state.npz`` as an offsets stage writes them.
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from offset_autoencoder.config import SplitName
 from offset_autoencoder.data.prepared import PreparedData, load_prepared, load_scale
 from offset_autoencoder.data.preprocessing import encode_columns
 from offset_autoencoder.data.scaling import (
+    UNSCALED,
+    Clipping,
     ScaleArrays,
     apply_scale,
     fill_missing,
@@ -56,13 +59,14 @@ OFFSET = "offset"
 # Where MLflow keeps the folder within a model of its own.
 IN_MLFLOW = Path("artifacts") / NAME_IN_MLFLOW
 
-_UNSCALED = ScaleArrays(np.zeros(1), np.ones(1))
 _PUT_BACK = "put the params of its experiment back and run dvc repro"
+_LOG = logging.getLogger(__name__)
 _TRAINED_ON: tuple[SplitName, ...] = ("train", "validation")
 _HOW_TO_GIVE = {
     "labels": "its offset is one vector per label: give the labels, one per sample",
     "ids": "its offset goes by the sample's id: give the ids, one per sample",
-    "offset": "its offset is a table of known samples: give the new ones' vectors, unscaled",
+    "offset": "its offset is a table of known samples: give the new ones' vectors, unscaled, as "
+    "offset=vectors of shape {shape}",
 }
 
 
@@ -232,8 +236,14 @@ class InferenceModel:
             raise InputError("x", what)
         self.metadata.check_axes("x", array.shape[1:])
         flat = array.reshape(len(array), features)
-        scale = _UNSCALED if side.get("is_scaled") else self.scale
+        scale = UNSCALED if side.get("is_scaled") else self.scale
         checks.check_finite("x", fill_missing(flat, scale.fill), first_row)
+        clipping = Clipping(scale)
+        clipping.count(flat, first_row)
+        if clipping.values:
+            names = self.metadata.feature_names(self.metadata.columns) or range(features)
+            place = "x, row {}, column {!r}".format
+            _LOG.warning(clipping.text(len(flat), lambda row, i: place(row, names[i])))
         scaled = apply_scale(flat, *scale)
         checks.check_finite("x, scaled", scaled, first_row)
         return scaled
@@ -248,7 +258,8 @@ class InferenceModel:
                 raise InputError("offset", what)
             return checks.finite_float32("offset", array, first_row)
         if metadata.needs is not None and side.get(metadata.needs) is None:
-            raise InputError(metadata.needs, "missing", _HOW_TO_GIVE[metadata.needs])
+            mend = _HOW_TO_GIVE[metadata.needs].format(shape=(n, metadata.latent_dim))
+            raise InputError(metadata.needs, "missing", mend)
         if self._apply_offset is None:
             return np.zeros((n, metadata.latent_dim), np.float32)
         labels, ids = side.get("labels"), side.get("ids")
@@ -333,6 +344,7 @@ def open_run(run: str | Path, root: Path = Path(), model: str | None = None) -> 
         columns=schema.columns,
         image_shape=schema.image_shape,
         sequence_shape=schema.sequence_shape,
+        channels_first=schema.channels_first,
         latent_dim=latent_dim,
         offset_kind=None if offset is None else str(read_info(offset)["kind"]),
         offset_factor=spec.offset_factor,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from offset_autoencoder.config import values
 from offset_autoencoder.config.offset_kinds import OFFSETS, OffsetSection, SideInput
 from offset_autoencoder.config.systems import SYSTEMS
 from offset_autoencoder.data.preprocessing import Preprocessing
+from offset_autoencoder.data.shapes import axis_names
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import read_json, write_json
 
@@ -35,6 +37,7 @@ class ModelMetadata(values.Section):
         columns: The features' names, where the samples that it was trained on had names.
         image_shape: Of a sample that is an image, else None.
         sequence_shape: Of a sample that is a series, else None.
+        channels_first: Whether the channels stand first in both.
         latent_dim: Length of code and offset.
         offset_kind: Kind of its offset; None for a run without one.
         offset_factor: Factor of f(x) before it is added.
@@ -58,6 +61,7 @@ class ModelMetadata(values.Section):
     columns: list[str] | None
     image_shape: list[int] | None
     sequence_shape: list[int] | None = None
+    channels_first: bool = False
     latent_dim: values.Count
     offset_kind: str | None
     offset_factor: values.Number
@@ -81,6 +85,18 @@ class ModelMetadata(values.Section):
         if len(own) > 1 and own != theirs and sorted(own) == sorted(theirs):
             what = f"has samples of shape {shape}, the model was trained on {trained_on}"
             raise InputError(where, what, "bring the axes into that order, by np.moveaxis")
+
+    def feature_names(self, columns: Sequence[str] | None) -> tuple[str, ...]:
+        """Names of the features of samples whose columns have these names, if any; () without.
+
+        Of images and series without names, or with numbers for names, they say row, column, step
+        and channel.
+        """
+        if columns is not None and [*columns] != [str(i) for i in range(self.input_dim)]:
+            return tuple(columns)
+        shapes = self.image_shape, self.sequence_shape
+        by_axes = axis_names(*shapes, channels_first=self.channels_first)
+        return tuple(by_axes or columns or ())
 
     @property
     def raw_features(self) -> int:

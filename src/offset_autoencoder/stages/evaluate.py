@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config import SPLITS, Params, Run, load_params
+from offset_autoencoder.config.anomaly import find_anomalies
 from offset_autoencoder.config.schema import Evaluate
-from offset_autoencoder.data.anomalies import find_anomalies
 from offset_autoencoder.data.prepared import PreparedData, Schema
 from offset_autoencoder.data.varying import PreparedSplits, load_splits
 from offset_autoencoder.errors import InputError, run_command

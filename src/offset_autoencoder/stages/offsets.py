@@ -12,6 +12,7 @@ from offset_autoencoder.data.varying import load_splits
 from offset_autoencoder.errors import InputError, did_you_mean, run_command
 from offset_autoencoder.io.files import read_json
 from offset_autoencoder.offsets.kind import build_offset
+from offset_autoencoder.offsets.table import INFO, STATE_SHA256
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -53,7 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     dims = ", ".join(str(latent_dim) for latent_dim in rms)
     values = ", ".join(f"{value:#.3g}" for value in rms.values())
     line = f"offset {name}: {section.kind}, latent dim{'s' * (len(rms) > 1)} {dims}, rms {values}"
-    print(line + f", fitted on {len(splits.seeds)} splits" * (len(splits.seeds) > 1))
+    infos = [read_json(path) for path in (paths.OFFSETS / name).rglob(INFO)]
+    # What learns from no sample has one state in all splits.
+    is_fitted = len({info.get(STATE_SHA256) for info in infos}) > len(rms)
+    print(line + f", fitted on {len(splits.seeds)} splits" * is_fitted)
 
 
 if __name__ == "__main__":

@@ -12,33 +12,31 @@ from numpy.typing import NDArray
 
 from offset_autoencoder import paths
 from offset_autoencoder.config import SPLITS, Params, load_params
+from offset_autoencoder.config.anomaly import find_anomalies
 from offset_autoencoder.config.data_schema import Data
 from offset_autoencoder.config.offset_kinds import DataShape
 from offset_autoencoder.config.values import check_environment
 from offset_autoencoder.data import prepared, varying
-from offset_autoencoder.data.anomalies import find_anomalies, leave_out
 from offset_autoencoder.data.checks import WrittenSplits, check_values, unlike_sizes_warning
 from offset_autoencoder.data.prepared import (
     FLOAT32_BYTES,
-    LEFT_OUT,
-    PartName,
     PreparedData,
     PreparedSplit,
     Schema,
-    SplitRows,
 )
 from offset_autoencoder.data.readers import locate
 from offset_autoencoder.data.samples import Samples, drop_constant_features, load_samples
-from offset_autoencoder.data.scaling import Filled, Scale, fit_scale, largest_magnitude
+from offset_autoencoder.data.scaling import Scale, fit_scale, largest_magnitude
 from offset_autoencoder.data.shapes import draws_series
 from offset_autoencoder.data.sources import unread_splits
-from offset_autoencoder.data.splits import assign, split_leakage
+from offset_autoencoder.data.splits import LEFT_OUT, PartName, SplitRows, assign, leave_out
 from offset_autoencoder.data.summary import (
-    SplitSummary,
+    anomaly_lines,
     broken_splits,
     kept_whole,
     leakage_warning,
     summary_line,
+    text_warnings,
     treatment_lines,
 )
 from offset_autoencoder.errors import InputError, Obstacles, adding, printable, run_command
@@ -164,25 +162,26 @@ class Source:
         with self.obstacles.noting():
             summaries = self._write_x(folder, x, places, report)
             with self.obstacles.noting():
-                check_values(self.params, [summary.written for summary in summaries])
+                check_values(self.params, summaries)
             data_range, of_all = self._find_range(summaries)
         self.obstacles.raise_noted()
         prepared_data = self._finish(folder, summaries, data_range, of_all)
         train: Matrix = RowSubset(x, places[self.rows["train"]])
         scale, warnings = summaries[0].scale, leakage_warning(summaries)
-        if scale.arrays.fill is not None:
-            train = Filled(train, scale.arrays.fill)
         warnings += unlike_sizes_warning(self.params, self.samples, train, scale)
         texts = [
             unread_splits(data, paths.RAW, self.params.split),
             *broken_splits(self.params.split, self.samples, self.rows),
+            *text_warnings(self.samples),
             self.params.budget_warning,
             self.samples.shape.warning,
             one_bit_codes(self.params),
         ]
         warnings += [f"warning: {text}" for text in texts if text]
         lines = treatment_lines(summaries, self.samples, data, varies=bool(self.seeds))
-        lines += self._anomaly_lines()
+        samples, anomaly = self.samples, self.params.evaluate.anomaly
+        is_anomaly = find_anomalies(anomaly, samples.y, samples.classes)
+        lines += anomaly_lines(self.params, self.rows, is_anomaly)
         return prepared_data, [summary_line(summaries, self.samples, self.note), *lines, *warnings]
 
     def _write_x(
@@ -191,7 +190,7 @@ class Source:
         x: ConcatenatedRows,
         places: NDArray[np.int64],
         report: Callable[[int], None],
-    ) -> list[SplitSummary]:
+    ) -> list[WrittenSplits]:
         """Write the samples of the splits of all seeds, whose rows stand at ``places`` of x."""
         first, full_scale = self.seeds[0] if self.seeds else None, self.samples.tables[0].full_scale
         if self.params.data.scale == "unit" and full_scale is None:
@@ -208,20 +207,6 @@ class Source:
             summaries.append(write(place, seed, rows, by_index=(summaries[0], of_first)))
         return summaries
 
-    def _anomaly_lines(self) -> list[str]:
-        """Lines on the samples that are left out, and on offsets that are told what to detect."""
-        if (is_anomaly := _find_anomalies(self.params, self.samples)) is None:
-            return []
-        test, out = self.rows["test"], len(self.rows.get(LEFT_OUT, ()))
-        line = f"anomalies: {is_anomaly[test].sum()} of {len(test)} test samples; {out} more "
-        line += "left out of train and validation"
-        told = [name for name, offset in self.params.offsets.items() if offset.needs == "labels"]
-        told = [s.model for s in self.params.settings if s.spec.offset in told]
-        return [line] + [
-            f"warning: {name} is given the labels, by which anomalies are told apart"
-            for name in dict.fromkeys(told)
-        ]
-
     def _write_splits(
         self,
         folder: Path,
@@ -232,40 +217,30 @@ class Source:
         places: NDArray[np.int64],
         full_scale: float | None,
         report: Callable[[int], None] = lambda rows: None,
-        by_index: tuple[SplitSummary, SplitRows] | None = None,
-    ) -> SplitSummary:
+        by_index: tuple[WrittenSplits, SplitRows] | None = None,
+    ) -> WrittenSplits:
         """Fit the scale of a seed's splits, and write their x.
 
         ``by_index`` is the first seed's and the places of these samples in it: scaled alike they
         have no x of their own.
         """
         ordered = {name: places[part] for name, part in rows.items()}
+        train, name_of = RowSubset(x, ordered["train"]), self.samples.tables[0].feature_name
         with adding("" if seed is None else f", in the split of seed {seed}"):
-            scale = fit_scale(
-                self.params.data,
-                RowSubset(x, ordered["train"]),
-                full_scale=full_scale,
-                feature_name=self.samples.tables[0].feature_name,
-            )
-        if by_index is not None and scale.equals(by_index[0].scale):
+            data = self.params.data
+            scale = fit_scale(data, train, full_scale=full_scale, feature_name=name_of)
+        if by_index is not None and scale.arrays.equals(by_index[0].scale.arrays):
             scaled = varying.rows_of_first(by_index[0].folder, self.rows, by_index[1])
             statistics = varying.statistics_of_rows(scaled)
         else:
             statistics = prepared.write_splits(folder, x, ordered, scale, report)
             scaled = {name: open_npy(folder / name / "x.npy") for name in rows}
-        return SplitSummary(
-            folder,
-            scale,
-            self._schema(rows, scale, {name: part.sha256 for name, part in statistics.items()}),
-            {name: statistics[name].low for name in SPLITS},
-            {name: statistics[name].high for name in SPLITS},
-            {name: statistics[name].clipped for name in SPLITS},
-            split_leakage({name: statistics[name].samples for name in SPLITS}),
-            WrittenSplits(scaled, seed, self.samples, rows, scale, statistics),
-        )
+        schema = self._schema(rows, scale, {name: own.sha256 for name, own in statistics.items()})
+        of_all = self.samples, rows, scale, statistics
+        return WrittenSplits(folder, schema, scaled, seed, *of_all)
 
     def _find_range(
-        self, summaries: Sequence[SplitSummary]
+        self, summaries: Sequence[WrittenSplits]
     ) -> tuple[list[float] | None, tuple[float, float]]:
         """Range of the data that metrics may rely on, and the values' own, over all splits.
 
@@ -273,7 +248,7 @@ class Source:
             InputError: where the metric cannot be had of them.
         """
         low, high = (
-            {name: choose(getattr(s, end)[name] for s in summaries) for name in SPLITS}
+            {n: choose(getattr(s.statistics[n], end) for s in summaries) for n in SPLITS}
             for choose, end in ((min, "low"), (max, "high"))
         )
         of_all = min(low.values()), max(high.values())
@@ -287,7 +262,7 @@ class Source:
     def _finish(
         self,
         folder: Path,
-        summaries: Sequence[SplitSummary],
+        summaries: Sequence[WrittenSplits],
         data_range: list[float] | None,
         of_all: tuple[float, float],
     ) -> PreparedData:
@@ -342,7 +317,7 @@ class Source:
 def _assign(params: Params, samples: Samples, seed: int | None) -> SplitRows:
     """Rows of each split: of the runs of a seed, or (None) of all runs."""
     split, y, classes = params.split, samples.y, samples.classes
-    is_anomaly = _find_anomalies(params, samples)
+    is_anomaly = find_anomalies(params.evaluate.anomaly, samples.y, samples.classes)
     if is_anomaly is not None and not split.stratify:
         # So that as many are normal in the split of every seed.
         split, y = split.model_copy(update={"stratify": True}), is_anomaly.astype(np.int64)
@@ -358,10 +333,6 @@ def _assign(params: Params, samples: Samples, seed: int | None) -> SplitRows:
         run_seed=seed,
     )
     return leave_out(rows, is_anomaly, samples.ids, "" if seed is None else f" of seed {seed}")
-
-
-def _find_anomalies(params: Params, samples: Samples) -> NDArray[np.bool_] | None:
-    return find_anomalies(params.evaluate.anomaly, samples.y, samples.classes)
 
 
 def _seeds_with_splits(params: Params, samples: Samples) -> tuple[tuple[int, ...], str]:

@@ -102,7 +102,7 @@ def test_many_columns_are_cut(tmp_path: Path) -> None:
     table = pd.DataFrame({f"c{i}": ["u", "v"] for i in range(40)})
     with pytest.raises(InputError) as caught:
         read(tmp_path, table, "csv")
-    assert "; 34 more columns (" in str(caught.value)
+    assert "; 34 more columns: 'c6', 'c7', " in str(caught.value)
     assert len(str(caught.value)) < 1000
 
 
@@ -129,3 +129,19 @@ def test_exclude(tmp_path: Path, suffix: str) -> None:
     assert found.columns == ("a", "b")
     with pytest.raises(InputError, match="no column left for the features"):
         read(tmp_path, table, suffix, exclude=("a", "b", "c"))
+
+
+def test_all_columns_are_named(tmp_path: Path) -> None:
+    table = pd.DataFrame({f"c{i}": ["u", "v"] for i in range(140)})
+    for columns, more in (
+        (9, "3 more columns: 'c6', 'c7', 'c8' ("),
+        (140, " and 34 more, all by "),
+    ):
+        with pytest.raises(InputError) as caught:
+            read(tmp_path, table.iloc[:, :columns], "csv")
+        assert more in str(caught.value)
+        assert all(repr(f"c{i}") in str(caught.value) for i in range(min(columns, 106)))
+    counts = table.apply(pd.to_numeric, errors="coerce").isna().sum()  # as the error says
+    assert (counts == 2).sum() == 140
+    with pytest.raises(InputError, match=r"101 more columns: 6, .* all by np\.isfinite\(x\)"):
+        check_features(Table(np.full((2, 107), np.nan), "x.npy"), ColumnRoles())

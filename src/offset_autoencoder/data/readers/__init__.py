@@ -7,10 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from offset_autoencoder import paths
-from offset_autoencoder.data.readers.array_files import IDX, NPY, NPZ
+from offset_autoencoder.data.readers.array_files import HDF5, IDX, NPY, NPZ
 from offset_autoencoder.data.readers.base import ColumnRoles, Reader, Table
 from offset_autoencoder.data.readers.conversions import conversion, folder_conversion
-from offset_autoencoder.data.readers.hdf5 import HDF5
 from offset_autoencoder.data.readers.parquet_files import PARQUET
 from offset_autoencoder.data.readers.role_values import Origin
 from offset_autoencoder.data.readers.text_files import CSV

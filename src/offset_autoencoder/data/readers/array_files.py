@@ -1,4 +1,4 @@
-"""Files of arrays: NumPy's npy and npz, and the idx of the MNIST database, plain or gzipped.
+"""Files of arrays: NumPy's npy and npz, HDF5, and the idx of the MNIST database, plain or gzipped.
 
 An idx file has two zero bytes, one byte for the type, one for the number of dimensions, each
 dimension as a big-endian uint32, then the values, big-endian.
@@ -14,6 +14,7 @@ import shutil
 import struct
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -23,10 +24,10 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from offset_autoencoder.data.readers.base import ColumnRoles, Reader, Table
-from offset_autoencoder.data.readers.named_arrays import choose_arrays, only_array
+from offset_autoencoder.data.readers.named_arrays import ArrayFile, arrays_reader, read_arrays
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io import files
-from offset_autoencoder.io.arrays import TempArray, row_major, rows_per_chunk
+from offset_autoencoder.io.arrays import TempArray, copied, row_major, rows_per_chunk
 from offset_autoencoder.io.files import open_npy, reading
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -88,19 +89,13 @@ def _read_stream(path: Path, stream: IO[bytes] | gzip.GzipFile) -> NDArray[Any]:
 def _reader(
     name: str, file_names: str, pattern: str, read: Callable[[Path], Any], python: str
 ) -> Reader:
-    def read_as_table(path: Path, roles: ColumnRoles) -> Table:
-        return Table(x=row_major(read(path)), origin=str(path))
-
-    def read_values(path: Path, roles: ColumnRoles) -> NDArray[Any]:
-        return np.asarray(read(path))
-
     return Reader(
         name,
         file_names,
         re.compile(pattern),
         "array",
-        read=read_as_table,
-        values=read_values,
+        read=lambda path, roles: Table(row_major(read(path)), str(path)),
+        values=lambda path, roles: np.asarray(read(path)),
         python=python,
     )
 
@@ -119,41 +114,26 @@ def read_npz_table(path: Path, roles: ColumnRoles) -> Table:
     """Read features, and labels, ids and splits where they are assigned, from one npz.
 
     What ``scipy.sparse.save_npz`` wrote holds features alone. Of other files
-    :func:`.named_arrays.choose_arrays` says which array holds what.
+    :func:`.named_arrays.read_arrays` says which array holds what.
 
     Raises:
         InputError: where the file is damaged, or an array is missing, pickled, or of a
             length other than the features'.
     """
-    with _open_archive(path) as archive:
-        names = _names(archive)
-        if set(names) >= _SPARSE:
+    with _open_archive(path) as file:
+        if set(file.names) >= _SPARSE:
             return Table(_read_sparse(path, roles), str(path))
-        chosen = choose_arrays(path, names, roles, partial(_shape, archive, path))
-        return chosen.read(path, partial(_read, archive, path), NPZ.python)
-
-
-def _read_npz_values(path: Path, roles: ColumnRoles) -> NDArray[Any]:
-    with _open_archive(path) as archive:
-        return _read(archive, path, only_array(path, _names(archive)))
-
-
-def _npz_names(path: Path) -> list[str]:
-    with _open_archive(path) as archive:
-        return _names(archive)
+        return read_arrays(path, file, roles, NPZ.python)
 
 
 @contextlib.contextmanager
-def _open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+def _open_archive(path: Path) -> Iterator[ArrayFile]:
     with path.open("rb") as stream:
         if stream.read(1) == files.PICKLE:
             raise InputError(str(path), files.PICKLED, files.PLAIN)
     with reading(path, "is damaged or truncated"), zipfile.ZipFile(path) as archive:
-        yield archive
-
-
-def _names(archive: zipfile.ZipFile) -> list[str]:
-    return [name.removesuffix(".npy") for name in archive.namelist()]
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+        yield ArrayFile(names, partial(_shape, archive, path), partial(_read, archive, path))
 
 
 def _shape(archive: zipfile.ZipFile, path: Path, name: str) -> tuple[int, ...]:
@@ -173,10 +153,10 @@ def _read_sparse(path: Path, roles: ColumnRoles) -> NDArray[Any]:
         what = f"{path} holds one sparse matrix: labels and ids are files of their own"
         raise InputError(roles.keys.location(role), what)
     matrix = sparse.csr_array(sparse.load_npz(path))
-    values, rows = TempArray(), rows_per_chunk(matrix.shape[1])
-    for start in range(0, matrix.shape[0], rows):
-        values.write(matrix[start : start + rows].toarray())
-    return values.array(matrix.dtype, matrix.shape)
+    rows = rows_per_chunk(matrix.shape[1])
+    starts = range(0, matrix.shape[0], rows)
+    blocks = (matrix[start : start + rows].toarray() for start in starts)
+    return copied(blocks, matrix.dtype, matrix.shape)
 
 
 def _read(archive: zipfile.ZipFile, path: Path, name: str) -> NDArray[Any]:
@@ -209,13 +189,42 @@ def _open(
         yield stream, shape, is_fortran, dtype
 
 
-NPZ = Reader(
-    "npz",
-    ".npz",
-    re.compile(r"\.npz$"),
-    "arrays",
+NPZ = replace(
+    arrays_reader("npz", ".npz", r"\.npz$", _open_archive, "np.load({path!r})[{name!r}]"),
     read=read_npz_table,
-    values=_read_npz_values,
-    arrays=_npz_names,
-    python="np.load({path!r})[{name!r}]",
+)
+
+
+@contextlib.contextmanager
+def _open_hdf5(path: Path) -> Iterator[ArrayFile]:
+    import h5py
+
+    names: list[str] = []
+    with reading(path, "is damaged, truncated or not HDF5"), h5py.File(path, "r") as file:
+        file.visititems(
+            lambda name, member: names.extend([name] * isinstance(member, h5py.Dataset))
+        )
+        read = partial(_read_hdf5, path, file)
+        yield ArrayFile(names, lambda name: file[name].shape or (), read)
+
+
+def _read_hdf5(path: Path, file: Any, name: str) -> NDArray[Any]:
+    """Array in memory or, if large, copied to disk chunk by chunk and mapped."""
+    import h5py
+
+    array = file[name]
+    where = f"{path}, array {name!r}"
+    if not array.shape:
+        raise InputError(where, "holds a single value, expected an array")
+    if h5py.check_string_dtype(array.dtype) is not None:
+        return np.array(array.asstr()[()], dtype=np.str_)
+    if array.dtype.kind not in "iufbc":
+        raise InputError(where, f"holds {array.dtype}, expected numbers or text")
+    rows = rows_per_chunk(array.size // max(1, len(array)))
+    blocks = (array[start : start + rows] for start in range(0, len(array), rows))
+    return copied(blocks, array.dtype, array.shape)
+
+
+HDF5 = arrays_reader(
+    "hdf5", ".h5, .hdf5", r"\.(h5|hdf5?|he5)$", _open_hdf5, "h5py.File({path!r})[{name!r}][:]"
 )

@@ -350,16 +350,16 @@ def _repeated(names: Sequence[str]) -> str | None:
     return next((name for name, times in Counter(names).items() if times > 1), None)
 
 
-def only_column(path: Path, columns: Columns) -> str:
-    """Name of the one column of a file, apart from an index.
+def only_one(path: Path, names: Sequence[str], noun: str, file: str = "a file of its own") -> str:
+    """Name of the one column or array (the noun) of a file.
 
     Raises:
-        InputError: where it holds none or several.
+        InputError: where it holds none or several, with the ``file`` to write it to.
     """
-    names = columns.without([])
     if len(names) != 1:
-        what = f"has {len(names)} columns, expected one: {first_names(names)}"
-        raise InputError(str(path), what, "write the one that is meant to a file of its own")
+        verb = "has" if noun == "column" else "holds"
+        what = f"{verb} {len(names)} {noun}s, expected one: {first_names(names)}"
+        raise InputError(str(path), what, f"write the one that is meant to {file}")
     return names[0]
 
 

@@ -39,7 +39,7 @@ MISSING = (
 _NUMBER = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$"
 _MOST_LEVELS, _FEW_ROWS = 1000, 40
 _ROWS = 3  # that are named of a column
-_COLUMNS = 6  # that an error describes
+_COLUMNS, _NAMED = 6, 100  # that an error describes, and that it names
 
 
 def plain(column: Any) -> Any:
@@ -78,20 +78,13 @@ class LevelCodes:
     def __call__(self, column: Any) -> NDArray[np.float64]:
         """Numbers of an Arrow column's cells, ``(n,)``; NaN where a cell is missing."""
         import pyarrow as pa
+        import pyarrow.compute as pc
 
         texts = trimmed(column)
-        arrays = texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]
-        parts = [np.empty(0)]
-        for encoded in (array.dictionary_encode() for array in arrays):
-            codes = [
-                self._codes.setdefault(level, len(self._codes))
-                for level in encoded.dictionary.to_pylist()
-            ]
-            positions = encoded.indices.to_numpy(zero_copy_only=False)
-            is_missing = np.isnan(positions.astype(np.float64))
-            positions = np.where(is_missing, len(codes), positions).astype(np.int64)
-            parts.append(np.array([*codes, np.nan])[positions])
-        return np.concatenate(parts)
+        for level in pc.unique(texts.drop_null()).to_pylist():
+            self._codes.setdefault(level, len(self._codes))
+        codes = pc.index_in(texts, value_set=pa.array([*self._codes], pa.string()))
+        return np.asarray(codes.cast(pa.float64()).to_numpy(zero_copy_only=False))
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -245,8 +238,13 @@ def refuse_obstacles(
             f"column {c.column!r} {' and '.join(obstacle.clause for obstacle in obstacles)}"
             for _, c, obstacles in found
         ]
-        more = len(clauses) - _COLUMNS
-        clauses[_COLUMNS:] = [_count(more, "more column")] if more > 0 else []
+        if more := [repr(c.column) for _, c, _ in found[_COLUMNS:]]:
+            clauses[_COLUMNS:] = [f"{_count(len(more), 'more column')}: "]
+            clauses[-1] += first_names(more, _NAMED)
+            if len(more) > _NAMED:
+                is_table = isinstance(found[0][1].column, str)
+                every = "table.apply(pandas.to_numeric, errors='coerce').isna().sum()"
+                clauses[-1] += f", all by {every if is_table else 'np.isfinite(x).all(axis=0)'}"
         what += f"; in all: {'; '.join(clauses)}"
     hint = mend(first.row, _mend([c for _, c, _ in found], roles))
     raise InputError(location(first.row, position), what, hint)
@@ -264,7 +262,7 @@ def _mend(cells: Sequence[Cells], roles: ColumnRoles) -> str:
         settings.append(f"{keys.categorical}: one_hot")
     if settings:
         if keys.exclude and no_numbers and len(no_numbers) < len(cells):
-            settings.append(f"{keys.exclude}: [{first_names(no_numbers)}]")
+            settings.append(f"{keys.exclude}: [{first_names(no_numbers, _NAMED)}]")
         mends.append(f"set {' and '.join(settings)}")
     if keys.split and any(cell.levels <= set(SPLITS) for cell in texts):
         mends.append(f"name the column in {keys.split} if it names the splits")
@@ -274,7 +272,7 @@ def _mend(cells: Sequence[Cells], roles: ColumnRoles) -> str:
         mends.append("make it numbers")
     if roles.features is None and named:  # not of columns that the user asked for
         if keys.exclude:
-            mends.append(f"leave columns out: {keys.exclude}: [{first_names(named)}]")
+            mends.append(f"leave columns out: {keys.exclude}: [{first_names(named, _NAMED)}]")
         mends.append(f"name the columns to use in {keys.all}")
     return ", or ".join(mends)
 

@@ -39,9 +39,23 @@ class Conversion:
             return stream.read(len(self.starts)) == self.starts
 
 
-_PANDAS = "import pandas as pd; "
 _TO_CSV = ".to_csv('{out}.csv', index=False)"
+_TO_PARQUET = ".to_parquet('{out}.parquet')"
 _SAVE = "np.save('{out}.npy', "
+
+
+def _pandas(what: str, endings: str, read: str, to: str = _TO_CSV) -> Conversion:
+    """Conversion of files that a function of pandas reads, with its arguments after the path."""
+    name, _, arguments = read.partition("(")
+    python = f"import pandas as pd; pd.read_{name}({{path}}{arguments}){to}"
+    return Conversion(what, tuple(endings.split()), python)
+
+
+def _numpy(what: str, endings: str, module: str, read: str, note: str = "") -> Conversion:
+    """Conversion of files of which a module's function makes an array."""
+    python = f"import numpy as np, {module}; {_SAVE}np.asarray({read}))"
+    return Conversion(what, tuple(endings.split()), python, note=note)
+
 
 CONVERSIONS = (
     Conversion(
@@ -63,29 +77,11 @@ CONVERSIONS = (
         "import anndata; a = anndata.read_h5ad({path}); "
         "a.to_df().join(a.obs).to_parquet('{out}.parquet')",
     ),
-    Conversion(
-        "a spreadsheet",
-        ("xlsx", "xls", "xlsm", "ods"),
-        f"{_PANDAS}pd.read_excel({{path}}){_TO_CSV}",
-    ),
-    Conversion(
-        "a pickle",
-        ("pkl", "pickle", "p"),
-        f"import pickle, numpy as np; x = pickle.load(open({{path}}, 'rb')); {_SAVE}np.asarray(x))",
-        note=_TRUSTED,
-    ),
-    Conversion(
-        "a pickle of joblib",
-        ("joblib",),
-        f"import joblib, numpy as np; {_SAVE}np.asarray(joblib.load({{path}})))",
-        note=_TRUSTED,
-    ),
-    Conversion(
-        "PyTorch",
-        ("pt", "pth"),
-        "import torch, numpy as np; "
-        "x = torch.load({path}, map_location='cpu', weights_only=True); "
-        f"{_SAVE}x.numpy())",
+    _pandas("a spreadsheet", "xlsx xls xlsm ods", "excel"),
+    _numpy("a pickle", "pkl pickle p", "pickle", "pickle.load(open({path}, 'rb'))", note=_TRUSTED),
+    _numpy("a pickle of joblib", "joblib", "joblib", "joblib.load({path})", note=_TRUSTED),
+    _numpy(
+        "PyTorch", "pt pth", "torch", "torch.load({path}, map_location='cpu', weights_only=True)"
     ),
     Conversion(
         "safetensors",
@@ -93,12 +89,8 @@ CONVERSIONS = (
         "import numpy as np; from safetensors.numpy import load_file; "
         "np.savez('{out}.npz', **load_file({path}))",
     ),
-    Conversion("JSON", ("json",), f"{_PANDAS}pd.read_json({{path}}){_TO_CSV}"),
-    Conversion(
-        "JSON lines",
-        ("jsonl", "ndjson"),
-        f"{_PANDAS}pd.read_json({{path}}, lines=True){_TO_CSV}",
-    ),
+    _pandas("JSON", "json", "json"),
+    _pandas("JSON lines", "jsonl ndjson", "json(, lines=True"),
     Conversion(
         "Arrow",
         ("feather", "arrow", "ipc"),
@@ -112,17 +104,11 @@ CONVERSIONS = (
         "from pyarrow import ipc, parquet; parquet.write_table("
         "ipc.open_stream({path}).read_all(), '{out}.parquet')",
     ),
-    Conversion(
-        "Feather",
-        ("feather",),
-        f"{_PANDAS}pd.read_feather({{path}}).to_parquet('{{out}}.parquet')",
-    ),
-    Conversion("ORC", ("orc",), f"{_PANDAS}pd.read_orc({{path}}).to_parquet('{{out}}.parquet')"),
-    Conversion("Stata", ("dta",), f"{_PANDAS}pd.read_stata({{path}}){_TO_CSV}"),
-    Conversion(
-        "SAS", ("sas7bdat", "xpt"), f"{_PANDAS}pd.read_sas({{path}}, encoding='infer'){_TO_CSV}"
-    ),
-    Conversion("SPSS", ("sav",), f"{_PANDAS}pd.read_spss({{path}}){_TO_CSV}"),
+    _pandas("Feather", "feather", "feather", _TO_PARQUET),
+    _pandas("ORC", "orc", "orc", _TO_PARQUET),
+    _pandas("Stata", "dta", "stata"),
+    _pandas("SAS", "sas7bdat xpt", "sas(, encoding='infer'"),
+    _pandas("SPSS", "sav", "spss"),
     Conversion(
         "ARFF",
         ("arff",),
@@ -159,11 +145,7 @@ CONVERSIONS = (
         "for file in sorted(Path({path}).parent.glob('*{suffix}'))]))",
         note="all of its folder, of one size",
     ),
-    Conversion(
-        "Zarr",
-        ("zarr",),
-        f"import numpy as np, zarr; {_SAVE}zarr.open({{path}}, mode='r')[:])",
-    ),
+    _numpy("Zarr", "zarr", "zarr", "zarr.open({path}, mode='r')"),
     Conversion(
         "an archive",
         ("zip", "tar", "tgz"),

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.data_schema import SplitName
-from offset_autoencoder.data.readers.base import ColumnRoles, RoleKeys, Table
+from offset_autoencoder.data.readers.base import ColumnRoles, Reader, RoleKeys, Table, only_one
 from offset_autoencoder.data.readers.role_values import Origin
 from offset_autoencoder.errors import InputError, first_names
 from offset_autoencoder.io.arrays import row_major
@@ -23,28 +24,60 @@ Shape = tuple[int, ...]
 ByStem = dict[str, dict[SplitName, str]]
 
 
-@dataclass(frozen=True)
-class ChosenArrays:
-    """Names of the arrays of each role: of the features, and of ``label``, ``id`` and ``split``."""
+class ArrayFile(NamedTuple):
+    """An open file of arrays: their names, and functions from a name to shape and values."""
 
-    features: str
-    others: Mapping[str, str]
-
-    def read(self, path: Path, read: Callable[[str], NDArray[Any]], python: str) -> Table:
-        """Table of a file; ``read`` is its array of a name, ``python`` :attr:`.Reader.python`."""
-        origins = {
-            role: Origin(f"{path}, array {name!r}", python.format(path=str(path), name=name))
-            for role, name in self.others.items()
-        }
-        x = row_major(read(self.features))
-        values = {role: read(name) for role, name in self.others.items()}
-        return Table.from_roles(x, path, values, origins=origins)
+    names: Sequence[str]
+    shape: Callable[[str], Shape]
+    read: Callable[[str], NDArray[Any]]
 
 
-def choose_arrays(
+def arrays_reader(
+    name: str,
+    file_names: str,
+    pattern: str,
+    open_file: Callable[[Path], AbstractContextManager[ArrayFile]],
+    python: str,
+) -> Reader:
+    """Reader of a format whose files hold several arrays; the rest is as in :class:`.Reader`."""
+
+    def read(path: Path, roles: ColumnRoles) -> Table:
+        with open_file(path) as file:
+            return read_arrays(path, file, roles, python)
+
+    def values(path: Path, roles: ColumnRoles) -> NDArray[Any]:
+        with open_file(path) as file:
+            return file.read(only_one(path, file.names, "array", "an npy file"))
+
+    def names(path: Path) -> Sequence[str]:
+        with open_file(path) as file:
+            return file.names
+
+    ending = re.compile(pattern)
+    return Reader(name, file_names, ending, "arrays", read, values, arrays=names, python=python)
+
+
+def read_arrays(path: Path, file: ArrayFile, roles: ColumnRoles, python: str) -> Table:
+    """Features, and labels, ids and splits where they are assigned, of one file.
+
+    Raises:
+        InputError: where an array is missing, or of a length other than the features'; and see
+            :func:`_choose_arrays`.
+    """
+    features, others = _choose_arrays(path, file.names, roles, file.shape)
+    origins = {
+        role: Origin(f"{path}, array {name!r}", python.format(path=str(path), name=name))
+        for role, name in others.items()
+    }
+    x = row_major(file.read(features))
+    values = {role: file.read(name) for role, name in others.items()}
+    return Table.from_roles(x, path, values, origins=origins)
+
+
+def _choose_arrays(
     path: Path, names: Sequence[str], roles: ColumnRoles, shape: Callable[[str], Shape]
-) -> ChosenArrays:
-    """Arrays of the roles; ``shape`` is that of an array of a name.
+) -> tuple[str, dict[str, str]]:
+    """Names of the array of the features and of those of the other roles, by role.
 
     Of a file that is read for a split, ``X`` also stands for ``X_train`` where that is the split,
     and so do the names of the other roles. Features without a name are the array ``x``, or else
@@ -78,7 +111,7 @@ def choose_arrays(
     )
     found.check_names(names, str(path), "array")
     features = _features(path, names, roles, set(named.values()), shape) if given is None else given
-    return ChosenArrays(features, named)
+    return features, named
 
 
 def _check_split(
@@ -147,15 +180,3 @@ def _setting(keys: RoleKeys, role: str, of_splits: Mapping[SplitName, str]) -> s
         return ""
     key = keys.location(role).removeprefix(f"{keys.file}: ")
     return f"{key}: {{{', '.join(f'{split}: {name}' for split, name in of_splits.items())}}}"
-
-
-def only_array(path: Path, names: Sequence[str]) -> str:
-    """Name of the one array of a file.
-
-    Raises:
-        InputError: where it holds none or several.
-    """
-    if len(names) != 1:
-        what = f"holds {len(names)} arrays, expected one: {first_names(names)}"
-        raise InputError(str(path), what, "write the one that is meant to an npy file")
-    return names[0]

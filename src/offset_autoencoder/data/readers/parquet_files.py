@@ -110,7 +110,7 @@ def _refuse_cells(path: Path, file: Any, kinds: Mapping[str, Any], roles: Column
 
 def _read_values(path: Path, roles: ColumnRoles) -> NDArray[Any]:
     with _open(path) as file:
-        name = base.only_column(path, _columns(file))
+        name = base.only_one(path, _columns(file).without([]), "column")
         column = file.read(columns=[name]).column(name)
         if column.null_count:
             row = [cell.is_valid for cell in column].index(False)
@@ -208,10 +208,9 @@ def _list_length(file: Any, column: Any) -> int:
 
 
 def _is_list(column_type: Any) -> bool:
-    from pyarrow import types
+    import pyarrow as pa
 
-    kinds = types.is_list, types.is_large_list, types.is_fixed_size_list
-    return any(is_kind(column_type) for is_kind in kinds)
+    return isinstance(column_type, pa.ListType | pa.LargeListType | pa.FixedSizeListType)
 
 
 def _is_number(column_type: Any) -> bool:

@@ -95,7 +95,7 @@ def read_csv_table(path: Path, roles: ColumnRoles) -> Table:
 
 def _read_values(path: Path, roles: ColumnRoles) -> NDArray[Any]:
     form = find_format(path, roles)
-    name = base.only_column(path, Columns(form.names))
+    name = base.only_one(path, form.names, "column")
     columns = _read(form, (), ColumnRoles(label=name))[1]
     return to_values(_to_numbers("label", columns["label"]))
 
