@@ -122,11 +122,15 @@ class Project:
             check=False,
         )
 
-    def start(self) -> subprocess.Popen[str]:
-        """Start ``publish`` in a process of its own."""
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start ``publish``, or Python with other arguments, in a process of its own."""
         pipe = subprocess.PIPE
         return subprocess.Popen(
-            [sys.executable, *PUBLISH], cwd=self.root, stdout=pipe, stderr=pipe, text=True
+            [sys.executable, *(arguments or PUBLISH)],
+            cwd=self.root,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
         )
 
     def write(self, **changes: Any) -> Project:

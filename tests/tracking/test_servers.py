@@ -29,6 +29,27 @@ from offset_autoencoder.tracking.writer import WRITER
 
 pytestmark = pytest.mark.slow
 
+# The stage publish, but that the experiment is created when every other publisher is about to.
+PUBLISH_AT_ONCE = """
+import os, sys, time
+from pathlib import Path
+from mlflow.tracking import MlflowClient
+from offset_autoencoder.errors import run_command
+from offset_autoencoder.stages.publish import main
+
+def create(*arguments, **options):
+    (gate / str(os.getpid())).touch()
+    for _ in range(60_000):
+        if len(list(gate.iterdir())) == int(sys.argv[2]):
+            break
+        time.sleep(0.01)
+    return real(*arguments, **options)
+
+gate, real = Path(sys.argv[1]), MlflowClient.create_experiment
+MlflowClient.create_experiment = create
+run_command(main)
+"""
+
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def server(
@@ -206,14 +227,16 @@ def test_machines_at_once_make_one_experiment_and_leave_at_most_doubles_for_the_
 ) -> None:
     """Machines share no lock: here each publisher has a folder of its own for that."""
     clones = [make(name, epochs=30) for name in ("one", "two", "three", "four")]
-    publishers = []
+    publishers, gate = [], tmp_path / "gate"
+    gate.mkdir()
     for clone in clones:
         place = tmp_path / f"tmp {clone.root.name}"
         place.mkdir()
         with monkeypatch.context() as patch:
             patch.setenv("TMPDIR", str(place))
-            publishers.append(clone.start())
+            publishers.append(clone.start("-c", PUBLISH_AT_ONCE, str(gate), str(len(clones))))
     publish_at_once(*publishers)
+    assert len(list(gate.iterdir())) == len(clones)
     clones[0].publish()
     assert len(clones[0].shown()) == 1 + 3 + 6
     check(clones[1])

@@ -101,7 +101,7 @@ class ExperimentWriter:
         info = self.begin(record, start, os.getpid(), tags)
         mlflow_id = str(info.run_id)
         try:
-            self.client.log_inputs(mlflow_id, datasets=_inputs(record))
+            self._log_inputs(mlflow_id, record)
             self._mirror(info, record)
             points += [Point(name, value, end, 0) for name, value in record.metrics.items()]
             self.log(mlflow_id, points, record.params)
@@ -128,7 +128,7 @@ class ExperimentWriter:
         client.set_tag(mlflow_id, CONTENT, "updating")
         tags, end = self._tags(record, parent_id), None
         if record.role == "run" and "times" not in run.data.tags:  # it was shown in training
-            client.log_inputs(mlflow_id, datasets=_inputs(record))
+            self._log_inputs(mlflow_id, record)
             tags |= times
             end = points[-1].timestamp if points else None
         now = max(now_ms(), (run.info.end_time or 0) + 1)
@@ -144,6 +144,15 @@ class ExperimentWriter:
             client.set_terminated(mlflow_id, record.status, end)
         client.set_tag(mlflow_id, CONTENT, record.content)
         return mlflow_id
+
+    def _log_inputs(self, mlflow_id: str, record: Record) -> None:
+        from mlflow.exceptions import MlflowException
+
+        inputs = _inputs(record)
+        try:
+            self.client.log_inputs(mlflow_id, datasets=inputs)
+        except MlflowException:  # another publisher has just added the same data set
+            self.client.log_inputs(mlflow_id, datasets=inputs)
 
     def log(
         self,
