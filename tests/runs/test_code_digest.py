@@ -148,6 +148,7 @@ def test_versions_are_those_that_are_installed() -> None:
 # What the trainer also imports, and why it decides nothing about a run's weights. What the rest of
 # config/ reads and resolves decides by what it says, and that stands in the id.
 DECIDES_NOTHING = {
+    "cores",
     "errors",  # messages
     "io",  # a docstring
     "io.arrays",  # tells the system what will be read
