@@ -84,6 +84,8 @@ def test_kills_at_any_moment_are_mended(
 ) -> None:
     """Killed as soon as there is something to break: in the tables, the parent, the runs."""
     project = make_project(has_store=has_store, epochs=400)
+    project.document["tracking"]["curve_points"] = None
+    project.write()
     kills = 0
     for delay in delays:
         publisher = project.start()
