@@ -14,6 +14,7 @@ from offset_autoencoder.errors import InputError
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.models.backend import keras
+from offset_autoencoder.models.nested import layers_named
 
 Write = Callable[[str], str]
 HEAD = """
@@ -43,9 +44,9 @@ def write(tmp_path: Path) -> Iterator[Write]:
         yield lambda source: f"{write_module(source)}:build"
 
 
-def build(function: str, seed: int = 0) -> Any:
+def build(function: str, seed: int = 0, input_dim: int = 6) -> Any:
     architecture = Architecture(
-        system="function", network=Network(latent_dim=3), input_dim=6, function=function
+        system="function", network=Network(latent_dim=3), input_dim=input_dim, function=function
     )
     return build_model(architecture, seed)
 
@@ -61,6 +62,13 @@ def test_the_users_function_is_called_with_the_dimensions(write: Write) -> None:
         "offset": (None, 3),
     }
     assert model.output.shape == (None, 6)
+
+
+def test_the_example_of_the_documentation_is_built(write: Write) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "own-network.md").read_text()
+    source = text.partition("```python\n")[2].partition("```")[0]
+    model = build(write(source), input_dim=64)
+    assert [layer.name for layer in layers_named(model, "code")] == ["code"]
 
 
 def test_unnamed_layers_have_the_same_names_whatever_was_built_before(write: Write) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 from collections.abc import Callable
@@ -110,6 +111,17 @@ def test_a_class_that_is_not_registered_is_named(tmp_path: Path) -> None:
         network.save(tmp_path / "model.keras")
         load_network(tmp_path / "model.keras", "function", None)
         (tmp_path / "model.keras").unlink()
+
+
+def test_a_lambda_over_what_has_no_name_is_refused_likewise(tmp_path: Path) -> None:
+    from offset_autoencoder.models.backend import keras
+    from offset_autoencoder.models.inference import KerasNetwork
+
+    x, offset = keras.Input((6,), name="x"), keras.Input((4,), name="offset")
+    y = keras.layers.Lambda(functools.partial(keras.ops.multiply, 2.0), name="own")(x)
+    network = KerasNetwork(keras.Model({"x": x, "offset": offset}, y), "function")
+    with pytest.raises(InputError, match="its layer 'own' runs partial, which safe mode"):
+        network.save(tmp_path / "model.keras")
 
 
 def test_a_run_of_other_samples_is_refused(project: Path, tmp_path: Path) -> None:

@@ -158,15 +158,17 @@ def open_model(name: str) -> Iterator[InferenceModel]:
 
 def _of_former_data(address: str, facts: ModelMetadata) -> str:
     """Clause on the project's champion where it is of other data than its own; ``""`` else."""
-    if not (PARAMS.exists() and (PREPARED / "schema.json").exists()):
+    try:
+        tracking = load_params(PARAMS).tracking
+        if tracking.registered_model is None or address != champion_address(tracking):
+            return ""
+        splits = load_splits(PREPARED)
+        schema = splits.schema(facts.seed) if splits.has(facts.seed) else None
+        if schema is not None and schema.digests["test"]["x"] == facts.test_samples_sha256:
+            return ""
+        version = read_state(locate(tracking), tracking).champion
+    except InputError:  # the model needs none of these
         return ""
-    tracking, splits = load_params(PARAMS).tracking, load_splits(PREPARED)
-    if tracking.registered_model is None or address != champion_address(tracking):
-        return ""
-    schema = splits.schema(facts.seed) if splits.has(facts.seed) else None
-    if schema is not None and schema.digests["test"]["x"] == facts.test_samples_sha256:
-        return ""
-    version = read_state(locate(tracking), tracking).champion
     columns = first_names(facts.raw_columns or facts.columns or [f"{facts.raw_features} features"])
     what = f"; {address} is {f'version {version}' if version else 'a model'} of other data than"
     what += f" {PREPARED} holds, with {columns} (run {facts.run[:12]}): name a run of the present"

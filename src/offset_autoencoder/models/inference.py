@@ -154,10 +154,14 @@ class KerasNetwork(RunInference):
 
         for layer in self.model._flatten_layers():
             code = layer.function if isinstance(layer, keras.layers.Lambda) else type(layer)
-            name = keras.saving.get_registered_name(code)
-            if code.__module__.startswith("keras.") or keras.saving.get_registered_object(name):
+            # A Lambda may hold any callable object, which has no name.
+            name = getattr(code, "__name__", type(code).__name__)
+            if hasattr(code, "__name__") and (
+                code.__module__.startswith("keras.")
+                or keras.saving.get_registered_object(keras.saving.get_registered_name(code))
+            ):
                 continue
-            what = f"its layer {layer.name!r} runs {code.__name__}, which safe mode does not know"
+            what = f"its layer {layer.name!r} runs {name}, which safe mode does not know"
             mend = "put @keras.saving.register_keras_serializable() above the class, with a"
             mend += " get_config that gives all arguments of __init__, or above a named function"
             raise InputError(self.where, what, mend)

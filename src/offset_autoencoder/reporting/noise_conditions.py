@@ -71,9 +71,8 @@ def in_common(family: Sequence[comparison.Comparison]) -> str:
                 for setting in (item.setting, item.baseline)
             )
             name = "noise level" if is_level else key
-            alike = one != TUNED and comparison.same_value(
-                one, other
-            )  # seed by seed, tuned values differ
+            # Tuned values differ seed by seed.
+            alike = one != TUNED and comparison.same_value(one, other)
             shared[name] = shared.get(name, True) and alike
     keys = [name for name, holds in shared.items() if holds]
     return f" at the same {' and '.join(keys)}" if keys else ""

@@ -115,6 +115,7 @@ def train_share(share: Share) -> None:
     _check_is_current({s.spec.offset for s in params.settings if s.spec.offset})
     splits = load_splits(PREPARED)
     runs = {run.id: run for run in identify_runs(params, splits) if share.has(run.id)}
+    import_runs(MODELS, run_store(), current=runs)
     new = [runs[id] for id in missing_ids(run_store(), [*runs])]
     if new:
         train(new, splits, are_alike=params.split.group is None)

@@ -90,6 +90,7 @@ class _LiveRun:
     """A run in training: in the run store a checkpoint first, then a folder; and its MLflow run."""
 
     record: Record  # as far as it is known
+    spacing: int  # of the epochs that are shown until it has ended
     checkpoint: Path
     folder: Path
     mlflow_id: str = ""  # until it is begun
@@ -121,7 +122,7 @@ class _LiveRun:
         ended = record_types.milliseconds(epochs[:, 3])
         return [
             Point(key, float(str(value)), ended[row], row + 1)
-            for row in record_types.thinned(columns[:, 1], self.record.curve_points)
+            for row in range(0, len(columns), self.spacing)
             for key, value in zip(("loss", "val_loss"), columns[row], strict=True)
         ]
 
@@ -138,7 +139,8 @@ def _live_runs(params: Params, named: Iterable[Mapping[str, Any]], folder: Path)
         spec = RunSpec.parse(name["fingerprint"])
         record = run_record(params_of_run, run, spec, params.tracking.curve_points)
         checkpoint = folder / CHECKPOINTS / f"{name['id']}.npz"
-        runs.append(_LiveRun(record, checkpoint, folder / name["id"]))
+        spacing = record_types.curve_spacing(spec.train.epochs, params.tracking.curve_points)
+        runs.append(_LiveRun(record, spacing, checkpoint, folder / name["id"]))
     return runs
 
 

@@ -92,8 +92,9 @@ class Record:
     def content(self) -> str:
         """The SHA-256 of all that may differ between two publications under the same key.
 
-        A run's curves are left out, since the run's id determines them, and so are the times,
-        since a colleague's copy of the run does not bring them.
+        A run's curves are left out, since the run's id and ``curve_points`` determine them: they
+        stay as they were published. So are the times, since a colleague's copy of the run does not
+        bring them.
         """
         return sha256_of_json(
             [
@@ -169,19 +170,25 @@ def run_key(model: str, run_id: str) -> str:
     return f"{model} {run_id}"
 
 
-def thinned(val_loss: NDArray[np.float64], most: int | None) -> list[int]:
-    """Rows of a history that its curves show: of evenly spaced epochs, the best and the last.
+def curve_spacing(epochs: int, most: int | None) -> int:
+    """Epochs from one point of a curve to the next: 1, or the power of two that leaves few enough.
 
-    The spacing is the smallest power of two that leaves at most ``most`` rows, so that what was
-    shown of an unfinished training is shown of the finished one, but for best and last.
+    These are at most ``most`` of so many epochs, the best and the last among them. Of fewer epochs
+    the spacing is the same or divides it, so that a training which may still stop early, by the
+    spacing of all of its epochs, shows nothing that the finished run does not.
     """
-    epochs, spacing = len(val_loss), 1
-    if most is None or epochs <= most:
-        return [*range(epochs)]
-    while -(-epochs // spacing) > most - 2:
-        spacing *= 2
+    spacing = 1
+    if most is not None and epochs > most:
+        while -(-epochs // spacing) > most - 2:
+            spacing *= 2
+    return spacing
+
+
+def thinned(val_loss: NDArray[np.float64], most: int | None) -> list[int]:
+    """Rows of a finished history that its curves show: evenly spaced, the best and the last."""
+    epochs = len(val_loss)
     best = int(np.nanargmin(val_loss)) if np.isfinite(val_loss).any() else 0
-    return sorted({*range(0, epochs, spacing), best, epochs - 1})
+    return sorted({*range(0, epochs, curve_spacing(epochs, most)), best, epochs - 1})
 
 
 def read_curves(folder: Path, now: int, most: int | None = None) -> tuple[list[Point], bool]:

@@ -26,7 +26,7 @@ from offset_autoencoder.tracking.record_types import (
     StoredRun,
     StoreState,
 )
-from offset_autoencoder.tracking.store import Location, connect, user_name
+from offset_autoencoder.tracking.store import Location, connect, server_error, user_name
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Run, RunInfo
@@ -151,7 +151,10 @@ class ExperimentWriter:
         inputs = _inputs(record)
         try:
             self.client.log_inputs(mlflow_id, datasets=inputs)
-        except MlflowException:  # another publisher has just added the same data set
+        except MlflowException as error:
+            if server_error("", str(error)):
+                raise
+            # Another publisher has just added the same data set.
             self.client.log_inputs(mlflow_id, datasets=inputs)
 
     def log(
