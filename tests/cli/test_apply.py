@@ -253,6 +253,7 @@ def test_a_champion_of_former_data_is_said_to_be(
     test_samples: pd.DataFrame,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     model, folder = open_run(run_of("plain")), tmp_path / "served"
     folder.mkdir()
@@ -260,7 +261,7 @@ def test_a_champion_of_former_data_is_said_to_be(
     monkeypatch.setattr(module, "download_model", lambda *_: folder)
     monkeypatch.setattr(module, "read_state", lambda *_: StoreState(champion="3"))
     test_samples.drop(columns="f0").to_csv(tmp_path / "lacks.csv", index=False)
-    clauses = []
+    clauses, notes = [], []
     for digest in (model.metadata.test_samples_sha256, "0" * 64):
         facts = model.metadata.model_copy(update={"test_samples_sha256": digest})
         write_metadata(folder, facts)
@@ -270,7 +271,14 @@ def test_a_champion_of_former_data_is_said_to_be(
         before, _, clause = line.partition("; models:/offset-autoencoder@champion is ")
         assert "lacks.csv: has no column 'f0'" in before
         clauses.append(clause)
-    assert clauses[0] == ""
+        capsys.readouterr()
+        with module.open_model("champion"):  # which answers
+            pass
+        notes.append(capsys.readouterr().err)
+    assert clauses[0] == notes[0] == ""
+    said = notes[1].removeprefix("note: models:/offset-autoencoder@champion is ").rstrip()
+    assert said
+    assert clauses[1].startswith(said)
     assert clauses[1].startswith("version 3 of other data than data/prepared holds, with f0, f1, ")
     assert f"(run {run_of('plain')[:12]}): name a run of the present data" in clauses[1]
 

@@ -602,3 +602,13 @@ def test_text_that_hardly_tells_categories_or_differs_in_blanks_alone(
     main()
     said = capsys.readouterr().out.splitlines()
     assert not [line for line in said if "levels in" in line or alike in line]
+
+
+def test_rare_classes_are_named_together_with_what_differs_in_blanks_alone(project: Path) -> None:
+    table = frame(40).drop(columns="name")
+    table["kind"] = ["cat", "dog"] * 19 + ["Dog ", "bird"]
+    table.to_csv("data/raw/x.csv", index=False)
+    params(data=file(path="x.csv", label="kind", categorical="one_hot"), network={"latent_dim": 2})
+    rare = r"class 'Dog ' has 1 sample, class 'bird' has 1 sample, cutting .* at least 3 of each"
+    with pytest.raises(InputError, match=rf"{rare} class; labels that differ .*'Dog ' and 'dog'"):
+        main()

@@ -137,8 +137,11 @@ def open_model(name: str) -> Iterator[InferenceModel]:
     if name.startswith(_SCHEME):
         with tempfile.TemporaryDirectory(prefix="offset-autoencoder-") as folder:
             model = inference_model.load_model_folder(download_model(name, Path(folder)))
-            with adding(_of_former_data(name, model.metadata)):
+            clause = _of_former_data(name, model.metadata)
+            with adding(clause):
                 yield model
+            if clause:
+                print(printable(f"note: {clause.removeprefix('; ')}"), file=sys.stderr)
     elif any(
         (Path(name) / place / METADATA).is_file() for place in (".", inference_model.IN_MLFLOW)
     ):

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.data_schema import SPLITS, Split, SplitName
-from offset_autoencoder.errors import InputError
+from offset_autoencoder.errors import InputError, first_names
 from offset_autoencoder.io.arrays import Rows
 
 LEFT_OUT: Literal["left_out"] = "left_out"
@@ -102,14 +102,16 @@ def assign(
     if is_stratified and y is not None:
         classes_in_order = y[order]
         members = [order[classes_in_order == k] for k in np.unique(classes_in_order)]
+        rare = []
         for of_class in members:
             if (size := len(of_class)) < len(names):
                 index = int(y[of_class[0]])
                 name_of_class = index if classes is None else classes[index]
-                what = f"class {name_of_class!r} has {size} sample{'s' * (size != 1)}, cutting "
-                what += f"{', '.join(names)} needs at least {len(names)} of each class"
-                mend = "give more of it, leave it out, or set split.stratify: false"
-                raise InputError("params.yaml: split.stratify", what, mend)
+                rare.append(f"class {name_of_class!r} has {size} sample{'s' * (size != 1)}")
+        if rare:
+            what = f"{first_names(rare)}, cutting {', '.join(names)} needs at least {len(names)}"
+            mend = "give more of it, leave it out, or set split.stratify: false"
+            raise InputError("params.yaml: split.stratify", f"{what} of each class", mend)
         counts = allocate([len(of_class) for of_class in members], totals)
     bounds = np.cumsum(counts, axis=1)[:, :-1]
     pieces = [np.split(of_class, bound) for of_class, bound in zip(members, bounds, strict=True)]

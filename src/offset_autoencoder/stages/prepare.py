@@ -322,16 +322,20 @@ def _assign(params: Params, samples: Samples, seed: int | None) -> SplitRows:
         # So that as many are normal in the split of every seed.
         split, y = split.model_copy(update={"stratify": True}), is_anomaly.astype(np.int64)
         classes = ["normal", "anomalous"]
-    rows = assign(
-        samples.ids,
-        split,
-        y=y,
-        classes=classes,
-        given=samples.splits,
-        groups=samples.groups,
-        moments=samples.moments,
-        run_seed=seed,
-    )
+    try:
+        rows = assign(
+            samples.ids,
+            split,
+            y=y,
+            classes=classes,
+            given=samples.splits,
+            groups=samples.groups,
+            moments=samples.moments,
+            run_seed=seed,
+        )
+    except InputError as error:  # of rare classes, which may be others written otherwise
+        alike = [text for text in text_warnings(samples) if text.startswith("labels ")]
+        raise InputError(error.where, "; ".join([error.what, *alike]), error.hint) from None
     return leave_out(rows, is_anomaly, samples.ids, "" if seed is None else f" of seed {seed}")
 
 
