@@ -306,6 +306,9 @@ def test_damaged_files_are_named() -> None:
     path.unlink()
     with pytest.raises(InputError, match=r"rows\.npy: no such file"):
         splits.of(1)
+    (PREPARED / "splits.json").unlink()  # else the first split would stand for all
+    with pytest.raises(InputError, match=r"splits\.json: no such file, though there are splits"):
+        load_splits()
     (PREPARED / "splits.json").write_text('{"seeds": []}')
     with pytest.raises(InputError, match=r"splits\.json: is damaged"):
         load_splits()

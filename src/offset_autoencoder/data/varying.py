@@ -127,11 +127,13 @@ def load_splits(folder: Path | str = paths.PREPARED) -> PreparedSplits:
     """Open the splits of ``data/prepared``, of which each is read when it is asked for.
 
     Raises:
-        InputError: where ``splits.json`` is damaged.
+        InputError: where ``splits.json`` is damaged, or missing beside splits of seeds.
     """
     folder = Path(folder)
     path = folder / _SEEDS
     if not path.exists():
+        if (folder / "splits").exists():
+            raise InputError(str(path), "no such file, though there are splits of seeds", REMEDY)
         return PreparedSplits(folder)
     try:
         document = files.read_json(path)
