@@ -138,10 +138,10 @@ def open_model(name: str) -> Iterator[InferenceModel]:
         with tempfile.TemporaryDirectory(prefix="offset-autoencoder-") as folder:
             model = inference_model.load_model_folder(download_model(name, Path(folder)))
             clause = _of_former_data(name, model.metadata)
-            with adding(clause):
+            with adding(clause and f"; {clause}"):
                 yield model
             if clause:
-                print(printable(f"note: {clause.removeprefix('; ')}"), file=sys.stderr)
+                print(printable(f"note: {clause}"), file=sys.stderr)
     elif any(
         (Path(name) / place / METADATA).is_file() for place in (".", inference_model.IN_MLFLOW)
     ):
@@ -173,7 +173,7 @@ def _of_former_data(address: str, facts: ModelMetadata) -> str:
     except InputError:  # the model needs none of these
         return ""
     columns = first_names(facts.raw_columns or facts.columns or [f"{facts.raw_features} features"])
-    what = f"; {address} is {f'version {version}' if version else 'a model'} of other data than"
+    what = f"{address} is {f'version {version}' if version else 'a model'} of other data than"
     what += f" {PREPARED} holds, with {columns} (run {facts.run[:12]}): name a run of the present"
     return f"{what} data, or set another tracking.registered_model and run dvc repro"
 

@@ -100,16 +100,21 @@ def text_warnings(samples: Samples) -> list[str]:
     values |= {f"levels of column {column!r}": own for column, own in levels.items()}
     if samples.groups is not None:
         values["groups (split.group)"] = np.unique(samples.groups).tolist()
-    for noun, own in values.items():
-        alike: dict[str, list[str]] = {}
-        for value in (value for value in own if isinstance(value, str)):
-            plain = "".join(unicodedata.normalize("NFKC", value).casefold().split())
-            alike.setdefault(plain, []).append(repr(value))
-        if pairs := [" and ".join(some) for some in alike.values() if len(some) > 1]:
-            what = f"{noun} that differ in blanks or capitals alone are not the same"
-            mend = "write them alike, by table[NAME].str.strip().str.lower() of pandas, say"
-            texts.append(f"{what}: {first_names(pairs)}: {mend}")
-    return texts
+    return [*texts, *filter(None, itertools.starmap(alike_text, values.items()))]
+
+
+def alike_text(noun: str, values: Sequence[Any]) -> str:
+    """Line on values that differ in blanks or capitals alone; ``""`` where none do."""
+    alike: dict[str, list[str]] = {}
+    for value in (value for value in values if isinstance(value, str)):
+        plain = "".join(unicodedata.normalize("NFKC", value).casefold().split())
+        alike.setdefault(plain, []).append(repr(value))
+    pairs = [" and ".join(some) for some in alike.values() if len(some) > 1]
+    if not pairs:
+        return ""
+    what = f"{noun} that differ in blanks or capitals alone are not the same"
+    mend = "write them alike, by table[NAME].str.strip().str.lower() of pandas, say"
+    return f"{what}: {first_names(pairs)}: {mend}"
 
 
 def anomaly_lines(

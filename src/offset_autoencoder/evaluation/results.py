@@ -13,7 +13,7 @@ from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.evaluation import encoder_adaptation, offset_effects, probes, summary
 from offset_autoencoder.evaluation.comparison import Comparison, compare
 from offset_autoencoder.evaluation.examples import CodePoint, Reconstructions
-from offset_autoencoder.evaluation.metrics import error_metric
+from offset_autoencoder.evaluation.metrics import METRICS, error_metric
 from offset_autoencoder.evaluation.offset_verdict import OffsetVerdict, judge_offsets
 from offset_autoencoder.evaluation.run_evaluation import RunEvaluation
 from offset_autoencoder.evaluation.sample_errors import (
@@ -67,6 +67,11 @@ class ExperimentResults:
     def error_metric(self) -> str:
         """The metric of interventions, verdicts, gaps and selection: see `metrics.error_metric`."""
         return error_metric(self.evaluate)
+
+    @property
+    def error_label(self) -> str:
+        """Name of the error that :attr:`error_metric` rests on."""
+        return METRICS[self.error_metric].error_label
 
     @property
     def over_samples_too(self) -> dict[str, Estimate | None]:

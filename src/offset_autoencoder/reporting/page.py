@@ -23,7 +23,6 @@ from offset_autoencoder.config import Params
 from offset_autoencoder.config.data_schema import SPLITS
 from offset_autoencoder.config.document import read_document
 from offset_autoencoder.data.prepared import Schema
-from offset_autoencoder.evaluation.metrics import METRICS
 from offset_autoencoder.evaluation.offset_effects import AGAINST, TRAIN
 from offset_autoencoder.evaluation.offset_verdict import OffsetWord
 from offset_autoencoder.evaluation.results import ExperimentResults
@@ -198,7 +197,7 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
         over=results.design.over,
         covers=results.design.covers,
         unit=wording.unit_of_changes(results.verdicts),
-        error=METRICS[results.error_metric].error_label,
+        error=results.error_label,
         anomalies=wording.anomaly_note(results.params),
         unsettled=wording.unsettled_note(results),
         margin=percent(evaluate.margin),

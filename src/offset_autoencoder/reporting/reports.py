@@ -85,7 +85,7 @@ def _interventions(results: ExperimentResults, plots: Plots) -> Drawn:
         f"{over_seeds(results.design)};",
         f"right of zero is worse; grey: within ± {margin:g} %",
     )
-    error = METRICS[results.error_metric].error_label
+    error = results.error_label
     own = not all(item.has_baseline for item in results.verdicts)
     x_label = f"change of the {error}, % of that of the network trained with nothing"
     x_label += ", or of its own without one" if own else ""

@@ -268,7 +268,7 @@ def verdict_table(results: ExperimentResults) -> Table:
         changes = [item.against.get(name, UNKNOWN) for item in verdicts]
         columns.append(tables.change_column(name, heading, changes))
     columns.append(tables.text_column("encoder", "encoder", words))
-    evaluate, error = results.evaluate, METRICS[results.error_metric].error_label
+    evaluate, error = results.evaluate, results.error_label
     caption = (
         f"Change of the {error}, % of that of {wording.unit_of_changes(verdicts)}: mean and half "
         f"its {percent(evaluate.confidence)} interval over {results.design.over}, on unseen "
@@ -285,7 +285,7 @@ def verdict_table(results: ExperimentResults) -> Table:
 
 def intervention_table(results: ExperimentResults) -> Table:
     """A row per setting that has an offset: the change of its error with each exchange, in %."""
-    evaluate, error = results.evaluate, METRICS[results.error_metric].error_label
+    evaluate, error = results.evaluate, results.error_label
     items = shown_in("interventions", results)
     changes = {
         (item.setting.label, item.split, item.intervention.name): item.change for item in items

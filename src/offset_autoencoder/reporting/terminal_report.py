@@ -128,7 +128,7 @@ def _print_families(
         compared = family[0].family if family else []
         noisy = any(trained_with_noise(item.baseline) for item in compared)
         if noisy:
-            _print_conditions(console, results, family)
+            _print_conditions(console, family, METRICS[results.evaluate.metric].error_label)
         elif family and baseline != first:
             _print_differences(console, results, family[0])
         if baseline != first and baseline in results.evaluate.baselines:
@@ -172,9 +172,7 @@ def _print_differences(console: Console, results: ExperimentResults, against: Ag
     print_table(console, heading, columns, [*columns[:2], columns[-1]])
 
 
-def _print_conditions(
-    console: Console, results: ExperimentResults, family: Sequence[Against]
-) -> None:
+def _print_conditions(console: Console, family: Sequence[Against], error: str) -> None:
     settings = [item.setting for item in family[0].family]
     layouts = []
     for interval, short_words in ((True, False), (True, True), (False, True)):
@@ -190,7 +188,6 @@ def _print_conditions(
             columns.append(_column(settings, heading, against.table.column("change")))
             columns.append(_column(settings, "", words, right=False))
         layouts.append(columns)
-    error = METRICS[results.evaluate.metric].error_label
     title = f"change of the {error} against {_baseline(family)}, in %"
     print_table(console, title, *layouts)
     print_note(
@@ -215,8 +212,8 @@ def print_verdicts(console: Console, results: ExperimentResults) -> None:
         }
         for size in (3, 2, 1, 0)
     ]
-    error = METRICS[results.error_metric].error_label
-    title = f"verdict on each offset; change of the {error} with another in its place, in %"
+    change = f"change of the {results.error_label} with another in its place, in %"
+    title = f"verdict on each offset; {change}"
     headings = print_table(console, title, *(_columns(settings, table, each) for each in layouts))
     margin = percent(verdicts[0].margin)
     confidence = percent(results.evaluate.confidence).replace(" ", "")
@@ -254,8 +251,7 @@ def _print_costs(console: Console, results: ExperimentResults) -> None:
     if not headings:
         return
     columns = _columns([item.setting for item in verdicts], table, headings)
-    error = METRICS[results.error_metric].error_label
-    print_table(console, f"what each offset does to the {error}, in %", columns)
+    print_table(console, f"what each offset does to the {results.error_label}, in %", columns)
     print_note(
         console,
         "Against the network trained with nothing, and with Gaussian noise of the same rms. off: "
@@ -318,12 +314,12 @@ def _print_unmatched(
     by_level = any(item.noise_level for item in results.settings if item.model == baseline)
     without = [item.label for item in settings if by_level and item.noise_level is None]
     others = [item.label for item in settings if item.label not in without]
-    if without:
-        names = ", ".join(map(named, without))
-        print_note(console, f"no noise level to match {named(baseline)} by: {names}")
-    if others:
-        names = ", ".join(map(named, others))
-        print_note(console, f"no {named(baseline)} setting that matches: {names}")
+    for note, labels in (
+        (f"no noise level to match {named(baseline)} by", without),
+        (f"no {named(baseline)} setting that matches", others),
+    ):
+        if labels:
+            print_note(console, f"{note}: {', '.join(map(named, labels))}")
 
 
 def _print_legend(console: Console, results: ExperimentResults) -> None:
@@ -340,9 +336,7 @@ def _print_legend(console: Console, results: ExperimentResults) -> None:
         note += " Over test samples too: two_way in reports/comparison.csv and metrics.json."
     if comparisons:
         margin = percent(comparisons[0].equivalence.margin)
-        families = dict.fromkeys(
-            f"{named(item.baseline.model)} {item.family}" for item in comparisons
-        )
+        families = dict.fromkeys(f"{named(i.baseline.model)} {i.family}" for i in comparisons)
         error = METRICS[evaluate.metric].error_label
         note += (
             " difference: setting - baseline, seed by seed. p: sign-flip test, corrected for "

@@ -31,6 +31,7 @@ from offset_autoencoder.data.shapes import draws_series
 from offset_autoencoder.data.sources import unread_splits
 from offset_autoencoder.data.splits import LEFT_OUT, PartName, SplitRows, assign, leave_out
 from offset_autoencoder.data.summary import (
+    alike_text,
     anomaly_lines,
     broken_splits,
     kept_whole,
@@ -322,7 +323,8 @@ def _assign(params: Params, samples: Samples, seed: int | None) -> SplitRows:
         # So that as many are normal in the split of every seed.
         split, y = split.model_copy(update={"stratify": True}), is_anomaly.astype(np.int64)
         classes = ["normal", "anomalous"]
-    try:
+    alike = alike_text("labels", samples.classes or ())
+    with adding(alike and f"; {alike}"):  # rare classes may be others written otherwise
         rows = assign(
             samples.ids,
             split,
@@ -333,9 +335,6 @@ def _assign(params: Params, samples: Samples, seed: int | None) -> SplitRows:
             moments=samples.moments,
             run_seed=seed,
         )
-    except InputError as error:  # of rare classes, which may be others written otherwise
-        alike = [text for text in text_warnings(samples) if text.startswith("labels ")]
-        raise InputError(error.where, "; ".join([error.what, *alike]), error.hint) from None
     return leave_out(rows, is_anomaly, samples.ids, "" if seed is None else f" of seed {seed}")
 
 
