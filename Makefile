@@ -1,6 +1,7 @@
 # make repro: set up everything and run the default experiment.  make test: the same, and the tests.
 # make faults: more malformed inputs and faults of the disk than the tests try (docs/faults.md).
 # make bench: an environment with the peers, and the benchmarks; TORCH= says what pip installs of PyTorch.
+# make lock: requirements.lock anew, by uv.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -32,14 +33,13 @@ bench: $(BENCH)/.installed
 	set -e; for name in $(BENCHMARKS); do \
 		test ! -e benchmarks/$$name.py || $(BENCH)/python -m benchmarks.$$name; done
 
-$(BIN)/.installed: requirements.lock pyproject.toml
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
-	touch $@
+# uv resolves for every platform, and takes what the lock has where it may.
+lock:
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		--no-emit-index-url --extra dev --output-file requirements.lock pyproject.toml
 
-$(BENCH)/.installed: requirements-bench.lock pyproject.toml
-	$(PYTHON) -m venv .venv-bench
-	$(BENCH)/python -m pip install --quiet --require-hashes --requirement requirements-bench.lock
-	$(BENCH)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
+%/bin/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $*
+	$*/bin/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	$*/bin/python -m pip install --quiet --no-build-isolation --no-deps --editable .
 	touch $@
