@@ -42,7 +42,7 @@ def test_it_opens_without_errors_and_without_the_network(
     assert opened.page.evaluate("window.hacked") is None
     # Panels of codes fit the window.
     codes = opened.page.locator("figure[data-chart=codes]")
-    assert codes.get_attribute("data-columns") == "5"
+    assert codes.get_attribute("data-columns") == "4"
     opened.page.set_viewport_size({"width": 480, "height": 800})
     opened.page.wait_for_selector("figure[data-chart=codes][data-columns='2']")
     assert opened.page.evaluate("document.documentElement.scrollWidth") == 480
@@ -50,6 +50,7 @@ def test_it_opens_without_errors_and_without_the_network(
 
 def test_a_table_is_sorted_by_click_and_by_keyboard(open_page: OpenPage, report_file: Path) -> None:
     page = open_page(report_file).page
+    page.locator("details:has(#settings) > summary").click()
     before = column(page, "settings", 2)
     heading = page.locator("#settings thead th").nth(1)
     heading.locator("button").click()
@@ -107,6 +108,34 @@ def test_curves_are_switched_on_and_off_and_say_what_they_are(
     assert opened.errors == []
 
 
+def test_the_first_screen_answers(open_page: OpenPage, report_file: Path) -> None:
+    opened = open_page(report_file)
+    page = opened.page
+    rows = page.locator("#answer tbody tr")
+    ends = rows.evaluate_all("rows => rows.map(row => row.getBoundingClientRect().bottom)")
+    assert ends == sorted(ends)
+    height = (ends[-1] - ends[0]) / (len(ends) - 1)
+    assert ends[0] + 15 * height <= 900  # sixteen rows without scrolling
+    # Contents stand beside it, and stay there; nothing is right of the window.
+    assert page.locator("nav a").first.is_visible()
+    box = "e => [e.getBoundingClientRect().right, e.getBoundingClientRect().top]"
+    assert page.locator("nav").evaluate(box)[0] <= page.locator("main").evaluate(
+        "e => e.offsetLeft"
+    )
+    page.locator("#codes-section").scroll_into_view_if_needed()
+    assert page.locator("nav").evaluate(box)[1] == 0
+    page.wait_for_selector("nav a[href='#codes-section'][aria-current]")
+    assert page.evaluate("document.documentElement.scrollWidth") == 1280
+    # A phone has the contents folded above, and the first rows in sight.
+    page.set_viewport_size({"width": 375, "height": 800})
+    page.wait_for_selector("#contents:not([open])", state="attached")
+    page.evaluate("window.scrollTo(0, 0)")
+    box = "e => [e.getBoundingClientRect().bottom, e.scrollWidth - e.clientWidth]"
+    bottom, beyond = rows.nth(7).evaluate(box)
+    assert bottom < 800
+    assert beyond == 0
+
+
 def test_a_phone_scrolls_down_only(open_page: OpenPage, report_file: Path) -> None:
     phone = {"viewport": {"width": 375, "height": 812}, "has_touch": True, "is_mobile": True}
     page = open_page(report_file, **phone).page
@@ -148,7 +177,9 @@ def test_print_shows_all_of_it_on_white(
     assert folded.count() > 3
     page.emulate_media(media="print")
     assert luminance(page, "body", "backgroundColor") > 0.9
-    assert not page.locator(".switches").first.is_visible()
+    # The switches stay as the legend of what is shown.
+    assert page.locator(".switches label span").first.is_visible()
+    assert not page.locator(".switches input").first.is_visible()
     assert not page.locator("nav").is_visible()
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     assert folded.count() == 0
@@ -170,7 +201,7 @@ def test_without_scripts_it_still_reads(open_page: OpenPage, report_file: Path) 
     page = open_page(report_file, drawn=False, java_script_enabled=False).page
     assert page.locator("noscript").inner_text().startswith("The charts need JavaScript")
     assert page.locator("#settings tbody tr").count() == 13
-    page.locator("summary").first.click()
+    page.locator("main details:has(table) > summary").first.click()
     assert page.locator("details[open] table").first.is_visible()
 
 

@@ -80,6 +80,7 @@ def test_colours_are_those_of_the_pictures(report: Any) -> None:
     assert words == OUTCOME_COLOURS | VERDICT_COLOURS
     models = {f"m{index}": {"offset": "pca"} for index in range(40)}
     every = model_colours(_settings(models), ["m0", "m1", "m2"])
-    assert not set(every.values()) & set(VERDICT_COLOURS.values())
+    assert not set(every.values()) & set(words.values())
+    assert all(contrast(colour, "#ffffff") >= 4.5 for colour in words.values())
     assert set(words) == set(TERMINAL_STYLES) == {*get_args(Outcome), *get_args(OffsetWord)}
     assert len({colour.name for colour in palette.all}) == len(palette.all)

@@ -255,7 +255,11 @@ def ticks_of(scale: Mapping[str, Any], count: int) -> dict[str, Any]:
     """Options of an axis: round values where it is logarithmic and long enough to have some."""
     ticks, domain = _LEVEL_TICKS, scale.get("domain")
     if domain:
-        ticks = [tick for tick in ticks if domain[0] <= tick <= domain[1]]
+        for shares in ((1, 2, 5), range(1, 10), [tenth / 10 for tenth in range(10, 100, 5)]):
+            ticks = [share * 10.0**power for power in range(-12, 13) for share in shares]
+            ticks = [float(f"{tick:.6g}") for tick in ticks if domain[0] <= tick <= domain[1]]
+            if len(ticks) >= 3:
+                break
     if scale.get("type") not in ("log", "symlog") or len(ticks) < 3:
         return {"tickCount": count}
     return {"values": ticks, "labelOverlap": True}

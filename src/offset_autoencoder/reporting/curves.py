@@ -43,9 +43,9 @@ def curve_chart(
     with ``revisions`` rows name one, by the column ``rev``.
     """
     scale: dict[str, Any] = {"zero": False, "nice": False, "padding": _PADDING}
-    x_axis = (
-        alt.X(x, type="quantitative").title(None).scale(**scale).axis(format=DIGITS, tickCount=6)
-    )
+    whole: dict[str, Any] = {"tickMinStep": 1} if x == "epoch" else {}
+    x_axis = alt.X(x, type="quantitative").title(None).scale(**scale)
+    x_axis = x_axis.axis(format=DIGITS, tickCount=6, **whole)
     detail = ["setting:N", "rev:N"] if revisions else ["setting:N"]
     base = alt.Chart().encode(x_axis, charts.OWN_COLOUR, detail=detail)
     drawn = base.transform_filter("!datum.reference") if reference else base
@@ -83,6 +83,8 @@ def curve_chart(
 def switched_curve_chart(
     rows: Sequence[Mapping[str, Any]],
     colours: Mapping[str, str],
+    styles: Mapping[str, int],
+    shown: Sequence[str],
     x_label: str,
     y_label: str,
     *,
@@ -92,13 +94,16 @@ def switched_curve_chart(
     """The page's curves, all in one panel: hovered one by one, switched by model.
 
     A row per curve, at least one: ``setting``, ``model``, ``values``, ``runs``, and lists ``x``,
-    ``mean``, ``low`` and ``high``, None where there is no number. Colours are by model. The axis
-    of y is logarithmic where all of it is above zero. With ``points`` every point has a mark, and
-    x numbers at the points alone where these are few.
+    ``mean``, ``low`` and ``high``, None where there is no number. Colours are by model, styles of
+    lines by ``values``; models that are ``shown`` are seen at first. The axis of y is logarithmic,
+    and its title says so, where all of it is above zero. With ``points`` every point has a mark,
+    and x numbers at the points alone where these are few.
     """
     models, values = (list(dict.fromkeys(row[key] for row in rows)) for key in ("model", "values"))
     places = sorted({place for row in rows for place in row["x"]})
     few: dict[str, Any] = {"values": places} if points and len(places) <= _MOST_TICKS else {}
+    if not few and all(float(place).is_integer() for place in places):
+        few["tickMinStep"] = 1  # there is no epoch 1.5
     ends = [end for row in rows for end in (*row["mean"], *row["low"]) if end is not None]
     scale: dict[str, Any] = {"nice": False, "padding": _PADDING}
     x_scale, y_scale = (
@@ -106,7 +111,8 @@ def switched_curve_chart(
     )
     x = alt.X("x:Q").title(x_label).scale(**x_scale).axis(grid=False, format=DIGITS, **few)
     colour = alt.Color("model:N").scale(domain=models, range=[colours[model] for model in models])
-    dashes = [list(_DASHES[place % len(_DASHES)]) for place in range(len(values))]
+    dashes = [list(_DASHES[styles[value] % len(_DASHES)]) for value in values]
+    y_label += ", logarithmic" if min(ends) > 0 else ""
     dash = alt.StrokeDash("values:N").scale(domain=values, range=dashes)
     hovered = alt.selection_point(
         name="hovered", fields=["setting"], on="pointerover", clear="pointerout", nearest=True
@@ -134,7 +140,7 @@ def switched_curve_chart(
         )
         .transform_filter(f"indexof({SHOWN}, datum.model) >= 0")
         .transform_flatten(["x", "mean", "low", "high"])
-        .add_params(alt.param(name=SHOWN, value=models))
+        .add_params(alt.param(name=SHOWN, value=list(shown)))
         .properties(width="container", height=_HEIGHT)
     )
 

@@ -15,8 +15,9 @@ from offset_autoencoder.evaluation.metrics import METRICS
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.statistics import Estimate
 from offset_autoencoder.reporting import tables, wording
+from offset_autoencoder.reporting.answer import by_error
 from offset_autoencoder.reporting.curves import PANEL, code_chart, switched_curve_chart
-from offset_autoencoder.reporting.palette import Colour, Palette
+from offset_autoencoder.reporting.palette import NOTHING, NOTHING_ELSE, Colour, Palette, line_styles
 from offset_autoencoder.reporting.rows import Row
 from offset_autoencoder.reporting.tables import NAN, UNKNOWN, Cell, Column, Table
 
@@ -27,8 +28,8 @@ LEVELS = {
         "standard deviation of the noise, per coordinate of the code",
     ),
     "offset_scales": (
-        "The offset scaled at test time (1: as it is, 0: omitted)",
-        "factor of the offset",
+        "The offset multiplied by a factor at test time (1: as trained, 0: omitted)",
+        "factor that the offset is multiplied by",
     ),
 }
 """Of each plot of levels what it shows, and what a level is."""
@@ -38,6 +39,7 @@ _FEWEST_POINTS = 12
 _PANEL_AXIS = 60  # pixels beside a panel of codes
 _MOST_SWITCHES = 20
 _MOST_PANELS = 24
+_MOST_SHOWN = 6
 _UNLABELLED = "all samples"
 _FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif'
 _TEXT = {"titleColor": "currentColor", "titleFontSize": 12, "titleFontWeight": "normal"}
@@ -78,6 +80,7 @@ class Figure:
     caption: str
     spec: Markup  # JSON that is safe within a script element
     switches: Sequence[tuple[str, str]]  # what is switched on and off, each with its colour's class
+    on: Sequence[str]  # of these, what is shown as the page opens
     switched: str = "models"
     table: Table | None = None  # the numbers behind it
     facet_width: int = 0  # of a panel where there are several, pixels
@@ -121,7 +124,8 @@ def learning_curve_figure(
         {**by_epoch, "at the end, ±": losses(math.inf)},
     )
     table.columns.append(Column("last", "last epoch", [Cell(f"{end}", end) for end in ends]))
-    return _curves("learning-curves", caption, lines, palette, "epoch", "validation loss", table)
+    labels = "epoch", "validation loss"
+    return _curves("learning-curves", caption, lines, results, palette, labels, table)
 
 
 def level_figure(
@@ -150,7 +154,8 @@ def level_figure(
         10.0**-exponent,
     )
     caption = f"{content}: {_measure(results, metric)}."
-    return _curves(name, caption, lines, palette, x_label, _metric(metric), table, points=True)
+    labels = x_label, _metric(metric)
+    return _curves(name, caption, lines, results, palette, labels, table, points=True)
 
 
 def noise_level_figure(
@@ -168,9 +173,11 @@ def noise_level_figure(
     with_level: dict[str, list[Row]] = {}
     for row in finite:
         if row["noise_level"]:
-            with_level.setdefault(row["series"], []).append({**row, "values": "by noise level"})
+            values = row["series"].removeprefix(row["model"]).strip() or NOTHING_ELSE
+            with_level.setdefault(row["series"], []).append({**row, "values": values})
         else:
-            own = {**row, "values": "no noise level to set"}
+            own = {**row, "values": row["series"].removeprefix(row["model"]).strip()}
+            own["values"] = own["values"] or NOTHING_ELSE
             ends = [{**own, "noise_level": level} for level in (levels[0], levels[-1])]
             lines.append(_line(row["setting"], ends, "noise_level"))
     for name, group in with_level.items():
@@ -181,8 +188,9 @@ def noise_level_figure(
         "The test metric by the noise level, the root mean square of what is added to a coordinate "
         f"of the code: {_measure(results, metric)}."
     )
-    x_label, axes = "noise level: rms of what is added", {"log_x": True, "points": True}
-    return _curves("noise-level", caption, lines, palette, x_label, _metric(metric), None, **axes)
+    labels = "noise level: rms of what is added", _metric(metric)
+    axes = {"log_x": True, "points": True}
+    return _curves("noise-level", caption, lines, results, palette, labels, None, **axes)
 
 
 def code_figure(results: ExperimentResults, rows: Sequence[Row], palette: Palette) -> Figure | None:
@@ -218,6 +226,7 @@ def code_figure(results: ExperimentResults, rows: Sequence[Row], palette: Palett
         caption=caption,
         spec=spec_text(code_chart(list(shown), references, coloured=labelled), panels),
         switches=_switches(labels, palette.labels) if switchable else [],
+        on=labels,
         switched="labels",
         table=_code_table(shown, labels if switchable else []),
         facet_width=PANEL + _PANEL_AXIS,
@@ -228,16 +237,33 @@ def _curves(
     name: str,
     caption: str,
     lines: Sequence[Row],
+    results: ExperimentResults,
     palette: Palette,
-    x_label: str,
-    y_label: str,
+    labels: tuple[str, str],
     table: Table | None,
     **axes: bool,
 ) -> Figure:
     references = {model: colour.reference for model, colour in palette.models.items()}
-    chart = switched_curve_chart(lines, references, x_label, y_label, **axes)
-    switches = _switches((line["model"] for line in lines), palette.models)
-    return Figure(name, caption, spec_text(chart, lines), switches, table=table)
+    models = list(dict.fromkeys(line["model"] for line in lines))
+    on = _first_shown(results, models)
+    if len(on) < len(models):
+        caption += f" {len(on)} of {len(models)} models are shown as the page opens."
+    styles, (x_label, y_label) = line_styles(results.settings), labels
+    chart = switched_curve_chart(lines, references, styles, on, x_label, y_label, **axes)
+    switches = _switches(models, palette.models)
+    return Figure(name, caption, spec_text(chart, lines), switches, on, table=table)
+
+
+def _first_shown(results: ExperimentResults, models: Sequence[str]) -> list[str]:
+    """The models whose curves are shown at first: few, baselines and the best with an offset."""
+    if len(models) <= _MOST_SHOWN:
+        return list(models)
+    best = [item.setting.model for item in by_error(results)]
+    judged = {item.setting.model for item in results.verdicts}
+    best.sort(key=lambda model: model not in judged)
+    ranked = dict.fromkeys([*results.evaluate.baselines, *best])
+    shown = [model for model in ranked if model in models][:_MOST_SHOWN]
+    return [model for model in models if model in shown]
 
 
 def _switches(values: Iterable[str], colours: Mapping[str, Colour]) -> list[tuple[str, str]]:
@@ -292,7 +318,7 @@ def _line(name: str, rows: Sequence[Row], x: str) -> Row:
     return {
         "setting": name,
         "model": rows[0]["model"],
-        "values": rows[0]["values"] or "nothing swept",
+        "values": rows[0]["values"] or NOTHING,
         "runs": str(rows[0]["runs"]),
         **{key: [short(row[column]) for row in rows] for key, column in columns.items()},
     }

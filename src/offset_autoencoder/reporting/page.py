@@ -32,6 +32,7 @@ from offset_autoencoder.io.files import read_json, write_text
 from offset_autoencoder.offsets.table import INFO, folder_of
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS
 from offset_autoencoder.reporting import figures, result_tables, wording
+from offset_autoencoder.reporting.answer import MOST_ROWS, answer_table
 from offset_autoencoder.reporting.error_table import error_table
 from offset_autoencoder.reporting.palette import DARK_PAGE, palette_of
 from offset_autoencoder.reporting.plot_rows import plot_tables
@@ -117,7 +118,7 @@ def _data_table(schema: Schema, seeds: Sequence[int]) -> Table:
     ]
     for part, name in (("x", "x"), ("y", "labels"), ("ids", "ids")):
         texts = [own.get(part) or "none" for own in digests]
-        columns.append(text_column(part, f"SHA-256 of {name}", texts))
+        columns.append(text_column(part, f"SHA-256 of {name}", texts, "digest"))
     caption = "Digests of the data, split by split"
     caption += f", of the splits of seed {seeds[0]}." if seeds else "."
     return Table("data-digests", caption, columns, "data/prepared/schema.json")
@@ -131,8 +132,8 @@ def _offset_table(offsets: Sequence[Mapping[str, Any]]) -> Table:
         text_column("kind", "kind", [info["kind"] for info in offsets]),
         Column("latent_dim", "latent dim", [Cell(f"{size}", size) for size in sizes]),
         Column("rms", "rms as it came", [Cell(f"{value:.6g}", value) for value in rms]),
-        text_column("train", "SHA-256, training split", train),
-        text_column("test", "SHA-256, test split", test),
+        text_column("train", "SHA-256, training split", train, "digest"),
+        text_column("test", "SHA-256, test split", test, "digest"),
     ]
     caption = "The offset tables that a model uses."
     return Table("offset-digests", caption, columns, "data/offsets/NAME/offset.json")
@@ -179,6 +180,8 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
     strips, prior = sample_strips(reconstructions)
     scripts = [vega_script(), (_TEMPLATES / "report.js").read_text(encoding="utf-8")]
     words = Counter[str](verdict.word for verdict in results.verdicts)
+    answer = answer_table(results, palette)
+    said = {cell.word for column in answer.columns for cell in column.cells}
     text = environment.get_template("page.html.j2").render(
         style=(_TEMPLATES / "style.css").read_text(encoding="utf-8"),
         dark_page=DARK_PAGE,
@@ -189,6 +192,7 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
             "settings": len(results.settings),
             "seeds": len(results.params.seeds),
             "runs": len(results.runs),
+            "offsets": len(results.verdicts),
             "diverged": {
                 wording.full_label(s.setting): s.diverged for s in results.summaries if s.diverged
             },
@@ -202,6 +206,11 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
         unsettled=wording.unsettled_note(results),
         margin=percent(evaluate.margin),
         verdicts=[(word, words[word]) for word in WORDS if words[word]],
+        answer=answer,
+        most_rows=MOST_ROWS,
+        meanings=wording.MEANINGS,
+        words=[word for word in wording.MEANINGS if word in said],
+        unconverged=wording.unconverged_note(results),
         palette=palette,
         cards=verdict_cards(results),
         verdict_table=result_tables.verdict_table(results),

@@ -1,4 +1,4 @@
-"""Colours of models, swept values, verdicts and interventions, on white and on a dark page.
+"""Colours of models, swept values and verdicts, on white and on a dark page; styles of lines.
 
 One meaning has one colour in the pictures, the plots of DVC, the page and, as a style of rich,
 in the terminal.
@@ -13,7 +13,7 @@ from typing import Any
 from offset_autoencoder.config import Setting
 from offset_autoencoder.evaluation.comparison import Outcome
 from offset_autoencoder.evaluation.offset_verdict import OffsetWord
-from offset_autoencoder.reporting.wording import swept_values
+from offset_autoencoder.reporting.wording import series, swept_values
 
 # Okabe and Ito's palette, which the common kinds of colour blindness tell apart.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#999999")
@@ -30,23 +30,23 @@ LABELS = (
     *("#882255", "#44AA99", "#661100", "#777777"),
 )
 
+# Of verdicts, as text on white legible, and none that a model has: a table shows both.
 OUTCOME_COLOURS: dict[Outcome, str] = {
-    "better": "#0072B2",
-    "worse": "#D55E00",
-    "equivalent": "#009E73",
-    "inconclusive": "#6E6E6E",
-    "too few seeds": "#E69F00",
-    "not comparable": "#CC79A7",
-    "diverged": "#000000",
+    "better": "#2F45E8",
+    "worse": "#CC2934",
+    "equivalent": "#006A6A",
+    "inconclusive": "#565B63",
+    "too few seeds": "#665014",
+    "not comparable": "#8C6538",
+    "diverged": "#7A0C33",
 }
-# Of no model: a card has both.
 VERDICT_COLOURS: dict[OffsetWord, str] = {
-    "second encoder": "#00558C",
-    "memorised": "#B2182B",
-    "noise": "#B07300",
-    "cancelled or ignored": "#1B7837",
-    "other": "#762A83",
-    "inconclusive": "#6E6E6E",
+    "second encoder": "#5716D9",
+    "memorised": "#D90057",
+    "noise": "#8A5A00",
+    "cancelled or ignored": "#0F4C2E",
+    "other": "#A714CC",
+    "inconclusive": "#565B63",
 }
 TERMINAL_STYLES = {
     "better": "green",
@@ -63,6 +63,9 @@ TERMINAL_STYLES = {
     "other": "magenta",
 }
 """Styles of rich by the word of a verdict."""
+
+NOTHING, NOTHING_ELSE = "nothing swept", "nothing else swept"
+"""Names of the plain line: nothing is swept, or nothing but what the chart is drawn over."""
 
 DARK_PAGE = "#14171c"
 _LEAST_CONTRAST = 4.5  # that WCAG 2.2 asks of text; of graphics it asks 3
@@ -131,6 +134,14 @@ def swept_colours(settings: Sequence[Setting]) -> dict[str, str]:
     values = dict.fromkeys(swept_values(setting) for setting in settings)
     swept = [value for value in values if value]
     return {"": _NOTHING_SWEPT} | {value: _nth(_HUES, i) for i, value in enumerate(swept)}
+
+
+def line_styles(settings: Sequence[Setting]) -> dict[str, int]:
+    """Number of the line style by the swept values that it stands for: the same in all charts."""
+    swept = [swept_values(setting) for setting in settings]
+    else_swept = [series(setting).removeprefix(setting.model).strip() for setting in settings]
+    names = dict.fromkeys(name for name in [*swept, *else_swept] if name)
+    return {NOTHING: 0, NOTHING_ELSE: 0} | {name: place for place, name in enumerate(names, 1)}
 
 
 def on_dark(colour: str) -> str:

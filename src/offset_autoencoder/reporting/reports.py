@@ -81,7 +81,7 @@ def _comparison(results: ExperimentResults, plots: Plots) -> Drawn:
 def _interventions(results: ExperimentResults, plots: Plots) -> Drawn:
     margin = 100 * results.evaluate.margin
     title = (
-        f"the offset exchanged, filled: unseen samples, hollow: training samples, "
+        f"offsets permuted, replaced, omitted; filled: unseen samples, hollow: training samples, "
         f"{over_seeds(results.design)};",
         f"right of zero is worse; grey: within ± {margin:g} %",
     )
@@ -107,12 +107,12 @@ def _test_metric(results: ExperimentResults, plots: Plots) -> Drawn:
     if not finite:
         return None
     lines = [row["shown_as"] == "line" for row in finite]
-    better = better_word(results.evaluate.metric)
+    better, log = better_word(results.evaluate.metric), is_logarithmic(results.summaries)
     chart = charts.setting_chart(
         over_seeds(results.design),
         "noise level: rms per coordinate of the code of what is added to it",
-        f"{_metric(results).label} on the test split ({better} is better)",
-        y_scale=_scale(finite, log=is_logarithmic(results.summaries)),
+        f"{_metric(results).label} on the test split{', logarithmic' * log} ({better} is better)",
+        y_scale=_scale(finite, log=log),
         panels=["line"] * any(lines) + ["point"] * (not all(lines)),
     )
     return chart, finite

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import get_args
 
 from offset_autoencoder.errors import named
-from offset_autoencoder.evaluation.comparison import Comparison
+from offset_autoencoder.evaluation.comparison import Comparison, Outcome
 from offset_autoencoder.evaluation.controls import CONTROLS
 from offset_autoencoder.evaluation.metrics import CONDITIONS, METRICS
 from offset_autoencoder.evaluation.offset_effects import AGAINST, CHANGES, DONOR_SHIFT, TRAIN
 from offset_autoencoder.evaluation.results import ExperimentResults
+from offset_autoencoder.evaluation.sign_flips import smallest_p
 from offset_autoencoder.evaluation.statistics import percent, probability, share_percent
 from offset_autoencoder.evaluation.summary import summarise
 from offset_autoencoder.reporting import noise_conditions, tables, wording
@@ -23,7 +26,7 @@ from offset_autoencoder.reporting.tables import UNKNOWN, Axis, Cell, Column, Mar
 DEPLOYED = CONDITIONS[""]
 _SHAPES: tuple[tables.Shape, ...] = ("triangle", "circle", "square", "diamond")
 _EXCHANGES = {
-    "permuted": "another's",
+    "permuted": "permuted",
     "gaussian": "Gaussian",
     "mean": "mean vector",
     "omitted": "omitted",
@@ -48,6 +51,13 @@ class Against:
     def deployed(self) -> bool:
         """True if it is the condition that counts; others are there to be opened."""
         return self.condition == DEPLOYED
+
+    @property
+    def counts(self) -> str:
+        """How often each outcome came out: ``"3 better, 1 inconclusive of 4 settings"``."""
+        words = Counter(item.outcome for item in self.family)
+        counts = ", ".join(f"{words[word]} {word}" for word in get_args(Outcome) if words[word])
+        return f"{counts} of {len(self.family)} settings"
 
 
 def unit_of(results: ExperimentResults) -> tuple[int, float]:
@@ -176,7 +186,7 @@ def _comparison_table(
         tables.estimate_column(
             "difference", "difference, ±", [item.difference for item in family], factor, signed=True
         ),
-        Column("p", "p, corrected", [_p_cell(item.p_corrected) for item in family]),
+        Column("p", "p, corrected", [_p_cell(item) for item in family]),
         Column("wins", "better at", [Cell(f"{i.wins}/{i.pairs}", i.wins) for i in family]),
     ]
     columns = [
@@ -207,6 +217,8 @@ def _comparison_table(
         f"{percent(evaluate.confidence)} interval over {results.design.covers}. Left of zero is "
         f"better; grey: within ± {100 * evaluate.margin:g} %. {tables.PERCENT_AXIS}"
     )
+    if any("≤" in cell.text for column in columns if column.key == "p" for cell in column.cells):
+        caption += " p ≤: the least that the exact test of so many seeds allows."
     return Table(name, caption, columns)
 
 
@@ -217,8 +229,14 @@ def _word_cell(item: Comparison) -> Cell:
     return Cell(f"{item.outcome}{within}", word=item.outcome)
 
 
-def _p_cell(p: float) -> Cell:
-    return Cell("-" if math.isnan(p) else probability(p), p)
+def _p_cell(item: Comparison) -> Cell:
+    """The corrected p; one that so many seeds cannot fall below is marked as such."""
+    p = item.p_corrected
+    if math.isnan(p):
+        return Cell("-", p)
+    if p > 1.0001 * smallest_p(item.pairs):
+        return Cell(probability(p), p)
+    return Cell(f"≤ {probability(p)}", p, hint=f"the least p that {item.pairs} seeds allow")
 
 
 def _needed_cell(item: Comparison) -> Cell:
@@ -249,7 +267,7 @@ def verdict_table(results: ExperimentResults) -> Table:
         for name in ("permuted", f"permuted{TRAIN}"):
             samples = "training" if name.endswith(TRAIN) else "unseen"
             of_control = [item.controls.get(control, {}).get(name, UNKNOWN) for item in verdicts]
-            heading = f"{control}, {samples}: another's, ±"
+            heading = f"{control}, {samples}: permuted, ±"
             key = f"{name}_{wording.short_name(control)}"
             columns.append(tables.change_column(key, heading, of_control))
     shifts = {"shift": "donor shift"} | {
@@ -272,10 +290,10 @@ def verdict_table(results: ExperimentResults) -> Table:
     caption = (
         f"Change of the {error}, % of that of {wording.unit_of_changes(verdicts)}: mean and half "
         f"its {percent(evaluate.confidence)} interval over {results.design.over}, on unseen "
-        "samples (the test split) and on training samples, with another sample's vector, a "
-        "Gaussian draw of the same mean and covariance, the mean vector and none. Then with "
-        "another's in networks trained with nothing and with Gaussian noise of the same rms, to "
-        "which the same vectors are handed. "
+        "samples (the test split) and on training samples, with permuted vectors (another "
+        "sample's), a Gaussian draw of the same mean and covariance, the mean vector and none. "
+        "Then with permuted ones in networks trained with nothing and with Gaussian noise of the "
+        "same rms, to which the same vectors are handed. "
         "Donor shift: how far of the way to the other sample its vector takes the "
         f"reconstruction, %. Last: the {error} less that of the network trained with nothing, or "
         "with noise, % of that; noise off: as deployed, noise on: as trained."

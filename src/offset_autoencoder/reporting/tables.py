@@ -19,7 +19,7 @@ UNKNOWN = Estimate(NAN, NAN, NAN, NAN, 0)
 
 _FEW_PERCENT = 0.1
 
-Kind = Literal["text", "number", "verdict", "picture"]
+Kind = Literal["text", "number", "verdict", "change", "digest", "picture"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Cell:
     short: str = ""  # the text where there is little room, if another: a mean alone
     word: str = ""  # the verdict whose colour it has
     picture: Markup | None = None  # drawn instead of the text
+    hint: str = ""  # what pointing at it says
 
     @property
     def sort_value(self) -> str | None:
@@ -42,8 +43,9 @@ class Cell:
 class Column:
     """A column of a table, a cell per row.
 
-    ``text`` stands left, ``number`` right; a ``verdict`` is a word with a colour; a ``picture`` is
-    not sorted, and has an axis below its heading.
+    ``text`` stands left, ``number`` right; a ``verdict`` is a word with a colour, a ``change`` a
+    number with one; of a ``digest`` the beginning is seen, and copied is all of it; a ``picture``
+    is not sorted, and has an axis below its heading.
     """
 
     key: str
@@ -51,6 +53,7 @@ class Column:
     cells: Sequence[Cell]
     kind: Kind = "number"
     axis: Markup | None = None
+    hint: str = ""  # what pointing at the heading says
 
 
 @dataclass(frozen=True)
@@ -85,9 +88,9 @@ def setting_column(settings: Iterable[Setting]) -> Column:
     return Column("setting", "setting", cells, "text")
 
 
-def text_column(key: str, heading: str, texts: Iterable[str]) -> Column:
-    """A column of texts."""
-    return Column(key, heading, [Cell(text) for text in texts], "text")
+def text_column(key: str, heading: str, texts: Iterable[str], kind: Kind = "text") -> Column:
+    """A column of texts, or of digests."""
+    return Column(key, heading, [Cell(text) for text in texts], kind)
 
 
 def word_column(heading: str, words: Iterable[str]) -> Column:

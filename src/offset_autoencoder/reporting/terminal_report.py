@@ -293,11 +293,8 @@ def _print_unfinished(console: Console, results: ExperimentResults) -> None:
             runs = summary.diverged + summary.estimate.count
             note = f"diverged: {named(summary.setting.label)}, {summary.diverged} of {runs} runs"
             print_note(console, note, style="red")
-    if results.unconverged:
-        runs = len(results.runs)
-        were = "run was" if runs == 1 else "runs were"
-        note = f"{results.unconverged} of {runs} {were} still improving at the last epoch"
-        print_note(console, f"{note}: raise train.epochs", style="yellow")
+    if note := wording.unconverged_note(results):
+        print_note(console, note, style="yellow")
 
 
 def _print_unmatched(

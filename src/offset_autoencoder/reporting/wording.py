@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from offset_autoencoder.config import Params, Setting, SplitName, format_value
 from offset_autoencoder.errors import named
@@ -22,6 +22,24 @@ PARTS = {"offset": "offset", "code": "code", "sum": "code + offset", "both": "si
 
 SAMPLES: dict[SplitName, str] = {"test": "unseen samples", "train": "training samples"}
 """Names of the samples of a split on which offsets are exchanged."""
+
+MEANINGS: Mapping[str, str] = {
+    "second encoder": "the decoder reads x from the offset: on unseen samples another sample's "
+    "vector costs, so does the mean vector, and the reconstruction moves to that other sample",
+    "memorised": "whose vector it is matters on training samples alone: the table was learnt by "
+    "heart",
+    "noise": "it does not matter whose vector it is, neither on unseen nor on training samples",
+    "cancelled or ignored": "nothing of the offset matters, not even omitting it",
+    "other": "something else is shown; its reason is with the verdicts",
+    "better": "significant: the corrected p is small enough, and the interval on one side of zero",
+    "worse": "significant: the corrected p is small enough, and the interval on one side of zero",
+    "equivalent": "shown to differ by less than the margin, which is more than not significant",
+    "inconclusive": "neither a difference nor its absence is shown: more seeds may tell",
+    "too few seeds": "not even the largest difference could be significant with so few seeds",
+    "not comparable": "no seed at which both finished, or a value that is not finite",
+    "diverged": "no run of one of the two finished",
+}
+"""What the words of verdicts claim."""
 
 CUT = "[ ]: the ends of an interval that ends at a bound of the metric."
 
@@ -66,6 +84,17 @@ def unsettled_note(results: ExperimentResults) -> str:
         f"If means and spreads are as seen, no number of seeds would settle {len(floors)} of the "
         f"comparisons as deployed that are not settled ({counts}): splits of the same samples "
         f"leave the interval of the change at ± {span} or more."
+    )
+
+
+def unconverged_note(results: ExperimentResults) -> str:
+    """Clause on runs that would have gone on, and what mends it; empty where there are none."""
+    if not (count := results.unconverged):
+        return ""
+    were = "run was" if len(results.runs) == 1 else "runs were"
+    return (
+        f"{count} of {len(results.runs)} {were} still improving at the last epoch: "
+        "raise train.epochs"
     )
 
 

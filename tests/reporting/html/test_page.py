@@ -144,6 +144,45 @@ def test_another_process_gives_the_same_bytes(project: MakeProject, tmp_path: Pa
     assert other.read_text(encoding="utf-8") == first
 
 
+def test_the_first_table_answers_best_first_and_as_the_files_have_it(project: MakeProject) -> None:
+    made = project(labels=["a"], seeds=10)
+    page = parse(made.write())
+    first = page.all("main")[0].all("table")[0]
+    assert first.attributes["id"] == "answer"
+    assert "answer" in page.all("main")[0].all("section")[0].attributes["id"]
+    rows = rows_of(page, "answer")
+    means = {row["name"]: row for row in read_csv(made.reports / "plots" / "settings.csv")}
+    labels = {row["name"]: row["setting"] for row in means.values()}
+    assert [row[0] for row in rows] == sorted(means, key=lambda name: float(means[name]["mean"]))
+    compared = {
+        (row["setting"], row["baseline"]): row
+        for row in read_csv(made.reports / "comparison.csv")
+        if row["metric"] == "mse"
+    }
+    words = {row["setting"]: row for row in read_csv(made.reports / "verdicts.csv")}
+    cells = first.all("tbody")[0].all("tr")
+    for (name, _, mean, nothing, noise, offset), row in zip(rows, cells, strict=True):
+        label = labels[name]
+        assert float(mean.split(" ")[0]) == pytest.approx(
+            1e3 * float(means[name]["mean"]), abs=0.006
+        )
+        for text, baseline in ((nothing, "none"), (noise, "gaussian")):
+            item = compared.get((label, baseline))
+            if item is None:
+                own = name.split(" ")[0] == baseline
+                assert text == ("baseline" if own else "no noise")
+                continue
+            assert item["verdict"].startswith(text.split(" ")[0])
+            change = float(re.findall(r"[−+][\d.]+", text)[0].replace("−", "-"))
+            assert change == pytest.approx(100 * float(item["change"]), abs=0.6)
+            # Pointing at the word gives the sentence.
+            assert item["verdict"] in {each.attributes["title"] for each in row.all("abbr")}
+        assert offset == (words[label]["verdict"] if label in words else "no offset")
+    chips = page.all("main")[0].all("p")[0].text
+    for word in {row["verdict"] for row in words.values()}:
+        assert f"{word} {sum(row['verdict'] == word for row in words.values())}" in chips
+
+
 def test_the_tables_say_what_the_files_say(project: MakeProject) -> None:
     made = project(labels=["a"])
     page = parse(made.write())

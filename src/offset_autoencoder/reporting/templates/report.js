@@ -46,6 +46,23 @@
     });
   }
 
+  // The contents: folded where they would stand above the answer, and where the reader is.
+  const contents = document.getElementById("contents");
+  const beside = window.matchMedia("(min-width: 68.75rem)");
+  const unfold = () => { contents.open = beside.matches; };
+  unfold();
+  beside.addEventListener("change", unfold);
+  const links = [...contents.querySelectorAll("a")];
+  const watch = new IntersectionObserver((seen) => {
+    for (const each of seen.filter((one) => one.isIntersecting)) {
+      for (const link of links) {
+        if (link.hash === `#${each.target.id}`) link.setAttribute("aria-current", "true");
+        else link.removeAttribute("aria-current");
+      }
+    }
+  }, { rootMargin: "0px 0px -75% 0px" });
+  for (const section of document.querySelectorAll("main > section")) watch.observe(section);
+
   const options = { mode: "vega-lite", renderer: "svg", actions: false, ast: true, logLevel: 1 };
 
   const axis = 64; // pixels beside a panel
