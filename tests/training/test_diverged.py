@@ -17,7 +17,7 @@ from tests.training.small_runs import (
     train,
 )
 
-from offset_autoencoder.models.autoencoder import Variables
+from offset_autoencoder.models.graph import Variables
 from offset_autoencoder.runs.files import TrainedRun
 from offset_autoencoder.training.engine import Population
 
