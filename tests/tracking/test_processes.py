@@ -69,7 +69,11 @@ def errors_of(done: subprocess.CompletedProcess[str]) -> list[str]:
 def said(done: subprocess.CompletedProcess[str]) -> str:
     """The line on what was published; after it comes what the report says."""
     first, *answer = done.stdout.splitlines()
-    assert answer[-1] == "the report: reports/index.html; every run: offset-autoencoder ui"
+    assert answer[:2] == [
+        "second encoder: projection rms=0.1",
+        "worse than `none` by mse: gaussian stddev=0.1",
+    ]
+    assert answer[2:] == ["the report: reports/index.html; every run: offset-autoencoder ui"]
     return first
 
 
@@ -185,7 +189,7 @@ def test_over_http(make_project: Make, tmp_path: Path, empty_store: Path) -> Non
         kept = {path.name for path in (behind / "files").rglob("*") if path.is_file()}
         assert kept == {
             *("comparison.csv", "metrics.json", "runs.csv", "learning_curves.csv"),
-            *("comparison.png", "params.yaml"),
+            *("comparison.png", "params.yaml", "verdicts.csv"),
         }
     assert not project.database.exists()
     assert not (project.root / "mlartifacts").exists()
