@@ -236,7 +236,7 @@ def _p_cell(item: Comparison) -> Cell:
         return Cell("-", p)
     if p > 1.0001 * smallest_p(item.pairs):
         return Cell(probability(p), p)
-    return Cell(f"≤ {probability(p)}", p, hint=f"the least p that {item.pairs} seeds allow")
+    return Cell(f"≤{probability(p)}", p, hint=f"the least p that {item.pairs} seeds allow")
 
 
 def _needed_cell(item: Comparison) -> Cell:

@@ -68,9 +68,9 @@ def print_note(console: Console, note: str, style: str = "dim") -> None:
 
 
 def encodable(console: Console, text: str) -> str:
-    """A text as :func:`.printable`, with ``+/-`` for ``±`` where the console has none."""
+    """A text as :func:`.printable`; ``+/-`` for ``±``, ``<=`` for ``≤`` where it has none."""
     text, utf = printable(text), console.encoding.lower().startswith("utf")
-    return text if utf else text.replace("±", "+/-")
+    return text if utf else text.replace("±", "+/-").replace("≤", "<=")
 
 
 def _table(console: Console, columns: Sequence[Column]) -> Table:
