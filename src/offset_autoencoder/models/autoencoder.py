@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -17,9 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.config.registries import LOSSES, load
-from offset_autoencoder.config.schema import Network
 from offset_autoencoder.config.systems import NoiseRange
-from offset_autoencoder.config.values import validate_section
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.models import layers
 from offset_autoencoder.models.architecture import Architecture, DenseLayer
@@ -34,66 +31,23 @@ Inputs = dict[str, Tensor]
 Noise = float | NoiseRange
 
 
-def build_autoencoder(
-    input_dim: int,
-    latent_dim: int = 16,
-    hidden: Sequence[int] = (32,),
-    *,
-    activation: str = "relu",
-    output: str = "sigmoid",
-    normalize: bool | str = True,
-    stddev: float = 0.0,
-    seed: int = 0,
-    **network: Any,
-) -> Any:
-    """Build the offset-autoencoder ``x' = decoder(unit(encoder(x)) + offset + stddev · n)``.
-
-    Encoder: a Dense layer with ``activation`` for each of ``hidden``, then a linear one to
-    the code. Decoder: the same widths backwards, then a Dense layer with ``output``.
-    Kernels are Glorot uniform, biases zero, each layer seeded by ``seed`` and its name: one
-    seed, the same initial weights, with or without noise.
-
-    Args:
-        input_dim: Features of a sample.
-        latent_dim: Dimension of the code.
-        hidden: Widths of the encoder's hidden layers, possibly none.
-        activation: Keras activation of the hidden layers.
-        output: Keras activation of the reconstruction.
-        normalize: ``"unit"`` or True: the code has unit L2 norm; ``"power"``: its mean squared
-            norm is 1; ``"none"`` or False: it is as it comes.
-        stddev: Gaussian noise per coordinate of the code, in training only; 0 adds no layer.
-        seed: Seed of the initial weights and of the noise.
-        network: Further keys of ``network:`` in params.yaml: ``initializer``, ``dropout`` ...
-
-    Returns:
-        A functional ``keras.Model``, not compiled. Inputs, by name: ``x`` (batch, input_dim)
-        and ``offset`` (batch, latent_dim), float32; output ``reconstruction``
-        (batch, input_dim).
-
-    Example:
-        >>> model = build_autoencoder(64)
-        >>> model.compile("adam", "binary_crossentropy")
-        >>> model.fit({"x": x, "offset": offsets}, x)
-    """
-    needs = {loss.output: loss.name for loss in LOSSES.values() if loss.output}
-    keys = {"latent_dim": latent_dim, "hidden": list(hidden), "activation": activation}
-    keys |= {"output": output, "loss": needs.get(output, "mean_squared_error")}
-    keys |= {"normalize": normalize, **network}
-    section = validate_section(Network, "build_autoencoder", keys)
-    return build_model(Architecture(network=section, input_dim=input_dim), seed, stddev)
-
-
 def build_model(
-    architecture: Architecture, seed: int = 0, stddev: Noise = 0.0, *, noise_input: bool = False
+    architecture: Architecture,
+    seed: int = 0,
+    stddev: Noise = 0.0,
+    *,
+    noise_input: bool = False,
+    offset_factor: float = 1.0,
 ) -> Any:
     """The Keras model of an architecture.
 
     Args:
         architecture: Its layers.
         seed: Seed of the initial weights and of the noise.
-        stddev: As in :func:`build_autoencoder`, or a range of it.
+        stddev: As in :func:`.build_autoencoder`, or a range of it.
         noise_input: Whether noise that cannot be folded into the offset is a third input,
             ``noise`` (batch, latent_dim), instead of drawn by a layer.
+        offset_factor: Factor that the model itself puts to its offset.
 
     Returns:
         A functional ``keras.Model`` with the inputs ``x`` and ``offset``.
@@ -103,14 +57,26 @@ def build_model(
     """
     system = architecture.system_record
     if system.is_users:
-        return load(system.build)(architecture, seed)
+        model = load(system.build)(architecture, seed)
+        if offset_factor == 1:
+            return model
+        inputs = {
+            name: keras.Input(tensor.shape[1:], name=name) for name, tensor in model.input.items()
+        }
+        scaled = {**inputs, "offset": _scaled(inputs["offset"], offset_factor)}
+        return keras.Model(inputs, model(scaled), name=f"{model.name}_of_offset")
     shapes = {"x": (architecture.input_dim,), "offset": (architecture.network.latent_dim,)}
     if noise_input and system.noise_is_input:
         shapes["noise"] = shapes["offset"]
     with float32_policy():  # whatever policy a module of the user's has set
         inputs = {name: keras.Input(shape, name=name) for name, shape in shapes.items()}
-        output = load(system.build)(architecture, inputs, seed, stddev)
+        read = {**inputs, "offset": _scaled(inputs["offset"], offset_factor)}
+        output = load(system.build)(architecture, read, seed, stddev)
         return keras.Model(inputs, output, name="offset_autoencoder")
+
+
+def _scaled(offset: Tensor, factor: float) -> Tensor:
+    return offset if factor == 1 else keras.layers.Rescaling(factor, name="offset_factor")(offset)
 
 
 class Variables(NamedTuple):
