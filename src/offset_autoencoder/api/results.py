@@ -120,7 +120,9 @@ class Result:
         from offset_autoencoder.reporting.page import reason_of
 
         lines = [
-            f"{row.setting}: {row.verdict}: {reason_of(row.sentence, row.setting)}"
+            row.sentence  # with its figures, which no page shows
+            if self.page is None
+            else f"{row.setting}: {row.verdict}: {reason_of(row.sentence, row.setting)}"
             for row in self.verdicts.itertuples()
         ]
         lines += [self.note] if self.note else []

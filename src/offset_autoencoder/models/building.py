@@ -79,8 +79,10 @@ def build_autoencoder(
     for key, kind in {"input_dim": Count, "stddev": NonNegative, "seed": Seed}.items():
         values[key] = validate_value(kind, f"{where}.{key}", values[key])
     keys |= {"hidden": sizes.tolist(), "latent_dim": values["latent_dim"], **network}
-    section = validate_section(Network, where, keys).model_copy(update=own)
+    section = validate_section(Network, where, keys)
     architecture = Architecture(network=section, input_dim=values["input_dim"])
+    # A function is no value of params.yaml: it takes the place of one, unchecked.
+    architecture = architecture.model_copy(update={"network": section.model_copy(update=own)})
     try:
         return build_model(architecture, values["seed"], values["stddev"])
     except Exception as error:  # whatever Keras says of an activation of the user's, say
