@@ -207,7 +207,7 @@ def train(
     *,
     are_alike: bool = True,
 ) -> None:
-    """Train runs into the run store of a project. Only here is TensorFlow imported.
+    """Train runs into the run store of a project.
 
     ``are_alike``: the splits of all seeds are of the same sizes.
     """
