@@ -86,7 +86,7 @@ def compare(
             for name in document["offsets"]:
                 building.build(name, project)
             training.main(project)
-            evaluating.write_results(project)
+            evaluating.write_results(project, pictures=folder is not None)
         return replace(load_results(project.reports), folders=(project.models, project.runs))
 
 
