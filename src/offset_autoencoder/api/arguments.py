@@ -42,9 +42,12 @@ def by_name(offsets: Any) -> dict[str, Any]:
     """Offsets by name; one alone is called ``offset``."""
     if offsets is None:
         return {}
-    if isinstance(offsets, Mapping) and "kind" not in offsets and not set(offsets) <= {*SPLITS}:
-        return {str(name): value for name, value in offsets.items()}
-    return {"offset": offsets} if not isinstance(offsets, Mapping) or offsets else {}
+    if not isinstance(offsets, Mapping):
+        return {"offset": offsets}
+    is_one = isinstance(offsets.get("kind"), str) or (
+        "train" in offsets and {*offsets} <= {*SPLITS}
+    )
+    return {"offset": offsets} if is_one else {str(name): one for name, one in offsets.items()}
 
 
 @dataclass(frozen=True)
