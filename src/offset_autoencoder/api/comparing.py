@@ -55,7 +55,7 @@ def compare(
         ids: An id per sample, whole numbers or text, or the name of a column of x.
         seeds: Number of seeds, or a list of them.
         models: As in params.yaml. By default each offset is compared with nothing added, and with
-            Gaussian noise of the same rms: an array as it is, a kind at an rms of 0.1.
+            Gaussian noise of the same rms: that of all its vectors, or of a kind 0.1.
         network: As in params.yaml. By default the output and the loss suit the values of x.
         train: As in params.yaml.
         split: As in params.yaml, or the name of the split of each sample.
