@@ -16,6 +16,8 @@ from typing import Self
 
 from offset_autoencoder.config import Params, Run, Setting, SplitName, load_params
 from offset_autoencoder.config.document import read_document
+from offset_autoencoder.config.registries import load
+from offset_autoencoder.config.schema import EXECUTORS
 from offset_autoencoder.data.prepared import FLOAT32_BYTES
 from offset_autoencoder.data.varying import PreparedSplits, load_splits
 from offset_autoencoder.errors import InputError, run_command
@@ -35,6 +37,7 @@ from offset_autoencoder.runs.store import (
 )
 from offset_autoencoder.tracking.following import following
 from offset_autoencoder.training.batches import chunks_of
+from offset_autoencoder.training.state import SampleSizes, TrainingData
 
 PULL = "OFFSET_AUTOENCODER_PULL"
 """Set by ``src/stage.sh`` where DVC was told to pull what it lacks."""
@@ -64,7 +67,7 @@ def main() -> None:
         print(f"damaged: {by_id[id].run.label} ({id[:12]}) is {remedy}", flush=True)
     if new := [by_id[id] for id in missing]:
         with following(new, params.tracking.live_after):
-            train(new, splits, are_alike=params.split.group is None)
+            train(new, splits, are_alike=params.split.group is None, executor=params.executor)
     rows = export_runs(MODELS, store, runs, valid)
     for row in rows:
         if row.status == "diverged":
@@ -199,15 +202,19 @@ def identify_runs(params: Params, splits: PreparedSplits) -> list[IdentifiedRun]
     return [identified[run.setting.label, run.seed] for run in params.runs]
 
 
-def train(runs: Sequence[IdentifiedRun], splits: PreparedSplits, *, are_alike: bool = True) -> None:
+def train(
+    runs: Sequence[IdentifiedRun],
+    splits: PreparedSplits,
+    *,
+    are_alike: bool = True,
+    executor: str = "local",
+) -> None:
     """Train runs into the run store. Only here is TensorFlow imported.
 
     ``are_alike``: the splits of all seeds are of the same sizes.
     """
     print(f"training {len(runs)} {'run' if len(runs) == 1 else 'runs'}", flush=True)
-    from offset_autoencoder.training.engine import SampleSizes
-    from offset_autoencoder.training.schedule import train_runs
-    from offset_autoencoder.training.state import TrainingData
+    train_runs = load(EXECUTORS[executor].train)
 
     settings = list({run.run.setting.label: run.run.setting for run in runs}.values())
 
