@@ -36,6 +36,7 @@ _WAITING_SHARES = 2  # tasks beyond the number of cores, so that none waits for 
 _RETRIES = 30  # of a task whose worker or node goes away
 _REFRESH_SECONDS = 1.0
 _CONNECT_SECONDS = 10.0
+_SETTINGS_FRAME = b"\4"
 
 _ADDRESS = "RAY_ADDRESS"
 _README = "see examples/ray/README.md"
@@ -114,7 +115,11 @@ def _check_address(address: str) -> None:
         mend = "join the cluster on this machine: ray start --address=HOST:PORT"
         raise InputError(_ADDRESS, what, mend)
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
+        place = host.strip("[]"), int(port)
+        with socket.create_connection(place, _CONNECT_SECONDS) as connection:
+            # Ray's own attempts take minutes. What speaks HTTP/2 begins with its settings.
+            if "RAY_USE_TLS" not in os.environ and connection.recv(4)[3:] != _SETTINGS_FRAME:
+                raise OSError("what listens there is no Ray")
     except (OSError, OverflowError) as error:
         mend = f"start it there: ray start --head; {_README}"
         what = f"no cluster answers at {address}: {message_of(error)}"
