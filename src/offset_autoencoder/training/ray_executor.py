@@ -7,6 +7,7 @@ writes down what their tasks send to an actor on its node (:class:`.ray_worker.M
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import ipaddress
 import logging
 import os
@@ -20,7 +21,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import offset_autoencoder
 from offset_autoencoder.cores import available_cores
 from offset_autoencoder.errors import InputError, InputErrors, message_of
 from offset_autoencoder.io.files import atomic_write
@@ -91,9 +91,13 @@ def connected() -> Iterator[Any]:
     if is_local:
         options |= {"address": "local", "num_cpus": available_cores(), "include_dashboard": False}
     else:
-        modules = [Path(offset_autoencoder.__file__).parent, CUSTOM.absolute()]
-        sources = [str(folder) for folder in modules if folder.is_dir()]
-        options |= {"address": address, "runtime_env": {"py_modules": sources}}
+        custom = importlib.util.find_spec(CUSTOM.name)
+        sources = [
+            Path(__file__).parents[1],
+            *((custom and custom.submodule_search_locations) or ()),
+        ]
+        modules = [str(folder) for folder in sources]
+        options |= {"address": address, "runtime_env": {"py_modules": modules}}
     try:
         ray.init(**options)
     except Exception as error:  # ConnectionError, RuntimeError, AuthenticationError, of gRPC, ...
