@@ -207,8 +207,8 @@ class _Driver:
             InputErrors: a line for each run that killed its workers, and one for what is left.
         """
         errors = []
-        for run_id, host in self.failed.items():
-            label = f"{self.runs[run_id].run.label} ({run_id[:12]})"
+        for run in [run for run in self.runs.values() if run.id in self.failed]:
+            label, host = f"{run.run.label} ({run.id[:12]})", self.failed[run.id]
             what = f"killed its worker {self.worker.MOST_DEATHS} times, the last on node {host}"
             errors.append(InputError(label, what, "the other runs are kept; is memory enough?"))
         if self.unfinished:
