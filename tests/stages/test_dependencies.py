@@ -17,6 +17,7 @@ from tests.small_params import small_params
 
 from offset_autoencoder.config.offset_kinds import OFFSETS as KINDS
 from offset_autoencoder.config.registries import ENGINES
+from offset_autoencoder.config.schema import EXECUTORS
 from offset_autoencoder.config.systems import SYSTEMS
 from offset_autoencoder.stages.offset_code import code_of_kind
 
@@ -100,10 +101,11 @@ def code_of(stage: str, import_graph: Any) -> set[str]:
 
 
 def code_by_name_too(stage: str, import_graph: Any) -> set[str]:
-    """:func:`code_of`, and where it trains what is loaded by its name: layers and engines."""
+    """:func:`code_of`, and where it trains what it loads by name: executors, engines, layers."""
     files = code_of(stage, import_graph)
-    if f"src/{PACKAGE}/training/engine.py" in files:
-        names = [engine.implementation for engine in ENGINES.values()]
+    names = [executor.train for executor in EXECUTORS.values()] if stage == "train" else []
+    if names or f"src/{PACKAGE}/training/engine.py" in files:
+        names += [engine.implementation for engine in ENGINES.values()]
         names += [system.build for system in SYSTEMS.values()]
         by_name = {name.partition(":")[0] for name in names}
         modules = import_graph.reached(*by_name) & import_graph.files.keys()
