@@ -30,6 +30,7 @@ from offset_autoencoder.config import load_params
 
 STAGES = ("prepare", "offset_code", "offsets", "train", "evaluate", "publish")
 FILES = {
+    "data": "data",
     "models": "models",
     "run store": ".runs",
     "runs.csv": "reports/runs.csv",
