@@ -97,6 +97,28 @@ NETWORK_KINDS: Registry[NetworkKind] = Registry(
 )
 
 
+@dataclass(frozen=True)
+class Executor:
+    """Where runs are trained, ``executor:``; it is in no id.
+
+    Attributes:
+        name: Name in params.yaml.
+        train: ``module:function`` that trains runs, as :func:`.training.schedule.train_runs` does.
+    """
+
+    name: str
+    train: str
+
+
+EXECUTORS: Registry[Executor] = Registry(
+    "executor",
+    [
+        Executor("local", "offset_autoencoder.training.schedule:train_runs"),
+        Executor("ray", "offset_autoencoder.training.ray_executor:train_runs"),
+    ],
+)
+
+
 class Network(values.Section):
     """``network:``, the encoder's shape; the decoder mirrors it.
 
