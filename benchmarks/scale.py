@@ -1,11 +1,12 @@
 """Growth of the stages and of their files with the number of runs.
 
-    python -m benchmarks.scale [--seeds 10 100] [--epochs 3] [--json FILE]
+    python -m benchmarks.scale [--seeds 10 100] [--epochs 3] [--one-split] [--json FILE]
 
 The default experiment, 27 settings, with so many seeds and a few epochs each, in a temporary clone
 of what is committed: 270 and 2,700 runs, and with ``--seeds 10 100 1000`` 27,000. Each stage is
 run by ``dvc repro --single-item``: its time is with DVC's own work, its memory that of the largest
-process. ``worst_case`` takes one step of its ascent. Then follow ``dvc repro`` with nothing to do,
+process. ``worst_case`` takes one step of its ascent. By default each seed has a split of its own,
+and offsets are fitted on each; ``--one-split`` has one for all. Then follow ``dvc repro`` with nothing to do,
 and the sizes of what was made. An exponent is the slope of the logarithms from one size to the
 next: 1 is in proportion, less says that there is a fixed part.
 """
@@ -42,12 +43,12 @@ _MB = 1e6
 Figures = dict[str, float]
 
 
-def measure(folder: Path, seeds: int, epochs: int) -> Figures:
+def measure(folder: Path, seeds: int, epochs: int, one_split: bool) -> Figures:
     """Seconds, processor seconds and memory (MB) of each stage, sizes (MB) and numbers of files."""
     project = clone_project(folder)
     changes = {"seeds": seeds, "train.epochs": epochs, "offsets.reference.epochs": epochs}
     changes |= {"offsets.worst_case.epochs": epochs, "offsets.worst_case.steps": 1}
-    change_params(project, changes)
+    change_params(project, changes | ({"split.vary": False} if one_split else {}))
     figures: Figures = {"runs": len(load_params(project / "params.yaml").runs)}
     for stage in (*STAGES, "nothing to do"):
         target = ["--single-item", stage] if stage in STAGES else []
@@ -93,12 +94,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[10, 100], help="sizes, in order")
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--one-split", action="store_true", help="one split for all seeds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="all numbers")
     arguments = parser.parse_args()
     figures: list[Figures] = []
     for seeds in arguments.seeds:
         with tempfile.TemporaryDirectory() as temporary:
-            figures.append(measure(Path(temporary) / "project", seeds, arguments.epochs))
+            project = Path(temporary) / "project"
+            figures.append(measure(project, seeds, arguments.epochs, arguments.one_split))
         Console().print(scale_table(figures))
         if arguments.json:
             document: Mapping[str, object] = {"machine": machine(), "measured": figures}
