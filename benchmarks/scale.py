@@ -6,9 +6,9 @@ The default experiment, 27 settings, with so many seeds and a few epochs each, i
 of what is committed: 270 and 2,700 runs, and with ``--seeds 10 100 1000`` 27,000. Each stage is
 run by ``dvc repro --single-item``: its time is with DVC's own work, its memory that of the largest
 process. ``worst_case`` takes one step of its ascent. By default each seed has a split of its own,
-and offsets are fitted on each; ``--one-split`` has one for all. Then follow ``dvc repro`` with nothing to do,
-and the sizes of what was made. An exponent is the slope of the logarithms from one size to the
-next: 1 is in proportion, less says that there is a fixed part.
+and offsets are fitted on each; ``--one-split`` has one for all. Then follow ``dvc repro`` with
+nothing to do, and the sizes of what was made. An exponent is the slope of the logarithms from one
+size to the next: 1 is in proportion, less says that there is a fixed part.
 """
 
 from __future__ import annotations
