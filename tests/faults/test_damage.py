@@ -112,7 +112,10 @@ def test_damage_is_a_line_or_changes_nothing(
         shutil.copyfile(evaluated / path, path)
         if name == "publish":  # what the reports say, which have no digest, and once more after it
             found = found and _end(name) and _end(name)
-        assert found in (None, expected[name]), (name, path, how)
+        # Without a report, a command says what it says before anything is evaluated.
+        is_before = found and how == "remove" and path.parts[0] == "reports"
+        if not (is_before and {*found[1]} < {*expected[name][1]}):
+            assert found in (None, expected[name]), (name, path, how)
     assert all(contents(folder) == contents(evaluated / folder) for folder in READ)
     assert min(ends.values()) > EXAMPLES // 20
     with capsys.disabled():
