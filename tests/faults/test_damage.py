@@ -113,11 +113,10 @@ def test_damage_is_a_line_or_changes_nothing(
         if name == "publish":  # it published what the damaged reports say, or a part
             mended = _end(name) and _end(name)
             found = found and mended
-        # Without a report, a command says what it says before anything is evaluated.
-        whole, is_report = expected[name], path.parts[0] == "reports"
-        is_less = found is not None and whole is not None and {*found[1]} < {*whole[1]}
-        if not (is_less and is_report and how == "remove"):
-            assert found in (None, whole), (name, path, how)
+        # Tables without a digest are listed as they are.
+        is_listed = path.parts[0] == "reports" or path == MODELS / "index.csv"
+        if not (is_listed and name in ("runs", "show")):
+            assert found in (None, expected[name]), (name, path, how)
     assert all(contents(folder) == contents(evaluated / folder) for folder in READ)
     assert min(ends.values()) > EXAMPLES // 20
     with capsys.disabled():
