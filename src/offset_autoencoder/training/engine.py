@@ -13,7 +13,7 @@ import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Protocol, Self
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,8 @@ from offset_autoencoder.config.systems import draw_stddevs
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import read_ahead, release_rows
 from offset_autoencoder.models.architecture import Architecture
-from offset_autoencoder.models.autoencoder import Variables, build_model, initial_variables
-from offset_autoencoder.models.nested import named_weights
+from offset_autoencoder.models.graph import Graph, Variables
+from offset_autoencoder.models.systems import build_graph
 from offset_autoencoder.runs.spec import Chunks
 from offset_autoencoder.training.batches import (
     Rows,
@@ -34,7 +34,7 @@ from offset_autoencoder.training.batches import (
     level_generator,
     noise_generator,
 )
-from offset_autoencoder.training.state import Job, TrainingData, Weights
+from offset_autoencoder.training.state import Job, SampleSizes, TrainingData, Weights
 
 Array = NDArray[np.float32]
 Piece = Callable[[int, int], None]
@@ -73,15 +73,30 @@ class Population:
     @functools.cached_property
     def model(self) -> Any:
         """The Keras model of all its runs; its weights are not used."""
+        from offset_autoencoder.models.autoencoder import build_model
+
         return build_model(self.architecture, noise_input=True)
+
+    @functools.cached_property
+    def graph(self) -> Graph | None:
+        """The layers of that model, without Keras; None for a user's own model."""
+        if self.architecture.system_record.is_users:
+            return None
+        return build_graph(self.architecture, noise_input=True)
 
     @functools.cached_property
     def weight_names(self) -> list[str]:
         """Names of a run's weights: first those that train, then the others."""
+        if self.graph is not None and self.architecture.is_dense:
+            return [weight.name for weight in self.graph.weights]
+        from offset_autoencoder.models.nested import named_weights
+
         return list(named_weights(self.model))
 
     def initial(self, seed: int) -> Variables:
         """Initial variables of a run: those of a stock Keras model of this seed."""
+        from offset_autoencoder.models.autoencoder import initial_variables
+
         return initial_variables(self.architecture, self.model, seed)
 
     def weights_of(self, variables: Variables) -> Weights:
@@ -97,29 +112,6 @@ class Untrainable(Exception):
 
 class Interrupted(Exception):
     """The training is to end in the middle of an epoch."""
-
-
-class SampleSizes(NamedTuple):
-    """Sizes of the splits that runs train on.
-
-    Attributes:
-        train: Number of training samples, where seeds differ in it the largest.
-        validation: Number of validation samples, likewise.
-        row_bytes: Bytes of a sample.
-        varies: Whether the runs of each seed have a split of their own.
-        are_alike: Whether these splits are all of one size.
-    """
-
-    train: int
-    validation: int
-    row_bytes: int
-    varies: bool = False
-    are_alike: bool = True
-
-    @classmethod
-    def of(cls, x: Array, x_validation: Array, *, varies: bool = False) -> Self:
-        """Those of training samples (n, D) and validation samples (m, D)."""
-        return cls(len(x), len(x_validation), x[:1].nbytes, varies)
 
 
 class Workers(Protocol):
@@ -217,6 +209,7 @@ class Engine(abc.ABC):
     """
 
     name: ClassVar[str]
+    population: Population
     slots: int
     is_compiled: bool
 
@@ -227,6 +220,10 @@ class Engine(abc.ABC):
         Raises:
             Untrainable: where it cannot train its network as Keras would.
         """
+
+    def initial(self, seed: int) -> Variables:
+        """Initial variables of a run of this seed, as :meth:`start` takes them."""
+        return self.population.initial(seed)
 
     @abc.abstractmethod
     def start(self, initial: Sequence[Variables], data: Sequence[TrainingData]) -> Slots:

@@ -14,21 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.models.architecture import steps_per_epoch
-from offset_autoencoder.models.autoencoder import Variables
 from offset_autoencoder.models.backend import tf
+from offset_autoencoder.models.graph import Variables
 from offset_autoencoder.runs.spec import Chunks
 from offset_autoencoder.training.batches import Rows, slices
 from offset_autoencoder.training.engine import (
     Array,
     Engine,
     Population,
-    SampleSizes,
     Slots,
     Workers,
     epoch_pieces,
 )
 from offset_autoencoder.training.keras_programs import Programs, Stack, Tensor, is_mapped
-from offset_autoencoder.training.state import Job, TrainingData, Weights
+from offset_autoencoder.training.state import Job, SampleSizes, TrainingData, Weights
 
 # Measured on two cores: a stack pays while all its weights stay in the second-level cache.
 _STACKED_PARAMETERS = 131_072

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import scipy.linalg.cython_blas  # noqa: F401  of the loops: to be there as its threads are limited
 from threadpoolctl import threadpool_limits
 
 from offset_autoencoder.cores import available_cores
-from offset_autoencoder.models.autoencoder import Variables
+from offset_autoencoder.models.graph import Variables
 from offset_autoencoder.runs.files import Checkpoints, TrainedRun
 from offset_autoencoder.training.batches import MOST_CHUNKED_RUNS
 from offset_autoencoder.training.engine import (
@@ -26,11 +27,10 @@ from offset_autoencoder.training.engine import (
     Interrupted,
     Piece,
     Population,
-    SampleSizes,
     Slots,
     make_engine,
 )
-from offset_autoencoder.training.state import Job, Progress, TrainingData
+from offset_autoencoder.training.state import Job, Progress, SampleSizes, TrainingData
 
 OnEpoch = Callable[[Sequence[Job]], None]
 OpenJob = Callable[[], tuple[Job, TrainingData]]
@@ -59,6 +59,7 @@ def train_populations(
     workers: int | None = None,
     *,
     checkpoints: Checkpoints = Checkpoints(),  # noqa: B008 - frozen
+    stop: threading.Event | None = None,
 ) -> None:
     """Train every job of every population, handing each over as soon as it has ended.
 
@@ -70,13 +71,14 @@ def train_populations(
         on_epoch: Called after each epoch with the runs that trained in it.
         workers: Threads that train side by side; by default one per available core.
         checkpoints: Checkpoints that runs in training write, and go on from.
+        stop: Set by another thread to end the training as Ctrl-C does, without an error.
 
     Raises:
         InputError: where the engine that a population names cannot train it.
         KeyboardInterrupt: after Ctrl-C, when every worker has finished the epoch in hand.
     """
     workers = workers or available_cores()
-    trainer = Trainer(sizes, on_epoch, checkpoints)
+    trainer = Trainer(sizes, on_epoch, checkpoints, stop=stop or threading.Event())
     trainer.queues = [_Queue(trainer, jobs) for jobs in populations if jobs.jobs]
     if any(queue.population.chunks(sizes) for queue in trainer.queues):
         workers = min(workers, MOST_CHUNKED_RUNS)
@@ -288,7 +290,7 @@ class _Queue:
         """Initial variables of a run of this seed, made once."""
         with self.trainer.lock:
             if seed not in self._initial:
-                self._initial[seed] = self.population.initial(seed)
+                self._initial[seed] = self.engine.initial(seed)
             return self._initial[seed]
 
 
