@@ -338,8 +338,9 @@ def _print_legend(console: Console, results: ExperimentResults) -> None:
         note += (
             " difference: setting - baseline, seed by seed. p: sign-flip test, corrected for "
             f"all comparisons with a baseline together ({', '.join(families)}), ≤: the least. "
-            f"wins: seeds at which it is better. better, worse: p at most {1 - evaluate.confidence:.2g} and the "
-            f"interval on one side of zero. equivalent, < {margin}: the {error} is shown to change "
+            "wins: seeds at which it is better. better, worse: p at most "
+            f"{1 - evaluate.confidence:.2g} and the interval on one side of zero. "
+            f"equivalent, < {margin}: the {error} is shown to change "
             f"by less than {margin} (two one-sided tests, corrected likewise). Inconclusive does "
             "not mean equal."
         )

@@ -16,6 +16,8 @@ from typing import Self
 
 from offset_autoencoder.config import Params, Run, Setting, SplitName, load_params
 from offset_autoencoder.config.document import read_document
+from offset_autoencoder.config.registries import load
+from offset_autoencoder.config.schema import EXECUTORS
 from offset_autoencoder.data.prepared import FLOAT32_BYTES
 from offset_autoencoder.data.varying import PreparedSplits, load_splits
 from offset_autoencoder.errors import InputError, run_command
@@ -35,6 +37,7 @@ from offset_autoencoder.runs.store import (
 )
 from offset_autoencoder.tracking.following import following
 from offset_autoencoder.training.batches import chunks_of
+from offset_autoencoder.training.state import SampleSizes, TrainingData
 
 PULL = "OFFSET_AUTOENCODER_PULL"
 """Set by ``src/stage.sh`` where DVC was told to pull what it lacks."""
@@ -63,7 +66,8 @@ def main(project: Project = HERE) -> None:
         print(f"damaged: {by_id[id].run.label} ({id[:12]}) is {remedy}", flush=True)
     if new := [by_id[id] for id in missing]:
         with following(new, params.tracking.live_after):
-            train(new, splits, project, are_alike=params.split.group is None)
+            are_alike = params.split.group is None
+            train(new, splits, project, are_alike=are_alike, executor=params.executor)
     rows = export_runs(models, store, runs, valid)
     for row in rows:
         if row.status == "diverged":
@@ -206,15 +210,14 @@ def train(
     project: Project = HERE,
     *,
     are_alike: bool = True,
+    executor: str = "local",
 ) -> None:
     """Train runs into the run store of a project.
 
     ``are_alike``: the splits of all seeds are of the same sizes.
     """
     print(f"training {len(runs)} {'run' if len(runs) == 1 else 'runs'}", flush=True)
-    from offset_autoencoder.training.engine import SampleSizes
-    from offset_autoencoder.training.schedule import train_runs
-    from offset_autoencoder.training.state import TrainingData
+    train_runs = load(EXECUTORS[executor].train)
 
     settings = list({run.run.setting.label: run.run.setting for run in runs}.values())
 

@@ -22,13 +22,12 @@ from offset_autoencoder.training.engine import (
     Array,
     Engine,
     Population,
-    SampleSizes,
     Slots,
     Workers,
     epoch_pieces,
 )
 from offset_autoencoder.training.keras_programs import Programs, Stack, Tensor, is_mapped
-from offset_autoencoder.training.state import Job, TrainingData, Weights
+from offset_autoencoder.training.state import Job, SampleSizes, TrainingData, Weights
 
 # Measured on two cores: a stack pays while all its weights stay in the second-level cache.
 _STACKED_PARAMETERS = 131_072
