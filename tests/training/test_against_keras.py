@@ -22,8 +22,7 @@ from offset_autoencoder.models.nested import named_weights
 from offset_autoencoder.runs.files import Checkpoints, TrainedRun
 from offset_autoencoder.training.batches import draw_noise, epoch_order, noise_generator
 from offset_autoencoder.training.engine import Population
-from offset_autoencoder.training.keras_engine import runs_per_stack
-from offset_autoencoder.training.keras_programs import Programs
+from offset_autoencoder.training.keras_engine import TensorFlowPrograms, runs_per_stack
 from offset_autoencoder.training.state import Job
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("compiled_once", "engine")]
@@ -368,7 +367,8 @@ def test_each_kind_of_loop_is_trained_one_run_at_a_time(tmp_path: Path, name: st
     with users_module(tmp_path, f"users_loop_{LOOPS.index(name)}", source) as module:
         shared = of_function(f"{module}:own")
         assert runs_per_stack(shared) == 1
-        assert Programs(shared).train._jit_compile is False
+        program: Any = TensorFlowPrograms(shared).train
+        assert program._jit_compile is False
 
 
 FAINT = """
