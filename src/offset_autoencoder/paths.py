@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
@@ -16,6 +17,58 @@ OFFSET_CODE = Path("data/offset_code")
 MODELS = Path("models")
 REPORTS = Path("reports")
 RUNS = "OFFSET_AUTOENCODER_RUNS"
+
+
+@dataclass(frozen=True)
+class Project:
+    """Files and folders of a project: by default that of the working folder.
+
+    Attributes:
+        root: Folder of the project.
+        store: Its run store; None: that of :func:`run_store`.
+    """
+
+    root: Path = Path()
+    store: Path | None = None
+
+    @property
+    def params(self) -> Path:
+        """``params.yaml``."""
+        return self.root / PARAMS
+
+    @property
+    def raw(self) -> Path:
+        """``data/raw``."""
+        return self.root / RAW
+
+    @property
+    def prepared(self) -> Path:
+        """``data/prepared``."""
+        return self.root / PREPARED
+
+    @property
+    def offsets(self) -> Path:
+        """``data/offsets``."""
+        return self.root / OFFSETS
+
+    @property
+    def models(self) -> Path:
+        """``models``."""
+        return self.root / MODELS
+
+    @property
+    def reports(self) -> Path:
+        """``reports``."""
+        return self.root / REPORTS
+
+    @property
+    def runs(self) -> Path:
+        """The run store."""
+        return self.store or run_store()
+
+
+HERE = Project()
+"""The project of the working folder, whose paths errors name as they stand there."""
 
 
 def project_root() -> Path:

@@ -12,7 +12,7 @@ from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.autoencoder import build_model, initial_variables
 from offset_autoencoder.models.backend import keras
 from offset_autoencoder.models.inference import open_inference
-from offset_autoencoder.models.layers import layer_seed
+from offset_autoencoder.models.initializers import layer_seed
 from offset_autoencoder.models.network_kinds import decode_dense
 
 

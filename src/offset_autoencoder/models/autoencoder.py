@@ -24,6 +24,7 @@ from offset_autoencoder.errors import InputError
 from offset_autoencoder.models import layers
 from offset_autoencoder.models.architecture import Architecture, DenseLayer
 from offset_autoencoder.models.backend import float32_policy, keras
+from offset_autoencoder.models.initializers import draw_kernel, layer_seed
 from offset_autoencoder.models.nested import layers_named
 from offset_autoencoder.models.network_kinds import through
 from offset_autoencoder.user_code import blame_user_code, find_attribute
@@ -135,9 +136,8 @@ def initial_variables(architecture: Architecture, model: Any, seed: int) -> Vari
     else:  # kernels are drawn in a tenth of the time that a model is built in
         for layer in weighted:
             if hasattr(layer, "kernel"):
-                name = architecture.network.initializer
-                draw = layers.kernel_initializer(name, seed, layer.name)
-                kernels[layer.kernel.path] = draw(layer.kernel.shape)
+                name, drawn = architecture.network.initializer, layer_seed(seed, layer.name)
+                kernels[layer.kernel.path] = draw_kernel(name, drawn, layer.kernel.shape)
     return Variables(
         *(
             [np.asarray(kernels.get(variable.path, variable)) for variable in variables]
@@ -158,7 +158,7 @@ def concatenate(architecture: Architecture, inputs: Inputs, seed: int, stddev: N
     if "noise" in inputs:
         code = keras.layers.Add(name="code_plus_noise")([code, inputs["noise"]])
     elif stddev:
-        code = layers.CodeNoise(stddev, layers.layer_seed(seed, "noise"), name="noise")(code)
+        code = layers.CodeNoise(stddev, layer_seed(seed, "noise"), name="noise")(code)
     both = keras.layers.Concatenate(name="code_and_offset")([code, inputs["offset"]])
     return decode(architecture, both, seed)
 
@@ -210,7 +210,7 @@ def vae(architecture: Architecture, inputs: Inputs, seed: int, stddev: Noise) ->
         beta=1.0 if architecture.beta is None else architecture.beta,
         scale=LOSSES[network.loss].nats_factor(architecture.input_dim),
         warmup_steps=architecture.warmup_steps or 0,
-        seed=layers.layer_seed(seed, "sampled_code"),
+        seed=layer_seed(seed, "sampled_code"),
         name="sampled_code",
     )([mean, log_variance, *draws])
     return _add_and_decode(architecture, code, inputs["offset"], seed, stddev)
@@ -221,7 +221,7 @@ def _add_and_decode(
 ) -> Tensor:
     added = keras.layers.Add(name="code_plus_offset")([code, offset])
     if stddev:
-        added = layers.CodeNoise(stddev, layers.layer_seed(seed, "noise"), name="noise")(added)
+        added = layers.CodeNoise(stddev, layer_seed(seed, "noise"), name="noise")(added)
     return decode(architecture, added, seed)
 
 

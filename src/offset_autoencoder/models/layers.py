@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from offset_autoencoder.config.systems import NoiseRange
 from offset_autoencoder.models.backend import keras
+from offset_autoencoder.models.initializers import draw_kernel
+from offset_autoencoder.models.initializers import layer_seed as layer_seed
 
 
-def layer_seed(seed: int, layer: str) -> int:
-    """The seed of one layer of a model, the same whatever other layers the model has."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{layer}".encode()).digest()[:4], "big") >> 1
+@keras.saving.register_keras_serializable(package="offset_autoencoder")
+class KernelInitializer(keras.initializers.Initializer):  # type: ignore[misc]
+    """Draw a kernel by NumPy, the same under every backend: see :mod:`.initializers`.
+
+    Args:
+        name: Keras's name of the initializer.
+        seed: Seed of the draws.
+    """
+
+    def __init__(self, name: str, seed: int) -> None:
+        self.name, self.seed = name, seed
+
+    def __call__(self, shape: Sequence[int], dtype: str | None = None) -> Any:
+        """The kernel of a shape."""
+        return keras.ops.convert_to_tensor(draw_kernel(self.name, self.seed, shape), dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that rebuild it."""
+        return {"name": self.name, "seed": self.seed}
 
 
-def kernel_initializer(name: str, seed: int, layer: str) -> Any:
-    """Keras's initializer of a name, for the kernel of a layer."""
-    initializer = keras.initializers.get(name)
-    if "seed" not in initializer.get_config():  # zeros, say
-        return initializer
-    return type(initializer)(seed=layer_seed(seed, layer))
+def kernel_initializer(name: str, seed: int, layer: str) -> KernelInitializer:
+    """The initializer of Keras's name for the kernel of a layer."""
+    return KernelInitializer(name, layer_seed(seed, layer))
 
 
 def dense(
@@ -61,7 +75,7 @@ def recurrent(
     **options: Any,
 ) -> Any:
     """A recurrent layer: kernel by an initializer, recurrent kernel orthogonal, Keras's biases."""
-    own = keras.initializers.Orthogonal(seed=layer_seed(seed, f"{name}/recurrent"))
+    own = kernel_initializer("orthogonal", seed, f"{name}/recurrent")
     kernel = kernel_initializer(initializer, seed, name)
     options |= {"kernel_initializer": kernel, "recurrent_initializer": own}
     return CELLS[cell](width, name=name, **options)

@@ -17,6 +17,7 @@ WEIGHT_CODE = (
     "models.architecture",
     "models.autoencoder",
     "models.backend",
+    "models.initializers",
     "models.layers",
     "models.nested",
     "models.network_kinds",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ from offset_autoencoder.evaluation.run_evaluation import RunEvaluation
 from offset_autoencoder.evaluation.sample_errors import ErrorStore, TestedSamples
 from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design
 from offset_autoencoder.evaluation.summary import RunRow
-from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, PREPARED, REPORTS
+from offset_autoencoder.paths import HERE, MODELS, OFFSETS, Project
 from offset_autoencoder.reporting.page import read_provenance, write_page
 from offset_autoencoder.reporting.reports import write_reports
 from offset_autoencoder.reporting.terminal import progress, report_console
@@ -38,21 +39,33 @@ from offset_autoencoder.runs.store import IndexedRun, read_index, runs_folder
 
 def main() -> None:
     """Evaluate every run, compare the settings, write reports/ and print the tables."""
-    params = load_params(PARAMS)
+    print_report(report_console(), write_results(HERE))
+
+
+def write_results(project: Project) -> ExperimentResults:
+    """Evaluate every run of a project, compare the settings, and write ``reports/``.
+
+    Raises:
+        InputError: where ``models/`` is of other params, or something is missing or damaged.
+    """
+    params = load_params(project.params)
     check_metrics(params)
-    splits = load_splits(PREPARED)
-    index = read_index(MODELS)
+    splits = load_splits(project.prepared)
+    index = read_index(project.models)
     check_index(index, params.runs)
-    results = evaluate(params, splits, index)
-    write_reports(REPORTS, results)
+    results = evaluate(params, splits, index, project)
+    write_reports(project.reports, results)
     schema, ids = splits.schema(params.seeds[0]), [row.id for row in results.runs]
-    provenance = read_provenance(params, schema, ids, seeds=splits.seeds)
-    write_page(REPORTS, results, provenance)
-    print_report(report_console(), results)
+    provenance = read_provenance(params, schema, ids, root=project.root, seeds=splits.seeds)
+    write_page(project.reports, results, provenance)
+    return results
 
 
 def evaluate(
-    params: Params, splits: PreparedSplits, index: Sequence[IndexedRun]
+    params: Params,
+    splits: PreparedSplits,
+    index: Sequence[IndexedRun],
+    project: Project = HERE,
 ) -> ExperimentResults:
     """The results of the runs of params.yaml, in the order of the index.
 
@@ -60,19 +73,20 @@ def evaluate(
         InputError: where files of a run are missing or damaged, or the metric that is asked for
             is not defined for these data.
     """
+    models = project.models
     pairs = list(zip(index, params.runs, strict=True))
     finished = [(row.id, run) for row, run in pairs if row.status == "finished"]
-    trained = {run_id: (run, load_finished_run(MODELS, run_id)) for run_id, run in finished}
-    evaluations = evaluate_all(params, splits, trained)
+    trained = {run_id: (run, load_finished_run(models, run_id)) for run_id, run in finished}
+    evaluations = evaluate_all(params, splits, trained, project.offsets)
     # Other seeds may have trained on the first one's test samples.
     seed = params.seeds[0]
     data = splits.of(seed)
     results = experiment_results(
         params,
-        [_run_row(row, run, evaluations.get(row.id)) for row, run in pairs],
+        [_run_row(models, row, run, evaluations.get(row.id)) for row, run in pairs],
         evaluations,
-        [(run, read_history(runs_folder(MODELS) / run_id)["val_loss"]) for run_id, run in finished],
-        unconverged=sum(still_improving(run_id, run) for run_id, run in finished),
+        [(run, read_history(runs_folder(models) / run_id)["val_loss"]) for run_id, run in finished],
+        unconverged=sum(still_improving(models, run_id, run) for run_id, run in finished),
         design=design_of(
             [splits.schema(seed) for seed in splits.seeds],
             anomalies=0 if (found := anomalies_of(data, params.evaluate)) is None else found.sum(),
@@ -83,7 +97,7 @@ def evaluate(
     chosen = {run_id: trained[run_id] for run_id, _ in pictured}
     named = [(full_label(run.setting), run_id) for run_id, run in pictured]
     labelled = [(run.setting.label, run_id) for run_id, run in pictured]
-    offsets = offsets_of(data)
+    offsets = offsets_of(data, folder=project.offsets)
     return replace(
         results,
         reconstructions=examples.reconstructions(data, chosen, named, offsets),
@@ -111,8 +125,8 @@ def design_of(
     return Design(True, test / train, validation / train, train / others, confidence)
 
 
-def _run_row(row: IndexedRun, run: Run, evaluation: RunEvaluation | None) -> RunRow:
-    engine = read_saved_run(runs_folder(MODELS) / row.id).engine
+def _run_row(models: Path, row: IndexedRun, run: Run, evaluation: RunEvaluation | None) -> RunRow:
+    engine = read_saved_run(runs_folder(models) / row.id).engine
     if evaluation is None:
         return RunRow(row.id, run, row.status, engine=engine)
     compared = None if evaluation.errors is None else evaluation.errors.compared
@@ -123,6 +137,7 @@ def evaluate_all(
     params: Params,
     splits: PreparedSplits,
     trained: Mapping[str, tuple[Run, FinishedRun]],
+    folder: Path = OFFSETS,
 ) -> dict[str, RunEvaluation]:
     """The evaluation of every finished run on the samples of its own split, by id."""
     by_split: dict[int | None, dict[str, tuple[Run, FinishedRun]]] = {}
@@ -134,7 +149,7 @@ def evaluate_all(
         for key, runs in by_split.items():
             data = splits.of(next(iter(runs.values()))[0].seed)
             samples = samples_of(data, splits, params.evaluate)
-            offsets = offsets_of(data, key)
+            offsets = offsets_of(data, key, folder)
             evaluated = run_evaluation.evaluate_runs(runs, offsets, samples, params.evaluate)
             for run_id, evaluation in evaluated:
                 if evaluation.errors is not None:
@@ -173,10 +188,12 @@ def samples_of(
     )
 
 
-def offsets_of(data: PreparedData, seed: int | None = None) -> run_evaluation.Offsets:
+def offsets_of(
+    data: PreparedData, seed: int | None = None, folder: Path = OFFSETS
+) -> run_evaluation.Offsets:
     """The offsets of the samples of a split: of a seed beside the first, or (None) of that."""
     samples = {name: len(data.split(name).x) for name in SPLITS}
-    return run_evaluation.run_offsets(OFFSETS, samples, seed)
+    return run_evaluation.run_offsets(folder, samples, seed)
 
 
 def check_index(index: Sequence[IndexedRun], runs: Sequence[Run]) -> None:
@@ -190,10 +207,10 @@ def check_index(index: Sequence[IndexedRun], runs: Sequence[Run]) -> None:
         raise InputError(str(MODELS / "index.csv"), what, "run dvc repro")
 
 
-def still_improving(run_id: str, run: Run) -> bool:
+def still_improving(models: Path, run_id: str, run: Run) -> bool:
     """True if a run had its best epoch within its patience of the last, and was not stopped."""
     patience = run.setting.train.patience
-    saved = read_saved_run(runs_folder(MODELS) / run_id)
+    saved = read_saved_run(runs_folder(models) / run_id)
     if patience is None or saved.stopped_early or saved.best_epoch is None:
         return False
     return saved.epochs - saved.best_epoch < patience

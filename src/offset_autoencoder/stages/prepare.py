@@ -45,9 +45,10 @@ from offset_autoencoder.evaluation import metrics
 from offset_autoencoder.io.arrays import ConcatenatedRows, Matrix, RowSubset, bytes_in_memory
 from offset_autoencoder.io.files import open_npy, replace_folder, sha256_of_array
 from offset_autoencoder.models.resolve import one_bit_codes, resolve_architectures
+from offset_autoencoder.paths import HERE, Project
 
 
-def main() -> None:
+def main(project: Project = HERE) -> None:
     """Write ``data/prepared`` from ``data/raw`` or a built-in data set, and print a summary.
 
     All that can be wrong without training is found here, before anything takes its place.
@@ -56,23 +57,23 @@ def main() -> None:
         InputError: for the first thing wrong with params.yaml, with the data, or with the one
             for the other; ``data/prepared`` is then as it was.
     """
-    paths.copy_into_clone(paths.RAW)
+    paths.copy_into_clone(project.raw)
     paths.copy_into_clone(paths.CUSTOM)
-    source = Source.load(load_checked_params())
-    with replace_folder(paths.PREPARED) as folder:
+    source = Source.load(load_checked_params(project), project.raw)
+    with replace_folder(project.prepared) as folder:
         _, lines = source.write(folder)
     print("prepared: " + "\n".join(map(printable, lines)))
 
 
-def load_checked_params() -> Params:
+def load_checked_params(project: Project = HERE) -> Params:
     """Read params.yaml, and check the environment that it relies on.
 
     Raises:
         InputError: for a mistake in either.
     """
-    params = load_params(paths.PARAMS)
+    params = load_params(project.params)
     metrics.check_metrics(params)
-    if params.tracking.uri is None:
+    if params.tracking.uri is None and project == HERE:  # nothing is published of another
         check_environment()
     return params
 
@@ -86,6 +87,7 @@ class Source:
             first seed's where splits vary.
         seeds: Seeds with a split of their own; empty where one split serves all runs.
         note: Clause of the summary on how the data are split, where there is something to say.
+        raw: Folder of the user's files.
         obstacles: What was found wrong already, to be said with what the values are wrong in; of
             large data it is raised before these are gone through.
     """
@@ -95,10 +97,11 @@ class Source:
     rows: SplitRows
     seeds: tuple[int, ...]
     note: str
+    raw: Path
     obstacles: Obstacles
 
     @classmethod
-    def load(cls, params: Params) -> Source:
+    def load(cls, params: Params, raw: Path = paths.RAW) -> Source:
         """Read the data set, split it, and check it against params.yaml as far as its shape tells.
 
         What suits the smallest training split suits all. Unless groups are kept whole, the splits
@@ -108,7 +111,7 @@ class Source:
             InputError: for what is wrong with the data, its splits or its shape.
         """
         drawn = draws_series(params)
-        samples = load_samples(params.data, paths.RAW, params.split, draw_series=drawn)
+        samples = load_samples(params.data, raw, params.split, draw_series=drawn)
         data = params.data.for_table(named=samples.tables[0].columns is not None)
         params = replace(params, data=data)
         seeds, note = _seeds_with_splits(params, samples)
@@ -128,7 +131,7 @@ class Source:
                 offset.check_shape(f"params.yaml: offsets.{name}", shape, params.latent_dims(name))
             for key, path in offset.files.items():
                 with obstacles.noting():
-                    locate(paths.RAW, path, f"offsets.{name}.{key}")
+                    locate(raw, path, f"offsets.{name}.{key}")
         with obstacles.noting():
             resolve_architectures(
                 params.settings,
@@ -140,7 +143,7 @@ class Source:
             )
         if len(samples.x) * samples.x.shape[1] * FLOAT32_BYTES > bytes_in_memory():
             obstacles.raise_noted()
-        return cls(params, samples, rows, seeds, note, obstacles)
+        return cls(params, samples, rows, seeds, note, raw, obstacles)
 
     def write(
         self, folder: Path, report: Callable[[int], None] = lambda rows: None
@@ -171,7 +174,7 @@ class Source:
         scale, warnings = summaries[0].scale, leakage_warning(summaries)
         warnings += unlike_sizes_warning(self.params, self.samples, train, scale)
         texts = [
-            unread_splits(data, paths.RAW, self.params.split),
+            unread_splits(data, self.raw, self.params.split),
             *broken_splits(self.params.split, self.samples, self.rows),
             *text_warnings(self.samples),
             self.params.budget_warning,

@@ -22,7 +22,7 @@ from offset_autoencoder.errors import InputError, run_command
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.resolve import resolve_architectures
 from offset_autoencoder.offsets.table import OffsetTable, load_table, scale_factor
-from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, PREPARED, run_store
+from offset_autoencoder.paths import HERE, MODELS, OFFSETS, PARAMS, PREPARED, Project, run_store
 from offset_autoencoder.reporting.terminal import progress
 from offset_autoencoder.runs.spec import IdentifiedRun, identify
 from offset_autoencoder.runs.store import (
@@ -42,17 +42,16 @@ LOCK = Path("dvc.lock")
 TRAINED_ON: tuple[SplitName, ...] = ("train", "validation")
 
 
-def main() -> None:
+def main(project: Project = HERE) -> None:
     """Import the runs that exist, train the missing ones, export those of the params to models/."""
-    params = load_params(PARAMS)
-    splits = load_splits(PREPARED)
-    runs = identify_runs(params, splits)
-    store = run_store()
+    params, models, store = load_params(project.params), project.models, project.runs
+    splits = load_splits(project.prepared)
+    runs = identify_runs(params, splits, project.offsets)
     clean(store)
     by_id = {run.id: run for run in runs}
-    valid = import_runs(MODELS, store, current=by_id)
+    valid = import_runs(models, store, current=by_id)
     invalid = [id for id in by_id if id not in valid]
-    in_models = {id for id in invalid if (runs_folder(MODELS) / id).exists()}
+    in_models = {id for id in invalid if (runs_folder(models) / id).exists()}
     in_store = {id for id in invalid if (store / id).exists()}
     missing = missing_ids(store, invalid)
     damaged = in_models | in_store.intersection(missing)
@@ -64,8 +63,8 @@ def main() -> None:
         print(f"damaged: {by_id[id].run.label} ({id[:12]}) is {remedy}", flush=True)
     if new := [by_id[id] for id in missing]:
         with following(new, params.tracking.live_after):
-            train(new, splits, are_alike=params.split.group is None)
-    rows = export_runs(MODELS, store, runs, valid)
+            train(new, splits, project, are_alike=params.split.group is None)
+    rows = export_runs(models, store, runs, valid)
     for row in rows:
         if row.status == "diverged":
             print(f"diverged: {row.label} ({row.id[:12]})")
@@ -151,18 +150,20 @@ def _check_is_current(offsets: Iterable[str]) -> None:
 
 
 def load_tables(
-    settings: Iterable[Setting], seed: int | None
+    settings: Iterable[Setting], seed: int | None, offsets: Path = OFFSETS
 ) -> dict[tuple[str, int], OffsetTable]:
     """Tables of the settings' offsets, by offset and latent dim, of the split of a seed.
 
     They are mapped files, which stay open as long as they are used.
     """
     keys = {(s.spec.offset, s.network.latent_dim): None for s in settings if s.spec.offset}
-    return {key: load_table(OFFSETS, *key, seed) for key in keys}
+    return {key: load_table(offsets, *key, seed) for key in keys}
 
 
-def identify_runs(params: Params, splits: PreparedSplits) -> list[IdentifiedRun]:
-    """Every run of the params with its id."""
+def identify_runs(
+    params: Params, splits: PreparedSplits, offsets: Path = OFFSETS
+) -> list[IdentifiedRun]:
+    """Every run of the params with its id; ``offsets`` is ``data/offsets``."""
     identified: dict[tuple[str, int], IdentifiedRun] = {}
     by_size: dict[int, dict[str, Architecture]] = {}
     for seed in params.seeds:
@@ -179,7 +180,7 @@ def identify_runs(params: Params, splits: PreparedSplits) -> list[IdentifiedRun]
             )
             labels = (setting.label for setting in params.settings)
             by_size[samples] = dict(zip(labels, architectures, strict=True))
-        tables = load_tables(params.settings, splits.key(seed))
+        tables = load_tables(params.settings, splits.key(seed), offsets)
         for setting in params.settings:
             spec, train = setting.spec, setting.train
             table = tables[spec.offset, setting.network.latent_dim] if spec.offset else None
@@ -199,8 +200,14 @@ def identify_runs(params: Params, splits: PreparedSplits) -> list[IdentifiedRun]
     return [identified[run.setting.label, run.seed] for run in params.runs]
 
 
-def train(runs: Sequence[IdentifiedRun], splits: PreparedSplits, *, are_alike: bool = True) -> None:
-    """Train runs into the run store. Only here is TensorFlow imported.
+def train(
+    runs: Sequence[IdentifiedRun],
+    splits: PreparedSplits,
+    project: Project = HERE,
+    *,
+    are_alike: bool = True,
+) -> None:
+    """Train runs into the run store of a project. Only here is TensorFlow imported.
 
     ``are_alike``: the splits of all seeds are of the same sizes.
     """
@@ -212,7 +219,7 @@ def train(runs: Sequence[IdentifiedRun], splits: PreparedSplits, *, are_alike: b
     settings = list({run.run.setting.label: run.run.setting for run in runs}.values())
 
     def data_of(seed: int) -> TrainingData:
-        data, tables = splits.of(seed), load_tables(settings, splits.key(seed))
+        data, tables = splits.of(seed), load_tables(settings, splits.key(seed), project.offsets)
         return TrainingData(
             x=data.train.x,
             x_validation=data.validation.x,
@@ -228,7 +235,7 @@ def train(runs: Sequence[IdentifiedRun], splits: PreparedSplits, *, are_alike: b
     work = float(sum(run.run.setting.train.epochs for run in runs))
     try:
         with progress("training runs", len(runs), work) as report:
-            train_runs(runs, lambda seed: one or data_of(seed), sizes, run_store(), report)
+            train_runs(runs, lambda seed: one or data_of(seed), sizes, project.runs, report)
     except KeyboardInterrupt:
         kept = "finished runs are kept, and those in training go on from here the next time"
         raise KeyboardInterrupt(kept) from None
