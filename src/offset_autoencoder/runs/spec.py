@@ -14,7 +14,7 @@ from offset_autoencoder.config.schema import Train
 from offset_autoencoder.config.systems import NoiseRange
 from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.models.architecture import Architecture
-from offset_autoencoder.runs.code_digest import code_digest, library_versions
+from offset_autoencoder.runs.code_digest import code_digest, engine_versions, library_versions
 
 Status = Literal["finished", "diverged"]
 
@@ -219,7 +219,7 @@ def identify(
         data=sha256_of_json(data),
         seed=run.seed,
         code=code_digest(),
-        versions=library_versions(),
+        versions=library_versions() | engine_versions(run.setting.train.engine),
         chunks=chunks,
     )
     return IdentifiedRun(run, spec)

@@ -35,6 +35,7 @@ from offset_autoencoder.runs.store import (
 )
 from offset_autoencoder.tracking.following import following
 from offset_autoencoder.training.batches import chunks_of
+from offset_autoencoder.training.jax_process import call_on_jax, trains_on_jax
 
 PULL = "OFFSET_AUTOENCODER_PULL"
 """Set by ``src/stage.sh`` where DVC was told to pull what it lacks."""
@@ -207,10 +208,23 @@ def train(
     *,
     are_alike: bool = True,
 ) -> None:
-    """Train runs into the run store of a project. Only here is TensorFlow imported.
+    """Train runs into the run store of a project, those on JAX in a process of their own.
 
     ``are_alike``: the splits of all seeds are of the same sizes.
     """
+    by_backend: dict[bool, list[IdentifiedRun]] = {True: [], False: []}
+    for run in runs:
+        by_backend[trains_on_jax(run.spec)].append(run)
+    if by_backend[True]:  # first: TensorFlow would take the GPU's memory, and keep it
+        call_on_jax(_train_here, by_backend[True], splits, project, are_alike)
+    if by_backend[False]:
+        _train_here(by_backend[False], splits, project, are_alike)
+
+
+def _train_here(
+    runs: Sequence[IdentifiedRun], splits: PreparedSplits, project: Project, are_alike: bool
+) -> None:
+    """Train runs in this process. Only here is Keras imported."""
     print(f"training {len(runs)} {'run' if len(runs) == 1 else 'runs'}", flush=True)
     from offset_autoencoder.training.engine import SampleSizes
     from offset_autoencoder.training.schedule import train_runs
