@@ -215,10 +215,14 @@ def train(
     by_backend: dict[bool, list[IdentifiedRun]] = {True: [], False: []}
     for run in runs:
         by_backend[trains_on_jax(run.spec)].append(run)
-    if by_backend[True]:  # first: TensorFlow would take the GPU's memory, and keep it
-        call_on_jax(_train_here, by_backend[True], splits, project, are_alike)
-    if by_backend[False]:
-        _train_here(by_backend[False], splits, project, are_alike)
+    try:
+        if by_backend[True]:  # first: TensorFlow would take the GPU's memory, and keep it
+            call_on_jax(_train_here, by_backend[True], splits, project, are_alike)
+        if by_backend[False]:
+            _train_here(by_backend[False], splits, project, are_alike)
+    except KeyboardInterrupt:
+        kept = "finished runs are kept, and those in training go on from here the next time"
+        raise KeyboardInterrupt(kept) from None
 
 
 def _train_here(
@@ -247,12 +251,8 @@ def _train_here(
     sizes = SampleSizes(samples, validation, row_bytes, splits.varies, are_alike=are_alike)
     one = None if splits.varies else data_of(runs[0].run.seed)
     work = float(sum(run.run.setting.train.epochs for run in runs))
-    try:
-        with progress("training runs", len(runs), work) as report:
-            train_runs(runs, lambda seed: one or data_of(seed), sizes, project.runs, report)
-    except KeyboardInterrupt:
-        kept = "finished runs are kept, and those in training go on from here the next time"
-        raise KeyboardInterrupt(kept) from None
+    with progress("training runs", len(runs), work) as report:
+        train_runs(runs, lambda seed: one or data_of(seed), sizes, project.runs, report)
 
 
 if __name__ == "__main__":
