@@ -32,7 +32,11 @@ def build(input_dim: int, latent_dim: int, seed: int) -> Any:
     """
     import keras
 
-    from offset_autoencoder.models.layers import CodeNoise, UnitNorm, dense, layer_seed
+    from offset_autoencoder.models.layers import CodeNoise, UnitNorm, kernel_initializer, layer_seed
+
+    def dense(width: int, activation: str, name: str, seed: int) -> Any:
+        kernel = kernel_initializer("glorot_uniform", seed, name)
+        return keras.layers.Dense(width, activation, kernel_initializer=kernel, name=name)
 
     x = keras.Input((input_dim,), name="x")
     offset = keras.Input((latent_dim,), name="offset")

@@ -254,13 +254,19 @@ def _of_disk(error: BaseException) -> InputError:
     if not isinstance(error, OSError):
         what, mend = _NO_MEMORY
         return InputError("memory", f"{what}: {message_of(error)}; {_WHOLE}", mend)
-    what, mend = _DISK[error.errno or errno.EIO]
     is_missing = error.errno == errno.ENOENT
     unnamed = "the working folder" if is_missing else "the standard output or a temporary file"
     where = str(error.filename2 or error.filename or unnamed)
-    if error.errno == errno.ENOSPC and _has_no_inodes(Path(where)):
-        what, mend = _NO_INODES
+    what, mend = fault_of_disk(error)
     return InputError(where, f"{what}; {_WHOLE}", mend)
+
+
+def fault_of_disk(error: OSError) -> tuple[str, str]:
+    """What is wrong with the disk by an error that :func:`is_of_disk`, and how to mend it."""
+    path = error.filename2 or error.filename
+    if error.errno == errno.ENOSPC and path and _has_no_inodes(Path(str(path))):
+        return _NO_INODES
+    return _DISK[error.errno or errno.EIO]
 
 
 def _has_no_inodes(path: Path) -> bool:

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pickle
 import stat
 import struct
+import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +23,7 @@ from offset_autoencoder.io.files import (
     atomic_write,
     read_json,
     read_npz,
+    replace_folder,
     sha256_of_array,
     sha256_of_file,
     sha256_of_json,
@@ -62,6 +65,27 @@ def test_a_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
         assert not path.exists()
     assert path.read_bytes() == b"half"
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+def test_what_killed_processes_left_of_a_folder_is_removed_after_a_day(tmp_path: Path) -> None:
+    two_days_ago = time.time() - 2 * 86_400
+    left, young, other, of_user = (
+        tmp_path / name
+        for name in (".made.0a1b2c3d", ".made.zzzzzzzz", ".more.0a1b2c3d", ".made.backup")
+    )
+    for folder in (left, young, other, of_user):
+        (folder / "new").mkdir(parents=True)
+        (folder / "new" / "x.npy").write_bytes(b"half")
+    (tmp_path / ".made.00000000").mkdir()
+    (tmp_path / ".made.00000000" / "notes").write_text("of a user")
+    for folder in tmp_path.iterdir():
+        if folder != young:
+            for path in (*folder.iterdir(), folder):
+                os.utime(path, (two_days_ago, two_days_ago))
+    with replace_folder(tmp_path / "made") as new:
+        (new / "x.npy").write_bytes(b"whole")
+    kept = {young.name, other.name, of_user.name, ".made.00000000", "made"}
+    assert {path.name for path in tmp_path.iterdir()} == kept
 
 
 def test_writers_of_one_path_do_not_mix(tmp_path: Path) -> None:

@@ -10,9 +10,8 @@ import pytest
 from offset_autoencoder.config.schema import NETWORK_KINDS, Network, NetworkKind
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.autoencoder import build_model, initial_variables
-from offset_autoencoder.models.backend import keras
+from offset_autoencoder.models.graph import Node, layer
 from offset_autoencoder.models.inference import open_inference
-from offset_autoencoder.models.initializers import layer_seed
 from offset_autoencoder.models.network_kinds import decode_dense
 
 
@@ -35,17 +34,13 @@ def test_every_system_starts_from_the_weights_of_a_stock_model(architecture: Arc
 
 
 def encode_recurrent(
-    architecture: Architecture, x: Any, seed: int, prefix: str, *, activation: str, trainable: bool
-) -> Any:
-    sequence = keras.layers.Reshape((architecture.input_dim, 1), name=f"{prefix}sequence")(x)
-    name = f"{prefix}encoder_1"
-    return keras.layers.LSTM(
-        5,
-        kernel_initializer=keras.initializers.GlorotUniform(layer_seed(seed, name)),
-        recurrent_initializer=keras.initializers.Orthogonal(seed=layer_seed(seed, f"{name}/own")),
-        trainable=trainable,
-        name=name,
-    )(sequence)
+    architecture: Architecture, x: Node, prefix: str, *, activation: str, trainable: bool
+) -> Node:
+    shape = (architecture.input_dim, 1)
+    sequence = layer("Reshape", f"{prefix}sequence", x, target_shape=shape)
+    initializers = {"kernel_initializer": "he_normal", "recurrent_initializer": "orthogonal"}
+    options = {"units": 5, "trainable": trainable, **initializers}
+    return layer("LSTM", f"{prefix}encoder_1", sequence, **options)
 
 
 RECURRENT = NetworkKind(

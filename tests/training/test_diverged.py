@@ -17,9 +17,10 @@ from tests.training.small_runs import (
     train,
 )
 
-from offset_autoencoder.models.autoencoder import Variables
+from offset_autoencoder.config.registries import ENGINES, load
+from offset_autoencoder.models.graph import Variables
 from offset_autoencoder.runs.files import TrainedRun
-from offset_autoencoder.training.engine import Population
+from offset_autoencoder.training.engine import Engine
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -65,15 +66,20 @@ def test_a_sample_that_is_no_number() -> None:
 @pytest.mark.parametrize("layer", [0, 2])
 def test_weights_that_are_no_numbers(layer: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those before the unit norm too, which gives a code without direction zeros."""
-    initial = Population.initial
 
-    def spoiled(self: Population, seed: int) -> Variables:
-        weights, state = initial(self, seed)
-        weights = [weight.copy() for weight in weights]
-        weights[layer][0, 0] = np.nan
-        return Variables(weights, state)
+    def spoil(kind: type[Engine]) -> None:
+        initial = kind.initial
 
-    monkeypatch.setattr(Population, "initial", spoiled)
+        def spoiled(self: Engine, seed: int) -> Variables:
+            weights, state = initial(self, seed)
+            weights = [weight.copy() for weight in weights]
+            weights[layer][0, 0] = np.nan
+            return Variables(weights, state)
+
+        monkeypatch.setattr(kind, "initial", spoiled)
+
+    for record in ENGINES.values():
+        spoil(load(record.implementation))
     check_diverged(train([job("x")])["x"])
 
 

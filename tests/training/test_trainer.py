@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -168,3 +170,15 @@ def test_patience_and_the_best_weights_wait_for_the_end_of_the_warm_up() -> None
     waits = train([job("waits", warmup=4, **rising), job("ends", **rising)])
     assert waits["waits"].epochs >= 5
     assert (waits["waits"].best_epoch or 0) >= 4
+
+
+def test_dense_networks_are_trained_without_keras() -> None:
+    """In a process of its own, as the tests import Keras."""
+    program = """
+import sys
+from tests.training.small_runs import job, train
+assert train([job("x")])["x"].engine == "numba"
+print(sorted({"keras", "tensorflow"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr

@@ -37,8 +37,9 @@ class NetworkKind:
         name: Name in params.yaml.
         keys: The keys of ``network:`` that this kind has and some others have not.
         encode: ``module:function`` of the encoder up to its last hidden layer, from
-            (architecture, x, seed, prefix, activation=, trainable=) to (batch, features).
-        decode: ``module:function`` of the decoder, from (architecture, code, seed) to the
+            (architecture, x, prefix, activation=, trainable=) to (batch, features), both nodes
+            of a :class:`.models.graph.Graph`.
+        decode: ``module:function`` of the decoder, from (architecture, code) to the
             reconstruction, (batch, input_dim).
         is_dense: Whether both are Dense layers alone, as :mod:`.models.architecture` lists them:
             their parameters can be matched, and they run without TensorFlow.

@@ -1,7 +1,7 @@
 """Systems: how encoder, offset and noise go together; and the ``models.NAME:`` that names one.
 
 Everything that depends on a system is a field of its record, so that a new system is a record
-here and its builder in :mod:`.models.autoencoder`.
+here and its builder in :mod:`.models.systems`.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class System:
 
     Attributes:
         name: Name in params.yaml.
-        build: ``module:function`` of its Keras layers, from (architecture, inputs, seed, stddev)
-            to the reconstruction.
+        build: ``module:function`` of its layers, from (architecture, inputs, stddev) to the
+            reconstruction; of the user's own model, from (architecture, seed) to it.
         keys: The keys of ``models.NAME:`` that this system has and the others have not.
         required: Those of them that must be given.
         resolve: From (spec, network, steps per epoch) to fields of
@@ -95,10 +95,10 @@ class System:
 SYSTEMS: Registry[System] = Registry(
     "system",
     [
-        System("additive", "offset_autoencoder.models.autoencoder:additive", starts_as_plain=True),
+        System("additive", "offset_autoencoder.models.systems:additive", starts_as_plain=True),
         System(
             "concatenate",
-            "offset_autoencoder.models.autoencoder:concatenate",
+            "offset_autoencoder.models.systems:concatenate",
             needs_offset="the decoder reads it",
             concatenates=True,
             noise_is_input=True,
@@ -106,7 +106,7 @@ SYSTEMS: Registry[System] = Registry(
         ),
         System(
             "two_encoder",
-            "offset_autoencoder.models.autoencoder:two_encoder",
+            "offset_autoencoder.models.systems:two_encoder",
             keys=("second_hidden", "second_activation", "frozen"),
             resolve=_two_encoder,
             learns_offset=True,
@@ -116,14 +116,14 @@ SYSTEMS: Registry[System] = Registry(
         ),
         System(
             "ensemble",
-            "offset_autoencoder.models.autoencoder:ensemble",
+            "offset_autoencoder.models.systems:ensemble",
             keys=("encoders", "combine"),
             sends_code=False,
             code_layers=("ensemble_code",),
         ),
         System(
             "wide",
-            "offset_autoencoder.models.autoencoder:additive",
+            "offset_autoencoder.models.systems:additive",
             keys=("match",),
             required=("match",),
             resolved_as="additive",
@@ -131,7 +131,7 @@ SYSTEMS: Registry[System] = Registry(
         ),
         System(
             "vae",
-            "offset_autoencoder.models.autoencoder:vae",
+            "offset_autoencoder.models.systems:vae",
             keys=("beta", "warmup"),
             resolve=_vae,
             learns_noise=True,

@@ -66,6 +66,7 @@ class Schema:
         preprocessing: What was done to the raw features before they were scaled.
         dropped: Number of rows of the files that were left out for a missing cell.
         scale_sha256: SHA-256 of ``scale.npz``.
+        varies: Whether this is the split of the first seed, of several that have their own.
     """
 
     source: str
@@ -84,6 +85,7 @@ class Schema:
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     dropped: int = 0
     scale_sha256: str | None = field(default=None, compare=False)
+    varies: bool = field(default=False, compare=False)
 
     @property
     def parts(self) -> list[PartName]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import glob
 import hashlib
 import io
 import json
 import os
+import shutil
 import stat
 import tempfile
+import time
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,6 +29,9 @@ PICKLE = b"\x80"
 PICKLED = "holds pickled Python objects, which are never loaded: they could run code"
 PLAIN = "save plain numbers or text: np.save(path, np.asarray(values, dtype=...))"
 NPY_MAGIC = b"\x93NUMPY"
+
+A_DAY = 86_400.0
+"""Seconds after which what a process writes under a hidden name is taken for a killed one's."""
 
 _FLOAT32 = np.dtype(np.float32).str
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -65,6 +71,7 @@ def replace_folder(folder: Path) -> Iterator[Path]:
     """
     with writing(folder, folder.parent / f".{folder.name}."):
         folder.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(folder)
         with tempfile.TemporaryDirectory(
             prefix=f".{folder.name}.", dir=folder.parent, ignore_cleanup_errors=True
         ) as temporary:
@@ -79,6 +86,19 @@ def replace_folder(folder: Path) -> Iterator[Path]:
                 if old.exists():
                     old.replace(folder)
                 raise
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes left of a folder that they were building.
+
+    What is younger than a day may be another process's, at work.
+    """
+    for path in folder.parent.glob(f".{glob.escape(folder.name)}.{'[a-z0-9_]' * 8}"):
+        with contextlib.suppress(OSError):
+            parts = [*path.iterdir()]
+            youngest = max(entry.stat().st_mtime for entry in (path, *parts))
+            if {part.name for part in parts} <= {"new", "old"} and time.time() - youngest > A_DAY:
+                shutil.rmtree(path)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,37 +1,26 @@
-"""Keras models of architectures: systems, kinds of encoder and decoder, and the user's own.
-
-A builder of a system takes the inputs ``x`` and ``offset`` (and ``noise`` where it is an input) and
-returns the reconstruction. Layers have the same names in every system, so that one seed gives
-the same encoder and decoder in all of them.
-"""
+"""Keras models of architectures, those of the user's own functions among them."""
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from offset_autoencoder.config.registries import LOSSES, load
 from offset_autoencoder.config.schema import Network
-from offset_autoencoder.config.systems import NoiseRange
 from offset_autoencoder.config.values import validate_section
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.models import layers
-from offset_autoencoder.models.architecture import Architecture, DenseLayer
+from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.backend import float32_policy, keras
+from offset_autoencoder.models.graph import Variables as Variables
 from offset_autoencoder.models.initializers import draw_kernel, layer_seed
 from offset_autoencoder.models.nested import layers_named
-from offset_autoencoder.models.network_kinds import through
+from offset_autoencoder.models.systems import Noise, build_graph
 from offset_autoencoder.user_code import blame_user_code, find_attribute
-
-Tensor = Any
-Inputs = dict[str, Tensor]
-Noise = float | NoiseRange
 
 
 def build_autoencoder(
@@ -104,20 +93,9 @@ def build_model(
     system = architecture.system_record
     if system.is_users:
         return load(system.build)(architecture, seed)
-    shapes = {"x": (architecture.input_dim,), "offset": (architecture.network.latent_dim,)}
-    if noise_input and system.noise_is_input:
-        shapes["noise"] = shapes["offset"]
+    graph = build_graph(architecture, stddev, noise_input=noise_input)
     with float32_policy():  # whatever policy a module of the user's has set
-        inputs = {name: keras.Input(shape, name=name) for name, shape in shapes.items()}
-        output = load(system.build)(architecture, inputs, seed, stddev)
-        return keras.Model(inputs, output, name="offset_autoencoder")
-
-
-class Variables(NamedTuple):
-    """The variables of one run: those that train, and all others."""
-
-    weights: list[NDArray[Any]]
-    state: list[NDArray[Any]]
+        return layers.keras_model(graph, seed, "offset_autoencoder")
 
 
 def initial_variables(architecture: Architecture, model: Any, seed: int) -> Variables:
@@ -144,128 +122,6 @@ def initial_variables(architecture: Architecture, model: Any, seed: int) -> Vari
             for variables in (model.trainable_variables, model.non_trainable_variables)
         )
     )
-
-
-def additive(architecture: Architecture, inputs: Inputs, seed: int, stddev: Noise) -> Tensor:
-    """The code is ``z = encoder(x) + offset + stddev · n``."""
-    code = encode(architecture, inputs["x"], seed)
-    return _add_and_decode(architecture, code, inputs["offset"], seed, stddev)
-
-
-def concatenate(architecture: Architecture, inputs: Inputs, seed: int, stddev: Noise) -> Tensor:
-    """The decoder reads [encoder(x) + stddev · n, offset]."""
-    code = encode(architecture, inputs["x"], seed)
-    if "noise" in inputs:
-        code = keras.layers.Add(name="code_plus_noise")([code, inputs["noise"]])
-    elif stddev:
-        code = layers.CodeNoise(stddev, layer_seed(seed, "noise"), name="noise")(code)
-    both = keras.layers.Concatenate(name="code_and_offset")([code, inputs["offset"]])
-    return decode(architecture, both, seed)
-
-
-def two_encoder(architecture: Architecture, inputs: Inputs, seed: int, stddev: Noise) -> Tensor:
-    """With f a second encoder, trained or frozen: z = encoder(x) + f(x) + offset + stddev · n.
-
-    Where f is scaled, every f(x) has the norm ``second_rms · √L``.
-    """
-    network, x, trains = architecture.network, inputs["x"], not architecture.frozen
-    code = encode(architecture, x, seed)
-    if network.kind_record.is_dense or architecture.second_hidden is not None:
-        second = through(architecture, architecture.second_encoder_layers, x, seed)
-    else:
-        activation = architecture.second_activation
-        features = encode_hidden(architecture, x, seed, "second_", activation, trains)
-        second = _linear(architecture, features, "second_code", seed, trains=trains)
-    if architecture.second_rms is not None:
-        second = layers.UnitNorm(name="second_unit_code")(second)
-        norm = architecture.second_rms * math.sqrt(network.latent_dim)
-        second = keras.layers.Rescaling(norm, name="second_scaled_code")(second)
-    second = keras.layers.Add(name="second_code_plus_offset")([second, inputs["offset"]])
-    return _add_and_decode(architecture, code, second, seed, stddev)
-
-
-def ensemble(architecture: Architecture, inputs: Inputs, seed: int, stddev: Noise) -> Tensor:
-    """The code is ``z = combined + offset + stddev · n``, combined over the encoders' codes."""
-    prefixes = architecture.encoder_prefixes
-    codes = [encode(architecture, inputs["x"], seed, prefix) for prefix in prefixes]
-    combine = {"mean": keras.layers.Average, "sum": keras.layers.Add}
-    code = combine[architecture.combine or "mean"](name="ensemble_code")(codes)
-    return _add_and_decode(architecture, code, inputs["offset"], seed, stddev)
-
-
-def vae(architecture: Architecture, inputs: Inputs, seed: int, stddev: Noise) -> Tensor:
-    """Offset plus a draw from N(mean(x), variance(x)), whose divergence from N(0, 1) is a loss too.
-
-    The KL divergence, in nats per sample, is brought to the scale of the reconstruction loss, so
-    that beta = 1 is the evidence lower bound for every loss: for binary and categorical
-    cross-entropy of the data's likelihood, for squared error of a Gaussian with variance ½.
-    """
-    network = architecture.network
-    log_variance_name = str(architecture.system_record.log_variance_layer)
-    features = encode_hidden(architecture, inputs["x"], seed)
-    mean = _linear(architecture, features, "code", seed)
-    log_variance = _linear(architecture, features, log_variance_name, seed)
-    draws = [inputs["noise"]] if "noise" in inputs else []
-    code = layers.SampledCode(
-        beta=1.0 if architecture.beta is None else architecture.beta,
-        scale=LOSSES[network.loss].nats_factor(architecture.input_dim),
-        warmup_steps=architecture.warmup_steps or 0,
-        seed=layer_seed(seed, "sampled_code"),
-        name="sampled_code",
-    )([mean, log_variance, *draws])
-    return _add_and_decode(architecture, code, inputs["offset"], seed, stddev)
-
-
-def _add_and_decode(
-    architecture: Architecture, code: Tensor, offset: Tensor, seed: int, stddev: Noise
-) -> Tensor:
-    added = keras.layers.Add(name="code_plus_offset")([code, offset])
-    if stddev:
-        added = layers.CodeNoise(stddev, layer_seed(seed, "noise"), name="noise")(added)
-    return decode(architecture, added, seed)
-
-
-def encode_hidden(
-    architecture: Architecture,
-    x: Tensor,
-    seed: int,
-    prefix: str = "",
-    activation: str | None = None,
-    trainable: bool = True,
-) -> Tensor:
-    """The encoder up to its last hidden layer: features (batch, any width) of x (batch, D).
-
-    ``prefix`` is put before the layers' names; ``activation`` None is the network's.
-    """
-    network = architecture.network
-    options = {"activation": activation or network.activation, "trainable": trainable}
-    return load(network.kind_record.encode)(architecture, x, seed, prefix, **options)
-
-
-def encode(architecture: Architecture, x: Tensor, seed: int, prefix: str = "") -> Tensor:
-    """The code (batch, L): hidden layers, a linear Dense layer, its norm and its penalty."""
-    network = architecture.network
-    features = encode_hidden(architecture, x, seed, prefix)
-    code = _linear(architecture, features, f"{prefix}code", seed)
-    if network.normalize != "none":
-        norms: dict[str, Any] = {"unit": layers.UnitNorm, "power": layers.PowerNorm}
-        code = norms[network.normalize](name=f"{prefix}{network.normalize}_code")(code)
-    if network.code_l1 or network.code_l2:
-        code = layers.CodePenalty(network.code_l1, network.code_l2, name=f"{prefix}penalty")(code)
-    return code
-
-
-def _linear(
-    architecture: Architecture, x: Tensor, name: str, seed: int, trains: bool = True
-) -> Tensor:
-    """A linear Dense layer to as many values as the code has."""
-    layer = DenseLayer(name, 0, architecture.network.latent_dim, trains=trains)
-    return through(architecture, [layer], x, seed)
-
-
-def decode(architecture: Architecture, code: Tensor, seed: int) -> Tensor:
-    """The decoder, which mirrors the encoder: from (batch, any width) to (batch, input_dim)."""
-    return load(architecture.network.kind_record.decode)(architecture, code, seed)
 
 
 def build_user_model(architecture: Architecture, seed: int) -> Any:

@@ -1,22 +1,26 @@
-"""Dense networks in NumPy: the forward pass of Dense layers, and inference by it."""
+"""Dense networks in NumPy: the forward pass of their graph, and inference by it."""
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.models.architecture import Architecture, DenseLayer
+from offset_autoencoder.models.architecture import Architecture
+from offset_autoencoder.models.graph import SHORTEST, Node
 from offset_autoencoder.models.inference import Array, Decode, Encoded, RunInference, Weights
+from offset_autoencoder.models.systems import build_graph
 
 Floats = NDArray[Any]  # float32 or float64
 
 # Klambauer et al. 2017, equation 14.
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
-_SHORTEST, _LEAST_POWER = 1e-6, 1e-12  # as in the models' own layers
+_LEAST_POWER = 1e-12  # as in the models' own layer
 _BLOCK_VALUES = 2**18  # of the widest layer at a time: 1 MB, which stays in the cache
 
 
@@ -91,7 +95,7 @@ def unit_norm(x: Floats) -> Floats:
         length = np.linalg.norm(x, axis=1, keepdims=True)
     else:  # without an array of squares
         length = np.sqrt(np.einsum("ij,ij->i", x, x))[:, None]
-    return np.divide(x, length, out=np.zeros_like(x), where=length > _SHORTEST)
+    return np.divide(x, length, out=np.zeros_like(x), where=length > SHORTEST)
 
 
 def runs_in_numpy(architecture: Architecture) -> bool:
@@ -101,6 +105,43 @@ def runs_in_numpy(architecture: Architecture) -> bool:
     )
 
 
+def _dense(node: Node, weights: Weights, x: Array) -> Array:
+    kernel, bias = weights[f"{node.name}/kernel"], weights[f"{node.name}/bias"]
+    return forward(x, [(kernel, bias, node.options["activation"])])
+
+
+def _power_norm(node: Node, weights: Weights, x: Array) -> Array:
+    power = float(weights[f"{node.name}/power"])
+    return x / np.float32(math.sqrt(max(power, _LEAST_POWER)))
+
+
+def _add(node: Node, weights: Weights, *terms: Array) -> Array:
+    return functools.reduce(operator.add, terms)
+
+
+def _average(node: Node, weights: Weights, *terms: Array) -> Array:
+    return _add(node, weights, *terms) / np.float32(len(terms))
+
+
+def _as_it_comes(node: Node, weights: Weights, x: Array, *_: Array) -> Array:
+    return x
+
+
+# Layers as they are when nothing trains: noise is off, and a drawn code is its mean.
+_LAYERS: dict[str, Callable[..., Array]] = {
+    "Dense": _dense,
+    "UnitNorm": lambda node, weights, x: unit_norm(x),
+    "PowerNorm": _power_norm,
+    "Add": _add,
+    "Average": _average,
+    "Rescaling": lambda node, weights, x: x * np.float32(node.options["scale"]),
+    "Concatenate": lambda node, weights, *parts: np.concatenate(parts, axis=1),
+    "SampledCode": _as_it_comes,
+    "Dropout": _as_it_comes,
+    "CodePenalty": _as_it_comes,
+}
+
+
 class DenseNetwork(RunInference):
     """A network that :func:`runs_in_numpy`; its weights are named as in the Keras model."""
 
@@ -108,47 +149,31 @@ class DenseNetwork(RunInference):
 
     def __init__(self, architecture: Architecture, weights: Weights) -> None:
         self.trainable_parameters = architecture.trainable_parameters
-        self._architecture = architecture
         self._weights = weights
-        units = (layer.units for layer in architecture.dense_layers)
-        self._widest = max(architecture.input_dim, *units)
+        system, graph = architecture.system_record, build_graph(architecture)
+        self._x, self._output = graph.inputs["x"], graph.output
+        code, offset, log_variance = (
+            graph.find(*filter(None, names))
+            for names in (system.code_layers, [system.offset_layer], [system.log_variance_layer])
+        )
+        assert code is not None
+        self._offset_input = graph.inputs["offset"]
+        self._encoded = code, offset or self._offset_input, log_variance
+        inputs = self._x, self._offset_input
+        self._encoder = graph.between(inputs, filter(None, self._encoded))
+        self._decoder = graph.between(self._encoded[:2], [self._output])
+        self._widest = max(node.width or 0 for node in (self._x, *graph.layers))
 
     def encode(self, x: Array, offset: Array) -> Encoded:
         """See :meth:`.RunInference.encode`."""
-        parts = [self._encode(x[rows], offset[rows]) for rows in self._blocks(len(x))]
+        parts = []
+        for rows in self._blocks(len(x)):
+            given = {self._x: x[rows], self._offset_input: offset[rows]}
+            outputs = self._forward(self._encoder, given)
+            parts.append([node and outputs[node] for node in self._encoded])
         values: Iterator[Any] = zip(*parts, strict=True)
         joined: list[Any] = [None if v[0] is None else np.concatenate(v) for v in values]
         return Encoded(*joined)
-
-    def _encode(self, x: Array, offset: Array) -> Encoded:
-        architecture, system = self._architecture, self._architecture.system_record
-        if system.log_variance_layer:
-            *hidden, last = architecture.encoder_layers()
-            features = self._forward(x, hidden)
-            log_variance = self._forward(features, [architecture.log_variance_layer])
-            return Encoded(self._forward(features, [last]), offset, log_variance)
-        codes = [self._code(x, prefix) for prefix in architecture.encoder_prefixes]
-        code = codes[0]
-        if len(codes) > 1:
-            code = np.sum(codes, axis=0)
-            if architecture.combine != "sum":
-                code /= np.float32(len(codes))
-        if system.learns_offset:
-            second = self._forward(x, architecture.second_encoder_layers)
-            if architecture.second_rms is not None:
-                norm = architecture.second_rms * math.sqrt(architecture.network.latent_dim)
-                second = unit_norm(second) * np.float32(norm)
-            offset = offset + second
-        return Encoded(code, offset, None)
-
-    def _code(self, x: Array, prefix: str) -> Array:
-        """The code of one encoder, of the norm that it should have."""
-        code = self._forward(x, self._architecture.encoder_layers(prefix))
-        normalize = self._architecture.network.normalize
-        if normalize == "power":
-            power = float(self._weights[f"{prefix}power_code/power"])
-            return code / np.float32(math.sqrt(max(power, _LEAST_POWER)))
-        return unit_norm(code) if normalize == "unit" else code
 
     def decoder(self, x: Array) -> Decode:
         """See :meth:`.RunInference.decoder`; there is always a code."""
@@ -156,26 +181,20 @@ class DenseNetwork(RunInference):
 
     def _decode(self, code: Array | None, offset: Array) -> Array:
         assert code is not None
-        output = np.empty((len(code), self._architecture.input_dim), np.float32)
-        layers = self._architecture.decoder_layers
+        output = np.empty((len(code), self._output.width or 0), np.float32)
+        of_code, of_offset, _ = self._encoded
         for rows in self._blocks(len(code)):
-            if self._architecture.system_record.concatenates:
-                z = np.concatenate([code[rows], offset[rows]], axis=1)
-            else:
-                z = code[rows] + offset[rows]
-            output[rows] = self._forward(z, layers)
+            given = {of_code: code[rows], of_offset: offset[rows]}
+            output[rows] = self._forward(self._decoder, given)[self._output]
         return output
+
+    def _forward(self, nodes: Iterable[Node], outputs: dict[Node, Array]) -> dict[Node, Array]:
+        """The outputs given and those of layers, which stand in order."""
+        for node in nodes:
+            read = [outputs[read] for read in node.inputs]
+            outputs[node] = _LAYERS[node.kind](node, self._weights, *read)
+        return outputs
 
     def _blocks(self, samples: int) -> Iterator[slice]:
         size = max(1, _BLOCK_VALUES // self._widest)
         yield from (slice(start, start + size) for start in range(0, samples, size))
-
-    def _forward(self, x: Array, layers: Iterable[DenseLayer]) -> Array:
-        weights = self._weights
-        return forward(
-            x,
-            (
-                (weights[f"{layer.name}/kernel"], weights[f"{layer.name}/bias"], layer.activation)
-                for layer in layers
-            ),
-        )

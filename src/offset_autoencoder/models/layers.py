@@ -1,4 +1,4 @@
-"""Layers with a seed each, so that one seed gives one set of weights; norms and penalties."""
+"""Keras layers of the project's own, and Keras models of graphs."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from offset_autoencoder.config.systems import NoiseRange
 from offset_autoencoder.models import initializers
 from offset_autoencoder.models.backend import keras
+from offset_autoencoder.models.graph import SHORTEST, Graph, Node
 from offset_autoencoder.models.initializers import draw_kernel
 from offset_autoencoder.models.initializers import layer_seed as layer_seed
 
@@ -70,74 +71,33 @@ def _by_numpy(draw: Any) -> Any:
     return drawn
 
 
-def dense(
-    width: int,
-    activation: str,
-    name: str,
-    seed: int,
-    initializer: str = "glorot_uniform",
-    **options: Any,
-) -> Any:
-    """A Dense layer: kernel by an initializer that seed and name decide, bias zero."""
-    kernel = kernel_initializer(initializer, seed, name)
-    return keras.layers.Dense(width, activation, kernel_initializer=kernel, name=name, **options)
+CONVOLUTIONS = tuple(
+    getattr(keras.layers, f"Conv{sides}D{kind}") for sides in (1, 2) for kind in ("", "Transpose")
+)
 
 
-class Strided(NamedTuple):
-    """Keras's layers over so many dimensions: a convolution, the transposed one, and cropping."""
-
-    convolution: Any
-    transposed: Any
-    cropping: Any
-
-
-STRIDED = {
-    1: Strided(keras.layers.Conv1D, keras.layers.Conv1DTranspose, keras.layers.Cropping1D),
-    2: Strided(keras.layers.Conv2D, keras.layers.Conv2DTranspose, keras.layers.Cropping2D),
-}
-CONVOLUTIONS = tuple(kind for kinds in STRIDED.values() for kind in kinds[:2])
-CELLS = {"gru": keras.layers.GRU, "lstm": keras.layers.LSTM}
+def keras_model(graph: Graph, seed: int, name: str) -> Any:
+    """Keras model of a graph; the seed decides its kernels and what it draws, layer by layer."""
+    tensors = {node: keras.Input((node.width,), name=key) for key, node in graph.inputs.items()}
+    for node in graph.layers:
+        read = [tensors[read] for read in node.inputs]
+        tensors[node] = _keras_layer(node, seed)(read if len(read) > 1 else read[0])
+    inputs = {key: tensors[node] for key, node in graph.inputs.items()}
+    return keras.Model(inputs, tensors[graph.output], name=name)
 
 
-def recurrent(
-    cell: str,
-    width: int,
-    name: str,
-    seed: int,
-    initializer: str = "glorot_uniform",
-    **options: Any,
-) -> Any:
-    """A recurrent layer: kernel by an initializer, recurrent kernel orthogonal, Keras's biases."""
-    own = kernel_initializer("orthogonal", seed, f"{name}/recurrent")
-    kernel = kernel_initializer(initializer, seed, name)
-    options |= {"kernel_initializer": kernel, "recurrent_initializer": own}
-    return CELLS[cell](width, name=name, **options)
-
-
-def strided(
-    kind: Any,
-    filters: int,
-    size: int,
-    name: str,
-    seed: int,
-    initializer: str = "glorot_uniform",
-    **options: Any,
-) -> Any:
-    """A convolution of stride 2: halves all sides, rounding up; transposed, doubles them."""
-    kernel = kernel_initializer(initializer, seed, name)
-    options |= {"strides": 2, "padding": "same", "kernel_initializer": kernel, "name": name}
-    return kind(filters, size, **options)
-
-
-def dropout(x: Any, rate: float, layer: str, seed: int) -> Any:
-    """Outputs x of a layer with this share of them set to 0 in training (Srivastava et al. 2014).
-
-    Those that are left are divided by 1 − rate. Without a rate they are x itself.
-    """
-    if not rate:
-        return x
-    name = f"{layer}_dropout"
-    return keras.layers.Dropout(rate, seed=layer_seed(seed, name), name=name)(x)
+def _keras_layer(node: Node, seed: int) -> Any:
+    """Keras layer of a node, with a seed of its own for whatever it draws."""
+    options, drawn = dict(node.options), {"kernel": "", "recurrent": "/recurrent"}
+    for part, of_layer in drawn.items():
+        if (key := f"{part}_initializer") in options:
+            options[key] = kernel_initializer(options[key], seed, f"{node.name}{of_layer}")
+    if node.kind in ("Dropout", "CodeNoise", "SampledCode"):
+        options["seed"] = layer_seed(seed, node.name)
+    own = {"CodeNoise": CodeNoise, "SampledCode": SampledCode, "UnitNorm": UnitNorm}
+    own |= {"PowerNorm": PowerNorm, "CodePenalty": CodePenalty}
+    kind = own.get(node.kind) or getattr(keras.layers, node.kind)
+    return kind(**options, name=node.name)
 
 
 class _CodeLayer(keras.layers.Layer):  # type: ignore[misc]
@@ -286,7 +246,7 @@ class UnitNorm(_CodeLayer):
 
     _arguments = ("epsilon",)
 
-    def __init__(self, epsilon: float = 1e-6, **options: Any) -> None:
+    def __init__(self, epsilon: float = SHORTEST, **options: Any) -> None:
         super().__init__(**options)
         self.epsilon = epsilon
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from offset_autoencoder.config import format_value
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.files import A_DAY
 from offset_autoencoder.io.tables import read_csv, write_csv
 from offset_autoencoder.paths import MODELS
 from offset_autoencoder.runs.files import (
@@ -33,8 +34,6 @@ from offset_autoencoder.runs.spec import IdentifiedRun
 INDEX = "index.csv"
 # Those of index.csv that are no swept key.
 _COLUMNS = ("model", "setting", "seed", "id", "status")
-
-_A_DAY = 24 * 60 * 60.0
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ def clean(store: Path) -> None:
     half_written = [*store.glob(f"{TEMPORARY}*"), *checkpoints.glob(".*.tmp")]
     for path in half_written:
         with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > _A_DAY:
+            if time.time() - path.stat().st_mtime > A_DAY:
                 _remove(path)
     for path in checkpoints.glob("*.npz"):
         if (store / path.stem).is_dir():

@@ -284,7 +284,8 @@ class Source:
             )
             for name, part in self.rows.items()
         }
-        data = PreparedData(**splits, schema=replace(summaries[0].schema, range=data_range))
+        first = replace(summaries[0].schema, range=data_range, varies=bool(self.seeds))
+        data = PreparedData(**splits, schema=first)
         latent_dims = {name: self.params.latent_dims(name) for name in self.params.offsets}
         prepared.write_all_but_x(folder, data, summaries[0].scale.arrays, latent_dims)
         return data

@@ -24,7 +24,7 @@ from urllib.parse import unquote
 
 from offset_autoencoder.config.schema import Tracking
 from offset_autoencoder.config.values import ENVIRONMENT, check_environment
-from offset_autoencoder.errors import InputError
+from offset_autoencoder.errors import InputError, fault_of_disk, is_of_disk
 from offset_autoencoder.io.files import write_text
 from offset_autoencoder.paths import project_root
 from offset_autoencoder.tracking.record_types import KEY, PARENT, StoredRun, StoreState
@@ -187,6 +187,10 @@ def explained(location: Location) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
+        if isinstance(error, OSError) and is_of_disk(error):  # MLflow names a file that has gone
+            what, mend = fault_of_disk(error)
+            place = f", in {Path(error.filename).parent}" if error.filename else ""
+            raise InputError(location.name, what + place, f"{mend}; {_RETRY_LATER}") from error
         text = str(error).strip()
         what = text.splitlines()[0] if text else type(error).__name__
         wrong = server_error(location.name, text) or InputError(location.name, what, _RETRY_LATER)

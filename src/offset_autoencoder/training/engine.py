@@ -23,8 +23,8 @@ from offset_autoencoder.config.systems import draw_stddevs
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import read_ahead, release_rows
 from offset_autoencoder.models.architecture import Architecture
-from offset_autoencoder.models.autoencoder import Variables, build_model, initial_variables
-from offset_autoencoder.models.nested import named_weights
+from offset_autoencoder.models.graph import Graph, Variables
+from offset_autoencoder.models.systems import build_graph
 from offset_autoencoder.runs.spec import Chunks
 from offset_autoencoder.training.batches import (
     Rows,
@@ -74,15 +74,30 @@ class Population:
     @functools.cached_property
     def model(self) -> Any:
         """The Keras model of all its runs; its weights are not used."""
+        from offset_autoencoder.models.autoencoder import build_model
+
         return build_model(self.architecture, noise_input=True)
+
+    @functools.cached_property
+    def graph(self) -> Graph | None:
+        """The layers of that model, without Keras; None for a user's own model."""
+        if self.architecture.system_record.is_users:
+            return None
+        return build_graph(self.architecture, noise_input=True)
 
     @functools.cached_property
     def weight_names(self) -> list[str]:
         """Names of a run's weights: first those that train, then the others."""
+        if self.graph is not None and self.architecture.is_dense:
+            return [weight.name for weight in self.graph.weights]
+        from offset_autoencoder.models.nested import named_weights
+
         return list(named_weights(self.model))
 
     def initial(self, seed: int) -> Variables:
         """Initial variables of a run: those of a stock Keras model of this seed."""
+        from offset_autoencoder.models.autoencoder import initial_variables
+
         return initial_variables(self.architecture, self.model, seed)
 
     def weights_of(self, variables: Variables) -> Weights:
@@ -220,6 +235,7 @@ class Engine(abc.ABC):
 
     name: ClassVar[str]
     most_workers: ClassVar[int | None] = None
+    population: Population
     slots: int
     is_compiled: bool
 
@@ -230,6 +246,10 @@ class Engine(abc.ABC):
         Raises:
             Untrainable: where it cannot train its network as Keras would.
         """
+
+    def initial(self, seed: int) -> Variables:
+        """Initial variables of a run of this seed, as :meth:`start` takes them."""
+        return self.population.initial(seed)
 
     @abc.abstractmethod
     def start(self, initial: Sequence[Variables], data: Sequence[TrainingData]) -> Slots:

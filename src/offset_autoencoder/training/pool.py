@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import scipy.linalg.cython_blas  # noqa: F401  of the loops: to be there as its threads are limited
 from threadpoolctl import threadpool_limits
 
 from offset_autoencoder.cores import available_cores
-from offset_autoencoder.models.autoencoder import Variables
+from offset_autoencoder.models.graph import Variables
 from offset_autoencoder.runs.files import Checkpoints, TrainedRun
 from offset_autoencoder.training.batches import MOST_CHUNKED_RUNS
 from offset_autoencoder.training.engine import (
@@ -289,7 +290,7 @@ class _Queue:
         """Initial variables of a run of this seed, made once."""
         with self.trainer.lock:
             if seed not in self._initial:
-                self._initial[seed] = self.population.initial(seed)
+                self._initial[seed] = self.engine.initial(seed)
             return self._initial[seed]
 
 

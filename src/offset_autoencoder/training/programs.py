@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.models.autoencoder import Variables
 from offset_autoencoder.models.backend import keras
+from offset_autoencoder.models.graph import Variables
 from offset_autoencoder.models.layers import PowerNorm
 from offset_autoencoder.training.engine import Population
 

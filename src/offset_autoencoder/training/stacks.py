@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.models.architecture import steps_per_epoch
-from offset_autoencoder.models.autoencoder import Variables
 from offset_autoencoder.models.backend import keras
+from offset_autoencoder.models.graph import Variables
 from offset_autoencoder.runs.spec import Chunks
 from offset_autoencoder.training.batches import Rows, slices
 from offset_autoencoder.training.engine import (

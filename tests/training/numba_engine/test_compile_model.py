@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
+from offset_autoencoder.models.architecture import Architecture
+from offset_autoencoder.models.autoencoder import build_model
 from offset_autoencoder.models.backend import keras
 from offset_autoencoder.models.layers import SampledCode, UnitNorm
+from offset_autoencoder.models.nested import named_weights
+from offset_autoencoder.models.systems import build_graph
 from offset_autoencoder.training.engine import Untrainable
 from offset_autoencoder.training.numba_engine import compile_model as compilation
+from offset_autoencoder.training.numba_engine.keras_graph import graph_of
 from offset_autoencoder.training.numba_engine.program import Program
 
 D, L = 6, 3
@@ -22,7 +28,7 @@ def compile_model(
 ) -> Program | None:
     """The program, or None where the compiled loop does not know a part."""
     try:
-        return compilation.compile_model(model, loss, optimizer, 8)
+        return compilation.compile_model(graph_of(model), loss, optimizer, 8)
     except Untrainable:
         return None
 
@@ -99,6 +105,30 @@ def test_the_plain_model_is_translated() -> None:
     assert compile_model(model(first=keras.activations.elu))
 
 
+def test_a_system_is_compiled_as_its_keras_model_is(architecture: Architecture) -> None:
+    """Layers, weights and operations in the same order: a run has the same bytes by either way."""
+    graph = build_graph(architecture, noise_input=True)
+    stock = build_model(architecture, noise_input=True)
+    named = [layer.name for layer in stock.layers if not isinstance(layer, layers.InputLayer)]
+    assert [node.name for node in graph.layers] == named
+    if not architecture.is_dense:
+        with pytest.raises(Untrainable):
+            compilation.compile_model(graph, architecture.network.loss, "adam", 8)
+        return
+    variables = [*stock.trainable_variables, *stock.non_trainable_weights]
+    assert [weight.name for weight in graph.weights] == [*named_weights(stock)]
+    assert [weight.trains for weight in graph.weights] == [v.trainable for v in variables]
+    for value, variable in zip(graph.initial_weights(0), variables, strict=True):
+        np.testing.assert_array_equal(value, np.asarray(variable), err_msg=variable.path)
+    if architecture.network.normalize != "power":
+        loss = architecture.network.loss
+        ours = compilation.compile_model(graph, loss, "adam", 8)
+        expected = compile_model(stock, loss)
+        assert expected is not None
+        for field, value in expected._asdict().items():
+            np.testing.assert_array_equal(getattr(ours, field), value, err_msg=field)
+
+
 @pytest.mark.parametrize("what", BETWEEN)
 def test_what_the_loop_does_not_know_is_left_to_tensorflow(what: str) -> None:
     assert compile_model(model(BETWEEN[what])) is None
@@ -159,7 +189,7 @@ def test_an_optimizer_without_a_kernel() -> None:
 )
 def test_what_it_does_not_know_is_named(between: Any, loss: str, unknown: str) -> None:
     with pytest.raises(Untrainable, match=f"^{unknown}$"):
-        compilation.compile_model(model(between, output="linear"), loss, "adam", 8)
+        compilation.compile_model(graph_of(model(between, output="linear")), loss, "adam", 8)
 
 
 def test_the_weights_that_train_come_first() -> None:

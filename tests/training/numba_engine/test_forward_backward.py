@@ -15,6 +15,7 @@ from offset_autoencoder.models.layers import SampledCode, UnitNorm
 from offset_autoencoder.training.engine import Untrainable
 from offset_autoencoder.training.numba_engine.compile_model import compile_model
 from offset_autoencoder.training.numba_engine.epoch import train_batches, validate
+from offset_autoencoder.training.numba_engine.keras_graph import graph_of
 from offset_autoencoder.training.numba_engine.program import (
     Program,
     Share,
@@ -40,7 +41,7 @@ def feed(noise: bool, loss: str) -> Feed:
 
 
 def compiled(model: Any, loss: str) -> Program:
-    return compile_model(model, loss, "sgd", MOST)
+    return compile_model(graph_of(model), loss, "sgd", MOST)
 
 
 def variables_of(model: Any) -> list[Any]:
@@ -122,7 +123,7 @@ def test_gradients_of_every_system_are_those_of_tensorflow(
     model, loss = build_model(architecture, noise_input=True), architecture.network.loss
     if not architecture.is_dense or architecture.network.dropout:
         with pytest.raises(Untrainable):
-            compile_model(model, loss, "sgd", MOST)
+            compile_model(graph_of(model), loss, "sgd", MOST)
     else:
         check(model, loss, step)
 

@@ -19,6 +19,7 @@ from offset_autoencoder.training.numba_engine.epoch import (
     train_batches,
     validate,
 )
+from offset_autoencoder.training.numba_engine.keras_graph import graph_of
 from offset_autoencoder.training.numba_engine.program import (
     DENSE,
     GROUP_ROWS,
@@ -41,7 +42,7 @@ LARGE = {"latent_dim": L, "hidden": [64]}
 def program_of(**keys: Any) -> Program:
     network = Network.model_validate({**LARGE, **keys.pop("network", {})})
     model = build_model(Architecture(network=network, input_dim=D, **keys), noise_input=True)
-    return compile_model(model, network.loss, "adam", BATCH)
+    return compile_model(graph_of(model), network.loss, "adam", BATCH)
 
 
 def train(program: Program, parts: int, threads: int) -> list[Any]:

@@ -21,6 +21,11 @@ Group = tuple[int, Callable[[list[str]], Any]]
 """Some rows of a file: their number, and function from names of columns to an Arrow table."""
 
 
+def whole_group(table: Any) -> Group:
+    """Rows that are in memory as an Arrow table already."""
+    return len(table), lambda names: table
+
+
 def read_groups(
     groups: Iterable[Group],
     features: Mapping[str, Sequence[int] | None],

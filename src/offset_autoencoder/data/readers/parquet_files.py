@@ -20,6 +20,7 @@ from offset_autoencoder.data.readers.column_files import (
     read_groups,
     to_numbers,
     to_values,
+    whole_group,
 )
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import rows_per_chunk
@@ -40,10 +41,10 @@ def read_parquet_table(path: Path, roles: ColumnRoles) -> Table:
         columns = _columns(file)
         features = base.choose_features(columns, roles, str(path))
         sources, order = _sources(columns, features)
-        kinds = {name: _kind(file.schema_arrow.field(name).type) for name in sources}
+        types = _types(file, sources)
+        kinds = {name: _kind(column_type) for name, column_type in types.items()}
         for name, places in sources.items():
-            is_list = _is_list(file.schema_arrow.field(name).type)
-            if is_list and places is None and kinds[name] is not object:
+            if _is_list(types[name]) and places is None and kinds[name] is not object:
                 what = "starts with an empty list, or holds none: it is no feature"
                 hint = "fill the lists to one length, or leave the column out"
                 raise InputError(f"{path}, column {name!r}", what, hint)
@@ -84,7 +85,7 @@ def _groups(
 
 def _refuse_cells(path: Path, file: Any, kinds: Mapping[str, Any], roles: ColumnRoles) -> None:
     """Go through all columns, and refuse those whose cells are no numbers: all in one error."""
-    types = {name: file.schema_arrow.field(name).type for name in kinds}
+    types = _types(file, kinds)
     # Lists of numbers have checks of their own.
     names = [name for name, kind in kinds.items() if kind is object or not _is_list(types[name])]
     cells = {name: Cells(name) for name in names}
@@ -139,12 +140,8 @@ def _check_lists(path: Path, batches: Iterable[Any], lengths: Mapping[str, int])
                 what = f"holds a list of {found[odd].as_py()} numbers, those before it of {length}"
                 hint = "cut or pad the lists to one length, or name the columns to use"
                 raise InputError(f"{path}, row {row + odd}, column {name!r}", what, hint)
-        yield len(batch), partial(_whole, batch)
+        yield whole_group(batch)
         row += len(batch)
-
-
-def _whole(batch: Any, names: list[str]) -> Any:
-    return batch
 
 
 def _sources(
@@ -205,6 +202,12 @@ def _list_length(file: Any, column: Any) -> int:
         return int(column.type.list_size)
     batches = file.iter_batches(batch_size=1, columns=[column.name])
     return next((len(cell) for batch in batches for cell in batch[0] if cell.is_valid), 0)
+
+
+def _types(file: Any, names: Iterable[str]) -> dict[str, Any]:
+    """Arrow types of columns by name."""
+    schema = file.schema_arrow  # made anew of all columns each time that it is asked for
+    return {name: schema.field(name).type for name in names}
 
 
 def _is_list(column_type: Any) -> bool:

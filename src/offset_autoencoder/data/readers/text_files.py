@@ -19,7 +19,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from offset_autoencoder.data.readers import base
+from offset_autoencoder.data.readers import base, column_files
 from offset_autoencoder.data.readers.base import ColumnRoles, Columns, Table
 from offset_autoencoder.data.readers.cells import (
     Cells,
@@ -30,17 +30,15 @@ from offset_autoencoder.data.readers.cells import (
 from offset_autoencoder.data.readers.column_files import Convert, Group, read_groups, to_values
 from offset_autoencoder.data.readers.role_values import WHOLE
 from offset_autoencoder.errors import InputError, is_of_disk, short_repr
-from offset_autoencoder.io.arrays import TempArray
+from offset_autoencoder.io.arrays import CHUNK_VALUES, TempArray
 from offset_autoencoder.io.files import reading
 
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 _FLOAT = r"^(-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|(?i:nan|inf))$"
 _BLOCK = 1 << 22  # bytes of text that Arrow reads at once, 30 times ahead: no row may be longer
 # Numbers with a comma: in the place of a decimal point, or between thousands.
-_DECIMAL, _THOUSANDS = (
-    re.compile(r"[-+]?\d+(,\d+)?"),
-    re.compile(r"[-+]?\d{1,3}(,\d{3})*(\.\d+)?"),
-)
+_DECIMAL = re.compile(r"[-+]?\d+(,\d+)?")
+_THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})*(\.\d+)?")
 _WIDE = 4096  # columns from which Arrow takes longer to make the columns of a block than to read it
 _PYTHONS_OWN = re.compile(r"[_\n]|[^\x00-\x7f]")  # in what float() takes for a number, not Arrow
 _SEPARATORS = ",;\t|"
@@ -118,6 +116,7 @@ def _read(
 
     def read(converters: Mapping[str, Convert]) -> tuple[NDArray[Any], dict[str, Any]]:
         blocks, dtype = _blocks(form, features, roles, converters), np.dtype(np.float64)
+        blocks = _joined(blocks) if converters else blocks
         sources = dict.fromkeys(features)
         return read_groups(blocks, sources, roles, dtype, null_error, converters=converters)
 
@@ -129,9 +128,9 @@ def _read(
             x, columns = read(levels)
         except (pa.ArrowException, OSError, InputError):
             cells = [Cells(name) for name in features]
-            for _, read_block in _blocks(form, features, roles, features):
-                for column in cells:
-                    column.count_texts(read_block([]).column(column.column))
+            for _, read_group in _joined(_blocks(form, features, roles, {*features})):
+                for column, texts in zip(cells, read_group([]).columns, strict=False):
+                    column.count_texts(texts)
             refuse_obstacles(
                 cells,
                 roles,
@@ -251,7 +250,20 @@ def _blocks(
                 strings_can_be_null=True,
             ),
         )
-        yield from ((len(batch), lambda names, batch=batch: batch) for batch in reader)
+        yield from map(column_files.whole_group, reader)
+
+
+def _joined(blocks: Iterator[Group]) -> Iterator[Group]:
+    """Blocks put together to larger groups: to convert a column costs a call per group."""
+    import pyarrow as pa
+
+    batches: list[Any] = []
+    for _, read in itertools.chain(blocks, [(0, None)]):
+        batches += [read([])] if read else []
+        if batches and (not read or sum(b.nbytes for b in batches) >= 4 * CHUNK_VALUES):
+            table = pa.Table.from_batches(batches).combine_chunks()
+            yield column_files.whole_group(table)
+            batches = []
 
 
 def _join_blanks() -> Callable[[Any], bytes]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.io.arrays import release_rows
 from offset_autoencoder.models.architecture import steps_per_epoch
-from offset_autoencoder.models.autoencoder import Variables
+from offset_autoencoder.models.graph import Variables
 from offset_autoencoder.training.batches import slices
 from offset_autoencoder.training.engine import (
     Array,
@@ -55,10 +55,21 @@ class NumbaEngine(Engine):
     def __init__(self, population: Population, sizes: SampleSizes, workers: Workers) -> None:
         self.population, self.sizes, self.workers = population, sizes, workers
         loss, size = population.architecture.network.loss, population.batch_size
-        self.program = compile_model(population.model, loss, population.optimizer, size)
+        graph = population.graph
+        if graph is None:
+            from offset_autoencoder.training.numba_engine.keras_graph import graph_of
+
+            graph = graph_of(population.model)
+        self.program = compile_model(graph, loss, population.optimizer, size)
         compile_ahead()
         # The owners of the weights, by number of parts.
         self.owners = functools.cache(functools.partial(weight_owners, self.program))
+
+    def initial(self, seed: int) -> Variables:
+        """Initial weights of a run: those that train, then the others."""
+        if self.population.graph is not None:
+            return Variables(self.population.graph.initial_weights(seed), [])
+        return Variables(self.population.weights_of(super().initial(seed)), [])
 
     def start(self, initial: Sequence[Variables], data: Sequence[TrainingData]) -> Slots:
         """Begin a run."""
@@ -85,9 +96,9 @@ class _Run(Slots):
         self.data = data
         self.chunks = self.engine.population.chunks(self.engine.sizes, len(data.x))
         self.x, self.x_validation = map(_read_only, (data.x, data.x_validation))
-        arrays = self.engine.population.weights_of(variables)
-        self.shapes = [array.shape for array in arrays]
-        self.weights = np.concatenate([array.ravel() for array in arrays]).astype(np.float32)
+        self.shapes = [array.shape for array in variables.weights]
+        flat = [array.ravel() for array in variables.weights]
+        self.weights = np.concatenate(flat).astype(np.float32)
         self.moments = np.zeros((MOMENTS[self.program.optimizer], self.program.trained), np.float32)
         self.best_weights = self.weights.copy()
 
