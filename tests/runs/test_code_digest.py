@@ -162,7 +162,6 @@ DECIDES_NOTHING = {
     "runs.files",  # writes results
     "runs.spec",  # names a run
     "training",  # a docstring
-    "training.jax_process",  # where a run trains
     "training.pool",  # when and where a run trains
     "training.schedule",  # groups runs and writes results
     "user_code",  # finds the user's own, whose digest stands in the id

@@ -46,7 +46,8 @@ class _NoTensorFlow(importlib.abc.MetaPathFinder):
     def find_spec(self, name: str, *_: object) -> None:
         """Raise an ImportError for TensorFlow, know nothing of other modules."""
         if name.partition(".")[0] == "tensorflow":
-            raise ImportError(f"{name} in a training by train.engine: jax; set it to keras")
+            mend = "write it by keras.ops, or set train.engine: keras"
+            raise ImportError(f"train.engine: jax has no TensorFlow: {mend}", name=name)
 
 
 def _set_own_config() -> None:

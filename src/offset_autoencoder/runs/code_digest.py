@@ -9,9 +9,6 @@ import importlib.metadata
 from collections.abc import Iterable
 from pathlib import Path
 
-from offset_autoencoder.config.registries import ENGINES
-from offset_autoencoder.errors import InputError
-
 _PACKAGE = Path(__file__).parent.parent
 
 WEIGHT_CODE = (
@@ -65,21 +62,6 @@ def digest_of(modules: Iterable[str]) -> str:
 def library_versions() -> dict[str, str]:
     """Versions of the libraries that decide a run's weights, read without importing them."""
     return {name: importlib.metadata.version(name) for name in _LIBRARIES}
-
-
-def engine_versions(engine: str) -> dict[str, str]:
-    """Versions of the libraries that an engine needs beside those, if a run names it.
-
-    Raises:
-        InputError: where one is not installed.
-    """
-    packages = ENGINES[engine].packages if engine in ENGINES else ()
-    try:
-        return {name: importlib.metadata.version(name) for name in packages}
-    except importlib.metadata.PackageNotFoundError as error:
-        mend = f'pip install "offset-autoencoder[{engine}]", or [{engine}-cuda] for a GPU'
-        what = f"{engine} needs {error.name}, which is not installed"
-        raise InputError("train.engine", what, mend) from None
 
 
 def digest_of_sources(sources: Iterable[tuple[str, str]]) -> str:
