@@ -1,6 +1,7 @@
 # make repro: set up everything and run the default experiment.  make test: the same, and the tests.
 # make faults: more malformed inputs and faults of the disk than the tests try (docs/faults.md).
 # make bench: an environment with the peers, and the benchmarks; TORCH= says what pip installs of PyTorch.
+# make docs: the site, docs/_build/html/index.html.
 # make lock: requirements.lock anew, by uv.
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ BENCH := .venv-bench/bin
 BENCHMARKS := training growth experiment startup offsets out_of_core
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test faults lint ui bench lock clean
+.PHONY: repro test faults lint ui bench docs lock clean
 
 repro: $(BIN)/.installed
 	dvc repro
@@ -32,6 +33,9 @@ bench: $(BENCH)/.installed
 	$(if $(TORCH),$(BENCH)/python -m pip install --quiet $(TORCH))
 	set -e; for name in $(BENCHMARKS); do \
 		test ! -e benchmarks/$$name.py || $(BENCH)/python -m benchmarks.$$name; done
+
+docs: $(BIN)/.installed
+	sphinx-build -W --keep-going --quiet --builder html docs docs/_build/html
 
 # uv resolves for every platform, and takes what the lock has where it may.
 lock:

@@ -1,6 +1,6 @@
 """Table of results in a Markdown file, made from the reports of an experiment.
 
-    python -m benchmarks.results_table reports README.md docs/results
+    python -m benchmarks.results_table reports docs/reading-results.md docs/results
 
 writes it between the file's two markers, and keeps the rows behind it in a folder beside the
 documents, so that whoever reads a figure can look up the row that it comes from. Where one split

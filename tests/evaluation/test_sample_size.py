@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from offset_autoencoder.evaluation.sample_size import (
     difference_power,
     equivalence_power,
     out_of_reach,
+    outlook,
     seeds_for_difference,
     seeds_for_equivalence,
     seeds_needed,
@@ -242,3 +244,31 @@ def test_tests_that_go_together_need_fewer_seeds_than_are_named() -> None:
         changes[:, 1 : family // 2] += 0.3  # not equivalent
         shown += equivalences(changes, 0.05, 0.95)[0].shown
     assert shown / 40 >= 0.8
+
+
+@pytest.mark.parametrize(("seeds", "tests", "overlap"), [(6, 1, 0.0), (20, 26, 0.0), (20, 26, 0.3)])
+def test_the_outlook_is_the_difference_that_has_the_power(
+    seeds: int, tests: int, overlap: float
+) -> None:
+    sentence = outlook(seeds, tests, Rule(0.05, 0.95, 0.8, overlap))
+    found = re.search(r"a difference of ([\d.]+) times its standard deviation", sentence)
+    assert found, sentence
+    widened = stats.t.ppf(0.975, seeds - 1) * math.sqrt(1 + seeds * overlap)
+    critical = max(stats.t.ppf(1 - 0.025 / tests, seeds - 1), widened)
+    rng = np.random.default_rng(0)
+    x = rng.normal(float(found[1]), 1, size=(20_000, seeds))
+    statistic = x.mean(axis=1) / x.std(axis=1, ddof=1) * math.sqrt(seeds)
+    assert np.mean(np.abs(statistic) > critical) == pytest.approx(0.8, abs=0.04)  # of two digits
+
+
+def test_the_outlook_of_too_few_seeds_names_the_fewest() -> None:
+    rule = Rule(0.05, 0.95, 0.8)
+    assert outlook(3, 25, rule) == (
+        "3 seeds: no difference can be significant at 95 % confidence; 6 are the fewest that can "
+        "show one"
+    )
+    assert outlook(1, 25, rule).startswith("1 seed: no difference can be")
+    assert joint_sign_flips(np.ones((5, 25))).p_corrected.min() > 0.05  # and so it is
+    assert joint_sign_flips(np.ones((6, 25))).p_corrected.max() <= 0.05
+    never = outlook(5, 1, Rule(1e-9, 1 - 1e-9, 0.8))
+    assert never.endswith("confidence; nor with any number")

@@ -163,6 +163,9 @@ DECIDES_NOTHING = {
     "runs.spec",  # names a run
     "training",  # a docstring
     "training.pool",  # when and where a run trains
+    "training.ray_arrays",  # sends what runs train on
+    "training.ray_executor",  # where a run trains
+    "training.ray_worker",  # where a run trains
     "training.schedule",  # groups runs and writes results
     "user_code",  # finds the user's own, whose digest stands in the id
 }

@@ -15,8 +15,10 @@ import pytest
 import yaml
 from tests.small_params import small_params
 
+import offset_autoencoder
 from offset_autoencoder.config.offset_kinds import OFFSETS as KINDS
 from offset_autoencoder.config.registries import ENGINES
+from offset_autoencoder.config.schema import EXECUTORS
 from offset_autoencoder.config.systems import SYSTEMS
 from offset_autoencoder.stages.offset_code import code_of_kind
 
@@ -54,6 +56,7 @@ LAYERS = (
     ("reporting",),
     ("tracking",),
     ("stages",),
+    ("api",),
     ("cli",),
 )
 
@@ -100,10 +103,11 @@ def code_of(stage: str, import_graph: Any) -> set[str]:
 
 
 def code_by_name_too(stage: str, import_graph: Any) -> set[str]:
-    """:func:`code_of`, and where it trains what is loaded by its name: layers and engines."""
+    """:func:`code_of`, and where it trains what it loads by name: executors, engines, layers."""
     files = code_of(stage, import_graph)
-    if f"src/{PACKAGE}/training/engine.py" in files:
-        names = [engine.implementation for engine in ENGINES.values()]
+    names = [executor.train for executor in EXECUTORS.values()] if stage == "train" else []
+    if names or f"src/{PACKAGE}/training/engine.py" in files:
+        names += [engine.implementation for engine in ENGINES.values()]
         names += [system.build for system in SYSTEMS.values()]
         by_name = {name.partition(":")[0] for name in names}
         modules = import_graph.reached(*by_name) & import_graph.files.keys()
@@ -334,6 +338,9 @@ def test_only_tracking_knows_mlflow(import_graph: Any) -> None:
         follows = {f"{PACKAGE}.tracking", f"{PACKAGE}.tracking.following"}
         tracking = {name for name in reached if name.startswith(f"{PACKAGE}.tracking")}
         assert tracking == (follows if stage == "train" else set())
+    of_python = {f"{PACKAGE}.{home}" for home in vars(offset_autoencoder)["_HOMES"].values()}
+    reached = import_graph.reached(*of_python)
+    assert {name for name in reached if name.startswith(f"{PACKAGE}.tracking")} == follows
 
 
 def test_publishing_needs_no_tensorflow(import_graph: Any) -> None:

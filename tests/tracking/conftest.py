@@ -217,6 +217,9 @@ class Project:
             f"{row},mse,{change},0.2,0.3,1,2,worse than none by 0.01 (p 0.04)\n"
             f"{row},mae,0.5,0.4,0.6,1,2,not of the chosen metric\n"
         )
+        (reports / "verdicts.csv").write_text(
+            "model,setting,verdict\nprojection,projection rms=0.1,second encoder\n"
+        )
         (reports / "plots").mkdir(exist_ok=True)
         (reports / "plots" / "curves.csv").write_text(f"epoch,runs\n1,{runs}\n")
         (reports / "plots" / "comparison.png").write_bytes(b"\x89PNG of it")

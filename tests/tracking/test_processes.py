@@ -56,7 +56,7 @@ def test_nothing_to_do_imports_nothing_heavy(make_project: Make) -> None:
     assert "mlflow" in imported(first.stderr)
     assert not imported(first.stderr) & {"tensorflow", "keras"}
     again = project.stage("-X", "importtime")
-    assert again.stdout == "published: 6 runs, nothing new\n"
+    assert said(again) == "published: 6 runs, nothing new"
     heavy = {"mlflow", "sqlalchemy", "pandas", "scipy", "sklearn", "matplotlib", "rich", "requests"}
     assert not imported(again.stderr) & (heavy | {"tensorflow", "keras"})
 
@@ -66,13 +66,23 @@ def errors_of(done: subprocess.CompletedProcess[str]) -> list[str]:
     return [line for line in done.stderr.splitlines() if not line.startswith("publishing runs")]
 
 
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    """The line on what was published; after it comes what the report says."""
+    first, *answer = done.stdout.splitlines()
+    assert answer[:2] == [
+        "second encoder: projection rms=0.1",
+        "worse than `none` by mse: gaussian stddev=0.1",
+    ]
+    assert answer[2:] == ["the report: reports/index.html; every run: offset-autoencoder ui"]
+    return first
+
+
 def test_deleted_store_comes_back_whole_with_one_line_of_output(project: Project) -> None:
     assert Counter(stored(project.database)) == whole(project)
     project.database.unlink()
     done = project.stage()
     assert (done.returncode, errors_of(done)) == (0, [])
-    assert done.stdout.startswith("published: 6 runs (6 new)")
-    assert len(done.stdout.splitlines()) == 1
+    assert said(done).startswith("published: 6 runs (6 new)")
     assert Counter(stored(project.database)) == whole(project)
 
 
@@ -99,7 +109,7 @@ def test_kills_at_any_moment_are_mended(
     assert done.returncode == 0, done.stderr
     assert Counter(stored(project.database)) == whole(project)
     assert "RUNNING" not in all_statuses(project.database)
-    assert project.stage().stdout == "published: 6 runs, nothing new\n"
+    assert said(project.stage()) == "published: 6 runs, nothing new"
     assert not list(project.root.glob("mlflow.db.new*"))
 
 
@@ -161,9 +171,9 @@ def test_over_http(make_project: Make, tmp_path: Path, empty_store: Path) -> Non
         server.start()
         done = project.stage(MLFLOW_TRACKING_URI=uri)
         assert (done.returncode, errors_of(done)) == (0, [])
-        assert done.stdout == f"published: 6 runs (6 new) to {uri} experiment trial\n"
+        assert said(done) == f"published: 6 runs (6 new) to {uri} experiment trial"
         again = project.stage(MLFLOW_TRACKING_URI=uri)
-        assert (again.stdout, errors_of(again)) == ("published: 6 runs, nothing new\n", [])
+        assert (said(again), errors_of(again)) == ("published: 6 runs, nothing new", [])
         project.shift = 1.0
         project.write()
         (project.root / "reports" / "plots" / "curves.csv").unlink()
@@ -179,7 +189,7 @@ def test_over_http(make_project: Make, tmp_path: Path, empty_store: Path) -> Non
         kept = {path.name for path in (behind / "files").rglob("*") if path.is_file()}
         assert kept == {
             *("comparison.csv", "metrics.json", "runs.csv", "learning_curves.csv"),
-            *("comparison.png", "params.yaml"),
+            *("comparison.png", "params.yaml", "verdicts.csv"),
         }
     assert not project.database.exists()
     assert not (project.root / "mlartifacts").exists()

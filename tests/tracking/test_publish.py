@@ -100,6 +100,7 @@ def test_the_parent_holds_params_verdicts_and_reports(published: Project) -> Non
         "reports/plots/curves.csv",
         "reports/plots/learning_curves.csv",
         "reports/runs.csv",
+        "reports/verdicts.csv",
     }
     original = (published.root / "reports" / "runs.csv").read_bytes()
     assert (folder / "reports" / "runs.csv").read_bytes() == original

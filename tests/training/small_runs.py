@@ -11,9 +11,9 @@ import numpy as np
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.runs.files import TrainedRun
-from offset_autoencoder.training.engine import Population, SampleSizes
+from offset_autoencoder.training.engine import Population
 from offset_autoencoder.training.pool import OpenJob, train_population
-from offset_autoencoder.training.state import Job, TrainingData
+from offset_autoencoder.training.state import Job, SampleSizes, TrainingData
 
 # Whole batches: of one that is not full Keras compiles a program too.
 N, M, D, L, BATCH = 64, 30, 12, 4, 16

@@ -25,9 +25,8 @@ from offset_autoencoder.config import parse_params
 from offset_autoencoder.models.resolve import resolve_architectures
 from offset_autoencoder.runs.spec import identify
 from offset_autoencoder.runs.store import missing_ids
-from offset_autoencoder.training.engine import SampleSizes
 from offset_autoencoder.training.schedule import train_runs
-from offset_autoencoder.training.state import TrainingData
+from offset_autoencoder.training.state import SampleSizes, TrainingData
 
 PARAMS = parse_params({{
     "seeds": 3,

@@ -15,8 +15,7 @@ from tests.training import small_runs
 from tests.training.small_runs import BATCH, D, L
 
 from offset_autoencoder.runs.files import TrainedRun
-from offset_autoencoder.training.engine import SampleSizes
-from offset_autoencoder.training.state import Job
+from offset_autoencoder.training.state import Job, SampleSizes
 
 # Twenty chunks of three blocks of a batch, and one block is not full.
 N, M, LIMIT = 954, 100, 40_000

@@ -16,10 +16,9 @@ from offset_autoencoder.runs.files import (
 )
 from offset_autoencoder.runs.spec import IdentifiedRun
 from offset_autoencoder.training import schedule
-from offset_autoencoder.training.engine import SampleSizes
 from offset_autoencoder.training.pool import PopulationJobs
 from offset_autoencoder.training.schedule import group_into_populations, open_jobs, train_runs
-from offset_autoencoder.training.state import Job, TrainingData
+from offset_autoencoder.training.state import Job, SampleSizes, TrainingData
 
 MakeRuns = Callable[..., list[IdentifiedRun]]
 D, L, N, M = 6, 3, 30, 10

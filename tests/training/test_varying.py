@@ -13,10 +13,10 @@ from tests.training.small_runs import BATCH, NETWORK, D, L, M, N, X, job, train
 
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.runs.files import TrainedRun
-from offset_autoencoder.training.engine import Population, SampleSizes
+from offset_autoencoder.training.engine import Population
 from offset_autoencoder.training.pool import PopulationJobs, train_populations
 from offset_autoencoder.training.schedule import _OpenedData
-from offset_autoencoder.training.state import Job, TrainingData
+from offset_autoencoder.training.state import Job, SampleSizes, TrainingData
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("compiled_once")]
 SIZES = SampleSizes(N, M, X[:1].nbytes, varies=True)

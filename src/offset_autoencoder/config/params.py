@@ -19,7 +19,7 @@ from offset_autoencoder.config.anomaly import read_anomaly
 from offset_autoencoder.config.data_schema import Data, Split
 from offset_autoencoder.config.document import read_document
 from offset_autoencoder.config.offset_kinds import OFFSETS, OffsetSection, ZeroOffset
-from offset_autoencoder.config.schema import Evaluate, Network, Tracking, Train
+from offset_autoencoder.config.schema import EXECUTORS, Evaluate, Network, Tracking, Train
 from offset_autoencoder.config.systems import SYSTEMS, Model, find_conflict, sweep_value
 from offset_autoencoder.errors import InputError, did_you_mean, named, short_repr
 
@@ -27,6 +27,8 @@ SECTIONS = (
     *("seeds", "data", "split", "offsets", "network"),
     *("train", "models", "evaluate", "tracking"),
 )
+
+_EXECUTOR = Annotated[str, values.member_of(EXECUTORS)]
 
 MAX_RUNS = 100_000
 """More than anyone trains: a larger number is a slip of the keyboard."""
@@ -106,7 +108,10 @@ def format_value(value: SweepValue) -> str:
 
 @dataclass(frozen=True)
 class Params:
-    """params.yaml, validated; models, sweeps and seeds in the order of the file."""
+    """params.yaml, validated; models, sweeps and seeds in the order of the file.
+
+    ``executor`` names the member of :data:`.schema.EXECUTORS` that trains the runs.
+    """
 
     seeds: tuple[int, ...]
     data: Data
@@ -115,6 +120,7 @@ class Params:
     settings: tuple[Setting, ...]
     evaluate: Evaluate
     tracking: Tracking
+    executor: str = "local"
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -172,8 +178,8 @@ def parse_params(document: Mapping[str, Any], origin: str = "params.yaml") -> Pa
     """
     places = {key: f"{origin}: {key}" for key in SECTIONS}
     for key in document:
-        if key not in SECTIONS:
-            hint = did_you_mean(str(key), SECTIONS)
+        if key not in (*SECTIONS, "executor"):
+            hint = did_you_mean(str(key), (*SECTIONS, "executor"))
             raise InputError(f"{origin}: {key}", "unknown section", hint)
     for key, place in places.items():
         if key not in document:
@@ -186,7 +192,7 @@ def parse_params(document: Mapping[str, Any], origin: str = "params.yaml") -> Pa
     split = values.validate_section(Split, places["split"], sections["split"])
     where, network = places["offsets"], sections["network"]
     offsets = {
-        _check_name(where, name): _offset(f"{where}.{name}", value, network)
+        check_name(where, name): _offset(f"{where}.{name}", value, network)
         for name, value in sections["offsets"].items()
     }
     _check_case(where, offsets)
@@ -197,7 +203,9 @@ def parse_params(document: Mapping[str, Any], origin: str = "params.yaml") -> Pa
     _check_baselines(places["evaluate"], named, evaluate.own_baselines, sections["models"])
     _check_select(f"{places['evaluate']}.select", evaluate.select, settings)
     tracking = values.validate_section(Tracking, places["tracking"], sections["tracking"])
-    return Params(seeds, data, split, offsets, settings, evaluate, tracking)
+    where, named_executor = f"{origin}: executor", document.get("executor", "local")
+    executor = values.validate_value(_EXECUTOR, where, named_executor)
+    return Params(seeds, data, split, offsets, settings, evaluate, tracking, executor)
 
 
 def _seeds(where: str, value: Any) -> tuple[int, ...]:
@@ -214,10 +222,15 @@ def _seeds(where: str, value: Any) -> tuple[int, ...]:
     return tuple(seeds)
 
 
-def _check_name(where: str, name: str) -> str:
+def check_name(section: str, name: str, where: str = "") -> str:
+    """The name of an offset or a model that stands in a section.
+
+    Raises:
+        InputError: at ``where``, by default the name's place in the section, where it is none.
+    """
     if len(name) > values.MAX_NAME or not re.fullmatch(values.NAME_PATTERN, name):
         what = "a name is a letter, then letters, digits, '_' or '-', at most 64"
-        raise InputError(f"{where}.{name}", what)
+        raise InputError(where or f"{section}.{name}", what)
     return name
 
 
@@ -258,7 +271,7 @@ def _expand_models(
         shared_places |= {key: f"{section_places[section]}.{key}" for key in sections[section]}
     settings: list[Setting] = []
     for name, value in sections["models"].items():
-        where = f"{section_places['models']}.{_check_name(section_places['models'], name)}"
+        where = f"{section_places['models']}.{check_name(section_places['models'], name)}"
         own = values.as_mapping(where, value)
         values.check_keys(where, own, Model, Network, Train)
         places = shared_places | {key: f"{where}.{key}" for key in own}

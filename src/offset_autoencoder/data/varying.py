@@ -132,7 +132,8 @@ def load_splits(folder: Path | str = paths.PREPARED) -> PreparedSplits:
     folder = Path(folder)
     path = folder / _SEEDS
     if not path.exists():
-        if (folder / "schema.json").exists() and load_schema(folder).varies:
+        schema = folder / "schema.json"
+        if schema.exists() and files.read_json(schema).get("varies"):
             raise InputError(str(path), "no such file, though there are splits of seeds", REMEDY)
         return PreparedSplits(folder)
     try:

@@ -1,6 +1,6 @@
 """Verdict on each offset: what it is to the network that was trained with it.
 
-README.md has the words and what each of them claims ("Noise, or a second encoder?");
+docs/reading-results.md has the words and what each of them claims ("Noise, or a second encoder?");
 :func:`apply_rule` is the rule, and nothing else decides a word. A change of the error counts by a
 margin, in units of the error of a network trained with nothing (of its own, as deployed, where
 there is none). *Second encoder* and *memorised* claim that the network makes something of the

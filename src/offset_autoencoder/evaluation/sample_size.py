@@ -22,6 +22,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from offset_autoencoder.evaluation import statistics
 from offset_autoencoder.evaluation.sign_flips import EXACT_UP_TO, Alternative, smallest_p
 from offset_autoencoder.evaluation.statistics import Equivalence, Estimate, share_percent
 
@@ -146,6 +147,34 @@ def _span(
     ends = [(1 - rule.confidence) / 2, (1 + rule.confidence) / 2]
     far, near = nctdtrinc(seen.count - 1, ends, root * distance / seen.std) / root
     return seeds_at(float(far)), seeds_at(float(near)) if near > 0 else None
+
+
+def outlook(seeds: int, tests: int, rule: Rule) -> str:
+    """Sentence on what so many seeds can show, before anything is trained.
+
+    ``tests`` are the settings that are compared with one baseline; the rule's level is that of all
+    of them together. The difference is in its own standard deviations from seed to seed.
+    """
+    from scipy.optimize import brentq
+
+    said = "1 seed" if seeds == 1 else f"{seeds} seeds"
+    at = f"at {statistics.percent(rule.confidence)} confidence"
+    if not smallest_p(seeds) <= rule.level:
+        counts = range(seeds, EXACT_UP_TO + 2)
+        fewest = next((count for count in counts if smallest_p(count) <= rule.level), None)
+        mend = f"{fewest} are the fewest that can show one" if fewest else "nor with any number"
+        return f"{said}: no difference can be significant {at}; {mend}"
+    each = rule._replace(level=rule.level / max(tests, 1))
+
+    def missing(effect: float) -> float:
+        return difference_power(effect, seeds, each) - rule.power
+
+    effect = float(brentq(missing, 1e-3, _CERTAIN, rtol=1e-6))
+    among = f"among {tests} comparisons with a baseline" if tests > 1 else "against a baseline"
+    return (
+        f"{said}: {among}, a difference of {effect:.2g} times its standard deviation from seed to "
+        f"seed is found significant {at} with {statistics.percent(rule.power)} power"
+    )
 
 
 def seeds_for_difference(

@@ -83,11 +83,18 @@ class TrainedRun:
         return len(self.loss)
 
 
-def write_run(folder: Path, spec: RunSpec, trained: TrainedRun, names: list[str]) -> None:
+def write_run(
+    folder: Path,
+    spec: RunSpec,
+    trained: TrainedRun,
+    names: list[str],
+    processor: str | None = None,
+) -> None:
     """Write a run's folder whole or not at all; one that is there already is left as it is.
 
     ``times.npz`` alone differs from one training of a run to the next; DVC does not track it.
-    ``names`` are those of the weights, in their order.
+    ``names`` are those of the weights, in their order; ``processor`` is the fingerprint of the
+    one that trained it, where it was one of a cluster.
     """
     weights, diverged = trained.weights, trained.status == "diverged"
     with _taking_place_of(folder) as temporary:
@@ -104,6 +111,7 @@ def write_run(folder: Path, spec: RunSpec, trained: TrainedRun, names: list[str]
             parameters=None if weights is None else sum(weight.size for weight in weights),
             engine=trained.engine,
             digests={path.name: sha256_of_file(path) for path in sorted(temporary.iterdir())},
+            processor=processor,
         )
         write_npz(temporary / TIMES, {"ended": trained.ended, "seconds": trained.seconds})
         write_json(temporary / SPEC, saved.dump())
@@ -114,6 +122,13 @@ def copy_run(source: Path, folder: Path) -> None:
     with _taking_place_of(folder) as temporary:
         for file in source.iterdir():
             shutil.copyfile(file, temporary / file.name)
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write a run's files as another machine wrote them, as :func:`copy_run` does."""
+    with _taking_place_of(folder) as temporary:
+        for name, content in files.items():
+            (temporary / name).write_bytes(content)
 
 
 @contextlib.contextmanager

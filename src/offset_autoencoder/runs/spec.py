@@ -147,6 +147,7 @@ class SavedRun:
         parameters: Numbers in its weights; None where it diverged.
         engine: Name of the engine that trained it; None of one trained before that was noted.
         digests: SHA-256 of its files by name; empty of one trained before they were noted.
+        processor: Fingerprint of the processor that trained it on a cluster; None elsewhere.
     """
 
     spec: RunSpec
@@ -158,6 +159,7 @@ class SavedRun:
     parameters: int | None
     engine: str | None = None
     digests: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    processor: str | None = None
 
     @property
     def id(self) -> str:
@@ -172,6 +174,8 @@ class SavedRun:
             "offset_factor": self.spec.offset_factor,
             **{key: getattr(self, key) for key in _OUTCOME},
         }
+        if self.processor is None:
+            del document["processor"]
         if not self.digests:
             del document["digests"]
             return document
@@ -196,7 +200,7 @@ class SavedRun:
 
 
 _OUTCOME = tuple(field.name for field in dataclasses.fields(SavedRun) if field.name != "spec")
-_LATER = ("engine", "digests")
+_LATER = ("engine", "digests", "processor")
 
 
 def identify(

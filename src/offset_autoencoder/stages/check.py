@@ -33,6 +33,7 @@ def check() -> None:
         with progress("checking samples", n, float(n)) as report:
             data, lines = source.write(Path(folder), lambda count: report(float(count), count))
         print("data: " + "\n".join(map(printable, lines)))
+        print(source.outlook())
         _check_offsets(params, data)
     print("nothing is wrong with them that can be found without running functions or a training")
 

@@ -41,7 +41,7 @@ from offset_autoencoder.data.summary import (
     treatment_lines,
 )
 from offset_autoencoder.errors import InputError, Obstacles, adding, printable, run_command
-from offset_autoencoder.evaluation import metrics
+from offset_autoencoder.evaluation import metrics, sample_size
 from offset_autoencoder.io.arrays import ConcatenatedRows, Matrix, RowSubset, bytes_in_memory
 from offset_autoencoder.io.files import open_npy, replace_folder, sha256_of_array
 from offset_autoencoder.models.resolve import one_bit_codes, resolve_architectures
@@ -63,6 +63,7 @@ def main(project: Project = HERE) -> None:
     with replace_folder(project.prepared) as folder:
         _, lines = source.write(folder)
     print("prepared: " + "\n".join(map(printable, lines)))
+    print(source.outlook())
 
 
 def load_checked_params(project: Project = HERE) -> Params:
@@ -187,6 +188,14 @@ class Source:
         is_anomaly = find_anomalies(anomaly, samples.y, samples.classes)
         lines += anomaly_lines(self.params, self.rows, is_anomaly)
         return prepared_data, [summary_line(summaries, self.samples, self.note), *lines, *warnings]
+
+    def outlook(self) -> str:
+        """Sentence on what the seeds of params.yaml can show."""
+        evaluate, params = self.params.evaluate, self.params
+        overlap = len(self.rows["test"]) / len(self.rows["train"]) if self.seeds else 0.0
+        level, confidence = 1 - evaluate.confidence, evaluate.confidence
+        rule = sample_size.Rule(level, confidence, evaluate.power, overlap)
+        return sample_size.outlook(len(params.seeds), len(params.settings) - 1, rule)
 
     def _write_x(
         self,

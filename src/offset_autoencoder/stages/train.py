@@ -16,6 +16,8 @@ from typing import Self
 
 from offset_autoencoder.config import Params, Run, Setting, SplitName, load_params
 from offset_autoencoder.config.document import read_document
+from offset_autoencoder.config.registries import load
+from offset_autoencoder.config.schema import EXECUTORS
 from offset_autoencoder.data.prepared import FLOAT32_BYTES
 from offset_autoencoder.data.varying import PreparedSplits, load_splits
 from offset_autoencoder.errors import InputError, run_command
@@ -36,6 +38,7 @@ from offset_autoencoder.runs.store import (
 from offset_autoencoder.tracking.following import following
 from offset_autoencoder.training.batches import chunks_of
 from offset_autoencoder.training.jax_process import call_on_jax, trains_on_jax
+from offset_autoencoder.training.state import SampleSizes, TrainingData
 
 PULL = "OFFSET_AUTOENCODER_PULL"
 """Set by ``src/stage.sh`` where DVC was told to pull what it lacks."""
@@ -64,7 +67,8 @@ def main(project: Project = HERE) -> None:
         print(f"damaged: {by_id[id].run.label} ({id[:12]}) is {remedy}", flush=True)
     if new := [by_id[id] for id in missing]:
         with following(new, params.tracking.live_after):
-            train(new, splits, project, are_alike=params.split.group is None)
+            are_alike = params.split.group is None
+            train(new, splits, project, are_alike=are_alike, executor=params.executor)
     rows = export_runs(models, store, runs, valid)
     for row in rows:
         if row.status == "diverged":
@@ -207,32 +211,36 @@ def train(
     project: Project = HERE,
     *,
     are_alike: bool = True,
+    executor: str = "local",
 ) -> None:
     """Train runs into the run store of a project, those on JAX in a process of their own.
 
-    ``are_alike``: the splits of all seeds are of the same sizes.
+    ``are_alike``: the splits of all seeds are of the same sizes. Only those that name ``jax`` are
+    trained on this machine whatever the executor.
     """
+    is_local = executor == "local"
     by_backend: dict[bool, list[IdentifiedRun]] = {True: [], False: []}
     for run in runs:
-        by_backend[trains_on_jax(run.spec)].append(run)
+        by_backend[trains_on_jax(run.spec, or_on_a_gpu=is_local)].append(run)
     try:
         if by_backend[True]:  # first: TensorFlow would take the GPU's memory, and keep it
-            call_on_jax(_train_here, by_backend[True], splits, project, are_alike)
+            call_on_jax(_train_by, "local", by_backend[True], splits, project, are_alike)
         if by_backend[False]:
-            _train_here(by_backend[False], splits, project, are_alike)
+            _train_by(executor, by_backend[False], splits, project, are_alike)
     except KeyboardInterrupt:
         kept = "finished runs are kept, and those in training go on from here the next time"
         raise KeyboardInterrupt(kept) from None
 
 
-def _train_here(
-    runs: Sequence[IdentifiedRun], splits: PreparedSplits, project: Project, are_alike: bool
+def _train_by(
+    executor: str,
+    runs: Sequence[IdentifiedRun],
+    splits: PreparedSplits,
+    project: Project,
+    are_alike: bool,
 ) -> None:
-    """Train runs in this process. Only here is Keras imported."""
     print(f"training {len(runs)} {'run' if len(runs) == 1 else 'runs'}", flush=True)
-    from offset_autoencoder.training.engine import SampleSizes
-    from offset_autoencoder.training.schedule import train_runs
-    from offset_autoencoder.training.state import TrainingData
+    train_runs = load(EXECUTORS[executor].train)
 
     settings = list({run.run.setting.label: run.run.setting for run in runs}.values())
 

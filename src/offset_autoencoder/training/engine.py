@@ -13,7 +13,7 @@ import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Protocol, Self
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ from offset_autoencoder.training.batches import (
     level_generator,
     noise_generator,
 )
-from offset_autoencoder.training.state import Job, TrainingData, Weights
+from offset_autoencoder.training.state import Job, SampleSizes, TrainingData, Weights
 from offset_autoencoder.user_code import keras_backend
 
 Array = NDArray[np.float32]
@@ -113,29 +113,6 @@ class Untrainable(Exception):
 
 class Interrupted(Exception):
     """The training is to end in the middle of an epoch."""
-
-
-class SampleSizes(NamedTuple):
-    """Sizes of the splits that runs train on.
-
-    Attributes:
-        train: Number of training samples, where seeds differ in it the largest.
-        validation: Number of validation samples, likewise.
-        row_bytes: Bytes of a sample.
-        varies: Whether the runs of each seed have a split of their own.
-        are_alike: Whether these splits are all of one size.
-    """
-
-    train: int
-    validation: int
-    row_bytes: int
-    varies: bool = False
-    are_alike: bool = True
-
-    @classmethod
-    def of(cls, x: Array, x_validation: Array, *, varies: bool = False) -> Self:
-        """Those of training samples (n, D) and validation samples (m, D)."""
-        return cls(len(x), len(x_validation), x[:1].nbytes, varies)
 
 
 class Workers(Protocol):

@@ -22,10 +22,10 @@ from offset_autoencoder.cores import available_cores
 from offset_autoencoder.errors import InputError, adding
 from offset_autoencoder.runs.spec import Chunks
 from offset_autoencoder.training.batches import MOST_CHUNKED_RUNS
-from offset_autoencoder.training.engine import Array, Population, SampleSizes, Workers
+from offset_autoencoder.training.engine import Array, Population, Workers
 from offset_autoencoder.training.programs import Function, Programs, Stack, Tensor, all_layers
 from offset_autoencoder.training.stacks import Drawn, StackedEngine, tensor
-from offset_autoencoder.training.state import Job
+from offset_autoencoder.training.state import Job, SampleSizes
 from offset_autoencoder.user_code import blame_user_code
 
 # A GPU is busy with so many small networks; few large ones fill it as well.

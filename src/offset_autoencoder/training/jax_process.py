@@ -24,14 +24,15 @@ _PROBE = "import jax; print(jax.default_backend())"
 _PROBE_SECONDS = 120
 
 
-def trains_on_jax(spec: RunSpec) -> bool:
+def trains_on_jax(spec: RunSpec, *, or_on_a_gpu: bool = True) -> bool:
     """True if a run names an engine on JAX, or leaves the choice and JAX finds a GPU.
 
-    Networks of users' own functions are left to TensorFlow where they do not name the engine.
+    With ``or_on_a_gpu`` False only where it names one. Networks of users' own functions are left to
+    TensorFlow where they do not name the engine.
     """
     if spec.train.engine != "auto":
         return ENGINES[spec.train.engine].backend == _JAX
-    return not spec.architecture.system_record.is_users and finds_gpu()
+    return or_on_a_gpu and not spec.architecture.system_record.is_users and finds_gpu()
 
 
 @functools.cache

@@ -27,11 +27,10 @@ from offset_autoencoder.training.engine import (
     Interrupted,
     Piece,
     Population,
-    SampleSizes,
     Slots,
     make_engine,
 )
-from offset_autoencoder.training.state import Job, Progress, TrainingData
+from offset_autoencoder.training.state import Job, Progress, SampleSizes, TrainingData
 
 OnEpoch = Callable[[Sequence[Job]], None]
 OpenJob = Callable[[], tuple[Job, TrainingData]]
@@ -60,6 +59,7 @@ def train_populations(
     workers: int | None = None,
     *,
     checkpoints: Checkpoints = Checkpoints(),  # noqa: B008 - frozen
+    stop: threading.Event | None = None,
 ) -> None:
     """Train every job of every population, handing each over as soon as it has ended.
 
@@ -71,13 +71,14 @@ def train_populations(
         on_epoch: Called after each epoch with the runs that trained in it.
         workers: Threads that train side by side; by default one per available core.
         checkpoints: Checkpoints that runs in training write, and go on from.
+        stop: Set by another thread to end the training as Ctrl-C does, without an error.
 
     Raises:
         InputError: where the engine that a population names cannot train it.
         KeyboardInterrupt: after Ctrl-C, when every worker has finished the epoch in hand.
     """
     workers = workers or available_cores()
-    trainer = Trainer(sizes, on_epoch, checkpoints)
+    trainer = Trainer(sizes, on_epoch, checkpoints, stop=stop or threading.Event())
     trainer.queues = [_Queue(trainer, jobs) for jobs in populations if jobs.jobs]
     if any(queue.population.chunks(sizes) for queue in trainer.queues):
         workers = min(workers, MOST_CHUNKED_RUNS)

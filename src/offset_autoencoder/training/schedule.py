@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 from weakref import WeakValueDictionary
 
 from offset_autoencoder.runs.files import CHECKPOINTS, Checkpoints, TrainedRun, write_run
 from offset_autoencoder.runs.spec import IdentifiedRun
-from offset_autoencoder.training.engine import Population, SampleSizes
+from offset_autoencoder.training.engine import Population
 from offset_autoencoder.training.pool import OpenJob, PopulationJobs, train_populations
-from offset_autoencoder.training.state import Job, TrainingData, make_job
+from offset_autoencoder.training.state import (
+    Job,
+    Report,
+    RunProgress,
+    SampleSizes,
+    TrainingData,
+    make_job,
+)
 
 
 def group_into_populations(
@@ -33,9 +42,9 @@ def train_runs(
     data: Callable[[int], TrainingData],
     sizes: SampleSizes,
     store: Path,
-    report: Callable[[float, int], None],
+    report: Report,
 ) -> None:
-    """Train runs, writing each to its folder of the store as soon as it has ended.
+    """Train runs on this machine, writing each to its folder of the store as soon as it has ended.
 
     Args:
         runs: The runs, each of which is trained once.
@@ -44,38 +53,42 @@ def train_runs(
         store: The run store.
         report: Told (epochs done or spared, runs done) after every epoch, and after every run.
     """
-    remaining = {run.id: run.run.setting.train.epochs for run in runs}
-    epochs = done = 0
-    lock = threading.Lock()
-    by_id = {run.id: run for run in runs}
+    progress = RunProgress(runs, report)
 
-    def keep(population: Population, job: Job, trained: TrainedRun) -> None:
-        nonlocal epochs, done
-        write_run(store / job.id, by_id[job.id].spec, trained, population.weight_names)
-        with lock:
-            epochs += remaining[job.id]
-            remaining[job.id] = 0
-            done += 1
-            report(epochs, done)
+    def keep(run: IdentifiedRun, trained: TrainedRun, names: list[str]) -> None:
+        write_run(store / run.id, run.spec, trained, names)
+        progress.end(run.id)
 
     def count(jobs: Sequence[Job]) -> None:
-        nonlocal epochs
-        with lock:
-            for job in jobs:
-                remaining[job.id] -= 1
-            epochs += len(jobs)
-            report(epochs, done)
+        progress.count(Counter(job.id for job in jobs))
+
+    hand_over_runs(runs, data, sizes, keep, count, checkpoints=Checkpoints(store / CHECKPOINTS))
+
+
+def hand_over_runs(
+    runs: Sequence[IdentifiedRun],
+    data: Callable[[int], TrainingData],
+    sizes: SampleSizes,
+    on_result: Callable[[IdentifiedRun, TrainedRun, list[str]], None],
+    *arguments: Any,
+    **options: Any,
+) -> None:
+    """Train runs, handing each over as it ends, with the names of its weights.
+
+    ``data`` and ``sizes`` are as in :func:`train_runs`; the other arguments are those of
+    :func:`.pool.train_populations` after ``sizes``.
+    """
+    by_id = {run.id: run for run in runs}
+
+    def hand_over(population: Population, job: Job, trained: TrainedRun) -> None:
+        on_result(by_id[job.id], trained, population.weight_names)
 
     opened = _OpenedData(data)
-    train_populations(
-        [
-            PopulationJobs(population, open_jobs(members, opened), partial(keep, population))
-            for population, members in group_into_populations(runs)
-        ],
-        sizes,
-        count,
-        checkpoints=Checkpoints(store / CHECKPOINTS),
-    )
+    jobs = [
+        PopulationJobs(population, open_jobs(members, opened), partial(hand_over, population))
+        for population, members in group_into_populations(runs)
+    ]
+    train_populations(jobs, sizes, *arguments, **options)
 
 
 def open_jobs(runs: Sequence[IdentifiedRun], data: Callable[[int], TrainingData]) -> list[OpenJob]:

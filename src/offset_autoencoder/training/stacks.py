@@ -23,13 +23,12 @@ from offset_autoencoder.training.engine import (
     Array,
     Engine,
     Population,
-    SampleSizes,
     Slots,
     Workers,
     epoch_pieces,
 )
 from offset_autoencoder.training.programs import Programs, Stack, Tensor
-from offset_autoencoder.training.state import Job, TrainingData, Weights
+from offset_autoencoder.training.state import Job, SampleSizes, TrainingData, Weights
 
 Drawn = tuple[Rows, Array | None]  # rows of an epoch in their order, and noise for their codes
 

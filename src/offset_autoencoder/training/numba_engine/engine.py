@@ -19,7 +19,6 @@ from offset_autoencoder.training.engine import (
     Engine,
     Interrupted,
     Population,
-    SampleSizes,
     Slots,
     Workers,
     epoch_pieces,
@@ -40,7 +39,7 @@ from offset_autoencoder.training.numba_engine.program import (
     new_scratch,
     weight_owners,
 )
-from offset_autoencoder.training.state import Job, TrainingData, Weights
+from offset_autoencoder.training.state import Job, SampleSizes, TrainingData, Weights
 
 _NO_NOISE = np.zeros((0, 0), np.float32)
 

@@ -1,0 +1,363 @@
+"""The Ray executor: runs trained on a cluster without a shared folder.
+
+The driver, this process, alone owns the run store. It cuts the runs into shares, a task each, and
+writes down what their tasks send to an actor on its node (:class:`.ray_worker.Mailbox`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import ipaddress
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from offset_autoencoder.cores import available_cores
+from offset_autoencoder.errors import InputError, InputErrors, message_of
+from offset_autoencoder.io.files import atomic_write
+from offset_autoencoder.paths import CUSTOM
+from offset_autoencoder.runs.files import CHECKPOINTS, Checkpoints, write_files
+from offset_autoencoder.runs.spec import IdentifiedRun
+from offset_autoencoder.training.state import Report, RunProgress, SampleSizes, TrainingData
+
+SHARE_SECONDS = 10.0
+"""Seconds of training in a share, about."""
+_LEAST_SECONDS = 2.5  # of the last shares, which are smaller so that all cores end together
+_WAITING_SHARES = 2  # tasks beyond the number of cores, so that none waits for the driver
+_RETRIES = 30  # of a task whose worker or node goes away
+_REFRESH_SECONDS = 1.0
+_CONNECT_SECONDS = 10.0
+_SETTINGS_FRAME = b"\4"
+
+_ADDRESS = "RAY_ADDRESS"
+_README = "see examples/ray/README.md"
+
+
+def train_runs(
+    runs: Sequence[IdentifiedRun],
+    data: Callable[[int], TrainingData],
+    sizes: SampleSizes,
+    store: Path,
+    report: Report,
+) -> None:
+    """Train runs on the Ray cluster of ``RAY_ADDRESS``, or of a local one where it names none.
+
+    Arguments are those of :func:`.schedule.train_runs`.
+
+    Raises:
+        InputError: where there is no such cluster, it is open to anybody, a node has other code or
+            libraries, or runs are left untrained: the others are kept.
+        KeyboardInterrupt: after Ctrl-C, when every task has finished the epoch in hand.
+    """
+    with connected() as ray:
+        driver = _Driver(ray, runs, data, sizes, store, report)
+        with _interrupt_noted() as is_interrupted:
+            driver.train(is_interrupted)
+        if is_interrupted():
+            raise KeyboardInterrupt
+        driver.raise_failures()
+
+
+@contextlib.contextmanager
+def connected() -> Iterator[Any]:
+    """Ray, connected to its cluster while the block runs.
+
+    Raises:
+        InputError: see :func:`train_runs`.
+    """
+    address = os.environ.get(_ADDRESS, "").strip()
+    is_local = address in ("", "local")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else Ray warns of its change
+    if is_local:  # its ports are open to whoever has the token: nobody else
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    else:
+        _check_address(address)
+    try:
+        import ray
+    except ImportError:
+        mend = 'pip install "offset-autoencoder[ray]"'
+        raise InputError("params.yaml: executor", "ray is not installed", mend) from None
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if is_local:
+        options |= {"address": "local", "num_cpus": available_cores(), "include_dashboard": False}
+    else:
+        custom = importlib.util.find_spec(CUSTOM.name)
+        sources = [
+            Path(__file__).parents[1],
+            *((custom and custom.submodule_search_locations) or ()),
+        ]
+        modules = [str(folder) for folder in sources]
+        options |= {"address": address, "runtime_env": {"py_modules": modules}}
+    try:
+        ray.init(**options)
+    except Exception as error:  # ConnectionError, RuntimeError, AuthenticationError, of gRPC, ...
+        what = f"no connection to the cluster: {message_of(error)[:200]}"
+        mend = f"ray status says whether it runs; {_README}"
+        raise InputError(_ADDRESS if not is_local else "ray", what, mend) from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    if "://" in address or not port.isdecimal():
+        what = f"is {address!r}, expected HOST:PORT of the cluster's head, or auto"
+        mend = "join the cluster on this machine: ray start --address=HOST:PORT"
+        raise InputError(_ADDRESS, what, mend)
+    try:
+        place = host.strip("[]"), int(port)
+        with socket.create_connection(place, _CONNECT_SECONDS) as connection:
+            # Ray's own attempts take minutes. What speaks HTTP/2 begins with its settings.
+            if "RAY_USE_TLS" not in os.environ and connection.recv(4)[3:] != _SETTINGS_FRAME:
+                raise OSError("what listens there is no Ray")
+    except (OSError, OverflowError) as error:
+        mend = f"start it there: ray start --head; {_README}"
+        what = f"no cluster answers at {address}: {message_of(error)}"
+        raise InputError(_ADDRESS, what, mend) from None
+
+
+@contextlib.contextmanager
+def _interrupt_noted() -> Iterator[Callable[[], bool]]:
+    """Have Ctrl-C noted, and not raised, while the block runs; a second one is raised.
+
+    Yields:
+        Whether there was one.
+    """
+    noted = []
+
+    def note(*_: object) -> None:
+        noted.append(True)
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: bool(noted)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _Driver:
+    """The state of a training, of which this process alone writes the run store.
+
+    Public methods below :meth:`raise_failures` are called by letters of tasks.
+    """
+
+    def __init__(
+        self,
+        ray: Any,
+        runs: Sequence[IdentifiedRun],
+        data: Callable[[int], TrainingData],
+        sizes: SampleSizes,
+        store: Path,
+        report: Report,
+    ) -> None:
+        from offset_autoencoder.training import ray_arrays, ray_worker
+
+        self.ray, self.worker, self.sizes, self.store = ray, ray_worker, sizes, store
+        self.runs = {run.id: run for run in runs}
+        self.plan, self.progress = SharePlan(list(self.runs.values())), RunProgress(runs, report)
+        self.checkpoints = Checkpoints(store / CHECKPOINTS)
+        self.unfinished, self.failed = set(self.runs), dict[str, str]()
+        self.processors, self.tasks, self.shares = list[str](), set[Any](), 0
+        self.cores, self._seen, self._warned = 0.0, -_REFRESH_SECONDS, False
+        limits = [run.run.setting.train.memory_limit for run in runs]
+        self.arrays = ray_arrays.SharedArrays(data, [limit for limit in limits if limit])
+        strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+            ray.get_runtime_context().get_node_id(), soft=False
+        )
+        actor = ray.remote(num_cpus=0, scheduling_strategy=strategy)(ray_worker.Mailbox)
+        self.mailbox = actor.remote()
+        self._check_closed()
+        self._task = ray.remote(num_cpus=1, max_retries=_RETRIES)(ray_worker.train_share)
+
+    def train(self, is_interrupted: Callable[[], bool]) -> None:
+        """Train the runs, until all have ended or, after Ctrl-C, those in training have stopped."""
+        is_stopping = False
+        while self.tasks or (self.plan.waiting and not is_stopping):
+            if is_interrupted() and not is_stopping:
+                is_stopping = True
+                self.ray.get(self.mailbox.stop.remote())
+            if not is_stopping:
+                self._submit()
+            self._open_letters()
+            if self.tasks:
+                ended, _ = self.ray.wait([*self.tasks], num_returns=len(self.tasks), timeout=0)
+                for task in ended:
+                    self._end(task)
+        self._open_letters()
+
+    def raise_failures(self) -> None:
+        """Raise what kept runs from being trained, if anything did.
+
+        Raises:
+            InputErrors: a line for each run that killed its workers, and one for what is left.
+        """
+        errors = []
+        for run in [run for run in self.runs.values() if run.id in self.failed]:
+            label, host = f"{run.run.label} ({run.id[:12]})", self.failed[run.id]
+            what = f"killed its worker {self.worker.MOST_DEATHS} times, the last on node {host}"
+            errors.append(InputError(label, what, "the other runs are kept; is memory enough?"))
+        if self.unfinished:
+            what = f"{len(self.unfinished)} runs are not trained, as workers or nodes went away "
+            mend = "finished runs are kept: run the command again"
+            errors.append(InputError("ray", f"{what}{_RETRIES + 1} times", mend))
+        if errors:
+            raise InputErrors(errors)
+
+    def count(self, epochs: dict[str, int]) -> None:
+        """Count epochs trained, by id."""
+        self.progress.count(epochs)
+
+    def checkpoint(self, run_id: str, content: bytes) -> None:
+        """Keep a checkpoint, from which this training or the next goes on."""
+        if run_id in self.unfinished:
+            with atomic_write(self._checkpoint(run_id)) as stream:
+                stream.write(content)
+
+    def finish(self, run_id: str, files: dict[str, bytes], seconds: float) -> None:
+        """Keep a run."""
+        write_files(self.store / run_id, files)
+        self.checkpoints.remove(run_id)
+        if run_id in self.unfinished:
+            self.unfinished.remove(run_id)
+            self.plan.measure(self.runs[run_id], seconds)
+            self.progress.end(run_id)
+
+    def fail(self, run_id: str, host: str) -> None:
+        """Give up a run that killed its workers, the last on this node."""
+        self.failed[run_id] = host
+        self.unfinished.discard(run_id)
+        self.progress.end(run_id)
+
+    def processor(self, host: str, fingerprint: str) -> None:
+        """Warn of a processor that rounds otherwise than the first one."""
+        if fingerprint not in self.processors:
+            self.processors.append(fingerprint)
+            if len(self.processors) > 1:
+                what = "rounds otherwise: its runs may differ from others in the last digits"
+                _warn(f"the processor of node {host} {what} (processor in spec.json says whose)")
+
+    def chunk(self, digest: str, index: int) -> None:
+        """Send a chunk of an array that nodes keep in a file."""
+        self.mailbox.give_chunk.remote(digest, index, [self.arrays.chunk(digest, index)])
+
+    def _open_letters(self) -> None:
+        for method, arguments in self.ray.get(self.mailbox.take.remote()):
+            getattr(self, method)(*arguments)
+
+    def _submit(self) -> None:
+        now = time.monotonic()
+        if now - self._seen >= _REFRESH_SECONDS:  # nodes come and go
+            self.cores, self._seen = self.ray.cluster_resources().get("CPU", 0.0), now
+            if not self.cores and not self._warned:
+                _warn("the cluster has no cores: the training waits for a node that has")
+                self._warned = True
+        while self.plan.waiting and len(self.tasks) < self.cores + _WAITING_SHARES:
+            runs = self.plan.next_share(self.cores)
+            data = self.arrays.of(runs, varies=self.sizes.varies)
+            states = {r.id: self._checkpoint(r.id) for r in runs}
+            checkpoints = {id: path.read_bytes() for id, path in states.items() if path.exists()}
+            self.shares += 1
+            share = self.worker.Share(self.shares, runs, data, self.sizes, checkpoints)
+            self.tasks.add(self._task.remote(share, self.mailbox))
+
+    def _end(self, task: Any) -> None:
+        """Take note of the end of a task.
+
+        Raises:
+            InputError: bad input that it met.
+            Exception: whatever else it raised. That its workers went away is seen by its runs.
+        """
+        self.tasks.remove(task)
+        errors = self.ray.exceptions
+        try:
+            bad_input = self.ray.get(task)
+        except errors.RayTaskError as error:
+            raise getattr(error, "cause", None) or error from error
+        except (errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError):
+            return
+        except errors.RayError as error:
+            raise InputError("ray", message_of(error)[:300], _README) from error
+        if bad_input is not None:
+            raise InputError(*bad_input)
+
+    def _checkpoint(self, run_id: str) -> Path:
+        return self.store / CHECKPOINTS / f"{run_id}.npz"
+
+    def _check_closed(self) -> None:
+        """Refuse a cluster that anybody who reaches its ports can use.
+
+        Raises:
+            InputError: where it has no token, and a node that is not on loopback.
+        """
+        hosts = [node["NodeManagerAddress"] for node in self.ray.nodes() if node["Alive"]]
+        outer = [host for host in hosts if not ipaddress.ip_address(host).is_loopback]
+        if outer and self.ray.get(self.mailbox.auth_mode.remote()) != "token":
+            what = f"the cluster has no token: who reaches {outer[0]} can run code on its nodes"
+            mend = f"start it, and this, with RAY_AUTH_MODE=token and a token; {_README}"
+            raise InputError(_ADDRESS, what, mend)
+
+
+class SharePlan:
+    """Runs that wait, cut into shares of about :data:`SHARE_SECONDS` as cores become free.
+
+    What a run takes is told by those of its architecture that have ended. Before any has, a share
+    is one run; an architecture of which none has ended is taken for the slowest of the others.
+
+    Attributes:
+        waiting: Runs in no share yet: those of an architecture one after the other, by seed.
+    """
+
+    def __init__(self, runs: Sequence[IdentifiedRun]) -> None:
+        keys = {key: index for index, key in enumerate(dict.fromkeys(map(_architecture, runs)))}
+        self.waiting = deque(sorted(runs, key=lambda r: (keys[_architecture(r)], r.run.seed)))
+        self._epochs = sum(run.run.setting.train.epochs for run in runs)  # of those that wait
+        self._measured: dict[str, tuple[float, int]] = {}  # seconds, and epochs at most
+
+    def measure(self, run: IdentifiedRun, seconds: float) -> None:
+        """Learn what a run took."""
+        total, epochs = self._measured.get(_architecture(run), (0.0, 0))
+        epochs += run.run.setting.train.epochs
+        self._measured[_architecture(run)] = total + seconds, epochs
+
+    def next_share(self, cores: float) -> list[IdentifiedRun]:
+        """The next runs: at least one, and fewer at the end, so that all cores end together."""
+        rates = {key: seconds / epochs for key, (seconds, epochs) in self._measured.items()}
+        if not rates:
+            return [self._take()]
+        slowest = max(rates.values())
+        mean = sum(rates.values()) / len(rates)
+        left = mean * self._epochs / (2 * max(1.0, cores))
+        room = min(SHARE_SECONDS, max(_LEAST_SECONDS, left))
+        runs: list[IdentifiedRun] = []
+        while self.waiting and (room > 0 or not runs):
+            runs.append(run := self._take())
+            room -= rates.get(_architecture(run), slowest) * run.run.setting.train.epochs
+        return runs
+
+    def _take(self) -> IdentifiedRun:
+        run = self.waiting.popleft()
+        self._epochs -= run.run.setting.train.epochs
+        return run
+
+
+def _architecture(run: IdentifiedRun) -> str:
+    return run.spec.architecture.key
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr, flush=True)
