@@ -1,12 +1,14 @@
 """Epoch time per run of a population on one device, beside what else trains there.
 
-    python -m benchmarks.gpu [--runs 1 10 60 300] [--samples 60000] [--hidden 128] [--filters 16 32]
-                             [--epochs 3] [--peers jax keras_fit ...] [--mnist FILE.npz] [--json FILE]
+    python -m benchmarks.gpu [--runs 1 10 60 300] [--samples 60000] [--hidden 128]
+                             [--filters 16 32] [--epochs 3] [--peers jax keras_fit ...]
+                             [--mnist FILE.npz] [--json FILE]
 
 MNIST's shape, latent 32, batch 128, offsets, Adam, binary cross-entropy; a dense network and a
-convolutional one. ``jax`` is the engine on JAX's device, ``keras_fit`` Keras's own ``fit`` there (one
-run, JAX backend), ``torch`` a plain loop where PyTorch is installed (one run), ``cpu`` the compiled loop
-on the cores of the machine, ``products`` the bare matrix products of all runs in one program of JAX.
+convolutional one. ``jax`` is the engine on JAX's device, ``keras_fit`` Keras's own ``fit`` there
+(one run, JAX backend), ``torch`` a plain loop where PyTorch is installed (one run), ``cpu`` the
+compiled loop on the machine's cores, ``products`` the bare matrix products of all runs in one
+program of JAX.
 
 It needs JAX, Keras, Numba, pydantic and this checkout: TensorFlow is never imported.
 """

@@ -11,9 +11,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 # JAX, Keras, Numba and pydantic, and what these need themselves.
-INSTALLED = """jax jaxlib ml_dtypes opt_einsum scipy numpy keras absl rich namex h5py optree packaging
-markdown_it mdurl pygments numba llvmlite pydantic pydantic_core annotated_types typing_extensions
-typing_inspection offset_autoencoder benchmarks"""
+INSTALLED = """jax jaxlib ml_dtypes opt_einsum scipy numpy keras absl rich namex h5py optree
+packaging markdown_it mdurl pygments numba llvmlite pydantic pydantic_core annotated_types
+typing_extensions typing_inspection offset_autoencoder benchmarks"""
 PROGRAM = """
 import runpy, sys
 
