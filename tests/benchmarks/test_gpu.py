@@ -16,14 +16,16 @@ packaging markdown_it mdurl pygments numba llvmlite pydantic pydantic_core annot
 typing_extensions typing_inspection offset_autoencoder benchmarks"""
 PROGRAM = """
 import runpy, sys
+from importlib.machinery import PathFinder
 
 class OnlyThese:
     def find_spec(self, name, path=None, target=None):
         if path is None and name not in installed and not name.startswith("_"):
-            raise ModuleNotFoundError(name, name=name)
+            return None
+        return PathFinder.find_spec(name, path, target)
 
 installed = {*sys.argv.pop(1).split(), *sys.stdlib_module_names}
-sys.meta_path.insert(0, OnlyThese())
+sys.meta_path[sys.meta_path.index(PathFinder)] = OnlyThese()
 runpy.run_module("benchmarks.gpu", run_name="__main__")
 """
 
