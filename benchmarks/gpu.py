@@ -50,6 +50,7 @@ def _stand_ins() -> None:
     if importlib.util.find_spec("threadpoolctl") is None:
         os.environ["OPENBLAS_NUM_THREADS"] = "1"  # what it would see to
     _stand_in("threadpoolctl", threadpool_limits=lambda *_, **__: contextlib.nullcontext())
+    _stand_in("filelock", FileLock=lambda *_, **__: contextlib.nullcontext())
     _stand_in("joblib", cpu_count=lambda: len(os.sched_getaffinity(0)))
     if importlib.util.find_spec("ruamel") is None:
         _stand_in("ruamel")
