@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -162,9 +163,26 @@ def test_the_page_stands_by_itself(result: Result, tmp_path: Path) -> None:
     assert 'sandbox="allow-scripts"' in shown
 
 
-def test_mlflow_is_not_imported(result: Result) -> None:
-    # Of this process, unless another file's tests did.
-    assert "mlflow" not in sys.modules or "tests/tracking" in " ".join(sys.argv)
+def test_a_notebook_displays_the_page_and_a_script_opens_the_browser(
+    result: Result, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened: list[Any] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    result.show()
+    path = Path(capsys.readouterr().out.strip())
+    assert opened == [path.as_uri()]
+    assert path.read_text() == result.page
+
+    class ZMQInteractiveShell:  # by whose name Rich knows a notebook
+        pass
+
+    shown: list[Any] = []
+    display = SimpleNamespace(display=shown.append)
+    monkeypatch.setattr("builtins.get_ipython", ZMQInteractiveShell, raising=False)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(display=display))
+    result.show()
+    assert shown == [result]
+    assert len(opened) == 1
 
 
 FRAME = pd.DataFrame(X, columns=list("abcdef"), index=[f"s{i:02}" for i in range(60)])
@@ -179,6 +197,11 @@ FRAME = pd.DataFrame(X, columns=list("abcdef"), index=[f"s{i:02}" for i in range
         (pd.DataFrame(X), pd.DataFrame(MINE).sample(frac=1, random_state=1), {}),
         (X, lambda x: x[:, :3], {"ids": np.arange(60)[::-1].copy()}),
         (X - 0.5, MINE, {"seeds": np.int64(3)}),
+        (
+            {"train": FRAME[:40], "test": FRAME[40:]},
+            pd.DataFrame(MINE, index=FRAME.index).sample(frac=1, random_state=1),
+            {},
+        ),
         (
             {"train": X[:40], "test": X[40:]},
             {"train": MINE[:40], "test": MINE[40:]},
@@ -196,6 +219,8 @@ def test_arrays_and_frames_go_through_to_the_training(
     with stopped_before(train), pytest.raises(KeyboardInterrupt):
         compare(x, {"mine": vectors}, folder=tmp_path / "f", **options)
     table = np.load(tmp_path / "f" / "data" / "offsets" / "mine" / "train.npy")
+    if isinstance(x, dict) and isinstance(x["train"], pd.DataFrame):
+        x = pd.concat([*x.values()])
     whole = np.concatenate([*x.values()]) if isinstance(x, dict) else np.asarray(x)[:, :6]
     prepared = np.load(tmp_path / "f" / "data" / "prepared" / "train" / "ids.npy")
     own = vectors(whole) if callable(vectors) else vectors

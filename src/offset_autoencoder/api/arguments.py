@@ -94,7 +94,9 @@ class Arguments:
         for role, value in roles.items():
             if value is not None:
                 data[role] = value
-        frame_ids = None if samples is None or "id" in data else _ids_of_index(samples)
+        frame_ids = (
+            None if samples is None or "id" in data else _ids_of_index(data["path"], samples)
+        )
         if frame_ids is not None:
             data["id"] = frame_ids
         for section, keys in (("data", ("label", "id", "split")), ("split", ("group", "order"))):
@@ -355,14 +357,13 @@ def _names(argument: str, values: Any) -> NDArray[Any]:
     return array
 
 
-def _ids_of_index(samples: Sequence[Any]) -> Any:
-    """The indices of frames, where they are more than the numbers of rows."""
+def _ids_of_index(path: Any, samples: Sequence[Any]) -> Any:
+    """The indices of frames, by split where there are several; None: they number the rows."""
     frames = [part for part in samples if isinstance(part, pd.DataFrame)]
-    if not frames or all(frame.index.equals(pd.RangeIndex(len(frame))) for frame in frames):
+    if len(frames) < len(samples) or all(f.index.equals(pd.RangeIndex(len(f))) for f in frames):
         return None
-    if len(frames) == 1 and len(samples) == 1:
-        return np.asarray(frames[0].index)
-    return None
+    ids = [np.asarray(frame.index) for frame in frames]
+    return dict(zip(path, ids, strict=True)) if isinstance(path, dict) else ids[0]
 
 
 def _vectors(argument: str, value: Any) -> NDArray[Any]:
