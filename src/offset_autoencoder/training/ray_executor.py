@@ -34,6 +34,7 @@ SHARE_SECONDS = 10.0
 _LEAST_SECONDS = 2.5  # of the last shares, which are smaller so that all cores end together
 _WAITING_SHARES = 2  # tasks beyond the number of cores, so that none waits for the driver
 _RETRIES = 30  # of a task whose worker or node goes away
+_POLL_SECONDS = 0.1
 _REFRESH_SECONDS = 1.0
 _CONNECT_SECONDS = 10.0
 _SETTINGS_FRAME = b"\4"
@@ -193,6 +194,7 @@ class _Driver:
                 self.ray.get(self.mailbox.stop.remote())
             if not is_stopping:
                 self._submit()
+            time.sleep(_POLL_SECONDS)
             self._open_letters()
             if self.tasks:
                 ended, _ = self.ray.wait([*self.tasks], num_returns=len(self.tasks), timeout=0)
