@@ -5,34 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import tempfile
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from offset_autoencoder.errors import InputError
-
-
-@contextlib.contextmanager
-def _native_messages_held() -> Iterator[None]:
-    """Hold what native code writes to stderr; show it only where the block fails.
-
-    TensorFlow's libraries log while they are loaded, before any log level is read.
-    """
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as held:
-        stderr = os.dup(2)
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(stderr, held.read())
-            raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(stderr, 2)
-            os.close(stderr)
+from offset_autoencoder.errors import InputError, native_messages_held
 
 
 def _set_own_config() -> None:
@@ -48,7 +25,7 @@ def _set_own_config() -> None:
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 try:
-    with _native_messages_held():
+    with native_messages_held():
         import keras
         import tensorflow as tf
 except Exception as error:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from offset_autoencoder.cores import available_cores
-from offset_autoencoder.errors import InputError, InputErrors, message_of
+from offset_autoencoder.errors import InputError, InputErrors, message_of, native_messages_held
 from offset_autoencoder.io.files import atomic_write
 from offset_autoencoder.paths import CUSTOM
 from offset_autoencoder.runs.files import CHECKPOINTS, Checkpoints, write_files
@@ -100,10 +100,11 @@ def connected() -> Iterator[Any]:
         modules = [str(folder) for folder in sources]
         options |= {"address": address, "runtime_env": {"py_modules": modules}}
     try:
-        ray.init(**options)
+        with native_messages_held(shows_after_failure=False):  # what matters is raised, too
+            ray.init(**options)
     except Exception as error:  # ConnectionError, RuntimeError, AuthenticationError, of gRPC, ...
         what = f"no connection to the cluster: {message_of(error)[:200]}"
-        mend = f"ray status says whether it runs; {_README}"
+        mend = f"is it running, with the token that this has? ray status says so; {_README}"
         raise InputError(_ADDRESS if not is_local else "ray", what, mend) from error
     try:
         yield ray
