@@ -1,10 +1,11 @@
-"""Cost of a process: wall time and CPU time, its own children included."""
+"""Cost of a process: wall time, CPU time and memory, its own children included."""
 
 from __future__ import annotations
 
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,12 +25,14 @@ class Spent:
     Attributes:
         wall: Seconds from its start to its end.
         cpu: Seconds of processor time, in user code and in the kernel, over all its threads.
+        memory: Bytes that its largest process held at most.
         output: What it wrote to stdout.
         errors: What it wrote to stderr.
     """
 
     wall: float
     cpu: float
+    memory: int
     output: str
     errors: str
 
@@ -56,7 +59,8 @@ def run(command: Sequence[str], folder: Path, environment: Mapping[str, str]) ->
         texts = [_text(stream) for stream in (output, errors)]
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{''.join(texts)[-2000:]}")
-    return Spent(wall, usage.ru_utime + usage.ru_stime, *texts)
+    in_bytes = 1 if sys.platform == "darwin" else 1024
+    return Spent(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * in_bytes, *texts)
 
 
 def in_turns(cases: Mapping[str, Callable[[], T]], repeats: int) -> dict[str, list[T]]:

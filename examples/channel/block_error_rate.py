@@ -12,7 +12,6 @@ from channel.picture import draw_block_error_rate
 from channel.results import Measured, best_of
 from channel.tables import metrics_of, print_tables, rows_of
 from channel.theory import maximum_likelihood, theory_of
-from offset_autoencoder import load_run
 from offset_autoencoder.config import Run, load_params
 from offset_autoencoder.errors import run_command
 from offset_autoencoder.io.files import write_json
@@ -21,6 +20,7 @@ from offset_autoencoder.offsets.table import folder_of
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, REPORTS
 from offset_autoencoder.reporting.terminal import progress
 from offset_autoencoder.runs.files import read_saved_run
+from offset_autoencoder.runs.load import open_model
 from offset_autoencoder.runs.store import read_index, runs_folder
 
 EBN0_DB = tuple(range(-2, 7))
@@ -76,7 +76,8 @@ def main() -> None:
 
 def link_of(run_id: str, run: Run) -> Link:
     """A run as a transmitter and a receiver."""
-    model, setting = load_run(run_id), run.setting
+    model = open_model(runs_folder(MODELS) / run_id, scales_offset=False)
+    setting = run.setting
     latent_dim, offset = setting.network.latent_dim, setting.spec.offset
     interfere = no_interference(latent_dim)
     if offset is not None:

@@ -82,6 +82,7 @@ class InputErrors(InputError):
 
     def __init__(self, errors: Sequence[InputError]) -> None:
         super().__init__(errors[0].where, errors[0].what, errors[0].hint)
+        self.errors = tuple(errors)
         self.args = ("\n".join(map(str, errors)),)
 
 

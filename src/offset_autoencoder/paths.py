@@ -89,6 +89,12 @@ def run_store() -> Path:
     return project_root() / Path(os.environ.get(RUNS) or ".runs").expanduser()
 
 
+def user_cache() -> Path:
+    """Folder of the user's cache that is this program's."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "offset-autoencoder"
+
+
 def copy_into_clone(folder: Path) -> None:
     """Copy into a temporary clone the user's files that the project has and the clone lacks.
 

@@ -110,9 +110,13 @@ def test_damage_is_a_line_or_changes_nothing(
         ends["a line" if found is None else "as before"] += 1
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(evaluated / path, path)
-        if name == "publish":  # what the reports say now, which have no digest
-            found = found and _end(name)
-        assert found in (None, expected[name]), (name, path, how)
+        if name == "publish":  # it published what the damaged reports say, or a part
+            mended = _end(name) and _end(name)
+            found = found and mended
+        # Tables without a digest are listed as they are.
+        is_listed = path.parts[0] == "reports" or path == MODELS / "index.csv"
+        if not (is_listed and name in ("runs", "show")):
+            assert found in (None, expected[name]), (name, path, how)
     assert all(contents(folder) == contents(evaluated / folder) for folder in READ)
     assert min(ends.values()) > EXAMPLES // 20
     with capsys.disabled():

@@ -11,8 +11,8 @@ import pytest
 from offset_autoencoder.config.offset_kinds import EncoderOffset
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import write_npz
-from offset_autoencoder.models.autoencoder import build_autoencoder
 from offset_autoencoder.models.backend import keras
+from offset_autoencoder.models.building import build_autoencoder
 from offset_autoencoder.offsets import encoder
 from offset_autoencoder.offsets.kind import Float32, Samples, State, Training
 

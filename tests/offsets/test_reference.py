@@ -8,7 +8,7 @@ from sklearn.decomposition import PCA
 
 from offset_autoencoder.config.offset_kinds import EncoderOffset
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.models.autoencoder import build_autoencoder
+from offset_autoencoder.models.building import build_autoencoder
 from offset_autoencoder.offsets.kind import Float32, State, Training
 from offset_autoencoder.offsets.reference import fit_reference_state
 

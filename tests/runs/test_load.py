@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import read_json, read_npz, write_json, write_npz
 from offset_autoencoder.models.backend import keras
 from offset_autoencoder.runs.files import TrainedRun, write_run
-from offset_autoencoder.runs.load import find_run, load_run
+from offset_autoencoder.runs.load import find_run, load_run, open_model
 from offset_autoencoder.runs.spec import IdentifiedRun
 
 X = np.random.default_rng(0).random((5, 6), dtype=np.float32)
@@ -139,6 +140,23 @@ def test_damaged_weights_are_one_line(models: Path, runs: list[IdentifiedRun]) -
     path.unlink()
     with pytest.raises(InputError, match=r"weights\.npz: no such file"):
         load_run(runs[0].id, models)
+
+
+def test_the_factor_of_the_offset_is_in_the_model(
+    models: Path, runs: list[IdentifiedRun], trained: TrainedRun, tmp_path: Path
+) -> None:
+    spec = dataclasses.replace(runs[0].spec, offset_factor=4.0)
+    names = list(read_npz(models / "runs" / runs[0].id / "weights.npz"))
+    write_run(models / "runs" / spec.id, spec, trained, names)
+    model = load_run(spec.id, models)
+    expected = reconstruct(trained.weights or [], 4 * OFFSET)
+    output = np.asarray(model({"x": X, "offset": OFFSET}))
+    np.testing.assert_allclose(output, expected, rtol=1e-4)
+    model.save(tmp_path / "run.keras")
+    again = keras.saving.load_model(tmp_path / "run.keras", safe_mode=True)
+    np.testing.assert_array_equal(again({"x": X, "offset": OFFSET}), output)
+    added = open_model(models / "runs" / spec.id, scales_offset=False)
+    np.testing.assert_allclose(added({"x": X, "offset": 4 * OFFSET}), output, rtol=1e-5)
 
 
 def test_noise_is_active_in_training_only(

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from tests.small_params import small_params
 
+import offset_autoencoder
 from offset_autoencoder.config.offset_kinds import OFFSETS as KINDS
 from offset_autoencoder.config.registries import ENGINES
 from offset_autoencoder.config.schema import EXECUTORS
@@ -55,6 +56,7 @@ LAYERS = (
     ("reporting",),
     ("tracking",),
     ("stages",),
+    ("api",),
     ("cli",),
 )
 
@@ -336,6 +338,9 @@ def test_only_tracking_knows_mlflow(import_graph: Any) -> None:
         follows = {f"{PACKAGE}.tracking", f"{PACKAGE}.tracking.following"}
         tracking = {name for name in reached if name.startswith(f"{PACKAGE}.tracking")}
         assert tracking == (follows if stage == "train" else set())
+    of_python = {f"{PACKAGE}.{home}" for home in vars(offset_autoencoder)["_HOMES"].values()}
+    reached = import_graph.reached(*of_python)
+    assert {name for name in reached if name.startswith(f"{PACKAGE}.tracking")} == follows
 
 
 def test_publishing_needs_no_tensorflow(import_graph: Any) -> None:

@@ -69,6 +69,11 @@ class Data(values.Section):
     an array (npz, hdf5) or a file of their own; ``path`` is relative to ``data/raw``.
 
     Attributes:
+        source: The data: scikit-learn's digits, a data set of Keras, or files.
+        path: File in ``data/raw``, or a file per split.
+        label: Column, array or file of the labels; None: there are none.
+        id: Column, array or file of the samples' ids; None: their row numbers.
+        split: Column that says train, validation (or val) or test.
         features: Columns, or the array of npz and hdf5; or an array per split.
         exclude: Columns that are no features.
         header: Whether the first line of a csv names its columns, which without one are named
@@ -142,6 +147,10 @@ class Split(values.Section):
     """``split:``, the shares cut off where the data set does not bring its own splits.
 
     Attributes:
+        validation: Share of the samples in the validation split.
+        test: Share of the samples in the test split.
+        seed: Seed of the assignment.
+        stratify: Whether each split gets the same share of each class, where there are labels.
         vary: Whether the runs of each seed have a split of their own (Bouthillier et al. 2021,
             Accounting for Variance in Machine Learning Benchmarks). None: they have where the data
             bring no test split, the training split is within every ``train.memory_limit``, and

@@ -39,6 +39,9 @@ class OffsetSection(values.Section):
     user's own function, and ``loss`` that of an autoencoder fitted on the samples.
 
     Attributes:
+        path: File in ``data/raw``, or a file per split.
+        function: Function of the user's, as ``module:name``, below ``src``.
+        seed: Seed of what is drawn.
         needs: What must be given beside a new sample's x for its vector to be known.
         trains: Whether fitting trains a network, so that the vectors depend on the trainer's code.
         user_code: Whether the vectors depend on the user's ``src/custom``.
@@ -109,7 +112,11 @@ class RandomProjectionOffset(OffsetSection):
 
 
 class PcaOffset(OffsetSection):
-    """The first principal components of the sample."""
+    """The first principal components of the sample.
+
+    Attributes:
+        whiten: Whether each component is divided by its standard deviation.
+    """
 
     shares = ("offsets.linear",)
     kind: Literal["pca"] = "pca"
@@ -121,7 +128,11 @@ class PcaOffset(OffsetSection):
 
 
 class ClassCodeOffset(OffsetSection):
-    """One vector per label; ``random`` suits any latent dim, the others have theirs."""
+    """One vector per label; ``random`` suits any latent dim, the others have theirs.
+
+    Attributes:
+        code: The vectors: drawn, or those of a code with a vector per class.
+    """
 
     needs = "labels"
     kind: Literal["class_code"] = "class_code"
@@ -152,7 +163,12 @@ class ClassCodeOffset(OffsetSection):
 
 
 class KmeansOffset(OffsetSection):
-    """One vector per cluster of the training split: drawn, or the centroids' own PCA."""
+    """One vector per cluster of the training split: drawn, or the centroids' own PCA.
+
+    Attributes:
+        n_clusters: Clusters.
+        vectors: Whether the vectors are drawn, or the principal components of the centroids.
+    """
 
     shares = ("offsets.linear",)
     kind: Literal["kmeans"] = "kmeans"
@@ -172,8 +188,11 @@ class KmeansOffset(OffsetSection):
 class InterferenceOffset(OffsetSection):
     """A known signal that depends on the sample's id alone.
 
-    ``frequency`` is in cycles per coordinate and ``phase`` in radians, both of the sinusoid;
-    ``points`` is the constellation's alphabet and ``seed`` draws from it.
+    Attributes:
+        signal: A sinusoid along the coordinates, or symbols of a constellation.
+        frequency: Of the sinusoid, in cycles per coordinate.
+        phase: Of the sinusoid, in radians.
+        points: Alphabet of the constellation, from which ``seed`` draws.
     """
 
     needs = "ids"
@@ -197,7 +216,16 @@ class Reference(OffsetSection):
     """The autoencoder that an offset fits for itself; keys as in ``network:`` and ``train:``.
 
     Attributes:
+        hidden: Widths of the encoder's hidden layers; the decoder has them in reverse.
+        activation: Activation of the hidden layers.
+        output: Activation of the reconstruction.
         loss: Where it is not given, that of ``network:``, and so is the output.
+        normalize: Whether each code has norm 1.
+        epochs: Epochs, at most.
+        batch_size: Samples per step.
+        learning_rate: Learning rate.
+        patience: Epochs without a lower validation loss after which the fit stops.
+        seed: Seed of initial weights and batches.
     """
 
     trains = True
@@ -245,7 +273,9 @@ class Reference(OffsetSection):
 class EncoderOffset(Reference):
     """The code of a reference autoencoder: fitted here, or a layer of the user's own model.
 
-    ``path`` is a ``.keras`` file relative to ``data/raw``.
+    Attributes:
+        path: A ``.keras`` file in ``data/raw``; None: an autoencoder is fitted.
+        layer: The layer of that model whose output is the code.
     """
 
     kind: Literal["encoder"] = "encoder"
@@ -268,8 +298,11 @@ class EncoderOffset(Reference):
 class AdversarialOffset(Reference):
     """The direction that most hurts a reference autoencoder, sample by sample.
 
-    ``radius`` is the root mean square per coordinate at which it is sought, ``step`` the length
-    of a step on the unit sphere.
+    Attributes:
+        radius: Root mean square per coordinate at which the direction is sought.
+        steps: Steps of the search.
+        step: Length of a step on the unit sphere.
+        restarts: Searches from different starts, of which the best is kept.
     """
 
     kind: Literal["adversarial"] = "adversarial"
@@ -282,7 +315,12 @@ class AdversarialOffset(Reference):
 class FileOffset(OffsetSection):
     """The user's own table, aligned by row or, where ``id`` is given, by id.
 
-    ``header`` and ``complex`` are as in :class:`.config.data_schema.Data`.
+    Attributes:
+        array: Array of an npz or hdf5 file, or an array per split.
+        columns: Columns of a csv or parquet file; None: all but the id.
+        id: Column, array or file of ids, by which the vectors are matched; None: by row.
+        header: Whether the first line of a csv names its columns, as in ``data:``.
+        complex: What becomes of complex numbers, as in ``data:``.
     """
 
     needs = "offset"

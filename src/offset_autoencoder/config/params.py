@@ -192,7 +192,7 @@ def parse_params(document: Mapping[str, Any], origin: str = "params.yaml") -> Pa
     split = values.validate_section(Split, places["split"], sections["split"])
     where, network = places["offsets"], sections["network"]
     offsets = {
-        _check_name(where, name): _offset(f"{where}.{name}", value, network)
+        check_name(where, name): _offset(f"{where}.{name}", value, network)
         for name, value in sections["offsets"].items()
     }
     _check_case(where, offsets)
@@ -222,10 +222,15 @@ def _seeds(where: str, value: Any) -> tuple[int, ...]:
     return tuple(seeds)
 
 
-def _check_name(where: str, name: str) -> str:
+def check_name(section: str, name: str, where: str = "") -> str:
+    """The name of an offset or a model that stands in a section.
+
+    Raises:
+        InputError: at ``where``, by default the name's place in the section, where it is none.
+    """
     if len(name) > values.MAX_NAME or not re.fullmatch(values.NAME_PATTERN, name):
         what = "a name is a letter, then letters, digits, '_' or '-', at most 64"
-        raise InputError(f"{where}.{name}", what)
+        raise InputError(where or f"{section}.{name}", what)
     return name
 
 
@@ -266,7 +271,7 @@ def _expand_models(
         shared_places |= {key: f"{section_places[section]}.{key}" for key in sections[section]}
     settings: list[Setting] = []
     for name, value in sections["models"].items():
-        where = f"{section_places['models']}.{_check_name(section_places['models'], name)}"
+        where = f"{section_places['models']}.{check_name(section_places['models'], name)}"
         own = values.as_mapping(where, value)
         values.check_keys(where, own, Model, Network, Train)
         places = shared_places | {key: f"{where}.{key}" for key in own}

@@ -132,7 +132,15 @@ class Network(values.Section):
     is the sum over them that its definition asks for.
 
     Attributes:
+        kind: Kind of encoder and decoder.
+        latent_dim: Length of the code.
+        hidden: Widths of the encoder's hidden layers; the decoder has them in reverse.
+        filters: Numbers of filters of the convolutions.
+        kernel_size: Side of each convolution's kernel.
+        cell: Recurrent cell.
+        activation: Activation of the hidden layers.
         output: Activation of the reconstruction.
+        loss: Loss of the reconstruction.
         normalize: Norm of the code. ``unit``: each code has norm 1. ``power``: the mean of the
             squared norm is 1, over the batch in training and over batches of late afterwards
             (:class:`.models.layers.PowerNorm`). ``none``: as it comes. True and False are older
@@ -190,6 +198,11 @@ class Train(values.Section):
     """``train:``, how a run is trained. ``patience: null`` trains every epoch.
 
     Attributes:
+        epochs: Epochs, at most.
+        batch_size: Samples per step.
+        optimizer: Optimizer, by Keras's name.
+        learning_rate: Learning rate of the first step.
+        schedule_end: Factor of the learning rate at the last step of the last of ``epochs``.
         patience: Epochs without a lower validation loss after which a run stops.
         schedule: How the learning rate falls, by the name of a schedule of Keras, from
             ``learning_rate`` at the first step to ``schedule_end`` times that at the last step of
@@ -300,6 +313,8 @@ class Tracking(values.Section):
     """``tracking:``, the MLflow experiment. ``uri: null`` honours MLFLOW_TRACKING_URI.
 
     Attributes:
+        experiment: Name of the experiment in MLflow.
+        uri: Store; None: that of MLFLOW_TRACKING_URI, else ``mlflow.db`` at the project's root.
         models: Which runs are logged as models that can be served: of each model the best on the
             validation split, all or none.
         registered_model: The registered model whose alias ``champion`` the best of them gets;

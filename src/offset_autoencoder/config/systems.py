@@ -235,6 +235,15 @@ class Model(values.Section):
             encoder with as many parameters as the model ``match``. ``vae``: a variational
             autoencoder. ``function``: the user's own, ``module:callable``.
         offset: A name under ``offsets:``; null adds none.
+        rms: Root mean square per coordinate that the offset is scaled to; null: as it came.
+        stddev: Standard deviation of Gaussian noise per coordinate, or a range of it.
+        ebn0_db: Eb/N0 of a channel in decibels, in the place of ``stddev``, or a range of it.
+        bits: Bits that a code carries, for ``ebn0_db``.
+        frozen: Whether the second encoder of ``two_encoder`` stays at its initial weights.
+        encoders: Encoders of an ``ensemble``.
+        combine: What an ``ensemble`` makes of its codes.
+        match: Model whose number of parameters ``wide`` takes.
+        function: Function of the user's that builds the model, as ``module:name``.
         second_hidden: Hidden widths of the second encoder; null: those of the first.
         second_activation: Its activation; null: that of the first.
         beta: Weight of the VAE's KL divergence; 1 is the evidence lower bound, whatever the

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Collection, Iterable, Mapping
 from importlib.metadata import entry_points
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -93,7 +93,7 @@ def member_of(names: Collection[str]) -> BeforeValidator:
             raise PydanticKnownError("literal_error", {"expected": expected})
         return value
 
-    return BeforeValidator(check)
+    return BeforeValidator(check, json_schema_input_type=Literal.__getitem__(tuple(names)))
 
 
 def norm_of_bool(value: Any) -> Any:

@@ -126,7 +126,7 @@ def run_offsets(folder: Path, samples: Mapping[SplitName, int], seed: int | None
 
 
 @dataclass(frozen=True)
-class _Open:
+class OpenRun:
     """A run that is open for inference, and all that its evaluation needs.
 
     ``encoded`` are the rows of :attr:`EvaluationSamples.rows`; ``guests`` are by id the offsets of
@@ -163,7 +163,7 @@ def evaluate_runs(
     _ = samples.targets, samples.variances  # computed once, before threads ask for them
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(cores) as pool:
         for run_id, opened in _opened_runs(runs, offsets, samples, evaluate):
-            waiting.append((run_id, pool.submit(_evaluate, samples, evaluate, opened)))
+            waiting.append((run_id, pool.submit(evaluate_open_run, samples, evaluate, opened)))
             if not opened.inference.stays_open:
                 waiting[-1][1].result()
             while len(waiting) > cores:
@@ -178,7 +178,7 @@ def _opened_runs(
     offsets: Offsets,
     samples: EvaluationSamples,
     evaluate: Evaluate,
-) -> Iterator[tuple[str, _Open]]:
+) -> Iterator[tuple[str, OpenRun]]:
     plain_codes: dict[str, Array] = {}
     controls = match_controls(
         {name: run for name, (run, _) in runs.items()}, _adds(offsets, samples)
@@ -201,7 +201,7 @@ def _opened_runs(
         guests = {guest: handed[guest] for guest in controls.guests.get(run_id, ())}
         references = controls.references[run_id]
         codes = encoded, plain_code
-        yield run_id, _Open(run.seed, trained, inference, own, *codes, references, guests)
+        yield run_id, OpenRun(run.seed, trained, inference, own, *codes, references, guests)
 
 
 def _adds(offsets: Offsets, samples: EvaluationSamples) -> Callable[[Run], bool]:
@@ -257,7 +257,10 @@ def _handed_offsets(
     return handed
 
 
-def _evaluate(samples: EvaluationSamples, evaluate: Evaluate, opened: _Open) -> RunEvaluation:
+def evaluate_open_run(
+    samples: EvaluationSamples, evaluate: Evaluate, opened: OpenRun
+) -> RunEvaluation:
+    """Everything measured of a run that is open for inference."""
     run, inference, encoded = opened.trained, opened.inference, opened.encoded
     splits = {
         name: SplitInference(
@@ -296,7 +299,7 @@ def _evaluate(samples: EvaluationSamples, evaluate: Evaluate, opened: _Open) -> 
 def _of_some(
     samples: EvaluationSamples,
     evaluate: Evaluate,
-    opened: _Open,
+    opened: OpenRun,
     metrics: Sequence[str],
     domain: Domain,
 ) -> dict[str, Any]:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
-from offset_autoencoder.config.registries import LOSSES, load
-from offset_autoencoder.config.schema import Network
-from offset_autoencoder.config.values import validate_section
+from offset_autoencoder.config.registries import load
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.models import layers
 from offset_autoencoder.models.architecture import Architecture
@@ -19,70 +16,27 @@ from offset_autoencoder.models.backend import float32_policy, keras
 from offset_autoencoder.models.graph import Variables as Variables
 from offset_autoencoder.models.initializers import draw_kernel, layer_seed
 from offset_autoencoder.models.nested import layers_named
-from offset_autoencoder.models.systems import Noise, build_graph
+from offset_autoencoder.models.systems import OFFSET_FACTOR, Noise, build_graph
 from offset_autoencoder.user_code import blame_user_code, find_attribute
 
 
-def build_autoencoder(
-    input_dim: int,
-    latent_dim: int = 16,
-    hidden: Sequence[int] = (32,),
-    *,
-    activation: str = "relu",
-    output: str = "sigmoid",
-    normalize: bool | str = True,
-    stddev: float = 0.0,
-    seed: int = 0,
-    **network: Any,
-) -> Any:
-    """Build the offset-autoencoder ``x' = decoder(unit(encoder(x)) + offset + stddev · n)``.
-
-    Encoder: a Dense layer with ``activation`` for each of ``hidden``, then a linear one to
-    the code. Decoder: the same widths backwards, then a Dense layer with ``output``.
-    Kernels are Glorot uniform, biases zero, each layer seeded by ``seed`` and its name: one
-    seed, the same initial weights, with or without noise.
-
-    Args:
-        input_dim: Features of a sample.
-        latent_dim: Dimension of the code.
-        hidden: Widths of the encoder's hidden layers, possibly none.
-        activation: Keras activation of the hidden layers.
-        output: Keras activation of the reconstruction.
-        normalize: ``"unit"`` or True: the code has unit L2 norm; ``"power"``: its mean squared
-            norm is 1; ``"none"`` or False: it is as it comes.
-        stddev: Gaussian noise per coordinate of the code, in training only; 0 adds no layer.
-        seed: Seed of the initial weights and of the noise.
-        network: Further keys of ``network:`` in params.yaml: ``initializer``, ``dropout`` ...
-
-    Returns:
-        A functional ``keras.Model``, not compiled. Inputs, by name: ``x`` (batch, input_dim)
-        and ``offset`` (batch, latent_dim), float32; output ``reconstruction``
-        (batch, input_dim).
-
-    Example:
-        >>> model = build_autoencoder(64)
-        >>> model.compile("adam", "binary_crossentropy")
-        >>> model.fit({"x": x, "offset": offsets}, x)
-    """
-    needs = {loss.output: loss.name for loss in LOSSES.values() if loss.output}
-    keys = {"latent_dim": latent_dim, "hidden": list(hidden), "activation": activation}
-    keys |= {"output": output, "loss": needs.get(output, "mean_squared_error")}
-    keys |= {"normalize": normalize, **network}
-    section = validate_section(Network, "build_autoencoder", keys)
-    return build_model(Architecture(network=section, input_dim=input_dim), seed, stddev)
-
-
 def build_model(
-    architecture: Architecture, seed: int = 0, stddev: Noise = 0.0, *, noise_input: bool = False
+    architecture: Architecture,
+    seed: int = 0,
+    stddev: Noise = 0.0,
+    *,
+    noise_input: bool = False,
+    offset_factor: float = 1.0,
 ) -> Any:
     """The Keras model of an architecture.
 
     Args:
         architecture: Its layers.
         seed: Seed of the initial weights and of the noise.
-        stddev: As in :func:`build_autoencoder`, or a range of it.
+        stddev: As in :func:`.build_autoencoder`, or a range of it.
         noise_input: Whether noise that cannot be folded into the offset is a third input,
             ``noise`` (batch, latent_dim), instead of drawn by a layer.
+        offset_factor: What the model itself multiplies its offset by.
 
     Returns:
         A functional ``keras.Model`` with the inputs ``x`` and ``offset``.
@@ -92,10 +46,17 @@ def build_model(
     """
     system = architecture.system_record
     if system.is_users:
-        return load(system.build)(architecture, seed)
-    graph = build_graph(architecture, stddev, noise_input=noise_input)
+        model = load(system.build)(architecture, seed)
+        return model if offset_factor == 1 else _of_scaled_offset(model, offset_factor)
+    graph = build_graph(architecture, stddev, noise_input=noise_input, offset_factor=offset_factor)
     with float32_policy():  # whatever policy a module of the user's has set
         return layers.keras_model(graph, seed, "offset_autoencoder")
+
+
+def _of_scaled_offset(model: Any, factor: float) -> Any:
+    inputs = {key: keras.Input(tensor.shape[1:], name=key) for key, tensor in model.input.items()}
+    scaled = keras.layers.Rescaling(factor, name=OFFSET_FACTOR)(inputs["offset"])
+    return keras.Model(inputs, model({**inputs, "offset": scaled}), name=f"scaled_{model.name}")
 
 
 def initial_variables(architecture: Architecture, model: Any, seed: int) -> Variables:

@@ -107,22 +107,30 @@ class KerasNetwork(RunInference):
         where: The place that errors name.
         compiled: Run as a graph. It is faster, but fuses product and bias, which rounds otherwise
             for a few rows than for many: a sample's values depend on the batch that it comes in.
+        code: Name of the layer whose output is the code; None: what the system's record says.
     """
 
     stays_open = False
 
     def __init__(
-        self, model: Any, system: str, where: str = "model", *, compiled: bool = False
+        self,
+        model: Any,
+        system: str,
+        where: str = "model",
+        *,
+        compiled: bool = False,
+        code: str | None = None,
     ) -> None:
         self.model = model
         self.where = where
         self.trainable_parameters = sum(int(np.prod(v.shape)) for v in model.trainable_weights)
         self._compiled = compiled
         self._system = system
+        self._code = code
 
     @functools.cached_property
     def _halves(self) -> tuple[Forward, Forward] | None:
-        halves = split_encoder_decoder(self.model, self._system)
+        halves = split_encoder_decoder(self.model, self._system, self._code)
         if halves is None:
             return None
         encoder, decoder = (_in_blocks(half, self._compiled) for half in halves)
@@ -234,7 +242,9 @@ def load_network(path: Path, system: str, function: str | None) -> KerasNetwork:
     return KerasNetwork(model, system, str(path))
 
 
-def split_encoder_decoder(model: Any, system: str) -> tuple[Any, Any] | None:
+def split_encoder_decoder(
+    model: Any, system: str, code_layer: str | None = None
+) -> tuple[Any, Any] | None:
     """The encoder and the decoder of a model, which share its weights.
 
     The encoder maps ``{"x", "offset"}`` to ``{"code", "offset"}``, each (batch, L): the code as it
@@ -242,10 +252,10 @@ def split_encoder_decoder(model: Any, system: str) -> tuple[Any, Any] | None:
     plus it. A variational autoencoder's has ``log_variance`` too. The decoder maps
     ``[code, offset]`` to the reconstruction (batch, input_dim).
 
-    None for a user's model without a layer named ``code`` (see :mod:`.nested`), one whose code
-    depends on the offset too, so that another offset would need another code, or one whose decoder
-    reads x by another way. The model itself can be called afterwards, but no longer saved: its
-    layers then belong to several models.
+    None for a user's model without a layer named ``code``, or as ``code_layer`` says (see
+    :mod:`.nested`), one whose code depends on the offset too, so that another offset would need
+    another code, or one whose decoder reads x by another way. The model itself can be called
+    afterwards, but no longer saved: its layers then belong to several models.
     """
     from offset_autoencoder.models.backend import keras
     from offset_autoencoder.models.nested import with_output_of
@@ -253,7 +263,7 @@ def split_encoder_decoder(model: Any, system: str) -> tuple[Any, Any] | None:
     record = SYSTEMS[system]
     layers = {layer.name: layer for layer in model.layers}
     if record.is_users:  # where the layer is a model, or stands in one, its output is another's
-        if (found := with_output_of(model, *record.code_layers)) is None:
+        if (found := with_output_of(model, code_layer or record.code_layers[0])) is None:
             return None
         model, code = found
     else:

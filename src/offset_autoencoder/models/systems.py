@@ -17,10 +17,16 @@ from offset_autoencoder.models.network_kinds import through
 
 Inputs = dict[str, Node]
 Noise = float | NoiseRange
+OFFSET_FACTOR = "offset_factor"
+"""Name of the layer that scales an offset as it came."""
 
 
 def build_graph(
-    architecture: Architecture, stddev: Noise = 0.0, *, noise_input: bool = False
+    architecture: Architecture,
+    stddev: Noise = 0.0,
+    *,
+    noise_input: bool = False,
+    offset_factor: float = 1.0,
 ) -> Graph:
     """The layers of an architecture of one of the project's own systems.
 
@@ -31,7 +37,10 @@ def build_graph(
     if noise_input and system.noise_is_input:
         widths["noise"] = widths["offset"]
     inputs = {name: Node("Input", name, width=width) for name, width in widths.items()}
-    return Graph(inputs, load(system.build)(architecture, inputs, stddev))
+    read = dict(inputs)
+    if offset_factor != 1:
+        read["offset"] = layer("Rescaling", OFFSET_FACTOR, read["offset"], scale=offset_factor)
+    return Graph(inputs, load(system.build)(architecture, read, stddev))
 
 
 def additive(architecture: Architecture, inputs: Inputs, stddev: Noise) -> Node:

@@ -6,7 +6,6 @@ import base64
 import contextlib
 import functools
 import hashlib
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +29,7 @@ from offset_autoencoder.evaluation.selection import selection_note
 from offset_autoencoder.evaluation.statistics import percent
 from offset_autoencoder.io.files import read_json, write_text
 from offset_autoencoder.offsets.table import INFO, folder_of
-from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS
+from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, user_cache
 from offset_autoencoder.reporting import figures, result_tables, wording
 from offset_autoencoder.reporting.error_table import error_table
 from offset_autoencoder.reporting.palette import DARK_PAGE, palette_of
@@ -294,8 +293,7 @@ def vega_script() -> str:
     Raises:
         ValueError: where it could not stand in a script element.
     """
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
-    place = Path(base) / "offset-autoencoder" / f"vega-{metadata.version(_PACKAGE)}.js"
+    place = user_cache() / f"vega-{metadata.version(_PACKAGE)}.js"
     with contextlib.suppress(OSError, UnicodeDecodeError):
         digest, _, kept = place.read_text(encoding="utf-8").partition("\n")
         if digest == hashlib.sha256(kept.encode()).hexdigest():

@@ -31,8 +31,11 @@ Drawn = tuple[Any, Sequence[Row]] | None
 """A chart and its rows; None where there is nothing to show."""
 
 
-def write_reports(folder: Path, results: ExperimentResults) -> None:
-    """Write ``metrics.json``, the tables, the errors of the test samples, and ``plots/`` anew."""
+def write_reports(folder: Path, results: ExperimentResults, *, pictures: bool = True) -> None:
+    """Write ``metrics.json``, the tables, the errors of the test samples, and ``plots/`` anew.
+
+    ``pictures``: the PNG files of ``plots/``, too, which take longer than all the rest.
+    """
     plots = folder / "plots"
     shutil.rmtree(plots, ignore_errors=True)
     write_json(folder / "metrics.json", dict(results.metrics_tree))
@@ -41,7 +44,8 @@ def write_reports(folder: Path, results: ExperimentResults) -> None:
         for name, table in tables.items():
             write_csv(place / f"{name}.csv", *table)
     write_parquet(folder / "errors" / "test.parquet", results.sample_errors)
-    draw_pictures(plots, results, plotted)
+    if pictures:
+        draw_pictures(plots, results, plotted)
 
 
 def draw_pictures(folder: Path, results: ExperimentResults, plots: Plots) -> None:

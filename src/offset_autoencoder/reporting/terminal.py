@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import sys
 import time
@@ -24,6 +25,11 @@ _SECONDS_BETWEEN_LINES = 15.0
 _SECONDS_BETWEEN_DRAWINGS = 0.1
 
 Report = Callable[[float, int], None]
+
+
+def in_notebook() -> bool:
+    """True in a notebook of Jupyter."""
+    return Console().is_jupyter
 
 
 def report_console() -> Console:
@@ -94,12 +100,13 @@ def _table(console: Console, columns: Sequence[Column]) -> Table:
 def progress(what: str, items: int, work: float) -> Iterator[Report]:
     """Show progress while the block runs: a bar on a terminal, else a line now and then.
 
-    ``what`` names the items, in a word or two; of the ``work``, in any unit, the time left is told.
+    A notebook has the bar, too, where ``ipywidgets`` is installed. ``what`` names the items, in a
+    word or two; of the ``work``, in any unit, the time left is told.
 
     Yields:
         ``report(work_done, items_done)``, both totals so far; call it from any thread.
     """
-    if not sys.stderr.isatty():
+    if not (sys.stderr.isatty() or (in_notebook() and importlib.util.find_spec("ipywidgets"))):
 
         def write(items_done: int, left: str) -> None:
             print(f"{what}: {items_done} of {items}, {left}", file=sys.stderr, flush=True)

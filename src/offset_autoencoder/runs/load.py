@@ -65,20 +65,29 @@ def load_run(run: str | Path, models: str | Path = MODELS) -> Any:
 
     Returns:
         A functional ``keras.Model`` with inputs ``x`` (batch, input_dim) and ``offset``
-        (batch, latent_dim): feed it the offset as it was added, which is the offset table
-        times ``offset_factor`` of the run's ``spec.json``. Noise, where the run had any, is
-        a layer of it and active in training only; a model of the user's own has no such layer,
-        as its noise came with the offset. It saves as ``.keras`` and loads in safe mode.
+        (batch, latent_dim): feed it the offset as it came, as in the offset table; the factor
+        that brings it to the run's rms is a layer of the model, ``offset_factor``. Noise, where
+        the run had any, is a layer of it and active in training only; a model of the user's own
+        has no such layer, as its noise came with the offset. It saves as ``.keras`` and loads in
+        safe mode.
 
     Raises:
         InputError: where there is no such run, more than one, or it diverged.
     """
+    return open_model(find_run(run, Path(models)))
+
+
+def open_model(folder: Path, *, scales_offset: bool = True) -> Any:
+    """The model of :func:`load_run` from a run's folder.
+
+    ``scales_offset``: the factor of the offset is in it; otherwise it is fed what is added.
+    """
     from offset_autoencoder.models.autoencoder import build_model
     from offset_autoencoder.models.nested import named_weights
 
-    folder = find_run(run, Path(models))
     spec, weights = read_finished_run(folder)
-    model = build_model(spec.architecture, spec.seed, spec.stddev)
+    factor = spec.offset_factor if scales_offset else 1.0
+    model = build_model(spec.architecture, spec.seed, spec.stddev, offset_factor=factor)
     own = named_weights(model)
     if {name: value.shape for name, value in weights.items()} != {
         name: tuple(weight.shape) for name, weight in own.items()

@@ -44,7 +44,7 @@ from offset_autoencoder.offsets.kind import Apply, Float32, Int64, Samples, stor
 from offset_autoencoder.offsets.table import find_tables, open_vectors, read_info
 from offset_autoencoder.paths import MODELS, OFFSETS, PREPARED
 from offset_autoencoder.runs.files import read_saved_run
-from offset_autoencoder.runs.load import find_run, load_run
+from offset_autoencoder.runs.load import find_run, open_model
 from offset_autoencoder.serving.metadata import (
     METADATA,
     NAME_IN_MLFLOW,
@@ -360,7 +360,9 @@ def open_run(run: str | Path, root: Path = Path(), model: str | None = None) -> 
         metadata,
         splits.scale(spec.seed),
         offset,
-        lambda: KerasNetwork(load_run(folder), architecture.system, str(folder)),
+        lambda: KerasNetwork(
+            open_model(folder, scales_offset=False), architecture.system, str(folder)
+        ),
         lambda: splits.of(spec.seed),
     )
 

@@ -42,8 +42,10 @@ def main() -> None:
     print_report(report_console(), write_results(HERE))
 
 
-def write_results(project: Project) -> ExperimentResults:
+def write_results(project: Project, *, pictures: bool = True) -> ExperimentResults:
     """Evaluate every run of a project, compare the settings, and write ``reports/``.
+
+    ``pictures`` is that of :func:`.write_reports`.
 
     Raises:
         InputError: where ``models/`` is of other params, or something is missing or damaged.
@@ -54,7 +56,7 @@ def write_results(project: Project) -> ExperimentResults:
     index = read_index(project.models)
     check_index(index, params.runs)
     results = evaluate(params, splits, index, project)
-    write_reports(project.reports, results)
+    write_reports(project.reports, results, pictures=pictures)
     schema, ids = splits.schema(params.seeds[0]), [row.id for row in results.runs]
     provenance = read_provenance(params, schema, ids, root=project.root, seeds=splits.seeds)
     write_page(project.reports, results, provenance)

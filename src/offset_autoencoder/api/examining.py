@@ -1,0 +1,388 @@
+"""Examination of trained Keras models of one's own: what the offset is to them.
+
+A model is cloned and taken apart into an encoder and a decoder, and then measured as the runs of
+the pipeline are. It needs two inputs, for the sample and for the offset; or, of a model with one
+input, a layer at whose output the offset is added, by default that of its Gaussian noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from offset_autoencoder.api.arguments import Arguments
+from offset_autoencoder.api.results import Result
+from offset_autoencoder.config import SPLITS, Params, Run, parse_params
+from offset_autoencoder.errors import InputError, did_you_mean, first_names, message_of
+from offset_autoencoder.evaluation.metrics import Domain
+from offset_autoencoder.evaluation.results import experiment_results
+from offset_autoencoder.evaluation.run_evaluation import (
+    EvaluationSamples,
+    OpenRun,
+    RunEvaluation,
+    evaluate_open_run,
+)
+from offset_autoencoder.evaluation.sample_errors import TestedSamples
+from offset_autoencoder.evaluation.sign_flips import smallest_p
+from offset_autoencoder.evaluation.statistics import Design
+from offset_autoencoder.evaluation.summary import RunRow
+from offset_autoencoder.models.architecture import Architecture
+from offset_autoencoder.models.inference import KerasNetwork
+from offset_autoencoder.offsets.kind import finite_float32, real_array
+from offset_autoencoder.reporting.report_rows import report_tables
+from offset_autoencoder.reporting.terminal import progress
+from offset_autoencoder.runs.load import FinishedRun
+
+_ENCODER = "encoder_of_x"
+_VALIDATION = 5  # of the training samples one in so many chooses the strength of probes
+
+
+def examine(
+    model: Any,
+    x: Any,
+    offset: Any,
+    *,
+    x_train: Any = None,
+    offset_train: Any = None,
+    labels: Any = None,
+    labels_train: Any = None,
+    inputs: tuple[str, str] = ("x", "offset"),
+    code: str | None = None,
+    evaluate: Mapping[str, Any] | None = None,
+) -> Result:
+    """Examine what an offset is to trained Keras models: interventions, probes, verdict.
+
+    The models stay as they are. Without networks that were trained with nothing or with noise,
+    verdicts have no controls, and say so; :func:`.compare` trains them.
+
+    Args:
+        model: A functional or Sequential model, or a list of them: one architecture, trained from
+            one seed each. With one alone there are neither intervals nor tests.
+        x: Samples (n, ...) that they were not trained on, scaled as they were trained.
+        offset: Their vectors (n, L), as the models take them.
+        x_train: Samples that they were trained on.
+        offset_train: The vectors of these.
+        labels: Labels of x, (n,), to be read by probes; None: none.
+        labels_train: Labels of ``x_train``.
+        inputs: Names of the inputs for the sample and for the offset. A model with one input has
+            the offset put in the place of its GaussianNoise.
+        code: Name of the layer whose output is the code. By default it is the layer whose output
+            the offset is added to, and, of a model with one input, its GaussianNoise.
+        evaluate: As in params.yaml.
+
+    Returns:
+        The tables ``verdicts``, ``interventions``, ``probes`` and ``runs``; there is no page.
+
+    Raises:
+        InputError: for an argument that is wrong, which it names, and for a model that cannot be
+            taken apart.
+    """
+    models = list(model) if isinstance(model, list | tuple) else [model]
+    if not models:
+        raise InputError("model", "is an empty list")
+    samples = _Samples.of(x, offset, x_train, offset_train, labels, labels_train)
+    params = _params(len(models), samples.latent_dim, evaluate)
+    rows, evaluations = [], {}
+    with progress("examining models", len(models), float(len(models))) as report:
+        for number, (one, run) in enumerate(zip(models, params.runs, strict=True)):
+            where = "model" if len(models) == 1 else f"model[{number}]"
+            network = _take_apart(where, one, samples, inputs, code)
+            row, evaluation = _evaluate(f"{number}", run, network, samples, params)
+            rows.append(row)
+            evaluations[row.id] = evaluation
+            report(float(number + 1), number + 1)
+    design = Design(confidence=params.evaluate.confidence)
+    results = experiment_results(params, rows, evaluations, [], design=design)
+    tables = {
+        name: pd.DataFrame(list(cells), columns=list(columns))
+        for name, (columns, cells) in report_tables(results).items()
+    }
+    level = 1 - params.evaluate.confidence
+    needed = next(n for n in range(1, 100) if smallest_p(n, "greater") <= level)
+    note = ""
+    if len(models) == 1:
+        note = "one model: its figures alone, without intervals and tests"
+    if len(models) < needed:
+        note += "; " if note else ""
+        note += f"give a list of at least {needed} models, one per seed, for a verdict"
+    return Result(tables, None, note)
+
+
+class _Samples:
+    """Samples and offsets of the splits, flat: x (n, D) and offset (n, L), float32."""
+
+    def __init__(
+        self,
+        x: Mapping[str, NDArray[np.float32]],
+        offset: Mapping[str, NDArray[np.float32]],
+        y: Mapping[str, NDArray[np.int64]] | None,
+        labels: NDArray[Any] | None,
+        shape: tuple[int, ...],
+    ) -> None:
+        self.x, self.offset, self.shape = x, offset, shape
+        self.latent_dim = offset["test"].shape[1]
+        tested = TestedSamples(np.arange(len(x["test"])), labels)
+        self.evaluation: Any = EvaluationSamples(x, Domain.of(x["test"], None), tested, y)  # type: ignore[arg-type]
+
+    @classmethod
+    def of(
+        cls, x: Any, offset: Any, x_train: Any, offset_train: Any, labels: Any, labels_train: Any
+    ) -> _Samples:
+        """The splits; validation is cut off the training samples, drawn by a fixed seed."""
+        for name, value in (("x_train", x_train), ("offset_train", offset_train)):
+            if value is None:
+                mend = "give the samples that the model was trained on, and their vectors"
+                raise InputError(name, "is needed, as probes are fitted on it", mend)
+        arrays = {"x": _array("x", x), "x_train": _array("x_train", x_train)}
+        arrays |= {"offset": _array("offset", offset)}
+        arrays |= {"offset_train": _array("offset_train", offset_train)}
+        for name in ("x", "offset"):
+            (first, train) = (arrays[key].shape[1:] for key in (name, f"{name}_train"))
+            if first != train or (name == "offset" and len(first) != 1):
+                what = f"has rows of shape {train}, {name} of {first}"
+                raise InputError(f"{name}_train", what, "give both alike, an offset as (n, L)")
+        for suffix in ("", "_train"):
+            count, others = len(arrays[f"x{suffix}"]), len(arrays[f"offset{suffix}"])
+            if count != others:
+                raise InputError(f"offset{suffix}", f"has {others} vectors, x{suffix} has {count}")
+            if count < 2:
+                raise InputError(f"x{suffix}", "needs at least two samples")
+        rows = np.random.default_rng(0).permutation(len(arrays["x_train"]))
+        cut = max(1, len(rows) // _VALIDATION)
+        parts = {"train": np.sort(rows[cut:]), "validation": np.sort(rows[:cut])}
+
+        def split(name: str, flat: bool = True) -> dict[str, Any]:
+            train = arrays[f"{name}_train"]
+            found = {part: train[chosen] for part, chosen in parts.items()}
+            found["test"] = arrays[name]
+            return {part: a.reshape(len(a), -1) if flat else a for part, a in found.items()}
+
+        y = None
+        if (labels is None) != (labels_train is None):
+            missing = "labels" if labels is None else "labels_train"
+            raise InputError(missing, "is missing, the other labels are given")
+        if labels is not None:
+            for suffix, given in (("", labels), ("_train", labels_train)):
+                arrays[f"labels{suffix}"] = column = np.asarray(given)
+                if column.shape != (count := len(arrays[f"x{suffix}"]),):
+                    what = f"has shape {column.shape}, expected ({count},), one per sample"
+                    raise InputError(f"labels{suffix}", what)
+            whole = np.concatenate([arrays["labels_train"], arrays["labels"]])
+            classes = np.unique(whole)
+            y = {n: np.searchsorted(classes, v) for n, v in split("labels", flat=False).items()}
+        texts = arrays.get("labels")
+        return cls(split("x"), split("offset"), y, texts, arrays["x"].shape[1:])
+
+
+def _array(where: str, values: Any) -> NDArray[np.float32]:
+    array = real_array(where, values)
+    if array.ndim < 2:
+        raise InputError(where, f"must have a row per sample, its shape is {array.shape}")
+    finite_float32(where, array.reshape(len(array), -1))
+    return array.astype(np.float32)
+
+
+def _params(seeds: int, latent_dim: int, evaluate: Mapping[str, Any] | None) -> Params:
+    """Params of an experiment of these models; of their networks only the code is known."""
+    document = {
+        **{name: {} for name in ("data", "split", "train")},
+        "seeds": seeds,
+        "offsets": {"offset": {"kind": "hash"}},
+        "network": {
+            "latent_dim": latent_dim,
+            "output": "linear",
+            "loss": "mean_squared_error",
+        },
+        "models": {"model": {"offset": "offset"}},
+        "evaluate": {} if evaluate is None else evaluate,
+        "tracking": {},
+    }
+    with Arguments(Path()).named():
+        return parse_params(document)
+
+
+def _evaluate(
+    name: str, run: Run, network: KerasNetwork, samples: _Samples, params: Params
+) -> tuple[RunRow, RunEvaluation]:
+    of_split = samples.evaluation
+    architecture = Architecture(network=run.setting.network, input_dim=samples.x["test"].shape[1])
+
+    def offsets(split: Any, rows: Any) -> NDArray[np.float32]:
+        return samples.offset[split][rows]
+
+    encoded = {
+        split: network.encode(of_split.some[split], offsets(split, of_split.rows[split]))
+        for split in SPLITS
+    }
+    finished = FinishedRun(architecture, run.seed, {}, 0.0)
+    opened = OpenRun(run.seed, finished, network, offsets, encoded, None, {}, {})
+    evaluation = evaluate_open_run(of_split, params.evaluate, opened)
+    return RunRow(name, run, "finished", evaluation.metrics), evaluation
+
+
+def _take_apart(
+    where: str, model: Any, samples: _Samples, inputs: Sequence[str], code: str | None
+) -> KerasNetwork:
+    """A clone of a model as a network of flat samples and offsets.
+
+    Raises:
+        InputError: where it is no such model, or samples and offsets do not suit it.
+    """
+    from offset_autoencoder.models.backend import keras
+
+    if keras.backend.backend() != "tensorflow":
+        what = f"runs on Keras's backend {keras.backend.backend()}"
+        raise InputError(where, what, "set KERAS_BACKEND=tensorflow before Keras is imported")
+    clone = _clone(where, model, keras)
+    x = keras.Input((samples.x["test"].shape[1],), name="x")
+    offset = keras.Input((samples.latent_dim,), name="offset")
+    width = (samples.latent_dim,)
+    what = f"has vectors of {samples.latent_dim} numbers, "
+    if len(clone.inputs) == 1:
+        of_x, of_offset = clone.inputs[0], None
+        code = code or _noise_layer(where, clone, keras)
+    else:
+        of_x, of_offset = _two_inputs(where, clone, inputs)
+        code = code or _code_of(clone, of_offset)
+        if (own := tuple(of_offset.shape[1:])) != width:
+            raise InputError("offset", f"{what}{where} takes {own}")
+    shaped = _shaped(where, of_x, x, samples.shape, keras)
+    if code is None:
+        read = {id(of_x): shaped, id(of_offset): offset}
+        output = clone(keras.tree.map_structure(lambda tensor: read[id(tensor)], clone.input))
+    else:
+        encoder, decoder = _cut(clone, code, of_x, of_offset, keras)
+        if (own := tuple(encoder.output.shape[1:])) != width and of_offset is None:
+            raise InputError("offset", f"{what}the output of the layer {code!r} has {own}")
+        output = decoder([encoder(shaped), offset])
+    size = int(np.prod([side or 0 for side in output.shape[1:]]))
+    if size != x.shape[1]:
+        what = f"gives {tuple(output.shape[1:])} per sample, x has {samples.shape}"
+        raise InputError(where, what, "give the model to the reconstruction alone")
+    flat = keras.layers.Reshape((size,), name="flat_reconstruction")(output)
+    whole = keras.Model({"x": x, "offset": offset}, flat)
+    code = None if code is None else _ENCODER
+    return KerasNetwork(whole, "function", where, compiled=True, code=code)
+
+
+def _clone(where: str, model: Any, keras: Any) -> Any:
+    """A copy with weights of its own: what takes a model apart leaves it unfit to be saved."""
+    if not isinstance(model, keras.Model):
+        what = f"must be a Keras model, or a list of them, got a {type(model).__name__}"
+        raise InputError(where, what)
+    if getattr(model, "inputs", None) is None:
+        known = "call it on samples once, or begin it with keras.Input"
+        subclassed = "build it by the functional interface, so that its layers are known"
+        is_sequential = isinstance(model, keras.Sequential)
+        raise InputError(where, "its inputs are not known", known if is_sequential else subclassed)
+    if len(model.outputs) != 1:
+        raise InputError(where, f"has {len(model.outputs)} outputs, expected the reconstruction")
+    try:
+        clone = keras.models.clone_model(model)
+        clone.set_weights(model.get_weights())
+    except Exception as error:  # whatever its layers raise
+        raise InputError(where, f"cannot be copied: {message_of(error):.300}") from error
+    return clone
+
+
+def _shaped(where: str, tensor: Any, x: Any, shape: tuple[int, ...], keras: Any) -> Any:
+    """Flat samples as the model reads them."""
+    expected = tuple(tensor.shape[1:])
+    sides = tuple(own or given for own, given in zip(expected, shape, strict=False))
+    if len(sides) != len(expected) or int(np.prod(sides)) != x.shape[1]:
+        raise InputError("x", f"has samples of shape {shape}, {where} takes {expected}")
+    return x if len(sides) == 1 else keras.layers.Reshape(sides, name="shaped_x")(x)
+
+
+def _two_inputs(where: str, model: Any, names: Sequence[str]) -> tuple[Any, Any]:
+    tensors = {tensor.name: tensor for tensor in model.inputs}
+    if isinstance(model.input, dict):
+        tensors |= model.input
+    for name in names:
+        if name not in tensors:
+            own = first_names(map(repr, tensors))
+            mend = f"tell which is which, inputs=(X, OFFSET): its inputs are {own}"
+            raise InputError("inputs", f"{where} has no input {name!r}", mend)
+    if len(model.inputs) != 2:
+        own = first_names(repr(tensor.name) for tensor in model.inputs)
+        raise InputError(where, f"has {len(model.inputs)} inputs ({own}), expected two")
+    x, offset = (tensors[name] for name in names)
+    return x, offset
+
+
+def _code_of(model: Any, offset: Any) -> str | None:
+    """Name of the layer to whose output the offset is added, if that is clear."""
+    from offset_autoencoder.models.backend import keras
+
+    tensor = offset
+    for _ in model.operations:
+        inputs = [(one, keras.tree.flatten(_input_of(one))) for one in model.operations]
+        read = [(one, tensors) for one, tensors in inputs if any(t is tensor for t in tensors)]
+        if len(read) != 1:
+            return None
+        operation, tensors = read[0]
+        others = [one for one in tensors if one is not tensor]
+        if len(others) == 1:
+            source = others[0]._keras_history.operation
+            return source.name if isinstance(source, keras.layers.Layer) else None
+        if others or len(outputs := keras.tree.flatten(operation.output)) != 1:
+            return None
+        tensor = outputs[0]  # what scales the offset, say
+    return None
+
+
+def _input_of(operation: Any) -> Any:
+    try:
+        return operation.input
+    except (AttributeError, ValueError):  # called several times
+        return []
+
+
+def _noise_layer(where: str, model: Any, keras: Any) -> str:
+    """Name of the only layer of Gaussian noise, in whose place an offset is put."""
+    from offset_autoencoder.models.layers import CodeNoise
+    from offset_autoencoder.models.nested import all_layers
+
+    kinds = (keras.layers.GaussianNoise, CodeNoise)
+    layers = list(all_layers(model))
+    noise = [layer.name for layer in layers if isinstance(layer, kinds)]
+    if len(noise) == 1:
+        return str(noise[0])
+    what = f"has one input and {len(noise) or 'no'} layers of Gaussian noise"
+    names = first_names((repr(layer.name) for layer in layers), 20)
+    mend = (
+        f"name the layer at whose output the offset is added, code='NAME': its layers are {names}"
+    )
+    raise InputError(where, what, mend)
+
+
+def _cut(model: Any, code: str, of_x: Any, of_offset: Any, keras: Any) -> tuple[Any, Any]:
+    """A model cut after a layer: encoder, from x, and decoder, from [code, offset].
+
+    ``of_offset`` None: the model has no such input, and the offset is added to the code.
+    """
+    from offset_autoencoder.models.nested import all_layers, with_output_of
+
+    names = [layer.name for layer in all_layers(model)]
+    if code not in names:
+        raise InputError("code", f"there is no layer {code!r}", did_you_mean(code, names))
+    if (found := with_output_of(model, code)) is None:
+        raise InputError("code", f"the layer {code!r} has several outputs")
+    graph, tensor = found
+    places = {id(own): one for own, one in zip(model.inputs, graph.inputs, strict=True)}
+    try:
+        encoder = keras.Model(places[id(of_x)], tensor, name=_ENCODER)
+        if of_offset is not None:
+            return encoder, keras.Model([tensor, places[id(of_offset)]], graph.output)
+        rest = keras.Model(tensor, graph.output)
+    except ValueError:
+        what = f"the layer {code!r} sees more than x, or what follows it reads x as well"
+        mend = "name the layer that x alone decides and that x reaches the output by, code='NAME'"
+        raise InputError("code", what, mend) from None
+    both = [keras.Input(tensor.shape[1:]) for _ in range(2)]
+    return encoder, keras.Model(both, rest(keras.layers.Add()(both)))
