@@ -21,17 +21,16 @@ def start(task: Task) -> Turn:
     return loop_turn(task, lambda function: function)
 
 
-def loop_turn(task: Task, compile_loss: Callable[[Any], Any]) -> Turn:
+def loop_turn(task: Task, compile_loss: Callable[[Any], Any], device: str = "cpu") -> Turn:
     """A turn of epochs; ``compile_loss`` may replace the function (x, added) → loss."""
     import torch
     from torch.nn import functional
 
     started = time.perf_counter()
     torch.manual_seed(0)
-    x, validation = torch.from_numpy(task.x), torch.from_numpy(task.validation)
-    offset = torch.from_numpy(task.offset(len(x)))
-    offset_validation = torch.from_numpy(task.offset(len(validation)))
-    encoder, decoder = network(task, x.shape[1])
+    arrays = (task.x, task.validation, *map(task.offset, (len(task.x), len(task.validation))))
+    x, validation, offset, offset_validation = (torch.from_numpy(a).to(device) for a in arrays)
+    encoder, decoder = (half.to(device) for half in network(task, x.shape[1]))
     parameters = [*encoder.parameters(), *decoder.parameters()]
     optimizer = torch.optim.Adam(parameters, 1e-3, fused=True)
 
@@ -42,12 +41,12 @@ def loop_turn(task: Task, compile_loss: Callable[[Any], Any]) -> Turn:
     training_loss = compile_loss(loss_of)
 
     def epoch() -> float:
-        order = torch.randperm(len(x))
-        total = torch.zeros(())
+        order = torch.randperm(len(x), device=device)
+        total = torch.zeros((), device=device)
         for rows in order.split(task.batch_size):
             batch = x[rows]
             if task.stddev:
-                added = task.stddev * torch.randn(len(rows), task.latent_dim)
+                added = task.stddev * torch.randn(len(rows), task.latent_dim, device=device)
             else:
                 added = offset[rows]
             optimizer.zero_grad()

@@ -17,8 +17,15 @@ from typing import Any, TextIO
 from offset_autoencoder.errors import InputError, did_you_mean, message_of
 from offset_autoencoder.paths import CUSTOM, copy_into_clone
 
+BACKEND = "OFFSET_AUTOENCODER_KERAS_BACKEND"
+"""Set to ``jax`` before Keras is imported, in the process that trains with the engine ``jax``."""
 _LOCK = threading.Lock()
 _KEPT: list[tuple[Path, TextIO]] = []  # working folder and output, once for each block within
+
+
+def keras_backend() -> str:
+    """Keras's backend in this process: TensorFlow, but where it was started to train on JAX."""
+    return os.environ.get(BACKEND, "tensorflow")
 
 
 def find_target(where: str, name: str) -> Any:
@@ -123,7 +130,7 @@ def digest_of_user_code(where: str, name: str) -> str:
 def _import(where: str, module_name: str) -> Any:
     if module_name.partition(".")[0] == CUSTOM.name:
         copy_into_clone(CUSTOM)
-    os.environ["KERAS_BACKEND"] = "tensorflow"  # it may import Keras before the project does
+    os.environ["KERAS_BACKEND"] = keras_backend()  # it may import Keras before the project does
     importlib.invalidate_caches()  # a module written a moment ago is found
     try:
         with blame_user_code(where, f"importing {module_name}"):

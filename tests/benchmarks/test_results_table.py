@@ -36,6 +36,36 @@ def test_the_rows_of_the_readme_are_rows_of_the_whole_table() -> None:
     assert set(rows) <= set(whole)
 
 
+def test_the_figures_of_the_worked_example_are_those_of_its_rows() -> None:
+    def row(table: str, **where: str) -> dict[str, str]:
+        with (ROOT / "docs" / "results" / table).open(newline="") as stream:
+            rows = (row for row in csv.DictReader(stream) if row["setting"] == "projection rms=0.1")
+            return next(row for row in rows if where.items() <= row.items())
+
+    text = (ROOT / "docs" / "reading-results.md").read_text(encoding="utf-8")
+    example = text.partition("## A worked example")[2].partition("## Words")[0]
+    pair = row("comparison.csv", baseline="none", metric="mse")
+    verdict = row("verdicts.csv")
+    assert f"| corrected p | {float(pair['p_corrected']):.2f} |" in example
+    assert f"| better at | {pair['wins']} of {pair['pairs']} seeds |" in example
+    assert f"| seeds needed | at most {pair['seeds_needed']} |" in example
+    unseen, controls = verdict["sentence"].split("a network trained with nothing: another's")
+    for name, part in {
+        "another's vector": "another's",
+        "the mean vector": "the mean vector",
+    }.items():
+        figures = unseen.partition(f"{part} ")[2].partition("]")[0]
+        assert f"| {name} | {figures}] |" in example
+    assert f"| trained with nothing | {controls.partition(',')[0].strip()}" in example
+    assert f"| donor shift | {100 * float(verdict['donor_shift']):.0f} % |" in example
+    decodability = float(verdict["linear_decodability"])
+    assert f"| linear decodability | {100 * decodability:.0f} % |" in example
+    assert f"| verdict | {verdict['verdict']} |" in example
+    for column in ("noise", "noise_as_trained"):
+        change = 100 * float(verdict[f"against_{column}"])
+        assert f"| {change:+.1f} % [" in example
+
+
 def test_the_words_that_batches_of_seeds_share_are_those_of_their_rows() -> None:
     with (ROOT / "docs" / "results-batches" / "words.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))

@@ -219,7 +219,7 @@ def test_an_edit_changes_ids_where_it_decides_weights_and_nowhere_else(after_edi
         "models/layers.py",  # what a layer computes
         "training/batches.py",  # order and noise
         "training/keras_engine.py",  # arithmetic
-        "training/keras_programs.py",
+        "training/programs.py",
         "training/numba_engine/kernels.py",
         "training/state.py",  # the rule by which a run stops
     } <= changing

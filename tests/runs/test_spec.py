@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +13,7 @@ from tests.small_params import small_params
 from offset_autoencoder.config import parse_params
 from offset_autoencoder.config.schema import Network
 from offset_autoencoder.config.systems import NoiseRange
+from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.runs import spec
@@ -240,3 +243,27 @@ def test_a_run_keeps_its_name_beside_its_id(make_runs: MakeRuns) -> None:
     assert run.spec.offset_factor == 0.5
     with pytest.raises(dataclasses.FrozenInstanceError):
         run.spec.seed = 1  # type: ignore[misc]
+
+
+def test_an_engine_that_is_named_adds_the_versions_of_its_libraries(
+    make_runs: MakeRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = {"jax": "1.0", "jaxlib": "1.0"}
+    installed = {**library_versions(), **versions}
+    monkeypatch.setattr(importlib.metadata, "version", installed.__getitem__)
+    runs = {name: one(make_runs, train={"engine": name}) for name in ("auto", "numba", "jax")}
+    for name, run in runs.items():
+        assert run.spec.versions == library_versions() | (versions if name == "jax" else {})
+        assert spec.RunSpec.parse(json.loads(json.dumps(run.spec.fingerprint()))).id == run.id
+
+
+def test_an_engine_that_is_not_installed_is_one_line(
+    make_runs: MakeRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    expected = 'train.engine: jax needs jax, which is not installed (pip install "offset-autoenc'
+    with pytest.raises(InputError, match=re.escape(expected)):
+        one(make_runs, train={"engine": "jax"})

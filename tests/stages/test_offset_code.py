@@ -18,7 +18,7 @@ CHANGED: dict[str, set[str]] = {
     **{f"runs/{name}.py": set() for name in ("store", "files", "load")},
     # Arithmetic changes those that train, and linear maps those that use them.
     **{f"models/{name}.py": TRAINED for name in ("dense", "layers")},
-    **{f"training/{name}.py": TRAINED for name in ("batches", "keras_programs", "state")},
+    **{f"training/{name}.py": TRAINED for name in ("batches", "programs", "state")},
     **{f"training/numba_engine/{name}.py": TRAINED for name in ("epoch", "kernels")},
     "offsets/reference.py": TRAINED,
     "offsets/linear.py": {"kmeans", "pca", "random_projection"},

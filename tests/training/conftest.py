@@ -5,10 +5,14 @@ from typing import Any
 import pytest
 from tests.runs.conftest import make_runs
 
-from offset_autoencoder.config.registries import ENGINES
+from offset_autoencoder.config.registries import ENGINES, load
 from offset_autoencoder.training import engine as engine_module
+from offset_autoencoder.user_code import keras_backend
 
 __all__ = ["make_runs"]
+# tests/training/test_jax.py has the others run in a process with their backend.
+HERE = [name for name, record in ENGINES.items() if record.backend in (None, keras_backend())]
+ANY_NETWORK = {"tensorflow": "keras", "jax": "jax"}[keras_backend()]
 
 
 @pytest.fixture(scope="session")
@@ -20,21 +24,21 @@ def programs() -> dict[str, Any]:
 @pytest.fixture
 def compiled_once(programs: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Within a test, a population that was compiled before is not compiled again."""
-    from offset_autoencoder.training import keras_engine
-    from offset_autoencoder.training.keras_programs import Programs as compile_programs
+    engine = load(ENGINES[ANY_NETWORK].implementation)
+    compile_programs = engine.programs_kind
 
     def compiled(population: Any) -> Any:
         if population.key not in programs:
             programs[population.key] = compile_programs(population)
         return programs[population.key]
 
-    monkeypatch.setattr(keras_engine, "Programs", compiled)
+    monkeypatch.setattr(engine, "programs_kind", staticmethod(compiled))
 
 
-@pytest.fixture(params=list(ENGINES))
+@pytest.fixture(params=HERE)
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Every engine in turn: the one that ``auto`` prefers; what it cannot train, Keras does."""
+    """Every engine in turn: the one that ``auto`` prefers; what it cannot train, another does."""
     name = str(request.param)
-    preferred = {member: ENGINES[member] for member in (name, "keras")}
+    preferred = {member: ENGINES[member] for member in (name, ANY_NETWORK)}
     monkeypatch.setattr(engine_module, "ENGINES", preferred)
     return name

@@ -26,6 +26,14 @@ NETWORK = Network(latent_dim=L, hidden=[8])
 LINEAR = Network(latent_dim=L, hidden=[8], output="linear", loss="mean_squared_error")
 
 
+@functools.cache
+def samples(input_dim: int) -> tuple[Any, Any]:
+    """Training and validation samples of so many features."""
+    rng = np.random.default_rng(input_dim)
+    x, x_validation = (rng.random((rows, input_dim), dtype=np.float32) for rows in (N, M))
+    return x, x_validation
+
+
 def job(name: str, seed: int = 0, **changes: Any) -> Job:
     values: dict[str, Any] = {
         "offset": TABLE,

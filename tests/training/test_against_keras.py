@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.training import small_runs
-from tests.training.small_runs import BATCH, D, L, M, N, job
+from tests.training.small_runs import BATCH, D, L, N, job, samples
 from tests.users_module import users_module
 
 from offset_autoencoder.config.schema import Network
@@ -22,8 +21,7 @@ from offset_autoencoder.models.nested import named_weights
 from offset_autoencoder.runs.files import Checkpoints, TrainedRun
 from offset_autoencoder.training.batches import draw_noise, epoch_order, noise_generator
 from offset_autoencoder.training.engine import Population
-from offset_autoencoder.training.keras_engine import runs_per_stack
-from offset_autoencoder.training.keras_programs import Programs
+from offset_autoencoder.training.keras_engine import TensorFlowPrograms, runs_per_stack
 from offset_autoencoder.training.state import Job
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("compiled_once", "engine")]
@@ -34,13 +32,6 @@ OPTIMIZERS = {
     "rmsprop": keras.optimizers.RMSprop,
     "sgd": keras.optimizers.SGD,
 }
-
-
-@functools.cache
-def samples(input_dim: int) -> tuple[Any, Any]:
-    rng = np.random.default_rng(input_dim)
-    x, x_validation = (rng.random((rows, input_dim), dtype=np.float32) for rows in (N, M))
-    return x, x_validation
 
 
 def train(shared: Population, jobs: list[Job]) -> dict[str, TrainedRun]:
@@ -242,50 +233,18 @@ def test_a_users_own_model_agrees_and_trains_in_half_precision(tmp_path: Path) -
     np.testing.assert_allclose(half.val_loss, together["b"].val_loss, rtol=0.02)
 
 
-USERS_STATE = """
-import keras
-from keras import layers
-
-class Counted(layers.Layer):
-    def build(self, shape):
-        self.count = self.add_weight(name="own", initializer="zeros", trainable=False)
-        self.scale = self.add_weight(name="own", shape=shape[-1:], initializer="ones")
-
-    def call(self, x, training=False):
-        if training:
-            self.count.assign(self.count + 1)
-        return x * self.scale
-
-def half(inputs, width, name):
-    x = keras.Input((inputs,))
-    hidden = layers.Dense(8, "tanh", kernel_constraint="unit_norm", name="hidden")(x)
-    return keras.Model(x, layers.Dense(width, name="output")(hidden), name=name)
-
-def stateful(input_dim, latent_dim, seed):
-    x, offset = keras.Input((input_dim,), name="x"), keras.Input((latent_dim,), name="offset")
-    twice = layers.SpectralNormalization(layers.Dense(input_dim, "relu"))
-    hidden = layers.BatchNormalization(momentum=0.9)(Counted()(twice(twice(x))))
-    z = layers.Add()([half(hidden.shape[-1], latent_dim, "code")(hidden), offset])
-    y = layers.Activation("sigmoid")(half(latent_dim, input_dim, "decoder")(z))
-    return keras.Model({"x": x, "offset": offset}, y)
-"""
-
-
 @pytest.mark.parametrize("engine", ["keras"], indirect=True)
 @pytest.mark.parametrize("stacked", [False, True])
 def test_what_layers_assign_in_training_agrees(tmp_path: Path, stacked: bool) -> None:
     """To weights that train, too; weights of one name in two models within it are kept apart."""
-    source, name = USERS_STATE, f"users_state_{stacked}"
-    if stacked:
-        source = source.replace("Counted()(twice(twice(x)))", "layers.Dense(8)(x)")
-    with users_module(tmp_path, name, source) as module:
-        runs = [job("a", 3, epochs=3, stddev=0.2), job("b", 5, epochs=3)]
-        shared = of_function(f"{module}:stateful", optimizer="sgd")
-        assert (runs_per_stack(shared) > 1) == stacked
-        together = train(shared, runs)
-        check_agrees(shared, together, runs)
-        results = goes_on_alone(shared, tmp_path)
-        check_equal(results["a"], together["a"])
+    runs = [job("a", 3, epochs=3, stddev=0.2), job("b", 5, epochs=3)]
+    function = "stacked" if stacked else "stateful"
+    shared = of_function(f"tests.training.users_state:{function}", optimizer="sgd")
+    assert (runs_per_stack(shared) > 1) == stacked
+    together = train(shared, runs)
+    check_agrees(shared, together, runs)
+    results = goes_on_alone(shared, tmp_path)
+    check_equal(results["a"], together["a"])
 
 
 def goes_on_alone(shared: Population, folder: Path) -> dict[str, TrainedRun]:
@@ -368,7 +327,8 @@ def test_each_kind_of_loop_is_trained_one_run_at_a_time(tmp_path: Path, name: st
     with users_module(tmp_path, f"users_loop_{LOOPS.index(name)}", source) as module:
         shared = of_function(f"{module}:own")
         assert runs_per_stack(shared) == 1
-        assert Programs(shared).train._jit_compile is False
+        program: Any = TensorFlowPrograms(shared).train
+        assert program._jit_compile is False
 
 
 FAINT = """

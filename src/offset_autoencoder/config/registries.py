@@ -132,10 +132,19 @@ class Activation:
 
 @dataclass(frozen=True)
 class Engine:
-    """Engine that trains runs: ``module:class``, a subclass of ``training.engine.Engine``."""
+    """Engine that trains runs.
+
+    Attributes:
+        implementation: ``module:class``, a subclass of ``training.engine.Engine``.
+        backend: Keras's backend in the process that it trains in; None: any.
+        packages: Those that it needs beside what every run's id has the versions of. An id has
+            theirs where the run names the engine.
+    """
 
     name: str
     implementation: str
+    backend: str | None = None
+    packages: tuple[str, ...] = ()
 
 
 CLIP = 1e-7  # Keras clips a probability to this far from 0 and 1
@@ -209,12 +218,13 @@ SCHEDULES: Registry[Schedule] = Registry(
     ],
 )
 
-# ``auto`` takes the first that can train a network: a new one stands last.
+# ``auto`` takes the first that can train a network, of those for the process's backend.
 ENGINES: Registry[Engine] = Registry(
     "train.engine",
     [
+        Engine("jax", "offset_autoencoder.training.jax_engine:JaxEngine", "jax", ("jax", "jaxlib")),
         Engine("numba", "offset_autoencoder.training.numba_engine.engine:NumbaEngine"),
-        Engine("keras", "offset_autoencoder.training.keras_engine:KerasEngine"),
+        Engine("keras", "offset_autoencoder.training.keras_engine:KerasEngine", "tensorflow"),
     ],
 )
 

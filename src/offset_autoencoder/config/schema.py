@@ -208,8 +208,9 @@ class Train(values.Section):
             ``learning_rate`` at the first step to ``schedule_end`` times that at the last step of
             the last of ``epochs``, whether or not patience ends the run before.
         engine: ``numba``, the project's own compiled loop, trains networks of known dense layers
-            on the CPU; ``keras`` trains any, on whatever device TensorFlow finds; ``auto`` takes
-            the first that can. ``tensorflow`` is an older name of ``keras``.
+            on the CPU; ``keras`` trains any, on whatever device TensorFlow finds; ``jax`` trains
+            a population as one program, on a GPU. ``auto`` takes ``jax`` where that is installed
+            and finds a GPU, else the first that can. ``tensorflow`` is an older name of ``keras``.
         memory_limit: Bytes of training samples in memory, ``500 MB`` say; where there are more,
             they are read chunk by chunk while a run trains.
         checkpoint_seconds: Between two checkpoints of a run in training.

@@ -145,7 +145,7 @@ def _build_reproducibly(build: Any, input_dim: int, latent_dim: int, seed: int) 
     before, floatx = random.getstate(), keras.config.floatx()
     random.seed(seed)
     try:
-        with ThreadPoolExecutor(1) as pool:
+        with layers.drawn_as_on_tensorflow(), ThreadPoolExecutor(1) as pool:
             arguments = {"input_dim": input_dim, "latent_dim": latent_dim, "seed": seed}
             return pool.submit(build, **arguments).result()
     finally:

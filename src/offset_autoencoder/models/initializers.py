@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
+Seed = int | Sequence[int]  # of Keras: a number, or the two of the state of a SeedGenerator
 
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)  # Salmon et al. 2011, table 2
 _WEYL = (0x9E3779B9, 0xBB67AE85)  # what they raise the key by, round after round
@@ -43,9 +44,10 @@ def draw_kernel(name: str, seed: int, shape: Sequence[int]) -> Array:
     return _INITIALIZERS[name](seed, tuple(shape))
 
 
-def random_bits(seed: int, counters: NDArray[np.uint64]) -> NDArray[np.uint32]:
+def random_bits(seed: Seed, counters: NDArray[np.uint64]) -> NDArray[np.uint32]:
     """Blocks of a seed's stream of random bits, (..., 4), by number, (...)."""
-    mixed = _philox([seed % _MOST_SEED, 0, 0, 0], _SEED_KEY)
+    first, second = (seed, 0) if isinstance(seed, int) else map(int, seed)
+    mixed = _philox([first % _MOST_SEED, 0, second % _MOST_SEED, 0], _SEED_KEY)
     low, high = counters & _WORD, counters >> np.uint64(32)
     block = _philox([low, high, *mixed[2:]], (int(mixed[0]), int(mixed[1])))
     return np.stack(block, axis=-1).astype(np.uint32)
@@ -81,35 +83,42 @@ def _box_muller(bits: NDArray[np.uint32]) -> Array:
     return np.stack([wave * length for wave in waves], axis=-1).reshape(bits.shape)
 
 
-def _uniform(seed: int, shape: tuple[int, ...], limit: float) -> Array:
-    """Uniform on [−limit, limit)."""
-    size, low = math.prod(shape), np.float32(-limit)
+def uniform(seed: Seed, shape: Sequence[int], minval: float = 0.0, maxval: float = 1.0) -> Array:
+    """Draw from [minval, maxval)."""
+    size, low = math.prod(shape), np.float32(minval)
     bits = random_bits(seed, np.arange(-(-size // 4), dtype=np.uint64)).ravel()[:size]
-    return (_unit_floats(bits) * (np.float32(limit) - low) + low).reshape(shape)
+    return (_unit_floats(bits) * (np.float32(maxval) - low) + low).reshape(shape)
 
 
-def _normal(seed: int, shape: tuple[int, ...], stddev: float) -> Array:
+def _symmetric(seed: int, shape: tuple[int, ...], limit: float) -> Array:
+    return uniform(seed, shape, -limit, limit)
+
+
+def normal(seed: Seed, shape: Sequence[int], stddev: float = 1.0, mean: float = 0.0) -> Array:
+    """Draw from a normal distribution."""
     size = math.prod(shape)
     bits = random_bits(seed, np.arange(-(-size // 4), dtype=np.uint64))
-    return (_box_muller(bits).ravel()[:size] * np.float32(stddev)).reshape(shape)
+    return (_box_muller(bits).ravel()[:size] * np.float32(stddev) + np.float32(mean)).reshape(shape)
 
 
-def _truncated_normal(seed: int, shape: tuple[int, ...], stddev: float) -> Array:
-    """Normal values within two standard deviations: others are drawn again."""
+def truncated_normal(
+    seed: Seed, shape: Sequence[int], stddev: float = 1.0, mean: float = 0.0
+) -> Array:
+    """Draw from a normal distribution, again what is not within two standard deviations."""
     size = math.prod(shape)
     groups = np.arange(-(-size // 4), dtype=np.uint64) * np.uint64(_BLOCKS_PER_GROUP)
     bits = random_bits(seed, np.add.outer(groups, np.arange(_BLOCKS_READ, dtype=np.uint64)))
     values = _box_muller(bits.reshape(len(groups), -1))
     first = np.argsort(~(np.abs(values) < 2), axis=1, kind="stable")[:, :4]
     kept = np.take_along_axis(values, first, axis=1).ravel()[:size]
-    return (kept * np.float32(stddev)).reshape(shape)
+    return (kept * np.float32(stddev) + np.float32(mean)).reshape(shape)
 
 
 def _orthogonal(seed: int, shape: tuple[int, ...]) -> Array:
     """Orthonormal rows or columns, whichever are fewer (Saxe et al. 2014)."""
     rows, columns = math.prod(shape[:-1]), shape[-1]
-    normal = _normal(seed, (max(rows, columns), min(rows, columns)), 1.0)
-    q, r = np.linalg.qr(normal)
+    drawn = normal(seed, (max(rows, columns), min(rows, columns)), 1.0)
+    q, r = np.linalg.qr(drawn)
     q *= np.sign(np.diag(r))  # else the signs would be the decomposition's
     return (q if rows >= columns else q.T).reshape(shape)
 
@@ -134,17 +143,17 @@ def _scaled(
 
 _INITIALIZERS: dict[str, Callable[[int, tuple[int, ...]], Array]] = {
     "orthogonal": _orthogonal,
-    "random_uniform": functools.partial(_uniform, limit=0.05),
-    "random_normal": functools.partial(_normal, stddev=0.05),
-    "truncated_normal": functools.partial(_truncated_normal, stddev=0.05),
+    "random_uniform": functools.partial(uniform, minval=-0.05, maxval=0.05),
+    "random_normal": functools.partial(normal, stddev=0.05),
+    "truncated_normal": functools.partial(truncated_normal, stddev=0.05),
     "identity": lambda _, shape: np.eye(*shape, dtype=np.float32),
     "zeros": lambda _, shape: np.zeros(shape, np.float32),
     "ones": lambda _, shape: np.ones(shape, np.float32),
 }
 # Glorot & Bengio 2010, He et al. 2015, LeCun et al. 1998: scale and share of the outputs.
 for _name, _how in {"glorot": (1.0, 0.5), "he": (2.0, 0.0), "lecun": (1.0, 0.0)}.items():
-    _INITIALIZERS[f"{_name}_uniform"] = _scaled(_uniform, *_how, lambda v: math.sqrt(3.0 * v))
+    _INITIALIZERS[f"{_name}_uniform"] = _scaled(_symmetric, *_how, lambda v: math.sqrt(3.0 * v))
     _INITIALIZERS[f"{_name}_normal"] = _scaled(
-        _truncated_normal, *_how, lambda v: math.sqrt(v) / _TRUNCATED_STDDEV
+        truncated_normal, *_how, lambda v: math.sqrt(v) / _TRUNCATED_STDDEV
     )
 _INITIALIZERS["variance_scaling"] = _INITIALIZERS["lecun_normal"]  # its defaults

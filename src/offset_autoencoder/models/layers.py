@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+
 from offset_autoencoder.config.systems import NoiseRange
+from offset_autoencoder.models import initializers
 from offset_autoencoder.models.backend import keras
 from offset_autoencoder.models.graph import SHORTEST, Graph, Node
 from offset_autoencoder.models.initializers import draw_kernel
@@ -36,6 +42,33 @@ class KernelInitializer(keras.initializers.Initializer):  # type: ignore[misc]
 def kernel_initializer(name: str, seed: int, layer: str) -> KernelInitializer:
     """The initializer of Keras's name for the kernel of a layer."""
     return KernelInitializer(name, layer_seed(seed, layer))
+
+
+@contextlib.contextmanager
+def drawn_as_on_tensorflow() -> Iterator[None]:
+    """Within the block Keras's initializers draw what they draw on TensorFlow, on any backend."""
+    if keras.config.backend() == "tensorflow":
+        yield
+        return
+    module: Any = sys.modules["keras.src.initializers.random_initializers"]
+    before = module.random
+    draws = (initializers.normal, initializers.truncated_normal, initializers.uniform)
+    by_numpy = {draw.__name__: _by_numpy(draw) for draw in draws}
+    module.random = SimpleNamespace(**{**vars(before), **by_numpy})
+    try:
+        yield
+    finally:
+        module.random = before
+
+
+def _by_numpy(draw: Any) -> Any:
+    """A function of ``keras.random`` that draws by NumPy."""
+
+    def drawn(shape: Sequence[int], *, seed: Any, dtype: Any = None, **parameters: float) -> Any:
+        numbers = seed if isinstance(seed, int) else np.asarray(seed.next()).tolist()
+        return keras.ops.convert_to_tensor(draw(numbers, shape, **parameters), dtype)
+
+    return drawn
 
 
 CONVOLUTIONS = tuple(

@@ -25,9 +25,11 @@ WEIGHT_CODE = (
     "models.systems",
     "training.batches",
     "training.engine",
+    "training.jax_engine",
     "training.keras_engine",
-    "training.keras_programs",
     "training.numba_engine",
+    "training.programs",
+    "training.stacks",
     "training.state",
 )
 """Modules and packages that decide a run's weights.

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import importlib.metadata
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeVar
 
 from offset_autoencoder.config import Run
+from offset_autoencoder.config.registries import ENGINES
 from offset_autoencoder.config.schema import Train
 from offset_autoencoder.config.systems import NoiseRange
+from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.runs.code_digest import code_digest, library_versions
@@ -223,7 +226,22 @@ def identify(
         data=sha256_of_json(data),
         seed=run.seed,
         code=code_digest(),
-        versions=library_versions(),
+        versions=library_versions() | engine_versions(run.setting.train.engine),
         chunks=chunks,
     )
     return IdentifiedRun(run, spec)
+
+
+def engine_versions(engine: str) -> dict[str, str]:
+    """Versions of the libraries that an engine needs beside those, if a run names it.
+
+    Raises:
+        InputError: where one is not installed.
+    """
+    packages = ENGINES[engine].packages if engine in ENGINES else ()
+    try:
+        return {name: importlib.metadata.version(name) for name in packages}
+    except importlib.metadata.PackageNotFoundError as error:
+        mend = f'pip install "offset-autoencoder[{engine}]", or [{engine}-cuda] for a GPU'
+        what = f"{engine} needs {error.name}, which is not installed"
+        raise InputError("train.engine", what, mend) from None

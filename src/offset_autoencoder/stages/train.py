@@ -37,6 +37,7 @@ from offset_autoencoder.runs.store import (
 )
 from offset_autoencoder.tracking.following import following
 from offset_autoencoder.training.batches import chunks_of
+from offset_autoencoder.training.jax_process import call_on_jax, trains_on_jax
 from offset_autoencoder.training.state import SampleSizes, TrainingData
 
 PULL = "OFFSET_AUTOENCODER_PULL"
@@ -212,10 +213,32 @@ def train(
     are_alike: bool = True,
     executor: str = "local",
 ) -> None:
-    """Train runs into the run store of a project.
+    """Train runs into the run store of a project, those on JAX in a process of their own.
 
-    ``are_alike``: the splits of all seeds are of the same sizes.
+    ``are_alike``: the splits of all seeds are of the same sizes. Only those that name ``jax`` are
+    trained on this machine whatever the executor.
     """
+    is_local = executor == "local"
+    by_backend: dict[bool, list[IdentifiedRun]] = {True: [], False: []}
+    for run in runs:
+        by_backend[trains_on_jax(run.spec, or_on_a_gpu=is_local)].append(run)
+    try:
+        if by_backend[True]:  # first: TensorFlow would take the GPU's memory, and keep it
+            call_on_jax(_train_by, "local", by_backend[True], splits, project, are_alike)
+        if by_backend[False]:
+            _train_by(executor, by_backend[False], splits, project, are_alike)
+    except KeyboardInterrupt:
+        kept = "finished runs are kept, and those in training go on from here the next time"
+        raise KeyboardInterrupt(kept) from None
+
+
+def _train_by(
+    executor: str,
+    runs: Sequence[IdentifiedRun],
+    splits: PreparedSplits,
+    project: Project,
+    are_alike: bool,
+) -> None:
     print(f"training {len(runs)} {'run' if len(runs) == 1 else 'runs'}", flush=True)
     train_runs = load(EXECUTORS[executor].train)
 
@@ -236,12 +259,8 @@ def train(
     sizes = SampleSizes(samples, validation, row_bytes, splits.varies, are_alike=are_alike)
     one = None if splits.varies else data_of(runs[0].run.seed)
     work = float(sum(run.run.setting.train.epochs for run in runs))
-    try:
-        with progress("training runs", len(runs), work) as report:
-            train_runs(runs, lambda seed: one or data_of(seed), sizes, project.runs, report)
-    except KeyboardInterrupt:
-        kept = "finished runs are kept, and those in training go on from here the next time"
-        raise KeyboardInterrupt(kept) from None
+    with progress("training runs", len(runs), work) as report:
+        train_runs(runs, lambda seed: one or data_of(seed), sizes, project.runs, report)
 
 
 if __name__ == "__main__":

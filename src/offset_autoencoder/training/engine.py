@@ -35,6 +35,7 @@ from offset_autoencoder.training.batches import (
     noise_generator,
 )
 from offset_autoencoder.training.state import Job, SampleSizes, TrainingData, Weights
+from offset_autoencoder.user_code import keras_backend
 
 Array = NDArray[np.float32]
 Piece = Callable[[int, int], None]
@@ -204,11 +205,13 @@ class Engine(abc.ABC):
 
     Attributes:
         name: Its name in params.yaml.
+        most_workers: Threads that train side by side at most; None: as many as there are cores.
         slots: Runs that it trains side by side on one thread.
         is_compiled: Whether the first epoch needs no compilation.
     """
 
     name: ClassVar[str]
+    most_workers: ClassVar[int | None] = None
     population: Population
     slots: int
     is_compiled: bool
@@ -237,7 +240,8 @@ def make_engine(population: Population, sizes: SampleSizes, workers: Workers) ->
         InputError: where there is no such engine, or it cannot train such a network.
     """
     name, unknown = population.engine, ""
-    for record in ENGINES.values() if name == "auto" else [ENGINES[name]]:
+    here = [record for record in ENGINES.values() if record.backend in (None, keras_backend())]
+    for record in here if name == "auto" else [ENGINES[name]]:
         kind: type[Engine] = load(record.implementation)
         try:
             return kind(population, sizes, workers)

@@ -82,6 +82,7 @@ def train_populations(
     trainer.queues = [_Queue(trainer, jobs) for jobs in populations if jobs.jobs]
     if any(queue.population.chunks(sizes) for queue in trainer.queues):
         workers = min(workers, MOST_CHUNKED_RUNS)
+    workers = min([workers, *(q.engine.most_workers or workers for q in trainer.queues)])
     if not trainer.queues:
         return
     # A product that several threads share rounds otherwise than one of a thread alone.
