@@ -35,7 +35,7 @@ bench: $(BENCH)/.installed
 		test ! -e benchmarks/$$name.py || $(BENCH)/python -m benchmarks.$$name; done
 
 docs: $(BIN)/.installed
-	sphinx-build -W --keep-going --quiet --builder html docs docs/_build/html
+	sphinx-build -W --write-all --keep-going --quiet --builder html docs docs/_build/html
 
 # uv resolves for every platform, and takes what the lock has where it may.
 lock:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import typer
 from docutils import nodes
+from pydantic.fields import FieldInfo
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
@@ -73,10 +74,15 @@ def allowed(shape: dict[str, Any]) -> str:
         "object": "a value per name",
     }
     if shape.get("type") == "array":
-        return f"list of {allowed(shape.get('items', {}))}"
+        return f"list of {allowed(shape.get('items', {})).replace('number', 'numbers')}"
     if "propertyNames" in shape:
         return "one per split"
     return " ".join([words.get(shape.get("type", ""), "any value"), " and ".join(bounds)]).strip()
+
+
+def default_of(field: FieldInfo) -> str:
+    """The default of a key as YAML has it."""
+    return field.default if isinstance(field.default, str) else json.dumps(field.default)
 
 
 def section_reference(where: str) -> str:
@@ -96,7 +102,7 @@ def section_reference(where: str) -> str:
             raise ExtensionError(f"{section.__name__}: its docstring does not describe {key}")
         shape = shapes["properties"][key]
         choice = allowed(shape) if "$ref" not in json.dumps(shape) else "a section, see below"
-        default = "required" if field.is_required() else f"default `{json.dumps(field.default)}`"
+        default = "required" if field.is_required() else f"default `{default_of(field)}`"
         lines += [f"`{key}`: {choice}; {default}", f": {as_markdown(described[key])}", ""]
     return "\n".join(lines)
 

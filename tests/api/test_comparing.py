@@ -17,7 +17,7 @@ import yaml
 
 from offset_autoencoder import InputError, compare, load_params, load_results, load_splits
 from offset_autoencoder.api import comparing
-from offset_autoencoder.api.arguments import Arguments, by_name
+from offset_autoencoder.api.arguments import Arguments
 from offset_autoencoder.api.results import Result
 from offset_autoencoder.config import parse_params
 from offset_autoencoder.stages import offsets, prepare, train
@@ -291,9 +291,21 @@ def test_a_wrong_argument_is_named(name: str) -> None:
     keys = ("seeds", "data", "network", "train", "models", "evaluate")
     arguments = Arguments(Path("/nowhere"))
     sections = {key: values.get(key) for key in keys}
-    named = by_name(values["offsets"])
+    named = comparing.by_name(values["offsets"])
     with pytest.raises(InputError, match=f"^{message}"), arguments.named():
         parse_params(arguments.document(values["x"], named, columns, sections))
+
+
+def test_a_file_of_a_kind_is_one_of_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("v.npy", MINE)
+    kind = {"kind": "file", "path": "v.npy"}
+    with stopped_before(train), pytest.raises(KeyboardInterrupt):
+        compare(X, {"mine": kind}, network={"latent_dim": 3}, folder="f")
+    assert load_params(Path("f/params.yaml")).settings[-1].spec.rms == 0.1
+    assert Path("f/data/raw/offsets/mine.npy").read_bytes() == Path("v.npy").read_bytes()
 
 
 def test_a_built_in_data_set_goes_by_its_name() -> None:

@@ -38,18 +38,6 @@ _ROLES |= {("data", "split"): "split", ("data", "source"): "x"}
 _PLACE = re.compile(r"params\.yaml: ([A-Za-z][\w-]*(?:\.[\w-]+)*)((?:\[\d+\])*)")
 
 
-def by_name(offsets: Any) -> dict[str, Any]:
-    """Offsets by name; one alone is called ``offset``."""
-    if offsets is None:
-        return {}
-    if not isinstance(offsets, Mapping):
-        return {"offset": offsets}
-    is_one = isinstance(offsets.get("kind"), str) or (
-        "train" in offsets and {*offsets} <= {*SPLITS}
-    )
-    return {"offset": offsets} if is_one else {str(name): one for name, one in offsets.items()}
-
-
 @dataclass(frozen=True)
 class Arguments:
     """Arguments as a document and files of ``data/raw``.
@@ -81,48 +69,52 @@ class Arguments:
                 check_name(section, name, f"{section}[{name!r}]")
         split = columns["split"]
         document["split"] = _plain("split", split) if isinstance(split, Mapping) else {}
-        split = None if isinstance(split, Mapping) else split
         data = document["data"]
         if "path" in data or "source" in data:
             raise InputError(f"data[{'path' if 'path' in data else 'source'!r}]", "x is the data")
         samples = self._samples(x, data)
-        if samples is None:
-            for name, value in (*columns.items(), ("split", split)):
-                if value is not None and not isinstance(value, Mapping):
-                    raise InputError(name, f"{named(x)} brings its own", "leave it out")
-        roles = {"label": columns["labels"], "id": columns["ids"], "split": split}
-        for role, value in roles.items():
-            if value is not None:
-                data[role] = value
-        frame_ids = (
-            None if samples is None or "id" in data else _ids_of_index(data["path"], samples)
-        )
-        if frame_ids is not None:
-            data["id"] = frame_ids
-        for section, keys in (("data", ("label", "id", "split")), ("split", ("group", "order"))):
-            for key in keys:
-                if document[section].get(key) is not None:
-                    argument = _ROLES.get((section, key), f"{section}[{key!r}]")
-                    column = self._column(argument, key, document[section][key], samples)
-                    document[section][key] = column
+        self._name_columns(document, x, samples, columns)
         if samples is not None:
             document["network"] = _fitting_output(samples, data) | document["network"]
         document["offsets"] = {
             name: self._offset(name, value, samples, data.get("id"))
             for name, value in offsets.items()
         }
-        widths = {
-            name: self.files[f"offsets/{name}.npy"][1].shape[1]
-            for name in offsets
-            if f"offsets/{name}.npy" in self.files
-        }
-        if len(set(widths.values())) == 1:
-            document["network"].setdefault("latent_dim", next(iter(widths.values())))
+        written = {name: self.files.get(f"offsets/{name}.npy", ("", None))[1] for name in offsets}
+        vectors = {name: v for name, v in written.items() if isinstance(v, np.ndarray)}
+        if len(widths := {array.shape[1] for array in vectors.values()}) == 1:
+            document["network"].setdefault("latent_dim", widths.pop())
         if not document["models"]:
-            document["models"] = self._models(document["offsets"], widths)
+            document["models"] = _models(document["offsets"], vectors)
         document["offsets"].setdefault(NOTHING, {"kind": "zero"})
         document["tracking"] = {"live_after": None}  # nothing of it is published
         return {section: document[section] for section in SECTIONS}
+
+    def _name_columns(
+        self,
+        document: dict[str, Any],
+        x: Any,
+        samples: list[Any] | None,
+        columns: Mapping[str, Any],
+    ) -> None:
+        """Have the document name columns, and files of those that are given as arrays."""
+        data = document["data"]
+        roles = {"label": "labels", "id": "ids", "split": "split"}
+        for role, name in roles.items():
+            if (value := columns[name]) is None or (role == "split" and isinstance(value, Mapping)):
+                continue
+            if samples is None:
+                raise InputError(name, f"{named(x)} brings its own", "leave it out")
+            data[role] = value
+        if samples is not None and "id" not in data:
+            ids = _ids_of_index(data["path"], samples)
+            data |= {} if ids is None else {"id": ids}
+        for section, keys in (("data", roles), ("split", ("group", "order"))):
+            for key in keys:
+                if document[section].get(key) is not None:
+                    argument = _ROLES.get((section, key), f"{section}[{key!r}]")
+                    column = self._column(argument, key, document[section][key], samples)
+                    document[section][key] = column
 
     def _samples(self, x: Any, data: dict[str, Any]) -> list[Any] | None:
         """The samples, of each split where it has several, noted as files; None: built in."""
@@ -240,34 +232,6 @@ class Arguments:
                     section["path"] = own
         return section
 
-    def _models(self, offsets: Mapping[str, Any], widths: Mapping[str, int]) -> dict[str, Any]:
-        """Each offset, nothing, and noise of the same rms: what verdicts on offsets rest on."""
-        if not offsets:
-            raise InputError("offsets", "names none, and no models are given")
-        for name in (NOTHING, NOISE):
-            if name in offsets:
-                what = f"is the name of the model with {'nothing' if name == NOTHING else 'noise'}"
-                raise InputError(f"offsets[{name!r}]", what, "rename it, or give models=")
-        if len(set(widths.values())) > 1:
-            each = ", ".join(f"{name} {width}" for name, width in widths.items())
-            what = f"have vectors of several lengths ({each})"
-            raise InputError("offsets", what, "compare them apart, or give models= a latent_dim")
-        levels = {}
-        for name in offsets:
-            rms = _RMS_OF_KINDS
-            if name in widths:
-                vectors = self.files[f"offsets/{name}.npy"][1]
-                rms = float(f"{np.sqrt(np.mean(np.square(vectors, dtype=np.float64))):.4g}")
-            levels[name] = rms if offsets[name]["kind"] != "zero" else 0.0
-        of_noise = [*dict.fromkeys(level for level in levels.values() if level)]
-        models: dict[str, Any] = {NOTHING: {"offset": NOTHING}}
-        if of_noise:
-            stddev = of_noise if len(of_noise) > 1 else of_noise[0]
-            models[NOISE] = {"offset": NOTHING, "stddev": stddev}
-        for name, level in levels.items():
-            models[name] = {"offset": name} | ({"rms": level} if level else {})
-        return models
-
     def write(self, document: Mapping[str, Any]) -> None:
         """Write params.yaml and the files of ``data/raw``, in the place of former ones."""
         raw = self.root / RAW
@@ -314,6 +278,38 @@ class Arguments:
         if section == "offsets" and keys and f"offsets/{keys[0]}.npy" in self.files:
             keys = keys[:1]
         return section + "".join(f"[{key!r}]" for key in keys)
+
+
+def _models(
+    offsets: Mapping[str, Any], vectors: Mapping[str, NDArray[np.float32]]
+) -> dict[str, Any]:
+    """Each offset, nothing, and noise of the same rms: what verdicts on offsets rest on."""
+    if not offsets:
+        raise InputError("offsets", "names none, and no models are given")
+    for name in (NOTHING, NOISE):
+        if name in offsets:
+            what = f"is the name of the model with {'nothing' if name == NOTHING else 'noise'}"
+            raise InputError(f"offsets[{name!r}]", what, "rename it, or give models=")
+    widths = {name: array.shape[1] for name, array in vectors.items()}
+    if len(set(widths.values())) > 1:
+        each = ", ".join(f"{name} {width}" for name, width in widths.items())
+        what = f"have vectors of several lengths ({each})"
+        raise InputError("offsets", what, "compare them apart, or give models= a latent_dim")
+    levels = {}
+    for name in offsets:
+        rms = _RMS_OF_KINDS
+        if name in vectors:
+            squares = np.square(vectors[name], dtype=np.float64)
+            rms = float(f"{np.sqrt(np.mean(squares)):.4g}")
+        levels[name] = rms if offsets[name]["kind"] != "zero" else 0.0
+    of_noise = [*dict.fromkeys(level for level in levels.values() if level)]
+    models: dict[str, Any] = {NOTHING: {"offset": NOTHING}}
+    if of_noise:
+        stddev = of_noise if len(of_noise) > 1 else of_noise[0]
+        models[NOISE] = {"offset": NOTHING, "stddev": stddev}
+    for name, level in levels.items():
+        models[name] = {"offset": name} | ({"rms": level} if level else {})
+    return models
 
 
 def _check_splits(argument: str, value: Mapping[str, Any]) -> None:

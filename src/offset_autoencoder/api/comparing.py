@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from offset_autoencoder.api.arguments import HEAD, Arguments, by_name
+from offset_autoencoder.api.arguments import HEAD, Arguments
 from offset_autoencoder.api.results import Result, load_results
-from offset_autoencoder.config import parse_params
+from offset_autoencoder.config import SPLITS, parse_params
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.paths import PARAMS, RUNS, Project, run_store, user_cache
 from offset_autoencoder.stages import evaluate as evaluating
@@ -88,6 +88,18 @@ def compare(
             training.main(project)
             evaluating.write_results(project, pictures=folder is not None)
         return replace(load_results(project.reports), folders=(project.models, project.runs))
+
+
+def by_name(offsets: Any) -> dict[str, Any]:
+    """Offsets by name; one alone is called ``offset``."""
+    if offsets is None:
+        return {}
+    if not isinstance(offsets, Mapping):
+        return {"offset": offsets}
+    is_one = isinstance(offsets.get("kind"), str) or (
+        "train" in offsets and {*offsets} <= {*SPLITS}
+    )
+    return {"offset": offsets} if is_one else {str(name): one for name, one in offsets.items()}
 
 
 @contextlib.contextmanager

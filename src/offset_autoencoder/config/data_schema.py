@@ -75,22 +75,24 @@ class Data(values.Section):
         id: Column, array or file of the samples' ids; None: their row numbers.
         split: Column that says train, validation (or val) or test.
         features: Columns, or the array of npz and hdf5; or an array per split.
-        exclude: Columns that are no features.
-        header: Whether the first line of a csv names its columns, which without one are named
-            0, 1, ...; None: it does, and one that looks like data is refused.
+        exclude: Columns that are not features.
+        header: Whether the first line of a csv names its columns; without names they are 0, 1, ...
+            None: it does, and a first line that looks like data is refused.
         complex: What becomes of complex numbers: two channels, or their absolute value.
-        scale: None: ``minmax`` for a table whose columns have names, ``unit`` for arrays.
-        clip: Whether values beyond the range of the training split become the end of it. None: of
-            a table that is scaled by ``minmax`` because ``scale`` is None.
-        constant: What a feature becomes that is constant over the training split: 0 (under
-            ``minmax`` and ``standard``), none of the features, or an error (under these two).
+        scale: How features are scaled. None: ``minmax`` for a table whose columns have names,
+            ``unit`` for arrays.
+        clip: Whether values beyond the range of the training split are moved to the end of it.
+            None: in a table that is scaled by ``minmax`` because ``scale`` is None.
+        constant: What is done about a feature that is constant over the training split: it is
+            set to 0, left out, or an error; the first and the last under ``minmax`` and
+            ``standard`` alone.
         missing: What is done about missing cells: their rows are dropped, or they get the mean or
             median of their feature over the training split.
         categorical: Whether a column of text becomes a feature per level, 1 or 0.
         image_shape: ``[h, w]`` or ``[h, w, channels]`` of a sample; ``[]`` for no image; None: that
             of the data (see :mod:`.data.shapes`).
-        sequence_shape: ``[steps, channels]`` of a sample that is a series; None likewise.
-        channels: Whether the channels of such shapes stand ``first`` or ``last``; None is last.
+        sequence_shape: ``[steps, channels]`` of a sample that is a series; None: that of the data.
+        channels: Whether the channels come ``first`` or ``last`` in such shapes; None: last.
     """
 
     source: Literal["digits", "mnist", "fashion_mnist", "file"] = "digits"
