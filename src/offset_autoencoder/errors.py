@@ -210,6 +210,31 @@ def writing(path: Path, prefix: Path) -> Iterator[None]:
         raise
 
 
+@contextlib.contextmanager
+def native_messages_held(*, shows_after_failure: bool = True) -> Iterator[None]:
+    """Hold what native code writes to stderr; show it at most where the block fails.
+
+    Libraries log while they are loaded, before any log level is read.
+    """
+    import tempfile
+
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held:
+        stderr = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            if shows_after_failure:
+                held.seek(0)
+                os.write(stderr, held.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
 def run_command(command: Callable[[], None]) -> None:
     """Run a command, turning every error and Ctrl-C into one line and an exit status.
 

@@ -118,6 +118,7 @@ def test_offsets_carry_their_kind() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
+        ("executor", "slurm", "params.yaml: executor: unknown value 'slurm'"),
         ("model", {}, "params.yaml: model: unknown section .did you mean 'models'"),
         ("models.gaussian.stdev", 0.1, "models.gaussian.stdev: unknown key .did you mean 'stddev'"),
         ("models.gaussian.stddev", [0.1, -1], r"models.gaussian.stddev\[1\]: .* got -1"),

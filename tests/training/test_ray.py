@@ -209,6 +209,7 @@ def test_a_run_that_kills_its_workers_fails_by_name_and_a_processor_that_differs
     assert all(is_valid(tmp_path / "store" / run.id) for run in kept)
     processors = {run.id: read_saved_run(tmp_path / "store" / run.id).processor for run in kept}
     warned = "rounds otherwise" in capsys.readouterr().err
+    assert None not in processors.values()
     assert warned or len({*processors.values()}) == 1
 
 

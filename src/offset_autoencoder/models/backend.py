@@ -9,35 +9,12 @@ import contextlib
 import importlib.abc
 import os
 import sys
-import tempfile
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from offset_autoencoder.errors import InputError
+from offset_autoencoder.errors import InputError, native_messages_held
 from offset_autoencoder.user_code import keras_backend
-
-
-@contextlib.contextmanager
-def _native_messages_held() -> Iterator[None]:
-    """Hold what native code writes to stderr; show it only where the block fails.
-
-    TensorFlow's libraries log while they are loaded, before any log level is read.
-    """
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as held:
-        stderr = os.dup(2)
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(stderr, held.read())
-            raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(stderr, 2)
-            os.close(stderr)
 
 
 class _NoTensorFlow(importlib.abc.MetaPathFinder):
@@ -67,7 +44,7 @@ if not (uses_tensorflow := keras_backend() == "tensorflow"):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"
     sys.meta_path.insert(0, _NoTensorFlow())
 try:
-    with _native_messages_held():
+    with native_messages_held():
         import keras
 
         if uses_tensorflow:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from offset_autoencoder.cores import available_cores
-from offset_autoencoder.errors import InputError, InputErrors, message_of
+from offset_autoencoder.errors import InputError, InputErrors, message_of, native_messages_held
 from offset_autoencoder.io.files import atomic_write
 from offset_autoencoder.paths import CUSTOM
 from offset_autoencoder.runs.files import CHECKPOINTS, Checkpoints, write_files
@@ -34,6 +34,7 @@ SHARE_SECONDS = 10.0
 _LEAST_SECONDS = 2.5  # of the last shares, which are smaller so that all cores end together
 _WAITING_SHARES = 2  # tasks beyond the number of cores, so that none waits for the driver
 _RETRIES = 30  # of a task whose worker or node goes away
+_POLL_SECONDS = 0.1
 _REFRESH_SECONDS = 1.0
 _CONNECT_SECONDS = 10.0
 _SETTINGS_FRAME = b"\4"
@@ -99,10 +100,11 @@ def connected() -> Iterator[Any]:
         modules = [str(folder) for folder in sources]
         options |= {"address": address, "runtime_env": {"py_modules": modules}}
     try:
-        ray.init(**options)
+        with native_messages_held(shows_after_failure=False):  # what matters is raised, too
+            ray.init(**options)
     except Exception as error:  # ConnectionError, RuntimeError, AuthenticationError, of gRPC, ...
         what = f"no connection to the cluster: {message_of(error)[:200]}"
-        mend = f"ray status says whether it runs; {_README}"
+        mend = f"is it running, with the token that this has? ray status says so; {_README}"
         raise InputError(_ADDRESS if not is_local else "ray", what, mend) from error
     try:
         yield ray
@@ -193,6 +195,7 @@ class _Driver:
                 self.ray.get(self.mailbox.stop.remote())
             if not is_stopping:
                 self._submit()
+            time.sleep(_POLL_SECONDS)
             self._open_letters()
             if self.tasks:
                 ended, _ = self.ray.wait([*self.tasks], num_returns=len(self.tasks), timeout=0)

@@ -6,7 +6,6 @@ A share is trained on a node as any training is, into a temporary folder, and it
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import hashlib
 import importlib.metadata
@@ -37,7 +36,7 @@ Letter = tuple[str, tuple[Any, ...]]
 
 MOST_DEATHS = 2
 """Workers that a run may kill."""
-_POLL_SECONDS = 0.2  # between two looks of the driver, and of a task
+_SEND_SECONDS = 0.2  # between two counts of epochs
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,6 @@ class Mailbox:
 
     def __init__(self) -> None:
         self._letters: list[Letter] = []
-        self._arrived = asyncio.Event()
         self._attempts: dict[int, _Attempt] = {}
         self._ended: set[str] = set()  # finished, or failed
         self._checkpoints: dict[str, bytes] = {}
@@ -105,11 +103,8 @@ class Mailbox:
     # What the driver calls.
 
     async def take(self) -> list[Letter]:
-        """Letters to the driver, as soon as there are any; none after a moment without."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._arrived.wait(), _POLL_SECONDS)
+        """Letters to the driver since it last asked."""
         letters, self._letters = self._letters, []
-        self._arrived.clear()
         return letters
 
     async def stop(self) -> None:
@@ -189,7 +184,6 @@ class Mailbox:
 
     def _tell(self, method: str, *arguments: Any) -> None:
         self._letters.append((method, arguments))
-        self._arrived.set()
 
 
 def train_share(share: Share, mailbox: Any) -> tuple[str, str, str | None] | None:
@@ -276,7 +270,7 @@ class _Outbox:
 
     def _send_epochs(self) -> None:
         try:
-            while not self._is_done.wait(_POLL_SECONDS):
+            while not self._is_done.wait(_SEND_SECONDS):
                 with self._lock:
                     epochs, self._epochs = self._epochs, Counter()
                 if ray.get(self.mailbox.count.remote(dict(epochs))):
