@@ -49,4 +49,6 @@ def error_table(results: ExperimentResults) -> Table:
     )
     if detected:
         caption += " An AUROC of 0.5 is chance, an average precision of the share of anomalies."
+    if any("[" in cell.text for column in columns for cell in column.cells):
+        caption += f" {wording.CUT}"
     return Table("sample-errors", caption, columns, "reports/errors/thresholds.csv")
