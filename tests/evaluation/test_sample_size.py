@@ -265,10 +265,10 @@ def test_the_outlook_of_too_few_seeds_names_the_fewest() -> None:
     rule = Rule(0.05, 0.95, 0.8)
     assert outlook(3, 25, rule) == (
         "3 seeds: no difference can be significant at 95 % confidence; 6 are the fewest that can "
-        "show one"
+        "show one, and 5 for a verdict on an offset"
     )
     assert outlook(1, 25, rule).startswith("1 seed: no difference can be")
     assert joint_sign_flips(np.ones((5, 25))).p_corrected.min() > 0.05  # and so it is
     assert joint_sign_flips(np.ones((6, 25))).p_corrected.max() <= 0.05
     never = outlook(5, 1, Rule(1e-9, 1 - 1e-9, 0.8))
-    assert never.endswith("confidence; nor with any number")
+    assert never.endswith("confidence; nor with more")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -114,3 +115,16 @@ def test_a_gpu_is_looked_for_by_another_process_and_only_with_a_plugin(
         assert jax_process.finds_gpu() == (gpu and bool(plugins))
     jax_process.finds_gpu.cache_clear()
     assert [command[0] for command in asked] == [sys.executable]
+
+
+def test_a_script_without_a_guard_is_not_run_again(tmp_path: Path) -> None:
+    script, folder = tmp_path / "script.py", tmp_path / "made"
+    script.write_text(
+        "import os, sys\n"
+        "from offset_autoencoder.training.jax_process import call_on_jax\n"
+        "print('once')\n"
+        "call_on_jax(os.mkdir, sys.argv[1])\n"
+    )
+    done = subprocess.run([sys.executable, script, folder], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "once\n"), done.stderr
+    assert folder.is_dir()

@@ -348,7 +348,8 @@ def _sentence(verdict: OffsetVerdict, reason: str, confidence: float) -> str:
     if verdict.word != "inconclusive" and (missing := missing_controls(verdict)):
         more = f"; {missing}"
     if verdict.seeds_needed:
-        more += f"; at most about {verdict.seeds_needed} seeds would settle it if that is as seen"
+        count = verdict.seeds_needed
+        more += f"; at most about {count} seeds would settle it, if further ones are like these"
     elif math.isfinite(verdict.floor):
         of_shift = verdict.unsettled.startswith(DONOR_SHIFT)
         more += f"; {out_of_reach(verdict.floor, 'the donor shift' if of_shift else 'the change')}"

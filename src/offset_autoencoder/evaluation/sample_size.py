@@ -160,10 +160,11 @@ def outlook(seeds: int, tests: int, rule: Rule) -> str:
     said = "1 seed" if seeds == 1 else f"{seeds} seeds"
     at = f"at {statistics.percent(rule.confidence)} confidence"
     if not smallest_p(seeds) <= rule.level:
-        counts = range(seeds, EXACT_UP_TO + 2)
-        fewest = next((count for count in counts if smallest_p(count) <= rule.level), None)
-        mend = f"{fewest} are the fewest that can show one" if fewest else "nor with any number"
-        return f"{said}: no difference can be significant {at}; {mend}"
+        counts = range(1, EXACT_UP_TO + 2)
+        two = next((n for n in counts if smallest_p(n) <= rule.level), None)
+        one = next((n for n in counts if smallest_p(n, "greater") <= rule.level), None)
+        mend = f"{two} are the fewest that can show one, and {one} for a verdict on an offset"
+        return f"{said}: no difference can be significant {at}; {mend if two else 'nor with more'}"
     each = rule._replace(level=rule.level / max(tests, 1))
 
     def missing(effect: float) -> float:

@@ -242,6 +242,8 @@ def engine_versions(engine: str) -> dict[str, str]:
     try:
         return {name: importlib.metadata.version(name) for name in packages}
     except importlib.metadata.PackageNotFoundError as error:
-        mend = f'pip install "offset-autoencoder[{engine}]", or [{engine}-cuda] for a GPU'
+        mend = (
+            f'in a clone of the project: pip install ".[{engine}]", or ".[{engine}-cuda]" for a GPU'
+        )
         what = f"{engine} needs {error.name}, which is not installed"
         raise InputError("train.engine", what, mend) from None

@@ -239,7 +239,8 @@ def _train_by(
     project: Project,
     are_alike: bool,
 ) -> None:
-    print(f"training {len(runs)} {'run' if len(runs) == 1 else 'runs'}", flush=True)
+    by = "" if executor == "local" else f" by {executor}"
+    print(f"training {len(runs)} {'run' if len(runs) == 1 else 'runs'}{by}", flush=True)
     train_runs = load(EXECUTORS[executor].train)
 
     settings = list({run.run.setting.label: run.run.setting for run in runs}.values())

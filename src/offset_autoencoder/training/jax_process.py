@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
 import multiprocessing
@@ -11,7 +12,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from offset_autoencoder.config.registries import ENGINES
@@ -65,7 +67,8 @@ def call_on_jax(function: Callable[..., None], *arguments: Any) -> None:
     """
     context = multiprocessing.get_context("spawn")
     process = context.Process(target=_call, args=(function, arguments))
-    process.start()
+    with _scripts_hidden():
+        process.start()
     try:
         process.join()
     except KeyboardInterrupt:
@@ -80,6 +83,20 @@ def call_on_jax(function: Callable[..., None], *arguments: Any) -> None:
         raise InputError("train.engine", what, "see whether memory ran out, then run it again")
     if process.exitcode:
         raise SystemExit(process.exitcode)
+
+
+@contextlib.contextmanager
+def _scripts_hidden() -> Iterator[None]:
+    """Hide a user's script from processes that are spawned, which would run it once more."""
+    main = sys.modules["__main__"]
+    if (getattr(main.__spec__, "name", None) or "").partition(".")[0] != __package__.partition(".")[
+        0
+    ]:
+        sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _call(function: Callable[..., None], arguments: tuple[Any, ...]) -> None:

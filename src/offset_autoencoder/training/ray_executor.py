@@ -86,7 +86,7 @@ def connected() -> Iterator[Any]:
     try:
         import ray
     except ImportError:
-        mend = 'pip install "offset-autoencoder[ray]"'
+        mend = 'in a clone of the project: pip install ".[ray]"'
         raise InputError("params.yaml: executor", "ray is not installed", mend) from None
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if is_local:
