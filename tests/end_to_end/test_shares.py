@@ -33,10 +33,10 @@ tracking: {}
 SHARES = 4
 
 
-def start(folder: Path, number: int) -> subprocess.Popen[str]:
+def start(folder: Path, number: int, of: int = SHARES) -> subprocess.Popen[str]:
     program = str(Path(sys.executable).parent / "offset-autoencoder")
     return subprocess.Popen(
-        [program, "train", f"--share={number}/{SHARES}"],
+        [program, "train", f"--share={number}/{of}"],
         cwd=folder,
         env={**os.environ, "OFFSET_AUTOENCODER_RUNS": "../shared"},
         stdout=subprocess.PIPE,
@@ -54,8 +54,11 @@ def test_shares_of_which_two_are_killed_make_the_runs_of_one_machine(
 ) -> None:
     project, store = fresh_project(tmp_path / "project", PARAMS), tmp_path / "shared"
     run(project, "dvc", "repro", "prepare", "offsets")
-    for number, (kill, status) in enumerate([(signal.SIGKILL, -9), (signal.SIGTERM, 130)]):
-        share, before = start(project, number), checkpoints(store)
+    for kill, status in [(signal.SIGKILL, -9), (signal.SIGTERM, 130)]:
+        share, before = (
+            start(project, 0, of=1),
+            checkpoints(store),
+        )  # which share has runs, ids tell
         while checkpoints(store) <= before:
             assert share.poll() is None, share.communicate()
             time.sleep(0.01)

@@ -203,7 +203,7 @@ def test_ids_do_not_depend_on_the_other_seeds(
     shutil.copytree(project / "models", "models")
     new: list[str] = []
 
-    def pretend(runs: Any, splits: Any, **_: Any) -> None:
+    def pretend(runs: Any, *_: Any, **__: Any) -> None:
         new.extend(run.run.label for run in runs)
         raise KeyboardInterrupt
 

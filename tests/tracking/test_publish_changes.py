@@ -38,7 +38,8 @@ def test_metric_and_artifact_that_are_gone_are_removed(project: Project) -> None
     assert len(runs) == 6
     assert not any("mse_clean" in run.metrics for run in runs)
     kept = {path.name for path in (project.root / "mlartifacts").rglob("*.csv")}
-    assert kept == {"comparison.csv", "runs.csv", "new.csv", "learning_curves.csv"}
+    tables = {"comparison.csv", "runs.csv", "verdicts.csv"}
+    assert kept == {*tables, "new.csv", "learning_curves.csv"}
 
 
 def test_renamed_model_is_shown_under_its_new_name(project: Project) -> None:

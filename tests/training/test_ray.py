@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -326,15 +327,17 @@ def test_what_a_share_is_told_after_its_worker_died(monkeypatch: pytest.MonkeyPa
         box = ray_worker.Mailbox()
         begin = functools.partial(box.begin, 1, ["x", "y", "z"])
         assert (await begin("a", "host a")).runs == ["x", "y", "z"]
+        assert (await begin("a", "host a")).suspects == []  # its worker died with no run in hand
+        await box.take_up(1, ["x", "y", "z"])
         await box.checkpoint("y", b"state")
         await box.finish(1, "x", {}, 1.0)
         again = await begin("a", "host a")
         assert (again.runs, again.suspects) == (["y", "z"], ["y", "z"])
         assert again.checkpoints == {"y": b"state"}
-        await box.take_up(1, "y")
+        await box.take_up(1, ["y"])
         again = await begin("b", "host b")
         assert (again.runs, again.suspects) == (["z"], ["z"])
-        await box.take_up(1, "z")
+        await box.take_up(1, ["z"])
         nodes.gone = {"a"}  # which clears z of the worker that died there
         assert (await begin("c", "host c")).runs == ["z"]
         letters = [(method, arguments[:2]) for method, arguments in await box.take()]
@@ -344,10 +347,11 @@ def test_what_a_share_is_told_after_its_worker_died(monkeypatch: pytest.MonkeyPa
             ("fail", ("y", "host a")),
         ]
         assert await box.take() == []
-        await box.stop()
+        assert await box.stop() == {1}
         assert (await begin("c", "host c")).is_stopping
 
-    asyncio.run(talk())
+    with ThreadPoolExecutor(1) as pool:  # this thread may have a loop of its own
+        pool.submit(asyncio.run, talk()).result()
 
 
 @pytest.mark.parametrize(("cores", "least", "most"), [(2, 8, 20), (16, 20, 45), (100, 25, 130)])

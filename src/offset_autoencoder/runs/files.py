@@ -27,6 +27,8 @@ from offset_autoencoder.io.tables import read_numbers, write_csv
 from offset_autoencoder.runs.spec import RunSpec, SavedRun, Status
 
 SPEC, WEIGHTS, HISTORY, TIMES = "spec.json", "weights.npz", "history.csv", "times.npz"
+NAMES = {SPEC, WEIGHTS, HISTORY, TIMES}
+"""Names of all files of a run."""
 
 TEMPORARY = ".run-"
 """Beginning of the name of a run's folder while it is written."""

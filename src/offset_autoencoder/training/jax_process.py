@@ -67,7 +67,7 @@ def call_on_jax(function: Callable[..., None], *arguments: Any) -> None:
     """
     context = multiprocessing.get_context("spawn")
     process = context.Process(target=_call, args=(function, arguments))
-    with _scripts_hidden():
+    with _scripts_hidden(), _interrupts_ignored():
         process.start()
     try:
         process.join()
@@ -97,6 +97,19 @@ def _scripts_hidden() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
+
+
+@contextlib.contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Ignore Ctrl-C, also in a process that is started meanwhile and imports for seconds."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _call(function: Callable[..., None], arguments: tuple[Any, ...]) -> None:

@@ -25,8 +25,10 @@ from offset_autoencoder.cores import available_cores
 from offset_autoencoder.errors import InputError, InputErrors, message_of, native_messages_held
 from offset_autoencoder.io.files import atomic_write
 from offset_autoencoder.paths import CUSTOM
+from offset_autoencoder.runs import files
 from offset_autoencoder.runs.files import CHECKPOINTS, Checkpoints, write_files
 from offset_autoencoder.runs.spec import IdentifiedRun
+from offset_autoencoder.runs.store import missing_ids
 from offset_autoencoder.training.state import Report, RunProgress, SampleSizes, TrainingData
 
 SHARE_SECONDS = 10.0
@@ -60,9 +62,13 @@ def train_runs(
         KeyboardInterrupt: after Ctrl-C, when every task has finished the epoch in hand.
     """
     with connected() as ray:
-        driver = _Driver(ray, runs, data, sizes, store, report)
-        with _interrupt_noted() as is_interrupted:
-            driver.train(is_interrupted)
+        try:
+            driver = _Driver(ray, runs, data, sizes, store, report)
+            with _interrupt_noted() as is_interrupted:
+                driver.train(is_interrupted)
+        except ray.exceptions.RayError as error:  # the head or the mailbox is gone
+            mend = "finished runs are kept: run the command again"
+            raise InputError("ray", message_of(error)[:300], mend) from error
         if is_interrupted():
             raise KeyboardInterrupt
         driver.raise_failures()
@@ -174,7 +180,7 @@ class _Driver:
         self.plan, self.progress = SharePlan(list(self.runs.values())), RunProgress(runs, report)
         self.checkpoints = Checkpoints(store / CHECKPOINTS)
         self.unfinished, self.failed = set(self.runs), dict[str, str]()
-        self.processors, self.tasks, self.shares = list[str](), set[Any](), 0
+        self.processors, self.tasks, self.shares = list[str](), dict[Any, int](), 0
         self.cores, self._seen, self._warned = 0.0, -_REFRESH_SECONDS, False
         limits = [run.run.setting.train.memory_limit for run in runs]
         self.arrays = ray_arrays.SharedArrays(data, [limit for limit in limits if limit])
@@ -187,12 +193,16 @@ class _Driver:
         self._task = ray.remote(num_cpus=1, max_retries=_RETRIES)(ray_worker.train_share)
 
     def train(self, is_interrupted: Callable[[], bool]) -> None:
-        """Train the runs, until all have ended or, after Ctrl-C, those in training have stopped."""
-        is_stopping = False
+        """Train the runs, until all have ended or, after Ctrl-C, those in training have stopped.
+
+        Raises:
+            Exception: the first that a task raised, once the others have stopped.
+        """
+        is_stopping, errors = False, list[Exception]()
         while self.tasks or (self.plan.waiting and not is_stopping):
-            if is_interrupted() and not is_stopping:
+            if (is_interrupted() or errors) and not is_stopping:
                 is_stopping = True
-                self.ray.get(self.mailbox.stop.remote())
+                self._stop()
             if not is_stopping:
                 self._submit()
             time.sleep(_POLL_SECONDS)
@@ -200,8 +210,20 @@ class _Driver:
             if self.tasks:
                 ended, _ = self.ray.wait([*self.tasks], num_returns=len(self.tasks), timeout=0)
                 for task in ended:
-                    self._end(task)
+                    try:
+                        self._end(task)
+                    except Exception as error:
+                        errors.append(error)
         self._open_letters()
+        if errors:
+            raise errors[0]
+
+    def _stop(self) -> None:
+        """Have every task end after the epoch in hand, and those that wait for a core not begin."""
+        begun = self.ray.get(self.mailbox.stop.remote())
+        for task in [task for task, number in self.tasks.items() if number not in begun]:
+            self.ray.cancel(task)
+            del self.tasks[task]
 
     def raise_failures(self) -> None:
         """Raise what kept runs from being trained, if anything did.
@@ -231,9 +253,13 @@ class _Driver:
             with atomic_write(self._checkpoint(run_id)) as stream:
                 stream.write(content)
 
-    def finish(self, run_id: str, files: dict[str, bytes], seconds: float) -> None:
-        """Keep a run."""
-        write_files(self.store / run_id, files)
+    def finish(self, run_id: str, sent: dict[str, bytes], seconds: float) -> None:
+        """Keep a run, if its files are whole."""
+        if run_id not in self.runs or not sent.keys() <= files.NAMES:
+            return
+        write_files(self.store / run_id, sent)
+        if missing_ids(self.store, [run_id]):
+            return
         self.checkpoints.remove(run_id)
         if run_id in self.unfinished:
             self.unfinished.remove(run_id)
@@ -275,8 +301,9 @@ class _Driver:
             states = {r.id: self._checkpoint(r.id) for r in runs}
             checkpoints = {id: path.read_bytes() for id, path in states.items() if path.exists()}
             self.shares += 1
-            share = self.worker.Share(self.shares, runs, data, self.sizes, checkpoints)
-            self.tasks.add(self._task.remote(share, self.mailbox))
+            threads = os.environ.get(self.worker.INTRA_OP_THREADS) or str(_tensorflow_threads())
+            share = self.worker.Share(self.shares, runs, data, self.sizes, checkpoints, threads)
+            self.tasks[self._task.remote(share, self.mailbox)] = self.shares
 
     def _end(self, task: Any) -> None:
         """Take note of the end of a task.
@@ -285,7 +312,7 @@ class _Driver:
             InputError: bad input that it met.
             Exception: whatever else it raised. That its workers went away is seen by its runs.
         """
-        self.tasks.remove(task)
+        del self.tasks[task]
         errors = self.ray.exceptions
         try:
             bad_input = self.ray.get(task)
@@ -313,6 +340,12 @@ class _Driver:
             what = f"the cluster has no token: who reaches {outer[0]} can run code on its nodes"
             mend = f"start it, and this, with RAY_AUTH_MODE=token and a token; {_README}"
             raise InputError(_ADDRESS, what, mend)
+
+
+def _tensorflow_threads() -> int:
+    """Threads that TensorFlow takes here for one operation, where nobody says otherwise."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 class SharePlan:

@@ -34,6 +34,7 @@ from offset_autoencoder.training.state import Job, SampleSizes, TrainingData
 Letter = tuple[str, tuple[Any, ...]]
 """A method of the driver and its arguments."""
 
+INTRA_OP_THREADS = "TF_NUM_INTRAOP_THREADS"
 MOST_DEATHS = 2
 """Workers that a run may kill."""
 _SEND_SECONDS = 0.2  # between two counts of epochs
@@ -47,6 +48,7 @@ class Share:
         number: Tells shares apart.
         data: By seed, what the runs of that seed train on.
         checkpoints: By id, the checkpoints of runs that an earlier training began.
+        intra_op_threads: Threads of TensorFlow on the driver, by which it cuts its sums.
     """
 
     number: int
@@ -54,6 +56,7 @@ class Share:
     data: Mapping[int, SharedData]
     sizes: SampleSizes
     checkpoints: Mapping[str, bytes]
+    intra_op_threads: str
 
 
 @dataclass(frozen=True)
@@ -107,9 +110,10 @@ class Mailbox:
         letters, self._letters = self._letters, []
         return letters
 
-    async def stop(self) -> None:
-        """Have every task end after the epoch in hand."""
+    async def stop(self) -> set[int]:
+        """Have every task end after the epoch in hand; numbers of the shares that have begun."""
         self._is_stopping = True
+        return {*self._attempts}
 
     async def give_chunk(self, digest: str, index: int, refs: list[Any]) -> None:
         """Answer :meth:`chunk`."""
@@ -125,7 +129,7 @@ class Mailbox:
         """Begin a share, or begin it again after its worker died."""
         living = {entry["NodeID"] for entry in ray.nodes() if entry["Alive"]}
         if (last := self._attempts.get(share)) is not None:
-            for run_id in last.in_hand or ids:
+            for run_id in last.in_hand:
                 self._deaths.setdefault(run_id, []).append(last.node)
         self._attempts[share] = _Attempt(node, host)
         # A node that went away, which may be known late, took its workers along.
@@ -146,9 +150,9 @@ class Mailbox:
             is_stopping=self._is_stopping,
         )
 
-    async def take_up(self, share: int, run_id: str) -> None:
-        """Note that a run is in hand."""
-        self._attempts[share].in_hand.add(run_id)
+    async def take_up(self, share: int, run_ids: Sequence[str]) -> None:
+        """Note that runs are in hand."""
+        self._attempts[share].in_hand.update(run_ids)
 
     async def count(self, epochs: Mapping[str, int]) -> bool:
         """Take epochs trained, by id; True if the training is to end."""
@@ -197,8 +201,8 @@ def train_share(share: Share, mailbox: Any) -> tuple[str, str, str | None] | Non
     try:
         check_versions(share.runs[0].spec, host)
         # What kills a worker before it begins is no run's fault.
-        for key in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
-            os.environ.setdefault(key, "1")
+        # TensorFlow cuts sums by its threads: as many as the driver has give the driver's bytes.
+        os.environ |= {INTRA_OP_THREADS: share.intra_op_threads, "CUDA_VISIBLE_DEVICES": ""}
         from offset_autoencoder.training import schedule
         from offset_autoencoder.training.pool import train_population
 
@@ -216,11 +220,11 @@ def train_share(share: Share, mailbox: Any) -> tuple[str, str, str | None] | Non
             groups += [[run] for run in share.runs if run.id in alone]
             for runs in groups:
                 if not outbox.stop.is_set():
-                    if len(runs) == 1:
-                        outbox.take_up(runs[0].id)
+                    outbox.take_up([run.id for run in runs])
                     outbox.train(schedule.hand_over_runs, runs)
     except InputError as error:
-        return error.where, error.what, error.hint
+        place = "" if host in error.where else f" (on node {host})"
+        return error.where, f"{error.what}{place}", error.hint
     return None
 
 
@@ -257,9 +261,9 @@ class _Outbox:
         options = {"workers": 1, "checkpoints": self._checkpoints, "stop": self.stop}
         hand_over_runs(runs, self._open, self.share.sizes, self._send_run, self._count, **options)
 
-    def take_up(self, run_id: str) -> None:
-        """Tell that a run is in hand."""
-        ray.get(self.mailbox.take_up.remote(self.share.number, run_id))
+    def take_up(self, run_ids: Sequence[str]) -> None:
+        """Tell that runs are in hand."""
+        ray.get(self.mailbox.take_up.remote(self.share.number, run_ids))
 
     def _open(self, seed: int) -> TrainingData:
         return open_shared(self.share.data[seed], self.mailbox)
