@@ -264,6 +264,6 @@ def test_an_engine_that_is_not_installed_is_one_line(
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", version)
-    expected = 'train.engine: jax needs jax, which is not installed (pip install "offset-autoenc'
+    expected = "train.engine: jax needs jax, which is not installed (in a clone of the "
     with pytest.raises(InputError, match=re.escape(expected)):
         one(make_runs, train={"engine": "jax"})

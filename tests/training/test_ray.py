@@ -306,7 +306,7 @@ def test_a_port_of_something_else_is_a_line(monkeypatch: pytest.MonkeyPatch) -> 
 def test_without_the_extra_a_line_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setenv("RAY_ADDRESS", "auto")
-    with pytest.raises(InputError, match=r"offset-autoencoder\[ray\]"), ray_executor.connected():
+    with pytest.raises(InputError, match=r'pip install "\.\[ray\]"'), ray_executor.connected():
         pass
 
 
