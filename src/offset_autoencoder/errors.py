@@ -288,7 +288,7 @@ def _of_disk(error: BaseException) -> InputError:
 
 
 def fault_of_disk(error: OSError) -> tuple[str, str]:
-    """What is wrong with the disk by an error that :func:`is_of_disk`, and how to mend it."""
+    """Fault of the disk by an error that :func:`is_of_disk`, and its mend, each in words."""
     path = error.filename2 or error.filename
     if error.errno == errno.ENOSPC and path and _has_no_inodes(Path(str(path))):
         return _NO_INODES

@@ -25,6 +25,7 @@ from offset_autoencoder.runs.files import (
     read_finished_run,
     read_history,
     read_saved_run,
+    write_files,
     write_run,
 )
 from offset_autoencoder.runs.spec import IdentifiedRun
@@ -128,6 +129,22 @@ def test_equal_results_are_equal_bytes_but_for_the_times(write: Write) -> None:
     first, second = contents(write("a")), contents(write("b", moment=60.0))
     assert first.pop("times.npz") != second.pop("times.npz")
     assert first == second
+
+
+def test_files_of_another_machine_are_kept_where_they_are_the_whole_run(
+    write: Write, tmp_path: Path
+) -> None:
+    source = write()
+    sent = {path.name: path.read_bytes() for path in source.iterdir()}
+    folder = tmp_path / "other" / source.name
+    damaged = sent["weights.npz"][:-1] + b"?"
+    for wrong in (sent | {"weights.npz": damaged}, {"spec.json": b"{}"}, sent | {"../x": b""}):
+        assert not write_files(folder, wrong)
+        assert not folder.exists()
+    assert not write_files(folder.with_name("0" * 64), sent)  # another run's
+    assert write_files(folder, sent)
+    assert contents(folder, times=False) == contents(source, times=False)
+    assert list((tmp_path / "other").iterdir()) == [folder]
 
 
 def test_a_run_that_is_there_stays_as_it_is(write: Write) -> None:

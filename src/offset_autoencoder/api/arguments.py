@@ -154,7 +154,7 @@ class Arguments:
         return f"{stem}.npy"
 
     def _column(self, argument: str, role: str, value: Any, samples: list[Any] | None) -> Any:
-        """What names a column: its name in a frame, or the file that an array is noted as."""
+        """Name of a column in a frame, or of the file that an array is noted as."""
         if isinstance(value, Mapping) and set(value) <= {*SPLITS}:
             return {
                 part: self._column(f"{argument}[{part!r}]", f"{role}_{part}", one, None)

@@ -28,7 +28,7 @@ from offset_autoencoder.evaluation.run_evaluation import (
     evaluate_open_run,
 )
 from offset_autoencoder.evaluation.sample_errors import TestedSamples
-from offset_autoencoder.evaluation.sign_flips import smallest_p
+from offset_autoencoder.evaluation.sign_flips import fewest_pairs
 from offset_autoencoder.evaluation.statistics import Design
 from offset_autoencoder.evaluation.summary import RunRow
 from offset_autoencoder.models.architecture import Architecture
@@ -103,11 +103,11 @@ def examine(
         for name, (columns, cells) in report_tables(results).items()
     }
     level = 1 - params.evaluate.confidence
-    needed = next(n for n in range(1, 100) if smallest_p(n, "greater") <= level)
+    needed = fewest_pairs(level, "greater")
     note = ""
     if len(models) == 1:
         note = "one model: its figures alone, without intervals and tests"
-    if len(models) < needed:
+    if needed is not None and len(models) < needed:
         note += "; " if note else ""
         note += f"give a list of at least {needed} models, one per seed, for a verdict"
     return Result(tables, None, note)

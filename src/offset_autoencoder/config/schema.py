@@ -99,21 +99,23 @@ NETWORK_KINDS: Registry[NetworkKind] = Registry(
 
 @dataclass(frozen=True)
 class Executor:
-    """Where runs are trained, ``executor:``; it is in no id.
+    """Executor of trainings: the machines that runs are trained on; it is in no id.
 
     Attributes:
         name: Name in params.yaml.
         train: ``module:function`` that trains runs, as :func:`.training.schedule.train_runs` does.
+        is_here: Whether it is this machine alone.
     """
 
     name: str
     train: str
+    is_here: bool = False
 
 
 EXECUTORS: Registry[Executor] = Registry(
     "executor",
     [
-        Executor("local", "offset_autoencoder.training.schedule:train_runs"),
+        Executor("local", "offset_autoencoder.training.schedule:train_runs", is_here=True),
         Executor("ray", "offset_autoencoder.training.ray_executor:train_runs"),
     ],
 )

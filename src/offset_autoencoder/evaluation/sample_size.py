@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.evaluation import statistics
-from offset_autoencoder.evaluation.sign_flips import EXACT_UP_TO, Alternative, smallest_p
+from offset_autoencoder.evaluation.sign_flips import Alternative, fewest_pairs, smallest_p
 from offset_autoencoder.evaluation.statistics import Equivalence, Estimate, share_percent
 
 MOST_SEEDS = 100_000
@@ -160,9 +160,7 @@ def outlook(seeds: int, tests: int, rule: Rule) -> str:
     said = "1 seed" if seeds == 1 else f"{seeds} seeds"
     at = f"at {statistics.percent(rule.confidence)} confidence"
     if not smallest_p(seeds) <= rule.level:
-        counts = range(1, EXACT_UP_TO + 2)
-        two = next((n for n in counts if smallest_p(n) <= rule.level), None)
-        one = next((n for n in counts if smallest_p(n, "greater") <= rule.level), None)
+        two, one = fewest_pairs(rule.level), fewest_pairs(rule.level, "greater")
         mend = f"{two} are the fewest that can show one, and {one} for a verdict on an offset"
         return f"{said}: no difference can be significant {at}; {mend if two else 'nor with more'}"
     each = rule._replace(level=rule.level / max(tests, 1))
@@ -286,9 +284,8 @@ def _fewest(
     """The smallest number that is enough, as are all above it, and can reach the level at all."""
     from scipy.special import ndtri
 
-    family = 1 - rule.confidence
-    reach = (n for n in range(2, EXACT_UP_TO + 2) if smallest_p(n, alternative) <= family)
-    low, high = next(reach, MOST_SEEDS) - 1, MOST_SEEDS
+    reached = fewest_pairs(1 - rule.confidence, alternative) or MOST_SEEDS
+    low, high = max(reached, 2) - 1, MOST_SEEDS
     if not enough(high):
         return None
     # A guess by the normal distribution spares most steps.

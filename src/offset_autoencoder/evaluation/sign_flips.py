@@ -105,6 +105,12 @@ def smallest_p(pairs: int, alternative: Alternative = "two-sided") -> float:
     return 2.0 ** (1 - pairs if alternative == "two-sided" else -pairs)
 
 
+def fewest_pairs(level: float, alternative: Alternative = "two-sided") -> int | None:
+    """The fewest pairs with which a p of at most this level is possible; None: there are none."""
+    counts = range(1, EXACT_UP_TO + 2)
+    return next((count for count in counts if smallest_p(count, alternative) <= level), None)
+
+
 def align(
     columns: Sequence[NDArray[np.float64]], seeds: Sequence[Sequence[int]]
 ) -> NDArray[np.float64]:

@@ -114,7 +114,7 @@ def _change_column(
 
 
 def _verdict_column(results: ExperimentResults, settings: Sequence[Setting]) -> Column:
-    """What each offset is to its network, in a word, its claim and its reason behind it."""
+    """Column of the verdicts: each one's word, with its sentence as hint."""
     by_label = {item.setting.label: item for item in results.verdicts}
     cells = []
     for setting in settings:

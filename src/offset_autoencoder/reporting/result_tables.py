@@ -54,7 +54,7 @@ class Against:
 
     @property
     def counts(self) -> str:
-        """How often each outcome came out: ``"3 better, 1 inconclusive of 4 settings"``."""
+        """Counts of the outcomes: ``"3 better, 1 inconclusive of 4 settings"``."""
         words = Counter(item.outcome for item in self.family)
         counts = ", ".join(f"{words[word]} {word}" for word in get_args(Outcome) if words[word])
         return f"{counts} of {len(self.family)} settings"

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.errors import InputError, writing
 from offset_autoencoder.io.files import (
+    atomic_write,
     check_file,
     read_json,
     read_npz,
@@ -27,8 +28,7 @@ from offset_autoencoder.io.tables import read_numbers, write_csv
 from offset_autoencoder.runs.spec import RunSpec, SavedRun, Status
 
 SPEC, WEIGHTS, HISTORY, TIMES = "spec.json", "weights.npz", "history.csv", "times.npz"
-NAMES = {SPEC, WEIGHTS, HISTORY, TIMES}
-"""Names of all files of a run."""
+_NAMES = {SPEC, WEIGHTS, HISTORY, TIMES}
 
 TEMPORARY = ".run-"
 """Beginning of the name of a run's folder while it is written."""
@@ -126,11 +126,19 @@ def copy_run(source: Path, folder: Path) -> None:
             shutil.copyfile(file, temporary / file.name)
 
 
-def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write a run's files as another machine wrote them, as :func:`copy_run` does."""
+def write_files(folder: Path, files: Mapping[str, bytes]) -> bool:
+    """Write a run's files as another machine wrote them, as :func:`copy_run` does.
+
+    False where they are not the run that the folder is named for: then none is kept.
+    """
+    if not files.keys() <= _NAMES:
+        return False
     with _taking_place_of(folder) as temporary:
         for name, content in files.items():
             (temporary / name).write_bytes(content)
+    if not (is_whole := is_valid(folder)):
+        shutil.rmtree(folder, ignore_errors=True)
+    return is_whole
 
 
 @contextlib.contextmanager
@@ -246,11 +254,25 @@ class Checkpoints:
 
     folder: Path | None = None
 
+    def _path(self, run_id: str) -> Path | None:
+        return None if self.folder is None else self.folder / f"{run_id}.npz"
+
+    def write_bytes(self, run_id: str, content: bytes) -> None:
+        """Keep a run's checkpoint as it was read elsewhere."""
+        if (path := self._path(run_id)) is not None:
+            with atomic_write(path) as stream:
+                stream.write(content)
+
+    def read_bytes(self, run_id: str) -> bytes | None:
+        """A run's checkpoint as it is kept; None where there is none."""
+        path = self._path(run_id)
+        return path.read_bytes() if path is not None and path.exists() else None
+
     def write(self, run_id: str, state: State) -> None:
         """Keep a run's state in place of its last."""
-        if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_npz(self.folder / f"{run_id}.npz", dict(state))
+        if (path := self._path(run_id)) is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_npz(path, dict(state))
 
     def read(self, run_id: str, like: State) -> dict[str, NDArray[Any]] | None:
         """A run's state; None where there is none, or none that can be used.
@@ -258,10 +280,10 @@ class Checkpoints:
         Names, dtypes and shapes must be those of ``like``, a state of a run that has not begun,
         but that what has no rows there may have got some.
         """
-        if self.folder is None:
+        if (path := self._path(run_id)) is None:
             return None
         try:
-            state = read_npz(self.folder / f"{run_id}.npz")
+            state = read_npz(path)
         except (InputError, OSError):
             return None
         alike = state.keys() == like.keys() and all(
@@ -271,9 +293,9 @@ class Checkpoints:
 
     def remove(self, run_id: str) -> None:
         """Forget a run's state: it has ended."""
-        if self.folder is not None:
+        if (path := self._path(run_id)) is not None:
             with contextlib.suppress(OSError):
-                (self.folder / f"{run_id}.npz").unlink()
+                path.unlink()
 
 
 def _is_alike(array: NDArray[Any], like: NDArray[Any]) -> bool:

@@ -218,10 +218,9 @@ def train(
     ``are_alike``: the splits of all seeds are of the same sizes. Only those that name ``jax`` are
     trained on this machine whatever the executor.
     """
-    is_local = executor == "local"
     by_backend: dict[bool, list[IdentifiedRun]] = {True: [], False: []}
     for run in runs:
-        by_backend[trains_on_jax(run.spec, or_on_a_gpu=is_local)].append(run)
+        by_backend[trains_on_jax(run.spec, or_on_a_gpu=EXECUTORS[executor].is_here)].append(run)
     try:
         if by_backend[True]:  # first: TensorFlow would take the GPU's memory, and keep it
             call_on_jax(_train_by, "local", by_backend[True], splits, project, are_alike)
@@ -239,7 +238,7 @@ def _train_by(
     project: Project,
     are_alike: bool,
 ) -> None:
-    by = "" if executor == "local" else f" by {executor}"
+    by = "" if EXECUTORS[executor].is_here else f" by {executor}"
     print(f"training {len(runs)} {'run' if len(runs) == 1 else 'runs'}{by}", flush=True)
     train_runs = load(EXECUTORS[executor].train)
 

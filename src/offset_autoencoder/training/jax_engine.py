@@ -77,7 +77,7 @@ class JaxPrograms(Programs):
         return call
 
     def _by_parts(self, compiled: Function, runs: int, *arguments: Any) -> Any:
-        """What a program returns for each part of a stack, joined."""
+        """Results of a program for the parts of a stack, joined."""
         if self.parts == 1:
             return compiled(*arguments)
         size = -(-runs // self.parts)

@@ -89,9 +89,8 @@ def call_on_jax(function: Callable[..., None], *arguments: Any) -> None:
 def _scripts_hidden() -> Iterator[None]:
     """Hide a user's script from processes that are spawned, which would run it once more."""
     main = sys.modules["__main__"]
-    if (getattr(main.__spec__, "name", None) or "").partition(".")[0] != __package__.partition(".")[
-        0
-    ]:
+    name = getattr(main.__spec__, "name", None) or ""
+    if not name.startswith("offset_autoencoder."):
         sys.modules["__main__"] = types.ModuleType("__main__")
     try:
         yield

@@ -126,7 +126,7 @@ class Programs(abc.ABC):
 
     @abc.abstractmethod
     def _gradients(self, function: Function, weights: list[Tensor]) -> tuple[Any, list[Any]]:
-        """What ``function(weights)`` returns beside a loss, and the gradients of that loss."""
+        """Result of ``function(weights)`` beside a loss, and the gradients of that loss."""
 
     @abc.abstractmethod
     def _map_runs(self, function: Function, stacked: Any, runs: int) -> Any:
@@ -134,7 +134,7 @@ class Programs(abc.ABC):
 
     @abc.abstractmethod
     def _loop(self, step: Function, steps: int, carried: Any) -> Any:
-        """What is carried through so many steps by ``step(number, carried)``."""
+        """Values that so many steps of ``step(number, carried)`` carry through."""
 
     @abc.abstractmethod
     def _rows(self, x: Tensor, rows: Tensor) -> Tensor:

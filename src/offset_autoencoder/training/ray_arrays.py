@@ -21,14 +21,15 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import rows_per_chunk
-from offset_autoencoder.io.files import npy_writer, open_npy, sha256_of_array
+from offset_autoencoder.io.files import A_DAY, npy_writer, open_npy, sha256_of_array
+from offset_autoencoder.paths import user_cache
 from offset_autoencoder.runs.spec import IdentifiedRun
 from offset_autoencoder.training.state import TrainingData
 
 Array = NDArray[np.float32]
 
 _SPLITS_SHARED = 8  # splits of seeds that stay in the object store
-_A_WEEK = 7 * 24 * 60 * 60.0
+_A_WEEK = 7 * A_DAY
 
 
 @dataclass(frozen=True)
@@ -153,8 +154,7 @@ def _open_array(mailbox: Any, array: SharedArray) -> Array:
 
 def cache_folder() -> Path:
     """Folder of this node for arrays that are too large for memory; a week unused they go."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "offset-autoencoder" / "data"
+    return user_cache() / "data"
 
 
 def _remove_unused(folder: Path) -> None:

@@ -23,12 +23,9 @@ from typing import Any
 
 from offset_autoencoder.cores import available_cores
 from offset_autoencoder.errors import InputError, InputErrors, message_of, native_messages_held
-from offset_autoencoder.io.files import atomic_write
 from offset_autoencoder.paths import CUSTOM
-from offset_autoencoder.runs import files
 from offset_autoencoder.runs.files import CHECKPOINTS, Checkpoints, write_files
 from offset_autoencoder.runs.spec import IdentifiedRun
-from offset_autoencoder.runs.store import missing_ids
 from offset_autoencoder.training.state import Report, RunProgress, SampleSizes, TrainingData
 
 SHARE_SECONDS = 10.0
@@ -182,6 +179,8 @@ class _Driver:
         self.unfinished, self.failed = set(self.runs), dict[str, str]()
         self.processors, self.tasks, self.shares = list[str](), dict[Any, int](), 0
         self.cores, self._seen, self._warned = 0.0, -_REFRESH_SECONDS, False
+        own = os.environ.get(ray_worker.INTRA_OP_THREADS)
+        self.intra_op_threads = own or str(_tensorflow_threads())
         limits = [run.run.setting.train.memory_limit for run in runs]
         self.arrays = ray_arrays.SharedArrays(data, [limit for limit in limits if limit])
         strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
@@ -250,15 +249,11 @@ class _Driver:
     def checkpoint(self, run_id: str, content: bytes) -> None:
         """Keep a checkpoint, from which this training or the next goes on."""
         if run_id in self.unfinished:
-            with atomic_write(self._checkpoint(run_id)) as stream:
-                stream.write(content)
+            self.checkpoints.write_bytes(run_id, content)
 
-    def finish(self, run_id: str, sent: dict[str, bytes], seconds: float) -> None:
+    def finish(self, run_id: str, files: dict[str, bytes], seconds: float) -> None:
         """Keep a run, if its files are whole."""
-        if run_id not in self.runs or not sent.keys() <= files.NAMES:
-            return
-        write_files(self.store / run_id, sent)
-        if missing_ids(self.store, [run_id]):
+        if run_id not in self.runs or not write_files(self.store / run_id, files):
             return
         self.checkpoints.remove(run_id)
         if run_id in self.unfinished:
@@ -298,11 +293,12 @@ class _Driver:
         while self.plan.waiting and len(self.tasks) < self.cores + _WAITING_SHARES:
             runs = self.plan.next_share(self.cores)
             data = self.arrays.of(runs, varies=self.sizes.varies)
-            states = {r.id: self._checkpoint(r.id) for r in runs}
-            checkpoints = {id: path.read_bytes() for id, path in states.items() if path.exists()}
+            states = {run.id: self.checkpoints.read_bytes(run.id) for run in runs}
+            checkpoints = {id: state for id, state in states.items() if state is not None}
             self.shares += 1
-            threads = os.environ.get(self.worker.INTRA_OP_THREADS) or str(_tensorflow_threads())
-            share = self.worker.Share(self.shares, runs, data, self.sizes, checkpoints, threads)
+            share = self.worker.Share(
+                self.shares, runs, data, self.sizes, checkpoints, self.intra_op_threads
+            )
             self.tasks[self._task.remote(share, self.mailbox)] = self.shares
 
     def _end(self, task: Any) -> None:
@@ -324,9 +320,6 @@ class _Driver:
             raise InputError("ray", message_of(error)[:300], _README) from error
         if bad_input is not None:
             raise InputError(*bad_input)
-
-    def _checkpoint(self, run_id: str) -> Path:
-        return self.store / CHECKPOINTS / f"{run_id}.npz"
 
     def _check_closed(self) -> None:
         """Refuse a cluster that anybody who reaches its ports can use.

@@ -242,9 +242,8 @@ class _Outbox:
         self._lock = threading.Lock()
         self._folder = Path(tempfile.mkdtemp(prefix="offset-autoencoder-"))
         self._checkpoints = _SentCheckpoints(self._folder / "checkpoints", self._send_checkpoint)
-        (self._folder / "checkpoints").mkdir()
         for run_id, content in {**share.checkpoints, **beginning.checkpoints}.items():
-            (self._folder / "checkpoints" / f"{run_id}.npz").write_bytes(content)
+            self._checkpoints.write_bytes(run_id, content)
         self._thread = threading.Thread(target=self._send_epochs, daemon=True)
 
     def __enter__(self) -> _Outbox:
@@ -302,8 +301,8 @@ class _SentCheckpoints(Checkpoints):
 
     def write(self, run_id: str, state: State) -> None:
         super().write(run_id, state)
-        assert self.folder is not None
-        self.send(run_id, (self.folder / f"{run_id}.npz").read_bytes())
+        if (content := self.read_bytes(run_id)) is not None:
+            self.send(run_id, content)
 
 
 def check_versions(spec: RunSpec, host: str) -> None:
