@@ -44,6 +44,10 @@ def test_names_the_nearest_word_or_all() -> None:
     )
     assert did_you_mean("zzz", known) == "known are 'hidden', 'latent_dim', 'loss'"
     assert did_you_mean("zzz", ["none"]) == "the only one known is 'none'"
+    many = [f"pixel_{i}" for i in range(785)]
+    assert did_you_mean("Pixel_784 ", many) == "did you mean 'pixel_784'?"
+    nearest = "'pixel_90', 'pixel_190', 'pixel_290', 'pixel_390', 'pixel_490'"
+    assert did_you_mean("x90", many) == f"known are {nearest} and 780 more"
     assert did_you_mean("zzz", []) == "there is nothing to choose from"
 
 

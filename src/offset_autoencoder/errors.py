@@ -23,7 +23,7 @@ _SHORT.maxlevel = 3
 _SHORT.maxstring = _SHORT.maxother = 200
 _SHORT.maxlong = 60
 _MAX_LENGTH = 300
-_NAMED = 8
+_NAMED, _NEAREST = 8, 5
 
 BAD_INPUT, UNFORESEEN, INTERRUPTED = 1, 70, 130
 """Exit statuses; 70 is that of an internal error in ``sysexits.h``."""
@@ -134,9 +134,9 @@ def named(label: str) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Clause that names the nearest of the known words, or some of them where none is near.
+    """Clause that names the nearest of the known words, where none is near the nearest five.
 
-    Words are quoted: a user may call one ``none``.
+    A few are all named. Words are quoted: a user may call one ``none``.
     """
     choices = [str(choice) for choice in known]
     near = [choice for choice in choices if _plain(choice) == _plain(str(word))]
@@ -149,7 +149,16 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         return "there is nothing to choose from"
     if len(choices) == 1:
         return f"the only one known is {choices[0]!r}"
-    return "known are " + first_names(map(repr, sorted(choices)))
+    choices.sort()
+    if len(choices) <= _NAMED:
+        return "known are " + first_names(map(repr, choices))
+    matcher = difflib.SequenceMatcher(b=_plain(str(word)))  # it prepares b once
+    ratios = {}
+    for choice in choices:
+        matcher.set_seq1(_plain(choice))
+        ratios[choice] = matcher.ratio()
+    nearest = sorted(choices, key=lambda choice: -ratios[choice])
+    return "known are " + first_names(map(repr, nearest), _NEAREST)
 
 
 def _plain(word: str) -> str:

@@ -19,7 +19,6 @@ from offset_autoencoder.errors import InputError, did_you_mean, first_names
 from offset_autoencoder.io.files import open_npy, special_file
 from offset_autoencoder.paths import PARAMS
 
-_NAMED = 100
 _NO_PREPROCESSING = Preprocessing()
 _OPTIONS = base.RoleKeys(
     features="--features",
@@ -153,7 +152,7 @@ def _choose_columns(
         features = columns.expand(name.strip() for name in named_features.split(","))
         source = "--features"
     if missing := [name for name in features or () if name not in names]:
-        what = f"has no column {first_names(map(repr, missing), _NAMED)}, "
+        what = f"has no column {first_names(map(repr, missing))}, "
         what += f"{'one' if len(missing) == 1 else 'some'} of the features of {source}"
         raise InputError(str(path), what, did_you_mean(missing[0], names))
     for name in features or ():

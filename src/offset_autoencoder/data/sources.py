@@ -23,7 +23,6 @@ from offset_autoencoder.io.arrays import ConcatenatedRows, chunks
 _KEYS = base.RoleKeys(
     exclude="data.exclude", missing="data.missing", categorical="data.categorical"
 )
-_NAMED = 100
 _CACHED = {"mnist": "mnist.npz", "fashion_mnist": "fashion-mnist/"}
 
 
@@ -180,8 +179,7 @@ def _read_file(named: _Named, raw: Path, split: SplitName | None, train: Table |
 def _check_same_columns(train: Table, columns: tuple[str, ...], origin: str) -> None:
     names, expected = set(columns), set(train.columns or ())
     missing, extra = (
-        first_names(map(repr, sorted(some)), _NAMED)
-        for some in (expected - names, names - expected)
+        first_names(map(repr, sorted(some))) for some in (expected - names, names - expected)
     )
     if missing:
         raise InputError(origin, f"has no column {missing}, {train.origin} has")

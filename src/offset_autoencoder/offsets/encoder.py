@@ -21,7 +21,7 @@ import numpy as np
 
 from offset_autoencoder.config.offset_kinds import EncoderOffset
 from offset_autoencoder.data.readers import locate
-from offset_autoencoder.errors import InputError, did_you_mean
+from offset_autoencoder.errors import InputError, did_you_mean, first_names
 from offset_autoencoder.io.arrays import rows_per_block
 from offset_autoencoder.offsets import kind
 from offset_autoencoder.offsets.reference import encode, fit_reference_state
@@ -155,7 +155,7 @@ def _open_layer(
     names = list(dict.fromkeys(part.name for part in all_layers(model)))
     suited = [name for name in names if (other := _model_to(model, name)) and fits(other)]
     mend = (
-        f"layers that do are {', '.join(map(repr, suited))}"
+        f"layers that do are {first_names(map(repr, suited))}"
         if suited
         else "none of its layers does"
     )
