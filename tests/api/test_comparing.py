@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from filelock import FileLock
 
 from offset_autoencoder import InputError, compare, load_params, load_results, load_splits
 from offset_autoencoder.api import comparing
@@ -142,6 +143,15 @@ def test_the_folder_becomes_a_project(tmp_path: Path, monkeypatch: pytest.Monkey
     Path("params.yaml").write_text("seeds: 3\n")
     with pytest.raises(InputError, match=r"folder: .* of another origin, whose params\.yaml"):
         compare(X, MINE, folder=folder)
+
+
+def test_two_comparisons_do_not_write_into_one_folder(tmp_path: Path) -> None:
+    with (
+        FileLock(tmp_path / comparing._LOCK),
+        pytest.raises(InputError, match=r"folder: another comparison is at work in '"),
+    ):
+        compare(X, MINE, folder=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [comparing._LOCK]
 
 
 def test_an_interrupted_comparison_keeps_its_runs_and_leaves_no_folder(

@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from offset_autoencoder.api.arguments import HEAD, Arguments
 from offset_autoencoder.api.results import Result, load_results
 from offset_autoencoder.config import SPLITS, parse_params
@@ -22,6 +24,8 @@ from offset_autoencoder.stages import evaluate as evaluating
 from offset_autoencoder.stages import offsets as building
 from offset_autoencoder.stages import prepare
 from offset_autoencoder.stages import train as training
+
+_LOCK = ".comparison.lock"  # of a folder that a comparison works in
 
 
 def compare(
@@ -118,4 +122,14 @@ def _project(folder: str | Path | None) -> Iterator[Project]:
         what = f"{str(folder)!r} holds a project of another origin, whose params.yaml would be lost"
         raise InputError("folder", what, "name a folder of its own")
     root.mkdir(parents=True, exist_ok=True)
-    yield Project(root, own or root / ".runs")
+    lock = FileLock(root / _LOCK, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        what = f"another comparison is at work in {str(folder)!r}"
+        mend = "wait until it has ended, or name another folder"
+        raise InputError("folder", what, mend) from None
+    try:
+        yield Project(root, own or root / ".runs")
+    finally:
+        lock.release()
