@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from tests.cli.conftest import FEATURES
 
 from offset_autoencoder.cli import apply as module
@@ -18,6 +19,7 @@ from offset_autoencoder.io import arrays
 from offset_autoencoder.io.files import write_npz
 from offset_autoencoder.serving.inference_model import open_run
 from offset_autoencoder.serving.metadata import write_metadata
+from offset_autoencoder.stages import offsets
 from offset_autoencoder.tracking.record_types import StoreState
 
 MSE = re.compile(r"mse (\S+) of the scaled values")
@@ -118,6 +120,54 @@ def test_labels_are_taken_where_the_offset_goes_by_them(
     apply("encode", "kinds", samples_csv, tmp_path / "c.npy")  # the code depends on x alone
     result = command("offsets", run_of("wide"), samples_csv, tmp_path / "o.npy")
     assert "adds no offset that is computed beforehand" in result.stderr
+
+
+def test_vectors_of_a_file_are_found_by_the_ids_of_samples(
+    command: Any,
+    apply: Any,
+    run_of: Any,
+    samples_csv: Path,
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run, expected = run_of("projection"), table_of(trained, "projection")
+    project = tmp_path / "project"
+    shutil.copytree(trained, project)
+    monkeypatch.chdir(project)
+    # The vectors that the run was trained with, as a file of the user's.
+    folders = [project / "data" / kind for kind in ("prepared", "offsets/projection")]
+    parts = [
+        pd.DataFrame(np.load(folders[1] / f"{split}.npy")).assign(
+            sample=np.load(folders[0] / split / "ids.npy")
+        )
+        for split in ("test", "train", "validation")
+    ]
+    pd.concat(parts).to_csv("data/raw/vectors.csv", index=False)
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["offsets"]["projection"] = {"kind": "file", "path": "vectors.csv", "id": "sample"}
+    Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    offsets.main(["projection"])
+    output, unnamed, unlisted = (tmp_path / name for name in ("o.npy", "unnamed.csv", "more.csv"))
+    apply("offsets", "projection", samples_csv, output)
+    np.testing.assert_array_equal(np.load(output), expected)
+    samples = pd.read_csv(samples_csv)
+    x, ids = samples[FEATURES].to_numpy(), samples["name"].to_numpy(str)
+    model = open_run(run)
+    np.testing.assert_array_equal(model.offset(x[5:8], ids=ids[5:8]), expected[5:8])
+    samples.drop(columns="name").to_csv(unnamed, index=False)
+    result = command("reconstruct", run, unnamed, tmp_path / "r.npy")
+    assert result.stderr.startswith("error: --offset: missing: the model's offset is a file of")
+    assert "--id NAME, to find them in that file" in result.stderr
+    samples["name"] = ["new", *ids[1:]]
+    samples.to_csv(unlisted, index=False)
+    result = command("reconstruct", run, unlisted, tmp_path / "r.npy")
+    assert "vectors.csv: has no vector for 1 sample of the input: id 'new'" in result.stderr
+    # Until the file has it.
+    with Path("data/raw/vectors.csv").open("a") as file:
+        file.write("0.5,1,2,new\n")
+    apply("offsets", "projection", unlisted, output, "--force")
+    np.testing.assert_array_equal(np.load(output), [[0.5, 1, 2], *expected[1:]])
 
 
 def test_an_offset_of_ones_own_takes_the_place_of_the_computed_one(

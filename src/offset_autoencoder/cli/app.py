@@ -152,8 +152,8 @@ Id = Annotated[
     str | None,
     _option(
         "NAME",
-        "Column, array or file of the ids, which the offset interference needs; "
-        "written next to the result.",
+        "Column, array or file of the ids, which the offset interference needs, and by which "
+        "vectors of an offset's file are found; written next to the result.",
         "--id",
     ),
 ]

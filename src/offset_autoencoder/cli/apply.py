@@ -93,6 +93,7 @@ def apply_model(
             offset_kind=facts.offset_kind,
             latent_dim=facts.latent_dim,
             text_ids=facts.text_ids,
+            look_up=model.look_up,
         )
         clipping = Clipping(UNSCALED if is_scaled else model.scale)
         with (

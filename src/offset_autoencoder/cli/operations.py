@@ -98,7 +98,7 @@ class Offsets(Operation):
     def __post_init__(self) -> None:
         facts = self.model.metadata
         what, hint = "adds no offset that is computed beforehand: there is none to write", None
-        if facts.needs == "offset":
+        if facts.needs == "offset" and self.model.look_up is None:
             what = "its offset is a file of vectors of known samples: none are computed of new ones"
             hint = "reconstruct and errors take the new ones' as --offset vectors.npy"
         if facts.offset_kind is None or hint:

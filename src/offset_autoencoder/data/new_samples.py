@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -172,11 +172,13 @@ def choose_side_inputs(
     offset_kind: str | None,
     latent_dim: int,
     text_ids: bool,
+    look_up: Callable[[NDArray[Any]], NDArray[np.float32]] | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Take from a table what a model's offset needs beside x: at most one array, ``(n, ...)``.
 
     ``offset`` is an npy file of f(x), ``(n, latent_dim)``, to use instead of the computed one.
-    Ids become text where the model's data had text for ids.
+    Ids become text where the model's data had text for ids. ``look_up`` finds f(x) of ids in a file
+    of the user's.
 
     Raises:
         InputError: naming the option that is missing.
@@ -193,13 +195,17 @@ def choose_side_inputs(
         return {"offset": vectors}
     if needs is None:
         return {}
+    if needs == "offset" and look_up is not None and table.ids is not None:
+        return {"offset": look_up(table.ids)}
     if needs == "offset":
         what = "missing: the model's offset is a file of vectors for known samples"
         mend = "give those of the new ones, unscaled, a row per sample, by import numpy as np; "
         mend += (
             f"np.save('vectors.npy', v), v of shape {(len(table.x) + table.dropped, latent_dim)}"
         )
-        raise InputError("--offset", what, f"{mend}, and --offset vectors.npy")
+        mend += ", and --offset vectors.npy"
+        mend += "; or name their ids, --id NAME, to find them in that file" if look_up else ""
+        raise InputError("--offset", what, mend)
     values: NDArray[Any] | None = getattr(table, needs)
     if values is None:
         what = f"missing: the model's offset, {offset_kind}, asks for the samples' {needs}"

@@ -12,7 +12,8 @@ vector in the splits of all others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from offset_autoencoder.config import values
 from offset_autoencoder.config.data_schema import SPLITS, Complex, SplitName
 from offset_autoencoder.config.offset_kinds import FileOffset
 from offset_autoencoder.data.prepared import PreparedData
@@ -28,6 +30,7 @@ from offset_autoencoder.data.readers.role_values import whole_numbers
 from offset_autoencoder.errors import InputError, first_names
 from offset_autoencoder.io import arrays
 from offset_autoencoder.offsets import kind
+from offset_autoencoder.offsets.table import INFO, read_info
 
 _NAMED = 5  # ids that an error names
 
@@ -85,6 +88,40 @@ def read_tables(
     return {split: _float32(arrays.RowSubset(x, part)) for split, part in parts}
 
 
+def stored_lookup(folder: Path, raw: Path) -> Callable[[NDArray[Any]], kind.Float32] | None:
+    """Function from ids of samples, (n,), to their vectors in the file that a table was read from.
+
+    The file is read when it is first asked, as it then is: it may have got vectors of new samples.
+
+    Args:
+        folder: The folder of the table, with its offset.json.
+        raw: ``data/raw``.
+
+    Returns:
+        The function, which raises InputError where the file lacks an id; None where the file goes
+        by row.
+    """
+    info = read_info(folder)
+    params = values.validate_section(FileOffset, str(folder / INFO), info["params"])
+    if params.id is None:
+        return None
+    source = _TableSource(f"offsets.{info['name']}", params, int(info["latent_dim"]), raw)
+
+    @functools.cache
+    def read_tables() -> list[base.Table]:
+        return [source.table(split) for split in (SPLITS if params.by_split else (None,))]
+
+    def look_up(ids: NDArray[Any]) -> kind.Float32:
+        tables = read_tables()
+        known = np.concatenate([table.ids for table in tables if table.ids is not None])
+        files = " and ".join(dict.fromkeys(table.origin for table in tables))
+        rows, _ = _find_ids(files, known, ids, "input")
+        x = arrays.ConcatenatedRows(tuple(table.x for table in tables))
+        return np.ascontiguousarray(x[rows], dtype=np.float32)
+
+    return look_up
+
+
 def _float32(x: arrays.Matrix) -> Iterator[kind.Float32]:
     return (np.ascontiguousarray(chunk, dtype=np.float32) for _, chunk in arrays.chunks(x))
 
@@ -108,6 +145,20 @@ class _TableSource:
         ``split`` is that of the samples; None: they are the whole data set. The file may have the
         vectors of as many rows more as the data set's have been ``dropped``.
         """
+        table, key = self.table(split), self.key
+        x = arrays.ConcatenatedRows((table.x,))
+        if table.ids is not None:
+            rows = match_ids(table.origin, table.ids, sample_ids, samples, dropped)
+            return arrays.reorder(x, rows)
+        if len(x) != len(sample_ids) + dropped:
+            whole = "whole " if samples == "data set" else ""
+            what = f"holds {len(x)} rows, there are {len(sample_ids) + dropped} samples of the "
+            mend = f"give each sample one row, or align by id: name the table's ids in {key}.id"
+            raise InputError(table.origin, f"{what}{whole}{samples}", mend)
+        return x
+
+    def table(self, split: SplitName | None) -> base.Table:
+        """Vectors and, where they are named, ids of a split's file, or (None) of the one file."""
         path = self._locate("path", split)
         reader, key, params = find_reader(path), self.key, self.params
         self._check_reader(reader, path)
@@ -132,16 +183,7 @@ class _TableSource:
         )
         table = read_table(path, roles)
         _check_values(table, self.latent_dim, key, params.complex)
-        x = arrays.ConcatenatedRows((table.x,))
-        if table.ids is not None:
-            rows = match_ids(table.origin, table.ids, sample_ids, samples, dropped)
-            return arrays.reorder(x, rows)
-        if len(x) != len(sample_ids) + dropped:
-            whole = "whole " if samples == "data set" else ""
-            what = f"holds {len(x)} rows, there are {len(sample_ids) + dropped} samples of the "
-            mend = f"give each sample one row, or align by id: name the table's ids in {key}.id"
-            raise InputError(table.origin, f"{what}{whole}{samples}", mend)
-        return x
+        return table
 
     def _check_reader(self, reader: base.Reader, path: Path) -> None:
         if reader.name == "idx":
@@ -200,14 +242,28 @@ def match_ids(
 ) -> kind.Int64:
     """Rows (n,) of a table such that ``table_ids[rows] == sample_ids``, which are (n,), each once.
 
-    Whole numbers and text are compared as text where one side has the one and the other the
-    other, as when a csv of numbers belongs to data whose ids were text; text of whole numbers
-    alone ("7", "7.0") as numbers. ``samples`` is what messages call them: ``"train split"``; of
-    ``dropped`` samples the table may have an id.
+    ``samples`` is what messages call them: ``"train split"``; of ``dropped`` samples the table may
+    have an id.
 
     Raises:
         InputError: where an id stands twice in the table, is missing from it, or belongs to
             no sample; naming the first few.
+    """
+    rows, unknown = _find_ids(where, table_ids, sample_ids, samples)
+    if unknown.size > dropped:
+        what = f"has {_count(unknown, 'id')} of no sample of the {samples}: {_list(unknown)}"
+        raise InputError(where, what, "remove these rows or fix their ids")
+    return rows
+
+
+def _find_ids(
+    where: str, table_ids: NDArray[Any], sample_ids: NDArray[Any], samples: str
+) -> tuple[kind.Int64, NDArray[Any]]:
+    """Rows as :func:`match_ids` gives them, and the ids of the table that no sample has.
+
+    Whole numbers and text are compared as text where one side has the one and the other the
+    other, as when a csv of numbers belongs to data whose ids were text; text of whole numbers
+    alone ("7", "7.0") as numbers.
     """
     if (table_ids.dtype.kind == "U") != (sample_ids.dtype.kind == "U"):
         table_ids, sample_ids = (
@@ -226,11 +282,8 @@ def match_ids(
     if missing.size:
         what = f"has no vector for {_count(missing, 'sample')} of the {samples}: {_list(missing)}"
         raise InputError(where, what, "every sample needs one")
-    unknown = table_ids[~np.isin(table_ids, sample_ids)]
-    if unknown.size > dropped:
-        what = f"has {_count(unknown, 'id')} of no sample of the {samples}: {_list(unknown)}"
-        raise InputError(where, what, "remove these rows or fix their ids")
-    return order[np.searchsorted(ordered, sample_ids)].astype(np.int64)
+    rows = order[np.searchsorted(ordered, sample_ids)].astype(np.int64)
+    return rows, table_ids[~np.isin(table_ids, sample_ids)]
 
 
 def _count(ids: NDArray[Any], noun: str) -> str:

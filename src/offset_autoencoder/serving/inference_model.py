@@ -42,7 +42,7 @@ from offset_autoencoder.models.inference import KerasNetwork, load_network
 from offset_autoencoder.offsets import kind as checks
 from offset_autoencoder.offsets.kind import Apply, Float32, Int64, Samples, stored_applier
 from offset_autoencoder.offsets.table import find_tables, open_vectors, read_info
-from offset_autoencoder.paths import MODELS, OFFSETS, PREPARED
+from offset_autoencoder.paths import MODELS, OFFSETS, PREPARED, RAW
 from offset_autoencoder.runs.files import read_saved_run
 from offset_autoencoder.runs.load import find_run, open_model
 from offset_autoencoder.serving.metadata import (
@@ -66,7 +66,7 @@ _HOW_TO_GIVE = {
     "labels": "its offset is one vector per label: give the labels, one per sample",
     "ids": "its offset goes by the sample's id: give the ids, one per sample",
     "offset": "its offset is a table of known samples: give the new ones' vectors, unscaled, as "
-    "offset=vectors of shape {shape}",
+    "offset=vectors of shape {shape}, or ids where the table goes by them and is in the project",
 }
 
 
@@ -75,7 +75,8 @@ class SideInputs(TypedDict, total=False):
 
     Attributes:
         labels: (n,) as the data set's came, for an offset of kind ``class_code``.
-        ids: (n,) whole numbers or text, for an offset of kind ``interference``.
+        ids: (n,) whole numbers or text, for an offset of kind ``interference``, and for a file of
+            vectors by id.
         offset: (n, L) f(x) as in ``data/offsets`` and as :meth:`InferenceModel.offset` gives it,
             in the place of the computed one; it is multiplied by the run's factor as that is.
         is_scaled: True where x is scaled already as in ``data/prepared``; what comes out is so too.
@@ -104,6 +105,7 @@ class InferenceModel:
         offset_folder: Folder of its offset table; None for a run without one.
         load_network: Called when the network is first needed: only then is TensorFlow imported.
         open_data: Opens the splits of its seed; None away from its project.
+        look_up: From ids, (n,), to f(x) where its offset is a file of the project that has ids.
     """
 
     metadata: ModelMetadata
@@ -111,6 +113,7 @@ class InferenceModel:
     offset_folder: Path | None
     load_network: Callable[[], KerasNetwork]
     open_data: Callable[[], PreparedData] | None = None
+    look_up: Callable[[NDArray[Any]], Float32] | None = None
 
     @functools.cached_property
     def network(self) -> KerasNetwork:
@@ -257,6 +260,8 @@ class InferenceModel:
                 what = f"has shape {array.shape}, expected {(n, metadata.latent_dim)}"
                 raise InputError("offset", what)
             return checks.finite_float32("offset", array, first_row)
+        if self.look_up is not None and (ids := side.get("ids")) is not None:
+            return self.look_up(checks.sample_ids(ids, n))
         if metadata.needs is not None and side.get(metadata.needs) is None:
             mend = _HOW_TO_GIVE[metadata.needs].format(shape=(n, metadata.latent_dim))
             raise InputError(metadata.needs, "missing", mend)
@@ -364,7 +369,17 @@ def open_run(run: str | Path, root: Path = Path(), model: str | None = None) -> 
             open_model(folder, scales_offset=False), architecture.system, str(folder)
         ),
         lambda: splits.of(spec.seed),
+        None if offset is None else _file_lookup(offset, root / RAW),
     )
+
+
+def _file_lookup(table: Path, raw: Path) -> Callable[[NDArray[Any]], Float32] | None:
+    """Look-up of vectors by id in the file that a table was read from; None where it was not."""
+    if offset_section(read_info(table)["kind"]).needs != "offset":
+        return None
+    from offset_autoencoder.offsets.file import stored_lookup
+
+    return stored_lookup(table, raw)
 
 
 def _find_table(folders: Iterable[Path], digest: str, latent_dim: int, run: Path) -> Path:
