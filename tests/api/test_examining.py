@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,11 +77,12 @@ def test_interventions_and_probes_are_those_of_the_model(combine: Any) -> None:
     assert probe.code_explained == pytest.approx(0, abs=0.05)
     assert probe.offset_explained == pytest.approx(probe.sum_explained, abs=1e-6)
     assert probe.offset_explained > 0.3
+    assert "inconclusive: nothing can be tested on one run alone" in str(result)
     assert str(result).splitlines()[1].startswith("one model: its figures alone, without intervals")
     assert "another's +" in str(result)
 
 
-def test_a_list_of_models_has_a_verdict() -> None:
+def test_a_list_of_models_has_a_verdict_and_a_page(tmp_path: Path) -> None:
     models = [fitted(two_inputs()) for _ in range(6)]
     for seed, model in enumerate(models):  # no two seeds alike
         weights, bias = model.get_layer("out").get_weights()
@@ -91,9 +93,24 @@ def test_a_list_of_models_has_a_verdict() -> None:
     assert (verdict.verdict, verdict.seeds) == ("second encoder", 6)
     assert "no control trained with nothing or trained with noise" in verdict.sentence
     assert result.note == ""
-    assert "<table" in result._repr_html_()
-    with pytest.raises(InputError, match="result: there is no page"):
-        result.save("nowhere.html")
+    result.save(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8").partition("<script>")[0]
+    assert '<h2 id="interventions-heading">' in page
+    links, targets = (set(re.findall(f'{name}="#?([^"]+)"', page)) for name in ("href", "id"))
+    assert {link for link in links if ":" not in link} <= targets  # no section is missing
+    assert not re.search("no run finished|reports/", page, re.IGNORECASE)
+
+
+def test_without_training_samples_probes_and_interventions_are_of_unseen_samples() -> None:
+    model, (x, offset) = fitted(two_inputs()), UNSEEN
+    result = examine(model, x, offset, labels=np.arange(80) % 2)
+    assert set(result.interventions["split"]) == {"test"}
+    assert result.probes["offset_explained"][0] > 0.3
+    assert np.isnan(result.probes["generalization_gap"][0])
+    assert result.verdicts.empty
+    assert str(result).startswith(
+        "no training samples: give x_train and offset_train for a verdict"
+    )
 
 
 def test_an_offset_is_put_in_the_place_of_gaussian_noise() -> None:
@@ -141,7 +158,8 @@ def test_inputs_of_other_names_are_told() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"x_train": None}, "x_train: is needed, as probes are fitted on it"),
+        ({"x_train": None}, "offset_train: is given without x_train"),
+        ({"offset_train": None}, "offset_train: is missing"),
         ({"offset": OFFSET[:9]}, "offset: has 9 vectors, x has 80"),
         ({"offset": OFFSET[160:] * np.nan}, "offset: row 0, column 0 is nan"),
         ({"offset": OFFSET[160:, :2]}, r"offset_train: has rows of shape \(3,\), offset of \(2,\)"),

@@ -212,6 +212,15 @@ def test_damaged_runs_alone_are_trained_again_to_the_same_bytes(
         experiment.train()
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("project")
+def test_runs_on_jax_say_so(experiment: Experiment, capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("jax")
+    experiment.write(models={"none": {"offset": "none", "engine": "jax"}})
+    experiment.train()
+    assert "training 2 runs on JAX\n" in capfd.readouterr().out  # of another process
+
+
 @pytest.mark.usefixtures("quickly")
 def test_a_run_of_two_models_trains_once(project: Path, experiment: Experiment) -> None:
     experiment.write(

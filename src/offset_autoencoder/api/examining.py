@@ -7,7 +7,9 @@ input, a layer at whose output the offset is added, by default that of its Gauss
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ from offset_autoencoder.evaluation.summary import RunRow
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.models.inference import KerasNetwork
 from offset_autoencoder.offsets.kind import finite_float32, real_array
+from offset_autoencoder.reporting.page import render_page
 from offset_autoencoder.reporting.report_rows import report_tables
 from offset_autoencoder.reporting.terminal import progress
 from offset_autoencoder.runs.load import FinishedRun
@@ -65,7 +68,8 @@ def examine(
             one seed each. With one alone there are neither intervals nor tests.
         x: Samples (n, ...) that they were not trained on, scaled as they were trained.
         offset: Their vectors (n, L), as the models take them.
-        x_train: Samples that they were trained on.
+        x_train: Samples that they were trained on. Without them there is no verdict, which rests
+            on both kinds of samples, and part of x is set apart for the probes to be fitted on.
         offset_train: The vectors of these.
         labels: Labels of x, (n,), to be read by probes; None: none.
         labels_train: Labels of ``x_train``.
@@ -76,7 +80,7 @@ def examine(
         evaluate: As in params.yaml.
 
     Returns:
-        The tables ``verdicts``, ``interventions``, ``probes`` and ``runs``; there is no page.
+        The tables ``verdicts``, ``interventions``, ``probes`` and ``runs``, and a page of them.
 
     Raises:
         InputError: for an argument that is wrong, which it names, and for a model that cannot be
@@ -104,13 +108,14 @@ def examine(
     }
     level = 1 - params.evaluate.confidence
     needed = fewest_pairs(level, "greater")
-    note = ""
+    notes = []
+    if x_train is None:
+        notes.append("no training samples: give x_train and offset_train for a verdict")
     if len(models) == 1:
-        note = "one model: its figures alone, without intervals and tests"
+        notes.append("one model: its figures alone, without intervals and tests")
     if needed is not None and len(models) < needed:
-        note += "; " if note else ""
-        note += f"give a list of at least {needed} models, one per seed, for a verdict"
-    return Result(tables, None, note)
+        notes.append(f"give a list of at least {needed} models, one per seed, for a verdict")
+    return Result(tables, render_page(results, None), "; ".join(notes))
 
 
 class _Samples:
@@ -123,8 +128,10 @@ class _Samples:
         y: Mapping[str, NDArray[np.int64]] | None,
         labels: NDArray[Any] | None,
         shape: tuple[int, ...],
+        *,
+        trained_on: bool,
     ) -> None:
-        self.x, self.offset, self.shape = x, offset, shape
+        self.x, self.offset, self.shape, self.trained_on = x, offset, shape, trained_on
         self.latent_dim = offset["test"].shape[1]
         tested = TestedSamples(np.arange(len(x["test"])), labels)
         self.evaluation: Any = EvaluationSamples(x, Domain.of(x["test"], None), tested, y)  # type: ignore[arg-type]
@@ -133,11 +140,25 @@ class _Samples:
     def of(
         cls, x: Any, offset: Any, x_train: Any, offset_train: Any, labels: Any, labels_train: Any
     ) -> _Samples:
-        """The splits; validation is cut off the training samples, drawn by a fixed seed."""
-        for name, value in (("x_train", x_train), ("offset_train", offset_train)):
-            if value is None:
-                mend = "give the samples that the model was trained on, and their vectors"
-                raise InputError(name, "is needed, as probes are fitted on it", mend)
+        """The splits; validation is cut off the training samples, drawn by a fixed seed.
+
+        Without training samples, half of x stands in their place.
+        """
+        trained_on = x_train is not None
+        if trained_on and offset_train is None:
+            raise InputError("offset_train", "is missing", "give the vectors of x_train")
+        for name, value in (("offset_train", offset_train), ("labels_train", labels_train)):
+            if value is not None and not trained_on:
+                raise InputError(name, "is given without x_train", "give the samples, too")
+        if not trained_on:
+            x, offset = _array("x", x), _array("offset", offset)
+            half = np.random.default_rng(0).permutation(len(x)) < len(x) // 2
+            if len(offset) == len(x):
+                x, x_train, offset, offset_train = x[~half], x[half], offset[~half], offset[half]
+            else:  # which is refused below
+                x_train, offset_train = x, offset
+            if labels is not None and len(labels := np.asarray(labels)) == len(half):
+                labels, labels_train = labels[~half], labels[half]
         arrays = {"x": _array("x", x), "x_train": _array("x_train", x_train)}
         arrays |= {"offset": _array("offset", offset)}
         arrays |= {"offset_train": _array("offset_train", offset_train)}
@@ -176,7 +197,8 @@ class _Samples:
             classes = np.unique(whole)
             y = {n: np.searchsorted(classes, v) for n, v in split("labels", flat=False).items()}
         texts = arrays.get("labels")
-        return cls(split("x"), split("offset"), y, texts, arrays["x"].shape[1:])
+        shape = arrays["x"].shape[1:]
+        return cls(split("x"), split("offset"), y, texts, shape, trained_on=trained_on)
 
 
 def _array(where: str, values: Any) -> NDArray[np.float32]:
@@ -222,6 +244,10 @@ def _evaluate(
     finished = FinishedRun(architecture, run.seed, {}, 0.0)
     opened = OpenRun(run.seed, finished, network, offsets, encoded, None, {}, {})
     evaluation = evaluate_open_run(of_split, params.evaluate, opened)
+    if not samples.trained_on:
+        exchanges = evaluation.exchanges
+        unseen = replace(exchanges, metrics={"test": exchanges.metrics["test"]})
+        evaluation = replace(evaluation, train_metric=math.nan, exchanges=unseen)
     return RunRow(name, run, "finished", evaluation.metrics), evaluation
 
 

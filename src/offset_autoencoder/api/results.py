@@ -84,7 +84,7 @@ class Result:
         """Write the page to a file; it needs no other file and no network.
 
         Raises:
-            InputError: where there is no page, as of :func:`.examine`.
+            InputError: where there is no page, as in a folder without one.
         """
         write_text(Path(path), self._page())
 
@@ -105,8 +105,10 @@ class Result:
 
     def _page(self) -> str:
         if self.page is None:
-            what = "there is no page: it belongs to results of compare and load_results"
-            raise InputError("result", what, "the tables have to_html and to_csv")
+            what = "there is no page: the folder that it was loaded from has none"
+            raise InputError(
+                "result", what, "run dvc repro there; the tables have to_html and to_csv"
+            )
         return self.page
 
     def _repr_html_(self) -> str:
@@ -120,8 +122,8 @@ class Result:
         from offset_autoencoder.reporting.page import reason_of
 
         lines = [
-            row.sentence  # with its figures, which no page shows
-            if self.page is None
+            row.sentence  # with its figures, which are all there is
+            if self.page is None or self.note
             else f"{row.setting}: {row.verdict}: {reason_of(row.sentence, row.setting)}"
             for row in self.verdicts.itertuples()
         ]

@@ -287,7 +287,8 @@ def _judged(
         if ruling.control is not None:
             unsettled += f" beyond {ruling.control}"
         if not smallest_p(verdict.seeds, "greater") <= 1 - evaluate.confidence:
-            ruling = ruling._replace(reason="too few seeds")
+            few = "too few seeds" if verdict.seeds > 1 else "nothing can be tested on one run alone"
+            ruling = ruling._replace(reason=few)
     verdict = replace(
         verdict, word=ruling.word, unsettled=unsettled, seeds_needed=needed, floor=floor
     )

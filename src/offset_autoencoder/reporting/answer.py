@@ -61,11 +61,13 @@ def answer_table(results: ExperimentResults, palette: Palette) -> Table:
         _verdict_column(results, settings),
     ]
     best = "Highest" if metric.higher_is_better else "Lowest"
+    first = f"{best} {metric.label} first: on" if len(settings) > 1 else "On"
     caption = (
-        f"{best} {metric.label} first: on the test split, as deployed, ± half the "
-        f"{percent(evaluate.confidence)} interval over {results.design.covers}. "
-        f"Against: change of the error at the same seed, %."
+        f"{first} the test split, as deployed, ± half the "
+        f"{percent(evaluate.confidence)} interval over {results.design.covers}."
     )
+    if deployed:
+        caption += " Against: change of the error at the same seed, %."
     return Table("answer", caption, columns, "reports/comparison.csv and reports/verdicts.csv")
 
 

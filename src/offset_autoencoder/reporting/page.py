@@ -162,7 +162,16 @@ def _versions(run_ids: Iterable[str], models: Path) -> list[tuple[str, str]]:
 
 
 def write_page(folder: Path, results: ExperimentResults, provenance: Provenance) -> None:
-    """Write ``index.html``: one file that needs no other. The same results give the same bytes."""
+    """Write ``index.html``: see :func:`render_page`."""
+    write_text(folder / "index.html", render_page(results, provenance))
+
+
+def render_page(results: ExperimentResults, provenance: Provenance | None) -> str:
+    """The page: one text that needs no other file. The same results give the same bytes.
+
+    Without a provenance it is of models that were trained elsewhere: nothing is known of their
+    training, and they are compared with no others.
+    """
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -181,7 +190,7 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
     words = Counter[str](verdict.word for verdict in results.verdicts)
     answer = answer_table(results, palette)
     said = {cell.word for column in answer.columns for cell in column.cells}
-    text = environment.get_template("page.html.j2").render(
+    return environment.get_template("page.html.j2").render(
         style=(_TEMPLATES / "style.css").read_text(encoding="utf-8"),
         dark_page=DARK_PAGE,
         scripts=scripts,
@@ -235,7 +244,6 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
         codes=figures.code_figure(results, rows["codes"], palette),
         provenance=provenance,
     )
-    write_text(folder / "index.html", text)
 
 
 def as_number(text: str) -> str:

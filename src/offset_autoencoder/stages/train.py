@@ -223,7 +223,8 @@ def train(
         by_backend[trains_on_jax(run.spec, or_on_a_gpu=EXECUTORS[executor].is_here)].append(run)
     try:
         if by_backend[True]:  # first: TensorFlow would take the GPU's memory, and keep it
-            call_on_jax(_train_by, "local", by_backend[True], splits, project, are_alike)
+            on_jax = by_backend[True], splits, project, are_alike, " on JAX"
+            call_on_jax(_train_by, "local", *on_jax)
         if by_backend[False]:
             _train_by(executor, by_backend[False], splits, project, are_alike)
     except KeyboardInterrupt:
@@ -237,8 +238,9 @@ def _train_by(
     splits: PreparedSplits,
     project: Project,
     are_alike: bool,
+    backend: str = "",
 ) -> None:
-    by = "" if EXECUTORS[executor].is_here else f" by {executor}"
+    by = backend if EXECUTORS[executor].is_here else f" by {executor}"
     print(f"training {len(runs)} {'run' if len(runs) == 1 else 'runs'}{by}", flush=True)
     train_runs = load(EXECUTORS[executor].train)
 
