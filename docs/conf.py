@@ -10,7 +10,10 @@ project = "offset-autoencoder"
 author = "the offset-autoencoder authors"
 version = release = installed_version("offset-autoencoder")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "generated_reference"]
+extensions = [
+    *("myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"),
+    *("generated_reference", "readmes"),
+]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]

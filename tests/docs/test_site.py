@@ -42,6 +42,21 @@ def test_every_key_of_every_section_is_in_the_reference(site: Path) -> None:
     assert {key for key in keys - {"kind"} if f"{key}: " not in text} == set()
 
 
+def test_readmes_of_other_folders_are_pages_and_links_lead_to_them(site: Path) -> None:
+    for page, text in {
+        "examples/mnist": "The same question on MNIST",
+        "examples/channel": "The network over a channel",
+        "examples/slurm": "Training on a Slurm cluster",
+        "examples/ray": "Training on a Ray cluster",
+        "benchmarks": "epoch time per run",
+    }.items():
+        assert text in text_of(site / f"{page}.html")
+    machines = (site / "guides" / "machines.html").read_text(encoding="utf-8")
+    for page in ("examples/slurm", "examples/ray", "benchmarks"):
+        assert f'href="../{page}.html"' in machines
+    assert 'href="faults.html"' in (site / "benchmarks.html").read_text(encoding="utf-8")
+
+
 def test_public_names_and_commands_are_in_the_reference(site: Path) -> None:
     import offset_autoencoder
     from offset_autoencoder.cli.app import app
