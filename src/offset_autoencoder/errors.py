@@ -9,14 +9,19 @@ from __future__ import annotations
 import contextlib
 import difflib
 import errno
+import functools
+import inspect
 import os
 import re
 import reprlib
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, ParamSpec, TypeVar
+
+_P = ParamSpec("_P")
+_Result = TypeVar("_Result")
 
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel = 3
@@ -98,7 +103,11 @@ class Obstacles:
         try:
             yield
         except InputError as error:
-            self._errors[str(error)] = error
+            self.note(error)
+
+    def note(self, error: InputError) -> None:
+        """Note bad input."""
+        self._errors[str(error)] = error
 
     def raise_noted(self) -> None:
         """Raise what was noted, if anything was.
@@ -159,6 +168,30 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         ratios[choice] = matcher.ratio()
     nearest = sorted(choices, key=lambda choice: -ratios[choice])
     return "known are " + first_names(map(repr, nearest), _NEAREST)
+
+
+def known_arguments(
+    elsewhere: Mapping[str, str],
+) -> Callable[[Callable[_P, _Result]], Callable[_P, _Result]]:
+    """Decorator of a function that has it refuse names of arguments that it does not have.
+
+    ``elsewhere`` says how to write what may be taken for arguments: ``{"epochs": "train={...}"}``.
+    """
+
+    def decorate(function: Callable[_P, _Result]) -> Callable[_P, _Result]:
+        known = inspect.signature(function).parameters
+
+        @functools.wraps(function)
+        def checked(*positional: _P.args, **named: _P.kwargs) -> _Result:
+            for name in named:
+                if name not in known:
+                    hint = elsewhere.get(name) or did_you_mean(name, known)
+                    raise InputError(name, f"is no argument of {function.__name__}", hint)
+            return function(*positional, **named)
+
+        return checked
+
+    return decorate
 
 
 def _plain(word: str) -> str:

@@ -329,6 +329,28 @@ def test_a_built_in_data_set_goes_by_its_name() -> None:
     assert parse_params(document).latent_dims("mine") == (16,)
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("seed", r"^seed: is no argument of compare \(did you mean 'seeds'"),
+        ("lables", r"^lables: is no argument of compare \(did you mean 'labels'"),
+        ("epochs", r"^epochs: is no argument of compare \(write train={'epochs': ...}"),
+        ("zzz", r"^zzz: is no argument of compare \(known are .* and 7 more"),
+    ],
+)
+def test_an_argument_that_there_is_not_is_refused_by_name(name: str, said: str) -> None:
+    unknown: dict[str, Any] = {name: 3}
+    with pytest.raises(InputError, match=said):
+        compare(X, MINE, **unknown)
+
+
+def test_vectors_that_are_all_zero_are_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:
+    with stopped_before(train), pytest.raises(KeyboardInterrupt):
+        compare(X, {"mine": MINE * 0, "other": MINE})
+    (line,) = [text for text in capsys.readouterr().out.splitlines() if "warning" in text]
+    assert line.startswith("warning: the vectors of offset mine are all zero on the training split")
+
+
 def test_what_the_stages_refuse_is_named_too() -> None:
     holes = np.where(X > 0.99, np.nan, X)
     row = int(np.argmax(np.isnan(holes).any(axis=1)))
@@ -336,6 +358,8 @@ def test_what_the_stages_refuse_is_named_too() -> None:
         compare(holes, MINE)
     with pytest.raises(InputError, match=r"^x, row 1: id 7 stands twice: it is that of x, row 0"):
         compare(X, MINE, ids=np.full(60, 7))
+    with pytest.raises(InputError, match=r"^split: marks every sample train: none is left to test"):
+        compare(X, MINE, split=["train"] * len(X))
     frame = pd.DataFrame(MINE[:50])
     with pytest.raises(InputError, match=r"^offsets\['mine'\]: has no vector for 10 samples"):
         compare(X, {"mine": frame})

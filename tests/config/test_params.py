@@ -255,6 +255,21 @@ def test_a_section_left_out_is_an_error(section: str) -> None:
         parse_params(document)
 
 
+def test_sections_left_out_or_unknown_are_all_said() -> None:
+    missing = {key: DEFAULT[key] for key in ("seeds", "models", "network")}
+    with pytest.raises(InputError) as caught:
+        parse_params(missing)
+    named = [line.partition(": missing section")[0] for line in str(caught.value).splitlines()]
+    others = ("data", "split", "offsets", "train", "evaluate", "tracking")
+    assert named == [f"params.yaml: {key}" for key in others]
+    with pytest.raises(InputError) as caught:  # of a name that is mistyped not twice
+        parse_params(missing | {"modles": {}, "sed": 3})
+    assert [line.partition(" (")[0] for line in str(caught.value).splitlines()] == [
+        "params.yaml: modles: unknown section",
+        "params.yaml: sed: unknown section",
+    ]
+
+
 def test_an_autoencoder_fitted_for_an_offset_has_the_loss_of_the_network() -> None:
     linear = {"loss": "mean_squared_error", "output": "linear"}
     document = changed("network", {**DEFAULT["network"], **linear})

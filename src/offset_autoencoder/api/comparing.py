@@ -18,7 +18,8 @@ from filelock import FileLock, Timeout
 from offset_autoencoder.api.arguments import HEAD, Arguments
 from offset_autoencoder.api.results import Result, load_results
 from offset_autoencoder.config import SPLITS, parse_params
-from offset_autoencoder.errors import InputError
+from offset_autoencoder.config.schema import Network, Train
+from offset_autoencoder.errors import InputError, known_arguments
 from offset_autoencoder.paths import PARAMS, RUNS, Project, run_store, user_cache
 from offset_autoencoder.stages import evaluate as evaluating
 from offset_autoencoder.stages import offsets as building
@@ -28,6 +29,15 @@ from offset_autoencoder.stages import train as training
 _LOCK = ".comparison.lock"  # of a folder that a comparison works in
 
 
+# Keys of params.yaml that are no arguments by themselves.
+_ELSEWHERE = {
+    key: f"write {section.__name__.lower()}={{{key!r}: ...}}"
+    for section in (Train, Network)
+    for key in section.model_fields
+}
+
+
+@known_arguments(_ELSEWHERE)
 def compare(
     x: Any,
     offsets: Any = None,

@@ -20,7 +20,7 @@ from offset_autoencoder.api.arguments import Arguments
 from offset_autoencoder.api.results import Result
 from offset_autoencoder.api.taking_apart import take_apart
 from offset_autoencoder.config import SPLITS, Params, Run, parse_params
-from offset_autoencoder.errors import InputError
+from offset_autoencoder.errors import InputError, known_arguments
 from offset_autoencoder.evaluation.metrics import Domain
 from offset_autoencoder.evaluation.results import experiment_results
 from offset_autoencoder.evaluation.run_evaluation import (
@@ -44,6 +44,7 @@ from offset_autoencoder.runs.load import FinishedRun
 _VALIDATION = 5  # of the training samples one in so many chooses the strength of probes
 
 
+@known_arguments({})
 def examine(
     model: Any,
     x: Any,

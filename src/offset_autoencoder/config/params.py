@@ -21,7 +21,7 @@ from offset_autoencoder.config.document import read_document
 from offset_autoencoder.config.offset_kinds import OFFSETS, OffsetSection, ZeroOffset
 from offset_autoencoder.config.schema import EXECUTORS, Evaluate, Network, Tracking, Train
 from offset_autoencoder.config.systems import SYSTEMS, Model, find_conflict, sweep_value
-from offset_autoencoder.errors import InputError, did_you_mean, named, short_repr
+from offset_autoencoder.errors import InputError, Obstacles, did_you_mean, named, short_repr
 
 SECTIONS = (
     *("seeds", "data", "split", "offsets", "network"),
@@ -177,14 +177,17 @@ def parse_params(document: Mapping[str, Any], origin: str = "params.yaml") -> Pa
         InputError: for the first thing that is wrong, naming its key.
     """
     places = {key: f"{origin}: {key}" for key in SECTIONS}
+    obstacles = Obstacles()
     for key in document:
         if key not in (*SECTIONS, "executor"):
             hint = did_you_mean(str(key), (*SECTIONS, "executor"))
-            raise InputError(f"{origin}: {key}", "unknown section", hint)
+            obstacles.note(InputError(f"{origin}: {key}", "unknown section", hint))
+    obstacles.raise_noted()  # one may be a missing section, mistyped
     for key, place in places.items():
         if key not in document:
             hint = f"write '{key}: {{}}' for defaults" if key != "seeds" else "write 'seeds: 20'"
-            raise InputError(place, "missing section", hint)
+            obstacles.note(InputError(place, "missing section", hint))
+    obstacles.raise_noted()
     sections = {key: values.as_mapping(places[key], document[key]) for key in SECTIONS[1:]}
     sections = read_anomaly(places, sections)
     seeds = _seeds(places["seeds"], document["seeds"])

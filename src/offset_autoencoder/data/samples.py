@@ -106,13 +106,18 @@ def load_samples(
         values, indices = np.unique(labels, return_inverse=True)
         check_classes(values, len(labels))
         y, classes = indices.astype(np.int64), values.tolist()
+    splits = of_role["split"]
+    if data.split is not None and splits is not None and (splits == "train").all():
+        what = "marks every sample train: none is left to test on"
+        mend = "mark some test, or leave it out: the shares of split: are then cut"
+        raise InputError("params.yaml: data.split", what, mend)
     samples = Samples(
         x=x,
         ids=_row_numbers(tables) if ids is None else ids,
         ids_given=ids is not None,
         y=y,
         classes=classes,
-        splits=of_role["split"],
+        splits=splits,
         shape=SampleShape.of(data, tables[0].x.shape[1:], x.shape[1], draw_series=draw_series),
         tables=tables,
         preprocessing=Preprocessing(data.missing, levels, complex=data.complex),

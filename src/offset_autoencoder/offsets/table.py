@@ -90,6 +90,12 @@ def scale_factor(table: OffsetTable, rms: float | None) -> float:
     return factor
 
 
+def zero_warning(name: str) -> str:
+    """Warning of an offset whose vectors are zero on the whole training split."""
+    what = f"the vectors of offset {name} are all zero on the training split"
+    return f"warning: {what}: a model with it is one with nothing added"
+
+
 def write_table(
     folder: Path,
     info: Mapping[str, Any],

@@ -11,6 +11,7 @@ from offset_autoencoder.data.prepared import PreparedData
 from offset_autoencoder.errors import printable
 from offset_autoencoder.io.arrays import temporary_folder
 from offset_autoencoder.offsets.kind import find_kind, training_of
+from offset_autoencoder.offsets.table import zero_warning
 from offset_autoencoder.reporting.terminal import progress
 from offset_autoencoder.stages.prepare import Source, load_checked_params
 from offset_autoencoder.user_code import find_target
@@ -49,7 +50,9 @@ def _check_offsets(params: Params, data: PreparedData) -> None:
             if kind.check:
                 kind.check(where, offset, training_of(data, paths.RAW), latent_dim)
             if kind.read:
-                kind.read(name, offset, data, latent_dim, paths.RAW)
+                vectors = kind.read(name, offset, data, latent_dim, paths.RAW)
+                if not any(chunk.any() for chunk in vectors["train"]):
+                    print(zero_warning(name))
 
 
 def count_runs(params: Params) -> str:

@@ -6,12 +6,13 @@ import argparse
 from collections.abc import Sequence
 
 from offset_autoencoder.config import load_params
+from offset_autoencoder.config.offset_kinds import ZeroOffset
 from offset_autoencoder.data.prepared import load_prepared
 from offset_autoencoder.data.varying import load_splits
 from offset_autoencoder.errors import InputError, did_you_mean, run_command
 from offset_autoencoder.io.files import read_json
 from offset_autoencoder.offsets.kind import build_offset
-from offset_autoencoder.offsets.table import INFO, STATE_SHA256
+from offset_autoencoder.offsets.table import INFO, STATE_SHA256, zero_warning
 from offset_autoencoder.paths import HERE, Project
 
 
@@ -67,6 +68,8 @@ def build(name: str, project: Project = HERE) -> None:
     # What learns from no sample has one state in all splits.
     is_fitted = len({info.get(STATE_SHA256) for info in infos}) > len(rms)
     print(line + f", fitted on {len(splits.seeds)} splits" * is_fitted)
+    if not all(rms.values()) and not isinstance(section, ZeroOffset):
+        print(zero_warning(name))
 
 
 if __name__ == "__main__":
