@@ -1,20 +1,20 @@
 """The process that shows a training in MLflow while it goes on: ``python -m ...tracking.live``.
 
-It gets the names of the runs on a line of its input, and ends when that closes. It runs at a low
-priority, so that it takes next to nothing from a training that uses every core.
+It gets the names of the runs on a line of its input, and ends when that closes. To start takes some
+seconds of a core, as MLflow's import does; from then on it takes a hundredth of one, so that ten
+minutes of training lend it 2 % of a core in all.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import sys
 import threading
 import time
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,16 +34,14 @@ _POLL_SECONDS = 2.0
 # Until a store that did not answer is asked again.
 _RETRY_SECONDS = 60.0
 _SIGN_SECONDS = 60.0
-# A core in use gives such a process 1.5 %. MLflow's import and a new store take seconds of one:
-# while all cores are in use curves come late, otherwise at once.
-_NICE = 19
+# Share of a core that it takes once curves are shown, and the seconds that it may take at once. Low
+# priority would not do: while all cores are in use it gets nothing done for minutes.
+_SHARE, _BURST_SECONDS = 0.01, 1.0
 
 
 def main() -> None:
     """Follow the training that is named on the standard input, until that ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with contextlib.suppress(OSError):  # leave the cores to the training
-        os.nice(max(0, _NICE - os.nice(0)))
     message = json.loads(sys.stdin.readline())
     has_ended = threading.Event()
     threading.Thread(target=_wait_for_end, args=(has_ended,), daemon=True).start()
@@ -74,15 +72,28 @@ def _follow(message: Mapping[str, Any], has_ended: threading.Event) -> None:
         if has_ended.wait(_POLL_SECONDS):
             return
     with store.explained(store.locate(params.tracking)):
-        live = _LiveWriter(params, message["training"])
+        live, rest = _LiveWriter(params, message["training"]), _rests()
         while not has_ended.is_set():
-            for run in runs[:]:
+            # Those in training first: a curve of one that has ended can wait for publish.
+            for run in sorted(runs, key=lambda run: run.has_ended):
                 if not has_ended.is_set() and live.write(run):
                     runs.remove(run)
+                has_ended.wait(next(rest))
             has_ended.wait(_POLL_SECONDS)
     for run in runs:
         with contextlib.suppress(Exception):
             live.end(run)
+
+
+def _rests() -> Iterator[float]:
+    """Seconds to wait, each time that it is asked, for the process to keep to its share of a core.
+
+    What the process has taken before it is first asked does not count.
+    """
+    began, taken = time.monotonic(), time.process_time()
+    while True:
+        over = time.process_time() - taken - _BURST_SECONDS
+        yield max(0.0, over / _SHARE - (time.monotonic() - began))
 
 
 @dataclass
