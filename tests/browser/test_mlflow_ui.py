@@ -1,4 +1,4 @@
-"""Views of ``mlflow ui``: the tree of runs, two of them side by side, and a picture."""
+"""Views of ``mlflow ui``: the settings, the tree of runs, two side by side, and a picture."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tests.tracking.conftest import Project, document
 from tests.tracking.servers import Server
 
 from offset_autoencoder.reporting.rendering import png
+from offset_autoencoder.tracking.pages import settings_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -80,7 +81,7 @@ def ui(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[U
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1500, "height": 1000})
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     page.set_default_timeout(300_000)
     yield page
@@ -92,27 +93,61 @@ def kept(page: Page, tmp_path: Path, name: str) -> None:
     page.screenshot(path=str(tmp_path / f"{name}.png"))
 
 
+def test_the_link_opens_a_flat_table_of_settings_best_first(
+    ui: Ui, page: Page, tmp_path: Path
+) -> None:
+    page.goto(settings_page(ui.uri, ui.experiment))
+    for cell in ("[0.015, 0.215]", "+25.0 % [+20.0, +30.0]", "worse"):
+        page.get_by_text(cell, exact=True).first.wait_for()
+    kept(page, tmp_path, "settings")
+    heads = [text.strip() for text in page.locator(".ag-header-cell").all_inner_texts()]
+    columns = ["test_mse", "interval", "difference_from_none", "against_none"]
+    first = heads.index("test_mse")
+    assert heads[first : first + len(columns)] == columns
+    rows = page.locator(".ag-pinned-left-cols-container .ag-row").all_inner_texts()
+    names = ["none", "gaussian stddev=0.1", "gaussian stddev=0.2"]
+    assert [[line for line in row.splitlines() if line in names] for row in rows] == [
+        [name] for name in names
+    ]
+
+
+def test_charts_begin_with_the_test_metric(ui: Ui, page: Page, tmp_path: Path) -> None:
+    page.goto(settings_page(ui.uri, ui.experiment).replace("TABLE", "CHART"))
+    title, other = (page.get_by_text(name).first for name in ("test_mse", "change_against_none"))
+    title.wait_for()
+    other.wait_for()
+    kept(page, tmp_path, "charts")
+    place, after = title.bounding_box(), other.bounding_box()
+    assert place is not None
+    assert after is not None
+    assert (place["y"], place["x"]) < (after["y"], after["x"])
+
+
 def test_the_experiment_opens_into_settings_and_seeds(ui: Ui, page: Page, tmp_path: Path) -> None:
     page.goto(f"{ui.uri}/#/experiments/{ui.experiment}/runs")
     page.get_by_text(_PARENT).first.wait_for()
-    assert page.get_by_text("gaussian 0.1", exact=True).count() == 0
-    for opened, within in ((_PARENT, "gaussian 0.1"), ("gaussian 0.1", "gaussian 0.1 seed 1")):
+    setting = "gaussian stddev=0.1"
+    assert page.get_by_text(setting, exact=True).count() == 0
+    for opened, within in ((_PARENT, setting), (setting, f"{setting} seed=1")):
         row = page.locator(".ag-cell", has=page.get_by_text(opened, exact=True)).first
         row.locator("button").first.click()
         page.get_by_text(within, exact=True).first.wait_for()
     kept(page, tmp_path, "runs")
 
 
-def test_two_settings_are_compared_side_by_side(ui: Ui, page: Page, tmp_path: Path) -> None:
-    chosen = ["gaussian 0.1", "gaussian 0.2"]
+def test_comparing_two_settings_opens_on_the_test_metric(
+    ui: Ui, page: Page, tmp_path: Path
+) -> None:
+    chosen = ["gaussian stddev=0.1", "none"]
     ids = quote(str([ui.ids[name] for name in chosen]).replace("'", '"'))
     page.goto(f'{ui.uri}/#/compare-runs?runs={ids}&experiments=["{ui.experiment}"]')
     for name in chosen:
         page.get_by_text(name).first.wait_for()
     kept(page, tmp_path, "compared")
-    said = page.inner_text("body")
-    assert "stddev" in said
-    assert "mse" in said
+    assert "stddev" in page.inner_text("body")
+    plot = page.locator(".js-plotly-plot").first
+    plot.get_by_text("test_mse", exact=True).first.wait_for()
+    assert plot.get_by_text("best_val_loss", exact=True).count() == 0
 
 
 def test_the_picture_of_the_comparison_is_shown(ui: Ui, page: Page, tmp_path: Path) -> None:
@@ -137,7 +172,7 @@ def test_names_and_notes_that_try_to_be_scripts_run_nothing(
     schema.write_text(schema.read_text().replace('"digits"', json.dumps(" ".join(_HTML))))
     table = project.root / "reports" / "comparison.csv"
     quoted = _IMAGE.replace('"', '""')
-    verdict = "worse than none by 0.01 (p 0.04)"
+    verdict = "worse than `none` by 0.01 (p 0.04)"
     table.write_text(table.read_text().replace(verdict, f'"{quoted} {verdict}"'))
     monkeypatch.chdir(project.root)
     project.publish()

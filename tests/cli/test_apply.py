@@ -309,28 +309,32 @@ def test_a_champion_of_former_data_is_said_to_be(
     folder.mkdir()
     write_npz(folder / "scale.npz", model.scale.stored)
     monkeypatch.setattr(module, "download_model", lambda *_: folder)
-    monkeypatch.setattr(module, "read_state", lambda *_: StoreState(champion="3"))
+    of_mnist = {"champion": "3", "champion-mnist-0123abcd": "3"}
+    monkeypatch.setattr(module, "read_state", lambda *_: StoreState(champions=of_mnist))
     test_samples.drop(columns="f0").to_csv(tmp_path / "lacks.csv", index=False)
     clauses, notes = [], []
+    address = "models:/offset-autoencoder@champion"
     for digest in (model.metadata.test_samples_sha256, "0" * 64):
         facts = model.metadata.model_copy(update={"test_samples_sha256": digest})
         write_metadata(folder, facts)
-        result = command("encode", "champion", tmp_path / "lacks.csv", tmp_path / "o.npy")
+        result = command("encode", address, tmp_path / "lacks.csv", tmp_path / "o.npy")
         assert result.exit_code == 1
         (line,) = result.stderr.splitlines()
         before, _, clause = line.partition("; models:/offset-autoencoder@champion is ")
         assert "lacks.csv: has no column 'f0'" in before
         clauses.append(clause)
         capsys.readouterr()
-        with module.open_model("champion"):  # which answers
+        with module.open_model(address):  # which answers
             pass
         notes.append(capsys.readouterr().err)
     assert clauses[0] == notes[0] == ""
     said = notes[1].removeprefix("note: models:/offset-autoencoder@champion is ").rstrip()
     assert said
     assert clauses[1].startswith(said)
-    assert clauses[1].startswith("version 3 of other data than data/prepared holds, with f0, f1, ")
-    assert f"(run {run_of('plain')[:12]}): name a run of the present data" in clauses[1]
+    whose = "version 3 (champion-mnist-0123abcd) of other data than data/prepared holds, with f0, "
+    assert clauses[1].startswith(whose)
+    run = run_of("plain")[:12]
+    assert f"(run {run}): 'champion' stands for that of the present data" in clauses[1]
 
 
 @pytest.mark.slow

@@ -5,16 +5,38 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.tracking.models.conftest import DOCUMENT
 
 from offset_autoencoder.cli.apply import champion_address, download_model
-from offset_autoencoder.config.schema import Tracking
+from offset_autoencoder.config import parse_params
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.files import write_json
+from offset_autoencoder.tracking.record_types import StoreState
 
 
-def test_the_champion_is_that_of_the_registered_model() -> None:
-    assert champion_address(Tracking(registered_model="mine")) == "models:/mine@champion"
+def test_the_champion_is_that_of_the_registered_model_and_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def address(name: str | None) -> str:
+        return champion_address(parse_params({**DOCUMENT, "tracking": {"registered_model": name}}))
+
+    monkeypatch.chdir(tmp_path)
+    assert address("mine") == "models:/mine@champion"
     with pytest.raises(InputError, match=r"tracking\.registered_model: is null"):
-        champion_address(Tracking(registered_model=None))
+        address(None)
+    digests = {split: {"x": split * 9} for split in ("train", "validation", "test")}
+    samples = dict.fromkeys(digests, 4)
+    schema = {"source": "digits", "digests": digests, "samples": samples, "input_dim": 3}
+    write_json(tmp_path / "data" / "prepared" / "schema.json", schema)
+    assert address("mine") == "models:/mine@champion-digits-validati"
+    state = StoreState(champions={"champion": "2", "champion-mnist-0123abcd": "2"})
+    monkeypatch.setattr("offset_autoencoder.cli.apply.read_state", lambda *_: state)
+    with pytest.raises(InputError) as refused:
+        address("mine")
+    assert str(refused.value) == (
+        "champion: data/prepared has none yet, which would be champion-digits-validati of mine; "
+        "there are champion-mnist-0123abcd (version 2) (dvc repro publishes it)"
+    )
 
 
 @pytest.mark.parametrize("address", ["models:/", "models://", "models:/@"])

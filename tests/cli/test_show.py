@@ -95,6 +95,7 @@ def test_its_page_is_opened_where_the_ui_answers(
         monkeypatch.setattr(show, "read_published", lambda tracking: store)
         monkeypatch.setattr("webbrowser.open", open_page)
         assert command("show", run_id, "--open").exit_code == 0
-        open_page.assert_called_once_with(f"http://{address}/#/experiments/7/runs/m1")
+        page = f"http://{address}/#/experiments/7/runs/m1?workflowType=machine_learning"
+        open_page.assert_called_once_with(page)
     result = command("show", run_id, "--open")
     assert result.stderr.startswith(f"error: http://{address}: no MLflow UI answers there")

@@ -214,7 +214,7 @@ class Project:
         row = "gaussian,gaussian stddev=0.1,0.1,none,none"
         (reports / "comparison.csv").write_text(
             f"{head},wins,pairs,verdict\n"
-            f"{row},mse,{change},0.2,0.3,1,2,worse than none by 0.01 (p 0.04)\n"
+            f"{row},mse,{change},0.2,0.3,1,2,worse than `none` by 0.01 (p 0.04)\n"
             f"{row},mae,0.5,0.4,0.6,1,2,not of the chosen metric\n"
         )
         (reports / "verdicts.csv").write_text(

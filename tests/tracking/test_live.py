@@ -22,7 +22,6 @@ from offset_autoencoder.config import Run
 from offset_autoencoder.io.files import write_npz
 from offset_autoencoder.tracking.following import following
 from offset_autoencoder.tracking.record_types import StoredRun
-from offset_autoencoder.tracking.records import run_name
 from offset_autoencoder.tracking.writer import WRITER, is_written_by_another, sign_of_life
 
 
@@ -104,7 +103,7 @@ def test_curves_are_seen_in_training_and_publish_completes_them(
     first, second = training.runs
     with following(training.handed, 0.1):
         run = training.wait_for_a_curve()
-        assert (run.name, run.status) == (run_name(first), "RUNNING")
+        assert (run.name, run.status) == (first.label, "RUNNING")
         assert run.params["model"] == "none"
         assert [step for step, _, _ in training.history(run.id)] == [1, 3, 5]
         training.checkpoint(first, 25)
@@ -157,7 +156,7 @@ def test_what_is_cut_off_is_mended_by_publish(
     training.leave_in_models()
     project.publish()
     runs = project.of_role("run")
-    assert sorted(run.name for run in runs) == sorted(map(run_name, project.params.runs))
+    assert sorted(run.name for run in runs) == sorted(run.label for run in project.params.runs)
     assert {run.status for run in runs} == {"FINISHED"}
     assert all(len(training.history(run.id)) == 21 for run in runs)
 

@@ -18,8 +18,6 @@ import pytest
 from tests.tracking.conftest import Make, Project
 from tests.tracking.servers import Server, free_port, serving
 
-from offset_autoencoder.tracking.records import run_name
-
 pytestmark = pytest.mark.slow
 
 
@@ -46,7 +44,7 @@ def all_statuses(database: Path) -> set[str]:
 def whole(project: Project) -> Counter[tuple[str, str, int]]:
     """Values that ``stored`` should give: two curves and five final values per run."""
     points = 2 * project.epochs + 5
-    return Counter((run_name(run), "FINISHED", points) for run in project.params.runs)
+    return Counter((run.label, "FINISHED", points) for run in project.params.runs)
 
 
 def test_nothing_to_do_imports_nothing_heavy(make_project: Make) -> None:
@@ -181,7 +179,7 @@ def test_over_http(make_project: Make, tmp_path: Path, empty_store: Path) -> Non
         runs = project.shown(uri)
         assert Counter(run.status for run in runs) == {"FINISHED": 9, "FAILED": 1}
         for run in project.params.runs:
-            (seen,) = [other for other in runs if other.name == run_name(run)]
+            (seen,) = [other for other in runs if other.name == run.label]
             if seen.status == "FINISHED":
                 assert seen.metrics["mse"] == pytest.approx(project.mse(run))
         (parent,) = [run for run in runs if run.role == "experiment"]

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from tests.tracking.conftest import Make, Project
 
-from offset_autoencoder.tracking.records import run_name
 from offset_autoencoder.tracking.store import locate
 
 
@@ -23,9 +22,9 @@ def test_fresh_store_gets_a_parent_and_every_run_once(make_project: Make) -> Non
     runs = project.shown()
     (parent,) = [run for run in runs if run.role == "experiment"]
     settings = {run.id: run.name for run in runs if run.parent == parent.id}
-    assert sorted(settings.values()) == ["gaussian 0.1", "gaussian 0.2", "none"]
+    assert sorted(settings.values()) == ["gaussian stddev=0.1", "gaussian stddev=0.2", "none"]
     nested = {run.name: settings[run.parent] for run in runs if run.role == "run"}
-    assert nested == {run_name(r): run_name(r).partition(" seed")[0] for r in project.params.runs}
+    assert nested == {r.label: r.setting.label for r in project.params.runs}
     assert len(runs) == 1 + 3 + 6
     assert {run.status for run in runs} == {"FINISHED"}
     assert {run.tags["current"] for run in runs} == {"true"}
@@ -34,8 +33,8 @@ def test_fresh_store_gets_a_parent_and_every_run_once(make_project: Make) -> Non
 
 
 def test_a_run_holds_params_curves_metrics_and_tags(published: Project) -> None:
-    of_params = {run_name(run): run for run in published.params.runs}
-    (run,) = [run for run in published.shown() if run.name == "gaussian 0.2 seed 1"]
+    of_params = {run.label: run for run in published.params.runs}
+    (run,) = [run for run in published.shown() if run.name == "gaussian stddev=0.2 seed=1"]
     expected = {
         "model": "gaussian",
         "seed": "1",
@@ -87,7 +86,7 @@ def test_the_parent_holds_params_verdicts_and_reports(published: Project) -> Non
     assert parent.end is not None
     assert parent.end >= max(run.start for run in published.shown() if run.role == "setting")
     note = parent.tags["mlflow.note.content"]
-    assert "| gaussian 0.1 | 0.115 [0.015, 0.215] | worse, +25.0 % |" in note
+    assert "| gaussian stddev=0.1 | 0.115 [0.015, 0.215] | worse, +25.0 % |" in note
     assert "not of the chosen metric" not in note
     folder = Path(parent.artifact_uri.removeprefix("file://"))
     assert folder.is_relative_to(published.root / "mlartifacts")
@@ -107,23 +106,27 @@ def test_the_parent_holds_params_verdicts_and_reports(published: Project) -> Non
 
 
 def test_a_setting_holds_mean_interval_curve_and_verdict(published: Project) -> None:
-    (setting,) = [run for run in published.shown() if run.name == "gaussian 0.1"]
-    assert setting.metrics["mse"] == pytest.approx(0.115)
-    assert setting.metrics["interval/mse_low"] == pytest.approx(0.015)
-    assert setting.metrics["interval/mse_high"] == pytest.approx(0.215)
-    assert setting.metrics["change/against_none"] == pytest.approx(0.25)
-    assert setting.metrics["seeds"] == 2
+    (setting,) = [run for run in published.shown() if run.name == "gaussian stddev=0.1"]
+    expected = {"test_mse": 0.115, "test_mse_low": 0.015, "test_mse_high": 0.215, "seeds": 2.0}
+    expected |= {"change_against_none": 0.25, "diverged": 0.0, "best_val_loss": 1 / 3}
+    assert setting.metrics == pytest.approx(expected)
+    assert next(iter(setting.metrics)) == "test_mse"  # by which MLflow compares two of them
     assert setting.params["stddev"] == "0.1"
     assert "seed" not in setting.params
-    assert setting.tags["against_none"] == "worse than none"
+    cells = {"interval": "[0.015, 0.215]", "difference_from_none": "+25.0 % [+20.0, +30.0]"}
+    assert (cells | {"against_none": "worse"}).items() <= setting.tags.items()
+    folder = Path(setting.artifact_uri.removeprefix("file://")) / "results"
+    assert json.loads((folder / "metrics.json").read_text())["mse"]["low"] == pytest.approx(0.015)
+    lines = (folder / "comparison.csv").read_text().splitlines()
+    assert [line.split(",")[5] for line in lines] == ["metric", "mse", "mae"]
     assert setting.tags["trained"] == "2023-11-14 22:13:30 UTC to 2023-11-14 22:13:50 UTC"
-    assert "**worse** worse than none by 0.01" in setting.tags["mlflow.note.content"]
+    assert "**worse** worse than `none` by 0.01" in setting.tags["mlflow.note.content"]
     client = published.client
     curve = sorted(
         (p.step, p.value) for p in client.get_metric_history(setting.id, "best_val_loss")
     )
     assert curve == [(1, 1.0), (2, 0.5), (3, pytest.approx(1 / 3))]
-    (other,) = [run for run in published.shown() if run.name == "gaussian 0.2"]
+    (other,) = [run for run in published.shown() if run.name == "gaussian stddev=0.2"]
     assert "against_none" not in other.tags
     assert "best_val_loss" not in other.metrics
 
@@ -136,7 +139,7 @@ def test_data_sets_are_logged_with_our_digests(published: Project) -> None:
         assert {c: inputs[c].digest for c in splits} == {c: d[:32] for c, d in splits.items()}
         assert json.loads(inputs["train"].profile)["shape"] == [60, 64]
         assert ("offset" in inputs) == (run.role != "experiment")
-    (none,) = [run for run in published.shown() if run.name == "none seed 0"]
+    (none,) = [run for run in published.shown() if run.name == "none seed=0"]
     offset = datasets(client, none)["offset"]
     table = published.spec(published.params.runs[0])["fingerprint"]["table"]
     assert (offset.name, offset.digest) == ("none", table[:32])
@@ -164,7 +167,7 @@ def test_one_id_under_two_models_and_settings_is_shown_under_each(make_project: 
     }
     project.write().publish()
     runs = project.of_role("run")
-    assert Counter(run.name for run in runs) == Counter(map(run_name, project.params.runs))
+    assert Counter(run.name for run in runs) == Counter(run.label for run in project.params.runs)
     twins = [run.tags["run_id_sha256"] for run in runs if run.tags["model"] in ("none", "twin")]
     assert (len(twins), len(set(twins))) == (6, 2)
     assert project.publish().plan.is_nothing
@@ -174,7 +177,7 @@ def test_diverged_run_is_failed(make_project: Make) -> None:
     project = make_project(diverged=("gaussian stddev=0.2 seed=1",))
     project.publish()
     (run,) = [run for run in project.shown() if run.status == "FAILED"]
-    assert run.name == "gaussian 0.2 seed 1"
+    assert run.name == "gaussian stddev=0.2 seed=1"
     assert run.tags["status"] == "diverged"
     assert "mse" not in run.metrics
     assert math.isnan(run.metrics["loss"])

@@ -8,8 +8,6 @@ from collections import Counter
 import pytest
 from tests.tracking.conftest import Make, Project
 
-from offset_autoencoder.tracking.records import run_name
-
 
 def test_changed_metrics_update_the_runs_that_are_there(project: Project) -> None:
     before = {run.name: run for run in project.shown()}
@@ -20,8 +18,8 @@ def test_changed_metrics_update_the_runs_that_are_there(project: Project) -> Non
     after = {run.name: run for run in project.shown()}
     assert {run.id for run in after.values()} == {run.id for run in before.values()}
     for run in project.params.runs:
-        assert after[run_name(run)].metrics["mse"] == pytest.approx(project.mse(run))
-        assert after[run_name(run)].metrics["loss"] == before[run_name(run)].metrics["loss"]
+        assert after[run.label].metrics["mse"] == pytest.approx(project.mse(run))
+        assert after[run.label].metrics["loss"] == before[run.label].metrics["loss"]
     (parent,) = [run for run in after.values() if run.role == "experiment"]
     assert "worse, +24.6 %" in parent.tags["mlflow.note.content"]
     assert project.publish().plan.is_nothing
@@ -65,7 +63,7 @@ def test_params_put_back_bring_back_the_first_parent(project: Project) -> None:
     assert parent.id not in first.values()
     settings = {run.id for run in runs if run.parent == parent.id}
     nested = {run.name for run in runs if run.parent in settings}
-    assert nested == {run_name(run) for run in project.params.runs}
+    assert nested == {run.label for run in project.params.runs}
     project.document["models"]["gaussian"]["stddev"] = [0.1, 0.2]
     project.write().publish()
     current = {run.name: run.id for run in project.shown() if run.tags["current"] == "true"}
@@ -75,10 +73,10 @@ def test_params_put_back_bring_back_the_first_parent(project: Project) -> None:
 
 
 def test_swept_and_single_value_are_one_run_under_a_new_name(project: Project) -> None:
-    ids = {run.id for run in project.shown() if run.name.startswith("gaussian 0.2 seed")}
+    ids = {run.id for run in project.shown() if run.name.startswith("gaussian stddev=0.2 seed=")}
     project.document["models"]["gaussian"]["stddev"] = 0.2
     project.write().publish()
-    assert {run.id for run in project.shown() if run.name.startswith("gaussian seed ")} == ids
+    assert {run.id for run in project.shown() if run.name.startswith("gaussian seed=")} == ids
 
 
 def test_runs_of_others_in_the_experiment_are_let_alone(project: Project) -> None:
@@ -112,7 +110,7 @@ def test_a_temporary_clone_adds_runs_and_takes_nothing_from_the_workspace(
     assert {run.tags["current"] for run in added} == {"false"}
     assert {run.tags["dvc_experiment"] for run in added} == {"brisk-lark"}
     names = sorted(run.name for run in added if run.role == "run")
-    assert names == ["gaussian 0.3 seed 0", "gaussian 0.3 seed 1"]
+    assert names == ["gaussian stddev=0.3 seed=0", "gaussian stddev=0.3 seed=1"]
     # The experiment is then applied to the workspace: its runs become current, none is doubled.
     monkeypatch.chdir(project.root)
     project.document, project.shift = clone.document, clone.shift
@@ -122,7 +120,7 @@ def test_a_temporary_clone_adds_runs_and_takes_nothing_from_the_workspace(
     current = {
         run.name for run in project.shown() if run.tags["current"] == "true" and run.role == "run"
     }
-    assert current == {run_name(run) for run in project.params.runs}
+    assert current == {run.label for run in project.params.runs}
 
 
 def test_a_project_that_is_moved_takes_its_artifacts_along(

@@ -12,7 +12,6 @@ import pytest
 from tests.tracking.conftest import Make, Project
 
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.tracking.records import run_name
 
 
 def test_lost_artifacts_come_back(project: Project) -> None:
@@ -56,7 +55,7 @@ def test_failure_after_any_call_is_mended(
             is_whole = True
         project.publish()
         runs = project.shown()
-        assert {run.name for run in runs if run.role == "run"} == {"none seed 0"}, calls
+        assert {run.name for run in runs if run.role == "run"} == {"none seed=0"}, calls
         assert [run.status for run in runs] == ["FINISHED"] * 3, calls
         assert all(len(run.metrics) == 7 for run in runs if run.role == "run"), calls
         assert project.publish().plan.is_nothing, calls
@@ -105,7 +104,7 @@ def test_update_that_was_cut_off_is_not_taken_for_done(
             project.publish()
     project.write(shift=0.0).publish()
     found = {run.name: run.metrics["mse"] for run in project.of_role("run")}
-    assert found == pytest.approx({run_name(run): project.mse(run) for run in project.params.runs})
+    assert found == pytest.approx({run.label: project.mse(run) for run in project.params.runs})
 
 
 def test_run_deleted_by_hand_comes_back(project: Project) -> None:

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.tracking.conftest import Make
@@ -21,7 +20,7 @@ from offset_autoencoder.tracking.record_types import (
     read_curves,
     thinned,
 )
-from offset_autoencoder.tracking.records import read_records, run_name, setting_name
+from offset_autoencoder.tracking.records import read_records
 
 INDEX = "model,setting,seed,id,status"
 
@@ -64,7 +63,7 @@ def test_records_stand_for_the_rows_of_the_index(make_project: Make) -> None:
     project = make_project(has_store=False)
     records = read_records(project.params, project.root)
     assert [record.name for record in records if record.role == "run"] == [
-        run_name(run) for run in project.params.runs
+        run.label for run in project.params.runs
     ]
     seen = set()
     for record in records:
@@ -190,32 +189,15 @@ def test_what_a_training_shows_is_shown_when_it_has_ended(
 
 def test_note_fits_and_counts_what_it_leaves_out() -> None:
     settings = [
-        Record("setting", str(i), f"model{i} " * 5, "FINISHED", {}, {"mse": 0.5}, {"setting": "x"})
+        Record(
+            "setting", str(i), f"model{i} " * 5, "FINISHED", {}, {"test_mse": 0.5}, {"setting": "x"}
+        )
         for i in range(500)
     ]
     text = experiment_description(settings, {}, Evaluate(baselines=["none"]), 500, 0)
     assert len(text) <= 8000
     shown = text.count("| 0.5 |")
     assert f"{500 - shown} more settings: reports/metrics.json" in text
-
-
-@pytest.mark.parametrize(
-    ("models", "names"),
-    [
-        ({"a": {"offset": "none", "stddev": [0.1, 0.25]}}, ["a 0.1", "a 0.25"]),
-        ({"a": {"offset": "none", "normalize": [True]}}, ["a normalize=unit"]),
-        (
-            {"a": {"offset": "none", "stddev": [0.1], "latent_dim": [4]}},
-            ["a latent_dim=4 stddev=0.1"],
-        ),
-        ({"a": {"offset": "none", "hidden": [[8, 4]]}}, ["a hidden=8-4"]),
-    ],
-)
-def test_names_are_short_and_say_which(make_project: Make, models: Any, names: list[str]) -> None:
-    project = make_project(has_store=False)
-    project.document |= {"models": models, "evaluate": {"baselines": ["a"]}}
-    (project.root / "params.yaml").write_text(yaml.safe_dump(project.document))
-    assert sorted(map(setting_name, project.params.settings)) == sorted(names)
 
 
 def test_the_order_of_the_seeds_is_no_other_setting(make_project: Make) -> None:

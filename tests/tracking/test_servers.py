@@ -24,7 +24,7 @@ from tests.tracking.servers import Server, postgresql
 from tests.tracking.test_live import Training
 
 from offset_autoencoder.tracking.following import following
-from offset_autoencoder.tracking.records import read_records, run_name
+from offset_autoencoder.tracking.records import read_records
 from offset_autoencoder.tracking.writer import WRITER
 
 pytestmark = pytest.mark.slow
@@ -84,7 +84,7 @@ def check(project: Project) -> None:
     assert not [run.name for run in runs if run.status == "RUNNING"]
     current = [run for run in runs if run.tags["current"] == "true"]
     seeds = [run for run in current if run.role == "run"]
-    wanted = {run_name(run): project.mse(run) for run in project.params.runs}
+    wanted = {run.label: project.mse(run) for run in project.params.runs}
     assert Counter(run.name for run in seeds) == Counter(wanted.keys())
     for run in seeds:
         assert run.metrics["mse"] == pytest.approx(wanted[run.name])

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import json
 import socket
 import sys
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from tests.tracking.conftest import Make
+from tests.tracking.conftest import Make, Project
+from tests.tracking.servers import free_port
 
 from offset_autoencoder.tracking import ui
+from offset_autoencoder.tracking.record_types import StoreState
 
 
 def test_command_serves_the_store_on_this_machine_alone() -> None:
@@ -18,7 +22,10 @@ def test_command_serves_the_store_on_this_machine_alone() -> None:
         "--artifacts-destination": "file:///p/mlartifacts",
         "--host": "127.0.0.1",
         "--port": "5000",
-        "--allowed-hosts": "127.0.0.1,127.0.0.1:*,localhost,localhost:*",
+        "--allowed-hosts": "127.0.0.1,127.0.0.1:*,localhost,localhost:*,"
+        "mlflow.localhost,mlflow.localhost:*",
+        "--cors-allowed-origins": "http://mlflow.localhost:5000",
+        "--uvicorn-opts": "--log-level warning",
     }
 
 
@@ -43,7 +50,7 @@ def test_port_in_use_is_one_line(
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        monkeypatch.setattr(ui, "_PORT", other.getsockname()[1])
+        monkeypatch.setattr(ui, "PORT", other.getsockname()[1])
         monkeypatch.setattr(sys, "argv", ["offset-autoencoder-ui"])
         with pytest.raises(SystemExit):
             ui.main()
@@ -56,5 +63,48 @@ def test_server_is_named_and_not_served(
     make_project(has_store=False)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:pw@example.org")
     monkeypatch.setattr(sys, "argv", ["offset-autoencoder-ui"])
+    monkeypatch.setattr("offset_autoencoder.tracking.store._ask", lambda *_: StoreState("7"))
     ui.main()
-    assert capsys.readouterr().out == "the store is a server: open https://me:***@example.org\n"
+    said = capsys.readouterr().out
+    assert said.startswith("the store is a server: open https://example.org/#/experiments/7/runs?")
+
+
+@pytest.mark.parametrize("given", [[], ["--port=7", "--host", "0.0.0.0"]])
+def test_the_link_leads_to_the_settings_as_trained_models(
+    project: Project,
+    given: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    port = free_port()
+    monkeypatch.setattr(ui, "PORT", port)
+    monkeypatch.setattr(sys, "argv", ["offset-autoencoder-ui", *given, "--no-browser"])
+    monkeypatch.setattr(sys, "platform", "linux")
+    served: list[str] = []
+    monkeypatch.setattr("os.execv", lambda _, line: served.extend(line))
+    ui.main()
+    address = urlsplit(capsys.readouterr().out.splitlines()[-1])
+    assert address.netloc == ("127.0.0.1:7" if given else f"mlflow.localhost:{port}")
+    place, _, query = address.fragment.partition("?")
+    experiment = project.client.get_experiment_by_name("trial")
+    assert place == f"/experiments/{experiment.experiment_id}/runs"
+    asked = dict(parse_qsl(query))
+    assert asked["workflowType"] == "machine_learning"
+    view = json.loads(experiment.tags[f"mlflow.sharedViewState.{asked['viewStateShareKey']}"])
+    columns = json.loads(view["state"])["selectedColumns"]
+    names = ["test_mse", "interval", "difference_from_none", "against_none", "offset_used_as"]
+    assert [name.split("`")[1] for name in columns] == names
+    assert "--no-browser" not in served
+
+
+def test_the_page_is_opened_once_its_server_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        page = f"http://127.0.0.1:{server.getsockname()[1]}/#/experiments/1/runs"
+        ui.open_when_served(page)
+    assert opened == [page]
+    # And never where that has ended.
+    monkeypatch.setattr("os.getppid", iter((1, 2)).__next__)
+    ui.open_when_served(page)
+    assert len(opened) == 1

@@ -338,9 +338,10 @@ def show(
     },
 )
 def ui(context: typer.Context) -> None:
-    """Open MLflow's UI on the project's store.
+    """Open MLflow's UI at the settings of the project's experiment.
 
-    Further arguments go to mlflow ui, such as --port 5001.
+    With --no-browser it only prints the link. Further arguments go to mlflow ui, such as
+    --port 5001.
     """
     from offset_autoencoder.tracking import ui
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offset_autoencoder.cli.operations import Operation
-from offset_autoencoder.config import load_params
+from offset_autoencoder.config import Params, load_params
 from offset_autoencoder.config.schema import Tracking
 from offset_autoencoder.data import new_samples
 from offset_autoencoder.data.preprocessing import Preprocessing
@@ -31,7 +31,14 @@ from offset_autoencoder.runs.load import find_run
 from offset_autoencoder.serving import inference_model
 from offset_autoencoder.serving.inference_model import InferenceModel
 from offset_autoencoder.serving.metadata import METADATA, ModelMetadata
-from offset_autoencoder.tracking.store import MLFLOW_ENVIRONMENT, locate, read_state, server_error
+from offset_autoencoder.tracking.champion import champion_alias, validation_samples
+from offset_autoencoder.tracking.store import (
+    CHAMPION,
+    MLFLOW_ENVIRONMENT,
+    locate,
+    read_state,
+    server_error,
+)
 
 Array = NDArray[np.float32]
 Append = Callable[[Array, slice], None]
@@ -39,7 +46,6 @@ Append = Callable[[Array, slice], None]
 
 _SUFFIXES = (".npy", ".csv", ".parquet")
 _SCHEME = "models:/"
-_CHAMPION = "champion"
 
 
 def apply_model(
@@ -133,8 +139,8 @@ def open_model(name: str) -> Iterator[InferenceModel]:
     Raises:
         InputError: where there is no such model, or it cannot be applied.
     """
-    if name == _CHAMPION:
-        name = champion_address(load_params(PARAMS).tracking)
+    if name == CHAMPION:
+        name = champion_address(load_params(PARAMS))
     if name.startswith(_SCHEME):
         with tempfile.TemporaryDirectory(prefix="offset-autoencoder-") as folder:
             model = inference_model.load_model_folder(download_model(name, Path(folder)))
@@ -161,34 +167,58 @@ def open_model(name: str) -> Iterator[InferenceModel]:
 
 
 def _of_former_data(address: str, facts: ModelMetadata) -> str:
-    """Clause on the project's champion where it is of other data than its own; ``""`` else."""
+    """Clause on a champion of the project where it is of other data than its own; ``""`` else."""
     try:
         tracking = load_params(PARAMS).tracking
-        if tracking.registered_model is None or address != champion_address(tracking):
+        champion = f"{_SCHEME}{tracking.registered_model}@{CHAMPION}"
+        if tracking.registered_model is None or not address.startswith(champion):
             return ""
         splits = load_splits(PREPARED)
         schema = splits.schema(facts.seed) if splits.has(facts.seed) else None
         if schema is not None and schema.digests["test"]["x"] == facts.test_samples_sha256:
             return ""
-        version = read_state(locate(tracking), tracking).champion
+        champions = read_state(locate(tracking), tracking).champions
     except InputError:  # the model needs none of these
         return ""
+    version = champions.get(address.rpartition("@")[2])
+    what = f"version {version}{_whose(champions, version)}" if version else "a model"
     columns = first_names(facts.raw_columns or facts.columns or [f"{facts.raw_features} features"])
-    what = f"{address} is {f'version {version}' if version else 'a model'} of other data than"
-    what += f" {PREPARED} holds, with {columns} (run {facts.run[:12]}): name a run of the present"
-    return f"{what} data, or set another tracking.registered_model and run dvc repro"
+    what = f"{address} is {what} of other data than {PREPARED} holds, with {columns}"
+    return f"{what} (run {facts.run[:12]}): {CHAMPION!r} stands for that of the present data"
 
 
-def champion_address(tracking: Tracking) -> str:
-    """Address of the project's champion: ``"models:/offset-autoencoder@champion"``.
+def _whose(champions: Mapping[str, str], version: str) -> str:
+    """The data sets' own aliases of a version: ``" (champion-digits-3fa9c1e2)"``."""
+    names = [alias for alias, other in champions.items() if other == version and alias != CHAMPION]
+    return f" ({first_names(names)})" if names else ""
+
+
+def champion_address(params: Params) -> str:
+    """Address of the champion of the project's data: ``"models:/NAME@champion-digits-3fa9c1e2"``.
+
+    In a project without ``data/prepared`` it is ``"models:/NAME@champion"``, that of the data
+    which was published last.
 
     Raises:
-        InputError: where the project registers no model.
+        InputError: where the project registers no model, or its data have no champion.
     """
+    tracking = params.tracking
     if tracking.registered_model is None:
         where = f"{PARAMS}: tracking.registered_model"
         raise InputError(where, "is null: there is no champion", "name one")
-    return f"{_SCHEME}{tracking.registered_model}@{_CHAMPION}"
+    alias, location = CHAMPION, locate(tracking)
+    if PREPARED.is_dir():
+        alias = champion_alias(validation_samples(Path(), params.seeds[0]))
+        # A server that lacks it says so when it is asked for the model.
+        known = {} if location.is_server else read_state(location, tracking).champions
+        if known and alias not in known:
+            others = [
+                f"{name} (version {version})" for name, version in known.items() if name != CHAMPION
+            ]
+            what = f"{PREPARED} has none yet, which would be {alias} of {tracking.registered_model}"
+            what += f"; there are {first_names(others)}" if others else ""
+            raise InputError(CHAMPION, what, "dvc repro publishes it")
+    return f"{_SCHEME}{tracking.registered_model}@{alias}"
 
 
 def download_model(address: str, folder: Path) -> Path:
@@ -203,7 +233,7 @@ def download_model(address: str, folder: Path) -> Path:
         InputError: where the store has no such model, or does not answer.
     """
     if not address.removeprefix(_SCHEME).strip("/@"):
-        expected = f"{_SCHEME}NAME/VERSION or {_SCHEME}NAME@{_CHAMPION}"
+        expected = f"{_SCHEME}NAME/VERSION or {_SCHEME}NAME@{CHAMPION}"
         raise InputError(address, f"names no model, expected {expected}")
     location = locate(load_params(PARAMS).tracking if PARAMS.exists() else Tracking())
     if location.database is not None and not location.database.exists():

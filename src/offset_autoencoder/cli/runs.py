@@ -8,7 +8,6 @@ import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
 
 from rich.text import Text
 
@@ -19,14 +18,13 @@ from offset_autoencoder.io.tables import read_csv
 from offset_autoencoder.paths import MODELS, PARAMS, REPORTS
 from offset_autoencoder.reporting.terminal import Column, print_table, report_console
 from offset_autoencoder.runs.store import IndexedRun, read_index
+from offset_autoencoder.tracking.pages import run_page, ui_address
 from offset_autoencoder.tracking.record_types import StoredRun
 from offset_autoencoder.tracking.store import Location, locate, read_state
 
 TestMetrics = Mapping[tuple[str, str], float]
 """Model and id → the run's test metric."""
 
-# Where `offset-autoencoder ui` serves a store that is no server.
-_LOCAL_UI = "http://127.0.0.1:5000"
 _ID_DIGITS = 12
 _PUBLISHED: dict[bool | None, str | Text] = {True: "yes", False: Text("no", "yellow"), None: "?"}
 
@@ -48,16 +46,12 @@ class PublishedRuns:
     @property
     def ui(self) -> str:
         """Address of the MLflow UI that shows the store."""
-        if not self.location.is_server:
-            return _LOCAL_UI
-        parts = urlsplit(self.location.uri)
-        # A login is for the client; the browser asks for it.
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])).rstrip("/")
+        return ui_address(self.location)
 
     def pages(self, run_id: str) -> list[str]:
         """Addresses of a run's pages: several where several models share it."""
         return [
-            f"{self.ui}/#/experiments/{self.experiment_id}/runs/{record.mlflow_id}"
+            run_page(self.ui, self.experiment_id, record.mlflow_id)
             for record in self.records
             if record.tags["run_id_sha256"] == run_id
         ]

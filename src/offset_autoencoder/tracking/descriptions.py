@@ -10,7 +10,14 @@ from typing import Any
 from offset_autoencoder.config import Params, Setting
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.io.tables import Row
-from offset_autoencoder.tracking.record_types import Record
+from offset_autoencoder.tracking.record_types import (
+    AGAINST,
+    DIFFERENCE,
+    INTERVAL,
+    OFFSET_USE,
+    TEST,
+    Record,
+)
 
 # MLflow cuts a longer tag, and a longer param, off without a word.
 _LONGEST_TAG = 8000
@@ -99,7 +106,7 @@ def experiment_description(
     columns = ["setting", f"test {metric}", *(f"against {name}" for name in baselines)]
     names_by_use: dict[str, list[str]] = {}
     for record in settings:
-        if use := record.tags.get("offset_used_as"):
+        if use := record.tags.get(OFFSET_USE):
             names_by_use.setdefault(use, []).append(record.name)
     uses = [f"**{use}**: {', '.join(names)}" for use, names in sorted(names_by_use.items())]
     columns += ["its offset is used as"] if uses else []
@@ -118,7 +125,7 @@ def experiment_description(
         rows = comparisons.get(record.tags["setting"], ())
         cells = [record.name, _mean(record.metrics, metric)]
         cells += [_against(rows, name) for name in baselines]
-        cells += [record.tags.get("offset_used_as", "")] if uses else []
+        cells += [record.tags.get(OFFSET_USE, "")] if uses else []
         line = "\n" + _line(cells)
         rest = f"\n\n{len(settings) - position} more settings: reports/metrics.json\n"
         if len(text) + len(line) + len(rest) > _LONGEST_TAG:
@@ -139,16 +146,38 @@ def setting_description(
     return text if len(text) <= _LONGEST_TAG else text[: _LONGEST_TAG - 1] + "…"
 
 
-def short_verdict(row: Row) -> str:
-    """Verdict of a row of ``comparison.csv`` without its figures: ``"worse than none"``."""
-    return _REASON.split(row.get("verdict", ""), maxsplit=1)[0]
+def outcome_tags(
+    metrics: Mapping[str, float], metric: str, comparisons: Iterable[Row], verdict: Row
+) -> dict[str, str]:
+    """Outcome of a setting as cells of MLflow's table: interval, differences and verdicts.
+
+    ``metrics`` are the setting's; ``verdict`` is empty without an offset.
+    """
+    tags = {}
+    if interval := _ends(metrics, metric):
+        tags[INTERVAL] = interval
+    for row in comparisons:
+        baseline = row["baseline"]
+        if change := _share(row.get("change")):
+            low, high = _share(row.get("change_low")), _share(row.get("change_high"))
+            interval = f" [{low}, {high}]" if low and high else ""
+            tags[DIFFERENCE.format(baseline)] = f"{change} %{interval}"
+        tags[AGAINST.format(baseline)] = _verdict_word(row)
+    if verdict.get("verdict"):
+        tags[OFFSET_USE] = verdict["verdict"]
+    return tags
 
 
 def _verdict_word(row: Row) -> str:
-    """The short verdict without the baseline: ``"worse"``, ``"equivalent within 5 %"``."""
+    """Verdict without its figures and the baseline: ``"worse"``, ``"equivalent within 5 %"``."""
     baseline = row.get("baseline_setting") or row.get("baseline", "")
-    pattern = rf" (than|to|from|with|against) {re.escape(baseline)}(?= |$)"
-    return re.sub(pattern, "", short_verdict(row))
+    pattern = rf" (than|to|from|with|against) `?{re.escape(baseline)}`?(?= |$)"
+    return re.sub(pattern, "", _REASON.split(row.get("verdict", ""), maxsplit=1)[0])
+
+
+def _share(cell: str | None) -> str:
+    """A share as a percentage with its sign: ``"+25.0"``; empty where there is none."""
+    return f"{100 * float(cell):+.1f}" if cell else ""
 
 
 def _counted(runs: int, diverged: int) -> str:
@@ -157,19 +186,21 @@ def _counted(runs: int, diverged: int) -> str:
 
 
 def _mean(metrics: Mapping[str, float], metric: str) -> str:
-    ends = (f"interval/{metric}_low", f"interval/{metric}_high")
-    mean, low, high = (metrics.get(name) for name in (metric, *ends))
-    if mean is None:
-        return ""
-    return f"{mean:.4g}" + (f" [{low:.4g}, {high:.4g}]" if None not in (low, high) else "")
+    mean = metrics.get(TEST.format(metric))
+    return "" if mean is None else f"{mean:.4g} {_ends(metrics, metric)}".rstrip()
+
+
+def _ends(metrics: Mapping[str, float], metric: str) -> str:
+    name = TEST.format(metric)
+    low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
+    return "" if low is None or high is None else f"[{low:.4g}, {high:.4g}]"
 
 
 def _against(rows: Iterable[Row], baseline: str) -> str:
     for row in rows:
         if row.get("baseline") == baseline:
-            change = row.get("change")
-            signed = f", {100 * float(change):+.1f} %" if change else ""
-            return _verdict_word(row) + signed
+            change = _share(row.get("change"))
+            return _verdict_word(row) + (f", {change} %" if change else "")
     return ""
 
 

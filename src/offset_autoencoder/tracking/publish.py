@@ -17,8 +17,10 @@ from offset_autoencoder.config.schema import Tracking
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.paths import project_root
 from offset_autoencoder.tracking import store
+from offset_autoencoder.tracking.pages import settings_view
 from offset_autoencoder.tracking.record_types import (
     CONTENT,
+    VIEW,
     Record,
     RecordId,
     StoredRun,
@@ -64,12 +66,13 @@ class Plan:
     retire: tuple[StoredRun, ...]  # no longer in the files: they stay, as not current
     discard: tuple[StoredRun, ...]  # left half-written by a killed publisher, or doubled
     is_workspace: bool = True
+    view: str | None = None  # of the settings, that MLflow's UI is to offer; None: it does
 
     @property
     def is_nothing(self) -> bool:
         """True if the store is in line."""
         ids = {record.record_id: stored.mlflow_id for _, record, stored in self.steps if stored}
-        return not (self.retire or self.discard) and all(
+        return not (self.retire or self.discard or self.view) and all(
             action == "keep"
             and stored is not None
             and (not self.is_workspace or _is_in_place(record, stored, ids))
@@ -100,7 +103,8 @@ def publish(params: Params, root: Path = Path()) -> Outcome:
         InputError: where a file is missing or damaged, or the store cannot be reached.
     """
     location, experiment = store.locate(params.tracking), params.tracking.experiment
-    publication = _Publication(read_records(params, root), location, params.tracking, root)
+    view = settings_view(params.evaluate)
+    publication = _Publication(read_records(params, root), location, params.tracking, root, view)
     state, plan = publication.compare()
     if _old_artifacts(location, state) or not plan.is_nothing:
         with store.publisher_lock(location):
@@ -121,9 +125,12 @@ def make_plan(
     state: StoreState,
     *,
     is_workspace: bool = True,
+    view: str | None = None,
     is_alive: Callable[[StoredRun], bool] = lambda _: False,
 ) -> Plan:
     """Compare the records, parents first, with the store.
+
+    ``view`` is that of the settings, which MLflow's UI is to offer.
 
     A temporary clone adds what is new and leaves alone what is current in the workspace. Left alone
     is also an unfinished MLflow run that ``is_alive``: another publisher or a training writes it.
@@ -159,7 +166,8 @@ def make_plan(
             discard.append(stored)
         elif is_workspace and (stored.is_current or stored.status == "RUNNING"):
             retire.append(stored)
-    return Plan(tuple(steps), tuple(retire), tuple(discard), is_workspace)
+    new_view = view if is_workspace and view != state.view else None
+    return Plan(tuple(steps), tuple(retire), tuple(discard), is_workspace, new_view)
 
 
 @dataclass(frozen=True)
@@ -168,6 +176,7 @@ class _Publication:
     location: Location
     tracking: Tracking
     root: Path
+    view: str
 
     def compare(self) -> tuple[StoreState, Plan]:
         """Content of the store, and what has to be done."""
@@ -184,6 +193,7 @@ class _Publication:
             self.records,
             state,
             is_workspace=is_workspace,
+            view=self.view,
             is_alive=lambda stored: is_written_by_another(stored, os.getpid()),
         )
 
@@ -266,6 +276,8 @@ def _write(plan: Plan, writer: ExperimentWriter) -> None:
                 report(done, done)
         for stored in plan.retire:
             writer.retire(stored)
+        if plan.view is not None:
+            writer.client.set_experiment_tag(writer.experiment_id, VIEW, plan.view)
         for action, record, _ in plan.steps:
             if record.role == "experiment" and action != "keep":
                 # Which has it say how long its publication took.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -26,13 +26,25 @@ CONTENT = "content_sha256"
 CURVES = "curves_sha256"
 CURRENT = "current"
 PARENT = "mlflow.parentRunId"
+# The tag of an MLflow experiment in which MLflow's UI finds the view of its settings.
+VIEW = "mlflow.sharedViewState.results"
+
+# Tags and metrics of a setting; the mean over its seeds of a test metric, and its interval.
+INTERVAL = "interval"
+OFFSET_USE = "offset_used_as"
+BEST_LOSS = "best_val_loss"
+TEST = "test_{}"
+# The same, by baseline: the verdict against it, and the difference from it as a share.
+AGAINST = "against_{}"
+DIFFERENCE = "difference_from_{}"
+CHANGE = "change_against_{}"
 
 
 class Artifact(NamedTuple):
     """A file that is kept with a record, under a name such as ``"reports/comparison.csv"``."""
 
     name: str
-    source: Path
+    source: Path | bytes  # the file that is copied, or what is written
     sha256: str
 
 
@@ -153,8 +165,9 @@ class StoreState:
         is_deleted: Whether the experiment is in MLflow's bin.
         artifacts: URI at which the experiment keeps its artifacts.
         models: Ids of the experiment's logged models.
-        champion: Version of the registered model that has the alias; None: there is none, or its
+        champions: By alias the version of the registered model that is a champion, unless its
             model was deleted.
+        view: The view of the settings that MLflow's UI offers; None: none.
     """
 
     experiment_id: str | None = None
@@ -162,7 +175,8 @@ class StoreState:
     runs: tuple[StoredRun, ...] = ()
     artifacts: str | None = None
     models: tuple[str, ...] = ()
-    champion: str | None = None
+    champions: Mapping[str, str] = field(default_factory=dict)
+    view: str | None = None
 
 
 def run_key(model: str, run_id: str) -> str:

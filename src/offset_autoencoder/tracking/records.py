@@ -7,6 +7,8 @@ To show something more in MLflow, add it to the params, metrics or tags that one
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,10 +16,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from offset_autoencoder.config import Params, Run, Setting, format_value
+from offset_autoencoder.config import Params, Run, Setting
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.files import read_json, sha256_of_file, sha256_of_json
-from offset_autoencoder.io.tables import Row, read_csv
+from offset_autoencoder.io.tables import Row, csv_text, read_csv
 from offset_autoencoder.paths import MODELS, OFFSETS, REPORTS
 from offset_autoencoder.runs.files import HISTORY, read_saved_run
 from offset_autoencoder.runs.spec import RunSpec, SavedRun
@@ -28,13 +30,10 @@ from offset_autoencoder.tracking.record_types import Artifact, DataSet, Point, R
 _DESCRIPTION = "mlflow.note.content"
 # A mean and the ends of its interval, as the columns of the reports end.
 _ENDINGS, _STATISTICS = ("", "_low", "_high"), ("mean", "low", "high")
-_EXCHANGES = ("permuted", "gaussian", "mean", "omitted")
-# Columns of verdicts.csv that are shown as metrics of a setting.
-_OF_OFFSETS = (
-    *(f"{name}{split}" for split in ("", "_train") for name in _EXCHANGES),
-    *("linear_decodability", "donor_shift"),
-    *(f"against_{name}{noise}" for name in ("nothing", "noise") for noise in ("", "_as_trained")),
-)
+# Baselines whose differences are metrics of a setting, which has a dozen at most. More, and all
+# other metrics, stand in its artifacts.
+_MOST_BASELINES = 6
+_RESULTS = "results"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -68,19 +67,6 @@ def read_records(params: Params, root: Path) -> tuple[Record, ...]:
     )
 
 
-def run_name(run: Run) -> str:
-    """The setting's name and the seed: ``"gaussian 0.1 seed 3"``."""
-    return f"{setting_name(run.setting)} seed {run.seed}"
-
-
-def setting_name(setting: Setting) -> str:
-    """``"gaussian 0.1"`` where one number is swept, else the label: ``"wide hidden=64-32"``."""
-    values = [value for _, value in setting.sweep]
-    if len(values) == 1 and isinstance(values[0], int | float) and not isinstance(values[0], bool):
-        return f"{setting.model} {format_value(values[0])}"
-    return setting.label
-
-
 def run_record(
     setting_params: Mapping[str, str], run: Run, spec: RunSpec, curve_points: int | None
 ) -> Record:
@@ -91,7 +77,7 @@ def run_record(
     return Record(
         role="run",
         key=record_types.run_key(run.setting.model, spec.id),
-        name=run_name(run),
+        name=run.label,
         status="FINISHED",
         params={**setting_params, "seed": str(run.seed)},
         metrics={},
@@ -124,7 +110,9 @@ class _Reports:
     """Results of the settings: ``metrics.json``, and rows of tables by the setting's label."""
 
     means: Mapping[str, Any]
-    comparisons: Mapping[str, Sequence[Row]]  # of the chosen metric
+    metric: str  # the chosen one
+    comparisons: Mapping[str, Sequence[Row]]  # of this metric
+    all_comparisons: Mapping[str, Sequence[Row]]
     verdicts: Mapping[str, Sequence[Row]]
     curves: Mapping[str, Sequence[Row]]
 
@@ -179,27 +167,27 @@ class _Project:
         seeds, diverged = [read.run.seed for read in members], _diverged(members)
         tags = {**_setting_tags(setting), "setting_sha256": key}
         tags["seeds"] = descriptions.as_ranges(seeds)
-        if verdict.get("verdict"):
-            tags["offset_used_as"] = verdict["verdict"]
-        tags |= {
-            f"against_{row['baseline']}": descriptions.short_verdict(row) for row in comparisons
-        }
+        means = _means_of(reports.means, setting)
+        metrics = dict(_interval(record_types.TEST.format(reports.metric), means, reports.metric))
+        tags |= descriptions.outcome_tags(metrics, reports.metric, comparisons, verdict)
         tags[_DESCRIPTION] = descriptions.setting_description(seeds, diverged, comparisons, verdict)
         return Record(
             role="setting",
             key=key,
-            name=setting_name(setting),
+            name=setting.label,
             status="FAILED" if diverged == len(members) else "FINISHED",
             params=descriptions.setting_params(self.params, setting),
+            # The first of them is what MLflow compares two settings by.
             metrics={
+                **metrics,
+                **dict(_changes(comparisons[:_MOST_BASELINES])),
                 "seeds": float(len(members)),
                 "diverged": float(diverged),
-                **dict(_means(reports.means, setting)),
-                **dict(_effects(comparisons, verdict)),
             },
             tags=tags,
             folders=tuple(read.folder for read in members),
             parent=("experiment", self.key),
+            artifacts=tuple(_results(reports, means, setting)),
             curves=tuple(_curves(reports, setting)),
             datasets=self._datasets(members[0]),
         )
@@ -255,48 +243,48 @@ def _setting_tags(setting: Setting) -> dict[str, str]:
     return {"model": setting.model, "setting": setting.label}
 
 
-def _means(means: Mapping[str, Any], setting: Setting) -> Iterator[tuple[str, float]]:
-    """Mean over the seeds of each metric, and the ends of its interval."""
+def _means_of(means: Mapping[str, Any], setting: Setting) -> Mapping[str, Any]:
+    """The mean of each metric over the seeds, with its interval, as ``metrics.json`` has them."""
     node = means.get(setting.model, {})
     if setting.sweep and isinstance(node, Mapping):
         node = node.get(setting.sweep_label(), {})
-    if not isinstance(node, Mapping):
-        return
-    for metric, values in node.items():
-        for statistic, ending in zip(_STATISTICS, _ENDINGS, strict=True):
-            value = values.get(statistic) if isinstance(values, Mapping) else None
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                yield _statistic_name(metric, ending), float(value)
+    return node if isinstance(node, Mapping) else {}
 
 
-def _effects(comparisons: Iterable[Row], verdict: Row) -> Iterator[tuple[str, float]]:
-    """Changes of the error, as shares: against each baseline, and by each intervention."""
+def _interval(name: str, means: Mapping[str, Any], metric: str) -> Iterator[tuple[str, float]]:
+    """A mean and the ends of its interval, as far as they are known."""
+    values = means.get(metric)
+    for statistic, ending in zip(_STATISTICS, _ENDINGS, strict=True):
+        value = values.get(statistic) if isinstance(values, Mapping) else None
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            yield f"{name}{ending}", float(value)
+
+
+def _changes(comparisons: Iterable[Row]) -> Iterator[tuple[str, float]]:
+    """Difference from each baseline, as a share of its error."""
     for row in comparisons:
-        yield from _interval(f"change/against_{row['baseline']}", row, "change")
-    for name in _OF_OFFSETS:
-        yield from _interval(f"offset/{name}", verdict, name)
+        if row.get("change"):
+            yield record_types.CHANGE.format(row["baseline"]), row.number("change")
+
+
+def _results(reports: _Reports, means: Mapping[str, Any], setting: Setting) -> Iterator[Artifact]:
+    """What the reports have of a setting, in files named as theirs."""
+    contents = {"metrics.json": json.dumps(means, indent=2) + "\n"} if means else {}
+    tables = {"comparison.csv": reports.all_comparisons, "verdicts.csv": reports.verdicts}
+    for name, table in tables.items():
+        if rows := table.get(setting.label):
+            contents[name] = csv_text(list(rows[0]), rows)
+    for name, text in contents.items():
+        content = text.encode()
+        digest = hashlib.sha256(content).hexdigest()
+        yield Artifact(f"{_RESULTS}/{name}", content, digest)
 
 
 def _curves(reports: _Reports, setting: Setting) -> Iterator[Point]:
     for row in reports.curves.get(setting.label, ()):
-        step = int(row.number("epoch"))
-        for ending, column in zip(_ENDINGS, _STATISTICS, strict=True):
-            if row.get(column):
-                name = _statistic_name("best_val_loss", ending)
-                yield Point(name, row.number(column), 0, step)
-
-
-def _interval(metric: str, row: Row, column: str) -> Iterator[tuple[str, float]]:
-    """A mean and the ends of its interval, where a row has them."""
-    for ending in _ENDINGS:
-        if row.get(f"{column}{ending}"):
-            yield _statistic_name(metric, ending), row.number(f"{column}{ending}")
-
-
-def _statistic_name(metric: str, ending: str) -> str:
-    """``mse`` for a mean, ``interval/mse_low`` for an end of its interval."""
-    # MLflow's charts have a section for what stands before the slash: means are seen side by side.
-    return f"interval/{metric.replace('/', '_')}{ending}" if ending else metric
+        if row.get("mean"):
+            step = int(row.number("epoch"))
+            yield Point(record_types.BEST_LOSS, row.number("mean"), 0, step)
 
 
 def _read_runs(params: Params, root: Path) -> list[_ProjectRun]:
@@ -347,18 +335,23 @@ def _read_reports(folder: Path, metric: str) -> _Reports:
     means = read_json(path)
     if not isinstance(means, Mapping):
         raise InputError(str(path), f"expected an object of models, got {means!r:.40}")
+    comparisons = _by_setting(folder / "comparison.csv", is_needed=True)
     return _Reports(
         means,
-        comparisons=_by_setting(folder / "comparison.csv", metric),
+        metric,
+        comparisons={
+            setting: [row for row in rows if row.get("metric") == metric]
+            for setting, rows in comparisons.items()
+        },
+        all_comparisons=comparisons,
         verdicts=_by_setting(folder / "verdicts.csv"),
         curves=_by_setting(folder / "plots" / "learning_curves.csv"),
     )
 
 
-def _by_setting(path: Path, metric: str | None = None) -> dict[str, list[Row]]:
-    """The rows of a table: those of a metric, or all of a table that need not be there."""
+def _by_setting(path: Path, *, is_needed: bool = False) -> dict[str, list[Row]]:
+    """The rows of a table by setting; none of one that need not be there, and is not."""
     groups: dict[str, list[Row]] = defaultdict(list)
-    for row in read_csv(path) if metric or path.exists() else ():
-        if metric in (None, row.get("metric")):
-            groups[row.get("setting", "")].append(row)
+    for row in read_csv(path) if is_needed or path.exists() else ():
+        groups[row.get("setting", "")].append(row)
     return groups

@@ -2,49 +2,31 @@
 
 The models are written by another process (TensorFlow's), logged and registered here. What was
 done is noted in tags of the MLflow runs, so that nothing to do is found out like that of runs.
-
-The registered model has a version per champion there was, the alias on the present one. A champion
-is a run that needs nothing but x and had, when it was published, a better metric on the validation
-split than the champion before, measured on the same samples. The test split has no part in the
-choice, so that its figure, which stands beside, is not flattered by it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 from offset_autoencoder.config import Params
 from offset_autoencoder.data.varying import load_splits
 from offset_autoencoder.evaluation.metrics import METRICS, VALIDATION, badness, error_metric
-from offset_autoencoder.io.files import sha256_of_json
 from offset_autoencoder.io.tables import read_csv
 from offset_autoencoder.paths import PREPARED, REPORTS, project_root
 from offset_autoencoder.tracking import logged_models, store
+from offset_autoencoder.tracking.champion import ChampionSelection, validation_samples
 from offset_autoencoder.tracking.logged_models import Exports, LoggedModels, ServedRun, exporting
-from offset_autoencoder.tracking.record_types import (
-    KEY,
-    DataSet,
-    StoredRun,
-    StoreState,
-    read_splits,
-)
-from offset_autoencoder.tracking.store import CHAMPION, Location
-
-if TYPE_CHECKING:
-    from mlflow.entities import LoggedModel
-    from mlflow.tracking import MlflowClient
+from offset_autoencoder.tracking.record_types import StoredRun, StoreState
+from offset_autoencoder.tracking.store import Location
 
 # Tags of the experiment's MLflow run: what was decided on, and the decision.
 _DECIDED = "champion_sha256"
 _DECISION = "champion"
-# Tags of a registered version: what its metric was measured on that it was chosen by.
-_SAMPLES, _DATA = "validation_samples_sha256", "data"
-_OTHER_NAME = "to begin anew, give tracking.registered_model another name"
 
 
 @contextlib.contextmanager
@@ -143,14 +125,14 @@ class _ServingDiff(NamedTuple):
     to_retire: list[StoredRun]
     served: list[ServedRun]
     parent: StoredRun | None  # the experiment's current MLflow run
-    champion: str | None  # its version, if its model is there
+    champions: Mapping[str, str]  # by alias the version, if its model is there
 
 
 def _serving_diff(runs: Iterable[ServedRun], state: StoreState) -> _ServingDiff:
     """Compare the runs to be served with the tags of the MLflow runs."""
     experiments = [r for r in state.runs if r.record_id[0] == "experiment" and r.is_current]
     parent = experiments[0] if len(experiments) == 1 else None
-    diff = _ServingDiff([], [], [], [], parent, state.champion)
+    diff = _ServingDiff([], [], [], [], parent, state.champions)
     holders: dict[tuple[str | None, ...], StoredRun] = {}
     for stored in sorted(state.runs, key=lambda one: (not one.is_current, one.mlflow_id)):
         if stored.record_id[0] == "run" and stored.is_complete:
@@ -237,7 +219,7 @@ class ModelPublication:
     def _is_nothing(self, diff: _ServingDiff) -> bool:
         return not (diff.to_log or diff.to_retire or self._undecided(diff))
 
-    def _undecided(self, diff: _ServingDiff) -> _ChampionSelection | None:
+    def _undecided(self, diff: _ServingDiff) -> ChampionSelection | None:
         """The selection among the models that are logged, unless it is decided already."""
         name, metric = self.params.tracking.registered_model, champion_metric(self.params)
         if name is None or not diff.served or diff.parent is None:
@@ -247,13 +229,12 @@ class ModelPublication:
             for setting in self.params.settings
             if setting.spec.offset is None or self.params.offsets[setting.spec.offset].needs is None
         }
-        splits = read_splits(self.root, self.params.seeds[0])
-        (samples,) = (split for split in splits if split.context == "validation")
+        samples = validation_samples(self.root, self.params.seeds[0])
         candidate = _best_run([run for run in diff.served if run.model in needs_only_x], metric)
-        selection = _ChampionSelection(name, metric, samples, candidate)
+        selection = ChampionSelection(name, metric, samples, candidate)
         is_decided = diff.parent.tags.get(_DECIDED) == selection.content
-        is_missing = candidate is not None and diff.champion is None
-        return None if is_decided and not is_missing else selection
+        is_in_place = candidate is None or selection.is_in_place(diff.champions)
+        return None if is_decided and is_in_place else selection
 
     def _write(self, location: Location, experiment_id: str, diff: _ServingDiff) -> list[str]:
         client = store.connect(location.uri)
@@ -296,95 +277,3 @@ class ModelPublication:
             return refused
         retired = f", {len(diff.to_retire)} retired" if diff.to_retire else ""
         return [f"models: {len(diff.served)} served ({new} new{retired})", *refused]
-
-
-@dataclass(frozen=True)
-class _ChampionSelection:
-    """Selection of the champion among the runs that need nothing but x."""
-
-    name: str  # the registered model
-    metric: str
-    samples: DataSet  # the validation samples that it was measured on
-    candidate: ServedRun | None
-
-    @property
-    def content(self) -> str:
-        """Equal for selections that come out alike, unless others publish in between."""
-        one, column = self.candidate, f"{self.metric}{VALIDATION}"
-        candidate = one and [one.key, repr(one.validation[self.metric])]
-        return sha256_of_json([self.name, column, self.samples.sha256, candidate])
-
-    def decide(self, client: MlflowClient, candidate: ServedRun, model: LoggedModel) -> str:
-        """Make the candidate the champion, if it is better; one line that says how it came out."""
-        metric, name, replaced = self.metric, self.name, ""
-        value, present = candidate.validation[metric], self._present_version(client)
-        if present is not None:
-            champion = client.get_model_version(name, present)
-            tags, stays = champion.tags, f"champion of {name} stays version {champion.version}"
-            if tags.get(_SAMPLES, self.samples.sha256) != self.samples.sha256:
-                stays += f", of {tags[_DATA]}" if _DATA in tags else ""
-                return f"{stays}: it was measured on other validation samples ({_OTHER_NAME})"
-            if tags.get(KEY) == candidate.key:
-                return stays
-            before = math.nan
-            with contextlib.suppress(ValueError):
-                before = float(tags.get(f"{metric}{VALIDATION}", ""))
-            if not math.isfinite(before):
-                return f"{stays}: its {metric} by validation is not known ({_OTHER_NAME})"
-            if badness(metric, value) >= badness(metric, before):
-                return f"{stays}: by validation {metric} {before:.4g}, the best now is {value:.4g}"
-            replaced = f", before it version {champion.version} with {before:.4g}"
-        version = self._version(client, candidate, model)
-        client.set_registered_model_alias(name, CHAMPION, version)
-        outcome = f"version {version}: {candidate.model}, {_chosen_by(candidate, metric)}"
-        return f"champion of {name} is {outcome}{replaced}"
-
-    def _present_version(self, client: MlflowClient) -> str | None:
-        """Version of the present champion, of a registered model that is there from now on."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            client.create_registered_model(
-                self.name,
-                description=f"Versions are runs of offset-autoencoder. {CHAMPION!r} is the one "
-                "with the best metric of its own on the validation split that needs nothing but x. "
-                "Where each seed has a split of its own, it is the best of the first seed's runs: "
-                "only these are measured on the same samples.",
-            )
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        return store.champion_version(client, self.name)
-
-    def _version(self, client: MlflowClient, candidate: ServedRun, model: LoggedModel) -> str:
-        """The version of the candidate's logged model: a killed publisher may have left it."""
-        source = f"models:/{model.model_id}"
-        for version in client.search_model_versions(f"name = '{self.name}'"):
-            if version.source == source:
-                return str(version.version)
-        tags: dict[str, Any] = {
-            KEY: candidate.key,
-            _SAMPLES: self.samples.sha256,
-            _DATA: f"{self.samples.name} with {self.samples.shape[1]} features",
-            "run_id_sha256": candidate.run,
-            "chosen_by": f"{self.metric}{VALIDATION}",
-            **{f"{name}{VALIDATION}": repr(value) for name, value in candidate.validation.items()},
-            **{metric: repr(value) for metric, value in candidate.test.items()},
-        }
-        made = client.create_model_version(
-            self.name,
-            source=source,
-            run_id=model.source_run_id,
-            tags=tags,
-            description=f"{candidate.model}, run {candidate.run[:12]}: "
-            f"{_chosen_by(candidate, self.metric)}. Chosen as the best of many runs by validation, "
-            "whose figure therefore flatters it a little; the test split had no part in it.",
-            model_id=model.model_id,
-        )
-        return str(made.version)
-
-
-def _chosen_by(run: ServedRun, metric: str) -> str:
-    """``"chosen by validation mse 0.0075; test mse 0.0077"``."""
-    test = f"{run.test[metric]:.4g}" if metric in run.test else "not known"
-    return f"chosen by validation {metric} {run.validation[metric]:.4g}; test {metric} {test}"

@@ -27,7 +27,7 @@ from offset_autoencoder.config.values import ENVIRONMENT, check_environment
 from offset_autoencoder.errors import InputError, fault_of_disk, is_of_disk
 from offset_autoencoder.io.files import write_text
 from offset_autoencoder.paths import project_root
-from offset_autoencoder.tracking.record_types import KEY, PARENT, StoredRun, StoreState
+from offset_autoencoder.tracking.record_types import KEY, PARENT, VIEW, StoredRun, StoreState
 
 if TYPE_CHECKING:
     from mlflow.store.entities import PagedList
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CHAMPION = "champion"
-"""The alias of the best version of a registered model."""
+"""The alias of a registered model's best version; those of data sets begin so."""
 
 _SQLITE = "sqlite:///"
 _ARTIFACTS = "mlartifacts"
@@ -313,11 +313,11 @@ def _ask(location: Location, tracking: Tracking) -> StoreState:
             raise InputError(location.name, f"{_NOT_MLFLOW} another answer", _CHECK_URI)
         ids, ours = [found.experiment_id], f"tags.`{KEY}` LIKE '%'"
         runs = all_pages(lambda page: client.search_runs(ids, ours, page_token=page))
-        models, champion = [], None
+        models, of_aliases = [], {}
         if tracking.models != "none":
             models = all_pages(lambda page: client.search_logged_models(ids, page_token=page))
             if tracking.registered_model:
-                champion = champion_version(client, tracking.registered_model)
+                of_aliases = champions(client, tracking.registered_model)
     is_deleted = found.lifecycle_stage == "deleted"
     stored = tuple(
         StoredRun(
@@ -330,24 +330,41 @@ def _ask(location: Location, tracking: Tracking) -> StoreState:
     )
     logged = tuple(str(model.model_id) for model in models)
     return StoreState(
-        found.experiment_id, is_deleted, stored, found.artifact_location, logged, champion
+        found.experiment_id,
+        is_deleted,
+        stored,
+        found.artifact_location,
+        logged,
+        of_aliases,
+        found.tags.get(VIEW),
     )
 
 
-def champion_version(client: MlflowClient, name: str) -> str | None:
-    """Version of a registered model that is the champion, if its logged model is there."""
+def champions(client: MlflowClient, name: str) -> dict[str, str]:
+    """Champions of a registered model: by alias the version, if its logged model is there."""
     from mlflow.exceptions import MlflowException
 
+    found: dict[str, str] = {}
     try:
-        version = client.get_model_version_by_alias(name, CHAMPION)
-        scheme, _, model_id = str(version.source).partition("/")
-        if scheme == "models:":
-            client.get_logged_model(model_id)
-        return str(version.version)
-    except MlflowException as error:  # INVALID...: there is no such alias
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        aliases = client.get_registered_model(name).aliases
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-        return None
+        return found
+    for alias, number in sorted(aliases.items()):
+        if not alias.startswith(CHAMPION):
+            continue
+        try:
+            version = client.get_model_version(name, str(number))
+            scheme, _, model_id = str(version.source).partition("/")
+            if scheme == "models:":
+                client.get_logged_model(model_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+        else:
+            found[alias] = str(version.version)
+    return found
 
 
 def _check_magic(database: Path) -> None:

@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -103,8 +104,9 @@ class ExperimentWriter:
         try:
             self._log_inputs(mlflow_id, record)
             self._mirror(info, record)
-            points += [Point(name, value, end, 0) for name, value in record.metrics.items()]
-            self.log(mlflow_id, points, record.params)
+            finals = [Point(name, value, end, 0) for name, value in record.metrics.items()]
+            # MLflow shows metrics in the order in which they came: the test metric is the first.
+            self.log(mlflow_id, [*finals, *points], record.params)
             self.client.set_terminated(mlflow_id, record.status, max(end, start))
         except KeyboardInterrupt:
             with contextlib.suppress(Exception):
@@ -215,9 +217,15 @@ class ExperimentWriter:
             info.artifact_uri, tracking_uri=self.client.tracking_uri
         )
         names = {artifact.name for artifact in record.artifacts}
-        for name, source, _ in record.artifacts:
-            folder = name.rpartition("/")[0] or None
-            repository.log_artifact(str(source), folder)  # type: ignore[no-untyped-call]
+        with tempfile.TemporaryDirectory(prefix="offset-autoencoder-") as temporary:
+            for name, source, _ in record.artifacts:
+                folder, _, file = name.rpartition("/")
+                if isinstance(source, bytes):
+                    path = Path(temporary) / file
+                    path.write_bytes(source)
+                else:
+                    path = source
+                repository.log_artifact(str(path), folder or None)  # type: ignore[no-untyped-call]
         for folder in {name.partition("/")[0] for name in names if "/" in name}:
             for name in set(_files(repository, folder)) - names:
                 repository.delete_artifacts(name)  # type: ignore[no-untyped-call]

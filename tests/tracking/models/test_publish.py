@@ -25,7 +25,7 @@ def test_the_best_run_of_each_model_is_logged_and_linked(project: Project) -> No
     assert project.versions() == ["none*"]  # code is better, but needs the label
     assert said == [
         "models: 3 served (3 new)",
-        "champion of offset-autoencoder is version 1: none, "
+        "champion of offset-autoencoder on digits is version 1: none, "
         "chosen by validation mse 0.4; test mse 0.4",
     ]
     client = project.client
@@ -170,9 +170,10 @@ def test_what_was_deleted_is_replaced(project: Project, deleted: str) -> None:
         client.delete_logged_model(champion.source.removeprefix("models:/"))
     said = project.publish()
     new = ["models: 3 served (1 new)"] if deleted == "logged model" else []
-    version = {"alias": 1, "registered model": 1}.get(deleted, 2)
+    version = {"alias": "stays version 1", "registered model": "is version 1"}
     assert said[:-1] == new
-    assert said[-1].startswith(f"champion of {name} is version {version}: none, chosen by")
+    line = f"champion of {name} on digits {version.get(deleted, 'is version 2')}"
+    assert said[-1].startswith(line)
     assert project.current() == BEST
     assert project.versions()[-1] == "none*"
     source = client.get_model_version_by_alias(name, "champion").source
@@ -264,17 +265,34 @@ def test_a_champion_that_was_chosen_by_its_test_metric_is_said_to_be(project: Pr
     assert project.versions() == ["none*"]
 
 
-def test_other_validation_samples_do_not_compare(project: Project) -> None:
+def test_each_data_set_has_a_champion_and_the_latest_is_the_champion(project: Project) -> None:
+    def aliases() -> dict[str, str]:
+        found = project.client.get_registered_model("offset-autoencoder").aliases
+        return {alias: str(version) for alias, version in found.items()}
+
     project.publish()
-    project.samples, project.mse = 0.25, {("none", 0): 0.01}
+    (own,) = aliases().keys() - {"champion"}
+    assert own.startswith("champion-digits-")
+    # Worse than the champion before it, with which it does not compare.
+    project.samples, project.mse = 0.25, {("none", 0): 0.9}
     line = project.write().publish()[-1]
-    assert "stays version 1, of " in line
-    assert " features: it was measured on other validation samples" in line
-    assert project.versions() == ["none*"]
-    project.tracking = {"registered_model": "other"}
-    assert project.write().publish() == [
-        "champion of other is version 1: none, chosen by validation mse 0.01; test mse 0.01"
-    ]
+    assert line == (
+        "champion of offset-autoencoder on digits is version 2: none, "
+        "chosen by validation mse 0.9; test mse 0.9"
+    )
+    assert project.versions() == ["none", "none*"]
+    (other,) = aliases().keys() - {"champion", own}
+    assert aliases() == {own: "1", other: "2", "champion": "2"}
+    # The former data again: neither is a worse run better for the time between.
+    project.samples, project.mse = 0.5, {("frozen", 0): 0.41}
+    line = project.write().publish()[-1]
+    assert "on digits stays version 1: by validation mse 0.4, the best now is 0.41" in line
+    assert aliases() == {own: "1", other: "2", "champion": "1"}
+    assert project.publish() == []
+    # Whoever shares the registered model may have published between.
+    project.client.set_registered_model_alias("offset-autoencoder", "champion", "2")
+    assert len(project.publish()) == 1
+    assert aliases()["champion"] == "1"
 
 
 @pytest.mark.parametrize(
