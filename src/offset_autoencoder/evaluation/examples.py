@@ -35,6 +35,7 @@ class Reconstructions:
     prior: Sequence[tuple[str, Array]]  # decoded from the prior of a variational autoencoder
     data_range: tuple[float, float]
     are_series: bool = False
+    anomalies: Sequence[int] = ()  # places of anomalies among the samples, from 1
 
     @property
     def are_lines(self) -> bool:
@@ -63,10 +64,12 @@ def reconstructions(
     runs: Mapping[str, tuple[Run, FinishedRun]],
     names: Sequence[tuple[str, str]],
     offsets: Offsets,
+    is_anomaly: NDArray[np.bool_] | None = None,
 ) -> Reconstructions | None:
     """Test samples reconstructed by each run, one of each class where there are labels.
 
-    Names are those of each picture and its run's id; settings can share a run. None without runs.
+    Names are those of each picture and its run's id; settings can share a run. ``is_anomaly`` marks
+    the anomalies of the test split, (n,). None without runs.
     """
     if not runs:
         return None
@@ -93,6 +96,7 @@ def reconstructions(
         prior=[(name, prior[run_id]) for name, run_id in names if run_id in prior],
         data_range=(low, high),
         are_series=schema.image_shape is None and schema.sequence_shape is not None,
+        anomalies=() if is_anomaly is None else (np.flatnonzero(is_anomaly[rows]) + 1).tolist(),
     )
 
 

@@ -74,6 +74,14 @@ class ExperimentResults:
         return METRICS[self.error_metric].error_label
 
     @property
+    def anomaly_share(self) -> float:
+        """Share of anomalies among the test samples; NaN where none are sought."""
+        columns = self.sample_errors
+        marks = columns.get("anomaly_of_sample", columns.get("anomaly"))
+        is_sought = self.evaluate.anomaly is not None and marks is not None
+        return float(marks.mean()) if is_sought else float("nan")
+
+    @property
     def over_samples_too(self) -> dict[str, Estimate | None]:
         """Each setting's mean over other seeds and other test samples, by label; None without."""
         groups = summary.rows_by_setting(self.runs, [item.setting for item in self.summaries])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from offset_autoencoder.evaluation.metrics import METRICS
 from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.sample_errors import QUANTILES
-from offset_autoencoder.evaluation.statistics import percent
+from offset_autoencoder.evaluation.statistics import percent, share_percent
 from offset_autoencoder.evaluation.summary import summarise
 from offset_autoencoder.reporting import tables, wording
 from offset_autoencoder.reporting.tables import Table
@@ -48,7 +48,7 @@ def error_table(results: ExperimentResults) -> Table:
         f"interval over {results.design.over}."
     )
     if detected:
-        caption += " An AUROC of 0.5 is chance, an average precision of the share of anomalies."
-    if any("[" in cell.text for column in columns for cell in column.cells):
-        caption += f" {wording.CUT}"
+        share = share_percent(results.anomaly_share)
+        caption += " By chance, the AUROC is 0.5 and the average precision the share of anomalies "
+        caption += f"among the test samples, {share}."
     return Table("sample-errors", caption, columns, "reports/errors/thresholds.csv")

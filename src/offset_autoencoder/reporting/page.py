@@ -7,9 +7,10 @@ import contextlib
 import functools
 import hashlib
 import re
+import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, get_args
@@ -28,7 +29,7 @@ from offset_autoencoder.evaluation.results import ExperimentResults
 from offset_autoencoder.evaluation.selection import selection_note
 from offset_autoencoder.evaluation.statistics import percent
 from offset_autoencoder.io.files import read_json, write_text
-from offset_autoencoder.offsets.table import INFO, folder_of
+from offset_autoencoder.offsets.table import INFO, folder_of, seed_folder
 from offset_autoencoder.paths import MODELS, OFFSETS, PARAMS, user_cache
 from offset_autoencoder.reporting import figures, result_tables, wording
 from offset_autoencoder.reporting.answer import MOST_ROWS, answer_table
@@ -80,7 +81,7 @@ def read_provenance(
     document.pop("tracking", None)
     used = {setting.spec.offset for setting in params.settings}
     offsets = [
-        {"name": name, "latent_dim": size, **_offset_info(root / OFFSETS, name, size)}
+        {"name": name, "latent_dim": size, **_offset_info(root / OFFSETS, name, size, seeds)}
         for name in params.offsets
         if name in used
         for size in params.latent_dims(name)
@@ -103,7 +104,7 @@ def read_provenance(
             *([("splits", f"one for each of {len(seeds)} seeds")] if seeds else []),
         ],
         data_table=_data_table(schema, seeds),
-        offset_table=_offset_table(offsets) if offsets else None,
+        offset_table=_offset_table(offsets, seeds) if offsets else None,
         versions=_versions(run_ids, root / MODELS),
     )
 
@@ -123,7 +124,7 @@ def _data_table(schema: Schema, seeds: Sequence[int]) -> Table:
     return Table("data-digests", caption, columns, "data/prepared/schema.json")
 
 
-def _offset_table(offsets: Sequence[Mapping[str, Any]]) -> Table:
+def _offset_table(offsets: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> Table:
     sizes, rms = ([info[key] for info in offsets] for key in ("latent_dim", "rms"))
     train, test = ([info["digests"][split] for info in offsets] for split in ("train", "test"))
     columns = [
@@ -134,14 +135,26 @@ def _offset_table(offsets: Sequence[Mapping[str, Any]]) -> Table:
         text_column("train", "SHA-256, training split", train, "digest"),
         text_column("test", "SHA-256, test split", test, "digest"),
     ]
-    caption = "The offset tables that a model uses."
-    return Table("offset-digests", caption, columns, "data/offsets/NAME/offset.json")
+    caption = "The offset tables that a model uses"
+    if seeds:
+        caption += f": the mean rms of all splits, the digests of the tables of seed {seeds[0]}"
+    return Table("offset-digests", f"{caption}.", columns, "data/offsets/NAME/offset.json")
 
 
-def _offset_info(folder: Path, name: str, latent_dim: int) -> dict[str, Any]:
-    """``offset.json`` of a table; it has a folder of its own where latent dims are swept."""
-    places = [folder_of(folder, name, latent_dim, swept=swept) / INFO for swept in (False, True)]
-    return read_json(next((place for place in places if place.exists()), places[0]))
+def _offset_info(folder: Path, name: str, latent_dim: int, seeds: Sequence[int]) -> dict[str, Any]:
+    """``offset.json`` of the first split's table, with the mean rms of the tables of all splits."""
+
+    def read(seed: int | None) -> dict[str, Any]:
+        place = seed_folder(folder, name, seed)
+        options = [folder_of(place.parent, place.name, latent_dim, swept=s) for s in (False, True)]
+        path = next((one for one in options if (one / INFO).exists()), options[0]) / INFO
+        info: dict[str, Any] = read_json(path)
+        return info
+
+    # What is not fitted is the same for all, and stands in the first one's folder alone.
+    own = [seed for seed in seeds[1:] if seed_folder(folder, name, seed).exists()]
+    infos = [read(seed) for seed in (None, *own)]
+    return {**infos[0], "rms": statistics.fmean(info["rms"] for info in infos)}
 
 
 def _versions(run_ids: Iterable[str], models: Path) -> list[tuple[str, str]]:
@@ -186,6 +199,7 @@ def render_page(results: ExperimentResults, provenance: Provenance | None) -> st
     rows = {name: rows for name, (_, rows) in plot_tables(results).items()}
     palette = palette_of(results.settings, evaluate.baselines, figures.labels_of(rows["codes"]))
     strips, prior = sample_strips(reconstructions)
+    exchanged = result_tables.intervention_table(results)
     scripts = [vega_script(), (_TEMPLATES / "report.js").read_text(encoding="utf-8")]
     words = Counter[str](verdict.word for verdict in results.verdicts)
     answer = answer_table(results, palette)
@@ -231,7 +245,15 @@ def render_page(results: ExperimentResults, provenance: Provenance | None) -> st
         budget_warning=results.params.budget_warning,
         select=evaluate.select,
         learning_curves=figures.learning_curve_figure(results, rows["learning_curves"], palette),
-        interventions=result_tables.intervention_table(results),
+        interventions=replace(
+            exchanged, columns=[c for c in exchanged.columns if c.kind != "number"]
+        ),
+        intervention_numbers=replace(
+            exchanged,
+            name="intervention-numbers",
+            columns=[exchanged.columns[0], *(c for c in exchanged.columns if c.kind == "number")],
+            legend=(),
+        ),
         levels={
             plot: figures.level_figure(plot, results, rows[plot], palette)
             for plot in figures.LEVELS
@@ -241,6 +263,7 @@ def render_page(results: ExperimentResults, provenance: Provenance | None) -> st
         reconstructions=strips,
         prior=prior,
         profiles_over=profiles_over(reconstructions),
+        anomalies_pictured=", ".join(map(str, getattr(reconstructions, "anomalies", ()))),
         codes=figures.code_figure(results, rows["codes"], palette),
         provenance=provenance,
     )

@@ -31,10 +31,11 @@ def _unit(item: OffsetVerdict | InterventionSummary) -> str:
 # `two_way_low` and `_high` are the interval of the difference over seeds and test samples, `change`
 # the relative change of the error that equivalence is judged by, `needed_for` what `seeds_needed`
 # seeds would show (without `_high` no number may be enough), `interval_floor` half the interval of
-# the change that is left with any number of seeds, `verdict` the sentence.
+# the change that is left with any number of seeds, `verdict` the outcome in a sentence.
 _COMPARISON: Fields = {
     "baseline": "baseline.model",
     "baseline_setting": "baseline.label",
+    "outcome": "outcome",
     "metric": "metric",
     **estimate("difference", "difference", ends=""),
     "two_way_low": lambda item: item.two_way and item.two_way.low,
@@ -152,7 +153,9 @@ def report_tables(results: ExperimentResults) -> dict[str, Rows]:
         rows = [
             {**summary.setting_cells(item.setting, keys), **row_of(fields, item)} for item in items
         ]
-        return ["model", "setting", *keys, *fields], rows
+        # The verdict on an offset stands before what was swept, where a printed table shows it.
+        leading = ["model", "setting", *(["verdict"] if fields is _VERDICT else []), *keys]
+        return [*dict.fromkeys([*leading, *fields])], rows
 
     return {
         "runs": summary.runs_table(results.runs, results.settings),

@@ -81,8 +81,6 @@ def setting_table(results: ExperimentResults, palette: Palette) -> Table:
     first = evaluate.baselines[:1]
     means = [item.estimate.mean for item in summaries if [item.setting.model] == list(first)]
     reference = means[0] if len(means) == 1 and math.isfinite(means[0]) else None
-    if any(estimate.is_cut for estimate in estimates):
-        caption += f" {wording.CUT}"
     if reference is not None:
         caption += f" The line is the mean of {named(first[0])}."
     heading = wording.in_unit(name, exponent)
@@ -210,7 +208,7 @@ def _comparison_table(
         columns.append(replace(column, cells=shown))
     needed = [_needed_cell(item) for item in family]
     if any(cell.text for cell in needed):
-        columns.append(Column("needed", "seeds needed, at most", needed))
+        columns.append(Column("needed", "seeds needed, at most, for", needed))
     against = f"{named(family[0].baseline.model)}{noise_conditions.in_common(family)}"
     caption = (
         f"Against {against}, {noise_conditions.IN_WORDS[condition]}, seed by seed; ± half the "
@@ -243,10 +241,12 @@ def _needed_cell(item: Comparison) -> Cell:
     seeds = item.needed.seeds
     if item.needed.none_settles and not item.is_settled:
         floor = item.needed.floor
-        return Cell(f"no number: ± {share_percent(floor)} is left" if floor else "> 100,000")
+        left = "that is left of the interval with any number of seeds"
+        hint = f"± {share_percent(floor)}: {left}" if floor else ""
+        return Cell("no number" if floor else "> 100,000", hint=hint)
     if seeds is None or seeds <= item.pairs:
         return Cell()
-    return Cell(f"{seeds} ({item.needed.span}), for {item.needed.finds}", seeds)
+    return Cell(f"{seeds}, {item.needed.finds}", seeds, hint=item.needed.span)
 
 
 def verdict_table(results: ExperimentResults) -> Table:

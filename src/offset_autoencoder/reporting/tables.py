@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from offset_autoencoder.config import Setting
 from offset_autoencoder.evaluation.statistics import Estimate
-from offset_autoencoder.reporting.wording import decimals_of, full_label, mean_and_half
+from offset_autoencoder.reporting.wording import CUT, decimals_of, full_label, mean_and_half
 
 NAN = float("nan")
 UNKNOWN = Estimate(NAN, NAN, NAN, NAN, 0)
@@ -69,6 +69,13 @@ class Table:
     columns: list[Column]
     file: str = ""
     legend: Sequence[tuple[Markup, str]] = ()
+
+    @property
+    def explanation(self) -> str:
+        """The caption, with a note on intervals that are cut at a bound where there is one."""
+        numbers = (column for column in self.columns if column.kind in ("number", "change"))
+        is_cut = any("[" in cell.text for column in numbers for cell in column.cells)
+        return f"{self.caption} {CUT}" if is_cut else self.caption
 
     @property
     def rows(self) -> list[tuple[Cell, ...]]:

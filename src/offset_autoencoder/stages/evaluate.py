@@ -83,6 +83,7 @@ def evaluate(
     # Other seeds may have trained on the first one's test samples.
     seed = params.seeds[0]
     data = splits.of(seed)
+    is_anomaly = anomalies_of(data, params.evaluate)
     results = experiment_results(
         params,
         [_run_row(models, row, run, evaluations.get(row.id)) for row, run in pairs],
@@ -91,7 +92,7 @@ def evaluate(
         unconverged=sum(still_improving(models, run_id, run) for run_id, run in finished),
         design=design_of(
             [splits.schema(seed) for seed in splits.seeds],
-            anomalies=0 if (found := anomalies_of(data, params.evaluate)) is None else found.sum(),
+            anomalies=0 if is_anomaly is None else int(is_anomaly.sum()),
             confidence=params.evaluate.confidence,
         ),
     )
@@ -102,7 +103,7 @@ def evaluate(
     offsets = offsets_of(data, folder=project.offsets)
     return replace(
         results,
-        reconstructions=examples.reconstructions(data, chosen, named, offsets),
+        reconstructions=examples.reconstructions(data, chosen, named, offsets, is_anomaly),
         codes=examples.codes(data, chosen, labelled, offsets),
     )
 
