@@ -91,8 +91,8 @@ def test_every_comparison_is_a_row(report: Any, written: Path) -> None:
     rows = list(csv.DictReader((written / "comparison.csv").open(newline="")))
     assert len(rows) == len(report.comparisons)
     assert list(rows[0]) == [
-        *("model", "setting", "stddev", "rms", "baseline", "baseline_setting", "metric"),
-        "difference",
+        *("model", "setting", "stddev", "rms", "baseline", "baseline_setting", "outcome"),
+        *("metric", "difference"),
         *("low", "high", "two_way_low", "two_way_high", "p", "p_corrected"),
         *("change", "change_low", "change_high", "margin"),
         *("p_equivalence", "p_equivalence_corrected", "equivalent"),
@@ -140,3 +140,12 @@ def test_all_diverged_is_still_reported(tmp_path: Path) -> None:
     tree = json.loads((tmp_path / "metrics.json").read_text())
     assert tree["none"] == {"diverged": 2}
     assert (tmp_path / "plots" / "learning_curves.csv").read_text().count("\n") == 1
+
+
+def test_the_outcome_is_a_word_and_the_verdict_on_an_offset_stands_beside_its_setting(
+    report: Any, written: Path
+) -> None:
+    compared = list(csv.DictReader((written / "comparison.csv").open(newline="")))
+    assert [row["outcome"] for row in compared] == [item.outcome for item in report.comparisons]
+    head = (written / "verdicts.csv").read_text().splitlines()[0]
+    assert head.startswith("model,setting,verdict,stddev,rms,")

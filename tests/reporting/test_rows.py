@@ -132,7 +132,7 @@ def test_the_file_holds_the_figures_of_the_sentence(whole: ExperimentResults) ->
     assert float(row["against_noise_as_trained"]) == pytest.approx(0.05, abs=0.02)
     assert (row["unit"], row["unsettled"]) == ("trained with nothing", "")
     assert row["seeds_needed"] == ""
-    assert list(row)[:4] == ["model", "setting", "stddev", "rms"]
+    assert list(row)[:5] == ["model", "setting", "verdict", "stddev", "rms"]
 
 
 def test_the_plot_has_the_word_of_every_condition(whole: ExperimentResults) -> None:

@@ -403,3 +403,14 @@ def test_clipping_hides_anomalies(
         printed = capsys.readouterr().out
     hides = "warning: data.clip brings values beyond the range of the training split to its end"
     assert (hides in printed) == (clip is not False)  # the default of tables clips
+
+
+def test_the_page_says_what_chance_is_and_which_samples_are_anomalies(
+    evaluated: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(evaluated[0])
+    page = Path("reports/index.html").read_text()
+    share = 100 * pd.read_parquet("reports/errors/test.parquet")["anomaly"].mean()
+    assert f"the share of anomalies among the test samples, {share:.0f} %" in page
+    # One sample of each class is pictured, by class: the last two of ten are anomalies.
+    assert "Anomalies: 9, 10, counted from the left." in page

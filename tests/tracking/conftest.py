@@ -209,11 +209,11 @@ class Project:
             else:
                 tree[setting.model] = node
         (reports / "metrics.json").write_text(json.dumps(tree))
-        head = "model,setting,stddev,baseline,baseline_setting,metric,change,change_low,change_high"
+        head = "model,setting,stddev,baseline,baseline_setting,outcome,metric,change,change_low"
         change = 0.25 + self.shift
-        row = "gaussian,gaussian stddev=0.1,0.1,none,none"
+        row = "gaussian,gaussian stddev=0.1,0.1,none,none,worse"
         (reports / "comparison.csv").write_text(
-            f"{head},wins,pairs,verdict\n"
+            f"{head},change_high,wins,pairs,verdict\n"
             f"{row},mse,{change},0.2,0.3,1,2,worse than `none` by 0.01 (p 0.04)\n"
             f"{row},mae,0.5,0.4,0.6,1,2,not of the chosen metric\n"
         )

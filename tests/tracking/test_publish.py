@@ -118,7 +118,7 @@ def test_a_setting_holds_mean_interval_curve_and_verdict(published: Project) -> 
     folder = Path(setting.artifact_uri.removeprefix("file://")) / "results"
     assert json.loads((folder / "metrics.json").read_text())["mse"]["low"] == pytest.approx(0.015)
     lines = (folder / "comparison.csv").read_text().splitlines()
-    assert [line.split(",")[5] for line in lines] == ["metric", "mse", "mae"]
+    assert [line.split(",")[6] for line in lines] == ["metric", "mse", "mae"]
     assert setting.tags["trained"] == "2023-11-14 22:13:30 UTC to 2023-11-14 22:13:50 UTC"
     assert "**worse** worse than `none` by 0.01" in setting.tags["mlflow.note.content"]
     client = published.client

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -23,8 +22,6 @@ from offset_autoencoder.tracking.record_types import (
 _LONGEST_TAG = 8000
 _LONGEST_PARAM = 6000
 _OF_THE_MODEL = ("system", "offset", "rms", "stddev")
-# Where a verdict's figures and reasons begin.
-_REASON = re.compile(r" by [\d.]|: | \(|, neither ")
 
 
 def experiment_params(params: Params) -> dict[str, str]:
@@ -141,7 +138,7 @@ def setting_description(
     sentences = [f"Seeds {as_ranges(seeds)}: {_counted(len(seeds), diverged)}."]
     if sentence := verdict.get("sentence"):
         sentences.append(f"**Its offset is used as: {verdict.get('verdict', '')}.** {sentence}")
-    sentences += [f"**{_verdict_word(row)}** {row.get('verdict', '')}" for row in comparisons]
+    sentences += [f"**{row['outcome']}** {row['verdict']}" for row in comparisons]
     text = "\n\n".join(sentences)
     return text if len(text) <= _LONGEST_TAG else text[: _LONGEST_TAG - 1] + "…"
 
@@ -162,17 +159,10 @@ def outcome_tags(
             low, high = _share(row.get("change_low")), _share(row.get("change_high"))
             interval = f" [{low}, {high}]" if low and high else ""
             tags[DIFFERENCE.format(baseline)] = f"{change} %{interval}"
-        tags[AGAINST.format(baseline)] = _verdict_word(row)
+        tags[AGAINST.format(baseline)] = row["outcome"]
     if verdict.get("verdict"):
         tags[OFFSET_USE] = verdict["verdict"]
     return tags
-
-
-def _verdict_word(row: Row) -> str:
-    """Verdict without its figures and the baseline: ``"worse"``, ``"equivalent within 5 %"``."""
-    baseline = row.get("baseline_setting") or row.get("baseline", "")
-    pattern = rf" (than|to|from|with|against) `?{re.escape(baseline)}`?(?= |$)"
-    return re.sub(pattern, "", _REASON.split(row.get("verdict", ""), maxsplit=1)[0])
 
 
 def _share(cell: str | None) -> str:
@@ -200,7 +190,7 @@ def _against(rows: Iterable[Row], baseline: str) -> str:
     for row in rows:
         if row.get("baseline") == baseline:
             change = _share(row.get("change"))
-            return _verdict_word(row) + (f", {change} %" if change else "")
+            return row["outcome"] + (f", {change} %" if change else "")
     return ""
 
 
