@@ -78,8 +78,9 @@ class ExperimentResults:
         """Share of anomalies among the test samples; NaN where none are sought."""
         columns = self.sample_errors
         marks = columns.get("anomaly_of_sample", columns.get("anomaly"))
-        is_sought = self.evaluate.anomaly is not None and marks is not None
-        return float(marks.mean()) if is_sought else float("nan")
+        if self.evaluate.anomaly is None or marks is None:
+            return float("nan")
+        return float(marks.mean())
 
     @property
     def over_samples_too(self) -> dict[str, Estimate | None]:
