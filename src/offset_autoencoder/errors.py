@@ -115,9 +115,13 @@ class Obstacles:
         Raises:
             InputError: the one that was noted, or a line of each.
         """
+        if self._errors:
+            raise self.noted()
+
+    def noted(self) -> InputError:
+        """What was noted: the one error, or a line of each."""
         errors = list(self._errors.values())
-        if errors:
-            raise errors[0] if len(errors) == 1 else InputErrors(errors)
+        return errors[0] if len(errors) == 1 else InputErrors(errors)
 
 
 @contextlib.contextmanager

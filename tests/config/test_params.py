@@ -270,6 +270,23 @@ def test_sections_left_out_or_unknown_are_all_said() -> None:
     ]
 
 
+def test_wrong_keys_and_values_of_a_section_are_all_said() -> None:
+    for wrong, said in (
+        ({"hiden": 3, "outputs": "x"}, ["unknown key (did", "unknown key (did"]),
+        ({"latent_dim": 0, "loss": "mse2"}, ["should be greater", "unknown value 'mse2'"]),
+    ):
+        with pytest.raises(InputError) as caught:
+            parse_params(changed("network", DEFAULT["network"] | wrong))
+        lines = str(caught.value).splitlines()
+        assert len(lines) == 2
+        for line, key, what in zip(lines, wrong, said, strict=True):
+            assert line.startswith(f"params.yaml: network.{key}: {what}")
+    # A value that suits no member of a union is one mistake.
+    with pytest.raises(InputError) as caught:
+        parse_params(changed("data", {"source": "file", "path": 3.5}))
+    assert len(str(caught.value).splitlines()) == 1
+
+
 def test_an_autoencoder_fitted_for_an_offset_has_the_loss_of_the_network() -> None:
     linear = {"loss": "mean_squared_error", "output": "linear"}
     document = changed("network", {**DEFAULT["network"], **linear})

@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticKnownError
 
 from offset_autoencoder.config.registries import ACTIVATIONS, ALIASES
-from offset_autoencoder.errors import InputError, did_you_mean, short_repr
+from offset_autoencoder.errors import InputError, Obstacles, did_you_mean, short_repr
 
 # Looked for in every installed package, which takes longer than to read params.yaml.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -199,12 +199,15 @@ def check_keys(where: str, mapping: Mapping[str, Any], *kinds: type[Section]) ->
     """Refuse keys that no section of these kinds has.
 
     Raises:
-        InputError: for the first of them.
+        InputError: for all of them.
     """
     known = [key for kind in kinds for key in kind.model_fields]
+    obstacles = Obstacles()
     for key in mapping:
         if key not in known:
-            raise InputError(f"{where}.{key}", "unknown key", did_you_mean(key, known))
+            hint = did_you_mean(key, known)
+            obstacles.note(InputError(f"{where}.{key}", "unknown key", hint))
+    obstacles.raise_noted()
 
 
 def validate_keys(
@@ -215,19 +218,24 @@ def validate_keys(
     ``places`` are those of keys that do not stand at ``where``, for errors.
 
     Raises:
-        InputError: for the first that is wrong.
+        InputError: for all that are wrong.
     """
     values = {key: value for key, value in mapping.items() if key in kind.model_fields}
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        wrong = first.get("ctx", {}).get("error")
-        key, *inner = first["loc"] or (None,)
-        if isinstance(wrong, WrongTogether):
-            key = next((key for key in wrong.keys if key in values), None)
-        place = where if key is None else places.get(str(key), f"{where}.{key}")
-        raise InputError(place + _indices(inner), *_explain(first)) from None
+        obstacles, seen = Obstacles(), set()
+        for one in error.errors(include_url=False):
+            key, *inner = one["loc"] or (None,)
+            if key in seen:  # each member of a union has an error of its own
+                continue
+            seen.add(key)
+            wrong = one.get("ctx", {}).get("error")
+            if isinstance(wrong, WrongTogether):
+                key = next((key for key in wrong.keys if key in values), None)
+            place = where if key is None else places.get(str(key), f"{where}.{key}")
+            obstacles.note(InputError(place + _indices(inner), *_explain(one)))
+        raise obstacles.noted() from None
 
 
 def validate_value(kind: Any, where: str, value: Any) -> Any:
