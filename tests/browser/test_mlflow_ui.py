@@ -15,7 +15,8 @@ from tests.tracking.conftest import Project, document
 from tests.tracking.servers import Server
 
 from offset_autoencoder.reporting.rendering import png
-from offset_autoencoder.tracking.pages import settings_page
+from offset_autoencoder.tracking.pages import results_page
+from offset_autoencoder.tracking.record_types import StoreState
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -96,7 +97,7 @@ def kept(page: Page, tmp_path: Path, name: str) -> None:
 def test_the_link_opens_a_flat_table_of_settings_best_first(
     ui: Ui, page: Page, tmp_path: Path
 ) -> None:
-    page.goto(settings_page(ui.uri, ui.experiment))
+    page.goto(results_page(ui.uri, StoreState(ui.experiment, view="kept")))
     for cell in ("[0.015, 0.215]", "+25.0 % [+20.0, +30.0]", "worse"):
         page.get_by_text(cell, exact=True).first.wait_for()
     kept(page, tmp_path, "settings")
@@ -112,7 +113,8 @@ def test_the_link_opens_a_flat_table_of_settings_best_first(
 
 
 def test_charts_begin_with_the_test_metric(ui: Ui, page: Page, tmp_path: Path) -> None:
-    page.goto(settings_page(ui.uri, ui.experiment).replace("TABLE", "CHART"))
+    table = results_page(ui.uri, StoreState(ui.experiment, view="kept"))
+    page.goto(table.replace("TABLE", "CHART"))
     title, other = (page.get_by_text(name).first for name in ("test_mse", "change_against_none"))
     title.wait_for()
     other.wait_for()

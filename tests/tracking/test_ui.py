@@ -63,10 +63,11 @@ def test_server_is_named_and_not_served(
     make_project(has_store=False)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:pw@example.org")
     monkeypatch.setattr(sys, "argv", ["offset-autoencoder-ui"])
+    # As it is while a first training shows its runs.
     monkeypatch.setattr("offset_autoencoder.tracking.store._ask", lambda *_: StoreState("7"))
     ui.main()
-    said = capsys.readouterr().out
-    assert said.startswith("the store is a server: open https://example.org/#/experiments/7/runs?")
+    page = "https://example.org/#/experiments/7/runs?workflowType=machine_learning"
+    assert capsys.readouterr().out == f"the store is a server: open {page}\n"
 
 
 @pytest.mark.parametrize("given", [[], ["--port=7", "--host", "0.0.0.0"]])

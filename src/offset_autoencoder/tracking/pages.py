@@ -24,6 +24,7 @@ from offset_autoencoder.tracking.record_types import (
     ROLE,
     TEST,
     VIEW,
+    StoreState,
 )
 from offset_autoencoder.tracking.store import Location
 
@@ -41,7 +42,7 @@ _FOR_TRAINED_MODELS = "workflowType=machine_learning"
 # Widths of columns in pixels: what stands in them is seen whole.
 _WIDTHS = {INTERVAL: 165, OFFSET_USE: 140, DIFFERENCE: 170, AGAINST: 115}
 # Columns that are always there, with what is left of the second.
-_FIXED, _FIXED_WIDTHS = ("attributes.`Run Name`", "runDateAndNestInfo"), (190, 60)
+_FIXED, _FIXED_WIDTHS = ("attributes.`Run Name`", "runDateAndNestInfo"), (190, 48)
 _SECTION = {"columns": 2, "cardHeight": 480}
 _MOST_RUNS_IN_A_CHART = 100
 
@@ -60,10 +61,15 @@ def run_page(ui: str, experiment_id: str | None, mlflow_id: str) -> str:
     return f"{ui}/#/experiments/{experiment_id}/runs/{mlflow_id}?{_FOR_TRAINED_MODELS}"
 
 
-def settings_page(ui: str, experiment_id: str) -> str:
-    """Address of the page of an experiment's settings."""
-    view = f"viewStateShareKey={_VIEW}&compareRunsMode=TABLE"
-    return f"{ui}/#/experiments/{experiment_id}/runs?{_FOR_TRAINED_MODELS}&{view}"
+def results_page(ui: str, state: StoreState) -> str:
+    """Address of the settings of a store's experiment.
+
+    It is that of the runs while a first training shows them, and of the UI where there are none.
+    """
+    if state.experiment_id is None:
+        return ui
+    view = f"&viewStateShareKey={_VIEW}&compareRunsMode=TABLE" if state.view else ""
+    return f"{ui}/#/experiments/{state.experiment_id}/runs?{_FOR_TRAINED_MODELS}{view}"
 
 
 def settings_view(evaluate: Evaluate) -> str:

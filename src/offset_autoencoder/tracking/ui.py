@@ -18,7 +18,7 @@ from offset_autoencoder.config.schema import Tracking
 from offset_autoencoder.errors import InputError, run_command
 from offset_autoencoder.paths import project_root
 from offset_autoencoder.tracking import store
-from offset_autoencoder.tracking.pages import HOST, NAME, PORT, settings_page, ui_address
+from offset_autoencoder.tracking.pages import HOST, NAME, PORT, results_page, ui_address
 
 _NO_BROWSER = "--no-browser"
 _ALLOWED_HOSTS = "MLFLOW_SERVER_ALLOWED_HOSTS"
@@ -116,13 +116,11 @@ def _serve(arguments: list[str]) -> None:
 
 
 def _page(location: store.Location, tracking: Tracking, ui: str) -> str:
-    """Address of the settings in a UI; of the UI itself where nothing is known to be published."""
     try:
-        experiment_id = store.read_state(location, tracking).experiment_id
+        return results_page(ui, store.read_state(location, tracking))
     except InputError as error:
         print(f"warning: what is published is not known: {error}", file=sys.stderr)
         return ui
-    return settings_page(ui, experiment_id) if experiment_id else ui
 
 
 def _has_browser() -> bool:
