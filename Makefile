@@ -47,7 +47,7 @@ lock:
 	@echo "setup, once: a Python environment in $*, of its own; remove the folder to undo it"
 	$(PYTHON) -m venv $*
 	@echo "setup: the packages of requirements.lock, 4.2 GB in the end, 1.9 of them TensorFlow:"
-	@echo "setup: minutes without a line: three to four on two idle cores and a fast network"
+	@echo "setup: this takes four minutes or more, without a line"
 	$*/bin/python -m pip install --quiet --require-hashes --requirement requirements.lock
 	$*/bin/python -m pip install --quiet --no-build-isolation --no-deps --editable .
 	touch $@
