@@ -30,7 +30,8 @@ from offset_autoencoder.tracking import descriptions, record_types, store, write
 from offset_autoencoder.tracking.record_types import Point, Record
 from offset_autoencoder.tracking.records import run_record
 
-_POLL_SECONDS = 2.0
+# Until something is there to show, and then: a run has a checkpoint every half a minute.
+_POLL_SECONDS, _LATER_POLL_SECONDS = 2.0, 6.0
 # Until a store that did not answer is asked again.
 _RETRY_SECONDS = 60.0
 _SIGN_SECONDS = 60.0
@@ -79,7 +80,7 @@ def _follow(message: Mapping[str, Any], has_ended: threading.Event) -> None:
                 if not has_ended.is_set() and live.write(run):
                     runs.remove(run)
                 has_ended.wait(next(rest))
-            has_ended.wait(_POLL_SECONDS)
+            has_ended.wait(_LATER_POLL_SECONDS)
     for run in runs:
         with contextlib.suppress(Exception):
             live.end(run)
@@ -106,6 +107,7 @@ class _LiveRun:
     folder: Path
     mlflow_id: str = ""  # until it is begun
     logged: set[tuple[str, int]] = field(default_factory=set)  # key and step of its points
+    read: int = 0  # when the checkpoint was written that was read last, in ns
     signed: float = 0.0  # last sign of life of the training in it, by time.monotonic()
 
     @property
@@ -115,6 +117,13 @@ class _LiveRun:
     @property
     def has_points(self) -> bool:
         return self.has_ended or self.checkpoint.exists()
+
+    def has_news(self) -> bool:
+        """True if its checkpoint is another than it was when this was last asked."""
+        before = self.read
+        with contextlib.suppress(OSError):  # it is being replaced
+            self.read = self.checkpoint.stat().st_mtime_ns
+        return self.read != before
 
     def points(self) -> list[Point]:
         """The points of its history, or of its checkpoint; none where that is being replaced."""
@@ -191,7 +200,8 @@ class _LiveWriter:
         if has_ended:
             self.end(run)
             return True
-        self._log(run, run.points())
+        if run.has_news():
+            self._log(run, run.points())
         if time.monotonic() - run.signed > _SIGN_SECONDS:
             sign = writer.sign_of_life(self._training)
             self._writer.client.set_tag(run.mlflow_id, writer.WRITER, sign)
