@@ -197,6 +197,26 @@ def test_print_shows_all_of_it_on_white(
     assert len(printed) > 50_000
 
 
+def test_of_a_hundred_settings_the_screen_shows_thirty_and_print_all(
+    open_page: OpenPage, report_file: Path
+) -> None:
+    page = open_page(report_file).page
+    page.evaluate(
+        """() => {
+            const body = document.querySelector("#answer tbody"), section = body.closest("section");
+            while (body.rows.length < 100) body.append(body.rows[0].cloneNode(true));
+            section.insertAdjacentHTML("afterbegin", "<input type=checkbox id=all-settings>");
+        }"""
+    )
+    shown = page.locator("#answer tbody tr").filter(visible=True)
+    assert shown.count() == 30
+    page.emulate_media(media="print")
+    assert shown.count() == 100
+    page.emulate_media(media="screen")
+    page.locator("#all-settings").check()
+    assert shown.count() == 100
+
+
 def test_without_scripts_it_still_reads(open_page: OpenPage, report_file: Path) -> None:
     page = open_page(report_file, drawn=False, java_script_enabled=False).page
     assert page.locator("noscript").inner_text().startswith("The charts need JavaScript")
