@@ -164,6 +164,7 @@ DECIDES_NOTHING = {
     "training",  # a docstring
     "training.pool",  # when and where a run trains
     "training.ray_arrays",  # sends what runs train on
+    "training.ray_connection",  # finds the cluster
     "training.ray_executor",  # where a run trains
     "training.ray_worker",  # where a run trains
     "training.schedule",  # groups runs and writes results

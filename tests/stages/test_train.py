@@ -14,8 +14,11 @@ from typing import Any
 import pytest
 import yaml
 
+from offset_autoencoder.config import load_params
+from offset_autoencoder.data.varying import load_splits
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.stages.train import Share, train_share
+from offset_autoencoder.stages.train import Share, identify_runs, train_share
+from offset_autoencoder.training import jax_process
 
 Experiment = Any  # conftest's, which tests cannot import
 SWEPT = {
@@ -107,6 +110,21 @@ def test_one_value_more_trains_its_runs_and_the_old_params_none(
         assert experiment.train()[-1] == "runs: 6 (0 trained, 6 reused)"
     assert experiment.contents("models") == before
     assert kept(".runs") == {row["id"] for row in new}
+
+
+def test_a_run_that_is_left_to_jax_has_the_id_of_one_that_names_it(
+    project: Path, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ids(engine: str = "auto", **sections: Any) -> list[str]:
+        experiment.write(train={"epochs": 2, "batch_size": 128, "engine": engine}, **sections)
+        return [run.id for run in identify_runs(load_params(), load_splits())]
+
+    on_a_cpu, numba, jax = ids(), ids("numba"), ids("jax")
+    monkeypatch.setattr(jax_process, "finds_gpu", lambda: True)
+    assert ids() == jax
+    assert ids("numba") == numba
+    assert ids(executor="ray") == on_a_cpu
+    assert not {*on_a_cpu} & {*jax}
 
 
 def test_fewer_seeds_and_other_names_train_none(project: Path, experiment: Experiment) -> None:

@@ -20,6 +20,7 @@ from tests.training import small_runs
 from tests.training.small_runs import BATCH, D, L, job, samples
 
 from offset_autoencoder.config.schema import Network
+from offset_autoencoder.errors import InputError
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.runs.files import Checkpoints, TrainedRun
 from offset_autoencoder.training.engine import Population
@@ -67,6 +68,7 @@ def jobs(case: str) -> list[Job]:
 
 def train(case: str, runs: list[Job], **options: Any) -> dict[str, TrainedRun]:
     shared = population(case, memory_limit=options.pop("memory_limit", None))
+    shared = dataclasses.replace(shared, batch_size=options.pop("batch_size", shared.batch_size))
     return small_runs.train(runs, shared, *samples(shared.architecture.input_dim), **options)
 
 
@@ -103,7 +105,16 @@ def main(folder: Path) -> None:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
         return by_parts(programs, program, runs, *arguments)
 
-    by_parts, dense = jax_engine.JaxPrograms._by_parts, jobs("dense")
+    def small_for_samples(engine: Any, data: Any) -> Any:
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+
+    def smaller_for_inputs(engine: Any, runs: Any, pieces: Any) -> Any:
+        if len(pieces[0][0]) > 24:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+        return inputs(engine, runs, pieces)
+
+    by_parts, inputs = jax_engine.JaxPrograms._by_parts, jax_engine.JaxEngine.inputs
+    dense = jobs("dense")
     results: dict[str, dict[str, TrainedRun]] = {}
     with patch.object(jax_engine.JaxEngine, "programs_kind", staticmethod(compiled_once)):
         for case in ARCHITECTURES:
@@ -117,6 +128,14 @@ def main(folder: Path) -> None:
         results["diverging"] = train("dense", DIVERGING)
     with patch.object(jax_engine.JaxPrograms, "_by_parts", small_device):
         results["halved"] = train("dense", dense)
+    with patch.object(jax_engine.JaxEngine, "samples_of", small_for_samples):
+        results["samples"] = train("dense", dense)
+    with patch.object(jax_engine.JaxEngine, "inputs", smaller_for_inputs):
+        results["offsets"] = train("dense", dense)
+        try:
+            train("dense", dense, batch_size=48)
+        except InputError as error:
+            print(error, file=sys.stderr)
     for case, runs in results.items():
         arrays: dict[str, Any] = {
             f"{name}/{key}": np.asarray(value)

@@ -96,7 +96,7 @@ def test_neither_company_nor_an_interruption_changes_a_run(
     assert "a" in runs
 
 
-@pytest.mark.parametrize("case", ["pieces", "halved"])
+@pytest.mark.parametrize("case", ["pieces", "halved", "samples", "offsets"])
 def test_samples_and_stacks_too_large_for_the_device(trained: tuple[Path, str], case: str) -> None:
     folder, said = trained
     expected, runs = read(folder, "dense"), read(folder, case)
@@ -105,9 +105,14 @@ def test_samples_and_stacks_too_large_for_the_device(trained: tuple[Path, str], 
         check_close(run, expected[name])
         assert run.best == expected[name].best
     lines = [line for line in said.splitlines() if line.startswith("note: ")]
+    small = "not fit the device's memory"
     assert lines == [
-        f"note: 8 runs do not fit the device's memory: {n} at once are tried" for n in (4, 2)
+        *(f"note: 8 runs do {small}: {n} at once are tried" for n in (4, 2)),
+        *[f"note: samples and offsets do {small}: 24 at once are tried"] * 2,
+        f"note: samples and offsets do {small}: 48 at once are tried",
     ]
+    last = said.splitlines()[-1]
+    assert last.startswith(f"train.engine: one run of such a network does {small}")
 
 
 def test_chunks_of_samples_larger_than_memory(trained: tuple[Path, str]) -> None:

@@ -17,7 +17,7 @@ import pytest
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.runs.spec import IdentifiedRun
 from offset_autoencoder.training import jax_process
-from offset_autoencoder.training.jax_process import call_on_jax, trains_on_jax
+from offset_autoencoder.training.jax_process import call_on_jax, engine_in_id, trains_on_jax
 
 MakeRuns = Callable[..., list[IdentifiedRun]]
 
@@ -93,9 +93,18 @@ def test_auto_takes_it_where_it_finds_a_gpu(
         },
     }
     monkeypatch.setattr(jax_process, "finds_gpu", lambda: gpu)
-    runs = {run.run.label.split()[0]: run.spec for run in make_runs(seeds=1, models=models)}
-    on_jax = {name for name, spec in runs.items() if trains_on_jax(spec)}
-    assert on_jax == ({"auto", "jax"} if gpu else {"jax"})
+    specs = {run.run.label.split()[0]: run.spec for run in make_runs(seeds=1, models=models)}
+
+    def engines(*, or_on_a_gpu: bool) -> dict[str, str]:
+        return {
+            name: engine_in_id(spec.train.engine, spec.architecture, or_on_a_gpu=or_on_a_gpu)
+            for name, spec in specs.items()
+        }
+
+    named = {"auto": "auto", "numba": "numba", "keras": "keras", "jax": "jax", "own": "auto"}
+    assert engines(or_on_a_gpu=False) == named
+    assert engines(or_on_a_gpu=True) == named | ({"auto": "jax"} if gpu else {})
+    assert {name for name, spec in specs.items() if trains_on_jax(spec)} == {"jax"}
 
 
 @pytest.mark.parametrize(("said", "gpu"), [("gpu", True), ("cpu", False), ("", False)])

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,24 @@ import pytest
 import ray
 from tests.folders import contents
 
+from offset_autoencoder.config.schema import Network
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.io.files import sha256_of_array
+from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.runs.files import is_valid, read_saved_run
 from offset_autoencoder.runs.spec import IdentifiedRun
 from offset_autoencoder.runs.store import missing_ids
-from offset_autoencoder.training import ray_arrays, ray_executor, ray_worker, schedule
+from offset_autoencoder.training import (
+    ray_arrays,
+    ray_connection,
+    ray_executor,
+    ray_worker,
+    schedule,
+)
+from offset_autoencoder.training.ray_connection import connected
 from offset_autoencoder.training.ray_executor import SharePlan
 from offset_autoencoder.training.state import SampleSizes, TrainingData
+from offset_autoencoder.user_code import digest_of_user_code
 
 pytestmark = pytest.mark.slow
 
@@ -43,6 +55,7 @@ SECTIONS: dict[str, Any] = {
         "none": {"offset": "none"},
         "frozen": {"offset": "frozen", "rms": 0.5, "stddev": 0.1},
         "by_keras": {"offset": "frozen", "engine": "keras", "epochs": 4},
+        "images": {"offset": "frozen", "kind": "convolutional", "filters": [2], "epochs": 3},
     },
 }
 
@@ -125,6 +138,7 @@ def test_worker_killed_node_gone_and_node_joined_leave_the_bytes_of_one_machine(
     local: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(ray_arrays.SharedArrays, "_most_in_store", 0.0)  # files on the nodes
     (first,) = cluster.worker_nodes
@@ -158,7 +172,10 @@ def test_worker_killed_node_gone_and_node_joined_leave_the_bytes_of_one_machine(
         saved = read_saved_run(tmp_path / run.id)
         assert saved.processor is not None
         assert replace(saved, processor=None) == read_saved_run(local / run.id)
-    assert len({read_saved_run(tmp_path / run.id).processor for run in runs}) == 1
+    trained_by = [read_saved_run(tmp_path / run.id) for run in runs]
+    assert {saved.engine for saved in trained_by} == {"numba", "keras"}
+    assert len({(saved.engine, saved.processor) for saved in trained_by}) == 2
+    assert "rounds otherwise" not in capsys.readouterr().err  # than the driver
     assert reports[-1] == (sum(run.run.setting.train.epochs for run in runs), len(runs))
     assert [work for work, _ in reports] == sorted(work for work, _ in reports)
     assert not [*(tmp_path / ".checkpoints").glob("*.npz")]
@@ -223,17 +240,45 @@ def test_other_versions_are_a_line_that_names_node_and_difference(
         train([other], tmp_path)
 
 
+@pytest.mark.parametrize("host", ["192.0.2.7", "other.example"])
+@pytest.mark.parametrize("is_later", [False, True])
 def test_an_open_cluster_is_refused(
-    cluster: Any, runs: list[IdentifiedRun], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Any,
+    runs: list[IdentifiedRun],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    host: str,
+    is_later: bool,
 ) -> None:
+    """With a node that other machines reach, also one that joins while runs are trained."""
     nodes = ray.nodes
 
     def elsewhere() -> Any:
-        return [{**node, "NodeManagerAddress": "192.0.2.7"} for node in nodes()]
+        is_here = is_later and not workers()
+        return [n if is_here else {**n, "NodeManagerAddress": host} for n in nodes()]
 
     monkeypatch.setattr(ray, "nodes", elsewhere)
-    with pytest.raises(InputError, match=r"RAY_ADDRESS: .* no token: who reaches 192\.0\.2\.7"):
+    with pytest.raises(InputError, match=rf"RAY_ADDRESS: .* no token: who reaches {host}"):
         train(runs, tmp_path)
+    assert not workers()
+
+
+LOCAL = """
+import psutil
+from offset_autoencoder.training import ray_connection
+with ray_connection.connected() as ray:
+    ray.get(ray.remote(int).remote())
+    processes = psutil.Process().children(recursive=True)
+    sockets = [each for process in processes for each in process.net_connections("tcp")]
+    print({each.laddr.ip for each in sockets if each.status == psutil.CONN_LISTEN})
+    print(ray_connection._answers_anybody(ray.get_runtime_context().gcs_address))
+"""
+
+
+def test_a_cluster_of_this_machine_is_closed_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    done = subprocess.run([sys.executable, "-c", LOCAL], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "{'127.0.0.1'}\nFalse\n"), done.stderr
 
 
 DRIVER = """
@@ -289,25 +334,61 @@ def test_a_cluster_that_cannot_be_reached_is_a_line(
     address: str, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", address)
-    with pytest.raises(InputError) as raised, ray_executor.connected():
+    with pytest.raises(InputError) as raised, connected():
         pass
     assert str(raised.value).startswith(what)
     assert "\n" not in str(raised.value)
 
 
 def test_a_port_of_something_else_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_executor, "_CONNECT_SECONDS", 0.1)
+    monkeypatch.setattr(ray_connection, "_CONNECT_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{server.getsockname()[1]}")
-        with pytest.raises(InputError, match="no cluster answers"), ray_executor.connected():
+        with pytest.raises(InputError, match="no cluster answers"), connected():
             pass
 
 
 def test_without_the_extra_a_line_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setenv("RAY_ADDRESS", "auto")
-    with pytest.raises(InputError, match=r'pip install "\.\[ray\]"'), ray_executor.connected():
+    with pytest.raises(InputError, match=r'pip install "\.\[ray\]"'), connected():
         pass
+
+
+def test_a_file_of_a_node_that_is_damaged_is_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+
+    def chunk(digest: str, index: int) -> list[Any]:
+        sent.append(index)
+        return [DATA.x]
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(ray, "get", lambda value: value)
+    mailbox = SimpleNamespace(chunk=SimpleNamespace(remote=chunk))
+    shared = ray_arrays.SharedArray(DATA.x.shape, digest=sha256_of_array(DATA.x))
+    for times, is_damaged in ((1, False), (1, True), (2, False), (2, False)):
+        np.testing.assert_array_equal(ray_arrays._open_array(mailbox, shared), DATA.x)
+        assert len(sent) == times
+        if is_damaged:
+            (path,) = tmp_path.rglob("*.npy")
+            path.write_bytes(path.read_bytes()[:-1] + b"?")
+
+
+def test_a_function_that_differs_on_a_node_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    module, name = tmp_path / "ours_elsewhere.py", "ours_elsewhere:build"
+    module.write_text("def build(input_dim, latent_dim, seed): ...\n")
+    digest = digest_of_user_code("here", name)
+    sections = {"system": "function", "network": Network(), "input_dim": D, "function": name}
+    architecture = Architecture(**sections, function_sha256=digest)
+    ray_worker.check_function(architecture, "10.0.0.7")
+    module.write_text(module.read_text() + "# another\n")
+    with pytest.raises(InputError, match=rf"^node 10\.0\.0\.7: has other code of {name}"):
+        ray_worker.check_function(architecture, "10.0.0.7")
 
 
 class Nodes:

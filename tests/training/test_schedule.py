@@ -217,6 +217,19 @@ def test_progress_adds_up(trained: Trained) -> None:
     assert {done for _, done in reports} == set(range(len(once) + 1))
 
 
+def test_a_worker_opens_the_split_of_a_seed_once(make_runs: MakeRuns, tmp_path: Path) -> None:
+    opened: list[int] = []
+
+    def data(seed: int) -> TrainingData:
+        opened.append(seed)
+        return TrainingData(DATA.x, DATA.x_validation, DATA.tables)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("offset_autoencoder.training.pool.available_cores", lambda: 1)
+        train_runs(make_runs(seeds=2), data, SIZES, tmp_path, lambda work, done: None)
+    assert opened == [0, 1]
+
+
 def test_runs_that_are_cut_off_keep_those_that_had_ended(
     make_runs: MakeRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -138,7 +138,7 @@ class Engine:
         implementation: ``module:class``, a subclass of ``training.engine.Engine``.
         backend: Keras's backend in the process that it trains in; None: any.
         packages: Those that it needs beside what every run's id has the versions of. An id has
-            theirs where the run names the engine.
+            theirs where it names the engine.
     """
 
     name: str

@@ -211,29 +211,32 @@ def identify(
     table: Any,
     offset_factor: float,
     chunks: Chunks | None = None,
+    engine: str | None = None,
 ) -> IdentifiedRun:
     """Give a run its id.
 
     ``data`` and ``table`` are digests, by split or otherwise, that JSON can hold: of the samples
-    that it trains and validates on, and of its offset table over these.
+    that it trains and validates on, and of its offset table over these. ``engine`` is the one that
+    trains it, where that is not what the run says.
     """
+    train = run.setting.train.model_copy(update={} if engine is None else {"engine": engine})
     spec = RunSpec(
         architecture=architecture,
-        train=run.setting.train,
+        train=train,
         offset_factor=offset_factor,
         stddev=run.setting.spec.noise_range or run.setting.spec.stddev,
         table=None if table is None else sha256_of_json(table),
         data=sha256_of_json(data),
         seed=run.seed,
         code=code_digest(),
-        versions=library_versions() | engine_versions(run.setting.train.engine),
+        versions=library_versions() | engine_versions(train.engine),
         chunks=chunks,
     )
     return IdentifiedRun(run, spec)
 
 
 def engine_versions(engine: str) -> dict[str, str]:
-    """Versions of the libraries that an engine needs beside those, if a run names it.
+    """Versions of the libraries that an engine needs beside those, if a run's id names it.
 
     Raises:
         InputError: where one is not installed.

@@ -37,7 +37,7 @@ from offset_autoencoder.runs.store import (
 )
 from offset_autoencoder.tracking.following import following
 from offset_autoencoder.training.batches import chunks_of
-from offset_autoencoder.training.jax_process import call_on_jax, trains_on_jax
+from offset_autoencoder.training.jax_process import call_on_jax, engine_in_id, trains_on_jax
 from offset_autoencoder.training.state import SampleSizes, TrainingData
 
 PULL = "OFFSET_AUTOENCODER_PULL"
@@ -169,6 +169,7 @@ def identify_runs(
     params: Params, splits: PreparedSplits, offsets: Path = OFFSETS
 ) -> list[IdentifiedRun]:
     """Every run of the params with its id; ``offsets`` is ``data/offsets``."""
+    is_here = EXECUTORS[params.executor].is_here
     identified: dict[tuple[str, int], IdentifiedRun] = {}
     by_size: dict[int, dict[str, Architecture]] = {}
     for seed in params.seeds:
@@ -188,10 +189,11 @@ def identify_runs(
         tables = load_tables(params.settings, splits.key(seed), offsets)
         for setting in params.settings:
             spec, train = setting.spec, setting.train
+            architecture = by_size[samples][setting.label]
             table = tables[spec.offset, setting.network.latent_dim] if spec.offset else None
             identified[setting.label, seed] = identify(
                 Run(setting, seed),
-                architecture=by_size[samples][setting.label],
+                architecture=architecture,
                 data={split: digests[split]["x"] for split in TRAINED_ON},
                 table=table and {split: table.digests[split] for split in TRAINED_ON},
                 offset_factor=scale_factor(table, spec.rms) if table else 1.0,
@@ -201,6 +203,7 @@ def identify_runs(
                     schema.input_dim * FLOAT32_BYTES,
                     train.batch_size,
                 ),
+                engine=engine_in_id(train.engine, architecture, or_on_a_gpu=is_here),
             )
     return [identified[run.setting.label, run.seed] for run in params.runs]
 
@@ -215,12 +218,12 @@ def train(
 ) -> None:
     """Train runs into the run store of a project, those on JAX in a process of their own.
 
-    ``are_alike``: the splits of all seeds are of the same sizes. Only those that name ``jax`` are
-    trained on this machine whatever the executor.
+    ``are_alike``: the splits of all seeds are of the same sizes. Those on JAX are trained on this
+    machine whatever the executor.
     """
     by_backend: dict[bool, list[IdentifiedRun]] = {True: [], False: []}
     for run in runs:
-        by_backend[trains_on_jax(run.spec, or_on_a_gpu=EXECUTORS[executor].is_here)].append(run)
+        by_backend[trains_on_jax(run.spec)].append(run)
     try:
         if by_backend[True]:  # first: TensorFlow would take the GPU's memory, and keep it
             on_jax = by_backend[True], splits, project, are_alike, " on JAX"

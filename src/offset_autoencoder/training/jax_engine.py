@@ -29,12 +29,20 @@ from offset_autoencoder.training.state import Job, SampleSizes
 from offset_autoencoder.user_code import blame_user_code
 
 # A GPU is busy with so many small networks; few large ones fill it as well.
-_LARGEST_STACK = {"cpu": 8, "gpu": 64}
+_LARGEST_STACK, _LARGEST_ON_CPU = 64, 8
 _STACKED_PARAMETERS = 2**25
 _VALIDATED_ROWS = 1024  # of each run: more fill the device with what layers return
-# Of the device's memory, what the samples may take, and a piece of them where they take more.
+# Of the device's memory, what samples and offsets may take, and a piece where they take more.
 _RESIDENT_SHARE, _PIECE_SHARE = 1 / 2, 1 / 16
 _OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"
+
+
+class _TooLarge(InputError):
+    """One run does not fit the device's memory."""
+
+    def __init__(self) -> None:
+        what = "one run of such a network does not fit the device's memory"
+        super().__init__("train.engine", what, "lower train.batch_size")
 
 
 class JaxPrograms(Programs):
@@ -67,12 +75,9 @@ class JaxPrograms(Programs):
                     if _OUT_OF_MEMORY not in str(error):
                         raise
                 if self.parts >= runs:
-                    what = "one run of such a network does not fit the device's memory"
-                    raise InputError("train.engine", what, "lower train.batch_size")
+                    raise _TooLarge
                 self.parts *= 2
-                smaller = f"{-(-runs // self.parts)} at once are tried"
-                line = f"note: {runs} runs do not fit the device's memory: {smaller}"
-                print(line, file=sys.stderr, flush=True)
+                _note(f"{runs} runs", -(-runs // self.parts))
 
         return call
 
@@ -138,17 +143,33 @@ class JaxEngine(StackedEngine):
         super().__init__(population, sizes, workers)
         self._tables: dict[int, tuple[Array, Tensor]] = {}  # of the host and the device, by id
         self.threads = ThreadPoolExecutor(available_cores(), "draws")
-        run_bytes = self.slots if sizes.varies else 1
-        memory = device_memory()
-        if memory and run_bytes * sizes.train * sizes.row_bytes > memory * _RESIDENT_SHARE:
+        # Of each sample a run has the offset, the noise and their sum, in float32.
+        run_bytes = 3 * 4 * population.architecture.network.latent_dim
+        row_bytes = self.slots * run_bytes + (self.slots if sizes.varies else 1) * sizes.row_bytes
+        memory, samples = device_memory(), sizes.train + sizes.validation
+        if memory and samples * row_bytes > memory * _RESIDENT_SHARE:
             size = population.batch_size
-            rows = int(memory * _PIECE_SHARE) // (self.slots * sizes.row_bytes)
+            rows = int(memory * _PIECE_SHARE) // (self.slots * (sizes.row_bytes + run_bytes))
             self.piece_rows = max(1, rows // size) * size
 
     def largest_stack(self) -> int:
         """Runs per stack: a power of two, from as many as fill the device down to 1."""
         share = max(1, _STACKED_PARAMETERS // max(1, self.population.model.count_params()))
-        return int(min(_LARGEST_STACK[jax.default_backend()], 2 ** (share.bit_length() - 1)))
+        most = _LARGEST_ON_CPU if jax.default_backend() == "cpu" else _LARGEST_STACK
+        return int(min(most, 2 ** (share.bit_length() - 1)))
+
+    def make_room(self, error: Exception) -> bool:
+        """Halve what is sent to the device at a time, where its memory ran out."""
+        of_jax = isinstance(error, jax.errors.JaxRuntimeError) and _OUT_OF_MEMORY in str(error)
+        if not (of_jax or isinstance(error, _TooLarge)):
+            return False
+        size, before = self.population.batch_size, self.piece_rows or self.sizes.train
+        if before <= size:
+            raise _TooLarge from error
+        self.piece_rows = max(1, before // 2 // size) * size
+        self._tables, self._shared = {}, None
+        _note("samples and offsets", self.piece_rows)
+        return True
 
     def map(self, function: Callable[..., Any], *values: Iterable[Any]) -> Iterable[Any]:
         """:func:`map`, by as many threads as there are cores."""
@@ -189,6 +210,11 @@ def _offset(
 
 _added = jax.jit(_offset)
 _stacked = jax.jit(lambda arrays: jnp.stack(arrays))
+
+
+def _note(what: str, at_once: int) -> None:
+    line = f"note: {what} do not fit the device's memory: {at_once} at once are tried"
+    print(line, file=sys.stderr, flush=True)
 
 
 def device_memory() -> int | None:

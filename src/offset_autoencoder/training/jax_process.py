@@ -18,6 +18,7 @@ from typing import Any
 
 from offset_autoencoder.config.registries import ENGINES
 from offset_autoencoder.errors import INTERRUPTED, InputError, run_command
+from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.runs.spec import RunSpec
 from offset_autoencoder.user_code import BACKEND
 
@@ -26,15 +27,19 @@ _PROBE = "import jax; print(jax.default_backend())"
 _PROBE_SECONDS = 120
 
 
-def trains_on_jax(spec: RunSpec, *, or_on_a_gpu: bool = True) -> bool:
-    """True if a run names an engine on JAX, or leaves the choice and JAX finds a GPU.
+def engine_in_id(engine: str, architecture: Architecture, *, or_on_a_gpu: bool) -> str:
+    """The engine that a run's id names: for ``auto``, ``jax`` where JAX finds a GPU.
 
-    With ``or_on_a_gpu`` False only where it names one. Networks of users' own functions are left to
-    TensorFlow where they do not name the engine.
+    With ``or_on_a_gpu`` False it stays ``auto``, and so it does for networks of users' own
+    functions: those are left to TensorFlow where they do not name the engine.
     """
-    if spec.train.engine != "auto":
-        return ENGINES[spec.train.engine].backend == _JAX
-    return or_on_a_gpu and not spec.architecture.system_record.is_users and finds_gpu()
+    is_open = engine == "auto" and or_on_a_gpu and not architecture.system_record.is_users
+    return _JAX if is_open and finds_gpu() else engine
+
+
+def trains_on_jax(spec: RunSpec) -> bool:
+    """True if the engine in a run's id is one on JAX."""
+    return spec.train.engine != "auto" and ENGINES[spec.train.engine].backend == _JAX
 
 
 @functools.cache

@@ -6,6 +6,7 @@ these, or for ``train.memory_limit``, is in a file of each node's cache, by dige
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import time
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.io.arrays import rows_per_chunk
-from offset_autoencoder.io.files import A_DAY, npy_writer, open_npy, sha256_of_array
+from offset_autoencoder.io.files import A_DAY, npy_writer, open_checked, open_npy, sha256_of_array
 from offset_autoencoder.paths import user_cache
 from offset_autoencoder.runs.spec import IdentifiedRun
 from offset_autoencoder.training.state import TrainingData
@@ -140,15 +141,17 @@ def _open_array(mailbox: Any, array: SharedArray) -> Array:
     path.parent.mkdir(parents=True, exist_ok=True)
     samples, width = array.shape
     with FileLock(f"{path}.lock"):
-        if not path.exists():
-            _remove_unused(path.parent)
-            with npy_writer(path, (samples, width)) as writer:
-                for index in range(-(-samples // rows_per_chunk(width))):
-                    (ref,) = ray.get(mailbox.chunk.remote(array.digest, index))
-                    writer.append(ray.get(ref))
-                if writer.digest != array.digest:
-                    raise InputError(str(path), "is not what was sent", "run the command again")
-        os.utime(path)
+        with contextlib.suppress(InputError):  # there is none, or it is damaged
+            opened = open_checked(path, array.digest, "")
+            os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))  # it is used
+            return opened
+        _remove_unused(path.parent)
+        with npy_writer(path, (samples, width)) as writer:
+            for index in range(-(-samples // rows_per_chunk(width))):
+                (ref,) = ray.get(mailbox.chunk.remote(array.digest, index))
+                writer.append(ray.get(ref))
+            if writer.digest != array.digest:
+                raise InputError(str(path), "is not what was sent", "run the command again")
         return open_npy(path)
 
 
@@ -159,5 +162,5 @@ def cache_folder() -> Path:
 
 def _remove_unused(folder: Path) -> None:
     for path in folder.glob("*.npy"):
-        if time.time() - path.stat().st_mtime > _A_WEEK:
+        if time.time() - path.stat().st_atime > _A_WEEK:
             path.unlink(missing_ok=True)

@@ -7,13 +7,8 @@ writes down what their tasks send to an actor on its node (:class:`.ray_worker.M
 from __future__ import annotations
 
 import contextlib
-import importlib.util
-import ipaddress
-import logging
 import os
-import secrets
 import signal
-import socket
 import sys
 import time
 from collections import deque
@@ -21,11 +16,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from offset_autoencoder.cores import available_cores
-from offset_autoencoder.errors import InputError, InputErrors, message_of, native_messages_held
-from offset_autoencoder.paths import CUSTOM
+from offset_autoencoder.errors import InputError, InputErrors, message_of
 from offset_autoencoder.runs.files import CHECKPOINTS, Checkpoints, write_files
 from offset_autoencoder.runs.spec import IdentifiedRun
+from offset_autoencoder.training.ray_connection import README, connected, refuse_if_open
 from offset_autoencoder.training.state import Report, RunProgress, SampleSizes, TrainingData
 
 SHARE_SECONDS = 10.0
@@ -35,11 +29,6 @@ _WAITING_SHARES = 2  # tasks beyond the number of cores, so that none waits for 
 _RETRIES = 30  # of a task whose worker or node goes away
 _POLL_SECONDS = 0.1
 _REFRESH_SECONDS = 1.0
-_CONNECT_SECONDS = 10.0
-_SETTINGS_FRAME = b"\4"
-
-_ADDRESS = "RAY_ADDRESS"
-_README = "see examples/ray/README.md"
 
 
 def train_runs(
@@ -69,70 +58,6 @@ def train_runs(
         if is_interrupted():
             raise KeyboardInterrupt
         driver.raise_failures()
-
-
-@contextlib.contextmanager
-def connected() -> Iterator[Any]:
-    """Ray, connected to its cluster while the block runs.
-
-    Raises:
-        InputError: see :func:`train_runs`.
-    """
-    address = os.environ.get(_ADDRESS, "").strip()
-    is_local = address in ("", "local")
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else Ray warns of its change
-    if is_local:  # its ports are open to whoever has the token: nobody else
-        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    else:
-        _check_address(address)
-    try:
-        import ray
-    except ImportError:
-        mend = 'in a clone of the project: pip install ".[ray]"'
-        raise InputError("params.yaml: executor", "ray is not installed", mend) from None
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if is_local:
-        options |= {"address": "local", "num_cpus": available_cores(), "include_dashboard": False}
-    else:
-        custom = importlib.util.find_spec(CUSTOM.name)
-        sources = [
-            Path(__file__).parents[1],
-            *((custom and custom.submodule_search_locations) or ()),
-        ]
-        modules = [str(folder) for folder in sources]
-        options |= {"address": address, "runtime_env": {"py_modules": modules}}
-    try:
-        with native_messages_held(shows_after_failure=False):  # what matters is raised, too
-            ray.init(**options)
-    except Exception as error:  # ConnectionError, RuntimeError, AuthenticationError, of gRPC, ...
-        what = f"no connection to the cluster: {message_of(error)[:200]}"
-        mend = f"is it running, with the token that this has? ray status says so; {_README}"
-        raise InputError(_ADDRESS if not is_local else "ray", what, mend) from error
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
-
-
-def _check_address(address: str) -> None:
-    if address == "auto":
-        return
-    host, _, port = address.rpartition(":")
-    if "://" in address or not port.isdecimal():
-        what = f"is {address!r}, expected HOST:PORT of the cluster's head, or auto"
-        mend = "join the cluster on this machine: ray start --address=HOST:PORT"
-        raise InputError(_ADDRESS, what, mend)
-    try:
-        place = host.strip("[]"), int(port)
-        with socket.create_connection(place, _CONNECT_SECONDS) as connection:
-            # Ray's own attempts take minutes. What speaks HTTP/2 begins with its settings.
-            if "RAY_USE_TLS" not in os.environ and connection.recv(4)[3:] != _SETTINGS_FRAME:
-                raise OSError("what listens there is no Ray")
-    except (OSError, OverflowError) as error:
-        mend = f"start it there: ray start --head; {_README}"
-        what = f"no cluster answers at {address}: {message_of(error)}"
-        raise InputError(_ADDRESS, what, mend) from None
 
 
 @contextlib.contextmanager
@@ -177,7 +102,7 @@ class _Driver:
         self.plan, self.progress = SharePlan(list(self.runs.values())), RunProgress(runs, report)
         self.checkpoints = Checkpoints(store / CHECKPOINTS)
         self.unfinished, self.failed = set(self.runs), dict[str, str]()
-        self.processors, self.tasks, self.shares = list[str](), dict[Any, int](), 0
+        self.processors, self.tasks, self.shares = dict[str, set[str]](), dict[Any, int](), 0
         self.cores, self._seen, self._warned = 0.0, -_REFRESH_SECONDS, False
         own = os.environ.get(ray_worker.INTRA_OP_THREADS)
         self.intra_op_threads = own or str(_tensorflow_threads())
@@ -187,8 +112,8 @@ class _Driver:
             ray.get_runtime_context().get_node_id(), soft=False
         )
         actor = ray.remote(num_cpus=0, scheduling_strategy=strategy)(ray_worker.Mailbox)
+        refuse_if_open(ray)
         self.mailbox = actor.remote()
-        self._check_closed()
         self._task = ray.remote(num_cpus=1, max_retries=_RETRIES)(ray_worker.train_share)
 
     def train(self, is_interrupted: Callable[[], bool]) -> None:
@@ -203,7 +128,10 @@ class _Driver:
                 is_stopping = True
                 self._stop()
             if not is_stopping:
-                self._submit()
+                try:
+                    self._submit()
+                except InputError as error:
+                    errors.append(error)
             time.sleep(_POLL_SECONDS)
             self._open_letters()
             if self.tasks:
@@ -267,13 +195,14 @@ class _Driver:
         self.unfinished.discard(run_id)
         self.progress.end(run_id)
 
-    def processor(self, host: str, fingerprint: str) -> None:
-        """Warn of a processor that rounds otherwise than the first one."""
-        if fingerprint not in self.processors:
-            self.processors.append(fingerprint)
-            if len(self.processors) > 1:
-                what = "rounds otherwise: its runs may differ from others in the last digits"
-                _warn(f"the processor of node {host} {what} (processor in spec.json says whose)")
+    def processor(self, host: str, engine: str, fingerprint: str) -> None:
+        """Warn of a processor that rounds otherwise than this machine's."""
+        if engine not in self.processors:
+            self.processors[engine] = {self.worker.processor_fingerprint(engine)}
+        if fingerprint not in self.processors[engine]:
+            self.processors[engine].add(fingerprint)
+            what = "rounds otherwise than this one: its runs may differ in the last digits"
+            _warn(f"the processor of node {host} {what} (processor in spec.json says whose)")
 
     def chunk(self, digest: str, index: int) -> None:
         """Send a chunk of an array that nodes keep in a file."""
@@ -286,6 +215,7 @@ class _Driver:
     def _submit(self) -> None:
         now = time.monotonic()
         if now - self._seen >= _REFRESH_SECONDS:  # nodes come and go
+            refuse_if_open(self.ray)
             self.cores, self._seen = self.ray.cluster_resources().get("CPU", 0.0), now
             if not self.cores and not self._warned:
                 _warn("the cluster has no cores: the training waits for a node that has")
@@ -317,22 +247,9 @@ class _Driver:
         except (errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError):
             return
         except errors.RayError as error:
-            raise InputError("ray", message_of(error)[:300], _README) from error
+            raise InputError("ray", message_of(error)[:300], README) from error
         if bad_input is not None:
             raise InputError(*bad_input)
-
-    def _check_closed(self) -> None:
-        """Refuse a cluster that anybody who reaches its ports can use.
-
-        Raises:
-            InputError: where it has no token, and a node that is not on loopback.
-        """
-        hosts = [node["NodeManagerAddress"] for node in self.ray.nodes() if node["Alive"]]
-        outer = [host for host in hosts if not ipaddress.ip_address(host).is_loopback]
-        if outer and self.ray.get(self.mailbox.auth_mode.remote()) != "token":
-            what = f"the cluster has no token: who reaches {outer[0]} can run code on its nodes"
-            mend = f"start it, and this, with RAY_AUTH_MODE=token and a token; {_README}"
-            raise InputError(_ADDRESS, what, mend)
 
 
 def _tensorflow_threads() -> int:

@@ -30,6 +30,7 @@ from offset_autoencoder.runs.files import Checkpoints, State, TrainedRun, write_
 from offset_autoencoder.runs.spec import IdentifiedRun, RunSpec
 from offset_autoencoder.training.ray_arrays import SharedData, open_shared
 from offset_autoencoder.training.state import Job, SampleSizes, TrainingData
+from offset_autoencoder.user_code import digest_of_user_code
 
 Letter = tuple[str, tuple[Any, ...]]
 """A method of the driver and its arguments."""
@@ -67,14 +68,14 @@ class Beginning:
         runs: Ids that are still to be trained.
         suspects: Those of them that were in hand as a worker died: each is trained by itself.
         checkpoints: By id, where they stood.
-        processor: Fingerprint of the node's processor, where it is known.
+        processors: By engine, the fingerprint of the node's processor, where it is known.
         is_stopping: Whether the training is to end.
     """
 
     runs: list[str]
     suspects: list[str]
     checkpoints: dict[str, bytes]
-    processor: str | None
+    processors: dict[str, str]
     is_stopping: bool
 
 
@@ -99,7 +100,7 @@ class Mailbox:
         self._ended: set[str] = set()  # finished, or failed
         self._checkpoints: dict[str, bytes] = {}
         self._deaths: dict[str, list[str]] = {}  # by id, the nodes on which it was in hand
-        self._processors: dict[str, str] = {}
+        self._processors: dict[str, dict[str, str]] = {}  # by node and engine
         self._chunks: dict[tuple[str, int], asyncio.Future[Any]] = {}
         self._is_stopping = False
 
@@ -118,10 +119,6 @@ class Mailbox:
     async def give_chunk(self, digest: str, index: int, refs: list[Any]) -> None:
         """Answer :meth:`chunk`."""
         self._chunks.pop((digest, index)).set_result(refs)
-
-    async def auth_mode(self) -> str:
-        """Ray's way of authentication on this node."""
-        return os.environ.get("RAY_AUTH_MODE", "").lower()
 
     # What tasks call.
 
@@ -146,7 +143,7 @@ class Mailbox:
             runs=[*deaths],
             suspects=[run_id for run_id in deaths if self._deaths.get(run_id)],
             checkpoints={id: self._checkpoints[id] for id in deaths if id in self._checkpoints},
-            processor=self._processors.get(node),
+            processors={**self._processors.get(node, {})},
             is_stopping=self._is_stopping,
         )
 
@@ -174,10 +171,10 @@ class Mailbox:
         self._ended.add(run_id)
         self._tell("finish", run_id, files, seconds)
 
-    async def processor(self, node: str, host: str, fingerprint: str) -> None:
-        """Take the fingerprint of a node's processor."""
-        self._processors[node] = fingerprint
-        self._tell("processor", host, fingerprint)
+    async def processor(self, node: str, host: str, engine: str, fingerprint: str) -> None:
+        """Take the fingerprint of a node's processor under an engine."""
+        self._processors.setdefault(node, {})[engine] = fingerprint
+        self._tell("processor", host, engine, fingerprint)
 
     async def chunk(self, digest: str, index: int) -> list[Any]:
         """A chunk of the array of a digest, as a list of its reference."""
@@ -204,16 +201,12 @@ def train_share(share: Share, mailbox: Any) -> tuple[str, str, str | None] | Non
         # TensorFlow cuts sums by its threads: as many as the driver has give the driver's bytes.
         os.environ |= {INTRA_OP_THREADS: share.intra_op_threads, "CUDA_VISIBLE_DEVICES": ""}
         from offset_autoencoder.training import schedule
-        from offset_autoencoder.training.pool import train_population
 
         ids = [run.id for run in share.runs]
         beginning: Beginning = ray.get(mailbox.begin.remote(share.number, ids, node, host))
         if beginning.is_stopping or not beginning.runs:
             return None
-        if (processor := beginning.processor) is None:
-            processor = processor_fingerprint(train_population)
-            ray.get(mailbox.processor.remote(node, host, processor))
-        with _Outbox(share, beginning, mailbox, processor) as outbox:
+        with _Outbox(share, beginning, mailbox, node, host) as outbox:
             alone = {*beginning.suspects}
             together = [run for run in share.runs if run.id in {*beginning.runs} - alone]
             groups = [together] if together else []
@@ -221,6 +214,8 @@ def train_share(share: Share, mailbox: Any) -> tuple[str, str, str | None] | Non
             for runs in groups:
                 if not outbox.stop.is_set():
                     outbox.take_up([run.id for run in runs])
+                    for run in runs:
+                        check_function(run.spec.architecture, host)
                     outbox.train(schedule.hand_over_runs, runs)
     except InputError as error:
         place = "" if host in error.where else f" (on node {host})"
@@ -235,8 +230,11 @@ class _Outbox:
         stop: Set when the training is to end.
     """
 
-    def __init__(self, share: Share, beginning: Beginning, mailbox: Any, processor: str) -> None:
-        self.share, self.mailbox, self.processor = share, mailbox, processor
+    def __init__(
+        self, share: Share, beginning: Beginning, mailbox: Any, node: str, host: str
+    ) -> None:
+        self.share, self.mailbox, self.node, self.host = share, mailbox, node, host
+        self._processors = {**beginning.processors}
         self.stop, self._is_done = threading.Event(), threading.Event()
         self._epochs: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -286,11 +284,17 @@ class _Outbox:
 
     def _send_run(self, run: IdentifiedRun, trained: TrainedRun, names: list[str]) -> None:
         folder = self._folder / run.id
-        write_run(folder, run.spec, trained, names, self.processor)
+        write_run(folder, run.spec, trained, names, self._processor(str(trained.engine)))
         files = {path.name: path.read_bytes() for path in folder.iterdir()}
         seconds = float(trained.seconds.sum())
         ray.get(self.mailbox.finish.remote(self.share.number, run.id, files, seconds))
         shutil.rmtree(folder)
+
+    def _processor(self, engine: str) -> str:
+        if engine not in self._processors:
+            self._processors[engine] = found = processor_fingerprint(engine)
+            ray.get(self.mailbox.processor.remote(self.node, self.host, engine, found))
+        return self._processors[engine]
 
 
 @dataclass(frozen=True)
@@ -325,27 +329,44 @@ def check_versions(spec: RunSpec, host: str) -> None:
         raise InputError(f"node {host}", f"has {', '.join(differing)}", _INSTALL)
 
 
+def check_function(architecture: Architecture, host: str) -> None:
+    """Check that a user's function is that of the driver, where it is none of ``src/custom``, too.
+
+    Raises:
+        InputError: naming the node and the function.
+    """
+    if (name := architecture.function) is None:
+        return
+    if digest_of_user_code(f"models with function {name}", name) != architecture.function_sha256:
+        what, mend = f"has other code of {name}", "install on it what the training was started with"
+        raise InputError(f"node {host}", what, mend)
+
+
 _INSTALL = "install on it what requirements.lock says, as where the training was started"
 
 
 @functools.cache
-def processor_fingerprint(train_population: Callable[..., None]) -> str:
+def processor_fingerprint(engine: str) -> str:
     """Digest of a short training on random numbers: others mean that a processor rounds otherwise.
 
-    ``train_population`` is that of :mod:`.pool`.
+    The engine ``numba`` trains a dense network, the others a convolutional one.
     """
     from offset_autoencoder.training.engine import Population
+    from offset_autoencoder.training.pool import train_population
 
     generator, weights = np.random.default_rng(0), hashlib.sha256()
-    x = generator.random((300, 50), np.float32)
+    x = generator.random((300, 49), np.float32)
     offset = generator.standard_normal((300, 12), np.float32)
-    network = Network(latent_dim=12, hidden=[70])
+    kind = "dense" if engine == "numba" else "convolutional"
+    network = Network(kind=kind, latent_dim=12, hidden=[70], filters=[4, 8])
     job = Job("fingerprint", 0, offset, offset[:60], 0.1, 1e-2, epochs=3, patience=None)
 
     def add(job: Job, trained: TrainedRun) -> None:
         for array in trained.weights or ():
             weights.update(array.tobytes())
 
-    population = Population(Architecture(network=network, input_dim=50), 32, "adam")
+    shape = [7, 7] if kind == "convolutional" else None
+    architecture = Architecture(network=network, input_dim=49, image_shape=shape)
+    population = Population(architecture, 32, "adam", engine=engine)
     train_population(population, [job], x, x[:60], add, workers=1)
     return weights.hexdigest()

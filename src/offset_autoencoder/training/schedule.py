@@ -30,7 +30,7 @@ def group_into_populations(
     """Runs grouped by how they train, each id once, in the order of the first of each."""
     groups: dict[str, tuple[Population, list[IdentifiedRun]]] = {}
     for run in {run.id: run for run in runs}.values():
-        train = run.run.setting.train
+        train = run.spec.train  # where the setting leaves the engine open, the one in the id
         how = (train.batch_size, train.optimizer, train.memory_limit, train.engine)
         population = Population(run.spec.architecture, *how)
         groups.setdefault(population.key, (population, []))[1].append(run)
@@ -102,14 +102,16 @@ def open_jobs(runs: Sequence[IdentifiedRun], data: Callable[[int], TrainingData]
 
 
 class _OpenedData:
-    """Training data by seed, opened once for all runs that train at the same time."""
+    """Training data by seed, opened once for all runs that train at the same time or in turn."""
 
     def __init__(self, open_data: Callable[[int], TrainingData]) -> None:
         self._open, self._lock = open_data, threading.Lock()
         self._opened: WeakValueDictionary[int, TrainingData] = WeakValueDictionary()
+        self._last: TrainingData | None = None  # else one worker would open it for each run
 
     def __call__(self, seed: int) -> TrainingData:
         with self._lock:
             if (data := self._opened.get(seed)) is None:
                 self._opened[seed] = data = self._open(seed)
+            self._last = data
             return data

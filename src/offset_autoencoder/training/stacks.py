@@ -87,6 +87,10 @@ class StackedEngine(Engine):
             self._shared = tensor(np.asarray(data[0].x))
         return self._shared
 
+    def make_room(self, error: Exception) -> bool:
+        """Have less on the device after an error, to train an epoch again; False: it would fail."""
+        return False
+
     def map(self, function: Callable[..., Any], *values: Iterable[Any]) -> Iterable[Any]:
         """:func:`map`, possibly by several threads."""
         return map(function, *values)
@@ -137,6 +141,15 @@ class _StackedRuns(Slots):
         self.data[slot], self._samples = data, None
 
     def train_epoch(self, jobs: Sequence[Job], epochs: Sequence[int]) -> NDArray[np.float64]:
+        while True:
+            try:
+                return self._train_epoch(jobs, epochs)
+            except Exception as error:
+                if not self.engine.make_room(error):
+                    raise
+            self._samples, self._validation = None, ([], [])
+
+    def _train_epoch(self, jobs: Sequence[Job], epochs: Sequence[int]) -> NDArray[np.float64]:
         stack, losses, size = self.stack, list[Tensor](), self.engine.population.batch_size
         steps = steps_per_epoch(self.engine.sizes.train, size)
         rates = np.stack([*map(Job.learning_rates, jobs, epochs, [steps] * len(jobs))])
