@@ -267,10 +267,11 @@ LOCAL = """
 import psutil
 from offset_autoencoder.training import ray_connection
 with ray_connection.connected() as ray:
-    ray.get(ray.remote(int).remote())
+    ray.get(ray.remote(lambda: None).remote())
     processes = psutil.Process().children(recursive=True)
     sockets = [each for process in processes for each in process.net_connections("tcp")]
-    print({each.laddr.ip for each in sockets if each.status == psutil.CONN_LISTEN})
+    ips = {each.laddr.ip for each in sockets if each.status == psutil.CONN_LISTEN}
+    print({ip.removeprefix("::ffff:") for ip in ips})
     print(ray_connection._answers_anybody(ray.get_runtime_context().gcs_address))
 """
 

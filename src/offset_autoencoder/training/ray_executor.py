@@ -27,7 +27,8 @@ SHARE_SECONDS = 10.0
 _LEAST_SECONDS = 2.5  # of the last shares, which are smaller so that all cores end together
 _WAITING_SHARES = 2  # tasks beyond the number of cores, so that none waits for the driver
 _RETRIES = 30  # of a task whose worker or node goes away
-_POLL_SECONDS = 0.1
+# Each look at the letters takes a core milliseconds; a node that waits for data has it sooner.
+_POLL_SECONDS = {False: 0.5, True: 0.02}
 _REFRESH_SECONDS = 1.0
 
 
@@ -122,7 +123,8 @@ class _Driver:
         Raises:
             Exception: the first that a task raised, once the others have stopped.
         """
-        is_stopping, errors = False, list[Exception]()
+        is_stopping = is_waited_for = False
+        errors = list[Exception]()
         while self.tasks or (self.plan.waiting and not is_stopping):
             if (is_interrupted() or errors) and not is_stopping:
                 is_stopping = True
@@ -132,15 +134,17 @@ class _Driver:
                     self._submit()
                 except InputError as error:
                     errors.append(error)
-            time.sleep(_POLL_SECONDS)
-            self._open_letters()
             if self.tasks:
-                ended, _ = self.ray.wait([*self.tasks], num_returns=len(self.tasks), timeout=0)
-                for task in ended:
-                    try:
-                        self._end(task)
-                    except Exception as error:
-                        errors.append(error)
+                ended, _ = self.ray.wait([*self.tasks], timeout=_POLL_SECONDS[is_waited_for])
+            else:
+                ended = []
+                time.sleep(_POLL_SECONDS[False])
+            is_waited_for = self._open_letters()
+            for task in ended:
+                try:
+                    self._end(task)
+                except Exception as error:
+                    errors.append(error)
         self._open_letters()
         if errors:
             raise errors[0]
@@ -208,9 +212,12 @@ class _Driver:
         """Send a chunk of an array that nodes keep in a file."""
         self.mailbox.give_chunk.remote(digest, index, [self.arrays.chunk(digest, index)])
 
-    def _open_letters(self) -> None:
-        for method, arguments in self.ray.get(self.mailbox.take.remote()):
+    def _open_letters(self) -> bool:
+        """Do what the letters ask; True where a task waits for it."""
+        letters = self.ray.get(self.mailbox.take.remote())
+        for method, arguments in letters:
             getattr(self, method)(*arguments)
+        return any(method == "chunk" for method, _ in letters)
 
     def _submit(self) -> None:
         now = time.monotonic()
