@@ -72,7 +72,7 @@ def train(project: Path, executor: str) -> tuple[Spent, str]:
 
 def seconds_of_empty_shares(shares: int) -> tuple[float, float]:
     """Seconds to connect to a local cluster, and to run so many tasks of nothing in it."""
-    from offset_autoencoder.training.ray_executor import connected
+    from offset_autoencoder.training.ray_connection import connected
 
     started = time.perf_counter()
     with connected() as ray:
