@@ -10,12 +10,13 @@ import pytest
 from tests.users_module import users_module
 
 from offset_autoencoder.config import SPLITS, Params, Run, SplitName
-from offset_autoencoder.evaluation import interventions, run_evaluation
+from offset_autoencoder.evaluation import interventions, opening
 from offset_autoencoder.evaluation.controls import NOISE, NOTHING
 from offset_autoencoder.evaluation.encoder_adaptation import donor_shift
 from offset_autoencoder.evaluation.interventions import EXCHANGES, MEAN, OMITTED, OWN, draw
 from offset_autoencoder.evaluation.metrics import Domain
-from offset_autoencoder.evaluation.run_evaluation import EvaluationSamples, evaluate_runs
+from offset_autoencoder.evaluation.opening import EvaluationSamples
+from offset_autoencoder.evaluation.run_evaluation import evaluate_runs
 from offset_autoencoder.evaluation.sample_errors import TestedSamples
 from offset_autoencoder.models import dense
 from offset_autoencoder.models.autoencoder import build_model
@@ -111,8 +112,8 @@ def test_an_offset_is_the_scaled_table_and_zeros_without_one(
     stored = np.arange(12, dtype=np.float32).reshape(4, 3)
     stored.flags.writeable = False
     table = SimpleNamespace(split=lambda _: stored)
-    monkeypatch.setattr(run_evaluation, "load_table", lambda *_, **__: table)
-    offsets = run_evaluation.run_offsets(Path(), {"train": 9, "validation": 5, "test": 4})
+    monkeypatch.setattr(opening, "load_table", lambda *_, **__: table)
+    offsets = opening.run_offsets(Path(), {"train": 9, "validation": 5, "test": 4})
     scaled = offsets(frozen, 0.1, "test", slice(0, 9))
     zeros = offsets(second, 1.0, "validation", slice(0, 9))
     assert scaled.dtype == zeros.dtype == np.float32

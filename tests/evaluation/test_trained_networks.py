@@ -10,8 +10,9 @@ from sklearn.datasets import load_digits
 
 from offset_autoencoder.config import SPLITS, Params, Run, SplitName
 from offset_autoencoder.evaluation.metrics import Domain
+from offset_autoencoder.evaluation.opening import EvaluationSamples
 from offset_autoencoder.evaluation.results import experiment_results
-from offset_autoencoder.evaluation.run_evaluation import EvaluationSamples, evaluate_runs
+from offset_autoencoder.evaluation.run_evaluation import evaluate_runs
 from offset_autoencoder.evaluation.sample_errors import TestedSamples
 from offset_autoencoder.evaluation.summary import RunRow
 from offset_autoencoder.models.resolve import resolve_architecture

@@ -270,27 +270,33 @@ def test_what_killed_processes_left_is_swept(tmp_path: Path, write: Write) -> No
     store, checkpoints = tmp_path / "store", tmp_path / "store" / ".checkpoints"
     run = write()
     checkpoints.mkdir()
-    old, young, half, other, spent = (
+    evaluations = store / ".evaluations"
+    evaluations.mkdir()
+    old, young, half, other, spent, gone, of_run = (
         store / ".run-old",
         store / ".run-young",
         checkpoints / ".x.npz.abc.tmp",
         checkpoints / "other.npz",
         checkpoints / f"{run.name}.npz",
+        evaluations / "gone.npz",
+        evaluations / f"{run.name}.npz",
     )
     for folder in (old, young):
         folder.mkdir()
-    for file in (half, other, spent):
+    for file in (half, other, spent, gone, of_run):
         file.write_bytes(b"")
     two_days_ago = time.time() - 2 * 86_400
     for path in (old, half, other):
         os.utime(path, (two_days_ago, two_days_ago))
     clean(store)
-    assert [path.exists() for path in (old, young, half, other, spent)] == [
+    assert [path.exists() for path in (old, young, half, other, spent, gone, of_run)] == [
         False,
         True,
         False,
         True,
         False,
+        False,
+        True,
     ]
     assert is_valid(run)
     clean(tmp_path / "none")

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import json
+import pickle
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,7 +21,7 @@ from offset_autoencoder.config import SPLITS
 from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.data.prepared import PreparedSplit
 from offset_autoencoder.errors import InputError
-from offset_autoencoder.evaluation import metrics
+from offset_autoencoder.evaluation import metrics, run_evaluation
 from offset_autoencoder.evaluation.examples import Reconstructions, codes, reconstructions
 from offset_autoencoder.reporting.wording import full_label
 from offset_autoencoder.runs.load import load_finished_run, open_model
@@ -414,6 +415,81 @@ def test_a_metric_of_images_is_given_their_shape(
     finished = [row for row in table("reports/runs.csv") if row["status"] == "finished"]
     assert finished
     assert all(0 <= float(row["corner"]) < 1 for row in finished if row["model"] != "linear")
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Of each run that evaluations open from now on, whether all of it is measured."""
+    opened: list[bool] = []
+    evaluate_open_run = run_evaluation.evaluate_open_run
+
+    def noting(samples: Any, section: Any, run: Any, kept: Any = None) -> Any:
+        opened.append(kept is None)
+        return evaluate_open_run(samples, section, run, kept)
+
+    monkeypatch.setattr(run_evaluation, "evaluate_open_run", noting)
+    return opened
+
+
+def contents_without_kept(experiment: Experiment) -> dict[str, bytes]:
+    """The reports of an evaluation that finds none kept."""
+    shutil.rmtree(".runs/.evaluations")
+    experiment.evaluate()
+    contents: dict[str, bytes] = experiment.contents("reports")
+    return contents
+
+
+def test_what_was_measured_is_not_measured_again(
+    project: Path, experiment: Experiment, opened: list[bool]
+) -> None:
+    before = experiment.contents("reports")
+    experiment.evaluate()
+    assert opened == []
+    assert experiment.contents("reports") == before
+    margin = {"baselines": ["none"], "margin": 0.2}
+    experiment.write(models=MODELS, evaluate=margin)  # measures no run
+    experiment.evaluate()
+    assert opened == []
+    experiment.write(models=MODELS, evaluate={**margin, "draws": 2})
+    experiment.evaluate()
+    assert opened
+    assert all(opened)
+
+
+def test_of_a_model_that_is_added_renamed_or_removed_only_what_is_new_is_measured(
+    project: Path, experiment: Experiment, opened: list[bool]
+) -> None:
+    seeds = len({row["seed"] for row in table("models/index.csv")})
+    added = {**MODELS, "added": {"offset": "frozen", "rms": 0.2}}
+    renamed = {("new_name" if name == "both" else name): keys for name, keys in added.items()}
+    without = {name: keys for name, keys in renamed.items() if name != "none"}
+    # Of the two controls of an offset that is added, what its vectors do to them is new.
+    for models, whole, parts in [(added, seeds, 2 * seeds), (renamed, 0, 0), (without, 0, 0)]:
+        opened.clear()
+        experiment.write(models=models, evaluate={"baselines": [next(iter(models))]})
+        experiment.train()
+        experiment.evaluate()
+        assert (opened.count(True), opened.count(False)) == (whole, parts), list(models)
+        found = experiment.contents("reports")
+        assert found == contents_without_kept(experiment)
+
+
+def test_kept_evaluations_that_are_damaged_or_cannot_be_written_are_measured_again(
+    project: Path, experiment: Experiment, opened: list[bool]
+) -> None:
+    before, (first, second, *_) = (
+        experiment.contents("reports"),
+        sorted(Path(".runs/.evaluations").iterdir()),
+    )
+    first.write_bytes(first.read_bytes()[:-100])
+    second.write_bytes(pickle.dumps({}))
+    experiment.evaluate()
+    assert opened == [True, True]
+    assert experiment.contents("reports") == before
+    shutil.rmtree(".runs/.evaluations")
+    Path(".runs/.evaluations").write_text("no folder")
+    experiment.evaluate()
+    assert experiment.contents("reports") == before
 
 
 def test_all_diverged_is_still_reported(project: Path, experiment: Experiment) -> None:

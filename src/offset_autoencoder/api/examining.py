@@ -22,10 +22,9 @@ from offset_autoencoder.api.taking_apart import take_apart
 from offset_autoencoder.config import SPLITS, Params, Run, parse_params
 from offset_autoencoder.errors import InputError, known_arguments
 from offset_autoencoder.evaluation.metrics import Domain
+from offset_autoencoder.evaluation.opening import EvaluationSamples, OpenRun
 from offset_autoencoder.evaluation.results import experiment_results
 from offset_autoencoder.evaluation.run_evaluation import (
-    EvaluationSamples,
-    OpenRun,
     RunEvaluation,
     evaluate_open_run,
 )
@@ -242,7 +241,7 @@ def _evaluate(
         for split in SPLITS
     }
     finished = FinishedRun(architecture, run.seed, {}, 0.0)
-    opened = OpenRun(run.seed, finished, network, offsets, encoded, None, {}, {})
+    opened = OpenRun(run.seed, finished, network, offsets, encoded, None, {})
     evaluation = evaluate_open_run(of_split, params.evaluate, opened)
     if not samples.trained_on:
         exchanges = evaluation.exchanges

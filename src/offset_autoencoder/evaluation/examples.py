@@ -13,7 +13,7 @@ from offset_autoencoder.config import Run
 from offset_autoencoder.data.prepared import PreparedData, Schema
 from offset_autoencoder.evaluation.interventions import some_rows
 from offset_autoencoder.evaluation.metrics import Array
-from offset_autoencoder.evaluation.run_evaluation import Offsets
+from offset_autoencoder.evaluation.opening import Offsets
 from offset_autoencoder.models.inference import Encoded, RunInference
 from offset_autoencoder.runs.load import FinishedRun, open_runs
 

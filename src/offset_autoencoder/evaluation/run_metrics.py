@@ -22,13 +22,17 @@ def domain_of(run: FinishedRun, samples: Domain) -> Domain:
     return domain if METRICS[domain.error].applies(domain) else replace(domain, error="mse")
 
 
+def compared_metric(domain: Domain, evaluate: Evaluate) -> str:
+    """The metric that is compared: that of ``evaluate``, or mse where it does not apply."""
+    return evaluate.metric if METRICS[evaluate.metric].applies(domain) else "mse"
+
+
 @dataclass(frozen=True)
 class TestMetrics:
     """Metrics of a run's test split.
 
     Attributes:
         columns: Of ``runs.csv``: ``mse``, ``mse_as_trained``, ``mse_clean``, and so on.
-        compared: The metric that is compared: that of ``evaluate``, or mse where it does not apply.
         errors: Of each test sample (n,), in the metric that is the error of a sample.
         compared_errors: The same in the metric that is compared; None where that is no mean.
     """
@@ -36,7 +40,6 @@ class TestMetrics:
     __test__ = False  # pytest takes the name for a test's
 
     columns: dict[str, float]
-    compared: str
     errors: Array
     compared_errors: Array | None
 
@@ -50,7 +53,7 @@ def run_metrics(
     for every run of a seed; of a variational autoencoder a code drawn from its posterior. Clean:
     neither.
     """
-    compared = evaluate.metric if METRICS[evaluate.metric].applies(domain) else "mse"
+    compared = compared_metric(domain, evaluate)
     kept = [name for name in {domain.error, compared} if METRICS[name].per_sample]
     noisy = as_trained(run, evaluate.seed)
     changes = {"": as_deployed, "_as_trained": noisy or as_deployed, "_clean": _without_offset}
@@ -62,7 +65,7 @@ def run_metrics(
         for name in values[""]
         for condition in CONDITIONS
     }
-    return TestMetrics(columns, compared, errors[domain.error], errors.get(compared))
+    return TestMetrics(columns, errors[domain.error], errors.get(compared))
 
 
 def as_deployed(encoded: Encoded) -> tuple[Array | None, Array]:

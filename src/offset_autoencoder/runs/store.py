@@ -32,6 +32,8 @@ from offset_autoencoder.runs.files import (
 from offset_autoencoder.runs.spec import IdentifiedRun
 
 INDEX = "index.csv"
+EVALUATIONS = ".evaluations"
+"""Folder of the run store that holds what was measured of its runs."""
 # Those of index.csv that are no swept key.
 _COLUMNS = ("model", "setting", "seed", "id", "status")
 
@@ -109,18 +111,25 @@ def pull_runs(store: Path, wanted: Container[str]) -> None:
 
 
 def clean(store: Path) -> None:
-    """Remove what killed processes left: half-written runs, and checkpoints that serve no run.
+    """Remove what serves no run: half-written files, checkpoints of runs, evaluations of none.
 
-    What is younger than a day may be another process's, at work.
+    What is half written and younger than a day may be another process's, at work.
     """
-    checkpoints = store / CHECKPOINTS
-    half_written = [*store.glob(f"{TEMPORARY}*"), *checkpoints.glob(".*.tmp")]
+    checkpoints, evaluations = store / CHECKPOINTS, store / EVALUATIONS
+    half_written = [
+        *store.glob(f"{TEMPORARY}*"),
+        *checkpoints.glob(".*.tmp"),
+        *evaluations.glob(".*.tmp"),
+    ]
     for path in half_written:
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime > A_DAY:
                 _remove(path)
-    for path in checkpoints.glob("*.npz"):
-        if (store / path.stem).is_dir():
+    for path, is_of_run in [
+        *((path, False) for path in checkpoints.glob("*.npz")),
+        *((path, True) for path in evaluations.glob("*.npz")),
+    ]:
+        if (store / path.stem).is_dir() != is_of_run:
             path.unlink(missing_ok=True)
 
 

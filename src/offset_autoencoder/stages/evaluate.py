@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,8 @@ from offset_autoencoder.config.schema import Evaluate
 from offset_autoencoder.data.prepared import PreparedData, Schema
 from offset_autoencoder.data.varying import PreparedSplits, load_splits
 from offset_autoencoder.errors import InputError, run_command
-from offset_autoencoder.evaluation import examples, run_evaluation
+from offset_autoencoder.evaluation import examples, opening, run_evaluation
+from offset_autoencoder.evaluation.kept_evaluations import KeptEvaluations
 from offset_autoencoder.evaluation.metrics import Domain, check_metrics, sample_metric
 from offset_autoencoder.evaluation.results import (
     ExperimentResults,
@@ -26,6 +29,8 @@ from offset_autoencoder.evaluation.run_evaluation import RunEvaluation
 from offset_autoencoder.evaluation.sample_errors import ErrorStore, TestedSamples
 from offset_autoencoder.evaluation.statistics import ONE_SPLIT, Design
 from offset_autoencoder.evaluation.summary import RunRow
+from offset_autoencoder.io.files import sha256_of_json
+from offset_autoencoder.offsets.table import load_table
 from offset_autoencoder.paths import HERE, MODELS, OFFSETS, Project
 from offset_autoencoder.reporting.page import read_provenance, write_page
 from offset_autoencoder.reporting.reports import write_reports
@@ -79,7 +84,7 @@ def evaluate(
     pairs = list(zip(index, params.runs, strict=True))
     finished = [(row.id, run) for row, run in pairs if row.status == "finished"]
     trained = {run_id: (run, load_finished_run(models, run_id)) for run_id, run in finished}
-    evaluations = evaluate_all(params, splits, trained, project.offsets)
+    evaluations = evaluate_all(params, splits, trained, project)
     # Other seeds may have trained on the first one's test samples.
     seed = params.seeds[0]
     data = splits.of(seed)
@@ -140,9 +145,12 @@ def evaluate_all(
     params: Params,
     splits: PreparedSplits,
     trained: Mapping[str, tuple[Run, FinishedRun]],
-    folder: Path = OFFSETS,
+    project: Project = HERE,
 ) -> dict[str, RunEvaluation]:
-    """The evaluation of every finished run on the samples of its own split, by id."""
+    """The evaluation of every finished run on the samples of its own split, by id.
+
+    What the run store keeps of it is not measured again.
+    """
     by_split: dict[int | None, dict[str, tuple[Run, FinishedRun]]] = {}
     for run_id, (run, finished) in trained.items():
         by_split.setdefault(splits.key(run.seed), {})[run_id] = run, finished
@@ -152,20 +160,51 @@ def evaluate_all(
         for key, runs in by_split.items():
             data = splits.of(next(iter(runs.values()))[0].seed)
             samples = samples_of(data, splits, params.evaluate)
-            offsets = offsets_of(data, key, folder)
-            evaluated = run_evaluation.evaluate_runs(runs, offsets, samples, params.evaluate)
+            offsets = offsets_of(data, key, project.offsets)
+            keeper = keeper_of(data.schema, splits, params.evaluate, runs, project)
+            kept = {run_id: keeper.read(run_id, samples.tested) for run_id in runs}
+            known = {run_id: one for run_id, one in kept.items() if one is not None}
+            evaluated = run_evaluation.evaluate_runs(runs, offsets, samples, params.evaluate, known)
             for run_id, evaluation in evaluated:
                 if evaluation.errors is not None:
                     errors.add(run_id, evaluation.errors)
                 evaluations[run_id] = replace(evaluation, errors=None)
-                report(float(len(evaluations)), len(evaluations))
+                if not evaluation.is_part_of(kept[run_id]):
+                    keeper.write(run_id, evaluation)
+                    report(float(len(evaluations)), len(evaluations))
     stored = errors.all()
     return {name: replace(one, errors=stored.get(name)) for name, one in evaluations.items()}
 
 
+def keeper_of(
+    schema: Schema,
+    splits: PreparedSplits,
+    evaluate: Evaluate,
+    runs: Mapping[str, tuple[Run, FinishedRun]],
+    project: Project,
+) -> KeptEvaluations:
+    """The kept evaluations of the runs of one split."""
+
+    @functools.cache
+    def table(name: str | None, latent_dim: int, seed: int) -> dict[str, str] | None:
+        key = splits.key(seed)
+        return None if name is None else load_table(project.offsets, name, latent_dim, key).digests
+
+    def digest(run_id: str, run: Run) -> str:
+        weights = read_saved_run(runs_folder(project.models) / run_id).digests
+        network = run.setting.network
+        return sha256_of_json(
+            [run_id, dict(weights), table(run.setting.spec.offset, network.latent_dim, run.seed)]
+        )
+
+    digests = {run_id: digest(run_id, run) for run_id, (run, _) in runs.items()}
+    data = [dataclasses.asdict(schema), splits.value_range]
+    return KeptEvaluations(project.runs, evaluate, data, digests)
+
+
 def samples_of(
     data: PreparedData, splits: PreparedSplits, evaluate: Evaluate
-) -> run_evaluation.EvaluationSamples:
+) -> opening.EvaluationSamples:
     """The samples of one split; their domain is that of all, so that all have the same metrics."""
     classes, of_test = data.schema.classes, data.test.y
     is_anomaly = anomalies_of(data, evaluate)
@@ -183,7 +222,7 @@ def samples_of(
     if splits.value_range is not None:
         low, high = splits.value_range
         domain = replace(domain, in_unit_interval=low >= 0 and high <= 1)
-    return run_evaluation.EvaluationSamples(
+    return opening.EvaluationSamples(
         x={name: part.x for name, part in parts.items()},
         y=y if y and is_anomaly is None else None,  # no probe has seen the labels of anomalies
         domain=domain,
@@ -193,10 +232,10 @@ def samples_of(
 
 def offsets_of(
     data: PreparedData, seed: int | None = None, folder: Path = OFFSETS
-) -> run_evaluation.Offsets:
+) -> opening.Offsets:
     """The offsets of the samples of a split: of a seed beside the first, or (None) of that."""
     samples = {name: len(data.split(name).x) for name in SPLITS}
-    return run_evaluation.run_offsets(folder, samples, seed)
+    return opening.run_offsets(folder, samples, seed)
 
 
 def check_index(index: Sequence[IndexedRun], runs: Sequence[Run]) -> None:
