@@ -39,7 +39,7 @@ _COMPARES = {"baselines", "own_baselines", "select", "confidence", "margin", "po
 
 @functools.cache
 def _code_digest() -> str:
-    """SHA-256 of the files that measure: whole packages, since a file too many costs one evaluation."""
+    """SHA-256 of the packages that measure: a file too many costs no more than one evaluation."""
     digest = hashlib.sha256()
     for path in sorted(path for name in _MEASURES for path in (_PACKAGE / name).rglob("*.py")):
         digest.update(f"{path.relative_to(_PACKAGE).as_posix()}\n".encode() + path.read_bytes())
