@@ -17,7 +17,12 @@ from offset_autoencoder.runs.files import (
 from offset_autoencoder.runs.spec import IdentifiedRun
 from offset_autoencoder.training import schedule
 from offset_autoencoder.training.pool import PopulationJobs
-from offset_autoencoder.training.schedule import group_into_populations, open_jobs, train_runs
+from offset_autoencoder.training.schedule import (
+    RunProgress,
+    group_into_populations,
+    open_jobs,
+    train_runs,
+)
 from offset_autoencoder.training.state import Job, SampleSizes, TrainingData
 
 MakeRuns = Callable[..., list[IdentifiedRun]]
@@ -250,3 +255,44 @@ def test_runs_that_are_cut_off_keep_those_that_had_ended(
     kept = list(tmp_path.iterdir())
     assert len(kept) == 3
     assert all(is_valid(folder) for folder in kept)
+
+
+class Clock:
+    """Seconds that pass when they are told to."""
+
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_progress_tells_epochs_per_second_and_the_loss_of_the_newest_run(
+    make_runs: MakeRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, told = Clock(), list[tuple[float, int, str]]()
+    monkeypatch.setattr(schedule, "time", clock)
+    first, second = make_runs(seeds=2, models={"m": {"offset": "frozen"}})
+    most = first.run.setting.train.epochs
+    progress = RunProgress(
+        [first, second], lambda epochs, runs, note: told.append((epochs, runs, note()))
+    )
+    clock.now += 2
+    progress.count({first.id: 1, second.id: 1})
+    assert told[-1] == (2, 0, "1 epochs/s")
+    progress.end(first.id, 0.12345)
+    assert told[-1] == (most + 1, 1, "1 epochs/s, loss 0.123")
+    clock.now += 2
+    progress.count({second.id: 198})  # most of them again, after a fault
+    assert told[-1] == (2 * most, 1, "50 epochs/s, loss 0.123")
+    progress.end(second.id)  # diverged
+    assert told[-1] == (2 * most, 2, "50 epochs/s")
+
+
+def test_the_loss_that_is_told_is_that_of_the_weights(make_runs: MakeRuns, tmp_path: Path) -> None:
+    runs = make_runs(seeds=1, models={"m": {"offset": "frozen"}})
+    notes: list[str] = []
+    train_runs(runs, lambda _: DATA, SIZES, tmp_path, lambda *done: notes.append(done[2]()))
+    saved = read_saved_run(tmp_path / runs[0].id)
+    assert saved.best_epoch is not None
+    loss = read_history(tmp_path / runs[0].id)["val_loss"][saved.best_epoch - 1]
+    assert notes[-1].endswith(f", loss {loss:.3g}")

@@ -24,7 +24,8 @@ _WIDTH_OF_FILES = 100
 _SECONDS_BETWEEN_LINES = 15.0
 _SECONDS_BETWEEN_DRAWINGS = 0.1
 
-Report = Callable[[float, int], None]
+Note = Callable[[], str]
+Report = Callable[..., None]
 
 
 def in_notebook() -> bool:
@@ -104,7 +105,8 @@ def progress(what: str, items: int, work: float) -> Iterator[Report]:
     word or two; of the ``work``, in any unit, the time left is told.
 
     Yields:
-        ``report(work_done, items_done)``, both totals so far; call it from any thread.
+        ``report(work_done, items_done, note)``, both totals so far, and a function of what else is
+        to be said; call it from any thread.
     """
     if not (sys.stderr.isatty() or (in_notebook() and importlib.util.find_spec("ipywidgets"))):
 
@@ -136,7 +138,7 @@ def _throttled(
     last, shown = time.monotonic(), 0
     first: tuple[float, float] | None = None  # up to then programs are compiled, too
 
-    def report(work_done: float, items_done: int) -> None:
+    def report(work_done: float, items_done: int, note: Note = str) -> None:
         nonlocal last, shown, first
         now = time.monotonic()
         if first is None and work_done:
@@ -145,7 +147,8 @@ def _throttled(
             return
         last, shown = now, items_done
         started, done_before = first or (now, work_done)
-        show(items_done, _time_left(now - started, work_done - done_before, work - work_done))
+        left = _time_left(now - started, work_done - done_before, work - work_done)
+        show(items_done, ", ".join(filter(None, [note(), left])))
 
     return report
 

@@ -80,6 +80,11 @@ class TrainedRun:
         return not np.array_equal(self.val_loss, self.val_reconstruction, equal_nan=True)
 
     @property
+    def best_loss(self) -> float | None:
+        """Validation loss of the weights; None where the run diverged."""
+        return None if self.best_epoch is None else float(self.val_loss[self.best_epoch - 1])
+
+    @property
     def epochs(self) -> int:
         """Epochs trained."""
         return len(self.loss)

@@ -7,6 +7,7 @@ writes down what their tasks send to an actor on its node (:class:`.ray_worker.M
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -17,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from offset_autoencoder.errors import InputError, InputErrors, message_of
-from offset_autoencoder.runs.files import CHECKPOINTS, Checkpoints, write_files
+from offset_autoencoder.runs.files import CHECKPOINTS, Checkpoints, read_history, write_files
 from offset_autoencoder.runs.spec import IdentifiedRun
 from offset_autoencoder.training.ray_connection import README, connected, refuse_if_open
-from offset_autoencoder.training.state import Report, RunProgress, SampleSizes, TrainingData
+from offset_autoencoder.training.schedule import Report, RunProgress
+from offset_autoencoder.training.state import SampleSizes, TrainingData
 
 SHARE_SECONDS = 10.0
 """Seconds of training in a share, about."""
@@ -191,7 +193,8 @@ class _Driver:
         if run_id in self.unfinished:
             self.unfinished.remove(run_id)
             self.plan.measure(self.runs[run_id], seconds)
-            self.progress.end(run_id)
+            lowest = float(read_history(self.store / run_id)["val_loss"].min())
+            self.progress.end(run_id, lowest if math.isfinite(lowest) else None)
 
     def fail(self, run_id: str, host: str) -> None:
         """Give up a run that killed its workers, the last on this node."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,53 @@ from offset_autoencoder.training.engine import Population
 from offset_autoencoder.training.pool import OpenJob, PopulationJobs, train_populations
 from offset_autoencoder.training.state import (
     Job,
-    Report,
-    RunProgress,
     SampleSizes,
     TrainingData,
     make_job,
 )
+
+Report = Callable[[float, int, Callable[[], str]], None]
+
+
+class RunProgress:
+    """Progress of all runs of a training, told to ``report`` after every epoch and every run.
+
+    What is told is (epochs done or spared, runs done, note): the note is a function, as few of
+    those that are told are shown. Any thread may add to it.
+    """
+
+    def __init__(self, runs: Sequence[IdentifiedRun], report: Report) -> None:
+        self._remaining = {run.id: run.run.setting.train.epochs for run in runs}
+        self._epochs, self._runs, self._report = 0, 0, report
+        self._trained, self._began = 0, time.monotonic()
+        self._newest: float | None = None
+        self._lock = threading.Lock()
+
+    def count(self, epochs: Mapping[str, int]) -> None:
+        """Add epochs trained, by id; those that a run trains again after a fault do not count."""
+        with self._lock:
+            for run_id, trained in epochs.items():
+                counted = min(trained, self._remaining[run_id])
+                self._remaining[run_id] -= counted
+                self._epochs += counted
+                self._trained += trained
+            self._report(self._epochs, self._runs, self._note)
+
+    def end(self, run_id: str, loss: float | None = None) -> None:
+        """Add a run that has ended, its validation loss, and the epochs that it was spared."""
+        with self._lock:
+            self._epochs += self._remaining[run_id]
+            self._remaining[run_id] = 0
+            self._runs += 1
+            self._newest = loss
+            self._report(self._epochs, self._runs, self._note)
+
+    def _note(self) -> str:
+        """``"310 epochs/s, loss 0.231"``: of validation, by the run that ended last."""
+        seconds = time.monotonic() - self._began
+        rate = self._trained / seconds if seconds else 0.0
+        text = f"{rate:,.0f} epochs/s" if rate >= 10 else f"{rate:.2g} epochs/s"
+        return text if self._newest is None else f"{text}, loss {self._newest:.3g}"
 
 
 def group_into_populations(
@@ -51,13 +93,13 @@ def train_runs(
         data: Opens what the runs of a seed train on; called again when nothing uses it any more.
         sizes: Its sizes, which are those of all seeds.
         store: The run store.
-        report: Told (epochs done or spared, runs done) after every epoch, and after every run.
+        report: Told (epochs done or spared, runs done, note) after every epoch and every run.
     """
     progress = RunProgress(runs, report)
 
     def keep(run: IdentifiedRun, trained: TrainedRun, names: list[str]) -> None:
         write_run(store / run.id, run.spec, trained, names)
-        progress.end(run.id)
+        progress.end(run.id, trained.best_loss)
 
     def count(jobs: Sequence[Job]) -> None:
         progress.count(Counter(job.id for job in jobs))

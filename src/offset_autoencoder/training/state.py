@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
@@ -18,7 +17,6 @@ from offset_autoencoder.runs.spec import IdentifiedRun
 
 Array = NDArray[np.float32]
 Weights = list[NDArray[Any]]
-Report = Callable[[float, int], None]
 
 
 @dataclass(frozen=True)
@@ -221,32 +219,3 @@ class Progress:
         """Go on from the content of a checkpoint."""
         self.epochs = [tuple(row) for row in state["epochs"].tolist()]
         self.best, self.best_epoch = float(state["best"][0]), int(state["best"][1])
-
-
-class RunProgress:
-    """Progress of all runs of a training, told to ``report`` as (epochs done or spared, runs done).
-
-    Any thread may add to it.
-    """
-
-    def __init__(self, runs: Sequence[IdentifiedRun], report: Report) -> None:
-        self._remaining = {run.id: run.run.setting.train.epochs for run in runs}
-        self._epochs, self._runs, self._report = 0, 0, report
-        self._lock = threading.Lock()
-
-    def count(self, epochs: Mapping[str, int]) -> None:
-        """Add epochs trained, by id; those that a run trains again after a fault do not count."""
-        with self._lock:
-            for run_id, trained in epochs.items():
-                counted = min(trained, self._remaining[run_id])
-                self._remaining[run_id] -= counted
-                self._epochs += counted
-            self._report(self._epochs, self._runs)
-
-    def end(self, run_id: str) -> None:
-        """Add a run that has ended, and the epochs that it was spared."""
-        with self._lock:
-            self._epochs += self._remaining[run_id]
-            self._remaining[run_id] = 0
-            self._runs += 1
-            self._report(self._epochs, self._runs)
