@@ -125,7 +125,7 @@ def progress(what: str, items: int, work: float) -> Iterator[Report]:
             bar.update(task, completed=items_done, description=f"{what}, {left}")
 
         yield _throttled(draw, work, _SECONDS_BETWEEN_DRAWINGS, every_item=True)
-        bar.update(task, description=what)
+        bar.update(task, description=what, refresh=True)  # Rich draws no end in a notebook
 
 
 def _throttled(
