@@ -69,7 +69,7 @@ def train(store, report):
     train_runs(some, lambda seed: samples, sizes, store, report)
 
 if __name__ == "__main__":
-    train(Path(sys.argv[1]), lambda work, done: print(work, done, flush=True))
+    train(Path(sys.argv[1]), lambda work, done, _: print(work, done, flush=True))
 """
 
 
@@ -114,7 +114,7 @@ def test_ends_with_the_bytes_of_a_training_that_was_not_killed(
     store, whole = tmp_path / "store", tmp_path / "whole"
     names: dict[str, Any] = runpy.run_path(str(script))
     ids = sorted(run.id for run in names["runs"]())
-    names["train"](whole, lambda work, done: None)
+    names["train"](whole, lambda *_: None)
     assert sorted(path.name for path in whole.iterdir() if is_valid(path)) == ids
 
     # Told of an epoch, it is killed a little later: at another moment each time.

@@ -45,7 +45,7 @@ from offset_autoencoder.user_code import digest_of_user_code
 pytestmark = pytest.mark.slow
 
 MakeRuns = Callable[..., list[IdentifiedRun]]
-Report = Callable[[float, int], None]
+Report = Callable[..., None]
 N, M, D, L = 400, 100, 6, 3
 EPOCHS = 1500
 SECTIONS: dict[str, Any] = {
@@ -79,7 +79,7 @@ SIZES = SampleSizes.of(DATA.x, DATA.x_validation)
 def train(
     runs: Sequence[IdentifiedRun],
     store: Path,
-    report: Report = lambda work, done: None,
+    report: Report = lambda *_: None,
     executor: Callable[..., None] = ray_executor.train_runs,
 ) -> None:
     """Train what the store lacks."""
@@ -159,7 +159,7 @@ def test_worker_killed_node_gone_and_node_joined_leave_the_bytes_of_one_machine(
 
     faults = [kill_worker, exchange_nodes]
 
-    def report(work: float, done: int) -> None:
+    def report(work: float, done: int, _: Callable[[], str]) -> None:
         reports.append((work, done))
         if faults and 0 < done < len(runs) and faults[0]():
             faults.pop(0)
@@ -288,7 +288,7 @@ from pathlib import Path
 import tests.training.test_ray as t
 from offset_autoencoder.errors import run_command
 runs, store = pickle.loads(Path(sys.argv[1]).read_bytes()), Path(sys.argv[2])
-run_command(lambda: t.train(runs, store, lambda work, done: print(work, done, flush=True)))
+run_command(lambda: t.train(runs, store, lambda work, done, _: print(work, done, flush=True)))
 """
 
 

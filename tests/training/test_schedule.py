@@ -186,7 +186,7 @@ def trained(
     )
     reports: list[tuple[float, int]] = []
     train_runs(
-        runs, lambda seed: DATA, SIZES, store, lambda work, done: reports.append((work, done))
+        runs, lambda seed: DATA, SIZES, store, lambda work, done, _: reports.append((work, done))
     )
     return store, runs, reports
 
@@ -231,7 +231,7 @@ def test_a_worker_opens_the_split_of_a_seed_once(make_runs: MakeRuns, tmp_path: 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("offset_autoencoder.training.pool.available_cores", lambda: 1)
-        train_runs(make_runs(seeds=2), data, SIZES, tmp_path, lambda work, done: None)
+        train_runs(make_runs(seeds=2), data, SIZES, tmp_path, lambda *_: None)
     assert opened == [0, 1]
 
 
@@ -251,7 +251,7 @@ def test_runs_that_are_cut_off_keep_those_that_had_ended(
 
     monkeypatch.setattr(schedule, "train_populations", killed)
     with pytest.raises(KeyboardInterrupt):
-        train_runs(runs, lambda seed: DATA, SIZES, tmp_path, lambda work, done: None)
+        train_runs(runs, lambda seed: DATA, SIZES, tmp_path, lambda *_: None)
     kept = list(tmp_path.iterdir())
     assert len(kept) == 3
     assert all(is_valid(folder) for folder in kept)
