@@ -25,7 +25,7 @@ models:
   gaussian: {offset: none, stddev: [0.1, 0.2]}
   frozen: {offset: frozen, rms: 0.1}
 evaluate: {}
-tracking: {}
+tracking: {live_after: null}
 """
 
 EVERYTHING = """\
@@ -57,7 +57,7 @@ models:
   convolutional: {kind: convolutional, filters: [4, 4]}
   mine: {system: function, function: custom.mine:build, offset: projection, rms: 0.1}
 evaluate: {}
-tracking: {}
+tracking: {live_after: null}
 """
 MINE = """\
 import keras

@@ -34,7 +34,7 @@ models:
   none: {offset: none}
   frozen: {offset: frozen, rms: 0.1}
 evaluate: {baselines: [none]}
-tracking: {}
+tracking: {live_after: null}
 """
 RUNS = 4
 

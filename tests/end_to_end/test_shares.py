@@ -28,7 +28,7 @@ models:
   none: {offset: none}
   frozen: {offset: frozen, rms: 0.1}
 evaluate: {baselines: [none]}
-tracking: {}
+tracking: {live_after: null}
 """
 SHARES = 4
 
