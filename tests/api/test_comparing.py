@@ -154,6 +154,21 @@ def test_two_comparisons_do_not_write_into_one_folder(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [comparing._LOCK]
 
 
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=rf"folder: '.*/{place}' cannot be written to: .*name ano"):
+        compare(X, MINE, folder=tmp_path / place)
+
+
+@pytest.mark.parametrize("name", ["epochs", "latent_dim", "metric", "stratify", "scale"])
+def test_a_key_of_a_section_is_no_argument_and_the_line_says_where_it_goes(name: str) -> None:
+    section = {"epochs": "train", "latent_dim": "network", "metric": "evaluate"}
+    section |= {"stratify": "split", "scale": "data"}
+    with pytest.raises(InputError, match=rf"write {section[name]}=\{{'{name}': \.\.\.\}}"):
+        compare(X, MINE, **{name: 1})
+
+
 def test_an_interrupted_comparison_keeps_its_runs_and_leaves_no_folder(
     result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

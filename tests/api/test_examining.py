@@ -113,6 +113,15 @@ def test_without_training_samples_probes_and_interventions_are_of_unseen_samples
     )
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_too_few_samples_or_labels_without_training_samples_are_one_line(count: int) -> None:
+    model, (x, offset) = two_inputs(), UNSEEN
+    with pytest.raises(InputError, match=rf"x: has {count} samples, needs 4 where x_train is not"):
+        examine(model, x[:count], offset[:count])
+    with pytest.raises(InputError, match=rf"labels: has {count} labels, x has 80 samples"):
+        examine(model, x, offset, labels=[0] * count)
+
+
 def test_an_offset_is_put_in_the_place_of_gaussian_noise() -> None:
     model = sequential()
     x, offset = UNSEEN

@@ -9,6 +9,7 @@ import pytest
 from tests.tracking.conftest import Make, Project
 from tests.tracking.servers import free_port
 
+from offset_autoencoder.errors import InputError
 from offset_autoencoder.tracking import ui
 from offset_autoencoder.tracking.record_types import StoreState
 
@@ -109,3 +110,14 @@ def test_the_page_is_opened_once_its_server_answers(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("os.getppid", iter((1, 2)).__next__)
     ui.open_when_served(page)
     assert len(opened) == 1
+
+
+@pytest.mark.parametrize("spelling", [["-p", "{}"], ["-p{}"], ["-p={}"], ["--port={}"]])
+def test_a_port_in_use_is_refused_however_it_is_written(
+    spelling: list[str], make_project: Make
+) -> None:
+    make_project()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(InputError, match=f"port {port}: is in use"):
+            ui._serve([part.format(port) for part in spelling])

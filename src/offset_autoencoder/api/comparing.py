@@ -18,8 +18,9 @@ from filelock import FileLock, Timeout
 from offset_autoencoder.api.arguments import HEAD, Arguments
 from offset_autoencoder.api.results import Result, load_results
 from offset_autoencoder.config import SPLITS, parse_params
-from offset_autoencoder.config.schema import Network, Train
-from offset_autoencoder.errors import InputError, known_arguments
+from offset_autoencoder.config.data_schema import Data, Split
+from offset_autoencoder.config.schema import Evaluate, Network, Train
+from offset_autoencoder.errors import InputError, known_arguments, message_of
 from offset_autoencoder.paths import PARAMS, RUNS, Project, run_store, user_cache
 from offset_autoencoder.stages import evaluate as evaluating
 from offset_autoencoder.stages import offsets as building
@@ -32,7 +33,7 @@ _LOCK = ".comparison.lock"  # of a folder that a comparison works in
 # Keys of params.yaml that are no arguments by themselves.
 _ELSEWHERE = {
     key: f"write {section.__name__.lower()}={{{key!r}: ...}}"
-    for section in (Train, Network)
+    for section in (Train, Network, Evaluate, Split, Data)
     for key in section.model_fields
 }
 
@@ -131,10 +132,13 @@ def _project(folder: str | Path | None) -> Iterator[Project]:
     if (root / "dvc.yaml").exists() or not is_own:
         what = f"{str(folder)!r} holds a project of another origin, whose params.yaml would be lost"
         raise InputError("folder", what, "name a folder of its own")
-    root.mkdir(parents=True, exist_ok=True)
     lock = FileLock(root / _LOCK, blocking=False)
     try:
+        root.mkdir(parents=True, exist_ok=True)
         lock.acquire()
+    except OSError as error:
+        what = f"{str(folder)!r} cannot be written to: {message_of(error)}"
+        raise InputError("folder", what, "name another folder") from None
     except Timeout:
         what = f"another comparison is at work in {str(folder)!r}"
         mend = "wait until it has ended, or name another folder"

@@ -40,6 +40,7 @@ from offset_autoencoder.reporting.report_rows import report_tables
 from offset_autoencoder.reporting.terminal import progress
 from offset_autoencoder.runs.load import FinishedRun
 
+_FEWEST = 4  # samples of which half stand in the place of training samples
 _VALIDATION = 5  # of the training samples one in so many chooses the strength of probes
 
 
@@ -151,12 +152,18 @@ class _Samples:
                 raise InputError(name, "is given without x_train", "give the samples, too")
         if not trained_on:
             x, offset = _array("x", x), _array("offset", offset)
+            if len(x) < _FEWEST:
+                what = f"has {len(x)} samples, needs {_FEWEST} where x_train is not given"
+                raise InputError("x", what, "give x_train and offset_train, or more samples")
+            if labels is not None and (count := len(np.asarray(labels))) != len(x):
+                raise InputError("labels", f"has {count} labels, x has {len(x)} samples")
             half = np.random.default_rng(0).permutation(len(x)) < len(x) // 2
             if len(offset) == len(x):
                 x, x_train, offset, offset_train = x[~half], x[half], offset[~half], offset[half]
             else:  # which is refused below
                 x_train, offset_train = x, offset
-            if labels is not None and len(labels := np.asarray(labels)) == len(half):
+            if labels is not None:
+                labels = np.asarray(labels)
                 labels, labels_train = labels[~half], labels[half]
         arrays = {"x": _array("x", x), "x_train": _array("x_train", x_train)}
         arrays |= {"offset": _array("offset", offset)}

@@ -208,7 +208,7 @@ def _comparison_table(
         columns.append(replace(column, cells=shown))
     needed = [_needed_cell(item) for item in family]
     if any(cell.text for cell in needed):
-        columns.append(Column("needed", "seeds needed, at most, for", needed))
+        columns.append(Column("needed", "seeds needed at most, to show", needed))
     against = f"{named(family[0].baseline.model)}{noise_conditions.in_common(family)}"
     caption = (
         f"Against {against}, {noise_conditions.IN_WORDS[condition]}, seed by seed; ± half the "
@@ -241,9 +241,8 @@ def _needed_cell(item: Comparison) -> Cell:
     seeds = item.needed.seeds
     if item.needed.none_settles and not item.is_settled:
         floor = item.needed.floor
-        left = "that is left of the interval with any number of seeds"
-        hint = f"± {share_percent(floor)}: {left}" if floor else ""
-        return Cell("no number" if floor else "> 100,000", hint=hint)
+        left = f"± {share_percent(floor)} is left of the interval with any number of seeds"
+        return Cell("no number", hint=left) if floor else Cell("> 100,000")
     if seeds is None or seeds <= item.pairs:
         return Cell()
     return Cell(f"{seeds}, {item.needed.finds}", seeds, hint=item.needed.span)

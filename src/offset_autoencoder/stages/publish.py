@@ -56,7 +56,7 @@ def answer(reports: Path, metric: str) -> Iterator[str]:
         settings = [
             row["setting"]
             for row in rows
-            if row["baseline_setting"] == first and row["outcome"] == outcome
+            if row["baseline_setting"] == first and row.get("outcome") == outcome
         ]
         if settings:
             yield f"{outcome} than {named(first)} by {metric}: {first_names(settings, _NAMED)}"

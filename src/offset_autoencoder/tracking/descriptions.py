@@ -138,7 +138,7 @@ def setting_description(
     sentences = [f"Seeds {as_ranges(seeds)}: {_counted(len(seeds), diverged)}."]
     if sentence := verdict.get("sentence"):
         sentences.append(f"**Its offset is used as: {verdict.get('verdict', '')}.** {sentence}")
-    sentences += [f"**{row['outcome']}** {row['verdict']}" for row in comparisons]
+    sentences += [f"**{row.get('outcome', '')}** {row.get('verdict', '')}" for row in comparisons]
     text = "\n\n".join(sentences)
     return text if len(text) <= _LONGEST_TAG else text[: _LONGEST_TAG - 1] + "…"
 
@@ -159,7 +159,7 @@ def outcome_tags(
             low, high = _share(row.get("change_low")), _share(row.get("change_high"))
             interval = f" [{low}, {high}]" if low and high else ""
             tags[DIFFERENCE.format(baseline)] = f"{change} %{interval}"
-        tags[AGAINST.format(baseline)] = row["outcome"]
+        tags[AGAINST.format(baseline)] = row.get("outcome", "")
     if verdict.get("verdict"):
         tags[OFFSET_USE] = verdict["verdict"]
     return tags
@@ -190,7 +190,7 @@ def _against(rows: Iterable[Row], baseline: str) -> str:
     for row in rows:
         if row.get("baseline") == baseline:
             change = _share(row.get("change"))
-            return row["outcome"] + (f", {change} %" if change else "")
+            return row.get("outcome", "") + (f", {change} %" if change else "")
     return ""
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -84,15 +84,17 @@ def _serve(arguments: list[str]) -> None:
         return
     is_to_open = _NO_BROWSER not in arguments and _has_browser()
     arguments = [argument for argument in arguments if argument != _NO_BROWSER]
-    if not {*_PORT_NAMES, *_HOST_NAMES, "--help"} & _options(arguments):
+    arguments = [*_apart(arguments)]
+    port = _value(arguments, _PORT_NAMES, PORT)
+    if not {*_HOST_NAMES, "--help"} & _options(arguments) and port.isdecimal():
         try:
-            socket.create_server((HOST, PORT)).close()
-        except OSError:
+            socket.create_server((HOST, int(port))).close()
+        except (OSError, OverflowError):
             raise InputError(
-                f"port {PORT}",
+                f"port {port}",
                 "is in use",
                 f"an MLflow UI may be open there already; else: "
-                f"{Path(sys.argv[0]).name} --port {PORT + 1}",
+                f"{Path(sys.argv[0]).name} --port {int(port) + 1}",
             ) from None
     if location.database is not None and not location.database.exists():
         with store.publisher_lock(location), store.explained(location):
@@ -139,6 +141,16 @@ def _address(arguments: Sequence[str], own: str) -> str:
     """Address at which the UI is served: at the host ``own`` unless the user names another."""
     host = _value(arguments, _HOST_NAMES, own)
     return f"http://{HOST if host in _EVERYWHERE else host}:{_value(arguments, _PORT_NAMES, PORT)}"
+
+
+def _apart(arguments: Sequence[str]) -> Iterator[str]:
+    """Arguments with the values of short options apart: ``-p5001`` as ``-p``, ``5001``."""
+    for argument in arguments:
+        if argument[:2] in (_PORT_NAMES[1], _HOST_NAMES[1]) and argument[2:3] not in ("", "="):
+            yield argument[:2]
+            yield argument[2:]
+        else:
+            yield argument
 
 
 def _options(arguments: Sequence[str]) -> set[str]:
