@@ -29,6 +29,7 @@ _SHORT.maxstring = _SHORT.maxother = 200
 _SHORT.maxlong = 60
 _MAX_LENGTH = 300
 _NAMED, _NEAREST = 8, 5
+_ALIKE = 0.8  # from there on a name is taken for another one, mistyped
 
 BAD_INPUT, UNFORESEEN, INTERRUPTED = 1, 70, 130
 """Exit statuses; 70 is that of an internal error in ``sysexits.h``."""
@@ -189,7 +190,9 @@ def known_arguments(
         def checked(*positional: _P.args, **named: _P.kwargs) -> _Result:
             for name in named:
                 if name not in known:
-                    hint = elsewhere.get(name) or did_you_mean(name, known)
+                    is_mistyped = difflib.get_close_matches(name, known, 1, _ALIKE)
+                    hint = None if is_mistyped else elsewhere.get(name)
+                    hint = hint or did_you_mean(name, known)
                     raise InputError(name, f"is no argument of {function.__name__}", hint)
             return function(*positional, **named)
 

@@ -130,7 +130,7 @@ def test_the_folder_becomes_a_project(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("OFFSET_AUTOENCODER_RUNS", str(tmp_path / "runs"))
     folder = tmp_path / "mine"
     made = compare(X, MINE, labels=LABELS, folder=folder, **SMALL)
-    assert {path.name for path in (tmp_path / "runs").iterdir()} == set(made.runs["id"])
+    assert {path.name for path in (tmp_path / "runs").glob("[!.]*")} == set(made.runs["id"])
     assert not (folder / ".runs").exists()
     loaded = load_results(folder / "reports")
     pd.testing.assert_frame_equal(loaded.comparison, made.comparison)
@@ -166,7 +166,7 @@ def test_a_key_of_a_section_is_no_argument_and_the_line_says_where_it_goes(name:
     section = {"epochs": "train", "latent_dim": "network", "metric": "evaluate"}
     section |= {"stratify": "split", "scale": "data"}
     with pytest.raises(InputError, match=rf"write {section[name]}=\{{'{name}': \.\.\.\}}"):
-        compare(X, MINE, **{name: 1})
+        compare(X, MINE, **dict[str, Any]({name: 1}))
 
 
 def test_an_interrupted_comparison_keeps_its_runs_and_leaves_no_folder(

@@ -136,13 +136,13 @@ def _project(folder: str | Path | None) -> Iterator[Project]:
     try:
         root.mkdir(parents=True, exist_ok=True)
         lock.acquire()
-    except OSError as error:
-        what = f"{str(folder)!r} cannot be written to: {message_of(error)}"
-        raise InputError("folder", what, "name another folder") from None
     except Timeout:
         what = f"another comparison is at work in {str(folder)!r}"
         mend = "wait until it has ended, or name another folder"
         raise InputError("folder", what, mend) from None
+    except OSError as error:
+        what = f"{str(folder)!r} cannot be written to: {message_of(error)}"
+        raise InputError("folder", what, "name another folder") from None
     try:
         yield Project(root, own or root / ".runs")
     finally:
