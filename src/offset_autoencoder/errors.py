@@ -188,12 +188,13 @@ def known_arguments(
 
         @functools.wraps(function)
         def checked(*positional: _P.args, **named: _P.kwargs) -> _Result:
-            for name in named:
-                if name not in known:
-                    is_mistyped = difflib.get_close_matches(name, known, 1, _ALIKE)
-                    hint = None if is_mistyped else elsewhere.get(name)
-                    hint = hint or did_you_mean(name, known)
-                    raise InputError(name, f"is no argument of {function.__name__}", hint)
+            unknown = Obstacles()
+            for name in [name for name in named if name not in known]:
+                is_mistyped = difflib.get_close_matches(name, known, 1, _ALIKE)
+                hint = None if is_mistyped else elsewhere.get(name)
+                hint = hint or did_you_mean(name, known)
+                unknown.note(InputError(name, f"is no argument of {function.__name__}", hint))
+            unknown.raise_noted()
             return function(*positional, **named)
 
         return checked

@@ -261,15 +261,18 @@ _add_operation("encode", "Write a model's codes of samples, before anything is a
 _add_operation("offsets", _OFFSETS)
 
 
+_QUICK = "Do not estimate how long the training takes, for which a few epochs are trained."
+
+
 @app.command()
-def check() -> None:
-    """Check params.yaml and the data, and write nothing.
+def check(quick: Annotated[bool, _flag("--quick", _QUICK)] = False) -> None:
+    """Check params.yaml and the data, estimate the time of the training, and write nothing.
 
     What is refused here is what the stage prepare refuses.
     """
     from offset_autoencoder.stages.check import check
 
-    check()
+    check(estimate=not quick)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from offset_autoencoder.config.data_schema import Data, Split
 from offset_autoencoder.data.preprocessing import Preprocessing
 from offset_autoencoder.data.readers import base, find_reader, read_table, roles_apart
 from offset_autoencoder.data.readers.base import ColumnRoles, Table
-from offset_autoencoder.errors import InputError, did_you_mean, first_names
+from offset_autoencoder.errors import InputError, adding, did_you_mean, first_names
 from offset_autoencoder.io.files import open_npy, special_file
 from offset_autoencoder.paths import PARAMS
 
@@ -196,7 +196,8 @@ def choose_side_inputs(
     if needs is None:
         return {}
     if needs == "offset" and look_up is not None and table.ids is not None:
-        return {"offset": look_up(table.ids)}
+        with adding("; --offset vectors.npy, a row per sample, would take their place"):
+            return {"offset": look_up(table.ids)}
     if needs == "offset":
         what = "missing: the model's offset is a file of vectors for known samples"
         mend = "give those of the new ones, unscaled, a row per sample, by import numpy as np; "

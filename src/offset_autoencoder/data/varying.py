@@ -70,7 +70,8 @@ class PreparedSplits:
         if not self.varies or seed == self.seeds[0]:
             return None
         if not self.has(seed):
-            raise InputError(str(self.folder / _SEEDS), f"names no split of seed {seed}", REMEDY)
+            what = f"names no split of seed {seed}"
+            raise InputError(str(self.folder / _SEEDS), what, "run dvc repro")
         return seed
 
     def folder_of(self, seed: int) -> Path:

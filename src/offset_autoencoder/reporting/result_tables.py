@@ -311,8 +311,9 @@ def intervention_table(results: ExperimentResults) -> Table:
     shapes = dict(zip((kind.name for kind in kinds), itertools.cycle(_SHAPES)))
     settings = {item.setting.label: item.setting for item in items}
     axis = tables.percent_axis(changes.values())
-    pictures, numbers = [], []
-    for split, samples in wording.SAMPLES.items():
+    pictures, numbers, splits = [], [], {item.split for item in items}
+    shown = {split: name for split, name in wording.SAMPLES.items() if split in splits}
+    for split, samples in shown.items():
         own = {
             kind.name: [changes.get((label, split, kind.name), UNKNOWN) for label in settings]
             for kind in kinds
@@ -339,11 +340,9 @@ def intervention_table(results: ExperimentResults) -> Table:
         *numbers,
     ]
     caption = (
-        f"Change of the {error} when the offset of the trained network is exchanged, on unseen "
-        f"samples (the test split) and on training samples, % of that of "
-        f"{wording.unit_of_changes(items)}: mean and half its "
-        f"{percent(evaluate.confidence)} interval over "
-        f"{results.design.over}. "
+        f"Change of the {error} when the offset of the trained network is exchanged, on "
+        f"{' and on '.join(shown.values())}, % of that of {wording.unit_of_changes(items)}: "
+        f"mean and half its {percent(evaluate.confidence)} interval over {results.design.over}. "
         f"Right of zero is worse; grey: within ± {100 * evaluate.margin:g} %. "
         f"{tables.PERCENT_AXIS}"
     )

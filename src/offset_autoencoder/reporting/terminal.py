@@ -156,8 +156,14 @@ def _throttled(
 def _time_left(elapsed: float, work_done: float, remaining: float) -> str:
     if remaining > 0 and not work_done:
         return "time left unknown"
-    minutes, rest = divmod(round(elapsed * remaining / work_done) if remaining > 0 else 0, 60)
+    seconds = elapsed * remaining / work_done if remaining > 0 else 0.0
+    return f"about {duration(seconds)} left"
+
+
+def duration(seconds: float) -> str:
+    """A time in words: ``"2 h 05 min"``, ``"3 min 20 s"``, ``"12 s"``."""
+    minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
-        return f"about {hours} h {minutes:02} min left"
-    return f"about {minutes} min {rest:02} s left" if minutes else f"about {rest} s left"
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

@@ -1,4 +1,7 @@
-"""The command ``check``: errors of ``prepare`` and of the user's own offsets; it leaves no file."""
+"""The command ``check``: errors of ``prepare`` and of the user's own offsets, and the time ahead.
+
+It leaves no file.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,28 @@ from pathlib import Path
 
 from offset_autoencoder import paths
 from offset_autoencoder.config import Params
+from offset_autoencoder.config.schema import EXECUTORS
+from offset_autoencoder.cores import available_cores
 from offset_autoencoder.data.prepared import PreparedData
 from offset_autoencoder.errors import printable
 from offset_autoencoder.io.arrays import temporary_folder
 from offset_autoencoder.offsets.kind import find_kind, training_of
 from offset_autoencoder.offsets.table import zero_warning
-from offset_autoencoder.reporting.terminal import progress
+from offset_autoencoder.reporting.terminal import duration, progress
+from offset_autoencoder.runs.spec import identify
 from offset_autoencoder.stages.prepare import Source, load_checked_params
+from offset_autoencoder.stages.train import architectures_of
+from offset_autoencoder.training.expected_time import estimate_seconds
+from offset_autoencoder.training.jax_process import engine_in_id, trains_on_jax
+from offset_autoencoder.training.schedule import group_into_populations
 from offset_autoencoder.user_code import find_target
 
 
-def check() -> None:
+def check(*, estimate: bool = True) -> None:
     """Check params.yaml and the data, and print one line on each.
 
-    The data set is prepared in a temporary folder.
+    The data set is prepared in a temporary folder. With ``estimate`` a line says how long the
+    training takes, which is found by a few epochs of it.
 
     Raises:
         InputError: for the first thing that ``prepare`` would refuse, or that is wrong with a file
@@ -36,7 +47,9 @@ def check() -> None:
         print("data: " + "\n".join(map(printable, lines)))
         print(source.outlook())
         _check_offsets(params, data)
-    print("nothing is wrong with them that can be found without running functions or a training")
+        print("nothing is wrong that can be found without running functions or a training")
+        if estimate:
+            print(_training_time(params, data), flush=True)
 
 
 def _check_offsets(params: Params, data: PreparedData) -> None:
@@ -53,6 +66,40 @@ def _check_offsets(params: Params, data: PreparedData) -> None:
                 vectors = kind.read(name, offset, data, latent_dim, paths.RAW)
                 if not any(chunk.any() for chunk in vectors["train"]):
                     print(zero_warning(name))
+
+
+def _training_time(params: Params, data: PreparedData) -> str:
+    """Line on how long this machine trains all runs; offsets of zeros take as long as others."""
+    architectures = architectures_of(params.settings, data.schema)
+    runs = [
+        identify(
+            run,
+            architecture=architectures[run.setting.label],
+            data=None,
+            table=run.setting.label,
+            offset_factor=1.0,
+            engine=engine_in_id(
+                run.setting.train.engine,
+                architectures[run.setting.label],
+                or_on_a_gpu=EXECUTORS[params.executor].is_here,
+            ),
+        )
+        for run in params.runs
+    ]
+    timed = [run for run in runs if not trains_on_jax(run.spec)]
+    if not timed:
+        return "training: how long it takes on JAX is not estimated"
+    populations = sum(1 for _ in group_into_populations(timed))
+    with progress("timing networks", populations, float(populations)) as report:
+        seconds = estimate_seconds(
+            timed, data.train.x, data.validation.x, lambda done: report(float(done), done)
+        )
+    cores = available_cores()
+    which = "" if len(timed) == len(runs) else f" of the {len(timed)} runs that are not on JAX"
+    return (
+        f"training{which}: about {duration(seconds)} on {cores} {'core' if cores == 1 else 'cores'}"
+        " of this machine, less where runs stop early or exist already"
+    )
 
 
 def count_runs(params: Params) -> str:

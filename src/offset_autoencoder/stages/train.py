@@ -18,7 +18,7 @@ from offset_autoencoder.config import Params, Run, Setting, SplitName, load_para
 from offset_autoencoder.config.document import read_document
 from offset_autoencoder.config.registries import load
 from offset_autoencoder.config.schema import EXECUTORS
-from offset_autoencoder.data.prepared import FLOAT32_BYTES
+from offset_autoencoder.data.prepared import FLOAT32_BYTES, Schema
 from offset_autoencoder.data.varying import PreparedSplits, load_splits
 from offset_autoencoder.errors import InputError, run_command
 from offset_autoencoder.models.architecture import Architecture
@@ -165,6 +165,19 @@ def load_tables(
     return {key: load_table(offsets, *key, seed) for key in keys}
 
 
+def architectures_of(settings: Sequence[Setting], schema: Schema) -> dict[str, Architecture]:
+    """Architectures of settings for prepared data, by label."""
+    architectures = resolve_architectures(
+        settings,
+        input_dim=schema.input_dim,
+        image_shape=schema.image_shape,
+        sequence_shape=schema.sequence_shape,
+        channels_first=schema.channels_first,
+        samples=schema.samples["train"],
+    )
+    return dict(zip((setting.label for setting in settings), architectures, strict=True))
+
+
 def identify_runs(
     params: Params, splits: PreparedSplits, offsets: Path = OFFSETS
 ) -> list[IdentifiedRun]:
@@ -176,16 +189,7 @@ def identify_runs(
         schema = splits.schema(seed)
         digests, samples = schema.digests, schema.samples["train"]
         if samples not in by_size:
-            architectures = resolve_architectures(
-                params.settings,
-                input_dim=schema.input_dim,
-                image_shape=schema.image_shape,
-                sequence_shape=schema.sequence_shape,
-                channels_first=schema.channels_first,
-                samples=samples,
-            )
-            labels = (setting.label for setting in params.settings)
-            by_size[samples] = dict(zip(labels, architectures, strict=True))
+            by_size[samples] = architectures_of(params.settings, schema)
         tables = load_tables(params.settings, splits.key(seed), offsets)
         for setting in params.settings:
             spec, train = setting.spec, setting.train

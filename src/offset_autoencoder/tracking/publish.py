@@ -80,8 +80,12 @@ class Plan:
         )
 
     def runs(self, *actions: Action) -> int:
-        """Number of runs among the steps of these kinds."""
-        return sum(step.action in actions and step.record.role == "run" for step in self.steps)
+        """Number of runs among the steps of these kinds; what was shown live alone is created."""
+        return sum(
+            ("create" if step.stored and step.stored.is_shown_live else step.action) in actions
+            and step.record.role == "run"
+            for step in self.steps
+        )
 
 
 class Outcome(NamedTuple):
