@@ -47,6 +47,10 @@ def test_it_says_of_the_data_what_prepare_says(
     first, data, *_ = result.stdout.splitlines()
     assert first.startswith("params.yaml: ")
     assert data.partition(": ")[2] == said_by_prepare()[0].partition(": ")[2]
+    assert result.stdout.splitlines()[-1].startswith("training: at most about ")
+    quick = command("check", "--quick")
+    assert quick.stdout.splitlines() == result.stdout.splitlines()[:-1]
+    assert set(project.rglob("*")) == before
 
 
 def test_it_warns_of_samples_in_two_splits(project: Path, command: Any) -> None:

@@ -97,8 +97,8 @@ def _training_time(params: Params, data: PreparedData) -> str:
     cores = available_cores()
     which = "" if len(timed) == len(runs) else f" of the {len(timed)} runs that are not on JAX"
     return (
-        f"training{which}: about {duration(seconds)} on {cores} {'core' if cores == 1 else 'cores'}"
-        " of this machine, less where runs stop early or exist already"
+        f"training{which}: at most about {duration(seconds)} on {cores} "
+        f"core{'s' * (cores != 1)} of this machine; runs that stop early or exist already take less"
     )
 
 
