@@ -43,14 +43,13 @@ def test_it_says_of_the_data_what_prepare_says(
     before = set(project.rglob("*"))
     result = command("check")
     assert result.exit_code == 0, result.stderr
+    quick = command("check", "--quick")
     assert set(project.rglob("*")) == before
+    assert quick.stdout.splitlines() == result.stdout.splitlines()[:-1]
+    assert result.stdout.splitlines()[-1].startswith("training: at most about ")
     first, data, *_ = result.stdout.splitlines()
     assert first.startswith("params.yaml: ")
     assert data.partition(": ")[2] == said_by_prepare()[0].partition(": ")[2]
-    assert result.stdout.splitlines()[-1].startswith("training: at most about ")
-    quick = command("check", "--quick")
-    assert quick.stdout.splitlines() == result.stdout.splitlines()[:-1]
-    assert set(project.rglob("*")) == before
 
 
 def test_it_warns_of_samples_in_two_splits(project: Path, command: Any) -> None:
