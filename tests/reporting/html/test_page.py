@@ -136,7 +136,11 @@ def test_another_process_gives_the_same_bytes(project: MakeProject, tmp_path: Pa
         "made = make_project(Path(sys.argv[1]), labels=['a', 'b'])\n"
         "made.write()\n"
     )
-    environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(Path.cwd())}
+    environment = {
+        **os.environ,
+        "PYTHONHASHSEED": "7",
+        "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path]),
+    }
     subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "other")], env=environment, check=True
     )
