@@ -108,8 +108,14 @@ def test_without_training_samples_probes_and_interventions_are_of_unseen_samples
     assert result.probes["offset_explained"][0] > 0.3
     assert np.isnan(result.probes["generalization_gap"][0])
     assert result.verdicts.empty
-    assert str(result).startswith(
-        "no training samples: give x_train and offset_train for a verdict"
+    figures, note = str(result).splitlines()
+    assert note.startswith("no training samples: give x_train and offset_train for a verdict")
+    changes = result.interventions.set_index("intervention")["change"]
+    assert figures == (
+        f"model: mse {result.runs['mse'][0]:.4g}, "
+        f"with another sample's vector {100 * changes['permuted']:+,.0f} %, "
+        f"with the mean vector {100 * changes['mean']:+,.0f} %, "
+        f"with none {100 * changes['omitted']:+,.0f} %"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import tempfile
 import webbrowser
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from offset_autoencoder.errors import InputError
+from offset_autoencoder.evaluation.controls import OWN_NETWORK
 from offset_autoencoder.io.files import write_text
 from offset_autoencoder.paths import MODELS, REPORTS
 from offset_autoencoder.reporting.terminal import in_notebook
@@ -22,6 +23,12 @@ PAGE = "index.html"
 TABLES = ("verdicts", "comparison", "runs", "interventions", "probes", "tuned")
 # Of the verdicts, the columns that a notebook shows of results without a page.
 _SHOWN = ("setting", "verdict", "seeds", "permuted", "mean", "omitted", "donor_shift")
+# Interventions of which a line tells where there is no verdict.
+_WITH = {
+    "permuted": "another sample's vector",
+    "mean": "the mean vector",
+    "omitted": "none",
+}
 _FRAME = (
     '<iframe srcdoc="{}" sandbox="allow-scripts" title="report" '
     'style="width:100%;height:45rem;border:1px solid #8b929c"></iframe>'
@@ -127,8 +134,24 @@ class Result:
             else f"{row.setting}: {row.verdict}: {reason_of(row.sentence, row.setting)}"
             for row in self.verdicts.itertuples()
         ]
+        lines = lines or [*self._changes()]
         lines += [self.note] if self.note else []
         return "\n".join(lines or [f"{len(self.runs)} runs, none with an offset to judge"])
+
+    def _changes(self) -> Iterator[str]:
+        """Lines on how the error on unseen samples changes with other offsets than their own."""
+        table = self.tables.get("interventions", pd.DataFrame(columns=["setting"]))
+        for setting, rows in table.groupby("setting", sort=False):
+            own = rows[(rows["split"] == "test") & (rows["network"] == OWN_NETWORK)]
+            own = own.drop_duplicates("intervention").set_index("intervention")
+            if not {"own", *_WITH} <= {*own.index}:
+                continue
+            changes = [
+                f"with {words} {100 * own.loc[name, 'change']:+,.0f} %"
+                for name, words in _WITH.items()
+            ]
+            error = f"{own.loc['own', 'metric']} {own.loc['own', 'mean']:.4g}"
+            yield f"{setting}: {error}, {', '.join(changes)}"
 
     def __repr__(self) -> str:
         return str(self)

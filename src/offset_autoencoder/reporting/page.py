@@ -234,6 +234,7 @@ def render_page(results: ExperimentResults, provenance: Provenance | None) -> st
         words=[word for word in wording.MEANINGS if word in said],
         unconverged=wording.unconverged_note(results),
         palette=palette,
+        has_training=any(item.split == "train" for item in results.interventions),
         cards=verdict_cards(results),
         verdict_table=result_tables.verdict_table(results),
         settings=result_tables.setting_table(results, palette),

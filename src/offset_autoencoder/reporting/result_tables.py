@@ -335,7 +335,7 @@ def intervention_table(results: ExperimentResults) -> Table:
     words = {item.setting.label: item.word for item in results.verdicts}
     columns = [
         tables.setting_column(settings.values()),
-        tables.word_column("used as", [words.get(label, "") for label in settings]),
+        *([tables.word_column("used as", [words.get(own, "") for own in settings])] * bool(words)),
         *pictures,
         *numbers,
     ]
@@ -361,6 +361,7 @@ def probe_table(results: ExperimentResults) -> Table:
         for kind in kinds
         if (share := getattr(probe, kind)) is not None and math.isfinite(share.mean)
     }
+    over_samples = any(probe.over == "samples" for probe in results.probes)
     adaptations = _adaptations(results)
     gaps = {item.setting.label: item.relative for item in results.generalization_gaps}
     adapted = (item.setting.label for item in results.encoder_adaptations)
@@ -383,7 +384,8 @@ def probe_table(results: ExperimentResults) -> Table:
     ]
     caption = (
         "What a linear probe reads on the test split, as a share of the variance of x and of the "
-        f"labels read right: mean and half its {percent(results.evaluate.confidence)} interval. "
+        f"labels read right: mean and half its {percent(results.evaluate.confidence)} interval"
+        f"{', over test samples for vectors that all seeds share' * over_samples}. "
         "Encoder adaptation: the code reinforces, cancels or ignores the offset, by the slope of "
         "the code on the offset less that of the same seed trained without."
     )
