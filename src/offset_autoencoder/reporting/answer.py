@@ -67,7 +67,8 @@ def answer_table(results: ExperimentResults, palette: Palette) -> Table:
         f"{percent(evaluate.confidence)} interval over {results.design.covers}."
     )
     if deployed:
-        caption += " Against: change of the error at the same seed, %; words go by corrected p."
+        caption += " Against: change of the error at the same seed, %; words go by corrected p "
+        caption += "and interval."
     return Table("answer", caption, columns, "reports/comparison.csv and reports/verdicts.csv")
 
 
