@@ -335,6 +335,9 @@ def test_a_champion_of_former_data_is_said_to_be(
     assert clauses[1].startswith(whose)
     run = run_of("plain")[:12]
     assert f"(run {run}): 'champion' stands for that of the present data" in clauses[1]
+    with module.open_model(f"{address}-mnist-0123abcd"):  # its name says whose it is
+        assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.slow

@@ -167,11 +167,14 @@ def open_model(name: str) -> Iterator[InferenceModel]:
 
 
 def _of_former_data(address: str, facts: ModelMetadata) -> str:
-    """Clause on a champion of the project where it is of other data than its own; ``""`` else."""
+    """Clause on the latest champion where it is of other data than the project's; ``""`` else.
+
+    Whoever names the alias of a data set knows whose champion it is.
+    """
     try:
         tracking = load_params(PARAMS).tracking
         champion = f"{_SCHEME}{tracking.registered_model}@{CHAMPION}"
-        if tracking.registered_model is None or not address.startswith(champion):
+        if tracking.registered_model is None or address != champion:
             return ""
         splits = load_splits(PREPARED)
         schema = splits.schema(facts.seed) if splits.has(facts.seed) else None
@@ -180,7 +183,7 @@ def _of_former_data(address: str, facts: ModelMetadata) -> str:
         champions = read_state(locate(tracking), tracking).champions
     except InputError:  # the model needs none of these
         return ""
-    version = champions.get(address.rpartition("@")[2])
+    version = champions.get(CHAMPION)
     what = f"version {version}{_whose(champions, version)}" if version else "a model"
     columns = first_names(facts.raw_columns or facts.columns or [f"{facts.raw_features} features"])
     what = f"{address} is {what} of other data than {PREPARED} holds, with {columns}"
