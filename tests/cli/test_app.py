@@ -73,7 +73,7 @@ def test_bad_input_is_one_line(
 def test_ctrl_c_says_so(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from offset_autoencoder.stages import check
 
-    def interrupted() -> None:
+    def interrupted(**_: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(check, "check", interrupted)

@@ -169,3 +169,28 @@ def test_a_call_that_is_carried_out_twice_leaves_no_double(
     assert len(runs) == 10
     assert {run.status for run in runs} == {"FINISHED"}
     assert project.publish().plan.is_nothing
+
+
+@pytest.mark.parametrize("name", ["set_experiment_tag", "log_inputs"])
+def test_what_another_publisher_adds_at_the_same_moment_is_no_fault(
+    name: str, make_project: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow looks for the row, the other adds it, and MLflow's own row is then one too many."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    real, late = getattr(SqlAlchemyStore, name), []
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        result = real(*args, **kwargs)
+        if not late:
+            late.append(name)
+            raise MlflowException("(sqlite3.IntegrityError) UNIQUE constraint failed")
+        return result
+
+    project = make_project("late")
+    with monkeypatch.context() as patch:
+        patch.setattr(SqlAlchemyStore, name, call)
+        project.publish()
+    assert late
+    assert project.publish().plan.is_nothing

@@ -266,9 +266,10 @@ _QUICK = "Do not estimate how long the training takes, for which a few epochs ar
 
 @app.command()
 def check(quick: Annotated[bool, _flag("--quick", _QUICK)] = False) -> None:
-    """Check params.yaml and the data, estimate the time of the training, and write nothing.
+    """Check params.yaml and the data, and write nothing.
 
-    What is refused here is what the stage prepare refuses.
+    What is refused here is what the stage prepare refuses. At the end it says how long the
+    training takes at most.
     """
     from offset_autoencoder.stages.check import check
 

@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from offset_autoencoder.tracking import store
 from offset_autoencoder.tracking.logged_models import ServedRun
 from offset_autoencoder.tracking.record_types import KEY, DataSet, read_splits
 from offset_autoencoder.tracking.store import CHAMPION
+from offset_autoencoder.tracking.writer import call_again
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
@@ -91,7 +93,8 @@ class ChampionSelection:
                 line += f", before it version {present.version} with {float(before):.4g}"
         for alias in self._aliases:
             if champions.get(alias) != version:
-                client.set_registered_model_alias(self.name, alias, version)
+                place = self.name, alias, version
+                call_again(partial(client.set_registered_model_alias, *place))
         return line
 
     def _reason_to_stay(self, candidate: ServedRun, present: ModelVersion) -> str | None:

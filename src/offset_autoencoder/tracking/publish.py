@@ -20,7 +20,6 @@ from offset_autoencoder.tracking import store
 from offset_autoencoder.tracking.pages import settings_view
 from offset_autoencoder.tracking.record_types import (
     CONTENT,
-    VIEW,
     Record,
     RecordId,
     StoredRun,
@@ -281,7 +280,7 @@ def _write(plan: Plan, writer: ExperimentWriter) -> None:
         for stored in plan.retire:
             writer.retire(stored)
         if plan.view is not None:
-            writer.client.set_experiment_tag(writer.experiment_id, VIEW, plan.view)
+            writer.set_view(plan.view)
         for action, record, _ in plan.steps:
             if record.role == "experiment" and action != "keep":
                 # Which has it say how long its publication took.

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from offset_autoencoder.tracking.record_types import (
     CURRENT,
     CURVES,
     PARENT,
+    VIEW,
     Point,
     Record,
     StoredRun,
@@ -40,6 +41,22 @@ _DEAD_SECONDS = 180.0
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 # MLflow keeps 36 characters of a data set's digest.
 _DIGEST_DIGITS = 32
+
+
+def call_again(call: Callable[[], object]) -> None:
+    """Call MLflow to add what another publisher may be adding at this moment.
+
+    MLflow looks whether a row is there, and adds it if not: of two publishers at once, one fails.
+    When it is called again, the row is there.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        call()
+    except MlflowException as error:
+        if server_error("", str(error)):
+            raise
+        call()
 
 
 class ExperimentWriter:
@@ -148,16 +165,11 @@ class ExperimentWriter:
         return mlflow_id
 
     def _log_inputs(self, mlflow_id: str, record: Record) -> None:
-        from mlflow.exceptions import MlflowException
+        call_again(lambda: self.client.log_inputs(mlflow_id, datasets=_inputs(record)))
 
-        inputs = _inputs(record)
-        try:
-            self.client.log_inputs(mlflow_id, datasets=inputs)
-        except MlflowException as error:
-            if server_error("", str(error)):
-                raise
-            # Another publisher has just added the same data set.
-            self.client.log_inputs(mlflow_id, datasets=inputs)
+    def set_view(self, view: str) -> None:
+        """Have MLflow's UI offer a view of the settings."""
+        call_again(lambda: self.client.set_experiment_tag(self.experiment_id, VIEW, view))
 
     def log(
         self,
