@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,12 +13,24 @@ import pytest
 
 import offset_autoencoder
 from offset_autoencoder.config.offset_kinds import OFFSETS
+from offset_autoencoder.cores import available_cores
 from offset_autoencoder.models.architecture import Architecture
 from offset_autoencoder.offsets import kind
 from offset_autoencoder.runs import code_digest
 
 PACKAGE = "offset_autoencoder"
 SOURCES = Path(offset_autoencoder.__file__).parent.parent
+
+
+_WORKER_BYTES = 3 * 2**30  # of one worker with TensorFlow, and of the processes that it starts
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Twice as many workers as cores, if memory allows: many tests wait for other processes."""
+    cores = available_cores()
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(cores, min(2 * cores, memory // _WORKER_BYTES))
 
 
 @pytest.hookimpl(tryfirst=True)
