@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -101,3 +103,25 @@ def test_a_module_that_is_not_there_is_one_line(write: Write) -> None:
 def test_a_module_that_is_built_into_python_has_a_digest_and_no_file() -> None:
     assert not hasattr(time, "__file__")
     assert digest("time:sleep") == digest("time:time") != digest("json:loads")
+
+
+def test_an_import_shows_what_the_module_prints_and_not_what_tensorflow_logs(
+    write: Write, tmp_path: Path
+) -> None:
+    log = (
+        "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",
+        "I0000 00:00:1795870166.631824   29725 cudart_stub.cc:31] Could not find cuda drivers.",
+        "E0000 00:00:1795870180.557872   29732 cuda_platform.cc:52] failed call to cuInit",
+    )
+    lines = ("Ideas of mine", *log, "Warned")
+    write("custom/logs.py", f"import os\nfor line in {lines}: os.write(2, line.encode() + b'\\n')")
+    code = "from tests.test_user_code import digest; digest('custom.logs:build')"
+    paths = [str(tmp_path), *sys.path, str(Path.cwd())]
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr.splitlines() == ["Ideas of mine", "Warned"]

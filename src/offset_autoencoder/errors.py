@@ -34,6 +34,11 @@ _ALIKE = 0.8  # from there on a name is taken for another one, mistyped
 BAD_INPUT, UNFORESEEN, INTERRUPTED = 1, 70, 130
 """Exit statuses; 70 is that of an internal error in ``sysexits.h``."""
 
+# Lines of TensorFlow's log, as they come before a level is read and after it.
+_LOG_LINES = re.compile(
+    rb"^(WARNING: All log messages before absl::|[IWE]\d{4} \d|To enable the following instr).*\n",
+    re.MULTILINE,
+)
 _AGAIN = "then run the command again"
 _DISK = {
     errno.ENOSPC: ("the disk is full", f"free some space, {_AGAIN}"),
@@ -261,26 +266,30 @@ def writing(path: Path, prefix: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def native_messages_held(*, shows_after_failure: bool = True) -> Iterator[None]:
+def native_messages_held(
+    *, shows_after_failure: bool = True, drops_logs_alone: bool = False
+) -> Iterator[None]:
     """Hold what native code writes to stderr; show it at most where the block fails.
 
-    Libraries log while they are loaded, before any log level is read.
+    Libraries log while they are loaded, before any log level is read. With ``drops_logs_alone``
+    all but TensorFlow's log is shown when the block ends.
     """
     import tempfile
 
     sys.stderr.flush()
     with tempfile.TemporaryFile() as held:
-        stderr = os.dup(2)
+        stderr, shows = os.dup(2), drops_logs_alone
         os.dup2(held.fileno(), 2)
         try:
             yield
         except BaseException:
-            if shows_after_failure:
-                held.seek(0)
-                os.write(stderr, held.read())
+            shows |= shows_after_failure
             raise
         finally:
             sys.stderr.flush()
+            held.seek(0)
+            text = held.read() if shows else b""
+            os.write(stderr, _LOG_LINES.sub(b"", text) if drops_logs_alone else text)
             os.dup2(stderr, 2)
             os.close(stderr)
 

@@ -14,7 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from offset_autoencoder.errors import InputError, did_you_mean, message_of
+from offset_autoencoder.errors import (
+    InputError,
+    did_you_mean,
+    message_of,
+    native_messages_held,
+)
 from offset_autoencoder.paths import CUSTOM, copy_into_clone
 
 BACKEND = "OFFSET_AUTOENCODER_KERAS_BACKEND"
@@ -130,10 +135,14 @@ def digest_of_user_code(where: str, name: str) -> str:
 def _import(where: str, module_name: str) -> Any:
     if module_name.partition(".")[0] == CUSTOM.name:
         copy_into_clone(CUSTOM)
-    os.environ["KERAS_BACKEND"] = keras_backend()  # it may import Keras before the project does
+    # It may import Keras before the project does.
+    os.environ["KERAS_BACKEND"] = keras_backend()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    is_first = "tensorflow" not in sys.modules
+    held = native_messages_held(drops_logs_alone=True) if is_first else contextlib.nullcontext()
     importlib.invalidate_caches()  # a module written a moment ago is found
     try:
-        with blame_user_code(where, f"importing {module_name}"):
+        with held, blame_user_code(where, f"importing {module_name}"):
             return importlib.import_module(module_name)
     except InputError as error:
         cause = error.__cause__

@@ -179,7 +179,8 @@ def test_what_another_publisher_adds_at_the_same_moment_is_no_fault(
     from mlflow.exceptions import MlflowException
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    real, late = getattr(SqlAlchemyStore, name), []
+    late: list[str] = []
+    real = getattr(SqlAlchemyStore, name)
 
     def call(*args: Any, **kwargs: Any) -> Any:
         result = real(*args, **kwargs)
