@@ -6,6 +6,7 @@ import contextlib
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -76,6 +77,13 @@ def test_an_offset_is_compared_with_nothing_and_noise_of_its_rms(result: Result)
     assert str(result).startswith("mine: inconclusive: too few seeds")
     assert f"stddev: {level}" in (result.page or "")
     assert f"rms: {level}" in (result.page or "")
+
+
+def test_without_an_offset_a_result_prints_its_comparisons(result: Result) -> None:
+    none = {name: result.tables[name][:0] for name in ("verdicts", "interventions")}
+    bare = replace(result, tables={**result.tables, **none})
+    rows = result.comparison[result.comparison["metric"] == "mse"]
+    assert str(bare).splitlines() == [f"{row.setting}: {row.verdict}" for row in rows.itertuples()]
 
 
 def test_its_runs_are_those_of_the_pipeline(

@@ -134,9 +134,15 @@ class Result:
             else f"{row.setting}: {row.verdict}: {reason_of(row.sentence, row.setting)}"
             for row in self.verdicts.itertuples()
         ]
-        lines = lines or [*self._changes()]
+        lines = lines or [*self._changes()] or [*self._outcomes()]
         lines += [self.note] if self.note else []
         return "\n".join(lines or [f"{len(self.runs)} runs, none with an offset to judge"])
+
+    def _outcomes(self) -> Iterator[str]:
+        """Lines on how settings compare with their baselines by the first metric."""
+        table = self.tables.get("comparison", pd.DataFrame(columns=["metric"]))
+        for row in table[table["metric"] == table["metric"].head(1).squeeze()].itertuples():
+            yield f"{row.setting}: {row.verdict}"
 
     def _changes(self) -> Iterator[str]:
         """Lines on how the error on unseen samples changes with other offsets than their own."""
