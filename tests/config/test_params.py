@@ -287,6 +287,23 @@ def test_wrong_keys_and_values_of_a_section_are_all_said() -> None:
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_wrong_keys_of_all_sections_and_models_are_said_at_once() -> None:
+    wrong = copy.deepcopy(DEFAULT)
+    for section in ("data", "split", "network", "train", "evaluate", "tracking"):
+        wrong[section]["wrong"] = 1
+    for name in ("frozen", "vae"):
+        wrong["models"][name]["wrong"] = 1
+    wrong["models"]["wide"] = 3
+    with pytest.raises(InputError) as caught:
+        parse_params(wrong)
+    places = {line.split(": ")[1] for line in str(caught.value).splitlines()}
+    keys = ("data", "split", "network", "train", "evaluate", "tracking")
+    assert places == {
+        *(f"{key}.wrong" for key in (*keys, "models.frozen", "models.vae")),
+        "models.wide",
+    }
+
+
 def test_an_autoencoder_fitted_for_an_offset_has_the_loss_of_the_network() -> None:
     linear = {"loss": "mean_squared_error", "output": "linear"}
     document = changed("network", {**DEFAULT["network"], **linear})

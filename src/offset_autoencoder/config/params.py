@@ -6,13 +6,10 @@ import functools
 import itertools
 import math
 import re
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
-
-from pydantic import Field
 
 from offset_autoencoder.config import values
 from offset_autoencoder.config.anomaly import read_anomaly
@@ -32,6 +29,10 @@ _EXECUTOR = Annotated[str, values.member_of(EXECUTORS)]
 
 MAX_RUNS = 100_000
 """More than anyone trains: a larger number is a slip of the keyboard."""
+
+_SHARED: dict[str, type[values.Section]] = {"network": Network, "train": Train}
+"""Sections whose keys a model may have, too."""
+_KINDS = _SHARED | {"data": Data, "split": Split, "evaluate": Evaluate, "tracking": Tracking}
 
 SweepValue = str | int | float | bool | tuple[int, ...] | None
 
@@ -190,7 +191,8 @@ def parse_params(document: Mapping[str, Any], origin: str = "params.yaml") -> Pa
     obstacles.raise_noted()
     sections = {key: values.as_mapping(places[key], document[key]) for key in SECTIONS[1:]}
     sections = read_anomaly(places, sections)
-    seeds = _seeds(places["seeds"], document["seeds"])
+    _check_keys(places, sections)
+    seeds = values.validate_seeds(places["seeds"], document["seeds"], MAX_RUNS)
     data = values.validate_section(Data, places["data"], sections["data"])
     split = values.validate_section(Split, places["split"], sections["split"])
     where, network = places["offsets"], sections["network"]
@@ -211,18 +213,18 @@ def parse_params(document: Mapping[str, Any], origin: str = "params.yaml") -> Pa
     return Params(seeds, data, split, offsets, settings, evaluate, tracking, executor)
 
 
-def _seeds(where: str, value: Any) -> tuple[int, ...]:
-    if not isinstance(value, list):
-        count = Annotated[values.Count, Field(le=MAX_RUNS)]
-        return tuple(range(values.validate_value(count, where, value)))
-    if not 1 <= len(value) <= MAX_RUNS:
-        what = f"needs at least one seed and at most {MAX_RUNS:,}, got a list of {len(value):,}"
-        raise InputError(where, what)
-    seeds = values.validate_value(list[values.Seed], where, value)
-    twice, times = Counter(seeds).most_common(1)[0]
-    if times > 1:
-        raise InputError(where, f"names each seed once, got {twice} twice")
-    return tuple(seeds)
+def _check_keys(places: Mapping[str, str], sections: Mapping[str, dict[str, Any]]) -> None:
+    """Refuse unknown keys, those of all sections and models at once."""
+    obstacles = Obstacles()
+    for key, kind in _KINDS.items():
+        with obstacles.noting():
+            values.check_keys(places[key], sections[key], kind)
+    for name, value in sections["models"].items():
+        where = f"{places['models']}.{name}"
+        with obstacles.noting():
+            own = values.as_mapping(where, value)
+            values.check_keys(where, own, Model, *_SHARED.values())
+    obstacles.raise_noted()
 
 
 def check_name(section: str, name: str, where: str = "") -> str:
@@ -268,15 +270,13 @@ def _expand_models(
         raise InputError(section_places["models"], "names no model")
     shared: dict[str, Any] = {}
     shared_places: dict[str, str] = {}
-    for section, kind in (("network", Network), ("train", Train)):
-        values.check_keys(section_places[section], sections[section], kind)
+    for section in _SHARED:
         shared |= sections[section]
         shared_places |= {key: f"{section_places[section]}.{key}" for key in sections[section]}
     settings: list[Setting] = []
     for name, value in sections["models"].items():
         where = f"{section_places['models']}.{check_name(section_places['models'], name)}"
         own = values.as_mapping(where, value)
-        values.check_keys(where, own, Model, Network, Train)
         places = shared_places | {key: f"{where}.{key}" for key in own}
         # A model's own keys stand last: the order is that of the sweep.
         merged = {key: item for key, item in shared.items() if key not in own} | own

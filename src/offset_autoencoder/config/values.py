@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from importlib.metadata import entry_points
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
@@ -280,3 +281,21 @@ def _explain(error: Any) -> tuple[str, str | None]:
         return "is missing", None
     message = error["msg"].removeprefix("Input ")
     return f"{message[0].lower()}{message[1:]}, got {value}", None
+
+
+def validate_seeds(where: str, value: Any, most: int) -> tuple[int, ...]:
+    """Validate the seeds: a list of them, or their number, both of at most ``most``.
+
+    Raises:
+        InputError: where there are none, too many, or one stands twice.
+    """
+    if not isinstance(value, list):
+        return tuple(range(validate_value(Annotated[Count, Field(le=most)], where, value)))
+    if not 1 <= len(value) <= most:
+        what = f"needs at least one seed and at most {most:,}, got a list of {len(value):,}"
+        raise InputError(where, what)
+    seeds = validate_value(list[Seed], where, value)
+    twice, times = Counter(seeds).most_common(1)[0]
+    if times > 1:
+        raise InputError(where, f"names each seed once, got {twice} twice")
+    return tuple(seeds)
