@@ -23,8 +23,8 @@ SOURCES = ("plots/settings.csv", "comparison.csv", "verdicts.csv")
 _WORDS = ("better", "worse", "equivalent", "inconclusive", "too few seeds", "diverged")
 _FAMILIES = {
     "nothing added": ("none", ""),
-    "noise of that level, off as deployed": ("gaussian", ""),
-    "noise of that level, on as in training": ("gaussian", "_as_trained"),
+    "`gaussian` at the same level, tested without noise": ("gaussian", ""),
+    "`gaussian` at the same level, tested with noise": ("gaussian", "_as_trained"),
 }
 """Comparisons with a column of their own: the baseline, and the condition compared."""
 
