@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import os
 import shutil
@@ -25,11 +26,13 @@ SOURCES = Path(offset_autoencoder.__file__).parent.parent
 _WORKER_BYTES = 3 * 2**30  # of one worker with TensorFlow, and of the processes that it starts
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(tryfirst=True, optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Twice as many workers as cores, if memory allows: many tests wait for other processes."""
     cores = available_cores()
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with contextlib.suppress(OSError, ValueError):  # that of a container, where it has a limit
+        memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))
     return max(cores, min(2 * cores, memory // _WORKER_BYTES))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from offset_autoencoder import InputError, build_autoencoder, examine
+from offset_autoencoder.api import results
 from offset_autoencoder.models.backend import keras
 
 RNG = np.random.default_rng(0)
@@ -117,6 +118,17 @@ def test_without_training_samples_probes_and_interventions_are_of_unseen_samples
         f"with the mean vector {100 * changes['mean']:+,.0f} %, "
         f"with none {100 * changes['omitted']:+,.0f} %"
     )
+
+
+def test_offsets_of_zeros_have_training_samples_and_small_changes_a_decimal() -> None:
+    model, (x, offset) = fitted(two_inputs()), UNSEEN
+    nothing = {**TRAIN, "offset_train": 0 * TRAIN["offset_train"]}
+    page = examine(model, x, 0 * offset, **nothing).page or ""
+    assert "one in five of <code>x_train</code>" in page
+    assert "One half" not in page
+    for share, text in ((13.766, "+1,377 %"), (0.1049, "+10 %"), (0.0074, "+0.7 %")):
+        assert results._percent(share) == text
+    assert results._percent(-1e-9) == results._percent(0.0) == "+0.0 %"
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

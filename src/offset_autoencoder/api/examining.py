@@ -115,7 +115,8 @@ def examine(
         notes.append("one model: its figures alone, without intervals and tests")
     if needed is not None and len(models) < needed:
         notes.append(f"give a list of at least {needed} models, one per seed, for a verdict")
-    return Result(tables, render_page(results, None), "; ".join(notes))
+    page = render_page(results, None, has_training=x_train is not None)
+    return Result(tables, page, "; ".join(notes))
 
 
 class _Samples:

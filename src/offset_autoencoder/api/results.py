@@ -136,7 +136,8 @@ class Result:
         ]
         lines = lines or [*self._changes()] or [*self._outcomes()]
         lines += [self.note] if self.note else []
-        return "\n".join(lines or [f"{len(self.runs)} runs, none with an offset to judge"])
+        runs = f"{len(self.runs)} run{'s' * (len(self.runs) != 1)}"
+        return "\n".join(lines or [f"{runs}, none with an offset to judge"])
 
     def _outcomes(self) -> Iterator[str]:
         """Lines on how settings compare with their baselines by the first metric."""
@@ -153,14 +154,20 @@ class Result:
             if not {"own", *_WITH} <= {*own.index}:
                 continue
             changes = [
-                f"with {words} {100 * own.loc[name, 'change']:+,.0f} %"
-                for name, words in _WITH.items()
+                f"with {words} {_percent(own.loc[name, 'change'])}" for name, words in _WITH.items()
             ]
             error = f"{own.loc['own', 'metric']} {own.loc['own', 'mean']:.4g}"
             yield f"{setting}: {error}, {', '.join(changes)}"
 
     def __repr__(self) -> str:
         return str(self)
+
+
+def _percent(share: float) -> str:
+    """A change in percent: ``"+1,377 %"``, below ten percent with a decimal, ``"+0.7 %"``."""
+    percent = 100 * share
+    digits = 0 if abs(percent) >= 10 else 1
+    return f"{round(percent, digits) + 0.0:+,.{digits}f} %"  # + 0.0: zero has no sign of its own
 
 
 def load_results(folder: str | Path = REPORTS) -> Result:

@@ -261,15 +261,15 @@ _add_operation("encode", "Write a model's codes of samples, before anything is a
 _add_operation("offsets", _OFFSETS)
 
 
-_QUICK = "Do not estimate how long the training takes, for which a few epochs are trained."
+_QUICK = "Build and train no network, so that no time is estimated, nor a wrong network found."
 
 
 @app.command()
 def check(quick: Annotated[bool, _flag("--quick", _QUICK)] = False) -> None:
     """Check params.yaml and the data, and write nothing.
 
-    What is refused here is what the stage prepare refuses. At the end it says how long the
-    training takes at most.
+    Refused is what the stage prepare refuses, and a network that cannot be trained. Each network
+    is trained for a few epochs, to say how long the training takes.
     """
     from offset_autoencoder.stages.check import check
 

@@ -196,7 +196,7 @@ def choose_side_inputs(
     if needs is None:
         return {}
     if needs == "offset" and look_up is not None and table.ids is not None:
-        with adding("; --offset vectors.npy, a row per sample, would take their place"):
+        with adding("; --offset vectors.npy gives vectors of all samples instead"):
             return {"offset": look_up(table.ids)}
     if needs == "offset":
         what = "missing: the model's offset is a file of vectors for known samples"

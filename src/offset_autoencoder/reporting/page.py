@@ -179,11 +179,14 @@ def write_page(folder: Path, results: ExperimentResults, provenance: Provenance)
     write_text(folder / "index.html", render_page(results, provenance))
 
 
-def render_page(results: ExperimentResults, provenance: Provenance | None) -> str:
+def render_page(
+    results: ExperimentResults, provenance: Provenance | None, *, has_training: bool = True
+) -> str:
     """The page: one text that needs no other file. The same results give the same bytes.
 
     Without a provenance it is of models that were trained elsewhere: nothing is known of their
-    training, and they are compared with no others.
+    training, and they are compared with no others; ``has_training`` says whether the samples that
+    they were trained on are.
     """
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -234,7 +237,7 @@ def render_page(results: ExperimentResults, provenance: Provenance | None) -> st
         words=[word for word in wording.MEANINGS if word in said],
         unconverged=wording.unconverged_note(results),
         palette=palette,
-        has_training=any(item.split == "train" for item in results.interventions),
+        has_training=has_training,
         cards=verdict_cards(results),
         verdict_table=result_tables.verdict_table(results),
         settings=result_tables.setting_table(results, palette),

@@ -28,12 +28,14 @@ MEANINGS: Mapping[str, str] = {
     "vector costs, so does the mean vector, and the reconstruction moves to that other sample",
     "memorised": "whose vector it is matters on training samples alone: the table was learnt by "
     "heart",
-    "noise": "it does not matter whose vector it is, on unseen and training samples, nor whether "
-    "it is a fresh draw, but that it varies does",
+    "noise": "neither on unseen nor on training samples does it matter whose vector it is; a fresh "
+    "draw does the same; but the mean vector for all changes the error",
     "cancelled or ignored": "nothing of the offset matters, not even omitting it",
     "other": "something else is shown; its reason is with the verdicts",
-    "better": "significantly better: corrected p small enough, and zero outside the interval",
-    "worse": "significantly worse: corrected p small enough, and zero outside the interval",
+    "better": "a better value than the baseline's: corrected p small enough, zero outside the "
+    "interval",
+    "worse": "a worse value than the baseline's: corrected p small enough, zero outside the "
+    "interval",
     "equivalent": "shown to differ by less than the margin, which is more than not significant",
     "inconclusive": "neither a difference nor its absence is shown, as where the interval leaves "
     "out zero and p, once corrected, is too large: more seeds may tell",

@@ -21,6 +21,7 @@ from offset_autoencoder.reporting.terminal import duration, progress
 from offset_autoencoder.runs.spec import identify
 from offset_autoencoder.stages.prepare import Source, load_checked_params
 from offset_autoencoder.stages.train import architectures_of
+from offset_autoencoder.training.batches import chunks_of
 from offset_autoencoder.training.expected_time import estimate_seconds
 from offset_autoencoder.training.jax_process import engine_in_id, trains_on_jax
 from offset_autoencoder.training.schedule import group_into_populations
@@ -30,12 +31,13 @@ from offset_autoencoder.user_code import find_target
 def check(*, estimate: bool = True) -> None:
     """Check params.yaml and the data, and print one line on each.
 
-    The data set is prepared in a temporary folder. With ``estimate`` a line says how long the
-    training takes, which is found by a few epochs of it.
+    The data set is prepared in a temporary folder. With ``estimate`` networks are built, and
+    trained for a few epochs, and a line says how long the training takes.
 
     Raises:
         InputError: for the first thing that ``prepare`` would refuse, or that is wrong with a file
-            of vectors, a saved model or the name of a function under ``offsets:``.
+            of vectors, a saved model, the name of a function under ``offsets:`` or, with
+            ``estimate``, a network.
     """
     params = load_checked_params()
     print(f"{paths.PARAMS}: {count_runs(params)}")
@@ -47,9 +49,10 @@ def check(*, estimate: bool = True) -> None:
         print("data: " + "\n".join(map(printable, lines)))
         print(source.outlook())
         _check_offsets(params, data)
-        print("nothing is wrong that can be found without running functions or a training")
+        said = "nothing is wrong that can be found without computing offsets or a training"
         if estimate:
-            print(_training_time(params, data), flush=True)
+            said = f"{_training_time(params, data)}\n{said}"
+    print(said)
 
 
 def _check_offsets(params: Params, data: PreparedData) -> None:
@@ -71,34 +74,32 @@ def _check_offsets(params: Params, data: PreparedData) -> None:
 def _training_time(params: Params, data: PreparedData) -> str:
     """Line on how long this machine trains all runs; offsets of zeros take as long as others."""
     architectures = architectures_of(params.settings, data.schema)
-    runs = [
-        identify(
+    x, x_validation = data.train.x, data.validation.x
+    is_here, timed = EXECUTORS[params.executor].is_here, []
+    for run in params.runs:
+        label, train = run.setting.label, run.setting.train
+        engine = engine_in_id(train.engine, architectures[label], or_on_a_gpu=is_here)
+        identified = identify(
             run,
-            architecture=architectures[run.setting.label],
+            architecture=architectures[label],
             data=None,
-            table=run.setting.label,
+            table=label,
             offset_factor=1.0,
-            engine=engine_in_id(
-                run.setting.train.engine,
-                architectures[run.setting.label],
-                or_on_a_gpu=EXECUTORS[params.executor].is_here,
-            ),
+            engine=engine,
         )
-        for run in params.runs
-    ]
-    timed = [run for run in runs if not trains_on_jax(run.spec)]
+        is_cut = chunks_of(train.memory_limit, len(x), x[:1].nbytes, train.batch_size) is not None
+        if not (is_cut or trains_on_jax(identified.spec)):
+            timed.append(identified)
     if not timed:
-        return "training: how long it takes on JAX is not estimated"
+        return "training: no time is estimated for runs on JAX, nor beyond train.memory_limit"
     populations = sum(1 for _ in group_into_populations(timed))
     with progress("timing networks", populations, float(populations)) as report:
-        seconds = estimate_seconds(
-            timed, data.train.x, data.validation.x, lambda done: report(float(done), done)
-        )
-    cores = available_cores()
-    which = "" if len(timed) == len(runs) else f" of the {len(timed)} runs that are not on JAX"
+        seconds = estimate_seconds(timed, x, x_validation, lambda done: report(float(done), done))
+    cores, runs = available_cores(), len(params.runs)
+    which = "" if len(timed) == runs else f" of {len(timed)} runs, all but those on JAX or cut,"
     return (
-        f"training{which}: at most about {duration(seconds)} on {cores} "
-        f"core{'s' * (cores != 1)} of this machine; runs that stop early or exist already take less"
+        f"training{which}: about {duration(seconds)} on {cores} core{'s' * (cores != 1)} of this "
+        "machine if no run stops early; runs that exist already are not trained again"
     )
 
 

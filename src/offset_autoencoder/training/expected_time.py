@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from offset_autoencoder.cores import available_cores
 from offset_autoencoder.runs.spec import IdentifiedRun
@@ -21,6 +20,25 @@ _SECONDS = 0.5  # of timing per population
 _ENDLESS = 10**9  # epochs
 
 
+@dataclass(frozen=True)
+class Timing:
+    """Time of a population's training.
+
+    Attributes:
+        epochs: Of each of its runs.
+        start: Seconds until the first epochs have ended: imports and compilation, on one core.
+        epoch: Seconds per epoch of the runs that train side by side.
+        side_by_side: Number of these.
+        workers: Number of cores that they take.
+    """
+
+    epochs: Sequence[int]
+    start: float
+    epoch: float
+    side_by_side: int
+    workers: int
+
+
 def estimate_seconds(
     runs: Sequence[IdentifiedRun],
     x: Array,
@@ -29,27 +47,37 @@ def estimate_seconds(
 ) -> float:
     """Seconds that this machine trains runs, on all its available cores, if none stops early.
 
-    Runs of each population are trained for half a second or two epochs, whichever takes longer, at
-    a learning rate of 0, with offsets of zeros, on at most 64 batches.
+    As many runs of each population as train side by side are trained for half a second or two
+    epochs, whichever takes longer, at a learning rate of 0, with offsets of zeros, on at most 64
+    batches.
 
     Args:
-        runs: The runs, none of which JAX trains.
+        runs: The runs, none of which is trained by JAX or on chunks of its samples.
         x: (n, D) float32 training samples, in memory or mapped from a file.
         x_validation: (m, D) float32 validation samples.
         report: Told the number of populations timed after each.
     """
-    seconds = 0.0
-    for done, (population, members) in enumerate(group_into_populations(runs), start=1):
-        epochs = sum(run.run.setting.train.epochs for run in members)
-        seconds += epochs * _seconds_per_epoch(population, members, TrainingData(x, x_validation))
-        report(done)
-    return seconds
+    timings = []
+    for population, members in group_into_populations(runs):
+        timings.append(_timing(population, members, TrainingData(x, x_validation)))
+        report(len(timings))
+    return seconds_of(timings, available_cores())
 
 
-def _seconds_per_epoch(
-    population: Population, runs: Sequence[IdentifiedRun], data: TrainingData
-) -> float:
-    """Seconds per epoch and run, where as many runs train at a time as can."""
+def seconds_of(timings: Iterable[Timing], cores: int) -> float:
+    """Seconds of all populations, which share the cores: a run cannot be split among them."""
+    longest = work = 0.0
+    for timing in timings:
+        rounds = math.ceil(len(timing.epochs) / timing.side_by_side)
+        each = timing.epoch * sum(timing.epochs) / len(timing.epochs)
+        longest = max(longest, timing.start + rounds * each)
+        # Where the last round is not a full one, others take what it leaves.
+        full = len(timing.epochs) / timing.side_by_side
+        work += timing.start + full * each * timing.workers
+    return max(longest, work / cores)
+
+
+def _timing(population: Population, runs: Sequence[IdentifiedRun], data: TrainingData) -> Timing:
     samples = len(data.x)
     rows = min(samples, _MOST_BATCHES * population.batch_size)
     validation = math.ceil(len(data.x_validation) * rows / samples)
@@ -59,14 +87,15 @@ def _seconds_per_epoch(
     zeros = part.table(None, latent_dim)
     part = replace(part, tables={(offset, latent_dim): zeros for offset in offsets})
     sizes = SampleSizes.of(part.x, part.x_validation)
+    clock = _Clock()
     engine = make_engine(population, sizes, IdleWorkers(threading.Condition(), threading.Event()))
     workers = min(available_cores(), engine.most_workers or available_cores())
-    count = workers * min(engine.slots, math.ceil(len(runs) / workers))
+    side_by_side = min(len(runs), workers * engine.slots)
+    clock.wait_for(side_by_side)
     jobs = [
         replace(make_job(run, part), id=str(i), epochs=_ENDLESS, patience=None, learning_rate=0.0)
-        for i, run in zip(range(count), itertools.cycle(runs))
+        for i, run in enumerate(runs[:side_by_side])
     ]
-    clock = _Clock(count)
     train_population(
         population,
         jobs,
@@ -77,36 +106,47 @@ def _seconds_per_epoch(
         workers,
         stop=clock.stop,
     )
-    return clock.seconds_per_epoch * samples / rows
+    return Timing(
+        epochs=[run.run.setting.train.epochs for run in runs],
+        start=clock.start,
+        epoch=clock.epoch * samples / rows,
+        side_by_side=side_by_side,
+        workers=math.ceil(side_by_side / engine.slots),
+    )
 
 
 class _Clock:
-    """Clock of a training: it runs from when each run has trained an epoch, which compiles it.
+    """Clock of a training, which takes the epochs apart in which programs are compiled.
 
     Attributes:
         stop: Set when it has run for long enough.
+        start: Seconds until each run has trained an epoch.
     """
 
-    def __init__(self, runs: int) -> None:
-        self.stop = threading.Event()
-        self._waiting, self._runs = {str(number) for number in range(runs)}, runs
-        self._began = self._seconds = 0.0
-        self._epochs = 0
+    def __init__(self) -> None:
+        self.stop, self.start = threading.Event(), 0.0
+        self._made = self._began = self._last = time.perf_counter()
+        self._waiting: set[str] = set()
+        self._runs = self._epochs = 0
         self._lock = threading.Lock()
+
+    def wait_for(self, runs: int) -> None:
+        """Have it run from when each of so many runs, called 0 and so on, has trained an epoch."""
+        self._waiting, self._runs = {str(number) for number in range(runs)}, runs
 
     def count(self, jobs: Sequence[Job]) -> None:
         """Take note of an epoch that some runs have trained."""
         with self._lock:
-            now = time.perf_counter()
+            self._last = time.perf_counter()
             if self._waiting:
                 self._waiting -= {job.id for job in jobs}
-                self._began = now
+                self._began, self.start = self._last, self._last - self._made
                 return
-            self._epochs, self._seconds = self._epochs + len(jobs), now - self._began
-            if self._seconds >= _SECONDS and self._epochs >= 2 * self._runs:
+            self._epochs += len(jobs)
+            if self._last - self._began >= _SECONDS and self._epochs >= 2 * self._runs:
                 self.stop.set()
 
     @property
-    def seconds_per_epoch(self) -> float:
-        """Seconds per epoch and run."""
-        return self._seconds / self._epochs
+    def epoch(self) -> float:
+        """Seconds per epoch of all runs side by side; 0 where their loss is not even finite."""
+        return (self._last - self._began) * self._runs / self._epochs if self._epochs else 0.0

@@ -155,6 +155,28 @@ def test_a_better_run_becomes_the_champion_and_a_worse_one_does_not(project: Pro
     assert project.publish() == []
 
 
+def test_an_alias_that_another_publisher_sets_at_the_same_moment_is_no_fault(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
+
+    late: set[str] = set()
+    real = SqlAlchemyStore.set_registered_model_alias
+
+    def call(self: Any, name: str, alias: str, version: str) -> Any:
+        result = real(self, name, alias, version)  # type: ignore[no-untyped-call]
+        if alias not in late:
+            late.add(alias)
+            raise MlflowException("(sqlite3.IntegrityError) UNIQUE constraint failed")
+        return result
+
+    monkeypatch.setattr(SqlAlchemyStore, "set_registered_model_alias", call)
+    assert "is version 1" in project.publish()[-1]
+    assert len(late) == 2
+    assert project.versions() == ["none*"]
+
+
 @pytest.mark.parametrize("deleted", ["version", "alias", "registered model", "logged model"])
 def test_what_was_deleted_is_replaced(project: Project, deleted: str) -> None:
     project.publish()
