@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from tests.cli.conftest import DOCUMENT, frame, write_project
 
@@ -172,3 +173,21 @@ def test_it_opens_a_saved_encoder(project: Path, command: Any) -> None:
         if expected is not None:
             assert expected in result.stderr
             assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_it_estimates_no_time_of_what_it_cannot_time(project: Path, command: Any) -> None:
+    features = {f"f{i}": np.random.default_rng(i).random(9000) for i in range(60)}
+    pd.DataFrame(features).to_csv("data/raw/long.csv", index=False)
+    data = {"source": "file", "path": "long.csv"}
+    limited = {"none": {"offset": "none", "memory_limit": "1 MB"}}
+    both = limited | {"whole": {"offset": "none"}}
+    of_limited = "runs on JAX or on more data than train.memory_limit"
+    for models, said in (
+        (limited, f"training: no time is estimated for {of_limited}"),
+        (both, f"training, without 2 {of_limited}: about "),
+    ):
+        none = {"none": {"kind": "zero"}}
+        write_project(project, data=data, offsets=none, models=models, evaluate={})
+        result = command("check")
+        assert result.exit_code == 0, result.stderr
+        assert result.stdout.splitlines()[-2].startswith(said)

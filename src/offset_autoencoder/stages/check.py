@@ -27,6 +27,8 @@ from offset_autoencoder.training.jax_process import engine_in_id, trains_on_jax
 from offset_autoencoder.training.schedule import group_into_populations
 from offset_autoencoder.user_code import find_target
 
+_NOT_TIMED = "runs on JAX or on more data than train.memory_limit"
+
 
 def check(*, estimate: bool = True) -> None:
     """Check params.yaml and the data, and print one line on each.
@@ -91,12 +93,12 @@ def _training_time(params: Params, data: PreparedData) -> str:
         if not (is_cut or trains_on_jax(identified.spec)):
             timed.append(identified)
     if not timed:
-        return "training: no time is estimated for runs on JAX, nor beyond train.memory_limit"
+        return f"training: no time is estimated for {_NOT_TIMED}"
     populations = sum(1 for _ in group_into_populations(timed))
     with progress("timing networks", populations, float(populations)) as report:
         seconds = estimate_seconds(timed, x, x_validation, lambda done: report(float(done), done))
     cores, runs = available_cores(), len(params.runs)
-    which = "" if len(timed) == runs else f" of {len(timed)} runs, all but those on JAX or cut,"
+    which = "" if len(timed) == runs else f", without {runs - len(timed)} {_NOT_TIMED}"
     return (
         f"training{which}: about {duration(seconds)} on {cores} core{'s' * (cores != 1)} of this "
         "machine if no run stops early; runs that exist already are not trained again"
