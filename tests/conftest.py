@@ -38,9 +38,9 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with files of slow tests: with several workers, the last to begin is waited for."""
+    """Begin with files of slow tests, that of Ray first: the last to begin is waited for."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    items.sort(key=lambda item: (item.path not in slow, item.path.stem != "test_ray"))
 
 
 @dataclass(frozen=True, eq=False)
