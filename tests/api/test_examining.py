@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from offset_autoencoder import InputError, build_autoencoder, examine
-from offset_autoencoder.api import results
+from offset_autoencoder.evaluation.statistics import signed_percent
 from offset_autoencoder.models.backend import keras
 
 RNG = np.random.default_rng(0)
@@ -127,8 +127,8 @@ def test_offsets_of_zeros_have_training_samples_and_small_changes_a_decimal() ->
     assert "one in five of <code>x_train</code>" in page
     assert "One half" not in page
     for share, text in ((13.766, "+1,377 %"), (0.1049, "+10 %"), (0.0074, "+0.7 %")):
-        assert results._percent(share) == text
-    assert results._percent(-1e-9) == results._percent(0.0) == "+0.0 %"
+        assert f"{signed_percent(share, grouping=',')} %" == text
+    assert signed_percent(-1e-9) == signed_percent(0.0) == "+0.0"
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

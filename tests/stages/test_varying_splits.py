@@ -295,7 +295,8 @@ def test_samples_that_stand_twice_are_one_line(capsys: pytest.CaptureFixture[str
 def test_damaged_files_are_named() -> None:
     prepare()
     splits = load_splits()
-    with pytest.raises(InputError, match=r"names no split of seed 5 \(run dvc repro\)"):
+    named = r"splits\.json: names no split of seed 5 \(run dvc repro\)"
+    with pytest.raises(InputError, match=named):
         splits.of(5)
     path = PREPARED / "splits" / "1" / "test" / "rows.npy"
     rows = np.load(path)

@@ -14,6 +14,7 @@ import pandas as pd
 
 from offset_autoencoder.errors import InputError
 from offset_autoencoder.evaluation.controls import OWN_NETWORK
+from offset_autoencoder.evaluation.statistics import signed_percent
 from offset_autoencoder.io.files import write_text
 from offset_autoencoder.paths import MODELS, REPORTS
 from offset_autoencoder.reporting.terminal import in_notebook
@@ -142,7 +143,8 @@ class Result:
     def _outcomes(self) -> Iterator[str]:
         """Lines on how settings compare with their baselines by the first metric."""
         table = self.tables.get("comparison", pd.DataFrame(columns=["metric"]))
-        for row in table[table["metric"] == table["metric"].head(1).squeeze()].itertuples():
+        metric = next(iter(table["metric"]), None)
+        for row in table[table["metric"] == metric].itertuples():
             yield f"{row.setting}: {row.verdict}"
 
     def _changes(self) -> Iterator[str]:
@@ -154,20 +156,14 @@ class Result:
             if not {"own", *_WITH} <= {*own.index}:
                 continue
             changes = [
-                f"with {words} {_percent(own.loc[name, 'change'])}" for name, words in _WITH.items()
+                f"with {words} {signed_percent(own.loc[name, 'change'], grouping=',')} %"
+                for name, words in _WITH.items()
             ]
             error = f"{own.loc['own', 'metric']} {own.loc['own', 'mean']:.4g}"
             yield f"{setting}: {error}, {', '.join(changes)}"
 
     def __repr__(self) -> str:
         return str(self)
-
-
-def _percent(share: float) -> str:
-    """A change in percent: ``"+1,377 %"``, below ten percent with a decimal, ``"+0.7 %"``."""
-    percent = 100 * share
-    digits = 0 if abs(percent) >= 10 else 1
-    return f"{round(percent, digits) + 0.0:+,.{digits}f} %"  # + 0.0: zero has no sign of its own
 
 
 def load_results(folder: str | Path = REPORTS) -> Result:

@@ -316,17 +316,17 @@ def percent(share: float) -> str:
 
 def share_percent(share: float) -> str:
     """A measured share: ``4.1 %``, ``84 %``."""
-    return f"{_signed(share).removeprefix('+')} %"
+    return f"{signed_percent(share).removeprefix('+')} %"
 
 
 def change_percent(change: Estimate) -> str:
     """A relative change with its interval: ``+0.3 % [-0.2, +0.8]``."""
-    mean = f"{_signed(change.mean)} %"
+    mean = f"{signed_percent(change.mean)} %"
     if not math.isfinite(change.half):
         return mean
-    return f"{mean} [{_signed(change.low)}, {_signed(change.high)}]"
+    return f"{mean} [{signed_percent(change.low)}, {signed_percent(change.high)}]"
 
 
-def _signed(share: float) -> str:
-    """A share as a signed percentage: one decimal below ten."""
-    return f"{100 * share:+z.{1 if abs(share) < 0.1 else 0}f}"
+def signed_percent(share: float, *, grouping: str = "") -> str:
+    """A share as a signed percentage: one decimal below ten; ``grouping`` parts thousands."""
+    return f"{100 * share:+z{grouping}.{1 if abs(share) < 0.1 else 0}f}"

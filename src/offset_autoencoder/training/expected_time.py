@@ -87,11 +87,11 @@ def _timing(population: Population, runs: Sequence[IdentifiedRun], data: Trainin
     zeros = part.table(None, latent_dim)
     part = replace(part, tables={(offset, latent_dim): zeros for offset in offsets})
     sizes = SampleSizes.of(part.x, part.x_validation)
-    clock = _Clock()
+    started = time.perf_counter()
     engine = make_engine(population, sizes, IdleWorkers(threading.Condition(), threading.Event()))
     workers = min(available_cores(), engine.most_workers or available_cores())
     side_by_side = min(len(runs), workers * engine.slots)
-    clock.wait_for(side_by_side)
+    clock = _Clock(side_by_side, started)
     jobs = [
         replace(make_job(run, part), id=str(i), epochs=_ENDLESS, patience=None, learning_rate=0.0)
         for i, run in enumerate(runs[:side_by_side])
@@ -118,21 +118,19 @@ def _timing(population: Population, runs: Sequence[IdentifiedRun], data: Trainin
 class _Clock:
     """Clock of a training, which takes the epochs apart in which programs are compiled.
 
+    It times the epochs after each of ``runs`` runs, called 0 and so on, has trained one.
+
     Attributes:
         stop: Set when it has run for long enough.
-        start: Seconds until each run has trained an epoch.
+        start: Seconds from ``started``, by ``time.perf_counter()``, until each has trained one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, runs: int, started: float) -> None:
         self.stop, self.start = threading.Event(), 0.0
-        self._made = self._began = self._last = time.perf_counter()
-        self._waiting: set[str] = set()
-        self._runs = self._epochs = 0
+        self._started = self._began = self._last = started
+        self._waiting = {str(number) for number in range(runs)}
+        self._runs, self._epochs = runs, 0
         self._lock = threading.Lock()
-
-    def wait_for(self, runs: int) -> None:
-        """Have it run from when each of so many runs, called 0 and so on, has trained an epoch."""
-        self._waiting, self._runs = {str(number) for number in range(runs)}, runs
 
     def count(self, jobs: Sequence[Job]) -> None:
         """Take note of an epoch that some runs have trained."""
@@ -140,7 +138,7 @@ class _Clock:
             self._last = time.perf_counter()
             if self._waiting:
                 self._waiting -= {job.id for job in jobs}
-                self._began, self.start = self._last, self._last - self._made
+                self._began, self.start = self._last, self._last - self._started
                 return
             self._epochs += len(jobs)
             if self._last - self._began >= _SECONDS and self._epochs >= 2 * self._runs:
